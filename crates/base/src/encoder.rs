@@ -1,0 +1,164 @@
+//! What an encoder looks like: the switches in which the families differ. Plain data; a family's
+//! file in `formats` fills it from `config.json`, the model builds itself from it.
+
+use serde::{Deserialize, Serialize};
+
+/// Sizes and switches of one frozen encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncoderSpec {
+    /// Name of the family, as in `formats::family`: `bert`, `roberta`, `distilbert`, `vit`, ...
+    pub family: String,
+    /// Width of the residual stream (d).
+    pub hidden: usize,
+    /// Number of layers (L).
+    pub layers: usize,
+    /// Attention heads; divides `hidden`.
+    pub heads: usize,
+    /// Width inside the feed-forward network.
+    pub intermediate: usize,
+    /// Activation of the feed-forward network.
+    pub activation: Activation,
+    /// Epsilon of every layer norm.
+    pub norm_eps: f32,
+    /// Where the layer norms stand.
+    pub norm: NormPlacement,
+    /// What the encoder reads.
+    pub input: InputSpec,
+    /// Whether the checkpoint holds a tanh pooler over the first token.
+    pub pooler: bool,
+    /// Whether each sub-layer's output is multiplied by a learned vector (DINOv2's layer scale).
+    pub layer_scale: bool,
+    /// Dropout after the embeddings and after each sub-layer's output product.
+    pub hidden_dropout: f32,
+    /// Dropout on attention probabilities.
+    pub attention_dropout: f32,
+}
+
+impl EncoderSpec {
+    /// Width of one attention head.
+    pub fn head_dim(&self) -> usize {
+        self.hidden / self.heads
+    }
+
+    /// Elements of all weights and biases of the encoder, embeddings and pooler included.
+    pub fn parameters(&self) -> usize {
+        let (d, f) = (self.hidden, self.intermediate);
+        let layer = 4 * (d * d + d) + (d * f + f) + (f * d + d) + 4 * d;
+        let scale = if self.layer_scale { 2 * d } else { 0 };
+        let embeddings = match &self.input {
+            InputSpec::Text(t) => (t.vocab + t.positions + t.token_types) * d + 2 * d,
+            InputSpec::Image(i) => {
+                d * i.channels * i.patch * i.patch + d + d + (i.patches() + 1) * d + 2 * d
+            }
+        };
+        let pooler = if self.pooler { d * d + d } else { 0 };
+        embeddings + self.layers * (layer + scale) + pooler
+    }
+}
+
+/// Non-linearities, by the names that `transformers` and `adapters` use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x
+    Identity,
+    /// max(x, 0)
+    Relu,
+    /// x Φ(x), with the error function
+    Gelu,
+    /// GELU by its tanh approximation (`gelu_new`), the one of BERT's original code
+    GeluTanh,
+    /// x σ(1.702 x)
+    QuickGelu,
+    /// x σ(x), also called swish
+    Silu,
+    /// tanh x
+    Tanh,
+    /// σ(x)
+    Sigmoid,
+}
+
+impl Activation {
+    /// All of them with the names accepted for each; the first name is the one we write.
+    pub const NAMES: &[(Activation, &[&str])] = &[
+        (Activation::Identity, &["identity", "linear"]),
+        (Activation::Relu, &["relu"]),
+        (Activation::Gelu, &["gelu", "gelu_orig", "gelu_python"]),
+        (Activation::GeluTanh, &["gelu_new", "gelu_tanh", "gelu_pytorch_tanh", "gelu_fast"]),
+        (Activation::QuickGelu, &["quick_gelu"]),
+        (Activation::Silu, &["swish", "silu"]),
+        (Activation::Tanh, &["tanh"]),
+        (Activation::Sigmoid, &["sigmoid"]),
+    ];
+
+    /// The activation of that name, in any capitals.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        Self::NAMES.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(a, _)| *a)
+    }
+
+    /// The name that `transformers` and `adapters` read.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(a, _)| *a == self).map_or("identity", |(_, names)| names[0])
+    }
+}
+
+/// Where a layer's norms stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormPlacement {
+    /// After the residual sum, as in BERT.
+    Post,
+    /// Before each sub-layer, with a final norm after the last layer, as in ViT.
+    Pre,
+}
+
+/// What an encoder reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum InputSpec {
+    /// Token ids.
+    Text(TextInput),
+    /// Pixels.
+    Image(ImageInput),
+}
+
+/// Sizes of a text encoder's embeddings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextInput {
+    /// Rows of the word embedding.
+    pub vocab: usize,
+    /// Rows of the position embedding.
+    pub positions: usize,
+    /// Row of the first token's position: 0, or `pad_id + 1` in the RoBERTa family.
+    pub position_offset: usize,
+    /// Rows of the token-type embedding; 0 where there is none.
+    pub token_types: usize,
+    /// Id of the padding token. Budwood never feeds it; files of other libraries may hold it.
+    pub pad_id: u32,
+}
+
+impl TextInput {
+    /// The longest sequence that the position embedding allows, special tokens included.
+    pub fn length_max(&self) -> usize {
+        self.positions - self.position_offset
+    }
+}
+
+/// Sizes of an image encoder's input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageInput {
+    /// Height and width in pixels that the position embedding was made for.
+    pub image_size: usize,
+    /// Height and width of a patch in pixels.
+    pub patch: usize,
+    /// Colour channels.
+    pub channels: usize,
+}
+
+impl ImageInput {
+    /// Patches of a square image of `image_size`.
+    pub fn patches(&self) -> usize {
+        (self.image_size / self.patch).pow(2)
+    }
+}

@@ -1,0 +1,51 @@
+//! What stands on top of the encoder.
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoder::Activation;
+
+/// How a sequence of hidden states becomes one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The checkpoint's pre-trained tanh pooler over the first token, frozen (the paper's choice).
+    Pooler,
+    /// The first token.
+    Cls,
+    /// The mean over all tokens.
+    Mean,
+}
+
+/// Form of a head. Tensors: `head.dense.weight [d,d]`, `head.dense.bias [d]` where there are two
+/// layers, then `head.out.weight [outputs,d]`, `head.out.bias [outputs]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadSpec {
+    /// What the head does and which loss it has.
+    pub kind: HeadKind,
+    /// Number of outputs: classes, tags, 1 for regression, 2 for spans.
+    pub outputs: usize,
+    /// How the sequence is pooled; without meaning for heads over tokens.
+    pub pooling: Pooling,
+    /// The activation between two layers; `None` is the paper's single linear layer.
+    pub dense: Option<Activation>,
+    /// Whether the last layer has a bias.
+    pub bias: bool,
+    /// Dropout before each linear layer, in training.
+    pub dropout: f32,
+}
+
+/// What a head does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// One of several classes; softmax cross-entropy.
+    Classification,
+    /// Any number of several labels; a sigmoid each.
+    MultiLabel,
+    /// One real number; squared error.
+    Regression,
+    /// One of several tags for each token; softmax cross-entropy.
+    TokenClassification,
+    /// Start and end of an answer; softmax cross-entropy over positions.
+    QuestionAnswering,
+}
