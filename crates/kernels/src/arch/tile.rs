@@ -1,0 +1,169 @@
+//! The tile of the `f32` matrix product: a few rows of A against one packed panel of B, accumulated in
+//! registers.
+//!
+//! A panel of A is a copy of its rows at the fixed distance [`A_STRIDE`]: the row offsets are then
+//! constants in the instructions, and packing is a plain copy instead of a transposition.
+
+use super::Kind;
+use super::vector::Vector;
+use crate::Isa;
+
+/// Elements of K that one pass covers: a panel of B (32 columns) then takes 32 KiB, two thirds of L1.
+pub(crate) const K_BLOCK: usize = 256;
+/// Distance of a panel's rows, in elements; not a power of two, so that rows fall into different sets.
+pub(crate) const A_STRIDE: usize = K_BLOCK + 16;
+/// The largest number of columns of a tile over all instruction sets.
+pub(crate) const COLUMNS_MAX: usize = 32;
+
+/// Columns of a panel of B.
+pub(crate) fn columns(isa: Isa) -> usize {
+    match isa.0 {
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => 32,
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => 16,
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => 8,
+        Kind::Plain => 8,
+    }
+}
+
+/// Rows of a full tile.
+pub(crate) fn rows(isa: Isa) -> usize {
+    match isa.0 {
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => 14,
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => 6,
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => 12,
+        Kind::Plain => 4,
+    }
+}
+
+/// What a tile's result is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    Zero,
+    /// What C holds.
+    Output,
+    /// A row added to every row: at least as many elements as the tile has columns.
+    Row(&'a [f32]),
+}
+
+/// `c[i][j] = start + sum_p a[i * A_STRIDE + p] * b[p * columns + j]` for `n_rows` rows and all columns
+/// of the panel; rows of `c` are `c_stride` apart.
+///
+/// # Panics
+/// If a slice is too short or there are more rows than a tile has.
+#[inline]
+pub(crate) fn product(
+    isa: Isa,
+    k: usize,
+    a: &[f32],
+    n_rows: usize,
+    b: &[f32],
+    c: &mut [f32],
+    c_stride: usize,
+    start: Start<'_>,
+) {
+    let n_columns = columns(isa);
+    assert!(k > 0 && k <= K_BLOCK && n_rows > 0 && n_rows <= rows(isa));
+    assert!(a.len() >= (n_rows - 1) * A_STRIDE + k);
+    assert!(b.len() >= k * n_columns);
+    assert!(c_stride >= n_columns || n_rows == 1);
+    assert!(c.len() >= (n_rows - 1) * c_stride + n_columns);
+    let (add, row) = match start {
+        Start::Zero => (false, std::ptr::null()),
+        Start::Output => (true, std::ptr::null()),
+        Start::Row(row) => {
+            assert!(row.len() >= n_columns);
+            (false, row.as_ptr())
+        }
+    };
+    let tile = Tile { k, a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr(), c_stride, add, row };
+    // SAFETY: the asserts above hold for every access of `Tile::run`, and the `Kind` proves the set.
+    unsafe {
+        match isa.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => avx512(tile, n_rows),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2(tile, n_rows),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => run_rows::<super::aarch64::Quad>(tile, n_rows),
+            Kind::Plain => run_rows::<super::plain::Lanes>(tile, n_rows),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Tile {
+    k: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    c_stride: usize,
+    add: bool,
+    row: *const f32,
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn avx512(tile: Tile, n_rows: usize) {
+    // SAFETY: passed on from the caller.
+    unsafe { run_rows::<super::x86_64::Zmm>(tile, n_rows) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2(tile: Tile, n_rows: usize) {
+    // SAFETY: passed on from the caller.
+    unsafe { run_rows::<super::x86_64::Ymm>(tile, n_rows) }
+}
+
+/// One body of the loop for each number of rows, so that the sums stay in registers.
+#[inline(always)]
+unsafe fn run_rows<V: Vector>(tile: Tile, n_rows: usize) {
+    macro_rules! rows {
+        ($($n:literal)*) => {
+            match n_rows {
+                // SAFETY: passed on from the caller.
+                $($n => unsafe { run::<V, $n>(tile) },)*
+                _ => unreachable!("checked by the caller"),
+            }
+        };
+    }
+    rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+}
+
+#[inline(always)]
+unsafe fn run<V: Vector, const ROWS: usize>(tile: Tile) {
+    let Tile { k, a, b, c, c_stride, add, row } = tile;
+    // SAFETY: `product` checked that k columns of ROWS rows of `a`, k rows of two vectors of `b`, and
+    // ROWS rows of two vectors of `c` are inside their slices, and `row` is null or two vectors long.
+    unsafe {
+        let mut sums = [[V::splat(0.0); 2]; ROWS];
+        for p in 0..k {
+            let b0 = V::load(b.add(p * 2 * V::LANES));
+            let b1 = V::load(b.add(p * 2 * V::LANES + V::LANES));
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let x = V::splat(*a.add(i * A_STRIDE + p));
+                sum[0] = x.mul_add(b0, sum[0]);
+                sum[1] = x.mul_add(b1, sum[1]);
+            }
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            for (j, &sum) in sum.iter().enumerate() {
+                let out = c.add(i * c_stride + j * V::LANES);
+                let sum = if add {
+                    sum.add(V::load(out))
+                } else if row.is_null() {
+                    sum
+                } else {
+                    sum.add(V::load(row.add(j * V::LANES)))
+                };
+                sum.store(out);
+            }
+        }
+    }
+}

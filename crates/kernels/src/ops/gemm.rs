@@ -1,0 +1,286 @@
+//! Matrix product C = A B over a packed B.
+//!
+//! B is cut into panels of [`tile::columns`] columns, each stored K-major and contiguous. One pass covers
+//! [`tile::K_BLOCK`] elements of K: the rows of A are copied at a fixed distance (L2), then each panel of
+//! B (L1) meets all of them. The sum of an element runs over K in order, whatever the other rows and
+//! columns are, so a row's result does not depend on the batch around it.
+
+use crate::Isa;
+use crate::arch::tile::{self, A_STRIDE, COLUMNS_MAX, K_BLOCK, Start};
+
+/// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
+#[derive(Clone, Copy, Debug)]
+pub struct MatRef<'a> {
+    /// The elements, from the first of the matrix on.
+    pub data: &'a [f32],
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub columns: usize,
+    /// Distance from a row to the next.
+    pub row_stride: usize,
+    /// Distance from a column to the next.
+    pub column_stride: usize,
+}
+
+impl<'a> MatRef<'a> {
+    /// A row-major matrix whose rows are `row_stride` apart.
+    ///
+    /// # Panics
+    /// If `data` is too short.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(row_stride >= columns || rows <= 1);
+        assert!(rows == 0 || data.len() >= (rows - 1) * row_stride + columns);
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The same elements with rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A right-hand matrix `[k, n]` in the order in which the product reads it.
+#[derive(Clone, Debug, Default)]
+pub struct PackedB {
+    k: usize,
+    n: usize,
+    panel: usize,
+    data: Vec<f32>,
+}
+
+impl PackedB {
+    /// Packs `b`, `[k, n]`, anew into this storage, which is reused.
+    pub fn pack(&mut self, isa: Isa, b: MatRef<'_>) {
+        let panel = tile::columns(isa);
+        let (k, n) = (b.rows, b.columns);
+        let panels = n.div_ceil(panel);
+        self.k = k;
+        self.n = n;
+        self.panel = panel;
+        let len = panels * k * panel;
+        if self.data.len() < len {
+            self.data.resize(len, 0.0);
+        }
+        self.data.truncate(len);
+        for (p, out) in self.data.chunks_exact_mut((k * panel).max(1)).enumerate() {
+            let j0 = p * panel;
+            let width = panel.min(n - j0);
+            if width < panel {
+                out.fill(0.0);
+            }
+            if b.column_stride == 1 {
+                for (i, out) in out.chunks_exact_mut(panel).enumerate() {
+                    let from = i * b.row_stride + j0;
+                    out[..width].copy_from_slice(&b.data[from..from + width]);
+                }
+            } else {
+                pack_transposed(b, j0, width, panel, out);
+            }
+        }
+    }
+
+    /// A new packed matrix.
+    pub fn new(isa: Isa, b: MatRef<'_>) -> Self {
+        let mut packed = Self::default();
+        packed.pack(isa, b);
+        packed
+    }
+
+    /// Rows (the inner dimension of the product).
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Columns.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.data.len() * size_of::<f32>()
+    }
+}
+
+/// Packs columns `j0..j0 + width` of a matrix whose columns are contiguous: sixteen rows at a time, so
+/// that what is read and what is written both stay in L1.
+fn pack_transposed(b: MatRef<'_>, j0: usize, width: usize, panel: usize, out: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let mut i0 = 0;
+    while i0 < b.rows {
+        let n_rows = BLOCK.min(b.rows - i0);
+        for j in 0..width {
+            let from = i0 * b.row_stride + (j0 + j) * b.column_stride;
+            if b.row_stride == 1 {
+                let column = &b.data[from..from + n_rows];
+                for (i, &x) in column.iter().enumerate() {
+                    out[(i0 + i) * panel + j] = x;
+                }
+            } else {
+                for i in 0..n_rows {
+                    out[(i0 + i) * panel + j] = b.data[from + i * b.row_stride];
+                }
+            }
+        }
+        i0 += n_rows;
+    }
+}
+
+/// What the product is added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Beta<'a> {
+    /// Nothing: C is overwritten.
+    Zero,
+    /// What C holds.
+    Add,
+    /// A row of `n` elements, added to every row.
+    Bias(&'a [f32]),
+}
+
+/// One right-hand side of [`product`] with the place of its result.
+pub struct Target<'a> {
+    /// B, `[k, n]`.
+    pub b: &'a PackedB,
+    /// C, `[rows, n]`, from its first element on.
+    pub c: &'a mut [f32],
+    /// Distance of C's rows.
+    pub c_stride: usize,
+    /// What the product is added to.
+    pub beta: Beta<'a>,
+}
+
+/// Working memory of [`product`], reused from call to call.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    a: Vec<f32>,
+}
+
+/// C = A B + beta for one A and any number of right-hand sides, which share the copy of A.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Target<'_>]) {
+    let (m, k) = (a.rows, a.columns);
+    if m == 0 {
+        return;
+    }
+    for t in targets.iter() {
+        assert_eq!(t.b.k, k, "inner dimensions differ");
+        assert_eq!(t.b.panel, tile::columns(isa), "packed for another instruction set");
+        assert!(t.c_stride >= t.b.n || m == 1);
+        assert!(t.c.len() >= (m - 1) * t.c_stride + t.b.n);
+    }
+    let needed = m * A_STRIDE;
+    if scratch.a.len() < needed {
+        scratch.a.resize(needed, 0.0);
+    }
+    let mut k0 = 0;
+    while k0 < k {
+        let k_len = K_BLOCK.min(k - k0);
+        copy_rows(a, k0, k_len, &mut scratch.a);
+        for target in targets.iter_mut() {
+            pass(isa, &scratch.a, m, k0, k_len, target);
+        }
+        k0 += k_len;
+    }
+}
+
+/// Columns `k0..k0 + k_len` of A, its rows [`A_STRIDE`] apart.
+fn copy_rows(a: MatRef<'_>, k0: usize, k_len: usize, out: &mut [f32]) {
+    if a.column_stride == 1 {
+        for i in 0..a.rows {
+            let from = i * a.row_stride + k0;
+            out[i * A_STRIDE..i * A_STRIDE + k_len].copy_from_slice(&a.data[from..from + k_len]);
+        }
+        return;
+    }
+    // A transposed A: walk along its contiguous direction in blocks of sixteen.
+    const BLOCK: usize = 16;
+    let mut p0 = 0;
+    while p0 < k_len {
+        let n_p = BLOCK.min(k_len - p0);
+        for i in 0..a.rows {
+            let from = i * a.row_stride + (k0 + p0) * a.column_stride;
+            for (p, x) in out[i * A_STRIDE + p0..][..n_p].iter_mut().enumerate() {
+                *x = a.data[from + p * a.column_stride];
+            }
+        }
+        p0 += n_p;
+    }
+}
+
+/// One block of K against all panels of one right-hand side.
+fn pass(isa: Isa, a: &[f32], m: usize, k0: usize, k_len: usize, target: &mut Target<'_>) {
+    let (n, panel, k) = (target.b.n, target.b.panel, target.b.k);
+    let rows_max = tile::rows(isa);
+    let first = k0 == 0;
+    for (p, j0) in (0..n).step_by(panel).enumerate() {
+        let b = &target.b.data[p * k * panel + k0 * panel..][..k_len * panel];
+        let width = panel.min(n - j0);
+        let mut i0 = 0;
+        while i0 < m {
+            let n_rows = rows_max.min(m - i0);
+            let a = &a[i0 * A_STRIDE..];
+            let at = i0 * target.c_stride + j0;
+            if width == panel {
+                let start = match (first, target.beta) {
+                    (false, _) | (true, Beta::Add) => Start::Output,
+                    (true, Beta::Zero) => Start::Zero,
+                    (true, Beta::Bias(bias)) => Start::Row(&bias[j0..j0 + panel]),
+                };
+                let c = &mut target.c[at..];
+                tile::product(isa, k_len, a, n_rows, b, c, target.c_stride, start);
+            } else {
+                narrow(isa, k_len, a, n_rows, b, (at, j0, width, first), target);
+            }
+            i0 += n_rows;
+        }
+    }
+}
+
+/// A tile at the right edge: computed beside C and copied.
+fn narrow(
+    isa: Isa,
+    k_len: usize,
+    a: &[f32],
+    n_rows: usize,
+    b: &[f32],
+    (at, j0, width, first): (usize, usize, usize, bool),
+    target: &mut Target<'_>,
+) {
+    let mut tile = [0.0; 16 * COLUMNS_MAX];
+    let stride = target.c_stride;
+    for i in 0..n_rows {
+        let row = &mut tile[i * COLUMNS_MAX..][..width];
+        match (first, target.beta) {
+            (false, _) | (true, Beta::Add) => {
+                row.copy_from_slice(&target.c[at + i * stride..][..width]);
+            }
+            (true, Beta::Zero) => {}
+            (true, Beta::Bias(bias)) => row.copy_from_slice(&bias[j0..j0 + width]),
+        }
+    }
+    tile::product(isa, k_len, a, n_rows, b, &mut tile, COLUMNS_MAX, Start::Output);
+    for i in 0..n_rows {
+        target.c[at + i * stride..][..width].copy_from_slice(&tile[i * COLUMNS_MAX..][..width]);
+    }
+}
+
+/// `d_bias[j] += sum_i dy[i][j]`: the gradient of a bias. `dy` is `[rows, n]`, rows `stride` apart.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn bias_backward(isa: Isa, dy: &[f32], rows: usize, stride: usize, d_bias: &mut [f32]) {
+    for i in 0..rows {
+        let row = &dy[i * stride..][..d_bias.len()];
+        super::elementwise::add(isa, d_bias, row);
+    }
+}

@@ -1,0 +1,10 @@
+//! Safe kernels, one file an operation, forward beside backward.
+
+pub mod activation;
+pub mod attention;
+pub mod dropout;
+pub mod elementwise;
+pub mod gemm;
+pub mod loss;
+pub mod norm;
+pub mod optimizer;

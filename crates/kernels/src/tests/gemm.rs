@@ -1,0 +1,111 @@
+use super::{assert_close, numbers, wide};
+use crate::ops::gemm::{Beta, MatRef, PackedB, Scratch, Target, bias_backward, product};
+use crate::{Isa, reference};
+
+const SHAPES: [(usize, usize, usize); 10] = [
+    (1, 1, 1),
+    (3, 5, 7),
+    (14, 256, 32),
+    (15, 257, 33),
+    (13, 300, 31),
+    (29, 64, 100),
+    (2, 513, 65),
+    (30, 17, 16),
+    (5, 1000, 3),
+    (43, 31, 129),
+];
+
+fn run(isa: Isa, a: MatRef<'_>, b: MatRef<'_>, c: &mut [f32], beta: Beta<'_>) {
+    let packed = PackedB::new(isa, b);
+    let (mut scratch, c_stride) = (Scratch::default(), b.columns);
+    product(isa, &mut scratch, a, &mut [Target { b: &packed, c, c_stride, beta }]);
+}
+
+#[test]
+fn products_of_odd_sizes_match_the_reference() {
+    for isa in Isa::available() {
+        for (m, k, n) in SHAPES {
+            let (a, b, c0) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
+            let bias = numbers(n, 4);
+            let plain = reference::product(&wide(&a), &wide(&b), m, k, n);
+            let (a, b) = (MatRef::new(&a, m, k, k), MatRef::new(&b, k, n, n));
+            for (beta, start) in [
+                (Beta::Zero, vec![0.0; m * n]),
+                (Beta::Add, c0.clone()),
+                (Beta::Bias(&bias), bias.repeat(m)),
+            ] {
+                let mut c = c0.clone();
+                run(isa, a, b, &mut c, beta);
+                let expected: Vec<f64> =
+                    plain.iter().zip(&start).map(|(p, s)| p + f64::from(*s)).collect();
+                let what = format!("{} {m}x{k}x{n} {beta:?}", isa.name());
+                assert_close(&c, &expected, 2e-6, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn transposed_operands_match_the_reference() {
+    for isa in Isa::available() {
+        for (m, k, n) in SHAPES {
+            let (at, bt) = (numbers(k * m, 5), numbers(n * k, 6));
+            let (a, b) = (transpose(&at, k, m), transpose(&bt, n, k));
+            let expected = reference::product(&wide(&a), &wide(&b), m, k, n);
+            let mut c = vec![0.0; m * n];
+            let a = MatRef::new(&at, k, m, m).transposed();
+            run(isa, a, MatRef::new(&bt, n, k, k).transposed(), &mut c, Beta::Zero);
+            assert_close(&c, &expected, 2e-6, &format!("{} {m}x{k}x{n}", isa.name()));
+        }
+    }
+}
+
+fn transpose(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|j| (0..rows).map(move |i| x[i * columns + j])).collect()
+}
+
+#[test]
+fn strided_results_leave_the_gaps_alone() {
+    for isa in Isa::available() {
+        let (m, k, n, stride) = (17, 40, 33, 50);
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let expected = reference::product(&wide(&a), &wide(&b), m, k, n);
+        let packed = PackedB::new(isa, MatRef::new(&b, k, n, n));
+        let mut c = vec![9.0; m * stride];
+        let target = Target { b: &packed, c: &mut c, c_stride: stride, beta: Beta::Zero };
+        product(isa, &mut Scratch::default(), MatRef::new(&a, m, k, k), &mut [target]);
+        for (i, row) in c.chunks(stride).enumerate() {
+            assert_close(&row[..n], &expected[i * n..][..n], 2e-6, isa.name());
+            assert!(row[n..].iter().all(|&x| x == 9.0), "row {i}: a gap was written");
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_batch() {
+    for isa in Isa::available() {
+        let (m, k, n) = (31, 600, 70);
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let b = MatRef::new(&b, k, n, n);
+        let mut together = vec![0.0; m * n];
+        run(isa, MatRef::new(&a, m, k, k), b, &mut together, Beta::Zero);
+        for i in 0..m {
+            let mut alone = vec![0.0; n];
+            run(isa, MatRef::new(&a[i * k..], 1, k, k), b, &mut alone, Beta::Zero);
+            assert_eq!(alone, together[i * n..][..n], "{} row {i}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn bias_gradient_is_the_sum_of_rows() {
+    for isa in Isa::available() {
+        let dy = numbers(5 * 40, 1);
+        let mut d_bias = numbers(37, 2);
+        let expected: Vec<f64> = (0..37)
+            .map(|j| f64::from(d_bias[j]) + (0..5).map(|i| f64::from(dy[i * 40 + j])).sum::<f64>())
+            .collect();
+        bias_backward(isa, &dy, 5, 40, &mut d_bias);
+        assert_close(&d_bias, &expected, 1e-6, isa.name());
+    }
+}
