@@ -26,20 +26,19 @@ fn sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
 }
 
 kernel! {
-    /// Normalises the rows of `x` `[T, D]`, dense. Writes `normal` (x̂, may be used as saved value), `rstd` `[T]` and
-    /// `y`.
+    /// Normalises the rows of `x` `[T, D]` in place and writes what backward needs: `normal` (x̂)
+    /// `[T, D]` and `rstd` `[T]`.
     ///
     /// # Panics
     /// If the shapes do not fit; so for all functions of this file.
     pub fn forward<'a>(
-        x: &'a [f32], gamma: &'a [f32], beta: &'a [f32], eps: f32,
-        normal: &'a mut [f32], rstd: &'a mut [f32], y: &'a mut [f32],
+        x: &'a mut [f32], gamma: &'a [f32], beta: &'a [f32], eps: f32,
+        normal: &'a mut [f32], rstd: &'a mut [f32],
     ) {
         let d = gamma.len();
         assert_eq!(beta.len(), d);
-        assert!(x.len() == normal.len() && x.len() == y.len() && x.len() == rstd.len() * d);
-        let rows = x.chunks_exact(d).zip(normal.chunks_exact_mut(d)).zip(y.chunks_exact_mut(d));
-        for (((x, normal), y), rstd) in rows.zip(rstd) {
+        assert!(x.len() == normal.len() && x.len() == rstd.len() * d);
+        for ((x, normal), rstd) in x.chunks_exact_mut(d).zip(normal.chunks_exact_mut(d)).zip(rstd) {
             let (gamma, beta) = (&gamma[..d], &beta[..d]);
             let mean = sum(d, |i| x[i]) / d as f32;
             let variance = sum(d, |i| (x[i] - mean) * (x[i] - mean)) / d as f32;
@@ -48,14 +47,14 @@ kernel! {
             for i in 0..d {
                 let n = (x[i] - mean) * r;
                 normal[i] = n;
-                y[i] = fma::<FMA>(n, gamma[i], beta[i]);
+                x[i] = fma::<FMA>(n, gamma[i], beta[i]);
             }
         }
     }
 }
 
 kernel! {
-    /// As [`forward`], with nothing saved: `x` is overwritten with the result.
+    /// As [`forward`], with nothing saved.
     pub fn forward_in_place<'a>(x: &'a mut [f32], gamma: &'a [f32], beta: &'a [f32], eps: f32) {
         let d = gamma.len();
         assert_eq!(beta.len(), d);

@@ -1,0 +1,175 @@
+//! Buffers of activations and views of their rows and columns.
+
+use std::ops::Range;
+
+use budwood_kernels::ops::gemm::MatRef;
+
+/// A dense row-major `f32` matrix on the device.
+#[derive(Debug)]
+pub struct Buf {
+    data: Vec<f32>,
+    rows: usize,
+    columns: usize,
+}
+
+impl Buf {
+    pub(crate) fn from_storage(data: Vec<f32>, rows: usize, columns: usize) -> Self {
+        debug_assert!(data.len() >= rows * columns);
+        Self { data, rows, columns }
+    }
+
+    pub(crate) fn into_storage(self) -> Vec<f32> {
+        self.data
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// All of it.
+    pub fn view(&self) -> View<'_> {
+        View {
+            data: &self.data[..self.rows * self.columns],
+            rows: self.rows,
+            columns: self.columns,
+            stride: self.columns,
+        }
+    }
+
+    /// All of it, to write.
+    pub fn view_mut(&mut self) -> ViewMut<'_> {
+        ViewMut {
+            data: &mut self.data[..self.rows * self.columns],
+            rows: self.rows,
+            columns: self.columns,
+            stride: self.columns,
+        }
+    }
+}
+
+/// Rows and columns of a buffer, to read.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) stride: usize,
+}
+
+impl<'a> View<'a> {
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn n_columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Some of its rows.
+    #[must_use]
+    pub fn rows(self, rows: Range<usize>) -> View<'a> {
+        let (data, n) = (self.data, rows.len());
+        let (from, to) = span(rows, self.rows, self.columns, self.stride);
+        View { data: &data[from..to], rows: n, ..self }
+    }
+
+    /// Some of its columns.
+    #[must_use]
+    pub fn columns(self, columns: Range<usize>) -> View<'a> {
+        assert!(columns.end <= self.columns);
+        let data = if self.rows == 0 { self.data } else { &self.data[columns.start..] };
+        View { data, columns: columns.len(), ..self }
+    }
+
+    pub(crate) fn matrix(&self) -> MatRef<'a> {
+        MatRef::new(self.data, self.rows, self.columns, self.stride)
+    }
+
+    /// The elements, where the rows follow each other without a gap.
+    pub(crate) fn dense(&self) -> &'a [f32] {
+        assert!(self.stride == self.columns || self.rows <= 1, "the view has gaps");
+        &self.data[..self.rows * self.columns]
+    }
+
+    pub(crate) fn row(&self, i: usize) -> &'a [f32] {
+        &self.data[i * self.stride..][..self.columns]
+    }
+}
+
+/// Rows and columns of a buffer, to write.
+#[derive(Debug)]
+pub struct ViewMut<'a> {
+    pub(crate) data: &'a mut [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) stride: usize,
+}
+
+impl<'a> ViewMut<'a> {
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn n_columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The same view for a shorter time.
+    pub fn again(&mut self) -> ViewMut<'_> {
+        ViewMut { data: self.data, rows: self.rows, columns: self.columns, stride: self.stride }
+    }
+
+    /// The same view, to read.
+    pub fn read(&self) -> View<'_> {
+        View { data: self.data, rows: self.rows, columns: self.columns, stride: self.stride }
+    }
+
+    /// Some of its rows.
+    #[must_use]
+    pub fn rows(self, rows: Range<usize>) -> ViewMut<'a> {
+        let n = rows.len();
+        let (from, to) = span(rows, self.rows, self.columns, self.stride);
+        ViewMut {
+            data: &mut self.data[from..to],
+            rows: n,
+            columns: self.columns,
+            stride: self.stride,
+        }
+    }
+
+    /// Some of its columns.
+    #[must_use]
+    pub fn columns(self, columns: Range<usize>) -> ViewMut<'a> {
+        assert!(columns.end <= self.columns);
+        let data = if self.rows == 0 { self.data } else { &mut self.data[columns.start..] };
+        ViewMut { data, rows: self.rows, columns: columns.len(), stride: self.stride }
+    }
+
+    pub(crate) fn dense(&mut self) -> &mut [f32] {
+        assert!(self.stride == self.columns || self.rows <= 1, "the view has gaps");
+        &mut self.data[..self.rows * self.columns]
+    }
+
+    pub(crate) fn row(&mut self, i: usize) -> &mut [f32] {
+        &mut self.data[i * self.stride..][..self.columns]
+    }
+}
+
+/// The elements that `rows` of a matrix cover; the last row may end before its stride.
+fn span(rows: Range<usize>, n_rows: usize, columns: usize, stride: usize) -> (usize, usize) {
+    assert!(rows.start <= rows.end && rows.end <= n_rows, "rows {rows:?} of {n_rows}");
+    if rows.is_empty() {
+        return (0, 0);
+    }
+    (rows.start * stride, (rows.end - 1) * stride + columns)
+}

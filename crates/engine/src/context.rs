@@ -1,0 +1,400 @@
+//! What one thread computes with, and the operations other than products.
+
+use budwood_kernels::ops::activation::{self, Activation};
+use budwood_kernels::ops::attention::{self, Shape};
+use budwood_kernels::ops::dropout::{self, Dropout};
+use budwood_kernels::ops::gemm::{self, PackedB};
+use budwood_kernels::ops::{elementwise, norm};
+
+use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
+
+/// A device, an arena and working memory, for one thread.
+#[derive(Debug)]
+pub struct Context {
+    device: Device,
+    arena: Arena,
+    pub(crate) gemm: gemm::Scratch,
+    pub(crate) packed: PackedB,
+    attention: attention::Scratch,
+}
+
+/// Where the sequences of a batch begin and end in a matrix of all their rows: sequence `i` is
+/// `starts[i]..starts[i + 1]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    starts: Vec<usize>,
+}
+
+impl Spans {
+    /// Spans of these lengths, one after another.
+    pub fn from_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
+        let mut starts = vec![0];
+        let mut end = 0;
+        for length in lengths {
+            end += length;
+            starts.push(end);
+        }
+        Self { starts }
+    }
+
+    /// Number of sequences.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Whether there is no sequence.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of rows of all sequences.
+    pub fn rows(&self) -> usize {
+        self.starts[self.len()]
+    }
+
+    /// Rows of sequence `i`.
+    pub fn get(&self, i: usize) -> std::ops::Range<usize> {
+        self.starts[i]..self.starts[i + 1]
+    }
+
+    /// The rows of each sequence in turn.
+    pub fn iter(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        self.starts.windows(2).map(|w| w[0]..w[1])
+    }
+}
+
+impl Context {
+    /// A context with an empty arena.
+    pub fn new(device: Device) -> Self {
+        Self {
+            device,
+            arena: Arena::default(),
+            gemm: gemm::Scratch::default(),
+            packed: PackedB::default(),
+            attention: attention::Scratch::default(),
+        }
+    }
+
+    /// The device it computes on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    pub(crate) fn isa(&self) -> Isa {
+        self.device.isa()
+    }
+
+    /// The arena, for its counters.
+    pub fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// A buffer whose content is undefined.
+    pub fn take(&mut self, rows: usize, columns: usize) -> Buf {
+        self.arena.take(rows, columns)
+    }
+
+    /// A buffer of zeros.
+    pub fn zeros(&mut self, rows: usize, columns: usize) -> Buf {
+        let mut buffer = self.arena.take(rows, columns);
+        buffer.view_mut().dense().fill(0.0);
+        buffer
+    }
+
+    /// A copy of a view.
+    pub fn copy(&mut self, x: View<'_>) -> Buf {
+        let mut buffer = self.arena.take(x.rows, x.columns);
+        self.assign(buffer.view_mut(), x);
+        buffer
+    }
+
+    /// Gives a buffer back to the arena.
+    pub fn give(&mut self, buffer: Buf) {
+        self.arena.give(buffer);
+    }
+
+    /// A buffer with these elements.
+    pub fn upload(&mut self, data: &[f32], columns: usize) -> Buf {
+        let mut buffer = self.arena.take(data.len() / columns, columns);
+        buffer.view_mut().dense().copy_from_slice(data);
+        buffer
+    }
+
+    /// The elements of a view, row by row.
+    pub fn download(&self, x: View<'_>) -> Vec<f32> {
+        (0..x.rows).flat_map(|i| x.row(i).iter().copied()).collect()
+    }
+
+    /// `y = x`
+    ///
+    /// # Panics
+    /// If the shapes do not fit; so for all operations.
+    pub fn assign(&mut self, mut y: ViewMut<'_>, x: View<'_>) {
+        assert_eq!((y.rows, y.columns), (x.rows, x.columns));
+        for i in 0..x.rows {
+            y.row(i).copy_from_slice(x.row(i));
+        }
+    }
+
+    /// `y += x`
+    pub fn add(&mut self, mut y: ViewMut<'_>, x: View<'_>) {
+        assert_eq!((y.rows, y.columns), (x.rows, x.columns));
+        for i in 0..x.rows {
+            elementwise::add(self.isa(), y.row(i), x.row(i));
+        }
+    }
+
+    /// `y += a x`
+    pub fn add_scaled(&mut self, mut y: ViewMut<'_>, a: f32, x: View<'_>) {
+        assert_eq!((y.rows, y.columns), (x.rows, x.columns));
+        for i in 0..x.rows {
+            elementwise::add_scaled(self.isa(), y.row(i), a, x.row(i));
+        }
+    }
+
+    /// `y = a y`
+    pub fn scale(&mut self, mut y: ViewMut<'_>, a: f32) {
+        for i in 0..y.rows {
+            elementwise::scale(self.isa(), y.row(i), a);
+        }
+    }
+
+    /// Adds `row` to every row of `y`.
+    pub fn add_row(&mut self, mut y: ViewMut<'_>, row: &[f32]) {
+        for i in 0..y.rows {
+            elementwise::add(self.isa(), y.row(i), row);
+        }
+    }
+
+    /// Multiplies every row of `y` by `row`, element by element.
+    pub fn multiply_row(&mut self, mut y: ViewMut<'_>, row: &[f32]) {
+        for i in 0..y.rows {
+            elementwise::multiply(self.isa(), y.row(i), row);
+        }
+    }
+
+    /// Multiplies row `i` of `y` by `factors[i]`.
+    pub fn scale_rows(&mut self, mut y: ViewMut<'_>, factors: &[f32]) {
+        assert_eq!(y.rows, factors.len());
+        for (i, &factor) in factors.iter().enumerate() {
+            elementwise::scale(self.isa(), y.row(i), factor);
+        }
+    }
+
+    /// `out[j] += sum_t a[t][j] b[t][j]`: the gradient of what [`Context::multiply_row`] multiplied by.
+    pub fn add_column_dots(&mut self, a: View<'_>, b: View<'_>, out: &mut [f32]) {
+        assert_eq!((a.rows, a.columns), (b.rows, b.columns));
+        for i in 0..a.rows {
+            elementwise::add_product(self.isa(), out, a.row(i), b.row(i));
+        }
+    }
+
+    /// The dot product of each row of `a` with the same row of `b`.
+    pub fn row_dots(&mut self, a: View<'_>, b: View<'_>) -> Vec<f32> {
+        assert_eq!((a.rows, a.columns), (b.rows, b.columns));
+        (0..a.rows).map(|i| elementwise::dot(self.isa(), a.row(i), b.row(i))).collect()
+    }
+
+    /// `y = f(x)`
+    pub fn activation(&mut self, f: Activation, x: View<'_>, mut y: ViewMut<'_>) {
+        activation::forward(self.isa(), f, x.dense(), y.dense());
+    }
+
+    /// `dx = dy f'(x)`, over `dy`.
+    pub fn activation_backward(&mut self, f: Activation, x: View<'_>, mut dy: ViewMut<'_>) {
+        activation::backward(self.isa(), f, x.dense(), dy.dense());
+    }
+
+    /// Multiplies by a dropout mask; backward is the same operation with the same dropout.
+    pub fn dropout(&mut self, dropout: Dropout, mut x: ViewMut<'_>) {
+        if dropout.is_active() {
+            dropout::apply(self.isa(), dropout, 0, x.dense());
+        }
+    }
+
+    /// Layer norm, in place of `x`, with nothing saved.
+    pub fn norm_in_place(&mut self, mut x: ViewMut<'_>, gamma: &[f32], beta: &[f32], eps: f32) {
+        norm::forward_in_place(self.isa(), x.dense(), gamma, beta, eps);
+    }
+
+    /// Layer norm in place of `x`. Returns what backward needs: x̂ `[T, D]` and the inverse deviations
+    /// `[T, 1]`.
+    pub fn norm(
+        &mut self,
+        mut x: ViewMut<'_>,
+        gamma: &[f32],
+        beta: &[f32],
+        eps: f32,
+    ) -> (Buf, Buf) {
+        let mut normal = self.take(x.rows, x.columns);
+        let mut rstd = self.take(x.rows, 1);
+        let (mut n, mut r) = (normal.view_mut(), rstd.view_mut());
+        norm::forward(self.isa(), x.dense(), gamma, beta, eps, n.dense(), r.dense());
+        (normal, rstd)
+    }
+
+    /// The gradient of the input of [`Context::norm`], over `dy`.
+    pub fn norm_backward_input(
+        &mut self,
+        gamma: &[f32],
+        (normal, rstd): (View<'_>, View<'_>),
+        mut dy: ViewMut<'_>,
+    ) {
+        norm::backward_input(self.isa(), gamma, normal.dense(), rstd.dense(), dy.dense());
+    }
+
+    /// Adds the gradients of gain and bias of [`Context::norm`].
+    pub fn norm_backward_parameters(
+        &mut self,
+        normal: View<'_>,
+        dy: View<'_>,
+        d_gamma: &mut [f32],
+        d_beta: &mut [f32],
+    ) {
+        norm::backward_parameters(self.isa(), normal.dense(), dy.dense(), d_gamma, d_beta);
+    }
+
+    /// Elements that [`Context::attention`] saves.
+    pub fn attention_saved(heads: usize, queries: &Spans, keys: &Spans) -> usize {
+        queries.iter().zip(keys.iter()).map(|(q, k)| heads * q.len() * k.len()).sum()
+    }
+
+    /// Attention of each sequence by itself: `out` from queries (rows of `queries`), keys and values
+    /// (rows of `keys`). `probabilities` is `[1, attention_saved]`.
+    pub fn attention(
+        &mut self,
+        heads: usize,
+        (q, k, v): (View<'_>, View<'_>, View<'_>),
+        (queries, keys): (&Spans, &Spans),
+        dropout: Dropout,
+        mut probabilities: ViewMut<'_>,
+        mut out: ViewMut<'_>,
+    ) {
+        assert_eq!(queries.len(), keys.len());
+        assert_eq!((queries.rows(), keys.rows()), (q.rows, k.rows));
+        let isa = self.isa();
+        let out_stride = out.stride;
+        let mut place = 0;
+        for (rows, key_rows) in queries.iter().zip(keys.iter()) {
+            let shape = shape(heads, q, k, out_stride, &rows, &key_rows);
+            let (q, k, v) = (q.rows(rows.clone()), k.rows(key_rows.clone()), v.rows(key_rows));
+            let end = place + shape.probabilities();
+            attention::forward(
+                isa,
+                &mut self.attention,
+                shape,
+                (q.data, k.data, v.data),
+                (dropout, place as u32),
+                &mut probabilities.dense()[place..end],
+                out.again().rows(rows).data,
+            );
+            place = end;
+        }
+    }
+
+    /// Writes the gradients of queries, keys and values.
+    pub fn attention_backward(
+        &mut self,
+        heads: usize,
+        (q, k, v): (View<'_>, View<'_>, View<'_>),
+        (queries, keys): (&Spans, &Spans),
+        dropout: Dropout,
+        probabilities: View<'_>,
+        d_out: View<'_>,
+        (mut d_q, mut d_k, mut d_v): (ViewMut<'_>, ViewMut<'_>, ViewMut<'_>),
+    ) {
+        let isa = self.isa();
+        let mut place = 0;
+        for (rows, key_rows) in queries.iter().zip(keys.iter()) {
+            let shape = shape(heads, q, k, d_out.stride, &rows, &key_rows);
+            let (q, k) = (q.rows(rows.clone()), k.rows(key_rows.clone()));
+            let v = v.rows(key_rows.clone());
+            let end = place + shape.probabilities();
+            let d_q = d_q.again().rows(rows.clone());
+            let (d_k, d_v) =
+                (d_k.again().rows(key_rows.clone()), d_v.again().rows(key_rows.clone()));
+            assert_eq!((d_q.stride, d_k.stride), (q.stride, k.stride));
+            attention::backward(
+                isa,
+                &mut self.attention,
+                shape,
+                (q.data, k.data, v.data),
+                (dropout, place as u32),
+                &probabilities.dense()[place..end],
+                d_out.rows(rows).data,
+                (d_q.data, d_k.data, d_v.data),
+            );
+            place = end;
+        }
+    }
+
+    /// `y[t] += table[rows[t]]`
+    ///
+    /// # Panics
+    /// If a row is not in the table.
+    pub fn add_table_rows(&mut self, mut y: ViewMut<'_>, table: &Table, rows: &[u32]) {
+        assert_eq!((y.rows, y.columns), (rows.len(), table.columns()));
+        for (i, &row) in rows.iter().enumerate() {
+            elementwise::add(self.isa(), y.row(i), table.row(row as usize));
+        }
+    }
+
+    /// The mean of each sequence's rows.
+    pub fn mean_rows(&mut self, x: View<'_>, spans: &Spans, mut y: ViewMut<'_>) {
+        assert_eq!((x.rows, y.rows), (spans.rows(), spans.len()));
+        for (i, rows) in spans.iter().enumerate() {
+            let out = y.row(i);
+            out.fill(0.0);
+            let share = 1.0 / rows.len() as f32;
+            for t in rows {
+                elementwise::add_scaled(self.device.isa(), out, share, x.row(t));
+            }
+        }
+    }
+
+    /// Spreads the gradient of a mean over each sequence's rows.
+    pub fn mean_rows_backward(&mut self, dy: View<'_>, spans: &Spans, mut dx: ViewMut<'_>) {
+        for (i, rows) in spans.iter().enumerate() {
+            let share = 1.0 / rows.len() as f32;
+            for t in rows {
+                let out = dx.row(t);
+                out.copy_from_slice(dy.row(i));
+                elementwise::scale(self.device.isa(), out, share);
+            }
+        }
+    }
+
+    /// The first row of each sequence.
+    pub fn first_rows(&mut self, x: View<'_>, spans: &Spans, mut y: ViewMut<'_>) {
+        for (i, rows) in spans.iter().enumerate() {
+            y.row(i).copy_from_slice(x.row(rows.start));
+        }
+    }
+
+    /// Puts the gradient of the first rows in their place; the others are zero.
+    pub fn first_rows_backward(&mut self, dy: View<'_>, spans: &Spans, mut dx: ViewMut<'_>) {
+        dx.dense().fill(0.0);
+        for (i, rows) in spans.iter().enumerate() {
+            dx.row(rows.start).copy_from_slice(dy.row(i));
+        }
+    }
+}
+
+fn shape(
+    heads: usize,
+    q: View<'_>,
+    k: View<'_>,
+    out_stride: usize,
+    rows: &std::ops::Range<usize>,
+    key_rows: &std::ops::Range<usize>,
+) -> Shape {
+    Shape {
+        heads,
+        head_dim: q.columns / heads,
+        queries: rows.len(),
+        keys: key_rows.len(),
+        query_stride: q.stride,
+        key_stride: k.stride,
+        out_stride,
+    }
+}

@@ -1,0 +1,75 @@
+//! The operations that an encoder and its adapters are written over, on opaque buffers.
+//!
+//! A [`Context`] is what one thread computes with: a device, an arena of buffers and working memory.
+//! Model code holds [`Buf`]s and views of them and never sees the activations themselves, so that
+//! another device can offer the same table of operations. There is one device now, the processor; a
+//! second would be a variant of [`Device`], not a type parameter.
+
+mod arena;
+mod buffer;
+mod context;
+mod products;
+mod weight;
+mod workers;
+
+pub use arena::Arena;
+pub use budwood_kernels::Isa;
+pub use budwood_kernels::ops::activation::Activation;
+pub use budwood_kernels::ops::dropout::Dropout;
+pub use budwood_kernels::ops::optimizer::AdamW;
+pub use buffer::{Buf, View, ViewMut};
+pub use context::{Context, Spans};
+pub use products::Product;
+pub use weight::{Precision, Table, Weight};
+pub use workers::Workers;
+
+/// Where buffers live and operations run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// This processor, with one of its instruction sets.
+    Cpu(Isa),
+}
+
+impl Device {
+    /// The processor with its widest instruction set.
+    pub fn cpu() -> Self {
+        Self::Cpu(Isa::detect())
+    }
+
+    pub(crate) fn isa(self) -> Isa {
+        match self {
+            Device::Cpu(isa) => isa,
+        }
+    }
+
+    /// Its name, such as `cpu/avx512`.
+    pub fn name(self) -> String {
+        format!("cpu/{}", self.isa().name())
+    }
+}
+
+/// The sum of squares of a vector of gradients, for its norm.
+pub fn sum_of_squares(x: &[f32]) -> f64 {
+    budwood_kernels::ops::elementwise::sum_of_squares(x)
+}
+
+/// One optimizer step over a range of a flat parameter vector; see the kernel of that name.
+pub fn adamw(
+    device: Device,
+    step: AdamW,
+    gradient_scale: f32,
+    weights: &mut [f32],
+    gradient: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+) {
+    budwood_kernels::ops::optimizer::adamw(
+        device.isa(),
+        step,
+        gradient_scale,
+        weights,
+        gradient,
+        m,
+        v,
+    );
+}

@@ -1,0 +1,108 @@
+//! Products of activations with weights, and their gradients.
+
+use budwood_kernels::ops::gemm::{self, Beta, MatRef, PackedB, Target};
+
+use crate::weight::Store;
+use crate::{Context, View, ViewMut, Weight};
+
+/// One of several products of the same input.
+pub struct Product<'a> {
+    /// The weight `[out, in]`.
+    pub weight: &'a Weight,
+    /// The bias `[out]`.
+    pub bias: Option<&'a [f32]>,
+    /// The result `[T, out]`.
+    pub out: ViewMut<'a>,
+}
+
+impl Context {
+    /// `out = x Wᵀ + bias` for one input `[T, in]` and any number of weights.
+    ///
+    /// # Panics
+    /// If the shapes do not fit; so for all operations.
+    pub fn linear(&mut self, x: View<'_>, products: &mut [Product<'_>]) {
+        let isa = self.isa();
+        let mut targets: Vec<Target<'_>> = Vec::with_capacity(products.len());
+        for product in products {
+            assert_eq!((product.out.rows, product.out.columns), (x.rows, product.weight.outputs()));
+            let Store::F32 { forward, .. } = product.weight.store();
+            targets.push(Target {
+                b: forward,
+                c: product.out.data,
+                c_stride: product.out.stride,
+                beta: product.bias.map_or(Beta::Zero, Beta::Bias),
+            });
+        }
+        gemm::product(isa, &mut self.gemm, x.matrix(), &mut targets);
+    }
+
+    /// `dx = dy W`, or `dx += dy W` with `add`.
+    ///
+    /// # Panics
+    /// Also if the weight was packed without its backward form.
+    pub fn linear_backward_input(
+        &mut self,
+        dy: View<'_>,
+        weight: &Weight,
+        dx: ViewMut<'_>,
+        add: bool,
+    ) {
+        let isa = self.isa();
+        let Store::F32 { backward, .. } = weight.store();
+        let Some(backward) = backward else {
+            panic!("a gradient was asked through a weight that was packed for inference");
+        };
+        assert_eq!((dx.rows, dx.columns), (dy.rows, weight.inputs()));
+        let beta = if add { Beta::Add } else { Beta::Zero };
+        let target = Target { b: backward, c: dx.data, c_stride: dx.stride, beta };
+        gemm::product(isa, &mut self.gemm, dy.matrix(), &mut [target]);
+    }
+
+    /// `d_weight += dyᵀ x`, `[out, in]`.
+    pub fn linear_backward_weight(&mut self, dy: View<'_>, x: View<'_>, d_weight: &mut [f32]) {
+        let (outputs, inputs) = (dy.columns, x.columns);
+        assert_eq!(dy.rows, x.rows);
+        assert_eq!(d_weight.len(), outputs * inputs);
+        if outputs <= inputs {
+            self.packed.pack(self.isa(), x.matrix());
+            self.product_add(dy.matrix().transposed(), d_weight, inputs);
+            return;
+        }
+        // The left operand is transposed while it is copied, which is slow: let it be the narrow one.
+        let mut d_transposed = self.take(inputs, outputs);
+        d_transposed.view_mut().dense().fill(0.0);
+        self.packed.pack(self.isa(), dy.matrix());
+        self.product_add(x.matrix().transposed(), d_transposed.view_mut().data, outputs);
+        let from = d_transposed.view().data;
+        for (o, row) in d_weight.chunks_exact_mut(inputs).enumerate() {
+            for (i, d) in row.iter_mut().enumerate() {
+                *d += from[i * outputs + o];
+            }
+        }
+        self.give(d_transposed);
+    }
+
+    fn product_add(&mut self, a: MatRef<'_>, c: &mut [f32], c_stride: usize) {
+        let isa = self.isa();
+        let packed = std::mem::take(&mut self.packed);
+        let target = Target { b: &packed, c, c_stride, beta: Beta::Add };
+        gemm::product(isa, &mut self.gemm, a, &mut [target]);
+        self.packed = packed;
+    }
+
+    /// `d_bias += sum of the rows of dy`.
+    pub fn linear_backward_bias(&mut self, dy: View<'_>, d_bias: &mut [f32]) {
+        assert_eq!(dy.columns, d_bias.len());
+        gemm::bias_backward(self.isa(), dy.data, dy.rows, dy.stride, d_bias);
+    }
+
+    /// `out = a b` for small matrices that are packed on the spot; `b` is `[k, n]`.
+    pub fn matmul(&mut self, a: View<'_>, b: View<'_>, out: ViewMut<'_>) {
+        let isa = self.isa();
+        let mut packed = std::mem::take(&mut self.packed);
+        PackedB::pack(&mut packed, isa, b.matrix());
+        let target = Target { b: &packed, c: out.data, c_stride: out.stride, beta: Beta::Zero };
+        gemm::product(isa, &mut self.gemm, a.matrix(), &mut [target]);
+        self.packed = packed;
+    }
+}
