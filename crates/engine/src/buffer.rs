@@ -81,14 +81,6 @@ impl<'a> View<'a> {
         View { data: &data[from..to], rows: n, ..self }
     }
 
-    /// Some of its columns.
-    #[must_use]
-    pub fn columns(self, columns: Range<usize>) -> View<'a> {
-        assert!(columns.end <= self.columns);
-        let data = if self.rows == 0 { self.data } else { &self.data[columns.start..] };
-        View { data, columns: columns.len(), ..self }
-    }
-
     pub(crate) fn matrix(&self) -> MatRef<'a> {
         MatRef::new(self.data, self.rows, self.columns, self.stride)
     }
@@ -145,14 +137,6 @@ impl<'a> ViewMut<'a> {
             columns: self.columns,
             stride: self.stride,
         }
-    }
-
-    /// Some of its columns.
-    #[must_use]
-    pub fn columns(self, columns: Range<usize>) -> ViewMut<'a> {
-        assert!(columns.end <= self.columns);
-        let data = if self.rows == 0 { self.data } else { &mut self.data[columns.start..] };
-        ViewMut { data, rows: self.rows, columns: columns.len(), stride: self.stride }
     }
 
     pub(crate) fn dense(&mut self) -> &mut [f32] {

@@ -16,6 +16,7 @@ pub use arena::Arena;
 pub use budwood_kernels::Isa;
 pub use budwood_kernels::ops::activation::Activation;
 pub use budwood_kernels::ops::dropout::Dropout;
+pub use budwood_kernels::ops::loss;
 pub use budwood_kernels::ops::optimizer::AdamW;
 pub use buffer::{Buf, View, ViewMut};
 pub use context::{Context, Spans};
@@ -34,6 +35,11 @@ impl Device {
     /// The processor with its widest instruction set.
     pub fn cpu() -> Self {
         Self::Cpu(Isa::detect())
+    }
+
+    /// Every device of this machine, the fastest first: one for each instruction set.
+    pub fn all() -> Vec<Self> {
+        Isa::available().into_iter().map(Self::Cpu).collect()
     }
 
     pub(crate) fn isa(self) -> Isa {

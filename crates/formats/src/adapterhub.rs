@@ -1,0 +1,209 @@
+//! Adapter folders of the AdapterHub library (`adapters` 1.3): `adapter_config.json`,
+//! `adapter.safetensors`, `head_config.json`, `model_head.safetensors`.
+
+use std::path::Path;
+
+use budwood_base::encoder::Activation;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::method::{MethodPart, MethodSpec};
+use budwood_base::names;
+use budwood_base::tensor::TensorMap;
+use serde_json::Value;
+
+use crate::Error;
+use crate::family::{self, Family};
+use crate::safetensors_file::SafetensorsFile;
+
+/// What a folder holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdapterHubFolder {
+    /// The method.
+    pub method: MethodSpec,
+    /// The head, if there is one.
+    pub head: Option<HeadSpec>,
+    /// Names of the classes in the order of the outputs.
+    pub labels: Vec<String>,
+    /// All tensors by canonical name.
+    pub tensors: TensorMap,
+    /// Pairs of canonical name and name in the library, as long as the file's list.
+    pub names: Vec<(String, String)>,
+}
+
+/// Bottleneck switches that have no counterpart here, with the value that means "off".
+const UNSUPPORTED: &[(&str, &str)] = &[
+    ("ln_before", "false"),
+    ("ln_after", "false"),
+    ("adapter_residual_before_ln", "false"),
+    ("use_gating", "false"),
+    ("phm_layer", "false"),
+    ("inv_adapter", "null"),
+    ("cross_adapter", "false"),
+];
+
+/// Switches that are read, by our option of the same name.
+const SWITCHES: &[&str] = &[
+    "mh_adapter",
+    "output_adapter",
+    "reduction_factor",
+    "non_linearity",
+    "original_ln_before",
+    "original_ln_after",
+    "residual_before_ln",
+    "is_parallel",
+    "scaling",
+    "init_weights",
+    "leave_out",
+];
+
+/// Reads a folder.
+///
+/// # Errors
+/// If a file is missing or damaged, or the configuration asks for what does not exist here.
+pub fn read(folder: &Path) -> Result<AdapterHubFolder, Error> {
+    let (path, json) = read_json(folder, "adapter_config.json")?;
+    let text = |field: &str| json.get(field).and_then(Value::as_str);
+    let model_type =
+        text("model_type").ok_or_else(|| Error::content(&path, "lacks the field 'model_type'"))?;
+    let family = family::find(model_type)
+        .ok_or_else(|| Error::content(&path, format!("model_type '{model_type}' is not known")))?;
+    let name = text("name").ok_or_else(|| Error::content(&path, "lacks the field 'name'"))?;
+    let config = json
+        .get("config")
+        .filter(|c| c.is_object())
+        .ok_or_else(|| Error::content(&path, "lacks the map 'config'"))?;
+    let method = bottleneck_method(&path, config)?;
+    let mut names = Vec::new();
+    let mut tensors = TensorMap::new();
+    let file = SafetensorsFile::open_in(folder, "adapter")?;
+    for theirs in file.names() {
+        let ours = canonical_name(family, name, theirs).ok_or_else(|| {
+            Error::content(file.path(), format!("tensor '{theirs}' has no place in this method"))
+        })?;
+        tensors.insert(ours.clone(), file.tensor(theirs)?);
+        names.push((ours, theirs.to_string()));
+    }
+    let mut read = AdapterHubFolder { method, head: None, labels: Vec::new(), tensors, names };
+    if folder.join("head_config.json").exists() {
+        read_head(folder, name, &mut read)?;
+    }
+    Ok(read)
+}
+
+fn read_json(folder: &Path, name: &str) -> Result<(std::path::PathBuf, Value), Error> {
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let json = serde_json::from_str(&text)
+        .map_err(|e| Error::content(&path, format!("is not JSON: {e}")))?;
+    Ok((path, json))
+}
+
+fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
+    if let Some(architecture) = config.get("architecture").and_then(Value::as_str) {
+        let message = format!("architecture '{architecture}' is not read yet");
+        return Err(Error::content(path, message));
+    }
+    for (field, off) in UNSUPPORTED {
+        if let Some(value) = config.get(*field)
+            && value.to_string().as_str() != *off
+        {
+            let message = format!("'{field}' is {value}, which Budwood does not have");
+            return Err(Error::content(path, message));
+        }
+    }
+    if config.get("residual_before_ln").is_some_and(Value::is_string) {
+        let message = "'residual_before_ln' is a word, which Budwood does not have";
+        return Err(Error::content(path, message));
+    }
+    let mut part = MethodPart { name: "bottleneck".into(), options: Default::default() };
+    for switch in SWITCHES {
+        if let Some(value) = config.get(*switch).filter(|v| !v.is_null()) {
+            part = part.with(switch, value.clone());
+        }
+    }
+    Ok(MethodSpec { parts: vec![part] })
+}
+
+/// Our name of one of the library's tensors.
+fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String> {
+    let rest = theirs.strip_prefix(family.prefix)?.strip_prefix('.')?;
+    let (before, after) = family.layer.split_once("{i}")?;
+    let rest = rest.strip_prefix(before)?;
+    let (layer, rest) = rest.split_once('.')?;
+    let layer: usize = layer.parse().ok()?;
+    let rest = rest.strip_prefix(after.trim_start_matches('.')).unwrap_or(rest);
+    let sites = [names::ATTENTION_OUT, names::FFN_OUT];
+    sites.iter().zip(family.adapterhub_outputs).find_map(|(site, module)| {
+        let role = rest.strip_prefix(module)?.strip_prefix('.')?;
+        let role = role.strip_prefix(adapter)?.strip_prefix('.')?;
+        let role = ROLES.iter().find(|(_, theirs)| *theirs == role)?.0;
+        Some(names::in_layer(layer, &format!("{site}.bottleneck.{role}")))
+    })
+}
+
+/// `(our role, the library's)` in a bottleneck.
+const ROLES: &[(&str, &str)] = &[
+    ("down.weight", "adapter_down.0.weight"),
+    ("down.bias", "adapter_down.0.bias"),
+    ("up.weight", "adapter_up.weight"),
+    ("up.bias", "adapter_up.bias"),
+    ("scaling", "scaling"),
+];
+
+/// A flexible head: `heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout, linear.
+fn read_head(folder: &Path, name: &str, read: &mut AdapterHubFolder) -> Result<(), Error> {
+    let (path, json) = read_json(folder, "head_config.json")?;
+    let Some(config) = json.get("config").filter(|c| c.is_object()) else {
+        return Err(Error::content(&path, "is a static head, which is not read yet"));
+    };
+    let field = |name: &str| config.get(name);
+    let kind = match field("head_type").and_then(Value::as_str) {
+        Some("classification" | "image_classification") => HeadKind::Classification,
+        other => {
+            return Err(Error::content(&path, format!("head_type {other:?} is not read yet")));
+        }
+    };
+    let outputs = field("num_labels").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let layers = field("layers").and_then(Value::as_u64).unwrap_or(1);
+    let dense = match (layers, field("activation_function").and_then(Value::as_str)) {
+        (1, _) => None,
+        (2, activation) => {
+            let known = Activation::from_name(activation.unwrap_or("identity"));
+            Some(known.ok_or_else(|| Error::content(&path, "an unknown activation_function"))?)
+        }
+        _ => return Err(Error::content(&path, format!("{layers} layers are not read"))),
+    };
+    let flag = |name: &str, default| field(name).and_then(Value::as_bool).unwrap_or(default);
+    let pooling = if flag("use_pooler", false) { Pooling::Pooler } else { Pooling::Cls };
+    let bias = flag("bias", true);
+    read.labels = labels(field("label2id"), outputs);
+    read.head = Some(HeadSpec { kind, outputs, pooling, dense, bias, dropout: 0.1 });
+    let file = SafetensorsFile::open_in(folder, "model_head")?;
+    let linears: &[(&str, &str)] = if dense.is_some() {
+        &[("head.dense", "1"), ("head.out", "4")]
+    } else {
+        &[("head.out", "1")]
+    };
+    for theirs in file.names() {
+        let ours = linears.iter().find_map(|(ours, k)| {
+            let role = theirs.strip_prefix(&format!("heads.{name}.{k}."))?;
+            matches!(role, "weight" | "bias").then(|| format!("{ours}.{role}"))
+        });
+        let ours = ours.ok_or_else(|| {
+            Error::content(file.path(), format!("tensor '{theirs}' has no place in this head"))
+        })?;
+        read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+        read.names.push((ours, theirs.to_string()));
+    }
+    Ok(())
+}
+
+/// Class names in the order of the outputs.
+fn labels(label2id: Option<&Value>, outputs: usize) -> Vec<String> {
+    let mut labels: Vec<String> = (0..outputs).map(|i| i.to_string()).collect();
+    for (label, id) in label2id.and_then(Value::as_object).into_iter().flatten() {
+        if let Some(place) = id.as_u64().and_then(|id| labels.get_mut(id as usize)) {
+            place.clone_from(label);
+        }
+    }
+    labels
+}

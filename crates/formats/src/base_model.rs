@@ -1,0 +1,255 @@
+//! A base model's folder in Hugging Face's layout: `config.json`, `model.safetensors` (or shards), tokenizer.
+
+use std::path::{Path, PathBuf};
+
+use budwood_base::digest;
+use budwood_base::encoder::{EncoderSpec, InputSpec, NormPlacement};
+use budwood_base::head::Pooling;
+use budwood_base::names::{self, WEIGHT_SITES};
+use budwood_base::record::BaseId;
+use budwood_base::tensor::Tensor;
+use serde_json::Value;
+
+use crate::Error;
+use crate::family::{self, Config, FAMILIES, Family};
+use crate::safetensors_file::SafetensorsFile;
+
+/// An opened base model: its description and its tensors, by canonical name and on demand.
+#[derive(Debug)]
+pub struct BaseModel {
+    folder: PathBuf,
+    spec: EncoderSpec,
+    file: SafetensorsFile,
+    family: &'static Family,
+    /// What the names in the file lack or have in front.
+    prefixed: bool,
+    weights_sha256: String,
+    tokenizer_sha256: Option<String>,
+}
+
+impl std::fmt::Debug for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl BaseModel {
+    /// Opens a folder and checks that every tensor is there and of the size that `config.json` says.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged, or of a family that is not known.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("config.json");
+        if !path.exists() {
+            let message = "there is no config.json: this is not a model's folder";
+            return Err(Error::content(folder, message));
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let json: Value = serde_json::from_str(&text)
+            .map_err(|e| Error::content(&path, format!("is not JSON: {e}")))?;
+        let config = Config { path: &path, json: &json };
+        let model_type = json.get("model_type").and_then(Value::as_str);
+        let model_type = model_type.ok_or_else(|| config.fault("lacks the field 'model_type'"))?;
+        let family = family::find(model_type).ok_or_else(|| {
+            let known: Vec<_> = FAMILIES.iter().flat_map(|f| f.model_types).copied().collect();
+            config.fault(format!(
+                "model_type is '{model_type}', which is not known; known are {}",
+                known.join(", ")
+            ))
+        })?;
+        let mut spec = (family.spec)(&config)?;
+        let file = SafetensorsFile::open_in(folder, "model")?;
+        let prefix = format!("{}.", family.prefix);
+        let prefixed = file.names().any(|name| name.starts_with(&prefix));
+        let weights_sha256 = file.sha256();
+        let tokenizer_sha256 = tokenizer_sha256(folder)?;
+        spec.pooler = false;
+        let mut model = Self {
+            folder: folder.into(),
+            spec,
+            file,
+            family,
+            prefixed,
+            weights_sha256,
+            tokenizer_sha256,
+        };
+        let pooler = ["pooler.weight", "pooler.bias"];
+        model.spec.pooler = pooler.iter().all(|name| model.stored_name(name).is_some());
+        model.check()?;
+        Ok(model)
+    }
+
+    /// Where it was opened.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Sizes and switches.
+    pub fn spec(&self) -> &EncoderSpec {
+        &self.spec
+    }
+
+    /// Its family.
+    pub fn family(&self) -> &'static Family {
+        self.family
+    }
+
+    /// Its identity, under the name that the user gave it.
+    pub fn id(&self, name: &str) -> BaseId {
+        BaseId {
+            name: name.into(),
+            family: self.family.name.into(),
+            weights_sha256: self.weights_sha256.clone(),
+            tokenizer_sha256: self.tokenizer_sha256.clone(),
+        }
+    }
+
+    /// A tensor by its canonical name (`base::names`).
+    ///
+    /// # Errors
+    /// If it is not there or holds NaN or infinity.
+    pub fn tensor(&self, canonical: &str) -> Result<Tensor, Error> {
+        let name = self.stored_name(canonical).ok_or_else(|| Error::Missing {
+            path: self.file.path().into(),
+            count: 1,
+            first: self.family.checkpoint_name(canonical).unwrap_or_else(|| canonical.into()),
+        })?;
+        self.file.tensor(&name)
+    }
+
+    /// The name under which a canonical tensor stands in the file: with or without the family's prefix, and
+    /// with `gamma` and `beta` for a norm's gain and bias in old files.
+    fn stored_name(&self, canonical: &str) -> Option<String> {
+        let full = self.family.checkpoint_name(canonical)?;
+        let name = if self.prefixed {
+            full
+        } else {
+            full.strip_prefix(self.family.prefix)?.strip_prefix('.')?.to_string()
+        };
+        if self.file.contains(&name) {
+            return Some(name);
+        }
+        let old = if let Some(stem) = name.strip_suffix("LayerNorm.weight") {
+            format!("{stem}LayerNorm.gamma")
+        } else {
+            format!("{}LayerNorm.beta", name.strip_suffix("LayerNorm.bias")?)
+        };
+        self.file.contains(&old).then_some(old)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let mut missing = Vec::new();
+        for (canonical, shape) in expected_tensors(&self.spec) {
+            let Some(name) = self.stored_name(&canonical) else {
+                missing.push(self.family.checkpoint_name(&canonical).unwrap_or(canonical));
+                continue;
+            };
+            let found = self.file.shape(&name).unwrap_or_default();
+            if found != shape {
+                return Err(Error::Shape {
+                    path: self.file.path().into(),
+                    name,
+                    found: found.to_vec(),
+                    expected: shape,
+                });
+            }
+        }
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => Err(Error::Missing {
+                path: self.file.path().into(),
+                count: missing.len(),
+                first: first.clone(),
+            }),
+        }
+    }
+
+    /// The pooling that suits this checkpoint, with the reason in words.
+    pub fn default_pooling(&self) -> (Pooling, String) {
+        let pooling = self.folder.join("1_Pooling/config.json");
+        if let Some(json) = std::fs::read_to_string(&pooling)
+            .ok()
+            .and_then(|text| serde_json::from_str::<Value>(&text).ok())
+        {
+            let on = |field: &str| json.get(field).and_then(Value::as_bool).unwrap_or(false);
+            if on("pooling_mode_cls_token") && !on("pooling_mode_mean_tokens") {
+                return (Pooling::Cls, "a sentence encoder that pools its first token".into());
+            }
+            return (
+                Pooling::Mean,
+                "a sentence encoder: its pooler was left behind in training".into(),
+            );
+        }
+        let sentence =
+            ["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"];
+        if sentence.iter().any(|f| self.folder.join(f).exists()) {
+            return (
+                Pooling::Mean,
+                "a sentence encoder: its pooler was left behind in training".into(),
+            );
+        }
+        if self.spec.pooler && self.family.name == "bert" {
+            return (Pooling::Pooler, "a BERT with its pre-trained pooler, as in the paper".into());
+        }
+        (Pooling::Cls, "no pre-trained pooler that can be trusted: the first token".into())
+    }
+}
+
+/// All tensors of an encoder by canonical name, with their shapes.
+fn expected_tensors(spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
+    let (d, f) = (spec.hidden, spec.intermediate);
+    let mut tensors = Vec::new();
+    let mut add = |name: String, shape: &[usize]| tensors.push((name, shape.to_vec()));
+    if let InputSpec::Text(text) = &spec.input {
+        add("embeddings.word".into(), &[text.vocab, d]);
+        add("embeddings.position".into(), &[text.positions, d]);
+        if text.token_types > 0 {
+            add("embeddings.token_type".into(), &[text.token_types, d]);
+        }
+        add(format!("{}.weight", names::EMBEDDING_NORM), &[d]);
+        add(format!("{}.bias", names::EMBEDDING_NORM), &[d]);
+    }
+    for layer in 0..spec.layers {
+        for site in WEIGHT_SITES {
+            let (outputs, inputs) = match site {
+                names::FFN_IN => (f, d),
+                names::FFN_OUT => (d, f),
+                _ => (d, d),
+            };
+            add(names::in_layer(layer, &format!("{site}.weight")), &[outputs, inputs]);
+            add(names::in_layer(layer, &format!("{site}.bias")), &[outputs]);
+        }
+        for norm in [names::ATTENTION_NORM, names::FFN_NORM] {
+            add(names::in_layer(layer, &format!("{norm}.weight")), &[d]);
+            add(names::in_layer(layer, &format!("{norm}.bias")), &[d]);
+        }
+    }
+    if spec.norm == NormPlacement::Pre {
+        add(format!("{}.weight", names::FINAL_NORM), &[d]);
+        add(format!("{}.bias", names::FINAL_NORM), &[d]);
+    }
+    if spec.pooler {
+        add("pooler.weight".into(), &[d, d]);
+        add("pooler.bias".into(), &[d]);
+    }
+    tensors
+}
+
+/// The hash of what the tokenizer is made from; none where there is no tokenizer.
+fn tokenizer_sha256(folder: &Path) -> Result<Option<String>, Error> {
+    for set in [&["tokenizer.json"][..], &["vocab.txt"], &["vocab.json", "merges.txt"]] {
+        if !set.iter().all(|name| folder.join(name).exists()) {
+            continue;
+        }
+        let mut parts = Vec::with_capacity(set.len());
+        for name in set {
+            let path = folder.join(name);
+            parts.push((*name, std::fs::read(&path).map_err(Error::io(&path))?));
+        }
+        return Ok(Some(match &parts[..] {
+            [(_, bytes)] => digest::of_bytes(bytes),
+            many => digest::of_parts(many.iter().map(|(name, bytes)| (*name, &bytes[..]))),
+        }));
+    }
+    Ok(None)
+}

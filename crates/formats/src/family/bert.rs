@@ -1,0 +1,78 @@
+//! BERT (Devlin et al. 2019) and what shares its layout, MiniLM among them.
+
+use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement, TextInput};
+
+use super::{Config, Family};
+use crate::Error;
+
+pub(super) const FAMILY: Family = Family {
+    name: "bert",
+    model_types: &["bert"],
+    spec,
+    prefix: "bert",
+    outer: OUTER,
+    layer: "encoder.layer.{i}",
+    inner: INNER,
+    adapterhub_outputs: ["attention.output.adapters", "output.adapters"],
+};
+
+pub(super) const OUTER: &[(&str, &str)] = &[
+    ("embeddings.word", "embeddings.word_embeddings.weight"),
+    ("embeddings.position", "embeddings.position_embeddings.weight"),
+    ("embeddings.token_type", "embeddings.token_type_embeddings.weight"),
+    ("embeddings.norm", "embeddings.LayerNorm"),
+    ("pooler", "pooler.dense"),
+];
+
+pub(super) const INNER: &[(&str, &str)] = &[
+    ("query", "attention.self.query"),
+    ("key", "attention.self.key"),
+    ("value", "attention.self.value"),
+    ("attention_out", "attention.output.dense"),
+    ("attention_norm", "attention.output.LayerNorm"),
+    ("ffn_in", "intermediate.dense"),
+    ("ffn_out", "output.dense"),
+    ("ffn_norm", "output.LayerNorm"),
+];
+
+fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
+    let pad = config.number_or("pad_token_id", 0.0)? as u32;
+    bert_like(config, "bert", 0, 1e-12, pad)
+}
+
+/// Sizes and switches of BERT and of the families that differ from it in positions only.
+pub(super) fn bert_like(
+    config: &Config<'_>,
+    family: &str,
+    position_offset: usize,
+    norm_eps: f64,
+    pad_id: u32,
+) -> Result<EncoderSpec, Error> {
+    let (hidden, heads) = (config.size("hidden_size")?, config.size("num_attention_heads")?);
+    config.check(hidden, heads)?;
+    let positions = config.size("max_position_embeddings")?;
+    if positions <= position_offset {
+        return Err(config.fault("max_position_embeddings leaves no position for a token"));
+    }
+    Ok(EncoderSpec {
+        family: family.into(),
+        hidden,
+        layers: config.size("num_hidden_layers")?,
+        heads,
+        intermediate: config.size("intermediate_size")?,
+        activation: config.activation_or("hidden_act", Activation::Gelu)?,
+        norm_eps: config.number_or("layer_norm_eps", norm_eps)? as f32,
+        norm: NormPlacement::Post,
+        input: InputSpec::Text(TextInput {
+            vocab: config.size("vocab_size")?,
+            positions,
+            position_offset,
+            token_types: config.size("type_vocab_size")?,
+            pad_id,
+        }),
+        pooler: true,
+        layer_scale: false,
+        hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.1)?,
+        attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.1)?,
+    })
+}

@@ -1,0 +1,26 @@
+//! RoBERTa (Liu et al. 2019) and XLM-R: BERT's layout; positions begin after the padding id.
+
+use budwood_base::encoder::EncoderSpec;
+
+use super::bert::{INNER, OUTER, bert_like};
+use super::{Config, Family};
+use crate::Error;
+
+pub(super) const FAMILY: Family = Family {
+    name: "roberta",
+    model_types: &["roberta", "xlm-roberta", "camembert"],
+    spec,
+    prefix: "roberta",
+    outer: OUTER,
+    layer: "encoder.layer.{i}",
+    inner: INNER,
+    adapterhub_outputs: ["attention.output.adapters", "output.adapters"],
+};
+
+fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
+    let pad = config.number_or("pad_token_id", 1.0)?;
+    if pad < 0.0 {
+        return Err(config.fault("pad_token_id is below 0"));
+    }
+    bert_like(config, "roberta", pad as usize + 1, 1e-12, pad as u32)
+}

@@ -1,0 +1,14 @@
+//! Checkpoints and adapter folders: bytes on disk <-> named tensors, for every family and format.
+//!
+//! Nothing here computes, and nothing panics whatever the files hold: each fault is an [`Error`] that names
+//! the file and the tensor.
+
+pub mod adapterhub;
+mod base_model;
+mod error;
+pub mod family;
+pub mod native;
+pub mod safetensors_file;
+
+pub use base_model::BaseModel;
+pub use error::Error;

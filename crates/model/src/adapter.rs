@@ -1,0 +1,299 @@
+//! One adapter: its parameters and what it does at which sites.
+
+use budwood_base::head::HeadSpec;
+use budwood_base::method::MethodSpec;
+use budwood_base::random::Key;
+use budwood_base::tensor::TensorMap;
+use budwood_engine::Device;
+
+use crate::head::Head;
+use crate::method;
+use crate::site::{NormRef, NormSlots, OutputSite, Plain, ProductSite};
+use crate::{Base, Init, ModelError, Norm, Params, Sublayer, WeightSite};
+
+/// How far down gradients must flow, and forward must save for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// To the embeddings.
+    Embeddings,
+    /// To this layer.
+    Layer(usize),
+    /// Only through the head.
+    Head,
+}
+
+/// What a method does in one layer.
+#[derive(Default)]
+pub(crate) struct LayerSites {
+    pub(crate) outputs: [Option<Box<dyn OutputSite>>; 2],
+    pub(crate) products: [Option<Box<dyn ProductSite>>; 6],
+    pub(crate) norms: [Option<NormSlots>; 2],
+}
+
+impl LayerSites {
+    /// Whether anything is trained before the output site of the feed-forward network.
+    pub(crate) fn acts_before_ffn_output(&self) -> bool {
+        self.outputs[0].is_some()
+            || self.norms[0].is_some()
+            || self.products.iter().any(Option::is_some)
+    }
+
+    /// Whether anything is trained before the output site of attention.
+    pub(crate) fn acts_before_attention_output(&self) -> bool {
+        self.products[..4].iter().any(Option::is_some)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.outputs.iter().all(Option::is_none)
+            && self.norms.iter().all(Option::is_none)
+            && self.products.iter().all(Option::is_none)
+    }
+}
+
+/// Trained parameters with the sites where they act, and a head.
+pub struct Adapter {
+    spec: MethodSpec,
+    head_spec: HeadSpec,
+    /// All trained parameters. After changing values, call [`Adapter::refresh`].
+    pub params: Params,
+    layers: Vec<LayerSites>,
+    embedding_norm: Option<NormSlots>,
+    final_norm: Option<NormSlots>,
+    pub(crate) head: Head,
+    depth: Depth,
+}
+
+impl Adapter {
+    /// A new adapter with initial values from `seed`.
+    ///
+    /// # Errors
+    /// If the method or an option is unknown, or cannot act on this base.
+    pub fn new(
+        base: &Base,
+        spec: &MethodSpec,
+        head: HeadSpec,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let mut builder = Builder::new(base, Key::new(seed).named("initial values"));
+        let spec = method::build(spec, &mut builder)?;
+        let Builder { mut params, layers, embedding_norm, final_norm, key, .. } = builder;
+        let head_spec = head.clone();
+        let head = Head::new(head, base, key, &mut params)?;
+        let depth = depth(&layers, &embedding_norm, final_norm.is_some());
+        let mut adapter =
+            Self { spec, head_spec, params, layers, embedding_norm, final_norm, head, depth };
+        adapter.refresh(base.device());
+        Ok(adapter)
+    }
+
+    /// An adapter with the values of a file.
+    ///
+    /// # Errors
+    /// As [`Adapter::new`]; also if a tensor is missing, left over or of another shape.
+    pub fn from_tensors(
+        base: &Base,
+        spec: &MethodSpec,
+        head: HeadSpec,
+        tensors: &TensorMap,
+    ) -> Result<Self, ModelError> {
+        let mut adapter = Self::new(base, spec, head, 0)?;
+        adapter.params.set_tensors(tensors)?;
+        adapter.refresh(base.device());
+        Ok(adapter)
+    }
+
+    /// The method with all options in force.
+    pub fn spec(&self) -> &MethodSpec {
+        &self.spec
+    }
+
+    /// The head.
+    pub fn head_spec(&self) -> &HeadSpec {
+        &self.head_spec
+    }
+
+    /// How far down gradients must flow.
+    pub fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    /// Parameters in the head.
+    pub fn head_parameters(&self) -> usize {
+        let head = self.params.entries().iter().filter(|p| p.name.starts_with("head."));
+        head.map(|p| p.slot.len()).sum()
+    }
+
+    /// Brings packed copies of the parameters up to date after their values have changed.
+    pub fn refresh(&mut self, device: Device) {
+        let params = &self.params.values;
+        for layer in &mut self.layers {
+            layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
+            layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
+        }
+        self.head.refresh(device, params);
+    }
+
+    pub(crate) fn layer(&self, layer: usize) -> &LayerSites {
+        &self.layers[layer]
+    }
+}
+
+fn depth(layers: &[LayerSites], embedding_norm: &Option<NormSlots>, final_norm: bool) -> Depth {
+    if embedding_norm.is_some() {
+        return Depth::Embeddings;
+    }
+    match layers.iter().position(|l| !l.is_empty()) {
+        Some(layer) => Depth::Layer(layer),
+        // A trained final norm alone is reached from above the last layer.
+        None if final_norm => Depth::Layer(layers.len()),
+        None => Depth::Head,
+    }
+}
+
+/// Looks up what acts at a site for a row of the batch: an adapter's part, or the plain encoder.
+#[derive(Clone, Copy)]
+pub(crate) struct Acting<'a> {
+    pub(crate) base: &'a Base,
+    pub(crate) adapter: Option<&'a Adapter>,
+}
+
+impl<'a> Acting<'a> {
+    pub(crate) fn params(&self) -> &'a [f32] {
+        self.adapter.map_or(&[], |a| &a.params.values)
+    }
+
+    pub(crate) fn output(&self, layer: usize, sublayer: Sublayer) -> &'a dyn OutputSite {
+        let site = self.adapter.and_then(|a| a.layers[layer].outputs[sublayer as usize].as_deref());
+        site.unwrap_or(&Plain)
+    }
+
+    pub(crate) fn product(&self, layer: usize, site: WeightSite) -> Option<&'a dyn ProductSite> {
+        self.adapter.and_then(|a| a.layers[layer].products[site as usize].as_deref())
+    }
+
+    pub(crate) fn norm(&self, layer: usize, sublayer: Sublayer) -> NormRef<'a> {
+        let slots = self.adapter.and_then(|a| a.layers[layer].norms[sublayer as usize].as_ref());
+        self.norm_ref(self.base.norm(layer, sublayer), slots)
+    }
+
+    pub(crate) fn embedding_norm(&self) -> NormRef<'a> {
+        let slots = self.adapter.and_then(|a| a.embedding_norm.as_ref());
+        self.norm_ref(&self.base.embedding_norm, slots)
+    }
+
+    pub(crate) fn final_norm(&self) -> Option<NormRef<'a>> {
+        let slots = self.adapter.and_then(|a| a.final_norm.as_ref());
+        self.base.final_norm.as_ref().map(|norm| self.norm_ref(norm, slots))
+    }
+
+    fn norm_ref(&self, norm: &'a Norm, slots: Option<&'a NormSlots>) -> NormRef<'a> {
+        let eps = self.base.spec().norm_eps;
+        match slots {
+            None => NormRef { gamma: &norm.gamma, beta: &norm.beta, eps, slots: None },
+            Some(slots) => NormRef {
+                gamma: &self.params()[slots.gamma.clone()],
+                beta: &self.params()[slots.beta.clone()],
+                eps,
+                slots: Some(slots),
+            },
+        }
+    }
+}
+
+/// Collects what methods put at which sites.
+pub(crate) struct Builder<'a> {
+    base: &'a Base,
+    key: Key,
+    params: Params,
+    layers: Vec<LayerSites>,
+    embedding_norm: Option<NormSlots>,
+    final_norm: Option<NormSlots>,
+    /// Which method took a site, for the message when a second one comes.
+    owners: Vec<(String, String)>,
+    method: String,
+}
+
+impl<'a> Builder<'a> {
+    fn new(base: &'a Base, key: Key) -> Self {
+        let layers = (0..base.spec().layers).map(|_| LayerSites::default()).collect();
+        Self {
+            base,
+            key,
+            params: Params::default(),
+            layers,
+            embedding_norm: None,
+            final_norm: None,
+            owners: Vec::new(),
+            method: String::new(),
+        }
+    }
+
+    pub(crate) fn base(&self) -> &'a Base {
+        self.base
+    }
+
+    /// Names the method that acts from now on.
+    pub(crate) fn begin(&mut self, method: &str) {
+        self.method = method.into();
+    }
+
+    pub(crate) fn parameter(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        init: Init<'_>,
+    ) -> crate::Slot {
+        self.params.add(self.key, name, shape, init)
+    }
+
+    fn claim(&mut self, site: String) -> Result<(), ModelError> {
+        if let Some((_, first)) = self.owners.iter().find(|(s, _)| *s == site) {
+            return Err(ModelError::Clash {
+                first: first.clone(),
+                second: self.method.clone(),
+                site,
+            });
+        }
+        self.owners.push((site, self.method.clone()));
+        Ok(())
+    }
+
+    pub(crate) fn set_output(
+        &mut self,
+        layer: usize,
+        sublayer: Sublayer,
+        site: Box<dyn OutputSite>,
+    ) -> Result<(), ModelError> {
+        self.claim(format!("the output of {} in layer {layer}", sublayer.output_name()))?;
+        self.layers[layer].outputs[sublayer as usize] = Some(site);
+        Ok(())
+    }
+
+    /// Trains all layer norms: of every layer, of the embeddings, and the final one.
+    pub(crate) fn train_norms(&mut self) -> Result<(), ModelError> {
+        let base = self.base;
+        if matches!(base.spec().input, budwood_base::encoder::InputSpec::Text(_)) {
+            self.embedding_norm =
+                Some(self.norm(budwood_base::names::EMBEDDING_NORM, &base.embedding_norm)?);
+        }
+        for layer in 0..self.layers.len() {
+            for sublayer in Sublayer::ALL {
+                let name = budwood_base::names::in_layer(layer, sublayer.norm_name());
+                let slots = self.norm(&name, base.norm(layer, sublayer))?;
+                self.layers[layer].norms[sublayer as usize] = Some(slots);
+            }
+        }
+        if let Some(norm) = &base.final_norm {
+            self.final_norm = Some(self.norm(budwood_base::names::FINAL_NORM, norm)?);
+        }
+        Ok(())
+    }
+
+    fn norm(&mut self, name: &str, norm: &Norm) -> Result<NormSlots, ModelError> {
+        self.claim(name.to_string())?;
+        let d = [norm.gamma.len()];
+        let gamma = self.parameter(format!("{name}.weight"), &d, Init::Copy(&norm.gamma));
+        let beta = self.parameter(format!("{name}.bias"), &d, Init::Copy(&norm.beta));
+        Ok(NormSlots { gamma, beta })
+    }
+}

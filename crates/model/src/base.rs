@@ -1,0 +1,237 @@
+//! The frozen model: weights in the form in which the device multiplies them.
+
+use budwood_base::encoder::{EncoderSpec, InputSpec, NormPlacement};
+use budwood_base::names;
+use budwood_base::tensor::Tensor;
+use budwood_engine::{Activation, Device, Precision, Table, Weight};
+
+use crate::{ModelError, Sublayer, WeightSite};
+
+/// One affine product.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// The weight `[out, in]`.
+    pub weight: Weight,
+    /// The bias `[out]`.
+    pub bias: Vec<f32>,
+}
+
+/// Gain and bias of one layer norm.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// Gain (γ).
+    pub gamma: Vec<f32>,
+    /// Bias (β).
+    pub beta: Vec<f32>,
+}
+
+/// One layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    linears: [Linear; 6],
+    norms: [Norm; 2],
+    /// Layer scale of each sub-layer.
+    pub(crate) scales: Option<[Vec<f32>; 2]>,
+}
+
+impl Layer {
+    pub(crate) fn linear(&self, site: WeightSite) -> &Linear {
+        &self.linears[site as usize]
+    }
+
+    pub(crate) fn norm(&self, sublayer: Sublayer) -> &Norm {
+        &self.norms[sublayer as usize]
+    }
+}
+
+/// A frozen encoder, ready to compute.
+#[derive(Clone, Debug)]
+pub struct Base {
+    spec: EncoderSpec,
+    device: Device,
+    precision: Precision,
+    trainable: bool,
+    pub(crate) word: Table,
+    pub(crate) position: Table,
+    pub(crate) token_type: Option<Table>,
+    pub(crate) embedding_norm: Norm,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) final_norm: Option<Norm>,
+    pub(crate) pooler: Option<Linear>,
+}
+
+impl Base {
+    /// Builds the encoder from tensors by their canonical names (`base::names`). `trainable` packs the
+    /// weights for gradients too. `fetch` is asked for each tensor once.
+    ///
+    /// # Errors
+    /// What `fetch` gives, or a specification that this encoder cannot be.
+    pub fn load<E: From<ModelError>>(
+        spec: EncoderSpec,
+        device: Device,
+        precision: Precision,
+        trainable: bool,
+        mut fetch: impl FnMut(&str) -> Result<Tensor, E>,
+    ) -> Result<Self, E> {
+        let InputSpec::Text(text) = &spec.input else {
+            return Err(ModelError::Base("only text encoders can be loaded here".into()).into());
+        };
+        let d = spec.hidden;
+        let word = table(fetch("embeddings.word")?, text.vocab, d)?;
+        let position = table(fetch("embeddings.position")?, text.positions, d)?;
+        let token_type = match text.token_types {
+            0 => None,
+            n => Some(table(fetch("embeddings.token_type")?, n, d)?),
+        };
+        let mut loader = Loader { device, precision, trainable, fetch: &mut fetch };
+        let embedding_norm = loader.norm(names::EMBEDDING_NORM, d)?;
+        let layers = (0..spec.layers).map(|i| loader.layer(&spec, i)).collect::<Result<_, E>>()?;
+        let final_norm = match spec.norm {
+            NormPlacement::Post => None,
+            NormPlacement::Pre => Some(loader.norm(names::FINAL_NORM, d)?),
+        };
+        // The pooler is small and never quantised.
+        loader.precision = Precision::F32;
+        let pooler = if spec.pooler { Some(loader.linear("pooler", d, d)?) } else { None };
+        Ok(Self {
+            spec,
+            device,
+            precision,
+            trainable,
+            word,
+            position,
+            token_type,
+            embedding_norm,
+            layers,
+            final_norm,
+            pooler,
+        })
+    }
+
+    /// Sizes and switches.
+    pub fn spec(&self) -> &EncoderSpec {
+        &self.spec
+    }
+
+    /// The device that the weights are packed for.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The form of the frozen weights.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Whether gradients can flow through the weights.
+    pub fn is_trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// The activation of the feed-forward network.
+    pub(crate) fn activation(&self) -> Activation {
+        engine_activation(self.spec.activation)
+    }
+
+    /// A layer norm of a layer.
+    pub fn norm(&self, layer: usize, sublayer: Sublayer) -> &Norm {
+        self.layers[layer].norm(sublayer)
+    }
+
+    /// Bytes of all weights as held.
+    pub fn bytes(&self) -> usize {
+        let linears = |l: &Layer| l.linears.iter().map(|l| l.weight.bytes()).sum::<usize>();
+        let tables = [Some(&self.word), Some(&self.position), self.token_type.as_ref()];
+        let tables = tables.into_iter().flatten().map(|t| 4 * t.rows() * t.columns());
+        tables.sum::<usize>() + self.layers.iter().map(linears).sum::<usize>()
+    }
+}
+
+/// The engine's activation for a specification's.
+pub(crate) fn engine_activation(a: budwood_base::encoder::Activation) -> Activation {
+    use budwood_base::encoder::Activation as A;
+    match a {
+        A::Identity => Activation::Identity,
+        A::Relu => Activation::Relu,
+        A::Gelu => Activation::Gelu,
+        A::GeluTanh => Activation::GeluTanh,
+        A::QuickGelu => Activation::QuickGelu,
+        A::Silu => Activation::Silu,
+        A::Tanh => Activation::Tanh,
+        A::Sigmoid => Activation::Sigmoid,
+    }
+}
+
+struct Loader<'a, F> {
+    device: Device,
+    precision: Precision,
+    trainable: bool,
+    fetch: &'a mut F,
+}
+
+impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
+    fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>, E> {
+        let tensor = (self.fetch)(name)?;
+        check(name, &tensor, &[len])?;
+        Ok(tensor.data)
+    }
+
+    fn norm(&mut self, name: &str, d: usize) -> Result<Norm, E> {
+        let gamma = self.vector(&format!("{name}.weight"), d)?;
+        Ok(Norm { gamma, beta: self.vector(&format!("{name}.bias"), d)? })
+    }
+
+    fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, E> {
+        let weight_name = format!("{name}.weight");
+        let tensor = (self.fetch)(&weight_name)?;
+        check(&weight_name, &tensor, &[outputs, inputs])?;
+        let weight =
+            Weight::new(self.device, &tensor.data, outputs, inputs, self.precision, self.trainable);
+        Ok(Linear { weight, bias: self.vector(&format!("{name}.bias"), outputs)? })
+    }
+
+    fn layer(&mut self, spec: &EncoderSpec, i: usize) -> Result<Layer, E> {
+        let (d, f) = (spec.hidden, spec.intermediate);
+        let mut linear = |site: WeightSite| {
+            let (outputs, inputs) = site.shape(d, f);
+            self.linear(&names::in_layer(i, site.name()), outputs, inputs)
+        };
+        let linears = [
+            linear(WeightSite::Query)?,
+            linear(WeightSite::Key)?,
+            linear(WeightSite::Value)?,
+            linear(WeightSite::AttentionOut)?,
+            linear(WeightSite::FfnIn)?,
+            linear(WeightSite::FfnOut)?,
+        ];
+        let norms = [
+            self.norm(&names::in_layer(i, names::ATTENTION_NORM), d)?,
+            self.norm(&names::in_layer(i, names::FFN_NORM), d)?,
+        ];
+        let scales = if spec.layer_scale {
+            Some([
+                self.vector(&names::in_layer(i, "attention_scale"), d)?,
+                self.vector(&names::in_layer(i, "ffn_scale"), d)?,
+            ])
+        } else {
+            None
+        };
+        Ok(Layer { linears, norms, scales })
+    }
+}
+
+fn check(name: &str, tensor: &Tensor, shape: &[usize]) -> Result<(), ModelError> {
+    if tensor.shape == shape {
+        return Ok(());
+    }
+    Err(ModelError::Shape {
+        name: name.into(),
+        found: tensor.shape.clone(),
+        expected: shape.to_vec(),
+    })
+}
+
+fn table(tensor: Tensor, rows: usize, columns: usize) -> Result<Table, ModelError> {
+    check("an embedding table", &tensor, &[rows, columns])?;
+    Ok(Table::new(tensor.data, columns))
+}

@@ -1,0 +1,304 @@
+//! The bottleneck at a sub-layer's output: d -> m -> d around a non-linearity, in all the places that
+//! the methods of this family put it.
+//!
+//! With h the sub-layer's output, r its input, U and D the two products, `f` the non-linearity and s the
+//! scaling, a = s U(f(D x)) and
+//!
+//! | input x | result before the last norm |
+//! |---|---|
+//! | h ([`Input::Output`], Houlsby et al. 2019) | h + a + r |
+//! | norm(h + r) ([`Input::NormedSum`], Pfeiffer et al. 2020) | h + a + r, or x + a with the residual taken after the norm |
+//! | r ([`Input::Residual`], He et al. 2022) | h + a + r |
+//!
+//! The orders are those of `adapters` 1.3, `methods/modeling.py`. Pre-norm encoders have no norm here.
+
+use budwood_base::encoder::Activation as ActivationName;
+use budwood_base::names;
+use budwood_engine::{Activation, Buf, Context, Device, Precision, Product, Weight};
+
+use crate::adapter::Builder;
+use crate::base::engine_activation;
+use crate::site::{OutputBackward, OutputForward, OutputSite, pop};
+use crate::{Init, ModelError, Slot, Sublayer};
+
+/// What the bottleneck reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// The sub-layer's output.
+    Output,
+    /// The sub-layer's output and input, added and normed.
+    NormedSum,
+    /// The sub-layer's input.
+    Residual,
+}
+
+/// How its result is scaled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Scaling {
+    /// By a constant.
+    Fixed(f32),
+    /// By one learned number.
+    Learned,
+    /// By one learned number a channel.
+    Channel,
+}
+
+/// Initial values of its products.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Initial {
+    /// Normal with this deviation.
+    Normal(f64),
+    /// Normal with this deviation, cut at two of them.
+    Truncated(f64),
+    /// Uniform below (Kaiming with a = √5, as LoRA), zero above.
+    Lora,
+}
+
+/// A bottleneck's configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bottleneck {
+    pub(crate) width: usize,
+    pub(crate) activation: ActivationName,
+    pub(crate) input: Input,
+    /// Whether the sub-layer's residual sum and norm come after the bottleneck.
+    pub(crate) norm_after: bool,
+    /// Whether the bottleneck's own residual is h; otherwise it is x.
+    pub(crate) residual_before_norm: bool,
+    pub(crate) scaling: Scaling,
+    pub(crate) init: Initial,
+}
+
+impl Bottleneck {
+    /// Adds its parameters and puts it at its site.
+    pub(crate) fn build(
+        self,
+        builder: &mut Builder<'_>,
+        layer: usize,
+        sublayer: Sublayer,
+    ) -> Result<(), ModelError> {
+        let (d, m) = (builder.base().spec().hidden, self.width);
+        let device = builder.base().device();
+        let site = format!("{}.bottleneck", sublayer.output_name());
+        let name = |role: &str| names::in_layer(layer, &format!("{site}.{role}"));
+        let (down_init, up_init) = match self.init {
+            Initial::Normal(s) => (Init::Normal(s), Init::Normal(s)),
+            Initial::Truncated(s) => (Init::TruncatedNormal(s), Init::TruncatedNormal(s)),
+            Initial::Lora => (Init::Uniform(1.0 / (d as f64).sqrt()), Init::Constant(0.0)),
+        };
+        let zero = || Init::Constant(0.0);
+        let down = builder.parameter(name("down.weight"), &[m, d], down_init);
+        let down_bias = builder.parameter(name("down.bias"), &[m], zero());
+        let up = builder.parameter(name("up.weight"), &[d, m], up_init);
+        let up_bias = builder.parameter(name("up.bias"), &[d], zero());
+        let scaling = match self.scaling {
+            Scaling::Fixed(_) => None,
+            Scaling::Learned => Some(builder.parameter(name("scaling"), &[1], Init::Constant(1.0))),
+            Scaling::Channel => Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))),
+        };
+        let zeros = vec![0.0; m * d];
+        let part = BottleneckSite {
+            activation: engine_activation(self.activation),
+            down_packed: Weight::new(device, &zeros, m, d, Precision::F32, true),
+            up_packed: Weight::new(device, &zeros, d, m, Precision::F32, true),
+            config: self,
+            down,
+            down_bias,
+            up,
+            up_bias,
+            scaling,
+        };
+        builder.set_output(layer, sublayer, Box::new(part))
+    }
+}
+
+struct BottleneckSite {
+    config: Bottleneck,
+    activation: Activation,
+    down: Slot,
+    down_bias: Slot,
+    up: Slot,
+    up_bias: Slot,
+    scaling: Option<Slot>,
+    down_packed: Weight,
+    up_packed: Weight,
+}
+
+impl OutputSite for BottleneckSite {
+    fn forward(
+        &self,
+        cx: &mut Context,
+        params: &[f32],
+        io: OutputForward<'_>,
+        mut saved: Option<&mut Vec<Buf>>,
+    ) {
+        let OutputForward { mut out, residual, norm, .. } = io;
+        let mut x = match self.config.input {
+            Input::Residual => cx.copy(residual),
+            Input::Output | Input::NormedSum => cx.copy(out.read()),
+        };
+        if self.config.input == Input::NormedSum {
+            cx.add(x.view_mut(), residual);
+            if let Some(norm) = &norm {
+                norm.forward(cx, x.view_mut(), saved.as_deref_mut());
+            }
+        }
+        let up = self.bottleneck(cx, params, &x, saved.as_deref_mut());
+        if !self.config.residual_before_norm && self.config.input == Input::NormedSum {
+            cx.assign(out.again(), x.view());
+        }
+        cx.add(out.again(), up.view());
+        cx.give(up);
+        match saved.as_deref_mut() {
+            Some(saved) => saved.push(x),
+            None => cx.give(x),
+        }
+        if self.config.norm_after {
+            cx.add(out.again(), residual);
+            if let Some(norm) = &norm {
+                norm.forward(cx, out, saved);
+            }
+        }
+    }
+
+    fn backward(
+        &self,
+        cx: &mut Context,
+        params: &[f32],
+        io: OutputBackward<'_>,
+        saved: &mut Vec<Buf>,
+        gradient: &mut [f32],
+    ) {
+        let OutputBackward { mut d, mut d_residual, norm, .. } = io;
+        if self.config.norm_after {
+            if let Some(norm) = &norm {
+                norm.backward(cx, d.again(), saved, gradient);
+            }
+            cx.assign(d_residual.again(), d.read());
+        } else {
+            let zero = cx.zeros(d.n_rows(), d.n_columns());
+            cx.assign(d_residual.again(), zero.view());
+            cx.give(zero);
+        }
+        let x = pop(saved);
+        let mut d_x = self.bottleneck_backward(cx, params, &x, d.read(), saved, gradient);
+        cx.give(x);
+        match self.config.input {
+            Input::Output => cx.add(d, d_x.view()),
+            Input::Residual => cx.add(d_residual, d_x.view()),
+            Input::NormedSum => {
+                if !self.config.residual_before_norm {
+                    // The bottleneck's own residual came from x, and h reaches the result through x only.
+                    cx.add(d_x.view_mut(), d.read());
+                    cx.scale(d.again(), 0.0);
+                }
+                if let Some(norm) = &norm {
+                    norm.backward(cx, d_x.view_mut(), saved, gradient);
+                }
+                cx.add(d, d_x.view());
+                cx.add(d_residual, d_x.view());
+            }
+        }
+        cx.give(d_x);
+    }
+
+    fn refresh(&mut self, device: Device, params: &[f32]) {
+        self.down_packed.set(device, &params[self.down.clone()]);
+        self.up_packed.set(device, &params[self.up.clone()]);
+    }
+}
+
+impl BottleneckSite {
+    /// `s U(f(D x))`. Saves the result of D and, where the scaling is learned, that of U.
+    fn bottleneck(
+        &self,
+        cx: &mut Context,
+        params: &[f32],
+        x: &Buf,
+        mut saved: Option<&mut Vec<Buf>>,
+    ) -> Buf {
+        let rows = x.rows();
+        let mut pre = cx.take(rows, self.config.width);
+        let mut up = cx.take(rows, x.columns());
+        let (weight, bias) = (&self.down_packed, Some(&params[self.down_bias.clone()]));
+        cx.linear(x.view(), &mut [Product { weight, bias, out: pre.view_mut() }]);
+        let mut active = cx.take(rows, self.config.width);
+        cx.activation(self.activation, pre.view(), active.view_mut());
+        let (weight, bias) = (&self.up_packed, Some(&params[self.up_bias.clone()]));
+        cx.linear(active.view(), &mut [Product { weight, bias, out: up.view_mut() }]);
+        cx.give(active);
+        match saved.as_deref_mut() {
+            Some(saved) => saved.push(pre),
+            None => cx.give(pre),
+        }
+        match (self.config.scaling, &self.scaling) {
+            (Scaling::Fixed(1.0), _) => {}
+            (Scaling::Fixed(factor), _) => cx.scale(up.view_mut(), factor),
+            (_, Some(slot)) => {
+                if let Some(saved) = saved {
+                    saved.push(cx.copy(up.view()));
+                }
+                self.apply_scaling(cx, &params[slot.clone()], &mut up);
+            }
+            (_, None) => {}
+        }
+        up
+    }
+
+    fn apply_scaling(&self, cx: &mut Context, scaling: &[f32], y: &mut Buf) {
+        match scaling {
+            [one] => cx.scale(y.view_mut(), *one),
+            channels => cx.multiply_row(y.view_mut(), channels),
+        }
+    }
+
+    /// Adds the parameters' gradients and returns that of x.
+    fn bottleneck_backward(
+        &self,
+        cx: &mut Context,
+        params: &[f32],
+        x: &Buf,
+        d_up: budwood_engine::View<'_>,
+        saved: &mut Vec<Buf>,
+        gradient: &mut [f32],
+    ) -> Buf {
+        let mut d_up = cx.copy(d_up);
+        match (self.config.scaling, &self.scaling) {
+            (Scaling::Fixed(1.0), _) => {}
+            (Scaling::Fixed(factor), _) => cx.scale(d_up.view_mut(), factor),
+            (_, Some(slot)) => {
+                let up = pop(saved);
+                self.scaling_backward(cx, &up, &d_up, &mut gradient[slot.clone()]);
+                self.apply_scaling(cx, &params[slot.clone()], &mut d_up);
+                cx.give(up);
+            }
+            (_, None) => {}
+        }
+        let pre = pop(saved);
+        let rows = x.rows();
+        let mut active = cx.take(rows, self.config.width);
+        cx.activation(self.activation, pre.view(), active.view_mut());
+        cx.linear_backward_weight(d_up.view(), active.view(), &mut gradient[self.up.clone()]);
+        cx.linear_backward_bias(d_up.view(), &mut gradient[self.up_bias.clone()]);
+        let mut d_pre = active;
+        cx.linear_backward_input(d_up.view(), &self.up_packed, d_pre.view_mut(), false);
+        cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
+        cx.linear_backward_weight(d_pre.view(), x.view(), &mut gradient[self.down.clone()]);
+        cx.linear_backward_bias(d_pre.view(), &mut gradient[self.down_bias.clone()]);
+        let mut d_x = d_up;
+        cx.linear_backward_input(d_pre.view(), &self.down_packed, d_x.view_mut(), false);
+        cx.give(pre);
+        cx.give(d_pre);
+        d_x
+    }
+
+    fn scaling_backward(&self, cx: &mut Context, up: &Buf, d_up: &Buf, gradient: &mut [f32]) {
+        match gradient {
+            // Terms of both signs nearly cancel here.
+            [one] => {
+                let dots = cx.row_dots(up.view(), d_up.view());
+                *one += dots.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
+            }
+            channels => cx.add_column_dots(up.view(), d_up.view(), channels),
+        }
+    }
+}

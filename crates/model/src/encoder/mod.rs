@@ -1,0 +1,173 @@
+//! The forward and backward pass of the encoder over a chunk of sequences, written once for all
+//! families and all mixes of adapters.
+
+mod backward;
+mod forward;
+
+use std::ops::Range;
+
+use budwood_base::random::Key;
+use budwood_engine::{Buf, Context, Dropout, Spans};
+
+use crate::adapter::Acting;
+use crate::{Adapter, Base, WeightSite};
+
+pub(crate) use backward::backward;
+pub(crate) use forward::forward;
+
+/// Sequences one after another, without padding.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Token ids of all sequences.
+    pub tokens: Vec<u32>,
+    /// Token types, as many; all zero where the encoder has none.
+    pub token_types: Vec<u32>,
+    /// Where sequences begin and end.
+    pub spans: Spans,
+}
+
+impl Batch {
+    /// A batch of sequences given as `(ids, types)`.
+    pub fn from_sequences<'a>(sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32])>) -> Self {
+        let (mut tokens, mut token_types, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        for (ids, types) in sequences {
+            assert_eq!(ids.len(), types.len(), "a type for each token");
+            tokens.extend_from_slice(ids);
+            token_types.extend_from_slice(types);
+            lengths.push(ids.len());
+        }
+        Self { tokens, token_types, spans: Spans::from_lengths(lengths) }
+    }
+}
+
+/// Neighbouring sequences of a batch with the adapter that they are for.
+#[derive(Clone)]
+pub struct Segment<'a> {
+    /// The adapter; `None` is the base model alone.
+    pub adapter: Option<&'a Adapter>,
+    /// Its sequences.
+    pub sequences: Range<usize>,
+}
+
+/// A segment with its rows.
+pub(crate) struct Part<'a> {
+    pub(crate) acting: Acting<'a>,
+    pub(crate) sequences: Range<usize>,
+    pub(crate) rows: Range<usize>,
+    pub(crate) spans: Spans,
+}
+
+/// What is fixed over one pass.
+pub(crate) struct Pass<'a> {
+    pub(crate) base: &'a Base,
+    pub(crate) batch: &'a Batch,
+    pub(crate) parts: Vec<Part<'a>>,
+    /// The key of this pass's dropout; `None` outside training.
+    pub(crate) dropout: Option<Key>,
+}
+
+/// The places of dropout in a layer, as parts of its key.
+#[derive(Clone, Copy)]
+pub(crate) enum DropoutPlace {
+    Probabilities = 0,
+    AttentionOut = 1,
+    FfnOut = 2,
+    Embeddings = 3,
+    Pooled = 4,
+    HeadDense = 5,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass of `batch`, cut into segments that cover it in order.
+    pub(crate) fn new(
+        base: &'a Base,
+        batch: &'a Batch,
+        segments: &[Segment<'a>],
+        dropout: Option<Key>,
+    ) -> Self {
+        let mut next = 0;
+        let part = |segment: &Segment<'a>| {
+            let sequences = segment.sequences.clone();
+            assert_eq!(sequences.start, next, "segments cover the batch in order");
+            next = sequences.end;
+            let spans = Spans::from_lengths(sequences.clone().map(|i| batch.spans.get(i).len()));
+            let start =
+                if sequences.is_empty() { 0 } else { batch.spans.get(sequences.start).start };
+            Part {
+                acting: Acting { base, adapter: segment.adapter },
+                rows: start..start + spans.rows(),
+                sequences,
+                spans,
+            }
+        };
+        let parts = segments.iter().map(part).collect();
+        assert_eq!(next, batch.spans.len(), "segments cover the batch");
+        Self { base, batch, parts, dropout }
+    }
+
+    pub(crate) fn dropout(&self, layer: usize, place: DropoutPlace, p: f32) -> Dropout {
+        match self.dropout {
+            Some(key) if p > 0.0 => {
+                Dropout::new(p, key.child(layer as u64 * 8 + place as u64).raw())
+            }
+            _ => Dropout::new(0.0, 0),
+        }
+    }
+
+    /// Whether the frozen product is used by no part.
+    pub(crate) fn replaced(&self, layer: usize, site: WeightSite) -> bool {
+        let replaces = |p: &Part<'_>| p.acting.product(layer, site).is_some_and(|s| s.replaces());
+        self.parts.iter().all(replaces)
+    }
+
+    /// Whether any part's method needs the input of one of these products for its gradient.
+    pub(crate) fn needs_input(&self, layer: usize, sites: &[WeightSite]) -> bool {
+        self.parts.iter().any(|part| {
+            sites.iter().any(|&s| part.acting.product(layer, s).is_some_and(|s| s.needs_input()))
+        })
+    }
+}
+
+/// What forward saved in one layer.
+pub(crate) struct LayerTape {
+    pub(crate) qkv: [Buf; 3],
+    pub(crate) probabilities: Buf,
+    pub(crate) ffn_pre: Buf,
+    /// Inputs of the products, where a method's gradient needs them.
+    pub(crate) attention_in: Option<Buf>,
+    pub(crate) context: Option<Buf>,
+    pub(crate) ffn_in: Option<Buf>,
+    pub(crate) ffn_active: Option<Buf>,
+    /// What sites and norms saved, newest last.
+    pub(crate) saved: Vec<Buf>,
+}
+
+/// What forward saved in all layers that gradients will flow through.
+#[derive(Default)]
+pub(crate) struct Tape {
+    pub(crate) embeddings: Vec<Buf>,
+    /// The layers from the lowest that is trained to the last.
+    pub(crate) layers: Vec<LayerTape>,
+    pub(crate) end: Vec<Buf>,
+}
+
+impl Tape {
+    /// Gives back what is left.
+    pub(crate) fn free(self, cx: &mut Context) {
+        let give = |cx: &mut Context, buffers: Vec<Buf>| {
+            buffers.into_iter().for_each(|buffer| cx.give(buffer));
+        };
+        give(cx, self.embeddings);
+        give(cx, self.end);
+        self.layers.into_iter().for_each(|layer| layer.free(cx));
+    }
+}
+
+impl LayerTape {
+    pub(crate) fn free(self, cx: &mut Context) {
+        let inputs = [self.attention_in, self.context, self.ffn_in, self.ffn_active];
+        let always = self.qkv.into_iter().chain([self.probabilities, self.ffn_pre]);
+        let all = always.chain(inputs.into_iter().flatten()).chain(self.saved);
+        all.for_each(|buffer| cx.give(buffer));
+    }
+}

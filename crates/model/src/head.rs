@@ -1,0 +1,262 @@
+//! Pooling, the head, and the losses over its outputs.
+
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::random::Key;
+use budwood_engine::{
+    Activation, Buf, Context, Device, Precision, Product, Spans, View, Weight, loss,
+};
+
+use crate::base::engine_activation;
+use crate::encoder::{DropoutPlace, Part, Pass};
+use crate::site::pop;
+use crate::{Base, Init, ModelError, Params, Slot};
+
+/// What the outputs of some sequences should have been.
+#[derive(Clone, Debug)]
+pub enum Targets {
+    /// A class for each sequence.
+    Classes(Vec<u32>),
+    /// A number for each sequence.
+    Values(Vec<f32>),
+    /// For each sequence and label, 1 where the label holds.
+    Labels(Vec<Vec<f32>>),
+}
+
+/// How the loss of a batch is made from its examples.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// A weight for each example, already divided by their sum over the step, so that a step's loss is a
+    /// mean however it is cut into chunks.
+    pub weights: Vec<f32>,
+}
+
+/// A linear layer among the trained parameters.
+struct TrainedLinear {
+    weight: Slot,
+    bias: Option<Slot>,
+    packed: Weight,
+}
+
+impl TrainedLinear {
+    fn new(
+        params: &mut Params,
+        key: Key,
+        name: &str,
+        (outputs, inputs): (usize, usize),
+        bias: bool,
+        device: Device,
+    ) -> Self {
+        // BERT's code initialises heads with a normal distribution of 0.02 cut at two deviations.
+        let init = Init::TruncatedNormal(0.02);
+        let weight = params.add(key, format!("{name}.weight"), &[outputs, inputs], init);
+        let bias =
+            bias.then(|| params.add(key, format!("{name}.bias"), &[outputs], Init::Constant(0.0)));
+        let elements = &params.values[weight.clone()];
+        let packed = Weight::new(device, elements, outputs, inputs, Precision::F32, true);
+        Self { weight, bias, packed }
+    }
+
+    fn forward(&self, cx: &mut Context, params: &[f32], x: View<'_>) -> Buf {
+        let mut y = cx.take(x.n_rows(), self.packed.outputs());
+        let bias = self.bias.clone().map(|slot| &params[slot]);
+        cx.linear(x, &mut [Product { weight: &self.packed, bias, out: y.view_mut() }]);
+        y
+    }
+
+    /// Returns the gradient of the input.
+    fn backward(&self, cx: &mut Context, x: View<'_>, d_y: View<'_>, gradient: &mut [f32]) -> Buf {
+        cx.linear_backward_weight(d_y, x, &mut gradient[self.weight.clone()]);
+        if let Some(bias) = &self.bias {
+            cx.linear_backward_bias(d_y, &mut gradient[bias.clone()]);
+        }
+        let mut d_x = cx.take(x.n_rows(), self.packed.inputs());
+        cx.linear_backward_input(d_y, &self.packed, d_x.view_mut(), false);
+        d_x
+    }
+}
+
+/// A head with its parameters.
+pub(crate) struct Head {
+    spec: HeadSpec,
+    dense: Option<(TrainedLinear, Activation)>,
+    out: TrainedLinear,
+}
+
+impl Head {
+    pub(crate) fn new(
+        spec: HeadSpec,
+        base: &Base,
+        key: Key,
+        params: &mut Params,
+    ) -> Result<Self, ModelError> {
+        if matches!(spec.kind, HeadKind::TokenClassification | HeadKind::QuestionAnswering) {
+            return Err(ModelError::Base(format!(
+                "heads of kind {:?} are not built yet",
+                spec.kind
+            )));
+        }
+        if spec.pooling == Pooling::Pooler && base.pooler.is_none() {
+            return Err(ModelError::Base(
+                "this base model has no pooler; use --pooling cls or --pooling mean".into(),
+            ));
+        }
+        let (d, device) = (base.spec().hidden, base.device());
+        let dense = spec.dense.map(|activation| {
+            let linear = TrainedLinear::new(params, key, "head.dense", (d, d), true, device);
+            (linear, engine_activation(activation))
+        });
+        let out = TrainedLinear::new(params, key, "head.out", (spec.outputs, d), spec.bias, device);
+        Ok(Self { spec, dense, out })
+    }
+
+    pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
+        for linear in self.dense.iter_mut().map(|(l, _)| l).chain([&mut self.out]) {
+            linear.packed.set(device, &params[linear.weight.clone()]);
+        }
+    }
+
+    /// Outputs `[sequences, outputs]` of one part of a batch.
+    pub(crate) fn forward(
+        &self,
+        cx: &mut Context,
+        pass: &Pass<'_>,
+        part: &Part<'_>,
+        hidden: View<'_>,
+        mut saved: Option<&mut Vec<Buf>>,
+    ) -> Buf {
+        let params = part.acting.params();
+        let mut x = self.pool(cx, pass.base, &part.spans, hidden, saved.as_deref_mut());
+        let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
+        cx.dropout(dropout(DropoutPlace::Pooled), x.view_mut());
+        if let Some((dense, activation)) = &self.dense {
+            let pre = dense.forward(cx, params, x.view());
+            let mut active = cx.take(pre.rows(), pre.columns());
+            cx.activation(*activation, pre.view(), active.view_mut());
+            cx.dropout(dropout(DropoutPlace::HeadDense), active.view_mut());
+            give_or_save(cx, saved.as_deref_mut(), x);
+            give_or_save(cx, saved.as_deref_mut(), pre);
+            x = active;
+        }
+        let y = self.out.forward(cx, params, x.view());
+        give_or_save(cx, saved, x);
+        y
+    }
+
+    /// Adds the gradients of the head and returns that of the hidden states.
+    pub(crate) fn backward(
+        &self,
+        cx: &mut Context,
+        pass: &Pass<'_>,
+        part: &Part<'_>,
+        d_y: View<'_>,
+        saved: &mut Vec<Buf>,
+        gradient: &mut [f32],
+    ) -> Buf {
+        let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
+        let x = pop(saved);
+        let mut d = self.out.backward(cx, x.view(), d_y, gradient);
+        cx.give(x);
+        if let Some((dense, activation)) = &self.dense {
+            cx.dropout(dropout(DropoutPlace::HeadDense), d.view_mut());
+            let (pre, x) = (pop(saved), pop(saved));
+            cx.activation_backward(*activation, pre.view(), d.view_mut());
+            let d_x = dense.backward(cx, x.view(), d.view(), gradient);
+            [pre, x, std::mem::replace(&mut d, d_x)].into_iter().for_each(|b| cx.give(b));
+        }
+        cx.dropout(dropout(DropoutPlace::Pooled), d.view_mut());
+        self.pool_backward(cx, pass.base, &part.spans, d, saved)
+    }
+
+    fn pool(
+        &self,
+        cx: &mut Context,
+        base: &Base,
+        spans: &Spans,
+        hidden: View<'_>,
+        saved: Option<&mut Vec<Buf>>,
+    ) -> Buf {
+        let mut pooled = cx.take(spans.len(), hidden.n_columns());
+        match (self.spec.pooling, &base.pooler) {
+            (Pooling::Mean, _) => cx.mean_rows(hidden, spans, pooled.view_mut()),
+            (Pooling::Cls, _) | (Pooling::Pooler, None) => {
+                cx.first_rows(hidden, spans, pooled.view_mut());
+            }
+            (Pooling::Pooler, Some(pooler)) => {
+                let mut first = cx.take(spans.len(), hidden.n_columns());
+                cx.first_rows(hidden, spans, first.view_mut());
+                let (weight, bias) = (&pooler.weight, Some(&pooler.bias[..]));
+                cx.linear(first.view(), &mut [Product { weight, bias, out: pooled.view_mut() }]);
+                // The pre-activation takes the place of the first rows.
+                cx.assign(first.view_mut(), pooled.view());
+                cx.activation(Activation::Tanh, first.view(), pooled.view_mut());
+                give_or_save(cx, saved, first);
+            }
+        }
+        pooled
+    }
+
+    fn pool_backward(
+        &self,
+        cx: &mut Context,
+        base: &Base,
+        spans: &Spans,
+        mut d: Buf,
+        saved: &mut Vec<Buf>,
+    ) -> Buf {
+        let mut d_hidden = cx.take(spans.rows(), d.columns());
+        match (self.spec.pooling, &base.pooler) {
+            (Pooling::Mean, _) => cx.mean_rows_backward(d.view(), spans, d_hidden.view_mut()),
+            (Pooling::Cls, _) | (Pooling::Pooler, None) => {
+                cx.first_rows_backward(d.view(), spans, d_hidden.view_mut());
+            }
+            (Pooling::Pooler, Some(pooler)) => {
+                let pre = pop(saved);
+                cx.activation_backward(Activation::Tanh, pre.view(), d.view_mut());
+                let mut d_first = cx.take(d.rows(), d.columns());
+                cx.linear_backward_input(d.view(), &pooler.weight, d_first.view_mut(), false);
+                cx.first_rows_backward(d_first.view(), spans, d_hidden.view_mut());
+                cx.give(pre);
+                cx.give(d_first);
+            }
+        }
+        cx.give(d);
+        d_hidden
+    }
+}
+
+fn give_or_save(cx: &mut Context, saved: Option<&mut Vec<Buf>>, buffer: Buf) {
+    match saved {
+        Some(saved) => saved.push(buffer),
+        None => cx.give(buffer),
+    }
+}
+
+/// The loss of outputs `[rows, outputs]` and its gradient. Row `i` is example `first + i`.
+///
+/// # Panics
+/// If the targets are not of the head's kind.
+pub(crate) fn loss_of(
+    outputs: &[f32],
+    columns: usize,
+    targets: &Targets,
+    loss: &Loss,
+    first: usize,
+) -> (f64, Vec<f32>) {
+    let mut d = vec![0.0; outputs.len()];
+    let mut total = 0.0;
+    for (i, (row, d)) in outputs.chunks(columns).zip(d.chunks_mut(columns)).enumerate() {
+        let example = first + i;
+        let weight = loss.weights[example];
+        let value = match targets {
+            Targets::Classes(classes) => {
+                loss::cross_entropy(row, classes[example] as usize, weight, d)
+            }
+            Targets::Values(values) => {
+                loss::squared_error(row[0], values[example], weight, &mut d[0])
+            }
+            Targets::Labels(labels) => loss::binary_cross_entropy(row, &labels[example], weight, d),
+        };
+        total += f64::from(value) * f64::from(weight);
+    }
+    (total, d)
+}

@@ -1,0 +1,160 @@
+//! The bottleneck family of the AdapterHub library with all of its switches
+//! (`adapters` 1.3, `BnConfig`): what its named configurations are made of.
+
+use super::options::Options;
+use super::{Kind, Method, OptionSpec};
+use crate::adapter::Builder;
+use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
+use crate::{ModelError, Sublayer};
+
+pub(super) const METHOD: Method = Method {
+    name: "bottleneck",
+    aliases: &[],
+    summary: "AdapterHub's bottleneck family, every switch an option.",
+    options: &[
+        MH_ADAPTER,
+        OUTPUT_ADAPTER,
+        REDUCTION_FACTOR,
+        NON_LINEARITY,
+        ORIGINAL_LN_BEFORE,
+        ORIGINAL_LN_AFTER,
+        RESIDUAL_BEFORE_LN,
+        IS_PARALLEL,
+        SCALING,
+        INIT_WEIGHTS,
+        LEAVE_OUT,
+    ],
+    build: |options, builder| {
+        let switches = Switches {
+            mh_adapter: options.flag("mh_adapter"),
+            output_adapter: options.flag("output_adapter"),
+            original_ln_before: options.flag("original_ln_before"),
+            original_ln_after: options.flag("original_ln_after"),
+            residual_before_ln: options.flag("residual_before_ln"),
+            is_parallel: options.flag("is_parallel"),
+        };
+        build(options, builder, &switches)
+    },
+};
+
+const MH_ADAPTER: OptionSpec = OptionSpec {
+    name: "mh_adapter",
+    kind: Kind::Flag,
+    default: "false",
+    help: "a bottleneck after attention",
+};
+const OUTPUT_ADAPTER: OptionSpec = OptionSpec {
+    name: "output_adapter",
+    kind: Kind::Flag,
+    default: "true",
+    help: "a bottleneck after the feed-forward network",
+};
+const ORIGINAL_LN_BEFORE: OptionSpec = OptionSpec {
+    name: "original_ln_before",
+    kind: Kind::Flag,
+    default: "false",
+    help: "residual sum and norm of the sub-layer before the bottleneck",
+};
+const ORIGINAL_LN_AFTER: OptionSpec = OptionSpec {
+    name: "original_ln_after",
+    kind: Kind::Flag,
+    default: "true",
+    help: "residual sum and norm of the sub-layer after the bottleneck",
+};
+const RESIDUAL_BEFORE_LN: OptionSpec = OptionSpec {
+    name: "residual_before_ln",
+    kind: Kind::Flag,
+    default: "true",
+    help: "the bottleneck's own residual is taken before that first norm",
+};
+const IS_PARALLEL: OptionSpec = OptionSpec {
+    name: "is_parallel",
+    kind: Kind::Flag,
+    default: "false",
+    help: "the bottleneck reads the sub-layer's input",
+};
+pub(super) const REDUCTION_FACTOR: OptionSpec = OptionSpec {
+    name: "reduction_factor",
+    kind: Kind::PerLayer,
+    default: "16",
+    help: "the model's width divided by the bottleneck's",
+};
+pub(super) const NON_LINEARITY: OptionSpec = OptionSpec {
+    name: "non_linearity",
+    kind: Kind::Activation,
+    default: "relu",
+    help: "non-linearity",
+};
+pub(super) const SCALING: OptionSpec = OptionSpec {
+    name: "scaling",
+    kind: Kind::NumberOrWord(&["learned", "channel"]),
+    default: "1.0",
+    help: "factor of the bottleneck's result: a number, one learned number, or one a channel",
+};
+pub(super) const INIT_WEIGHTS: OptionSpec = OptionSpec {
+    name: "init_weights",
+    kind: Kind::Word(&["bert", "mam_adapter", "houlsby"]),
+    default: "bert",
+    help: "N(0, 0.02); uniform below and zero above; or N(0, 0.01) cut at two deviations",
+};
+pub(super) const LEAVE_OUT: OptionSpec = OptionSpec {
+    name: "leave_out",
+    kind: Kind::Layers,
+    default: "[]",
+    help: "layers without bottlenecks",
+};
+
+/// The switches in which the library's named configurations differ.
+pub(super) struct Switches {
+    pub(super) mh_adapter: bool,
+    pub(super) output_adapter: bool,
+    pub(super) original_ln_before: bool,
+    pub(super) original_ln_after: bool,
+    pub(super) residual_before_ln: bool,
+    pub(super) is_parallel: bool,
+}
+
+/// Builds bottlenecks with these switches and the options that all of the family have.
+pub(super) fn build(
+    options: &Options<'_>,
+    builder: &mut Builder<'_>,
+    switches: &Switches,
+) -> Result<(), ModelError> {
+    let spec = builder.base().spec();
+    let hidden = spec.hidden;
+    let init = match options.word("init_weights") {
+        "mam_adapter" => Initial::Lora,
+        "houlsby" => Initial::Truncated(1e-2),
+        _ => Initial::Normal(0.02),
+    };
+    let scaling = match (options.maybe_number("scaling"), options.word("scaling")) {
+        (Some(factor), _) => Scaling::Fixed(factor as f32),
+        (None, "channel") => Scaling::Channel,
+        (None, _) => Scaling::Learned,
+    };
+    let input = match (switches.is_parallel, switches.original_ln_before) {
+        (true, _) => Input::Residual,
+        (false, true) => Input::NormedSum,
+        (false, false) => Input::Output,
+    };
+    let sublayers =
+        [(switches.mh_adapter, Sublayer::Attention), (switches.output_adapter, Sublayer::Ffn)];
+    for layer in options.layers("leave_out", spec.layers)? {
+        // The library divides, cuts off, and allows no width below 1.
+        let factor = options.per_layer("reduction_factor", layer)?;
+        let width = ((hidden as f64 / factor) as usize).max(1);
+        for (_, sublayer) in sublayers.into_iter().filter(|(present, _)| *present) {
+            let bottleneck = Bottleneck {
+                width,
+                activation: options.activation("non_linearity"),
+                input,
+                norm_after: switches.original_ln_after,
+                residual_before_norm: switches.residual_before_ln,
+                scaling,
+                init,
+            };
+            bottleneck.build(builder, layer, sublayer)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! AdapterHub's `double_seq_bn`, which that library also calls `houlsby`: two bottlenecks a layer, swish,
+//! width d/16, layer norms frozen (`adapters` 1.3, `DoubleSeqBnConfig`). Not the paper's configuration;
+//! that is the method `adapter`.
+
+use super::bottleneck::{
+    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build,
+};
+use super::{Method, OptionSpec};
+
+pub(super) const METHOD: Method = Method {
+    name: "double_seq_bn",
+    aliases: &["houlsby"],
+    summary: "AdapterHub's double sequential bottleneck: after attention and feed-forward, norms frozen.",
+    options: &[
+        REDUCTION_FACTOR,
+        OptionSpec { default: "swish", ..NON_LINEARITY },
+        SCALING,
+        INIT_WEIGHTS,
+        LEAVE_OUT,
+    ],
+    build: |options, builder| {
+        let switches = Switches {
+            mh_adapter: true,
+            output_adapter: true,
+            original_ln_before: false,
+            original_ln_after: true,
+            residual_before_ln: true,
+            is_parallel: false,
+        };
+        build(options, builder, &switches)
+    },
+};

@@ -1,0 +1,98 @@
+//! Tuning methods: one file each, registered in [`METHODS`].
+
+mod adapter;
+mod bottleneck;
+mod double_seq_bn;
+mod linear;
+mod options;
+mod seq_bn;
+
+use budwood_base::method::{MethodPart, MethodSpec};
+
+pub(crate) use options::Options;
+pub use options::{Kind, OptionSpec};
+
+use crate::ModelError;
+use crate::adapter::Builder;
+
+/// A tuning method.
+pub struct Method {
+    /// Its name in specifications.
+    pub name: &'static str,
+    /// Other names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// One line on what it is and where it comes from.
+    pub summary: &'static str,
+    /// Its options with their defaults.
+    pub options: &'static [OptionSpec],
+    /// Puts its parameters and sites into an adapter.
+    build: fn(&Options<'_>, &mut Builder<'_>) -> Result<(), ModelError>,
+}
+
+/// All methods.
+pub const METHODS: &[&Method] = &[
+    &adapter::METHOD,
+    &double_seq_bn::METHOD,
+    &seq_bn::METHOD,
+    &bottleneck::METHOD,
+    &linear::METHOD,
+];
+
+/// The method of that name.
+///
+/// # Errors
+/// If there is none; the message names the nearest.
+pub fn find(name: &str) -> Result<&'static Method, ModelError> {
+    let found = METHODS.iter().find(|m| m.name == name || m.aliases.contains(&name));
+    found.copied().ok_or_else(|| ModelError::UnknownMethod {
+        name: name.into(),
+        nearest: nearest(name, METHODS.iter().map(|m| m.name)),
+        known: METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// The specification with canonical names and all options in force.
+///
+/// # Errors
+/// If a method or an option is unknown, or a value is not of its kind.
+pub fn resolve(spec: &MethodSpec) -> Result<MethodSpec, ModelError> {
+    let resolve = |part: &MethodPart| {
+        let method = find(&part.name)?;
+        let options = Options::new(method, part)?.in_force();
+        Ok(MethodPart { name: method.name.into(), options })
+    };
+    Ok(MethodSpec { parts: spec.parts.iter().map(resolve).collect::<Result<_, ModelError>>()? })
+}
+
+/// Builds all members of a union; returns the specification with all options in force.
+pub(crate) fn build(
+    spec: &MethodSpec,
+    builder: &mut Builder<'_>,
+) -> Result<MethodSpec, ModelError> {
+    let spec = resolve(spec)?;
+    for part in &spec.parts {
+        let method = find(&part.name)?;
+        builder.begin(method.name);
+        (method.build)(&Options::new(method, part)?, builder)?;
+    }
+    Ok(spec)
+}
+
+/// The candidate that needs the fewest edits (Levenshtein).
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    let distance = |candidate: &str| {
+        let target: Vec<char> = candidate.chars().collect();
+        let mut row: Vec<usize> = (0..=target.len()).collect();
+        for (i, a) in name.chars().enumerate() {
+            let mut diagonal = row[0];
+            row[0] = i + 1;
+            for (j, b) in target.iter().enumerate() {
+                let substitute = diagonal + usize::from(a != *b);
+                diagonal = row[j + 1];
+                row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+            }
+        }
+        row[target.len()]
+    };
+    candidates.min_by_key(|c| distance(c)).unwrap_or_default().to_string()
+}

@@ -1,0 +1,26 @@
+//! AdapterHub's `seq_bn`, also `pfeiffer`: one bottleneck a layer after the feed-forward network, which
+//! reads the normed residual sum; the sub-layer's norm is applied twice (Pfeiffer et al. 2020;
+//! `adapters` 1.3, `SeqBnConfig`).
+
+use super::Method;
+use super::bottleneck::{
+    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build,
+};
+
+pub(super) const METHOD: Method = Method {
+    name: "seq_bn",
+    aliases: &["pfeiffer"],
+    summary: "AdapterHub's sequential bottleneck after the feed-forward network (Pfeiffer et al. 2020).",
+    options: &[REDUCTION_FACTOR, NON_LINEARITY, SCALING, INIT_WEIGHTS, LEAVE_OUT],
+    build: |options, builder| {
+        let switches = Switches {
+            mh_adapter: false,
+            output_adapter: true,
+            original_ln_before: true,
+            original_ln_after: true,
+            residual_before_ln: true,
+            is_parallel: false,
+        };
+        build(options, builder, &switches)
+    },
+};

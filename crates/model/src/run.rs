@@ -1,0 +1,121 @@
+//! One chunk of a batch through encoder and head, to predict or to train; and how a batch is cut into
+//! chunks.
+
+use std::ops::Range;
+
+use budwood_base::random::Key;
+use budwood_engine::Context;
+
+use crate::adapter::Depth;
+use crate::encoder::{self, Batch, Pass, Segment, Tape};
+use crate::head::loss_of;
+use crate::{Adapter, Base, Loss, Targets};
+
+/// Tokens of a chunk that is large enough for the products' full speed and small enough for the caches.
+const CHUNK_TOKENS: usize = 256;
+
+/// Cuts sequences of these lengths into runs of neighbours of about [`CHUNK_TOKENS`] tokens each, equal in
+/// size and even in number, so that two threads end together. Depends on the lengths only.
+pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
+    let total: usize = lengths.iter().sum();
+    let wanted = match total.div_ceil(CHUNK_TOKENS) {
+        0 | 1 => 1,
+        n => n.next_multiple_of(2),
+    };
+    let mut chunks = Vec::with_capacity(wanted);
+    let (mut start, mut seen) = (0, 0);
+    for (i, &length) in lengths.iter().enumerate() {
+        // A chunk ends where the tokens so far come closest to its share.
+        let share = total * (chunks.len() + 1) / wanted;
+        if i > start && 2 * seen + length > 2 * share && chunks.len() + 1 < wanted {
+            chunks.push(start..i);
+            start = i;
+        }
+        seen += length;
+    }
+    if start < lengths.len() {
+        chunks.push(start..lengths.len());
+    }
+    chunks
+}
+
+/// Outputs of a chunk: for each sequence those of its segment's head, in order.
+///
+/// # Panics
+/// If a segment has no adapter, and so no head, or the shapes do not fit.
+pub fn predict(
+    cx: &mut Context,
+    base: &Base,
+    batch: &Batch,
+    segments: &[Segment<'_>],
+) -> Vec<Vec<f32>> {
+    let pass = Pass::new(base, batch, segments, None);
+    let hidden = encoder::forward(cx, &pass, Depth::Head, None);
+    let mut outputs = Vec::with_capacity(batch.spans.len());
+    for part in &pass.parts {
+        let Some(adapter) = part.acting.adapter else {
+            panic!("a segment without an adapter has no head to predict with");
+        };
+        let rows = hidden.view().rows(part.rows.clone());
+        let y = adapter.head.forward(cx, &pass, part, rows, None);
+        outputs.extend(cx.download(y.view()).chunks(y.columns()).map(<[f32]>::to_vec));
+        cx.give(y);
+    }
+    cx.give(hidden);
+    outputs
+}
+
+/// The last hidden states of a chunk, row by row.
+pub fn hidden_states(
+    cx: &mut Context,
+    base: &Base,
+    batch: &Batch,
+    segments: &[Segment<'_>],
+) -> Vec<f32> {
+    let pass = Pass::new(base, batch, segments, None);
+    let hidden = encoder::forward(cx, &pass, Depth::Head, None);
+    let states = cx.download(hidden.view());
+    cx.give(hidden);
+    states
+}
+
+/// What training on a chunk gives beside gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChunkLoss {
+    /// The chunk's share of the step's loss.
+    pub loss: f64,
+    /// The outputs of each example.
+    pub outputs: Vec<Vec<f32>>,
+}
+
+/// Forward and backward over one chunk for one adapter: adds to `gradient`. `first` is the place of the
+/// chunk's first sequence among `targets`. `dropout` is the key of this chunk in this step, or none.
+///
+/// # Panics
+/// If the base was not packed for gradients, or the shapes do not fit.
+pub fn train_chunk(
+    cx: &mut Context,
+    base: &Base,
+    adapter: &Adapter,
+    batch: &Batch,
+    (targets, loss, first): (&Targets, &Loss, usize),
+    dropout: Option<Key>,
+    gradient: &mut [f32],
+) -> ChunkLoss {
+    let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
+    let pass = Pass::new(base, batch, &[segment], dropout);
+    let depth = adapter.depth();
+    let (mut tape, mut head_saved) = (Tape::default(), Vec::new());
+    let hidden = encoder::forward(cx, &pass, depth, Some(&mut tape));
+    let part = &pass.parts[0];
+    let y = adapter.head.forward(cx, &pass, part, hidden.view(), Some(&mut head_saved));
+    cx.give(hidden);
+    let (outputs, columns) = (cx.download(y.view()), y.columns());
+    cx.give(y);
+    let (value, d) = loss_of(&outputs, columns, targets, loss, first);
+    let d_y = cx.upload(&d, columns);
+    let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut head_saved, gradient);
+    cx.give(d_y);
+    encoder::backward(cx, &pass, depth, d_hidden, tape, gradient);
+    ChunkLoss { loss: value, outputs: outputs.chunks(columns).map(<[f32]>::to_vec).collect() }
+}

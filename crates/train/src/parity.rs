@@ -1,0 +1,182 @@
+//! Comparison with a reference library: everything that a case file holds is computed again.
+//!
+//! A case (`tests/golden/README.md`) is a base, an adapter folder of the library, and a safetensors file with
+//! inputs, outputs, gradients, and the parameters after three AdamW steps.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use budwood_engine::{Context, Device, Precision};
+use budwood_formats::BaseModel;
+use budwood_formats::adapterhub::{self, AdapterHubFolder};
+use budwood_formats::safetensors_file::SafetensorsFile;
+use budwood_model::{Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, train_chunk};
+use serde::Serialize;
+
+use crate::{Error, Optimizer, OptimizerSpec};
+
+/// Largest differences, each relative to the largest expected element.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Parity {
+    /// Of the outputs.
+    pub logits: f64,
+    /// Of the last hidden states.
+    pub last_hidden: f64,
+    /// Of the loss.
+    pub loss: f64,
+    /// Of the gradients.
+    pub gradients: f64,
+    /// Of the parameters after three steps.
+    pub parameters: f64,
+    /// The tensor whose gradient differs most.
+    pub worst_gradient: String,
+    /// The tensor that differs most after three steps.
+    pub worst_parameter: String,
+    /// Number of trained tensors compared.
+    pub tensors: usize,
+}
+
+/// Computes a case and compares.
+///
+/// # Errors
+/// If a file is damaged or the case holds tensors that the method does not have, or lacks some.
+pub fn compare(base: &Path, adapter: &Path, case: &Path, device: Device) -> Result<Parity, Error> {
+    let model = BaseModel::open(base)?;
+    let folder = adapterhub::read(adapter)?;
+    let case = Case::open(case)?;
+    let base = Base::load::<Error>(model.spec().clone(), device, Precision::F32, true, |name| {
+        Ok(model.tensor(name)?)
+    })?;
+    let head = folder.head.clone().ok_or_else(|| case.fault("the adapter's folder has no head"))?;
+    let mut adapter = Adapter::from_tensors(&base, &folder.method, head, &folder.tensors)?;
+    let mut cx = Context::new(device);
+    let mut parity = Parity::default();
+
+    let segment = Segment { adapter: Some(&adapter), sequences: 0..case.batch.spans.len() };
+    let states = hidden_states(&mut cx, &base, &case.batch, &[segment]);
+    parity.last_hidden = difference(&states, &case.expected_states(base.spec().hidden)?);
+
+    let n = case.labels.len();
+    let targets = Targets::Classes(case.labels.clone());
+    let loss = Loss { weights: vec![1.0 / n as f32; n] };
+    let mut optimizer = Optimizer::new(OptimizerSpec::torch(), adapter.params.len());
+    for step in 0..3 {
+        let mut gradient = vec![0.0; adapter.params.len()];
+        let given = (&targets, &loss, 0);
+        let result = train_chunk(&mut cx, &base, &adapter, &case.batch, given, None, &mut gradient);
+        if step == 0 {
+            let logits = case.file.tensor("out.logits")?.data;
+            parity.logits = difference(&result.outputs.concat(), &logits);
+            let expected = case.file.tensor("loss")?.data;
+            parity.loss = difference(&[result.loss as f32], &expected);
+            case.compare_gradients(&folder, &adapter, &gradient, &mut parity)?;
+        }
+        optimizer.step(device, &mut adapter.params, &gradient, 1e-3);
+        adapter.refresh(device);
+    }
+    let values = adapter.params.values.clone();
+    (parity.parameters, parity.worst_parameter) =
+        case.compare_all("step3", &folder, &adapter, &values)?;
+    Ok(parity)
+}
+
+/// The largest difference, relative to the largest expected element.
+fn difference(got: &[f32], expected: &[f32]) -> f64 {
+    if got.len() != expected.len() {
+        return f64::INFINITY;
+    }
+    let largest = expected.iter().fold(1e-20f32, |m, x| m.max(x.abs()));
+    let pairs = got.iter().zip(expected);
+    // A difference that is no number must not pass.
+    let worse = |m: f64, d: f64| if d.is_nan() { f64::INFINITY } else { m.max(d) };
+    pairs.map(|(g, e)| f64::from(g - e).abs() / f64::from(largest)).fold(0.0, worse)
+}
+
+struct Case {
+    file: SafetensorsFile,
+    batch: Batch,
+    labels: Vec<u32>,
+    /// Rows of the padded input that are not padding.
+    real_rows: Vec<usize>,
+}
+
+impl Case {
+    fn open(path: &Path) -> Result<Self, Error> {
+        let file = SafetensorsFile::open(path)?;
+        let ids = file.integers("input.input_ids")?;
+        let shape = file.shape("input.input_ids").unwrap_or_default().to_vec();
+        let fault = |message: &str| Error::Case { path: path.into(), message: message.into() };
+        let [_, length] = shape[..] else {
+            return Err(fault("input.input_ids is not [batch, length]"));
+        };
+        let mask = file.integers("input.attention_mask")?;
+        let types = match file.contains("input.token_type_ids") {
+            true => file.integers("input.token_type_ids")?,
+            false => vec![0; ids.len()],
+        };
+        if mask.len() != ids.len() || types.len() != ids.len() {
+            return Err(fault("mask or types are of another size than the ids"));
+        }
+        let labels = file.integers("input.labels")?.into_iter().map(|l| l as u32).collect();
+        let real_rows: Vec<usize> = (0..ids.len()).filter(|&i| mask[i] == 1).collect();
+        let mut sequences: BTreeMap<usize, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
+        for &i in &real_rows {
+            let (a, b) = sequences.entry(i / length).or_default();
+            a.push(ids[i] as u32);
+            b.push(types[i] as u32);
+        }
+        let batch = Batch::from_sequences(sequences.values().map(|(a, b)| (&a[..], &b[..])));
+        Ok(Self { file, batch, labels, real_rows })
+    }
+
+    fn fault(&self, message: &str) -> Error {
+        Error::Case { path: self.file.path().into(), message: message.into() }
+    }
+
+    fn expected_states(&self, d: usize) -> Result<Vec<f32>, Error> {
+        let all = self.file.tensor("out.last_hidden")?.data;
+        let row = |&i: &usize| all.get(i * d..(i + 1) * d).unwrap_or_default().to_vec();
+        Ok(self.real_rows.iter().flat_map(row).collect())
+    }
+
+    fn compare_gradients(
+        &self,
+        folder: &AdapterHubFolder,
+        adapter: &Adapter,
+        gradient: &[f32],
+        parity: &mut Parity,
+    ) -> Result<(), Error> {
+        (parity.gradients, parity.worst_gradient) =
+            self.compare_all("grad", folder, adapter, gradient)?;
+        let expected = self.file.names().filter(|n| n.starts_with("grad.")).count();
+        parity.tensors = adapter.params.entries().len();
+        if expected != parity.tensors {
+            let message =
+                format!("{} tensors are trained here, but {expected} there", parity.tensors);
+            return Err(self.fault(&message));
+        }
+        Ok(())
+    }
+
+    /// Compares every trained tensor of a vector laid out as the parameters.
+    fn compare_all(
+        &self,
+        what: &str,
+        folder: &AdapterHubFolder,
+        adapter: &Adapter,
+        values: &[f32],
+    ) -> Result<(f64, String), Error> {
+        let mut worst = (0.0, String::new());
+        for param in adapter.params.entries() {
+            let theirs = folder.names.iter().find(|(ours, _)| *ours == param.name);
+            let theirs =
+                theirs.ok_or_else(|| self.fault(&format!("no name for {}", param.name)))?;
+            let expected = self.file.tensor(&format!("{what}.{}", theirs.1))?;
+            let d = difference(&values[param.slot.clone()], &expected.data);
+            if d >= worst.0 {
+                worst = (d, param.name.clone());
+            }
+        }
+        Ok(worst)
+    }
+}
