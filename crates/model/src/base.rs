@@ -113,6 +113,15 @@ impl Base {
         &self.spec
     }
 
+    /// Sets the dropout of the encoder, which acts in training only.
+    ///
+    /// # Panics
+    /// If it is not in `[0, 1)`.
+    pub fn set_dropout(&mut self, p: f32) {
+        assert!((0.0..1.0).contains(&p), "dropout probability {p} is not in [0, 1)");
+        (self.spec.hidden_dropout, self.spec.attention_dropout) = (p, p);
+    }
+
     /// The device that the weights are packed for.
     pub fn device(&self) -> Device {
         self.device

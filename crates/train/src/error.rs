@@ -1,6 +1,6 @@
 //! What can go wrong between files and numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A fault while training, evaluating or predicting.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,17 @@ pub enum Error {
     /// A fault of a method, or of tensors for it.
     #[error(transparent)]
     Model(#[from] budwood_model::ModelError),
+    /// A fault of the data.
+    #[error(transparent)]
+    Data(#[from] budwood_tasks::Error),
+    /// A file that cannot be written or read back.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
     /// A reference case that is not whole.
     #[error("{}: {message}", path.display())]
     Case {
@@ -20,4 +31,29 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// The numbers ran away.
+    #[error(
+        "training diverged at step {step}: the {what} is {value}. {kept}. Try a smaller --lr (it was {learning_rate:.1e})"
+    )]
+    Diverged {
+        /// The step.
+        step: usize,
+        /// Loss or gradient.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is left of the run.
+        kept: String,
+        /// The largest learning rate.
+        learning_rate: f64,
+    },
+    /// Settings that do not fit.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path, message: impl ToString) -> Self {
+        Self::File { path: path.into(), message: message.to_string() }
+    }
 }

@@ -1,8 +1,18 @@
 //! Training, evaluation and prediction: the loop around the model. Emits events; prints nothing.
 
+mod checkpoint;
+mod config;
+mod data;
 mod error;
+mod evaluate;
 mod optimizer;
 pub mod parity;
+mod trainer;
 
+pub use checkpoint::Checkpoint;
+pub use config::{ClassWeights, TrainConfig};
+pub use data::{Prepared, prepare};
 pub use error::Error;
+pub use evaluate::{Answers, Score, answers, scores};
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
+pub use trainer::{Event, Outcome, Trainer};

@@ -1,0 +1,191 @@
+//! `budwood bench`: speed and memory of a training step or a forward pass, on random weights.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::method::MethodSpec;
+use budwood_base::random::Key;
+use budwood_base::tensor::Tensor;
+use budwood_engine::{Device, Precision, Workers};
+use budwood_model::{
+    Adapter, Base, Batch, Loss, ModelError, Segment, Targets, plan_chunks, predict, train_chunk,
+};
+use budwood_train::{Optimizer, OptimizerSpec};
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::Settings;
+use crate::output::{json, peak_memory};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Shape of the encoder.
+    #[arg(long, value_enum, default_value_t = Shape::Minilm)]
+    shape: Shape,
+    /// Sequences in a batch.
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Tokens in a sequence.
+    #[arg(long, default_value_t = 128)]
+    length: usize,
+    /// A training step, or forward only.
+    #[arg(long, value_enum, default_value_t = Mode::Train)]
+    mode: Mode,
+    /// Steps to measure, after one to warm up.
+    #[arg(long, default_value_t = 5)]
+    steps: usize,
+    /// Tuning method.
+    #[arg(long, default_value = "adapter")]
+    method: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Shape {
+    /// 12 layers x 768.
+    BertBase,
+    /// 6 layers x 384.
+    Minilm,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Train,
+    Forward,
+}
+
+impl Shape {
+    fn spec(self) -> EncoderSpec {
+        let (layers, hidden) = match self {
+            Shape::BertBase => (12, 768),
+            Shape::Minilm => (6, 384),
+        };
+        EncoderSpec {
+            family: "bert".into(),
+            hidden,
+            layers,
+            heads: 12,
+            intermediate: 4 * hidden,
+            activation: Activation::Gelu,
+            norm_eps: 1e-12,
+            norm: NormPlacement::Post,
+            input: InputSpec::Text(TextInput {
+                vocab: 30522,
+                positions: 512,
+                position_offset: 0,
+                token_types: 2,
+                pad_id: 0,
+            }),
+            pooler: true,
+            layer_scale: false,
+            hidden_dropout: 0.1,
+            attention_dropout: 0.1,
+        }
+    }
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let spec = args.shape.spec();
+    let train = args.mode == Mode::Train;
+    let device = Device::cpu();
+    let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&spec, name));
+    let base = Base::load(spec.clone(), device, Precision::F32, train, fetch)?;
+    let method: MethodSpec = args.method.parse().map_err(ModelError::from)?;
+    let head = HeadSpec {
+        kind: HeadKind::Classification,
+        outputs: 2,
+        pooling: Pooling::Mean,
+        dense: None,
+        bias: true,
+        dropout: 0.1,
+    };
+    let mut adapter = Adapter::new(&base, &method, head, 0)?;
+    let mut workers = Workers::new(device, settings.threads);
+    let ids: Vec<u32> = (0..args.length).map(|i| 1000 + i as u32).collect();
+    let types = vec![0; args.length];
+    let lengths = vec![args.length; args.batch];
+    let chunks = plan_chunks(&lengths);
+    let batch = |n: usize| Batch::from_sequences((0..n).map(|_| (&ids[..], &types[..])));
+    let targets = Targets::Classes((0..args.batch as u32).map(|i| i % 2).collect());
+    let loss = Loss { weights: vec![1.0 / args.batch as f32; args.batch] };
+    let mut optimizer = Optimizer::new(OptimizerSpec::bert(), adapter.params.len());
+    let mut gradient = vec![0.0; adapter.params.len()];
+    let mut times = Vec::with_capacity(args.steps);
+    for step in 0..=args.steps {
+        let start = Instant::now();
+        if train {
+            gradient.fill(0.0);
+            let key = Key::new(0).child(step as u64);
+            workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
+                let given = (&targets, &loss, chunks[i].start);
+                let key = Some(key.child(i as u64));
+                train_chunk(cx, &base, &adapter, &batch(chunks[i].len()), given, key, gradient)
+            });
+            optimizer.step(device, &mut adapter.params, &gradient, 1e-4);
+            adapter.refresh(device);
+        } else {
+            workers.map(chunks.len(), |cx, i| {
+                let segment = Segment { adapter: Some(&adapter), sequences: 0..chunks[i].len() };
+                predict(cx, &base, &batch(chunks[i].len()), &[segment])
+            });
+        }
+        if step > 0 {
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let arena: usize = workers.contexts().iter().map(|c| c.arena().bytes()).sum();
+    json(&json!({
+        "seconds_per_step": times.get(times.len() / 2),
+        "fastest": times.first(),
+        "peak_bytes": peak_memory(),
+        "arena_bytes": arena,
+        "weight_bytes": base.bytes(),
+        "mode": if train { "train" } else { "forward" },
+        "tokens": args.batch * args.length,
+        "threads": settings.threads,
+        "device": device.name(),
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Weights of a plausible size, quickly made.
+fn random_tensor(spec: &EncoderSpec, name: &str) -> Tensor {
+    let (d, f) = (spec.hidden, spec.intermediate);
+    let InputSpec::Text(text) = &spec.input else { return Tensor::zeros([0]) };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let shape = match name {
+        "embeddings.word" => vec![text.vocab, d],
+        "embeddings.position" => vec![text.positions, d],
+        "embeddings.token_type" => vec![text.token_types, d],
+        _ if name.contains("norm") => vec![d],
+        _ if name.contains("ffn_in") => {
+            if last == "bias" {
+                vec![f]
+            } else {
+                vec![f, d]
+            }
+        }
+        _ if name.contains("ffn_out") => {
+            if last == "bias" {
+                vec![d]
+            } else {
+                vec![d, f]
+            }
+        }
+        _ if last == "bias" => vec![d],
+        _ => vec![d, d],
+    };
+    let n: usize = shape.iter().product();
+    if name.contains("norm") {
+        return Tensor::new(shape, vec![if last == "weight" { 1.0 } else { 0.0 }; n]);
+    }
+    let mut state = 0x2545_f491u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 * 0.08 - 0.04
+    };
+    Tensor::new(shape, std::iter::repeat_with(next).take(n).collect())
+}

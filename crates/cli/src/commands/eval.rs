@@ -1,0 +1,144 @@
+//! `budwood eval`: score an adapter on labelled data.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use budwood_model::Targets;
+use budwood_tasks::{Split, metric, task};
+use budwood_train::{answers, prepare, scores};
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::Settings;
+use crate::commands::predict::Loaded;
+use crate::commands::train::ColumnArgs;
+use crate::output::{json, say, table, thousands};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the adapter.
+    #[arg(long)]
+    adapter: PathBuf,
+    /// Base model [default: the one that the adapter names].
+    #[arg(long)]
+    base: Option<String>,
+    /// Data: a file or LAYOUT=FOLDER.
+    #[arg(long)]
+    data: String,
+    /// Split of a layout.
+    #[arg(long, value_enum, default_value_t = SplitChoice::Dev)]
+    split: SplitChoice,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// Write each example's answer to this CSV file.
+    #[arg(long)]
+    predictions: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SplitChoice {
+    Train,
+    Dev,
+    Test,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let mut loaded = Loaded::open(settings, &args.adapter, args.base.as_deref())?;
+    let mut columns = args.columns.clone();
+    let source = columns.source(&args.data)?;
+    let meta = loaded.meta.clone();
+    if source.layout().is_none() && columns.text_column.is_empty() {
+        columns.text_column.clone_from(&meta.task.text_columns);
+    }
+    if source.layout().is_none() && columns.label_column.is_none() {
+        columns.label_column = Some(meta.task.label_column.clone());
+    }
+    let source = columns.source(&args.data)?;
+    let split = match args.split {
+        SplitChoice::Train => Split::Train,
+        SplitChoice::Dev => Split::Dev,
+        SplitChoice::Test => Split::Test,
+    };
+    let task = task::find(&meta.task.kind)?;
+    let data = source.examples(task, &meta.labels, split, true)?;
+    let prepared = prepare(&loaded.tokenizer, &data, meta.task.max_length, settings.threads)?;
+    let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
+    let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared);
+    let scores = scores(&answers, targets);
+    if let Some(path) = &args.predictions {
+        write_predictions(path, &data, &answers, &meta.labels)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let confusion = match targets {
+        Targets::Classes(classes) => {
+            Some(metric::confusion(&answers.classes(), classes, meta.labels.len()))
+        }
+        _ => None,
+    };
+    if settings.json {
+        let named: serde_json::Map<_, _> =
+            scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
+        json(&json!({
+            "scores": named, "rows": data.examples.len(), "data": data.digest,
+            "truncated_rows": prepared.truncated, "confusion": confusion, "labels": meta.labels,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
+    if prepared.truncated > 0 {
+        say!(
+            "{} were longer than {} tokens and were cut",
+            prepared.truncated,
+            meta.task.max_length
+        )?;
+    }
+    for score in &scores {
+        say!("{:<9} {:.4}", score.name, score.value)?;
+    }
+    if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
+        say!("")?;
+        let head = ["class", "precision", "recall", "f1", "rows"];
+        let mut rows = vec![head.iter().map(ToString::to_string).collect()];
+        for (class, label) in meta.labels.iter().enumerate() {
+            let (p, r, f1, n) = metric::class_scores(&confusion, class);
+            rows.push(vec![
+                label.clone(),
+                format!("{p:.3}"),
+                format!("{r:.3}"),
+                format!("{f1:.3}"),
+                n.to_string(),
+            ]);
+        }
+        table(&rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_predictions(
+    path: &std::path::Path,
+    data: &budwood_tasks::Dataset,
+    answers: &budwood_train::Answers,
+    labels: &[String],
+) -> Result<()> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(["row", "expected", "predicted", "score"])?;
+    let (classes, probabilities) = (answers.classes(), answers.probabilities());
+    for (i, example) in data.examples.iter().enumerate() {
+        let record = match &example.target {
+            budwood_tasks::Target::Class(c) => {
+                let p = classes[i] as usize;
+                let score = probabilities[i][p].to_string();
+                [i.to_string(), labels[*c as usize].clone(), labels[p].clone(), score]
+            }
+            budwood_tasks::Target::Value(v) => {
+                [i.to_string(), v.to_string(), answers.values()[i].to_string(), String::new()]
+            }
+            budwood_tasks::Target::None => continue,
+        };
+        out.write_record(record)?;
+    }
+    let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
+    budwood_base::files::write_atomic(path, &bytes)?;
+    Ok(())
+}

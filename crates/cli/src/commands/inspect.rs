@@ -1,0 +1,109 @@
+//! `budwood inspect`: what an adapter or a base model is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use budwood_formats::BaseModel;
+use budwood_formats::native::AdapterFolder;
+use serde_json::json;
+
+use crate::Settings;
+use crate::output::{bytes, json, say, thousands};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of an adapter or of a base model, or a model's name.
+    path: String,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let path = PathBuf::from(&args.path);
+    if path.join("adapter.json").exists() {
+        adapter(settings, &path)?;
+    } else {
+        model(settings, &crate::base::folder(&args.path)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn adapter(settings: &Settings, path: &std::path::Path) -> Result<()> {
+    let folder = AdapterFolder::load(path)?;
+    let size = AdapterFolder::bytes_on_disk(path)?;
+    let meta = &folder.meta;
+    let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
+    let tensors: Vec<_> =
+        folder.tensors.iter().map(|(n, t)| json!({ "name": n, "shape": t.shape })).collect();
+    if settings.json {
+        let mut value = serde_json::to_value(meta)?;
+        value["percent_of_base"] = json!(share);
+        value["bytes"] = json!(size);
+        value["tensors"] = json!(tensors);
+        return json(&value);
+    }
+    say!("adapter     {}", path.display())?;
+    say!("method      {}", meta.method)?;
+    say!(
+        "parameters  {} trained, {share:.2} % of the base's {}",
+        thousands(meta.parameters_trained),
+        thousands(meta.parameters_base)
+    )?;
+    say!("on disk     {} in {} tensors", bytes(size), tensors.len())?;
+    say!(
+        "base        {} ({}), weights {}",
+        meta.base.name,
+        meta.base.family,
+        meta.base.weights_sha256
+    )?;
+    if let Some(hash) = &meta.base.tokenizer_sha256 {
+        say!("tokenizer   {hash}")?;
+    }
+    say!("weights     {}", meta.weights_sha256)?;
+    say!("task        {} ({}), pooling {:?}", meta.task.name, meta.task.kind, meta.head.pooling)?;
+    if !meta.labels.is_empty() {
+        let shown: Vec<_> = meta.labels.iter().take(12).map(String::as_str).collect();
+        let more = if meta.labels.len() > 12 { ", ..." } else { "" };
+        say!("labels      {}: {}{more}", meta.labels.len(), shown.join(", "))?;
+    }
+    for data in &meta.data {
+        say!(
+            "data        {}: {} rows of {} ({})",
+            data.split,
+            thousands(data.rows),
+            data.source,
+            &data.sha256[..12.min(data.sha256.len())]
+        )?;
+    }
+    for metric in &meta.metrics {
+        let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
+        say!("{:<11} {} {:.4}{mark}", metric.split, metric.name, metric.value)?;
+    }
+    say!("seed        {}, precision {}", meta.seed, meta.precision)?;
+    Ok(())
+}
+
+fn model(settings: &Settings, path: &std::path::Path) -> Result<()> {
+    let model = BaseModel::open(path)?;
+    let (spec, id) = (model.spec(), model.id(&path.display().to_string()));
+    let (pooling, why) = model.default_pooling();
+    if settings.json {
+        return json(&json!({
+            "id": id, "encoder": spec, "parameters": spec.parameters(),
+            "default_pooling": pooling, "default_pooling_reason": why,
+        }));
+    }
+    say!("model       {}", path.display())?;
+    say!("family      {}", spec.family)?;
+    say!(
+        "size        {} layers x {}, {} heads, feed-forward {}",
+        spec.layers,
+        spec.hidden,
+        spec.heads,
+        spec.intermediate
+    )?;
+    say!("parameters  {}", thousands(spec.parameters() as u64))?;
+    say!("weights     {}", id.weights_sha256)?;
+    say!("tokenizer   {}", id.tokenizer_sha256.as_deref().unwrap_or("none"))?;
+    say!("pooling     {pooling:?} by default: {why}")?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `budwood methods`: the tuning methods with their options.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use budwood_model::method::METHODS;
+use serde_json::json;
+
+use crate::Settings;
+use crate::output::{json, say};
+
+pub(crate) fn run(settings: &Settings) -> Result<ExitCode> {
+    if settings.json {
+        let method = |m: &&budwood_model::method::Method| {
+            let option = |o: &budwood_model::method::OptionSpec| json!({ "name": o.name, "default": o.default, "help": o.help });
+            let options: Vec<_> = m.options.iter().map(option).collect();
+            json!({ "name": m.name, "aliases": m.aliases, "summary": m.summary, "options": options })
+        };
+        json(&METHODS.iter().map(method).collect::<Vec<_>>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for method in METHODS {
+        let also = if method.aliases.is_empty() {
+            String::new()
+        } else {
+            format!(" (also {})", method.aliases.join(", "))
+        };
+        say!("{}{also}\n    {}", method.name, method.summary)?;
+        for option in method.options {
+            say!("      {}={}  {}", option.name, option.default, option.help)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

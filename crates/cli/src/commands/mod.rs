@@ -1,0 +1,11 @@
+//! One file a command.
+
+pub(crate) mod bench;
+pub(crate) mod eval;
+pub(crate) mod inspect;
+pub(crate) mod methods;
+pub(crate) mod models;
+pub(crate) mod parity;
+pub(crate) mod predict;
+pub(crate) mod quickstart;
+pub(crate) mod train;

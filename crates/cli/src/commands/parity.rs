@@ -1,0 +1,42 @@
+//! `budwood parity`: compare with a reference library on a case file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use budwood_engine::Device;
+use budwood_train::parity::compare;
+use serde_json::json;
+
+use crate::Settings;
+use crate::output::json;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the base model.
+    #[arg(long)]
+    base: PathBuf,
+    /// AdapterHub folder with adapter and head.
+    #[arg(long)]
+    adapter: PathBuf,
+    /// File with inputs, outputs, gradients and parameters after three AdamW steps.
+    #[arg(long)]
+    case: PathBuf,
+    /// Largest error of outputs and hidden states, relative to the largest element.
+    #[arg(long, default_value_t = 1e-5)]
+    tolerance: f64,
+    /// Largest error of gradients and of parameters after three steps.
+    #[arg(long, default_value_t = 1e-4)]
+    gradient_tolerance: f64,
+}
+
+pub(crate) fn run(_: &Settings, args: &Args) -> Result<ExitCode> {
+    let parity = compare(&args.base, &args.adapter, &args.case, Device::cpu())?;
+    let passed = parity.logits <= args.tolerance
+        && parity.last_hidden <= args.tolerance
+        && parity.loss <= args.tolerance
+        && parity.gradients <= args.gradient_tolerance
+        && parity.parameters <= args.gradient_tolerance;
+    json(&json!({ "passed": passed, "relative_errors": parity, "device": Device::cpu().name() }))?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

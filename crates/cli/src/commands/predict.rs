@@ -1,0 +1,208 @@
+//! `budwood predict`: label texts with an adapter.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use budwood_base::head::HeadKind;
+use budwood_engine::{Device, Workers};
+use budwood_formats::BaseModel;
+use budwood_formats::native::{AdapterFolder, AdapterMeta};
+use budwood_model::{Adapter, Base};
+use budwood_tasks::{DataSource, Dataset, Example, Split, Target, Tokenizer, task};
+use budwood_train::{Answers, answers, prepare};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use crate::commands::train::{ColumnArgs, text_sizes};
+use crate::output::table;
+use crate::{Settings, base};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the adapter.
+    #[arg(long)]
+    adapter: PathBuf,
+    /// Base model [default: the one that the adapter names].
+    #[arg(long)]
+    base: Option<String>,
+    /// The text, or two texts for a task of pairs. Without a text and without --input, lines of
+    /// standard input are read; a pair's texts are separated by a tab.
+    #[arg(num_args = 0..=2)]
+    text: Vec<String>,
+    /// File with a text in each row.
+    #[arg(long, conflicts_with = "text")]
+    input: Option<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// Form of the answers [default: table on a terminal, else jsonl].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Jsonl,
+}
+
+/// An adapter on its base, ready to answer.
+pub(crate) struct Loaded {
+    pub(crate) meta: AdapterMeta,
+    pub(crate) base: Base,
+    pub(crate) adapter: Adapter,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) workers: Workers,
+}
+
+impl Loaded {
+    /// Opens an adapter and its base, which must be the one that it was trained on.
+    pub(crate) fn open(settings: &Settings, path: &Path, base_name: Option<&str>) -> Result<Self> {
+        let folder = AdapterFolder::load(path)?;
+        let name = base_name.unwrap_or(&folder.meta.base.name);
+        let model = BaseModel::open(&base::folder(name)?)?;
+        folder.meta.check_base(&model)?;
+        let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
+        tokenizer.check_vocabulary(text_sizes(&model)?.0)?;
+        let base = base::load(&model, false)?;
+        let meta = folder.meta;
+        let adapter =
+            Adapter::from_tensors(&base, &meta.method, meta.head.clone(), &folder.tensors)?;
+        let workers = Workers::new(Device::cpu(), settings.threads);
+        Ok(Self { meta, base, adapter, tokenizer, workers })
+    }
+
+    pub(crate) fn answer(&mut self, data: &Dataset, threads: usize) -> Result<Answers> {
+        let prepared = prepare(&self.tokenizer, data, self.meta.task.max_length, threads)?;
+        if prepared.truncated > 0 {
+            eprintln!(
+                "{} of {} texts are longer than {} tokens and were cut",
+                prepared.truncated,
+                prepared.len(),
+                self.meta.task.max_length
+            );
+        }
+        Ok(answers(&mut self.workers, &self.base, &self.adapter, &prepared))
+    }
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let mut loaded = Loaded::open(settings, &args.adapter, args.base.as_deref())?;
+    let data = inputs(args, &loaded.meta)?;
+    let answers = loaded.answer(&data, settings.threads)?;
+    let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
+    let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
+    write(&loaded.meta, &data, &answers, format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The texts to answer.
+fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
+    let pair = meta.task.text_columns.len() == 2;
+    let needed = if pair { "two texts" } else { "one text" };
+    let example = |a: &str, b: Option<&str>| -> Result<Example> {
+        if b.is_some() != pair {
+            bail!("this adapter answers {needed} at a time");
+        }
+        Ok(Example { a: a.into(), b: b.map(Into::into), target: Target::None })
+    };
+    if let Some(input) = &args.input {
+        let mut columns = args.columns.clone();
+        if columns.text_column.is_empty() && !columns.no_header {
+            columns.text_column.clone_from(&meta.task.text_columns);
+        }
+        let text = input.to_string_lossy();
+        let source: DataSource = columns.source(&text)?;
+        return Ok(source.examples(
+            task::find(&meta.task.kind)?,
+            &meta.labels,
+            Split::Test,
+            false,
+        )?);
+    }
+    let examples = match &args.text[..] {
+        [a] => vec![example(a, None)?],
+        [a, b] => vec![example(a, Some(b))?],
+        _ => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            let lines = text.lines().filter(|l| !l.trim().is_empty());
+            let split = |line: &str| match line.split_once('\t').filter(|_| pair) {
+                Some((a, b)) => example(a, Some(b)),
+                None => example(line, None),
+            };
+            lines.map(split).collect::<Result<_>>()?
+        }
+    };
+    if examples.is_empty() {
+        bail!("there is no text to answer");
+    }
+    let digest = budwood_base::record::DataDigest {
+        split: "input".into(),
+        source: "command line".into(),
+        rows: examples.len() as u64,
+        sha256: String::new(),
+    };
+    Ok(Dataset { examples, digest })
+}
+
+fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) -> Result<()> {
+    let regression = meta.head.kind == HeadKind::Regression;
+    let probabilities = answers.probabilities();
+    let (classes, values) = (answers.classes(), answers.values());
+    let label = |i: usize| meta.labels[classes[i] as usize].clone();
+    let score = |i: usize| probabilities[i][classes[i] as usize];
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Jsonl => {
+            for (i, example) in data.examples.iter().enumerate() {
+                let mut object = json!({ "text": example.a });
+                if let Some(b) = &example.b {
+                    object["text2"] = json!(b);
+                }
+                if regression {
+                    object["value"] = json!(values[i]);
+                } else {
+                    object["label"] = json!(label(i));
+                    object["score"] = json!(score(i));
+                    let all = meta.labels.iter().zip(&probabilities[i]);
+                    object["scores"] =
+                        Value::Object(all.map(|(l, p)| (l.clone(), json!(p))).collect());
+                }
+                writeln!(out, "{object}")?;
+            }
+        }
+        Format::Csv => {
+            let mut csv = csv::Writer::from_writer(out);
+            let head: &[&str] =
+                if regression { &["text", "value"] } else { &["text", "label", "score"] };
+            csv.write_record(head)?;
+            for (i, example) in data.examples.iter().enumerate() {
+                if regression {
+                    csv.write_record([&example.a, &values[i].to_string()])?;
+                } else {
+                    csv.write_record([&example.a, &label(i), &score(i).to_string()])?;
+                }
+            }
+            csv.flush()?;
+        }
+        Format::Table => {
+            drop(out);
+            let head =
+                if regression { vec!["value", "text"] } else { vec!["label", "score", "text"] };
+            let mut rows: Vec<Vec<String>> = vec![head.iter().map(ToString::to_string).collect()];
+            for (i, example) in data.examples.iter().enumerate() {
+                let text: String = example.a.chars().take(80).collect();
+                rows.push(if regression {
+                    vec![format!("{:.3}", values[i]), text]
+                } else {
+                    vec![label(i), format!("{:.3}", score(i)), text]
+                });
+            }
+            table(&rows)?;
+        }
+    }
+    Ok(())
+}

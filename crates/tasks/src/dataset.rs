@@ -1,0 +1,259 @@
+//! Examples with their targets, where they come from, and how they are split.
+
+use std::path::{Path, PathBuf};
+
+use budwood_base::digest;
+use budwood_base::random::Key;
+use budwood_base::record::DataDigest;
+
+use crate::layout::{Layout, Split};
+use crate::read::{self, ReadOptions, Table};
+use crate::task::{self, Task};
+use crate::{ColumnChoice, Columns, Error, find_columns};
+
+/// What an example's answer should be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// One of the classes.
+    Class(u32),
+    /// A number.
+    Value(f32),
+    /// Not known.
+    None,
+}
+
+/// One example.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// Its text, or the first of two.
+    pub a: String,
+    /// The second text.
+    pub b: Option<String>,
+    /// What its answer should be.
+    pub target: Target,
+}
+
+/// The examples of one split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The examples in the order of the file.
+    pub examples: Vec<Example>,
+    /// Which they are, by content.
+    pub digest: DataDigest,
+}
+
+impl Dataset {
+    /// A data set of these examples; the digest is made from their content.
+    pub fn from_examples(examples: Vec<Example>, split: &str, source: &str) -> Self {
+        let mut parts: Vec<(&str, Vec<u8>)> = Vec::with_capacity(2 * examples.len());
+        for e in &examples {
+            parts.push(("a", e.a.clone().into_bytes()));
+            if let Some(b) = &e.b {
+                parts.push(("b", b.clone().into_bytes()));
+            }
+            parts.push(("target", format!("{:?}", e.target).into_bytes()));
+        }
+        let sha256 = digest::of_parts(parts.iter().map(|(n, b)| (*n, &b[..])));
+        let rows = examples.len() as u64;
+        let digest = DataDigest { split: split.into(), source: source.into(), rows, sha256 };
+        Self { examples, digest }
+    }
+
+    /// Only the first `n` examples.
+    #[must_use]
+    pub fn first(self, n: usize) -> Self {
+        if n >= self.examples.len() {
+            return self;
+        }
+        let examples = self.examples[..n].to_vec();
+        Self::from_examples(
+            examples,
+            &self.digest.split,
+            &format!("{} (first {n})", self.digest.source),
+        )
+    }
+
+    /// Cuts off a share of the examples: `(rest, part)`. Depends on the seed only; classes keep their
+    /// shares in both.
+    ///
+    /// # Errors
+    /// If a part would be empty.
+    pub fn split(self, share: f64, seed: u64, part_name: &str) -> Result<(Self, Self), Error> {
+        let order = Key::new(seed).named("split").permutation(self.examples.len());
+        let mut in_part = vec![false; self.examples.len()];
+        let mut classes: Vec<(Option<u32>, Vec<usize>)> = Vec::new();
+        for i in order {
+            let class = match self.examples[i].target {
+                Target::Class(c) => Some(c),
+                _ => None,
+            };
+            match classes.iter_mut().find(|(c, _)| *c == class) {
+                Some((_, members)) => members.push(i),
+                None => classes.push((class, vec![i])),
+            }
+        }
+        for (_, members) in &classes {
+            let n = (members.len() as f64 * share).round() as usize;
+            members[..n.min(members.len())].iter().for_each(|&i| in_part[i] = true);
+        }
+        let source = self.digest.source.clone();
+        let take = |wanted: bool| -> Vec<Example> {
+            let pairs = self.examples.iter().zip(&in_part);
+            pairs.filter(|(_, p)| **p == wanted).map(|(e, _)| e.clone()).collect()
+        };
+        let (rest, part) = (take(false), take(true));
+        if rest.is_empty() || part.is_empty() {
+            let message =
+                format!("a share of {share} of {} examples leaves a part empty", in_part.len());
+            return Err(Error::Usage(message));
+        }
+        let rest = Self::from_examples(rest, &self.digest.split, &source);
+        Ok((rest, Self::from_examples(part, part_name, &source)))
+    }
+}
+
+/// Where examples come from: a file, or a folder with a layout of its own (`glue:CoLA=FOLDER`).
+#[derive(Clone)]
+pub struct DataSource {
+    text: String,
+    path: PathBuf,
+    layout: Option<&'static Layout>,
+    /// Columns that the user named.
+    pub choice: ColumnChoice,
+    /// How files are read.
+    pub options: ReadOptions,
+}
+
+impl DataSource {
+    /// Reads `NAME=FOLDER` or a path.
+    ///
+    /// # Errors
+    /// If there is no layout of that name.
+    pub fn parse(text: &str, choice: ColumnChoice, options: ReadOptions) -> Result<Self, Error> {
+        let named = text.split_once('=').filter(|(name, _)| !name.contains(['/', '\\', '.']));
+        let (layout, path) = match named {
+            None => (None, Path::new(text)),
+            Some((name, path)) => {
+                let layout = Layout::find(name).ok_or_else(|| {
+                    let known: Vec<_> = crate::LAYOUTS.iter().map(|l| l.name).collect();
+                    let known = known.join(", ");
+                    Error::Usage(format!("there is no layout '{name}'; there are {known}"))
+                })?;
+                (Some(layout), Path::new(path))
+            }
+        };
+        Ok(Self { text: text.into(), path: path.into(), layout, choice, options })
+    }
+
+    /// The layout, if it has one of its own.
+    pub fn layout(&self) -> Option<&'static Layout> {
+        self.layout
+    }
+
+    /// As the user wrote it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A name for the task: the layout's, or the file's stem.
+    pub fn task_name(&self) -> String {
+        match self.layout {
+            Some(layout) => layout.task.into(),
+            None => {
+                let stem = self.path.file_name().and_then(|n| n.to_str()).unwrap_or("task");
+                stem.split('.').next().unwrap_or("task").to_lowercase()
+            }
+        }
+    }
+
+    /// Whether the split has a file; without a layout there is one file, whatever it is used for.
+    pub fn has(&self, split: Split) -> bool {
+        self.layout.is_none_or(|layout| layout.file(&self.path, split).is_some())
+    }
+
+    /// The rows of a split and their columns.
+    ///
+    /// # Errors
+    /// If the file is missing or damaged, or the columns cannot be found.
+    pub fn read(&self, split: Split, label_needed: bool) -> Result<(Table, Columns), Error> {
+        let (table, choice) = match self.layout {
+            None => (read::table(&self.path, self.options)?, self.choice.clone()),
+            Some(layout) => {
+                let file = layout.file(&self.path, split).ok_or_else(|| {
+                    let message =
+                        format!("holds no file for the {} split of {}", split.name(), layout.name);
+                    Error::file(&self.path, message)
+                })?;
+                layout.read(&file)?
+            }
+        };
+        let columns = find_columns(&table, &choice, label_needed)?;
+        Ok((table, columns))
+    }
+
+    /// The kind of task that these labels are for, with the reason.
+    ///
+    /// # Errors
+    /// As [`DataSource::read`].
+    pub fn detect_kind(&self, split: Split) -> Result<(&'static Task, String), Error> {
+        if let Some(layout) = self.layout {
+            return Ok((
+                task::find(layout.kind)?,
+                format!("{} is a {} task", layout.name, layout.kind),
+            ));
+        }
+        let (table, columns) = self.read(split, true)?;
+        let label = columns.label.unwrap_or_default();
+        Ok(task::detect(table.rows.iter().map(|r| r.cells[label].as_str())))
+    }
+
+    /// Class names in their order, for a task that has classes.
+    ///
+    /// # Errors
+    /// As [`DataSource::read`]; also if the labels do not fit the kind.
+    pub fn labels(&self, task: &Task, split: Split) -> Result<Vec<String>, Error> {
+        let (table, columns) = self.read(split, true)?;
+        let label = columns.label.unwrap_or_default();
+        let fixed: Vec<String> =
+            self.layout.map_or(&[][..], |l| l.labels).iter().map(ToString::to_string).collect();
+        (task.labels)(&table, label, fixed)
+    }
+
+    /// The examples of a split. Without `labels_needed`, a file without labels will do.
+    ///
+    /// # Errors
+    /// As [`DataSource::read`]; also if a label is not among `labels`.
+    pub fn examples(
+        &self,
+        task: &Task,
+        labels: &[String],
+        split: Split,
+        labels_needed: bool,
+    ) -> Result<Dataset, Error> {
+        let (table, columns) = self.read(split, labels_needed)?;
+        let mut examples = Vec::with_capacity(table.rows.len());
+        for row in &table.rows {
+            let target = match columns.label {
+                Some(label) if labels_needed => {
+                    (task.target)(&table.path, row.number, &row.cells[label], labels)?
+                }
+                _ => Target::None,
+            };
+            let mut texts = columns.texts.iter().map(|&t| row.cells[t].clone());
+            let a = texts.next().unwrap_or_default();
+            examples.push(Example { a, b: texts.next(), target });
+        }
+        Ok(Dataset::from_examples(examples, split.name(), &self.text))
+    }
+
+    /// Names of the text columns and the label column.
+    ///
+    /// # Errors
+    /// As [`DataSource::read`].
+    pub fn column_names(&self, split: Split) -> Result<(Vec<String>, String), Error> {
+        let (table, columns) = self.read(split, true)?;
+        let name = |i: usize| table.columns[i].clone();
+        let label = columns.label.map(name).unwrap_or_default();
+        Ok((columns.texts.iter().map(|&t| name(t)).collect(), label))
+    }
+}

@@ -1,0 +1,17 @@
+//! Files to examples to tokens, and answers to scores. Knows nothing of models.
+
+pub mod batch;
+mod columns;
+mod dataset;
+mod error;
+mod layout;
+pub mod metric;
+pub mod read;
+pub mod task;
+mod tokenizer;
+
+pub use columns::{ColumnChoice, Columns, find_columns};
+pub use dataset::{DataSource, Dataset, Example, Target};
+pub use error::Error;
+pub use layout::{LAYOUTS, Layout, Split};
+pub use tokenizer::{Encoded, Tokenizer};

@@ -1,0 +1,204 @@
+//! Scores of answers. Definitions as in scikit-learn and SciPy, degenerate cases included.
+
+/// A score by name.
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Kind of task that it fits.
+    pub kind: &'static str,
+    /// One line on what it is.
+    pub summary: &'static str,
+}
+
+/// All metrics; larger is better for each.
+pub const METRICS: &[Metric] = &[
+    Metric { name: "accuracy", kind: "classification", summary: "share of right answers" },
+    Metric { name: "f1", kind: "classification", summary: "F1 of the second class, of two" },
+    Metric { name: "macro_f1", kind: "classification", summary: "mean of all classes' F1" },
+    Metric {
+        name: "matthews",
+        kind: "classification",
+        summary: "Matthews' correlation coefficient",
+    },
+    Metric { name: "spearman", kind: "regression", summary: "rank correlation" },
+    Metric { name: "pearson", kind: "regression", summary: "linear correlation" },
+];
+
+/// The metric that GLUE uses first for one of its tasks, else the kind's first.
+pub fn default_metric(task: &str, kind: &str) -> &'static str {
+    match (task, kind) {
+        ("cola", _) => "matthews",
+        ("mrpc" | "qqp", _) => "f1",
+        (_, "regression") => "spearman",
+        _ => "accuracy",
+    }
+}
+
+/// All classification scores of predicted classes: `(name, value)`. `f1` only for two classes.
+///
+/// # Panics
+/// If the lengths differ or a class is not below `classes`.
+pub fn classification(
+    predicted: &[u32],
+    expected: &[u32],
+    classes: usize,
+) -> Vec<(&'static str, f64)> {
+    let confusion = confusion(predicted, expected, classes);
+    let mut scores = vec![
+        ("accuracy", accuracy(&confusion)),
+        ("macro_f1", macro_f1(&confusion)),
+        ("matthews", matthews(&confusion)),
+    ];
+    if classes == 2 {
+        scores.push(("f1", class_f1(&confusion, 1)));
+    }
+    scores
+}
+
+/// All regression scores: `(name, value)`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn regression(predicted: &[f32], expected: &[f32]) -> Vec<(&'static str, f64)> {
+    let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| f64::from(x)).collect() };
+    let (p, e) = (wide(predicted), wide(expected));
+    vec![("spearman", spearman(&p, &e)), ("pearson", pearson(&p, &e))]
+}
+
+/// Counts by `[expected][predicted]`.
+///
+/// # Panics
+/// If the lengths differ or a class is not below `classes`.
+pub fn confusion(predicted: &[u32], expected: &[u32], classes: usize) -> Vec<Vec<u64>> {
+    assert_eq!(predicted.len(), expected.len());
+    let mut counts = vec![vec![0; classes]; classes];
+    for (&p, &e) in predicted.iter().zip(expected) {
+        counts[e as usize][p as usize] += 1;
+    }
+    counts
+}
+
+/// Precision, recall, F1 and number of examples of one class; 0 where a share has no denominator.
+pub fn class_scores(confusion: &[Vec<u64>], class: usize) -> (f64, f64, f64, u64) {
+    let hits = confusion[class][class] as f64;
+    let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
+    let there: u64 = confusion[class].iter().sum();
+    let share = |n: u64| if n == 0 { 0.0 } else { hits / n as f64 };
+    (share(predicted), share(there), class_f1(confusion, class), there)
+}
+
+fn class_f1(confusion: &[Vec<u64>], class: usize) -> f64 {
+    let hits = confusion[class][class] as f64;
+    let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
+    let there: u64 = confusion[class].iter().sum();
+    if predicted + there == 0 { 0.0 } else { 2.0 * hits / (predicted + there) as f64 }
+}
+
+fn accuracy(confusion: &[Vec<u64>]) -> f64 {
+    let total: u64 = confusion.iter().flatten().sum();
+    let hits: u64 = (0..confusion.len()).map(|i| confusion[i][i]).sum();
+    if total == 0 { 0.0 } else { hits as f64 / total as f64 }
+}
+
+/// The mean F1 of the classes that occur among the expected or the predicted, as scikit-learn.
+fn macro_f1(confusion: &[Vec<u64>]) -> f64 {
+    let occurs = |c: &usize| {
+        confusion[*c].iter().sum::<u64>() + confusion.iter().map(|row| row[*c]).sum::<u64>() > 0
+    };
+    let classes: Vec<usize> = (0..confusion.len()).filter(occurs).collect();
+    let sum: f64 = classes.iter().map(|&c| class_f1(confusion, c)).sum();
+    if classes.is_empty() { 0.0 } else { sum / classes.len() as f64 }
+}
+
+/// Gorodkin's generalisation to several classes; 0 where a variance is 0, as scikit-learn.
+fn matthews(confusion: &[Vec<u64>]) -> f64 {
+    let n = confusion.len();
+    let expected: Vec<f64> = confusion.iter().map(|row| row.iter().sum::<u64>() as f64).collect();
+    let predicted: Vec<f64> =
+        (0..n).map(|c| confusion.iter().map(|row| row[c]).sum::<u64>() as f64).collect();
+    let hits: f64 = (0..n).map(|c| confusion[c][c] as f64).sum();
+    let total: f64 = expected.iter().sum();
+    let cross: f64 = expected.iter().zip(&predicted).map(|(a, b)| a * b).sum();
+    let square = |x: &[f64]| total * total - x.iter().map(|x| x * x).sum::<f64>();
+    let denominator = (square(&expected) * square(&predicted)).sqrt();
+    if denominator == 0.0 { 0.0 } else { (hits * total - cross) / denominator }
+}
+
+/// Pearson's correlation; 0 where a variance is 0 (SciPy gives no number there).
+///
+/// # Panics
+/// If the lengths differ.
+pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len());
+    let n = x.len() as f64;
+    let (mx, my) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        xy += (x - mx) * (y - my);
+        xx += (x - mx) * (x - mx);
+        yy += (y - my) * (y - my);
+    }
+    if xx == 0.0 || yy == 0.0 { 0.0 } else { (xy / (xx * yy).sqrt()).clamp(-1.0, 1.0) }
+}
+
+/// Spearman's correlation: Pearson's of the ranks, equal values sharing their mean rank.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn spearman(x: &[f64], y: &[f64]) -> f64 {
+    pearson(&ranks(x), &ranks(y))
+}
+
+fn ranks(x: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..x.len()).collect();
+    order.sort_by(|&a, &b| x[a].total_cmp(&x[b]));
+    let mut ranks = vec![0.0; x.len()];
+    let mut start = 0;
+    while start < order.len() {
+        let equal = order[start..].iter().take_while(|&&i| x[i] == x[order[start]]).count().max(1);
+        let rank = start as f64 + (equal as f64 - 1.0) / 2.0;
+        order[start..start + equal].iter().for_each(|&i| ranks[i] = rank);
+        start += equal;
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(scores: &[(&str, f64)], name: &str) -> f64 {
+        scores.iter().find(|(n, _)| *n == name).unwrap().1
+    }
+
+    /// Expected values: `accuracy_score`, `f1_score(average='macro')`, `matthews_corrcoef` of
+    /// scikit-learn 1.9, `spearmanr` and `pearsonr` of SciPy 1.17 on these very lists.
+    #[test]
+    fn scores_match_the_reference_libraries() {
+        let expected = [0, 1, 2, 2, 1, 0, 1, 2, 0, 0];
+        let predicted = [0, 2, 2, 2, 1, 0, 0, 1, 0, 2];
+        let s = classification(&predicted, &expected, 3);
+        assert!((value(&s, "accuracy") - 0.6).abs() < 1e-12);
+        assert!((value(&s, "macro_f1") - 0.573_809_523_809_523_8).abs() < 1e-12);
+        assert!((value(&s, "matthews") - 0.400_047_345_682_831_35).abs() < 1e-12);
+        let e = [1, 0, 1, 1, 0, 0, 1, 0];
+        let p = [1, 0, 0, 1, 1, 0, 1, 1];
+        let s = classification(&p, &e, 2);
+        assert!((value(&s, "f1") - 0.666_666_666_666_666_6).abs() < 1e-12);
+        assert!((value(&s, "matthews") - 0.258_198_889_747_161_1).abs() < 1e-12);
+        let x = [0.1, 0.5, 0.5, 2.0, -1.0, 3.5, 0.5];
+        let y = [1.0, 2.0, 2.5, 4.0, 0.0, 3.0, 2.5];
+        let s = regression(&x, &y);
+        assert!((value(&s, "spearman") - 0.934_946_990_008_457_2).abs() < 1e-9, "{s:?}");
+        assert!((value(&s, "pearson") - 0.787_399_111_689_716_5).abs() < 1e-12, "{s:?}");
+    }
+
+    #[test]
+    fn degenerate_answers_score_zero() {
+        let s = classification(&[1, 1, 1], &[1, 1, 1], 2);
+        assert_eq!(value(&s, "matthews"), 0.0);
+        assert_eq!(value(&s, "accuracy"), 1.0);
+        assert_eq!(value(&s, "macro_f1"), 1.0);
+        assert_eq!(spearman(&[1.0, 1.0], &[0.0, 1.0]), 0.0);
+    }
+}

@@ -1,0 +1,119 @@
+//! The state of a run on disk, so that a run that is killed at any moment goes on to the same result.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use budwood_base::files;
+use budwood_base::tensor::{Tensor, TensorMap};
+use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+const FILE: &str = "checkpoint.safetensors";
+const STATE: &str = "checkpoint.json";
+
+/// Everything that a run needs to go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Progress and scores.
+    pub state: State,
+    /// The parameters now.
+    pub values: Vec<f32>,
+    /// The optimizer's first moments.
+    pub m: Vec<f32>,
+    /// The optimizer's second moments.
+    pub v: Vec<f32>,
+    /// The best parameters so far.
+    pub best: Option<Vec<f32>>,
+}
+
+/// The part of a checkpoint that is not vectors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// SHA-256 over configuration, base and data: another run's checkpoint is refused.
+    pub run: String,
+    /// Steps taken.
+    pub step: usize,
+    /// Evaluations since the best.
+    pub since_best: usize,
+    /// The best score, its step and all scores then.
+    pub best: Option<Best>,
+    /// Training time so far in seconds.
+    pub seconds: f64,
+    /// SHA-256 of the vectors' file, which is written first.
+    pub vectors_sha256: String,
+}
+
+/// The best evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The score that chooses.
+    pub score: f64,
+    /// Steps taken then.
+    pub step: usize,
+    /// All scores then.
+    pub scores: BTreeMap<String, f64>,
+}
+
+impl Checkpoint {
+    /// Replaces the checkpoint in `folder` in one step.
+    ///
+    /// # Errors
+    /// If it cannot be written; the old one is untouched.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        let mut tensors = TensorMap::new();
+        let mut add = |name: &str, data: &[f32]| {
+            tensors.insert(name.into(), Tensor::new([data.len()], data.to_vec()));
+        };
+        add("values", &self.values);
+        add("m", &self.m);
+        add("v", &self.v);
+        if let Some(best) = &self.best {
+            add("best", best);
+        }
+        let bytes = to_bytes(&folder.join(FILE), &tensors)?;
+        let mut state = self.state.clone();
+        state.vectors_sha256 = budwood_base::digest::of_bytes(&bytes);
+        let json = serde_json::to_vec_pretty(&state).map_err(|e| Error::file(folder, e))?;
+        let failed = |e: std::io::Error| Error::file(folder, e);
+        files::write_folder_atomic(&folder.join("checkpoint"), |new| {
+            std::fs::write(new.join(FILE), &bytes)?;
+            std::fs::write(new.join(STATE), &json)
+        })
+        .map_err(failed)
+    }
+
+    /// The checkpoint in `folder`, if there is one.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn load(folder: &Path) -> Result<Option<Self>, Error> {
+        let folder = folder.join("checkpoint");
+        let path = folder.join(STATE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let json = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
+        let state: State = serde_json::from_slice(&json).map_err(|e| Error::file(&path, e))?;
+        let file = SafetensorsFile::open(&folder.join(FILE))?;
+        if file.sha256() != state.vectors_sha256 {
+            return Err(Error::file(&path, "speaks of other vectors than lie beside it"));
+        }
+        let get = |name: &str| Ok::<_, Error>(file.tensor(name)?.data);
+        let best = if file.contains("best") { Some(get("best")?) } else { None };
+        Ok(Some(Self { values: get("values")?, m: get("m")?, v: get("v")?, best, state }))
+    }
+
+    /// Removes the checkpoint of a finished run.
+    ///
+    /// # Errors
+    /// If it is there and cannot be removed.
+    pub fn remove(folder: &Path) -> Result<(), Error> {
+        let path = folder.join("checkpoint");
+        match std::fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::file(&path, e)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Examples as the model reads them.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use budwood_model::{Batch, Targets};
+use budwood_tasks::{Dataset, Encoded, Target, Tokenizer};
+
+use crate::Error;
+
+/// Encoded examples with their targets.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The inputs in the order of the data set.
+    pub encoded: Vec<Encoded>,
+    /// Their targets; `None` where the answers are not known.
+    pub targets: Option<Targets>,
+    /// How many inputs were cut to the largest length.
+    pub truncated: usize,
+}
+
+/// Encodes a data set on `threads` threads.
+///
+/// # Errors
+/// If a text cannot be encoded.
+pub fn prepare(
+    tokenizer: &Tokenizer,
+    data: &Dataset,
+    max_length: usize,
+    threads: usize,
+) -> Result<Prepared, Error> {
+    const PIECE: usize = 256;
+    let pieces: Vec<_> = data.examples.chunks(PIECE).collect();
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, Result<Vec<Encoded>, budwood_tasks::Error>)>> = Mutex::default();
+    let work = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(piece) = pieces.get(i) else { return };
+            let encoded = piece.iter().map(|e| tokenizer.encode(e, max_length)).collect();
+            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((i, encoded));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(pieces.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_by_key(|(i, _)| *i);
+    let mut encoded = Vec::with_capacity(data.examples.len());
+    for (_, piece) in done {
+        encoded.extend(piece?);
+    }
+    let truncated = encoded.iter().filter(|e| e.truncated).count();
+    Ok(Prepared { encoded, targets: targets(data), truncated })
+}
+
+fn targets(data: &Dataset) -> Option<Targets> {
+    let targets = data.examples.iter().map(|e| &e.target);
+    match data.examples.first()?.target {
+        Target::None => None,
+        Target::Class(_) => Some(Targets::Classes(
+            targets.map(|t| if let Target::Class(c) = t { *c } else { 0 }).collect(),
+        )),
+        Target::Value(_) => Some(Targets::Values(
+            targets.map(|t| if let Target::Value(v) = t { *v } else { 0.0 }).collect(),
+        )),
+    }
+}
+
+impl Prepared {
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.encoded.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.encoded.is_empty()
+    }
+
+    /// Tokens of each example.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.encoded.iter().map(|e| e.ids.len()).collect()
+    }
+
+    /// The inputs of some examples.
+    pub(crate) fn batch(&self, examples: &[usize]) -> Batch {
+        let sequence = |&i: &usize| (&self.encoded[i].ids[..], &self.encoded[i].types[..]);
+        Batch::from_sequences(examples.iter().map(sequence))
+    }
+
+    /// The targets of some examples.
+    pub(crate) fn targets_of(&self, examples: &[usize]) -> Option<Targets> {
+        Some(match self.targets.as_ref()? {
+            Targets::Classes(all) => Targets::Classes(examples.iter().map(|&i| all[i]).collect()),
+            Targets::Values(all) => Targets::Values(examples.iter().map(|&i| all[i]).collect()),
+            Targets::Labels(all) => {
+                Targets::Labels(examples.iter().map(|&i| all[i].clone()).collect())
+            }
+        })
+    }
+}

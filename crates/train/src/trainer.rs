@@ -1,0 +1,351 @@
+//! The training loop.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use budwood_base::digest;
+use budwood_base::random::Key;
+use budwood_engine::Workers;
+use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
+use budwood_tasks::batch;
+
+use crate::checkpoint::{Best, State};
+use crate::{
+    Checkpoint, ClassWeights, Error, Optimizer, Prepared, Score, TrainConfig, answers, scores,
+};
+
+/// What happens in a run, as it happens.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A run begins or goes on.
+    Started {
+        /// Steps of the whole run.
+        steps: usize,
+        /// Steps that were taken before.
+        done: usize,
+    },
+    /// A step is done.
+    Step {
+        /// Steps taken.
+        step: usize,
+        /// Steps of the whole run.
+        steps: usize,
+        /// The pass over the training set, from 1.
+        epoch: usize,
+        /// Mean loss of this step.
+        loss: f64,
+        /// Learning rate of this step.
+        rate: f64,
+        /// Examples in this step.
+        examples: usize,
+        /// Norm of the gradient before clipping.
+        norm: f64,
+    },
+    /// The adapter was scored on the validation set.
+    Evaluated {
+        /// Steps taken.
+        step: usize,
+        /// All scores.
+        scores: &'a [Score],
+        /// Whether this is the best so far.
+        best: bool,
+    },
+    /// The state was written.
+    Saved,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Steps taken.
+    pub steps: usize,
+    /// The step of the parameters that were kept.
+    pub kept_step: usize,
+    /// Scores on the validation set of what was kept.
+    pub scores: Vec<Score>,
+    /// Wall time of training in seconds, over all parts of the run.
+    pub seconds: f64,
+    /// Whether the run was asked to stop before its end; it can be resumed.
+    pub interrupted: bool,
+    /// Whether it stopped because the score did not improve.
+    pub stopped_early: bool,
+}
+
+/// One run.
+pub struct Trainer<'a> {
+    base: &'a Base,
+    workers: &'a mut Workers,
+    config: &'a TrainConfig,
+    train: &'a Prepared,
+    dev: Option<&'a Prepared>,
+    /// Where checkpoints go; none are written without.
+    folder: Option<PathBuf>,
+    /// Time between checkpoints.
+    save_every: Duration,
+    class_weights: Vec<f32>,
+    /// Batches of each step of each epoch.
+    plan: Vec<Vec<Vec<usize>>>,
+    epoch_ends: Vec<usize>,
+    run: String,
+}
+
+impl<'a> Trainer<'a> {
+    /// Plans a run. `identity` names base and data, so that a checkpoint is not taken for another run's.
+    ///
+    /// # Errors
+    /// If there is nothing to train on.
+    pub fn new(
+        base: &'a Base,
+        workers: &'a mut Workers,
+        config: &'a TrainConfig,
+        train: &'a Prepared,
+        dev: Option<&'a Prepared>,
+        identity: &str,
+    ) -> Result<Self, Error> {
+        let Some(targets) = &train.targets else {
+            return Err(Error::Usage("the training examples have no labels".into()));
+        };
+        let class_weights = class_weights(config.class_weights, targets);
+        let key = Key::new(config.seed).named("batches");
+        let lengths = train.lengths();
+        let (mut plan, mut epoch_ends) = (Vec::new(), Vec::new());
+        for epoch in 0..config.epochs {
+            let key = key.child(epoch as u64);
+            let batches = batch::training(&lengths, config.batch, key, config.drop_last);
+            plan.extend(batches.chunks(config.accumulate.max(1)).map(<[_]>::to_vec));
+            epoch_ends.push(plan.len());
+        }
+        if plan.is_empty() {
+            return Err(Error::Usage("there is no batch to train on: too few examples".into()));
+        }
+        let settings = serde_json::to_string(config).map_err(|e| Error::Usage(e.to_string()))?;
+        let run =
+            digest::of_parts([("config", settings.as_bytes()), ("identity", identity.as_bytes())]);
+        Ok(Self {
+            base,
+            workers,
+            config,
+            train,
+            dev,
+            folder: None,
+            save_every: Duration::from_secs(30),
+            class_weights,
+            plan,
+            epoch_ends,
+            run,
+        })
+    }
+
+    /// Writes checkpoints to `folder`, and goes on from one that is there.
+    #[must_use]
+    pub fn with_checkpoints(mut self, folder: &Path, every: Duration) -> Self {
+        self.folder = Some(folder.into());
+        self.save_every = every;
+        self
+    }
+
+    /// Trains `adapter`, leaving the best parameters in it (the last ones without a validation set). The
+    /// event's receiver may ask to stop: the state is saved then.
+    ///
+    /// # Errors
+    /// If numbers run away (the best parameters are in the adapter then), or a checkpoint is damaged, another
+    /// run's, or cannot be written.
+    pub fn run(
+        mut self,
+        adapter: &mut Adapter,
+        mut on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        let steps = self.plan.len();
+        let spec = self.config.optimizer.clone();
+        let mut optimizer = Optimizer::new(spec, adapter.params.len());
+        let mut state = State { run: self.run.clone(), ..State::default() };
+        let mut best = None;
+        if let Some(checkpoint) = self.resume()? {
+            adapter.params.values.copy_from_slice(&checkpoint.values);
+            adapter.refresh(self.base.device());
+            optimizer.steps = checkpoint.state.step as u64;
+            (optimizer.m, optimizer.v) = (checkpoint.m, checkpoint.v);
+            (state, best) = (checkpoint.state, checkpoint.best);
+        }
+        let before = state.seconds;
+        let (start, mut saved_at) = (Instant::now(), Instant::now());
+        let mut interrupted = on_event(Event::Started { steps, done: state.step }).is_break();
+        let mut stopped_early = false;
+        let mut gradient = vec![0.0; adapter.params.len()];
+        while state.step < steps && !interrupted && !stopped_early {
+            let step = state.step;
+            let rate = self.config.rate(step, steps);
+            gradient.fill(0.0);
+            let (loss, examples) = self.gradient(adapter, step, &mut gradient);
+            let norm = optimizer.step(self.base.device(), &mut adapter.params, &gradient, rate);
+            if !loss.is_finite() || !norm.is_finite() {
+                return Err(self.diverged(adapter, best, &state, loss, norm));
+            }
+            adapter.refresh(self.base.device());
+            state.step += 1;
+            let epoch = self.epoch_ends.partition_point(|&end| end < state.step) + 1;
+            let done = state.step;
+            let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
+            interrupted |= on_event(event).is_break();
+            if self.is_evaluation(done) {
+                interrupted |= self.evaluate(adapter, &mut state, &mut best, &mut on_event);
+                stopped_early = self.config.patience.is_some_and(|p| state.since_best >= p);
+            }
+            if interrupted || saved_at.elapsed() >= self.save_every {
+                state.seconds = before + start.elapsed().as_secs_f64();
+                self.save(adapter, &optimizer, &state, best.as_ref())?;
+                saved_at = Instant::now();
+                interrupted |= on_event(Event::Saved).is_break();
+            }
+        }
+        let kept_step = self.keep(adapter, best, &state);
+        Ok(Outcome {
+            steps: state.step,
+            kept_step,
+            scores: named(state.best.as_ref().map(|b| &b.scores)),
+            seconds: before + start.elapsed().as_secs_f64(),
+            interrupted: interrupted && state.step < steps,
+            stopped_early,
+        })
+    }
+
+    fn resume(&self) -> Result<Option<Checkpoint>, Error> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let Some(checkpoint) = Checkpoint::load(folder)? else { return Ok(None) };
+        if checkpoint.state.run != self.run {
+            let message = "holds the checkpoint of a run with other settings, base or data; remove it, or choose another folder with --out";
+            return Err(Error::file(folder, message));
+        }
+        Ok(Some(checkpoint))
+    }
+
+    fn save(
+        &self,
+        adapter: &Adapter,
+        optimizer: &Optimizer,
+        state: &State,
+        best: Option<&Vec<f32>>,
+    ) -> Result<(), Error> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let checkpoint = Checkpoint {
+            state: state.clone(),
+            values: adapter.params.values.clone(),
+            m: optimizer.m.clone(),
+            v: optimizer.v.clone(),
+            best: best.cloned(),
+        };
+        checkpoint.save(folder)
+    }
+
+    /// Adds the gradient of a step. Returns its mean loss and number of examples.
+    fn gradient(&mut self, adapter: &Adapter, step: usize, total: &mut [f32]) -> (f64, usize) {
+        let examples: Vec<usize> = self.plan[step].concat();
+        let Some(targets) = self.train.targets_of(&examples) else { return (0.0, 0) };
+        let mut weights: Vec<f32> = match &targets {
+            Targets::Classes(c) if !self.class_weights.is_empty() => {
+                c.iter().map(|&c| self.class_weights[c as usize]).collect()
+            }
+            _ => vec![1.0; examples.len()],
+        };
+        let sum: f32 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= sum);
+        let loss = Loss { weights };
+        let lengths: Vec<usize> =
+            examples.iter().map(|&i| self.train.encoded[i].ids.len()).collect();
+        let chunks = plan_chunks(&lengths);
+        let (base, train) = (self.base, self.train);
+        let key = Key::new(self.config.seed).named("dropout").child(step as u64);
+        let results = self.workers.accumulate(chunks.len(), total, |cx, i, gradient| {
+            let batch = train.batch(&examples[chunks[i].clone()]);
+            let given = (&targets, &loss, chunks[i].start);
+            let key = Some(key.child(i as u64));
+            train_chunk(cx, base, adapter, &batch, given, key, gradient).loss
+        });
+        (results.iter().sum(), examples.len())
+    }
+
+    fn is_evaluation(&self, step: usize) -> bool {
+        match self.config.eval_every {
+            Some(every) => step.is_multiple_of(every.max(1)) || step == self.plan.len(),
+            None => self.epoch_ends.contains(&step),
+        }
+    }
+
+    /// Scores the adapter; returns whether the run was asked to stop.
+    fn evaluate(
+        &mut self,
+        adapter: &Adapter,
+        state: &mut State,
+        best: &mut Option<Vec<f32>>,
+        on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> bool {
+        let Some(dev) = self.dev else { return false };
+        let Some(targets) = &dev.targets else { return false };
+        let answers = answers(self.workers, self.base, adapter, dev);
+        let scores = scores(&answers, targets);
+        let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
+        let is_best = state.best.as_ref().is_none_or(|b| score > b.score);
+        if is_best {
+            let all = scores.iter().map(|s| (s.name.clone(), s.value)).collect();
+            state.best = Some(Best { score, step: state.step, scores: all });
+            state.since_best = 0;
+            *best = Some(adapter.params.values.clone());
+        } else {
+            state.since_best += 1;
+        }
+        on_event(Event::Evaluated { step: state.step, scores: &scores, best: is_best }).is_break()
+    }
+
+    /// Puts the best parameters into the adapter; returns their step.
+    fn keep(&self, adapter: &mut Adapter, best: Option<Vec<f32>>, state: &State) -> usize {
+        match (best, &state.best) {
+            (Some(values), Some(b)) => {
+                adapter.params.values = values;
+                adapter.refresh(self.base.device());
+                b.step
+            }
+            _ => state.step,
+        }
+    }
+
+    fn diverged(
+        &self,
+        adapter: &mut Adapter,
+        best: Option<Vec<f32>>,
+        state: &State,
+        loss: f64,
+        norm: f64,
+    ) -> Error {
+        let kept = match (&best, &state.best) {
+            (Some(_), Some(b)) => {
+                format!("The best parameters so far, of step {}, are kept", b.step)
+            }
+            _ => "No evaluation had been made, so there is nothing to keep".into(),
+        };
+        self.keep(adapter, best, state);
+        let (what, value) =
+            if loss.is_finite() { ("norm of the gradient", norm) } else { ("loss", loss) };
+        let learning_rate = self.config.learning_rate;
+        Error::Diverged { step: state.step + 1, what, value, kept, learning_rate }
+    }
+}
+
+fn named(scores: Option<&BTreeMap<String, f64>>) -> Vec<Score> {
+    let score = |(name, value): (&String, &f64)| Score { name: name.clone(), value: *value };
+    scores.into_iter().flatten().map(score).collect()
+}
+
+/// Weights of the classes; empty for equal ones. Balanced: n / (classes * n_c), as scikit-learn.
+fn class_weights(choice: ClassWeights, targets: &Targets) -> Vec<f32> {
+    let (ClassWeights::Balanced, Targets::Classes(classes)) = (choice, targets) else {
+        return Vec::new();
+    };
+    let n = classes.iter().max().map_or(0, |&c| c as usize + 1);
+    let mut counts = vec![0usize; n];
+    classes.iter().for_each(|&c| counts[c as usize] += 1);
+    let there = counts.iter().filter(|&&c| c > 0).count();
+    let weight = |&count: &usize| classes.len() as f32 / (there * count.max(1)) as f32;
+    counts.iter().map(weight).collect()
+}
