@@ -203,7 +203,7 @@ if __name__ == "__main__":
     a.add_argument("--out", required=True)
     a.add_argument("--tasks", nargs="*", default=list(EPOCHS))
     a.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    a.add_argument("--lr", type=float, default=1e-3)
+    a.add_argument("--lr", type=float, default=3e-4)
     a.add_argument("--epochs", type=int)
     args = a.parse_args()
     done = set()

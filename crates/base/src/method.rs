@@ -114,13 +114,24 @@ fn parse_part(text: &str) -> Result<MethodPart, MethodSyntaxError> {
         if value.is_empty() {
             return Err(missing());
         }
-        // Numbers, booleans, lists and maps are JSON; anything else is a word.
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+        let value = parse_value(value);
         if part.options.insert(key.into(), value).is_some() {
             return Err(MethodSyntaxError::Twice(key.into()));
         }
     }
     Ok(part)
+}
+
+/// Numbers, booleans, lists and maps are JSON, with the quotes of words in lists left off if one likes;
+/// anything else is a word.
+fn parse_value(text: &str) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    match text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+        Some(list) => split_outside(list, ',').into_iter().map(|t| parse_value(t.trim())).collect(),
+        None => Value::String(text.into()),
+    }
 }
 
 /// Splits at `separator` where no bracket or brace is open.
@@ -157,6 +168,13 @@ mod tests {
             let spec: MethodSpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), text);
         }
+    }
+
+    #[test]
+    fn words_in_lists_need_no_quotes() {
+        let spec: MethodSpec = "lora[r=4,targets=[query,value]]".parse().unwrap();
+        assert_eq!(spec.parts[0].options["targets"], serde_json::json!(["query", "value"]));
+        assert_eq!(spec.to_string().parse::<MethodSpec>().unwrap(), spec);
     }
 
     #[test]

@@ -258,14 +258,29 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    pub(crate) fn set_output(
+    /// Puts at the output of a sub-layer what `make` builds, if the site is free.
+    pub(crate) fn set_output<S: OutputSite + 'static>(
         &mut self,
         layer: usize,
         sublayer: Sublayer,
-        site: Box<dyn OutputSite>,
+        make: impl FnOnce(&mut Self) -> S,
     ) -> Result<(), ModelError> {
         self.claim(format!("the output of {} in layer {layer}", sublayer.output_name()))?;
-        self.layers[layer].outputs[sublayer as usize] = Some(site);
+        let site = make(self);
+        self.layers[layer].outputs[sublayer as usize] = Some(Box::new(site));
+        Ok(())
+    }
+
+    /// Puts at a product what `make` builds, if the site is free.
+    pub(crate) fn set_product<S: ProductSite + 'static>(
+        &mut self,
+        layer: usize,
+        weight_site: WeightSite,
+        make: impl FnOnce(&mut Self) -> S,
+    ) -> Result<(), ModelError> {
+        self.claim(format!("the product {} in layer {layer}", weight_site.name()))?;
+        let site = make(self);
+        self.layers[layer].products[weight_site as usize] = Some(Box::new(site));
         Ok(())
     }
 

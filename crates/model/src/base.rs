@@ -142,6 +142,11 @@ impl Base {
         engine_activation(self.spec.activation)
     }
 
+    /// The frozen bias of a product.
+    pub(crate) fn linear_bias(&self, layer: usize, site: WeightSite) -> &[f32] {
+        &self.layers[layer].linear(site).bias
+    }
+
     /// A layer norm of a layer.
     pub fn norm(&self, layer: usize, sublayer: Sublayer) -> &Norm {
         self.layers[layer].norm(sublayer)

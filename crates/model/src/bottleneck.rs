@@ -76,6 +76,10 @@ impl Bottleneck {
         layer: usize,
         sublayer: Sublayer,
     ) -> Result<(), ModelError> {
+        builder.set_output(layer, sublayer, |builder| self.site(builder, layer, sublayer))
+    }
+
+    fn site(self, builder: &mut Builder<'_>, layer: usize, sublayer: Sublayer) -> BottleneckSite {
         let (d, m) = (builder.base().spec().hidden, self.width);
         let device = builder.base().device();
         let site = format!("{}.bottleneck", sublayer.output_name());
@@ -96,7 +100,7 @@ impl Bottleneck {
             Scaling::Channel => Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))),
         };
         let zeros = vec![0.0; m * d];
-        let part = BottleneckSite {
+        BottleneckSite {
             activation: engine_activation(self.activation),
             down_packed: Weight::new(device, &zeros, m, d, Precision::F32, true),
             up_packed: Weight::new(device, &zeros, d, m, Precision::F32, true),
@@ -106,8 +110,7 @@ impl Bottleneck {
             up,
             up_bias,
             scaling,
-        };
-        builder.set_output(layer, sublayer, Box::new(part))
+        }
     }
 }
 
@@ -131,7 +134,7 @@ impl OutputSite for BottleneckSite {
         io: OutputForward<'_>,
         mut saved: Option<&mut Vec<Buf>>,
     ) {
-        let OutputForward { mut out, residual, norm, .. } = io;
+        let OutputForward { mut out, residual, norm } = io;
         let mut x = match self.config.input {
             Input::Residual => cx.copy(residual),
             Input::Output | Input::NormedSum => cx.copy(out.read()),
@@ -168,7 +171,7 @@ impl OutputSite for BottleneckSite {
         saved: &mut Vec<Buf>,
         gradient: &mut [f32],
     ) {
-        let OutputBackward { mut d, mut d_residual, norm, .. } = io;
+        let OutputBackward { mut d, mut d_residual, norm } = io;
         if self.config.norm_after {
             if let Some(norm) = &norm {
                 norm.backward(cx, d.again(), saved, gradient);

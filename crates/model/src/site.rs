@@ -1,7 +1,7 @@
 //! Sites: the places of a layer where a method may act, and what it may do there.
 
 use budwood_base::names;
-use budwood_engine::{Buf, Context, Device, Spans, View, ViewMut};
+use budwood_engine::{Buf, Context, Device, View, ViewMut};
 
 use crate::Slot;
 
@@ -106,7 +106,6 @@ pub(crate) struct OutputForward<'a> {
     pub(crate) out: ViewMut<'a>,
     pub(crate) residual: View<'a>,
     pub(crate) norm: Option<NormRef<'a>>,
-    pub(crate) spans: &'a Spans,
 }
 
 /// Arguments of [`OutputSite::backward`].
@@ -114,7 +113,6 @@ pub(crate) struct OutputBackward<'a> {
     pub(crate) d: ViewMut<'a>,
     pub(crate) d_residual: ViewMut<'a>,
     pub(crate) norm: Option<NormRef<'a>>,
-    pub(crate) spans: &'a Spans,
 }
 
 /// The sub-layer's end where no method acts.
@@ -267,7 +265,6 @@ pub(crate) struct ProductForward<'a> {
 
 /// Arguments of [`ProductSite::backward`].
 pub(crate) struct ProductBackward<'a> {
-    pub(crate) base: &'a crate::Linear,
     /// The input; `None` where [`ProductSite::needs_input`] is false.
     pub(crate) x: Option<View<'a>>,
     pub(crate) d_y: ViewMut<'a>,

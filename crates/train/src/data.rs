@@ -32,7 +32,7 @@ pub fn prepare(
     const PIECE: usize = 256;
     let pieces: Vec<_> = data.examples.chunks(PIECE).collect();
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Result<Vec<Encoded>, budwood_tasks::Error>)>> = Mutex::default();
+    let done = Mutex::new(Vec::<(usize, Result<Vec<Encoded>, budwood_tasks::Error>)>::new());
     let work = || {
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);

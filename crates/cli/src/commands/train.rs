@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use budwood_base::head::{HeadSpec, Pooling};
@@ -208,8 +208,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.out.join("adapter.json").exists() && !args.overwrite {
         bail!("{} holds an adapter already; say --overwrite to replace it", args.out.display());
     }
+    let begin = Instant::now();
     let data = read_data(args)?;
     let mut run = Run::new(settings, args, data)?;
+    run.seconds_reading += (begin.elapsed() - run.total_setup).as_secs_f64();
     if !settings.json {
         run.describe(args)?;
     }
@@ -282,6 +284,9 @@ pub(crate) struct Run {
     train: Prepared,
     dev: Option<Prepared>,
     test: Option<Prepared>,
+    /// Reading and encoding the data, without loading the model.
+    seconds_reading: f64,
+    total_setup: Duration,
 }
 
 /// A finished run.
@@ -294,6 +299,7 @@ pub(crate) struct Finished {
 
 impl Run {
     pub(crate) fn new(settings: &Settings, args: &Args, data: Data) -> Result<Self> {
+        let begin = Instant::now();
         let model = BaseModel::open(&base::folder(&args.base)?)?;
         let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
         let (rows, longest) = text_sizes(&model)?;
@@ -319,9 +325,11 @@ impl Run {
         let config = config(args, &data)?;
         let threads = settings.threads;
         let encode = |d: &Dataset| prepare(&tokenizer, d, args.max_length, threads);
+        let begin_encoding = Instant::now();
         let train = encode(&data.train)?;
         let dev = data.dev.as_ref().map(encode).transpose()?;
         let test = data.test.as_ref().map(encode).transpose()?;
+        let seconds_reading = begin_encoding.elapsed().as_secs_f64();
         let mut base = base::load(&model, true)?;
         if let Some(p) = args.dropout {
             if !(0.0..1.0).contains(&p) {
@@ -342,6 +350,8 @@ impl Run {
             train,
             dev,
             test,
+            seconds_reading,
+            total_setup: begin.elapsed(),
         })
     }
 
@@ -428,6 +438,7 @@ impl Run {
             "metrics": folder.meta.metrics, "evaluations": progress.evaluations,
             "steps": outcome.steps, "kept_step": outcome.kept_step,
             "stopped_early": outcome.stopped_early, "seconds": outcome.seconds,
+            "seconds_reading": self.seconds_reading,
             "peak_bytes": peak_memory(), "truncated_rows": self.train.truncated,
             "weights_sha256": folder.meta.weights_sha256,
             "pooling": self.head.pooling, "pooling_reason": self.why_pooling,

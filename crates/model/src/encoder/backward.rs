@@ -202,7 +202,6 @@ fn unfinish(
             d: d.view_mut().rows(part.rows.clone()),
             d_residual: d_residual.view_mut().rows(part.rows.clone()),
             norm: post.then(|| part.acting.norm(layer, sublayer)),
-            spans: &part.spans,
         };
         let site = part.acting.output(layer, sublayer);
         site.backward(cx, part.acting.params(), io, saved, gradient);
@@ -243,7 +242,6 @@ fn product_backward(
         for (&site, d_y) in sites.iter().zip(d_y.iter_mut()).rev() {
             let Some(method) = part.acting.product(layer, site) else { continue };
             let io = ProductBackward {
-                base: base_layer.linear(site),
                 x: x.map(|x| x.view().rows(part.rows.clone())),
                 d_y: d_y.view_mut().rows(part.rows.clone()),
                 d_x: d_x.view_mut().rows(part.rows.clone()),

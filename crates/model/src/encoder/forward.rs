@@ -263,7 +263,6 @@ fn finish(
             out: h.view_mut().rows(part.rows.clone()),
             residual: residual.view().rows(part.rows.clone()),
             norm: post.then(|| part.acting.norm(layer, sublayer)),
-            spans: &part.spans,
         };
         let site = part.acting.output(layer, sublayer);
         site.forward(cx, part.acting.params(), io, saved.as_deref_mut());

@@ -52,7 +52,6 @@ pub struct Segment<'a> {
 /// A segment with its rows.
 pub(crate) struct Part<'a> {
     pub(crate) acting: Acting<'a>,
-    pub(crate) sequences: Range<usize>,
     pub(crate) rows: Range<usize>,
     pub(crate) spans: Spans,
 }
@@ -96,7 +95,6 @@ impl<'a> Pass<'a> {
             Part {
                 acting: Acting { base, adapter: segment.adapter },
                 rows: start..start + spans.rows(),
-                sequences,
                 spans,
             }
         };

@@ -1,10 +1,16 @@
 //! Tuning methods: one file each, registered in [`METHODS`].
 
 mod adapter;
+mod adapter_plus;
+mod bitfit;
 mod bottleneck;
 mod double_seq_bn;
+mod ia3;
+mod layer_norm;
 mod linear;
+mod lora;
 mod options;
+mod par_bn;
 mod seq_bn;
 
 use budwood_base::method::{MethodPart, MethodSpec};
@@ -34,7 +40,14 @@ pub const METHODS: &[&Method] = &[
     &adapter::METHOD,
     &double_seq_bn::METHOD,
     &seq_bn::METHOD,
+    &par_bn::METHOD,
+    &par_bn::SCALED,
+    &adapter_plus::METHOD,
     &bottleneck::METHOD,
+    &lora::METHOD,
+    &ia3::METHOD,
+    &bitfit::METHOD,
+    &layer_norm::METHOD,
     &linear::METHOD,
 ];
 

@@ -25,6 +25,8 @@ pub enum Kind {
     NumberOrWord(&'static [&'static str]),
     /// The name of an activation.
     Activation,
+    /// A list of some of these words.
+    Words(&'static [&'static str]),
     /// A list of layers, from 0.
     Layers,
     /// A number, or a map from layer to number with the key `default` for the others.
@@ -99,6 +101,14 @@ impl<'a> Options<'a> {
                 let names: Vec<_> = Activation::NAMES.iter().map(|(_, names)| names[0]).collect();
                 (known, format!("one of {}", names.join(", ")))
             }
+            Kind::Words(words) => {
+                let known = |v: &Value| v.as_str().is_some_and(|v| words.contains(&v));
+                let fits = value.as_array().is_some_and(|l| !l.is_empty() && l.iter().all(known));
+                (
+                    fits,
+                    format!(r#"a list of some of {}, such as ["{}"]"#, words.join(", "), words[0]),
+                )
+            }
             Kind::Layers => {
                 let whole = |list: &Vec<Value>| list.iter().all(Value::is_u64);
                 (value.as_array().is_some_and(whole), "a list of layers such as [0,1]".to_string())
@@ -153,6 +163,10 @@ impl<'a> Options<'a> {
 
     pub(crate) fn word(&self, option: &str) -> &str {
         self.get(option).as_str().unwrap_or("")
+    }
+
+    pub(crate) fn words(&self, option: &str) -> Vec<&str> {
+        self.get(option).as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     pub(crate) fn activation(&self, option: &str) -> Activation {

@@ -1,0 +1,12 @@
+//! Only the layer norms are trained: the paper's 40 thousand parameters of BERT-base (Houlsby et al. 2019,
+//! section 3.4).
+
+use super::Method;
+
+pub(super) const METHOD: Method = Method {
+    name: "layer_norm",
+    aliases: &["ln_tuning"],
+    summary: "Only the layer norms and the head are trained (Houlsby et al. 2019, section 3.4).",
+    options: &[],
+    build: |_, builder| builder.train_norms(),
+};

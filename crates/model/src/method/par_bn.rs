@@ -1,0 +1,51 @@
+//! AdapterHub's `par_bn`: one bottleneck a layer beside the feed-forward network, which reads its input; ReLU,
+//! width d/2, result times 4 (He et al. 2022; `adapters` 1.3, `ParBnConfig`). `scaling=learned` is the
+//! library's `scaled_par_bn`.
+
+use super::bottleneck::{
+    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build,
+};
+use super::options::Options;
+use super::{Method, OptionSpec};
+use crate::ModelError;
+use crate::adapter::Builder;
+
+pub(super) const METHOD: Method = Method {
+    name: "par_bn",
+    aliases: &["parallel"],
+    summary: "AdapterHub's parallel bottleneck beside the feed-forward network (He et al. 2022).",
+    options: &[
+        OptionSpec { default: "2", ..REDUCTION_FACTOR },
+        NON_LINEARITY,
+        OptionSpec { default: "4.0", ..SCALING },
+        OptionSpec { default: "mam_adapter", ..INIT_WEIGHTS },
+        LEAVE_OUT,
+    ],
+    build: build_parallel,
+};
+
+pub(super) const SCALED: Method = Method {
+    name: "scaled_par_bn",
+    aliases: &["scaled_parallel"],
+    summary: "AdapterHub's parallel bottleneck with a learned scale (He et al. 2022).",
+    options: &[
+        OptionSpec { default: "2", ..REDUCTION_FACTOR },
+        NON_LINEARITY,
+        OptionSpec { default: "learned", ..SCALING },
+        OptionSpec { default: "mam_adapter", ..INIT_WEIGHTS },
+        LEAVE_OUT,
+    ],
+    build: build_parallel,
+};
+
+fn build_parallel(options: &Options<'_>, builder: &mut Builder<'_>) -> Result<(), ModelError> {
+    let switches = Switches {
+        mh_adapter: false,
+        output_adapter: true,
+        original_ln_before: false,
+        original_ln_after: true,
+        residual_before_ln: true,
+        is_parallel: true,
+    };
+    build(options, builder, &switches)
+}

@@ -1,0 +1,344 @@
+//! Every method on every family: what must hold whatever a method does.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use budwood_base::encoder::Activation;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::method::MethodSpec;
+use budwood_base::random::Key;
+use budwood_base::record::BaseId;
+use budwood_engine::{Context, Device, Precision, Workers};
+use budwood_formats::BaseModel;
+use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_model::{
+    Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, plan_chunks, predict, train_chunk,
+};
+use budwood_train::{Optimizer, OptimizerSpec};
+
+const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
+const METHODS: [&str; 14] = [
+    "adapter[width=8]",
+    "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
+    "double_seq_bn[reduction_factor=4]",
+    "seq_bn[reduction_factor=4,non_linearity=gelu]",
+    "par_bn[reduction_factor=4,non_linearity=gelu]",
+    "scaled_par_bn[reduction_factor=4,non_linearity=gelu]",
+    "adapter_plus[reduction_factor=8]",
+    "lora[r=4]",
+    "lora[r=2,targets=[query,key,value,attention_out,ffn_in,ffn_out],rslora=true]",
+    "ia3",
+    "bitfit",
+    "layer_norm",
+    "linear",
+    "lora[r=2,targets=[query]]|seq_bn[reduction_factor=4,non_linearity=gelu]|layer_norm",
+];
+
+fn open(family: &str) -> (BaseModel, Base) {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base");
+    let model = BaseModel::open(&root.join(family)).unwrap();
+    let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
+    let base =
+        Base::load(model.spec().clone(), Device::cpu(), Precision::F32, true, fetch).unwrap();
+    (model, base)
+}
+
+fn head(outputs: usize, pooling: Pooling, dense: Option<Activation>) -> HeadSpec {
+    HeadSpec { kind: HeadKind::Classification, outputs, pooling, dense, bias: true, dropout: 0.1 }
+}
+
+/// An adapter whose every parameter is moved away from its start: methods that begin as the identity would
+/// hide faults.
+fn adapter(base: &Base, method: &str, head: HeadSpec, seed: u64) -> Adapter {
+    let spec: MethodSpec = method.parse().unwrap();
+    let mut adapter = Adapter::new(base, &spec, head, seed).unwrap();
+    let key = Key::new(seed).named("test");
+    for (i, x) in adapter.params.values.iter_mut().enumerate() {
+        *x += 0.1 * key.normal(i as u64) as f32;
+    }
+    adapter.refresh(base.device());
+    adapter
+}
+
+fn sequences(n: usize, seed: u64) -> Vec<(Vec<u32>, Vec<u32>)> {
+    let key = Key::new(seed);
+    (0..n as u64)
+        .map(|i| {
+            let stream = key.child(i);
+            let length = 2 + stream.below(0, 12);
+            let ids = (0..length).map(|t| 5 + stream.below(1 + t as u64, 90) as u32).collect();
+            (ids, vec![0; length])
+        })
+        .collect()
+}
+
+fn batch(sequences: &[(Vec<u32>, Vec<u32>)]) -> Batch {
+    Batch::from_sequences(sequences.iter().map(|(a, b)| (&a[..], &b[..])))
+}
+
+fn all(adapter: &Adapter, n: usize) -> Vec<Segment<'_>> {
+    vec![Segment { adapter: Some(adapter), sequences: 0..n }]
+}
+
+#[test]
+fn outputs_survive_saving_and_loading() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::new(Device::cpu());
+    for family in FAMILIES {
+        let (model, base) = open(family);
+        let inputs = sequences(5, 1);
+        for (i, method) in METHODS.iter().enumerate() {
+            let dense = (i % 2 == 0).then_some(Activation::Tanh);
+            let before = adapter(&base, method, head(3, Pooling::Mean, dense), 7);
+            let path = dir.path().join(format!("{family}-{i}"));
+            let meta = meta(&model, &before);
+            let mut folder = AdapterFolder { meta, tensors: before.params.to_tensors() };
+            folder.save(&path).unwrap();
+            let loaded = AdapterFolder::load(&path).unwrap();
+            assert_eq!(loaded.meta, folder.meta, "{family} {method}");
+            loaded.meta.check_base(&model).unwrap();
+            let head = loaded.meta.head.clone();
+            let after =
+                Adapter::from_tensors(&base, &loaded.meta.method, head, &loaded.tensors).unwrap();
+            let b = batch(&inputs);
+            let expected = predict(&mut cx, &base, &b, &all(&before, 5));
+            let got = predict(&mut cx, &base, &b, &all(&after, 5));
+            assert_eq!(got, expected, "{family} {method}");
+            let plain = adapter(&base, "linear", before.head_spec().clone(), 7);
+            let without = predict(&mut cx, &base, &b, &all(&plain, 5));
+            assert!(*method == "linear" || expected != without, "{family} {method} does nothing");
+        }
+    }
+}
+
+fn meta(model: &BaseModel, adapter: &Adapter) -> AdapterMeta {
+    let base: BaseId = model.id("golden");
+    AdapterMeta {
+        budwood_adapter: FORMAT,
+        method: adapter.spec().clone(),
+        base,
+        encoder: model.spec().clone(),
+        head: adapter.head_spec().clone(),
+        labels: ["a", "b", "c"].map(String::from).to_vec(),
+        task: TaskMeta {
+            name: "test".into(),
+            kind: "classification".into(),
+            text_columns: vec!["text".into()],
+            label_column: "label".into(),
+            max_length: 32,
+            metric: "accuracy".into(),
+        },
+        precision: "f32".into(),
+        training: Default::default(),
+        seed: 7,
+        data: Vec::new(),
+        metrics: Vec::new(),
+        parameters_trained: adapter.params.len() as u64,
+        parameters_base: model.spec().parameters() as u64,
+        weights_sha256: String::new(),
+        versions: Default::default(),
+    }
+}
+
+#[test]
+fn a_row_of_a_mixed_batch_equals_the_row_alone() {
+    let mut cx = Context::new(Device::cpu());
+    for family in FAMILIES {
+        let (_, base) = open(family);
+        // Heads of different sizes side by side, too.
+        let adapters: Vec<Adapter> = METHODS
+            .iter()
+            .enumerate()
+            .map(|(i, m)| adapter(&base, m, head(2 + i % 3, Pooling::Cls, None), i as u64))
+            .collect();
+        let inputs = sequences(2 * adapters.len(), 3);
+        let segments: Vec<Segment<'_>> = adapters
+            .iter()
+            .enumerate()
+            .map(|(i, a)| Segment { adapter: Some(a), sequences: 2 * i..2 * i + 2 })
+            .collect();
+        let together = predict(&mut cx, &base, &batch(&inputs), &segments);
+        for (i, input) in inputs.iter().enumerate() {
+            let one = std::slice::from_ref(input);
+            let alone = predict(&mut cx, &base, &batch(one), &all(&adapters[i / 2], 1));
+            assert_eq!(alone[0], together[i], "{family} {} row {i}", METHODS[i / 2]);
+        }
+    }
+}
+
+/// The loss of an adapter without dropout, and its gradient.
+fn loss(cx: &mut Context, base: &Base, adapter: &Adapter, inputs: &Batch) -> (f64, Vec<f32>) {
+    let n = inputs.spans.len();
+    let mut gradient = vec![0.0; adapter.params.len()];
+    let targets = Targets::Classes((0..n as u32).map(|i| i % 3).collect());
+    let weights = Loss { weights: vec![1.0 / n as f32; n] };
+    let result =
+        train_chunk(cx, base, adapter, inputs, (&targets, &weights, 0), None, &mut gradient);
+    (result.loss, gradient)
+}
+
+#[test]
+fn gradients_match_finite_differences() {
+    let mut cx = Context::new(Device::cpu());
+    for family in FAMILIES {
+        let (_, base) = open(family);
+        let inputs = batch(&sequences(4, 5));
+        for method in METHODS {
+            for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Pooler] {
+                if pooling == Pooling::Pooler && family == "distilbert" {
+                    continue;
+                }
+                let mut adapter =
+                    adapter(&base, method, head(3, pooling, Some(Activation::Tanh)), 3);
+                let (_, gradient) = loss(&mut cx, &base, &adapter, &inputs);
+                for entry in adapter.params.entries().to_vec() {
+                    let g = &gradient[entry.slot.clone()];
+                    let length = g.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                    if length < 1e-4 {
+                        continue; // Below what differences of f32 losses can see.
+                    }
+                    // Along the gradient the loss must change by its length.
+                    let start = adapter.params.values.clone();
+                    let h = 2e-3;
+                    let mut moved = |sign: f64| {
+                        for (i, x) in entry.slot.clone().zip(g) {
+                            let step = sign * h * f64::from(*x) / length;
+                            adapter.params.values[i] = start[i] + step as f32;
+                        }
+                        adapter.refresh(base.device());
+                        loss(&mut cx, &base, &adapter, &inputs).0
+                    };
+                    let slope = (moved(1.0) - moved(-1.0)) / (2.0 * h);
+                    adapter.params.values.clone_from(&start);
+                    adapter.refresh(base.device());
+                    let error = (slope - length).abs() / (length + 2e-3);
+                    assert!(
+                        error < 0.03,
+                        "{family} {method} {pooling:?} {}: {slope} {length}",
+                        entry.name
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Three steps with dropout on so many threads: the parameters, and how often memory was asked for in the
+/// last step.
+fn three_steps(base: &Base, adapter: &mut Adapter, threads: usize) -> usize {
+    let inputs = sequences(64, 9);
+    let lengths: Vec<usize> = inputs.iter().map(|(ids, _)| ids.len()).collect();
+    let chunks = plan_chunks(&lengths);
+    assert!(chunks.len() > 1, "the test needs several chunks");
+    let targets = Targets::Classes((0..64).map(|i| i % 3).collect());
+    let weights = Loss { weights: vec![1.0 / 64.0; 64] };
+    let mut workers = Workers::new(Device::cpu(), threads);
+    let mut optimizer = Optimizer::new(OptimizerSpec::bert(), adapter.params.len());
+    let mut before = 0;
+    for step in 0..3 {
+        let allocations =
+            |w: &Workers| w.contexts().iter().map(|c| c.arena().allocations()).sum::<usize>();
+        before = allocations(&workers);
+        let mut gradient = vec![0.0; adapter.params.len()];
+        let key = Key::new(1).child(step);
+        workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
+            let batch = batch(&inputs[chunks[i].clone()]);
+            let given = (&targets, &weights, chunks[i].start);
+            train_chunk(cx, base, adapter, &batch, given, Some(key.child(i as u64)), gradient)
+        });
+        optimizer.step(base.device(), &mut adapter.params, &gradient, 1e-2);
+        adapter.refresh(base.device());
+        before = allocations(&workers) - before;
+    }
+    before
+}
+
+#[test]
+fn training_is_the_same_to_the_bit_on_any_number_of_threads() {
+    for family in FAMILIES {
+        let (_, base) = open(family);
+        for method in METHODS {
+            let run = |threads: usize| {
+                let mut a = adapter(&base, method, head(3, Pooling::Mean, None), 11);
+                let start = a.params.values.clone();
+                let asked = three_steps(&base, &mut a, threads);
+                assert_ne!(a.params.values, start, "{family} {method}: nothing was trained");
+                assert!(a.params.values.iter().all(|x| x.is_finite()), "{family} {method}");
+                if threads == 1 {
+                    assert_eq!(asked, 0, "{family} {method}: a warm step asked for memory");
+                }
+                a.params.values
+            };
+            let one = run(1);
+            assert_eq!(one, run(2), "{family} {method}: two threads");
+            assert_eq!(one, run(3), "{family} {method}: three threads");
+        }
+    }
+}
+
+#[test]
+fn training_leaves_the_base_and_other_adapters_alone() {
+    let mut cx = Context::new(Device::cpu());
+    for family in FAMILIES {
+        let (_, base) = open(family);
+        let inputs = batch(&sequences(6, 2));
+        let plain = |cx: &mut Context| {
+            hidden_states(cx, &base, &inputs, &[Segment { adapter: None, sequences: 0..6 }])
+        };
+        let other = adapter(&base, "adapter[width=8]", head(3, Pooling::Mean, None), 1);
+        let states = plain(&mut cx);
+        let answers = predict(&mut cx, &base, &inputs, &all(&other, 6));
+        for method in METHODS {
+            let mut trained = adapter(&base, method, head(3, Pooling::Mean, None), 5);
+            three_steps(&base, &mut trained, 2);
+            assert_eq!(plain(&mut cx), states, "{family} {method} changed the base");
+            let now = predict(&mut cx, &base, &inputs, &all(&other, 6));
+            assert_eq!(now, answers, "{family} {method} changed another adapter");
+        }
+    }
+}
+
+#[test]
+fn faults_of_specifications_are_named() {
+    let (_, base) = open("bert");
+    let fault = |method: &str| {
+        let spec: MethodSpec = method.parse().unwrap();
+        Adapter::new(&base, &spec, head(2, Pooling::Cls, None), 0).err().unwrap().to_string()
+    };
+    assert!(fault("adaptor").contains("did you mean 'adapter'"));
+    assert!(fault("adapter[widht=8]").contains("did you mean 'width'"));
+    assert!(fault("adapter[width=0]").contains("whole number above 0"));
+    assert!(fault("seq_bn[leave_out=[7]]").contains("layers of 0..2"));
+    assert!(fault("lora[targets=[qeury]]").contains("query, key"));
+    let clash = fault("seq_bn|par_bn");
+    assert!(
+        clash.contains("seq_bn") && clash.contains("par_bn") && clash.contains("layer 0"),
+        "{clash}"
+    );
+    let (_, distilbert) = open("distilbert");
+    let spec = MethodSpec::named("linear");
+    let error = Adapter::new(&distilbert, &spec, head(2, Pooling::Pooler, None), 0).err().unwrap();
+    assert!(error.to_string().contains("--pooling"));
+}
+
+#[test]
+fn tensors_of_another_shape_or_number_are_refused() {
+    let (_, base) = open("bert");
+    let trained = adapter(&base, "adapter[width=8]", head(3, Pooling::Cls, None), 0);
+    let load = |change: &dyn Fn(&mut budwood_base::tensor::TensorMap)| {
+        let mut tensors = trained.params.to_tensors();
+        change(&mut tensors);
+        let head = trained.head_spec().clone();
+        Adapter::from_tensors(&base, trained.spec(), head, &tensors).err().map(|e| e.to_string())
+    };
+    assert_eq!(load(&|_| {}), None);
+    let missing = load(&|t| drop(t.remove("head.out.weight"))).unwrap();
+    assert!(missing.contains("head.out.weight"), "{missing}");
+    let extra =
+        load(&|t| drop(t.insert("layers.9.x".into(), budwood_base::tensor::Tensor::zeros([1]))));
+    assert!(extra.unwrap().contains("layers.9.x"));
+    let shape =
+        load(&|t| drop(t.insert("head.out.bias".into(), budwood_base::tensor::Tensor::zeros([4]))));
+    assert!(shape.unwrap().contains("head.out.bias"));
+}
