@@ -1,0 +1,234 @@
+//! Base models in every variation that exists in the wild, and damaged ones.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use budwood_base::head::Pooling;
+use budwood_base::tensor::{Tensor, TensorMap};
+use budwood_formats::BaseModel;
+use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
+use safetensors::tensor::{Dtype, TensorView};
+
+fn golden(family: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base").join(family)
+}
+
+fn golden_tensors(family: &str) -> TensorMap {
+    SafetensorsFile::open(&golden(family).join("model.safetensors")).unwrap().tensors().unwrap()
+}
+
+/// A model's folder with these tensors and a changed configuration.
+fn write(
+    family: &str,
+    tensors: &TensorMap,
+    config: impl Fn(&mut serde_json::Value),
+) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = to_bytes(Path::new("model"), tensors).unwrap();
+    fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
+    write_config(family, dir.path(), config);
+    dir
+}
+
+fn write_config(family: &str, dir: &Path, change: impl Fn(&mut serde_json::Value)) {
+    let text = fs::read_to_string(golden(family).join("config.json")).unwrap();
+    let mut json = serde_json::from_str(&text).unwrap();
+    change(&mut json);
+    fs::write(dir.join("config.json"), json.to_string()).unwrap();
+}
+
+fn fault(dir: &Path) -> String {
+    BaseModel::open(dir).err().expect("the model must be refused").to_string()
+}
+
+#[test]
+fn every_spelling_of_the_names_gives_the_same_tensors() {
+    for family in ["bert", "roberta", "distilbert"] {
+        let expected = BaseModel::open(&golden(family)).unwrap();
+        let prefix = format!("{family}.");
+        let rename = |f: &dyn Fn(&str) -> String| -> TensorMap {
+            golden_tensors(family).into_iter().map(|(n, t)| (f(&n), t)).collect()
+        };
+        let mut with_head = rename(&|n| n.to_string());
+        with_head.insert("cls.predictions.bias".into(), Tensor::zeros([100]));
+        with_head.insert("classifier.weight".into(), Tensor::zeros([3, 32]));
+        with_head.insert(format!("{prefix}embeddings.position_ids"), Tensor::zeros([1, 40]));
+        let variations = [
+            rename(&|n| n.strip_prefix(&prefix).unwrap_or(n).to_string()),
+            rename(&|n| {
+                n.replace("LayerNorm.weight", "LayerNorm.gamma")
+                    .replace("LayerNorm.bias", "LayerNorm.beta")
+            }),
+            with_head,
+        ];
+        for tensors in variations {
+            let dir = write(family, &tensors, |_| {});
+            let model = BaseModel::open(dir.path()).unwrap();
+            assert_eq!(model.spec(), expected.spec());
+            for name in ["embeddings.word", "layers.1.ffn_norm.bias", "layers.0.query.weight"] {
+                assert_eq!(
+                    model.tensor(name).unwrap(),
+                    expected.tensor(name).unwrap(),
+                    "{family} {name}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn shards_give_the_same_tensors() {
+    let dir = tempfile::tempdir().unwrap();
+    write_config("bert", dir.path(), |_| {});
+    let all: Vec<_> = golden_tensors("bert").into_iter().collect();
+    let mut map = serde_json::Map::new();
+    for (i, part) in all.chunks(all.len() / 3 + 1).enumerate() {
+        let file = format!("model-{i}.safetensors");
+        part.iter().for_each(|(name, _)| drop(map.insert(name.clone(), file.clone().into())));
+        let tensors: TensorMap = part.iter().cloned().collect();
+        fs::write(dir.path().join(&file), to_bytes(Path::new(&file), &tensors).unwrap()).unwrap();
+    }
+    let index = serde_json::json!({ "weight_map": map }).to_string();
+    fs::write(dir.path().join("model.safetensors.index.json"), index).unwrap();
+    let (sharded, whole) =
+        (BaseModel::open(dir.path()).unwrap(), BaseModel::open(&golden("bert")).unwrap());
+    let name = "layers.1.ffn_out.weight";
+    assert_eq!(sharded.tensor(name).unwrap(), whole.tensor(name).unwrap());
+    assert_ne!(sharded.id("").weights_sha256, whole.id("").weights_sha256);
+    fs::remove_file(dir.path().join("model-1.safetensors")).unwrap();
+    assert!(fault(dir.path()).contains("model-1.safetensors"));
+}
+
+#[test]
+fn halves_are_read_as_floats() {
+    // Values, their bf16 and f16 bits (numpy 2, ml_dtypes): 1, -2.5, 65504, 2^-24, 0.1 rounded.
+    let f16: [(u16, f32); 5] = [
+        (0x3c00, 1.0),
+        (0xc100, -2.5),
+        (0x7bff, 65504.0),
+        (0x0001, 5.960_464_5e-8),
+        (0x2e66, 0.099_975_586),
+    ];
+    let bf16: [(u16, f32); 3] = [(0x3f80, 1.0), (0xc020, -2.5), (0x3dcd, 0.100_097_656)];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.safetensors");
+    let bytes = |list: &[(u16, f32)]| -> Vec<u8> {
+        list.iter().flat_map(|(b, _)| b.to_le_bytes()).collect()
+    };
+    let (h, b) = (bytes(&f16), bytes(&bf16));
+    let views = [
+        ("h", TensorView::new(Dtype::F16, vec![5], &h).unwrap()),
+        ("b", TensorView::new(Dtype::BF16, vec![3], &b).unwrap()),
+    ];
+    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    let file = SafetensorsFile::open(&path).unwrap();
+    assert_eq!(file.tensor("h").unwrap().data, f16.map(|(_, x)| x));
+    assert_eq!(file.tensor("b").unwrap().data, bf16.map(|(_, x)| x));
+}
+
+#[test]
+fn damaged_files_are_refused_by_name() {
+    let dir = write("bert", &golden_tensors("bert"), |_| {});
+    let path = dir.path().join("model.safetensors");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 10]).unwrap();
+    let message = fault(dir.path());
+    assert!(message.contains("model.safetensors") && message.contains("not a whole"), "{message}");
+    // A header that claims terabytes must not be believed.
+    let mut huge = whole.clone();
+    huge[..8].copy_from_slice(&(1u64 << 42).to_le_bytes());
+    fs::write(&path, &huge).unwrap();
+    assert!(fault(dir.path()).contains("not a whole"));
+    fs::write(&path, b"").unwrap();
+    assert!(fault(dir.path()).contains("not a whole"));
+    fs::remove_file(&path).unwrap();
+    fs::write(dir.path().join("pytorch_model.bin"), b"pickle").unwrap();
+    let message = fault(dir.path());
+    assert!(message.contains("no model.safetensors") && message.contains("pickle"), "{message}");
+}
+
+#[test]
+fn any_truncation_or_flipped_byte_is_an_error_or_harmless_never_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.safetensors");
+    let tensors: TensorMap =
+        [("a".to_string(), Tensor::zeros([3, 4])), ("b".into(), Tensor::zeros([5]))].into();
+    let whole = to_bytes(&path, &tensors).unwrap();
+    let mut refused = 0;
+    for i in 0..whole.len() {
+        fs::write(&path, &whole[..i]).unwrap();
+        assert!(SafetensorsFile::open(&path).is_err(), "cut at {i}");
+        for bit in [0x01, 0x80, 0x7f] {
+            let mut bytes = whole.clone();
+            bytes[i] ^= bit;
+            fs::write(&path, &bytes).unwrap();
+            refused += usize::from(SafetensorsFile::open(&path).and_then(|f| f.tensors()).is_err());
+        }
+    }
+    assert!(refused > 100);
+}
+
+#[test]
+fn wrong_contents_are_refused_with_the_tensor() {
+    let mut tensors = golden_tensors("bert");
+    tensors.remove("bert.encoder.layer.1.output.dense.weight");
+    let message = fault(write("bert", &tensors, |_| {}).path());
+    assert!(message.contains("bert.encoder.layer.1.output.dense.weight"), "{message}");
+
+    let dir = write("bert", &golden_tensors("bert"), |c| c["intermediate_size"] = 128.into());
+    let message = fault(dir.path());
+    assert!(message.contains("intermediate.dense.weight") && message.contains("128"), "{message}");
+
+    // NaN cannot be written by our writer, so the bytes are changed.
+    let dir = write("bert", &golden_tensors("bert"), |_| {});
+    let path = dir.path().join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let file = SafetensorsFile::open(&path).unwrap();
+    let message = file.tensors().err().unwrap().to_string();
+    assert!(message.contains("NaN") && message.contains("element"), "{message}");
+}
+
+#[test]
+fn wrong_configurations_are_refused_with_the_field() {
+    let open = |change: &dyn Fn(&mut serde_json::Value)| {
+        fault(write("bert", &golden_tensors("bert"), change).path())
+    };
+    let remove = |field: &'static str| {
+        open(&move |c: &mut serde_json::Value| drop(c.as_object_mut().unwrap().remove(field)))
+    };
+    for field in ["hidden_size", "num_hidden_layers", "vocab_size", "model_type"] {
+        let message = remove(field);
+        assert!(message.contains(field) && message.contains("config.json"), "{message}");
+    }
+    assert!(open(&|c| c["model_type"] = "bort".into()).contains("'bort'"));
+    assert!(open(&|c| c["num_attention_heads"] = 5.into()).contains("5 heads"));
+    assert!(open(&|c| c["hidden_size"] = (-3).into()).contains("hidden_size"));
+    assert!(open(&|c| c["hidden_act"] = "wobble".into()).contains("wobble"));
+    assert!(open(&|c| c["hidden_dropout_prob"] = 1.5.into()).contains("hidden_dropout_prob"));
+    assert!(
+        open(&|c| c["position_embedding_type"] = "relative_key".into()).contains("relative_key")
+    );
+    let dir = write("bert", &golden_tensors("bert"), |_| {});
+    fs::write(dir.path().join("config.json"), "{").unwrap();
+    assert!(fault(dir.path()).contains("not JSON"));
+    assert!(fault(&dir.path().join("nothing")).contains("config.json"));
+}
+
+#[test]
+fn pooling_follows_the_checkpoint() {
+    let dir = write("bert", &golden_tensors("bert"), |_| {});
+    let pooling = |dir: &Path| BaseModel::open(dir).unwrap().default_pooling().0;
+    assert_eq!(pooling(dir.path()), Pooling::Pooler);
+    fs::write(dir.path().join("modules.json"), "[]").unwrap();
+    assert_eq!(pooling(dir.path()), Pooling::Mean);
+    fs::create_dir(dir.path().join("1_Pooling")).unwrap();
+    let cls = r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#;
+    fs::write(dir.path().join("1_Pooling/config.json"), cls).unwrap();
+    assert_eq!(pooling(dir.path()), Pooling::Cls);
+    assert_eq!(pooling(&golden("distilbert")), Pooling::Cls);
+    assert_eq!(pooling(&golden("roberta")), Pooling::Cls);
+}
