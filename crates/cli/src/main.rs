@@ -13,7 +13,13 @@ use clap::{Parser, Subcommand};
 
 /// Train, compare, share and serve small task adapters on one frozen model.
 #[derive(Parser)]
-#[command(name = "budwood", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(
+    name = "budwood",
+    version,
+    arg_required_else_help = true,
+    args_override_self = true,
+    after_help = EXIT_CODES
+)]
 struct Cli {
     /// Print one JSON value on standard output instead of text.
     #[arg(long, global = true)]

@@ -1,0 +1,457 @@
+//! The program as a user runs it, on a tiny model: whole runs, bad input, and being killed.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A folder with a tiny BERT, its tokenizer and a data set that can be learned.
+struct World {
+    dir: tempfile::TempDir,
+}
+
+const WORDS: &str =
+    "good fine great nice lovely bad poor awful sad ugly the a film was is very so and it";
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("base");
+        fs::create_dir(&base).unwrap();
+        let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(golden.join(file), base.join(file)).unwrap();
+        }
+        let special = "[PAD] [UNK] [CLS] [SEP] [MASK]";
+        let vocabulary: Vec<&str> = special.split(' ').chain(WORDS.split(' ')).collect();
+        fs::write(base.join("vocab.txt"), vocabulary.join("\n")).unwrap();
+        let world = Self { dir };
+        world.write("train.csv", &reviews(600, 1));
+        world.write("test.csv", &reviews(60, 2));
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_budwood"));
+        command.args(args.split_whitespace()).current_dir(self.dir.path());
+        command.env("BUDWOOD_CACHE", self.path("cache")).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &str) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs what must succeed; its standard output.
+    #[track_caller]
+    fn ok(&self, args: &str) -> String {
+        let output = self.run(args);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "budwood {args}\n{error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs what must fail with exit code 1, naming all of `words`; nothing may be left at `out`.
+    #[track_caller]
+    fn fails(&self, args: &str, words: &[&str]) {
+        let output = self.run(args);
+        let error = String::from_utf8_lossy(&output.stderr).to_string();
+        assert_eq!(output.status.code(), Some(1), "budwood {args}\n{error}");
+        assert!(error.contains("error: ") && !error.contains("panicked"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "budwood {args}\nlacks '{word}': {error}");
+        }
+    }
+
+    fn train(&self, out: &str, more: &str) -> String {
+        self.ok(&train_args("train.csv", out, more))
+    }
+}
+
+fn train_args(data: &str, out: &str, more: &str) -> String {
+    format!(
+        "train --base base --data {data} --out {out} --method adapter[width=8] --max-length 24 \
+         --pooling mean --lr 0.003 --epochs 40 --dropout 0 --threads 2 {more}"
+    )
+}
+
+/// Reviews in which one word decides.
+fn reviews(n: usize, seed: u64) -> String {
+    let words: Vec<&str> = WORDS.split(' ').collect();
+    let mut state = seed;
+    let mut next = |n: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let mut text = "text,label\n".to_string();
+    for _ in 0..n {
+        let good = next(2) == 0;
+        let mut review: Vec<&str> = (0..2 + next(7)).map(|_| words[10 + next(9)]).collect();
+        let word = words[next(5) + if good { 0 } else { 5 }];
+        review.insert(next(review.len()), word);
+        text += &format!("{},{}\n", review.join(" "), if good { "fresh" } else { "rotten" });
+    }
+    text
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("not JSON: {e}\n{text}"))
+}
+
+#[test]
+fn train_eval_predict_inspect() {
+    let world = World::new();
+    let text = world.train("out", "--test-data test.csv");
+    assert!(text.contains("accuracy") && text.contains("% of the base"), "{text}");
+    let eval = json(&world.ok("eval --json --adapter out --data test.csv"));
+    let accuracy = eval["scores"]["accuracy"].as_f64().unwrap();
+    assert!(accuracy > 0.85, "the task can be learned: {accuracy}");
+    assert!(eval["scores"]["f1"].is_number() && eval["confusion"].is_array());
+
+    let inspect = json(&world.ok("inspect --json out"));
+    assert_eq!(inspect["labels"], serde_json::json!(["fresh", "rotten"]));
+    assert_eq!(inspect["method"]["parts"][0]["options"]["activation"], "gelu_new");
+    let test = inspect["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|m| m["split"] == "test" && m["name"] == "accuracy");
+    assert_eq!(test.unwrap()["value"].as_f64(), Some(accuracy), "training and eval agree");
+    assert!(world.ok("inspect out").contains("per cent") || world.ok("inspect out").contains('%'));
+    assert!(world.ok("inspect base").contains("bert"));
+
+    let mut predict = world.command("predict --json --adapter out");
+    let one = predict.arg("the film was lovely").output().unwrap();
+    let one = json(&String::from_utf8(one.stdout).unwrap());
+    assert_eq!(one["label"], "fresh");
+    let sum: f64 = one["scores"].as_object().unwrap().values().map(|v| v.as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-5);
+    // The same answers from a file, in the file's order.
+    let lines = world.ok("predict --adapter out --input test.csv --format jsonl");
+    assert_eq!(lines.lines().count(), 60);
+    let csv = world.ok("predict --adapter out --input test.csv --format csv");
+    assert!(csv.starts_with("text,label,score\n") && csv.lines().count() == 61);
+    assert!(world.ok("predict --adapter out --input test.csv --format table").contains("rotten"));
+
+    let written = world.ok("eval --json --adapter out --data test.csv --predictions answers.csv");
+    assert!(json(&written)["rows"] == 60);
+    let answers = fs::read_to_string(world.path("answers.csv")).unwrap();
+    assert_eq!(answers.lines().count(), 61);
+}
+
+#[test]
+fn standard_input_is_read_line_by_line() {
+    use std::io::Write;
+    let world = World::new();
+    world.train("out", "--epochs 1");
+    let mut child = world
+        .command("predict --adapter out")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"the film was good\n\nit is so bad\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn regression_and_pairs() {
+    let world = World::new();
+    let mut rows = "sentence1\tsentence2\tscore\n".to_string();
+    for (i, line) in reviews(200, 3).lines().skip(1).enumerate() {
+        let (text, label) = line.split_once(',').unwrap();
+        let score = if label == "fresh" { 4.0 } else { 1.0 } + (i % 5) as f64 * 0.1;
+        rows += &format!("{text}\tthe \"film\"\t{score}\n");
+    }
+    world.write("pairs.tsv", rows);
+    let text = world.ok(&train_args("pairs.tsv", "out", ""));
+    assert!(text.contains("task: regression") && text.contains("spearman"), "{text}");
+    let eval = json(&world.ok("eval --json --adapter out --data pairs.tsv"));
+    assert!(eval["scores"]["pearson"].as_f64().unwrap() > 0.6, "{eval}");
+    let mut predict = world.command("predict --json --adapter out");
+    let output = predict.args(["the film was lovely", "the film"]).output().unwrap();
+    assert!(json(&String::from_utf8(output.stdout).unwrap())["value"].is_number());
+    world.fails("predict --adapter out oneword", &["two texts"]);
+}
+
+#[test]
+fn other_forms_of_the_same_data_give_the_same_adapter() {
+    let world = World::new();
+    let csv = fs::read_to_string(world.path("train.csv")).unwrap();
+    let rows: Vec<(&str, &str)> = csv.lines().skip(1).map(|l| l.split_once(',').unwrap()).collect();
+    let jsonl: String =
+        rows.iter().map(|(t, l)| format!("{{\"text\":\"{t}\",\"label\":\"{l}\"}}\n")).collect();
+    world.write("rows.jsonl", jsonl);
+    let tsv: String = rows.iter().map(|(t, l)| format!("{l}\t{t}\r\n\r\n")).collect();
+    world.write("rows.tsv", tsv);
+    let quoted: String = rows.iter().map(|(t, l)| format!("\"{t}\",{l}\n")).collect();
+    world.write("quoted.csv", format!("\u{feff}text,label\n{quoted}"));
+    let hash =
+        |args: String| json(&world.ok(&args))["weights_sha256"].as_str().unwrap().to_string();
+    let more = "--json --epochs 1";
+    let expected = hash(train_args("train.csv", "a", more));
+    assert_eq!(hash(train_args("rows.jsonl", "b", more)), expected);
+    assert_eq!(hash(train_args("quoted.csv", "c", more)), expected);
+    let columns = "--no-header --text-column 2 --label-column 1";
+    assert_eq!(hash(train_args("rows.tsv", "d", &format!("{more} {columns}"))), expected);
+    // And another seed another one.
+    assert_ne!(hash(train_args("train.csv", "e", &format!("{more} --seed 1"))), expected);
+}
+
+#[test]
+fn bad_data_is_refused_with_its_place() {
+    let world = World::new();
+    let fails = |name: &str, text: &[u8], more: &str, words: &[&str]| {
+        world.write(name, text);
+        world.fails(&train_args(name, "out", more), words);
+        assert!(!world.path("out/adapter.json").exists(), "{name}: nothing half-written");
+    };
+    fails("a.csv", b"text,sort\nx,y\n", "", &["a.csv", "--label-column", "text, sort"]);
+    fails("b.csv", b"words,label\nx,y\n", "", &["b.csv", "--text-column"]);
+    fails("c.csv", b"text,label\nx,y\n", "--label-column kind", &["no column 'kind'"]);
+    fails("d.csv", b"", "", &["d.csv", "no row"]);
+    fails("e.csv", b"text,label\n", "", &["no row"]);
+    fails("f.csv", b"text,label\ngood,1\nbad\n", "", &["f.csv, row 3", "1 fields"]);
+    fails("g.csv", b"text,label\ngood,1\ncaf\xe9,0\n", "", &["g.csv, row 3", "--encoding latin-1"]);
+    fails(
+        "h.csv",
+        b"text,label\ngood,0.5\nbad,1.5\n",
+        "--task classification",
+        &["row 2", "--task regression"],
+    );
+    fails(
+        "i.csv",
+        b"text,label\ngood,yes\nbad,no\n",
+        "--task regression",
+        &["row 2", "--task classification"],
+    );
+    fails("j.csv", b"text,label\ngood,a\nbad,a\n", "", &["at least two classes"]);
+    fails("k.csv", b"text,label\ngood,a\nbad,\n", "", &["row 3", "empty"]);
+    fails(
+        "l.jsonl",
+        b"{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\"}\n",
+        "",
+        &["row 2", "'label'"],
+    );
+    fails("m.jsonl", b"{\"text\":\n", "", &["row 1", "not a JSON object"]);
+    fails("n.parquet", b"PAR1", "", &["n.parquet", "Parquet"]);
+    fails("o.xls", b"?", "", &["'.xls'", ".csv"]);
+    world.fails(&train_args("nothing.csv", "out", ""), &["nothing.csv"]);
+    world.fails(&train_args("glue:CoLi=x", "out", ""), &["glue:CoLA"]);
+    // A latin-1 file is fine when it is said.
+    world.write("p.csv", b"text,label\ngood caf\xe9,1\nbad,0\ngood,1\nbad,0\n");
+    world.ok(&train_args("p.csv", "latin", "--encoding latin-1 --dev-share 0 --epochs 1"));
+}
+
+#[test]
+fn bad_labels_at_evaluation_are_refused() {
+    let world = World::new();
+    world.train("out", "--epochs 1");
+    world.write("bad.csv", "text,label\ngood,fresh\nbad,stale\n");
+    world.fails(
+        "eval --adapter out --data bad.csv",
+        &["bad.csv, row 3", "'stale'", "fresh, rotten"],
+    );
+}
+
+#[test]
+fn bad_settings_are_refused() {
+    let world = World::new();
+    let fails = |more: &str, words: &[&str]| {
+        world.fails(
+            &train_args("train.csv", "out", more).replace("--method adapter[width=8]", ""),
+            words,
+        );
+        assert!(!world.path("out/adapter.json").exists());
+    };
+    fails("--method adaptor", &["did you mean 'adapter'"]);
+    fails("--method adapter[wide=3]", &["did you mean 'width'"]);
+    fails("--metric pearson", &["does not fit", "accuracy"]);
+    fails("--max-length 100", &["40 positions"]);
+    fails("--lr=-1", &["--lr"]);
+    fails("--dev-share 1", &["leaves nothing"]);
+    fails("--base nowhere", &["'nowhere'", "minilm"]);
+    let output = world.run("train --frobnicate");
+    assert_eq!(output.status.code(), Some(2), "wrong usage has its own exit code");
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let world = World::new();
+    let many: String = (0..200).map(|i| format!("w{i}\n")).collect();
+    world.write("base/vocab.txt", format!("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n{many}"));
+    world.fails(&train_args("train.csv", "out", ""), &["vocab.txt", "does not fit", "100 rows"]);
+    fs::remove_file(world.path("base/vocab.txt")).unwrap();
+    world.fails(&train_args("train.csv", "out", ""), &["tokenizer"]);
+}
+
+#[test]
+fn an_adapter_is_refused_on_another_base() {
+    let world = World::new();
+    world.train("out", "--epochs 1");
+    let copy = world.path("other");
+    fs::create_dir(&copy).unwrap();
+    for file in ["config.json", "model.safetensors", "vocab.txt"] {
+        fs::copy(world.path("base").join(file), copy.join(file)).unwrap();
+    }
+    let mut bytes = fs::read(copy.join("model.safetensors")).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&1.5f32.to_le_bytes());
+    fs::write(copy.join("model.safetensors"), bytes).unwrap();
+    world.fails(
+        "eval --adapter out --base other --data test.csv",
+        &["another base model", "SHA-256"],
+    );
+    world.ok("eval --adapter out --base base --data test.csv");
+}
+
+#[test]
+fn an_adapter_is_not_overwritten_by_accident() {
+    let world = World::new();
+    world.train("out", "--epochs 1");
+    world.fails(&train_args("train.csv", "out", ""), &["--overwrite"]);
+    world.train("out", "--epochs 1 --overwrite");
+}
+
+#[test]
+fn a_diverging_run_stops_and_keeps_what_was_good() {
+    let world = World::new();
+    // The rate is harmless in the first steps of the warm-up and absurd later.
+    let more = "--lr 1e25 --warmup 0.9 --eval-every 1 --clip 0 --epochs 40";
+    world.fails(&train_args("train.csv", "out", more), &["diverged at step", "smaller --lr"]);
+    if world.path("out/adapter.json").exists() {
+        world.ok("eval --adapter out --data test.csv");
+    }
+}
+
+#[test]
+fn an_unwritable_folder_is_refused() {
+    let world = World::new();
+    world.write("file", "not a folder");
+    world.fails(&train_args("train.csv", "file/out", "--epochs 1"), &["file/out"]);
+}
+
+#[test]
+fn a_full_disk_leaves_nothing_half_written() {
+    // /dev/full refuses every write; a link to it stands where the file would go.
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let world = World::new();
+    world.train("out", "--epochs 1");
+    let output =
+        world.run("eval --adapter out --data test.csv --predictions /dev/full/answers.csv");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn early_stopping_and_accumulation_work() {
+    let world = World::new();
+    let stopped = json(&world.train("a", "--json --epochs 60 --patience 2"));
+    assert_eq!(stopped["stopped_early"], true);
+    let json =
+        json(&world.train("b", "--json --epochs 2 --accumulate 2 --balanced --batch-tokens 128"));
+    assert!(json["steps"].as_u64().unwrap() > 0);
+}
+
+/// Killed at ten moments of the run, the adapter is the same to the bit as that of a run in one piece.
+#[test]
+fn a_killed_run_goes_on_to_the_same_result() {
+    let world = World::new();
+    let more = "--json --dropout 0.1 --epochs 30 --save-every 0 --eval-every 20";
+    let whole = json(&world.train("whole", more));
+    let mut kills = 0;
+    for i in 0..40 {
+        let mut child = world
+            .command(&train_args("train.csv", "killed", more))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(60 + 37 * (i % 7)));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        if kills == 10 {
+            break;
+        }
+    }
+    assert!(kills >= 5, "the run ended before it could be killed: {kills}");
+    if !world.path("killed/adapter.json").exists() {
+        world.ok(&train_args("train.csv", "killed", more));
+    }
+    let killed = json(&world.ok("inspect --json killed"));
+    assert_eq!(killed["weights_sha256"], whole["weights_sha256"]);
+    assert!(!world.path("killed/checkpoint").exists(), "a finished run leaves no checkpoint");
+    // Threads do not matter either.
+    let one = train_args("train.csv", "one", more).replace("--threads 2", "--threads 1");
+    assert_eq!(json(&world.ok(&one))["weights_sha256"], whole["weights_sha256"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_not_taken() {
+    let world = World::new();
+    let more = "--epochs 200 --save-every 0";
+    let mut child = world
+        .command(&train_args("train.csv", "out", more))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..500 {
+        if world.path("out/checkpoint/checkpoint.json").exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.fails(&train_args("train.csv", "out", "--epochs 3"), &["other settings"]);
+}
+
+#[test]
+fn parity_is_reported_and_judged() {
+    let world = World::new();
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
+    let case = golden.join("adapters/bert/seq_bn");
+    let args = format!(
+        "parity --base {} --adapter {} --case {}",
+        golden.join("base/bert").display(),
+        case.join("adapter").display(),
+        case.join("io.safetensors").display()
+    );
+    let report = json(&world.ok(&args));
+    assert_eq!(report["passed"], true);
+    assert!(report["relative_errors"]["gradients"].as_f64().unwrap() < 1e-4);
+    let output = world.run(&format!("{args} --tolerance 1e-12"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn help_and_lists_are_there() {
+    let world = World::new();
+    assert!(world.ok("--help").contains("Exit codes"));
+    assert!(world.ok("methods").contains("double_seq_bn"));
+    assert!(json(&world.ok("methods --json")).as_array().unwrap().len() >= 4);
+    assert!(world.ok("models").contains("minilm"));
+    assert!(world.ok("models cache").contains("cache"));
+    world.fails("models fetch nothing", &["minilm"]);
+    let bench = json(&world.ok("bench --shape minilm --batch 1 --length 4 --steps 1"));
+    assert!(bench["seconds_per_step"].as_f64().unwrap() > 0.0);
+}
