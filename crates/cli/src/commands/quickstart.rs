@@ -40,12 +40,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if !settings.json {
         say!("model  all-MiniLM-L6-v2, 22.7 M parameters, frozen")?;
         say!(
-            "task   is a film review fresh or rotten? {} reviews to train on, {} to test\n",
+            "task   is a film review fresh or rotten? {} reviews to learn from, {} to test\n",
             thousands(train_set.examples.len() as u64),
             thousands(test_set.examples.len() as u64)
         )?;
     }
     let majority = majority(&test_set);
+    // The checkpoint is chosen on reviews that are neither trained on nor reported.
+    let (train_set, dev_set) = train_set.split(0.1, 0, "dev")?;
     let mut finished = Vec::new();
     for (method, title) in [("linear", "linear probe"), ("adapter", "adapter")] {
         let out = args.out.join(method);
@@ -60,8 +62,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             name: "rotten-tomatoes".into(),
             labels: vec!["fresh".into(), "rotten".into()],
             train: train_set.clone(),
-            dev: Some(test_set.clone()),
-            test: None,
+            dev: Some(dev_set.clone()),
+            test: Some(test_set.clone()),
             columns: (vec!["text".into()], "category".into()),
             notes: Vec::new(),
         };
@@ -72,7 +74,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     let accuracy = |i: usize| {
         let metrics = &finished[i].meta.metrics;
-        metrics.iter().find(|m| m.name == "accuracy").map_or(0.0, |m| m.value)
+        metrics.iter().find(|m| m.split == "test" && m.name == "accuracy").map_or(0.0, |m| m.value)
     };
     let out = args.out.join("adapter");
     let meta = &finished[1].meta;
