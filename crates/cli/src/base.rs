@@ -1,4 +1,4 @@
-//! From the name of a base model to the model: a folder, a model of a package, or one that was fetched.
+//! From the name of a base model to the model: a folder, a model of a package, or one of the hub.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use budwood_engine::{Device, Precision};
 use budwood_formats::BaseModel;
 use budwood_model::Base;
 
-use crate::packages;
+use crate::{hub, packages};
 
 /// The folder of a base model that the user named.
 pub(crate) fn folder(name: &str) -> Result<PathBuf> {
@@ -18,10 +18,13 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     if let Some(package) = packages::model(name) {
         return packages::fetch(package);
     }
+    if let Some(name) = hub::model_name(name) {
+        return hub::fetch(name);
+    }
     let known: Vec<_> = packages::MODELS.iter().map(|m| m.name).collect();
     bail!(
         "there is no folder '{name}' and no model of that name; known models are {}. \
-         A model of the Hugging Face hub can be given as the folder that it was downloaded to",
+         A model of the Hugging Face hub is given as OWNER/NAME or hf:NAME",
         known.join(", ")
     );
 }

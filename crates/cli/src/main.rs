@@ -3,6 +3,7 @@
 
 mod base;
 mod commands;
+mod hub;
 mod output;
 mod packages;
 mod progress;

@@ -46,6 +46,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_budwood"));
         command.args(args.split_whitespace()).current_dir(self.dir.path());
         command.env("BUDWOOD_CACHE", self.path("cache")).stdin(Stdio::null());
+        command.env("HF_HOME", self.path("hub")).env("HF_HUB_OFFLINE", "1");
         command
     }
 
@@ -344,17 +345,110 @@ fn an_unwritable_folder_is_refused() {
     world.fails(&train_args("train.csv", "file/out", "--epochs 1"), &["file/out"]);
 }
 
+/// A limit on the size of files makes writes fail as a full disk does.
 #[test]
+#[cfg(unix)]
 fn a_full_disk_leaves_nothing_half_written() {
-    // /dev/full refuses every write; a link to it stands where the file would go.
-    if !Path::new("/dev/full").exists() {
-        return;
-    }
     let world = World::new();
-    world.train("out", "--epochs 1");
-    let output =
-        world.run("eval --adapter out --data test.csv --predictions /dev/full/answers.csv");
-    assert_eq!(output.status.code(), Some(1));
+    let args = train_args("train.csv", "out", "--epochs 1 --save-every 1000");
+    let limited = |kib: usize| {
+        let budwood = env!("CARGO_BIN_EXE_budwood");
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec {budwood} {args}");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).current_dir(world.dir.path()).output().unwrap()
+    };
+    let output = limited(4);
+    let error = String::from_utf8_lossy(&output.stderr).to_string();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("out/adapter.safetensors"), "{error}");
+    let left: Vec<_> =
+        fs::read_dir(world.dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|n| n.to_string_lossy().contains("tmp")), "{left:?}");
+    assert!(!world.path("out/adapter.json").exists());
+    assert!(limited(1000).status.success());
+}
+
+/// A hub on this machine with the paths and headers of the real one.
+#[test]
+fn models_come_from_a_hub_and_stay_in_its_cache() {
+    use std::io::{BufRead, BufReader, Write};
+    let world = World::new();
+    let files = ["config.json", "model.safetensors", "vocab.txt"];
+    let contents: Vec<_> =
+        files.iter().map(|f| (*f, fs::read(world.path("base").join(f)).unwrap())).collect();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) <= 2 {
+                    break;
+                }
+                head.push(line);
+            }
+            let path = head.first().and_then(|l| l.split(' ').nth(1)).unwrap_or("").to_string();
+            let file = contents.iter().find(|(f, _)| path.ends_with(&format!("/resolve/main/{f}")));
+            let (status, more, body) = match file {
+                Some((_, bytes)) => {
+                    let range = head.iter().find_map(|l| {
+                        let l = l.to_lowercase();
+                        let r = l.strip_prefix("range: bytes=")?.trim().to_string();
+                        let (a, b) = r.split_once('-')?;
+                        Some((
+                            a.parse::<usize>().ok()?,
+                            b.parse::<usize>().unwrap_or(bytes.len() - 1),
+                        ))
+                    });
+                    let (from, to) = range.unwrap_or((0, bytes.len() - 1));
+                    let part = bytes[from..=to.min(bytes.len() - 1)].to_vec();
+                    let more = format!(
+                        "etag: \"x{}\"\r\nx-repo-commit: abc\r\ncontent-range: bytes {from}-{to}/{}\r\n",
+                        bytes.len(),
+                        bytes.len()
+                    );
+                    ("206 Partial Content", more, part)
+                }
+                None if path.contains("/api/models/owner/tiny") => {
+                    let siblings: Vec<_> =
+                        files.iter().map(|f| serde_json::json!({ "rfilename": f })).collect();
+                    let body =
+                        serde_json::json!({ "siblings": siblings, "sha": "abc" }).to_string();
+                    ("200 OK", "content-type: application/json\r\n".into(), body.into_bytes())
+                }
+                None => ("404 Not Found", String::new(), Vec::new()),
+            };
+            let mut stream = stream;
+            let head = format!(
+                "HTTP/1.1 {status}\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    let run = |args: &str, offline: &str| {
+        let mut command = world.command(args);
+        command.env("HF_ENDPOINT", format!("http://{address}")).env("HF_HUB_OFFLINE", offline);
+        command.output().unwrap()
+    };
+    let text = |o: &Output| {
+        format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr))
+    };
+    let before = run("inspect owner/tiny", "1");
+    assert!(text(&before).contains("HF_HUB_OFFLINE"), "{}", text(&before));
+    let missing = run("inspect owner/nothing", "0");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing).contains("'owner/nothing'"), "{}", text(&missing));
+    let fetched = run("inspect owner/tiny", "0");
+    assert!(
+        fetched.status.success() && text(&fetched).contains("2 layers x 32"),
+        "{}",
+        text(&fetched)
+    );
+    let cached = run("inspect owner/tiny", "1");
+    assert!(cached.status.success(), "{}", text(&cached));
 }
 
 #[test]

