@@ -1,55 +1,6 @@
-//! The record of one run: what was trained on what, how, and what came out. Training writes it,
-//! the store keeps it, reports and the board read it.
-
-use std::collections::BTreeMap;
+//! What identifies a run's inputs and states its outcome: the frozen model, the data, the scores.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::method::MethodSpec;
-
-/// One finished (or failed) run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunRecord {
-    /// SHA-256 of the run's specification: equal specifications are the same run.
-    pub id: String,
-    /// Name of the task, such as `cola` or the data file's stem.
-    pub task: String,
-    /// Kind of the task: `classification`, `regression`, ...
-    pub task_kind: String,
-    /// The data, one entry a split.
-    pub data: Vec<DataDigest>,
-    /// The frozen model.
-    pub base: BaseId,
-    /// The method with all its options.
-    pub method: MethodSpec,
-    /// Everything that the training loop was told.
-    pub training: BTreeMap<String, Value>,
-    /// Seed of initialisation, order and dropout.
-    pub seed: u64,
-    /// Parameters trained, head included.
-    pub parameters_trained: u64,
-    /// Of which in the head.
-    pub parameters_head: u64,
-    /// Parameters of the base model.
-    pub parameters_base: u64,
-    /// Scores.
-    pub metrics: Vec<MetricValue>,
-    /// Wall time of training in seconds.
-    pub seconds: f64,
-    /// Largest resident memory of the process in bytes; 0 where unknown.
-    pub peak_bytes: u64,
-    /// SHA-256 of the adapter's weights; `None` for a run that kept none.
-    pub adapter_sha256: Option<String>,
-    /// Bytes of the adapter on disk.
-    pub adapter_bytes: u64,
-    /// Version of the program and facts on the machine.
-    pub environment: BTreeMap<String, String>,
-    /// End of the run, RFC 3339 in UTC.
-    pub finished_at: String,
-    /// Why the run failed, for one that did.
-    pub error: Option<String>,
-}
 
 /// One split of a data set, by content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,8 +29,43 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     );
 }
 
+/// In which form the frozen weights are held.
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct PrecisionArgs {
+    /// Form of the frozen weights: int8 is several times as fast where the processor multiplies bytes.
+    #[arg(long, value_enum, default_value_t = Form::F32)]
+    pub(crate) base_precision: Form,
+    /// Form in which gradients flow through weights in int8.
+    #[arg(long, value_enum, default_value_t = Form::Int8)]
+    pub(crate) backward_precision: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Form {
+    F32,
+    Int8,
+}
+
+impl PrecisionArgs {
+    pub(crate) fn get(self) -> Precision {
+        match (self.base_precision, self.backward_precision) {
+            (Form::F32, _) => Precision::F32,
+            (Form::Int8, Form::Int8) => Precision::Int8,
+            (Form::Int8, Form::F32) => Precision::Int8Forward,
+        }
+    }
+}
+
+/// The name of a precision in an adapter's file.
+pub(crate) fn precision_name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::Int8 | Precision::Int8Forward => "int8",
+    }
+}
+
 /// Opens a base model and packs its weights.
-pub(crate) fn load(model: &BaseModel, trainable: bool) -> Result<Base> {
+pub(crate) fn load(model: &BaseModel, precision: Precision, trainable: bool) -> Result<Base> {
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
-    Ok(Base::load(model.spec().clone(), Device::cpu(), Precision::F32, trainable, fetch)?)
+    Ok(Base::load(model.spec().clone(), Device::cpu(), precision, trainable, fetch)?)
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ impl World {
         let vocabulary: Vec<&str> = special.split(' ').chain(WORDS.split(' ')).collect();
         fs::write(base.join("vocab.txt"), vocabulary.join("\n")).unwrap();
         let world = Self { dir };
-        world.write("train.csv", &reviews(600, 1));
-        world.write("test.csv", &reviews(60, 2));
+        world.write("train.csv", reviews(600, 1));
+        world.write("test.csv", reviews(60, 2));
         world
     }
 
@@ -496,6 +496,21 @@ fn a_killed_run_goes_on_to_the_same_result() {
     // Threads do not matter either.
     let one = train_args("train.csv", "one", more).replace("--threads 2", "--threads 1");
     assert_eq!(json(&world.ok(&one))["weights_sha256"], whole["weights_sha256"]);
+}
+
+#[test]
+fn int8_is_recorded_and_used_again() {
+    let world = World::new();
+    let trained = json(&world.train("out", "--json --base-precision int8 --test-data test.csv"));
+    assert_eq!(trained["precision"], "int8");
+    let metrics = trained["metrics"].as_array().unwrap();
+    let test = metrics.iter().find(|m| m["split"] == "test" && m["name"] == "accuracy").unwrap();
+    let eval = |more: &str| world.run(&format!("eval --json --adapter out --data test.csv {more}"));
+    let same = json(&String::from_utf8(eval("").stdout).unwrap());
+    assert_eq!(same["scores"]["accuracy"], test["value"], "eval uses the precision of training");
+    let other = eval("--base-precision f32");
+    assert!(other.status.success());
+    assert!(String::from_utf8_lossy(&other.stderr).contains("trained on weights in int8"));
 }
 
 #[test]

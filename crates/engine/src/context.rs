@@ -4,6 +4,7 @@ use budwood_kernels::ops::activation::{self, Activation};
 use budwood_kernels::ops::attention::{self, Shape};
 use budwood_kernels::ops::dropout::{self, Dropout};
 use budwood_kernels::ops::gemm::{self, PackedB};
+use budwood_kernels::ops::int8::QuantizedRows;
 use budwood_kernels::ops::{elementwise, norm};
 
 use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
@@ -15,6 +16,7 @@ pub struct Context {
     arena: Arena,
     pub(crate) gemm: gemm::Scratch,
     pub(crate) packed: PackedB,
+    pub(crate) quantized: QuantizedRows,
     attention: attention::Scratch,
 }
 
@@ -71,6 +73,7 @@ impl Context {
             arena: Arena::default(),
             gemm: gemm::Scratch::default(),
             packed: PackedB::default(),
+            quantized: QuantizedRows::default(),
             attention: attention::Scratch::default(),
         }
     }

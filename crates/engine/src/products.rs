@@ -1,8 +1,9 @@
 //! Products of activations with weights, and their gradients.
 
 use budwood_kernels::ops::gemm::{self, Beta, MatRef, PackedB, Target};
+use budwood_kernels::ops::int8;
 
-use crate::weight::Store;
+use crate::weight::{Int8Backward, Store};
 use crate::{Context, View, ViewMut, Weight};
 
 /// One of several products of the same input.
@@ -22,18 +23,28 @@ impl Context {
     /// If the shapes do not fit; so for all operations.
     pub fn linear(&mut self, x: View<'_>, products: &mut [Product<'_>]) {
         let isa = self.isa();
-        let mut targets: Vec<Target<'_>> = Vec::with_capacity(products.len());
+        let mut targets = Vec::with_capacity(products.len());
+        let mut byte_targets = Vec::new();
         for product in products {
             assert_eq!((product.out.rows, product.out.columns), (x.rows, product.weight.outputs()));
-            let Store::F32 { forward, .. } = product.weight.store();
-            targets.push(Target {
-                b: forward,
-                c: product.out.data,
-                c_stride: product.out.stride,
-                beta: product.bias.map_or(Beta::Zero, Beta::Bias),
-            });
+            let (c, c_stride) = (&mut *product.out.data, product.out.stride);
+            let beta = product.bias.map_or(Beta::Zero, Beta::Bias);
+            match product.weight.store() {
+                Store::F32 { forward, .. } => {
+                    targets.push(Target { b: forward, c, c_stride, beta });
+                }
+                Store::Int8 { forward, .. } => {
+                    byte_targets.push(int8::Target { b: forward, c, c_stride, beta });
+                }
+            }
         }
-        gemm::product(isa, &mut self.gemm, x.matrix(), &mut targets);
+        if !targets.is_empty() {
+            gemm::product(isa, &mut self.gemm, x.matrix(), &mut targets);
+        }
+        if !byte_targets.is_empty() {
+            self.quantized.set(isa, x.matrix(), None);
+            int8::product(isa, &self.quantized, &mut byte_targets);
+        }
     }
 
     /// `dx = dy W`, or `dx += dy W` with `add`.
@@ -48,14 +59,24 @@ impl Context {
         add: bool,
     ) {
         let isa = self.isa();
-        let Store::F32 { backward, .. } = weight.store();
-        let Some(backward) = backward else {
-            panic!("a gradient was asked through a weight that was packed for inference");
-        };
         assert_eq!((dx.rows, dx.columns), (dy.rows, weight.inputs()));
         let beta = if add { Beta::Add } else { Beta::Zero };
-        let target = Target { b: backward, c: dx.data, c_stride: dx.stride, beta };
-        gemm::product(isa, &mut self.gemm, dy.matrix(), &mut [target]);
+        let (c, c_stride) = (dx.data, dx.stride);
+        match weight.store() {
+            Store::F32 { backward: Some(b), .. }
+            | Store::Int8 { backward: Some(Int8Backward::F32(b)), .. } => {
+                let target = Target { b, c, c_stride, beta };
+                gemm::product(isa, &mut self.gemm, dy.matrix(), &mut [target]);
+            }
+            Store::Int8 { backward: Some(Int8Backward::Int8 { scales, packed }), .. } => {
+                self.quantized.set(isa, dy.matrix(), Some(scales));
+                let target = int8::Target { b: packed, c, c_stride, beta };
+                int8::product(isa, &self.quantized, &mut [target]);
+            }
+            Store::F32 { backward: None, .. } | Store::Int8 { backward: None, .. } => {
+                panic!("a gradient was asked through a weight that was packed for inference")
+            }
+        }
     }
 
     /// `d_weight += dyᵀ x`, `[out, in]`.

@@ -1,6 +1,7 @@
 //! Weights in the form in which the device multiplies them.
 
 use budwood_kernels::ops::gemm::{MatRef, PackedB};
+use budwood_kernels::ops::int8::{PackedInt8, quantize_weight};
 
 use crate::Device;
 
@@ -9,6 +10,10 @@ use crate::Device;
 pub enum Precision {
     /// 32-bit floating point.
     F32,
+    /// Signed bytes with a scale for each output; inputs and gradients are quantised row by row at run time.
+    Int8,
+    /// As [`Precision::Int8`] forward; gradients flow in `f32` through what the bytes stand for.
+    Int8Forward,
 }
 
 /// A product's weight `[out, in]`, packed for `x Wᵀ` and, if asked for, for `dy W`.
@@ -22,6 +27,18 @@ pub struct Weight {
 #[derive(Clone, Debug)]
 pub(crate) enum Store {
     F32 { forward: PackedB, backward: Option<PackedB> },
+    Int8 { forward: PackedInt8, backward: Option<Int8Backward> },
+}
+
+/// How gradients flow through bytes.
+#[derive(Clone, Debug)]
+pub(crate) enum Int8Backward {
+    /// The same bytes; the outputs' scales multiply the gradient before it is quantised.
+    Int8 {
+        scales: Vec<f32>,
+        packed: PackedInt8,
+    },
+    F32(PackedB),
 }
 
 impl Weight {
@@ -42,6 +59,11 @@ impl Weight {
                 forward: PackedB::default(),
                 backward: backward.then(PackedB::default),
             },
+            Precision::Int8 | Precision::Int8Forward => {
+                assert_eq!(weight.len(), outputs * inputs, "a weight of another size");
+                let store = int8_store(device, weight, inputs, precision, backward);
+                return Self { outputs, inputs, store };
+            }
         };
         let mut packed = Self { outputs, inputs, store };
         packed.set(device, weight);
@@ -51,7 +73,7 @@ impl Weight {
     /// Replaces the elements, in the storage that is there.
     ///
     /// # Panics
-    /// If the number of elements does not fit.
+    /// If the number of elements does not fit, or the weight is held in bytes: those are frozen.
     pub fn set(&mut self, device: Device, weight: &[f32]) {
         assert_eq!(weight.len(), self.outputs * self.inputs, "a weight of another size");
         let isa = device.isa();
@@ -63,6 +85,7 @@ impl Weight {
                     backward.pack(isa, matrix);
                 }
             }
+            Store::Int8 { .. } => panic!("a weight in bytes is frozen"),
         }
     }
 
@@ -82,12 +105,43 @@ impl Weight {
             Store::F32 { forward, backward } => {
                 forward.bytes() + backward.as_ref().map_or(0, PackedB::bytes)
             }
+            Store::Int8 { forward, backward } => {
+                forward.bytes()
+                    + match backward {
+                        None => 0,
+                        Some(Int8Backward::Int8 { packed, .. }) => packed.bytes(),
+                        Some(Int8Backward::F32(packed)) => packed.bytes(),
+                    }
+            }
         }
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
+}
+
+fn int8_store(
+    device: Device,
+    weight: &[f32],
+    inputs: usize,
+    precision: Precision,
+    backward: bool,
+) -> Store {
+    let (bytes, scales) = quantize_weight(weight, inputs);
+    let forward = PackedInt8::new(inputs, &scales, |i, o| bytes[o * inputs + i]);
+    let backward = backward.then(|| {
+        if precision == Precision::Int8Forward {
+            let back = bytes.iter().enumerate().map(|(at, &b)| f32::from(b) * scales[at / inputs]);
+            let back: Vec<f32> = back.collect();
+            let matrix = MatRef::new(&back, scales.len(), inputs, inputs);
+            return Int8Backward::F32(PackedB::new(device.isa(), matrix));
+        }
+        let ones = vec![1.0; inputs];
+        let packed = PackedInt8::new(scales.len(), &ones, |o, i| bytes[o * inputs + i]);
+        Int8Backward::Int8 { packed, scales }
+    });
+    Store::Int8 { forward, backward }
 }
 
 /// A table of rows that are looked up, such as the word embeddings.

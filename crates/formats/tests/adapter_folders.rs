@@ -75,7 +75,7 @@ fn a_folder_comes_back_as_it_was() {
 fn faults_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("adapter");
-    let fault = || AdapterFolder::load(&path).err().expect("must be refused").to_string();
+    let fault = || AdapterFolder::load(&path).expect_err("must be refused").to_string();
     assert!(fault().contains("no adapter.json"));
     let mut folder = example();
     folder.save(&path).unwrap();
@@ -157,7 +157,7 @@ fn what_adapterhub_has_and_we_have_not_is_refused_in_words() {
     ] {
         assert!(json.contains(from));
         fs::write(&path, json.replace(from, to)).unwrap();
-        let message = adapterhub::read(dir.path()).err().expect(word).to_string();
+        let message = adapterhub::read(dir.path()).expect_err(word).to_string();
         assert!(message.contains(word), "{message}");
     }
 }

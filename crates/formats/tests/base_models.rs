@@ -39,7 +39,7 @@ fn write_config(family: &str, dir: &Path, change: impl Fn(&mut serde_json::Value
 }
 
 fn fault(dir: &Path) -> String {
-    BaseModel::open(dir).err().expect("the model must be refused").to_string()
+    BaseModel::open(dir).expect_err("the model must be refused").to_string()
 }
 
 #[test]

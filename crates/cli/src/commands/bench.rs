@@ -9,7 +9,7 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
 use budwood_base::tensor::Tensor;
-use budwood_engine::{Device, Precision, Workers};
+use budwood_engine::{Device, Workers};
 use budwood_model::{
     Adapter, Base, Batch, Loss, ModelError, Segment, Targets, plan_chunks, predict, train_chunk,
 };
@@ -18,6 +18,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::Settings;
+use crate::base::PrecisionArgs;
 use crate::output::{json, peak_memory};
 
 #[derive(clap::Args)]
@@ -40,6 +41,8 @@ pub(crate) struct Args {
     /// Tuning method.
     #[arg(long, default_value = "adapter")]
     method: String,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -91,7 +94,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let train = args.mode == Mode::Train;
     let device = Device::cpu();
     let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&spec, name));
-    let base = Base::load(spec.clone(), device, Precision::F32, train, fetch)?;
+    let base = Base::load(spec.clone(), device, args.precision.get(), train, fetch)?;
     let method: MethodSpec = args.method.parse().map_err(ModelError::from)?;
     let head = HeadSpec {
         kind: HeadKind::Classification,

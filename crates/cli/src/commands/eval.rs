@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::Settings;
+use crate::base::Form;
 use crate::commands::predict::Loaded;
 use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     split: SplitChoice,
     #[command(flatten)]
     columns: ColumnArgs,
+    /// Form of the frozen weights [default: that of the adapter's training].
+    #[arg(long, value_enum)]
+    base_precision: Option<Form>,
     /// Write each example's answer to this CSV file.
     #[arg(long)]
     predictions: Option<PathBuf>,
@@ -44,7 +48,8 @@ enum SplitChoice {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let mut loaded = Loaded::open(settings, &args.adapter, args.base.as_deref())?;
+    let mut loaded =
+        Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
     let mut columns = args.columns.clone();
     let source = columns.source(&args.data)?;
     let meta = loaded.meta.clone();

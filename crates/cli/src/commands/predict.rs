@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use budwood_base::head::HeadKind;
-use budwood_engine::{Device, Workers};
+use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_model::{Adapter, Base};
@@ -15,6 +15,7 @@ use budwood_train::{Answers, answers, prepare};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use crate::base::Form;
 use crate::commands::train::{ColumnArgs, text_sizes};
 use crate::output::table;
 use crate::{Settings, base};
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     input: Option<PathBuf>,
     #[command(flatten)]
     columns: ColumnArgs,
+    /// Form of the frozen weights [default: that of the adapter's training].
+    #[arg(long, value_enum)]
+    base_precision: Option<Form>,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -59,15 +63,34 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// Opens an adapter and its base, which must be the one that it was trained on.
-    pub(crate) fn open(settings: &Settings, path: &Path, base_name: Option<&str>) -> Result<Self> {
+    ///
+    /// Without a `form` the frozen weights are held as in the adapter's training; another one is said.
+    pub(crate) fn open(
+        settings: &Settings,
+        path: &Path,
+        base_name: Option<&str>,
+        form: Option<Form>,
+    ) -> Result<Self> {
         let folder = AdapterFolder::load(path)?;
         let name = base_name.unwrap_or(&folder.meta.base.name);
         let model = BaseModel::open(&base::folder(name)?)?;
         folder.meta.check_base(&model)?;
         let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
         tokenizer.check_vocabulary(text_sizes(&model)?.0)?;
-        let base = base::load(&model, false)?;
         let meta = folder.meta;
+        let precision = match (form, meta.precision.as_str()) {
+            (Some(Form::F32), _) | (None, "f32") => Precision::F32,
+            (Some(Form::Int8), _) | (None, "int8") => Precision::Int8,
+            (None, other) => bail!("the adapter's precision '{other}' is not known"),
+        };
+        let name = base::precision_name(precision);
+        if name != meta.precision {
+            eprintln!(
+                "the adapter was trained on weights in {}, but {name} is used",
+                meta.precision
+            );
+        }
+        let base = base::load(&model, precision, false)?;
         let adapter =
             Adapter::from_tensors(&base, &meta.method, meta.head.clone(), &folder.tensors)?;
         let workers = Workers::new(Device::cpu(), settings.threads);
@@ -89,7 +112,8 @@ impl Loaded {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let mut loaded = Loaded::open(settings, &args.adapter, args.base.as_deref())?;
+    let mut loaded =
+        Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
     let data = inputs(args, &loaded.meta)?;
     let answers = loaded.answer(&data, settings.threads)?;
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };

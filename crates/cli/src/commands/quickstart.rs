@@ -79,7 +79,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let out = args.out.join("adapter");
     let meta = &finished[1].meta;
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
-    let mut loaded = Loaded::open(settings, &out, None)?;
+    let mut loaded = Loaded::open(settings, &out, None, None)?;
     let examples =
         EXAMPLES.map(|a| Example { a: a.into(), b: None, target: Target::None }).to_vec();
     let questions = Dataset { examples, digest: test_set.digest.clone() };

@@ -25,6 +25,7 @@ use budwood_train::{
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use crate::base::PrecisionArgs;
 use crate::output::{bytes, json, peak_memory, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::{Settings, base};
@@ -58,6 +59,8 @@ pub(crate) struct Args {
     /// Kind of task: classification or regression [default: by the labels].
     #[arg(long)]
     pub(crate) task: Option<String>,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
     /// Tuning method, such as adapter, adapter[width=8], seq_bn, linear; see `budwood methods`.
     #[arg(long, default_value = "adapter")]
     pub(crate) method: String,
@@ -330,7 +333,7 @@ impl Run {
         let dev = data.dev.as_ref().map(encode).transpose()?;
         let test = data.test.as_ref().map(encode).transpose()?;
         let seconds_reading = begin_encoding.elapsed().as_secs_f64();
-        let mut base = base::load(&model, true)?;
+        let mut base = base::load(&model, args.precision.get(), true)?;
         if let Some(p) = args.dropout {
             if !(0.0..1.0).contains(&p) {
                 bail!("--dropout {p} is not a probability below 1");
@@ -389,7 +392,9 @@ impl Run {
                 .flatten()
                 .map(|d| d.digest.clone())
                 .collect();
-        let identity = serde_json::to_string(&(&id, &digests, &self.head, args.dropout))?;
+        let precision = format!("{:?}", self.base.precision());
+        let identity =
+            serde_json::to_string(&(&id, &digests, &self.head, args.dropout, precision))?;
         std::fs::create_dir_all(&args.out)
             .map_err(|e| anyhow::anyhow!("cannot make the folder {}: {e}", args.out.display()))?;
         catch_interrupt();
@@ -430,6 +435,7 @@ impl Run {
         folder.save(&args.out)?;
         Checkpoint::remove(&args.out)?;
         let bytes = AdapterFolder::bytes_on_disk(&args.out)?;
+        let folder_precision = folder.meta.precision.clone();
         let summary = json!({
             "adapter": args.out, "bytes": bytes, "task": folder.meta.task,
             "method": folder.meta.method.to_string(), "seed": self.config.seed,
@@ -441,7 +447,7 @@ impl Run {
             "seconds_reading": self.seconds_reading,
             "peak_bytes": peak_memory(), "truncated_rows": self.train.truncated,
             "weights_sha256": folder.meta.weights_sha256,
-            "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
+            "precision": folder_precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
         });
         Ok(Some(Finished { summary, meta: folder.meta, outcome, bytes }))
     }
@@ -490,7 +496,7 @@ impl Run {
                 max_length: args.max_length,
                 metric: self.config.metric.clone(),
             },
-            precision: "f32".into(),
+            precision: base::precision_name(self.base.precision()).into(),
             training,
             seed: self.config.seed,
             data,

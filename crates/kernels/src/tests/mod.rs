@@ -3,6 +3,7 @@
 mod attention;
 mod elementwise;
 mod gemm;
+mod int8;
 mod norm;
 
 /// Numbers in [-1, 1) that depend on `seed` only.

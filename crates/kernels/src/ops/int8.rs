@@ -1,0 +1,250 @@
+//! Matrix product C = A B with B in signed bytes, packed once, and A quantised row by row at run time.
+//!
+//! B: one scale a column, symmetric, values in -127..=127. A: one scale and zero point a row, unsigned bytes,
+//! so that both ends of a row's range are used (the inputs after GELU lie almost wholly above zero). The sum is
+//! exact in 32 bits; only the two roundings differ from the product in `f32`.
+
+use super::gemm::MatRef;
+use crate::Isa;
+use crate::arch::int8::{self, A_STRIDE, COLUMNS, K_BLOCK, Tile};
+use crate::arch::kernel;
+
+/// A right-hand matrix `[k, n]` of bytes in the order in which the product reads it.
+#[derive(Clone, Debug, Default)]
+pub struct PackedInt8 {
+    k: usize,
+    n: usize,
+    /// Panels of [`COLUMNS`] columns, each `[k / 4][COLUMNS][4]`.
+    data: Vec<i8>,
+    column_scale: Vec<f32>,
+    /// Sums of the columns, one row for each block of K.
+    column_sum: Vec<i32>,
+}
+
+impl PackedInt8 {
+    /// Packs `value(i, j)`, element (i, j) of a `[k, n]` matrix of bytes whose columns have these scales.
+    ///
+    /// # Panics
+    /// If there is no scale for each column.
+    pub fn new(k: usize, scales: &[f32], value: impl Fn(usize, usize) -> i8) -> Self {
+        let n = scales.len();
+        let (panels, k_padded) = (n.div_ceil(COLUMNS), k.next_multiple_of(4));
+        let mut data = vec![0; panels * k_padded * COLUMNS];
+        let mut column_sum = vec![0; k.div_ceil(K_BLOCK) * panels * COLUMNS];
+        for j in 0..n {
+            let panel = j / COLUMNS * k_padded * COLUMNS;
+            for i in 0..k {
+                let q = value(i, j);
+                data[panel + i / 4 * 4 * COLUMNS + j % COLUMNS * 4 + i % 4] = q;
+                column_sum[i / K_BLOCK * panels * COLUMNS + j] += i32::from(q);
+            }
+        }
+        let mut column_scale = scales.to_vec();
+        column_scale.resize(panels * COLUMNS, 0.0);
+        Self { k, n, data, column_scale, column_sum }
+    }
+
+    /// Rows (the inner dimension of the product).
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Columns.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.data.len() + 4 * (self.column_scale.len() + self.column_sum.len())
+    }
+}
+
+/// One byte a weight with one scale a row: the form that both directions of a product are packed from.
+/// Returns the bytes and the scales of the rows of `weight`, `[rows, columns]`.
+pub fn quantize_weight(weight: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut bytes = Vec::with_capacity(weight.len());
+    let mut scales = Vec::with_capacity(weight.len() / columns.max(1));
+    for row in weight.chunks_exact(columns) {
+        let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        scales.push(scale);
+        bytes.extend(row.iter().map(|x| (x / scale).round().clamp(-127.0, 127.0) as i8));
+    }
+    (bytes, scales)
+}
+
+/// Rows of unsigned bytes with their scales and zero points: `x = scale (q - zero)`. Reused from call to call.
+#[derive(Clone, Debug, Default)]
+pub struct QuantizedRows {
+    rows: usize,
+    k: usize,
+    /// `[block of K][row][A_STRIDE]`
+    data: Vec<u8>,
+    scale: Vec<f32>,
+    zero: Vec<i32>,
+    work: Vec<f32>,
+}
+
+impl QuantizedRows {
+    /// Quantises the rows of `x`, each element multiplied by its column's factor first where there are factors.
+    ///
+    /// # Panics
+    /// If `x` is not row-major or there is not a factor for each column.
+    pub fn set(&mut self, isa: Isa, x: MatRef<'_>, factors: Option<&[f32]>) {
+        assert_eq!(x.column_stride, 1);
+        let (rows, k) = (x.rows, x.columns);
+        let needed = rows * k.div_ceil(K_BLOCK) * A_STRIDE;
+        if self.data.len() < needed {
+            self.data.resize(needed, 0);
+        }
+        self.rows = rows;
+        self.k = k;
+        self.scale.resize(rows, 0.0);
+        self.zero.resize(rows, 0);
+        self.work.resize(k, 0.0);
+        for i in 0..rows {
+            let row = &x.data[i * x.row_stride..][..k];
+            let row = match factors {
+                None => row,
+                Some(factors) => {
+                    self.work.copy_from_slice(row);
+                    super::elementwise::multiply(isa, &mut self.work, factors);
+                    &self.work
+                }
+            };
+            let (low, high) = range(isa, row);
+            let scale = if high > low { (high - low) / 255.0 } else { 1.0 };
+            let zero = (-low / scale).round().clamp(0.0, 255.0);
+            self.scale[i] = scale;
+            self.zero[i] = zero as i32;
+            for (block, part) in row.chunks(K_BLOCK).enumerate() {
+                let at = (block * rows + i) * A_STRIDE;
+                let padded = part.len().next_multiple_of(4);
+                let out = &mut self.data[at..at + padded];
+                // Padding meets weights of zero, so its value does not matter.
+                quantize(isa, part, 1.0 / scale, zero, &mut out[..part.len()]);
+            }
+        }
+    }
+}
+
+kernel! {
+    /// The smallest and the largest element, zero counted as one.
+    pub fn range<'a>(x: &'a [f32]) -> (f32, f32) {
+        let (mut low, mut high) = ([0.0f32; 16], [0.0f32; 16]);
+        let blocks = x.chunks_exact(16);
+        for (i, x) in blocks.remainder().iter().enumerate() {
+            low[i] = low[i].min(*x);
+            high[i] = high[i].max(*x);
+        }
+        for block in blocks {
+            for i in 0..16 {
+                low[i] = low[i].min(block[i]);
+                high[i] = high[i].max(block[i]);
+            }
+        }
+        (low.into_iter().fold(0.0, f32::min), high.into_iter().fold(0.0, f32::max))
+    }
+}
+
+kernel! {
+    /// `q = round(x / scale) + zero`, in 0..=255. `zero` is whole.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn quantize<'a>(x: &'a [f32], inverse_scale: f32, zero: f32, q: &'a mut [u8]) {
+        assert_eq!(x.len(), q.len());
+        for (q, x) in q.iter_mut().zip(x) {
+            // To the nearest, by adding and dropping: exact for what fits a byte.
+            let y = (x * inverse_scale + zero + 0.5).clamp(0.0, 255.0);
+            *q = y as i32 as u8;
+        }
+    }
+}
+
+/// What the product is added to.
+pub use super::gemm::Beta;
+
+/// One right-hand side of [`product`] with the place of its result.
+pub struct Target<'a> {
+    /// B, `[k, n]`.
+    pub b: &'a PackedInt8,
+    /// C, `[rows, n]`, from its first element on.
+    pub c: &'a mut [f32],
+    /// Distance of C's rows.
+    pub c_stride: usize,
+    /// What the product is added to.
+    pub beta: Beta<'a>,
+}
+
+/// C = A B + beta for one A and any number of right-hand sides.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn product(isa: Isa, a: &QuantizedRows, targets: &mut [Target<'_>]) {
+    for target in targets.iter_mut() {
+        assert_eq!(target.b.k, a.k, "inner dimensions differ");
+        let n = target.b.n;
+        assert!(a.rows == 0 || target.c.len() >= (a.rows - 1) * target.c_stride + n);
+        if let Beta::Bias(bias) = target.beta {
+            for i in 0..a.rows {
+                target.c[i * target.c_stride..][..n].copy_from_slice(&bias[..n]);
+            }
+        }
+        for (block, k0) in (0..a.k).step_by(K_BLOCK).enumerate() {
+            pass(isa, a, block, k0, target);
+        }
+    }
+}
+
+/// One block of K against all panels of one right-hand side.
+fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Target<'_>) {
+    let PackedInt8 { k, n, data, column_scale, column_sum } = target.b;
+    let k_len = K_BLOCK.min(k - k0).next_multiple_of(4);
+    let k_padded = k.next_multiple_of(4);
+    let add = block > 0 || !matches!(target.beta, Beta::Zero);
+    let sums = &column_sum[block * column_scale.len()..];
+    for (panel, j0) in (0..*n).step_by(COLUMNS).enumerate() {
+        let b = &data[panel * k_padded * COLUMNS + k0 * COLUMNS..][..k_len * COLUMNS];
+        let width = COLUMNS.min(n - j0);
+        for i0 in (0..a.rows).step_by(int8::ROWS) {
+            let n_rows = int8::ROWS.min(a.rows - i0);
+            let at = i0 * target.c_stride + j0;
+            let mut edge = [0.0; int8::ROWS * COLUMNS];
+            let narrow = width < COLUMNS;
+            if narrow && add {
+                for i in 0..n_rows {
+                    edge[i * COLUMNS..][..width]
+                        .copy_from_slice(&target.c[at + i * target.c_stride..][..width]);
+                }
+            }
+            let (c, c_stride) = if narrow {
+                (&mut edge[..], COLUMNS)
+            } else {
+                (&mut target.c[at..], target.c_stride)
+            };
+            int8::product(
+                isa,
+                Tile {
+                    k: k_len,
+                    a: &a.data[(block * a.rows + i0) * A_STRIDE..],
+                    row_scale: &a.scale[i0..i0 + n_rows],
+                    zero: &a.zero[i0..i0 + n_rows],
+                    b,
+                    column_scale: &column_scale[j0..],
+                    column_sum: &sums[j0..],
+                    c,
+                    c_stride,
+                    add,
+                },
+            );
+            if narrow {
+                for i in 0..n_rows {
+                    target.c[at + i * target.c_stride..][..width]
+                        .copy_from_slice(&edge[i * COLUMNS..][..width]);
+                }
+            }
+        }
+    }
+}

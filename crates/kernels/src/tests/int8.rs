@@ -1,0 +1,108 @@
+use super::{assert_close, numbers, wide};
+use crate::ops::gemm::{Beta, MatRef};
+use crate::ops::int8::{PackedInt8, QuantizedRows, Target, product, quantize_weight};
+use crate::{Isa, reference};
+
+const SHAPES: [(usize, usize, usize); 6] =
+    [(1, 1, 1), (3, 5, 7), (14, 256, 32), (29, 1025, 65), (15, 2050, 31), (16, 64, 100)];
+
+/// The product of what the bytes stand for, exactly.
+fn expected(isa: Isa, x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f64> {
+    let (bytes, scales) = quantize_weight(w, k);
+    let w: Vec<f64> = (0..n * k).map(|i| f64::from(bytes[i]) * f64::from(scales[i / k])).collect();
+    let wt: Vec<f64> = (0..k * n).map(|i| w[i % n * k + i / n]).collect();
+    let mut rounded = Vec::with_capacity(x.len());
+    for row in x.chunks(k) {
+        let (low, high) = crate::ops::int8::range(isa, row);
+        let scale = if high > low { (high - low) / 255.0 } else { 1.0 };
+        let zero = (-low / scale).round();
+        let mut q = vec![0; k];
+        crate::ops::int8::quantize(isa, row, 1.0 / scale, zero, &mut q);
+        rounded.extend(q.iter().map(|&q| f64::from(scale) * (f64::from(q) - f64::from(zero))));
+    }
+    reference::product(&rounded, &wt, m, k, n)
+}
+
+fn pack(w: &[f32], k: usize) -> PackedInt8 {
+    let (bytes, scales) = quantize_weight(w, k);
+    PackedInt8::new(k, &scales, |i, j| bytes[j * k + i])
+}
+
+#[test]
+fn products_are_exact_in_what_the_bytes_stand_for() {
+    for isa in Isa::available() {
+        for (m, k, n) in SHAPES {
+            let (x, w) = (numbers(m * k, 1), numbers(n * k, 2));
+            let (c0, bias) = (numbers(m * n, 3), numbers(n, 4));
+            let plain = expected(isa, &x, &w, m, k, n);
+            let packed = pack(&w, k);
+            let mut rows = QuantizedRows::default();
+            rows.set(isa, MatRef::new(&x, m, k, k), None);
+            for (beta, start) in [
+                (Beta::Zero, vec![0.0; m * n]),
+                (Beta::Add, c0.clone()),
+                (Beta::Bias(&bias), bias.repeat(m)),
+            ] {
+                let mut c = c0.clone();
+                product(isa, &rows, &mut [Target { b: &packed, c: &mut c, c_stride: n, beta }]);
+                let expected: Vec<f64> =
+                    plain.iter().zip(&start).map(|(p, s)| p + f64::from(*s)).collect();
+                assert_close(&c, &expected, 3e-6, &format!("{} {m}x{k}x{n} {beta:?}", isa.name()));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rounding_is_within_half_a_step() {
+    for isa in Isa::available() {
+        let x: Vec<f32> = numbers(200, 5).iter().map(|x| x * x * x * 3.0 - 0.2).collect();
+        let (low, high) = crate::ops::int8::range(isa, &x);
+        let scale = (high - low) / 255.0;
+        let zero = (-low / scale).round();
+        let mut q = vec![0; 200];
+        crate::ops::int8::quantize(isa, &x, 1.0 / scale, zero, &mut q);
+        for (q, x) in q.iter().zip(&x) {
+            let back = scale * (f32::from(*q) - zero);
+            assert!((back - x).abs() <= 0.51 * scale + 1e-6, "{x} became {back}");
+        }
+        // A whole product errs by little.
+        let (m, k, n) = (5, 384, 40);
+        let (x, w) = (numbers(m * k, 6), numbers(n * k, 7));
+        let exact = expected(isa, &x, &w, m, k, n);
+        let wt: Vec<f64> = (0..k * n).map(|i| f64::from(w[i % n * k + i / n])).collect();
+        let truth = reference::product(&wide(&x), &wt, m, k, n);
+        let largest = truth.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let worst = exact.iter().zip(&truth).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
+        assert!(worst / largest < 0.02, "{}", worst / largest);
+    }
+}
+
+#[test]
+fn rows_of_zeros_and_constants_are_harmless() {
+    for isa in Isa::available() {
+        let x = [vec![0.0; 8], vec![-3.0; 8], vec![5.0; 8]].concat();
+        let w = numbers(4 * 8, 1);
+        let packed = pack(&w, 8);
+        let mut rows = QuantizedRows::default();
+        rows.set(isa, MatRef::new(&x, 3, 8, 8), None);
+        let mut c = vec![1.0; 12];
+        product(isa, &rows, &mut [Target { b: &packed, c: &mut c, c_stride: 4, beta: Beta::Zero }]);
+        assert_close(&c, &expected(isa, &x, &w, 3, 8, 4), 1e-6, isa.name());
+        assert_eq!(c[..4], [0.0; 4]);
+    }
+}
+
+#[test]
+fn factors_of_columns_are_applied_before_rounding() {
+    for isa in Isa::available() {
+        let (x, w, f) = (numbers(6 * 40, 1), numbers(9 * 40, 2), numbers(40, 3));
+        let scaled: Vec<f32> = x.iter().enumerate().map(|(i, x)| x * f[i % 40]).collect();
+        let packed = pack(&w, 40);
+        let mut rows = QuantizedRows::default();
+        rows.set(isa, MatRef::new(&x, 6, 40, 40), Some(&f));
+        let mut c = vec![0.0; 54];
+        product(isa, &rows, &mut [Target { b: &packed, c: &mut c, c_stride: 9, beta: Beta::Zero }]);
+        assert_close(&c, &expected(isa, &scaled, &w, 6, 40, 9), 3e-6, isa.name());
+    }
+}
