@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Train, compare, share and serve small task adapters on one frozen model.
+/// Train and use small task adapters on one frozen model.
 #[derive(Parser)]
 #[command(
     name = "budwood",

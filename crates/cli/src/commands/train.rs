@@ -32,7 +32,7 @@ use crate::{Settings, base};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
-    /// Base model: a folder or a name of `budwood models`.
+    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME of the Hugging Face hub.
     #[arg(long, default_value = "minilm")]
     pub(crate) base: String,
     /// Training data: a file (.csv, .tsv, .jsonl, .parquet; .gz and .bz2 too), or LAYOUT=FOLDER such as
