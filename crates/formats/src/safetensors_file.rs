@@ -205,6 +205,7 @@ impl Shard {
             );
             Error::content(&path, message)
         };
+        check_offsets(&bytes).map_err(|message| Error::content(&path, message))?;
         let parsed = SafeTensors::deserialize(&bytes).map_err(explain)?;
         let start = bytes.as_ptr() as usize;
         let entry = |(name, view): (String, TensorView<'_>)| {
@@ -215,6 +216,27 @@ impl Shard {
         let entries = parsed.tensors().into_iter().map(entry).collect();
         Ok(Self { path, bytes, entries })
     }
+}
+
+/// Refuses a header in which a tensor ends behind the file, before the library adds up such numbers: their
+/// sum could leave 64 bits. Whatever else is wrong is left for the library to find.
+fn check_offsets(bytes: &[u8]) -> Result<(), String> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let Some(header) = rest.get(..length) else { return Ok(()) };
+    let Ok(serde_json::Value::Object(entries)) = serde_json::from_slice(header) else {
+        return Ok(());
+    };
+    for (name, entry) in entries {
+        let end = entry.get("data_offsets").and_then(|o| o.get(1)).and_then(|e| e.as_u64());
+        if end.is_some_and(|end| end > bytes.len() as u64) {
+            return Err(format!(
+                "is not a whole safetensors file (tensor '{name}' ends behind its {} bytes). Fetch it again",
+                bytes.len()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// IEEE 754 half precision, subnormal numbers included.

@@ -149,6 +149,36 @@ fn damaged_files_are_refused_by_name() {
 }
 
 #[test]
+fn a_header_whose_sizes_leave_64_bits_is_refused() {
+    // Nine tensors one behind the other that end at 2^64 - 1.
+    let step = u64::MAX / 9;
+    let mut header = serde_json::Map::new();
+    for i in 0..9u64 {
+        let (from, to) = (i * step, if i == 8 { u64::MAX } else { (i + 1) * step });
+        let entry =
+            serde_json::json!({ "dtype": "U8", "shape": [to - from], "data_offsets": [from, to] });
+        header.insert(format!("t{i}"), entry);
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.safetensors");
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 16]].concat();
+    fs::write(&path, bytes).unwrap();
+    let message = SafetensorsFile::open(&path).unwrap_err().to_string();
+    assert!(message.contains("ends behind"), "{message}");
+}
+
+#[test]
+fn a_padding_id_that_is_no_id_is_refused() {
+    for family in ["bert", "roberta", "distilbert"] {
+        for id in [serde_json::json!(u64::MAX), (-1).into(), 0.5.into()] {
+            let dir = write(family, &golden_tensors(family), |c| c["pad_token_id"] = id.clone());
+            assert!(fault(dir.path()).contains("pad_token_id"), "{family} {id}");
+        }
+    }
+}
+
+#[test]
 fn any_truncation_or_flipped_byte_is_an_error_or_harmless_never_a_panic() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.safetensors");

@@ -36,7 +36,7 @@ pub(super) const INNER: &[(&str, &str)] = &[
 ];
 
 fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
-    let pad = config.number_or("pad_token_id", 0.0)? as u32;
+    let pad = config.id_or("pad_token_id", 0)?;
     bert_like(config, "bert", 0, 1e-12, pad)
 }
 

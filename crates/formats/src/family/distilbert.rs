@@ -47,7 +47,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
             positions: config.size("max_position_embeddings")?,
             position_offset: 0,
             token_types: 0,
-            pad_id: config.number_or("pad_token_id", 0.0)? as u32,
+            pad_id: config.id_or("pad_token_id", 0)?,
         }),
         pooler: false,
         layer_scale: false,

@@ -81,6 +81,21 @@ impl Config<'_> {
         })
     }
 
+    /// A token's id with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is not a whole number that an id can be.
+    pub fn id_or(&self, field: &str, default: u32) -> Result<u32, Error> {
+        match self.json.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => {
+                value.as_u64().filter(|&id| id < 1 << 31).map(|id| id as u32).ok_or_else(|| {
+                    self.fault(format!("field '{field}' is {value}, not a token's id"))
+                })
+            }
+        }
+    }
+
     /// A number with the default that `transformers` has.
     ///
     /// # Errors

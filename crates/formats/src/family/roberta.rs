@@ -18,9 +18,6 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
-    let pad = config.number_or("pad_token_id", 1.0)?;
-    if pad < 0.0 {
-        return Err(config.fault("pad_token_id is below 0"));
-    }
-    bert_like(config, "roberta", pad as usize + 1, 1e-12, pad as u32)
+    let pad = config.id_or("pad_token_id", 1)?;
+    bert_like(config, "roberta", pad as usize + 1, 1e-12, pad)
 }
