@@ -125,18 +125,22 @@ mod vnni {
                     sum[1] = _mm512_dpbusd_epi32(sum[1], x, b1);
                 }
             }
-            for half in 0..2 {
-                let column_sum = _mm512_loadu_si512(tile.column_sum.as_ptr().add(16 * half).cast());
-                let column_scale = _mm512_loadu_ps(tile.column_scale.as_ptr().add(16 * half));
-                for (i, sum) in sums.iter().enumerate() {
-                    let zero = _mm512_set1_epi32(tile.zero[i]);
-                    let exact = _mm512_sub_epi32(sum[half], _mm512_mullo_epi32(zero, column_sum));
-                    let scale = _mm512_mul_ps(_mm512_set1_ps(tile.row_scale[i]), column_scale);
-                    let out = tile.c.as_mut_ptr().add(i * tile.c_stride + 16 * half);
+            let column_sum =
+                [0, 16].map(|j| _mm512_loadu_si512(tile.column_sum.as_ptr().add(j).cast()));
+            let column_scale = [0, 16].map(|j| _mm512_loadu_ps(tile.column_scale.as_ptr().add(j)));
+            for (i, sum) in sums.iter().enumerate() {
+                let zero = _mm512_set1_epi32(*tile.zero.as_ptr().add(i));
+                let row_scale = _mm512_set1_ps(*tile.row_scale.as_ptr().add(i));
+                let out = tile.c.as_mut_ptr().add(i * tile.c_stride);
+                let finish = |half: usize, sum: __m512i| {
+                    let exact = _mm512_sub_epi32(sum, _mm512_mullo_epi32(zero, column_sum[half]));
+                    let scale = _mm512_mul_ps(row_scale, column_scale[half]);
+                    let out = out.add(16 * half);
                     let start = if tile.add { _mm512_loadu_ps(out) } else { _mm512_setzero_ps() };
-                    let y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), scale, start);
-                    _mm512_storeu_ps(out, y);
-                }
+                    _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), scale, start));
+                };
+                finish(0, sum[0]);
+                finish(1, sum[1]);
             }
         }
     }
