@@ -8,6 +8,7 @@ use super::gemm::MatRef;
 use crate::Isa;
 use crate::arch::int8::{self, A_STRIDE, COLUMNS, K_BLOCK, Tile};
 use crate::arch::kernel;
+use crate::arch::tile::Start;
 
 /// A right-hand matrix `[k, n]` of bytes in the order in which the product reads it.
 #[derive(Clone, Debug, Default)]
@@ -114,7 +115,8 @@ impl QuantizedRows {
                 }
             };
             let (low, high) = range(isa, row);
-            let scale = if high > low { (high - low) / 255.0 } else { 1.0 };
+            // NaN where an element is not finite, and so is the result.
+            let scale = if high == low { 1.0 } else { (high - low) / 255.0 };
             let zero = (-low / scale).round().clamp(0.0, 255.0);
             self.scale[i] = scale;
             self.zero[i] = zero as i32;
@@ -200,11 +202,6 @@ pub fn product(isa: Isa, a: &QuantizedRows, targets: &mut [Target<'_>]) {
         assert_eq!(target.b.k, a.k, "inner dimensions differ");
         let n = target.b.n;
         assert!(a.rows == 0 || target.c.len() >= (a.rows - 1) * target.c_stride + n);
-        if let Beta::Bias(bias) = target.beta {
-            for i in 0..a.rows {
-                target.c[i * target.c_stride..][..n].copy_from_slice(&bias[..n]);
-            }
-        }
         for (block, k0) in (0..a.k).step_by(K_BLOCK).enumerate() {
             pass(isa, a, block, k0, target);
         }
@@ -216,17 +213,25 @@ fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Targe
     let PackedInt8 { k, n, data, column_scale, column_sum } = target.b;
     let k_len = K_BLOCK.min(k - k0).next_multiple_of(4);
     let k_padded = k.next_multiple_of(4);
-    let add = block > 0 || !matches!(target.beta, Beta::Zero);
     let sums = &column_sum[block * column_scale.len()..];
     for (panel, j0) in (0..*n).step_by(COLUMNS).enumerate() {
         let b = &data[panel * k_padded * COLUMNS + k0 * COLUMNS..][..k_len * COLUMNS];
         let width = COLUMNS.min(n - j0);
+        let mut bias_edge = [0.0; COLUMNS];
+        let start = match target.beta {
+            Beta::Zero if block == 0 => Start::Zero,
+            Beta::Bias(bias) if block == 0 => {
+                bias_edge[..width].copy_from_slice(&bias[j0..j0 + width]);
+                Start::Row(&bias_edge)
+            }
+            _ => Start::Output,
+        };
         for i0 in (0..a.rows).step_by(int8::ROWS) {
             let n_rows = int8::ROWS.min(a.rows - i0);
             let at = i0 * target.c_stride + j0;
             let mut edge = [0.0; int8::ROWS * COLUMNS];
             let narrow = width < COLUMNS;
-            if narrow && add {
+            if narrow && matches!(start, Start::Output) {
                 for i in 0..n_rows {
                     edge[i * COLUMNS..][..width]
                         .copy_from_slice(&target.c[at + i * target.c_stride..][..width]);
@@ -249,7 +254,7 @@ fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Targe
                     column_sum: &sums[j0..],
                     c,
                     c_stride,
-                    add,
+                    start,
                 },
             );
             if narrow {

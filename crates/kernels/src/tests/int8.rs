@@ -106,3 +106,40 @@ fn factors_of_columns_are_applied_before_rounding() {
         assert_close(&c, &expected(isa, &scaled, &w, 6, 40, 9), 3e-6, isa.name());
     }
 }
+
+#[test]
+fn the_largest_bytes_do_not_saturate() {
+    for isa in Isa::available() {
+        let (m, k, n) = (3, 1028, 33);
+        let (x, w) = (vec![2.0; m * k], vec![-1.0; n * k]);
+        let packed = pack(&w, k);
+        let mut rows = QuantizedRows::default();
+        rows.set(isa, MatRef::new(&x, m, k, k), None);
+        let mut c = vec![0.0; m * n];
+        product(isa, &rows, &mut [Target { b: &packed, c: &mut c, c_stride: n, beta: Beta::Zero }]);
+        assert_close(&c, &vec![-2.0 * k as f64; m * n], 1e-6, isa.name());
+    }
+}
+
+#[test]
+fn a_row_that_is_not_finite_gives_no_finite_result() {
+    for isa in Isa::available() {
+        for (at, wrong) in
+            [(0, f32::NAN), (70, f32::NAN), (99, f32::INFINITY), (3, f32::NEG_INFINITY)]
+        {
+            let mut x = numbers(2 * 100, 1);
+            x[100 + at] = wrong;
+            let packed = pack(&numbers(5 * 100, 2), 100);
+            let mut rows = QuantizedRows::default();
+            rows.set(isa, MatRef::new(&x, 2, 100, 100), None);
+            let mut c = vec![0.0; 10];
+            product(
+                isa,
+                &rows,
+                &mut [Target { b: &packed, c: &mut c, c_stride: 5, beta: Beta::Zero }],
+            );
+            assert!(c[..5].iter().all(|x| x.is_finite()), "the row beside it is untouched");
+            assert!(c[5..].iter().all(|x| !x.is_finite()), "{wrong} became {:?}", &c[5..]);
+        }
+    }
+}
