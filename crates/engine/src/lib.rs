@@ -22,7 +22,7 @@ pub use buffer::{Buf, View, ViewMut};
 pub use context::{Context, Spans};
 pub use products::Product;
 pub use weight::{Precision, Table, Weight};
-pub use workers::Workers;
+pub use workers::{Workers, for_each};
 
 /// Where buffers live and operations run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,8 @@ impl Device {
 }
 
 /// The sum of squares of a vector of gradients, for its norm.
-pub fn sum_of_squares(x: &[f32]) -> f64 {
-    budwood_kernels::ops::elementwise::sum_of_squares(x)
+pub fn sum_of_squares(device: Device, x: &[f32]) -> f64 {
+    budwood_kernels::ops::elementwise::sum_of_squares(device.isa(), x)
 }
 
 /// One optimizer step over a range of a flat parameter vector; see the kernel of that name.

@@ -29,6 +29,11 @@ impl Workers {
         &self.contexts
     }
 
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.contexts.len()
+    }
+
     /// Runs `work` for `0..n` and returns the results in that order.
     pub fn map<R: Send>(
         &mut self,
@@ -125,6 +130,28 @@ impl Workers {
     }
 }
 
+/// Runs `work` for each item, on up to `threads` threads, in no order.
+pub fn for_each<T: Send>(
+    threads: usize,
+    items: impl ExactSizeIterator<Item = T> + Send,
+    work: impl Fn(T) + Sync,
+) {
+    let threads = threads.min(items.len());
+    let items = Mutex::new(items);
+    let run = || {
+        loop {
+            let Some(item) = lock(&items).next() else { return };
+            work(item);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(run);
+        }
+        run();
+    });
+}
+
 /// Says that its thread panicked when it is dropped by a panic.
 struct OnPanic<'a> {
     failed: &'a AtomicBool,
@@ -179,7 +206,17 @@ mod tests {
     }
 
     #[test]
+    fn each_item_is_met_once() {
+        for threads in 1..4 {
+            let mut items = [0; 37];
+            for_each(threads, items.iter_mut(), |x| *x += 1);
+            assert_eq!(items, [1; 37]);
+        }
+    }
+
+    #[test]
     fn no_work_is_fine() {
+        for_each(2, [0u8; 0].iter(), |_| unreachable!());
         let mut workers = Workers::new(Device::cpu(), 2);
         assert!(workers.map(0, |_, i| i).is_empty());
         assert!(workers.accumulate(0, &mut [], |_, i, _| i).is_empty());

@@ -82,7 +82,7 @@ impl Adapter {
         let depth = depth(&layers, &embedding_norm, final_norm.is_some());
         let mut adapter =
             Self { spec, head_spec, params, layers, embedding_norm, final_norm, head, depth };
-        adapter.refresh(base.device());
+        adapter.refresh(base.device(), 1);
         Ok(adapter)
     }
 
@@ -98,7 +98,7 @@ impl Adapter {
     ) -> Result<Self, ModelError> {
         let mut adapter = Self::new(base, spec, head, 0)?;
         adapter.params.set_tensors(tensors)?;
-        adapter.refresh(base.device());
+        adapter.refresh(base.device(), 1);
         Ok(adapter)
     }
 
@@ -123,13 +123,14 @@ impl Adapter {
         head.map(|p| p.slot.len()).sum()
     }
 
-    /// Brings packed copies of the parameters up to date after their values have changed.
-    pub fn refresh(&mut self, device: Device) {
+    /// Brings packed copies of the parameters up to date after their values have changed, on up to `threads`
+    /// threads.
+    pub fn refresh(&mut self, device: Device, threads: usize) {
         let params = &self.params.values;
-        for layer in &mut self.layers {
+        budwood_engine::for_each(threads, self.layers.iter_mut(), |layer| {
             layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
             layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
-        }
+        });
         self.head.refresh(device, params);
     }
 

@@ -1,8 +1,11 @@
 //! AdamW over an adapter's flat parameter vector, with clipping by the global norm.
 
-use budwood_engine::{AdamW, Device, adamw, sum_of_squares};
+use budwood_engine::{AdamW, Device, adamw, for_each, sum_of_squares};
 use budwood_model::Params;
 use serde::{Deserialize, Serialize};
+
+/// Elements that one thread updates at a time: its four vectors then stay in the second-level cache.
+const PIECE: usize = 32 * 1024;
 
 /// Which parameters decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,18 +74,19 @@ impl Optimizer {
         Self { spec, steps: 0, m: vec![0.0; n], v: vec![0.0; n] }
     }
 
-    /// One step. Returns the gradient's norm before clipping.
+    /// One step on a device with a number of threads, on which the result does not depend. Returns the
+    /// gradient's norm before clipping.
     ///
     /// # Panics
     /// If the lengths differ.
     pub fn step(
         &mut self,
-        device: Device,
+        (device, threads): (Device, usize),
         params: &mut Params,
         gradient: &[f32],
         learning_rate: f64,
     ) -> f64 {
-        let norm = sum_of_squares(gradient).sqrt();
+        let norm = sum_of_squares(device, gradient).sqrt();
         let clip = self.spec.clip_norm;
         let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         self.steps += 1;
@@ -90,7 +94,7 @@ impl Optimizer {
             true => 1.0 - beta.powf(self.steps as f64),
             false => 1.0,
         };
-        let mut constants = AdamW {
+        let constants = AdamW {
             learning_rate: learning_rate as f32,
             beta1: self.spec.beta1 as f32,
             beta2: self.spec.beta2 as f32,
@@ -99,23 +103,27 @@ impl Optimizer {
             correction1: correction(self.spec.beta1) as f32,
             correction2: correction(self.spec.beta2) as f32,
         };
-        let slots: Vec<_> = params
-            .entries()
-            .iter()
-            .map(|p| (p.slot.clone(), self.spec.decay == Decay::All || !p.is_bias_or_norm()))
-            .collect();
-        for (slot, decays) in slots {
-            constants.weight_decay = if decays { self.spec.weight_decay as f32 } else { 0.0 };
-            adamw(
-                device,
-                constants,
-                scale as f32,
-                &mut params.values[slot.clone()],
-                &gradient[slot.clone()],
-                &mut self.m[slot.clone()],
-                &mut self.v[slot],
-            );
+        let all = self.spec.decay == Decay::All;
+        let tensors = params.entries().iter().map(|p| (p.slot.len(), all || !p.is_bias_or_norm()));
+        let tensors: Vec<(usize, bool)> = tensors.collect();
+        // The tensors lie one after another in all four vectors.
+        let mut rest = (&mut params.values[..], gradient, &mut self.m[..], &mut self.v[..]);
+        let mut pieces = Vec::new();
+        for (len, decays) in tensors {
+            let weight_decay = if decays { self.spec.weight_decay as f32 } else { 0.0 };
+            for start in (0..len).step_by(PIECE) {
+                let n = PIECE.min(len - start);
+                let (w, w_rest) = rest.0.split_at_mut(n);
+                let (g, g_rest) = rest.1.split_at(n);
+                let (m, m_rest) = rest.2.split_at_mut(n);
+                let (v, v_rest) = rest.3.split_at_mut(n);
+                rest = (w_rest, g_rest, m_rest, v_rest);
+                pieces.push((AdamW { weight_decay, ..constants }, w, g, m, v));
+            }
         }
+        for_each(threads, pieces.into_iter(), |(step, w, g, m, v)| {
+            adamw(device, step, scale as f32, w, g, m, v);
+        });
         norm
     }
 }

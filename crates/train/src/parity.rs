@@ -71,8 +71,8 @@ pub fn compare(base: &Path, adapter: &Path, case: &Path, device: Device) -> Resu
             parity.loss = difference(&[result.loss as f32], &expected);
             case.compare_gradients(&folder, &adapter, &gradient, &mut parity)?;
         }
-        optimizer.step(device, &mut adapter.params, &gradient, 1e-3);
-        adapter.refresh(device);
+        optimizer.step((device, 1), &mut adapter.params, &gradient, 1e-3);
+        adapter.refresh(device, 1);
     }
     let values = adapter.params.values.clone();
     (parity.parameters, parity.worst_parameter) =

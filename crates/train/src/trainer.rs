@@ -164,7 +164,7 @@ impl<'a> Trainer<'a> {
         let mut best = None;
         if let Some(checkpoint) = self.resume()? {
             adapter.params.values.copy_from_slice(&checkpoint.values);
-            adapter.refresh(self.base.device());
+            adapter.refresh(self.base.device(), self.workers.threads());
             optimizer.steps = checkpoint.state.step as u64;
             (optimizer.m, optimizer.v) = (checkpoint.m, checkpoint.v);
             (state, best) = (checkpoint.state, checkpoint.best);
@@ -179,11 +179,12 @@ impl<'a> Trainer<'a> {
             let rate = self.config.rate(step, steps);
             gradient.fill(0.0);
             let (loss, examples) = self.gradient(adapter, step, &mut gradient);
-            let norm = optimizer.step(self.base.device(), &mut adapter.params, &gradient, rate);
+            let on = (self.base.device(), self.workers.threads());
+            let norm = optimizer.step(on, &mut adapter.params, &gradient, rate);
             if !loss.is_finite() || !norm.is_finite() {
                 return Err(self.diverged(adapter, best, &state, loss, norm));
             }
-            adapter.refresh(self.base.device());
+            adapter.refresh(self.base.device(), self.workers.threads());
             state.step += 1;
             let epoch = self.epoch_ends.partition_point(|&end| end < state.step) + 1;
             let done = state.step;
@@ -303,7 +304,7 @@ impl<'a> Trainer<'a> {
         match (best, &state.best) {
             (Some(values), Some(b)) => {
                 adapter.params.values = values;
-                adapter.refresh(self.base.device());
+                adapter.refresh(self.base.device(), self.workers.threads());
                 b.step
             }
             _ => state.step,

@@ -60,7 +60,7 @@ fn adapter(base: &Base, method: &str, head: HeadSpec, seed: u64) -> Adapter {
     for (i, x) in adapter.params.values.iter_mut().enumerate() {
         *x += 0.1 * key.normal(i as u64) as f32;
     }
-    adapter.refresh(base.device());
+    adapter.refresh(base.device(), 1);
     adapter
 }
 
@@ -209,12 +209,12 @@ fn gradients_match_finite_differences() {
                             let step = sign * h * f64::from(*x) / length;
                             adapter.params.values[i] = start[i] + step as f32;
                         }
-                        adapter.refresh(base.device());
+                        adapter.refresh(base.device(), 1);
                         loss(&mut cx, &base, &adapter, &inputs).0
                     };
                     let slope = (moved(1.0) - moved(-1.0)) / (2.0 * h);
                     adapter.params.values.clone_from(&start);
-                    adapter.refresh(base.device());
+                    adapter.refresh(base.device(), 1);
                     let error = (slope - length).abs() / (length + 2e-3);
                     assert!(
                         error < 0.03,
@@ -250,8 +250,8 @@ fn three_steps(base: &Base, adapter: &mut Adapter, threads: usize) -> usize {
             let given = (&targets, &weights, chunks[i].start);
             train_chunk(cx, base, adapter, &batch, given, Some(key.child(i as u64)), gradient)
         });
-        optimizer.step(base.device(), &mut adapter.params, &gradient, 1e-2);
-        adapter.refresh(base.device());
+        optimizer.step((base.device(), 1), &mut adapter.params, &gradient, 1e-2);
+        adapter.refresh(base.device(), 1);
         before = allocations(&workers) - before;
     }
     before

@@ -126,8 +126,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                 let key = Some(key.child(i as u64));
                 train_chunk(cx, &base, &adapter, &batch(chunks[i].len()), given, key, gradient)
             });
-            optimizer.step(device, &mut adapter.params, &gradient, 1e-4);
-            adapter.refresh(device);
+            optimizer.step((device, 1), &mut adapter.params, &gradient, 1e-4);
+            adapter.refresh(device, 1);
         } else {
             workers.map(chunks.len(), |cx, i| {
                 let segment = Segment { adapter: Some(&adapter), sequences: 0..chunks[i].len() };

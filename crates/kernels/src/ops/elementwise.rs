@@ -91,9 +91,19 @@ pub(crate) fn sum_lanes(lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// The sum of squares in double precision, for the norm of a gradient.
-pub fn sum_of_squares(x: &[f32]) -> f64 {
-    x.chunks(4096)
-        .map(|block| block.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>())
-        .sum()
+kernel! {
+    /// The sum of squares in double precision, for the norm of a gradient.
+    pub fn sum_of_squares<'a>(x: &'a [f32]) -> f64 {
+        let mut lanes = [0.0f64; LANES];
+        let blocks = x.chunks_exact(LANES);
+        for (lane, x) in lanes.iter_mut().zip(blocks.remainder()) {
+            *lane += f64::from(*x) * f64::from(*x);
+        }
+        for block in blocks {
+            for i in 0..LANES {
+                lanes[i] += f64::from(block[i]) * f64::from(block[i]);
+            }
+        }
+        lanes.iter().sum()
+    }
 }
