@@ -514,6 +514,41 @@ fn int8_is_recorded_and_used_again() {
 }
 
 #[test]
+fn a_quantised_model_gives_what_quantising_at_load_gives() {
+    let world = World::new();
+    let written = json(&world.ok("models quantize base --out small --json"));
+    let size = fs::metadata(world.path("base/model.safetensors")).unwrap().len();
+    assert!(written["weights_bytes"].as_u64().unwrap() < size);
+    world.fails("models quantize base --out small", &["small is there already", "--force"]);
+    world.fails("models quantize small --out smaller", &["stored in int8 already"]);
+    let a = json(&world.train("a", "--json --base-precision int8"));
+    let b = json(
+        &world.ok(&train_args("train.csv", "b", "--json").replace("--base base", "--base small")),
+    );
+    assert_eq!(a["precision"], b["precision"]);
+    let hash =
+        |out: &str| json(&world.ok(&format!("inspect --json {out}")))["weights_sha256"].clone();
+    assert_eq!(hash("a"), hash("b"), "to the bit");
+    // The adapter fits both; f32 is not to be had from bytes.
+    let scores = |more: &str| {
+        let text = world.ok(&format!("eval --json --adapter a --data test.csv {more}"));
+        json(&text)["scores"].clone()
+    };
+    assert_eq!(scores("--base small"), scores("--base base"));
+    let f32 = "eval --adapter a --data test.csv --base small --base-precision f32";
+    world.fails(f32, &["stored in int8"]);
+    // A file that was changed is refused.
+    let file = world.path("small/model.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    world.fails("eval --adapter a --data test.csv --base small", &["budwood.json", "damaged"]);
+    fs::write(world.path("small/budwood.json"), "{}").unwrap();
+    world.fails("eval --adapter a --data test.csv --base small", &["budwood.json"]);
+}
+
+#[test]
 fn a_checkpoint_of_another_run_is_not_taken() {
     let world = World::new();
     let more = "--epochs 200 --save-every 0";

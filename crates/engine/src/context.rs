@@ -338,7 +338,7 @@ impl Context {
     pub fn add_table_rows(&mut self, mut y: ViewMut<'_>, table: &Table, rows: &[u32]) {
         assert_eq!((y.rows, y.columns), (rows.len(), table.columns()));
         for (i, &row) in rows.iter().enumerate() {
-            elementwise::add(self.isa(), y.row(i), table.row(row as usize));
+            table.add_row(self.isa(), y.row(i), row as usize);
         }
     }
 

@@ -16,6 +16,7 @@ pub use arena::Arena;
 pub use budwood_kernels::Isa;
 pub use budwood_kernels::ops::activation::Activation;
 pub use budwood_kernels::ops::dropout::Dropout;
+pub use budwood_kernels::ops::int8::quantize_weight;
 pub use budwood_kernels::ops::loss;
 pub use budwood_kernels::ops::optimizer::AdamW;
 pub use buffer::{Buf, View, ViewMut};

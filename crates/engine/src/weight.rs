@@ -1,7 +1,9 @@
 //! Weights in the form in which the device multiplies them.
 
+use budwood_kernels::Isa;
+use budwood_kernels::ops::elementwise;
 use budwood_kernels::ops::gemm::{MatRef, PackedB};
-use budwood_kernels::ops::int8::{PackedInt8, quantize_weight};
+use budwood_kernels::ops::int8::{PackedInt8, add_scaled_bytes, quantize_weight};
 
 use crate::Device;
 
@@ -147,23 +149,40 @@ fn int8_store(
 /// A table of rows that are looked up, such as the word embeddings.
 #[derive(Clone, Debug)]
 pub struct Table {
-    data: Vec<f32>,
+    rows: Rows,
     columns: usize,
 }
 
+#[derive(Clone, Debug)]
+enum Rows {
+    F32(Vec<f32>),
+    /// Bytes with a scale for each row.
+    Int8(Vec<i8>, Vec<f32>),
+}
+
 impl Table {
-    /// A table over `data`, row-major.
+    /// A table over `data`, row-major, held as `precision` says.
     ///
     /// # Panics
     /// If the last row is not whole.
-    pub fn new(data: Vec<f32>, columns: usize) -> Self {
+    pub fn new(data: Vec<f32>, columns: usize, precision: Precision) -> Self {
         assert!(columns > 0 && data.len().is_multiple_of(columns), "the last row is not whole");
-        Self { data, columns }
+        let rows = match precision {
+            Precision::F32 => Rows::F32(data),
+            Precision::Int8 | Precision::Int8Forward => {
+                let (bytes, scales) = quantize_weight(&data, columns);
+                Rows::Int8(bytes, scales)
+            }
+        };
+        Self { rows, columns }
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.data.len() / self.columns
+        match &self.rows {
+            Rows::F32(data) => data.len() / self.columns,
+            Rows::Int8(_, scales) => scales.len(),
+        }
     }
 
     /// Number of columns.
@@ -171,7 +190,20 @@ impl Table {
         self.columns
     }
 
-    pub(crate) fn row(&self, i: usize) -> &[f32] {
-        &self.data[i * self.columns..][..self.columns]
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match &self.rows {
+            Rows::F32(data) => size_of_val(&data[..]),
+            Rows::Int8(bytes, scales) => bytes.len() + size_of_val(&scales[..]),
+        }
+    }
+
+    /// Adds row `i` to `y`.
+    pub(crate) fn add_row(&self, isa: Isa, y: &mut [f32], i: usize) {
+        let range = i * self.columns..(i + 1) * self.columns;
+        match &self.rows {
+            Rows::F32(data) => elementwise::add(isa, y, &data[range]),
+            Rows::Int8(bytes, scales) => add_scaled_bytes(isa, y, scales[i], &bytes[range]),
+        }
     }
 }

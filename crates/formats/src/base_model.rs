@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::family::{self, Config, FAMILIES, Family};
+use crate::quantized::Manifest;
 use crate::safetensors_file::SafetensorsFile;
 
 /// An opened base model: its description and its tensors, by canonical name and on demand.
@@ -25,6 +26,7 @@ pub struct BaseModel {
     prefixed: bool,
     weights_sha256: String,
     tokenizer_sha256: Option<String>,
+    quantized: bool,
 }
 
 impl std::fmt::Debug for Family {
@@ -62,6 +64,9 @@ impl BaseModel {
         let prefix = format!("{}.", family.prefix);
         let prefixed = file.names().any(|name| name.starts_with(&prefix));
         let weights_sha256 = file.sha256();
+        let original = Manifest::original(folder, &weights_sha256)?;
+        let quantized = original.is_some();
+        let weights_sha256 = original.unwrap_or(weights_sha256);
         let tokenizer_sha256 = tokenizer_sha256(folder)?;
         spec.pooler = false;
         let mut model = Self {
@@ -72,6 +77,7 @@ impl BaseModel {
             prefixed,
             weights_sha256,
             tokenizer_sha256,
+            quantized,
         };
         let pooler = ["pooler.weight", "pooler.bias"];
         model.spec.pooler = pooler.iter().all(|name| model.stored_name(name).is_some());
@@ -87,6 +93,11 @@ impl BaseModel {
     /// Sizes and switches.
     pub fn spec(&self) -> &EncoderSpec {
         &self.spec
+    }
+
+    /// Whether its large weights are stored as bytes (`quantized`).
+    pub fn is_quantized(&self) -> bool {
+        self.quantized
     }
 
     /// Its family.
@@ -196,7 +207,7 @@ impl BaseModel {
 }
 
 /// All tensors of an encoder by canonical name, with their shapes.
-fn expected_tensors(spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn expected_tensors(spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
     let (d, f) = (spec.hidden, spec.intermediate);
     let mut tensors = Vec::new();
     let mut add = |name: String, shape: &[usize]| tensors.push((name, shape.to_vec()));

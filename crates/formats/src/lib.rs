@@ -8,6 +8,7 @@ mod base_model;
 mod error;
 pub mod family;
 pub mod native;
+pub mod quantized;
 pub mod safetensors_file;
 
 pub use base_model::BaseModel;

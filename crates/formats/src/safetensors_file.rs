@@ -1,6 +1,7 @@
 //! Named tensors in `.safetensors` files: reading one or several shards, and writing.
 //!
-//! f32, f16, bf16 and f64 are read as f32; f32 is written. The header is checked by the `safetensors`
+//! f32, f16, bf16 and f64 are read as f32, and so are signed bytes where `NAME.scale` holds the scales of their
+//! rows; f32 and such bytes are written. The header is checked by the `safetensors`
 //! crate before anything is believed: lengths, overlaps, the claim of more bytes than there are.
 
 use std::collections::BTreeMap;
@@ -135,6 +136,7 @@ impl SafetensorsFile {
                 let wide = |&b: &[u8; 2]| f32_from_f16(u16::from_le_bytes(b));
                 bytes.as_chunks::<2>().0.iter().map(wide).collect()
             }
+            Dtype::I8 => self.scaled(name, entry, bytes)?,
             other => {
                 let message = format!("tensor '{name}' has type {other:?}, not a float");
                 return Err(Error::content(&shard.path, message));
@@ -149,6 +151,22 @@ impl SafetensorsFile {
             }
         }
         Ok(Tensor::new(entry.shape.clone(), data))
+    }
+
+    /// What bytes stand for, with the scales of their rows, which are another tensor.
+    fn scaled(&self, name: &str, entry: &Entry, bytes: &[u8]) -> Result<Vec<f32>, Error> {
+        let scales = self.tensor(&scale_name(name))?;
+        let rows = entry.shape.first().copied().unwrap_or(0);
+        if scales.shape != [rows] || rows == 0 {
+            return Err(Error::Shape {
+                path: self.path().into(),
+                name: scale_name(name),
+                found: scales.shape,
+                expected: vec![rows],
+            });
+        }
+        let rows = bytes.chunks_exact((bytes.len() / rows).max(1)).zip(&scales.data);
+        Ok(rows.flat_map(|(row, s)| row.iter().map(move |&b| f32::from(b as i8) * s)).collect())
     }
 
     /// Integers of a tensor of type i64 or i32.
@@ -239,6 +257,11 @@ fn check_offsets(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+/// The tensor with the scales of the rows of tensor `name`.
+pub(crate) fn scale_name(name: &str) -> String {
+    format!("{name}.scale")
+}
+
 /// IEEE 754 half precision, subnormal numbers included.
 fn f32_from_f16(half: u16) -> f32 {
     let sign = u32::from(half >> 15) << 31;
@@ -256,22 +279,38 @@ fn f32_from_f16(half: u16) -> f32 {
 /// # Errors
 /// If a tensor holds NaN or infinity: such a file is refused by readers.
 pub fn to_bytes(path: &Path, tensors: &TensorMap) -> Result<Vec<u8>, Error> {
-    let mut raw = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
+    let raw = tensors.iter().map(|(name, tensor)| Raw::from_f32(path, name, tensor));
+    serialize(path, &raw.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// A tensor as it is written.
+pub(crate) struct Raw {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Raw {
+    /// A tensor of `path` in f32.
+    pub(crate) fn from_f32(path: &Path, name: &str, tensor: &Tensor) -> Result<Self, Error> {
         if let Some((index, &value)) = tensor.data.iter().enumerate().find(|(_, x)| !x.is_finite())
         {
-            return Err(Error::NotFinite { path: path.into(), name: name.clone(), index, value });
+            return Err(Error::NotFinite { path: path.into(), name: name.into(), index, value });
         }
-        let bytes: Vec<u8> = tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect();
-        raw.push((name, &tensor.shape, bytes));
+        let bytes = tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Ok(Self { name: name.into(), dtype: Dtype::F32, shape: tensor.shape.clone(), bytes })
     }
+}
+
+pub(crate) fn serialize(path: &Path, tensors: &[Raw]) -> Result<Vec<u8>, Error> {
     let failed = |e: safetensors::SafeTensorError| {
         Error::content(path, format!("cannot be written as safetensors: {e}"))
     };
-    let mut views = Vec::with_capacity(raw.len());
-    for (name, shape, bytes) in &raw {
-        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(failed)?;
-        views.push((name.as_str(), view));
+    let mut views = Vec::with_capacity(tensors.len());
+    for raw in tensors {
+        let view = TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes).map_err(failed)?;
+        views.push((raw.name.as_str(), view));
     }
     safetensors::serialize(views, None).map_err(failed)
 }

@@ -77,11 +77,11 @@ impl Base {
             return Err(ModelError::Base("only text encoders can be loaded here".into()).into());
         };
         let d = spec.hidden;
-        let word = table(fetch("embeddings.word")?, text.vocab, d)?;
-        let position = table(fetch("embeddings.position")?, text.positions, d)?;
+        let word = table(fetch("embeddings.word")?, text.vocab, d, precision)?;
+        let position = table(fetch("embeddings.position")?, text.positions, d, Precision::F32)?;
         let token_type = match text.token_types {
             0 => None,
-            n => Some(table(fetch("embeddings.token_type")?, n, d)?),
+            n => Some(table(fetch("embeddings.token_type")?, n, d, Precision::F32)?),
         };
         let mut loader = Loader { device, precision, trainable, fetch: &mut fetch };
         let embedding_norm = loader.norm(names::EMBEDDING_NORM, d)?;
@@ -156,7 +156,7 @@ impl Base {
     pub fn bytes(&self) -> usize {
         let linears = |l: &Layer| l.linears.iter().map(|l| l.weight.bytes()).sum::<usize>();
         let tables = [Some(&self.word), Some(&self.position), self.token_type.as_ref()];
-        let tables = tables.into_iter().flatten().map(|t| 4 * t.rows() * t.columns());
+        let tables = tables.into_iter().flatten().map(Table::bytes);
         tables.sum::<usize>() + self.layers.iter().map(linears).sum::<usize>()
     }
 }
@@ -245,7 +245,13 @@ fn check(name: &str, tensor: &Tensor, shape: &[usize]) -> Result<(), ModelError>
     })
 }
 
-fn table(tensor: Tensor, rows: usize, columns: usize) -> Result<Table, ModelError> {
+/// Only the table of words is large enough for bytes to matter.
+fn table(
+    tensor: Tensor,
+    rows: usize,
+    columns: usize,
+    precision: Precision,
+) -> Result<Table, ModelError> {
     check("an embedding table", &tensor, &[rows, columns])?;
-    Ok(Table::new(tensor.data, columns))
+    Ok(Table::new(tensor.data, columns, precision))
 }

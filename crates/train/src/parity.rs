@@ -36,15 +36,20 @@ pub struct Parity {
     pub tensors: usize,
 }
 
-/// Computes a case and compares.
+/// Computes a case on a device, with the frozen weights in a form, and compares.
 ///
 /// # Errors
 /// If a file is damaged or the case holds tensors that the method does not have, or lacks some.
-pub fn compare(base: &Path, adapter: &Path, case: &Path, device: Device) -> Result<Parity, Error> {
+pub fn compare(
+    base: &Path,
+    adapter: &Path,
+    case: &Path,
+    (device, precision): (Device, Precision),
+) -> Result<Parity, Error> {
     let model = BaseModel::open(base)?;
     let folder = adapterhub::read(adapter)?;
     let case = Case::open(case)?;
-    let base = Base::load::<Error>(model.spec().clone(), device, Precision::F32, true, |name| {
+    let base = Base::load::<Error>(model.spec().clone(), device, precision, true, |name| {
         Ok(model.tensor(name)?)
     })?;
     let head = folder.head.clone().ok_or_else(|| case.fault("the adapter's folder has no head"))?;

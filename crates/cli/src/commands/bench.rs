@@ -94,7 +94,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let train = args.mode == Mode::Train;
     let device = Device::cpu();
     let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&spec, name));
-    let base = Base::load(spec.clone(), device, args.precision.get(), train, fetch)?;
+    let base = Base::load(spec.clone(), device, args.precision.get(false), train, fetch)?;
     let method: MethodSpec = args.method.parse().map_err(ModelError::from)?;
     let head = HeadSpec {
         kind: HeadKind::Classification,

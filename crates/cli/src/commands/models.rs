@@ -1,9 +1,10 @@
 //! `budwood models`: base models that a package carries, and the cache.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use budwood_formats::{BaseModel, quantized};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -25,6 +26,17 @@ enum Action {
         /// Name of the model: one of the list, or OWNER/NAME of the Hugging Face hub.
         name: String,
     },
+    /// Write a model with its large weights in int8: a quarter of the size; adapters fit both.
+    Quantize {
+        /// The model: a folder, a name of the list, or OWNER/NAME of the Hugging Face hub.
+        name: String,
+        /// The new folder.
+        #[arg(long)]
+        out: PathBuf,
+        /// Replace the folder if it is there.
+        #[arg(long)]
+        force: bool,
+    },
     /// Print the cache's folder and size.
     Cache {
         /// Remove everything in it.
@@ -44,6 +56,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                 say!("{}", folder.display())?;
             }
         }
+        Some(Action::Quantize { name, out, force }) => quantize(settings, name, out, *force)?,
         Some(Action::Cache { clear }) => {
             let folder = packages::cache()?;
             let size = size_of_folder(&folder);
@@ -83,6 +96,25 @@ fn list(settings: &Settings) -> Result<()> {
     say!(
         "\n--base also takes a folder in Hugging Face's layout and OWNER/NAME of its hub, of the families\nbert, roberta (with xlm-roberta and camembert) and distilbert."
     )?;
+    Ok(())
+}
+
+fn quantize(settings: &Settings, name: &str, out: &Path, force: bool) -> Result<()> {
+    if out.exists() && !force {
+        bail!(
+            "{} is there already; choose another folder, or --force to replace it",
+            out.display()
+        );
+    }
+    let model = BaseModel::open(&crate::base::folder(name)?)?;
+    if model.is_quantized() {
+        bail!("{name} is stored in int8 already");
+    }
+    let size = quantized::write(&model, model.id(name), out, budwood_engine::quantize_weight)?;
+    if settings.json {
+        return json(&json!({ "folder": out, "weights_bytes": size }));
+    }
+    say!("{}: weights in int8, {}", out.display(), bytes(size))?;
     Ok(())
 }
 

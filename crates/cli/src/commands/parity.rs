@@ -9,6 +9,7 @@ use budwood_train::parity::compare;
 use serde_json::json;
 
 use crate::Settings;
+use crate::base::PrecisionArgs;
 use crate::output::json;
 
 #[derive(clap::Args)]
@@ -28,10 +29,13 @@ pub(crate) struct Args {
     /// Largest error of gradients and of parameters after three steps.
     #[arg(long, default_value_t = 1e-4)]
     gradient_tolerance: f64,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 pub(crate) fn run(_: &Settings, args: &Args) -> Result<ExitCode> {
-    let parity = compare(&args.base, &args.adapter, &args.case, Device::cpu())?;
+    let on = (Device::cpu(), args.precision.get(false));
+    let parity = compare(&args.base, &args.adapter, &args.case, on)?;
     let passed = parity.logits <= args.tolerance
         && parity.last_hidden <= args.tolerance
         && parity.loss <= args.tolerance

@@ -79,8 +79,9 @@ impl Loaded {
         tokenizer.check_vocabulary(text_sizes(&model)?.0)?;
         let meta = folder.meta;
         let precision = match (form, meta.precision.as_str()) {
-            (Some(Form::F32), _) | (None, "f32") => Precision::F32,
             (Some(Form::Int8), _) | (None, "int8") => Precision::Int8,
+            (None, "f32") if model.is_quantized() => Precision::Int8,
+            (Some(Form::F32), _) | (None, "f32") => Precision::F32,
             (None, other) => bail!("the adapter's precision '{other}' is not known"),
         };
         let name = base::precision_name(precision);

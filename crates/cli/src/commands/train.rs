@@ -333,7 +333,7 @@ impl Run {
         let dev = data.dev.as_ref().map(encode).transpose()?;
         let test = data.test.as_ref().map(encode).transpose()?;
         let seconds_reading = begin_encoding.elapsed().as_secs_f64();
-        let mut base = base::load(&model, args.precision.get(), true)?;
+        let mut base = base::load(&model, args.precision.get(model.is_quantized()), true)?;
         if let Some(p) = args.dropout {
             if !(0.0..1.0).contains(&p) {
                 bail!("--dropout {p} is not a probability below 1");

@@ -63,16 +63,34 @@ impl PackedInt8 {
 
 /// One byte a weight with one scale a row: the form that both directions of a product are packed from.
 /// Returns the bytes and the scales of the rows of `weight`, `[rows, columns]`.
+///
+/// A scale has 16 significant bits, so that a byte times its scale is exact in `f32`, and what the bytes stand for
+/// is quantised to the same bytes and scales again.
 pub fn quantize_weight(weight: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
     let mut bytes = Vec::with_capacity(weight.len());
     let mut scales = Vec::with_capacity(weight.len() / columns.max(1));
     for row in weight.chunks_exact(columns) {
         let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-        let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        // Upwards, so that the largest element stays within 127.
+        let scale = f32::from_bits(((largest / 127.0).to_bits() + 0xff) & !0xff);
+        let scale = if scale > 0.0 { scale } else { 1.0 };
         scales.push(scale);
         bytes.extend(row.iter().map(|x| (x / scale).round().clamp(-127.0, 127.0) as i8));
     }
     (bytes, scales)
+}
+
+kernel! {
+    /// `y += scale bytes`, elementwise: a row of a quantised table.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn add_scaled_bytes<'a>(y: &'a mut [f32], scale: f32, bytes: &'a [i8]) {
+        assert_eq!(y.len(), bytes.len());
+        for (y, b) in y.iter_mut().zip(bytes) {
+            *y += scale * f32::from(*b);
+        }
+    }
 }
 
 /// Rows of unsigned bytes with their scales and zero points: `x = scale (q - zero)`. Reused from call to call.

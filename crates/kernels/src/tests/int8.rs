@@ -111,13 +111,13 @@ fn factors_of_columns_are_applied_before_rounding() {
 fn the_largest_bytes_do_not_saturate() {
     for isa in Isa::available() {
         let (m, k, n) = (3, 1028, 33);
-        let (x, w) = (vec![2.0; m * k], vec![-1.0; n * k]);
+        let (x, w) = (vec![2.0; m * k], vec![-127.0; n * k]);
         let packed = pack(&w, k);
         let mut rows = QuantizedRows::default();
         rows.set(isa, MatRef::new(&x, m, k, k), None);
         let mut c = vec![0.0; m * n];
         product(isa, &rows, &mut [Target { b: &packed, c: &mut c, c_stride: n, beta: Beta::Zero }]);
-        assert_close(&c, &vec![-2.0 * k as f64; m * n], 1e-6, isa.name());
+        assert_close(&c, &vec![-254.0 * k as f64; m * n], 1e-6, isa.name());
     }
 }
 
@@ -142,4 +142,16 @@ fn a_row_that_is_not_finite_gives_no_finite_result() {
             assert!(c[5..].iter().all(|x| !x.is_finite()), "{wrong} became {:?}", &c[5..]);
         }
     }
+}
+
+#[test]
+fn what_the_bytes_stand_for_is_quantised_to_the_same_bytes() {
+    let mut w = numbers(300 * 40, 3);
+    w.iter_mut().enumerate().for_each(|(i, w)| *w *= 1.7f32.powi((i / 40 % 90) as i32 - 60));
+    w[..40].fill(0.0);
+    let (bytes, scales) = quantize_weight(&w, 40);
+    let back: Vec<f32> =
+        bytes.iter().enumerate().map(|(i, &b)| f32::from(b) * scales[i / 40]).collect();
+    assert!(bytes[40..].chunks(40).all(|row| row.iter().any(|b| b.abs() == 127)));
+    assert_eq!(quantize_weight(&back, 40), (bytes, scales));
 }
