@@ -49,6 +49,11 @@ impl Device {
         }
     }
 
+    /// The form in which frozen weights are multiplied fastest here.
+    pub fn fastest_precision(self) -> Precision {
+        if self.isa().int8_is_faster() { Precision::Int8 } else { Precision::F32 }
+    }
+
     /// Its name, such as `cpu/avx512`.
     pub fn name(self) -> String {
         format!("cpu/{}", self.isa().name())

@@ -39,8 +39,8 @@ impl Isa {
         self.0.name()
     }
 
-    /// Whether int8 products run on instructions made for them.
-    pub fn has_int8_dot(self) -> bool {
-        arch::has_int8_dot(self.0)
+    /// Whether products of bytes are faster than of `f32`.
+    pub fn int8_is_faster(self) -> bool {
+        arch::int8_is_faster(self.0)
     }
 }
