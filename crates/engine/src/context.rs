@@ -176,6 +176,18 @@ impl Context {
         }
     }
 
+    /// Adds `a` times `row` to every row of `y`.
+    pub fn add_scaled_row(&mut self, mut y: ViewMut<'_>, a: f32, row: &[f32]) {
+        for i in 0..y.rows {
+            elementwise::add_scaled(self.isa(), y.row(i), a, row);
+        }
+    }
+
+    /// As [`Context::multiply_row`], with a row that was computed.
+    pub fn multiply_by_row(&mut self, y: ViewMut<'_>, row: View<'_>) {
+        self.multiply_row(y, row.dense());
+    }
+
     /// Multiplies row `i` of `y` by `factors[i]`.
     pub fn scale_rows(&mut self, mut y: ViewMut<'_>, factors: &[f32]) {
         assert_eq!(y.rows, factors.len());

@@ -4,7 +4,7 @@ use budwood_kernels::ops::gemm::{self, Beta, MatRef, PackedB, Target};
 use budwood_kernels::ops::int8;
 
 use crate::weight::{Int8Backward, Store};
-use crate::{Context, View, ViewMut, Weight};
+use crate::{Buf, Context, View, ViewMut, Weight};
 
 /// One of several products of the same input.
 pub struct Product<'a> {
@@ -45,6 +45,41 @@ impl Context {
             self.quantized.set(isa, x.matrix(), None);
             int8::product(isa, &self.quantized, &mut byte_targets);
         }
+    }
+
+    /// `1 / ‖W_o + s b_o A‖` for each row o of a weight `[out, in]` with the low-rank update `s B A`, as `[1, out]`:
+    /// what DoRA divides by. `squares` are the squared norms of W's rows; A is `[r, in]`, given plain and packed; B
+    /// is `[out, r]`.
+    ///
+    /// The sum is not formed: with c = A W_oᵀ and G = A Aᵀ the squared norm is `‖W_o‖² + 2 s b_o c + s² b_o G b_oᵀ`.
+    pub fn inverse_norms_of_update(
+        &mut self,
+        (w, squares): (&Weight, &[f32]),
+        (a, a_packed): (&[f32], &Weight),
+        b: &[f32],
+        scale: f32,
+    ) -> Buf {
+        let (rank, outputs) = (a_packed.outputs(), w.outputs());
+        assert!(squares.len() == outputs && b.len() == outputs * rank);
+        let a = self.upload(a, w.inputs());
+        let (mut c, mut g) = (self.take(rank, outputs), self.take(rank, rank));
+        self.linear(a.view(), &mut [Product { weight: w, bias: None, out: c.view_mut() }]);
+        self.linear(a.view(), &mut [Product { weight: a_packed, bias: None, out: g.view_mut() }]);
+        let mut inverse = self.take(1, outputs);
+        let (c_all, g_all) = (c.view().dense(), g.view().dense());
+        for (o, (out, b)) in inverse.view_mut().data.iter_mut().zip(b.chunks(rank)).enumerate() {
+            let mut square = f64::from(squares[o]);
+            for (i, &b_i) in b.iter().enumerate() {
+                let along: f32 = b.iter().zip(&g_all[i * rank..]).map(|(b, g)| b * g).sum();
+                let both = 2.0 * c_all[i * outputs + o] + scale * along;
+                square += f64::from(scale * b_i) * f64::from(both);
+            }
+            *out = (1.0 / square.max(f64::MIN_POSITIVE).sqrt()) as f32;
+        }
+        self.give(a);
+        self.give(c);
+        self.give(g);
+        inverse
     }
 
     /// `dx = dy W`, or `dx += dy W` with `add`.

@@ -91,6 +91,14 @@ impl Weight {
         }
     }
 
+    /// The squared norm of each row (each output).
+    pub fn row_squares(&self) -> Vec<f32> {
+        match &self.store {
+            Store::F32 { forward, .. } => forward.column_squares(),
+            Store::Int8 { forward, .. } => forward.column_squares(),
+        }
+    }
+
     /// Width of the result.
     pub fn outputs(&self) -> usize {
         self.outputs

@@ -8,26 +8,12 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::{MethodPart, MethodSpec};
 use budwood_base::names;
 use budwood_base::tensor::TensorMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Error;
 use crate::family::{self, Family};
+use crate::import::{Imported, read_json, refuse};
 use crate::safetensors_file::SafetensorsFile;
-
-/// What a folder holds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdapterHubFolder {
-    /// The method.
-    pub method: MethodSpec,
-    /// The head, if there is one.
-    pub head: Option<HeadSpec>,
-    /// Names of the classes in the order of the outputs.
-    pub labels: Vec<String>,
-    /// All tensors by canonical name.
-    pub tensors: TensorMap,
-    /// Pairs of canonical name and name in the library, as long as the file's list.
-    pub names: Vec<(String, String)>,
-}
 
 /// Bottleneck switches that have no counterpart here, with the value that means "off".
 const UNSUPPORTED: &[(&str, &str)] = &[
@@ -59,7 +45,7 @@ const SWITCHES: &[&str] = &[
 ///
 /// # Errors
 /// If a file is missing or damaged, or the configuration asks for what does not exist here.
-pub fn read(folder: &Path) -> Result<AdapterHubFolder, Error> {
+pub fn read(folder: &Path) -> Result<Imported, Error> {
     let (path, json) = read_json(folder, "adapter_config.json")?;
     let text = |field: &str| json.get(field).and_then(Value::as_str);
     let model_type =
@@ -71,7 +57,16 @@ pub fn read(folder: &Path) -> Result<AdapterHubFolder, Error> {
         .get("config")
         .filter(|c| c.is_object())
         .ok_or_else(|| Error::content(&path, "lacks the map 'config'"))?;
-    let method = bottleneck_method(&path, config)?;
+    let architecture = config.get("architecture").and_then(Value::as_str);
+    let method = match architecture {
+        None => bottleneck_method(&path, config)?,
+        Some("lora") => low_rank_method(&path, config)?,
+        Some(other) => {
+            let message = format!("architecture '{other}' is not read yet");
+            return Err(Error::content(&path, message));
+        }
+    };
+    let scales = method.parts.iter().any(|p| p.name == "ia3");
     let mut names = Vec::new();
     let mut tensors = TensorMap::new();
     let file = SafetensorsFile::open_in(folder, "adapter")?;
@@ -79,29 +74,23 @@ pub fn read(folder: &Path) -> Result<AdapterHubFolder, Error> {
         let ours = canonical_name(family, name, theirs).ok_or_else(|| {
             Error::content(file.path(), format!("tensor '{theirs}' has no place in this method"))
         })?;
-        tensors.insert(ours.clone(), file.tensor(theirs)?);
+        let (mut ours, mut tensor) = (ours, file.tensor(theirs)?);
+        if scales {
+            // A matrix of one column there, a vector here.
+            ours = ours.replace(".lora.b", ".ia3.scale");
+            tensor.shape.truncate(1);
+        }
+        tensors.insert(ours.clone(), tensor);
         names.push((ours, theirs.to_string()));
     }
-    let mut read = AdapterHubFolder { method, head: None, labels: Vec::new(), tensors, names };
+    let mut read = Imported { method, head: None, labels: Vec::new(), tensors, names };
     if folder.join("head_config.json").exists() {
         read_head(folder, name, &mut read)?;
     }
     Ok(read)
 }
 
-fn read_json(folder: &Path, name: &str) -> Result<(std::path::PathBuf, Value), Error> {
-    let path = folder.join(name);
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let json = serde_json::from_str(&text)
-        .map_err(|e| Error::content(&path, format!("is not JSON: {e}")))?;
-    Ok((path, json))
-}
-
 fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
-    if let Some(architecture) = config.get("architecture").and_then(Value::as_str) {
-        let message = format!("architecture '{architecture}' is not read yet");
-        return Err(Error::content(path, message));
-    }
     for (field, off) in UNSUPPORTED {
         if let Some(value) = config.get(*field)
             && value.to_string().as_str() != *off
@@ -123,6 +112,57 @@ fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
     Ok(MethodSpec { parts: vec![part] })
 }
 
+/// LoRA, or (IA)³, which the library writes as LoRA of rank 1 that scales. Dropout inside LoRA acts in training
+/// only and is left out.
+fn low_rank_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
+    refuse(
+        path,
+        config,
+        &[
+            ("use_gating", &[json!(false)]),
+            ("use_dora", &[json!(false)]),
+            ("vera_d", &[json!(null)]),
+            ("vera_b", &[json!(null)]),
+        ],
+    )?;
+    let flag = |name: &str| config.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let mut targets = Vec::new();
+    if config.get("selfattn_lora").and_then(Value::as_bool).unwrap_or(true) {
+        for matrix in config.get("attn_matrices").and_then(Value::as_array).into_iter().flatten() {
+            targets.push(match matrix.as_str() {
+                Some("q") => names::QUERY,
+                Some("k") => names::KEY,
+                Some("v") => names::VALUE,
+                _ => {
+                    let message = format!("attn_matrices names {matrix}; known are q, k and v");
+                    return Err(Error::content(path, message));
+                }
+            });
+        }
+    }
+    targets.extend(flag("intermediate_lora").then_some(names::FFN_IN));
+    targets.extend(flag("output_lora").then_some(names::FFN_OUT));
+    let number =
+        |name: &str, default: f64| config.get(name).and_then(Value::as_f64).unwrap_or(default);
+    let (rank, alpha) = (number("r", 8.0), number("alpha", 8.0));
+    let part = |name: &str| MethodPart { name: name.into(), options: Default::default() };
+    let mut part = match config.get("composition_mode").and_then(Value::as_str) {
+        Some("scale") if rank == 1.0 && alpha == 1.0 => part("ia3"),
+        Some("add") => part("lora").with("r", rank as u64).with("alpha", alpha),
+        other => {
+            let message = format!(
+                "composition_mode {other:?} with rank {rank} and alpha {alpha} is not read"
+            );
+            return Err(Error::content(path, message));
+        }
+    };
+    part = part.with("targets", targets);
+    if let Some(layers) = config.get("leave_out").filter(|v| !v.is_null()) {
+        part = part.with("leave_out", layers.clone());
+    }
+    Ok(MethodSpec { parts: vec![part] })
+}
+
 /// Our name of one of the library's tensors.
 fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String> {
     let rest = theirs.strip_prefix(family.prefix)?.strip_prefix('.')?;
@@ -131,6 +171,15 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
     let (layer, rest) = rest.split_once('.')?;
     let layer: usize = layer.parse().ok()?;
     let rest = rest.strip_prefix(after.trim_start_matches('.')).unwrap_or(rest);
+    if let Some((module, role)) = rest.split_once(".loras.") {
+        let site = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
+        let role = match role.strip_prefix(adapter)?.strip_prefix('.')? {
+            "lora_A" => "a",
+            "lora_B" => "b",
+            _ => return None,
+        };
+        return Some(names::in_layer(layer, &format!("{site}.lora.{role}")));
+    }
     let sites = [names::ATTENTION_OUT, names::FFN_OUT];
     sites.iter().zip(family.adapterhub_outputs).find_map(|(site, module)| {
         let role = rest.strip_prefix(module)?.strip_prefix('.')?;
@@ -150,7 +199,7 @@ const ROLES: &[(&str, &str)] = &[
 ];
 
 /// A flexible head: `heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout, linear.
-fn read_head(folder: &Path, name: &str, read: &mut AdapterHubFolder) -> Result<(), Error> {
+fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error> {
     let (path, json) = read_json(folder, "head_config.json")?;
     let Some(config) = json.get("config").filter(|c| c.is_object()) else {
         return Err(Error::content(&path, "is a static head, which is not read yet"));

@@ -7,9 +7,12 @@ pub mod adapterhub;
 mod base_model;
 mod error;
 pub mod family;
+mod import;
 pub mod native;
+mod peft;
 pub mod quantized;
 pub mod safetensors_file;
 
 pub use base_model::BaseModel;
 pub use error::Error;
+pub use import::{Imported, import};

@@ -147,6 +147,11 @@ impl Base {
         &self.layers[layer].linear(site).bias
     }
 
+    /// The squared norm of each row of a product's weight.
+    pub(crate) fn row_squares(&self, layer: usize, site: WeightSite) -> Vec<f32> {
+        self.layers[layer].linear(site).weight.row_squares()
+    }
+
     /// A layer norm of a layer.
     pub fn norm(&self, layer: usize, sublayer: Sublayer) -> &Norm {
         self.layers[layer].norm(sublayer)

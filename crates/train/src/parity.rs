@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use budwood_engine::{Context, Device, Precision};
-use budwood_formats::BaseModel;
-use budwood_formats::adapterhub::{self, AdapterHubFolder};
 use budwood_formats::safetensors_file::SafetensorsFile;
+use budwood_formats::{BaseModel, Imported, import};
 use budwood_model::{Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, train_chunk};
 use serde::Serialize;
 
@@ -47,7 +46,7 @@ pub fn compare(
     (device, precision): (Device, Precision),
 ) -> Result<Parity, Error> {
     let model = BaseModel::open(base)?;
-    let folder = adapterhub::read(adapter)?;
+    let folder = import(adapter)?;
     let case = Case::open(case)?;
     let base = Base::load::<Error>(model.spec().clone(), device, precision, true, |name| {
         Ok(model.tensor(name)?)
@@ -146,7 +145,7 @@ impl Case {
 
     fn compare_gradients(
         &self,
-        folder: &AdapterHubFolder,
+        folder: &Imported,
         adapter: &Adapter,
         gradient: &[f32],
         parity: &mut Parity,
@@ -167,7 +166,7 @@ impl Case {
     fn compare_all(
         &self,
         what: &str,
-        folder: &AdapterHubFolder,
+        folder: &Imported,
         adapter: &Adapter,
         values: &[f32],
     ) -> Result<(f64, String), Error> {

@@ -15,11 +15,19 @@ fn golden() -> PathBuf {
 fn check(cases: &[&str], device: Device) {
     for family in ["bert", "roberta", "distilbert"] {
         for case in cases {
-            let folder = golden().join("adapters").join(family).join(case);
-            let base = golden().join("base").join(family);
+            let (folder, base) = match case.strip_prefix("peft/") {
+                Some(case) => {
+                    let peft = golden().join("peft").join(family);
+                    (peft.join(case), peft.join("base"))
+                }
+                None => (
+                    golden().join("adapters").join(family).join(case),
+                    golden().join("base").join(family),
+                ),
+            };
             let io = folder.join("io.safetensors");
-            let parity =
-                compare(&base, &folder.join("adapter"), &io, (device, Precision::F32)).unwrap();
+            let on = (device, Precision::F32);
+            let parity = compare(&base, &folder.join("adapter"), &io, on).unwrap();
             let what = format!("{family}/{case} {}: {parity:?}", device.name());
             assert!(parity.logits < 1e-5, "{what}");
             assert!(parity.last_hidden < 1e-5, "{what}");
@@ -40,6 +48,11 @@ fn sequential_bottlenecks_match_on_every_instruction_set() {
 #[test]
 fn other_bottlenecks_match() {
     check(&["par_bn", "scaled_par_bn", "adapter_plus"], Device::cpu());
+}
+
+#[test]
+fn low_rank_updates_and_scales_match() {
+    check(&["lora", "ia3", "peft/lora", "peft/rslora_dora"], Device::cpu());
 }
 
 /// What rounding to bytes costs on these random models, whose widths of 32 average little out.

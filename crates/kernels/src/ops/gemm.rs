@@ -94,6 +94,19 @@ impl PackedB {
         packed
     }
 
+    /// The sum of squares of each column.
+    pub fn column_squares(&self) -> Vec<f32> {
+        let mut sums = vec![0.0f64; self.n];
+        for (p, panel) in self.data.chunks_exact((self.k * self.panel).max(1)).enumerate() {
+            for row in panel.chunks_exact(self.panel) {
+                for (sum, x) in sums[p * self.panel..].iter_mut().zip(row) {
+                    *sum += f64::from(*x) * f64::from(*x);
+                }
+            }
+        }
+        sums.into_iter().map(|sum| sum as f32).collect()
+    }
+
     /// Rows (the inner dimension of the product).
     pub fn k(&self) -> usize {
         self.k

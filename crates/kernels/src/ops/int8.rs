@@ -45,6 +45,20 @@ impl PackedInt8 {
         Self { k, n, data, column_scale, column_sum }
     }
 
+    /// The sum of squares of each column of what the bytes stand for.
+    pub fn column_squares(&self) -> Vec<f32> {
+        let mut sums = vec![0.0; self.n];
+        let panel = self.k.next_multiple_of(4) * COLUMNS;
+        for (j, sum) in sums.iter_mut().enumerate() {
+            let bytes = &self.data[j / COLUMNS * panel..][..panel];
+            let fours = bytes.chunks_exact(4).skip(j % COLUMNS).step_by(COLUMNS);
+            let square: i64 = fours.flatten().map(|&b| i64::from(b) * i64::from(b)).sum();
+            let scale = f64::from(self.column_scale[j]);
+            *sum = (square as f64 * scale * scale) as f32;
+        }
+        sums
+    }
+
     /// Rows (the inner dimension of the product).
     pub fn k(&self) -> usize {
         self.k

@@ -1,8 +1,9 @@
 //! LoRA (Hu et al. 2022): y = W x + b + (α / r) B A x at the chosen products, W frozen; with rsLoRA's scale
-//! α / √r (Kalajdzievski 2023). A starts uniform (Kaiming with a = √5), B at zero, as in `peft` and `adapters`.
+//! α / √r (Kalajdzievski 2023), and with DoRA's learned magnitudes (Liu et al. 2024): y = m (W + ΔW) x / ‖W + ΔW‖ + b
+//! with a norm for each output, which counts as a constant in gradients, as in `peft`. A starts uniform (Kaiming with a = √5), B at zero, as in `peft` and `adapters`.
 
 use budwood_base::names;
-use budwood_engine::{Buf, Context, Device, Precision, Product, Weight};
+use budwood_engine::{Buf, Context, Device, Precision, Product, View, Weight};
 
 use super::{Kind, Method, OptionSpec};
 use crate::site::{ProductBackward, ProductForward, ProductSite, pop};
@@ -32,6 +33,12 @@ pub(super) const METHOD: Method = Method {
             default: "false",
             help: "the update counts alpha / sqrt(r) instead",
         },
+        OptionSpec {
+            name: "dora",
+            kind: Kind::Flag,
+            default: "false",
+            help: "the updated weight's rows are normed and get a learned magnitude",
+        },
         super::bottleneck::LEAVE_OUT,
     ],
     build: |options, builder| {
@@ -59,8 +66,15 @@ pub(super) const METHOD: Method = Method {
                 let name =
                     |role: &str| names::in_layer(layer, &format!("{}.lora.{role}", site.name()));
                 let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
+                let squares = options.flag("dora").then(|| builder.base().row_squares(layer, site));
                 builder.set_product(layer, site, |builder| Lora {
                     scale: scale as f32,
+                    dora: squares.map(|squares| {
+                        let norms: Vec<f32> = squares.iter().map(|s| s.sqrt()).collect();
+                        let init = Init::Copy(&norms);
+                        let magnitude = builder.parameter(name("magnitude"), &[outputs], init);
+                        Dora { magnitude, squares }
+                    }),
                     a: builder.parameter(name("a"), &[rank, inputs], bound),
                     b: builder.parameter(name("b"), &[outputs, rank], Init::Constant(0.0)),
                     a_packed: pack(rank, inputs),
@@ -74,15 +88,22 @@ pub(super) const METHOD: Method = Method {
 
 struct Lora {
     scale: f32,
+    dora: Option<Dora>,
     a: Slot,
     b: Slot,
     a_packed: Weight,
     b_packed: Weight,
 }
 
+struct Dora {
+    magnitude: Slot,
+    /// The squared norm of each row of W.
+    squares: Vec<f32>,
+}
+
 impl Lora {
     /// A x, scaled: what B reads.
-    fn inner(&self, cx: &mut Context, x: budwood_engine::View<'_>) -> Buf {
+    fn inner(&self, cx: &mut Context, x: View<'_>) -> Buf {
         let mut inner = cx.take(x.n_rows(), self.a_packed.outputs());
         let product = Product { weight: &self.a_packed, bias: None, out: inner.view_mut() };
         cx.linear(x, &mut [product]);
@@ -95,34 +116,63 @@ impl ProductSite for Lora {
     fn forward(
         &self,
         cx: &mut Context,
-        _: &[f32],
+        params: &[f32],
         io: ProductForward<'_>,
         saved: Option<&mut Vec<Buf>>,
     ) {
+        let mut y = io.y;
         let inner = self.inner(cx, io.x);
         let mut update = cx.take(io.x.n_rows(), self.b_packed.outputs());
         let product = Product { weight: &self.b_packed, bias: None, out: update.view_mut() };
         cx.linear(inner.view(), &mut [product]);
-        cx.add(io.y, update.view());
+        cx.add(y.again(), update.view());
         cx.give(update);
+        let mut kept = Vec::new();
+        if let Some(dora) = &self.dora {
+            let (a, b) = ((&params[self.a.clone()], &self.a_packed), &params[self.b.clone()]);
+            let w = (&io.base.weight, &dora.squares[..]);
+            let inverse = cx.inverse_norms_of_update(w, a, b, self.scale);
+            cx.add_scaled_row(y.again(), -1.0, &io.base.bias);
+            kept.push(cx.copy(y.read()));
+            cx.multiply_row(y.again(), &params[dora.magnitude.clone()]);
+            cx.multiply_by_row(y.again(), inverse.view());
+            cx.add_row(y, &io.base.bias);
+            kept.push(inverse);
+        }
         match saved {
-            Some(saved) => saved.push(inner),
-            None => cx.give(inner),
+            Some(saved) => {
+                saved.push(inner);
+                saved.extend(kept);
+            }
+            None => {
+                cx.give(inner);
+                kept.into_iter().for_each(|buffer| cx.give(buffer));
+            }
         }
     }
 
     fn backward(
         &self,
         cx: &mut Context,
-        _: &[f32],
+        params: &[f32],
         io: ProductBackward<'_>,
         saved: &mut Vec<Buf>,
         gradient: &mut [f32],
     ) {
+        let mut d_y = io.d_y;
+        if let Some(dora) = &self.dora {
+            let inverse = pop(saved);
+            let plain = pop(saved);
+            cx.multiply_by_row(d_y.again(), inverse.view());
+            cx.add_column_dots(plain.view(), d_y.read(), &mut gradient[dora.magnitude.clone()]);
+            cx.multiply_row(d_y.again(), &params[dora.magnitude.clone()]);
+            cx.give(inverse);
+            cx.give(plain);
+        }
         let inner = pop(saved);
-        cx.linear_backward_weight(io.d_y.read(), inner.view(), &mut gradient[self.b.clone()]);
+        cx.linear_backward_weight(d_y.read(), inner.view(), &mut gradient[self.b.clone()]);
         let mut d_inner = inner;
-        cx.linear_backward_input(io.d_y.read(), &self.b_packed, d_inner.view_mut(), false);
+        cx.linear_backward_input(d_y.read(), &self.b_packed, d_inner.view_mut(), false);
         cx.scale(d_inner.view_mut(), self.scale);
         if let Some(x) = io.x {
             cx.linear_backward_weight(d_inner.view(), x, &mut gradient[self.a.clone()]);
