@@ -38,6 +38,8 @@ pub const FFN_IN: &str = "ffn_in";
 pub const FFN_OUT: &str = "ffn_out";
 /// The six products of a layer, in the order of the data flow.
 pub const WEIGHT_SITES: [&str; 6] = [QUERY, KEY, VALUE, ATTENTION_OUT, FFN_IN, FFN_OUT];
+/// Rules of Compacter's products, which all layers share.
+pub const PHM_RULE: &str = "shared.bottleneck.phm_rule";
 /// Keys and values of a layer's attention.
 pub const ATTENTION_KV: &str = "attention_kv";
 /// Norm of the attention sub-layer: after it (post-norm) or before it (pre-norm).

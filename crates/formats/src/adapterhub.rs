@@ -21,7 +21,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("ln_after", "false"),
     ("adapter_residual_before_ln", "false"),
     ("use_gating", "false"),
-    ("phm_layer", "false"),
     ("inv_adapter", "null"),
     ("cross_adapter", "false"),
 ];
@@ -36,6 +35,17 @@ const SWITCHES: &[&str] = &[
     "original_ln_after",
     "residual_before_ln",
     "is_parallel",
+    "scaling",
+    "init_weights",
+    "leave_out",
+];
+
+/// As [`SWITCHES`], of Compacter.
+const COMPACTER_SWITCHES: &[&str] = &[
+    "reduction_factor",
+    "non_linearity",
+    "phm_dim",
+    "phm_rank",
     "scaling",
     "init_weights",
     "leave_out",
@@ -103,13 +113,45 @@ fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
         let message = "'residual_before_ln' is a word, which Budwood does not have";
         return Err(Error::content(path, message));
     }
-    let mut part = MethodPart { name: "bottleneck".into(), options: Default::default() };
-    for switch in SWITCHES {
+    let name = if config.get("phm_layer") == Some(&json!(true)) {
+        compacter_name(path, config)?
+    } else {
+        "bottleneck"
+    };
+    let mut part = MethodPart { name: name.into(), options: Default::default() };
+    let switches = if name == "bottleneck" { SWITCHES } else { COMPACTER_SWITCHES };
+    for switch in switches {
         if let Some(value) = config.get(*switch).filter(|v| !v.is_null()) {
             part = part.with(switch, value.clone());
         }
     }
     Ok(MethodSpec { parts: vec![part] })
+}
+
+/// Compacter after both sub-layers, or Compacter++ after the second.
+fn compacter_name(path: &Path, config: &Value) -> Result<&'static str, Error> {
+    refuse(
+        path,
+        config,
+        &[
+            ("factorized_phm_W", &[json!(true)]),
+            ("factorized_phm_rule", &[json!(false)]),
+            ("shared_phm_rule", &[json!(true)]),
+            ("shared_W_phm", &[json!(false)]),
+            ("learn_phm", &[json!(true)]),
+            ("phm_bias", &[json!(true)]),
+            ("original_ln_after", &[json!(true)]),
+            ("residual_before_ln", &[json!(true)]),
+            ("is_parallel", &[json!(false)]),
+            ("output_adapter", &[json!(true)]),
+        ],
+    )?;
+    let flag = |name: &str| config.get(name).and_then(Value::as_bool).unwrap_or(false);
+    match (flag("mh_adapter"), flag("original_ln_before")) {
+        (true, false) => Ok("compacter"),
+        (false, true) => Ok("compacter++"),
+        _ => Err(Error::content(path, "is neither Compacter nor Compacter++ in its places")),
+    }
 }
 
 /// LoRA, or (IA)³, which the library writes as LoRA of rank 1 that scales. Dropout inside LoRA acts in training
@@ -166,6 +208,10 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
 /// Our name of one of the library's tensors.
 fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String> {
     let rest = theirs.strip_prefix(family.prefix)?.strip_prefix('.')?;
+    let shared = rest.strip_prefix("shared_parameters.").and_then(|r| r.strip_prefix(adapter));
+    if shared == Some(".phm_rule") {
+        return Some(names::PHM_RULE.into());
+    }
     let (before, after) = family.layer.split_once("{i}")?;
     let rest = rest.strip_prefix(before)?;
     let (layer, rest) = rest.split_once('.')?;
@@ -196,6 +242,12 @@ const ROLES: &[(&str, &str)] = &[
     ("up.weight", "adapter_up.weight"),
     ("up.bias", "adapter_up.bias"),
     ("scaling", "scaling"),
+    ("down.w_left", "adapter_down.0.W_left"),
+    ("down.w_right", "adapter_down.0.W_right"),
+    ("down.bias", "adapter_down.0.b"),
+    ("up.w_left", "adapter_up.W_left"),
+    ("up.w_right", "adapter_up.W_right"),
+    ("up.bias", "adapter_up.b"),
 ];
 
 /// A flexible head: `heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout, linear.

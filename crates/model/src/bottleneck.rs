@@ -14,10 +14,11 @@
 
 use budwood_base::encoder::Activation as ActivationName;
 use budwood_base::names;
-use budwood_engine::{Activation, Buf, Context, Device, Precision, Product, Weight};
+use budwood_engine::{Activation, Buf, Context, Device, Precision, Product, View, Weight};
 
 use crate::adapter::Builder;
 use crate::base::engine_activation;
+use crate::phm::{Phm, Rule};
 use crate::site::{OutputBackward, OutputForward, OutputSite, pop};
 use crate::{Init, ModelError, Slot, Sublayer};
 
@@ -55,7 +56,7 @@ pub(crate) enum Initial {
 }
 
 /// A bottleneck's configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bottleneck {
     pub(crate) width: usize,
     pub(crate) activation: ActivationName,
@@ -66,6 +67,8 @@ pub(crate) struct Bottleneck {
     pub(crate) residual_before_norm: bool,
     pub(crate) scaling: Scaling,
     pub(crate) init: Initial,
+    /// Makes both products from Kronecker products with these rules.
+    pub(crate) phm: Option<Rule>,
 }
 
 impl Bottleneck {
@@ -90,9 +93,10 @@ impl Bottleneck {
             Initial::Lora => (Init::Uniform(1.0 / (d as f64).sqrt()), Init::Constant(0.0)),
         };
         let zero = || Init::Constant(0.0);
-        let down = builder.parameter(name("down.weight"), &[m, d], down_init);
+        let rule = self.phm.as_ref();
+        let down = matrix(builder, &name("down"), (m, d), down_init, rule);
         let down_bias = builder.parameter(name("down.bias"), &[m], zero());
-        let up = builder.parameter(name("up.weight"), &[d, m], up_init);
+        let up = matrix(builder, &name("up"), (d, m), up_init, rule);
         let up_bias = builder.parameter(name("up.bias"), &[d], zero());
         let scaling = match self.scaling {
             Scaling::Fixed(_) => None,
@@ -114,12 +118,67 @@ impl Bottleneck {
     }
 }
 
+/// Where a product's weight comes from.
+#[derive(Clone, Debug)]
+enum Matrix {
+    Dense(Slot),
+    Phm(Phm),
+}
+
+/// Adds the parameters of a weight `[outputs, inputs]`.
+fn matrix(
+    builder: &mut Builder<'_>,
+    name: &str,
+    (outputs, inputs): (usize, usize),
+    init: Init<'_>,
+    rule: Option<&Rule>,
+) -> Matrix {
+    let Some(rule) = rule.cloned() else {
+        let name = format!("{name}.weight");
+        return Matrix::Dense(builder.parameter(name, &[outputs, inputs], init));
+    };
+    let (rows, columns, r) = (inputs / rule.n, outputs / rule.n, rule.rank);
+    // Xavier's normal distribution for each small factor.
+    let xavier = |a: usize, b: usize| Init::Normal((2.0 / (a + b) as f64).sqrt());
+    let (left, right) = ([rule.n, rows, r], [rule.n, r, columns]);
+    let left = builder.parameter(format!("{name}.w_left"), &left, xavier(rows, r));
+    let right = builder.parameter(format!("{name}.w_right"), &right, xavier(r, columns));
+    Matrix::Phm(Phm { rule, left, right, rows, columns })
+}
+
+impl Matrix {
+    fn pack(&self, device: Device, params: &[f32], packed: &mut Weight) {
+        match self {
+            Matrix::Dense(slot) => packed.set(device, &params[slot.clone()]),
+            Matrix::Phm(phm) => packed.set(device, &phm.dense(params)),
+        }
+    }
+
+    /// Adds the gradient of the weight in `dy = x Wᵀ`.
+    fn backward(
+        &self,
+        cx: &mut Context,
+        params: &[f32],
+        (d_y, x): (View<'_>, View<'_>),
+        gradient: &mut [f32],
+    ) {
+        match self {
+            Matrix::Dense(slot) => cx.linear_backward_weight(d_y, x, &mut gradient[slot.clone()]),
+            Matrix::Phm(phm) => {
+                let mut d = vec![0.0; d_y.n_columns() * x.n_columns()];
+                cx.linear_backward_weight(d_y, x, &mut d);
+                phm.backward(params, &d, gradient);
+            }
+        }
+    }
+}
+
 struct BottleneckSite {
     config: Bottleneck,
     activation: Activation,
-    down: Slot,
+    down: Matrix,
     down_bias: Slot,
-    up: Slot,
+    up: Matrix,
     up_bias: Slot,
     scaling: Option<Slot>,
     down_packed: Weight,
@@ -205,8 +264,8 @@ impl OutputSite for BottleneckSite {
     }
 
     fn refresh(&mut self, device: Device, params: &[f32]) {
-        self.down_packed.set(device, &params[self.down.clone()]);
-        self.up_packed.set(device, &params[self.up.clone()]);
+        self.down.pack(device, params, &mut self.down_packed);
+        self.up.pack(device, params, &mut self.up_packed);
     }
 }
 
@@ -260,7 +319,7 @@ impl BottleneckSite {
         cx: &mut Context,
         params: &[f32],
         x: &Buf,
-        d_up: budwood_engine::View<'_>,
+        d_up: View<'_>,
         saved: &mut Vec<Buf>,
         gradient: &mut [f32],
     ) -> Buf {
@@ -280,12 +339,12 @@ impl BottleneckSite {
         let rows = x.rows();
         let mut active = cx.take(rows, self.config.width);
         cx.activation(self.activation, pre.view(), active.view_mut());
-        cx.linear_backward_weight(d_up.view(), active.view(), &mut gradient[self.up.clone()]);
+        self.up.backward(cx, params, (d_up.view(), active.view()), gradient);
         cx.linear_backward_bias(d_up.view(), &mut gradient[self.up_bias.clone()]);
         let mut d_pre = active;
         cx.linear_backward_input(d_up.view(), &self.up_packed, d_pre.view_mut(), false);
         cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
-        cx.linear_backward_weight(d_pre.view(), x.view(), &mut gradient[self.down.clone()]);
+        self.down.backward(cx, params, (d_pre.view(), x.view()), gradient);
         cx.linear_backward_bias(d_pre.view(), &mut gradient[self.down_bias.clone()]);
         let mut d_x = d_up;
         cx.linear_backward_input(d_pre.view(), &self.down_packed, d_x.view_mut(), false);

@@ -11,6 +11,7 @@ mod error;
 mod head;
 pub mod method;
 mod params;
+mod phm;
 mod run;
 mod site;
 

@@ -51,6 +51,11 @@ fn other_bottlenecks_match() {
 }
 
 #[test]
+fn hypercomplex_bottlenecks_match() {
+    check(&["compacter"], Device::cpu());
+}
+
+#[test]
 fn low_rank_updates_and_scales_match() {
     check(&["lora", "ia3", "peft/lora", "peft/rslora_dora"], Device::cpu());
 }

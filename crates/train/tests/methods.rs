@@ -18,7 +18,7 @@ use budwood_model::{
 use budwood_train::{Optimizer, OptimizerSpec};
 
 const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
-const METHODS: [&str; 15] = [
+const METHODS: [&str; 17] = [
     "adapter[width=8]",
     "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
     "double_seq_bn[reduction_factor=4]",
@@ -26,6 +26,8 @@ const METHODS: [&str; 15] = [
     "par_bn[reduction_factor=4,non_linearity=gelu]",
     "scaled_par_bn[reduction_factor=4,non_linearity=gelu]",
     "adapter_plus[reduction_factor=8]",
+    "compacter[reduction_factor=4]",
+    "compacter++[reduction_factor=2,phm_dim=2,phm_rank=3]",
     "lora[r=4]",
     "lora[r=2,targets=[query,key,value,attention_out,ffn_in,ffn_out],rslora=true]",
     "lora[r=3,targets=[value,ffn_in],dora=true]",

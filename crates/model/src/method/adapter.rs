@@ -73,6 +73,7 @@ pub(super) const METHOD: Method = Method {
                     residual_before_norm: true,
                     scaling: Scaling::Fixed(1.0),
                     init: Initial::Truncated(scale),
+                    phm: None,
                 };
                 bottleneck.build(builder, layer, sublayer)?;
             }

@@ -5,6 +5,7 @@ use super::options::Options;
 use super::{Kind, Method, OptionSpec};
 use crate::adapter::Builder;
 use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
+use crate::phm::Rule;
 use crate::{ModelError, Sublayer};
 
 pub(super) const METHOD: Method = Method {
@@ -120,6 +121,16 @@ pub(super) fn build(
     builder: &mut Builder<'_>,
     switches: &Switches,
 ) -> Result<(), ModelError> {
+    build_with(options, builder, switches, None)
+}
+
+/// As [`build`], with products made from Kronecker products where there are rules.
+pub(super) fn build_with(
+    options: &Options<'_>,
+    builder: &mut Builder<'_>,
+    switches: &Switches,
+    phm: Option<&Rule>,
+) -> Result<(), ModelError> {
     let spec = builder.base().spec();
     let hidden = spec.hidden;
     let init = match options.word("init_weights") {
@@ -143,6 +154,18 @@ pub(super) fn build(
         // The library divides, cuts off, and allows no width below 1.
         let factor = options.per_layer("reduction_factor", layer)?;
         let width = ((hidden as f64 / factor) as usize).max(1);
+        if let Some(Rule { n, .. }) =
+            phm.filter(|r| !hidden.is_multiple_of(r.n) || !width.is_multiple_of(r.n))
+        {
+            return Err(ModelError::OptionValue {
+                method: "compacter".into(),
+                option: "phm_dim".into(),
+                value: n.to_string(),
+                expected: format!(
+                    "a divisor of the model's width {hidden} and of the bottleneck's, {width}"
+                ),
+            });
+        }
         for (_, sublayer) in sublayers.into_iter().filter(|(present, _)| *present) {
             let bottleneck = Bottleneck {
                 width,
@@ -152,6 +175,7 @@ pub(super) fn build(
                 residual_before_norm: switches.residual_before_ln,
                 scaling,
                 init,
+                phm: phm.cloned(),
             };
             bottleneck.build(builder, layer, sublayer)?;
         }

@@ -4,6 +4,7 @@ mod adapter;
 mod adapter_plus;
 mod bitfit;
 mod bottleneck;
+mod compacter;
 mod double_seq_bn;
 mod ia3;
 mod layer_norm;
@@ -44,6 +45,8 @@ pub const METHODS: &[&Method] = &[
     &par_bn::SCALED,
     &adapter_plus::METHOD,
     &bottleneck::METHOD,
+    &compacter::METHOD,
+    &compacter::PLUS_PLUS,
     &lora::METHOD,
     &ia3::METHOD,
     &bitfit::METHOD,
