@@ -354,6 +354,30 @@ impl Context {
         }
     }
 
+    /// `y[t] += table[rows[t]]` for a trained table, row-major.
+    ///
+    /// # Panics
+    /// If a row is not in the table.
+    pub fn add_rows(&mut self, mut y: ViewMut<'_>, table: &[f32], rows: &[u32]) {
+        assert_eq!(y.rows, rows.len());
+        let d = y.columns;
+        for (i, &row) in rows.iter().enumerate() {
+            elementwise::add(self.isa(), y.row(i), &table[row as usize * d..][..d]);
+        }
+    }
+
+    /// `d_table[rows[t]] += dy[t]`: the gradient of [`Context::add_rows`].
+    ///
+    /// # Panics
+    /// If a row is not in the table.
+    pub fn add_rows_backward(&mut self, dy: View<'_>, rows: &[u32], d_table: &mut [f32]) {
+        assert_eq!(dy.rows, rows.len());
+        let d = dy.columns;
+        for (i, &row) in rows.iter().enumerate() {
+            elementwise::add(self.isa(), &mut d_table[row as usize * d..][..d], dy.row(i));
+        }
+    }
+
     /// The mean of each sequence's rows.
     pub fn mean_rows(&mut self, x: View<'_>, spans: &Spans, mut y: ViewMut<'_>) {
         assert_eq!((x.rows, y.rows), (spans.rows(), spans.len()));

@@ -91,6 +91,14 @@ impl Weight {
         }
     }
 
+    /// The elements, `[outputs, inputs]`; none where they are held in bytes.
+    pub fn elements(&self) -> Option<Vec<f32>> {
+        match &self.store {
+            Store::F32 { forward, .. } => Some(forward.unpack_transposed()),
+            Store::Int8 { .. } => None,
+        }
+    }
+
     /// The squared norm of each row (each output).
     pub fn row_squares(&self) -> Vec<f32> {
         match &self.store {
@@ -196,6 +204,14 @@ impl Table {
     /// Number of columns.
     pub fn columns(&self) -> usize {
         self.columns
+    }
+
+    /// The elements, row-major; none where they are held in bytes.
+    pub fn elements(&self) -> Option<&[f32]> {
+        match &self.rows {
+            Rows::F32(data) => Some(data),
+            Rows::Int8(..) => None,
+        }
     }
 
     /// Bytes held.

@@ -1,15 +1,18 @@
 //! One adapter: its parameters and what it does at which sites.
 
-use budwood_base::head::HeadSpec;
+use budwood_base::encoder::InputSpec;
+use budwood_base::head::{HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
+use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::tensor::TensorMap;
-use budwood_engine::Device;
+use budwood_engine::{Device, Table};
 
 use crate::head::Head;
+use crate::linear::TrainedLinear;
 use crate::method;
 use crate::site::{NormRef, NormSlots, OutputSite, Plain, ProductSite};
-use crate::{Base, Init, ModelError, Norm, Params, Sublayer, WeightSite};
+use crate::{Base, Init, ModelError, Norm, Params, Slot, Sublayer, WeightSite};
 
 /// How far down gradients must flow, and forward must save for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +53,13 @@ impl LayerSites {
     }
 }
 
+/// Where trained embedding tables stand in the parameter vector.
+pub(crate) struct TableSlots {
+    pub(crate) word: Slot,
+    pub(crate) position: Slot,
+    pub(crate) token_type: Option<Slot>,
+}
+
 /// Trained parameters with the sites where they act, and a head.
 pub struct Adapter {
     spec: MethodSpec,
@@ -57,8 +67,10 @@ pub struct Adapter {
     /// All trained parameters. After changing values, call [`Adapter::refresh`].
     pub params: Params,
     layers: Vec<LayerSites>,
+    tables: Option<TableSlots>,
     embedding_norm: Option<NormSlots>,
     final_norm: Option<NormSlots>,
+    pooler: Option<TrainedLinear>,
     pub(crate) head: Head,
     depth: Depth,
 }
@@ -74,14 +86,27 @@ impl Adapter {
         head: HeadSpec,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        let mut builder = Builder::new(base, Key::new(seed).named("initial values"));
+        let key = Key::new(seed).named("initial values");
+        let mut builder = Builder::new(base, key, head.pooling);
         let spec = method::build(spec, &mut builder)?;
-        let Builder { mut params, layers, embedding_norm, final_norm, key, .. } = builder;
+        let Builder { mut params, layers, tables, embedding_norm, final_norm, pooler, .. } =
+            builder;
         let head_spec = head.clone();
         let head = Head::new(head, base, key, &mut params)?;
-        let depth = depth(&layers, &embedding_norm, final_norm.is_some());
-        let mut adapter =
-            Self { spec, head_spec, params, layers, embedding_norm, final_norm, head, depth };
+        let bottom = tables.is_some() || embedding_norm.is_some();
+        let depth = depth(&layers, bottom, final_norm.is_some());
+        let mut adapter = Self {
+            spec,
+            head_spec,
+            params,
+            layers,
+            tables,
+            embedding_norm,
+            final_norm,
+            pooler,
+            head,
+            depth,
+        };
         adapter.refresh(base.device(), 1);
         Ok(adapter)
     }
@@ -131,6 +156,9 @@ impl Adapter {
             layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
             layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
         });
+        if let Some(pooler) = &mut self.pooler {
+            pooler.refresh(device, params);
+        }
         self.head.refresh(device, params);
     }
 
@@ -139,8 +167,8 @@ impl Adapter {
     }
 }
 
-fn depth(layers: &[LayerSites], embedding_norm: &Option<NormSlots>, final_norm: bool) -> Depth {
-    if embedding_norm.is_some() {
+fn depth(layers: &[LayerSites], bottom: bool, final_norm: bool) -> Depth {
+    if bottom {
         return Depth::Embeddings;
     }
     match layers.iter().position(|l| !l.is_empty()) {
@@ -177,6 +205,14 @@ impl<'a> Acting<'a> {
         self.norm_ref(self.base.norm(layer, sublayer), slots)
     }
 
+    pub(crate) fn tables(&self) -> Option<&'a TableSlots> {
+        self.adapter.and_then(|a| a.tables.as_ref())
+    }
+
+    pub(crate) fn trained_pooler(&self) -> Option<&'a TrainedLinear> {
+        self.adapter.and_then(|a| a.pooler.as_ref())
+    }
+
     pub(crate) fn embedding_norm(&self) -> NormRef<'a> {
         let slots = self.adapter.and_then(|a| a.embedding_norm.as_ref());
         self.norm_ref(&self.base.embedding_norm, slots)
@@ -205,25 +241,31 @@ impl<'a> Acting<'a> {
 pub(crate) struct Builder<'a> {
     base: &'a Base,
     key: Key,
+    pooling: Pooling,
     params: Params,
     layers: Vec<LayerSites>,
+    tables: Option<TableSlots>,
     embedding_norm: Option<NormSlots>,
     final_norm: Option<NormSlots>,
+    pooler: Option<TrainedLinear>,
     /// Which method took a site, for the message when a second one comes.
     owners: Vec<(String, String)>,
     method: String,
 }
 
 impl<'a> Builder<'a> {
-    fn new(base: &'a Base, key: Key) -> Self {
+    fn new(base: &'a Base, key: Key, pooling: Pooling) -> Self {
         let layers = (0..base.spec().layers).map(|_| LayerSites::default()).collect();
         Self {
             base,
             key,
+            pooling,
             params: Params::default(),
             layers,
+            tables: None,
             embedding_norm: None,
             final_norm: None,
+            pooler: None,
             owners: Vec::new(),
             method: String::new(),
         }
@@ -287,21 +329,71 @@ impl<'a> Builder<'a> {
 
     /// Trains all layer norms: of every layer, of the embeddings, and the final one.
     pub(crate) fn train_norms(&mut self) -> Result<(), ModelError> {
-        let base = self.base;
-        if matches!(base.spec().input, budwood_base::encoder::InputSpec::Text(_)) {
-            self.embedding_norm =
-                Some(self.norm(budwood_base::names::EMBEDDING_NORM, &base.embedding_norm)?);
-        }
+        self.train_embedding_norm()?;
         for layer in 0..self.layers.len() {
-            for sublayer in Sublayer::ALL {
-                let name = budwood_base::names::in_layer(layer, sublayer.norm_name());
-                let slots = self.norm(&name, base.norm(layer, sublayer))?;
-                self.layers[layer].norms[sublayer as usize] = Some(slots);
-            }
+            self.train_layer_norms(layer)?;
         }
-        if let Some(norm) = &base.final_norm {
-            self.final_norm = Some(self.norm(budwood_base::names::FINAL_NORM, norm)?);
+        self.train_final_norm()
+    }
+
+    /// Trains the norm of the embeddings, where there is one.
+    pub(crate) fn train_embedding_norm(&mut self) -> Result<(), ModelError> {
+        let base = self.base;
+        if matches!(base.spec().input, InputSpec::Text(_)) {
+            self.embedding_norm = Some(self.norm(names::EMBEDDING_NORM, &base.embedding_norm)?);
         }
+        Ok(())
+    }
+
+    /// Trains both norms of a layer.
+    pub(crate) fn train_layer_norms(&mut self, layer: usize) -> Result<(), ModelError> {
+        for sublayer in Sublayer::ALL {
+            let name = names::in_layer(layer, sublayer.norm_name());
+            let slots = self.norm(&name, self.base.norm(layer, sublayer))?;
+            self.layers[layer].norms[sublayer as usize] = Some(slots);
+        }
+        Ok(())
+    }
+
+    /// Trains the norm after the last layer, where there is one.
+    pub(crate) fn train_final_norm(&mut self) -> Result<(), ModelError> {
+        if let Some(norm) = &self.base.final_norm {
+            self.final_norm = Some(self.norm(names::FINAL_NORM, norm)?);
+        }
+        Ok(())
+    }
+
+    /// Trains the tables of words, positions and token types.
+    pub(crate) fn train_embeddings(&mut self) -> Result<(), ModelError> {
+        let base = self.base;
+        let mut table = |name: &str, table: &Table| {
+            self.claim(name.to_string())?;
+            let elements = table.elements().ok_or_else(method::in_bytes)?;
+            let shape = [table.rows(), table.columns()];
+            Ok::<_, ModelError>(self.parameter(name.into(), &shape, Init::Copy(elements)))
+        };
+        let word = table("embeddings.word", &base.word)?;
+        let position = table("embeddings.position", &base.position)?;
+        let types = base.token_type.as_ref();
+        let token_type = types.map(|t| table("embeddings.token_type", t)).transpose()?;
+        self.tables = Some(TableSlots { word, position, token_type });
+        Ok(())
+    }
+
+    /// Trains the pooler, where the head reads it.
+    pub(crate) fn train_pooler(&mut self) -> Result<(), ModelError> {
+        let base = self.base;
+        let Some(pooler) = base.pooler.as_ref().filter(|_| self.pooling == Pooling::Pooler) else {
+            return Ok(());
+        };
+        self.claim("the pooler".into())?;
+        let weight = pooler.weight.elements().ok_or_else(method::in_bytes)?;
+        let shape = (pooler.weight.outputs(), pooler.weight.inputs());
+        let init = (Init::Copy(&weight), Some(Init::Copy(&pooler.bias)));
+        let mut add =
+            |name: String, shape: &[usize], init: Init<'_>| self.parameter(name, shape, init);
+        let linear = TrainedLinear::new(base.device(), "pooler", shape, init, &mut add);
+        self.pooler = Some(linear);
         Ok(())
     }
 

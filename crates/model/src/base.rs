@@ -147,6 +147,11 @@ impl Base {
         &self.layers[layer].linear(site).bias
     }
 
+    /// The elements of a product's weight; none where they are held in bytes.
+    pub(crate) fn elements(&self, layer: usize, site: WeightSite) -> Option<Vec<f32>> {
+        self.layers[layer].linear(site).weight.elements()
+    }
+
     /// The squared norm of each row of a product's weight.
     pub(crate) fn row_squares(&self, layer: usize, site: WeightSite) -> Vec<f32> {
         self.layers[layer].linear(site).weight.row_squares()

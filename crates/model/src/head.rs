@@ -2,14 +2,13 @@
 
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::random::Key;
-use budwood_engine::{
-    Activation, Buf, Context, Device, Precision, Product, Spans, View, Weight, loss,
-};
+use budwood_engine::{Activation, Buf, Context, Device, Product, View, loss};
 
 use crate::base::engine_activation;
 use crate::encoder::{DropoutPlace, Part, Pass};
+use crate::linear::TrainedLinear;
 use crate::site::pop;
-use crate::{Base, Init, ModelError, Params, Slot};
+use crate::{Base, Init, ModelError, Params};
 
 /// What the outputs of some sequences should have been.
 #[derive(Clone, Debug)]
@@ -30,56 +29,26 @@ pub struct Loss {
     pub weights: Vec<f32>,
 }
 
-/// A linear layer among the trained parameters.
-struct TrainedLinear {
-    weight: Slot,
-    bias: Option<Slot>,
-    packed: Weight,
-}
-
-impl TrainedLinear {
-    fn new(
-        params: &mut Params,
-        key: Key,
-        name: &str,
-        (outputs, inputs): (usize, usize),
-        bias: bool,
-        device: Device,
-    ) -> Self {
-        // BERT's code initialises heads with a normal distribution of 0.02 cut at two deviations.
-        let init = Init::TruncatedNormal(0.02);
-        let weight = params.add(key, format!("{name}.weight"), &[outputs, inputs], init);
-        let bias =
-            bias.then(|| params.add(key, format!("{name}.bias"), &[outputs], Init::Constant(0.0)));
-        let elements = &params.values[weight.clone()];
-        let packed = Weight::new(device, elements, outputs, inputs, Precision::F32, true);
-        Self { weight, bias, packed }
-    }
-
-    fn forward(&self, cx: &mut Context, params: &[f32], x: View<'_>) -> Buf {
-        let mut y = cx.take(x.n_rows(), self.packed.outputs());
-        let bias = self.bias.clone().map(|slot| &params[slot]);
-        cx.linear(x, &mut [Product { weight: &self.packed, bias, out: y.view_mut() }]);
-        y
-    }
-
-    /// Returns the gradient of the input.
-    fn backward(&self, cx: &mut Context, x: View<'_>, d_y: View<'_>, gradient: &mut [f32]) -> Buf {
-        cx.linear_backward_weight(d_y, x, &mut gradient[self.weight.clone()]);
-        if let Some(bias) = &self.bias {
-            cx.linear_backward_bias(d_y, &mut gradient[bias.clone()]);
-        }
-        let mut d_x = cx.take(x.n_rows(), self.packed.inputs());
-        cx.linear_backward_input(d_y, &self.packed, d_x.view_mut(), false);
-        d_x
-    }
-}
-
 /// A head with its parameters.
 pub(crate) struct Head {
     spec: HeadSpec,
     dense: Option<(TrainedLinear, Activation)>,
     out: TrainedLinear,
+}
+
+/// BERT's code initialises heads with a normal distribution of 0.02 cut at two deviations.
+fn new_linear(
+    params: &mut Params,
+    key: Key,
+    name: &str,
+    shape: (usize, usize),
+    bias: bool,
+    device: Device,
+) -> TrainedLinear {
+    let init = (Init::TruncatedNormal(0.02), bias.then_some(Init::Constant(0.0)));
+    let mut add =
+        |name: String, shape: &[usize], init: Init<'_>| params.add(key, name, shape, init);
+    TrainedLinear::new(device, name, shape, init, &mut add)
 }
 
 impl Head {
@@ -102,16 +71,16 @@ impl Head {
         }
         let (d, device) = (base.spec().hidden, base.device());
         let dense = spec.dense.map(|activation| {
-            let linear = TrainedLinear::new(params, key, "head.dense", (d, d), true, device);
+            let linear = new_linear(params, key, "head.dense", (d, d), true, device);
             (linear, engine_activation(activation))
         });
-        let out = TrainedLinear::new(params, key, "head.out", (spec.outputs, d), spec.bias, device);
+        let out = new_linear(params, key, "head.out", (spec.outputs, d), spec.bias, device);
         Ok(Self { spec, dense, out })
     }
 
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
         for linear in self.dense.iter_mut().map(|(l, _)| l).chain([&mut self.out]) {
-            linear.packed.set(device, &params[linear.weight.clone()]);
+            linear.refresh(device, params);
         }
     }
 
@@ -125,7 +94,7 @@ impl Head {
         mut saved: Option<&mut Vec<Buf>>,
     ) -> Buf {
         let params = part.acting.params();
-        let mut x = self.pool(cx, pass.base, &part.spans, hidden, saved.as_deref_mut());
+        let mut x = self.pool(cx, part, hidden, saved.as_deref_mut());
         let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
         cx.dropout(dropout(DropoutPlace::Pooled), x.view_mut());
         if let Some((dense, activation)) = &self.dense {
@@ -164,19 +133,19 @@ impl Head {
             [pre, x, std::mem::replace(&mut d, d_x)].into_iter().for_each(|b| cx.give(b));
         }
         cx.dropout(dropout(DropoutPlace::Pooled), d.view_mut());
-        self.pool_backward(cx, pass.base, &part.spans, d, saved)
+        self.pool_backward(cx, part, d, saved, gradient)
     }
 
     fn pool(
         &self,
         cx: &mut Context,
-        base: &Base,
-        spans: &Spans,
+        part: &Part<'_>,
         hidden: View<'_>,
         saved: Option<&mut Vec<Buf>>,
     ) -> Buf {
+        let spans = &part.spans;
         let mut pooled = cx.take(spans.len(), hidden.n_columns());
-        match (self.spec.pooling, &base.pooler) {
+        match (self.spec.pooling, &part.acting.base.pooler) {
             (Pooling::Mean, _) => cx.mean_rows(hidden, spans, pooled.view_mut()),
             (Pooling::Cls, _) | (Pooling::Pooler, None) => {
                 cx.first_rows(hidden, spans, pooled.view_mut());
@@ -184,12 +153,17 @@ impl Head {
             (Pooling::Pooler, Some(pooler)) => {
                 let mut first = cx.take(spans.len(), hidden.n_columns());
                 cx.first_rows(hidden, spans, first.view_mut());
-                let (weight, bias) = (&pooler.weight, Some(&pooler.bias[..]));
+                let (weight, bias) = match part.acting.trained_pooler() {
+                    Some(trained) => (trained.packed(), trained.bias_of(part.acting.params())),
+                    None => (&pooler.weight, Some(&pooler.bias[..])),
+                };
                 cx.linear(first.view(), &mut [Product { weight, bias, out: pooled.view_mut() }]);
-                // The pre-activation takes the place of the first rows.
-                cx.assign(first.view_mut(), pooled.view());
-                cx.activation(Activation::Tanh, first.view(), pooled.view_mut());
-                give_or_save(cx, saved, first);
+                let pre = cx.copy(pooled.view());
+                cx.activation(Activation::Tanh, pre.view(), pooled.view_mut());
+                match saved {
+                    Some(saved) => saved.extend([first, pre]),
+                    None => [first, pre].into_iter().for_each(|buffer| cx.give(buffer)),
+                }
             }
         }
         pooled
@@ -198,25 +172,30 @@ impl Head {
     fn pool_backward(
         &self,
         cx: &mut Context,
-        base: &Base,
-        spans: &Spans,
+        part: &Part<'_>,
         mut d: Buf,
         saved: &mut Vec<Buf>,
+        gradient: &mut [f32],
     ) -> Buf {
+        let spans = &part.spans;
         let mut d_hidden = cx.take(spans.rows(), d.columns());
-        match (self.spec.pooling, &base.pooler) {
+        match (self.spec.pooling, &part.acting.base.pooler) {
             (Pooling::Mean, _) => cx.mean_rows_backward(d.view(), spans, d_hidden.view_mut()),
             (Pooling::Cls, _) | (Pooling::Pooler, None) => {
                 cx.first_rows_backward(d.view(), spans, d_hidden.view_mut());
             }
             (Pooling::Pooler, Some(pooler)) => {
-                let pre = pop(saved);
+                let (pre, first) = (pop(saved), pop(saved));
                 cx.activation_backward(Activation::Tanh, pre.view(), d.view_mut());
+                let trained = part.acting.trained_pooler();
+                if let Some(trained) = trained {
+                    trained.add_gradients(cx, first.view(), d.view(), gradient);
+                }
+                let weight = trained.map_or(&pooler.weight, |t| t.packed());
                 let mut d_first = cx.take(d.rows(), d.columns());
-                cx.linear_backward_input(d.view(), &pooler.weight, d_first.view_mut(), false);
+                cx.linear_backward_input(d.view(), weight, d_first.view_mut(), false);
                 cx.first_rows_backward(d_first.view(), spans, d_hidden.view_mut());
-                cx.give(pre);
-                cx.give(d_first);
+                [pre, first, d_first].into_iter().for_each(|buffer| cx.give(buffer));
             }
         }
         cx.give(d);

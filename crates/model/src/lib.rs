@@ -9,6 +9,7 @@ mod bottleneck;
 mod encoder;
 mod error;
 mod head;
+mod linear;
 pub mod method;
 mod params;
 mod phm;

@@ -18,7 +18,7 @@ use budwood_model::{
 use budwood_train::{Optimizer, OptimizerSpec};
 
 const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
-const METHODS: [&str; 17] = [
+const METHODS: [&str; 19] = [
     "adapter[width=8]",
     "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
     "double_seq_bn[reduction_factor=4]",
@@ -35,6 +35,8 @@ const METHODS: [&str; 17] = [
     "bitfit",
     "layer_norm",
     "linear",
+    "top_k[layers=1]",
+    "full",
     "lora[r=2,targets=[query]]|seq_bn[reduction_factor=4,non_linearity=gelu]|layer_norm",
 ];
 

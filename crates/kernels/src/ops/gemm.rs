@@ -94,6 +94,20 @@ impl PackedB {
         packed
     }
 
+    /// The elements in the order of Bᵀ, `[n, k]`.
+    pub fn unpack_transposed(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.n * self.k];
+        for (p, panel) in self.data.chunks_exact((self.k * self.panel).max(1)).enumerate() {
+            let width = self.panel.min(self.n - p * self.panel);
+            for (i, row) in panel.chunks_exact(self.panel).enumerate() {
+                for (j, x) in row[..width].iter().enumerate() {
+                    out[(p * self.panel + j) * self.k + i] = *x;
+                }
+            }
+        }
+        out
+    }
+
     /// The sum of squares of each column.
     pub fn column_squares(&self) -> Vec<f32> {
         let mut sums = vec![0.0f64; self.n];

@@ -1,6 +1,6 @@
 //! From the gradient of the last hidden states to the gradients of what is trained.
 
-use budwood_base::encoder::NormPlacement;
+use budwood_base::encoder::{InputSpec, NormPlacement};
 use budwood_engine::{Buf, Context};
 
 use super::{DropoutPlace, LayerTape, Pass, Tape};
@@ -36,6 +36,22 @@ pub(crate) fn backward(
         for part in pass.parts.iter().rev() {
             let rows = d.view_mut().rows(part.rows.clone());
             part.acting.embedding_norm().backward(cx, rows, &mut tape.embeddings, gradient);
+            let (Some(slots), InputSpec::Text(text)) =
+                (part.acting.tables(), &pass.base.spec().input)
+            else {
+                continue;
+            };
+            let (batch, at) = (pass.batch, part.rows.clone());
+            let d = d.view().rows(at.clone());
+            let words = &mut gradient[slots.word.clone()];
+            cx.add_rows_backward(d, &batch.tokens[at.clone()], words);
+            if let Some(slot) = &slots.token_type {
+                let types = &batch.token_types[at.clone()];
+                cx.add_rows_backward(d, types, &mut gradient[slot.clone()]);
+            }
+            let positions = batch.positions(text.position_offset);
+            let table = &mut gradient[slots.position.clone()];
+            cx.add_rows_backward(d, &positions[at], table);
         }
     }
     cx.give(d);

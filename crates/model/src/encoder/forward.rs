@@ -50,18 +50,30 @@ fn embed(cx: &mut Context, pass: &Pass<'_>, mut saved: Option<&mut Vec<Buf>>) ->
     let InputSpec::Text(text) = &spec.input else {
         panic!("a batch of tokens for an encoder of images");
     };
-    let positions: Vec<u32> = (pass.batch.spans.iter())
-        .flat_map(|rows| 0..rows.len())
-        .map(|i| (i + text.position_offset) as u32)
-        .collect();
+    let positions = pass.batch.positions(text.position_offset);
     let mut x = cx.zeros(pass.batch.tokens.len(), spec.hidden);
-    cx.add_table_rows(x.view_mut(), &base.word, &pass.batch.tokens);
-    if let Some(types) = &base.token_type {
-        cx.add_table_rows(x.view_mut(), types, &pass.batch.token_types);
-    }
-    cx.add_table_rows(x.view_mut(), &base.position, &positions);
     for part in &pass.parts {
-        let rows = x.view_mut().rows(part.rows.clone());
+        let (batch, at) = (pass.batch, part.rows.clone());
+        let (words, types) = (&batch.tokens[at.clone()], &batch.token_types[at.clone()]);
+        let positions = &positions[at.clone()];
+        let mut rows = x.view_mut().rows(at);
+        let trained = part.acting.tables().map(|slots| (slots, part.acting.params()));
+        match trained {
+            None => {
+                cx.add_table_rows(rows.again(), &base.word, words);
+                if let Some(table) = &base.token_type {
+                    cx.add_table_rows(rows.again(), table, types);
+                }
+                cx.add_table_rows(rows.again(), &base.position, positions);
+            }
+            Some((slots, params)) => {
+                cx.add_rows(rows.again(), &params[slots.word.clone()], words);
+                if let Some(slot) = &slots.token_type {
+                    cx.add_rows(rows.again(), &params[slot.clone()], types);
+                }
+                cx.add_rows(rows.again(), &params[slots.position.clone()], positions);
+            }
+        }
         part.acting.embedding_norm().forward(cx, rows, saved.as_deref_mut());
     }
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());

@@ -38,6 +38,12 @@ impl Batch {
         }
         Self { tokens, token_types, spans: Spans::from_lengths(lengths) }
     }
+
+    /// The position of each token in its sequence, counted from `offset`.
+    pub(crate) fn positions(&self, offset: usize) -> Vec<u32> {
+        let places = self.spans.iter().flat_map(|rows| 0..rows.len());
+        places.map(|i| (i + offset) as u32).collect()
+    }
 }
 
 /// Neighbouring sequences of a batch with the adapter that they are for.

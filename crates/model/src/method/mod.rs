@@ -6,6 +6,7 @@ mod bitfit;
 mod bottleneck;
 mod compacter;
 mod double_seq_bn;
+mod full;
 mod ia3;
 mod layer_norm;
 mod linear;
@@ -16,6 +17,7 @@ mod seq_bn;
 
 use budwood_base::method::{MethodPart, MethodSpec};
 
+pub(crate) use full::in_bytes;
 pub(crate) use options::Options;
 pub use options::{Kind, OptionSpec};
 
@@ -52,6 +54,8 @@ pub const METHODS: &[&Method] = &[
     &bitfit::METHOD,
     &layer_norm::METHOD,
     &linear::METHOD,
+    &full::TOP_K,
+    &full::FULL,
 ];
 
 /// The method of that name.
