@@ -1,6 +1,9 @@
 //! What identifies a run's inputs and states its outcome: the frozen model, the data, the scores.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One split of a data set, by content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,4 +44,83 @@ pub struct MetricValue {
     pub primary: bool,
     /// Examples behind the value.
     pub rows: u64,
+}
+
+/// One finished run, with everything that is needed to repeat it and to compare it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// SHA-256 of the settings: two runs with one key are the same run.
+    pub key: String,
+    /// Name of the sweep that it belongs to; empty for a run of its own.
+    pub sweep: String,
+    /// Runs that are compared as one method, such as adapters of several widths.
+    pub group: String,
+    /// Name of the task.
+    pub task: String,
+    /// Kind of the task.
+    pub kind: String,
+    /// The metric that chose the checkpoint.
+    pub metric: String,
+    /// The method with all options in force, in the notation of [`crate::method::MethodSpec`].
+    pub method: String,
+    /// The frozen model.
+    pub base: BaseId,
+    /// Form of the frozen weights in training: `f32` or `int8`.
+    pub precision: String,
+    /// Seed of initial values, order and dropout.
+    pub seed: u64,
+    /// The flags of `budwood train` that repeat it, by name.
+    pub settings: BTreeMap<String, Value>,
+    /// The training loop's settings.
+    pub training: BTreeMap<String, Value>,
+    /// The data that it has seen.
+    pub data: Vec<DataDigest>,
+    /// Names of the classes.
+    pub labels: Vec<String>,
+    /// All scores.
+    pub metrics: Vec<MetricValue>,
+    /// Trained parameters, head included.
+    pub parameters_trained: u64,
+    /// Those of the head.
+    pub parameters_head: u64,
+    /// Parameters of the base model.
+    pub parameters_base: u64,
+    /// Wall time of training.
+    pub seconds: f64,
+    /// Largest resident memory of the process; 0 where several runs shared it.
+    pub peak_bytes: u64,
+    /// SHA-256 of the adapter's weights.
+    pub weights_sha256: String,
+    /// Where the adapter is, if it was kept.
+    pub adapter: Option<String>,
+    /// Program and its version.
+    pub versions: BTreeMap<String, String>,
+    /// End of the run, in seconds since 1970 UTC.
+    pub finished_at: u64,
+}
+
+impl RunRecord {
+    /// The score of that name on that split.
+    pub fn score(&self, split: &str, metric: &str) -> Option<f64> {
+        let found = self.metrics.iter().find(|m| m.split == split && m.name == metric);
+        found.map(|m| m.value)
+    }
+
+    /// The score that chose the checkpoint.
+    pub fn chosen(&self) -> Option<f64> {
+        self.score("dev", &self.metric)
+    }
+}
+
+/// The answer to one example, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Number of the example in its split, from 0.
+    pub row: u64,
+    /// What it should have been: a class's name, a number, or a text.
+    pub expected: String,
+    /// What the adapter said.
+    pub predicted: String,
+    /// How sure it was, for classes.
+    pub confidence: Option<f32>,
 }

@@ -30,7 +30,8 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
 }
 
 /// In which form the frozen weights are held.
-#[derive(clap::Args, Clone, Copy)]
+#[derive(clap::Args, Clone, Copy, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct PrecisionArgs {
     /// Form of the frozen weights: int8 takes a third to half of f32's time where the processor multiplies bytes
     /// [default: f32; int8 for a model that is stored so].
@@ -41,7 +42,8 @@ pub(crate) struct PrecisionArgs {
     pub(crate) backward_precision: Form,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Form {
     F32,
     Int8,

@@ -6,7 +6,9 @@ mod commands;
 mod hub;
 mod output;
 mod packages;
+mod plan;
 mod progress;
+mod training;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,12 @@ enum Command {
     Quickstart(commands::quickstart::Args),
     /// Train an adapter.
     Train(Box<commands::train::Args>),
+    /// Run all runs of a sweep file, each recorded in a store.
+    Sweep(commands::sweep::Args),
+    /// List, compare and export the runs of a store.
+    Runs(commands::runs::Args),
+    /// Draw the table and the figures of the runs of a store.
+    Report(commands::report::Args),
     /// Score an adapter on labelled data.
     Eval(commands::eval::Args),
     /// Label texts with an adapter.
@@ -70,6 +78,9 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Quickstart(args) => commands::quickstart::run(&settings, &args),
         Command::Train(args) => commands::train::run(&settings, &args),
+        Command::Sweep(args) => commands::sweep::run(&settings, &args),
+        Command::Runs(args) => commands::runs::run(&settings, &args),
+        Command::Report(args) => commands::report::run(&settings, &args),
         Command::Eval(args) => commands::eval::run(&settings, &args),
         Command::Predict(args) => commands::predict::run(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),

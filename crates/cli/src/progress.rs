@@ -25,6 +25,11 @@ pub(crate) fn catch_interrupt() {
     });
 }
 
+/// Whether Ctrl-C was pressed.
+pub(crate) fn stopped() -> bool {
+    STOP.load(Ordering::SeqCst)
+}
+
 /// Shows a training run and collects its evaluations.
 pub(crate) struct TrainProgress {
     bar: Option<ProgressBar>,
@@ -65,7 +70,7 @@ impl TrainProgress {
             Event::Evaluated { step, scores, best } => self.evaluated(step, scores, best),
             Event::Saved => {}
         }
-        if STOP.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn start(&mut self, steps: usize, done: usize) {

@@ -67,6 +67,8 @@ pub struct Adapter {
     /// All trained parameters. After changing values, call [`Adapter::refresh`].
     pub params: Params,
     layers: Vec<LayerSites>,
+    /// Layers in which only trained norms act.
+    left_out: Vec<usize>,
     tables: Option<TableSlots>,
     embedding_norm: Option<NormSlots>,
     final_norm: Option<NormSlots>,
@@ -100,6 +102,7 @@ impl Adapter {
             head_spec,
             params,
             layers,
+            left_out: Vec::new(),
             tables,
             embedding_norm,
             final_norm,
@@ -135,6 +138,17 @@ impl Adapter {
     /// The head.
     pub fn head_spec(&self) -> &HeadSpec {
         &self.head_spec
+    }
+
+    /// Leaves out what the method put into these layers, from now on: AdapterDrop (Rücklé et al. 2021) at use, and the
+    /// ablation of Houlsby et al. 2019, section 3.6. Trained norms and the head stay.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    pub fn leave_out(&mut self, layers: impl IntoIterator<Item = usize>) {
+        self.left_out = layers.into_iter().collect();
+        let all = self.layers.len();
+        assert!(self.left_out.iter().all(|&l| l < all), "there are {all} layers");
     }
 
     /// How far down gradients must flow.
@@ -191,13 +205,19 @@ impl<'a> Acting<'a> {
         self.adapter.map_or(&[], |a| &a.params.values)
     }
 
+    /// What the method put into a layer, unless it is left out.
+    fn sites(&self, layer: usize) -> Option<&'a LayerSites> {
+        let adapter = self.adapter.filter(|a| !a.left_out.contains(&layer))?;
+        Some(&adapter.layers[layer])
+    }
+
     pub(crate) fn output(&self, layer: usize, sublayer: Sublayer) -> &'a dyn OutputSite {
-        let site = self.adapter.and_then(|a| a.layers[layer].outputs[sublayer as usize].as_deref());
+        let site = self.sites(layer).and_then(|l| l.outputs[sublayer as usize].as_deref());
         site.unwrap_or(&Plain)
     }
 
     pub(crate) fn product(&self, layer: usize, site: WeightSite) -> Option<&'a dyn ProductSite> {
-        self.adapter.and_then(|a| a.layers[layer].products[site as usize].as_deref())
+        self.sites(layer).and_then(|l| l.products[site as usize].as_deref())
     }
 
     pub(crate) fn norm(&self, layer: usize, sublayer: Sublayer) -> NormRef<'a> {

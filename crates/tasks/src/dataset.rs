@@ -59,18 +59,18 @@ impl Dataset {
         Self { examples, digest }
     }
 
-    /// Only the first `n` examples.
+    /// Only `n` examples, chosen at random and kept in their order: files may be sorted.
     #[must_use]
-    pub fn first(self, n: usize) -> Self {
+    pub fn sample(self, n: usize, seed: u64) -> Self {
         if n >= self.examples.len() {
             return self;
         }
-        let examples = self.examples[..n].to_vec();
-        Self::from_examples(
-            examples,
-            &self.digest.split,
-            &format!("{} (first {n})", self.digest.source),
-        )
+        let mut chosen = Key::new(seed).named("sample").permutation(self.examples.len());
+        chosen.truncate(n);
+        chosen.sort_unstable();
+        let examples = chosen.into_iter().map(|i| self.examples[i].clone()).collect();
+        let source = format!("{} ({n} rows, seed {seed})", self.digest.source);
+        Self::from_examples(examples, &self.digest.split, &source)
     }
 
     /// Cuts off a share of the examples: `(rest, part)`. Depends on the seed only; classes keep their

@@ -7,6 +7,7 @@ mod error;
 mod layout;
 pub mod metric;
 pub mod read;
+pub mod statistics;
 pub mod task;
 mod tokenizer;
 

@@ -8,4 +8,7 @@ pub(crate) mod models;
 pub(crate) mod parity;
 pub(crate) mod predict;
 pub(crate) mod quickstart;
+pub(crate) mod report;
+pub(crate) mod runs;
+pub(crate) mod sweep;
 pub(crate) mod train;

@@ -16,8 +16,9 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::base::Form;
-use crate::commands::train::{ColumnArgs, text_sizes};
+use crate::commands::train::ColumnArgs;
 use crate::output::table;
+use crate::training::text_sizes;
 use crate::{Settings, base};
 
 #[derive(clap::Args)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -11,8 +12,10 @@ use serde_json::json;
 
 use crate::base::{Form, precision_name};
 use crate::commands::predict::Loaded;
-use crate::commands::train::{self, Data, Run};
+use crate::commands::train;
 use crate::output::{bytes, json, say, seconds, thousands};
+use crate::progress::{TrainProgress, catch_interrupt};
+use crate::training::{Data, Frozen, Run};
 use crate::{Settings, packages};
 
 #[derive(clap::Args)]
@@ -78,9 +81,13 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             columns: (vec!["text".into()], "category".into()),
             notes: Vec::new(),
         };
-        let Some(result) = Run::new(settings, &train_args, data)?.train(&train_args)? else {
-            return Ok(ExitCode::from(130));
-        };
+        let frozen = Arc::new(Frozen::open(&train_args)?);
+        let mut run = Run::new(frozen, settings.threads, &train_args, data)?;
+        catch_interrupt();
+        let mut progress = TrainProgress::new(settings.json);
+        let result = run.train(&train_args, |event| progress.on_event(event));
+        progress.finish();
+        let Some(result) = result? else { return Ok(ExitCode::from(130)) };
         finished.push(result);
     }
     let accuracy = |i: usize| {

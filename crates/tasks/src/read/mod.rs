@@ -81,6 +81,11 @@ pub fn table(path: &Path, options: ReadOptions) -> Result<Table, Error> {
         let inner = path.file_stem().map(Path::new).and_then(Path::extension);
         ending = inner.and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     }
+    // Files of some data sets have no ending at all; a tab in the first line says what they are.
+    let first_line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    if ending.is_empty() && first_line.contains(&b'\t') {
+        ending = "tsv".into();
+    }
     let format =
         FORMATS.iter().find(|f| f.endings.contains(&ending.as_str())).ok_or_else(|| {
             let known: Vec<_> = FORMATS.iter().flat_map(|f| f.endings).copied().collect();

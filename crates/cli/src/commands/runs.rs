@@ -1,0 +1,402 @@
+//! `budwood runs`: what a store holds.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use budwood_base::record::{Prediction, RunRecord};
+use budwood_store::{Filter, Store, StoredRun};
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::Settings;
+use crate::commands::sweep::stored;
+use crate::output::{json, say, seconds, table, thousands};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The store.
+    #[arg(long, global = true, default_value = "budwood-runs/runs.db")]
+    store: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the runs.
+    List(FilterArgs),
+    /// Show everything about a run.
+    Show {
+        /// Number of the run, or the beginning of its key.
+        run: String,
+    },
+    /// Compare the answers of two runs, example by example.
+    Compare {
+        /// Number of the first run.
+        a: String,
+        /// Number of the second.
+        b: String,
+        /// Split of the answers.
+        #[arg(long, default_value = "dev")]
+        split: String,
+        /// Examples shown that only one of them got right.
+        #[arg(long, default_value_t = 10)]
+        show: usize,
+    },
+    /// Write the runs as CSV, JSON or Hugging Face's model-index.
+    Export {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Form of the export.
+        #[arg(long, value_enum, default_value_t = Format::Csv)]
+        format: Format,
+        /// File to write [default: standard output].
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(clap::Args, Default)]
+struct FilterArgs {
+    /// Only this sweep.
+    #[arg(long)]
+    sweep: Option<String>,
+    /// Only this task.
+    #[arg(long)]
+    task: Option<String>,
+    /// Only this group of methods, or methods that begin so.
+    #[arg(long)]
+    method: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// A row for each score.
+    Csv,
+    /// Everything.
+    Json,
+    /// YAML for the head of a model card.
+    ModelIndex,
+}
+
+impl FilterArgs {
+    fn filter(&self) -> Filter {
+        Filter { sweep: self.sweep.clone(), task: self.task.clone(), method: self.method.clone() }
+    }
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    match &args.command {
+        None => list(settings, &args.store, &FilterArgs::default())?,
+        Some(Command::List(filter)) => list(settings, &args.store, filter)?,
+        Some(Command::Show { run }) => show(settings, &args.store, run)?,
+        Some(Command::Compare { a, b, split, show }) => {
+            compare(settings, &args.store, [a, b], split, *show)?;
+        }
+        Some(Command::Export { filter, format, out }) => {
+            let (_, runs) = stored(&args.store, &filter.filter())?;
+            let text = match format {
+                Format::Csv => csv_of(&runs)?,
+                Format::Json => serde_json::to_string_pretty(&with_ids(&runs)?)? + "\n",
+                Format::ModelIndex => model_index(&runs),
+            };
+            match out {
+                Some(path) => budwood_base::files::write_atomic(path, text.as_bytes())
+                    .with_context(|| format!("cannot write {}", path.display()))?,
+                None => write!(std::io::stdout().lock(), "{text}")?,
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+use std::io::Write as _;
+
+fn with_ids(runs: &[StoredRun]) -> Result<Vec<Value>> {
+    let value = |run: &StoredRun| {
+        let mut value = serde_json::to_value(&run.record)?;
+        value["id"] = json!(run.id);
+        Ok(value)
+    };
+    runs.iter().map(value).collect()
+}
+
+fn list(settings: &Settings, path: &Path, filter: &FilterArgs) -> Result<()> {
+    let (_, runs) = stored(path, &filter.filter())?;
+    if settings.json {
+        return json(&with_ids(&runs)?);
+    }
+    let head = [
+        "run", "task", "method", "lr", "epochs", "seed", "trained", "metric", "dev", "test", "time",
+    ];
+    let mut rows = vec![head.iter().map(ToString::to_string).collect::<Vec<_>>()];
+    for run in &runs {
+        let r = &run.record;
+        let number = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.4}", x));
+        rows.push(vec![
+            run.id.to_string(),
+            r.task.clone(),
+            short_method(r),
+            setting(r, "lr"),
+            setting(r, "epochs"),
+            r.seed.to_string(),
+            thousands(r.parameters_trained),
+            r.metric.clone(),
+            number(r.chosen()),
+            number(r.score("test", &r.metric)),
+            seconds(r.seconds),
+        ]);
+    }
+    table(&rows)?;
+    say!("{} runs in {}", runs.len(), path.display())?;
+    Ok(())
+}
+
+/// The method as the user wrote it.
+pub(crate) fn short_method(r: &RunRecord) -> String {
+    match r.settings.get("method").and_then(Value::as_str) {
+        Some(written) => written.into(),
+        None => r.method.clone(),
+    }
+}
+
+fn setting(r: &RunRecord, name: &str) -> String {
+    r.settings.get(name).map_or("-".into(), |v| v.to_string().trim_matches('"').to_string())
+}
+
+fn show(settings: &Settings, path: &Path, name: &str) -> Result<()> {
+    let (store, _) = stored(path, &Filter::default())?;
+    let run = store.run(name)?;
+    if settings.json {
+        return json(&with_ids(std::slice::from_ref(&run))?[0]);
+    }
+    let r = &run.record;
+    say!("run {} of {} ({})", run.id, path.display(), &r.key[..12.min(r.key.len())])?;
+    let lines = [
+        ("task", format!("{} ({})", r.task, r.kind)),
+        ("method", r.method.clone()),
+        (
+            "base",
+            format!(
+                "{}, weights {}",
+                r.base.name,
+                &r.base.weights_sha256[..12.min(r.base.weights_sha256.len())]
+            ),
+        ),
+        ("precision", r.precision.clone()),
+        (
+            "trained",
+            format!(
+                "{} of {} parameters, {} in the head",
+                thousands(r.parameters_trained),
+                thousands(r.parameters_base),
+                thousands(r.parameters_head)
+            ),
+        ),
+        ("time", seconds(r.seconds)),
+        ("adapter", r.adapter.clone().unwrap_or_else(|| "not kept".into())),
+    ];
+    for (name, value) in lines {
+        say!("  {name:<10} {value}")?;
+    }
+    for d in &r.data {
+        say!(
+            "  {:<10} {} rows of {} ({})",
+            d.split,
+            thousands(d.rows),
+            d.source,
+            &d.sha256[..12.min(d.sha256.len())]
+        )?;
+    }
+    for m in r.metrics.iter().filter(|m| m.split != "ablation") {
+        let mark = if m.primary { "  (chose the checkpoint)" } else { "" };
+        say!("  {:<10} {} {:.4}{mark}", m.split, m.name, m.value)?;
+    }
+    say!("repeat with: {}", repeat(r))?;
+    Ok(())
+}
+
+/// The command that repeats a run.
+pub(crate) fn repeat(r: &RunRecord) -> String {
+    let quote = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
+        if !text.is_empty() && text.chars().all(plain) {
+            text.to_string()
+        } else {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        }
+    };
+    let mut words = vec!["budwood train".to_string()];
+    for (flag, value) in &r.settings {
+        match value {
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => words.push(format!("--{flag}")),
+            Value::String(s) => words.push(format!("--{flag} {}", quote(s))),
+            Value::Array(values) => {
+                let plain =
+                    |v: &Value| v.as_str().map_or_else(|| v.to_string(), ToString::to_string);
+                words.extend(values.iter().map(|v| format!("--{flag} {}", quote(&plain(v)))));
+            }
+            // A batch in tokens goes before one in examples.
+            _ if flag == "batch-size"
+                && r.settings.get("batch-tokens").is_some_and(|v| !v.is_null()) => {}
+            other => words.push(format!("--{flag} {other}")),
+        }
+    }
+    words.push("--out adapter".into());
+    words.join(" ")
+}
+
+fn compare(
+    settings: &Settings,
+    path: &Path,
+    names: [&str; 2],
+    split: &str,
+    limit: usize,
+) -> Result<()> {
+    let store = Store::open(path)?;
+    let runs = [store.run(names[0])?, store.run(names[1])?];
+    let digest =
+        |r: &StoredRun| r.record.data.iter().find(|d| d.split == split).map(|d| d.sha256.clone());
+    if digest(&runs[0]).is_none() || digest(&runs[0]) != digest(&runs[1]) {
+        bail!(
+            "runs {} and {} were not scored on the same {split} examples, so their answers cannot be compared",
+            runs[0].id,
+            runs[1].id
+        );
+    }
+    let answers = [store.predictions(runs[0].id, split)?, store.predictions(runs[1].id, split)?];
+    let right = |p: &Prediction| p.predicted == p.expected;
+    let pairs: Vec<_> = answers[0].iter().zip(&answers[1]).collect();
+    let only =
+        |a: bool, b: bool| pairs.iter().filter(|(x, y)| right(x) == a && right(y) == b).count();
+    let (both, first, second, none) =
+        (only(true, true), only(true, false), only(false, true), only(false, false));
+    let p = budwood_tasks::statistics::mcnemar(first as u64, second as u64);
+    let differing = pairs.iter().filter(|(x, y)| x.predicted != y.predicted);
+    if settings.json {
+        let rows: Vec<_> = differing.map(|(x, y)| json!({ "row": x.row, "expected": x.expected, "a": x.predicted, "b": y.predicted })).collect();
+        return json(&json!({
+            "both_right": both, "only_a": first, "only_b": second, "both_wrong": none,
+            "mcnemar_p": p, "differing": rows,
+        }));
+    }
+    if runs[0].record.kind == "regression" {
+        say!("the answers are numbers: right and wrong have no meaning here; see the scores")?;
+    }
+    say!(
+        "{} examples of {split}: both right {both}, only run {} {first}, only run {} {second}, none {none}",
+        pairs.len(),
+        runs[0].id,
+        runs[1].id
+    )?;
+    say!(
+        "McNemar's exact test: p = {p:.3}{}",
+        if p < 0.05 {
+            ", a difference that chance hardly makes"
+        } else {
+            ", no difference is shown"
+        }
+    )?;
+    let mut rows = vec![["row", "expected", "first", "second"].map(ToString::to_string).to_vec()];
+    rows.extend(differing.take(limit).map(|(x, y)| {
+        vec![x.row.to_string(), x.expected.clone(), x.predicted.clone(), y.predicted.clone()]
+    }));
+    if rows.len() > 1 {
+        table(&rows)?;
+    }
+    Ok(())
+}
+
+fn csv_of(runs: &[StoredRun]) -> Result<String> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record([
+        "run",
+        "key",
+        "sweep",
+        "task",
+        "group",
+        "method",
+        "base",
+        "base_sha256",
+        "precision",
+        "seed",
+        "lr",
+        "epochs",
+        "parameters_trained",
+        "parameters_head",
+        "parameters_base",
+        "split",
+        "metric",
+        "value",
+        "rows",
+        "chosen",
+        "seconds",
+        "peak_bytes",
+        "adapter",
+    ])?;
+    for run in runs {
+        let r = &run.record;
+        for m in &r.metrics {
+            out.write_record([
+                run.id.to_string(),
+                r.key.clone(),
+                r.sweep.clone(),
+                r.task.clone(),
+                r.group.clone(),
+                r.method.clone(),
+                r.base.name.clone(),
+                r.base.weights_sha256.clone(),
+                r.precision.clone(),
+                r.seed.to_string(),
+                setting(r, "lr"),
+                setting(r, "epochs"),
+                r.parameters_trained.to_string(),
+                r.parameters_head.to_string(),
+                r.parameters_base.to_string(),
+                m.split.clone(),
+                m.name.clone(),
+                m.value.to_string(),
+                m.rows.to_string(),
+                m.primary.to_string(),
+                r.seconds.to_string(),
+                r.peak_bytes.to_string(),
+                r.adapter.clone().unwrap_or_default(),
+            ])?;
+        }
+    }
+    let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+/// The `model-index` of a model card (Hugging Face hub documentation, "Model cards"). Every text is a JSON string, which YAML reads too.
+fn model_index(runs: &[StoredRun]) -> String {
+    let mut out = String::from("model-index:\n");
+    for run in runs {
+        let r = &run.record;
+        let kind = if r.kind == "regression" { "text-scoring" } else { "text-classification" };
+        out += &format!(
+            "- name: {}\n  results:\n",
+            json!(format!("{} {} seed {}", r.task, short_method(r), r.seed))
+        );
+        let mut splits: Vec<&str> =
+            r.metrics.iter().map(|m| m.split.as_str()).filter(|s| *s != "ablation").collect();
+        splits.dedup();
+        for split in splits {
+            let digest = r.data.iter().find(|d| d.split == split);
+            out += &format!(
+                "  - task:\n      type: {}\n    dataset:\n      name: {}\n      type: {}\n      split: {}\n      revision: {}\n    metrics:\n",
+                json!(kind),
+                json!(r.task),
+                json!(r.task),
+                json!(split),
+                json!(digest.map_or("", |d| &d.sha256))
+            );
+            for m in r.metrics.iter().filter(|m| m.split == split) {
+                out += &format!("    - type: {}\n      value: {}\n", json!(m.name), m.value);
+            }
+        }
+    }
+    out
+}

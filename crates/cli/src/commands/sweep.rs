@@ -1,0 +1,371 @@
+//! `budwood sweep`: all runs of a sweep file, each recorded in a store.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use budwood_base::record::MetricValue;
+use budwood_store::{Filter, Store};
+use budwood_train::Event;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::Settings;
+use crate::output::{json, say, seconds};
+use crate::plan::{Planned, SweepFile};
+use crate::progress::{catch_interrupt, stopped};
+use crate::training::{Finished, Frozen, Run, read_data};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Sweep file; see docs/experiments.md.
+    file: PathBuf,
+    /// Folder of the adapters and, unless --store says otherwise, of the store.
+    #[arg(long, default_value = "budwood-runs")]
+    out: PathBuf,
+    /// Store of the runs [default: runs.db in --out].
+    #[arg(long)]
+    store: Option<PathBuf>,
+    /// What `${NAME}` in the file stands for, such as DATA=/path/to/data.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Runs at a time; threads are shared out among them [default: one a thread].
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Show the runs and an estimate of the time, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Args {
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.store.clone().unwrap_or_else(|| self.out.join("runs.db"))
+    }
+}
+
+/// `NAME=VALUE` pairs.
+fn pairs(set: &[String]) -> Result<BTreeMap<String, String>> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_string(), value.to_string())),
+        None => bail!("--set {text} is not of the form NAME=VALUE"),
+    };
+    set.iter().map(pair).collect()
+}
+
+/// What all workers share.
+struct Shared<'a> {
+    file: &'a SweepFile,
+    threads: usize,
+    jobs: usize,
+    store: Mutex<Store>,
+    frozen: Mutex<HashMap<String, Arc<Frozen>>>,
+    next: AtomicUsize,
+    total: ProgressBar,
+    failed: Mutex<Vec<String>>,
+    elsewhere: AtomicUsize,
+    done: AtomicUsize,
+    quiet: bool,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let file = SweepFile::open(&args.file, &pairs(&args.set)?)?;
+    let planned = file.runs(&args.out)?;
+    for run in &planned {
+        let spec = run.args.method.parse().map_err(budwood_model::ModelError::from)?;
+        budwood_model::method::resolve(&spec)?;
+    }
+    let path = args.store_path();
+    let store = Store::open(&path)?;
+    let mut left = Vec::new();
+    for run in &planned {
+        if !store.has(&run.key)? {
+            left.push(run.clone());
+        }
+    }
+    let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
+    let threads = (settings.threads / jobs).max(1);
+    check_data(&left)?;
+    if args.dry_run {
+        return dry_run(settings, &file, planned.len(), &left, jobs, threads);
+    }
+    if !settings.json {
+        say!(
+            "sweep {}: {} runs, {} done before, {} at a time",
+            file.name,
+            planned.len(),
+            planned.len() - left.len(),
+            jobs
+        )?;
+    }
+    std::fs::create_dir_all(args.out.join("adapters"))
+        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    catch_interrupt();
+    let begin = Instant::now();
+    let bars = MultiProgress::with_draw_target(match settings.json {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr(),
+    });
+    let total = bars.add(ProgressBar::new(left.len() as u64));
+    total.set_style(style("{bar:30} {pos}/{len} runs, {elapsed} so far, {eta} left"));
+    total.enable_steady_tick(Duration::from_secs(1));
+    let shared = Shared {
+        file: &file,
+        threads,
+        jobs,
+        store: Mutex::new(store),
+        frozen: Mutex::new(HashMap::new()),
+        next: AtomicUsize::new(0),
+        total,
+        failed: Mutex::new(Vec::new()),
+        elsewhere: AtomicUsize::new(0),
+        done: AtomicUsize::new(0),
+        quiet: settings.json,
+    };
+    let shown: Vec<ProgressBar> = (0..jobs).map(|_| bars.add(ProgressBar::new(1))).collect();
+    std::thread::scope(|scope| {
+        for bar in &shown {
+            bar.set_style(style("  {bar:20} {pos}/{len} steps  {msg}"));
+            scope.spawn(|| work(&shared, &left, bar));
+        }
+    });
+    let _ = bars.clear();
+    let failed = shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (done, elsewhere) = (shared.done.into_inner(), shared.elsewhere.into_inner());
+    if settings.json {
+        json(&json!({
+            "sweep": file.name, "runs": planned.len(), "done_before": planned.len() - left.len(),
+            "done": done, "elsewhere": elsewhere, "failed": failed, "store": path,
+            "seconds": begin.elapsed().as_secs_f64(), "interrupted": stopped(),
+        }))?;
+    } else {
+        say!(
+            "{done} runs done in {}; store: {}",
+            seconds(begin.elapsed().as_secs_f64()),
+            path.display()
+        )?;
+        if elsewhere > 0 {
+            say!("{elsewhere} runs are being done by another process")?;
+        }
+    }
+    for message in &failed {
+        eprintln!("failed: {message}");
+    }
+    if stopped() {
+        eprintln!("interrupted; the same command goes on from there.");
+        return Ok(ExitCode::from(130));
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Reads every data set once, so that a fault is known before hours of work.
+fn check_data(runs: &[Planned]) -> Result<()> {
+    let mut seen = Vec::new();
+    for run in runs {
+        let a = &run.args;
+        let key = (a.data.clone(), a.dev_data.clone(), a.test_data.clone(), a.name.clone());
+        if !seen.contains(&key) {
+            seen.push(key);
+            read_data(a).with_context(|| run.title())?;
+        }
+    }
+    Ok(())
+}
+
+fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
+    while !stopped() {
+        let Some(run) = runs.get(shared.next.fetch_add(1, Ordering::Relaxed)) else { break };
+        bar.set_message(run.title());
+        bar.set_position(0);
+        let begin = Instant::now();
+        match one(shared, run, bar) {
+            Ok(Some(score)) => {
+                shared.done.fetch_add(1, Ordering::Relaxed);
+                shared.total.inc(1);
+                if !shared.quiet {
+                    let took = seconds(begin.elapsed().as_secs_f64());
+                    let line = format!("{}: {score} in {took}", run.title());
+                    if shared.total.is_hidden() {
+                        eprintln!("{line}")
+                    } else {
+                        shared.total.println(line)
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(e) => lock(&shared.failed).push(format!("{}: {e:#}", run.title())),
+        }
+    }
+    bar.finish_and_clear();
+}
+
+/// One run, if no other process has it; its score in words, none if it was interrupted or is done elsewhere.
+fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Option<String>> {
+    let lock_path = planned.lock();
+    // The system frees the lock when the process ends, however it ends.
+    let claim = File::create(&lock_path)
+        .with_context(|| format!("cannot write {}", lock_path.display()))?;
+    if claim.try_lock().is_err() {
+        shared.elsewhere.fetch_add(1, Ordering::Relaxed);
+        return Ok(None);
+    }
+    if lock(&shared.store).has(&planned.key)? {
+        return Ok(None);
+    }
+    let args = &planned.args;
+    let data = read_data(args)?;
+    let frozen = frozen(shared, planned)?;
+    let mut run = Run::new(frozen, shared.threads, args, data)?;
+    let on_event = |event: Event<'_>| {
+        match event {
+            Event::Started { steps, .. } => bar.set_length(steps as u64),
+            Event::Step { step, .. } => bar.set_position(step as u64),
+            Event::Evaluated { .. } | Event::Saved => {}
+        }
+        if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let Some(mut finished) = run.train(args, on_event)? else { return Ok(None) };
+    let mut record = finished.record(args, (&shared.file.name, &planned.group), shared.jobs > 1)?;
+    if shared.file.ablate {
+        record.metrics.extend(ablation(&mut run, &mut finished, &record.metric));
+    }
+    if !shared.file.keep_adapters {
+        record.adapter = None;
+    }
+    lock(&shared.store).add(&record, &finished.predictions)?;
+    if !shared.file.keep_adapters {
+        std::fs::remove_dir_all(&args.out)
+            .with_context(|| format!("cannot remove {}", args.out.display()))?;
+    }
+    drop(claim);
+    let _ = std::fs::remove_file(&lock_path);
+    let score =
+        record.chosen().map_or("no validation".into(), |s| format!("{} {s:.4}", record.metric));
+    Ok(Some(score))
+}
+
+/// The base model of a run; runs with the same one share it.
+fn frozen(shared: &Shared<'_>, planned: &Planned) -> Result<Arc<Frozen>> {
+    let mut all = lock(&shared.frozen);
+    let key = Frozen::key(&planned.args);
+    if let Some(frozen) = all.get(&key) {
+        return Ok(Arc::clone(frozen));
+    }
+    let frozen = Arc::new(Frozen::open(&planned.args)?);
+    all.insert(key, Arc::clone(&frozen));
+    Ok(frozen)
+}
+
+/// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et al. 2019,
+/// Fig. 6): split `ablation`, named `FIRST-LAST`.
+fn ablation(run: &mut Run, finished: &mut Finished, metric: &str) -> Vec<MetricValue> {
+    let layers = run.layers();
+    let mut values = Vec::new();
+    for first in 0..layers {
+        for last in first..layers {
+            finished.adapter.leave_out(first..last + 1);
+            let score = run.dev_score(&finished.adapter, metric);
+            values.extend(score.map(|(value, rows)| MetricValue {
+                split: "ablation".into(),
+                name: format!("{first}-{last}"),
+                value,
+                primary: false,
+                rows,
+            }));
+        }
+    }
+    finished.adapter.leave_out(0..0);
+    values
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs and time, from a few steps of every method on every task.
+fn dry_run(
+    settings: &Settings,
+    file: &SweepFile,
+    all: usize,
+    left: &[Planned],
+    jobs: usize,
+    threads: usize,
+) -> Result<ExitCode> {
+    let mut frozen: HashMap<String, Arc<Frozen>> = HashMap::new();
+    let mut rates: HashMap<(String, String, String), f64> = HashMap::new();
+    let (mut total, mut longest) = (0.0, 0.0f64);
+    for planned in left {
+        let key = (
+            format!("{:?}", (&planned.args.data, planned.args.train_rows)),
+            planned.args.method.clone(),
+            Frozen::key(&planned.args),
+        );
+        let a_pass = match rates.get(&key) {
+            Some(&rate) => rate,
+            None => {
+                let base = match frozen.get(&key.2) {
+                    Some(base) => Arc::clone(base),
+                    None => {
+                        let base = Arc::new(Frozen::open(&planned.args)?);
+                        frozen.insert(key.2.clone(), Arc::clone(&base));
+                        base
+                    }
+                };
+                let data = read_data(&planned.args).with_context(|| planned.title())?;
+                let rate = Run::seconds_a_pass(base, threads, &planned.args, data)?;
+                rates.insert(key, rate);
+                rate
+            }
+        };
+        let one = a_pass * planned.args.epochs as f64;
+        total += one;
+        longest = longest.max(one);
+    }
+    let estimate = (total / jobs as f64).max(longest);
+    if settings.json {
+        let runs: Vec<_> = left
+            .iter()
+            .map(|r| json!({ "key": r.key, "group": r.group, "settings": r.args }))
+            .collect();
+        json(&json!({
+            "sweep": file.name, "about": file.about, "runs": all, "left": runs.len(), "jobs": jobs,
+            "seconds_estimated": estimate, "planned": runs,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for run in left {
+        say!("{}: {}", run.group, run.title())?;
+    }
+    say!(
+        "{all} runs, {} done before, {} left; about {} with {jobs} at a time",
+        all - left.len(),
+        left.len(),
+        seconds(estimate)
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The runs of a store, for `runs` and `report`.
+pub(crate) fn stored(
+    path: &std::path::Path,
+    filter: &Filter,
+) -> Result<(Store, Vec<budwood_store::StoredRun>)> {
+    if !path.exists() {
+        bail!(
+            "there is no store {}; `budwood sweep` and `budwood train --store` make one",
+            path.display()
+        );
+    }
+    let store = Store::open(path)?;
+    let runs = store.runs(filter)?;
+    Ok((store, runs))
+}

@@ -1,0 +1,283 @@
+//! Sweep files: from a TOML file to the list of its runs.
+//!
+//! A value that is a list is a grid: every combination is a run. Flags are those of `budwood train`, without
+//! the dashes; a task's flags go before those of `[train]`, a method's before both.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::commands::train;
+use crate::training::run_key;
+
+/// Flags that may be given several times: their lists are no grids.
+const REPEATED: &[&str] = &["text-column"];
+
+/// A sweep file as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct SweepFile {
+    /// Its name in the store.
+    pub(crate) name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub(crate) about: String,
+    /// Seeds of each run.
+    #[serde(default = "one_seed")]
+    seeds: Vec<u64>,
+    /// Score each adapter without every span of layers too.
+    #[serde(default)]
+    pub(crate) ablate: bool,
+    /// Keep the adapters beside the store.
+    #[serde(default = "yes")]
+    pub(crate) keep_adapters: bool,
+    #[serde(default)]
+    train: Table,
+    #[serde(default)]
+    task: Vec<Table>,
+    #[serde(default)]
+    method: Vec<Table>,
+}
+
+fn one_seed() -> Vec<u64> {
+    vec![0]
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One run of a sweep.
+#[derive(Clone)]
+pub(crate) struct Planned {
+    /// Runs that are compared as one method.
+    pub(crate) group: String,
+    /// Its flags.
+    pub(crate) args: train::Args,
+    /// Its key in the store.
+    pub(crate) key: String,
+}
+
+impl SweepFile {
+    /// Reads a sweep file; `${NAME}` in it stands for one of `set`, or of the environment.
+    pub(crate) fn open(path: &Path, set: &BTreeMap<String, String>) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = expand(&text, set).with_context(|| path.display().to_string())?;
+        toml::from_str(&text).with_context(|| format!("{} is not a sweep file", path.display()))
+    }
+
+    /// All runs: tasks by methods by grids by seeds. Adapters go to folders under `out`.
+    pub(crate) fn runs(&self, out: &Path) -> Result<Vec<Planned>> {
+        if self.task.is_empty() || self.method.is_empty() || self.seeds.is_empty() {
+            bail!("the sweep '{}' needs a [[task]], a [[method]] and a seed at least", self.name);
+        }
+        let mut runs: Vec<Planned> = Vec::new();
+        for task in &self.task {
+            for method in &self.method {
+                let mut flags = self.train.clone();
+                flags.extend(task.clone());
+                let group = match method.get("name").and_then(Value::as_str) {
+                    Some(name) => name.to_string(),
+                    None => bail!("a [[method]] of the sweep '{}' lacks its name", self.name),
+                };
+                flags.extend(
+                    method
+                        .iter()
+                        .filter(|(k, _)| *k != "name")
+                        .map(|(k, v)| (k.clone(), v.clone())),
+                );
+                for choice in grid(&flags) {
+                    for &seed in &self.seeds {
+                        let planned = self.planned(&group, &choice, seed, out)?;
+                        if !runs.iter().any(|r| r.key == planned.key) {
+                            runs.push(planned);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    fn planned(&self, group: &str, flags: &Table, seed: u64, out: &Path) -> Result<Planned> {
+        #[derive(Parser)]
+        #[command(name = "a run", no_binary_name = true, disable_help_flag = true)]
+        struct Flags {
+            #[command(flatten)]
+            args: train::Args,
+        }
+        let mut words = vec![format!("--seed={seed}"), "--out=out".into()];
+        for (flag, value) in flags {
+            match value {
+                Value::Boolean(true) => words.push(format!("--{flag}")),
+                Value::Boolean(false) => {}
+                Value::Array(values) => {
+                    words.extend(values.iter().map(|v| format!("--{flag}={}", plain(v))));
+                }
+                other => words.push(format!("--{flag}={}", plain(other))),
+            }
+        }
+        let parsed = Flags::try_parse_from(&words).map_err(|e| {
+            let text = e.to_string();
+            let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            let tip = text.lines().find(|l| l.contains("tip:")).map(str::trim);
+            anyhow::anyhow!(
+                "the sweep '{}', method {group}: {line} {}",
+                self.name,
+                tip.unwrap_or_default()
+            )
+        })?;
+        let mut args = parsed.args;
+        let key = run_key(&args)?;
+        let task = args.name.clone().unwrap_or_else(|| "task".into());
+        let folder = format!("{}-{}-{}", word(&task), word(group), &key[..12]);
+        args.out = out.join("adapters").join(folder);
+        Ok(Planned { group: group.into(), args, key })
+    }
+}
+
+impl Planned {
+    /// The run in a few words.
+    pub(crate) fn title(&self) -> String {
+        let task = self.args.name.as_deref().unwrap_or(&self.args.data);
+        format!("{task}, {}, lr {}, seed {}", self.args.method, self.args.lr, self.args.seed)
+    }
+
+    /// The file that a process locks while it works on the run.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.args.out.with_extension("lock")
+    }
+}
+
+/// All combinations of the lists in a table of flags.
+fn grid(flags: &Table) -> Vec<Table> {
+    let mut all = vec![Table::new()];
+    for (flag, value) in flags {
+        let values = match value {
+            Value::Array(values) if !REPEATED.contains(&flag.as_str()) => values.clone(),
+            one => vec![one.clone()],
+        };
+        let with = |table: &Table| -> Vec<Table> {
+            let add = |value: &Value| {
+                let mut table = table.clone();
+                table.insert(flag.clone(), value.clone());
+                table
+            };
+            values.iter().map(add).collect()
+        };
+        all = all.iter().flat_map(with).collect();
+    }
+    all
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Only what a folder's name may hold.
+fn word(text: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    text.chars().map(keep).collect()
+}
+
+/// Puts values in the place of `${NAME}`.
+fn expand(text: &str, set: &BTreeMap<String, String>) -> Result<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, tail)) = after.split_once('}') else { bail!("a ${{ is not closed") };
+        let value = set.get(name).cloned().or_else(|| std::env::var(name).ok());
+        let Some(value) = value else {
+            bail!("names ${{{name}}}, which is not set; give it with --set {name}=VALUE");
+        };
+        // The value stands inside a TOML string.
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+        out.push_str(before);
+        out.push_str(&value);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sweep(text: &str) -> SweepFile {
+        toml::from_str(text).unwrap()
+    }
+
+    const FILE: &str = r#"
+        name = "s"
+        seeds = [0, 1, 2]
+        [train]
+        epochs = 3
+        lr = [1e-3, 1e-4]
+        [[task]]
+        name = "a"
+        data = "a.csv"
+        text-column = ["x", "y"]
+        [[task]]
+        name = "b"
+        data = "b.csv"
+        epochs = 1
+        [[method]]
+        name = "adapters"
+        method = ["adapter[width=2]", "adapter[width=8]"]
+        [[method]]
+        name = "linear"
+        method = "linear"
+        lr = 1e-2
+    "#;
+
+    #[test]
+    fn lists_are_grids() {
+        let runs = sweep(FILE).runs(Path::new("out")).unwrap();
+        // Two tasks, three seeds; two widths by two rates, and one.
+        assert_eq!(runs.len(), 2 * 3 * (2 * 2 + 1));
+        let linear = runs.iter().find(|r| r.group == "linear").unwrap();
+        assert_eq!((linear.args.lr, linear.args.epochs), (1e-2, 3));
+        assert_eq!(linear.args.columns.text_column, ["x", "y"]);
+        let b = runs.iter().find(|r| r.args.name.as_deref() == Some("b")).unwrap();
+        assert_eq!(b.args.epochs, 1);
+        let mut keys: Vec<_> = runs.iter().map(|r| &r.key).collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), runs.len());
+        let again = sweep(FILE).runs(Path::new("elsewhere")).unwrap();
+        assert!(runs.iter().zip(&again).all(|(a, b)| a.key == b.key), "a key needs no place");
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let fault = |from: &str, to: &str| {
+            let result = sweep(&FILE.replace(from, to)).runs(Path::new("out"));
+            result.err().map(|e| e.to_string()).unwrap_or_default()
+        };
+        assert!(
+            fault("epochs = 1", "epoch = 1").contains("--epochs"),
+            "{}",
+            fault("epochs = 1", "epoch = 1")
+        );
+        assert!(fault("epochs = 3", "epochs = \"many\"").contains("many"));
+        assert!(fault("name = \"linear\"", "").contains("lacks its name"));
+        assert!(toml::from_str::<SweepFile>("name = \"s\"\nsede = [1]").is_err());
+    }
+
+    #[test]
+    fn names_are_replaced() {
+        let set = [("D".to_string(), "/a \"b\"".to_string())].into();
+        assert_eq!(expand("x = \"${D}/c\"", &set).unwrap(), "x = \"/a \\\"b\\\"/c\"");
+        let fault = expand("${BUDWOOD_NOT_SET}", &set).unwrap_err().to_string();
+        assert!(fault.contains("--set BUDWOOD_NOT_SET="), "{fault}");
+    }
+}

@@ -1,0 +1,563 @@
+//! One training run from its flags to its adapter: what `train`, `quickstart` and `sweep` share.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use budwood_base::digest;
+use budwood_base::head::{HeadSpec, Pooling};
+use budwood_base::method::MethodSpec;
+use budwood_base::record::{BaseId, DataDigest, MetricValue, Prediction, RunRecord};
+use budwood_engine::{Device, Workers};
+use budwood_formats::BaseModel;
+use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_model::{Adapter, Base};
+use budwood_tasks::batch::BatchSize;
+use budwood_tasks::metric::{METRICS, default_metric};
+use budwood_tasks::task::{self, Task};
+use budwood_tasks::{Dataset, Split, Target, Tokenizer};
+use budwood_train::{
+    Answers, Checkpoint, ClassWeights, Event, OptimizerSpec, Outcome, Prepared, Score, TrainConfig,
+    Trainer, answers, prepare, scores,
+};
+use serde_json::{Value, json};
+
+use crate::base;
+use crate::commands::train::{Args, OptimizerChoice, PoolingChoice};
+use crate::output::{bytes, peak_memory, say, seconds, thousands};
+
+/// The data of a run.
+pub(crate) struct Data {
+    pub(crate) task: &'static Task,
+    pub(crate) name: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) train: Dataset,
+    pub(crate) dev: Option<Dataset>,
+    pub(crate) test: Option<Dataset>,
+    pub(crate) columns: (Vec<String>, String),
+    pub(crate) notes: Vec<String>,
+}
+
+/// Reads and splits the data.
+pub(crate) fn read_data(args: &Args) -> Result<Data> {
+    let source = args.columns.source(&args.data)?;
+    let mut notes = Vec::new();
+    let task = match &args.task {
+        Some(name) => task::find(name)?,
+        None => {
+            let (task, why) = source.detect_kind(Split::Train)?;
+            notes.push(format!("task: {}, because {why}", task.name));
+            task
+        }
+    };
+    let labels = source.labels(task, Split::Train)?;
+    let columns = source.column_names(Split::Train)?;
+    let mut train = source.examples(task, &labels, Split::Train, true)?;
+    let given = |text: &String, split| -> Result<Dataset> {
+        Ok(args.columns.source(text)?.examples(task, &labels, split, true)?)
+    };
+    let mut test = match &args.test_data {
+        Some(text) => Some(given(text, Split::Test)?),
+        None if args.test => Some(source.examples(task, &labels, Split::Test, true)?),
+        None => None,
+    };
+    let mut dev = match &args.dev_data {
+        Some(text) => Some(given(text, Split::Dev)?),
+        None if source.layout().is_some() && source.has(Split::Dev) => {
+            Some(source.examples(task, &labels, Split::Dev, true)?)
+        }
+        None => None,
+    };
+    // Shares are of all rows, so that the test share is cut first.
+    let (test_share, dev_share) = (
+        if test.is_none() { args.test_share } else { 0.0 },
+        if dev.is_none() { args.dev_share } else { 0.0 },
+    );
+    if !(test_share >= 0.0 && dev_share >= 0.0 && test_share + dev_share < 1.0) {
+        bail!("--dev-share {dev_share} and --test-share {test_share} leave nothing to train on");
+    }
+    if test_share > 0.0 {
+        let (rest, part) = train.split(test_share, args.split_seed, "test")?;
+        notes.push(format!("test: {} of the training rows", part.examples.len()));
+        (train, test) = (rest, Some(part));
+    }
+    if dev_share > 0.0 {
+        let (rest, part) = train.split(dev_share / (1.0 - test_share), args.split_seed, "dev")?;
+        notes.push(format!("validation: {} of the training rows", part.examples.len()));
+        (train, dev) = (rest, Some(part));
+    }
+    if let Some(n) = args.train_rows {
+        train = train.sample(n, args.split_seed);
+    }
+    let name = args.name.clone().unwrap_or_else(|| source.task_name());
+    Ok(Data { task, name, labels, train, dev, test, columns, notes })
+}
+
+/// A base model, opened and packed; several runs may share it.
+pub(crate) struct Frozen {
+    pub(crate) model: BaseModel,
+    pub(crate) base: Base,
+    pub(crate) tokenizer: Tokenizer,
+}
+
+impl Frozen {
+    /// Opens the model that the flags name.
+    pub(crate) fn open(args: &Args) -> Result<Self> {
+        let model = BaseModel::open(&base::folder(&args.base)?)?;
+        let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
+        tokenizer.check_vocabulary(text_sizes(&model)?.0)?;
+        let mut base = base::load(&model, args.precision.get(model.is_quantized()), true)?;
+        if let Some(p) = args.dropout {
+            if !(0.0..1.0).contains(&p) {
+                bail!("--dropout {p} is not a probability below 1");
+            }
+            base.set_dropout(p);
+        }
+        Ok(Self { model, base, tokenizer })
+    }
+
+    /// The flags that [`Frozen::open`] reads, as a key.
+    pub(crate) fn key(args: &Args) -> String {
+        format!("{} {:?} {:?}", args.base, args.precision.get(false), args.dropout)
+    }
+}
+
+/// A run with everything loaded.
+pub(crate) struct Run {
+    data: Data,
+    frozen: Arc<Frozen>,
+    workers: Workers,
+    config: TrainConfig,
+    head: HeadSpec,
+    why_pooling: String,
+    train: Prepared,
+    dev: Option<Prepared>,
+    test: Option<Prepared>,
+    /// Reading and encoding the data, without loading the model.
+    pub(crate) seconds_reading: f64,
+}
+
+/// A finished run.
+pub(crate) struct Finished {
+    pub(crate) summary: Value,
+    pub(crate) meta: AdapterMeta,
+    pub(crate) outcome: Outcome,
+    pub(crate) bytes: u64,
+    pub(crate) adapter: Adapter,
+    /// The answers by split.
+    pub(crate) predictions: Vec<(String, Vec<Prediction>)>,
+}
+
+impl Run {
+    pub(crate) fn new(
+        frozen: Arc<Frozen>,
+        threads: usize,
+        args: &Args,
+        data: Data,
+    ) -> Result<Self> {
+        let longest = text_sizes(&frozen.model)?.1;
+        if args.max_length > longest {
+            bail!("--max-length {} is more than the model's {longest} positions", args.max_length);
+        }
+        let (auto, why) = frozen.model.default_pooling();
+        let (pooling, why_pooling) = match args.pooling {
+            PoolingChoice::Auto => (auto, why),
+            PoolingChoice::Pooler => (Pooling::Pooler, "as asked for".into()),
+            PoolingChoice::Cls => (Pooling::Cls, "as asked for".into()),
+            PoolingChoice::Mean => (Pooling::Mean, "as asked for".into()),
+        };
+        let head = HeadSpec {
+            kind: data.task.head,
+            outputs: data.labels.len().max(1),
+            pooling,
+            dense: None,
+            bias: true,
+            dropout: 0.1,
+        };
+        let config = config(args, &data)?;
+        let begin = Instant::now();
+        let encode = |d: &Dataset| prepare(&frozen.tokenizer, d, args.max_length, threads);
+        let train = encode(&data.train)?;
+        let dev = data.dev.as_ref().map(encode).transpose()?;
+        let test = data.test.as_ref().map(encode).transpose()?;
+        let seconds_reading = begin.elapsed().as_secs_f64();
+        let workers = Workers::new(Device::cpu(), threads);
+        Ok(Self {
+            data,
+            frozen,
+            workers,
+            config,
+            head,
+            why_pooling,
+            train,
+            dev,
+            test,
+            seconds_reading,
+        })
+    }
+
+    /// What will be done, for people.
+    pub(crate) fn describe(&self, args: &Args) -> Result<()> {
+        let data = &self.data;
+        for note in &data.notes {
+            say!("{note}")?;
+        }
+        let dev = self.dev.as_ref().map_or("none".into(), |d| thousands(d.len() as u64));
+        say!(
+            "data: {} to train on, {dev} to validate, {} classes",
+            thousands(self.train.len() as u64),
+            data.labels.len()
+        )?;
+        if self.train.truncated > 0 {
+            say!(
+                "{} of {} training texts are longer than {} tokens and were cut",
+                thousands(self.train.truncated as u64),
+                thousands(self.train.len() as u64),
+                args.max_length
+            )?;
+        }
+        say!("pooling: {:?}, {}", self.head.pooling, self.why_pooling)?;
+        Ok(())
+    }
+
+    /// Trains and writes the adapter; none if the run was interrupted.
+    pub(crate) fn train(
+        &mut self,
+        args: &Args,
+        on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Finished>> {
+        let frozen = Arc::clone(&self.frozen);
+        let base = &frozen.base;
+        let mut adapter =
+            Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
+        let id = frozen.model.id(&args.base);
+        let digests: Vec<DataDigest> =
+            [Some(&self.data.train), self.data.dev.as_ref(), self.data.test.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(|d| d.digest.clone())
+                .collect();
+        let precision = format!("{:?}", base.precision());
+        let identity =
+            serde_json::to_string(&(&id, &digests, &self.head, args.dropout, precision))?;
+        std::fs::create_dir_all(&args.out)
+            .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+        let trainer = Trainer::new(
+            base,
+            &mut self.workers,
+            &self.config,
+            &self.train,
+            self.dev.as_ref(),
+            &identity,
+        )?;
+        let every = Duration::from_secs_f64(args.save_every.max(0.0));
+        let trainer = trainer.with_checkpoints(&args.out, every);
+        let outcome = match trainer.run(&mut adapter, on_event) {
+            Ok(outcome) => outcome,
+            Err(e @ budwood_train::Error::Diverged { .. }) => {
+                self.keep_what_is_good(args, &adapter, &id, &digests)?;
+                return Err(e.into());
+            }
+            Err(e) => return Err(e.into()),
+        };
+        if outcome.interrupted {
+            return Ok(None);
+        }
+        let mut metrics =
+            metric_values("dev", &outcome.scores, &self.config.metric, self.dev.as_ref());
+        let mut predictions = Vec::new();
+        let splits = [("dev", &self.data.dev, &self.dev), ("test", &self.data.test, &self.test)];
+        for (split, data, prepared) in splits {
+            let (Some(data), Some(prepared)) = (data, prepared) else { continue };
+            let answers = answers(&mut self.workers, base, &adapter, prepared);
+            if split == "test"
+                && let Some(targets) = &prepared.targets
+            {
+                metrics.extend(metric_values(
+                    split,
+                    &scores(&answers, targets),
+                    "",
+                    Some(prepared),
+                ));
+            }
+            predictions.push((split.to_string(), answered(data, &answers, &self.data.labels)));
+        }
+        let meta = self.meta(args, &adapter, id, digests, metrics);
+        let mut folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
+        folder.save(&args.out)?;
+        Checkpoint::remove(&args.out)?;
+        let bytes = AdapterFolder::bytes_on_disk(&args.out)?;
+        let folder_precision = folder.meta.precision.clone();
+        let summary = json!({
+            "adapter": args.out, "bytes": bytes, "task": folder.meta.task,
+            "method": folder.meta.method.to_string(), "seed": self.config.seed,
+            "parameters_trained": folder.meta.parameters_trained,
+            "parameters_base": folder.meta.parameters_base,
+            "metrics": folder.meta.metrics,
+            "steps": outcome.steps, "kept_step": outcome.kept_step,
+            "stopped_early": outcome.stopped_early, "seconds": outcome.seconds,
+            "seconds_reading": self.seconds_reading,
+            "peak_bytes": peak_memory(), "truncated_rows": self.train.truncated,
+            "weights_sha256": folder.meta.weights_sha256,
+            "precision": folder_precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
+        });
+        Ok(Some(Finished { summary, meta: folder.meta, outcome, bytes, adapter, predictions }))
+    }
+
+    /// Layers of the encoder.
+    pub(crate) fn layers(&self) -> usize {
+        self.frozen.model.spec().layers
+    }
+
+    /// One score of an adapter on the validation set, and the number of its examples.
+    pub(crate) fn dev_score(&mut self, adapter: &Adapter, metric: &str) -> Option<(f64, u64)> {
+        let dev = self.dev.as_ref()?;
+        let answers = answers(&mut self.workers, &self.frozen.base, adapter, dev);
+        let scores = scores(&answers, dev.targets.as_ref()?);
+        let score = scores.into_iter().find(|s| s.name == metric)?;
+        Some((score.value, dev.len() as u64))
+    }
+
+    /// Seconds that a pass over the training set will take, from a few steps of it.
+    pub(crate) fn seconds_a_pass(
+        frozen: Arc<Frozen>,
+        threads: usize,
+        args: &Args,
+        data: Data,
+    ) -> Result<f64> {
+        const STEPS: usize = 4;
+        let (rows, few) = (data.train.examples.len(), STEPS * args.batch_size);
+        let data = Data { train: data.train.sample(few, 0), dev: None, test: None, ..data };
+        let args = Args { epochs: 1, ..args.clone() };
+        let mut run = Self::new(frozen, threads, &args, data)?;
+        let base = &run.frozen.base;
+        let mut adapter = Adapter::new(base, &run.config.method, run.head.clone(), 0)?;
+        let trainer =
+            Trainer::new(base, &mut run.workers, &run.config, &run.train, None, "an estimate")?;
+        let outcome = trainer.run(&mut adapter, |_| ControlFlow::Continue(()))?;
+        Ok(outcome.seconds * rows as f64 / run.train.len() as f64)
+    }
+
+    /// After a divergence, the best parameters are worth keeping, if there are any.
+    fn keep_what_is_good(
+        &self,
+        args: &Args,
+        adapter: &Adapter,
+        id: &BaseId,
+        digests: &[DataDigest],
+    ) -> Result<()> {
+        if adapter.params.values.iter().all(|x| x.is_finite()) && self.dev.is_some() {
+            let meta = self.meta(args, adapter, id.clone(), digests.to_vec(), Vec::new());
+            AdapterFolder { meta, tensors: adapter.params.to_tensors() }.save(&args.out)?;
+        }
+        Ok(())
+    }
+
+    fn meta(
+        &self,
+        args: &Args,
+        adapter: &Adapter,
+        base: BaseId,
+        data: Vec<DataDigest>,
+        metrics: Vec<MetricValue>,
+    ) -> AdapterMeta {
+        let training: BTreeMap<String, Value> = match serde_json::to_value(&self.config) {
+            Ok(Value::Object(map)) => map.into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
+        let (text_columns, label_column) = self.data.columns.clone();
+        let version = ("budwood".to_string(), env!("CARGO_PKG_VERSION").to_string());
+        AdapterMeta {
+            budwood_adapter: FORMAT,
+            method: adapter.spec().clone(),
+            base,
+            encoder: self.frozen.model.spec().clone(),
+            head: adapter.head_spec().clone(),
+            labels: self.data.labels.clone(),
+            task: TaskMeta {
+                name: self.data.name.clone(),
+                kind: self.data.task.name.into(),
+                text_columns,
+                label_column,
+                max_length: args.max_length,
+                metric: self.config.metric.clone(),
+            },
+            precision: base::precision_name(self.frozen.base.precision()).into(),
+            training,
+            seed: self.config.seed,
+            data,
+            metrics,
+            parameters_trained: adapter.params.len() as u64,
+            parameters_base: self.frozen.model.spec().parameters() as u64,
+            weights_sha256: String::new(),
+            versions: [version].into(),
+        }
+    }
+}
+
+/// The answers to a data set's examples, in words.
+fn answered(data: &Dataset, answers: &Answers, labels: &[String]) -> Vec<Prediction> {
+    let (classes, probabilities) = (answers.classes(), answers.probabilities());
+    let examples = data.examples.iter().enumerate();
+    examples
+        .map(|(i, example)| {
+            let name = |class: u32| labels.get(class as usize).cloned().unwrap_or_default();
+            let (expected, predicted, confidence) = match &example.target {
+                Target::Class(c) => {
+                    let confidence = probabilities[i].get(classes[i] as usize).copied();
+                    (name(*c), name(classes[i]), confidence)
+                }
+                Target::Value(v) => (v.to_string(), answers.values()[i].to_string(), None),
+                Target::None => (String::new(), name(classes[i]), None),
+            };
+            Prediction { row: i as u64, expected, predicted, confidence }
+        })
+        .collect()
+}
+
+/// The key of a run: the hash of the flags that matter for its result.
+pub(crate) fn run_key(args: &Args) -> Result<String> {
+    Ok(digest::of_bytes(serde_json::to_string(args)?.as_bytes()))
+}
+
+impl Finished {
+    /// The run for the store. `shared` says that other runs had the process's memory too.
+    pub(crate) fn record(
+        &self,
+        args: &Args,
+        sweep: (&str, &str),
+        shared: bool,
+    ) -> Result<RunRecord> {
+        let meta = self.meta.clone();
+        let settings = match serde_json::to_value(args)? {
+            Value::Object(map) => map.into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Ok(RunRecord {
+            key: run_key(args)?,
+            sweep: sweep.0.into(),
+            group: sweep.1.into(),
+            task: meta.task.name,
+            kind: meta.task.kind,
+            metric: meta.task.metric,
+            method: meta.method.to_string(),
+            base: meta.base,
+            precision: meta.precision,
+            seed: meta.seed,
+            settings,
+            training: meta.training,
+            data: meta.data,
+            labels: meta.labels,
+            metrics: meta.metrics,
+            parameters_trained: meta.parameters_trained,
+            parameters_head: self.adapter.head_parameters() as u64,
+            parameters_base: meta.parameters_base,
+            seconds: self.outcome.seconds,
+            peak_bytes: if shared { 0 } else { peak_memory() },
+            weights_sha256: meta.weights_sha256,
+            adapter: Some(args.out.display().to_string()),
+            versions: meta.versions,
+            finished_at: now.map_or(0, |d| d.as_secs()),
+        })
+    }
+
+    /// The end of a run, for people.
+    pub(crate) fn tell(&self, out: &Path) -> Result<()> {
+        let share = 100.0 * self.meta.parameters_trained as f64 / self.meta.parameters_base as f64;
+        let early = if self.outcome.stopped_early { ", stopped early" } else { "" };
+        say!(
+            "trained {} parameters ({share:.2} % of the base) in {} and {} steps{early}",
+            thousands(self.meta.parameters_trained),
+            seconds(self.outcome.seconds),
+            self.outcome.steps
+        )?;
+        for metric in &self.meta.metrics {
+            let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
+            say!("{:<5} {:<9} {:.4}{mark}", metric.split, metric.name, metric.value)?;
+        }
+        say!("adapter: {} ({})", out.display(), bytes(self.bytes))?;
+        Ok(())
+    }
+}
+
+fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
+    let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
+    let metric = match &args.metric {
+        None => default_metric(&data.name, data.task.name).to_string(),
+        Some(name) => {
+            let fits = METRICS.iter().filter(|m| m.kind == data.task.name);
+            let names: Vec<_> = fits.map(|m| m.name).collect();
+            if !names.contains(&name.as_str()) {
+                bail!(
+                    "metric '{name}' does not fit a {} task; {} do",
+                    data.task.name,
+                    names.join(", ")
+                );
+            }
+            name.clone()
+        }
+    };
+    if !(args.lr.is_finite() && args.lr > 0.0) {
+        bail!("--lr {} is not a learning rate above 0", args.lr);
+    }
+    if args.epochs == 0 {
+        bail!("--epochs 0 trains nothing");
+    }
+    let optimizer = match args.optimizer {
+        OptimizerChoice::Bert => OptimizerSpec::bert(),
+        OptimizerChoice::Adamw => {
+            OptimizerSpec { eps: 1e-8, bias_correction: true, ..OptimizerSpec::bert() }
+        }
+    };
+    Ok(TrainConfig {
+        method: budwood_model::method::resolve(&method)?,
+        epochs: args.epochs,
+        batch: args.batch_tokens.map_or(BatchSize::Examples(args.batch_size), BatchSize::Tokens),
+        accumulate: args.accumulate,
+        learning_rate: args.lr,
+        warmup: args.warmup,
+        optimizer: OptimizerSpec {
+            weight_decay: args.weight_decay,
+            clip_norm: args.clip,
+            ..optimizer
+        },
+        seed: args.seed,
+        max_length: args.max_length,
+        eval_every: args.eval_every,
+        patience: args.patience,
+        class_weights: if args.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
+        drop_last: args.drop_last,
+        metric,
+    })
+}
+
+/// Rows of the word embedding and the longest input.
+pub(crate) fn text_sizes(model: &BaseModel) -> Result<(usize, usize)> {
+    match &model.spec().input {
+        budwood_base::encoder::InputSpec::Text(text) => Ok((text.vocab, text.length_max())),
+        budwood_base::encoder::InputSpec::Image(_) => {
+            bail!("this base model reads images, not texts")
+        }
+    }
+}
+
+pub(crate) fn metric_values(
+    split: &str,
+    scores: &[Score],
+    primary: &str,
+    data: Option<&Prepared>,
+) -> Vec<MetricValue> {
+    let rows = data.map_or(0, Prepared::len) as u64;
+    let value = |s: &Score| MetricValue {
+        split: split.into(),
+        name: s.name.clone(),
+        value: s.value,
+        primary: s.name == primary,
+        rows,
+    };
+    scores.iter().map(value).collect()
+}

@@ -1,0 +1,154 @@
+//! Runs that differ in nothing but the seed, as one.
+
+use std::collections::BTreeMap;
+
+use budwood_base::record::RunRecord;
+use budwood_tasks::statistics::mean_and_error;
+use serde_json::Value;
+
+/// Runs of one task, method and configuration over seeds.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Name of the task.
+    pub task: String,
+    /// Methods that are compared as one.
+    pub group: String,
+    /// The method as the user wrote it.
+    pub method: String,
+    /// The method with all options in force.
+    pub method_in_force: String,
+    /// The metric.
+    pub metric: String,
+    /// The split of `scores`: `test` where there is one, else `dev`.
+    pub split: String,
+    /// Learning rate.
+    pub rate: f64,
+    /// Trained parameters, head included.
+    pub trained: f64,
+    /// Parameters of the base.
+    pub base_parameters: f64,
+    /// Name of the base and form of its weights.
+    pub base: (String, String),
+    /// The seeds, in the order of the scores.
+    pub seeds: Vec<u64>,
+    /// Scores on the validation set, which choose among settings.
+    pub dev: Vec<f64>,
+    /// Scores that are reported.
+    pub scores: Vec<f64>,
+    /// For each seed, scores without each span of layers.
+    pub ablations: Vec<BTreeMap<(usize, usize), f64>>,
+}
+
+impl Setting {
+    /// Mean score on the validation set; -∞ without one.
+    pub fn dev_mean(&self) -> f64 {
+        if self.dev.is_empty() { f64::NEG_INFINITY } else { mean_and_error(&self.dev).0 }
+    }
+
+    /// Mean of the scores and its standard error.
+    pub fn mean(&self) -> (f64, Option<f64>) {
+        mean_and_error(&self.scores)
+    }
+
+    /// The value of an option of the method, if it is a number.
+    pub fn option(&self, name: &str) -> Option<f64> {
+        let at = self.method_in_force.find(&format!("{name}="))?;
+        let rest = &self.method_in_force[at + name.len() + 1..];
+        rest.split([',', ']']).next()?.parse().ok()
+    }
+}
+
+/// The settings of some runs, in the order of their first run.
+pub fn settings<'a>(runs: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Setting> {
+    let mut keys: Vec<String> = Vec::new();
+    let mut all: Vec<Setting> = Vec::new();
+    for run in runs {
+        let mut rest = run.settings.clone();
+        rest.remove("seed");
+        let rest = serde_json::to_string(&rest).unwrap_or_default();
+        let key = format!("{}\n{}\n{}\n{rest}", run.task, run.group, run.base.weights_sha256);
+        let place = keys.iter().position(|k| *k == key).unwrap_or_else(|| {
+            keys.push(key);
+            all.push(new(run));
+            all.len() - 1
+        });
+        let setting = &mut all[place];
+        let score = run.score(&setting.split, &run.metric);
+        let Some(score) = score else { continue };
+        setting.seeds.push(run.seed);
+        setting.scores.push(score);
+        setting.dev.extend(run.chosen());
+        let spans = run.metrics.iter().filter(|m| m.split == "ablation").filter_map(|m| {
+            let (first, last) = m.name.split_once('-')?;
+            Some(((first.parse().ok()?, last.parse().ok()?), m.value))
+        });
+        setting.ablations.push(spans.collect());
+    }
+    all.retain(|s| !s.scores.is_empty());
+    all
+}
+
+fn new(run: &RunRecord) -> Setting {
+    let text = |name: &str| run.settings.get(name).and_then(Value::as_str).map(ToString::to_string);
+    let has_test = run.score("test", &run.metric).is_some();
+    Setting {
+        task: run.task.clone(),
+        group: run.group.clone(),
+        method: text("method").unwrap_or_else(|| run.method.clone()),
+        method_in_force: run.method.clone(),
+        metric: run.metric.clone(),
+        split: if has_test { "test" } else { "dev" }.into(),
+        rate: run.settings.get("lr").and_then(Value::as_f64).unwrap_or_default(),
+        trained: run.parameters_trained as f64,
+        base_parameters: run.parameters_base as f64,
+        base: (run.base.name.clone(), run.precision.clone()),
+        seeds: Vec::new(),
+        dev: Vec::new(),
+        scores: Vec::new(),
+        ablations: Vec::new(),
+    }
+}
+
+/// Different values in the order in which they first occur.
+pub(crate) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen
+}
+
+/// The setting with the best validation score: what the paper reports.
+pub(crate) fn best<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> Option<&'a Setting> {
+    settings.into_iter().fold(None, |best: Option<&Setting>, s| match best {
+        Some(b) if b.dev_mean() >= s.dev_mean() => Some(b),
+        _ => Some(s),
+    })
+}
+
+/// What the runs are, in lines below a figure.
+pub(crate) fn caption(settings: &[&Setting]) -> Vec<String> {
+    let bases = distinct(settings.iter().map(|s| s.base.0.clone()));
+    let forms = distinct(settings.iter().map(|s| s.base.1.clone()));
+    let seeds = settings.iter().map(|s| s.seeds.len());
+    let (fewest, most) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
+    let seeds = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+    let tasks = distinct(settings.iter().map(|s| format!("{} ({})", s.task, s.split)));
+    let mut lines = vec![format!(
+        "base {} (weights in {}), {seeds} seeds, error bars: standard error",
+        bases.join(", "),
+        forms.join(" and ")
+    )];
+    let mut line = String::from("data: ");
+    for (i, task) in tasks.iter().enumerate() {
+        if line.len() + task.len() > 110 {
+            lines.push(std::mem::take(&mut line));
+        }
+        line += task;
+        line += if i + 1 < tasks.len() { ", " } else { "" };
+    }
+    lines.push(line);
+    lines
+}

@@ -1,0 +1,67 @@
+//! How sure a difference between scores is.
+
+/// McNemar's exact test: the probability of at least this imbalance among examples that only one of two got right,
+/// if both were equally good. Two-sided, as `statsmodels`' `mcnemar(exact=True)`.
+pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
+    let (n, k) = (only_first + only_second, only_first.min(only_second));
+    if only_first == only_second {
+        return 1.0;
+    }
+    // Sum of binomial(n, i) / 2^n in logarithms: n may be large.
+    let mut log_term = -(n as f64) * std::f64::consts::LN_2;
+    let mut sum = log_term.exp();
+    for i in 1..=k {
+        log_term += ((n - i + 1) as f64).ln() - (i as f64).ln();
+        sum += log_term.exp();
+    }
+    (2.0 * sum).min(1.0)
+}
+
+/// Mean and standard error of the mean; none for less than two values.
+pub fn mean_and_error(values: &[f64]) -> (f64, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    if values.len() < 2 {
+        return (mean, None);
+    }
+    let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+    (mean, Some((squares / (n - 1.0) / n).sqrt()))
+}
+
+/// The percentile `p` of 0 to 100, between neighbours linearly, as NumPy's.
+pub fn percentile(values: &[f64], p: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = p / 100.0 * (sorted.len().saturating_sub(1)) as f64;
+    let (low, share) = (place.floor() as usize, place.fract());
+    match (sorted.get(low), sorted.get(low + 1)) {
+        (Some(a), Some(b)) => a + share * (b - a),
+        (Some(a), None) => *a,
+        _ => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mcnemar_matches_the_binomial() {
+        // scipy.stats.binomtest(3, 12).pvalue, (10, 50), (40, 100)
+        assert!((mcnemar(3, 9) - 0.145_996_093_75).abs() < 1e-12);
+        assert!((mcnemar(40, 10) - 2.386_133_167_675_552_6e-5).abs() < 1e-12);
+        assert!((mcnemar(40, 60) - 0.056_887_933_640_981_07).abs() < 1e-10);
+        assert_eq!(mcnemar(0, 0), 1.0);
+        assert!(mcnemar(5000, 6000) < 1e-15);
+    }
+
+    #[test]
+    fn means_and_percentiles_match_numpy() {
+        let (mean, error) = mean_and_error(&[1.0, 2.0, 4.0]);
+        assert!((mean - 7.0 / 3.0).abs() < 1e-12);
+        assert!((error.unwrap() - 0.881_917_103_688_197).abs() < 1e-12);
+        assert_eq!(mean_and_error(&[3.0]), (3.0, None));
+        assert!((percentile(&[3.0, 1.0, 2.0, 10.0], 80.0) - 5.8).abs() < 1e-12);
+        assert!((percentile(&[3.0, 1.0, 2.0, 10.0], 50.0) - 2.5).abs() < 1e-12);
+    }
+}
