@@ -81,6 +81,14 @@ impl<'a> View<'a> {
         View { data: &data[from..to], rows: n, ..self }
     }
 
+    /// Some of its columns.
+    #[must_use]
+    pub fn columns(self, columns: Range<usize>) -> View<'a> {
+        let (data, n) = (self.data, columns.len());
+        let (from, to) = across(columns, self.columns, self.rows, self.stride);
+        View { data: &data[from..to], columns: n, ..self }
+    }
+
     pub(crate) fn matrix(&self) -> MatRef<'a> {
         MatRef::new(self.data, self.rows, self.columns, self.stride)
     }
@@ -139,6 +147,14 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// Some of its columns.
+    #[must_use]
+    pub fn columns(self, columns: Range<usize>) -> ViewMut<'a> {
+        let n = columns.len();
+        let (from, to) = across(columns, self.columns, self.rows, self.stride);
+        ViewMut { data: &mut self.data[from..to], rows: self.rows, columns: n, stride: self.stride }
+    }
+
     pub(crate) fn dense(&mut self) -> &mut [f32] {
         assert!(self.stride == self.columns || self.rows <= 1, "the view has gaps");
         &mut self.data[..self.rows * self.columns]
@@ -156,4 +172,16 @@ fn span(rows: Range<usize>, n_rows: usize, columns: usize, stride: usize) -> (us
         return (0, 0);
     }
     (rows.start * stride, (rows.end - 1) * stride + columns)
+}
+
+/// The elements from the first of some columns to the last of its last row.
+fn across(columns: Range<usize>, n_columns: usize, rows: usize, stride: usize) -> (usize, usize) {
+    assert!(
+        columns.start <= columns.end && columns.end <= n_columns,
+        "columns {columns:?} of {n_columns}"
+    );
+    if rows == 0 {
+        return (0, 0);
+    }
+    (columns.start, (rows - 1) * stride + columns.end)
 }

@@ -7,7 +7,7 @@ use budwood_base::encoder::Activation;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::{MethodPart, MethodSpec};
 use budwood_base::names;
-use budwood_base::tensor::TensorMap;
+use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
 use crate::Error;
@@ -67,15 +67,7 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
         .get("config")
         .filter(|c| c.is_object())
         .ok_or_else(|| Error::content(&path, "lacks the map 'config'"))?;
-    let architecture = config.get("architecture").and_then(Value::as_str);
-    let method = match architecture {
-        None => bottleneck_method(&path, config)?,
-        Some("lora") => low_rank_method(&path, config)?,
-        Some(other) => {
-            let message = format!("architecture '{other}' is not read yet");
-            return Err(Error::content(&path, message));
-        }
-    };
+    let method = MethodSpec { parts: parts(&path, config)? };
     let scales = method.parts.iter().any(|p| p.name == "ia3");
     let mut names = Vec::new();
     let mut tensors = TensorMap::new();
@@ -85,6 +77,13 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
             Error::content(file.path(), format!("tensor '{theirs}' has no place in this method"))
         })?;
         let (mut ours, mut tensor) = (ours, file.tensor(theirs)?);
+        if ours == FLAT_PREFIX {
+            for (ours, tensor) in flat_prefix(&file, theirs, &method, &tensor)? {
+                tensors.insert(ours.clone(), tensor);
+                names.push((ours, theirs.to_string()));
+            }
+            continue;
+        }
         if scales {
             // A matrix of one column there, a vector here.
             ours = ours.replace(".lora.b", ".ia3.scale");
@@ -100,7 +99,95 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
     Ok(read)
 }
 
-fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
+/// The methods of a configuration; several in a union.
+fn parts(path: &Path, config: &Value) -> Result<Vec<MethodPart>, Error> {
+    Ok(vec![match config.get("architecture").and_then(Value::as_str) {
+        None => bottleneck_method(path, config)?,
+        Some("lora") => low_rank_method(path, config)?,
+        Some("prefix_tuning") => {
+            refuse(path, config, &[("use_gating", &[json!(false)]), ("dropout", &[json!(0.0)])])?;
+            let options =
+                ["prefix_length", "bottleneck_size", "non_linearity", "flat", "leave_out"];
+            same_options("prefix_tuning", config, &options)
+        }
+        Some("prompt_tuning") => {
+            same_options("prompt_tuning", config, &["prompt_length", "combine"])
+        }
+        Some("union") => {
+            let members = config.get("configs").and_then(Value::as_array).into_iter().flatten();
+            return Ok(members.map(|c| parts(path, c)).collect::<Result<Vec<_>, _>>()?.concat());
+        }
+        Some(other) => {
+            let message = format!("architecture '{other}' is not read yet");
+            return Err(Error::content(path, message));
+        }
+    }])
+}
+
+/// A method whose options have the library's names.
+fn same_options(name: &str, config: &Value, options: &[&str]) -> MethodPart {
+    let part = MethodPart { name: name.into(), options: Default::default() };
+    let given = options.iter().filter_map(|o| Some((o, config.get(*o).filter(|v| !v.is_null())?)));
+    given.fold(part, |part, (option, value)| part.with(option, value.clone()))
+}
+
+/// What the library keeps as one vector: keys and values of all layers.
+const FLAT_PREFIX: &str = "shared.prefix.all";
+
+/// The library's flat prefixes, ordered by row, layer, keys before values.
+fn flat_prefix(
+    file: &SafetensorsFile,
+    theirs: &str,
+    method: &MethodSpec,
+    all: &Tensor,
+) -> Result<Vec<(String, Tensor)>, Error> {
+    let part = method.parts.iter().find(|p| p.name == "prefix_tuning");
+    let option = |name: &str| part.and_then(|p| p.options.get(name));
+    let length = option("prefix_length").and_then(Value::as_u64).unwrap_or(30) as usize;
+    let left_out: Vec<u64> = option("leave_out")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_u64)
+        .collect();
+    // The width is not in the file: the layers are those that the configuration does not leave out.
+    let fault =
+        || Error::content(file.path(), format!("tensor '{theirs}' does not fit its configuration"));
+    let (_, json) =
+        read_json(file.path().parent().unwrap_or(Path::new(".")), "adapter_config.json")?;
+    let width = json.get("hidden_size").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let pieces = all.data.len().checked_div(length * width).unwrap_or(0);
+    if pieces == 0 || pieces % 2 != 0 || pieces * length * width != all.data.len() {
+        return Err(fault());
+    }
+    let mut tensors = Vec::with_capacity(pieces);
+    let layers = (0u64..).filter(|l| !left_out.contains(l)).take(pieces / 2);
+    for (i, layer) in layers.enumerate() {
+        for (j, role) in ["key", "value"].into_iter().enumerate() {
+            let piece = 2 * i + j;
+            let row = |r: usize| &all.data[(r * pieces + piece) * width..][..width];
+            let data = (0..length).flat_map(|r| row(r).iter().copied()).collect();
+            let name =
+                names::in_layer(layer as usize, &format!("{}.prefix.{role}", names::ATTENTION_KV));
+            tensors.push((name, Tensor::new(vec![length, width], data)));
+        }
+    }
+    Ok(tensors)
+}
+
+/// Reads a folder with a head and no adapter, as the library's `save_head` writes.
+pub(crate) fn read_head_alone(folder: &Path) -> Result<Imported, Error> {
+    let (path, json) = read_json(folder, "head_config.json")?;
+    let name = json.get("name").and_then(Value::as_str);
+    let name = name.ok_or_else(|| Error::content(&path, "lacks the field 'name'"))?.to_string();
+    let (tensors, names) = (TensorMap::new(), Vec::new());
+    let method = MethodSpec::named("linear");
+    let mut read = Imported { method, head: None, labels: Vec::new(), tensors, names };
+    read_head(folder, &name, &mut read)?;
+    Ok(read)
+}
+
+fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
     for (field, off) in UNSUPPORTED {
         if let Some(value) = config.get(*field)
             && value.to_string().as_str() != *off
@@ -125,7 +212,7 @@ fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
             part = part.with(switch, value.clone());
         }
     }
-    Ok(MethodSpec { parts: vec![part] })
+    Ok(part)
 }
 
 /// Compacter after both sub-layers, or Compacter++ after the second.
@@ -156,7 +243,7 @@ fn compacter_name(path: &Path, config: &Value) -> Result<&'static str, Error> {
 
 /// LoRA, or (IA)³, which the library writes as LoRA of rank 1 that scales. Dropout inside LoRA acts in training
 /// only and is left out.
-fn low_rank_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
+fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
     refuse(
         path,
         config,
@@ -202,7 +289,7 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodSpec, Error> {
     if let Some(layers) = config.get("leave_out").filter(|v| !v.is_null()) {
         part = part.with("leave_out", layers.clone());
     }
-    Ok(MethodSpec { parts: vec![part] })
+    Ok(part)
 }
 
 /// Our name of one of the library's tensors.
@@ -211,6 +298,16 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
     let shared = rest.strip_prefix("shared_parameters.").and_then(|r| r.strip_prefix(adapter));
     if shared == Some(".phm_rule") {
         return Some(names::PHM_RULE.into());
+    }
+    if let Some(role) = rest.strip_prefix("prompt_tuning.prompt_tunings.") {
+        let role = role.strip_prefix(adapter)?;
+        return (role == ".prompt_embedding.weight").then(|| "shared.prompt.embedding".into());
+    }
+    if let Some(role) = rest.strip_prefix("prefix_tuning.prefix_tunings.") {
+        let role = role.strip_prefix(adapter)?.strip_prefix(".self")?;
+        let role = role.strip_prefix("_prefix").unwrap_or(role).strip_prefix('.')?;
+        let role = PREFIX_ROLES.iter().find(|(_, theirs)| *theirs == role)?.0;
+        return Some(role.into());
     }
     let (before, after) = family.layer.split_once("{i}")?;
     let rest = rest.strip_prefix(before)?;
@@ -234,6 +331,16 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
         Some(names::in_layer(layer, &format!("{site}.bottleneck.{role}")))
     })
 }
+
+/// `(our name, the library's)` of a prefix.
+const PREFIX_ROLES: &[(&str, &str)] = &[
+    ("shared.prefix.embedding", "wte.weight"),
+    ("shared.prefix.in.weight", "control_trans.0.weight"),
+    ("shared.prefix.in.bias", "control_trans.0.bias"),
+    ("shared.prefix.out.weight", "control_trans.2.weight"),
+    ("shared.prefix.out.bias", "control_trans.2.bias"),
+    (FLAT_PREFIX, "control_trans"),
+];
 
 /// `(our role, the library's)` in a bottleneck.
 const ROLES: &[(&str, &str)] = &[

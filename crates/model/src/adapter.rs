@@ -1,5 +1,7 @@
 //! One adapter: its parameters and what it does at which sites.
 
+use std::ops::Range;
+
 use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
@@ -11,6 +13,7 @@ use budwood_engine::{Device, Table};
 use crate::head::Head;
 use crate::linear::TrainedLinear;
 use crate::method;
+use crate::prefix::Prefix;
 use crate::site::{NormRef, NormSlots, OutputSite, Plain, ProductSite};
 use crate::{Base, Init, ModelError, Norm, Params, Slot, Sublayer, WeightSite};
 
@@ -31,6 +34,8 @@ pub(crate) struct LayerSites {
     pub(crate) outputs: [Option<Box<dyn OutputSite>>; 2],
     pub(crate) products: [Option<Box<dyn ProductSite>>; 6],
     pub(crate) norms: [Option<NormSlots>; 2],
+    /// Whether a prefix acts in its attention.
+    pub(crate) prefix: bool,
 }
 
 impl LayerSites {
@@ -38,16 +43,18 @@ impl LayerSites {
     pub(crate) fn acts_before_ffn_output(&self) -> bool {
         self.outputs[0].is_some()
             || self.norms[0].is_some()
+            || self.prefix
             || self.products.iter().any(Option::is_some)
     }
 
     /// Whether anything is trained before the output site of attention.
     pub(crate) fn acts_before_attention_output(&self) -> bool {
-        self.products[..4].iter().any(Option::is_some)
+        self.prefix || self.products[..4].iter().any(Option::is_some)
     }
 
     fn is_empty(&self) -> bool {
-        self.outputs.iter().all(Option::is_none)
+        !self.prefix
+            && self.outputs.iter().all(Option::is_none)
             && self.norms.iter().all(Option::is_none)
             && self.products.iter().all(Option::is_none)
     }
@@ -58,6 +65,16 @@ pub(crate) struct TableSlots {
     pub(crate) word: Slot,
     pub(crate) position: Slot,
     pub(crate) token_type: Option<Slot>,
+}
+
+/// Trained rows among each sequence's embedded tokens.
+pub(crate) struct Prompt {
+    pub(crate) slot: Slot,
+    pub(crate) length: usize,
+    /// Tokens before it.
+    pub(crate) at: usize,
+    /// 0, 1, ... length - 1.
+    pub(crate) numbers: Vec<u32>,
 }
 
 /// Trained parameters with the sites where they act, and a head.
@@ -73,6 +90,8 @@ pub struct Adapter {
     embedding_norm: Option<NormSlots>,
     final_norm: Option<NormSlots>,
     pooler: Option<TrainedLinear>,
+    prompt: Option<Prompt>,
+    prefix: Option<Prefix>,
     pub(crate) head: Head,
     depth: Depth,
 }
@@ -91,11 +110,20 @@ impl Adapter {
         let key = Key::new(seed).named("initial values");
         let mut builder = Builder::new(base, key, head.pooling);
         let spec = method::build(spec, &mut builder)?;
-        let Builder { mut params, layers, tables, embedding_norm, final_norm, pooler, .. } =
-            builder;
+        let Builder {
+            mut params,
+            layers,
+            tables,
+            embedding_norm,
+            final_norm,
+            pooler,
+            prompt,
+            prefix,
+            ..
+        } = builder;
         let head_spec = head.clone();
         let head = Head::new(head, base, key, &mut params)?;
-        let bottom = tables.is_some() || embedding_norm.is_some();
+        let bottom = tables.is_some() || embedding_norm.is_some() || prompt.is_some();
         let depth = depth(&layers, bottom, final_norm.is_some());
         let mut adapter = Self {
             spec,
@@ -107,6 +135,8 @@ impl Adapter {
             embedding_norm,
             final_norm,
             pooler,
+            prompt,
+            prefix,
             head,
             depth,
         };
@@ -173,6 +203,9 @@ impl Adapter {
         if let Some(pooler) = &mut self.pooler {
             pooler.refresh(device, params);
         }
+        if let Some(prefix) = &mut self.prefix {
+            prefix.refresh(device, params);
+        }
         self.head.refresh(device, params);
     }
 
@@ -233,6 +266,20 @@ impl<'a> Acting<'a> {
         self.adapter.and_then(|a| a.pooler.as_ref())
     }
 
+    pub(crate) fn prompt(&self) -> Option<&'a Prompt> {
+        self.adapter.and_then(|a| a.prompt.as_ref())
+    }
+
+    pub(crate) fn prefix(&self) -> Option<&'a Prefix> {
+        self.adapter.and_then(|a| a.prefix.as_ref())
+    }
+
+    /// The columns of a layer's keys and values in [`Prefix::rows`].
+    pub(crate) fn prefix_columns(&self, layer: usize) -> Option<(Range<usize>, Range<usize>)> {
+        self.sites(layer).filter(|sites| sites.prefix)?;
+        self.prefix()?.columns(layer)
+    }
+
     pub(crate) fn embedding_norm(&self) -> NormRef<'a> {
         let slots = self.adapter.and_then(|a| a.embedding_norm.as_ref());
         self.norm_ref(&self.base.embedding_norm, slots)
@@ -268,6 +315,8 @@ pub(crate) struct Builder<'a> {
     embedding_norm: Option<NormSlots>,
     final_norm: Option<NormSlots>,
     pooler: Option<TrainedLinear>,
+    prompt: Option<Prompt>,
+    prefix: Option<Prefix>,
     /// Which method took a site, for the message when a second one comes.
     owners: Vec<(String, String)>,
     method: String,
@@ -286,6 +335,8 @@ impl<'a> Builder<'a> {
             embedding_norm: None,
             final_norm: None,
             pooler: None,
+            prompt: None,
+            prefix: None,
             owners: Vec::new(),
             method: String::new(),
         }
@@ -344,6 +395,34 @@ impl<'a> Builder<'a> {
         self.claim(format!("the product {} in layer {layer}", weight_site.name()))?;
         let site = make(self);
         self.layers[layer].products[weight_site as usize] = Some(Box::new(site));
+        Ok(())
+    }
+
+    /// Puts trained rows into each sequence, after `at` of its tokens.
+    pub(crate) fn set_prompt(
+        &mut self,
+        length: usize,
+        at: usize,
+        init: Init<'_>,
+    ) -> Result<(), ModelError> {
+        self.claim("the embedded input".into())?;
+        let shape = [length, self.base.spec().hidden];
+        let slot = self.parameter("shared.prompt.embedding".into(), &shape, init);
+        self.prompt = Some(Prompt { slot, length, at, numbers: (0..length as u32).collect() });
+        Ok(())
+    }
+
+    /// Puts what `make` builds before the keys and values of these layers.
+    pub(crate) fn set_prefix(
+        &mut self,
+        layers: &[usize],
+        make: impl FnOnce(&mut Self) -> Prefix,
+    ) -> Result<(), ModelError> {
+        for &layer in layers {
+            self.claim(format!("the keys and values in layer {layer}"))?;
+            self.layers[layer].prefix = true;
+        }
+        self.prefix = Some(make(self));
         Ok(())
     }
 

@@ -13,6 +13,7 @@ mod linear;
 pub mod method;
 mod params;
 mod phm;
+mod prefix;
 mod run;
 mod site;
 

@@ -18,7 +18,7 @@ use budwood_model::{
 use budwood_train::{Optimizer, OptimizerSpec};
 
 const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
-const METHODS: [&str; 19] = [
+const METHODS: [&str; 24] = [
     "adapter[width=8]",
     "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
     "double_seq_bn[reduction_factor=4]",
@@ -35,6 +35,11 @@ const METHODS: [&str; 19] = [
     "bitfit",
     "layer_norm",
     "linear",
+    "prompt_tuning[prompt_length=3]",
+    "prompt_tuning[prompt_length=2,combine=prefix_after_bos]|lora[r=2]",
+    "prefix_tuning[prefix_length=3,bottleneck_size=6]",
+    "prefix_tuning[prefix_length=2,flat=true,leave_out=[0]]",
+    "mam[prefix_tuning.prefix_length=2,prefix_tuning.bottleneck_size=5,par_bn.reduction_factor=8]",
     "top_k[layers=1]",
     "full",
     "lora[r=2,targets=[query]]|seq_bn[reduction_factor=4,non_linearity=gelu]|layer_norm",

@@ -3,7 +3,7 @@
 use budwood_base::encoder::{InputSpec, NormPlacement};
 use budwood_engine::{Buf, Context};
 
-use super::{DropoutPlace, LayerTape, Pass, Tape};
+use super::{DropoutPlace, LayerTape, Pass, Prefixes, Tape, attention, prompt};
 use crate::adapter::LayerSites;
 use crate::site::{OutputBackward, ProductBackward};
 use crate::{Depth, Sublayer, WeightSite};
@@ -24,24 +24,33 @@ pub(crate) fn backward(
             norm.backward(cx, rows, &mut tape.end, gradient);
         }
     }
+    let prefix = pass.parts[0].acting.prefix();
+    let rows = tape.prefixes.rows.first().and_then(Option::as_ref);
+    let mut d_prefix = rows.map(|rows| cx.zeros(rows.rows(), rows.columns()));
     let lowest = if let Depth::Layer(layer) = depth { Some(layer) } else { None };
     for layer in (0..pass.base.layers.len()).rev() {
         let Some(saved) = tape.layers.pop() else { break };
         let stop = (lowest == Some(layer)).then(|| pass.parts[0].acting.adapter).flatten();
-        d = layer_backward(cx, pass, layer, d, saved, stop.map(|a| a.layer(layer)), gradient);
+        let stop = stop.map(|a| a.layer(layer));
+        let prefix = (&tape.prefixes, d_prefix.as_mut());
+        d = layer_backward(cx, pass, layer, d, saved, stop, prefix, gradient);
+    }
+    if let (Some(prefix), Some(d_prefix)) = (prefix, d_prefix) {
+        prefix.backward(cx, d_prefix, &mut tape.prefixes.saved, gradient);
     }
     if depth == Depth::Embeddings {
+        d = prompt::remove(cx, pass, d, gradient);
         let p = pass.base.spec().hidden_dropout;
         cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, p), d.view_mut());
         for part in pass.parts.iter().rev() {
-            let rows = d.view_mut().rows(part.rows.clone());
+            let rows = d.view_mut().rows(part.tokens.clone());
             part.acting.embedding_norm().backward(cx, rows, &mut tape.embeddings, gradient);
             let (Some(slots), InputSpec::Text(text)) =
                 (part.acting.tables(), &pass.base.spec().input)
             else {
                 continue;
             };
-            let (batch, at) = (pass.batch, part.rows.clone());
+            let (batch, at) = (pass.batch, part.tokens.clone());
             let d = d.view().rows(at.clone());
             let words = &mut gradient[slots.word.clone()];
             cx.add_rows_backward(d, &batch.tokens[at.clone()], words);
@@ -68,6 +77,7 @@ fn layer_backward(
     mut d: Buf,
     mut tape: LayerTape,
     lowest: Option<&LayerSites>,
+    prefix: (&Prefixes, Option<&mut Buf>),
     gradient: &mut [f32],
 ) -> Buf {
     let spec = pass.base.spec();
@@ -147,7 +157,7 @@ fn layer_backward(
         gradient,
     );
     let [mut d] = d_out;
-    let mut d_qkv = attention_backward(cx, pass, layer, &tape, &d_context);
+    let mut d_qkv = attention::backward(cx, pass, layer, &tape, &d_context, prefix);
     cx.give(d_context);
     let input = tape.attention_in.take();
     let three = [WeightSite::Query, WeightSite::Key, WeightSite::Value];
@@ -272,27 +282,4 @@ fn product_backward(
             add = true;
         }
     }
-}
-
-fn attention_backward(
-    cx: &mut Context,
-    pass: &Pass<'_>,
-    layer: usize,
-    tape: &LayerTape,
-    d_context: &Buf,
-) -> [Buf; 3] {
-    let spec = pass.base.spec();
-    let (rows, d, spans) = (d_context.rows(), spec.hidden, &pass.batch.spans);
-    let [mut d_q, mut d_k, mut d_v] = [cx.take(rows, d), cx.take(rows, d), cx.take(rows, d)];
-    let [q, k, v] = &tape.qkv;
-    cx.attention_backward(
-        spec.heads,
-        (q.view(), k.view(), v.view()),
-        (spans, spans),
-        pass.dropout(layer, DropoutPlace::Probabilities, spec.attention_dropout),
-        tape.probabilities.view(),
-        d_context.view(),
-        (d_q.view_mut(), d_k.view_mut(), d_v.view_mut()),
-    );
-    [d_q, d_k, d_v]
 }

@@ -3,7 +3,7 @@
 use budwood_base::encoder::{InputSpec, NormPlacement};
 use budwood_engine::{Buf, Context, Product, View};
 
-use super::{DropoutPlace, LayerTape, Pass, Tape};
+use super::{DropoutPlace, LayerTape, Part, Pass, Prefixes, Tape, attention, prompt};
 use crate::site::{OutputForward, ProductForward};
 use crate::{Depth, Sublayer, WeightSite};
 
@@ -24,15 +24,20 @@ pub(crate) fn forward(
         Depth::Layer(layer) => layer,
         Depth::Head => usize::MAX,
     };
+    let prefixes = prefixes(cx, pass, tape.is_some());
     for layer in 0..pass.base.layers.len() {
         match tape.as_deref_mut().filter(|_| layer >= lowest) {
             Some(tape) => {
-                let (y, saved) = layer_forward(cx, pass, layer, x, true);
+                let (y, saved) = layer_forward(cx, pass, layer, x, &prefixes, true);
                 tape.layers.extend(saved);
                 x = y;
             }
-            None => x = layer_forward(cx, pass, layer, x, false).0,
+            None => x = layer_forward(cx, pass, layer, x, &prefixes, false).0,
         }
+    }
+    match tape.as_deref_mut() {
+        Some(tape) => tape.prefixes = prefixes,
+        None => prefixes.free(cx),
     }
     let mut end = tape.filter(|_| depth != Depth::Head).map(|tape| &mut tape.end);
     for part in &pass.parts {
@@ -41,6 +46,17 @@ pub(crate) fn forward(
         }
     }
     x
+}
+
+/// What the prefixes of all parts put before the sequences' keys and values.
+fn prefixes(cx: &mut Context, pass: &Pass<'_>, save: bool) -> Prefixes {
+    let mut saved = Vec::new();
+    let make = |part: &Part<'_>| {
+        let (prefix, params) = (part.acting.prefix()?, part.acting.params());
+        Some(prefix.rows(cx, params, save.then_some(&mut saved)))
+    };
+    let rows = pass.parts.iter().map(make).collect();
+    Prefixes { rows, saved }
 }
 
 /// The sum of the embeddings, normalised, with dropout.
@@ -53,7 +69,7 @@ fn embed(cx: &mut Context, pass: &Pass<'_>, mut saved: Option<&mut Vec<Buf>>) ->
     let positions = pass.batch.positions(text.position_offset);
     let mut x = cx.zeros(pass.batch.tokens.len(), spec.hidden);
     for part in &pass.parts {
-        let (batch, at) = (pass.batch, part.rows.clone());
+        let (batch, at) = (pass.batch, part.tokens.clone());
         let (words, types) = (&batch.tokens[at.clone()], &batch.token_types[at.clone()]);
         let positions = &positions[at.clone()];
         let mut rows = x.view_mut().rows(at);
@@ -77,7 +93,7 @@ fn embed(cx: &mut Context, pass: &Pass<'_>, mut saved: Option<&mut Vec<Buf>>) ->
         part.acting.embedding_norm().forward(cx, rows, saved.as_deref_mut());
     }
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());
-    x
+    prompt::insert(cx, pass, x)
 }
 
 /// One layer. `x` is its input and is consumed.
@@ -86,6 +102,7 @@ fn layer_forward(
     pass: &Pass<'_>,
     layer: usize,
     x: Buf,
+    prefixes: &Prefixes,
     save: bool,
 ) -> (Buf, Option<LayerTape>) {
     let mut saved = save.then(Vec::new);
@@ -97,7 +114,7 @@ fn layer_forward(
     let mut qkv = [cx.take(rows, d), cx.take(rows, d), cx.take(rows, d)];
     let three = [WeightSite::Query, WeightSite::Key, WeightSite::Value];
     products(cx, pass, layer, &three, input.view(), &mut qkv, saved.as_mut());
-    let (context, probabilities) = attention(cx, pass, layer, &qkv);
+    let (context, probabilities) = attention::forward(cx, pass, layer, &qkv, prefixes);
 
     let mut h = [cx.take(rows, d)];
     let out = [WeightSite::AttentionOut];
@@ -230,24 +247,6 @@ fn products(
             method.forward(cx, part.acting.params(), io, saved.as_deref_mut());
         }
     }
-}
-
-/// Attention of each sequence by itself.
-fn attention(cx: &mut Context, pass: &Pass<'_>, layer: usize, qkv: &[Buf; 3]) -> (Buf, Buf) {
-    let spec = pass.base.spec();
-    let (d, spans) = (spec.hidden, &pass.batch.spans);
-    let mut probabilities = cx.take(1, Context::attention_saved(spec.heads, spans, spans));
-    let [q, k, v] = qkv;
-    let mut context = cx.take(q.rows(), d);
-    cx.attention(
-        spec.heads,
-        (q.view(), k.view(), v.view()),
-        (spans, spans),
-        pass.dropout(layer, DropoutPlace::Probabilities, spec.attention_dropout),
-        probabilities.view_mut(),
-        context.view_mut(),
-    );
-    (context, probabilities)
 }
 
 /// Dropout, layer scale and the output site: `h` becomes the sub-layer's result.

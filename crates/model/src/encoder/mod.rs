@@ -1,8 +1,10 @@
 //! The forward and backward pass of the encoder over a chunk of sequences, written once for all
 //! families and all mixes of adapters.
 
+mod attention;
 mod backward;
 mod forward;
+mod prompt;
 
 use std::ops::Range;
 
@@ -58,7 +60,11 @@ pub struct Segment<'a> {
 /// A segment with its rows.
 pub(crate) struct Part<'a> {
     pub(crate) acting: Acting<'a>,
+    /// Its tokens in the batch.
+    pub(crate) tokens: Range<usize>,
+    /// Its rows in the encoder: its tokens, and before each sequence's the rows of a prompt.
     pub(crate) rows: Range<usize>,
+    /// Its sequences among its rows.
     pub(crate) spans: Spans,
 }
 
@@ -67,6 +73,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) base: &'a Base,
     pub(crate) batch: &'a Batch,
     pub(crate) parts: Vec<Part<'a>>,
+    /// All sequences, prompts included.
+    pub(crate) spans: Spans,
     /// The key of this pass's dropout; `None` outside training.
     pub(crate) dropout: Option<Key>,
 }
@@ -90,23 +98,31 @@ impl<'a> Pass<'a> {
         segments: &[Segment<'a>],
         dropout: Option<Key>,
     ) -> Self {
-        let mut next = 0;
+        let (mut next, mut first_token, mut first_row) = (0, 0, 0);
+        let mut lengths = Vec::with_capacity(batch.spans.len());
         let part = |segment: &Segment<'a>| {
             let sequences = segment.sequences.clone();
             assert_eq!(sequences.start, next, "segments cover the batch in order");
             next = sequences.end;
-            let spans = Spans::from_lengths(sequences.clone().map(|i| batch.spans.get(i).len()));
-            let start =
-                if sequences.is_empty() { 0 } else { batch.spans.get(sequences.start).start };
-            Part {
-                acting: Acting { base, adapter: segment.adapter },
-                rows: start..start + spans.rows(),
-                spans,
-            }
+            let acting = Acting { base, adapter: segment.adapter };
+            let prompt = acting.prompt().map_or(0, |p| p.length);
+            let spans =
+                Spans::from_lengths(sequences.clone().map(|i| batch.spans.get(i).len() + prompt));
+            lengths.extend(spans.iter().map(|rows| rows.len()));
+            let n_tokens = spans.rows() - prompt * sequences.len();
+            let (tokens, rows) =
+                (first_token..first_token + n_tokens, first_row..first_row + spans.rows());
+            (first_token, first_row) = (tokens.end, rows.end);
+            Part { acting, tokens, rows, spans }
         };
         let parts = segments.iter().map(part).collect();
         assert_eq!(next, batch.spans.len(), "segments cover the batch");
-        Self { base, batch, parts, dropout }
+        Self { base, batch, parts, spans: Spans::from_lengths(lengths), dropout }
+    }
+
+    /// Whether any sequence has a prompt.
+    pub(crate) fn has_prompts(&self) -> bool {
+        self.spans.rows() > self.batch.tokens.len()
     }
 
     pub(crate) fn dropout(&self, layer: usize, place: DropoutPlace, p: f32) -> Dropout {
@@ -132,6 +148,21 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// The keys and values that prefixes put before the sequences of each part.
+#[derive(Default)]
+pub(crate) struct Prefixes {
+    /// For each part `[length, 2 d places]`, if it has a prefix.
+    pub(crate) rows: Vec<Option<Buf>>,
+    pub(crate) saved: Vec<Buf>,
+}
+
+impl Prefixes {
+    fn free(self, cx: &mut Context) {
+        let rows = self.rows.into_iter().flatten();
+        rows.chain(self.saved).for_each(|buffer| cx.give(buffer));
+    }
+}
+
 /// What forward saved in one layer.
 pub(crate) struct LayerTape {
     pub(crate) qkv: [Buf; 3],
@@ -153,6 +184,8 @@ pub(crate) struct Tape {
     /// The layers from the lowest that is trained to the last.
     pub(crate) layers: Vec<LayerTape>,
     pub(crate) end: Vec<Buf>,
+    /// Keys and values before the sequences, and what making them saved.
+    pub(crate) prefixes: Prefixes,
 }
 
 impl Tape {
@@ -163,6 +196,7 @@ impl Tape {
         };
         give(cx, self.embeddings);
         give(cx, self.end);
+        self.prefixes.free(cx);
         self.layers.into_iter().for_each(|layer| layer.free(cx));
     }
 }

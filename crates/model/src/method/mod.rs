@@ -13,6 +13,8 @@ mod linear;
 mod lora;
 mod options;
 mod par_bn;
+mod prefix_tuning;
+mod prompt_tuning;
 mod seq_bn;
 
 use budwood_base::method::{MethodPart, MethodSpec};
@@ -51,12 +53,54 @@ pub const METHODS: &[&Method] = &[
     &compacter::PLUS_PLUS,
     &lora::METHOD,
     &ia3::METHOD,
+    &prefix_tuning::METHOD,
+    &prompt_tuning::METHOD,
     &bitfit::METHOD,
     &layer_norm::METHOD,
     &linear::METHOD,
     &full::TOP_K,
     &full::FULL,
 ];
+
+/// Unions that have a name of their own; an option of a member is written `MEMBER.OPTION`.
+pub const UNIONS: &[Union] = &[Union {
+    name: "mam",
+    aliases: &["mam_adapter"],
+    summary: "Mix-and-match: prefixes and a parallel bottleneck (He et al. 2022).",
+    members: "prefix_tuning[bottleneck_size=800]|par_bn",
+}];
+
+/// A union with a name.
+pub struct Union {
+    /// Its name in specifications.
+    pub name: &'static str,
+    /// Other names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// One line on what it is and where it comes from.
+    pub summary: &'static str,
+    /// What it stands for.
+    pub members: &'static str,
+}
+
+/// The members of a part that is a union's name, with its options handed on; the part itself otherwise.
+fn members(part: &MethodPart) -> Result<Vec<MethodPart>, ModelError> {
+    let named = |u: &&Union| u.name == part.name || u.aliases.contains(&part.name.as_str());
+    let Some(union) = UNIONS.iter().find(named) else { return Ok(vec![part.clone()]) };
+    let mut spec: MethodSpec = union.members.parse()?;
+    for (option, value) in &part.options {
+        let known = || spec.parts.iter().map(|p| p.name.clone()).collect::<Vec<_>>().join(", ");
+        let unknown = || ModelError::UnknownOption {
+            method: union.name.into(),
+            option: option.clone(),
+            nearest: format!("{}.OPTION", spec.parts[0].name),
+            known: format!("those of its members {}, written MEMBER.OPTION", known()),
+        };
+        let (member, rest) = option.split_once('.').ok_or_else(unknown)?;
+        let place = spec.parts.iter().position(|p| p.name == member).ok_or_else(unknown)?;
+        spec.parts[place].options.insert(rest.into(), value.clone());
+    }
+    Ok(spec.parts)
+}
 
 /// The method of that name.
 ///
@@ -66,9 +110,14 @@ pub fn find(name: &str) -> Result<&'static Method, ModelError> {
     let found = METHODS.iter().find(|m| m.name == name || m.aliases.contains(&name));
     found.copied().ok_or_else(|| ModelError::UnknownMethod {
         name: name.into(),
-        nearest: nearest(name, METHODS.iter().map(|m| m.name)),
-        known: METHODS.iter().map(|m| m.name).collect::<Vec<_>>().join(", "),
+        nearest: nearest(name, names()),
+        known: names().collect::<Vec<_>>().join(", "),
     })
+}
+
+/// The names of all methods and unions.
+fn names() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().map(|m| m.name).chain(UNIONS.iter().map(|u| u.name))
 }
 
 /// The specification with canonical names and all options in force.
@@ -81,7 +130,8 @@ pub fn resolve(spec: &MethodSpec) -> Result<MethodSpec, ModelError> {
         let options = Options::new(method, part)?.in_force();
         Ok(MethodPart { name: method.name.into(), options })
     };
-    Ok(MethodSpec { parts: spec.parts.iter().map(resolve).collect::<Result<_, ModelError>>()? })
+    let parts = spec.parts.iter().map(members).collect::<Result<Vec<_>, _>>()?.concat();
+    Ok(MethodSpec { parts: parts.iter().map(resolve).collect::<Result<_, ModelError>>()? })
 }
 
 /// Builds all members of a union; returns the specification with all options in force.

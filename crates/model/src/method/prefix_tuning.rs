@@ -1,0 +1,77 @@
+//! Prefix tuning (Li and Liang 2021): trained keys and values before those of each layer's attention, made by a network of one hidden
+//! layer from trained vectors, or given directly (`flat`); `adapters` 1.3, `PrefixTuningConfig`.
+
+use budwood_base::names;
+
+use super::{Kind, Method, OptionSpec, bottleneck};
+use crate::Init;
+use crate::base::engine_activation;
+use crate::linear::TrainedLinear;
+use crate::prefix::{Prefix, Source};
+
+pub(super) const METHOD: Method = Method {
+    name: "prefix_tuning",
+    aliases: &["prefix"],
+    summary: "Trained keys and values before each layer's own (Li and Liang 2021).",
+    options: &[
+        OptionSpec {
+            name: "prefix_length",
+            kind: Kind::Count,
+            default: "30",
+            help: "number of keys and values in a layer",
+        },
+        OptionSpec {
+            name: "bottleneck_size",
+            kind: Kind::Count,
+            default: "512",
+            help: "hidden width of the network that makes them",
+        },
+        OptionSpec {
+            name: "non_linearity",
+            kind: Kind::Activation,
+            default: "tanh",
+            help: "non-linearity of that network",
+        },
+        OptionSpec {
+            name: "flat",
+            kind: Kind::Flag,
+            default: "false",
+            help: "train them directly, without a network",
+        },
+        bottleneck::LEAVE_OUT,
+    ],
+    build: |options, builder| {
+        let spec = builder.base().spec();
+        let (length, width) = (options.count("prefix_length"), spec.hidden);
+        let layers = options.layers("leave_out", spec.layers)?;
+        let device = builder.base().device();
+        builder.set_prefix(&layers, |builder| {
+            let source = if options.flag("flat") {
+                let mut slot = |layer: usize, role: &str| {
+                    let name = names::in_layer(layer, &format!("{}.prefix.{role}", names::ATTENTION_KV));
+                    builder.parameter(name, &[length, width], Init::Normal(1.0))
+                };
+                let slots = layers.iter().map(|&l| [slot(l, "key"), slot(l, "value")]).collect();
+                Source::Flat(slots)
+            } else {
+                let name = "shared.prefix.embedding".to_string();
+                let embedding = builder.parameter(name, &[length, width], Init::Normal(1.0));
+                let mut add = |name: String, shape: &[usize], init: Init<'_>| builder.parameter(name, shape, init);
+                // As torch.nn.Linear.
+                let linear = |name: &str, outputs: usize, inputs: usize, add: &mut dyn FnMut(String, &[usize], Init<'_>) -> crate::Slot| {
+                    let uniform = || Init::Uniform(1.0 / (inputs as f64).sqrt());
+                    let mut add = |name: String, shape: &[usize], init: Init<'_>| add(name, shape, init);
+                    TrainedLinear::new(device, name, (outputs, inputs), (uniform(), Some(uniform())), &mut add)
+                };
+                let hidden = options.count("bottleneck_size");
+                Source::Made {
+                    embedding,
+                    inner: linear("shared.prefix.in", hidden, width, &mut add),
+                    activation: engine_activation(options.activation("non_linearity")),
+                    outer: linear("shared.prefix.out", 2 * width * layers.len(), hidden, &mut add),
+                }
+            };
+            Prefix { length, width, layers: layers.clone(), source }
+        })
+    },
+};

@@ -1,0 +1,36 @@
+//! Prompt tuning (Lester et al. 2021): trained vectors before the embedded input, past its norm and dropout, as `adapters` 1.3
+//! (`PromptTuningConfig`). The first row of a sequence, which `--pooling cls` reads, is then the prompt's, as there.
+
+use super::{Kind, Method, OptionSpec};
+use crate::Init;
+
+pub(super) const METHOD: Method = Method {
+    name: "prompt_tuning",
+    aliases: &["prompt"],
+    summary: "Trained vectors before the embedded input (Lester et al. 2021).",
+    options: &[
+        OptionSpec {
+            name: "prompt_length",
+            kind: Kind::Count,
+            default: "10",
+            help: "number of vectors",
+        },
+        OptionSpec {
+            name: "random_uniform_scale",
+            kind: Kind::Number,
+            default: "0.5",
+            help: "initial values are uniform in plus and minus this",
+        },
+        OptionSpec {
+            name: "combine",
+            kind: Kind::Word(&["prefix", "prefix_after_bos"]),
+            default: "prefix",
+            help: "before the first token, or after it",
+        },
+    ],
+    build: |options, builder| {
+        let at = usize::from(options.word("combine") == "prefix_after_bos");
+        let init = Init::Uniform(options.number("random_uniform_scale"));
+        builder.set_prompt(options.count("prompt_length"), at, init)
+    },
+};

@@ -1,0 +1,107 @@
+//! Prefixes: trained keys and values before those of each sequence (Li and Liang 2021), given directly or made by a small network
+//! from trained vectors.
+
+use std::ops::Range;
+
+use budwood_engine::{Activation, Buf, Context, Device};
+
+use crate::Slot;
+use crate::linear::TrainedLinear;
+use crate::site::pop;
+
+/// The prefixes of all layers of an adapter.
+pub(crate) struct Prefix {
+    /// Rows of each.
+    pub(crate) length: usize,
+    /// Width of keys and values.
+    pub(crate) width: usize,
+    /// The layers that have one, in order.
+    pub(crate) layers: Vec<usize>,
+    pub(crate) source: Source,
+}
+
+/// Where the rows come from.
+pub(crate) enum Source {
+    /// Parameters `[length, d]` for the keys and for the values of each layer.
+    Flat(Vec<[Slot; 2]>),
+    /// `W2 f(W1 e + b1) + b2` for trained vectors e.
+    Made { embedding: Slot, inner: TrainedLinear, activation: Activation, outer: TrainedLinear },
+}
+
+impl Prefix {
+    /// The columns of a layer's keys and values in [`Prefix::rows`].
+    pub(crate) fn columns(&self, layer: usize) -> Option<(Range<usize>, Range<usize>)> {
+        let place = 2 * self.layers.iter().position(|&l| l == layer)? * self.width;
+        Some((place..place + self.width, place + self.width..place + 2 * self.width))
+    }
+
+    pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
+        if let Source::Made { inner, outer, .. } = &mut self.source {
+            inner.refresh(device, params);
+            outer.refresh(device, params);
+        }
+    }
+
+    /// The rows `[length, 2 d layers]`: for each layer its keys and its values.
+    pub(crate) fn rows(
+        &self,
+        cx: &mut Context,
+        params: &[f32],
+        saved: Option<&mut Vec<Buf>>,
+    ) -> Buf {
+        match &self.source {
+            Source::Flat(slots) => {
+                let mut rows = cx.take(self.length, 2 * self.width * slots.len());
+                for (i, slot) in slots.iter().flatten().enumerate() {
+                    let given = cx.upload(&params[slot.clone()], self.width);
+                    let columns = i * self.width..(i + 1) * self.width;
+                    cx.assign(rows.view_mut().columns(columns), given.view());
+                    cx.give(given);
+                }
+                rows
+            }
+            Source::Made { embedding, inner, activation, outer } => {
+                let x = cx.upload(&params[embedding.clone()], self.width);
+                let pre = inner.forward(cx, params, x.view());
+                let mut active = cx.take(pre.rows(), pre.columns());
+                cx.activation(*activation, pre.view(), active.view_mut());
+                let rows = outer.forward(cx, params, active.view());
+                match saved {
+                    Some(saved) => saved.extend([x, pre, active]),
+                    None => [x, pre, active].into_iter().for_each(|buffer| cx.give(buffer)),
+                }
+                rows
+            }
+        }
+    }
+
+    /// Adds the parameters' gradients. Consumes the gradient of [`Prefix::rows`].
+    pub(crate) fn backward(
+        &self,
+        cx: &mut Context,
+        d: Buf,
+        saved: &mut Vec<Buf>,
+        gradient: &mut [f32],
+    ) {
+        match &self.source {
+            Source::Flat(slots) => {
+                let numbers: Vec<u32> = (0..self.length as u32).collect();
+                for (i, slot) in slots.iter().flatten().enumerate() {
+                    let columns = i * self.width..(i + 1) * self.width;
+                    let d = d.view().columns(columns);
+                    cx.add_rows_backward(d, &numbers, &mut gradient[slot.clone()]);
+                }
+            }
+            Source::Made { embedding, inner, activation, outer } => {
+                let (active, pre, x) = (pop(saved), pop(saved), pop(saved));
+                let mut d_active = outer.backward(cx, active.view(), d.view(), gradient);
+                cx.activation_backward(*activation, pre.view(), d_active.view_mut());
+                let d_x = inner.backward(cx, x.view(), d_active.view(), gradient);
+                let numbers: Vec<u32> = (0..self.length as u32).collect();
+                cx.add_rows_backward(d_x.view(), &numbers, &mut gradient[embedding.clone()]);
+                [active, pre, x, d_active, d_x].into_iter().for_each(|buffer| cx.give(buffer));
+            }
+        }
+        cx.give(d);
+    }
+}
