@@ -484,7 +484,8 @@ impl Finished {
     }
 }
 
-fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
+/// The settings of a run, checked.
+pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
     let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
     let metric = match &args.metric {
         None => default_metric(&data.name, data.task.name).to_string(),

@@ -20,7 +20,7 @@ use crate::Settings;
 use crate::output::{json, say, seconds};
 use crate::plan::{Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
-use crate::training::{Finished, Frozen, Run, read_data};
+use crate::training::{Finished, Frozen, Run, config, read_data};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -175,7 +175,8 @@ fn check_data(runs: &[Planned]) -> Result<()> {
         let key = (a.data.clone(), a.dev_data.clone(), a.test_data.clone(), a.name.clone());
         if !seen.contains(&key) {
             seen.push(key);
-            read_data(a).with_context(|| run.title())?;
+            let checked = read_data(a).and_then(|data| config(a, &data));
+            checked.with_context(|| run.title())?;
         }
     }
     Ok(())

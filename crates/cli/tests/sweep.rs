@@ -1,0 +1,192 @@
+//! Sweeps, the store and reports as a user runs them, on a tiny model.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+use world::{World, json};
+
+/// Two tasks, four methods, three seeds: 24 runs.
+const SWEEP: &str = r#"
+name = "small"
+about = "a test"
+seeds = [0, 1, 2]
+ablate = true
+
+[train]
+base = "base"
+pooling = "mean"
+max-length = 24
+dropout = 0
+epochs = 4
+lr = 3e-3
+
+[[task]]
+name = "reviews"
+data = "${WHERE}/train.csv"
+test-share = 0.2
+
+[[task]]
+name = "few"
+data = "${WHERE}/train.csv"
+train-rows = 100
+
+[[method]]
+name = "full"
+method = "full"
+
+[[method]]
+name = "adapters"
+method = ["adapter[width=2]", "adapter[width=8]"]
+
+[[method]]
+name = "linear"
+method = "linear"
+"#;
+
+fn world() -> World {
+    let world = World::new();
+    world.write("sweep.toml", SWEEP);
+    world
+}
+
+const RUN: &str = "sweep sweep.toml --set WHERE=. --threads 2";
+
+/// Killed at ten moments, the sweep ends with each of its runs once, with the same weights as without.
+#[test]
+fn a_killed_sweep_ends_with_every_run_once() {
+    let world = world();
+    for i in 0..10 {
+        let mut command = world.command(RUN);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(150 + 41 * (i % 5)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    world.ok(RUN);
+    let again = json(&world.ok(&format!("{RUN} --json")));
+    assert_eq!((again["runs"].as_u64(), again["done_before"].as_u64()), (Some(24), Some(24)));
+    let runs = json(&world.ok("runs list --json"));
+    let runs = runs.as_array().unwrap();
+    assert_eq!(runs.len(), 24);
+    let mut keys: Vec<_> = runs.iter().map(|r| r["key"].as_str().unwrap()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 24);
+    world.ok(&format!("{RUN} --out whole --jobs 1"));
+    let whole = json(&world.ok("runs list --json --store whole/runs.db"));
+    for run in whole.as_array().unwrap() {
+        let same = runs.iter().find(|r| r["key"] == run["key"]).unwrap();
+        assert_eq!(same["weights_sha256"], run["weights_sha256"], "{}", run["method"]);
+    }
+}
+
+/// Two sweeps of one file on one store at once share the runs.
+#[test]
+fn two_sweeps_share_the_runs() {
+    let world = world();
+    let mut other = world.command(RUN);
+    let mut other = other.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let here = world.run(RUN);
+    assert!(here.status.success(), "{}", String::from_utf8_lossy(&here.stderr));
+    assert!(other.wait().unwrap().success());
+    world.ok(RUN);
+    assert_eq!(json(&world.ok("runs list --json")).as_array().unwrap().len(), 24);
+}
+
+#[test]
+fn runs_are_listed_compared_exported_and_reported() {
+    let world = world();
+    let plan = json(&world.ok(&format!("{RUN} --dry-run --json")));
+    assert_eq!((plan["runs"].as_u64(), plan["left"].as_u64()), (Some(24), Some(24)));
+    assert!(plan["seconds_estimated"].as_f64().unwrap() > 0.0);
+    assert!(!world.path("budwood-runs/adapters").exists(), "a dry run does nothing");
+    world.ok(RUN);
+    assert!(world.ok("runs").contains("24 runs in"));
+    let tables = world.ok("runs list --task few --method adapters");
+    assert!(tables.contains("6 runs in"), "{tables}");
+
+    let shown = world.ok("runs show 1");
+    assert!(shown.contains("repeat with: budwood train"), "{shown}");
+    let repeat = shown.lines().find_map(|l| l.strip_prefix("repeat with: budwood ")).unwrap();
+    let repeated =
+        json(&world.ok(&format!("{} --json", repeat.replace("--out adapter", "--out again"))));
+    let run = json(&world.ok("runs show 1 --json"));
+    assert_eq!(repeated["weights_sha256"], run["weights_sha256"], "the command repeats the run");
+
+    // Of the same task, seed 0: the answers have the same examples.
+    let runs = json(&world.ok("runs list --json --task reviews"));
+    let ids: Vec<i64> =
+        runs.as_array().unwrap().iter().map(|r| r["id"].as_i64().unwrap()).collect();
+    let compared = json(&world.ok(&format!(
+        "runs compare {} {} --split test --json",
+        ids[0],
+        ids[ids.len() - 1]
+    )));
+    let counts = ["both_right", "only_a", "only_b", "both_wrong"];
+    let total: u64 = counts.iter().map(|c| compared[*c].as_u64().unwrap()).sum();
+    assert_eq!(total, 120, "a fifth of 600 reviews");
+    assert!((0.0..=1.0).contains(&compared["mcnemar_p"].as_f64().unwrap()));
+
+    let csv = world.ok("runs export");
+    assert!(csv.starts_with("run,key,sweep,task") && csv.lines().count() > 24 * 3);
+    world.ok("runs export --format json --out runs.json");
+    assert_eq!(
+        json(&fs::read_to_string(world.path("runs.json")).unwrap()).as_array().unwrap().len(),
+        24
+    );
+    let index = world.ok("runs export --format model-index --task few");
+    assert_eq!(index.matches("- name: ").count(), 12);
+    assert!(index.starts_with("model-index:\n") && index.contains("type: \"text-classification\""));
+
+    let report = json(&world.ok("report --json"));
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(report["columns"].as_array().unwrap().len(), 2 + 2 + 1);
+    let figures: Vec<&str> =
+        report["figures"].as_array().unwrap().iter().filter_map(|f| f.as_str()).collect();
+    for name in ["trade-off", "parameters-reviews", "parameters-few", "ablation-reviews"] {
+        assert!(figures.contains(&name), "{figures:?}");
+        let svg = fs::read_to_string(world.path(&format!("budwood-report/{name}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("3 seeds"), "{name}");
+        let png = fs::read(world.path(&format!("budwood-report/{name}.png"))).unwrap();
+        assert!(png.starts_with(b"\x89PNG"));
+    }
+    let page = fs::read_to_string(world.path("budwood-report/report.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("src=") && !page.contains("href="));
+    // Without any adapter, the score of the head alone on the frozen encoder remains.
+    let full = json(&world.ok("runs show 1 --json"));
+    let spans =
+        full["metrics"].as_array().unwrap().iter().filter(|m| m["split"] == "ablation").count();
+    assert_eq!(spans, 3, "two layers have three spans");
+}
+
+#[test]
+fn faults_are_named_before_any_work() {
+    let world = world();
+    let with = |from: &str, to: &str| world.write("bad.toml", SWEEP.replace(from, to));
+    let run = "sweep bad.toml --set WHERE=.";
+    with("method = \"linear\"", "method = \"linnear\"");
+    world.fails(run, &["linnear", "linear"]);
+    with("adapter[width=2]", "adapter[widht=2]");
+    world.fails(run, &["widht", "width"]);
+    with("max-length = 24", "max-lenght = 24");
+    world.fails(run, &["max-lenght", "max-length"]);
+    with("train-rows = 100", "label-column = \"lable\"");
+    world.fails(run, &["lable", "few"]);
+    with("train-rows = 100", "metric = \"spearman\"");
+    world.fails(run, &["spearman", "accuracy"]);
+    with("name = \"small\"", "nmae = \"small\"");
+    world.fails(run, &["nmae"]);
+    world.fails("sweep sweep.toml", &["${WHERE}", "--set WHERE="]);
+    world.fails("sweep nowhere.toml", &["nowhere.toml"]);
+    assert!(!world.path("budwood-runs/adapters").exists());
+
+    world.write("notes.db", vec![1u8; 4096]);
+    world.fails(&format!("{RUN} --store notes.db"), &["notes.db", "--store"]);
+    world.fails("report --store notes.db", &["notes.db"]);
+    world.fails("runs --store nowhere.db", &["nowhere.db", "sweep"]);
+}
