@@ -53,6 +53,10 @@ enum Command {
     Eval(commands::eval::Args),
     /// Label texts with an adapter.
     Predict(commands::predict::Args),
+    /// Write an adapter as a model of its own, with its head beside it.
+    Merge(commands::merge::Args),
+    /// Average several adapters of one method.
+    Average(commands::average::Args),
     /// Show what an adapter or a model is.
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
@@ -83,6 +87,8 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::run(&settings, &args),
         Command::Eval(args) => commands::eval::run(&settings, &args),
         Command::Predict(args) => commands::predict::run(&settings, &args),
+        Command::Merge(args) => commands::merge::run(&settings, &args),
+        Command::Average(args) => commands::average::run(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),
         Command::Models(args) => commands::models::run(&settings, &args),
         Command::Parity(args) => commands::parity::run(&settings, &args),

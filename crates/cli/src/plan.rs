@@ -274,6 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn every_experiment_of_the_project_is_a_sweep() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
+        let set: BTreeMap<String, String> =
+            ["DATA", "BASE", "SMS"].map(|n| (n.to_string(), "x".to_string())).into();
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let file = SweepFile::open(&path, &set).unwrap();
+            let runs = file.runs(Path::new("out")).unwrap();
+            assert!(!runs.is_empty() && !file.about.is_empty());
+            for run in runs {
+                let method = run.args.method.parse().unwrap();
+                budwood_model::method::resolve(&method).unwrap();
+            }
+            seen += 1;
+        }
+        assert!(seen >= 13, "{seen}");
+    }
+
+    #[test]
     fn names_are_replaced() {
         let set = [("D".to_string(), "/a \"b\"".to_string())].into();
         assert_eq!(expand("x = \"${D}/c\"", &set).unwrap(), "x = \"/a \\\"b\\\"/c\"");

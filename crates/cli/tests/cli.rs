@@ -498,3 +498,60 @@ fn help_and_lists_are_there() {
     let bench = json(&world.ok("bench --shape minilm --batch 1 --length 4 --steps 1"));
     assert!(bench["seconds_per_step"].as_f64().unwrap() > 0.0);
 }
+
+/// What is merged into a copy of the base answers as the adapter did.
+#[test]
+fn adapters_of_weights_can_be_merged() {
+    let world = World::new();
+    let methods = [
+        "lora[r=4]",
+        "lora[r=2,targets=[query,ffn_out],rslora=true]",
+        "lora[r=3,dora=true]",
+        "ia3",
+        "top_k[layers=1]",
+        "full",
+        "bitfit",
+    ];
+    for (i, method) in methods.iter().enumerate() {
+        world.train(&format!("a{i}"), &format!("--epochs 3 --method {method}"));
+        world.ok(&format!("merge --adapter a{i} --out m{i}"));
+        let answers = |adapter: &str| -> Vec<f64> {
+            let text =
+                world.ok(&format!("predict --adapter {adapter} --input test.csv --format jsonl"));
+            text.lines().map(|l| json(l)["scores"]["fresh"].as_f64().unwrap()).collect()
+        };
+        let (before, after) = (answers(&format!("a{i}")), answers(&format!("m{i}/head")));
+        let far = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(far < 1e-5, "{method}: {far}");
+        let inspected = json(&world.ok(&format!("inspect --json m{i}/head")));
+        assert_eq!(inspected["method"]["parts"][0]["name"], "linear");
+    }
+    world.train("bottleneck", "--epochs 1");
+    world.fails("merge --adapter bottleneck --out m", &["bottleneck", "only lora, ia3"]);
+    assert!(!world.path("m").exists());
+}
+
+#[test]
+fn adapters_can_be_averaged_and_left_out() {
+    let world = World::new();
+    world.train("a", "--epochs 20 --test-data test.csv");
+    world.train("b", "--epochs 20 --split-seed 1");
+    world.ok("average a a --out same");
+    let hash =
+        |name: &str| json(&world.ok(&format!("inspect --json {name}")))["weights_sha256"].clone();
+    assert_eq!(hash("same"), hash("a"), "the mean of one with itself");
+    world.ok("average a b --weights 1,0 --out first");
+    assert_eq!(hash("first"), hash("a"));
+    world.ok("average a b --out mean");
+    world.ok("eval --adapter mean --data test.csv");
+    world.train("other", "--epochs 1 --method linear");
+    world.fails("average a other --out x", &["other", "method"]);
+    world.fails("average a b --weights 1 --out x", &["--weights"]);
+
+    let score = |more: &str| -> f64 {
+        let eval = json(&world.ok(&format!("eval --json --adapter a --data test.csv {more}")));
+        eval["scores"]["accuracy"].as_f64().unwrap()
+    };
+    assert!(score("--leave-out 0-1") < score(""), "without its adapters it knows less");
+    world.fails("eval --adapter a --data test.csv --leave-out 2", &["--leave-out", "0 to 1"]);
+}

@@ -8,6 +8,7 @@ mod base_model;
 mod error;
 pub mod family;
 mod import;
+pub mod model_folder;
 pub mod native;
 mod peft;
 pub mod quantized;

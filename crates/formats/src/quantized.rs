@@ -122,7 +122,7 @@ fn is_large(canonical: &str) -> bool {
 }
 
 /// The small files of a model's folder: configurations, tokenizer, pooling.
-fn others(folder: &Path) -> std::io::Result<Vec<String>> {
+pub(crate) fn others(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Form of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
+    /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
+    #[arg(long, value_name = "LAYERS")]
+    leave_out: Option<String>,
     /// Write each example's answer to this CSV file.
     #[arg(long)]
     predictions: Option<PathBuf>,
@@ -50,6 +53,9 @@ enum SplitChoice {
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut loaded =
         Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
+    if let Some(layers) = &args.leave_out {
+        loaded.leave_out(layers)?;
+    }
     let mut columns = args.columns.clone();
     let source = columns.source(&args.data)?;
     let meta = loaded.meta.clone();

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use budwood_model::method::METHODS;
+use budwood_model::method::{METHODS, UNIONS};
 use serde_json::json;
 
 use crate::Settings;
@@ -16,7 +16,9 @@ pub(crate) fn run(settings: &Settings) -> Result<ExitCode> {
             let options: Vec<_> = m.options.iter().map(option).collect();
             json!({ "name": m.name, "aliases": m.aliases, "summary": m.summary, "options": options })
         };
-        json(&METHODS.iter().map(method).collect::<Vec<_>>())?;
+        let union = |u: &budwood_model::method::Union| json!({ "name": u.name, "aliases": u.aliases, "summary": u.summary, "union": u.members });
+        let all = METHODS.iter().map(method).chain(UNIONS.iter().map(union));
+        json(&all.collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     for method in METHODS {
@@ -29,6 +31,10 @@ pub(crate) fn run(settings: &Settings) -> Result<ExitCode> {
         for option in method.options {
             say!("      {}={}  {}", option.name, option.default, option.help)?;
         }
+    }
+    for union in UNIONS {
+        say!("{} (also {})", union.name, union.aliases.join(", "))?;
+        say!("    {}\n      stands for {}", union.summary, union.members)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,10 @@
 //! One file a command.
 
+pub(crate) mod average;
 pub(crate) mod bench;
 pub(crate) mod eval;
 pub(crate) mod inspect;
+pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod models;
 pub(crate) mod parity;

@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Form of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
+    /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
+    #[arg(long, value_name = "LAYERS")]
+    leave_out: Option<String>,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -99,6 +102,27 @@ impl Loaded {
         Ok(Self { meta, base, adapter, tokenizer, workers })
     }
 
+    /// Leaves out the adapter's parts in layers given as `0-2,5`.
+    pub(crate) fn leave_out(&mut self, layers: &str) -> Result<()> {
+        let all = self.meta.encoder.layers;
+        let number = |text: &str| -> Result<usize> {
+            match text.trim().parse() {
+                Ok(layer) if layer < all => Ok(layer),
+                _ => bail!(
+                    "--leave-out {layers}: '{text}' is not a layer; there are 0 to {}",
+                    all - 1
+                ),
+            }
+        };
+        let mut list = Vec::new();
+        for part in layers.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            list.extend(number(first)?..=number(last)?);
+        }
+        self.adapter.leave_out(list);
+        Ok(())
+    }
+
     pub(crate) fn answer(&mut self, data: &Dataset, threads: usize) -> Result<Answers> {
         let prepared = prepare(&self.tokenizer, data, self.meta.task.max_length, threads)?;
         if prepared.truncated > 0 {
@@ -116,6 +140,9 @@ impl Loaded {
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut loaded =
         Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
+    if let Some(layers) = &args.leave_out {
+        loaded.leave_out(layers)?;
+    }
     let data = inputs(args, &loaded.meta)?;
     let answers = loaded.answer(&data, settings.threads)?;
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };

@@ -1,0 +1,83 @@
+//! `budwood average`: several adapters as one, by the weighted mean of their parameters (AdapterSoup, Chronopoulou et al. 2023).
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use budwood_formats::native::AdapterFolder;
+use serde_json::json;
+
+use crate::Settings;
+use crate::output::{json, say};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folders of the adapters: of one method, base, head and set of classes.
+    #[arg(required = true, num_args = 2..)]
+    adapters: Vec<PathBuf>,
+    /// Their weights, in the same order, such as 0.5,0.25,0.25 [default: equal].
+    #[arg(long, value_delimiter = ',')]
+    weights: Vec<f32>,
+    /// Folder of the new adapter.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let n = args.adapters.len();
+    let weights = match args.weights.len() {
+        0 => vec![1.0 / n as f32; n],
+        given if given == n && args.weights.iter().all(|w| w.is_finite()) => args.weights.clone(),
+        given => bail!("--weights has {given} usable numbers for {n} adapters"),
+    };
+    if args.out.exists() {
+        bail!("{} is there already", args.out.display());
+    }
+    let folders = args
+        .adapters
+        .iter()
+        .map(|path| AdapterFolder::load(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let first = &folders[0];
+    let mut tensors = first.tensors.clone();
+    tensors.values_mut().flat_map(|t| &mut t.data).for_each(|x| *x *= weights[0]);
+    let (mut data, mut sources) =
+        (first.meta.data.clone(), vec![first.meta.weights_sha256.clone()]);
+    for ((folder, path), weight) in folders.iter().zip(&args.adapters).zip(&weights).skip(1) {
+        let (a, b) = (&first.meta, &folder.meta);
+        let same = [
+            ("base model", a.base.weights_sha256 == b.base.weights_sha256),
+            ("method", a.method == b.method),
+            ("head", a.head == b.head),
+            ("set of classes", a.labels == b.labels),
+        ];
+        if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
+            bail!(
+                "{} has another {what} than {}: their mean has no meaning",
+                path.display(),
+                args.adapters[0].display()
+            );
+        }
+        for (name, sum) in &mut tensors {
+            let Some(tensor) = folder.tensors.get(name).filter(|t| t.shape == sum.shape) else {
+                bail!("{} has no tensor '{name}' of the same shape", path.display());
+            };
+            sum.data.iter_mut().zip(&tensor.data).for_each(|(s, x)| *s += weight * x);
+        }
+        data.extend(b.data.iter().filter(|d| !first.meta.data.contains(d)).cloned());
+        sources.push(b.weights_sha256.clone());
+    }
+    let mut meta = first.meta.clone();
+    meta.data = data;
+    // No score of any of them is the mean's.
+    meta.metrics.clear();
+    meta.training =
+        [("averaged".to_string(), json!({ "adapters": sources, "weights": weights }))].into();
+    AdapterFolder { meta, tensors }.save(&args.out)?;
+    if settings.json {
+        json(&json!({ "adapter": args.out, "averaged": args.adapters, "weights": weights }))?;
+    } else {
+        say!("adapter: {}, the mean of {n}", args.out.display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
