@@ -18,7 +18,7 @@ use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
 use budwood_tasks::metric::{METRICS, default_metric};
 use budwood_tasks::task::{self, Task};
-use budwood_tasks::{Dataset, Split, Target, Tokenizer};
+use budwood_tasks::{Dataset, Example, Split, Target, Tokenizer};
 use budwood_train::{
     Answers, Checkpoint, ClassWeights, Event, OptimizerSpec, Outcome, Prepared, Score, TrainConfig,
     Trainer, answers, prepare, scores,
@@ -399,23 +399,31 @@ impl Run {
 }
 
 /// The answers to a data set's examples, in words.
-fn answered(data: &Dataset, answers: &Answers, labels: &[String]) -> Vec<Prediction> {
-    let (classes, probabilities) = (answers.classes(), answers.probabilities());
-    let examples = data.examples.iter().enumerate();
-    examples
-        .map(|(i, example)| {
-            let name = |class: u32| labels.get(class as usize).cloned().unwrap_or_default();
-            let (expected, predicted, confidence) = match &example.target {
-                Target::Class(c) => {
-                    let confidence = probabilities[i].get(classes[i] as usize).copied();
-                    (name(*c), name(classes[i]), confidence)
-                }
-                Target::Value(v) => (v.to_string(), answers.values()[i].to_string(), None),
-                Target::None => (String::new(), name(classes[i]), None),
-            };
-            Prediction { row: i as u64, expected, predicted, confidence }
-        })
-        .collect()
+pub(crate) fn answered(data: &Dataset, answers: &Answers, labels: &[String]) -> Vec<Prediction> {
+    let name = |class: u32| labels.get(class as usize).map_or("", String::as_str);
+    let (classes, probabilities, sets) =
+        (answers.classes(), answers.probabilities(), answers.labels());
+    let answer = |(i, example): (usize, &Example)| {
+        let (expected, predicted, confidence) = match &example.target {
+            Target::Class(c) => {
+                let confidence = probabilities[i].get(classes[i] as usize).copied();
+                (name(*c).to_string(), name(classes[i]).to_string(), confidence)
+            }
+            Target::Labels(holds) => {
+                let expected = (0u32..).zip(holds).filter(|(_, h)| **h > 0.0).map(|(l, _)| name(l));
+                let predicted = sets[i].iter().map(|&l| name(l));
+                (
+                    expected.collect::<Vec<_>>().join("|"),
+                    predicted.collect::<Vec<_>>().join("|"),
+                    None,
+                )
+            }
+            Target::Value(v) => (v.to_string(), answers.values()[i].to_string(), None),
+            Target::None => (String::new(), name(classes[i]).to_string(), None),
+        };
+        Prediction { row: i as u64, expected, predicted, confidence }
+    };
+    data.examples.iter().enumerate().map(answer).collect()
 }
 
 /// The key of a run: the hash of the flags that matter for its result.

@@ -555,3 +555,42 @@ fn adapters_can_be_averaged_and_left_out() {
     assert!(score("--leave-out 0-1") < score(""), "without its adapters it knows less");
     world.fails("eval --adapter a --data test.csv --leave-out 2", &["--leave-out", "0 to 1"]);
 }
+
+/// Reviews in which several things may be praised.
+#[test]
+fn several_labels_a_row_are_learned() {
+    let world = World::new();
+    let mut text = "text,label\n".to_string();
+    for i in 0..400usize {
+        let words = [("good", "plot"), ("fine", "cast"), ("nice", "music")];
+        let held: Vec<_> =
+            words.iter().enumerate().filter(|(k, _)| (i * 7 + i / 3) >> k & 1 == 1).collect();
+        let said: Vec<_> = held.iter().map(|(_, w)| w.0).collect();
+        let labels: Vec<_> = held.iter().map(|(_, w)| w.1).collect();
+        text += &format!("the film was {},{}\n", said.join(" and "), labels.join("|"));
+    }
+    world.write("several.csv", text);
+    let train = |more: &str| {
+        let args = train_args("several.csv", "out", "--task multilabel --overwrite --json");
+        json(&world.ok(&format!("{args} {more}")))
+    };
+    let trained = train("--test-share 0.2");
+    let score = |name: &str| {
+        let metrics = trained["metrics"].as_array().unwrap();
+        metrics.iter().find(|m| m["split"] == "test" && m["name"] == name).unwrap()["value"]
+            .as_f64()
+    };
+    assert!(score("micro_f1").unwrap() > 0.95 && score("exact_match").unwrap() > 0.9, "{trained}");
+    let answer = json(&world.ok("predict --adapter out good_film --format jsonl"));
+    assert!(answer["labels"].is_array() && answer["scores"]["plot"].is_number());
+    let answer = world.ok("predict --adapter out --format csv --input several.csv");
+    assert!(answer.contains("plot|cast") || answer.contains("cast|plot"), "{answer}");
+    let eval = json(&world.ok("eval --json --adapter out --data several.csv --predictions p.csv"));
+    assert!(eval["scores"]["macro_f1"].is_number());
+    world.write("bad.csv", "text,label\ngood,plot|stunts\n");
+    world.fails("eval --adapter out --data bad.csv", &["bad.csv", "plot|stunts", "music"]);
+    world.fails(
+        &train_args("train.csv", "x", "--task multilabel"),
+        &["train.csv", "classification"],
+    );
+}

@@ -157,7 +157,7 @@ fn flat_prefix(
         read_json(file.path().parent().unwrap_or(Path::new(".")), "adapter_config.json")?;
     let width = json.get("hidden_size").and_then(Value::as_u64).unwrap_or(0) as usize;
     let pieces = all.data.len().checked_div(length * width).unwrap_or(0);
-    if pieces == 0 || pieces % 2 != 0 || pieces * length * width != all.data.len() {
+    if pieces == 0 || !pieces.is_multiple_of(2) || pieces * length * width != all.data.len() {
         return Err(fault());
     }
     let mut tensors = Vec::with_capacity(pieces);

@@ -24,8 +24,16 @@ pub(crate) struct Prefix {
 pub(crate) enum Source {
     /// Parameters `[length, d]` for the keys and for the values of each layer.
     Flat(Vec<[Slot; 2]>),
-    /// `W2 f(W1 e + b1) + b2` for trained vectors e.
-    Made { embedding: Slot, inner: TrainedLinear, activation: Activation, outer: TrainedLinear },
+    /// Made by a network.
+    Made(Box<Network>),
+}
+
+/// `W2 f(W1 e + b1) + b2` for trained vectors e.
+pub(crate) struct Network {
+    pub(crate) embedding: Slot,
+    pub(crate) inner: TrainedLinear,
+    pub(crate) activation: Activation,
+    pub(crate) outer: TrainedLinear,
 }
 
 impl Prefix {
@@ -36,9 +44,9 @@ impl Prefix {
     }
 
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
-        if let Source::Made { inner, outer, .. } = &mut self.source {
-            inner.refresh(device, params);
-            outer.refresh(device, params);
+        if let Source::Made(network) = &mut self.source {
+            network.inner.refresh(device, params);
+            network.outer.refresh(device, params);
         }
     }
 
@@ -60,7 +68,8 @@ impl Prefix {
                 }
                 rows
             }
-            Source::Made { embedding, inner, activation, outer } => {
+            Source::Made(network) => {
+                let Network { embedding, inner, activation, outer } = &**network;
                 let x = cx.upload(&params[embedding.clone()], self.width);
                 let pre = inner.forward(cx, params, x.view());
                 let mut active = cx.take(pre.rows(), pre.columns());
@@ -92,7 +101,8 @@ impl Prefix {
                     cx.add_rows_backward(d, &numbers, &mut gradient[slot.clone()]);
                 }
             }
-            Source::Made { embedding, inner, activation, outer } => {
+            Source::Made(network) => {
+                let Network { embedding, inner, activation, outer } = &**network;
                 let (active, pre, x) = (pop(saved), pop(saved), pop(saved));
                 let mut d_active = outer.backward(cx, active.view(), d.view(), gradient);
                 cx.activation_backward(*activation, pre.view(), d_active.view_mut());

@@ -16,6 +16,8 @@ use crate::{ColumnChoice, Columns, Error, find_columns};
 pub enum Target {
     /// One of the classes.
     Class(u32),
+    /// For each of the labels, 1 where it holds, else 0.
+    Labels(Vec<f32>),
     /// A number.
     Value(f32),
     /// Not known.

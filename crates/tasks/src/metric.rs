@@ -20,6 +20,13 @@ pub const METRICS: &[Metric] = &[
         kind: "classification",
         summary: "Matthews' correlation coefficient",
     },
+    Metric { name: "micro_f1", kind: "multilabel", summary: "F1 over all labels of all examples" },
+    Metric { name: "macro_f1", kind: "multilabel", summary: "mean of all labels' F1" },
+    Metric {
+        name: "exact_match",
+        kind: "multilabel",
+        summary: "share of examples with all labels right",
+    },
     Metric { name: "spearman", kind: "regression", summary: "rank correlation" },
     Metric { name: "pearson", kind: "regression", summary: "linear correlation" },
 ];
@@ -30,6 +37,7 @@ pub fn default_metric(task: &str, kind: &str) -> &'static str {
         ("cola", _) => "matthews",
         ("mrpc" | "qqp", _) => "f1",
         (_, "regression") => "spearman",
+        (_, "multilabel") => "micro_f1",
         _ => "accuracy",
     }
 }
@@ -53,6 +61,36 @@ pub fn classification(
         scores.push(("f1", class_f1(&confusion, 1)));
     }
     scores
+}
+
+/// All scores of predicted sets of labels, each in order: `(name, value)`; as scikit-learn's with `zero_division=0`.
+///
+/// # Panics
+/// If the lengths differ or a label is not below `labels`.
+pub fn multilabel(
+    predicted: &[Vec<u32>],
+    expected: &[Vec<u32>],
+    labels: usize,
+) -> Vec<(&'static str, f64)> {
+    assert_eq!(predicted.len(), expected.len());
+    // Of each label: right, predicted, expected.
+    let mut counts = vec![[0u64; 3]; labels];
+    for (p, e) in predicted.iter().zip(expected) {
+        p.iter().for_each(|&l| counts[l as usize][1] += 1);
+        e.iter().for_each(|&l| counts[l as usize][2] += 1);
+        p.iter().filter(|l| e.contains(l)).for_each(|&l| counts[l as usize][0] += 1);
+    }
+    let f1 = |[right, predicted, expected]: [u64; 3]| match predicted + expected {
+        0 => 0.0,
+        sum => 2.0 * right as f64 / sum as f64,
+    };
+    let total = counts.iter().fold([0; 3], |t, c| [t[0] + c[0], t[1] + c[1], t[2] + c[2]]);
+    let exact = predicted.iter().zip(expected).filter(|(p, e)| p == e).count() as f64;
+    vec![
+        ("micro_f1", f1(total)),
+        ("macro_f1", counts.iter().map(|&c| f1(c)).sum::<f64>() / labels.max(1) as f64),
+        ("exact_match", if expected.is_empty() { 0.0 } else { exact / expected.len() as f64 }),
+    ]
 }
 
 /// All regression scores: `(name, value)`.
@@ -191,6 +229,17 @@ mod tests {
         let s = regression(&x, &y);
         assert!((value(&s, "spearman") - 0.934_946_990_008_457_2).abs() < 1e-9, "{s:?}");
         assert!((value(&s, "pearson") - 0.787_399_111_689_716_5).abs() < 1e-12, "{s:?}");
+    }
+
+    /// Expected values: `f1_score` (micro, macro) and `accuracy_score` of scikit-learn 1.9 on these indicator matrices.
+    #[test]
+    fn sets_of_labels_match_the_reference_library() {
+        let expected = [vec![0, 1], vec![], vec![2], vec![1], vec![0, 2, 3]];
+        let predicted = [vec![0], vec![1], vec![2], vec![1], vec![0, 1, 2]];
+        let s = multilabel(&predicted, &expected, 4);
+        assert!((value(&s, "micro_f1") - 0.714_285_714_285_714_3).abs() < 1e-12);
+        assert!((value(&s, "macro_f1") - 0.6).abs() < 1e-12);
+        assert!((value(&s, "exact_match") - 0.4).abs() < 1e-12);
     }
 
     #[test]

@@ -64,6 +64,10 @@ fn targets(data: &Dataset) -> Option<Targets> {
         Target::Class(_) => Some(Targets::Classes(
             targets.map(|t| if let Target::Class(c) = t { *c } else { 0 }).collect(),
         )),
+        Target::Labels(_) => {
+            let row = |t: &Target| if let Target::Labels(l) = t { l.clone() } else { Vec::new() };
+            Some(Targets::Labels(targets.map(row).collect()))
+        }
         Target::Value(_) => Some(Targets::Values(
             targets.map(|t| if let Target::Value(v) = t { *v } else { 0.0 }).collect(),
         )),

@@ -55,6 +55,17 @@ impl Answers {
         self.outputs.iter().map(largest).collect()
     }
 
+    /// The labels of each example that are more likely than not.
+    pub fn labels(&self) -> Vec<Vec<u32>> {
+        holding(&self.outputs)
+    }
+
+    /// The probability of each label of each example, by itself.
+    pub fn label_probabilities(&self) -> Vec<Vec<f32>> {
+        let sigmoid = |x: &f32| 1.0 / (1.0 + (-x).exp());
+        self.outputs.iter().map(|row| row.iter().map(sigmoid).collect()).collect()
+    }
+
     /// The one number of each example.
     pub fn values(&self) -> Vec<f32> {
         self.outputs.iter().map(|row| row.first().copied().unwrap_or(0.0)).collect()
@@ -72,6 +83,14 @@ impl Answers {
     }
 }
 
+/// The columns above 0 of each row.
+fn holding(rows: &[Vec<f32>]) -> Vec<Vec<u32>> {
+    let above = |row: &Vec<f32>| -> Vec<u32> {
+        (0u32..).zip(row).filter(|(_, x)| **x > 0.0).map(|(i, _)| i).collect()
+    };
+    rows.iter().map(above).collect()
+}
+
 /// All scores that fit the targets.
 pub fn scores(answers: &Answers, targets: &Targets) -> Vec<Score> {
     let named = match targets {
@@ -80,7 +99,10 @@ pub fn scores(answers: &Answers, targets: &Targets) -> Vec<Score> {
             metric::classification(&answers.classes(), classes, n)
         }
         Targets::Values(values) => metric::regression(&answers.values(), values),
-        Targets::Labels(_) => Vec::new(),
+        Targets::Labels(rows) => {
+            let n = answers.outputs.first().map_or(0, Vec::len);
+            metric::multilabel(&answers.labels(), &holding(rows), n)
+        }
     };
     named.into_iter().map(|(name, value)| Score { name: name.into(), value }).collect()
 }

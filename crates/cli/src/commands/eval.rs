@@ -15,6 +15,7 @@ use crate::base::Form;
 use crate::commands::predict::Loaded;
 use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
+use crate::training::answered;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -134,20 +135,9 @@ fn write_predictions(
 ) -> Result<()> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(["row", "expected", "predicted", "score"])?;
-    let (classes, probabilities) = (answers.classes(), answers.probabilities());
-    for (i, example) in data.examples.iter().enumerate() {
-        let record = match &example.target {
-            budwood_tasks::Target::Class(c) => {
-                let p = classes[i] as usize;
-                let score = probabilities[i][p].to_string();
-                [i.to_string(), labels[*c as usize].clone(), labels[p].clone(), score]
-            }
-            budwood_tasks::Target::Value(v) => {
-                [i.to_string(), v.to_string(), answers.values()[i].to_string(), String::new()]
-            }
-            budwood_tasks::Target::None => continue,
-        };
-        out.write_record(record)?;
+    for p in answered(data, answers, labels) {
+        let score = p.confidence.map_or(String::new(), |c| c.to_string());
+        out.write_record([p.row.to_string(), p.expected, p.predicted, score])?;
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
     budwood_base::files::write_atomic(path, &bytes)?;

@@ -202,11 +202,27 @@ fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
 }
 
 fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) -> Result<()> {
-    let regression = meta.head.kind == HeadKind::Regression;
-    let probabilities = answers.probabilities();
-    let (classes, values) = (answers.classes(), answers.values());
-    let label = |i: usize| meta.labels[classes[i] as usize].clone();
-    let score = |i: usize| probabilities[i][classes[i] as usize];
+    let kind = meta.head.kind;
+    let regression = kind == HeadKind::Regression;
+    let probabilities = match kind {
+        HeadKind::MultiLabel => answers.label_probabilities(),
+        _ => answers.probabilities(),
+    };
+    let (classes, values, sets) = (answers.classes(), answers.values(), answers.labels());
+    let label = |i: usize| match kind {
+        HeadKind::MultiLabel => {
+            let names = sets[i].iter().map(|&l| meta.labels[l as usize].as_str());
+            names.collect::<Vec<_>>().join("|")
+        }
+        _ => meta.labels[classes[i] as usize].clone(),
+    };
+    // Of several labels, the least sure one.
+    let score = |i: usize| match kind {
+        HeadKind::MultiLabel => {
+            sets[i].iter().map(|&l| probabilities[i][l as usize]).fold(1.0, f32::min)
+        }
+        _ => probabilities[i][classes[i] as usize],
+    };
     let mut out = std::io::stdout().lock();
     match format {
         Format::Jsonl => {
@@ -218,8 +234,13 @@ fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) 
                 if regression {
                     object["value"] = json!(values[i]);
                 } else {
-                    object["label"] = json!(label(i));
-                    object["score"] = json!(score(i));
+                    if kind == HeadKind::MultiLabel {
+                        let names = sets[i].iter().map(|&l| &meta.labels[l as usize]);
+                        object["labels"] = json!(names.collect::<Vec<_>>());
+                    } else {
+                        object["label"] = json!(label(i));
+                        object["score"] = json!(score(i));
+                    }
                     let all = meta.labels.iter().zip(&probabilities[i]);
                     object["scores"] =
                         Value::Object(all.map(|(l, p)| (l.clone(), json!(p))).collect());

@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Use only N training rows, chosen at random.
     #[arg(long, value_name = "N")]
     pub(crate) train_rows: Option<usize>,
-    /// Kind of task: classification or regression [default: by the labels].
+    /// Kind of task: classification, multilabel or regression [default: by the labels, one a row].
     #[arg(long)]
     pub(crate) task: Option<String>,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use super::{Kind, Method, OptionSpec, bottleneck};
 use crate::Init;
 use crate::base::engine_activation;
 use crate::linear::TrainedLinear;
-use crate::prefix::{Prefix, Source};
+use crate::prefix::{Network, Prefix, Source};
 
 pub(super) const METHOD: Method = Method {
     name: "prefix_tuning",
@@ -48,7 +48,8 @@ pub(super) const METHOD: Method = Method {
         builder.set_prefix(&layers, |builder| {
             let source = if options.flag("flat") {
                 let mut slot = |layer: usize, role: &str| {
-                    let name = names::in_layer(layer, &format!("{}.prefix.{role}", names::ATTENTION_KV));
+                    let name =
+                        names::in_layer(layer, &format!("{}.prefix.{role}", names::ATTENTION_KV));
                     builder.parameter(name, &[length, width], Init::Normal(1.0))
                 };
                 let slots = layers.iter().map(|&l| [slot(l, "key"), slot(l, "value")]).collect();
@@ -56,20 +57,22 @@ pub(super) const METHOD: Method = Method {
             } else {
                 let name = "shared.prefix.embedding".to_string();
                 let embedding = builder.parameter(name, &[length, width], Init::Normal(1.0));
-                let mut add = |name: String, shape: &[usize], init: Init<'_>| builder.parameter(name, shape, init);
                 // As torch.nn.Linear.
-                let linear = |name: &str, outputs: usize, inputs: usize, add: &mut dyn FnMut(String, &[usize], Init<'_>) -> crate::Slot| {
+                let mut linear = |name: &str, outputs: usize, inputs: usize| {
                     let uniform = || Init::Uniform(1.0 / (inputs as f64).sqrt());
-                    let mut add = |name: String, shape: &[usize], init: Init<'_>| add(name, shape, init);
-                    TrainedLinear::new(device, name, (outputs, inputs), (uniform(), Some(uniform())), &mut add)
+                    let init = (uniform(), Some(uniform()));
+                    let mut add = |name: String, shape: &[usize], init: Init<'_>| {
+                        builder.parameter(name, shape, init)
+                    };
+                    TrainedLinear::new(device, name, (outputs, inputs), init, &mut add)
                 };
                 let hidden = options.count("bottleneck_size");
-                Source::Made {
+                Source::Made(Box::new(Network {
                     embedding,
-                    inner: linear("shared.prefix.in", hidden, width, &mut add),
+                    inner: linear("shared.prefix.in", hidden, width),
                     activation: engine_activation(options.activation("non_linearity")),
-                    outer: linear("shared.prefix.out", 2 * width * layers.len(), hidden, &mut add),
-                }
+                    outer: linear("shared.prefix.out", 2 * width * layers.len(), hidden),
+                }))
             };
             Prefix { length, width, layers: layers.clone(), source }
         })

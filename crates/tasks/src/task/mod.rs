@@ -1,6 +1,7 @@
 //! Kinds of tasks: one file each, registered in [`TASKS`].
 
 mod classification;
+mod multilabel;
 mod regression;
 
 use std::path::Path;
@@ -28,7 +29,7 @@ pub struct Task {
 type LabelsOf = fn(&Table, usize, Vec<String>) -> Result<Vec<String>, Error>;
 
 /// All kinds.
-pub const TASKS: &[&Task] = &[&classification::TASK, &regression::TASK];
+pub const TASKS: &[&Task] = &[&classification::TASK, &multilabel::TASK, &regression::TASK];
 
 /// The kind of that name.
 ///
