@@ -29,7 +29,9 @@ impl HeatMap {
     pub fn svg(&self) -> String {
         let cell = (620.0 / self.columns.len().max(1) as f64).clamp(24.0, 64.0);
         let (across, down) = (cell * self.columns.len() as f64, cell * self.rows.len() as f64);
-        let width = (LEFT + across + 24.0).max(420.0);
+        // Letters of the title are about 8.5 wide.
+        let title = 40.0 + 8.5 * self.title.chars().count() as f64;
+        let width = (LEFT + across + 24.0).max(title);
         let height = TOP + down + 52.0 + 16.0 * self.caption.len() as f64;
         let mut svg = Svg::new(width, height, &self.title);
         svg.text((16.0, 22.0), Anchor::Start, "font-size=\"15\" font-weight=\"600\"", &self.title);

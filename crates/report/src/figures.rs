@@ -206,10 +206,7 @@ fn ablations(task: &str, settings: &[&Setting]) -> Vec<Figure> {
         caption[1] = caption[1].replace("(test)", "(dev)");
         caption.push(format!("{}; layer norms and head stay in place", s.method));
         let map = HeatMap {
-            title: format!(
-                "{task}: change of {} without the adapters of a span of layers, per cent",
-                s.metric
-            ),
+            title: format!("{task}: change of {} without a span's adapters, per cent", s.metric),
             caption,
             x_label: "last layer removed".into(),
             y_label: "first layer removed".into(),
