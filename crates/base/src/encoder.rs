@@ -48,7 +48,7 @@ impl EncoderSpec {
         let embeddings = match &self.input {
             InputSpec::Text(t) => (t.vocab + t.positions + t.token_types) * d + 2 * d,
             InputSpec::Image(i) => {
-                d * i.channels * i.patch * i.patch + d + d + (i.patches() + 1) * d + 2 * d
+                (i.patch_elements() + 1 + i.special_tokens() + i.positions()) * d + 2 * d
             }
         };
         let pooler = if self.pooler { d * d + d } else { 0 };
@@ -154,11 +154,64 @@ pub struct ImageInput {
     pub patch: usize,
     /// Colour channels.
     pub channels: usize,
+    /// Whether a distillation token follows the class token, as in DeiT.
+    pub distillation: bool,
+}
+
+/// An image that patches do not cover.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an image of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}: height and width must be multiples of {patch}"
+)]
+pub struct ImageSizeError {
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height and width of a patch in pixels.
+    pub patch: usize,
 }
 
 impl ImageInput {
-    /// Patches of a square image of `image_size`.
-    pub fn patches(&self) -> usize {
-        (self.image_size / self.patch).pow(2)
+    /// Rows and columns of patches of an image of that size in pixels.
+    ///
+    /// # Errors
+    /// If patches do not cover it.
+    pub fn grid(&self, height: usize, width: usize) -> Result<(usize, usize), ImageSizeError> {
+        let patch = self.patch;
+        let whole = |length: usize| length > 0 && length.is_multiple_of(patch);
+        match whole(height) && whole(width) {
+            true => Ok((height / patch, width / patch)),
+            false => Err(ImageSizeError { height, width, patch }),
+        }
+    }
+
+    /// Tokens of an image of that size in pixels: those before the patches, and the patches.
+    ///
+    /// # Errors
+    /// If patches do not cover it.
+    pub fn tokens(&self, height: usize, width: usize) -> Result<usize, ImageSizeError> {
+        let (rows, columns) = self.grid(height, width)?;
+        Ok(self.special_tokens() + rows * columns)
+    }
+
+    /// Tokens before the patches: the class token and, if there is one, the distillation token.
+    pub fn special_tokens(&self) -> usize {
+        1 + usize::from(self.distillation)
+    }
+
+    /// Rows, and columns, of patches that the position embedding was made for.
+    pub fn side(&self) -> usize {
+        self.image_size / self.patch
+    }
+
+    /// Rows of the position embedding.
+    pub fn positions(&self) -> usize {
+        self.special_tokens() + self.side().pow(2)
+    }
+
+    /// Numbers in a patch.
+    pub fn patch_elements(&self) -> usize {
+        self.channels * self.patch * self.patch
     }
 }

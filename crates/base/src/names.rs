@@ -2,7 +2,8 @@
 //!
 //! Base model (all `[out, in]` for products, as `torch.nn.Linear`):
 //! `embeddings.word|position|token_type` (tables), `embeddings.norm.weight|bias`,
-//! `embeddings.patch.weight|bias` (`[d, channels*patch*patch]`), `embeddings.cls` (`[d]`),
+//! `embeddings.patch.weight|bias` (`[d, channels*patch*patch]`), `embeddings.cls` and
+//! `embeddings.distillation` (`[d]`),
 //! `layers.{i}.{site}.weight|bias` for the six weight sites below, `layers.{i}.{norm}.weight|bias`,
 //! `layers.{i}.attention_scale` and `layers.{i}.ffn_scale` (`[d]`, layer scale),
 //! `final_norm.weight|bias` (pre-norm encoders), `pooler.weight|bias`.
@@ -48,6 +49,22 @@ pub const ATTENTION_NORM: &str = "attention_norm";
 pub const FFN_NORM: &str = "ffn_norm";
 /// Norm of the embeddings.
 pub const EMBEDDING_NORM: &str = "embeddings.norm";
+/// Table of words.
+pub const WORD: &str = "embeddings.word";
+/// Table of positions.
+pub const POSITION: &str = "embeddings.position";
+/// Table of token types.
+pub const TOKEN_TYPE: &str = "embeddings.token_type";
+/// Projection of a patch.
+pub const PATCH: &str = "embeddings.patch";
+/// Class token of an image.
+pub const CLASS_TOKEN: &str = "embeddings.cls";
+/// Distillation token of an image.
+pub const DISTILLATION_TOKEN: &str = "embeddings.distillation";
+/// Layer scale of the attention sub-layer.
+pub const ATTENTION_SCALE: &str = "attention_scale";
+/// Layer scale of the feed-forward sub-layer.
+pub const FFN_SCALE: &str = "ffn_scale";
 /// Norm after the last layer of pre-norm encoders.
 pub const FINAL_NORM: &str = "final_norm";
 

@@ -20,6 +20,9 @@ pub struct Context {
     attention: attention::Scratch,
 }
 
+/// Rows of a table with their weights.
+pub type RowMix = Vec<(u32, f32)>;
+
 /// Where the sequences of a batch begin and end in a matrix of all their rows: sequence `i` is
 /// `starts[i]..starts[i + 1]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -375,6 +378,36 @@ impl Context {
         let d = dy.columns;
         for (i, &row) in rows.iter().enumerate() {
             elementwise::add(self.isa(), &mut d_table[row as usize * d..][..d], dy.row(i));
+        }
+    }
+
+    /// Adds to row `t` of `y` the sum of the rows of a table that `mixes[t]` names, each with its weight.
+    ///
+    /// # Panics
+    /// If a row is not in the table.
+    pub fn add_mixed_rows(&mut self, mut y: ViewMut<'_>, table: &[f32], mixes: &[RowMix]) {
+        assert_eq!(y.rows, mixes.len());
+        let d = y.columns;
+        for (t, mix) in mixes.iter().enumerate() {
+            for &(row, weight) in mix {
+                let from = &table[row as usize * d..][..d];
+                elementwise::add_scaled(self.isa(), y.row(t), weight, from);
+            }
+        }
+    }
+
+    /// Adds the gradient of the table of [`Context::add_mixed_rows`] to `d_table`.
+    ///
+    /// # Panics
+    /// If a row is not in the table.
+    pub fn add_mixed_rows_backward(&mut self, dy: View<'_>, mixes: &[RowMix], d_table: &mut [f32]) {
+        assert_eq!(dy.rows, mixes.len());
+        let d = dy.columns;
+        for (t, mix) in mixes.iter().enumerate() {
+            for &(row, weight) in mix {
+                let to = &mut d_table[row as usize * d..][..d];
+                elementwise::add_scaled(self.isa(), to, weight, dy.row(t));
+            }
         }
     }
 

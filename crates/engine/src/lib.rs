@@ -20,7 +20,7 @@ pub use budwood_kernels::ops::int8::quantize_weight;
 pub use budwood_kernels::ops::loss;
 pub use budwood_kernels::ops::optimizer::AdamW;
 pub use buffer::{Buf, View, ViewMut};
-pub use context::{Context, Spans};
+pub use context::{Context, RowMix, Spans};
 pub use products::Product;
 pub use weight::{Precision, Table, Weight};
 pub use workers::{Workers, for_each};

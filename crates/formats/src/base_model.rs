@@ -125,7 +125,16 @@ impl BaseModel {
             count: 1,
             first: self.family.checkpoint_name(canonical).unwrap_or_else(|| canonical.into()),
         })?;
-        self.file.tensor(&name)
+        let mut tensor = self.file.tensor(&name)?;
+        if let Some(dimensions) = dimensions(canonical) {
+            tensor.shape = flattened(&tensor.shape, dimensions);
+        }
+        Ok(tensor)
+    }
+
+    /// The shape that a canonical tensor has in the file.
+    pub(crate) fn stored_shape(&self, canonical: &str) -> Option<Vec<usize>> {
+        Some(self.file.shape(&self.stored_name(canonical)?)?.to_vec())
     }
 
     /// The name under which a canonical tensor stands in the file: with or without the family's prefix, and
@@ -156,7 +165,11 @@ impl BaseModel {
                 continue;
             };
             let found = self.file.shape(&name).unwrap_or_default();
-            if found != shape {
+            let same = match dimensions(&canonical) {
+                Some(dimensions) => flattened(found, dimensions) == shape,
+                None => found == shape,
+            };
+            if !same {
                 return Err(Error::Shape {
                     path: self.file.path().into(),
                     name,
@@ -202,8 +215,35 @@ impl BaseModel {
         if self.spec.pooler && self.family.name == "bert" {
             return (Pooling::Pooler, "a BERT with its pre-trained pooler, as in the paper".into());
         }
+        if matches!(self.spec.input, InputSpec::Image(_)) {
+            return (Pooling::Cls, "an image encoder: its class token after the final norm".into());
+        }
         (Pooling::Cls, "no pre-trained pooler that can be trusted: the first token".into())
     }
+}
+
+/// Dimensions of the tensors that checkpoints hold with more of them: tokens and tables with units in front, and the
+/// projection of patches as a convolution `[d, channels, patch, patch]`.
+fn dimensions(canonical: &str) -> Option<usize> {
+    match canonical.strip_suffix(".weight").unwrap_or(canonical) {
+        names::CLASS_TOKEN | names::DISTILLATION_TOKEN => Some(1),
+        names::POSITION | names::PATCH => Some(2),
+        _ => None,
+    }
+}
+
+/// A shape of the same elements with fewer dimensions: units in front are dropped, then the last dimensions multiplied.
+fn flattened(shape: &[usize], dimensions: usize) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    while shape.len() > dimensions && shape.first() == Some(&1) {
+        shape.remove(0);
+    }
+    while shape.len() > dimensions.max(1) {
+        let last = shape.pop().unwrap_or(1);
+        let length = shape.len();
+        shape[length - 1] = shape[length - 1].saturating_mul(last);
+    }
+    shape
 }
 
 /// All tensors of an encoder by canonical name, with their shapes.
@@ -211,14 +251,25 @@ pub(crate) fn expected_tensors(spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> 
     let (d, f) = (spec.hidden, spec.intermediate);
     let mut tensors = Vec::new();
     let mut add = |name: String, shape: &[usize]| tensors.push((name, shape.to_vec()));
-    if let InputSpec::Text(text) = &spec.input {
-        add("embeddings.word".into(), &[text.vocab, d]);
-        add("embeddings.position".into(), &[text.positions, d]);
-        if text.token_types > 0 {
-            add("embeddings.token_type".into(), &[text.token_types, d]);
+    match &spec.input {
+        InputSpec::Text(text) => {
+            add(names::WORD.into(), &[text.vocab, d]);
+            add(names::POSITION.into(), &[text.positions, d]);
+            if text.token_types > 0 {
+                add(names::TOKEN_TYPE.into(), &[text.token_types, d]);
+            }
+            add(format!("{}.weight", names::EMBEDDING_NORM), &[d]);
+            add(format!("{}.bias", names::EMBEDDING_NORM), &[d]);
         }
-        add(format!("{}.weight", names::EMBEDDING_NORM), &[d]);
-        add(format!("{}.bias", names::EMBEDDING_NORM), &[d]);
+        InputSpec::Image(image) => {
+            add(format!("{}.weight", names::PATCH), &[d, image.patch_elements()]);
+            add(format!("{}.bias", names::PATCH), &[d]);
+            add(names::CLASS_TOKEN.into(), &[d]);
+            if image.distillation {
+                add(names::DISTILLATION_TOKEN.into(), &[d]);
+            }
+            add(names::POSITION.into(), &[image.positions(), d]);
+        }
     }
     for layer in 0..spec.layers {
         for site in WEIGHT_SITES {
@@ -233,6 +284,10 @@ pub(crate) fn expected_tensors(spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> 
         for norm in [names::ATTENTION_NORM, names::FFN_NORM] {
             add(names::in_layer(layer, &format!("{norm}.weight")), &[d]);
             add(names::in_layer(layer, &format!("{norm}.bias")), &[d]);
+        }
+        if spec.layer_scale {
+            add(names::in_layer(layer, names::ATTENTION_SCALE), &[d]);
+            add(names::in_layer(layer, names::FFN_SCALE), &[d]);
         }
     }
     if spec.norm == NormPlacement::Pre {

@@ -19,7 +19,7 @@ pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<()
     let path = folder.join("model.safetensors");
     let mut tensors = TensorMap::new();
     for (canonical, shape) in expected_tensors(model.spec()) {
-        let tensor = match changed.get(&canonical) {
+        let mut tensor = match changed.get(&canonical) {
             Some(tensor) => tensor.clone(),
             None => model.tensor(&canonical)?,
         };
@@ -27,6 +27,7 @@ pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<()
             let message = format!("tensor '{canonical}' is {:?}, not {shape:?}", tensor.shape);
             return Err(Error::content(&path, message));
         }
+        tensor.shape = model.stored_shape(&canonical).unwrap_or(shape);
         let name = model.family().checkpoint_name(&canonical).unwrap_or(canonical);
         tensors.insert(name, tensor);
     }

@@ -1,5 +1,5 @@
 //! Adapter folders of PEFT (0.21): `adapter_config.json` and `adapter_model.safetensors`, for LoRA with rsLoRA and
-//! DoRA over the sequence classification models of `transformers`, whose heads are "modules to save".
+//! DoRA over the models for sequence or image classification of `transformers`, whose heads are "modules to save".
 
 use std::path::Path;
 
@@ -168,13 +168,14 @@ fn method(
     Ok(MethodSpec { parts: vec![part] })
 }
 
-/// The head of `transformers`' model for sequence classification of this family.
+/// The head of `transformers`' model for sequence or image classification of this family.
 fn head(family: &Family, tensors: &TensorMap) -> Option<HeadSpec> {
     let outputs = *tensors.get("head.out.weight")?.shape.first()?;
     let (pooling, dense) = match family.name {
         "bert" => (Pooling::Pooler, None),
         "roberta" => (Pooling::Cls, Some(Activation::Tanh)),
-        _ => (Pooling::Cls, Some(Activation::Relu)),
+        "distilbert" => (Pooling::Cls, Some(Activation::Relu)),
+        _ => (Pooling::Cls, None),
     };
     let bias = tensors.contains_key("head.out.bias");
     Some(HeadSpec { kind: HeadKind::Classification, outputs, pooling, dense, bias, dropout: 0.1 })

@@ -73,9 +73,10 @@ pub fn write(
     let path = folder.join("model.safetensors");
     let mut raw = Vec::new();
     for (canonical, shape) in expected_tensors(model.spec()) {
-        let tensor = model.tensor(&canonical)?;
+        let mut tensor = model.tensor(&canonical)?;
         let name = model.family().checkpoint_name(&canonical).unwrap_or(canonical.clone());
         if !is_large(&canonical) {
+            tensor.shape = model.stored_shape(&canonical).unwrap_or(shape);
             raw.push(Raw::from_f32(&path, &name, &tensor)?);
             continue;
         }
@@ -114,7 +115,7 @@ pub fn write(
 
 /// Whether a tensor is written as bytes: the products and the table of words.
 fn is_large(canonical: &str) -> bool {
-    if canonical == "embeddings.word" {
+    if canonical == names::WORD {
         return true;
     }
     let site = names::split_layer(canonical).and_then(|(_, rest)| rest.strip_suffix(".weight"));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use budwood_base::encoder::InputSpec;
+use budwood_base::encoder::NormPlacement;
 use budwood_base::head::{HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::names;
@@ -10,6 +10,7 @@ use budwood_base::random::Key;
 use budwood_base::tensor::TensorMap;
 use budwood_engine::{Device, Table};
 
+use crate::base::{Embeddings, ImageEmbeddings, TextEmbeddings};
 use crate::head::Head;
 use crate::linear::TrainedLinear;
 use crate::method;
@@ -40,16 +41,19 @@ pub(crate) struct LayerSites {
 
 impl LayerSites {
     /// Whether anything is trained before the output site of the feed-forward network.
-    pub(crate) fn acts_before_ffn_output(&self) -> bool {
+    pub(crate) fn acts_before_ffn_output(&self, norm: NormPlacement) -> bool {
         self.outputs[0].is_some()
             || self.norms[0].is_some()
+            || (self.norms[1].is_some() && norm == NormPlacement::Pre)
             || self.prefix
             || self.products.iter().any(Option::is_some)
     }
 
     /// Whether anything is trained before the output site of attention.
-    pub(crate) fn acts_before_attention_output(&self) -> bool {
-        self.prefix || self.products[..4].iter().any(Option::is_some)
+    pub(crate) fn acts_before_attention_output(&self, norm: NormPlacement) -> bool {
+        (self.norms[0].is_some() && norm == NormPlacement::Pre)
+            || self.prefix
+            || self.products[..4].iter().any(Option::is_some)
     }
 
     fn is_empty(&self) -> bool {
@@ -60,8 +64,21 @@ impl LayerSites {
     }
 }
 
-/// Where trained embedding tables stand in the parameter vector.
-pub(crate) struct TableSlots {
+/// Trained embeddings.
+pub(crate) enum EmbeddingSlots {
+    Text(TextSlots),
+    Image(Box<ImageSlots>),
+}
+
+/// Where trained embeddings of images stand in the parameter vector.
+pub(crate) struct ImageSlots {
+    pub(crate) patch: TrainedLinear,
+    pub(crate) special: Slot,
+    pub(crate) position: Slot,
+}
+
+/// Where trained embedding tables of texts stand in the parameter vector.
+pub(crate) struct TextSlots {
     pub(crate) word: Slot,
     pub(crate) position: Slot,
     pub(crate) token_type: Option<Slot>,
@@ -86,7 +103,7 @@ pub struct Adapter {
     layers: Vec<LayerSites>,
     /// Layers in which only trained norms act.
     left_out: Vec<usize>,
-    tables: Option<TableSlots>,
+    embeddings: Option<EmbeddingSlots>,
     embedding_norm: Option<NormSlots>,
     final_norm: Option<NormSlots>,
     pooler: Option<TrainedLinear>,
@@ -113,7 +130,7 @@ impl Adapter {
         let Builder {
             mut params,
             layers,
-            tables,
+            embeddings,
             embedding_norm,
             final_norm,
             pooler,
@@ -123,7 +140,7 @@ impl Adapter {
         } = builder;
         let head_spec = head.clone();
         let head = Head::new(head, base, key, &mut params)?;
-        let bottom = tables.is_some() || embedding_norm.is_some() || prompt.is_some();
+        let bottom = embeddings.is_some() || embedding_norm.is_some() || prompt.is_some();
         let depth = depth(&layers, bottom, final_norm.is_some());
         let mut adapter = Self {
             spec,
@@ -131,7 +148,7 @@ impl Adapter {
             params,
             layers,
             left_out: Vec::new(),
-            tables,
+            embeddings,
             embedding_norm,
             final_norm,
             pooler,
@@ -200,6 +217,9 @@ impl Adapter {
             layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
             layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
         });
+        if let Some(EmbeddingSlots::Image(image)) = &mut self.embeddings {
+            image.patch.refresh(device, params);
+        }
         if let Some(pooler) = &mut self.pooler {
             pooler.refresh(device, params);
         }
@@ -258,8 +278,10 @@ impl<'a> Acting<'a> {
         self.norm_ref(self.base.norm(layer, sublayer), slots)
     }
 
-    pub(crate) fn tables(&self) -> Option<&'a TableSlots> {
-        self.adapter.and_then(|a| a.tables.as_ref())
+    /// Trained embeddings, with the parameter vector.
+    pub(crate) fn embedding_slots(&self) -> Option<(&'a EmbeddingSlots, &'a [f32])> {
+        let adapter = self.adapter?;
+        Some((adapter.embeddings.as_ref()?, &adapter.params.values))
     }
 
     pub(crate) fn trained_pooler(&self) -> Option<&'a TrainedLinear> {
@@ -280,9 +302,10 @@ impl<'a> Acting<'a> {
         self.prefix()?.columns(layer)
     }
 
-    pub(crate) fn embedding_norm(&self) -> NormRef<'a> {
+    pub(crate) fn embedding_norm(&self) -> Option<NormRef<'a>> {
+        let Embeddings::Text(text) = &self.base.embeddings else { return None };
         let slots = self.adapter.and_then(|a| a.embedding_norm.as_ref());
-        self.norm_ref(&self.base.embedding_norm, slots)
+        Some(self.norm_ref(&text.norm, slots))
     }
 
     pub(crate) fn final_norm(&self) -> Option<NormRef<'a>> {
@@ -311,7 +334,7 @@ pub(crate) struct Builder<'a> {
     pooling: Pooling,
     params: Params,
     layers: Vec<LayerSites>,
-    tables: Option<TableSlots>,
+    embeddings: Option<EmbeddingSlots>,
     embedding_norm: Option<NormSlots>,
     final_norm: Option<NormSlots>,
     pooler: Option<TrainedLinear>,
@@ -331,7 +354,7 @@ impl<'a> Builder<'a> {
             pooling,
             params: Params::default(),
             layers,
-            tables: None,
+            embeddings: None,
             embedding_norm: None,
             final_norm: None,
             pooler: None,
@@ -437,9 +460,8 @@ impl<'a> Builder<'a> {
 
     /// Trains the norm of the embeddings, where there is one.
     pub(crate) fn train_embedding_norm(&mut self) -> Result<(), ModelError> {
-        let base = self.base;
-        if matches!(base.spec().input, InputSpec::Text(_)) {
-            self.embedding_norm = Some(self.norm(names::EMBEDDING_NORM, &base.embedding_norm)?);
+        if let Embeddings::Text(text) = &self.base.embeddings {
+            self.embedding_norm = Some(self.norm(names::EMBEDDING_NORM, &text.norm)?);
         }
         Ok(())
     }
@@ -462,21 +484,52 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Trains the tables of words, positions and token types.
+    /// Trains all embeddings but their norm.
     pub(crate) fn train_embeddings(&mut self) -> Result<(), ModelError> {
-        let base = self.base;
+        let slots = match &self.base.embeddings {
+            Embeddings::Text(text) => EmbeddingSlots::Text(self.text_slots(text)?),
+            Embeddings::Image(image) => EmbeddingSlots::Image(Box::new(self.image_slots(image)?)),
+        };
+        self.embeddings = Some(slots);
+        Ok(())
+    }
+
+    /// Tables of words, positions and token types.
+    fn text_slots(&mut self, text: &TextEmbeddings) -> Result<TextSlots, ModelError> {
         let mut table = |name: &str, table: &Table| {
             self.claim(name.to_string())?;
             let elements = table.elements().ok_or_else(method::in_bytes)?;
             let shape = [table.rows(), table.columns()];
             Ok::<_, ModelError>(self.parameter(name.into(), &shape, Init::Copy(elements)))
         };
-        let word = table("embeddings.word", &base.word)?;
-        let position = table("embeddings.position", &base.position)?;
-        let types = base.token_type.as_ref();
-        let token_type = types.map(|t| table("embeddings.token_type", t)).transpose()?;
-        self.tables = Some(TableSlots { word, position, token_type });
-        Ok(())
+        let word = table(names::WORD, &text.word)?;
+        let position = table(names::POSITION, &text.position)?;
+        let types = text.token_type.as_ref();
+        let token_type = types.map(|t| table(names::TOKEN_TYPE, t)).transpose()?;
+        Ok(TextSlots { word, position, token_type })
+    }
+
+    /// Projection of patches, tokens before them, and positions.
+    fn image_slots(&mut self, image: &ImageEmbeddings) -> Result<ImageSlots, ModelError> {
+        let (device, d) = (self.base.device(), self.base.spec().hidden);
+        self.claim(names::PATCH.into())?;
+        let weight = image.patch.weight.elements().ok_or_else(method::in_bytes)?;
+        let shape = (d, image.patch.weight.inputs());
+        let init = (Init::Copy(&weight), Some(Init::Copy(&image.patch.bias)));
+        let mut add =
+            |name: String, shape: &[usize], init: Init<'_>| self.parameter(name, shape, init);
+        let patch = TrainedLinear::new(device, names::PATCH, shape, init, &mut add);
+        let tokens = [names::CLASS_TOKEN, names::DISTILLATION_TOKEN].into_iter();
+        let mut slots = tokens
+            .zip(image.special.chunks(d))
+            .map(|(name, token)| self.parameter(name.into(), &[d], Init::Copy(token)))
+            .collect::<Vec<_>>();
+        // They are neighbours.
+        let special = slots.remove(0);
+        let special = special.start..slots.pop().unwrap_or(special).end;
+        let shape = [image.position.len() / d, d];
+        let position = self.parameter(names::POSITION.into(), &shape, Init::Copy(&image.position));
+        Ok(ImageSlots { patch, special, position })
     }
 
     /// Trains the pooler, where the head reads it.

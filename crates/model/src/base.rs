@@ -1,6 +1,6 @@
 //! The frozen model: weights in the form in which the device multiplies them.
 
-use budwood_base::encoder::{EncoderSpec, InputSpec, NormPlacement};
+use budwood_base::encoder::{EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput};
 use budwood_base::names;
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Activation, Device, Precision, Table, Weight};
@@ -44,6 +44,33 @@ impl Layer {
     }
 }
 
+/// What makes the first hidden states of the input.
+#[derive(Clone, Debug)]
+pub(crate) enum Embeddings {
+    Text(TextEmbeddings),
+    Image(ImageEmbeddings),
+}
+
+/// Tables that are added up, and the norm of their sum.
+#[derive(Clone, Debug)]
+pub(crate) struct TextEmbeddings {
+    pub(crate) word: Table,
+    pub(crate) position: Table,
+    pub(crate) token_type: Option<Table>,
+    pub(crate) norm: Norm,
+}
+
+/// The projection of patches, the tokens before them, and the table of positions.
+#[derive(Clone, Debug)]
+pub(crate) struct ImageEmbeddings {
+    /// Never quantised: pixels are the model's only input, and the product is less than a hundredth of the work.
+    pub(crate) patch: Linear,
+    /// `[special tokens, d]`
+    pub(crate) special: Vec<f32>,
+    /// `[positions, d]`
+    pub(crate) position: Vec<f32>,
+}
+
 /// A frozen encoder, ready to compute.
 #[derive(Clone, Debug)]
 pub struct Base {
@@ -51,10 +78,7 @@ pub struct Base {
     device: Device,
     precision: Precision,
     trainable: bool,
-    pub(crate) word: Table,
-    pub(crate) position: Table,
-    pub(crate) token_type: Option<Table>,
-    pub(crate) embedding_norm: Norm,
+    pub(crate) embeddings: Embeddings,
     pub(crate) layers: Vec<Layer>,
     pub(crate) final_norm: Option<Norm>,
     pub(crate) pooler: Option<Linear>,
@@ -73,18 +97,12 @@ impl Base {
         trainable: bool,
         mut fetch: impl FnMut(&str) -> Result<Tensor, E>,
     ) -> Result<Self, E> {
-        let InputSpec::Text(text) = &spec.input else {
-            return Err(ModelError::Base("only text encoders can be loaded here".into()).into());
-        };
         let d = spec.hidden;
-        let word = table(fetch("embeddings.word")?, text.vocab, d, precision)?;
-        let position = table(fetch("embeddings.position")?, text.positions, d, Precision::F32)?;
-        let token_type = match text.token_types {
-            0 => None,
-            n => Some(table(fetch("embeddings.token_type")?, n, d, Precision::F32)?),
-        };
         let mut loader = Loader { device, precision, trainable, fetch: &mut fetch };
-        let embedding_norm = loader.norm(names::EMBEDDING_NORM, d)?;
+        let embeddings = match &spec.input {
+            InputSpec::Text(text) => Embeddings::Text(loader.text_embeddings(text, d)?),
+            InputSpec::Image(image) => Embeddings::Image(loader.image_embeddings(image, d)?),
+        };
         let layers = (0..spec.layers).map(|i| loader.layer(&spec, i)).collect::<Result<_, E>>()?;
         let final_norm = match spec.norm {
             NormPlacement::Post => None,
@@ -93,19 +111,7 @@ impl Base {
         // The pooler is small and never quantised.
         loader.precision = Precision::F32;
         let pooler = if spec.pooler { Some(loader.linear("pooler", d, d)?) } else { None };
-        Ok(Self {
-            spec,
-            device,
-            precision,
-            trainable,
-            word,
-            position,
-            token_type,
-            embedding_norm,
-            layers,
-            final_norm,
-            pooler,
-        })
+        Ok(Self { spec, device, precision, trainable, embeddings, layers, final_norm, pooler })
     }
 
     /// Sizes and switches.
@@ -165,9 +171,23 @@ impl Base {
     /// Bytes of all weights as held.
     pub fn bytes(&self) -> usize {
         let linears = |l: &Layer| l.linears.iter().map(|l| l.weight.bytes()).sum::<usize>();
-        let tables = [Some(&self.word), Some(&self.position), self.token_type.as_ref()];
-        let tables = tables.into_iter().flatten().map(Table::bytes);
-        tables.sum::<usize>() + self.layers.iter().map(linears).sum::<usize>()
+        self.embeddings.bytes() + self.layers.iter().map(linears).sum::<usize>()
+    }
+}
+
+impl Embeddings {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => {
+                let tables = [Some(&text.word), Some(&text.position), text.token_type.as_ref()];
+                tables.into_iter().flatten().map(Table::bytes).sum()
+            }
+            Self::Image(image) => {
+                let vectors = [&image.special, &image.position];
+                image.patch.weight.bytes()
+                    + vectors.map(|v| size_of_val(&v[..])).iter().sum::<usize>()
+            }
+        }
     }
 }
 
@@ -214,6 +234,42 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         Ok(Linear { weight, bias: self.vector(&format!("{name}.bias"), outputs)? })
     }
 
+    fn table(&mut self, name: &str, shape: [usize; 2], precision: Precision) -> Result<Table, E> {
+        let tensor = (self.fetch)(name)?;
+        check(name, &tensor, &shape)?;
+        Ok(Table::new(tensor.data, shape[1], precision))
+    }
+
+    fn text_embeddings(&mut self, text: &TextInput, d: usize) -> Result<TextEmbeddings, E> {
+        // Only the table of words is large enough for bytes to matter.
+        Ok(TextEmbeddings {
+            word: self.table(names::WORD, [text.vocab, d], self.precision)?,
+            position: self.table(names::POSITION, [text.positions, d], Precision::F32)?,
+            token_type: match text.token_types {
+                0 => None,
+                n => Some(self.table(names::TOKEN_TYPE, [n, d], Precision::F32)?),
+            },
+            norm: self.norm(names::EMBEDDING_NORM, d)?,
+        })
+    }
+
+    fn image_embeddings(&mut self, image: &ImageInput, d: usize) -> Result<ImageEmbeddings, E> {
+        let name = format!("{}.weight", names::PATCH);
+        let tensor = (self.fetch)(&name)?;
+        let inputs = image.patch_elements();
+        check(&name, &tensor, &[d, inputs])?;
+        // No gradient flows to pixels.
+        let weight = Weight::new(self.device, &tensor.data, d, inputs, Precision::F32, false);
+        let bias = self.vector(&format!("{}.bias", names::PATCH), d)?;
+        let mut special = self.vector(names::CLASS_TOKEN, d)?;
+        if image.distillation {
+            special.extend(self.vector(names::DISTILLATION_TOKEN, d)?);
+        }
+        let position = (self.fetch)(names::POSITION)?;
+        check(names::POSITION, &position, &[image.positions(), d])?;
+        Ok(ImageEmbeddings { patch: Linear { weight, bias }, special, position: position.data })
+    }
+
     fn layer(&mut self, spec: &EncoderSpec, i: usize) -> Result<Layer, E> {
         let (d, f) = (spec.hidden, spec.intermediate);
         let mut linear = |site: WeightSite| {
@@ -234,8 +290,8 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         ];
         let scales = if spec.layer_scale {
             Some([
-                self.vector(&names::in_layer(i, "attention_scale"), d)?,
-                self.vector(&names::in_layer(i, "ffn_scale"), d)?,
+                self.vector(&names::in_layer(i, names::ATTENTION_SCALE), d)?,
+                self.vector(&names::in_layer(i, names::FFN_SCALE), d)?,
             ])
         } else {
             None
@@ -253,15 +309,4 @@ fn check(name: &str, tensor: &Tensor, shape: &[usize]) -> Result<(), ModelError>
         found: tensor.shape.clone(),
         expected: shape.to_vec(),
     })
-}
-
-/// Only the table of words is large enough for bytes to matter.
-fn table(
-    tensor: Tensor,
-    rows: usize,
-    columns: usize,
-    precision: Precision,
-) -> Result<Table, ModelError> {
-    check("an embedding table", &tensor, &[rows, columns])?;
-    Ok(Table::new(tensor.data, columns, precision))
 }

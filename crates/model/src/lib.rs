@@ -14,6 +14,7 @@ mod merge;
 pub mod method;
 mod params;
 mod phm;
+mod positions;
 mod prefix;
 mod run;
 mod site;

@@ -56,7 +56,15 @@ fn is_of_the_base(name: &str) -> bool {
     let rest = names::split_layer(name).map_or(name, |(_, rest)| rest);
     let stem = rest.trim_end_matches(".weight").trim_end_matches(".bias");
     let norms = [names::ATTENTION_NORM, names::FFN_NORM, names::EMBEDDING_NORM, names::FINAL_NORM];
-    let others = ["embeddings.word", "embeddings.position", "embeddings.token_type", "pooler"];
+    let others = [
+        names::WORD,
+        names::POSITION,
+        names::TOKEN_TYPE,
+        names::PATCH,
+        names::CLASS_TOKEN,
+        names::DISTILLATION_TOKEN,
+        "pooler",
+    ];
     names::WEIGHT_SITES.contains(&stem) || norms.contains(&stem) || others.contains(&stem)
 }
 

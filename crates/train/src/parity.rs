@@ -1,11 +1,13 @@
 //! Comparison with a reference library: everything that a case file holds is computed again.
 //!
 //! A case (`tests/golden/README.md`) is a base, an adapter folder of the library, and a safetensors file with
-//! inputs, outputs, gradients, and the parameters after three AdamW steps.
+//! inputs (tokens with their mask, or pixels), outputs, gradients, and the parameters after three AdamW steps.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use budwood_base::encoder::{ImageInput, InputSpec, NormPlacement};
+use budwood_base::names;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::safetensors_file::SafetensorsFile;
 use budwood_formats::{BaseModel, Imported, import};
@@ -59,7 +61,7 @@ pub fn compare_imported(
     (device, precision): (Device, Precision),
 ) -> Result<Parity, Error> {
     let model = BaseModel::open(base)?;
-    let case = Case::open(case)?;
+    let case = Case::open(case, &model.spec().input)?;
     let base = Base::load::<Error>(model.spec().clone(), device, precision, true, |name| {
         Ok(model.tensor(name)?)
     })?;
@@ -70,7 +72,7 @@ pub fn compare_imported(
 
     let segment = Segment { adapter: Some(&adapter), sequences: 0..case.batch.spans.len() };
     let states = hidden_states(&mut cx, &base, &case.batch, &[segment]);
-    parity.last_hidden = difference(&states, &case.expected_states(base.spec().hidden)?);
+    parity.last_hidden = difference(&states, &case.expected_states(&model)?);
 
     let n = case.labels.len();
     let targets = Targets::Classes(case.labels.clone());
@@ -117,6 +119,17 @@ fn difference_over(got: &[f32], expected: &[f32], floor: f32) -> f64 {
     pairs.map(|(g, e)| f64::from(g - e).abs() / f64::from(largest)).fold(0.0, worse)
 }
 
+/// Layer norm, in plain code: the reference's states are judged without ours.
+fn norm(row: &mut [f32], gain: &[f32], bias: &[f32], eps: f64) {
+    let n = row.len() as f64;
+    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+    let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+    for (x, (gain, bias)) in row.iter_mut().zip(gain.iter().zip(bias)) {
+        let normal = (f64::from(*x) - mean) / (variance + eps).sqrt();
+        *x = (normal * f64::from(*gain) + f64::from(*bias)) as f32;
+    }
+}
+
 struct Case {
     file: SafetensorsFile,
     batch: Batch,
@@ -126,50 +139,34 @@ struct Case {
 }
 
 impl Case {
-    fn open(path: &Path) -> Result<Self, Error> {
+    fn open(path: &Path, input: &InputSpec) -> Result<Self, Error> {
         let file = SafetensorsFile::open(path)?;
-        let ids = file.integers("input.input_ids")?;
-        let shape = file.shape("input.input_ids").unwrap_or_default().to_vec();
-        let fault = |message: &str| Error::Case { path: path.into(), message: message.into() };
-        let [_, length] = shape[..] else {
-            return Err(fault("input.input_ids is not [batch, length]"));
-        };
-        let mask = file.integers("input.attention_mask")?;
-        let types = match file.contains("input.token_type_ids") {
-            true => file.integers("input.token_type_ids")?,
-            false => vec![0; ids.len()],
-        };
-        if mask.len() != ids.len() || types.len() != ids.len() {
-            return Err(fault("mask or types are of another size than the ids"));
-        }
         let labels = file.integers("input.labels")?.into_iter().map(|l| l as u32).collect();
-        let tokens: Vec<usize> = (0..ids.len()).filter(|&i| mask[i] == 1).collect();
-        // Prompts stand before the tokens of every sequence, or after the first.
-        let states = file.shape("out.last_hidden").unwrap_or_default();
-        let prompt = states.get(1).map_or(0, |rows| rows.saturating_sub(length));
-        let n = ids.len() / length.max(1);
-        let last =
-            |s: usize| (0..length).rev().find(|i| mask[s * length + i] == 1).map_or(0, |i| i + 1);
-        let row = |s: usize| (0..prompt + last(s)).map(move |i| s * (prompt + length) + i);
-        let real_rows = (0..n).flat_map(row).collect();
-        let mut sequences: BTreeMap<usize, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
-        for &i in &tokens {
-            let (a, b) = sequences.entry(i / length).or_default();
-            a.push(ids[i] as u32);
-            b.push(types[i] as u32);
-        }
-        let batch = Batch::from_sequences(sequences.values().map(|(a, b)| (&a[..], &b[..])));
+        let (batch, real_rows) = match input {
+            InputSpec::Text(_) => texts(&file)?,
+            InputSpec::Image(spec) => images(&file, spec)?,
+        };
         Ok(Self { file, batch, labels, real_rows })
     }
 
     fn fault(&self, message: &str) -> Error {
-        Error::Case { path: self.file.path().into(), message: message.into() }
+        fault(&self.file, message)
     }
 
-    fn expected_states(&self, d: usize) -> Result<Vec<f32>, Error> {
+    /// The reference's last hidden states, with the norm that pre-norm encoders have after them.
+    fn expected_states(&self, model: &BaseModel) -> Result<Vec<f32>, Error> {
+        let spec = model.spec();
+        let d = spec.hidden;
         let all = self.file.tensor("out.last_hidden")?.data;
         let row = |&i: &usize| all.get(i * d..(i + 1) * d).unwrap_or_default().to_vec();
-        Ok(self.real_rows.iter().flat_map(row).collect())
+        let mut rows: Vec<f32> = self.real_rows.iter().flat_map(row).collect();
+        if spec.norm == NormPlacement::Pre {
+            let gain = model.tensor(&format!("{}.weight", names::FINAL_NORM))?.data;
+            let bias = model.tensor(&format!("{}.bias", names::FINAL_NORM))?.data;
+            let eps = f64::from(spec.norm_eps);
+            rows.chunks_mut(d).for_each(|row| norm(row, &gain, &bias, eps));
+        }
+        Ok(rows)
     }
 
     fn compare_gradients(
@@ -232,4 +229,61 @@ impl Case {
         }
         Ok(worst)
     }
+}
+
+fn fault(file: &SafetensorsFile, message: &str) -> Error {
+    Error::Case { path: file.path().into(), message: message.into() }
+}
+
+/// The rows of the reference's states for each of `n` sequences, to the first `length` of them.
+fn rows(n: usize, all: usize, length: impl Fn(usize) -> usize) -> Vec<usize> {
+    (0..n).flat_map(|s| (0..length(s)).map(move |i| s * all + i)).collect()
+}
+
+/// Sequences of tokens, without their padding, and which rows of the reference's states are theirs.
+fn texts(file: &SafetensorsFile) -> Result<(Batch, Vec<usize>), Error> {
+    let ids = file.integers("input.input_ids")?;
+    let [_, length] = file.shape("input.input_ids").unwrap_or_default()[..] else {
+        return Err(fault(file, "input.input_ids is not [batch, length]"));
+    };
+    let mask = file.integers("input.attention_mask")?;
+    let types = match file.contains("input.token_type_ids") {
+        true => file.integers("input.token_type_ids")?,
+        false => vec![0; ids.len()],
+    };
+    if mask.len() != ids.len() || types.len() != ids.len() {
+        return Err(fault(file, "mask or types are of another size than the ids"));
+    }
+    // Prompts stand before the tokens of every sequence, or after the first.
+    let states = file.shape("out.last_hidden").unwrap_or_default();
+    let prompt = states.get(1).map_or(0, |rows| rows.saturating_sub(length));
+    let n = ids.len() / length.max(1);
+    let last =
+        |s: usize| (0..length).rev().find(|i| mask[s * length + i] == 1).map_or(0, |i| i + 1);
+    let real_rows = rows(n, prompt + length, |s| prompt + last(s));
+    let mut sequences: BTreeMap<usize, (Vec<u32>, Vec<u32>)> = BTreeMap::new();
+    for i in (0..ids.len()).filter(|&i| mask[i] == 1) {
+        let (a, b) = sequences.entry(i / length).or_default();
+        a.push(ids[i] as u32);
+        b.push(types[i] as u32);
+    }
+    let batch = Batch::from_sequences(sequences.values().map(|(a, b)| (&a[..], &b[..])));
+    Ok((batch, real_rows))
+}
+
+/// Images, and which rows of the reference's states are theirs: all.
+fn images(file: &SafetensorsFile, spec: &ImageInput) -> Result<(Batch, Vec<usize>), Error> {
+    let pixels = file.tensor("input.pixel_values")?;
+    let [n, channels, height, width] = pixels.shape[..] else {
+        return Err(fault(file, "input.pixel_values is not [batch, channels, height, width]"));
+    };
+    if channels != spec.channels {
+        return Err(fault(file, "input.pixel_values has another number of channels than the base"));
+    }
+    spec.grid(height, width).map_err(|e| fault(file, &e.to_string()))?;
+    let images = pixels.data.chunks(channels * height * width);
+    let batch = Batch::from_images(spec, (height, width), images);
+    let states = file.shape("out.last_hidden").unwrap_or_default();
+    let all = states.get(1).copied().unwrap_or(0);
+    Ok((batch, rows(n, all, |_| all)))
 }

@@ -13,9 +13,9 @@ fn golden() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
 }
 
-/// Compares the cases of all text families on a device.
-fn check(cases: &[&str], device: Device) {
-    for family in ["bert", "roberta", "distilbert"] {
+/// Compares the cases of these families on a device.
+fn check_of(families: &[&str], cases: &[&str], device: Device) {
+    for family in families {
         for case in cases {
             let (folder, base) = match case.strip_prefix("peft/") {
                 Some(case) => {
@@ -38,6 +38,11 @@ fn check(cases: &[&str], device: Device) {
             assert!(parity.parameters < 1e-4, "{what}");
         }
     }
+}
+
+/// As [`check_of`], of all families that the library has.
+fn check(cases: &[&str], device: Device) {
+    check_of(&["bert", "roberta", "distilbert", "vit"], cases, device);
 }
 
 #[test]
@@ -65,8 +70,10 @@ fn low_rank_updates_and_scales_match() {
 #[test]
 fn prompts_and_prefixes_match() {
     // The case `prompt_tuning` has padding, to which the library's prompts attend: its rows depend on their neighbours.
-    check(&["prompt_tuning_whole", "prompt_tuning_after"], Device::cpu());
-    check(&["prefix_tuning", "prefix_tuning_flat", "mam"], Device::cpu());
+    let texts = ["bert", "roberta", "distilbert"];
+    check_of(&texts, &["prompt_tuning_whole", "prompt_tuning_after"], Device::cpu());
+    check_of(&texts, &["prefix_tuning", "prefix_tuning_flat", "mam"], Device::cpu());
+    check_of(&["vit"], &["prompt_tuning"], Device::cpu());
 }
 
 /// Methods that train the model's own weights: the case's folder has the head, the other values begin as the base's.

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use budwood_base::encoder::Activation;
+use budwood_base::encoder::{Activation, InputSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
@@ -17,7 +17,7 @@ use budwood_model::{
 };
 use budwood_train::{Optimizer, OptimizerSpec};
 
-const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
+const FAMILIES: [&str; 4] = ["bert", "roberta", "distilbert", "vit"];
 const METHODS: [&str; 24] = [
     "adapter[width=8]",
     "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
@@ -74,20 +74,55 @@ fn adapter(base: &Base, method: &str, head: HeadSpec, seed: u64) -> Adapter {
     adapter
 }
 
-fn sequences(n: usize, seed: u64) -> Vec<(Vec<u32>, Vec<u32>)> {
-    let key = Key::new(seed);
-    (0..n as u64)
-        .map(|i| {
-            let stream = key.child(i);
-            let length = 2 + stream.below(0, 12);
-            let ids = (0..length).map(|t| 5 + stream.below(1 + t as u64, 90) as u32).collect();
-            (ids, vec![0; length])
-        })
-        .collect()
+/// What a base reads: the tokens of a text, or the pixels of an image.
+#[derive(Clone)]
+enum Example {
+    Text(Vec<u32>),
+    Image(Vec<f32>),
 }
 
-fn batch(sequences: &[(Vec<u32>, Vec<u32>)]) -> Batch {
-    Batch::from_sequences(sequences.iter().map(|(a, b)| (&a[..], &b[..])))
+/// Height and width of images: not square, and of another size than the positions were made for.
+const SIZE: (usize, usize) = (24, 40);
+
+fn examples(base: &Base, n: usize, seed: u64) -> Vec<Example> {
+    let key = Key::new(seed);
+    let example = |i: u64| {
+        let stream = key.child(i);
+        match &base.spec().input {
+            InputSpec::Text(_) => {
+                let length = 2 + stream.below(0, 12) as u64;
+                Example::Text((0..length).map(|t| 5 + stream.below(1 + t, 90) as u32).collect())
+            }
+            InputSpec::Image(image) => {
+                let elements = (image.channels * SIZE.0 * SIZE.1) as u64;
+                Example::Image((0..elements).map(|t| stream.normal(t) as f32).collect())
+            }
+        }
+    };
+    (0..n as u64).map(example).collect()
+}
+
+impl Example {
+    fn ids(&self) -> &[u32] {
+        if let Self::Text(ids) = self { ids } else { panic!("an image for an encoder of texts") }
+    }
+
+    fn pixels(&self) -> &[f32] {
+        if let Self::Image(pixels) = self { pixels } else { panic!("a text for images") }
+    }
+}
+
+fn batch(base: &Base, examples: &[Example]) -> Batch {
+    const TYPES: [u32; 16] = [0; 16];
+    match &base.spec().input {
+        InputSpec::Text(_) => {
+            let ids = examples.iter().map(Example::ids);
+            Batch::from_sequences(ids.map(|ids| (ids, &TYPES[..ids.len()])))
+        }
+        InputSpec::Image(image) => {
+            Batch::from_images(image, SIZE, examples.iter().map(Example::pixels))
+        }
+    }
 }
 
 fn all(adapter: &Adapter, n: usize) -> Vec<Segment<'_>> {
@@ -100,7 +135,7 @@ fn outputs_survive_saving_and_loading() {
     let mut cx = Context::new(Device::cpu());
     for family in FAMILIES {
         let (model, base) = open(family);
-        let inputs = sequences(5, 1);
+        let inputs = examples(&base, 5, 1);
         for (i, method) in METHODS.iter().enumerate() {
             let dense = (i % 2 == 0).then_some(Activation::Tanh);
             let before = adapter(&base, method, head(3, Pooling::Mean, dense), 7);
@@ -114,7 +149,7 @@ fn outputs_survive_saving_and_loading() {
             let head = loaded.meta.head.clone();
             let after =
                 Adapter::from_tensors(&base, &loaded.meta.method, head, &loaded.tensors).unwrap();
-            let b = batch(&inputs);
+            let b = batch(&base, &inputs);
             let expected = predict(&mut cx, &base, &b, &all(&before, 5));
             let got = predict(&mut cx, &base, &b, &all(&after, 5));
             assert_eq!(got, expected, "{family} {method}");
@@ -165,16 +200,16 @@ fn a_row_of_a_mixed_batch_equals_the_row_alone() {
             .enumerate()
             .map(|(i, m)| adapter(&base, m, head(2 + i % 3, Pooling::Cls, None), i as u64))
             .collect();
-        let inputs = sequences(2 * adapters.len(), 3);
+        let inputs = examples(&base, 2 * adapters.len(), 3);
         let segments: Vec<Segment<'_>> = adapters
             .iter()
             .enumerate()
             .map(|(i, a)| Segment { adapter: Some(a), sequences: 2 * i..2 * i + 2 })
             .collect();
-        let together = predict(&mut cx, &base, &batch(&inputs), &segments);
+        let together = predict(&mut cx, &base, &batch(&base, &inputs), &segments);
         for (i, input) in inputs.iter().enumerate() {
             let one = std::slice::from_ref(input);
-            let alone = predict(&mut cx, &base, &batch(one), &all(&adapters[i / 2], 1));
+            let alone = predict(&mut cx, &base, &batch(&base, one), &all(&adapters[i / 2], 1));
             assert_eq!(alone[0], together[i], "{family} {} row {i}", METHODS[i / 2]);
         }
     }
@@ -196,10 +231,10 @@ fn gradients_match_finite_differences() {
     let mut cx = Context::new(Device::cpu());
     for family in FAMILIES {
         let (_, base) = open(family);
-        let inputs = batch(&sequences(4, 5));
+        let inputs = batch(&base, &examples(&base, 4, 5));
         for method in METHODS {
             for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Pooler] {
-                if pooling == Pooling::Pooler && family == "distilbert" {
+                if pooling == Pooling::Pooler && !base.spec().pooler {
                     continue;
                 }
                 let mut adapter =
@@ -247,8 +282,8 @@ fn gradients_match_finite_differences() {
 /// Three steps with dropout on so many threads: the parameters, and how often memory was asked for in the
 /// last step.
 fn three_steps(base: &Base, adapter: &mut Adapter, threads: usize) -> usize {
-    let inputs = sequences(64, 9);
-    let lengths: Vec<usize> = inputs.iter().map(|(ids, _)| ids.len()).collect();
+    let inputs = examples(base, 64, 9);
+    let lengths: Vec<usize> = batch(base, &inputs).spans.iter().map(|rows| rows.len()).collect();
     let chunks = plan_chunks(&lengths);
     assert!(chunks.len() > 1, "the test needs several chunks");
     let targets = Targets::Classes((0..64).map(|i| i % 3).collect());
@@ -263,7 +298,7 @@ fn three_steps(base: &Base, adapter: &mut Adapter, threads: usize) -> usize {
         let mut gradient = vec![0.0; adapter.params.len()];
         let key = Key::new(1).child(step);
         workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
-            let batch = batch(&inputs[chunks[i].clone()]);
+            let batch = batch(base, &inputs[chunks[i].clone()]);
             let given = (&targets, &weights, chunks[i].start);
             train_chunk(cx, base, adapter, &batch, given, Some(key.child(i as u64)), gradient)
         });
@@ -302,7 +337,7 @@ fn training_leaves_the_base_and_other_adapters_alone() {
     let mut cx = Context::new(Device::cpu());
     for family in FAMILIES {
         let (_, base) = open(family);
-        let inputs = batch(&sequences(6, 2));
+        let inputs = batch(&base, &examples(&base, 6, 2));
         let plain = |cx: &mut Context| {
             hidden_states(cx, &base, &inputs, &[Segment { adapter: None, sequences: 0..6 }])
         };
@@ -330,7 +365,7 @@ fn int8_weights_change_answers_and_gradients_by_little() {
     let mut cx = Context::new(Device::cpu());
     for family in FAMILIES {
         let (_, exact) = open(family);
-        let inputs = batch(&sequences(6, 4));
+        let inputs = batch(&exact, &examples(&exact, 6, 4));
         for precision in [Precision::Int8, Precision::Int8Forward] {
             let (_, rounded) = open_as(family, precision);
             assert!(rounded.bytes() < exact.bytes());

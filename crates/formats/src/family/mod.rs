@@ -2,8 +2,11 @@
 //! One file a family, registered in [`FAMILIES`].
 
 mod bert;
+mod deit;
+mod dinov2;
 mod distilbert;
 mod roberta;
+mod vit;
 
 use std::path::Path;
 
@@ -35,7 +38,14 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: &[&Family] = &[&bert::FAMILY, &roberta::FAMILY, &distilbert::FAMILY];
+pub const FAMILIES: &[&Family] = &[
+    &bert::FAMILY,
+    &roberta::FAMILY,
+    &distilbert::FAMILY,
+    &vit::FAMILY,
+    &deit::FAMILY,
+    &dinov2::FAMILY,
+];
 
 /// The family of a `model_type`.
 pub fn find(model_type: &str) -> Option<&'static Family> {
@@ -79,6 +89,39 @@ impl Config<'_> {
         number.map(|n| n as usize).ok_or_else(|| {
             self.fault(format!("field '{field}' is {value}, not a whole number above 0"))
         })
+    }
+
+    /// A length in pixels, of squares: one number, or the same number twice.
+    ///
+    /// # Errors
+    /// If it is missing, something else, or not of a square.
+    pub fn square(&self, field: &str) -> Result<usize, Error> {
+        match self.json.get(field).and_then(Value::as_array).map(Vec::as_slice) {
+            Some([height, width]) if height == width => {
+                let length = height.as_u64().filter(|&n| n > 0 && n < 1 << 31);
+                length.map(|n| n as usize).ok_or_else(|| {
+                    self.fault(format!("field '{field}' is {height}, not a whole number above 0"))
+                })
+            }
+            Some(sides) => {
+                let sides = sides.iter().map(Value::to_string).collect::<Vec<_>>().join(" x ");
+                Err(self.fault(format!("field '{field}' is {sides}; only squares exist here")))
+            }
+            None => self.size(field),
+        }
+    }
+
+    /// Whether something is so, with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is something else than true or false.
+    pub fn flag_or(&self, field: &str, default: bool) -> Result<bool, Error> {
+        match self.json.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => value.as_bool().ok_or_else(|| {
+                self.fault(format!("field '{field}' is {value}, not true or false"))
+            }),
+        }
     }
 
     /// A token's id with the default that `transformers` has.

@@ -1,9 +1,10 @@
 //! From the gradient of the last hidden states to the gradients of what is trained.
 
-use budwood_base::encoder::{InputSpec, NormPlacement};
+use budwood_base::encoder::NormPlacement;
 use budwood_engine::{Buf, Context};
 
-use super::{DropoutPlace, LayerTape, Pass, Prefixes, Tape, attention, prompt};
+use super::{DropoutPlace, Input, LayerTape, Pass, Prefixes, Tape};
+use super::{attention, image, prompt, text};
 use crate::adapter::LayerSites;
 use crate::site::{OutputBackward, ProductBackward};
 use crate::{Depth, Sublayer, WeightSite};
@@ -18,6 +19,11 @@ pub(crate) fn backward(
     mut tape: Tape,
     gradient: &mut [f32],
 ) {
+    if depth == Depth::Head {
+        cx.give(d);
+        tape.free(cx);
+        return;
+    }
     for part in pass.parts.iter().rev() {
         if let Some(norm) = part.acting.final_norm() {
             let rows = d.view_mut().rows(part.rows.clone());
@@ -42,25 +48,11 @@ pub(crate) fn backward(
         d = prompt::remove(cx, pass, d, gradient);
         let p = pass.base.spec().hidden_dropout;
         cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, p), d.view_mut());
-        for part in pass.parts.iter().rev() {
-            let rows = d.view_mut().rows(part.tokens.clone());
-            part.acting.embedding_norm().backward(cx, rows, &mut tape.embeddings, gradient);
-            let (Some(slots), InputSpec::Text(text)) =
-                (part.acting.tables(), &pass.base.spec().input)
-            else {
-                continue;
-            };
-            let (batch, at) = (pass.batch, part.tokens.clone());
-            let d = d.view().rows(at.clone());
-            let words = &mut gradient[slots.word.clone()];
-            cx.add_rows_backward(d, &batch.tokens[at.clone()], words);
-            if let Some(slot) = &slots.token_type {
-                let types = &batch.token_types[at.clone()];
-                cx.add_rows_backward(d, types, &mut gradient[slot.clone()]);
+        match &pass.batch.input {
+            Input::Tokens(tokens) => {
+                text::backward(cx, pass, tokens, &mut d, &mut tape.embeddings, gradient);
             }
-            let positions = batch.positions(text.position_offset);
-            let table = &mut gradient[slots.position.clone()];
-            cx.add_rows_backward(d, &positions[at], table);
+            Input::Images(images) => image::backward(cx, pass, images, &d, gradient),
         }
     }
     cx.give(d);
@@ -85,7 +77,7 @@ fn layer_backward(
     let mut d_residual = cx.take(rows, width);
 
     unfinish(cx, pass, layer, Sublayer::Ffn, &mut d, &mut d_residual, &mut tape.saved, gradient);
-    if lowest.is_some_and(|sites| !sites.acts_before_ffn_output()) {
+    if lowest.is_some_and(|sites| !sites.acts_before_ffn_output(spec.norm)) {
         cx.give(d_residual);
         tape.free(cx);
         return d;
@@ -136,7 +128,7 @@ fn layer_backward(
         &mut tape.saved,
         gradient,
     );
-    if lowest.is_some_and(|sites| !sites.acts_before_attention_output()) {
+    if lowest.is_some_and(|sites| !sites.acts_before_attention_output(spec.norm)) {
         cx.give(d_residual);
         tape.free(cx);
         return d;

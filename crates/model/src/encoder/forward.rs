@@ -1,9 +1,10 @@
-//! From tokens to the last hidden states.
+//! From tokens or pixels to the last hidden states.
 
-use budwood_base::encoder::{InputSpec, NormPlacement};
+use budwood_base::encoder::NormPlacement;
 use budwood_engine::{Buf, Context, Product, View};
 
-use super::{DropoutPlace, LayerTape, Part, Pass, Prefixes, Tape, attention, prompt};
+use super::{DropoutPlace, Input, LayerTape, Part, Pass, Prefixes, Tape};
+use super::{attention, image, prompt, text};
 use crate::site::{OutputForward, ProductForward};
 use crate::{Depth, Sublayer, WeightSite};
 
@@ -59,38 +60,13 @@ fn prefixes(cx: &mut Context, pass: &Pass<'_>, save: bool) -> Prefixes {
     Prefixes { rows, saved }
 }
 
-/// The sum of the embeddings, normalised, with dropout.
-fn embed(cx: &mut Context, pass: &Pass<'_>, mut saved: Option<&mut Vec<Buf>>) -> Buf {
-    let base = pass.base;
-    let spec = base.spec();
-    let InputSpec::Text(text) = &spec.input else {
-        panic!("a batch of tokens for an encoder of images");
-    };
-    let positions = pass.batch.positions(text.position_offset);
-    let mut x = cx.zeros(pass.batch.tokens.len(), spec.hidden);
-    for part in &pass.parts {
-        let (batch, at) = (pass.batch, part.tokens.clone());
-        let (words, types) = (&batch.tokens[at.clone()], &batch.token_types[at.clone()]);
-        let positions = &positions[at.clone()];
-        let mut rows = x.view_mut().rows(at);
-        let trained = part.acting.tables().map(|slots| (slots, part.acting.params()));
-        match trained {
-            None => {
-                cx.add_table_rows(rows.again(), &base.word, words);
-                if let Some(table) = &base.token_type {
-                    cx.add_table_rows(rows.again(), table, types);
-                }
-                cx.add_table_rows(rows.again(), &base.position, positions);
-            }
-            Some((slots, params)) => {
-                cx.add_rows(rows.again(), &params[slots.word.clone()], words);
-                if let Some(slot) = &slots.token_type {
-                    cx.add_rows(rows.again(), &params[slot.clone()], types);
-                }
-                cx.add_rows(rows.again(), &params[slots.position.clone()], positions);
-            }
-        }
-        part.acting.embedding_norm().forward(cx, rows, saved.as_deref_mut());
+/// The embedded input with dropout and prompts.
+fn embed(cx: &mut Context, pass: &Pass<'_>, saved: Option<&mut Vec<Buf>>) -> Buf {
+    let spec = pass.base.spec();
+    let mut x = cx.zeros(pass.batch.tokens(), spec.hidden);
+    match &pass.batch.input {
+        Input::Tokens(tokens) => text::embed(cx, pass, tokens, &mut x, saved),
+        Input::Images(images) => image::embed(cx, pass, images, &mut x),
     }
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());
     prompt::insert(cx, pass, x)

@@ -4,10 +4,13 @@
 mod attention;
 mod backward;
 mod forward;
+mod image;
 mod prompt;
+mod text;
 
 use std::ops::Range;
 
+use budwood_base::encoder::ImageInput;
 use budwood_base::random::Key;
 use budwood_engine::{Buf, Context, Dropout, Spans};
 
@@ -17,34 +20,47 @@ use crate::{Adapter, Base, WeightSite};
 pub(crate) use backward::backward;
 pub(crate) use forward::forward;
 
-/// Sequences one after another, without padding.
-#[derive(Clone, Debug, Default)]
+/// Sequences one after another, without padding: texts, or images of one size.
+#[derive(Clone, Debug)]
 pub struct Batch {
-    /// Token ids of all sequences.
-    pub tokens: Vec<u32>,
-    /// Token types, as many; all zero where the encoder has none.
-    pub token_types: Vec<u32>,
+    pub(crate) input: Input,
     /// Where sequences begin and end.
     pub spans: Spans,
 }
 
+/// What the sequences are made from.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Tokens(text::Tokens),
+    Images(image::Images),
+}
+
 impl Batch {
-    /// A batch of sequences given as `(ids, types)`.
+    /// A batch of sequences of tokens given as `(ids, types)`; types are all zero where the encoder has none.
     pub fn from_sequences<'a>(sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32])>) -> Self {
-        let (mut tokens, mut token_types, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
-        for (ids, types) in sequences {
-            assert_eq!(ids.len(), types.len(), "a type for each token");
-            tokens.extend_from_slice(ids);
-            token_types.extend_from_slice(types);
-            lengths.push(ids.len());
-        }
-        Self { tokens, token_types, spans: Spans::from_lengths(lengths) }
+        let (tokens, lengths) = text::Tokens::new(sequences);
+        Self { input: Input::Tokens(tokens), spans: Spans::from_lengths(lengths) }
     }
 
-    /// The position of each token in its sequence, counted from `offset`.
-    pub(crate) fn positions(&self, offset: usize) -> Vec<u32> {
-        let places = self.spans.iter().flat_map(|rows| 0..rows.len());
-        places.map(|i| (i + offset) as u32).collect()
+    /// A batch of images `[channels, height, width]` of one size in pixels, normalised as the encoder expects. An
+    /// image is a sequence of [`ImageInput::tokens`] tokens.
+    ///
+    /// # Panics
+    /// If patches do not cover the images, which [`ImageInput::tokens`] tells, or one has another number of elements.
+    pub fn from_images<'a>(
+        spec: &ImageInput,
+        (height, width): (usize, usize),
+        images: impl IntoIterator<Item = &'a [f32]>,
+    ) -> Self {
+        let (images, n) = image::Images::new(spec, (height, width), images);
+        let length = images.tokens(spec);
+        let spans = Spans::from_lengths(std::iter::repeat_n(length, n));
+        Self { input: Input::Images(images), spans }
+    }
+
+    /// Number of tokens of all sequences.
+    pub(crate) fn tokens(&self) -> usize {
+        self.spans.rows()
     }
 }
 
@@ -122,7 +138,7 @@ impl<'a> Pass<'a> {
 
     /// Whether any sequence has a prompt.
     pub(crate) fn has_prompts(&self) -> bool {
-        self.spans.rows() > self.batch.tokens.len()
+        self.spans.rows() > self.batch.tokens()
     }
 
     pub(crate) fn dropout(&self, layer: usize, place: DropoutPlace, p: f32) -> Dropout {

@@ -36,7 +36,7 @@ pub(super) fn remove(cx: &mut Context, pass: &Pass<'_>, d: Buf, gradient: &mut [
     if !pass.has_prompts() {
         return d;
     }
-    let mut d_x = cx.take(pass.batch.tokens.len(), d.columns());
+    let mut d_x = cx.take(pass.batch.tokens(), d.columns());
     for part in &pass.parts {
         let (mut token, prompt) = (part.tokens.start, part.acting.prompt());
         for rows in part.spans.iter() {
