@@ -9,7 +9,7 @@ use budwood_base::record::DataDigest;
 use crate::layout::{Layout, Split};
 use crate::read::{self, ReadOptions, Table};
 use crate::task::{self, Task};
-use crate::{ColumnChoice, Columns, Error, find_columns};
+use crate::{ColumnChoice, Columns, Error, Image, find_columns};
 
 /// What an example's answer should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,13 +24,50 @@ pub enum Target {
     None,
 }
 
+/// What a model is shown of an example.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A text.
+    Text(String),
+    /// Two texts.
+    Pair(String, String),
+    /// An image.
+    Image(Image),
+}
+
+impl Input {
+    /// One text, or two.
+    pub fn texts(a: impl Into<String>, b: Option<impl Into<String>>) -> Self {
+        match b {
+            None => Self::Text(a.into()),
+            Some(b) => Self::Pair(a.into(), b.into()),
+        }
+    }
+
+    /// As columns of a table of answers: names and cells.
+    pub fn cells(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Text(text) => vec![("text", text)],
+            Self::Pair(a, b) => vec![("text", a), ("text2", b)],
+            Self::Image(image) => vec![("image", &image.name)],
+        }
+    }
+
+    /// What it is, by content: named parts of a digest.
+    fn parts(&self) -> Vec<(&'static str, &[u8])> {
+        match self {
+            Self::Text(text) => vec![("a", text.as_bytes())],
+            Self::Pair(a, b) => vec![("a", a.as_bytes()), ("b", b.as_bytes())],
+            Self::Image(image) => vec![("image", image.sha256.as_bytes())],
+        }
+    }
+}
+
 /// One example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
-    /// Its text, or the first of two.
-    pub a: String,
-    /// The second text.
-    pub b: Option<String>,
+    /// What the model is shown.
+    pub input: Input,
     /// What its answer should be.
     pub target: Target,
 }
@@ -47,15 +84,11 @@ pub struct Dataset {
 impl Dataset {
     /// A data set of these examples; the digest is made from their content.
     pub fn from_examples(examples: Vec<Example>, split: &str, source: &str) -> Self {
-        let mut parts: Vec<(&str, Vec<u8>)> = Vec::with_capacity(2 * examples.len());
-        for e in &examples {
-            parts.push(("a", e.a.clone().into_bytes()));
-            if let Some(b) = &e.b {
-                parts.push(("b", b.clone().into_bytes()));
-            }
-            parts.push(("target", format!("{:?}", e.target).into_bytes()));
-        }
-        let sha256 = digest::of_parts(parts.iter().map(|(n, b)| (*n, &b[..])));
+        let targets: Vec<String> = examples.iter().map(|e| format!("{:?}", e.target)).collect();
+        let parts = examples.iter().zip(&targets).flat_map(|(example, target)| {
+            example.input.parts().into_iter().chain([("target", target.as_bytes())])
+        });
+        let sha256 = digest::of_parts(parts);
         let rows = examples.len() as u64;
         let digest = DataDigest { split: split.into(), source: source.into(), rows, sha256 };
         Self { examples, digest }
@@ -243,7 +276,7 @@ impl DataSource {
             };
             let mut texts = columns.texts.iter().map(|&t| row.cells[t].clone());
             let a = texts.next().unwrap_or_default();
-            examples.push(Example { a, b: texts.next(), target });
+            examples.push(Example { input: Input::texts(a, texts.next()), target });
         }
         Ok(Dataset::from_examples(examples, split.name(), &self.text))
     }

@@ -4,6 +4,7 @@ pub mod batch;
 mod columns;
 mod dataset;
 mod error;
+mod image;
 mod layout;
 pub mod metric;
 pub mod read;
@@ -12,7 +13,8 @@ pub mod task;
 mod tokenizer;
 
 pub use columns::{ColumnChoice, Columns, find_columns};
-pub use dataset::{DataSource, Dataset, Example, Target};
+pub use dataset::{DataSource, Dataset, Example, Input, Target};
 pub use error::Error;
+pub use image::{Image, ImageContent};
 pub use layout::{LAYOUTS, Layout, Split};
 pub use tokenizer::{Encoded, Tokenizer};

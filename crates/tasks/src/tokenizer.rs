@@ -9,7 +9,7 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-use crate::{Error, Example};
+use crate::{Error, Input};
 
 /// One input's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,19 +90,25 @@ impl Tokenizer {
         Err(Error::file(&self.path, message))
     }
 
-    /// The tokens of an example, cut to `max_length` as BERT's code does: of two texts, the longer one
+    /// The tokens of one or two texts, cut to `max_length` as BERT's code does: of two texts, the longer one
     /// loses its last token until both fit.
     ///
     /// # Errors
-    /// If the tokenizer fails, or `max_length` leaves no room for a token.
-    pub fn encode(&self, example: &Example, max_length: usize) -> Result<Encoded, Error> {
+    /// If the tokenizer fails, `max_length` leaves no room for a token, or the input is an image.
+    pub fn encode(&self, input: &Input, max_length: usize) -> Result<Encoded, Error> {
         let ids = |text: &str| -> Result<Vec<u32>, Error> {
             let failed = |e| Error::file(&self.path, format!("cannot encode a text: {e}"));
             let encoding = self.inner.encode_fast(text, false).map_err(failed)?;
             Ok(encoding.get_ids().to_vec())
         };
-        let mut a = ids(&example.a)?;
-        let mut b = example.b.as_deref().map(ids).transpose()?;
+        let (mut a, mut b) = match input {
+            Input::Text(text) => (ids(text)?, None),
+            Input::Pair(a, b) => (ids(a)?, Some(ids(b)?)),
+            Input::Image(image) => {
+                let message = format!("{} is an image, but the model reads texts", image.name);
+                return Err(Error::Usage(message));
+            }
+        };
         let special = match (&b, self.frame.roberta) {
             (None, _) => 2,
             (Some(_), false) => 3,

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use budwood_tasks::read::{Encoding, ReadOptions, table};
-use budwood_tasks::{ColumnChoice, DataSource, Example, Split, Target, Tokenizer, task};
+use budwood_tasks::{
+    ColumnChoice, DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task,
+};
 
 fn write(dir: &Path, name: &str, text: impl AsRef<[u8]>) {
     fs::write(dir.join(name), text).unwrap();
@@ -26,7 +28,7 @@ fn glue_files_are_read_with_and_without_headers() {
     let labels = cola.labels(kind, Split::Train).unwrap();
     assert_eq!(labels, ["0", "1"]);
     let data = cola.examples(kind, &labels, Split::Train, true).unwrap();
-    assert_eq!(data.examples[0].a, "She said \"no.");
+    assert_eq!(data.examples[0].input, Input::Text("She said \"no.".into()));
     assert_eq!(data.examples[1].target, Target::Class(0));
 
     // STS-B as CSV without a header, and as GLUE ships it.
@@ -41,8 +43,8 @@ fn glue_files_are_read_with_and_without_headers() {
     let kind = source.detect_kind(Split::Train).unwrap().0;
     assert_eq!(kind.name, "regression");
     let train = source.examples(kind, &[], Split::Train, true).unwrap();
-    assert_eq!(train.examples[0].a, "A plane, taking off.");
-    assert_eq!(train.examples[0].b.as_deref(), Some("A plane."));
+    let pair = Input::texts("A plane, taking off.", Some("A plane."));
+    assert_eq!(train.examples[0].input, pair);
     assert_eq!(train.examples[1].target, Target::Value(0.5));
     let dev = source.examples(kind, &[], Split::Dev, true).unwrap();
     assert_eq!(dev.examples[0].target, Target::Value(3.25));
@@ -72,7 +74,7 @@ fn trec_is_latin_1_with_coarse_classes() {
     let labels = source.labels(kind, Split::Train).unwrap();
     assert_eq!(labels, ["LOC", "NUM"]);
     let data = source.examples(kind, &labels, Split::Train, true).unwrap();
-    assert_eq!(data.examples[0].a, "How far is Qu\u{e9}bec ?");
+    assert_eq!(data.examples[0].input, Input::Text("How far is Qu\u{e9}bec ?".into()));
     write(dir.path(), "TREC.train", "NUM How far ?\n");
     let error = source.labels(kind, Split::Train).unwrap_err().to_string();
     assert!(error.contains("row 1") && error.contains("COARSE:fine"), "{error}");
@@ -161,8 +163,20 @@ fn tokenizer(dir: &Path) -> Tokenizer {
     Tokenizer::open(dir, "bert").unwrap()
 }
 
-fn example(a: &str, b: Option<&str>) -> Example {
-    Example { a: a.into(), b: b.map(Into::into), target: Target::None }
+/// Digests stand in adapters' files, so they must never change. Expected values: Python's `hashlib` over the lengths
+/// (eight bytes, little-endian), names and contents of the parts in order.
+#[test]
+fn digests_stay_as_they_are() {
+    let example = |input, target| Example { input, target };
+    let examples = vec![
+        example(Input::Text("a cat".into()), Target::Class(1)),
+        example(Input::Pair("x".into(), "\u{e9}".into()), Target::Value(0.5)),
+        example(Input::Text(String::new()), Target::None),
+        example(Input::Text("b".into()), Target::Labels(vec![1.0, 0.0])),
+    ];
+    let digest = Dataset::from_examples(examples, "train", "here").digest;
+    assert_eq!(digest.sha256, "36fd0385f4135a4140c7165196494a740fdb3e497070282654ffda8a54a2d386");
+    assert_eq!((digest.rows, digest.split.as_str(), digest.source.as_str()), (4, "train", "here"));
 }
 
 /// Ids from transformers' `BertTokenizerFast` over the same vocabulary.
@@ -170,10 +184,10 @@ fn example(a: &str, b: Option<&str>) -> Example {
 fn word_pieces_match_the_reference() {
     let dir = tempfile::tempdir().unwrap();
     let tokenizer = tokenizer(dir.path());
-    let ids = |text: &str| tokenizer.encode(&example(text, None), 128).unwrap().ids;
+    let ids = |text: &str| tokenizer.encode(&Input::Text(text.into()), 128).unwrap().ids;
     assert_eq!(ids("The cats, SAT"), [2, 5, 6, 8, 11, 7, 3]);
     assert_eq!(ids("Caf\u{e9} 中cat dog"), [2, 12, 13, 6, 1, 3]);
-    let pair = tokenizer.encode(&example("the cat", Some("on")), 128).unwrap();
+    let pair = tokenizer.encode(&Input::texts("the cat", Some("on")), 128).unwrap();
     assert_eq!(pair.ids, [2, 5, 6, 3, 9, 3]);
     assert_eq!(pair.types, [0, 0, 0, 0, 1, 1]);
     assert!(!pair.truncated);
@@ -185,12 +199,12 @@ fn word_pieces_match_the_reference() {
 fn the_longer_text_of_a_pair_is_cut() {
     let dir = tempfile::tempdir().unwrap();
     let tokenizer = tokenizer(dir.path());
-    let pair = tokenizer.encode(&example("the the the the", Some("cat cat")), 8).unwrap();
+    let pair = tokenizer.encode(&Input::texts("the the the the", Some("cat cat")), 8).unwrap();
     assert_eq!(pair.ids, [2, 5, 5, 5, 3, 6, 6, 3]);
     assert!(pair.truncated);
     // BERT's code takes from the second where both are as long.
-    let pair = tokenizer.encode(&example("the the", Some("cat cat")), 6).unwrap();
+    let pair = tokenizer.encode(&Input::texts("the the", Some("cat cat")), 6).unwrap();
     assert_eq!(pair.ids, [2, 5, 5, 3, 6, 3]);
-    assert_eq!(tokenizer.encode(&example("the the the", None), 4).unwrap().ids, [2, 5, 5, 3]);
-    assert!(tokenizer.encode(&example("the", None), 2).is_err());
+    assert_eq!(tokenizer.encode(&Input::Text("the the the".into()), 4).unwrap().ids, [2, 5, 5, 3]);
+    assert!(tokenizer.encode(&Input::Text("the".into()), 2).is_err());
 }

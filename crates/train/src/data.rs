@@ -12,7 +12,7 @@ use crate::Error;
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The inputs in the order of the data set.
-    pub encoded: Vec<Encoded>,
+    encoded: Vec<Encoded>,
     /// Their targets; `None` where the answers are not known.
     pub targets: Option<Targets>,
     /// How many inputs were cut to the largest length.
@@ -37,7 +37,7 @@ pub fn prepare(
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(piece) = pieces.get(i) else { return };
-            let encoded = piece.iter().map(|e| tokenizer.encode(e, max_length)).collect();
+            let encoded = piece.iter().map(|e| tokenizer.encode(&e.input, max_length)).collect();
             done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((i, encoded));
         }
     };
@@ -87,7 +87,12 @@ impl Prepared {
 
     /// Tokens of each example.
     pub fn lengths(&self) -> Vec<usize> {
-        self.encoded.iter().map(|e| e.ids.len()).collect()
+        (0..self.len()).map(|i| self.length(i)).collect()
+    }
+
+    /// Tokens of one example.
+    pub(crate) fn length(&self, example: usize) -> usize {
+        self.encoded[example].ids.len()
     }
 
     /// The inputs of some examples.

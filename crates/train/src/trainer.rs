@@ -253,8 +253,7 @@ impl<'a> Trainer<'a> {
         let sum: f32 = weights.iter().sum();
         weights.iter_mut().for_each(|w| *w /= sum);
         let loss = Loss { weights };
-        let lengths: Vec<usize> =
-            examples.iter().map(|&i| self.train.encoded[i].ids.len()).collect();
+        let lengths: Vec<usize> = examples.iter().map(|&i| self.train.length(i)).collect();
         let chunks = plan_chunks(&lengths);
         let (base, train) = (self.base, self.train);
         let key = Key::new(self.config.seed).named("dropout").child(step as u64);

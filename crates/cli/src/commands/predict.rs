@@ -10,7 +10,7 @@ use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_model::{Adapter, Base};
-use budwood_tasks::{DataSource, Dataset, Example, Split, Target, Tokenizer, task};
+use budwood_tasks::{DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task};
 use budwood_train::{Answers, answers, prepare};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -159,7 +159,7 @@ fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
         if b.is_some() != pair {
             bail!("this adapter answers {needed} at a time");
         }
-        Ok(Example { a: a.into(), b: b.map(Into::into), target: Target::None })
+        Ok(Example { input: Input::texts(a, b), target: Target::None })
     };
     if let Some(input) = &args.input {
         let mut columns = args.columns.clone();
@@ -227,10 +227,8 @@ fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) 
     match format {
         Format::Jsonl => {
             for (i, example) in data.examples.iter().enumerate() {
-                let mut object = json!({ "text": example.a });
-                if let Some(b) = &example.b {
-                    object["text2"] = json!(b);
-                }
+                let cells = example.input.cells().into_iter();
+                let mut object = Value::Object(cells.map(|(n, c)| (n.into(), c.into())).collect());
                 if regression {
                     object["value"] = json!(values[i]);
                 } else {
@@ -250,15 +248,18 @@ fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) 
         }
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(out);
-            let head: &[&str] =
-                if regression { &["text", "value"] } else { &["text", "label", "score"] };
-            csv.write_record(head)?;
+            let answer: &[&str] = if regression { &["value"] } else { &["label", "score"] };
             for (i, example) in data.examples.iter().enumerate() {
-                if regression {
-                    csv.write_record([&example.a, &values[i].to_string()])?;
-                } else {
-                    csv.write_record([&example.a, &label(i), &score(i).to_string()])?;
+                let cells = example.input.cells();
+                if i == 0 {
+                    csv.write_record(cells.iter().map(|(name, _)| name).chain(answer))?;
                 }
+                let answer = match regression {
+                    true => vec![values[i].to_string()],
+                    false => vec![label(i), score(i).to_string()],
+                };
+                let cells = cells.iter().map(|(_, cell)| cell.to_string());
+                csv.write_record(cells.chain(answer))?;
             }
             csv.flush()?;
         }
@@ -268,7 +269,9 @@ fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) 
                 if regression { vec!["value", "text"] } else { vec!["label", "score", "text"] };
             let mut rows: Vec<Vec<String>> = vec![head.iter().map(ToString::to_string).collect()];
             for (i, example) in data.examples.iter().enumerate() {
-                let text: String = example.a.chars().take(80).collect();
+                let cells = example.input.cells().into_iter().map(|(_, cell)| cell);
+                let text: Vec<&str> = cells.collect();
+                let text: String = text.join(" | ").chars().take(80).collect();
                 rows.push(if regression {
                     vec![format!("{:.3}", values[i]), text]
                 } else {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood_engine::{Device, Precision};
-use budwood_tasks::{Dataset, Example, Target, task};
+use budwood_tasks::{Dataset, Example, Input, Target, task};
 use serde_json::json;
 
 use crate::base::{Form, precision_name};
@@ -99,7 +99,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
     let mut loaded = Loaded::open(settings, &out, None, None)?;
     let examples =
-        EXAMPLES.map(|a| Example { a: a.into(), b: None, target: Target::None }).to_vec();
+        EXAMPLES.map(|a| Example { input: Input::Text(a.into()), target: Target::None }).to_vec();
     let questions = Dataset { examples, digest: test_set.digest.clone() };
     let answers = loaded.answer(&questions, settings.threads)?;
     let predictions: Vec<_> = answers
@@ -169,7 +169,8 @@ fn reviews(path: &std::path::Path, rows: usize) -> Result<(Dataset, Dataset)> {
             "rotten" => 1,
             _ => return None,
         };
-        Some(Example { a: row.cells[text].clone(), b: None, target: Target::Class(class) })
+        let input = Input::Text(row.cells[text].clone());
+        Some(Example { input, target: Target::Class(class) })
     };
     let all: Vec<Example> = table.rows.iter().filter_map(example).collect();
     let order = budwood_base::random::Key::new(0).named("reviews").permutation(all.len());
