@@ -16,6 +16,8 @@ METHODS = {
     "prefix_tuning": PrefixTuningConfig(prefix_length=3, bottleneck_size=6),
     "prefix_tuning_flat": PrefixTuningConfig(prefix_length=2, flat=True, leave_out=[0]),
     "mam": MAMConfig(PrefixTuningConfig(prefix_length=2, bottleneck_size=5), ParBnConfig(reduction_factor=4)),
+    "unipelt": UniPELTConfig(PrefixTuningConfig(prefix_length=2, bottleneck_size=5, use_gating=True), SeqBnConfig(reduction_factor=4, use_gating=True), LoRAConfig(r=2, alpha=2, use_gating=True)),
+    "prefix_tuning_gates": PrefixTuningConfig(prefix_length=2, bottleneck_size=5, use_gating=True, shared_gating=False),
     "prompt_tuning_whole": PromptTuningConfig(prompt_length=3),
     "prompt_tuning_after": PromptTuningConfig(prompt_length=2, combine="prefix_after_bos"),
 }
@@ -96,9 +98,9 @@ for family, cls in MODELS.items():
         else:
             model.save_head(f"{folder}/adapter", "task", use_safetensors=True)
         given = inputs
-        if name.startswith("prompt") or family == "distilbert":
-            # With padding, the library lets prompts attend to it, so that a row's result depends on its neighbours; in
-            # DistilBERT it adds 1 to the scores of a prefix.
+        if name.startswith("prompt") or name in ("unipelt", "prefix_tuning_gates") or family == "distilbert":
+            # With padding, the library lets prompts attend to it, and its gates average over it, so that a row's result depends
+            # on its neighbours; in DistilBERT it adds 1 to the scores of a prefix.
             given = {k: v.clone() for k, v in inputs.items()}
             given["input_ids"][given["attention_mask"] == 0] = 7
             given["attention_mask"][:] = 1

@@ -17,10 +17,11 @@
 //!   `norm_before.weight|bias`, `norm_after.weight|bias`
 //! - compacter (also `bottleneck`): `down.w_left [n,d/n,r]`, `down.w_right [n,r,m/n]`, `down.bias`,
 //!   `up.w_left [n,m/n,r]`, `up.w_right [n,r,d/n]`, `up.bias`, and `shared.bottleneck.phm_rule [n,n,n]`
-//! - lora at a weight site: `a [r,in]`, `b [out,r]`, `magnitude [out]` (DoRA)
+//! - lora at a weight site: `a [r,in]`, `b [out,r]`, `magnitude [out]` (DoRA), `gate.weight [1,in]`, `gate.bias [1]`
 //! - ia3 at a weight site: `scale [out]` (output) or `scale_in [in]` (input)
 //! - prefix at [`ATTENTION_KV`]: `key [n,d]`, `value [n,d]` (flat form), or the reparametrised
 //!   `shared.prefix.embedding [n,d]`, `...prefix.in.weight|bias`, `...prefix.out.weight|bias`
+//!   with gates `gate.weight [1,d]` or `[2,d]` (keys, values) and `gate.bias` at [`ATTENTION_KV`]
 //! - prompt: `shared.prompt.embedding [n,d]`
 
 use std::fmt::Write as _;

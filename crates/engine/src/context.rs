@@ -199,6 +199,26 @@ impl Context {
         }
     }
 
+    /// Multiplies the rows of sequence `i` by `factors[i]`; `factors` is `[sequences, 1]`.
+    pub fn scale_spans(&mut self, mut y: ViewMut<'_>, spans: &Spans, factors: View<'_>) {
+        assert_eq!((y.rows, spans.len(), 1), (spans.rows(), factors.rows, factors.columns));
+        for (i, rows) in spans.iter().enumerate() {
+            for t in rows {
+                elementwise::scale(self.isa(), y.row(t), factors.row(i)[0]);
+            }
+        }
+    }
+
+    /// The dot product of each sequence's rows in `a` with those in `b`, into `[sequences, 1]`: the gradient of what
+    /// [`Context::scale_spans`] multiplied by.
+    pub fn span_dots(&mut self, a: View<'_>, b: View<'_>, spans: &Spans, mut out: ViewMut<'_>) {
+        assert_eq!((a.rows, out.rows, out.columns), (spans.rows(), spans.len(), 1));
+        for (i, rows) in spans.iter().enumerate() {
+            let dots = rows.map(|t| elementwise::dot(self.isa(), a.row(t), b.row(t)));
+            out.row(i)[0] = dots.map(f64::from).sum::<f64>() as f32;
+        }
+    }
+
     /// `out[j] += sum_t a[t][j] b[t][j]`: the gradient of what [`Context::multiply_row`] multiplied by.
     pub fn add_column_dots(&mut self, a: View<'_>, b: View<'_>, out: &mut [f32]) {
         assert_eq!((a.rows, a.columns), (b.rows, b.columns));

@@ -20,7 +20,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("ln_before", "false"),
     ("ln_after", "false"),
     ("adapter_residual_before_ln", "false"),
-    ("use_gating", "false"),
     ("inv_adapter", "null"),
     ("cross_adapter", "false"),
 ];
@@ -37,6 +36,9 @@ const SWITCHES: &[&str] = &[
     "is_parallel",
     "scaling",
     "init_weights",
+    "dropout",
+    "stochastic_depth",
+    "use_gating",
     "leave_out",
 ];
 
@@ -48,6 +50,9 @@ const COMPACTER_SWITCHES: &[&str] = &[
     "phm_rank",
     "scaling",
     "init_weights",
+    "dropout",
+    "stochastic_depth",
+    "use_gating",
     "leave_out",
 ];
 
@@ -105,9 +110,16 @@ fn parts(path: &Path, config: &Value) -> Result<Vec<MethodPart>, Error> {
         None => bottleneck_method(path, config)?,
         Some("lora") => low_rank_method(path, config)?,
         Some("prefix_tuning") => {
-            refuse(path, config, &[("use_gating", &[json!(false)]), ("dropout", &[json!(0.0)])])?;
-            let options =
-                ["prefix_length", "bottleneck_size", "non_linearity", "flat", "leave_out"];
+            refuse(path, config, &[("dropout", &[json!(0.0)])])?;
+            let options = [
+                "prefix_length",
+                "bottleneck_size",
+                "non_linearity",
+                "flat",
+                "use_gating",
+                "shared_gating",
+                "leave_out",
+            ];
             same_options("prefix_tuning", config, &options)
         }
         Some("prompt_tuning") => {
@@ -247,12 +259,7 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
     refuse(
         path,
         config,
-        &[
-            ("use_gating", &[json!(false)]),
-            ("use_dora", &[json!(false)]),
-            ("vera_d", &[json!(null)]),
-            ("vera_b", &[json!(null)]),
-        ],
+        &[("use_dora", &[json!(false)]), ("vera_d", &[json!(null)]), ("vera_b", &[json!(null)])],
     )?;
     let flag = |name: &str| config.get(name).and_then(Value::as_bool).unwrap_or(false);
     let mut targets = Vec::new();
@@ -277,7 +284,11 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
     let part = |name: &str| MethodPart { name: name.into(), options: Default::default() };
     let mut part = match config.get("composition_mode").and_then(Value::as_str) {
         Some("scale") if rank == 1.0 && alpha == 1.0 => part("ia3"),
-        Some("add") => part("lora").with("r", rank as u64).with("alpha", alpha),
+        Some("add") => part("lora")
+            .with("r", rank as u64)
+            .with("alpha", alpha)
+            .with("dropout", number("dropout", 0.0))
+            .with("use_gating", flag("use_gating")),
         other => {
             let message = format!(
                 "composition_mode {other:?} with rank {rank} and alpha {alpha} is not read"
@@ -314,11 +325,18 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
     let (layer, rest) = rest.split_once('.')?;
     let layer: usize = layer.parse().ok()?;
     let rest = rest.strip_prefix(after.trim_start_matches('.')).unwrap_or(rest);
+    if let Some((_, role)) = rest.split_once(".prefix_tuning.prefix_gates.") {
+        let role = role.strip_prefix(adapter)?.strip_prefix('.')?;
+        let ours = format!("{}.prefix.gate.{role}", names::ATTENTION_KV);
+        return matches!(role, "weight" | "bias").then(|| names::in_layer(layer, &ours));
+    }
     if let Some((module, role)) = rest.split_once(".loras.") {
         let site = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
         let role = match role.strip_prefix(adapter)?.strip_prefix('.')? {
             "lora_A" => "a",
             "lora_B" => "b",
+            "gate.weight" => "gate.weight",
+            "gate.bias" => "gate.bias",
             _ => return None,
         };
         return Some(names::in_layer(layer, &format!("{site}.lora.{role}")));
@@ -349,6 +367,8 @@ const ROLES: &[(&str, &str)] = &[
     ("up.weight", "adapter_up.weight"),
     ("up.bias", "adapter_up.bias"),
     ("scaling", "scaling"),
+    ("gate.weight", "gate.weight"),
+    ("gate.bias", "gate.bias"),
     ("down.w_left", "adapter_down.0.W_left"),
     ("down.w_right", "adapter_down.0.W_right"),
     ("down.bias", "adapter_down.0.b"),

@@ -11,6 +11,7 @@ use budwood_base::tensor::TensorMap;
 use budwood_engine::{Device, Table};
 
 use crate::base::{Embeddings, ImageEmbeddings, TextEmbeddings};
+use crate::gate::Gate;
 use crate::head::Head;
 use crate::linear::TrainedLinear;
 use crate::method;
@@ -294,6 +295,12 @@ impl<'a> Acting<'a> {
 
     pub(crate) fn prefix(&self) -> Option<&'a Prefix> {
         self.adapter.and_then(|a| a.prefix.as_ref())
+    }
+
+    /// What opens the prefix in a layer.
+    pub(crate) fn prefix_gate(&self, layer: usize) -> Option<&'a Gate> {
+        self.sites(layer).filter(|sites| sites.prefix)?;
+        self.prefix()?.gate(layer)
     }
 
     /// The columns of a layer's keys and values in [`Prefix::rows`].

@@ -14,10 +14,14 @@
 
 use budwood_base::encoder::Activation as ActivationName;
 use budwood_base::names;
-use budwood_engine::{Activation, Buf, Context, Device, Precision, Product, View, Weight};
+use budwood_base::random::Key;
+use budwood_engine::{
+    Activation, Buf, Context, Device, Dropout, Precision, Product, Spans, View, Weight,
+};
 
 use crate::adapter::Builder;
 use crate::base::engine_activation;
+use crate::gate::Gate;
 use crate::phm::{Phm, Rule};
 use crate::site::{OutputBackward, OutputForward, OutputSite, pop};
 use crate::{Init, ModelError, Slot, Sublayer};
@@ -69,6 +73,12 @@ pub(crate) struct Bottleneck {
     pub(crate) init: Initial,
     /// Makes both products from Kronecker products with these rules.
     pub(crate) phm: Option<Rule>,
+    /// Whether a gate that reads x scales the result for each sequence.
+    pub(crate) gate: bool,
+    /// Dropout on the result.
+    pub(crate) dropout: f32,
+    /// The probability that a sequence gets no result (stochastic depth).
+    pub(crate) stochastic_depth: f32,
 }
 
 impl Bottleneck {
@@ -103,6 +113,7 @@ impl Bottleneck {
             Scaling::Learned => Some(builder.parameter(name("scaling"), &[1], Init::Constant(1.0))),
             Scaling::Channel => Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))),
         };
+        let gate = self.gate.then(|| Gate::new(builder, &name("gate"), (1, d)));
         let zeros = vec![0.0; m * d];
         BottleneckSite {
             activation: engine_activation(self.activation),
@@ -114,6 +125,7 @@ impl Bottleneck {
             up,
             up_bias,
             scaling,
+            gate,
         }
     }
 }
@@ -181,6 +193,7 @@ struct BottleneckSite {
     up: Matrix,
     up_bias: Slot,
     scaling: Option<Slot>,
+    gate: Option<Gate>,
     down_packed: Weight,
     up_packed: Weight,
 }
@@ -193,7 +206,7 @@ impl OutputSite for BottleneckSite {
         io: OutputForward<'_>,
         mut saved: Option<&mut Vec<Buf>>,
     ) {
-        let OutputForward { mut out, residual, norm } = io;
+        let OutputForward { mut out, residual, norm, spans, dropout } = io;
         let mut x = match self.config.input {
             Input::Residual => cx.copy(residual),
             Input::Output | Input::NormedSum => cx.copy(out.read()),
@@ -204,7 +217,7 @@ impl OutputSite for BottleneckSite {
                 norm.forward(cx, x.view_mut(), saved.as_deref_mut());
             }
         }
-        let up = self.bottleneck(cx, params, &x, saved.as_deref_mut());
+        let up = self.bottleneck(cx, params, &x, (spans, dropout), saved.as_deref_mut());
         if !self.config.residual_before_norm && self.config.input == Input::NormedSum {
             cx.assign(out.again(), x.view());
         }
@@ -230,7 +243,7 @@ impl OutputSite for BottleneckSite {
         saved: &mut Vec<Buf>,
         gradient: &mut [f32],
     ) {
-        let OutputBackward { mut d, mut d_residual, norm } = io;
+        let OutputBackward { mut d, mut d_residual, norm, spans, dropout } = io;
         if self.config.norm_after {
             if let Some(norm) = &norm {
                 norm.backward(cx, d.again(), saved, gradient);
@@ -242,7 +255,8 @@ impl OutputSite for BottleneckSite {
             cx.give(zero);
         }
         let x = pop(saved);
-        let mut d_x = self.bottleneck_backward(cx, params, &x, d.read(), saved, gradient);
+        let at = (spans, dropout);
+        let mut d_x = self.bottleneck_backward(cx, params, &x, d.read(), at, saved, gradient);
         cx.give(x);
         match self.config.input {
             Input::Output => cx.add(d, d_x.view()),
@@ -266,16 +280,21 @@ impl OutputSite for BottleneckSite {
     fn refresh(&mut self, device: Device, params: &[f32]) {
         self.down.pack(device, params, &mut self.down_packed);
         self.up.pack(device, params, &mut self.up_packed);
+        if let Some(gate) = &mut self.gate {
+            gate.refresh(device, params);
+        }
     }
 }
 
 impl BottleneckSite {
-    /// `s U(f(D x))`. Saves the result of D and, where the scaling is learned, that of U.
+    /// `s U(f(D x))`, with dropout and gate. Saves the result of D and, where the scaling is learned, that of U, and what
+    /// the gate needs.
     fn bottleneck(
         &self,
         cx: &mut Context,
         params: &[f32],
         x: &Buf,
+        (spans, dropout): (&Spans, Option<Key>),
         mut saved: Option<&mut Vec<Buf>>,
     ) -> Buf {
         let rows = x.rows();
@@ -292,18 +311,50 @@ impl BottleneckSite {
             Some(saved) => saved.push(pre),
             None => cx.give(pre),
         }
+        self.pass_by(cx, dropout, spans, &mut up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(up.view_mut(), factor),
             (_, Some(slot)) => {
-                if let Some(saved) = saved {
+                if let Some(saved) = saved.as_deref_mut() {
                     saved.push(cx.copy(up.view()));
                 }
                 self.apply_scaling(cx, &params[slot.clone()], &mut up);
             }
             (_, None) => {}
         }
+        self.drop_elements(cx, dropout, &mut up);
+        if let Some(gate) = &self.gate {
+            let open = gate.forward(cx, params, x.view(), spans, saved.as_deref_mut());
+            if let Some(saved) = saved.as_deref_mut() {
+                saved.push(cx.copy(up.view()));
+            }
+            cx.scale_spans(up.view_mut(), spans, open.view());
+            match saved {
+                Some(saved) => saved.push(open),
+                None => cx.give(open),
+            }
+        }
         up
+    }
+
+    /// Stochastic depth, forward and backward: the rows of some sequences become 0, the others grow.
+    fn pass_by(&self, cx: &mut Context, key: Option<Key>, spans: &Spans, y: &mut Buf) {
+        let p = self.config.stochastic_depth;
+        if let Some(key) = key.filter(|_| p > 0.0) {
+            let dropout = Dropout::new(p, key.named("depth").raw());
+            let factors: Vec<f32> = (0..spans.len()).map(|i| dropout.factor(i as u32)).collect();
+            let factors = cx.upload(&factors, 1);
+            cx.scale_spans(y.view_mut(), spans, factors.view());
+            cx.give(factors);
+        }
+    }
+
+    /// Dropout of single elements, forward and backward.
+    fn drop_elements(&self, cx: &mut Context, key: Option<Key>, y: &mut Buf) {
+        if let Some(key) = key.filter(|_| self.config.dropout > 0.0) {
+            cx.dropout(Dropout::new(self.config.dropout, key.raw()), y.view_mut());
+        }
     }
 
     fn apply_scaling(&self, cx: &mut Context, scaling: &[f32], y: &mut Buf) {
@@ -320,10 +371,21 @@ impl BottleneckSite {
         params: &[f32],
         x: &Buf,
         d_up: View<'_>,
+        (spans, dropout): (&Spans, Option<Key>),
         saved: &mut Vec<Buf>,
         gradient: &mut [f32],
     ) -> Buf {
         let mut d_up = cx.copy(d_up);
+        let d_gate = self.gate.as_ref().map(|gate| {
+            let open = pop(saved);
+            let up = pop(saved);
+            let mut d_open = cx.take(spans.len(), 1);
+            cx.span_dots(up.view(), d_up.view(), spans, d_open.view_mut());
+            cx.scale_spans(d_up.view_mut(), spans, open.view());
+            [open, up].into_iter().for_each(|buffer| cx.give(buffer));
+            gate.backward(cx, x.view(), spans, d_open, saved, gradient)
+        });
+        self.drop_elements(cx, dropout, &mut d_up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(d_up.view_mut(), factor),
@@ -335,6 +397,7 @@ impl BottleneckSite {
             }
             (_, None) => {}
         }
+        self.pass_by(cx, dropout, spans, &mut d_up);
         let pre = pop(saved);
         let rows = x.rows();
         let mut active = cx.take(rows, self.config.width);
@@ -348,6 +411,10 @@ impl BottleneckSite {
         cx.linear_backward_bias(d_pre.view(), &mut gradient[self.down_bias.clone()]);
         let mut d_x = d_up;
         cx.linear_backward_input(d_pre.view(), &self.down_packed, d_x.view_mut(), false);
+        if let Some(d_gate) = d_gate {
+            cx.add(d_x.view_mut(), d_gate.view());
+            cx.give(d_gate);
+        }
         cx.give(pre);
         cx.give(d_pre);
         d_x

@@ -8,6 +8,7 @@ mod base;
 mod bottleneck;
 mod encoder;
 mod error;
+mod gate;
 mod head;
 mod linear;
 mod merge;

@@ -34,6 +34,8 @@ pub fn merged<E: From<ModelError>>(
                 }
                 changed.insert(format!("{site}.{role}"), values);
             }
+        } else if name.contains(".lora.gate.") {
+            return Err(cannot(name).into());
         } else if name.contains(".lora.") {
             // With its `a`.
         } else if is_of_the_base(name) {
@@ -102,4 +104,25 @@ fn updated(
         }
     }
     weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gate depends on the input: an update behind one is no change of a weight, and must not become one without a word.
+    #[test]
+    fn an_update_behind_a_gate_is_refused() {
+        let spec: MethodSpec =
+            "lora[r=1,use_gating=true]".parse().unwrap_or_else(|e| panic!("{e}"));
+        let mut tensors = TensorMap::new();
+        for (role, shape) in [("a", [1, 2]), ("b", [2, 1]), ("gate.weight", [1, 2])] {
+            tensors.insert(format!("layers.0.query.lora.{role}"), Tensor::zeros(shape));
+        }
+        let base = |_: &str| Ok::<_, ModelError>(Tensor::zeros([2, 2]));
+        let error = merged(&spec, &tensors, base).err().map(|e| e.to_string());
+        assert!(error.is_some_and(|e| e.contains("lora.gate.weight")));
+        tensors.remove("layers.0.query.lora.gate.weight");
+        assert!(merged(&spec, &tensors, base).is_ok());
+    }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use budwood_engine::{Activation, Buf, Context, Device};
 
 use crate::Slot;
+use crate::gate::Gate;
 use crate::linear::TrainedLinear;
 use crate::site::pop;
 
@@ -18,6 +19,8 @@ pub(crate) struct Prefix {
     /// The layers that have one, in order.
     pub(crate) layers: Vec<usize>,
     pub(crate) source: Source,
+    /// A gate for each of these layers, or none.
+    pub(crate) gates: Vec<Gate>,
 }
 
 /// Where the rows come from.
@@ -43,11 +46,17 @@ impl Prefix {
         Some((place..place + self.width, place + self.width..place + 2 * self.width))
     }
 
+    /// What opens it in a layer, if anything does.
+    pub(crate) fn gate(&self, layer: usize) -> Option<&Gate> {
+        self.gates.get(self.layers.iter().position(|&l| l == layer)?)
+    }
+
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
         if let Source::Made(network) = &mut self.source {
             network.inner.refresh(device, params);
             network.outer.refresh(device, params);
         }
+        self.gates.iter_mut().for_each(|gate| gate.refresh(device, params));
     }
 
     /// The rows `[length, 2 d layers]`: for each layer its keys and its values.

@@ -1,7 +1,8 @@
 //! Sites: the places of a layer where a method may act, and what it may do there.
 
 use budwood_base::names;
-use budwood_engine::{Buf, Context, Device, View, ViewMut};
+use budwood_base::random::Key;
+use budwood_engine::{Buf, Context, Device, Spans, View, ViewMut};
 
 use crate::Slot;
 
@@ -106,6 +107,10 @@ pub(crate) struct OutputForward<'a> {
     pub(crate) out: ViewMut<'a>,
     pub(crate) residual: View<'a>,
     pub(crate) norm: Option<NormRef<'a>>,
+    /// The sequences among these rows.
+    pub(crate) spans: &'a Spans,
+    /// The key of the method's own dropout here; `None` outside training.
+    pub(crate) dropout: Option<Key>,
 }
 
 /// Arguments of [`OutputSite::backward`].
@@ -113,6 +118,8 @@ pub(crate) struct OutputBackward<'a> {
     pub(crate) d: ViewMut<'a>,
     pub(crate) d_residual: ViewMut<'a>,
     pub(crate) norm: Option<NormRef<'a>>,
+    pub(crate) spans: &'a Spans,
+    pub(crate) dropout: Option<Key>,
 }
 
 /// The sub-layer's end where no method acts.
@@ -261,6 +268,10 @@ pub(crate) struct ProductForward<'a> {
     pub(crate) base: &'a crate::Linear,
     pub(crate) x: View<'a>,
     pub(crate) y: ViewMut<'a>,
+    /// The sequences among these rows.
+    pub(crate) spans: &'a Spans,
+    /// The key of the method's own dropout here; `None` outside training.
+    pub(crate) dropout: Option<Key>,
 }
 
 /// Arguments of [`ProductSite::backward`].
@@ -269,4 +280,6 @@ pub(crate) struct ProductBackward<'a> {
     pub(crate) x: Option<View<'a>>,
     pub(crate) d_y: ViewMut<'a>,
     pub(crate) d_x: ViewMut<'a>,
+    pub(crate) spans: &'a Spans,
+    pub(crate) dropout: Option<Key>,
 }

@@ -74,6 +74,7 @@ fn prompts_and_prefixes_match() {
     check_of(&texts, &["prompt_tuning_whole", "prompt_tuning_after"], Device::cpu());
     check_of(&texts, &["prefix_tuning", "prefix_tuning_flat", "mam"], Device::cpu());
     check_of(&["vit"], &["prompt_tuning"], Device::cpu());
+    check_of(&texts, &["prefix_tuning_gates", "unipelt"], Device::cpu());
 }
 
 /// Methods that train the model's own weights: the case's folder has the head, the other values begin as the base's.

@@ -18,7 +18,7 @@ use budwood_model::{
 use budwood_train::{Optimizer, OptimizerSpec};
 
 const FAMILIES: [&str; 4] = ["bert", "roberta", "distilbert", "vit"];
-const METHODS: [&str; 24] = [
+const METHODS: [&str; 28] = [
     "adapter[width=8]",
     "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
     "double_seq_bn[reduction_factor=4]",
@@ -40,6 +40,10 @@ const METHODS: [&str; 24] = [
     "prefix_tuning[prefix_length=3,bottleneck_size=6]",
     "prefix_tuning[prefix_length=2,flat=true,leave_out=[0]]",
     "mam[prefix_tuning.prefix_length=2,prefix_tuning.bottleneck_size=5,par_bn.reduction_factor=8]",
+    "unipelt[lora.r=2,prefix_tuning.prefix_length=3,prefix_tuning.bottleneck_size=5,seq_bn.reduction_factor=4,seq_bn.non_linearity=gelu]",
+    "prefix_tuning[prefix_length=2,flat=true,use_gating=true,shared_gating=false]",
+    "lora[r=2,dropout=0.3,targets=[value,ffn_out]]",
+    "par_bn[reduction_factor=8,non_linearity=gelu,scaling=learned,dropout=0.2,stochastic_depth=0.3,use_gating=true]",
     "top_k[layers=1]",
     "full",
     "lora[r=2,targets=[query]]|seq_bn[reduction_factor=4,non_linearity=gelu]|layer_norm",
@@ -215,14 +219,20 @@ fn a_row_of_a_mixed_batch_equals_the_row_alone() {
     }
 }
 
-/// The loss of an adapter without dropout, and its gradient.
-fn loss(cx: &mut Context, base: &Base, adapter: &Adapter, inputs: &Batch) -> (f64, Vec<f32>) {
+/// The loss of an adapter and its gradient; without dropout, or with that of a key.
+fn loss(
+    cx: &mut Context,
+    base: &Base,
+    adapter: &Adapter,
+    inputs: &Batch,
+    dropout: Option<Key>,
+) -> (f64, Vec<f32>) {
     let n = inputs.spans.len();
     let mut gradient = vec![0.0; adapter.params.len()];
     let targets = Targets::Classes((0..n as u32).map(|i| i % 3).collect());
     let weights = Loss { weights: vec![1.0 / n as f32; n] };
     let result =
-        train_chunk(cx, base, adapter, inputs, (&targets, &weights, 0), None, &mut gradient);
+        train_chunk(cx, base, adapter, inputs, (&targets, &weights, 0), dropout, &mut gradient);
     (result.loss, gradient)
 }
 
@@ -239,7 +249,10 @@ fn gradients_match_finite_differences() {
                 }
                 let mut adapter =
                     adapter(&base, method, head(3, pooling, Some(Activation::Tanh)), 3);
-                let (_, gradient) = loss(&mut cx, &base, &adapter, &inputs);
+                // Masks depend on their key alone, so that the loss is a function of the parameters with them too.
+                let dropout = (pooling == Pooling::Mean && method.contains("dropout"))
+                    .then(|| Key::new(8).named("masks"));
+                let (_, gradient) = loss(&mut cx, &base, &adapter, &inputs, dropout);
                 for entry in adapter.params.entries().to_vec() {
                     // DoRA's norms depend on these too but count as constants: the peer's case judges them.
                     if method.contains("dora=true")
@@ -262,7 +275,7 @@ fn gradients_match_finite_differences() {
                             adapter.params.values[i] = start[i] + step as f32;
                         }
                         adapter.refresh(base.device(), 1);
-                        loss(&mut cx, &base, &adapter, &inputs).0
+                        loss(&mut cx, &base, &adapter, &inputs, dropout).0
                     };
                     let slope = (moved(1.0) - moved(-1.0)) / (2.0 * h);
                     adapter.params.values.clone_from(&start);
@@ -385,8 +398,10 @@ fn int8_weights_change_answers_and_gradients_by_little() {
                     "{family} {method} {precision:?}: {}",
                     worst / largest
                 );
-                let (g, h) =
-                    (loss(&mut cx, &exact, &a, &inputs).1, loss(&mut cx, &rounded, &b, &inputs).1);
+                let (g, h) = (
+                    loss(&mut cx, &exact, &a, &inputs, None).1,
+                    loss(&mut cx, &rounded, &b, &inputs, None).1,
+                );
                 let cosine = cosine(&g, &h);
                 assert!(cosine > 0.99, "{family} {method} {precision:?}: {cosine}");
             }

@@ -1,8 +1,25 @@
 //! Attention of each sequence by itself, with the keys and values that prefixes put before its own.
 
-use budwood_engine::{Buf, Context, Spans};
+use budwood_engine::{Buf, Context, Spans, View};
 
-use super::{DropoutPlace, LayerTape, Pass, Prefixes};
+use super::{DropoutPlace, LayerTape, Pass, PrefixGates, Prefixes};
+
+/// How far each part's prefix is open for each of its sequences; `x` is the input of queries, keys and values.
+pub(super) fn prefix_gates(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    layer: usize,
+    x: View<'_>,
+    save: bool,
+) -> PrefixGates {
+    let mut saved = Vec::new();
+    let gates = pass.parts.iter().map(|part| {
+        let gate = part.acting.prefix_gate(layer)?;
+        let (x, saved) = (x.rows(part.rows.clone()), save.then_some(&mut saved));
+        Some(gate.forward(cx, part.acting.params(), x, &part.spans, saved))
+    });
+    PrefixGates { parts: gates.collect(), saved }
+}
 
 /// Context rows and the probabilities that backward needs.
 pub(super) fn forward(
@@ -11,10 +28,11 @@ pub(super) fn forward(
     layer: usize,
     qkv: &[Buf; 3],
     prefixes: &Prefixes,
+    gates: &PrefixGates,
 ) -> (Buf, Buf) {
     let spec = pass.base.spec();
     let [q, k, v] = qkv;
-    let longer = extended(cx, pass, layer, k, v, prefixes);
+    let longer = extended(cx, pass, layer, (k, v), prefixes, gates);
     let (k, v, keys) = match &longer {
         Some((k, v, keys)) => (k, v, keys),
         None => (k, v, &pass.spans),
@@ -36,7 +54,8 @@ pub(super) fn forward(
     (context, probabilities)
 }
 
-/// Gradients of queries, keys and values; adds those of the prefix to `d_prefix`.
+/// Gradients of queries, keys and values, and of the prefix's gates where it has some; adds those of the prefix to
+/// `d_prefix`.
 pub(super) fn backward(
     cx: &mut Context,
     pass: &Pass<'_>,
@@ -44,11 +63,11 @@ pub(super) fn backward(
     tape: &LayerTape,
     d_context: &Buf,
     (prefixes, d_prefix): (&Prefixes, Option<&mut Buf>),
-) -> [Buf; 3] {
+) -> ([Buf; 3], Option<Buf>) {
     let spec = pass.base.spec();
     let (rows, d) = (d_context.rows(), spec.hidden);
     let [q, k, v] = &tape.qkv;
-    let longer = extended(cx, pass, layer, k, v, prefixes);
+    let longer = extended(cx, pass, layer, (k, v), prefixes, &tape.gates);
     let (k, v, keys) = match &longer {
         Some((k, v, keys)) => (k, v, keys),
         None => (k, v, &pass.spans),
@@ -64,15 +83,33 @@ pub(super) fn backward(
         d_context.view(),
         (d_q.view_mut(), d_k.view_mut(), d_v.view_mut()),
     );
-    let Some((k, v, keys)) = longer else { return [d_q, d_k, d_v] };
+    let Some((k, v, keys)) = longer else { return ([d_q, d_k, d_v], None) };
     [k, v].into_iter().for_each(|buffer| cx.give(buffer));
+    let gates = tape.gates.parts.first().and_then(Option::as_ref);
+    let mut d_gates = gates.map(|gates| cx.zeros(gates.rows(), gates.columns()));
     let columns = pass.parts.first().and_then(|part| part.acting.prefix_columns(layer));
-    if let (Some(d_prefix), Some((key, value))) = (d_prefix, columns) {
+    let made = prefixes.rows.first().and_then(Option::as_ref);
+    if let (Some(d_prefix), Some(made), Some((key, value))) = (d_prefix, made, columns) {
         let n = d_prefix.rows();
-        for at in keys.iter() {
+        for (i, at) in keys.iter().enumerate() {
             let at = at.start..at.start + n;
-            cx.add(d_prefix.view_mut().columns(key.clone()), d_k.view().rows(at.clone()));
-            cx.add(d_prefix.view_mut().columns(value.clone()), d_v.view().rows(at));
+            for (which, columns, d) in [(0, &key, &mut d_k), (1, &value, &mut d_v)] {
+                let mut d = d.view_mut().rows(at.clone());
+                if let (Some(gates), Some(d_gates)) = (gates, &mut d_gates) {
+                    let which = which.min(gates.columns() - 1);
+                    let (rows, all) =
+                        (made.view().columns(columns.clone()), Spans::from_lengths([n]));
+                    let (one, column) = (i..i + 1, which..which + 1);
+                    let mut dot = cx.take(1, 1);
+                    cx.span_dots(rows, d.read(), &all, dot.view_mut());
+                    let target = d_gates.view_mut().rows(one.clone()).columns(column.clone());
+                    cx.add(target, dot.view());
+                    cx.give(dot);
+                    let factor = gates.view().rows(one).columns(column);
+                    cx.scale_spans(d.again(), &all, factor);
+                }
+                cx.add(d_prefix.view_mut().columns(columns.clone()), d.read());
+            }
         }
     }
     let [d_k, d_v] = [d_k, d_v].map(|longer| {
@@ -84,7 +121,7 @@ pub(super) fn backward(
         cx.give(longer);
         own
     });
-    [d_q, d_k, d_v]
+    ([d_q, d_k, d_v], d_gates)
 }
 
 /// Keys and values with the prefixes before each sequence's own, and where they stand; none if no part has a
@@ -93,9 +130,9 @@ fn extended(
     cx: &mut Context,
     pass: &Pass<'_>,
     layer: usize,
-    k: &Buf,
-    v: &Buf,
+    (k, v): (&Buf, &Buf),
     prefixes: &Prefixes,
+    gates: &PrefixGates,
 ) -> Option<(Buf, Buf, Spans)> {
     let of_part = |part: usize| {
         let columns = pass.parts[part].acting.prefix_columns(layer)?;
@@ -114,14 +151,22 @@ fn extended(
     let mut places = pass.spans.iter().zip(keys.iter());
     for part in parts {
         let prefix = of_part(part);
-        for (rows, at) in places.by_ref().take(pass.parts[part].spans.len()) {
+        let gates = gates.parts.get(part).and_then(Option::as_ref);
+        for (i, (rows, at)) in places.by_ref().take(pass.parts[part].spans.len()).enumerate() {
             let own = at.end - rows.len()..at.end;
             cx.assign(k2.view_mut().rows(own.clone()), k.view().rows(rows.clone()));
             cx.assign(v2.view_mut().rows(own.clone()), v.view().rows(rows));
             if let Some((prefix, (key, value))) = &prefix {
                 let before = at.start..own.start;
-                cx.assign(k2.view_mut().rows(before.clone()), prefix.view().columns(key.clone()));
-                cx.assign(v2.view_mut().rows(before), prefix.view().columns(value.clone()));
+                for (which, columns, to) in [(0, key, &mut k2), (1, value, &mut v2)] {
+                    let mut to = to.view_mut().rows(before.clone());
+                    cx.assign(to.again(), prefix.view().columns(columns.clone()));
+                    if let Some(gates) = gates {
+                        let which = which.min(gates.columns() - 1);
+                        let factor = gates.view().rows(i..i + 1).columns(which..which + 1);
+                        cx.scale_spans(to, &Spans::from_lengths([before.len()]), factor);
+                    }
+                }
             }
         }
     }

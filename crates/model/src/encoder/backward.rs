@@ -109,6 +109,7 @@ fn layer_backward(
         &[WeightSite::FfnIn],
         input.as_ref(),
         &mut d_in,
+        None,
         &mut d_residual,
         &mut d,
         &mut tape.saved,
@@ -149,9 +150,15 @@ fn layer_backward(
         gradient,
     );
     let [mut d] = d_out;
-    let mut d_qkv = attention::backward(cx, pass, layer, &tape, &d_context, prefix);
+    let (mut d_qkv, d_gates) = attention::backward(cx, pass, layer, &tape, &d_context, prefix);
     cx.give(d_context);
     let input = tape.attention_in.take();
+    let gates_in = d_gates.zip(input.as_ref()).and_then(|(d_gates, x)| {
+        let part = &pass.parts[0];
+        let gate = part.acting.prefix_gate(layer)?;
+        let saved = &mut tape.gates.saved;
+        Some(gate.backward(cx, x.view(), &part.spans, d_gates, saved, gradient))
+    });
     let three = [WeightSite::Query, WeightSite::Key, WeightSite::Value];
     into_input(
         cx,
@@ -161,6 +168,7 @@ fn layer_backward(
         &three,
         input.as_ref(),
         &mut d_qkv,
+        gates_in,
         &mut d_residual,
         &mut d,
         &mut tape.saved,
@@ -174,7 +182,7 @@ fn layer_backward(
 }
 
 /// Through the products at a sub-layer's beginning and, in pre-norm encoders, its norm: adds to
-/// `d_residual`. `work` is a free buffer of its size.
+/// `d_residual`. `more` is a gradient of the products' input that came another way; `work` is a free buffer of its size.
 fn into_input(
     cx: &mut Context,
     pass: &Pass<'_>,
@@ -183,6 +191,7 @@ fn into_input(
     sites: &[WeightSite],
     input: Option<&Buf>,
     d_out: &mut [Buf],
+    more: Option<Buf>,
     d_residual: &mut Buf,
     work: &mut Buf,
     saved: &mut Vec<Buf>,
@@ -191,14 +200,23 @@ fn into_input(
     if pass.base.spec().norm == NormPlacement::Post {
         let add = true;
         product_backward(cx, pass, layer, sites, input, d_out, d_residual, add, saved, gradient);
+        add_and_give(cx, d_residual, more);
         return;
     }
     product_backward(cx, pass, layer, sites, input, d_out, work, false, saved, gradient);
+    add_and_give(cx, work, more);
     for part in pass.parts.iter().rev() {
         let norm = part.acting.norm(layer, sublayer);
         norm.backward(cx, work.view_mut().rows(part.rows.clone()), saved, gradient);
     }
     cx.add(d_residual.view_mut(), work.view());
+}
+
+fn add_and_give(cx: &mut Context, d: &mut Buf, more: Option<Buf>) {
+    if let Some(more) = more {
+        cx.add(d.view_mut(), more.view());
+        cx.give(more);
+    }
 }
 
 /// Through the output site, dropout and layer scale. `d` becomes the gradient of the product's result,
@@ -220,6 +238,8 @@ fn unfinish(
             d: d.view_mut().rows(part.rows.clone()),
             d_residual: d_residual.view_mut().rows(part.rows.clone()),
             norm: post.then(|| part.acting.norm(layer, sublayer)),
+            spans: &part.spans,
+            dropout: pass.output_dropout(layer, sublayer),
         };
         let site = part.acting.output(layer, sublayer);
         site.backward(cx, part.acting.params(), io, saved, gradient);
@@ -263,6 +283,8 @@ fn product_backward(
                 x: x.map(|x| x.view().rows(part.rows.clone())),
                 d_y: d_y.view_mut().rows(part.rows.clone()),
                 d_x: d_x.view_mut().rows(part.rows.clone()),
+                spans: &part.spans,
+                dropout: pass.product_dropout(layer, site),
             };
             method.backward(cx, part.acting.params(), io, saved, gradient);
         }

@@ -90,7 +90,8 @@ fn layer_forward(
     let mut qkv = [cx.take(rows, d), cx.take(rows, d), cx.take(rows, d)];
     let three = [WeightSite::Query, WeightSite::Key, WeightSite::Value];
     products(cx, pass, layer, &three, input.view(), &mut qkv, saved.as_mut());
-    let (context, probabilities) = attention::forward(cx, pass, layer, &qkv, prefixes);
+    let gates = attention::prefix_gates(cx, pass, layer, input.view(), save);
+    let (context, probabilities) = attention::forward(cx, pass, layer, &qkv, prefixes, &gates);
 
     let mut h = [cx.take(rows, d)];
     let out = [WeightSite::AttentionOut];
@@ -126,6 +127,7 @@ fn layer_forward(
             let tape = LayerTape {
                 qkv,
                 probabilities,
+                gates,
                 ffn_pre: pre,
                 attention_in,
                 context,
@@ -137,6 +139,7 @@ fn layer_forward(
         }
         None => {
             qkv.into_iter().chain([probabilities, pre]).for_each(|buffer| cx.give(buffer));
+            gates.free(cx);
             (h, None)
         }
     }
@@ -219,6 +222,8 @@ fn products(
                 base: base_layer.linear(site),
                 x: x.rows(part.rows.clone()),
                 y: out.view_mut().rows(part.rows.clone()),
+                spans: &part.spans,
+                dropout: pass.product_dropout(layer, site),
             };
             method.forward(cx, part.acting.params(), io, saved.as_deref_mut());
         }
@@ -250,6 +255,8 @@ fn finish(
             out: h.view_mut().rows(part.rows.clone()),
             residual: residual.view().rows(part.rows.clone()),
             norm: post.then(|| part.acting.norm(layer, sublayer)),
+            spans: &part.spans,
+            dropout: pass.output_dropout(layer, sublayer),
         };
         let site = part.acting.output(layer, sublayer);
         site.forward(cx, part.acting.params(), io, saved.as_deref_mut());

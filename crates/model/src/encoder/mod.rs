@@ -15,7 +15,7 @@ use budwood_base::random::Key;
 use budwood_engine::{Buf, Context, Dropout, Spans};
 
 use crate::adapter::Acting;
-use crate::{Adapter, Base, WeightSite};
+use crate::{Adapter, Base, Sublayer, WeightSite};
 
 pub(crate) use backward::backward;
 pub(crate) use forward::forward;
@@ -150,6 +150,20 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The key of a method's own dropout at an output site.
+    pub(crate) fn output_dropout(&self, layer: usize, sublayer: Sublayer) -> Option<Key> {
+        self.method_dropout(layer, sublayer as u64)
+    }
+
+    /// The key of a method's own dropout at a product.
+    pub(crate) fn product_dropout(&self, layer: usize, site: WeightSite) -> Option<Key> {
+        self.method_dropout(layer, 2 + site as u64)
+    }
+
+    fn method_dropout(&self, layer: usize, place: u64) -> Option<Key> {
+        self.dropout.map(|key| key.named("method").child(layer as u64 * 8 + place))
+    }
+
     /// Whether the frozen product is used by no part.
     pub(crate) fn replaced(&self, layer: usize, site: WeightSite) -> bool {
         let replaces = |p: &Part<'_>| p.acting.product(layer, site).is_some_and(|s| s.replaces());
@@ -158,8 +172,12 @@ impl<'a> Pass<'a> {
 
     /// Whether any part's method needs the input of one of these products for its gradient.
     pub(crate) fn needs_input(&self, layer: usize, sites: &[WeightSite]) -> bool {
+        let gates = |part: &Part<'_>| {
+            sites.contains(&WeightSite::Query) && part.acting.prefix_gate(layer).is_some()
+        };
         self.parts.iter().any(|part| {
-            sites.iter().any(|&s| part.acting.product(layer, s).is_some_and(|s| s.needs_input()))
+            let mut products = sites.iter().filter_map(|&s| part.acting.product(layer, s));
+            products.any(|s| s.needs_input()) || gates(part)
         })
     }
 }
@@ -179,10 +197,27 @@ impl Prefixes {
     }
 }
 
+/// How far the prefixes of one layer are open for each sequence.
+#[derive(Default)]
+pub(crate) struct PrefixGates {
+    /// For each part `[sequences, 1]` for keys and values alike, or `[sequences, 2]`, if it has gates.
+    pub(crate) parts: Vec<Option<Buf>>,
+    pub(crate) saved: Vec<Buf>,
+}
+
+impl PrefixGates {
+    fn free(self, cx: &mut Context) {
+        let gates = self.parts.into_iter().flatten();
+        gates.chain(self.saved).for_each(|buffer| cx.give(buffer));
+    }
+}
+
 /// What forward saved in one layer.
 pub(crate) struct LayerTape {
     pub(crate) qkv: [Buf; 3],
     pub(crate) probabilities: Buf,
+    /// Gates of the parts' prefixes, and what making them saved.
+    pub(crate) gates: PrefixGates,
     pub(crate) ffn_pre: Buf,
     /// Inputs of the products, where a method's gradient needs them.
     pub(crate) attention_in: Option<Buf>,
@@ -223,5 +258,6 @@ impl LayerTape {
         let always = self.qkv.into_iter().chain([self.probabilities, self.ffn_pre]);
         let all = always.chain(inputs.into_iter().flatten()).chain(self.saved);
         all.for_each(|buffer| cx.give(buffer));
+        self.gates.free(cx);
     }
 }

@@ -74,6 +74,9 @@ pub(super) const METHOD: Method = Method {
                     scaling: Scaling::Fixed(1.0),
                     init: Initial::Truncated(scale),
                     phm: None,
+                    gate: false,
+                    dropout: 0.0,
+                    stochastic_depth: 0.0,
                 };
                 bottleneck.build(builder, layer, sublayer)?;
             }

@@ -1,11 +1,12 @@
 //! Adapter+ (Steitz and Roth 2024) as `adapters` 1.3 has it (`AdapterPlusConfig`): a bottleneck after the
-//! feed-forward network's residual sum, one learned scale a channel, GELU, width d/96. The library's stochastic
-//! depth is not built; it acts in training only.
+//! feed-forward network's residual sum, one learned scale a channel, GELU, width d/96. In training
+//! a tenth of the sequences pass each bottleneck by (stochastic depth), as there.
 
 use super::bottleneck::{
-    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build,
+    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, build,
 };
-use super::{Method, OptionSpec};
+use super::{Method, OptionSpec, USE_GATING};
 
 pub(super) const METHOD: Method = Method {
     name: "adapter_plus",
@@ -16,6 +17,9 @@ pub(super) const METHOD: Method = Method {
         OptionSpec { default: "gelu", ..NON_LINEARITY },
         OptionSpec { default: "channel", ..SCALING },
         OptionSpec { default: "houlsby", ..INIT_WEIGHTS },
+        DROPOUT,
+        OptionSpec { default: "0.1", ..STOCHASTIC_DEPTH },
+        USE_GATING,
         LEAVE_OUT,
     ],
     build: |options, builder| {

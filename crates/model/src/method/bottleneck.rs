@@ -2,7 +2,7 @@
 //! (`adapters` 1.3, `BnConfig`): what its named configurations are made of.
 
 use super::options::Options;
-use super::{Kind, Method, OptionSpec};
+use super::{Kind, Method, OptionSpec, USE_GATING};
 use crate::adapter::Builder;
 use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
 use crate::phm::Rule;
@@ -23,6 +23,9 @@ pub(super) const METHOD: Method = Method {
         IS_PARALLEL,
         SCALING,
         INIT_WEIGHTS,
+        DROPOUT,
+        STOCHASTIC_DEPTH,
+        USE_GATING,
         LEAVE_OUT,
     ],
     build: |options, builder| {
@@ -105,6 +108,19 @@ pub(super) const LEAVE_OUT: OptionSpec = OptionSpec {
     help: "layers without bottlenecks",
 };
 
+pub(super) const DROPOUT: OptionSpec = OptionSpec {
+    name: "dropout",
+    kind: Kind::Probability,
+    default: "0.0",
+    help: "dropout on the bottleneck's result, in training",
+};
+pub(super) const STOCHASTIC_DEPTH: OptionSpec = OptionSpec {
+    name: "stochastic_depth",
+    kind: Kind::Probability,
+    default: "0.0",
+    help: "probability that a sequence passes a bottleneck by, in training",
+};
+
 /// The switches in which the library's named configurations differ.
 pub(super) struct Switches {
     pub(super) mh_adapter: bool,
@@ -176,6 +192,9 @@ pub(super) fn build_with(
                 scaling,
                 init,
                 phm: phm.cloned(),
+                gate: options.flag("use_gating"),
+                dropout: options.number("dropout") as f32,
+                stochastic_depth: options.number("stochastic_depth") as f32,
             };
             bottleneck.build(builder, layer, sublayer)?;
         }

@@ -4,9 +4,10 @@
 use budwood_base::names;
 
 use super::bottleneck::{
-    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build_with,
+    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, build_with,
 };
-use super::{Kind, Method, OptionSpec, Options};
+use super::{Kind, Method, OptionSpec, Options, USE_GATING};
 use crate::adapter::Builder;
 use crate::phm::Rule;
 use crate::{Init, ModelError};
@@ -25,7 +26,18 @@ const RANK: OptionSpec = OptionSpec {
     default: "1",
     help: "rank of their second factors",
 };
-const OPTIONS: &[OptionSpec] = &[FACTOR, GELU, DIMENSION, RANK, SCALING, INIT_WEIGHTS, LEAVE_OUT];
+const OPTIONS: &[OptionSpec] = &[
+    FACTOR,
+    GELU,
+    DIMENSION,
+    RANK,
+    SCALING,
+    INIT_WEIGHTS,
+    DROPOUT,
+    STOCHASTIC_DEPTH,
+    USE_GATING,
+    LEAVE_OUT,
+];
 
 pub(super) const METHOD: Method = Method {
     name: "compacter",

@@ -3,9 +3,10 @@
 //! that is the method `adapter`.
 
 use super::bottleneck::{
-    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build,
+    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, build,
 };
-use super::{Method, OptionSpec};
+use super::{Method, OptionSpec, USE_GATING};
 
 pub(super) const METHOD: Method = Method {
     name: "double_seq_bn",
@@ -16,6 +17,9 @@ pub(super) const METHOD: Method = Method {
         OptionSpec { default: "swish", ..NON_LINEARITY },
         SCALING,
         INIT_WEIGHTS,
+        DROPOUT,
+        STOCHASTIC_DEPTH,
+        USE_GATING,
         LEAVE_OUT,
     ],
     build: |options, builder| {

@@ -3,9 +3,11 @@
 //! with a norm for each output, which counts as a constant in gradients, as in `peft`. A starts uniform (Kaiming with a = √5), B at zero, as in `peft` and `adapters`.
 
 use budwood_base::names;
-use budwood_engine::{Buf, Context, Device, Precision, Product, View, Weight};
+use budwood_base::random::Key;
+use budwood_engine::{Buf, Context, Device, Dropout, Precision, Product, View, Weight};
 
 use super::{Kind, Method, OptionSpec};
+use crate::gate::Gate;
 use crate::site::{ProductBackward, ProductForward, ProductSite, pop};
 use crate::{Init, Slot, WeightSite};
 
@@ -39,6 +41,13 @@ pub(super) const METHOD: Method = Method {
             default: "false",
             help: "the updated weight's rows are normed and get a learned magnitude",
         },
+        OptionSpec {
+            name: "dropout",
+            kind: Kind::Probability,
+            default: "0.0",
+            help: "dropout on what the update reads, in training",
+        },
+        super::USE_GATING,
         super::bottleneck::LEAVE_OUT,
     ],
     build: |options, builder| {
@@ -48,6 +57,13 @@ pub(super) const METHOD: Method = Method {
             true => alpha / (rank as f64).sqrt(),
             false => alpha / rank as f64,
         };
+        let dropout = options.number("dropout");
+        let gated = options.flag("use_gating");
+        if gated && options.flag("dora") {
+            return Err(options.fault("use_gating", "false where dora is true"));
+        }
+        // A gate takes the place of the scale.
+        let scale = if gated { 1.0 } else { scale };
         let targets = options.words("targets");
         for layer in options.layers("leave_out", spec.layers)? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
@@ -75,8 +91,10 @@ pub(super) const METHOD: Method = Method {
                         let magnitude = builder.parameter(name("magnitude"), &[outputs], init);
                         Dora { magnitude, squares }
                     }),
+                    dropout: dropout as f32,
                     a: builder.parameter(name("a"), &[rank, inputs], bound),
                     b: builder.parameter(name("b"), &[outputs, rank], Init::Constant(0.0)),
+                    gate: gated.then(|| Gate::new(builder, &name("gate"), (1, inputs))),
                     a_packed: pack(rank, inputs),
                     b_packed: pack(outputs, rank),
                 })?;
@@ -88,7 +106,9 @@ pub(super) const METHOD: Method = Method {
 
 struct Lora {
     scale: f32,
+    dropout: f32,
     dora: Option<Dora>,
+    gate: Option<Gate>,
     a: Slot,
     b: Slot,
     a_packed: Weight,
@@ -110,6 +130,19 @@ impl Lora {
         cx.scale(inner.view_mut(), self.scale);
         inner
     }
+
+    /// Dropout on what A reads; none outside training.
+    fn dropout(&self, key: Option<Key>) -> Option<Dropout> {
+        key.filter(|_| self.dropout > 0.0).map(|key| Dropout::new(self.dropout, key.raw()))
+    }
+
+    /// x as A reads it, where that is not x.
+    fn dropped(&self, cx: &mut Context, x: View<'_>, key: Option<Key>) -> Option<Buf> {
+        let dropout = self.dropout(key)?;
+        let mut x = cx.copy(x);
+        cx.dropout(dropout, x.view_mut());
+        Some(x)
+    }
 }
 
 impl ProductSite for Lora {
@@ -118,16 +151,24 @@ impl ProductSite for Lora {
         cx: &mut Context,
         params: &[f32],
         io: ProductForward<'_>,
-        saved: Option<&mut Vec<Buf>>,
+        mut saved: Option<&mut Vec<Buf>>,
     ) {
         let mut y = io.y;
-        let inner = self.inner(cx, io.x);
+        let dropped = self.dropped(cx, io.x, io.dropout);
+        let inner = self.inner(cx, dropped.as_ref().map_or(io.x, Buf::view));
+        dropped.into_iter().for_each(|buffer| cx.give(buffer));
         let mut update = cx.take(io.x.n_rows(), self.b_packed.outputs());
         let product = Product { weight: &self.b_packed, bias: None, out: update.view_mut() };
         cx.linear(inner.view(), &mut [product]);
+        let mut kept = Vec::new();
+        if let Some(gate) = &self.gate {
+            let open = gate.forward(cx, params, io.x, io.spans, saved.as_deref_mut());
+            kept.push(cx.copy(update.view()));
+            cx.scale_spans(update.view_mut(), io.spans, open.view());
+            kept.push(open);
+        }
         cx.add(y.again(), update.view());
         cx.give(update);
-        let mut kept = Vec::new();
         if let Some(dora) = &self.dora {
             let (a, b) = ((&params[self.a.clone()], &self.a_packed), &params[self.b.clone()]);
             let w = (&io.base.weight, &dora.squares[..]);
@@ -169,16 +210,43 @@ impl ProductSite for Lora {
             cx.give(inverse);
             cx.give(plain);
         }
-        let inner = pop(saved);
-        cx.linear_backward_weight(d_y.read(), inner.view(), &mut gradient[self.b.clone()]);
-        let mut d_inner = inner;
-        cx.linear_backward_input(d_y.read(), &self.b_packed, d_inner.view_mut(), false);
-        cx.scale(d_inner.view_mut(), self.scale);
-        if let Some(x) = io.x {
-            cx.linear_backward_weight(d_inner.view(), x, &mut gradient[self.a.clone()]);
+        let Some(x) = io.x else { panic!("LoRA's gradient needs the product's input") };
+        let mut d_x = io.d_x;
+        let mut d_update = cx.copy(d_y.read());
+        let mut d_open = None;
+        if self.gate.is_some() {
+            let open = pop(saved);
+            let update = pop(saved);
+            let mut d = cx.take(io.spans.len(), 1);
+            cx.span_dots(update.view(), d_update.view(), io.spans, d.view_mut());
+            d_open = Some(d);
+            cx.scale_spans(d_update.view_mut(), io.spans, open.view());
+            [open, update].into_iter().for_each(|buffer| cx.give(buffer));
         }
-        cx.linear_backward_input(d_inner.view(), &self.a_packed, io.d_x, true);
+        let inner = pop(saved);
+        cx.linear_backward_weight(d_update.view(), inner.view(), &mut gradient[self.b.clone()]);
+        let mut d_inner = inner;
+        cx.linear_backward_input(d_update.view(), &self.b_packed, d_inner.view_mut(), false);
+        cx.give(d_update);
+        cx.scale(d_inner.view_mut(), self.scale);
+        let dropped = self.dropped(cx, x, io.dropout);
+        let read = dropped.as_ref().map_or(x, Buf::view);
+        cx.linear_backward_weight(d_inner.view(), read, &mut gradient[self.a.clone()]);
+        match (dropped, self.dropout(io.dropout)) {
+            (Some(mut d), Some(dropout)) => {
+                cx.linear_backward_input(d_inner.view(), &self.a_packed, d.view_mut(), false);
+                cx.dropout(dropout, d.view_mut());
+                cx.add(d_x.again(), d.view());
+                cx.give(d);
+            }
+            _ => cx.linear_backward_input(d_inner.view(), &self.a_packed, d_x.again(), true),
+        }
         cx.give(d_inner);
+        if let (Some(gate), Some(d_open)) = (&self.gate, d_open) {
+            let d = gate.backward(cx, x, io.spans, d_open, saved, gradient);
+            cx.add(d_x, d.view());
+            cx.give(d);
+        }
     }
 
     fn needs_input(&self) -> bool {
@@ -188,5 +256,8 @@ impl ProductSite for Lora {
     fn refresh(&mut self, device: Device, params: &[f32]) {
         self.a_packed.set(device, &params[self.a.clone()]);
         self.b_packed.set(device, &params[self.b.clone()]);
+        if let Some(gate) = &mut self.gate {
+            gate.refresh(device, params);
+        }
     }
 }

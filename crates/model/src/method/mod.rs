@@ -63,12 +63,28 @@ pub const METHODS: &[&Method] = &[
 ];
 
 /// Unions that have a name of their own; an option of a member is written `MEMBER.OPTION`.
-pub const UNIONS: &[Union] = &[Union {
-    name: "mam",
-    aliases: &["mam_adapter"],
-    summary: "Mix-and-match: prefixes and a parallel bottleneck (He et al. 2022).",
-    members: "prefix_tuning[bottleneck_size=800]|par_bn",
-}];
+pub const UNIONS: &[Union] = &[
+    Union {
+        name: "mam",
+        aliases: &["mam_adapter"],
+        summary: "Mix-and-match: prefixes and a parallel bottleneck (He et al. 2022).",
+        members: "prefix_tuning[bottleneck_size=800]|par_bn",
+    },
+    Union {
+        name: "unipelt",
+        aliases: &[],
+        summary: "LoRA, prefixes and a bottleneck, each behind a gate (Mao et al. 2022).",
+        members: "lora[r=8,alpha=2,use_gating=true]|prefix_tuning[prefix_length=10,use_gating=true]|seq_bn[use_gating=true]",
+    },
+];
+
+/// Whether a gate scales what a method adds to each sequence.
+pub(crate) const USE_GATING: OptionSpec = OptionSpec {
+    name: "use_gating",
+    kind: Kind::Flag,
+    default: "false",
+    help: "a learned gate for each sequence scales what is added",
+};
 
 /// A union with a name.
 pub struct Union {

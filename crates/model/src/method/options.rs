@@ -17,6 +17,8 @@ pub enum Kind {
     Count,
     /// A number.
     Number,
+    /// A number from 0 on and below 1.
+    Probability,
     /// `true` or `false`.
     Flag,
     /// One of these words.
@@ -91,6 +93,10 @@ impl<'a> Options<'a> {
                 "a whole number above 0".to_string(),
             ),
             Kind::Number => (value.is_number(), "a number".to_string()),
+            Kind::Probability => (
+                value.as_f64().is_some_and(|p| (0.0..1.0).contains(&p)),
+                "a number from 0 on and below 1".to_string(),
+            ),
             Kind::Flag => (value.is_boolean(), "true or false".to_string()),
             Kind::Word(words) => (word(words), format!("one of {}", words.join(", "))),
             Kind::NumberOrWord(words) => {

@@ -3,10 +3,11 @@
 //! library's `scaled_par_bn`.
 
 use super::bottleneck::{
-    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build,
+    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, build,
 };
 use super::options::Options;
-use super::{Method, OptionSpec};
+use super::{Method, OptionSpec, USE_GATING};
 use crate::ModelError;
 use crate::adapter::Builder;
 
@@ -19,6 +20,9 @@ pub(super) const METHOD: Method = Method {
         NON_LINEARITY,
         OptionSpec { default: "4.0", ..SCALING },
         OptionSpec { default: "mam_adapter", ..INIT_WEIGHTS },
+        DROPOUT,
+        STOCHASTIC_DEPTH,
+        USE_GATING,
         LEAVE_OUT,
     ],
     build: build_parallel,
@@ -33,6 +37,9 @@ pub(super) const SCALED: Method = Method {
         NON_LINEARITY,
         OptionSpec { default: "learned", ..SCALING },
         OptionSpec { default: "mam_adapter", ..INIT_WEIGHTS },
+        DROPOUT,
+        STOCHASTIC_DEPTH,
+        USE_GATING,
         LEAVE_OUT,
     ],
     build: build_parallel,

@@ -6,6 +6,7 @@ use budwood_base::names;
 use super::{Kind, Method, OptionSpec, bottleneck};
 use crate::Init;
 use crate::base::engine_activation;
+use crate::gate::Gate;
 use crate::linear::TrainedLinear;
 use crate::prefix::{Network, Prefix, Source};
 
@@ -37,6 +38,13 @@ pub(super) const METHOD: Method = Method {
             kind: Kind::Flag,
             default: "false",
             help: "train them directly, without a network",
+        },
+        super::USE_GATING,
+        OptionSpec {
+            name: "shared_gating",
+            kind: Kind::Flag,
+            default: "true",
+            help: "one gate for keys and values",
         },
         bottleneck::LEAVE_OUT,
     ],
@@ -74,7 +82,14 @@ pub(super) const METHOD: Method = Method {
                     outer: linear("shared.prefix.out", 2 * width * layers.len(), hidden),
                 }))
             };
-            Prefix { length, width, layers: layers.clone(), source }
+            let outputs = if options.flag("shared_gating") { 1 } else { 2 };
+            let gated = layers.iter().filter(|_| options.flag("use_gating"));
+            let gate = |&layer: &usize| {
+                let name = names::in_layer(layer, &format!("{}.prefix.gate", names::ATTENTION_KV));
+                Gate::new(builder, &name, (outputs, width))
+            };
+            let gates = gated.map(gate).collect();
+            Prefix { length, width, layers: layers.clone(), source, gates }
         })
     },
 };

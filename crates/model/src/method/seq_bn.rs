@@ -2,16 +2,26 @@
 //! reads the normed residual sum; the sub-layer's norm is applied twice (Pfeiffer et al. 2020;
 //! `adapters` 1.3, `SeqBnConfig`).
 
-use super::Method;
 use super::bottleneck::{
-    INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, Switches, build,
+    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, build,
 };
+use super::{Method, USE_GATING};
 
 pub(super) const METHOD: Method = Method {
     name: "seq_bn",
     aliases: &["pfeiffer"],
     summary: "AdapterHub's sequential bottleneck after the feed-forward network (Pfeiffer et al. 2020).",
-    options: &[REDUCTION_FACTOR, NON_LINEARITY, SCALING, INIT_WEIGHTS, LEAVE_OUT],
+    options: &[
+        REDUCTION_FACTOR,
+        NON_LINEARITY,
+        SCALING,
+        INIT_WEIGHTS,
+        DROPOUT,
+        STOCHASTIC_DEPTH,
+        USE_GATING,
+        LEAVE_OUT,
+    ],
     build: |options, builder| {
         let switches = Switches {
             mh_adapter: false,
