@@ -1,9 +1,12 @@
 """The project's own cases, beside those of make.py and in the same form: prefix tuning, mix-and-match, prompt tuning after the first token, and what trains
 the model's own weights (BitFit, layer norms, top layers, all). The latter have a head's folder only: their other values begin as the base's.
+Then DeiT and DINOv2, which AdapterHub does not have: bases of `transformers`, PEFT's LoRA on them, and all weights trained; and images of another size than
+the positions were made for (`full_other_size`).
 
-    python make_more.py        with adapters 1.3.0, transformers 4.57.6 and torch installed; make.py's cases must be there
+    python make_more.py            with adapters 1.3.0, peft 0.21, transformers 4.57.6 and torch installed; make.py's cases must be there
+    python make_more.py images     only the cases of images
 """
-import copy, glob, json, os, re
+import copy, glob, json, os, re, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from adapters import *
@@ -11,7 +14,9 @@ from transformers import *
 from safetensors.torch import load_file, save_file
 
 OUT = os.path.dirname(os.path.abspath(__file__))
-MODELS = {"bert": BertAdapterModel, "roberta": RobertaAdapterModel, "distilbert": DistilBertAdapterModel}
+MODELS = {"bert": BertAdapterModel, "roberta": RobertaAdapterModel, "distilbert": DistilBertAdapterModel, "vit": ViTAdapterModel}
+if sys.argv[1:] == ["images"]:
+    MODELS = {"vit": ViTAdapterModel}
 METHODS = {
     "prefix_tuning": PrefixTuningConfig(prefix_length=3, bottleneck_size=6),
     "prefix_tuning_flat": PrefixTuningConfig(prefix_length=2, flat=True, leave_out=[0]),
@@ -21,16 +26,17 @@ METHODS = {
     "prompt_tuning_whole": PromptTuningConfig(prompt_length=3),
     "prompt_tuning_after": PromptTuningConfig(prompt_length=2, combine="prefix_after_bos"),
 }
-NORM = ("LayerNorm", "layer_norm")
+NORM = ("LayerNorm", "layer_norm", "layernorm", "norm1", "norm2")
 PRODUCTS = ("query", "key", "value", "dense", "q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2")
 layer_of = lambda n: int(n.split("layer.")[1].split(".")[0]) if "layer." in n else None
 is_norm = lambda n: any(x in n for x in NORM)
 OWN = {
     "bitfit": lambda n: layer_of(n) is not None and n.endswith(".bias") and not is_norm(n),
     "layer_norm": is_norm,
-    "top_k": lambda n: layer_of(n) == 1,
-    "full": lambda n: "pooler" not in n,
+    "top_k": lambda n: layer_of(n) == 1 or n == "vit.layernorm.weight" or n == "vit.layernorm.bias",
+    "full": lambda n: "pooler" not in n and "mask_token" not in n,
 }
+OTHER_SIZE = torch.randn(3, 3, 24, 40, generator=torch.Generator().manual_seed(8))
 
 
 def random(model, pick, seed):
@@ -42,7 +48,7 @@ def random(model, pick, seed):
 
 def record(model, inputs, labels, folder):
     model.eval()
-    io = {f"input.{k}": v for k, v in inputs.items()}
+    io = {f"input.{k}": v for k, v in inputs.items() if torch.is_tensor(v)}
     io["input.labels"] = labels
     out = model(**inputs, output_hidden_states=True)
     io["out.logits"], io["out.last_hidden"] = out.logits, out.hidden_states[-1]
@@ -60,8 +66,8 @@ def record(model, inputs, labels, folder):
     for n, p in trained:
         io[f"step3.{n}"] = p.data
     # Prefixes are found by the layer that first asks for them; their own name is the model's.
-    own = lambda k: re.sub(r"\.(encoder|transformer)\.layer\.\d+\..*?prefix_tuning\.pool\.", ".prefix_tuning.", k)
-    save_file({own(k): v.detach().contiguous().clone() for k, v in io.items()}, f"{folder}/io.safetensors")
+    short = lambda k: re.sub(r"\.(encoder|transformer)\.layer\.\d+\..*?prefix_tuning\.pool\.", ".prefix_tuning.", k)
+    save_file({short(k): v.detach().contiguous().clone() for k, v in io.items()}, f"{folder}/io.safetensors")
 
 
 for family, cls in MODELS.items():
@@ -69,7 +75,11 @@ for family, cls in MODELS.items():
     weights = load_file(f"{OUT}/base/{family}/model.safetensors")
     case = load_file(f"{OUT}/adapters/{family}/seq_bn/io.safetensors")
     inputs = {k[6:]: v for k, v in case.items() if k.startswith("input.") and k != "input.labels"}
-    for name in [*METHODS, *OWN]:
+    images = family == "vit"
+    own = {**OWN, "full_other_size": OWN["full"]} if images else OWN
+    for name in [*METHODS, *own]:
+        if images and name == "prompt_tuning_whole":
+            continue  # As make.py's `prompt_tuning`: images have no padding.
         folder = f"{OUT}/adapters/{family}/{name}"
         os.makedirs(folder, exist_ok=True)
         torch.manual_seed(1)
@@ -78,13 +88,16 @@ for family, cls in MODELS.items():
         assert not missing.unexpected_keys, missing
         if name in METHODS:
             model.add_adapter("task", config=METHODS[name])
-        model.add_classification_head("task", num_labels=3, id2label={0: "no", 1: "maybe", 2: "yes"})
+        if images:
+            model.add_image_classification_head("task", num_labels=3)
+        else:
+            model.add_classification_head("task", num_labels=3, id2label={0: "no", 1: "maybe", 2: "yes"})
         if name in METHODS:
             model.train_adapter("task")
             model.set_active_adapters("task")
         else:
             for n, p in model.named_parameters():
-                p.requires_grad = "heads." in n or OWN[name](n)
+                p.requires_grad = "heads." in n or own[name](n)
             model.active_head = "task"
         random(model, lambda n: ".task." in n, 5)
         if name in METHODS:
@@ -98,7 +111,9 @@ for family, cls in MODELS.items():
         else:
             model.save_head(f"{folder}/adapter", "task", use_safetensors=True)
         given = inputs
-        if name.startswith("prompt") or name in ("unipelt", "prefix_tuning_gates") or family == "distilbert":
+        if name == "full_other_size":
+            given = {"pixel_values": OTHER_SIZE, "interpolate_pos_encoding": True}
+        elif not images and (name.startswith("prompt") or name in ("unipelt", "prefix_tuning_gates") or family == "distilbert"):
             # With padding, the library lets prompts attend to it, and its gates average over it, so that a row's result depends
             # on its neighbours; in DistilBERT it adds 1 to the scores of a prefix.
             given = {k: v.clone() for k, v in inputs.items()}
@@ -106,6 +121,73 @@ for family, cls in MODELS.items():
             given["attention_mask"][:] = 1
         record(model, given, torch.tensor([0, 2, 1]), folder)
         print(family, name, sum(p.numel() for p in model.parameters() if p.requires_grad))
+
+
+class Plain(torch.nn.Module):
+    """A model of `transformers` with a linear head over the class token, under AdapterHub's names."""
+
+    def __init__(self, family, model):
+        super().__init__()
+        setattr(self, family, model)
+        self.family = family
+        self.heads = torch.nn.ModuleDict({"task": torch.nn.Sequential(torch.nn.Dropout(0.0), torch.nn.Linear(32, 3))})
+
+    def forward(self, pixel_values, output_hidden_states=True, **more):
+        out = getattr(self, self.family)(pixel_values, output_hidden_states=True, **more)
+        out["logits"] = self.heads["task"](out.last_hidden_state[:, 0])
+        return out
+
+
+def moved(model, seed):
+    """Random values everywhere, around 1 in norms and layer scales."""
+    random(model, lambda n: True, seed)
+    for n, p in model.named_parameters():
+        if n.endswith("lambda1") or (is_norm(n) and n.endswith("weight")):
+            p.data += 1.0
+    return model
+
+
+def head_folder(model, folder):
+    os.makedirs(folder, exist_ok=True)
+    config = {"head_type": "image_classification", "num_labels": 3, "layers": 1, "activation_function": None, "use_pooler": False, "bias": True,
+              "label2id": {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}}
+    json.dump({"config": config, "hidden_size": 32, "name": "task"}, open(f"{folder}/head_config.json", "w"), indent=2)
+    save_file({n: p.data.clone() for n, p in model.named_parameters() if n.startswith("heads.")}, f"{folder}/model_head.safetensors")
+
+
+SIZES = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=32, patch_size=8)
+SAME_SIZE = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(7))
+for family, (config, cls, with_head) in {
+    "deit": (DeiTConfig(intermediate_size=64, **SIZES), DeiTModel, DeiTForImageClassification),
+    "dinov2": (Dinov2Config(mlp_ratio=2, **SIZES), Dinov2Model, Dinov2ForImageClassification),
+}.items():
+    torch.manual_seed(1)
+    base = moved(cls(copy.deepcopy(config)), 11)
+    os.makedirs(f"{OUT}/base/{family}", exist_ok=True)
+    config.save_pretrained(f"{OUT}/base/{family}")
+    save_file({f"{family}.{k}": v.clone() for k, v in base.state_dict().items()}, f"{OUT}/base/{family}/model.safetensors", metadata={"format": "pt"})
+    for name, pixels in {"full": SAME_SIZE, "full_other_size": OTHER_SIZE}.items():
+        folder = f"{OUT}/adapters/{family}/{name}"
+        model = Plain(family, copy.deepcopy(base))
+        for n, p in model.named_parameters():
+            p.requires_grad = OWN["full"](n)
+        random(model, lambda n: n.startswith("heads."), 5)
+        head_folder(model, f"{folder}/adapter")
+        flag = {"interpolate_pos_encoding": True} if family == "deit" and name == "full_other_size" else {}
+        record(model, {"pixel_values": pixels, **flag}, torch.tensor([0, 2, 1]), folder)
+        print(family, name)
+    import peft
+    folder = f"{OUT}/peft/{family}/lora"
+    labelled = copy.deepcopy(config)
+    labelled.num_labels = 3
+    model = moved(with_head(labelled), 11)
+    model.save_pretrained(f"{OUT}/peft/{family}/base")
+    targets = ["query", "value"]
+    model = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=8, target_modules=targets, modules_to_save=["classifier"]))
+    random(model, lambda n: "lora_" in n or "modules_to_save" in n, 5)
+    model.save_pretrained(f"{folder}/adapter")
+    record(model, {"pixel_values": SAME_SIZE}, torch.tensor([0, 2, 1]), folder)
+    print(family, "peft lora")
 
 # Where the base was read from says nothing.
 for path in glob.glob(f"{OUT}/adapters/*/*/adapter/*_config.json"):

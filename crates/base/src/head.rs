@@ -14,10 +14,21 @@ pub enum Pooling {
     Cls,
     /// The mean over all tokens.
     Mean,
+    /// The first token, then the mean over all others: twice the width. What `transformers` classifies images by with
+    /// DINOv2.
+    ClsMean,
+}
+
+impl Pooling {
+    /// Width of the pooled vector for hidden states of width `d`.
+    pub fn width(self, d: usize) -> usize {
+        if self == Self::ClsMean { 2 * d } else { d }
+    }
 }
 
 /// Form of a head. Tensors: `head.dense.weight [d,d]`, `head.dense.bias [d]` where there are two
-/// layers, then `head.out.weight [outputs,d]`, `head.out.bias [outputs]`.
+/// layers, then `head.out.weight [outputs,d]`, `head.out.bias [outputs]`; the first layer's input is as wide as the
+/// pooling makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeadSpec {
     /// What the head does and which loss it has.

@@ -168,6 +168,7 @@ impl Run {
             PoolingChoice::Pooler => (Pooling::Pooler, "as asked for".into()),
             PoolingChoice::Cls => (Pooling::Cls, "as asked for".into()),
             PoolingChoice::Mean => (Pooling::Mean, "as asked for".into()),
+            PoolingChoice::ClsMean => (Pooling::ClsMean, "as asked for".into()),
         };
         let head = HeadSpec {
             kind: data.task.head,

@@ -431,24 +431,33 @@ impl Context {
         }
     }
 
-    /// The mean of each sequence's rows.
-    pub fn mean_rows(&mut self, x: View<'_>, spans: &Spans, mut y: ViewMut<'_>) {
+    /// The mean of each sequence's rows after its first `skip`.
+    ///
+    /// # Panics
+    /// If a sequence has no more rows than that.
+    pub fn mean_rows(&mut self, x: View<'_>, (spans, skip): (&Spans, usize), mut y: ViewMut<'_>) {
         assert_eq!((x.rows, y.rows), (spans.rows(), spans.len()));
         for (i, rows) in spans.iter().enumerate() {
+            assert!(rows.len() > skip, "a sequence without rows for a mean");
             let out = y.row(i);
             out.fill(0.0);
-            let share = 1.0 / rows.len() as f32;
-            for t in rows {
+            let share = 1.0 / (rows.len() - skip) as f32;
+            for t in rows.skip(skip) {
                 elementwise::add_scaled(self.device.isa(), out, share, x.row(t));
             }
         }
     }
 
-    /// Spreads the gradient of a mean over each sequence's rows.
-    pub fn mean_rows_backward(&mut self, dy: View<'_>, spans: &Spans, mut dx: ViewMut<'_>) {
+    /// Spreads the gradient of a mean over each sequence's rows after its first `skip`; those are left as they are.
+    pub fn mean_rows_backward(
+        &mut self,
+        dy: View<'_>,
+        (spans, skip): (&Spans, usize),
+        mut dx: ViewMut<'_>,
+    ) {
         for (i, rows) in spans.iter().enumerate() {
-            let share = 1.0 / rows.len() as f32;
-            for t in rows {
+            let share = 1.0 / (rows.len() - skip) as f32;
+            for t in rows.skip(skip) {
                 let out = dx.row(t);
                 out.copy_from_slice(dy.row(i));
                 elementwise::scale(self.device.isa(), out, share);

@@ -175,6 +175,7 @@ fn head(family: &Family, tensors: &TensorMap) -> Option<HeadSpec> {
         "bert" => (Pooling::Pooler, None),
         "roberta" => (Pooling::Cls, Some(Activation::Tanh)),
         "distilbert" => (Pooling::Cls, Some(Activation::Relu)),
+        "dinov2" => (Pooling::ClsMean, None),
         _ => (Pooling::Cls, None),
     };
     let bias = tensors.contains_key("head.out.bias");

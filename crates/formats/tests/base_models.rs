@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use budwood_base::head::Pooling;
 use budwood_base::tensor::{Tensor, TensorMap};
-use budwood_formats::BaseModel;
 use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
+use budwood_formats::{BaseModel, model_folder, quantized};
 use safetensors::tensor::{Dtype, TensorView};
 
 fn golden(family: &str) -> PathBuf {
@@ -246,6 +246,88 @@ fn wrong_configurations_are_refused_with_the_field() {
     fs::write(dir.path().join("config.json"), "{").unwrap();
     assert!(fault(dir.path()).contains("not JSON"));
     assert!(fault(&dir.path().join("nothing")).contains("config.json"));
+}
+
+#[test]
+fn encoders_of_images_are_read_with_and_without_prefix_pooler_and_head() {
+    for family in ["vit", "deit", "dinov2"] {
+        let expected = BaseModel::open(&golden(family)).unwrap();
+        let prefix = format!("{family}.");
+        let mut bare: TensorMap = golden_tensors(family)
+            .into_iter()
+            .filter(|(n, _)| !n.contains("pooler") && !n.contains("mask_token"))
+            .map(|(n, t)| (n.strip_prefix(&prefix).unwrap_or(&n).to_string(), t))
+            .collect();
+        let dir = write(family, &bare, |_| {});
+        let model = BaseModel::open(dir.path()).unwrap();
+        assert!(!model.spec().pooler);
+        assert_eq!(model.spec().input, expected.spec().input, "{family}");
+        for name in ["embeddings.patch.weight", "embeddings.cls", "layers.1.ffn_norm.bias"] {
+            assert_eq!(model.tensor(name).unwrap(), expected.tensor(name).unwrap(), "{family}");
+        }
+        assert_eq!(model.tensor("embeddings.patch.weight").unwrap().shape, [32, 3 * 8 * 8]);
+        assert_eq!(model.default_pooling().0, Pooling::Cls);
+        // A head, and two poolers: with and without a pooler's tensors.
+        bare.insert("classifier.weight".into(), Tensor::zeros([3, 32]));
+        if family != "dinov2" {
+            bare.insert("pooler.dense.weight".into(), Tensor::zeros([32, 32]));
+            bare.insert("pooler.dense.bias".into(), Tensor::zeros([32]));
+        }
+        let dir = write(family, &bare, |_| {});
+        assert_eq!(BaseModel::open(dir.path()).unwrap().spec().pooler, family != "dinov2");
+    }
+}
+
+#[test]
+fn folders_that_are_written_have_the_shapes_that_were_read() {
+    for family in ["bert", "vit", "deit", "dinov2"] {
+        let model = BaseModel::open(&golden(family)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let changed = model_folder::write(&model, &TensorMap::new(), &dir.path().join("a"));
+        changed.unwrap();
+        let bytes = |x: &[f32], columns: usize| (vec![1; x.len()], vec![1.0; x.len() / columns]);
+        quantized::write(&model, model.id("x"), &dir.path().join("b"), bytes).unwrap();
+        let read =
+            |folder: &Path| SafetensorsFile::open(&folder.join("model.safetensors")).unwrap();
+        let original = read(&golden(family));
+        for folder in ["a", "b"] {
+            let written = read(&dir.path().join(folder));
+            for name in original.names().filter(|n| written.contains(n)) {
+                assert_eq!(written.shape(name), original.shape(name), "{family} {name}");
+            }
+            assert!(BaseModel::open(&dir.path().join(folder)).is_ok());
+        }
+    }
+}
+
+#[test]
+fn wrong_encoders_of_images_are_refused() {
+    let open = |family: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        fault(write(family, &golden_tensors(family), change).path())
+    };
+    let giant = open("dinov2", &|c| c["use_swiglu_ffn"] = true.into());
+    assert!(giant.contains("use_swiglu_ffn") && giant.contains("giant"), "{giant}");
+    assert!(open("dinov2", &|c| c["mlp_ratio"] = (-1.0).into()).contains("mlp_ratio"));
+    assert!(open("vit", &|c| c["qkv_bias"] = false.into()).contains("qkv_bias"));
+    assert!(open("vit", &|c| c["patch_size"] = 64.into()).contains("patch_size"));
+    assert!(open("vit", &|c| c["image_size"] = 1_000_000_000.into()).contains("image_size"));
+    let oblong = open("vit", &|c| c["image_size"] = serde_json::json!([32, 64]));
+    assert!(oblong.contains("32 x 64") && oblong.contains("squares"), "{oblong}");
+    // Other sizes than the tensors have.
+    let message = open("vit", &|c| c["image_size"] = 64.into());
+    assert!(message.contains("position_embeddings") && message.contains("65"), "{message}");
+    assert!(open("deit", &|c| c["patch_size"] = 4.into()).contains("patch_embeddings"));
+    let mut tensors = golden_tensors("dinov2");
+    tensors.remove("dinov2.encoder.layer.0.layer_scale2.lambda1");
+    let message = fault(write("dinov2", &tensors, |_| {}).path());
+    assert!(message.contains("layer_scale2.lambda1"), "{message}");
+    // The same square written as two sides.
+    let tensors = golden_tensors("vit");
+    let dir = write("vit", &tensors, |c| c["image_size"] = serde_json::json!([32, 32]));
+    assert_eq!(
+        BaseModel::open(dir.path()).unwrap().spec(),
+        BaseModel::open(&golden("vit")).unwrap().spec()
+    );
 }
 
 #[test]

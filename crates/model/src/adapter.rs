@@ -36,6 +36,8 @@ pub(crate) struct LayerSites {
     pub(crate) outputs: [Option<Box<dyn OutputSite>>; 2],
     pub(crate) products: [Option<Box<dyn ProductSite>>; 6],
     pub(crate) norms: [Option<NormSlots>; 2],
+    /// Trained layer scale of each sub-layer.
+    pub(crate) scales: [Option<Slot>; 2],
     /// Whether a prefix acts in its attention.
     pub(crate) prefix: bool,
 }
@@ -46,6 +48,7 @@ impl LayerSites {
         self.outputs[0].is_some()
             || self.norms[0].is_some()
             || (self.norms[1].is_some() && norm == NormPlacement::Pre)
+            || self.scales[0].is_some()
             || self.prefix
             || self.products.iter().any(Option::is_some)
     }
@@ -61,6 +64,7 @@ impl LayerSites {
         !self.prefix
             && self.outputs.iter().all(Option::is_none)
             && self.norms.iter().all(Option::is_none)
+            && self.scales.iter().all(Option::is_none)
             && self.products.iter().all(Option::is_none)
     }
 }
@@ -279,6 +283,17 @@ impl<'a> Acting<'a> {
         self.norm_ref(self.base.norm(layer, sublayer), slots)
     }
 
+    /// The layer scale of a sub-layer, where the encoder has it, and where its gradient goes if it is trained.
+    pub(crate) fn scale(
+        &self,
+        layer: usize,
+        sublayer: Sublayer,
+    ) -> Option<(&'a [f32], Option<&'a Slot>)> {
+        let frozen = &self.base.layers[layer].scales.as_ref()?[sublayer as usize];
+        let slot = self.adapter.and_then(|a| a.layers[layer].scales[sublayer as usize].as_ref());
+        Some((slot.map_or(&frozen[..], |slot| &self.params()[slot.clone()]), slot))
+    }
+
     /// Trained embeddings, with the parameter vector.
     pub(crate) fn embedding_slots(&self) -> Option<(&'a EmbeddingSlots, &'a [f32])> {
         let adapter = self.adapter?;
@@ -479,6 +494,18 @@ impl<'a> Builder<'a> {
             let name = names::in_layer(layer, sublayer.norm_name());
             let slots = self.norm(&name, self.base.norm(layer, sublayer))?;
             self.layers[layer].norms[sublayer as usize] = Some(slots);
+        }
+        Ok(())
+    }
+
+    /// Trains both layer scales of a layer, where the encoder has them.
+    pub(crate) fn train_layer_scales(&mut self, layer: usize) -> Result<(), ModelError> {
+        let Some(scales) = &self.base.layers[layer].scales else { return Ok(()) };
+        for (sublayer, frozen) in Sublayer::ALL.into_iter().zip(scales) {
+            let name = names::in_layer(layer, sublayer.scale_name());
+            self.claim(name.clone())?;
+            let slot = self.parameter(name, &[frozen.len()], Init::Copy(frozen));
+            self.layers[layer].scales[sublayer as usize] = Some(slot);
         }
         Ok(())
     }

@@ -290,8 +290,8 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         ];
         let scales = if spec.layer_scale {
             Some([
-                self.vector(&names::in_layer(i, names::ATTENTION_SCALE), d)?,
-                self.vector(&names::in_layer(i, names::FFN_SCALE), d)?,
+                self.vector(&names::in_layer(i, Sublayer::Attention.scale_name()), d)?,
+                self.vector(&names::in_layer(i, Sublayer::Ffn.scale_name()), d)?,
             ])
         } else {
             None

@@ -70,11 +70,13 @@ impl Head {
             ));
         }
         let (d, device) = (base.spec().hidden, base.device());
+        let pooled = spec.pooling.width(d);
         let dense = spec.dense.map(|activation| {
-            let linear = new_linear(params, key, "head.dense", (d, d), true, device);
+            let linear = new_linear(params, key, "head.dense", (d, pooled), true, device);
             (linear, engine_activation(activation))
         });
-        let out = new_linear(params, key, "head.out", (spec.outputs, d), spec.bias, device);
+        let inputs = if dense.is_some() { d } else { pooled };
+        let out = new_linear(params, key, "head.out", (spec.outputs, inputs), spec.bias, device);
         Ok(Self { spec, dense, out })
     }
 
@@ -144,9 +146,14 @@ impl Head {
         saved: Option<&mut Vec<Buf>>,
     ) -> Buf {
         let spans = &part.spans;
-        let mut pooled = cx.take(spans.len(), hidden.n_columns());
+        let d = hidden.n_columns();
+        let mut pooled = cx.take(spans.len(), self.spec.pooling.width(d));
         match (self.spec.pooling, &part.acting.base.pooler) {
-            (Pooling::Mean, _) => cx.mean_rows(hidden, spans, pooled.view_mut()),
+            (Pooling::Mean, _) => cx.mean_rows(hidden, (spans, 0), pooled.view_mut()),
+            (Pooling::ClsMean, _) => {
+                cx.first_rows(hidden, spans, pooled.view_mut().columns(0..d));
+                cx.mean_rows(hidden, (spans, 1), pooled.view_mut().columns(d..2 * d));
+            }
             (Pooling::Cls, _) | (Pooling::Pooler, None) => {
                 cx.first_rows(hidden, spans, pooled.view_mut());
             }
@@ -178,9 +185,15 @@ impl Head {
         gradient: &mut [f32],
     ) -> Buf {
         let spans = &part.spans;
-        let mut d_hidden = cx.take(spans.rows(), d.columns());
+        let width = part.acting.base.spec().hidden;
+        let mut d_hidden = cx.take(spans.rows(), width);
         match (self.spec.pooling, &part.acting.base.pooler) {
-            (Pooling::Mean, _) => cx.mean_rows_backward(d.view(), spans, d_hidden.view_mut()),
+            (Pooling::Mean, _) => cx.mean_rows_backward(d.view(), (spans, 0), d_hidden.view_mut()),
+            (Pooling::ClsMean, _) => {
+                let (first, rest) = (0..width, width..2 * width);
+                cx.first_rows_backward(d.view().columns(first), spans, d_hidden.view_mut());
+                cx.mean_rows_backward(d.view().columns(rest), (spans, 1), d_hidden.view_mut());
+            }
             (Pooling::Cls, _) | (Pooling::Pooler, None) => {
                 cx.first_rows_backward(d.view(), spans, d_hidden.view_mut());
             }

@@ -65,6 +65,8 @@ fn is_of_the_base(name: &str) -> bool {
         names::PATCH,
         names::CLASS_TOKEN,
         names::DISTILLATION_TOKEN,
+        names::ATTENTION_SCALE,
+        names::FFN_SCALE,
         "pooler",
     ];
     names::WEIGHT_SITES.contains(&stem) || norms.contains(&stem) || others.contains(&stem)

@@ -34,6 +34,14 @@ impl Sublayer {
             Self::Ffn => names::FFN_NORM,
         }
     }
+
+    /// Canonical name of its layer scale.
+    pub fn scale_name(self) -> &'static str {
+        match self {
+            Self::Attention => names::ATTENTION_SCALE,
+            Self::Ffn => names::FFN_SCALE,
+        }
+    }
 }
 
 /// The six products of a layer.

@@ -17,7 +17,7 @@ use budwood_model::{
 };
 use budwood_train::{Optimizer, OptimizerSpec};
 
-const FAMILIES: [&str; 4] = ["bert", "roberta", "distilbert", "vit"];
+const FAMILIES: [&str; 6] = ["bert", "roberta", "distilbert", "vit", "deit", "dinov2"];
 const METHODS: [&str; 28] = [
     "adapter[width=8]",
     "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
@@ -243,7 +243,7 @@ fn gradients_match_finite_differences() {
         let (_, base) = open(family);
         let inputs = batch(&base, &examples(&base, 4, 5));
         for method in METHODS {
-            for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Pooler] {
+            for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Pooler, Pooling::ClsMean] {
                 if pooling == Pooling::Pooler && !base.spec().pooler {
                     continue;
                 }

@@ -94,7 +94,7 @@ fn list(settings: &Settings) -> Result<()> {
         say!("{}\n    {}\n    {state}", model.name, model.summary)?;
     }
     say!(
-        "\n--base also takes a folder in Hugging Face's layout and OWNER/NAME of its hub, of the families\nbert, roberta (with xlm-roberta and camembert) and distilbert."
+        "\n--base also takes a folder in Hugging Face's layout and OWNER/NAME of its hub, of the families\nbert, roberta (with xlm-roberta and camembert), distilbert, vit, deit and dinov2."
     )?;
     Ok(())
 }

@@ -183,6 +183,8 @@ pub(crate) enum PoolingChoice {
     Cls,
     /// The mean of all tokens.
     Mean,
+    /// The first token and the mean of all others: how DINOv2 classifies images.
+    ClsMean,
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize)]

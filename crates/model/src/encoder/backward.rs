@@ -6,7 +6,7 @@ use budwood_engine::{Buf, Context};
 use super::{DropoutPlace, Input, LayerTape, Pass, Prefixes, Tape};
 use super::{attention, image, prompt, text};
 use crate::adapter::LayerSites;
-use crate::site::{OutputBackward, ProductBackward};
+use crate::site::{OutputBackward, ProductBackward, pop};
 use crate::{Depth, Sublayer, WeightSite};
 
 /// Adds the gradients of all trained parameters below the head to `gradient`. `d` is the gradient of the
@@ -249,8 +249,15 @@ fn unfinish(
         Sublayer::Ffn => DropoutPlace::FfnOut,
     };
     cx.dropout(pass.dropout(layer, place, spec.hidden_dropout), d.view_mut());
-    if let Some(scales) = &pass.base.layers[layer].scales {
-        cx.multiply_row(d.view_mut(), &scales[sublayer as usize]);
+    for part in pass.parts.iter().rev() {
+        let Some((scale, trained)) = part.acting.scale(layer, sublayer) else { continue };
+        let mut rows = d.view_mut().rows(part.rows.clone());
+        if let Some(slot) = trained {
+            let before = pop(saved);
+            cx.add_column_dots(before.view(), rows.read(), &mut gradient[slot.clone()]);
+            cx.give(before);
+        }
+        cx.multiply_row(rows.again(), scale);
     }
 }
 

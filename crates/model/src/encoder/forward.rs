@@ -245,8 +245,13 @@ fn finish(
         Sublayer::Attention => DropoutPlace::AttentionOut,
         Sublayer::Ffn => DropoutPlace::FfnOut,
     };
-    if let Some(scales) = &pass.base.layers[layer].scales {
-        cx.multiply_row(h.view_mut(), &scales[sublayer as usize]);
+    for part in &pass.parts {
+        let Some((scale, trained)) = part.acting.scale(layer, sublayer) else { continue };
+        let mut rows = h.view_mut().rows(part.rows.clone());
+        if let (Some(_), Some(saved)) = (trained, saved.as_deref_mut()) {
+            saved.push(cx.copy(rows.read()));
+        }
+        cx.multiply_row(rows.again(), scale);
     }
     cx.dropout(pass.dropout(layer, place, spec.hidden_dropout), h.view_mut());
     for part in &pass.parts {

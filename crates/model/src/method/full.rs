@@ -64,6 +64,7 @@ fn top(builder: &mut Builder<'_>, k: usize) -> Result<(), ModelError> {
             })?;
         }
         builder.train_layer_norms(layer)?;
+        builder.train_layer_scales(layer)?;
     }
     builder.train_final_norm()?;
     builder.train_pooler()
