@@ -45,7 +45,7 @@ impl Gate {
         let mut open = cx.take(pre.rows(), pre.columns());
         cx.activation(Activation::Sigmoid, pre.view(), open.view_mut());
         let mut gates = cx.take(spans.len(), pre.columns());
-        cx.mean_rows(open.view(), spans, gates.view_mut());
+        cx.mean_rows(open.view(), (spans, 0), gates.view_mut());
         cx.give(open);
         match saved {
             Some(saved) => saved.push(pre),
@@ -66,7 +66,7 @@ impl Gate {
     ) -> Buf {
         let pre = pop(saved);
         let mut d = cx.take(pre.rows(), pre.columns());
-        cx.mean_rows_backward(d_gates.view(), spans, d.view_mut());
+        cx.mean_rows_backward(d_gates.view(), (spans, 0), d.view_mut());
         cx.give(d_gates);
         cx.activation_backward(Activation::Sigmoid, pre.view(), d.view_mut());
         cx.give(pre);
