@@ -1,0 +1,193 @@
+//! Comparison with what Pillow and the image processors of transformers make of the same files
+//! (`tests/images/make.py`).
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use budwood_images::{Augment, Error, Filter, Processor, Rgb, check, decode, resize};
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/images")
+}
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(name)).unwrap()
+}
+
+fn cases(kind: &str) -> Vec<Value> {
+    let all: Value = serde_json::from_slice(&file("cases.json")).unwrap();
+    let cases = all[kind].as_array().unwrap().clone();
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn ppm(name: &str) -> Rgb {
+    let bytes = file(name);
+    let end = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(2).unwrap().0;
+    let head = std::str::from_utf8(&bytes[..end]).unwrap();
+    let numbers: Vec<usize> = head.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
+    Rgb { width: numbers[0], height: numbers[1], pixels: bytes[end + 1..].to_vec() }
+}
+
+fn text<'a>(case: &'a Value, name: &str) -> &'a str {
+    case[name].as_str().unwrap()
+}
+
+/// The largest difference in grey levels; the sizes must be the same.
+fn difference(a: &Rgb, b: &Rgb, what: &Value) -> u8 {
+    assert_eq!((a.width, a.height), (b.width, b.height), "{what}");
+    a.pixels.iter().zip(&b.pixels).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}
+
+#[test]
+fn files_decode_as_in_pillow() {
+    for case in cases("decoded") {
+        let image = decode(&file(text(&case, "file"))).unwrap();
+        let difference = difference(&image, &ppm(text(&case, "expected")), &case);
+        assert!(u64::from(difference) <= case["tolerance"].as_u64().unwrap(), "{case}");
+    }
+}
+
+#[test]
+fn resizing_is_that_of_pillow() {
+    for case in cases("resized") {
+        let image = decode(&file(text(&case, "file"))).unwrap();
+        let filter: Filter = serde_json::from_value(case["filter"].clone()).unwrap();
+        let side = |name: &str| case[name].as_u64().unwrap() as usize;
+        let out = resize(&image, side("width"), side("height"), filter);
+        let difference = difference(&out, &ppm(text(&case, "expected")), &case);
+        assert_eq!(difference, 0, "{case}");
+    }
+}
+
+#[test]
+fn images_are_prepared_as_in_transformers() {
+    for case in cases("prepared") {
+        let processor = Processor::from_config(&case["config"]).unwrap();
+        let image = processor.prepare(&decode(&file(text(&case, "file"))).unwrap());
+        let shape = [3, image.height, image.width].map(Value::from).to_vec();
+        assert_eq!(case["shape"], Value::from(shape), "{case}");
+        assert_eq!(processor.output().unwrap(), (image.height, image.width));
+        let mut pixels = vec![0.0; 3 * image.height * image.width];
+        processor.normalize(&image, &mut pixels);
+        let bytes = file(text(&case, "expected"));
+        let expected = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+        for (a, b) in pixels.iter().zip(expected) {
+            assert!((a - b).abs() <= 1e-6 * b.abs().max(1.0), "{a} {b} {case}");
+        }
+    }
+}
+
+#[test]
+fn configurations_that_cannot_be_followed_are_refused() {
+    let fault = |text: &str| {
+        let config = serde_json::from_str(text).unwrap();
+        Processor::from_config(&config).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(fault(r#"{"size": 0}"#).contains("size"));
+    assert!(fault(r#"{"size": "large"}"#).contains("size"));
+    assert!(fault(r#"{"size": {"longest_edge": 5}}"#).contains("shortest_edge"));
+    assert!(fault(r#"{"resample": 9}"#).contains("resample 9"));
+    assert!(fault(r#"{"image_mean": [1, 2]}"#).contains("image_mean"));
+    assert!(fault(r#"{"image_std": [1, 0, 1]}"#).contains("image_std"));
+    assert!(fault(r#"{"rescale_factor": -1}"#).contains("rescale_factor"));
+    assert!(fault(r#"{"do_resize": 1}"#).contains("do_resize"));
+    assert!(fault(r#"{"image_processor_type": "FlavaImageProcessor"}"#).contains("Flava"));
+    assert!(fault("[]").contains("object"));
+    let open = serde_json::from_str(r#"{"size": {"shortest_edge": 8}}"#).unwrap();
+    let message = Processor::from_config(&open).unwrap().output().unwrap_err().to_string();
+    assert!(message.contains("--image-size"), "{message}");
+}
+
+#[test]
+fn another_size_keeps_the_share_that_is_cut_off() {
+    let of = |text: &str| Processor::from_config(&serde_json::from_str(text).unwrap()).unwrap();
+    let vit = of(r#"{"size": 224}"#).with_side(384);
+    assert_eq!((vit.output().unwrap(), vit.crop), ((384, 384), None));
+    let dino =
+        of(r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256}}"#);
+    let dino = dino.with_side(448);
+    assert_eq!(dino.output().unwrap(), (448, 448));
+    assert_eq!(serde_json::to_string(&dino.resize).unwrap(), r#"{"shortest_edge":512}"#);
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    for name in
+        ["rgb.png", "420.jpg", "progressive.jpg", "rgb-lossless.webp", "lossy.webp", "rgb.bmp"]
+    {
+        let bytes = file(name);
+        for share in [4, 3, 2] {
+            let cut = &bytes[..bytes.len() / share * (share - 1)];
+            let fault = decode(cut).unwrap_err();
+            assert!(matches!(fault, Error::Truncated | Error::Decode(_)), "{name}: {fault}");
+        }
+        for length in 0..bytes.len().min(200) {
+            assert!(decode(&bytes[..length]).is_err(), "{name} cut at {length}");
+        }
+    }
+    assert!(matches!(decode(b""), Err(Error::Empty)));
+    assert!(matches!(decode(b"text of some kind"), Err(Error::Unknown)));
+    assert!(matches!(decode(b"GIF89a\x01\0\x01\0\0\0\0;"), Err(Error::Unknown)));
+}
+
+/// Headers that promise a hundred thousand pixels a side, with nothing behind them: refused without decoding.
+#[test]
+fn bombs_are_refused_by_their_header() {
+    let mut png = file("rgb.png");
+    png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
+    // The header's checksum must be right, or that would be the fault.
+    let sum = crc(&png[12..29]);
+    png[29..33].copy_from_slice(&sum.to_be_bytes());
+    let fault = check(&png).unwrap_err();
+    assert!(matches!(fault, Error::TooManyPixels(100_000, 100_000)), "{fault}");
+    let mut bmp = file("rgb.bmp");
+    bmp[18..22].copy_from_slice(&60_000u32.to_le_bytes());
+    bmp[22..26].copy_from_slice(&60_000u32.to_le_bytes());
+    assert!(matches!(decode(&bmp).unwrap_err(), Error::TooManyPixels(60_000, 60_000)));
+    let mut jpeg = file("444.jpg");
+    let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff, 0, 0xff, 0]);
+    assert!(matches!(decode(&jpeg).unwrap_err(), Error::TooManyPixels(..)));
+    for sides in [[0, 0, 0, 0, 0, 0, 0, 9], [0, 0, 0, 9, 0, 0, 0, 0]] {
+        let mut png = file("rgb.png");
+        png[16..24].copy_from_slice(&sides);
+        let sum = crc(&png[12..29]);
+        png[29..33].copy_from_slice(&sum.to_be_bytes());
+        assert!(decode(&png).is_err());
+    }
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &b| {
+        (0..8).fold(crc ^ u32::from(b), |c, _| (c >> 1) ^ (0xedb8_8320 & (c & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn augmentation_depends_on_the_key_alone() {
+    let key = budwood_base::random::Key::new(5);
+    let image = decode(&file("420.jpg")).unwrap();
+    let processor = Processor::from_config(&serde_json::json!({ "size": 16 })).unwrap();
+    let augment = Augment { flip: true, crop: true };
+    let one = |key| {
+        let mut image = augment.prepare(&image, &processor, key);
+        augment.finish(&mut image, key);
+        image
+    };
+    assert_eq!(one(key), one(key));
+    let different = (0..20).filter(|&i| one(key.child(i)) != one(key)).count();
+    assert_eq!(different, 20);
+    assert_eq!((one(key).width, one(key).height), (16, 16));
+    let mut flipped = image.clone();
+    flipped.flip();
+    let (w, y) = (image.width, 7);
+    for x in 0..w {
+        let (a, b) = (3 * (y * w + x), 3 * (y * w + w - 1 - x));
+        assert_eq!(image.pixels[a..a + 3], flipped.pixels[b..b + 3]);
+    }
+    flipped.flip();
+    assert_eq!(image, flipped);
+}
