@@ -11,4 +11,5 @@ pub mod method;
 pub mod names;
 pub mod random;
 pub mod record;
+pub mod statistics;
 pub mod tensor;

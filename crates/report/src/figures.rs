@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use budwood_base::statistics::{mean_and_error, percentile};
 use budwood_charts::{Axis, Chart, HeatMap, Point, Scale, Series};
-use budwood_tasks::statistics::{mean_and_error, percentile};
 
 use crate::Setting;
 use crate::setting::{best, caption, distinct};

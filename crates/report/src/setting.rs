@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use budwood_base::record::RunRecord;
-use budwood_tasks::statistics::mean_and_error;
+use budwood_base::statistics::mean_and_error;
 use serde_json::Value;
 
 /// Runs of one task, method and configuration over seeds.

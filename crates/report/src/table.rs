@@ -1,6 +1,6 @@
 //! The table of methods by tasks.
 
-use budwood_tasks::statistics::mean_and_error;
+use budwood_base::statistics::mean_and_error;
 
 use crate::Setting;
 use crate::setting::{best, caption, distinct};

@@ -8,7 +8,6 @@ mod image;
 mod layout;
 pub mod metric;
 pub mod read;
-pub mod statistics;
 pub mod task;
 mod tokenizer;
 

@@ -273,7 +273,7 @@ fn compare(
         |a: bool, b: bool| pairs.iter().filter(|(x, y)| right(x) == a && right(y) == b).count();
     let (both, first, second, none) =
         (only(true, true), only(true, false), only(false, true), only(false, false));
-    let p = budwood_tasks::statistics::mcnemar(first as u64, second as u64);
+    let p = budwood_base::statistics::mcnemar(first as u64, second as u64);
     let differing = pairs.iter().filter(|(x, y)| x.predicted != y.predicted);
     if settings.json {
         let rows: Vec<_> = differing.map(|(x, y)| json!({ "row": x.row, "expected": x.expected, "a": x.predicted, "b": y.predicted })).collect();

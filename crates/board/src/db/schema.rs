@@ -1,0 +1,53 @@
+//! The tables of a board, and their version.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::Error;
+
+/// Version of the tables that this program makes.
+const VERSION: i64 = 1;
+/// "Budb": marks the file as a board of ours.
+const APPLICATION: i64 = 0x4275_6462;
+
+const TABLES: &str = include_str!("schema.sql");
+
+/// Makes the tables of a new board, or checks those of an old one.
+pub(super) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error> {
+    let at = |e| Error::sql(path, e);
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(at)?;
+    if tables > 0 {
+        check(path, number("application_id").map_err(at)?, number("user_version").map_err(at)?)?;
+    }
+    connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
+    connection.pragma_update(None, "synchronous", "full").map_err(at)?;
+    if tables == 0 {
+        // Two processes may come here at once: the second finds the tables when it gets its turn.
+        let make = format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        );
+        if let Err(e) = connection.execute_batch(&make) {
+            let _ = connection.execute_batch("ROLLBACK");
+            if number("user_version").map_err(at)? != VERSION {
+                return Err(at(e));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is a board that the program can read.
+pub(super) fn check(path: &Path, application: i64, version: i64) -> Result<(), Error> {
+    if application != APPLICATION {
+        let reason = "it is a database of another program".into();
+        return Err(Error::Damaged { path: path.into(), reason });
+    }
+    if version > VERSION {
+        return Err(Error::Newer { path: path.into(), found: version, known: VERSION });
+    }
+    Ok(())
+}

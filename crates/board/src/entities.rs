@@ -1,0 +1,166 @@
+//! Tasks, data sets and papers by name: found, or made when they are first spoken of.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::text::{key, slug};
+use crate::{Error, date};
+
+/// The number of a task, which is made if it is not there.
+pub(crate) fn task(
+    sql: &Connection,
+    name: &str,
+    archive: Option<i64>,
+) -> Result<(i64, bool), Error> {
+    let key = key(name);
+    let found = sql
+        .prepare_cached("SELECT id FROM tasks WHERE name_key = ?1")?
+        .query_row([&key], |r| r.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok((id, false));
+    }
+    let slug = free(sql, "SELECT 1 FROM tasks WHERE slug = ?1", &slug(name))?;
+    sql.prepare_cached(
+        "INSERT INTO tasks (slug, name, name_key, archive) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![slug, name.trim(), key, archive])?;
+    Ok((sql.last_insert_rowid(), true))
+}
+
+/// Says that one task is part of another. A task is not its own part.
+pub(crate) fn task_is_part(sql: &Connection, child: i64, parent: i64) -> Result<(), Error> {
+    if child != parent {
+        sql.prepare_cached("INSERT OR IGNORE INTO task_children (parent, child) VALUES (?1, ?2)")?
+            .execute([parent, child])?;
+    }
+    Ok(())
+}
+
+/// Says that a task belongs to an area.
+pub(crate) fn task_in_area(sql: &Connection, task: i64, area: &str) -> Result<(), Error> {
+    sql.prepare_cached("INSERT OR IGNORE INTO task_areas (task, area) VALUES (?1, ?2)")?
+        .execute(params![task, area])?;
+    Ok(())
+}
+
+/// The number of a data set, which is made if it is not there. One inside another is named with it.
+pub(crate) fn dataset(
+    sql: &Connection,
+    name: &str,
+    parent: Option<(i64, &str)>,
+    archive: Option<i64>,
+) -> Result<(i64, bool), Error> {
+    let name = match parent {
+        Some((_, outer)) => format!("{outer} / {}", name.trim()),
+        None => name.trim().to_owned(),
+    };
+    let key = key(&name);
+    let found = sql
+        .prepare_cached("SELECT id FROM datasets WHERE name_key = ?1")?
+        .query_row([&key], |r| r.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok((id, false));
+    }
+    let slug = free(sql, "SELECT 1 FROM datasets WHERE slug = ?1", &slug(&name))?;
+    sql.prepare_cached(
+        "INSERT INTO datasets (slug, name, name_key, parent, archive) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![slug, name, key, parent.map(|p| p.0), archive])?;
+    Ok((sql.last_insert_rowid(), true))
+}
+
+/// What a result or an entry says of a paper.
+#[derive(Default)]
+pub(crate) struct PaperMention<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) date: Option<&'a str>,
+    pub(crate) archive: Option<i64>,
+}
+
+/// The number of the paper that is meant, by arXiv number, address or title.
+pub(crate) fn find_paper(sql: &Connection, title: &str, url: &str) -> Result<Option<i64>, Error> {
+    if let Some(id) = date::arxiv_id(url).or_else(|| date::arxiv_id(title)) {
+        let found = sql
+            .prepare_cached("SELECT id FROM papers WHERE arxiv_id = ?1 ORDER BY stub, id LIMIT 1")?
+            .query_row([id], |r| r.get(0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    if !url.is_empty() {
+        let found = sql
+            .prepare_cached("SELECT id FROM papers WHERE url_abs = ?1 ORDER BY stub, id LIMIT 1")?
+            .query_row([url], |r| r.get(0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    // One word, such as "Anonymous" or "N/A", is no title to know a paper by.
+    if title.split_whitespace().nth(1).is_none() {
+        return Ok(None);
+    }
+    let found = sql
+        .prepare_cached("SELECT id FROM papers WHERE title_key = ?1 ORDER BY stub, id LIMIT 1")?
+        .query_row([key(title)], |r| r.get(0))
+        .optional()?;
+    Ok(found)
+}
+
+/// The paper that is meant; an entry with title and link alone is made if it is not there. None if too little is said.
+pub(crate) fn paper(sql: &Connection, mention: &PaperMention<'_>) -> Result<Option<i64>, Error> {
+    let (title, url) = (mention.title.trim(), mention.url.trim());
+    if let Some(id) = find_paper(sql, title, url)? {
+        return Ok(Some(id));
+    }
+    let arxiv = date::arxiv_id(url).or_else(|| date::arxiv_id(title));
+    let linked = url.starts_with("http");
+    let no_title = title.is_empty() || title.contains("://");
+    let title = match (no_title, arxiv) {
+        (true, Some(id)) => format!("arXiv:{id}"),
+        (true, None) => return Ok(None),
+        (false, _) if linked && title.split_whitespace().nth(1).is_some() => title.to_owned(),
+        (false, _) => return Ok(None),
+    };
+    let slug = free(sql, "SELECT 1 FROM papers WHERE slug = ?1", &slug(&title))?;
+    let month = arxiv.and_then(date::month_of_arxiv);
+    let (date, source) = match (mention.date, &month) {
+        (Some(date), _) => (Some(date), Some("given")),
+        (None, Some(month)) => (Some(month.as_str()), Some("arxiv-id")),
+        (None, None) => (None, None),
+    };
+    sql.prepare_cached(
+        "INSERT INTO papers (slug, title, title_key, date, date_source, arxiv_id, url_abs, archive, stub)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)",
+    )?
+    .execute(params![slug, title, key(&title), date, source, arxiv, url, mention.archive])?;
+    let id = sql.last_insert_rowid();
+    sql.prepare_cached(
+        "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, '', '[]')",
+    )?
+    .execute(params![id, title])?;
+    Ok(Some(id))
+}
+
+/// The slug, or the first of `slug-2`, `slug-3` ... that `taken` does not find.
+pub(crate) fn free(sql: &Connection, taken: &str, slug: &str) -> Result<String, Error> {
+    let mut query = sql.prepare_cached(taken)?;
+    if !query.exists([slug])? {
+        return Ok(slug.into());
+    }
+    // Doubling, then halving: names that thousands share are found in a few steps.
+    let is_taken =
+        |query: &mut rusqlite::CachedStatement<'_>, n: u64| query.exists([format!("{slug}-{n}")]);
+    let (mut low, mut high) = (1, 2);
+    while is_taken(&mut query, high)? {
+        (low, high) = (high, high * 2);
+    }
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if is_taken(&mut query, middle)? { low = middle } else { high = middle }
+    }
+    Ok(format!("{slug}-{high}"))
+}

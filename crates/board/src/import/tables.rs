@@ -1,0 +1,514 @@
+//! `evaluation-tables.json`: tasks with sub-tasks, data sets with sub-sets, each with a table of results.
+
+use std::collections::{BTreeSet, HashMap};
+
+use budwood_base::digest;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Map, Value};
+
+use super::{Context, Fields, Kind, says_nothing};
+use crate::db::now;
+use crate::entities::{self, PaperMention};
+use crate::state::State as ResultState;
+use crate::text::{key, slug};
+use crate::{Error, date, direction, summary, value};
+
+pub(super) const KIND: Kind = Kind {
+    name: "evaluation-tables",
+    fits: |v| v.get("task").is_some_and(Value::is_string) && v.get("url").is_none(),
+    element: |context, element| task(context, element, &Place::default()),
+    again: true,
+    finish,
+};
+
+/// What is known across the elements of one file.
+#[derive(Default)]
+pub(super) struct State {
+    /// Children of a node of one kind and name so far.
+    occurrences: HashMap<(i64, &'static str, String), i64>,
+    /// Children of a node so far.
+    positions: HashMap<i64, i64>,
+}
+
+/// Where in the tree an element stands.
+#[derive(Clone, Default)]
+struct Place {
+    node: i64,
+    task: Option<i64>,
+    areas: Vec<String>,
+    dataset: Option<(i64, String)>,
+}
+
+fn finish(context: &mut Context<'_>) -> Result<(), Error> {
+    summary::refresh_counts(context.sql)
+}
+
+fn task(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(), Error> {
+    let Some(mut fields) = Fields::of("task", element, context.report) else { return Ok(()) };
+    let name = fields.text("task");
+    if name.trim().is_empty() {
+        context.report.borrow_mut().left_out("task without a name");
+        return Ok(());
+    }
+    let (description, datasets, subtasks) =
+        (fields.text("description"), fields.list("datasets"), fields.list("subtasks"));
+    let mut areas: Vec<String> = match fields.rest.get("categories") {
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(Into::into).collect(),
+        _ => Vec::new(),
+    };
+    let details = fields.left();
+    let sql = context.sql;
+    let (task_id, new) = entities::task(sql, &name, Some(context.archive))?;
+    context.report.borrow_mut().found("tasks", 1);
+    if new {
+        context.report.borrow_mut().added("tasks", 1);
+    }
+    sql.prepare_cached("UPDATE tasks SET description = ?2 WHERE id = ?1 AND description = ''")?
+        .execute(params![task_id, description.trim()])?;
+    if areas.is_empty() {
+        areas.clone_from(&place.areas);
+    }
+    for area in &areas {
+        entities::task_in_area(sql, task_id, area)?;
+    }
+    if let Some(parent) = place.task {
+        entities::task_is_part(sql, task_id, parent)?;
+    }
+    let new = Node { kind: "task", name: &name, description: &description, details: &details };
+    let node = new.put(context, place.node, Some(task_id), None)?;
+    let inside = Place { node, task: Some(task_id), areas, dataset: None };
+    for element in datasets {
+        dataset(context, element, &inside)?;
+    }
+    for element in subtasks {
+        task(context, element, &inside)?;
+    }
+    Ok(())
+}
+
+fn dataset(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(), Error> {
+    let Some(mut fields) = Fields::of("data set", element, context.report) else { return Ok(()) };
+    let (inner, outer) = (fields.text("subdataset"), fields.text("dataset"));
+    let name = if outer.is_empty() { inner } else { outer };
+    if name.trim().is_empty() {
+        context.report.borrow_mut().left_out("data set without a name");
+        return Ok(());
+    }
+    let description = fields.text("description");
+    let (subsets, sota) = (fields.list("subdatasets"), fields.rest.remove("sota"));
+    let (metrics, rows) = match sota.and_then(|v| Fields::of("sota", v, context.report)) {
+        Some(mut sota) => (Some(sota.texts("metrics")), sota.list("rows")),
+        None => (None, Vec::new()),
+    };
+    // A table without rows is kept as the list of its metrics.
+    let mut kept: Map<String, Value> = fields.rest.clone();
+    if let Some(metrics) = metrics.as_ref().filter(|_| rows.is_empty()) {
+        kept.insert("sota".into(), serde_json::json!({ "metrics": metrics }));
+    }
+    kept.retain(|_, v| !says_nothing(v));
+    let details = Value::Object(kept).to_string();
+    let Some(task) = place.task else { return Ok(()) };
+    let sql = context.sql;
+    let outer = place.dataset.as_ref().map(|(id, name)| (*id, name.as_str()));
+    let (id, new) = entities::dataset(sql, &name, outer, Some(context.archive))?;
+    context.report.borrow_mut().found("datasets", 1);
+    if new {
+        context.report.borrow_mut().added("datasets", 1);
+    }
+    sql.prepare_cached(
+        "UPDATE datasets SET description = ?2, listed = 1 WHERE id = ?1 AND description = ''",
+    )?
+    .execute(params![id, description.trim()])?;
+    sql.prepare_cached("INSERT OR IGNORE INTO dataset_tasks (dataset, task) VALUES (?1, ?2)")?
+        .execute([id, task])?;
+    let full_name: String = sql
+        .prepare_cached("SELECT name FROM datasets WHERE id = ?1")?
+        .query_row([id], |r| r.get(0))?;
+    let new = Node { kind: "dataset", name: &name, description: &description, details: &details };
+    let node = new.put(context, place.node, None, Some(id))?;
+    if !rows.is_empty() {
+        let leaderboard = leaderboard(context, node, task, id, &full_name)?;
+        results(context, leaderboard, &metrics.unwrap_or_default(), rows)?;
+    } else if metrics.is_some() {
+        context.report.borrow_mut().odd("sota", "has no rows");
+    }
+    let inside = Place { node, dataset: Some((id, full_name)), ..place.clone() };
+    for element in subsets {
+        dataset(context, element, &inside)?;
+    }
+    Ok(())
+}
+
+/// A place in the archive's tree.
+struct Node<'a> {
+    kind: &'static str,
+    name: &'a str,
+    description: &'a str,
+    details: &'a str,
+}
+
+impl Node<'_> {
+    /// Its number; it is made, or brought up to date.
+    fn put(
+        &self,
+        context: &mut Context<'_>,
+        parent: i64,
+        task: Option<i64>,
+        dataset: Option<i64>,
+    ) -> Result<i64, Error> {
+        let same =
+            context.state.occurrences.entry((parent, self.kind, self.name.into())).or_default();
+        let occurrence = *same;
+        *same += 1;
+        let position = context.state.positions.entry(parent).or_default();
+        let at = *position;
+        *position += 1;
+        let id = context
+            .sql
+            .prepare_cached(
+                "INSERT INTO nodes (archive, parent, kind, name, occurrence, position, task, dataset, description, details)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (archive, parent, kind, name, occurrence) DO UPDATE SET
+                   position = excluded.position, description = excluded.description, details = excluded.details
+                 RETURNING id",
+            )?
+            .query_row(
+                params![
+                    context.archive,
+                    parent,
+                    self.kind,
+                    self.name,
+                    occurrence,
+                    at,
+                    task,
+                    dataset,
+                    self.description,
+                    self.details
+                ],
+                |r| r.get(0),
+            )?;
+        Ok(id)
+    }
+}
+
+/// The leaderboard of a node, which is made if it is not there.
+fn leaderboard(
+    context: &Context<'_>,
+    node: i64,
+    task: i64,
+    dataset: i64,
+    dataset_name: &str,
+) -> Result<i64, Error> {
+    let sql = context.sql;
+    context.report.borrow_mut().found("tables", 1);
+    let found: Option<i64> = sql
+        .prepare_cached("SELECT leaderboard FROM nodes WHERE id = ?1")?
+        .query_row([node], |r| r.get(0))?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    let id = new_leaderboard(sql, task, dataset, dataset_name, Some(context.archive))?;
+    sql.prepare_cached("UPDATE nodes SET leaderboard = ?2 WHERE id = ?1")?.execute([node, id])?;
+    context.report.borrow_mut().added("tables", 1);
+    Ok(id)
+}
+
+/// Makes a leaderboard for a task on a data set.
+pub(crate) fn new_leaderboard(
+    sql: &Connection,
+    task: i64,
+    dataset: i64,
+    dataset_name: &str,
+    archive: Option<i64>,
+) -> Result<i64, Error> {
+    let task_slug: String = sql
+        .prepare_cached("SELECT slug FROM tasks WHERE id = ?1")?
+        .query_row([task], |r| r.get(0))?;
+    let wanted = format!("{task_slug}-on-{}", slug(dataset_name));
+    let slug = entities::free(sql, "SELECT 1 FROM leaderboards WHERE slug = ?1", &wanted)?;
+    sql.prepare_cached(
+        "INSERT INTO leaderboards (slug, task, dataset, archive) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![slug, task, dataset, archive])?;
+    Ok(sql.last_insert_rowid())
+}
+
+/// One row, read.
+struct ReadRow {
+    model: String,
+    title: String,
+    url: String,
+    date: Option<String>,
+    additional: Option<bool>,
+    code_links: Vec<Value>,
+    model_links: Vec<Value>,
+    metrics: Map<String, Value>,
+    details: String,
+}
+
+fn results(
+    context: &mut Context<'_>,
+    leaderboard: i64,
+    declared: &[String],
+    rows: Vec<Value>,
+) -> Result<(), Error> {
+    let read: Vec<ReadRow> = rows.into_iter().filter_map(|row| read_row(context, row)).collect();
+    let metrics = metrics(context, leaderboard, declared, &read)?;
+    let mut seen: HashMap<String, i64> = HashMap::new();
+    let mut here = BTreeSet::new();
+    for (position, row) in read.iter().enumerate() {
+        let hash = content(row);
+        let number = seen.entry(hash.clone()).or_default();
+        let content = format!("{hash}-{number}");
+        *number += 1;
+        put_row(context, leaderboard, position as i64, &content, row, &metrics)?;
+        here.insert(content);
+    }
+    retract_missing(context, leaderboard, &here)?;
+    summary::refresh(context.sql, leaderboard)
+}
+
+/// Hash of what a row says.
+fn content(row: &ReadRow) -> String {
+    let json = serde_json::json!([
+        row.model,
+        row.title,
+        row.url,
+        row.date,
+        row.additional.unwrap_or(false),
+        row.code_links,
+        row.model_links,
+        row.metrics,
+        row.details
+    ]);
+    digest::of_bytes(json.to_string().as_bytes())
+}
+
+fn read_row(context: &Context<'_>, row: Value) -> Option<ReadRow> {
+    let mut fields = Fields::of("row", row, context.report)?;
+    let read = ReadRow {
+        model: fields.text("model_name"),
+        title: fields.text("paper_title"),
+        url: fields.text("paper_url"),
+        date: fields.text_or_none("paper_date"),
+        additional: fields.flag("uses_additional_data"),
+        code_links: fields.list("code_links"),
+        model_links: fields.list("model_links"),
+        metrics: match fields.rest.remove("metrics") {
+            Some(Value::Object(map)) => map,
+            _ => Map::new(),
+        },
+        details: fields.left(),
+    };
+    let mut report = context.report.borrow_mut();
+    report.found("rows", 1);
+    if read.details != "{}" {
+        report.odd("row", "has fields that the format does not know");
+    }
+    if read.metrics.is_empty() {
+        report.odd("row", "has no values");
+    }
+    Some(read)
+}
+
+/// Numbers of the metrics by key, those that only rows name too.
+fn metrics(
+    context: &Context<'_>,
+    leaderboard: i64,
+    declared: &[String],
+    rows: &[ReadRow],
+) -> Result<HashMap<String, i64>, Error> {
+    let mut names: Vec<(&str, bool)> = declared.iter().map(|name| (name.as_str(), true)).collect();
+    let in_rows = rows.iter().flat_map(|r| r.metrics.keys());
+    names.extend(in_rows.map(|name| (name.as_str(), false)));
+    let mut found = HashMap::new();
+    for (name, is_declared) in names {
+        let key = key(name);
+        if found.contains_key(&key) {
+            continue;
+        }
+        if !is_declared {
+            context.report.borrow_mut().odd("row", "has a metric that its table does not declare");
+        }
+        let id = metric(context, leaderboard, found.len() as i64, name, is_declared, rows)?;
+        found.insert(key, id);
+    }
+    Ok(found)
+}
+
+/// The number of a metric, which is made with the direction that its name or the rows' order say.
+fn metric(
+    context: &Context<'_>,
+    leaderboard: i64,
+    position: i64,
+    name: &str,
+    declared: bool,
+    rows: &[ReadRow],
+) -> Result<i64, Error> {
+    let sql = context.sql;
+    let key = key(name);
+    let found = sql
+        .prepare_cached("SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2")?
+        .query_row(params![leaderboard, key], |r| r.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    let of_size = direction::of_size(name);
+    let in_row = |row: &ReadRow| {
+        let raw = row.metrics.iter().find(|(n, _)| self::key(n) == key)?.1;
+        Some((value::read(raw, of_size).value?, date_of(row).map(|d| d.0)))
+    };
+    // Rows stand in the order of the primary metric only.
+    let (values, dates): (Vec<f64>, Vec<_>) =
+        if position == 0 { rows.iter().filter_map(in_row).unzip() } else { Default::default() };
+    let (direction, source) = direction::infer(name, &values, &dates);
+    {
+        let mut report = context.report.borrow_mut();
+        report.found(&format!("directions from {}", source.phrase()), 1);
+    }
+    sql.prepare_cached(
+        "INSERT INTO metrics (leaderboard, position, name, name_key, declared, direction, direction_source)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![leaderboard, position, name, key, declared, direction, source])?;
+    Ok(sql.last_insert_rowid())
+}
+
+/// Date of a row and how it is known.
+fn date_of(row: &ReadRow) -> Option<(String, date::DateSource)> {
+    if let Some(date) = row.date.as_deref().and_then(date::valid) {
+        return Some((date.into(), date::DateSource::Given));
+    }
+    let month = date::arxiv_id(&row.url).and_then(date::month_of_arxiv)?;
+    Some((month, date::DateSource::ArxivId))
+}
+
+fn put_row(
+    context: &Context<'_>,
+    leaderboard: i64,
+    position: i64,
+    content: &str,
+    row: &ReadRow,
+    metrics: &HashMap<String, i64>,
+) -> Result<(), Error> {
+    let sql = context.sql;
+    let date = date_of(row);
+    count_row(context, row, date.as_ref().map(|d| d.1));
+    let found: Option<i64> = sql
+        .prepare_cached("SELECT id FROM results WHERE leaderboard = ?1 AND content = ?2")?
+        .query_row(params![leaderboard, content], |r| r.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        sql.prepare_cached("UPDATE results SET position = ?2 WHERE id = ?1 AND position <> ?2")?
+            .execute([id, position])?;
+        return Ok(());
+    }
+    let mention = PaperMention {
+        title: &row.title,
+        url: &row.url,
+        date: row.date.as_deref().and_then(date::valid),
+        archive: Some(context.archive),
+    };
+    let paper = entities::paper(sql, &mention)?;
+    // A date that cannot be read is kept, so that nothing of the row is lost.
+    let mut details: Map<String, Value> = serde_json::from_str(&row.details).unwrap_or_default();
+    if let Some(bad) = row.date.as_deref().filter(|d| date::valid(d).is_none()) {
+        details.insert("paper_date".into(), bad.into());
+    }
+    sql.prepare_cached(
+        "INSERT INTO results (leaderboard, position, content, model, paper, paper_title, paper_url, date, date_source,
+           additional_data, code_links, model_links, state, details, archive, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?
+    .execute(params![
+        leaderboard,
+        position,
+        content,
+        row.model,
+        paper,
+        row.title,
+        row.url,
+        date.as_ref().map(|d| &d.0),
+        date.as_ref().map(|d| d.1),
+        row.additional,
+        Value::Array(row.code_links.clone()).to_string(),
+        Value::Array(row.model_links.clone()).to_string(),
+        ResultState::Claimed,
+        Value::Object(details).to_string(),
+        context.archive,
+        now()
+    ])?;
+    let id = sql.last_insert_rowid();
+    context.report.borrow_mut().added("rows", 1);
+    let mut insert = sql.prepare_cached(
+        "INSERT INTO scores (result, metric, position, name, raw, value, spread) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for (at, (name, raw)) in row.metrics.iter().enumerate() {
+        let reading = value::read(raw, direction::of_size(name));
+        let metric = metrics[&key(name)];
+        insert.execute(params![
+            id,
+            metric,
+            at as i64,
+            name,
+            raw.to_string(),
+            reading.value,
+            reading.spread
+        ])?;
+    }
+    Ok(())
+}
+
+fn count_row(context: &Context<'_>, row: &ReadRow, date: Option<date::DateSource>) {
+    let mut report = context.report.borrow_mut();
+    match date {
+        Some(date::DateSource::Given) => report.found("rows with a date", 1),
+        Some(_) => report.found("rows dated by their arXiv number", 1),
+        None => report.found("rows without a date", 1),
+    }
+    for (name, raw) in &row.metrics {
+        report.found("values", 1);
+        let reading = value::read(raw, direction::of_size(name));
+        if !reading.plain {
+            report.odd("value", "is not a plain number");
+            if reading.value.is_none() {
+                report.odd("value", "holds no number that can be read");
+            }
+        }
+    }
+}
+
+/// Rows of the archive that its newer file no longer holds are taken back, not deleted.
+fn retract_missing(
+    context: &Context<'_>,
+    leaderboard: i64,
+    here: &BTreeSet<String>,
+) -> Result<(), Error> {
+    let sql = context.sql;
+    let mut query = sql.prepare_cached(
+        "SELECT id, content FROM results WHERE leaderboard = ?1 AND archive = ?2 AND state <> 'retracted'",
+    )?;
+    let rows = query.query_map([leaderboard, context.archive], |r| {
+        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?))
+    })?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    for (id, content) in rows {
+        if !here.contains(&content) {
+            sql.prepare_cached("UPDATE results SET state = 'retracted' WHERE id = ?1")?
+                .execute([id])?;
+            context.report.borrow_mut().added("rows taken back", 1);
+            crate::log::Entry {
+                who: &context.options.who,
+                action: "retract",
+                subject: crate::log::Subject::Result,
+                id: Some(id),
+                name: &format!("{id}"),
+                reason: "the archive's newer file does not hold it",
+                details: Value::Null,
+            }
+            .write(sql)?;
+        }
+    }
+    Ok(())
+}

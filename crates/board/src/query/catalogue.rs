@@ -1,0 +1,430 @@
+//! Areas, tasks and data sets.
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::item::{attribution, leaderboards, named};
+use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
+use crate::text::slug;
+use crate::{Board, Error};
+
+/// An area, with its tasks of most results.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Area {
+    /// Its address, made from its name.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Tasks in it.
+    pub tasks: u64,
+    /// Leaderboards in it.
+    pub leaderboards: u64,
+    /// Its tasks, those with most results first; not all of them.
+    pub top: Vec<TaskItem>,
+}
+
+/// An area with all its tasks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AreaItem {
+    /// Its name.
+    pub name: String,
+    /// Its tasks, those with most results first.
+    pub tasks: Page<TaskItem>,
+}
+
+/// A task as an entry of a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskItem {
+    /// Its address.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Leaderboards with results.
+    pub leaderboards: u64,
+    /// Results.
+    pub results: u64,
+    /// Papers.
+    pub papers: u64,
+    /// Its parts, those with most results first; at most 12.
+    pub subtasks: Vec<Named>,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Task {
+    /// Its address.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// What it is, in Markdown.
+    pub description: String,
+    /// Areas that it belongs to.
+    pub areas: Vec<Named>,
+    /// Tasks that it is a part of.
+    pub parents: Vec<Named>,
+    /// Its parts.
+    pub subtasks: Vec<TaskItem>,
+    /// Its leaderboards, those with re-evaluated results and with most results first.
+    pub leaderboards: Vec<LeaderboardItem>,
+    /// Data sets that are used for it, with or without a leaderboard; at most 60.
+    pub datasets: Vec<Named>,
+    /// Its papers, newest first.
+    pub papers: Page<PaperItem>,
+    /// Whom it comes from, if from an archive.
+    pub source: Option<Attribution>,
+}
+
+/// A data set as an entry of a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DatasetItem {
+    /// Its address.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// The first of what it is.
+    pub summary: String,
+    /// Leaderboards with results.
+    pub leaderboards: u64,
+    /// Results.
+    pub results: u64,
+    /// Kinds of data, such as `Texts`.
+    pub modalities: Vec<String>,
+}
+
+/// Code that loads a data set.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+pub struct Loader {
+    /// Where it is.
+    #[serde(default)]
+    pub url: String,
+    /// The repository.
+    #[serde(default)]
+    pub repo: String,
+    /// Frameworks.
+    #[serde(default)]
+    pub frameworks: Vec<String>,
+}
+
+/// A data set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dataset {
+    /// Its address.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Its name in full.
+    pub full_name: String,
+    /// What it is, in Markdown.
+    pub description: String,
+    /// Its own page.
+    pub homepage: String,
+    /// When it was introduced.
+    pub introduced: Option<String>,
+    /// Its terms.
+    pub licence: Link,
+    /// Kinds of data.
+    pub modalities: Vec<String>,
+    /// Languages.
+    pub languages: Vec<String>,
+    /// Variants.
+    pub variants: Vec<String>,
+    /// Code that loads it.
+    pub loaders: Vec<Loader>,
+    /// The paper that introduced it.
+    pub paper: Option<Named>,
+    /// The data set that it is a part of.
+    pub parent: Option<Named>,
+    /// Its parts.
+    pub parts: Vec<Named>,
+    /// Tasks that it is used for.
+    pub tasks: Vec<Named>,
+    /// Its leaderboards.
+    pub leaderboards: Vec<LeaderboardItem>,
+    /// Labelled data on this machine that the board evaluates on, by split.
+    pub local: Vec<LocalData>,
+    /// Links of its tables.
+    pub links: Vec<Link>,
+    /// Whom it comes from, if from an archive.
+    pub source: Option<Attribution>,
+}
+
+/// Labelled data on this machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LocalData {
+    /// The split.
+    pub split: String,
+    /// Examples.
+    pub rows: u64,
+    /// SHA-256 over the examples.
+    pub sha256: String,
+}
+
+/// All areas with up to `top` tasks each; those with most tasks first. Tasks without an area stand in "Other".
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn areas(board: &Board, top: u64) -> Result<Vec<Area>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT area, count(*), sum(leaderboards) FROM (
+            SELECT a.area, t.leaderboards FROM task_areas a JOIN tasks t ON t.id = a.task
+            UNION ALL
+            SELECT ?1, leaderboards FROM tasks WHERE id NOT IN (SELECT task FROM task_areas))
+         GROUP BY area ORDER BY area = ?1, count(*) DESC, area",
+    )?;
+    let rows = query.query_map([OTHER], |r| {
+        Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)? as u64, r.get::<_, i64>(2)? as u64))
+    })?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let area = |(name, tasks, leaderboards): (String, u64, u64)| {
+        let top = tasks_of(board, &name, Part { offset: 0, limit: top })?;
+        Ok(Area { slug: slug(&name), name, tasks, leaderboards, top })
+    };
+    rows.into_iter().map(area).collect()
+}
+
+const OTHER: &str = "Other";
+
+/// An area by its address, with its tasks.
+///
+/// # Errors
+/// If there is none.
+pub fn area(board: &Board, address: &str, part: Part) -> Result<AreaItem, Error> {
+    let found = areas(board, 0)?.into_iter().find(|a| a.slug == address);
+    let area = found.ok_or_else(|| Error::missing("area", address))?;
+    let items = tasks_of(board, &area.name, part)?;
+    Ok(AreaItem { name: area.name, tasks: Page { count: area.tasks, offset: part.offset, items } })
+}
+
+fn tasks_of(board: &Board, area: &str, part: Part) -> Result<Vec<TaskItem>, Error> {
+    if part.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let within = if area == OTHER {
+        "WHERE (t.id NOT IN (SELECT task FROM task_areas) OR t.id IN (SELECT task FROM task_areas WHERE area = ?1))"
+    } else {
+        "WHERE t.id IN (SELECT task FROM task_areas WHERE area = ?1)"
+    };
+    let rest =
+        format!("{within} ORDER BY t.results DESC, t.papers DESC, t.name LIMIT ?2 OFFSET ?3");
+    task_items(board, &rest, params![area, part.limit(), part.offset()])
+}
+
+fn task_items(
+    board: &Board,
+    rest: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<TaskItem>, Error> {
+    let mut query = board.sql().prepare_cached(&format!(
+        "SELECT t.id, t.slug, t.name, t.leaderboards, t.results, t.papers FROM tasks t {rest}"
+    ))?;
+    let rows = query.query_map(values, |r| {
+        let item = TaskItem {
+            slug: r.get(1)?,
+            name: r.get(2)?,
+            leaderboards: r.get::<_, i64>(3)? as u64,
+            results: r.get::<_, i64>(4)? as u64,
+            papers: r.get::<_, i64>(5)? as u64,
+            subtasks: Vec::new(),
+        };
+        Ok((r.get::<_, i64>(0)?, item))
+    })?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let with_parts = |(id, mut item): (i64, TaskItem)| {
+        item.subtasks = names(
+            board,
+            "SELECT t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.child
+             WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 12",
+            id,
+        )?;
+        Ok(item)
+    };
+    rows.into_iter().map(with_parts).collect()
+}
+
+/// Slugs and names that a query with one number gives.
+pub(super) fn names(board: &Board, query: &str, of: i64) -> Result<Vec<Named>, Error> {
+    let mut query = board.sql().prepare_cached(query)?;
+    let rows = query.query_map([of], |r| Ok(Named { slug: r.get(0)?, name: r.get(1)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A task by its address; `part` says which of its papers.
+///
+/// # Errors
+/// If there is none.
+pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
+    let sql = board.sql();
+    let found = sql
+        .prepare_cached(
+            "SELECT t.id, t.slug, t.name, t.description, t.papers, a.name, a.attribution, a.licence
+             FROM tasks t LEFT JOIN archives a ON a.id = t.archive WHERE t.slug = ?1",
+        )?
+        .query_row([address], |r| {
+            let texts: (String, String, String) = (r.get(1)?, r.get(2)?, r.get(3)?);
+            Ok((r.get::<_, i64>(0)?, texts, r.get::<_, i64>(4)? as u64, attribution(r, 5)?))
+        })
+        .optional()?;
+    let (id, (address, name, description), count, source) =
+        found.ok_or_else(|| Error::missing("task", address))?;
+    let areas = {
+        let mut query =
+            sql.prepare_cached("SELECT area FROM task_areas WHERE task = ?1 ORDER BY area")?;
+        let rows = query.query_map([id], |r| r.get::<_, String>(0))?;
+        rows.map(|a| a.map(|name| Named { slug: slug(&name), name })).collect::<Result<_, _>>()?
+    };
+    let papers = super::paper::items(
+        board,
+        "JOIN paper_tasks x ON x.paper = p.id WHERE x.task = ?1 ORDER BY p.id DESC LIMIT ?2 OFFSET ?3",
+        params![id, part.limit(), part.offset()],
+    )?;
+    Ok(Task {
+        slug: address,
+        name,
+        description,
+        areas,
+        parents: names(
+            board,
+            "SELECT t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.parent
+             WHERE c.child = ?1 ORDER BY t.name",
+            id,
+        )?,
+        subtasks: task_items(
+            board,
+            "JOIN task_children c ON c.child = t.id WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 500",
+            [id],
+        )?,
+        leaderboards: leaderboards(
+            sql,
+            "WHERE l.task = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 500",
+            [id],
+        )?,
+        datasets: names(
+            board,
+            "SELECT d.slug, d.name FROM dataset_tasks x JOIN datasets d ON d.id = x.dataset
+             WHERE x.task = ?1 ORDER BY d.results DESC, d.name LIMIT 60",
+            id,
+        )?,
+        papers: Page { count, offset: part.offset, items: papers },
+        source,
+    })
+}
+
+/// Data sets, those with most results first.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
+    let sql = board.sql();
+    let count: i64 =
+        sql.prepare_cached("SELECT count(*) FROM datasets")?.query_row([], |r| r.get(0))?;
+    let mut query = sql.prepare_cached(
+        "SELECT slug, name, substr(description, 1, 200), leaderboards, results, details -> 'modalities'
+         FROM datasets ORDER BY results DESC, name LIMIT ?1 OFFSET ?2",
+    )?;
+    let rows = query.query_map(params![part.limit(), part.offset()], |r| {
+        Ok(DatasetItem {
+            slug: r.get(0)?,
+            name: r.get(1)?,
+            summary: r.get(2)?,
+            leaderboards: r.get::<_, i64>(3)? as u64,
+            results: r.get::<_, i64>(4)? as u64,
+            modalities: list(r.get::<_, Option<String>>(5)?.as_deref()),
+        })
+    })?;
+    let items = rows.collect::<Result<_, _>>()?;
+    Ok(Page { count: count as u64, offset: part.offset, items })
+}
+
+fn list(json: Option<&str>) -> Vec<String> {
+    json.and_then(|j| serde_json::from_str(j).ok()).unwrap_or_default()
+}
+
+/// A data set by its address.
+///
+/// # Errors
+/// If there is none.
+pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
+    let sql = board.sql();
+    let found = sql
+        .prepare_cached(
+            "SELECT d.id, d.slug, d.name, d.full_name, d.description, d.homepage, d.introduced, d.licence_name,
+                    d.licence_url, d.details, p.slug, p.title, o.slug, o.name, a.name, a.attribution, a.licence
+             FROM datasets d LEFT JOIN papers p ON p.id = d.paper LEFT JOIN datasets o ON o.id = d.parent
+             LEFT JOIN archives a ON a.id = d.archive WHERE d.slug = ?1",
+        )?
+        .query_row([address], |r| Ok((r.get::<_, i64>(0)?, read_dataset(r)?)))
+        .optional()?;
+    let (id, mut set) = found.ok_or_else(|| Error::missing("data set", address))?;
+    set.parts =
+        names(board, "SELECT slug, name FROM datasets WHERE parent = ?1 ORDER BY name", id)?;
+    set.tasks = names(
+        board,
+        "SELECT t.slug, t.name FROM dataset_tasks x JOIN tasks t ON t.id = x.task
+         WHERE x.dataset = ?1 ORDER BY t.results DESC, t.name",
+        id,
+    )?;
+    set.leaderboards = leaderboards(
+        sql,
+        "WHERE l.dataset = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 200",
+        [id],
+    )?;
+    set.links = links(board, id)?;
+    let mut query = sql.prepare_cached(
+        "SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
+         WHERE s.sha256 IN (SELECT r.data_sha256 FROM results r JOIN leaderboards l ON l.id = r.leaderboard
+                            WHERE l.dataset = ?1)
+         ORDER BY s.split",
+    )?;
+    let rows = query.query_map([id], |r| {
+        Ok(LocalData { split: r.get(0)?, rows: r.get::<_, i64>(1)? as u64, sha256: r.get(2)? })
+    })?;
+    set.local = rows.collect::<Result<_, _>>()?;
+    Ok(set)
+}
+
+fn read_dataset(r: &Row<'_>) -> rusqlite::Result<Dataset> {
+    let details: Value = serde_json::from_str(&r.get::<_, String>(9)?).unwrap_or_default();
+    let texts = |name: &str| -> Vec<String> {
+        serde_json::from_value(details[name].clone()).unwrap_or_default()
+    };
+    Ok(Dataset {
+        slug: r.get(1)?,
+        name: r.get(2)?,
+        full_name: r.get(3)?,
+        description: r.get(4)?,
+        homepage: r.get(5)?,
+        introduced: r.get(6)?,
+        licence: Link { title: r.get(7)?, url: r.get(8)? },
+        modalities: texts("modalities"),
+        languages: texts("languages"),
+        variants: texts("variants"),
+        loaders: serde_json::from_value(details["data_loaders"].clone()).unwrap_or_default(),
+        paper: named(r, 10)?,
+        parent: named(r, 12)?,
+        parts: Vec::new(),
+        tasks: Vec::new(),
+        leaderboards: Vec::new(),
+        local: Vec::new(),
+        links: Vec::new(),
+        source: attribution(r, 14)?,
+    })
+}
+
+/// The links that the archive's tables give for a data set.
+fn links(board: &Board, dataset: i64) -> Result<Vec<Link>, Error> {
+    let mut query =
+        board.sql().prepare_cached("SELECT details FROM nodes WHERE dataset = ?1 LIMIT 50")?;
+    let rows = query.query_map([dataset], |r| r.get::<_, String>(0))?;
+    let mut links: Vec<Link> = Vec::new();
+    for details in rows {
+        let details: Value = serde_json::from_str(&details?).unwrap_or_default();
+        for name in ["dataset_links", "dataset_citations"] {
+            let more: Vec<Link> = serde_json::from_value(details[name].clone()).unwrap_or_default();
+            links.extend(more.into_iter().filter(|l| !l.url.is_empty()));
+        }
+    }
+    links.sort_by(|a, b| a.url.cmp(&b.url));
+    links.dedup_by(|a, b| a.url == b.url);
+    Ok(links)
+}

@@ -1,0 +1,153 @@
+//! A leaderboard as an entry of a list.
+
+use rusqlite::{Connection, Params, Row};
+use serde::Serialize;
+
+use super::{Attribution, Link, Named};
+use crate::direction::Direction;
+use crate::{Error, State};
+
+/// A leaderboard as an entry of a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeaderboardItem {
+    /// Its address: `<task>-on-<data set>`.
+    pub slug: String,
+    /// The task.
+    pub task: Named,
+    /// The data set.
+    pub dataset: Named,
+    /// The primary metric.
+    pub metric: Option<String>,
+    /// Which values of it are better.
+    pub direction: Direction,
+    /// Results that are not retracted.
+    pub results: u64,
+    /// Of these, re-evaluated ones.
+    pub verified: u64,
+    /// The best of all, whatever its state.
+    pub best: Option<Best>,
+    /// The best re-evaluated one, which holds the state of the art.
+    pub best_verified: Option<Best>,
+    /// Steps of the best value over time, claims included: days since 1970 and value.
+    pub trend: Vec<(i64, f64)>,
+    /// Date of the newest result.
+    pub moved: Option<String>,
+    /// Whom it comes from, if from an archive.
+    pub source: Option<Attribution>,
+}
+
+/// The best result of a leaderboard.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Best {
+    /// Number of the result.
+    pub result: i64,
+    /// The model.
+    pub model: String,
+    /// The primary metric's value.
+    pub value: Option<f64>,
+    /// As it was written.
+    pub raw: Option<String>,
+    /// How far it is confirmed.
+    pub state: State,
+    /// Its date.
+    pub date: Option<String>,
+    /// Its paper.
+    pub paper: Option<Named>,
+    /// Its first code link.
+    pub code: Option<Link>,
+}
+
+const SELECT: &str = "
+    SELECT l.slug, t.slug, t.name, d.slug, d.name, m.name, m.direction, l.results, l.verified, l.trend, l.moved,
+           a.name, a.attribution, a.licence, l.best, l.best_verified
+    FROM leaderboards l
+    JOIN tasks t ON t.id = l.task
+    JOIN datasets d ON d.id = l.dataset
+    LEFT JOIN metrics m ON m.leaderboard = l.id AND m.position = 0
+    LEFT JOIN archives a ON a.id = l.archive ";
+
+const BEST: &str = "
+    SELECT r.id, r.model, coalesce(s.measured, s.value), s.raw, r.state, r.date, p.slug, p.title, r.code_links
+    FROM results r
+    LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
+    LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
+    LEFT JOIN papers p ON p.id = r.paper
+    WHERE r.id = ?1";
+
+/// The leaderboards that `rest` (conditions, order and limit) takes.
+pub(super) fn leaderboards(
+    sql: &Connection,
+    rest: &str,
+    values: impl Params,
+) -> Result<Vec<LeaderboardItem>, Error> {
+    let mut query = sql.prepare_cached(&format!("{SELECT}{rest}"))?;
+    let rows = query.query_map(values, |r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
+    let rows = rows.collect::<Result<Vec<(LeaderboardItem, Option<i64>, Option<i64>)>, _>>()?;
+    let mut items = Vec::with_capacity(rows.len());
+    for (mut item, first, verified) in rows {
+        item.best = best(sql, first)?;
+        item.best_verified =
+            if verified == first { item.best.clone() } else { best(sql, verified)? };
+        if verified.is_none() {
+            item.best_verified = None;
+        }
+        items.push(item);
+    }
+    Ok(items)
+}
+
+fn read(r: &Row<'_>) -> rusqlite::Result<LeaderboardItem> {
+    let trend: String = r.get(9)?;
+    Ok(LeaderboardItem {
+        slug: r.get(0)?,
+        task: Named { slug: r.get(1)?, name: r.get(2)? },
+        dataset: Named { slug: r.get(3)?, name: r.get(4)? },
+        metric: r.get(5)?,
+        direction: r.get::<_, Option<_>>(6)?.unwrap_or(Direction::Higher),
+        results: r.get::<_, i64>(7)? as u64,
+        verified: r.get::<_, i64>(8)? as u64,
+        best: None,
+        best_verified: None,
+        trend: serde_json::from_str(&trend).unwrap_or_default(),
+        moved: r.get(10)?,
+        source: attribution(r, 11)?,
+    })
+}
+
+/// The attribution in three columns from `at`.
+pub(super) fn attribution(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Attribution>> {
+    let Some(archive) = r.get(at)? else { return Ok(None) };
+    Ok(Some(Attribution { archive, attribution: r.get(at + 1)?, licence: r.get(at + 2)? }))
+}
+
+fn best(sql: &Connection, result: Option<i64>) -> Result<Option<Best>, Error> {
+    let Some(id) = result else { return Ok(None) };
+    let best = sql.prepare_cached(BEST)?.query_row([id], |r| {
+        let codes: String = r.get(8)?;
+        Ok(Best {
+            result: r.get(0)?,
+            model: r.get(1)?,
+            value: r.get(2)?,
+            raw: r.get::<_, Option<String>>(3)?.map(|raw| as_written(&raw)),
+            state: r.get(4)?,
+            date: r.get(5)?,
+            paper: named(r, 6)?,
+            code: serde_json::from_str::<Vec<Link>>(&codes).unwrap_or_default().into_iter().next(),
+        })
+    })?;
+    Ok(Some(best))
+}
+
+/// Slug and name in two columns from `at`, if they are there.
+pub(super) fn named(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Named>> {
+    let Some(slug) = r.get(at)? else { return Ok(None) };
+    Ok(Some(Named { slug, name: r.get(at + 1)? }))
+}
+
+/// A raw value, kept as JSON, as a person wrote it.
+pub(super) fn as_written(raw: &str) -> String {
+    match serde_json::from_str(raw) {
+        Ok(serde_json::Value::String(text)) => text,
+        _ => raw.to_owned(),
+    }
+}

@@ -1,0 +1,473 @@
+//! A leaderboard: its metrics, its rows with ranks, the line of the state of the art.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{OptionalExtension, Row as SqlRow};
+use serde::Serialize;
+
+use super::catalogue::names;
+use super::item::{as_written, leaderboards, named};
+use super::{LeaderboardItem, Link, Named};
+use crate::date::{self, DateSource};
+use crate::direction::{Direction, DirectionSource};
+use crate::rank::{Standing, line, ranks};
+use crate::{Board, Error, State};
+
+/// Which rows are asked for, and how they are ranked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// The metric to rank by; the primary one if it is not given.
+    pub metric: Option<String>,
+    /// Whether claims hold ranks and the state of the art too; otherwise only re-evaluated rows do.
+    pub claims: bool,
+    /// Order of the rows.
+    pub sort: SortBy,
+    /// Turns the order around.
+    pub reverse: bool,
+    /// Only rows of these states; all if empty.
+    pub states: Vec<State>,
+    /// Only rows on this base model.
+    pub base: Option<String>,
+    /// Only rows of this setting.
+    pub setting: Option<String>,
+    /// Only rows of this kind of method.
+    pub method: Option<String>,
+    /// Only rows that use additional data, or that do not.
+    pub additional_data: Option<bool>,
+    /// Only rows with at most so many trained parameters.
+    pub max_trained: Option<u64>,
+    /// Only rows whose model's name holds this, in any case.
+    pub model: Option<String>,
+}
+
+/// Order of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortBy {
+    /// Best value of the chosen metric first.
+    #[default]
+    Score,
+    /// By the model's name.
+    Model,
+    /// Newest first.
+    Date,
+    /// Fewest trained parameters first.
+    Trained,
+    /// By state, the most confirmed first.
+    State,
+}
+
+/// A leaderboard.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Leaderboard {
+    /// What lists show of it.
+    #[serde(flatten)]
+    pub item: LeaderboardItem,
+    /// What it is, in Markdown.
+    pub description: String,
+    /// Areas and tasks above its task, outermost first: `Natural Language Processing`, ...
+    pub areas: Vec<Named>,
+    /// Its metrics; the first is primary.
+    pub metrics: Vec<Metric>,
+    /// Number of the metric that ranks, in `metrics`.
+    pub chosen: usize,
+    /// Whether claims count.
+    pub claims: bool,
+    /// The rows that fit the filter.
+    pub rows: Vec<Row>,
+    /// Rows in all, whatever the filter; retracted ones too.
+    pub rows_in_all: u64,
+    /// Rows here that have no date and so no place on the time line.
+    pub undated: u64,
+    /// The state of the art over time among the rows here.
+    pub line: Vec<StepLine>,
+    /// What can be chosen in filters, from all rows.
+    pub facets: Facets,
+}
+
+/// A metric of a leaderboard.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// Which values are better.
+    pub direction: Direction,
+    /// How that is known.
+    pub direction_source: DirectionSource,
+    /// What it is.
+    pub description: String,
+    /// Whether the table declares it; otherwise only rows name it.
+    pub declared: bool,
+    /// A measured value within this distance of the claim confirms it, if that was set for this table.
+    pub tolerance: Option<f64>,
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Number of the result.
+    pub result: i64,
+    /// Its rank by the chosen metric, among the rows that count; ties share one.
+    pub rank: Option<u32>,
+    /// Whether it was the best when it came.
+    pub record: bool,
+    /// The model.
+    pub model: String,
+    /// Its scores, in the order of the metrics.
+    pub scores: Vec<Option<Score>>,
+    /// Its paper, if the board knows it.
+    pub paper: Option<Named>,
+    /// The paper's title as the row gives it.
+    pub paper_title: String,
+    /// The paper's address as the row gives it.
+    pub paper_url: String,
+    /// Its date: `YYYY-MM-DD`, `YYYY-MM` or `YYYY`.
+    pub date: Option<String>,
+    /// How the date is known.
+    pub date_source: Option<DateSource>,
+    /// The date in days since 1970, for a time line.
+    pub day: Option<i64>,
+    /// Links to code, of the row and then of its paper; at most 3.
+    pub code: Vec<Link>,
+    /// Links to models.
+    pub model_links: Vec<Link>,
+    /// Whether it uses data beyond the data set's; not known for most.
+    pub additional_data: Option<bool>,
+    /// Split or protocol.
+    pub setting: String,
+    /// The frozen model.
+    pub base: Option<String>,
+    /// The tuning method with its options.
+    pub method: Option<String>,
+    /// The method's page.
+    pub method_page: Option<Named>,
+    /// Trained parameters.
+    pub trained: Option<u64>,
+    /// Parameters in all.
+    pub total: Option<u64>,
+    /// Size of the adapter.
+    pub adapter_bytes: Option<u64>,
+    /// Whether the adapter is here.
+    pub adapter: bool,
+    /// How far it is confirmed.
+    pub state: State,
+    /// What is to be known of it.
+    pub notes: String,
+    /// When it came onto the board, in seconds since 1970.
+    pub at: i64,
+}
+
+/// A score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// As it was written.
+    pub raw: String,
+    /// The number in it.
+    pub value: Option<f64>,
+    /// What follows `±`: a standard deviation or error, as the source has it.
+    pub spread: Option<f64>,
+    /// 95 % interval.
+    pub interval: Option<(f64, f64)>,
+    /// What the board measured.
+    pub measured: Option<f64>,
+}
+
+/// A step of the state of the art.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepLine {
+    /// Number of the result.
+    pub result: i64,
+    /// Days since 1970.
+    pub day: i64,
+    /// The value.
+    pub value: f64,
+}
+
+/// What can be chosen in filters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Facets {
+    /// Base models.
+    pub bases: Vec<Facet>,
+    /// Splits and protocols.
+    pub settings: Vec<Facet>,
+    /// Kinds of methods.
+    pub methods: Vec<Facet>,
+    /// States.
+    pub states: Vec<Facet>,
+}
+
+/// A value of a filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Facet {
+    /// The value.
+    pub value: String,
+    /// Rows that have it.
+    pub rows: u64,
+}
+
+impl Score {
+    /// The measured value, else the claimed one.
+    pub fn counted(&self) -> Option<f64> {
+        self.measured.or(self.value)
+    }
+}
+
+impl Row {
+    /// The kind of its method: what stands before its options.
+    pub fn method_kind(&self) -> Option<&str> {
+        self.method.as_deref().map(|m| m.split('[').next().unwrap_or(m))
+    }
+
+    fn fits(&self, filter: &Filter) -> bool {
+        let is = |wanted: &Option<String>, value: Option<&str>| {
+            wanted.as_deref().is_none_or(|w| value == Some(w))
+        };
+        (filter.states.is_empty() || filter.states.contains(&self.state))
+            && is(&filter.base, self.base.as_deref())
+            && is(&filter.setting, Some(&self.setting))
+            && is(&filter.method, self.method_kind())
+            && filter.additional_data.is_none_or(|a| self.additional_data.unwrap_or(false) == a)
+            && filter.max_trained.is_none_or(|max| self.trained.is_some_and(|t| t <= max))
+            && filter
+                .model
+                .as_deref()
+                .is_none_or(|part| self.model.to_lowercase().contains(&part.trim().to_lowercase()))
+    }
+}
+
+/// A leaderboard by its address.
+///
+/// # Errors
+/// If there is none, or it has no metric of the filter's name.
+pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Leaderboard, Error> {
+    let sql = board.sql();
+    let found = sql
+        .prepare_cached("SELECT id, description, task FROM leaderboards WHERE slug = ?1")?
+        .query_row([address], |r| {
+            Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, i64>(2)?))
+        })
+        .optional()?;
+    let (id, description, task) = found.ok_or_else(|| Error::missing("leaderboard", address))?;
+    let item = leaderboards(sql, "WHERE l.id = ?1", [id])?
+        .pop()
+        .ok_or_else(|| Error::missing("leaderboard", address))?;
+    let (numbers, metrics) = metrics(board, id)?;
+    let chosen = match &filter.metric {
+        None => 0,
+        Some(name) => metrics
+            .iter()
+            .position(|m| m.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| Error::missing("metric", name))?,
+    };
+    let mut rows = rows(board, id, &numbers)?;
+    let (facets, rows_in_all) = (facets(&rows), rows.len() as u64);
+    rows.retain(|row| row.fits(filter));
+    let direction = metrics.get(chosen).map_or(Direction::Higher, |m| m.direction);
+    let standings: Vec<Standing> =
+        rows.iter().map(|row| standing(row, chosen, filter.claims)).collect();
+    let steps = line(&standings, direction);
+    for (row, rank) in rows.iter_mut().zip(ranks(&standings, direction)) {
+        row.rank = rank;
+    }
+    let step = |&i: &usize| {
+        let (day, value) = (standings[i].day?, standings[i].value?);
+        Some(StepLine { result: rows[i].result, day, value })
+    };
+    let steps_here: Vec<StepLine> = steps.iter().filter_map(step).collect();
+    for &i in &steps {
+        rows[i].record = true;
+    }
+    sort(&mut rows, filter, chosen, direction);
+    Ok(Leaderboard {
+        item,
+        description,
+        areas: names(
+            board,
+            "SELECT lower(replace(area, ' ', '-')), area FROM task_areas WHERE task = ?1 ORDER BY area",
+            task,
+        )?,
+        metrics,
+        chosen,
+        claims: filter.claims,
+        undated: rows.iter().filter(|r| r.day.is_none()).count() as u64,
+        rows,
+        rows_in_all,
+        line: steps_here,
+        facets,
+    })
+}
+
+fn standing(row: &Row, chosen: usize, claims: bool) -> Standing {
+    let score = row.scores.get(chosen).and_then(Option::as_ref);
+    let counts = match row.state {
+        State::Reevaluated => true,
+        State::Claimed | State::Attached => claims,
+        State::Mismatch | State::Retracted => false,
+    };
+    Standing {
+        value: score.and_then(Score::counted),
+        interval: score.and_then(|s| s.interval),
+        day: row.day,
+        counts,
+    }
+}
+
+fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) {
+    use std::cmp::Ordering;
+    let value = |r: &Row| r.scores.get(chosen).and_then(Option::as_ref).and_then(Score::counted);
+    // What is not known stands last, whichever way.
+    fn last<T>(a: Option<T>, b: Option<T>, order: impl Fn(T, T) -> Ordering) -> Ordering {
+        match (a, b) {
+            (Some(a), Some(b)) => order(a, b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        }
+    }
+    let turned = |o: Ordering| if filter.reverse { o.reverse() } else { o };
+    let by_score = |a: &Row, b: &Row| {
+        last(value(a), value(b), |a, b| match direction {
+            Direction::Higher => b.total_cmp(&a),
+            Direction::Lower => a.total_cmp(&b),
+        })
+    };
+    rows.sort_by(|a, b| match filter.sort {
+        SortBy::Score => {
+            let gone = |r: &Row| r.state == State::Retracted;
+            let order = last(value(a), value(b), |a, b| {
+                turned(match direction {
+                    Direction::Higher => b.total_cmp(&a),
+                    Direction::Lower => a.total_cmp(&b),
+                })
+            });
+            gone(a).cmp(&gone(b)).then(order)
+        }
+        SortBy::Model => turned(a.model.to_lowercase().cmp(&b.model.to_lowercase())),
+        SortBy::Date => last(a.day, b.day, |a, b| turned(b.cmp(&a))),
+        SortBy::Trained => {
+            last(a.trained, b.trained, |a, b| turned(a.cmp(&b))).then_with(|| by_score(a, b))
+        }
+        SortBy::State => {
+            let place = |r: &Row| match r.state {
+                State::Reevaluated => 0,
+                State::Attached => 1,
+                State::Claimed => 2,
+                State::Mismatch => 3,
+                State::Retracted => 4,
+            };
+            turned(place(a).cmp(&place(b))).then_with(|| by_score(a, b))
+        }
+    });
+}
+
+/// Numbers and metrics of a leaderboard in their order.
+pub(super) fn metrics(board: &Board, leaderboard: i64) -> Result<(Vec<i64>, Vec<Metric>), Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT id, name, direction, direction_source, description, declared, tolerance
+         FROM metrics WHERE leaderboard = ?1 ORDER BY position, id",
+    )?;
+    let rows = query.query_map([leaderboard], |r| {
+        let metric = Metric {
+            name: r.get(1)?,
+            direction: r.get(2)?,
+            direction_source: r.get(3)?,
+            description: r.get(4)?,
+            declared: r.get(5)?,
+            tolerance: r.get(6)?,
+        };
+        Ok((r.get::<_, i64>(0)?, metric))
+    })?;
+    Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
+}
+
+fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Error> {
+    let sql = board.sql();
+    let mut query = sql.prepare_cached(
+        "SELECT r.id, r.model, p.slug, p.title, r.paper_title, r.paper_url, r.date, r.date_source, r.code_links,
+                r.model_links, r.additional_data, r.setting, r.base, r.method, m.slug, m.name, r.trained, r.total,
+                r.adapter_bytes, r.adapter_sha256 IN (SELECT sha256 FROM files), r.state, r.notes, r.at,
+                (SELECT c.url FROM code_links c WHERE c.paper = r.paper ORDER BY c.official DESC, c.id LIMIT 1)
+         FROM results r LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id
+         WHERE r.leaderboard = ?1 ORDER BY r.position, r.id",
+    )?;
+    let found = query.query_map([leaderboard], |r| read_row(r, metrics.len()))?;
+    let mut rows = found.collect::<Result<Vec<_>, _>>()?;
+    let place: HashMap<i64, usize> = rows.iter().enumerate().map(|(i, r)| (r.result, i)).collect();
+    let column: HashMap<i64, usize> = metrics.iter().enumerate().map(|(i, &m)| (m, i)).collect();
+    let mut query = sql.prepare_cached(
+        "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured
+         FROM results r JOIN scores s ON s.result = r.id WHERE r.leaderboard = ?1",
+    )?;
+    let mut scores = query.query([leaderboard])?;
+    while let Some(r) = scores.next()? {
+        let (result, metric): (i64, i64) = (r.get(0)?, r.get(1)?);
+        let (Some(&i), Some(&c)) = (place.get(&result), column.get(&metric)) else { continue };
+        rows[i].scores[c] = Some(Score {
+            raw: as_written(&r.get::<_, String>(2)?),
+            value: r.get(3)?,
+            spread: r.get(4)?,
+            interval: r.get::<_, Option<f64>>(5)?.zip(r.get(6)?),
+            measured: r.get(7)?,
+        });
+    }
+    Ok(rows)
+}
+
+fn read_row(r: &SqlRow<'_>, metrics: usize) -> rusqlite::Result<Row> {
+    let links = |at: usize| -> rusqlite::Result<Vec<Link>> {
+        let json: String = r.get(at)?;
+        let links: Vec<Link> = serde_json::from_str(&json).unwrap_or_default();
+        Ok(links.into_iter().filter(|l| !l.url.is_empty()).collect())
+    };
+    let date: Option<String> = r.get(6)?;
+    let mut code = links(8)?;
+    if let Some(url) = r.get::<_, Option<String>>(23)?.filter(|u| code.iter().all(|l| l.url != *u))
+    {
+        code.push(Link { title: String::new(), url });
+    }
+    code.truncate(3);
+    let size = |at: usize| -> rusqlite::Result<Option<u64>> {
+        Ok(r.get::<_, Option<i64>>(at)?.map(|n| n as u64))
+    };
+    Ok(Row {
+        result: r.get(0)?,
+        rank: None,
+        record: false,
+        model: r.get(1)?,
+        scores: vec![None; metrics],
+        paper: named(r, 2)?,
+        paper_title: r.get(4)?,
+        paper_url: r.get(5)?,
+        day: date.as_deref().and_then(date::day),
+        date,
+        date_source: r.get(7)?,
+        code,
+        model_links: links(9)?,
+        additional_data: r.get(10)?,
+        setting: r.get(11)?,
+        base: r.get(12)?,
+        method: r.get(13)?,
+        method_page: named(r, 14)?,
+        trained: size(16)?,
+        total: size(17)?,
+        adapter_bytes: size(18)?,
+        adapter: r.get::<_, Option<bool>>(19)?.unwrap_or(false),
+        state: r.get(20)?,
+        notes: r.get(21)?,
+        at: r.get(22)?,
+    })
+}
+
+fn facets(rows: &[Row]) -> Facets {
+    let count = |value: &dyn Fn(&Row) -> Option<String>| {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        rows.iter().filter_map(value).for_each(|v| *counts.entry(v).or_default() += 1);
+        let mut facets: Vec<Facet> =
+            counts.into_iter().map(|(value, rows)| Facet { value, rows }).collect();
+        facets.sort_by_key(|f| std::cmp::Reverse(f.rows));
+        facets
+    };
+    Facets {
+        bases: count(&|r| r.base.clone()),
+        settings: count(&|r| (!r.setting.is_empty()).then(|| r.setting.clone())),
+        methods: count(&|r| r.method_kind().map(Into::into)),
+        states: count(&|r| Some(r.state.name().into())),
+    }
+}

@@ -1,0 +1,80 @@
+//! The log.
+
+use rusqlite::params;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Page, Part};
+use crate::{Board, Error};
+
+/// Which entries are asked for; empty fields take all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFilter {
+    /// Kind of what they are about: `result`, `import`, `leaderboard`, `metric`, `token`.
+    pub subject: Option<String>,
+    /// Its number.
+    pub id: Option<i64>,
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogEntry {
+    /// Its number; numbers only grow.
+    pub id: i64,
+    /// When, in seconds since 1970.
+    pub at: i64,
+    /// Who.
+    pub who: String,
+    /// What was done.
+    pub action: String,
+    /// Kind of what it is about.
+    pub subject: String,
+    /// Its number.
+    pub subject_id: Option<i64>,
+    /// Its name at that time.
+    pub subject_name: String,
+    /// Why.
+    pub reason: String,
+    /// What changed.
+    pub details: Value,
+}
+
+/// Entries of the log, newest first.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn log(board: &Board, filter: &LogFilter, part: Part) -> Result<Page<LogEntry>, Error> {
+    let sql = board.sql();
+    let count: i64 = match (&filter.subject, filter.id) {
+        // Entries are never deleted.
+        (None, None) => sql
+            .prepare_cached("SELECT coalesce(max(id), 0) FROM log")?
+            .query_row([], |r| r.get(0))?,
+        (subject, id) => sql
+            .prepare_cached(
+                "SELECT count(*) FROM log WHERE (?1 IS NULL OR subject = ?1) AND (?2 IS NULL OR subject_id = ?2)",
+            )?
+            .query_row(params![subject, id], |r| r.get(0))?,
+    };
+    let mut query = sql.prepare_cached(
+        "SELECT id, at, who, action, subject, subject_id, subject_name, reason, details FROM log
+         WHERE (?1 IS NULL OR subject = ?1) AND (?2 IS NULL OR subject_id = ?2)
+         ORDER BY id DESC LIMIT ?3 OFFSET ?4",
+    )?;
+    let values = params![filter.subject, filter.id, part.limit(), part.offset()];
+    let rows = query.query_map(values, |r| {
+        let details: String = r.get(8)?;
+        Ok(LogEntry {
+            id: r.get(0)?,
+            at: r.get(1)?,
+            who: r.get(2)?,
+            action: r.get(3)?,
+            subject: r.get(4)?,
+            subject_id: r.get(5)?,
+            subject_name: r.get(6)?,
+            reason: r.get(7)?,
+            details: serde_json::from_str(&details).unwrap_or_default(),
+        })
+    })?;
+    Ok(Page { count: count as u64, offset: part.offset, items: rows.collect::<Result<_, _>>()? })
+}

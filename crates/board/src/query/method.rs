@@ -1,0 +1,213 @@
+//! Methods.
+
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+
+use super::item::{as_written, attribution};
+use super::{Attribution, Link, Named, Page, PaperItem, Part};
+use crate::{Board, Error, State};
+
+/// A method as an entry of a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MethodItem {
+    /// Its address.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Its name in full.
+    pub full_name: String,
+    /// The first of what it is.
+    pub summary: String,
+    /// When it was introduced.
+    pub year: Option<i64>,
+    /// Papers that use it.
+    pub papers: u64,
+    /// Whether this program trains it.
+    pub implemented: bool,
+}
+
+/// A collection that a method belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Collection {
+    /// The area.
+    pub area: String,
+    /// The collection in it.
+    pub name: String,
+}
+
+/// A method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Method {
+    /// Its address.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// Its name in full.
+    pub full_name: String,
+    /// What it is, in Markdown.
+    pub description: String,
+    /// When it was introduced.
+    pub year: Option<i64>,
+    /// Its source.
+    pub source_link: Option<Link>,
+    /// Code.
+    pub code: Option<String>,
+    /// The paper that introduced it.
+    pub paper: Option<Named>,
+    /// The method of `budwood train --method` that implements it.
+    pub implemented: Option<String>,
+    /// Collections.
+    pub collections: Vec<Collection>,
+    /// Papers that use it, newest first.
+    pub papers: Page<PaperItem>,
+    /// Papers by year.
+    pub by_year: Vec<(String, u64)>,
+    /// Results that were made with it, newest first; at most 100.
+    pub results: Vec<MethodResult>,
+    /// Whom it comes from, if from an archive.
+    pub source: Option<Attribution>,
+}
+
+/// A result that was made with a method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MethodResult {
+    /// Its number.
+    pub result: i64,
+    /// Its leaderboard.
+    pub leaderboard: String,
+    /// The task.
+    pub task: Named,
+    /// The data set.
+    pub dataset: Named,
+    /// The model.
+    pub model: String,
+    /// The base model.
+    pub base: Option<String>,
+    /// The method with its options.
+    pub method: Option<String>,
+    /// Trained parameters.
+    pub trained: Option<u64>,
+    /// The primary metric.
+    pub metric: Option<String>,
+    /// Its value as it was written.
+    pub raw: Option<String>,
+    /// What the board measured.
+    pub measured: Option<f64>,
+    /// How far it is confirmed.
+    pub state: State,
+}
+
+/// Methods: those that this program trains, then those of most papers.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
+    let sql = board.sql();
+    let count: i64 =
+        sql.prepare_cached("SELECT count(*) FROM methods")?.query_row([], |r| r.get(0))?;
+    let mut query = sql.prepare_cached(
+        "SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
+         FROM methods ORDER BY implemented IS NULL, papers DESC, name LIMIT ?1 OFFSET ?2",
+    )?;
+    let rows = query.query_map(params![part.limit(), part.offset()], |r| {
+        Ok(MethodItem {
+            slug: r.get(0)?,
+            name: r.get(1)?,
+            full_name: r.get(2)?,
+            summary: r.get(3)?,
+            year: r.get(4)?,
+            papers: r.get::<_, i64>(5)? as u64,
+            implemented: r.get(6)?,
+        })
+    })?;
+    let items = rows.collect::<Result<_, _>>()?;
+    Ok(Page { count: count as u64, offset: part.offset, items })
+}
+
+/// A method by its address; `part` says which of its papers.
+///
+/// # Errors
+/// If there is none.
+pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error> {
+    let sql = board.sql();
+    let found = sql
+        .prepare_cached(
+            "SELECT m.id, m.slug, m.name, m.full_name, m.description, m.year, m.source_title, m.source_url, m.code_url,
+                    p.slug, p.title, m.implemented, m.papers, a.name, a.attribution, a.licence
+             FROM methods m LEFT JOIN papers p ON p.id = m.paper LEFT JOIN archives a ON a.id = m.archive
+             WHERE m.slug = ?1",
+        )?
+        .query_row([address], |r| {
+            let title: Option<String> = r.get(6)?;
+            let url: Option<String> = r.get(7)?;
+            let method = Method {
+                slug: r.get(1)?,
+                name: r.get(2)?,
+                full_name: r.get(3)?,
+                description: r.get(4)?,
+                year: r.get(5)?,
+                source_link: url.map(|url| Link { title: title.unwrap_or_default(), url }),
+                code: r.get(8)?,
+                paper: super::item::named(r, 9)?,
+                implemented: r.get(11)?,
+                collections: Vec::new(),
+                papers: Page { count: r.get::<_, i64>(12)? as u64, offset: part.offset, items: Vec::new() },
+                by_year: Vec::new(),
+                results: Vec::new(),
+                source: attribution(r, 13)?,
+            };
+            Ok((r.get::<_, i64>(0)?, method))
+        })
+        .optional()?;
+    let (id, mut method) = found.ok_or_else(|| Error::missing("method", address))?;
+    let mut query = sql.prepare_cached(
+        "SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection",
+    )?;
+    let rows = query.query_map([id], |r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
+    method.collections = rows.collect::<Result<_, _>>()?;
+    method.papers.items = super::paper::items(
+        board,
+        "JOIN paper_methods x ON x.paper = p.id WHERE x.method = ?1 ORDER BY p.id DESC LIMIT ?2 OFFSET ?3",
+        params![id, part.limit(), part.offset()],
+    )?;
+    method.by_year = by_year(board, id)?;
+    method.results = results(board, id)?;
+    Ok(method)
+}
+
+fn by_year(board: &Board, method: i64) -> Result<Vec<(String, u64)>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT substr(p.date, 1, 4) AS year, count(*) FROM paper_methods x JOIN papers p ON p.id = x.paper
+         WHERE x.method = ?1 AND p.date IS NOT NULL GROUP BY year ORDER BY year",
+    )?;
+    let rows = query.query_map([method], |r| Ok((r.get(0)?, r.get::<_, i64>(1)? as u64)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn results(board: &Board, method: i64) -> Result<Vec<MethodResult>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, r.base, r.method, r.trained, m.name, s.raw,
+                s.measured, r.state
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
+         JOIN datasets d ON d.id = l.dataset LEFT JOIN metrics m ON m.leaderboard = l.id AND m.position = 0
+         LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
+         WHERE r.method_id = ?1 AND r.state <> 'retracted' ORDER BY r.id DESC LIMIT 100",
+    )?;
+    let rows = query.query_map([method], |r| {
+        Ok(MethodResult {
+            result: r.get(0)?,
+            leaderboard: r.get(1)?,
+            task: Named { slug: r.get(2)?, name: r.get(3)? },
+            dataset: Named { slug: r.get(4)?, name: r.get(5)? },
+            model: r.get(6)?,
+            base: r.get(7)?,
+            method: r.get(8)?,
+            trained: r.get::<_, Option<i64>>(9)?.map(|n| n as u64),
+            metric: r.get(10)?,
+            raw: r.get::<_, Option<String>>(11)?.map(|raw| as_written(&raw)),
+            measured: r.get(12)?,
+            state: r.get(13)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,288 @@
+//! Papers.
+
+use rusqlite::{OptionalExtension, Params, params};
+use serde::Serialize;
+
+use super::catalogue::names;
+use super::item::{as_written, attribution};
+use super::{Attribution, Named, Page, Part};
+use crate::date::DateSource;
+use crate::{Board, Error, State};
+
+/// A paper as an entry of a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PaperItem {
+    /// Its address.
+    pub slug: String,
+    /// Its title.
+    pub title: String,
+    /// Its date.
+    pub date: Option<String>,
+    /// Its first authors; at most 5.
+    pub authors: Vec<String>,
+    /// The first 300 characters of its abstract.
+    pub summary: String,
+    /// Results that cite it.
+    pub results: u64,
+    /// Code links.
+    pub codes: u64,
+}
+
+/// A paper.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Paper {
+    /// Its address.
+    pub slug: String,
+    /// Its title.
+    pub title: String,
+    /// Its abstract; empty for papers that only results name.
+    pub abstract_text: String,
+    /// Its authors.
+    pub authors: Vec<String>,
+    /// Its date.
+    pub date: Option<String>,
+    /// How the date is known.
+    pub date_source: Option<DateSource>,
+    /// Its number on arXiv.
+    pub arxiv_id: Option<String>,
+    /// Its page.
+    pub url: Option<String>,
+    /// Its text.
+    pub pdf: Option<String>,
+    /// Where it appeared.
+    pub proceeding: Option<String>,
+    /// Tasks.
+    pub tasks: Vec<Named>,
+    /// Methods.
+    pub methods: Vec<Named>,
+    /// Code, official first.
+    pub code: Vec<Code>,
+    /// Its results with their ranks.
+    pub results: Vec<PaperResult>,
+    /// Data sets that it introduced.
+    pub datasets: Vec<Named>,
+    /// Papers that are close to it.
+    pub related: Vec<Related>,
+    /// Whom it comes from, if from an archive.
+    pub source: Option<Attribution>,
+}
+
+/// Code of a paper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Code {
+    /// Its address.
+    pub url: String,
+    /// Owner and repository, where the address says them.
+    pub repository: Option<String>,
+    /// Whether the authors published it.
+    pub official: bool,
+    /// Whether the paper names it.
+    pub in_paper: bool,
+    /// Whether the repository names the paper.
+    pub in_repository: bool,
+    /// Its framework; empty if not known.
+    pub framework: String,
+}
+
+/// A result of a paper.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PaperResult {
+    /// Its number.
+    pub result: i64,
+    /// Its leaderboard.
+    pub leaderboard: String,
+    /// The task.
+    pub task: Named,
+    /// The data set.
+    pub dataset: Named,
+    /// The model.
+    pub model: String,
+    /// The metric.
+    pub metric: String,
+    /// The value as it was written.
+    pub raw: String,
+    /// What the board measured.
+    pub measured: Option<f64>,
+    /// Rank of the primary metric's value among all results of the leaderboard, claims included.
+    pub rank: Option<u32>,
+    /// Results of the leaderboard.
+    pub of: u64,
+    /// How far it is confirmed.
+    pub state: State,
+}
+
+/// A paper that is close to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Related {
+    /// Its address.
+    pub slug: String,
+    /// Its title.
+    pub title: String,
+    /// Its date.
+    pub date: Option<String>,
+    /// What they share, in words: `3 tasks`, `words`.
+    pub why: Vec<String>,
+}
+
+/// The papers that `rest` (joins, conditions, order and limit) takes.
+pub(super) fn items(
+    board: &Board,
+    rest: &str,
+    values: impl Params,
+) -> Result<Vec<PaperItem>, Error> {
+    let mut query = board.sql().prepare_cached(&format!(
+        "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300), p.results, p.codes FROM papers p {rest}"
+    ))?;
+    let rows = query.query_map(values, |r| {
+        let authors: String = r.get(3)?;
+        let mut authors: Vec<String> = serde_json::from_str(&authors).unwrap_or_default();
+        authors.truncate(5);
+        Ok(PaperItem {
+            slug: r.get(0)?,
+            title: r.get(1)?,
+            date: r.get(2)?,
+            authors,
+            summary: r.get(4)?,
+            results: r.get::<_, i64>(5)? as u64,
+            codes: r.get::<_, i64>(6)? as u64,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Papers, newest first.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
+    let count: i64 = board
+        .sql()
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM papers")?
+        .query_row([], |r| r.get(0))?;
+    let items = items(
+        board,
+        "ORDER BY p.date DESC, p.id DESC LIMIT ?1 OFFSET ?2",
+        params![part.limit(), part.offset()],
+    )?;
+    Ok(Page { count: count as u64, offset: part.offset, items })
+}
+
+/// A paper by its address.
+///
+/// # Errors
+/// If there is none.
+pub fn paper(board: &Board, address: &str) -> Result<Paper, Error> {
+    let sql = board.sql();
+    let found = sql
+        .prepare_cached(
+            "SELECT p.id, p.slug, p.title, p.abstract, p.authors, p.date, p.date_source, p.arxiv_id, p.url_abs,
+                    p.url_pdf, p.proceeding, a.name, a.attribution, a.licence
+             FROM papers p LEFT JOIN archives a ON a.id = p.archive WHERE p.slug = ?1",
+        )?
+        .query_row([address], |r| {
+            let authors: String = r.get(4)?;
+            let paper = Paper {
+                slug: r.get(1)?,
+                title: r.get(2)?,
+                abstract_text: r.get(3)?,
+                authors: serde_json::from_str(&authors).unwrap_or_default(),
+                date: r.get(5)?,
+                date_source: r.get(6)?,
+                arxiv_id: r.get(7)?,
+                url: r.get(8)?,
+                pdf: r.get(9)?,
+                proceeding: r.get(10)?,
+                tasks: Vec::new(),
+                methods: Vec::new(),
+                code: Vec::new(),
+                results: Vec::new(),
+                datasets: Vec::new(),
+                related: Vec::new(),
+                source: attribution(r, 11)?,
+            };
+            Ok((r.get::<_, i64>(0)?, paper))
+        })
+        .optional()?;
+    let (id, mut paper) = found.ok_or_else(|| Error::missing("paper", address))?;
+    paper.tasks = names(
+        board,
+        "SELECT t.slug, t.name FROM paper_tasks x JOIN tasks t ON t.id = x.task WHERE x.paper = ?1 ORDER BY t.name",
+        id,
+    )?;
+    paper.methods = names(
+        board,
+        "SELECT m.slug, m.name FROM paper_methods x JOIN methods m ON m.id = x.method
+         WHERE x.paper = ?1 ORDER BY m.name",
+        id,
+    )?;
+    paper.datasets = names(
+        board,
+        "SELECT slug, name FROM datasets WHERE paper = ?1 ORDER BY name LIMIT 50",
+        id,
+    )?;
+    paper.code = code(board, id)?;
+    paper.results = results(board, id)?;
+    Ok(paper)
+}
+
+fn code(board: &Board, paper: i64) -> Result<Vec<Code>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT url, official, in_paper, in_repository, framework FROM code_links
+         WHERE paper = ?1 ORDER BY official DESC, id LIMIT 200",
+    )?;
+    let rows = query.query_map([paper], |r| {
+        let url: String = r.get(0)?;
+        Ok(Code {
+            repository: repository(&url),
+            url,
+            official: r.get(1)?,
+            in_paper: r.get(2)?,
+            in_repository: r.get(3)?,
+            framework: r.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// `owner/repository` of an address of a code host.
+fn repository(url: &str) -> Option<String> {
+    let rest = url.split_once("://")?.1;
+    let mut parts = rest.split('/').skip(1).filter(|p| !p.is_empty());
+    let (owner, name) = (parts.next()?, parts.next()?);
+    let name = name.trim_end_matches(".git").split(['?', '#']).next()?;
+    Some(format!("{owner}/{name}"))
+}
+
+fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, m.name, s.raw, s.measured, r.state, l.results,
+                CASE WHEN m.position = 0 AND coalesce(s.measured, s.value) IS NOT NULL
+                          AND r.state NOT IN ('retracted', 'mismatch') THEN
+                  1 + (SELECT count(*) FROM scores o JOIN results q ON q.id = o.result
+                       WHERE q.leaderboard = l.id AND o.metric = m.id AND q.state NOT IN ('retracted', 'mismatch')
+                         AND CASE m.direction WHEN 'lower'
+                             THEN coalesce(o.measured, o.value) < coalesce(s.measured, s.value)
+                             ELSE coalesce(o.measured, o.value) > coalesce(s.measured, s.value) END)
+                END
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
+         JOIN datasets d ON d.id = l.dataset JOIN scores s ON s.result = r.id JOIN metrics m ON m.id = s.metric
+         WHERE r.paper = ?1 AND r.state <> 'retracted'
+         ORDER BY t.name, d.name, r.id, m.position LIMIT 1000",
+    )?;
+    let rows = query.query_map([paper], |r| {
+        Ok(PaperResult {
+            result: r.get(0)?,
+            leaderboard: r.get(1)?,
+            task: Named { slug: r.get(2)?, name: r.get(3)? },
+            dataset: Named { slug: r.get(4)?, name: r.get(5)? },
+            model: r.get(6)?,
+            metric: r.get(7)?,
+            raw: as_written(&r.get::<_, String>(8)?),
+            measured: r.get(9)?,
+            state: r.get(10)?,
+            of: r.get::<_, i64>(11)? as u64,
+            rank: r.get(12)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,279 @@
+//! A result's own page: its record, its evidence, its checks, its history; and the comparison of two.
+
+use budwood_base::record::Prediction;
+use budwood_base::statistics::mcnemar;
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::leaderboard::{Metric, Row};
+use super::{Filter, LeaderboardItem, LogEntry, LogFilter, Part};
+use crate::evidence::{self, Calibration, ClassScores};
+use crate::verify::Outcome;
+use crate::{Board, Error};
+
+/// A result's own page.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResultPage {
+    /// Its leaderboard.
+    pub leaderboard: LeaderboardItem,
+    /// The leaderboard's metrics, in the order of the row's scores.
+    pub metrics: Vec<Metric>,
+    /// The row, ranked among re-evaluated ones.
+    pub row: Row,
+    /// Its rank among all, claims included.
+    pub rank_of_claims: Option<u32>,
+    /// Where the number was published.
+    pub source_url: Option<String>,
+    /// SHA-256 of the base model's weights.
+    pub base_sha256: Option<String>,
+    /// SHA-256 of the adapter's weights.
+    pub adapter_sha256: Option<String>,
+    /// SHA-256 of the examples that it was scored on.
+    pub data_sha256: Option<String>,
+    /// Whether those examples are on this machine, so that it can be re-evaluated.
+    pub data_here: bool,
+    /// The files of the adapter.
+    pub files: Vec<ResultFile>,
+    /// The record that was submitted.
+    pub record: Option<Value>,
+    /// The command that repeats the training, where the record tells its settings.
+    pub command: Option<String>,
+    /// Who submitted it.
+    pub submitter: Option<String>,
+    /// Re-evaluations, newest first.
+    pub checks: Vec<Check>,
+    /// Whether predictions below are the board's own; otherwise they came with the result.
+    pub measured: bool,
+    /// Examples with predictions.
+    pub predictions: u64,
+    /// Scores of each class, from the predictions.
+    pub classes: Vec<ClassScores>,
+    /// How confidence meets accuracy, from the predictions.
+    pub calibration: Option<Calibration>,
+    /// What happened to it, newest first.
+    pub history: Vec<LogEntry>,
+}
+
+/// A file of a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ResultFile {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its bytes: its name under `files/`.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A re-evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// Its number.
+    pub id: i64,
+    /// `waiting`, `running`, `done` or `failed`.
+    pub progress: String,
+    /// When it was asked for, in seconds since 1970.
+    pub asked_at: i64,
+    /// By whom.
+    pub asked_by: String,
+    /// When it ended.
+    pub finished_at: Option<i64>,
+    /// What came out.
+    pub outcome: Option<Outcome>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Two results on the same examples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Examples that both got right.
+    pub both_right: u64,
+    /// Examples that only the first got right.
+    pub only_first: u64,
+    /// Examples that only the second got right.
+    pub only_second: u64,
+    /// Examples that neither got right.
+    pub both_wrong: u64,
+    /// McNemar's exact test: how likely so much imbalance is if both are equally good.
+    pub mcnemar_p: f64,
+    /// Examples with different answers.
+    pub differing: u64,
+    /// Some of these, in order.
+    pub examples: Vec<Disagreement>,
+}
+
+/// An example with different answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Disagreement {
+    /// Number of the example in its split, from 0.
+    pub row: u64,
+    /// What it should be.
+    pub expected: String,
+    /// What the first said.
+    pub first: String,
+    /// What the second said.
+    pub second: String,
+}
+
+/// A result by its number.
+///
+/// # Errors
+/// If there is none.
+pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
+    let sql = board.sql();
+    let missing = || Error::missing("result", id);
+    let found = sql
+        .prepare_cached(
+            "SELECT l.slug, r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256,
+                    r.data_sha256 IN (SELECT sha256 FROM data_sources), r.record, r.submitter
+             FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1",
+        )?
+        .query_row([id], |r| {
+            let texts: [Option<String>; 4] = [r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?];
+            let here = r.get::<_, Option<bool>>(5)?.unwrap_or(false);
+            Ok((r.get::<_, String>(0)?, texts, here, r.get::<_, Option<String>>(6)?, r.get(7)?))
+        })
+        .optional()?;
+    let (
+        slug,
+        [source_url, base_sha256, adapter_sha256, data_sha256],
+        data_here,
+        record,
+        submitter,
+    ) = found.ok_or_else(missing)?;
+    let claims = super::leaderboard(board, &slug, &Filter { claims: true, ..Filter::default() })?;
+    let rank_of_claims = claims.rows.iter().find(|r| r.result == id).and_then(|r| r.rank);
+    let ranked = super::leaderboard(board, &slug, &Filter::default())?;
+    let row = ranked.rows.into_iter().find(|r| r.result == id).ok_or_else(missing)?;
+    let (measured, predictions) = best_predictions(board, id)?;
+    let record: Option<Value> = record.and_then(|r| serde_json::from_str(&r).ok());
+    let filter = LogFilter { subject: Some("result".into()), id: Some(id) };
+    Ok(ResultPage {
+        leaderboard: ranked.item,
+        metrics: ranked.metrics,
+        row,
+        rank_of_claims,
+        source_url,
+        base_sha256,
+        adapter_sha256,
+        data_sha256,
+        data_here,
+        files: files(board, id)?,
+        command: record.as_ref().and_then(|r| r["command"].as_str()).map(Into::into),
+        record,
+        submitter,
+        checks: checks(board, id)?,
+        measured,
+        predictions: predictions.len() as u64,
+        classes: evidence::classes(&predictions),
+        calibration: evidence::calibration(&predictions),
+        history: super::log(board, &filter, Part { offset: 0, limit: 100 })?.items,
+    })
+}
+
+fn files(board: &Board, result: i64) -> Result<Vec<ResultFile>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT x.name, x.sha256, f.bytes FROM result_files x JOIN files f ON f.sha256 = x.sha256
+         WHERE x.result = ?1 ORDER BY x.name",
+    )?;
+    let rows = query.query_map([result], |r| {
+        Ok(ResultFile { name: r.get(0)?, sha256: r.get(1)?, bytes: r.get::<_, i64>(2)? as u64 })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn checks(board: &Board, result: i64) -> Result<Vec<Check>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT id, progress, asked_at, asked_by, finished_at, outcome, error FROM checks
+         WHERE result = ?1 ORDER BY id DESC LIMIT 50",
+    )?;
+    let rows = query.query_map([result], |r| {
+        let outcome: Option<String> = r.get(5)?;
+        Ok(Check {
+            id: r.get(0)?,
+            progress: r.get(1)?,
+            asked_at: r.get(2)?,
+            asked_by: r.get(3)?,
+            finished_at: r.get(4)?,
+            outcome: outcome.and_then(|o| serde_json::from_str(&o).ok()),
+            error: r.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The predictions of a result: the board's own if there are any, else those that came with it. Says which.
+fn best_predictions(board: &Board, result: i64) -> Result<(bool, Vec<Prediction>), Error> {
+    let measured = predictions(board, result, true)?;
+    if measured.is_empty() {
+        return Ok((false, predictions(board, result, false)?));
+    }
+    Ok((true, measured))
+}
+
+/// The predictions of a result by example: those that the board measured, or those that came with it.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn predictions(board: &Board, result: i64, measured: bool) -> Result<Vec<Prediction>, Error> {
+    let origin = if measured { "measured" } else { "claimed" };
+    let mut query = board.sql().prepare_cached(
+        "SELECT row, expected, predicted, confidence FROM predictions
+         WHERE result = ?1 AND origin = ?2 ORDER BY row",
+    )?;
+    let rows = query.query_map(params![result, origin], |r| {
+        Ok(Prediction {
+            row: r.get::<_, i64>(0)? as u64,
+            expected: r.get(1)?,
+            predicted: r.get(2)?,
+            confidence: r.get::<_, Option<f64>>(3)?.map(|x| x as f32),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Compares two results example by example; at most `show` examples with different answers are given.
+///
+/// # Errors
+/// If one of them is missing, has no predictions, or they were not scored on the same examples.
+pub fn compare(board: &Board, first: i64, second: i64, show: usize) -> Result<Comparison, Error> {
+    let data = |id: i64| -> Result<Option<String>, Error> {
+        board
+            .sql()
+            .prepare_cached("SELECT data_sha256 FROM results WHERE id = ?1")?
+            .query_row([id], |r| r.get(0))
+            .optional()?
+            .ok_or_else(|| Error::missing("result", id))
+    };
+    let (first_data, second_data) = (data(first)?, data(second)?);
+    let same = first_data.is_some() && first_data == second_data;
+    let (a, b) = (best_predictions(board, first)?.1, best_predictions(board, second)?.1);
+    if !same || a.is_empty() || a.len() != b.len() {
+        return Err(Error::Refused(format!(
+            "results {first} and {second} have no predictions for the same examples, so they cannot be compared"
+        )));
+    }
+    let right = |p: &Prediction| p.expected == p.predicted;
+    let count = |x: bool, y: bool| {
+        a.iter().zip(&b).filter(|(p, q)| right(p) == x && right(q) == y).count() as u64
+    };
+    let (only_first, only_second) = (count(true, false), count(false, true));
+    let differing: Vec<_> = a.iter().zip(&b).filter(|(p, q)| p.predicted != q.predicted).collect();
+    let examples = differing.iter().take(show).map(|(p, q)| Disagreement {
+        row: p.row,
+        expected: p.expected.clone(),
+        first: p.predicted.clone(),
+        second: q.predicted.clone(),
+    });
+    Ok(Comparison {
+        both_right: count(true, true),
+        only_first,
+        only_second,
+        both_wrong: count(false, false),
+        mcnemar_p: mcnemar(only_first, only_second),
+        differing: differing.len() as u64,
+        examples: examples.collect(),
+    })
+}

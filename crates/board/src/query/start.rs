@@ -1,0 +1,128 @@
+//! The start page.
+
+use serde::Serialize;
+
+use super::item::{attribution, leaderboards};
+use super::{Area, Attribution, LeaderboardItem, Named};
+use crate::{Board, Error, State};
+
+/// What the start page shows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Start {
+    /// How much there is.
+    pub counts: Counts,
+    /// Leaderboards with re-evaluated results, then those with most results.
+    pub notable: Vec<LeaderboardItem>,
+    /// The newest results, submitted ones first.
+    pub recent: Vec<RecentResult>,
+    /// Areas with their numbers of tasks; the tasks with most results in each.
+    pub areas: Vec<Area>,
+    /// All archives that data comes from.
+    pub sources: Vec<Attribution>,
+}
+
+/// How much a board holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Tasks.
+    pub tasks: u64,
+    /// Data sets.
+    pub datasets: u64,
+    /// Leaderboards with results.
+    pub leaderboards: u64,
+    /// Results.
+    pub results: u64,
+    /// Of these, re-evaluated ones.
+    pub verified: u64,
+    /// Papers.
+    pub papers: u64,
+    /// Methods.
+    pub methods: u64,
+}
+
+/// A result in a list of the newest.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecentResult {
+    /// Its number.
+    pub result: i64,
+    /// The model.
+    pub model: String,
+    /// Its leaderboard.
+    pub leaderboard: String,
+    /// The task.
+    pub task: Named,
+    /// The data set.
+    pub dataset: Named,
+    /// How far it is confirmed.
+    pub state: State,
+    /// Its date.
+    pub date: Option<String>,
+    /// When it came onto the board, in seconds since 1970.
+    pub at: i64,
+}
+
+/// What the start page shows.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn start(board: &Board) -> Result<Start, Error> {
+    let sql = board.sql();
+    let notable = leaderboards(
+        sql,
+        "WHERE l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 12",
+        [],
+    )?;
+    Ok(Start {
+        counts: counts(board)?,
+        notable,
+        recent: recent(board, 12)?,
+        areas: super::areas(board, 6)?,
+        sources: sources(board)?,
+    })
+}
+
+fn counts(board: &Board) -> Result<Counts, Error> {
+    let count = |query: &str| -> Result<u64, Error> {
+        Ok(board.sql().prepare_cached(query)?.query_row([], |r| r.get::<_, i64>(0))? as u64)
+    };
+    Ok(Counts {
+        tasks: count("SELECT count(*) FROM tasks")?,
+        datasets: count("SELECT count(*) FROM datasets")?,
+        leaderboards: count("SELECT count(*) FROM leaderboards WHERE results > 0")?,
+        results: count("SELECT coalesce(sum(results), 0) FROM leaderboards")?,
+        verified: count("SELECT coalesce(sum(verified), 0) FROM leaderboards")?,
+        // Papers are never deleted, so that their numbers count them.
+        papers: count("SELECT coalesce(max(id), 0) FROM papers")?,
+        methods: count("SELECT count(*) FROM methods")?,
+    })
+}
+
+fn recent(board: &Board, limit: i64) -> Result<Vec<RecentResult>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT r.id, r.model, l.slug, t.slug, t.name, d.slug, d.name, r.state, r.date, r.at
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
+         JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
+         WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT ?1",
+    )?;
+    let rows = query.query_map([limit], |r| {
+        Ok(RecentResult {
+            result: r.get(0)?,
+            model: r.get(1)?,
+            leaderboard: r.get(2)?,
+            task: Named { slug: r.get(3)?, name: r.get(4)? },
+            dataset: Named { slug: r.get(5)?, name: r.get(6)? },
+            state: r.get(7)?,
+            date: r.get(8)?,
+            at: r.get(9)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn sources(board: &Board) -> Result<Vec<Attribution>, Error> {
+    let mut query = board
+        .sql()
+        .prepare_cached("SELECT name, attribution, licence FROM archives ORDER BY name")?;
+    let rows = query.query_map([], |r| attribution(r, 0))?;
+    Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}

@@ -1,0 +1,125 @@
+//! What is counted ahead, so that pages need not: results and best of each leaderboard, counts of everything else.
+
+use rusqlite::{Connection, params};
+
+use crate::direction::Direction;
+use crate::rank::{Standing, line};
+use crate::{Error, State, date};
+
+/// Brings a leaderboard's counts, its best results and its trend up to date.
+pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
+    let mut query = sql.prepare_cached(
+        "SELECT r.id, r.state, r.date, coalesce(s.measured, s.value), m.direction
+         FROM results r
+         LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
+         LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
+         WHERE r.leaderboard = ?1 AND r.state <> 'retracted' ORDER BY r.id",
+    )?;
+    let mut rows = query.query([leaderboard])?;
+    let (mut ids, mut states, mut standings) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut direction, mut latest) = (Direction::Higher, None::<String>);
+    while let Some(row) = rows.next()? {
+        ids.push(row.get::<_, i64>(0)?);
+        let state: State = row.get(1)?;
+        states.push(state);
+        let date: Option<String> = row.get(2)?;
+        let day = date.as_deref().and_then(date::day);
+        latest = latest.max(date);
+        let counts = state != State::Mismatch;
+        standings.push(Standing { value: row.get(3)?, interval: None, day, counts });
+        direction = row.get::<_, Option<Direction>>(4)?.unwrap_or(direction);
+    }
+    let best = |only_verified: bool| -> Option<i64> {
+        let mut best: Option<(f64, i64)> = None;
+        for ((id, state), standing) in ids.iter().zip(&states).zip(&standings) {
+            let Some(value) = standing.value.filter(|_| standing.counts) else { continue };
+            if only_verified && *state != State::Reevaluated {
+                continue;
+            }
+            if best.is_none_or(|(b, _)| direction.better(value, b)) {
+                best = Some((value, *id));
+            }
+        }
+        best.map(|b| b.1)
+    };
+    let trend: Vec<(i64, f64)> = line(&standings, direction)
+        .into_iter()
+        .filter_map(|i| Some((standings[i].day?, standings[i].value?)))
+        .collect();
+    let verified = states.iter().filter(|s| **s == State::Reevaluated).count() as i64;
+    sql.prepare_cached(
+        "UPDATE leaderboards SET results = ?2, verified = ?3, best = ?4, best_verified = ?5, trend = ?6, moved = ?7
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        leaderboard,
+        ids.len() as i64,
+        verified,
+        best(false),
+        best(true),
+        serde_json::to_string(&trend).unwrap_or_default(),
+        latest
+    ])?;
+    Ok(())
+}
+
+/// Brings the counts of a leaderboard's task, data set and papers up to date.
+pub(crate) fn refresh_around(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
+    refresh(sql, leaderboard)?;
+    let (task, dataset): (i64, i64) = sql
+        .prepare_cached("SELECT task, dataset FROM leaderboards WHERE id = ?1")?
+        .query_row([leaderboard], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    sql.prepare_cached(&format!("{TASKS} WHERE id = ?1"))?.execute([task])?;
+    sql.prepare_cached(&format!("{DATASETS} WHERE id = ?1"))?.execute([dataset])?;
+    sql.prepare_cached(&format!(
+        "{PAPERS} WHERE id IN (SELECT paper FROM results WHERE leaderboard = ?1)"
+    ))?
+    .execute([leaderboard])?;
+    Ok(())
+}
+
+const TASKS: &str = "UPDATE tasks SET
+    papers = (SELECT count(*) FROM paper_tasks p WHERE p.task = tasks.id),
+    leaderboards = (SELECT count(*) FROM leaderboards l WHERE l.task = tasks.id AND l.results > 0),
+    results = (SELECT coalesce(sum(l.results), 0) FROM leaderboards l WHERE l.task = tasks.id)";
+const DATASETS: &str = "UPDATE datasets SET
+    leaderboards = (SELECT count(*) FROM leaderboards l WHERE l.dataset = datasets.id AND l.results > 0),
+    results = (SELECT coalesce(sum(l.results), 0) FROM leaderboards l WHERE l.dataset = datasets.id)";
+const PAPERS: &str = "UPDATE papers SET
+    results = (SELECT count(*) FROM results r WHERE r.paper = papers.id),
+    codes = (SELECT count(*) FROM code_links c WHERE c.paper = papers.id)";
+
+/// Brings all counts up to date.
+pub(crate) fn refresh_counts(sql: &Connection) -> Result<(), Error> {
+    sql.execute(TASKS, [])?;
+    sql.execute(DATASETS, [])?;
+    sql.execute(
+        &format!(
+            "{PAPERS} WHERE id IN (SELECT paper FROM results UNION SELECT paper FROM code_links)
+             OR results > 0 OR codes > 0"
+        ),
+        [],
+    )?;
+    sql.execute(
+        "UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id)",
+        [],
+    )?;
+    entries(sql)
+}
+
+/// Writes the search entries of everything but papers again.
+fn entries(sql: &Connection) -> Result<(), Error> {
+    sql.execute_batch(
+        "DELETE FROM entry_text;
+         INSERT INTO entry_text (kind, ref, name, text) SELECT 'task', slug, name, description FROM tasks;
+         INSERT INTO entry_text (kind, ref, name, text)
+           SELECT 'dataset', slug, name, trim(full_name || ' ' || description) FROM datasets;
+         INSERT INTO entry_text (kind, ref, name, text)
+           SELECT 'method', slug, name, trim(full_name || ' ' || description) FROM methods;
+         INSERT INTO entry_text (kind, ref, name, text)
+           SELECT 'model', r.id, r.model, t.name || ' on ' || d.name
+           FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
+           JOIN datasets d ON d.id = l.dataset WHERE r.state <> 'retracted';",
+    )?;
+    Ok(())
+}
