@@ -273,7 +273,7 @@ impl Run {
         let splits = [("dev", &self.data.dev, &self.dev), ("test", &self.data.test, &self.test)];
         for (split, data, prepared) in splits {
             let (Some(data), Some(prepared)) = (data, prepared) else { continue };
-            let answers = answers(&mut self.workers, base, &adapter, prepared);
+            let answers = answers(&mut self.workers, base, &adapter, prepared)?;
             if split == "test"
                 && let Some(targets) = &prepared.targets
             {
@@ -314,12 +314,16 @@ impl Run {
     }
 
     /// One score of an adapter on the validation set, and the number of its examples.
-    pub(crate) fn dev_score(&mut self, adapter: &Adapter, metric: &str) -> Option<(f64, u64)> {
-        let dev = self.dev.as_ref()?;
-        let answers = answers(&mut self.workers, &self.frozen.base, adapter, dev);
-        let scores = scores(&answers, dev.targets.as_ref()?);
-        let score = scores.into_iter().find(|s| s.name == metric)?;
-        Some((score.value, dev.len() as u64))
+    pub(crate) fn dev_score(
+        &mut self,
+        adapter: &Adapter,
+        metric: &str,
+    ) -> Result<Option<(f64, u64)>> {
+        let Some(dev) = &self.dev else { return Ok(None) };
+        let Some(targets) = &dev.targets else { return Ok(None) };
+        let answers = answers(&mut self.workers, &self.frozen.base, adapter, dev)?;
+        let score = scores(&answers, targets).into_iter().find(|s| s.name == metric);
+        Ok(score.map(|score| (score.value, dev.len() as u64)))
     }
 
     /// Seconds that a pass over the training set will take, from a few steps of it.

@@ -24,11 +24,15 @@ const DECODER_BYTES_MAX: u64 = 8 * PIXELS_MAX;
 /// # Errors
 /// If it is none of the formats, too large by its header, without pixels, cut off or damaged.
 pub fn decode(bytes: &[u8]) -> Result<Rgb, Error> {
-    let mut decoder = open(bytes)?;
-    let orientation = decoder.orientation().map_err(fault)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
-    image.apply_orientation(orientation);
-    Ok(rgb(image))
+    // A decoder that fails in its arithmetic must not take the program with it.
+    let upright = || -> Result<Rgb, Error> {
+        let mut decoder = open(bytes)?;
+        let orientation = decoder.orientation().map_err(fault)?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(fault)?;
+        image.apply_orientation(orientation);
+        Ok(rgb(image))
+    };
+    std::panic::catch_unwind(upright).unwrap_or(Err(Error::Decode("its decoder failed".into())))
 }
 
 /// Checks all that can be known without decoding; the width and height that the file gives.

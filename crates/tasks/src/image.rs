@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use budwood_base::digest;
+use budwood_images::{BYTES_MAX, Rgb};
+
+use crate::Error;
+
 /// An image of an example, not decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -21,4 +26,62 @@ pub enum ImageContent {
     File(PathBuf),
     /// In memory, encoded as a file would be.
     Bytes(Arc<[u8]>),
+    /// In memory, a grey level a pixel, row by row.
+    Grey {
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// `[height, width]`.
+        pixels: Arc<[u8]>,
+    },
+}
+
+impl Image {
+    /// Reads an image once, to know that it can be decoded and which it is.
+    ///
+    /// # Errors
+    /// If it cannot be read or decoded.
+    pub fn open(name: impl Into<String>, content: ImageContent) -> Result<Self, Error> {
+        let mut image = Self { name: name.into(), content, sha256: String::new() };
+        image.sha256 = image.read()?.1;
+        Ok(image)
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// If it cannot be read or decoded, or is another than it was.
+    pub fn decode(&self) -> Result<Rgb, Error> {
+        let (image, sha256) = self.read()?;
+        if sha256 != self.sha256 {
+            let message = "has changed since it was first read; start again";
+            return Err(Error::file(&self.name, message));
+        }
+        Ok(image)
+    }
+
+    fn read(&self) -> Result<(Rgb, String), Error> {
+        let encoded = |bytes: &[u8]| {
+            let image = budwood_images::decode(bytes);
+            let image = image.map_err(|e| Error::file(&self.name, e.to_string()))?;
+            Ok((image, digest::of_bytes(bytes)))
+        };
+        match &self.content {
+            ImageContent::File(path) => {
+                let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
+                if size > BYTES_MAX {
+                    let fault = budwood_images::Error::TooManyBytes(size);
+                    return Err(Error::file(path, fault.to_string()));
+                }
+                encoded(&std::fs::read(path).map_err(Error::io(path))?)
+            }
+            ImageContent::Bytes(bytes) => encoded(bytes),
+            ImageContent::Grey { width, height, pixels } => {
+                let size = format!("{width} x {height}");
+                let sha256 = digest::of_parts([("size", size.as_bytes()), ("grey", pixels)]);
+                Ok((Rgb::from_grey(*width, *height, pixels), sha256))
+            }
+        }
+    }
 }

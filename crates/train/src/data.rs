@@ -6,20 +6,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use budwood_model::{Batch, Targets};
 use budwood_tasks::{Dataset, Encoded, Target, Tokenizer};
 
-use crate::Error;
+use crate::{Error, Images};
 
-/// Encoded examples with their targets.
-#[derive(Clone, Debug)]
+/// Examples as the model reads them, with their targets.
+#[derive(Debug)]
 pub struct Prepared {
     /// The inputs in the order of the data set.
-    encoded: Vec<Encoded>,
+    pub(crate) inputs: Inputs,
     /// Their targets; `None` where the answers are not known.
     pub targets: Option<Targets>,
     /// How many inputs were cut to the largest length.
     pub truncated: usize,
 }
 
-/// Encodes a data set on `threads` threads.
+/// What the model reads.
+#[derive(Debug)]
+pub(crate) enum Inputs {
+    Texts(Vec<Encoded>),
+    Images(Images),
+}
+
+/// Encodes a data set of texts on `threads` threads.
 ///
 /// # Errors
 /// If a text cannot be encoded.
@@ -54,7 +61,12 @@ pub fn prepare(
         encoded.extend(piece?);
     }
     let truncated = encoded.iter().filter(|e| e.truncated).count();
-    Ok(Prepared { encoded, targets: targets(data), truncated })
+    Ok(Prepared { inputs: Inputs::Texts(encoded), targets: targets(data), truncated })
+}
+
+/// A data set of images, to be decoded when they are needed.
+pub fn prepare_images(images: Images, data: &Dataset) -> Prepared {
+    Prepared { inputs: Inputs::Images(images), targets: targets(data), truncated: 0 }
 }
 
 fn targets(data: &Dataset) -> Option<Targets> {
@@ -77,12 +89,15 @@ fn targets(data: &Dataset) -> Option<Targets> {
 impl Prepared {
     /// Number of examples.
     pub fn len(&self) -> usize {
-        self.encoded.len()
+        match &self.inputs {
+            Inputs::Texts(encoded) => encoded.len(),
+            Inputs::Images(images) => images.len(),
+        }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.encoded.is_empty()
+        self.len() == 0
     }
 
     /// Tokens of each example.
@@ -92,13 +107,32 @@ impl Prepared {
 
     /// Tokens of one example.
     pub(crate) fn length(&self, example: usize) -> usize {
-        self.encoded[example].ids.len()
+        match &self.inputs {
+            Inputs::Texts(encoded) => encoded[example].ids.len(),
+            Inputs::Images(images) => images.tokens(),
+        }
     }
 
-    /// The inputs of some examples.
-    pub(crate) fn batch(&self, examples: &[usize]) -> Batch {
-        let sequence = |&i: &usize| (&self.encoded[i].ids[..], &self.encoded[i].types[..]);
-        Batch::from_sequences(examples.iter().map(sequence))
+    /// Whether an example is another one in each epoch.
+    pub fn varies(&self) -> bool {
+        matches!(&self.inputs, Inputs::Images(images) if images.augment().any())
+    }
+
+    /// The inputs of some examples, nothing in them changed at random.
+    ///
+    /// # Errors
+    /// If an image cannot be decoded.
+    pub(crate) fn batch(&self, examples: &[usize]) -> Result<Batch, Error> {
+        match &self.inputs {
+            Inputs::Texts(encoded) => {
+                let sequence = |&i: &usize| (&encoded[i].ids[..], &encoded[i].types[..]);
+                Ok(Batch::from_sequences(examples.iter().map(sequence)))
+            }
+            Inputs::Images(images) => {
+                let pixels = examples.iter().map(|&i| images.pixels(i, None));
+                Ok(images.batch(&pixels.collect::<Result<Vec<_>, _>>()?))
+            }
+        }
     }
 
     /// The targets of some examples.

@@ -5,7 +5,7 @@ use budwood_model::{Adapter, Base, Segment, Targets, predict};
 use budwood_tasks::batch::{self, BatchSize};
 use budwood_tasks::metric;
 
-use crate::Prepared;
+use crate::{Error, Prepared};
 
 /// Tokens that one thread predicts at a time.
 const CHUNK_TOKENS: usize = 256;
@@ -27,20 +27,28 @@ pub struct Score {
 }
 
 /// Runs an adapter over all examples.
-pub fn answers(workers: &mut Workers, base: &Base, adapter: &Adapter, data: &Prepared) -> Answers {
+///
+/// # Errors
+/// If an image cannot be decoded.
+pub fn answers(
+    workers: &mut Workers,
+    base: &Base,
+    adapter: &Adapter,
+    data: &Prepared,
+) -> Result<Answers, Error> {
     let plan = batch::evaluation(&data.lengths(), BatchSize::Tokens(CHUNK_TOKENS));
     let pieces = workers.map(plan.len(), |cx, i| {
-        let batch = data.batch(&plan[i]);
+        let batch = data.batch(&plan[i])?;
         let segment = Segment { adapter: Some(adapter), sequences: 0..plan[i].len() };
-        predict(cx, base, &batch, &[segment])
+        Ok::<_, Error>(predict(cx, base, &batch, &[segment]))
     });
     let mut outputs = vec![Vec::new(); data.len()];
     for (examples, piece) in plan.iter().zip(pieces) {
-        for (&example, output) in examples.iter().zip(piece) {
+        for (&example, output) in examples.iter().zip(piece?) {
             outputs[example] = output;
         }
     }
-    Answers { outputs }
+    Ok(Answers { outputs })
 }
 
 impl Answers {

@@ -5,14 +5,17 @@ mod config;
 mod data;
 mod error;
 mod evaluate;
+mod feed;
+mod images;
 mod optimizer;
 pub mod parity;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use config::{ClassWeights, TrainConfig};
-pub use data::{Prepared, prepare};
+pub use data::{Prepared, prepare, prepare_images};
 pub use error::Error;
 pub use evaluate::{Answers, Score, answers, scores};
+pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use trainer::{Event, Outcome, Trainer};

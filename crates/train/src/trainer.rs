@@ -12,6 +12,7 @@ use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
 use budwood_tasks::batch;
 
 use crate::checkpoint::{Best, State};
+use crate::feed::{Feed, Step};
 use crate::{
     Checkpoint, ClassWeights, Error, Optimizer, Prepared, Score, TrainConfig, answers, scores,
 };
@@ -150,19 +151,44 @@ impl<'a> Trainer<'a> {
     /// event's receiver may ask to stop: the state is saved then.
     ///
     /// # Errors
-    /// If numbers run away (the best parameters are in the adapter then), or a checkpoint is damaged, another
-    /// run's, or cannot be written.
+    /// If numbers run away (the best parameters are in the adapter then), a checkpoint is damaged, another run's,
+    /// or cannot be written, or an image cannot be decoded.
     pub fn run(
         mut self,
         adapter: &mut Adapter,
         mut on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        let steps = self.plan.len();
+        let (plan, ends) = (std::mem::take(&mut self.plan), self.epoch_ends.clone());
+        let plan: Vec<Vec<usize>> = plan.into_iter().map(|batches| batches.concat()).collect();
+        let key = Key::new(self.config.seed).named("augment");
+        // What an image becomes depends on the seed, the epoch and the example.
+        let wanted = |step: usize| {
+            let epoch = ends.partition_point(|&end| end <= step) as u64;
+            plan[step].iter().map(|&i| (i, key.child(epoch).child(i as u64))).collect()
+        };
+        let checkpoint = self.resume()?;
+        let first = checkpoint.as_ref().map_or(0, |c| c.state.step);
+        let (data, threads) = (self.train, self.workers.threads());
+        std::thread::scope(|scope| {
+            let feed = Feed::start(scope, data, first, plan.len(), wanted, threads);
+            self.steps(adapter, &plan, feed, checkpoint, &mut on_event)
+        })
+    }
+
+    fn steps(
+        &mut self,
+        adapter: &mut Adapter,
+        plan: &[Vec<usize>],
+        mut feed: Feed<'_>,
+        checkpoint: Option<Checkpoint>,
+        on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        let steps = plan.len();
         let spec = self.config.optimizer.clone();
         let mut optimizer = Optimizer::new(spec, adapter.params.len());
         let mut state = State { run: self.run.clone(), ..State::default() };
         let mut best = None;
-        if let Some(checkpoint) = self.resume()? {
+        if let Some(checkpoint) = checkpoint {
             adapter.params.values.copy_from_slice(&checkpoint.values);
             adapter.refresh(self.base.device(), self.workers.threads());
             optimizer.steps = checkpoint.state.step as u64;
@@ -178,7 +204,9 @@ impl<'a> Trainer<'a> {
             let step = state.step;
             let rate = self.config.rate(step, steps);
             gradient.fill(0.0);
-            let (loss, examples) = self.gradient(adapter, step, &mut gradient);
+            let examples = &plan[step];
+            let inputs = feed.next(examples)?;
+            let loss = self.gradient(adapter, (step, examples), &inputs, &mut gradient)?;
             let on = (self.base.device(), self.workers.threads());
             let norm = optimizer.step(on, &mut adapter.params, &gradient, rate);
             if !loss.is_finite() || !norm.is_finite() {
@@ -188,10 +216,11 @@ impl<'a> Trainer<'a> {
             state.step += 1;
             let epoch = self.epoch_ends.partition_point(|&end| end < state.step) + 1;
             let done = state.step;
+            let examples = examples.len();
             let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
             interrupted |= on_event(event).is_break();
-            if self.is_evaluation(done) {
-                interrupted |= self.evaluate(adapter, &mut state, &mut best, &mut on_event);
+            if self.is_evaluation(done, steps) {
+                interrupted |= self.evaluate(adapter, &mut state, &mut best, on_event)?;
                 stopped_early = self.config.patience.is_some_and(|p| state.since_best >= p);
             }
             if interrupted || saved_at.elapsed() >= self.save_every {
@@ -240,10 +269,15 @@ impl<'a> Trainer<'a> {
         checkpoint.save(folder)
     }
 
-    /// Adds the gradient of a step. Returns its mean loss and number of examples.
-    fn gradient(&mut self, adapter: &Adapter, step: usize, total: &mut [f32]) -> (f64, usize) {
-        let examples: Vec<usize> = self.plan[step].concat();
-        let Some(targets) = self.train.targets_of(&examples) else { return (0.0, 0) };
+    /// Adds the gradient of a step. Returns its mean loss.
+    fn gradient(
+        &mut self,
+        adapter: &Adapter,
+        (step, examples): (usize, &[usize]),
+        inputs: &Step<'_>,
+        total: &mut [f32],
+    ) -> Result<f64, Error> {
+        let Some(targets) = self.train.targets_of(examples) else { return Ok(0.0) };
         let mut weights: Vec<f32> = match &targets {
             Targets::Classes(c) if !self.class_weights.is_empty() => {
                 c.iter().map(|&c| self.class_weights[c as usize]).collect()
@@ -255,20 +289,20 @@ impl<'a> Trainer<'a> {
         let loss = Loss { weights };
         let lengths: Vec<usize> = examples.iter().map(|&i| self.train.length(i)).collect();
         let chunks = plan_chunks(&lengths);
-        let (base, train) = (self.base, self.train);
+        let base = self.base;
         let key = Key::new(self.config.seed).named("dropout").child(step as u64);
         let results = self.workers.accumulate(chunks.len(), total, |cx, i, gradient| {
-            let batch = train.batch(&examples[chunks[i].clone()]);
+            let batch = inputs.batch(chunks[i].clone())?;
             let given = (&targets, &loss, chunks[i].start);
             let key = Some(key.child(i as u64));
-            train_chunk(cx, base, adapter, &batch, given, key, gradient).loss
+            Ok(train_chunk(cx, base, adapter, &batch, given, key, gradient).loss)
         });
-        (results.iter().sum(), examples.len())
+        results.into_iter().sum()
     }
 
-    fn is_evaluation(&self, step: usize) -> bool {
+    fn is_evaluation(&self, step: usize, steps: usize) -> bool {
         match self.config.eval_every {
-            Some(every) => step.is_multiple_of(every.max(1)) || step == self.plan.len(),
+            Some(every) => step.is_multiple_of(every.max(1)) || step == steps,
             None => self.epoch_ends.contains(&step),
         }
     }
@@ -280,10 +314,10 @@ impl<'a> Trainer<'a> {
         state: &mut State,
         best: &mut Option<Vec<f32>>,
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> bool {
-        let Some(dev) = self.dev else { return false };
-        let Some(targets) = &dev.targets else { return false };
-        let answers = answers(self.workers, self.base, adapter, dev);
+    ) -> Result<bool, Error> {
+        let Some(dev) = self.dev else { return Ok(false) };
+        let Some(targets) = &dev.targets else { return Ok(false) };
+        let answers = answers(self.workers, self.base, adapter, dev)?;
         let scores = scores(&answers, targets);
         let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
         let is_best = state.best.as_ref().is_none_or(|b| score > b.score);
@@ -295,7 +329,8 @@ impl<'a> Trainer<'a> {
         } else {
             state.since_best += 1;
         }
-        on_event(Event::Evaluated { step: state.step, scores: &scores, best: is_best }).is_break()
+        let event = Event::Evaluated { step: state.step, scores: &scores, best: is_best };
+        Ok(on_event(event).is_break())
     }
 
     /// Puts the best parameters into the adapter; returns their step.

@@ -76,7 +76,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let data = source.examples(task, &meta.labels, split, true)?;
     let prepared = prepare(&loaded.tokenizer, &data, meta.task.max_length, settings.threads)?;
     let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
-    let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared);
+    let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
     let scores = scores(&answers, targets);
     if let Some(path) = &args.predictions {
         write_predictions(path, &data, &answers, &meta.labels)

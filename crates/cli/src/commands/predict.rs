@@ -133,7 +133,7 @@ impl Loaded {
                 self.meta.task.max_length
             );
         }
-        Ok(answers(&mut self.workers, &self.base, &self.adapter, &prepared))
+        Ok(answers(&mut self.workers, &self.base, &self.adapter, &prepared)?)
     }
 }
 

@@ -237,7 +237,7 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     let Some(mut finished) = run.train(args, on_event)? else { return Ok(None) };
     let mut record = finished.record(args, (&shared.file.name, &planned.group), shared.jobs > 1)?;
     if shared.file.ablate {
-        record.metrics.extend(ablation(&mut run, &mut finished, &record.metric));
+        record.metrics.extend(ablation(&mut run, &mut finished, &record.metric)?);
     }
     if !shared.file.keep_adapters {
         record.adapter = None;
@@ -268,13 +268,13 @@ fn frozen(shared: &Shared<'_>, planned: &Planned) -> Result<Arc<Frozen>> {
 
 /// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et al. 2019,
 /// Fig. 6): split `ablation`, named `FIRST-LAST`.
-fn ablation(run: &mut Run, finished: &mut Finished, metric: &str) -> Vec<MetricValue> {
+fn ablation(run: &mut Run, finished: &mut Finished, metric: &str) -> Result<Vec<MetricValue>> {
     let layers = run.layers();
     let mut values = Vec::new();
     for first in 0..layers {
         for last in first..layers {
             finished.adapter.leave_out(first..last + 1);
-            let score = run.dev_score(&finished.adapter, metric);
+            let score = run.dev_score(&finished.adapter, metric)?;
             values.extend(score.map(|(value, rows)| MetricValue {
                 split: "ablation".into(),
                 name: format!("{first}-{last}"),
@@ -285,7 +285,7 @@ fn ablation(run: &mut Run, finished: &mut Finished, metric: &str) -> Vec<MetricV
         }
     }
     finished.adapter.leave_out(0..0);
-    values
+    Ok(values)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

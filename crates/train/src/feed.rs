@@ -1,0 +1,161 @@
+//! Inputs of one training step after another. Images are decoded beside the training, on threads of their own, a
+//! bounded number of steps ahead.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
+
+use budwood_base::random::Key;
+use budwood_images::Rgb;
+use budwood_model::Batch;
+
+use crate::data::Inputs;
+use crate::{Error, Images, Prepared};
+
+/// Steps whose images are decoded before they are asked for.
+const STEPS_AHEAD: usize = 2;
+
+/// The inputs of a step, ready to be cut into batches.
+pub(crate) enum Step<'a> {
+    /// Texts are encoded already.
+    Encoded(&'a Prepared, &'a [usize]),
+    /// Images in the model's size.
+    Images(&'a Images, Vec<Arc<Rgb>>),
+}
+
+impl Step<'_> {
+    /// The batch of some neighbouring examples of the step.
+    pub(crate) fn batch(&self, examples: std::ops::Range<usize>) -> Result<Batch, Error> {
+        match self {
+            Self::Encoded(data, all) => data.batch(&all[examples]),
+            Self::Images(images, all) => Ok(images.batch(&all[examples])),
+        }
+    }
+}
+
+/// Examples of one step, each with the key of its random changes.
+pub(crate) type Wanted = Vec<(usize, Key)>;
+
+/// What the threads share.
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// The next image to decode: step and place in it.
+    next: (usize, usize),
+    /// The step that training waits for or works on.
+    taken: usize,
+    /// Images of steps to come, by step.
+    ready: BTreeMap<usize, Vec<Option<Result<Arc<Rgb>, Error>>>>,
+    stopped: bool,
+}
+
+/// Steps in order, images decoded ahead.
+pub(crate) struct Feed<'a> {
+    data: &'a Prepared,
+    step: usize,
+    shared: Option<Arc<Shared>>,
+}
+
+impl<'a> Feed<'a> {
+    /// Begins to decode, on `threads` threads of `scope`, the images of the steps from `first` on.
+    pub(crate) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        data: &'a Prepared,
+        first: usize,
+        steps: usize,
+        wanted: impl Fn(usize) -> Wanted + Send + Sync + 'scope,
+        threads: usize,
+    ) -> Self
+    where
+        'a: 'scope,
+    {
+        let Inputs::Images(images) = &data.inputs else {
+            return Self { data, step: first, shared: None };
+        };
+        let state =
+            State { next: (first, 0), taken: first, ready: BTreeMap::new(), stopped: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let wanted = Arc::new(wanted);
+        for _ in 0..threads.max(1) {
+            let (shared, wanted) = (Arc::clone(&shared), Arc::clone(&wanted));
+            scope.spawn(move || shared.decode(images, steps, &*wanted));
+        }
+        Self { data, step: first, shared: Some(shared) }
+    }
+
+    /// The inputs of the next step, whose examples are these.
+    ///
+    /// # Errors
+    /// If an image cannot be decoded.
+    pub(crate) fn next<'b>(&mut self, examples: &'b [usize]) -> Result<Step<'b>, Error>
+    where
+        'a: 'b,
+    {
+        let step = self.step;
+        self.step += 1;
+        let (Inputs::Images(images), Some(shared)) = (&self.data.inputs, &self.shared) else {
+            return Ok(Step::Encoded(self.data, examples));
+        };
+        let mut state = shared.lock();
+        state.taken = step;
+        shared.changed.notify_all();
+        let whole = |state: &State| {
+            state.ready.get(&step).is_some_and(|images| images.iter().all(Option::is_some))
+        };
+        while !whole(&state) {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let decoded = state.ready.remove(&step).unwrap_or_default();
+        drop(state);
+        let decoded: Result<Vec<_>, Error> = decoded.into_iter().flatten().collect();
+        Ok(Step::Images(images, decoded?))
+    }
+}
+
+impl Drop for Feed<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.lock().stopped = true;
+            shared.changed.notify_all();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decodes one image after another until all steps are done or nobody waits any more.
+    fn decode(&self, images: &Images, steps: usize, wanted: &(impl Fn(usize) -> Wanted + ?Sized)) {
+        let mut list: (usize, Wanted) = (usize::MAX, Vec::new());
+        loop {
+            let mut state = self.lock();
+            while !state.stopped && state.next.0 > state.taken + STEPS_AHEAD {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            let (step, place) = state.next;
+            if state.stopped || step >= steps {
+                return;
+            }
+            if list.0 != step {
+                list = (step, wanted(step));
+            }
+            state.next = if place + 1 < list.1.len() { (step, place + 1) } else { (step + 1, 0) };
+            let n = list.1.len();
+            state.ready.entry(step).or_insert_with(|| (0..n).map(|_| None).collect());
+            drop(state);
+            let (image, key) = list.1[place];
+            let decoded = images.pixels(image, Some(key));
+            let mut state = self.lock();
+            if let Some(slot) = state.ready.get_mut(&step).and_then(|s| s.get_mut(place)) {
+                *slot = Some(decoded);
+            }
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+}
