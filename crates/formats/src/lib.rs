@@ -10,6 +10,7 @@ pub mod family;
 mod import;
 pub mod model_folder;
 pub mod native;
+pub mod new_model;
 mod peft;
 pub mod quantized;
 pub mod safetensors_file;

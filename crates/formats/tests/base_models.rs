@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use budwood_base::head::Pooling;
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
-use budwood_formats::{BaseModel, model_folder, quantized};
+use budwood_formats::{BaseModel, model_folder, new_model, quantized};
 use safetensors::tensor::{Dtype, TensorView};
 
 fn golden(family: &str) -> PathBuf {
@@ -328,6 +328,42 @@ fn wrong_encoders_of_images_are_refused() {
         BaseModel::open(dir.path()).unwrap().spec(),
         BaseModel::open(&golden("vit")).unwrap().spec()
     );
+}
+
+/// A new model has the tensors that transformers writes for the same configuration, weights as it draws them, and is
+/// another for each seed.
+#[test]
+fn new_models_are_those_of_the_family() {
+    for family in ["bert", "roberta", "distilbert", "vit", "deit", "dinov2"] {
+        let config = fs::read(golden(family).join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let create = |name: &str, seed| {
+            new_model::create(&dir.path().join(name), &config, &[("x.json", 1.into())], seed)
+                .unwrap()
+        };
+        let (model, other, again) = (create("a", 1), create("b", 2), create("c", 1));
+        assert_eq!(model.id("").weights_sha256, again.id("").weights_sha256);
+        assert_ne!(model.id("").weights_sha256, other.id("").weights_sha256);
+        assert!(dir.path().join("a/x.json").exists());
+        let reference = golden_tensors(family);
+        let path = dir.path().join("a/model.safetensors");
+        let file = SafetensorsFile::open(&path).unwrap();
+        for name in file.names() {
+            assert_eq!(file.shape(name).unwrap(), reference[name].shape, "{family} {name}");
+        }
+        let query = model.tensor("layers.0.query.weight").unwrap();
+        let variance = query.data.iter().map(|x| x * x).sum::<f32>() / query.len() as f32;
+        // 0.02 squared, times the variance of a normal cut at two deviations.
+        assert!((variance / (0.0004 * 0.774) - 1.0).abs() < 0.15, "{variance}");
+        assert!(model.tensor("layers.0.ffn_norm.weight").unwrap().data.iter().all(|&x| x == 1.0));
+        assert!(model.tensor("layers.1.query.bias").unwrap().data.iter().all(|&x| x == 0.0));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config = serde_json::json!({ "model_type": "gpt2" });
+    let fault = new_model::create(&dir.path().join("a"), &config, &[], 0).unwrap_err().to_string();
+    assert!(fault.contains("gpt2"), "{fault}");
+    assert!(!dir.path().join("a").exists());
 }
 
 #[test]

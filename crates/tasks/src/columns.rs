@@ -1,4 +1,4 @@
-//! Which columns hold the texts and the label: by flag, or found by the names that data sets use.
+//! Which columns hold the texts or the image and the label: by flag, or found by the names that data sets use.
 
 use crate::Error;
 use crate::read::Table;
@@ -10,15 +10,19 @@ pub struct ColumnChoice {
     pub texts: Vec<String>,
     /// The column of the label.
     pub label: Option<String>,
+    /// The column of the image: a path or its bytes.
+    pub image: Option<String>,
 }
 
 /// Places of columns in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
-    /// One or two texts.
+    /// One or two texts; none where there is an image.
     pub texts: Vec<usize>,
     /// The label; none where there is none and none was asked for.
     pub label: Option<usize>,
+    /// The image, where the data are images.
+    pub image: Option<usize>,
 }
 
 const PAIRS: &[(&str, &str)] = &[
@@ -45,6 +49,17 @@ const TEXTS: &[&str] = &[
     "comment",
     "title",
     "utterance",
+];
+const IMAGES: &[&str] = &[
+    "image",
+    "img",
+    "image_path",
+    "filepath",
+    "file_path",
+    "path",
+    "file_name",
+    "filename",
+    "file",
 ];
 const LABELS: &[&str] = &[
     "label",
@@ -102,11 +117,25 @@ pub fn find_columns(
         );
         return Err(Error::file(&table.path, message));
     }
+    let pair = PAIRS.iter().find_map(|(a, b)| Some(vec![found(&[a])?, found(&[b])?]));
+    let image = match &choice.image {
+        Some(image) => Some(named(image)?),
+        // A table with texts may have paths too, but not the other way round.
+        None if choice.texts.is_empty() && found(TEXTS).is_none() && pair.is_none() => {
+            found(IMAGES)
+        }
+        None => None,
+    };
+    if image.is_some() {
+        if label == image {
+            return Err(Error::Usage("the label's column is also the image's column".into()));
+        }
+        return Ok(Columns { texts: Vec::new(), label, image });
+    }
     let texts = if choice.texts.is_empty() {
-        let pair = PAIRS.iter().find_map(|(a, b)| Some(vec![found(&[a])?, found(&[b])?]));
         pair.or_else(|| found(TEXTS).map(|t| vec![t])).ok_or_else(|| {
             let message = format!(
-                "has no column that looks like a text; name it with --text-column. Its columns are: {}",
+                "has no column that looks like a text or an image; name it with --text-column or --image-column. Its columns are: {}",
                 there()
             );
             Error::file(&table.path, message)
@@ -120,5 +149,5 @@ pub fn find_columns(
     if label.is_some_and(|l| texts.contains(&l)) {
         return Err(Error::Usage("the label's column is also a text's column".into()));
     }
-    Ok(Columns { texts, label })
+    Ok(Columns { texts, label, image: None })
 }

@@ -6,6 +6,7 @@ use budwood_base::digest;
 use budwood_base::random::Key;
 use budwood_base::record::DataDigest;
 
+use crate::image::{FOLDER, IMAGE_LAYOUTS, ImageLayout, ImageOptions, ImageTable, open_all};
 use crate::layout::{Layout, Split};
 use crate::read::{self, ReadOptions, Table};
 use crate::task::{self, Task};
@@ -79,6 +80,8 @@ pub struct Dataset {
     pub examples: Vec<Example>,
     /// Which they are, by content.
     pub digest: DataDigest,
+    /// Images that were left out, each with what is wrong with it.
+    pub skipped: Vec<String>,
 }
 
 impl Dataset {
@@ -91,7 +94,7 @@ impl Dataset {
         let sha256 = digest::of_parts(parts);
         let rows = examples.len() as u64;
         let digest = DataDigest { split: split.into(), source: source.into(), rows, sha256 };
-        Self { examples, digest }
+        Self { examples, digest, skipped: Vec::new() }
     }
 
     /// Only `n` examples, chosen at random and kept in their order: files may be sorted.
@@ -153,31 +156,36 @@ pub struct DataSource {
     text: String,
     path: PathBuf,
     layout: Option<&'static Layout>,
+    image_layout: Option<&'static ImageLayout>,
     /// Columns that the user named.
     pub choice: ColumnChoice,
     /// How files are read.
     pub options: ReadOptions,
+    /// How images are found and opened.
+    pub images: ImageOptions,
 }
 
 impl DataSource {
-    /// Reads `NAME=FOLDER` or a path.
+    /// Reads `NAME=FOLDER` or a path; a folder without a name is one of images.
     ///
     /// # Errors
     /// If there is no layout of that name.
     pub fn parse(text: &str, choice: ColumnChoice, options: ReadOptions) -> Result<Self, Error> {
         let named = text.split_once('=').filter(|(name, _)| !name.contains(['/', '\\', '.']));
-        let (layout, path) = match named {
-            None => (None, Path::new(text)),
-            Some((name, path)) => {
-                let layout = Layout::find(name).ok_or_else(|| {
-                    let known: Vec<_> = crate::LAYOUTS.iter().map(|l| l.name).collect();
-                    let known = known.join(", ");
-                    Error::Usage(format!("there is no layout '{name}'; there are {known}"))
-                })?;
-                (Some(layout), Path::new(path))
-            }
+        let path = Path::new(named.map_or(text, |(_, path)| path));
+        let layout = named.and_then(|(name, _)| Layout::find(name));
+        let image_layout = match named {
+            None => path.is_dir().then_some(&FOLDER),
+            Some((name, _)) => IMAGE_LAYOUTS.iter().find(|l| l.name == name),
         };
-        Ok(Self { text: text.into(), path: path.into(), layout, choice, options })
+        if let (Some((name, _)), None, None) = (named, layout, image_layout) {
+            let texts = crate::LAYOUTS.iter().map(|l| l.name);
+            let known: Vec<_> = texts.chain(IMAGE_LAYOUTS.iter().map(|l| l.name)).collect();
+            let known = known.join(", ");
+            return Err(Error::Usage(format!("there is no layout '{name}'; there are {known}")));
+        }
+        let (text, path, images) = (text.into(), path.into(), ImageOptions::default());
+        Ok(Self { text, path, layout, image_layout, choice, options, images })
     }
 
     /// The layout, if it has one of its own.
@@ -201,9 +209,20 @@ impl DataSource {
         }
     }
 
+    /// Whether the layout has files for each split, and not one for all.
+    pub fn has_splits(&self) -> bool {
+        match self.image_layout {
+            Some(layout) => (layout.has)(&self.path, Split::Train),
+            None => self.layout.is_some(),
+        }
+    }
+
     /// Whether the split has a file; without a layout there is one file, whatever it is used for.
     pub fn has(&self, split: Split) -> bool {
-        self.layout.is_none_or(|layout| layout.file(&self.path, split).is_some())
+        match self.image_layout {
+            Some(layout) => !self.has_splits() || (layout.has)(&self.path, split),
+            None => self.layout.is_none_or(|layout| layout.file(&self.path, split).is_some()),
+        }
     }
 
     /// The rows of a split and their columns.
@@ -211,6 +230,14 @@ impl DataSource {
     /// # Errors
     /// If the file is missing or damaged, or the columns cannot be found.
     pub fn read(&self, split: Split, label_needed: bool) -> Result<(Table, Columns), Error> {
+        if let Some(layout) = self.image_layout {
+            let table = (layout.read)(&self.path, split, &self.images)?.table;
+            if label_needed && table.rows.iter().all(|row| row.cells[1].is_empty()) {
+                let message = "holds images, but no folder of images for each class";
+                return Err(Error::file(&self.path, message));
+            }
+            return Ok((table, ImageTable::COLUMNS));
+        }
         let (table, choice) = match self.layout {
             None => (read::table(&self.path, self.options)?, self.choice.clone()),
             Some(layout) => {
@@ -238,6 +265,9 @@ impl DataSource {
             ));
         }
         let (table, columns) = self.read(split, true)?;
+        if columns.image.is_some() {
+            return Ok((task::find("image-classification")?, "the data are images".into()));
+        }
         let label = columns.label.unwrap_or_default();
         Ok(task::detect(table.rows.iter().map(|r| r.cells[label].as_str())))
     }
@@ -265,7 +295,19 @@ impl DataSource {
         split: Split,
         labels_needed: bool,
     ) -> Result<Dataset, Error> {
+        let images = match self.image_layout {
+            Some(layout) => Some((layout.read)(&self.path, split, &self.images)?),
+            None => None,
+        };
+        if let Some(images) = images {
+            return self.image_examples(task, labels, split, labels_needed, images);
+        }
         let (table, columns) = self.read(split, labels_needed)?;
+        if let Some(image) = columns.image {
+            let images = ImageTable::of_table(table, image, columns.label, &self.images);
+            return self.image_examples(task, labels, split, labels_needed, images);
+        }
+        task.check_input(false)?;
         let mut examples = Vec::with_capacity(table.rows.len());
         for row in &table.rows {
             let target = match columns.label {
@@ -281,7 +323,50 @@ impl DataSource {
         Ok(Dataset::from_examples(examples, split.name(), &self.text))
     }
 
-    /// Names of the text columns and the label column.
+    /// The examples of images with labels: every image is opened and decoded once, so that what is wrong with one is
+    /// known before anything is trained.
+    fn image_examples(
+        &self,
+        task: &Task,
+        labels: &[String],
+        split: Split,
+        labels_needed: bool,
+        images: ImageTable,
+    ) -> Result<Dataset, Error> {
+        task.check_input(true)?;
+        let ImageTable { table, contents, mut skipped } = images;
+        let opened = open_all(&table, contents, self.images.threads);
+        let mut examples = Vec::with_capacity(opened.len());
+        for (row, image) in table.rows.iter().zip(opened) {
+            let image = match image {
+                Ok(image) => image,
+                Err(fault) => {
+                    let fault = match table.path.is_file() {
+                        true => Error::row(&table.path, row.number, fault.to_string()),
+                        false => fault,
+                    };
+                    if !self.images.skip_bad {
+                        return Err(fault);
+                    }
+                    skipped.push(fault.to_string());
+                    continue;
+                }
+            };
+            let target = match labels_needed {
+                true => (task.target)(&table.path, row.number, &row.cells[1], labels)?,
+                false => Target::None,
+            };
+            examples.push(Example { input: Input::Image(image), target });
+        }
+        if examples.is_empty() {
+            let message = format!("none of its {} images can be used", skipped.len());
+            return Err(Error::file(&table.path, message));
+        }
+        let data = Dataset::from_examples(examples, split.name(), &self.text);
+        Ok(Dataset { skipped, ..data })
+    }
+
+    /// Names of the text columns, or of the image's, and the label column.
     ///
     /// # Errors
     /// As [`DataSource::read`].
@@ -289,6 +374,7 @@ impl DataSource {
         let (table, columns) = self.read(split, true)?;
         let name = |i: usize| table.columns[i].clone();
         let label = columns.label.map(name).unwrap_or_default();
-        Ok((columns.texts.iter().map(|&t| name(t)).collect(), label))
+        let inputs = columns.texts.iter().chain(&columns.image);
+        Ok((inputs.map(|&t| name(t)).collect(), label))
     }
 }

@@ -135,6 +135,7 @@ impl Layout {
         let choice = |(texts, label): (&[&str], &str)| ColumnChoice {
             texts: texts.iter().map(ToString::to_string).collect(),
             label: Some(label.to_string()),
+            image: None,
         };
         if self.name == "trec" {
             return Ok((trec(path)?, choice(self.headed)));

@@ -14,6 +14,6 @@ mod tokenizer;
 pub use columns::{ColumnChoice, Columns, find_columns};
 pub use dataset::{DataSource, Dataset, Example, Input, Target};
 pub use error::Error;
-pub use image::{Image, ImageContent};
+pub use image::{Image, ImageContent, ImageOptions};
 pub use layout::{LAYOUTS, Layout, Split};
 pub use tokenizer::{Encoded, Tokenizer};

@@ -20,6 +20,18 @@ pub const METRICS: &[Metric] = &[
         kind: "classification",
         summary: "Matthews' correlation coefficient",
     },
+    Metric { name: "accuracy", kind: "image-classification", summary: "share of right answers" },
+    Metric {
+        name: "top5",
+        kind: "image-classification",
+        summary: "share of images whose class is among the five most likely",
+    },
+    Metric {
+        name: "mean_class_accuracy",
+        kind: "image-classification",
+        summary: "mean over the classes of the share of right answers",
+    },
+    Metric { name: "macro_f1", kind: "image-classification", summary: "mean of all classes' F1" },
     Metric { name: "micro_f1", kind: "multilabel", summary: "F1 over all labels of all examples" },
     Metric { name: "macro_f1", kind: "multilabel", summary: "mean of all labels' F1" },
     Metric {
@@ -61,6 +73,48 @@ pub fn classification(
         scores.push(("f1", class_f1(&confusion, 1)));
     }
     scores
+}
+
+/// All image classification scores of the outputs for each class: `(name, value)`.
+///
+/// # Panics
+/// If the lengths differ or a class is not below the number of outputs.
+pub fn image_classification(outputs: &[Vec<f32>], expected: &[u32]) -> Vec<(&'static str, f64)> {
+    let classes = outputs.first().map_or(0, Vec::len);
+    let first = |row: &Vec<f32>| (0..classes).find(|&c| rank(row, c) == 0).unwrap_or(0) as u32;
+    let predicted: Vec<u32> = outputs.iter().map(first).collect();
+    let confusion = confusion(&predicted, expected, classes);
+    vec![
+        ("accuracy", accuracy(&confusion)),
+        ("top5", top_k(outputs, expected, 5)),
+        ("mean_class_accuracy", mean_class_accuracy(&confusion)),
+        ("macro_f1", macro_f1(&confusion)),
+    ]
+}
+
+/// Share of the examples whose class has one of the `k` largest outputs; of equal ones the first counts as larger.
+///
+/// # Panics
+/// If the lengths differ or a class is not below the number of outputs.
+pub fn top_k(outputs: &[Vec<f32>], expected: &[u32], k: usize) -> f64 {
+    assert_eq!(outputs.len(), expected.len());
+    let hits = outputs.iter().zip(expected).filter(|(row, e)| rank(row, **e as usize) < k).count();
+    if outputs.is_empty() { 0.0 } else { hits as f64 / outputs.len() as f64 }
+}
+
+/// Classes that come before one in the order of their outputs.
+fn rank(row: &[f32], class: usize) -> usize {
+    let before = |(c, x): (usize, &f32)| *x > row[class] || (*x == row[class] && c < class);
+    row.iter().enumerate().filter(|&(c, x)| before((c, x))).count()
+}
+
+/// The mean recall of the classes that occur among the expected: scikit-learn's balanced accuracy.
+fn mean_class_accuracy(confusion: &[Vec<u64>]) -> f64 {
+    let there = |row: &[u64]| row.iter().sum::<u64>();
+    let recall = |(c, row): (usize, &Vec<u64>)| row[c] as f64 / there(row) as f64;
+    let occur = confusion.iter().enumerate().filter(|(_, row)| there(row) > 0);
+    let recalls: Vec<f64> = occur.map(recall).collect();
+    if recalls.is_empty() { 0.0 } else { recalls.iter().sum::<f64>() / recalls.len() as f64 }
 }
 
 /// All scores of predicted sets of labels, each in order: `(name, value)`; as scikit-learn's with `zero_division=0`.
@@ -240,6 +294,22 @@ mod tests {
         assert!((value(&s, "micro_f1") - 0.714_285_714_285_714_3).abs() < 1e-12);
         assert!((value(&s, "macro_f1") - 0.6).abs() < 1e-12);
         assert!((value(&s, "exact_match") - 0.4).abs() < 1e-12);
+    }
+
+    /// Expected values: `accuracy_score`, `top_k_accuracy_score`, `balanced_accuracy_score` and `f1_score(average='macro')`
+    /// of scikit-learn 1.9 on these very numbers.
+    #[test]
+    fn scores_of_images_match_the_reference_library() {
+        let output = |i: u64, c: u64| ((i * 37 + c * 101 + i * c * 13) % 97) as f32 / 10.0;
+        let rows: Vec<Vec<f32>> = (0..12).map(|i| (0..8).map(|c| output(i, c)).collect()).collect();
+        let expected = [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 2, 2];
+        let s = image_classification(&rows, &expected);
+        assert!((value(&s, "accuracy") - 0.16666666666666666).abs() < 1e-12, "{s:?}");
+        assert!((value(&s, "top5") - 0.75).abs() < 1e-12, "{s:?}");
+        assert!((value(&s, "mean_class_accuracy") - 0.10714285714285714).abs() < 1e-12, "{s:?}");
+        assert!((value(&s, "macro_f1") - 0.10416666666666666).abs() < 1e-12, "{s:?}");
+        assert_eq!(top_k(&rows, &expected, 8), 1.0);
+        assert_eq!(top_k(&[vec![1.0, 1.0]], &[1], 1), 0.0, "of equal outputs the first counts");
     }
 
     #[test]

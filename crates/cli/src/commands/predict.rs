@@ -198,7 +198,7 @@ fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
         rows: examples.len() as u64,
         sha256: String::new(),
     };
-    Ok(Dataset { examples, digest })
+    Ok(Dataset { examples, digest, skipped: Vec::new() })
 }
 
 fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) -> Result<()> {

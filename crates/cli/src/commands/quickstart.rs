@@ -100,7 +100,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut loaded = Loaded::open(settings, &out, None, None)?;
     let examples =
         EXAMPLES.map(|a| Example { input: Input::Text(a.into()), target: Target::None }).to_vec();
-    let questions = Dataset { examples, digest: test_set.digest.clone() };
+    let questions = Dataset { examples, ..test_set.clone() };
     let answers = loaded.answer(&questions, settings.threads)?;
     let predictions: Vec<_> = answers
         .classes()

@@ -199,8 +199,11 @@ pub(crate) enum OptimizerChoice {
 impl ColumnArgs {
     /// The source that a text names.
     pub(crate) fn source(&self, text: &str) -> Result<DataSource> {
-        let choice =
-            ColumnChoice { texts: self.text_column.clone(), label: self.label_column.clone() };
+        let choice = ColumnChoice {
+            texts: self.text_column.clone(),
+            label: self.label_column.clone(),
+            image: None,
+        };
         let encoding = match self.encoding {
             EncodingChoice::Utf8 => Encoding::Utf8,
             EncodingChoice::Latin1 => Encoding::Latin1,

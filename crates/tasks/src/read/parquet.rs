@@ -1,4 +1,4 @@
-//! Parquet files, as data-set hubs keep them: flat columns of text, numbers and booleans.
+//! Parquet files, as data-set hubs keep them: flat columns of text, numbers, booleans and bytes, and images.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use parquet::record::Field;
 
 use super::{ReadOptions, Row, Table};
 use crate::Error;
+use crate::image::cell_of_bytes;
 
 /// Reads all rows.
 pub(super) fn read(path: &Path, bytes: Vec<u8>, _: ReadOptions) -> Result<Table, Error> {
@@ -33,7 +34,18 @@ fn cell(field: &Field) -> String {
     match field {
         Field::Null => String::new(),
         Field::Str(s) => s.clone(),
-        Field::Bytes(b) => String::from_utf8_lossy(b.data()).into_owned(),
+        Field::Bytes(b) => match std::str::from_utf8(b.data()) {
+            Ok(text) => text.into(),
+            Err(_) => cell_of_bytes(b.data()),
+        },
+        // Data-set hubs keep an image as its bytes, its path, or both.
+        Field::Group(group) => {
+            let of = |name: &str| {
+                let field = group.get_column_iter().find(|(n, _)| *n == name);
+                field.map(|(_, field)| cell(field)).filter(|cell| !cell.is_empty())
+            };
+            of("bytes").or_else(|| of("path")).unwrap_or_else(|| group.to_string())
+        }
         other => other.to_string(),
     }
 }

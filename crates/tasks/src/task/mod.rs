@@ -1,6 +1,7 @@
 //! Kinds of tasks: one file each, registered in [`TASKS`].
 
 mod classification;
+mod image_classification;
 mod multilabel;
 mod regression;
 
@@ -25,11 +26,28 @@ pub struct Task {
     pub(crate) target: fn(&Path, usize, &str, &[String]) -> Result<Target, Error>,
 }
 
+impl Task {
+    /// Checks that examples of images, or of texts, are what the task is about.
+    pub(crate) fn check_input(&self, images: bool) -> Result<(), Error> {
+        match (images, self.name == image_classification::TASK.name) {
+            (true, false) => Err(Error::Usage(format!(
+                "the data are images, but the task is {}; images are classified: --task image-classification",
+                self.name
+            ))),
+            (false, true) => {
+                Err(Error::Usage("the data are texts, but the task is image-classification".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Class names from a table, its label column, and the names that a layout fixes.
 type LabelsOf = fn(&Table, usize, Vec<String>) -> Result<Vec<String>, Error>;
 
 /// All kinds.
-pub const TASKS: &[&Task] = &[&classification::TASK, &multilabel::TASK, &regression::TASK];
+pub const TASKS: &[&Task] =
+    &[&classification::TASK, &image_classification::TASK, &multilabel::TASK, &regression::TASK];
 
 /// The kind of that name.
 ///

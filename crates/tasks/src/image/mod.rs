@@ -1,12 +1,17 @@
 //! Images as examples refer to them: where the bytes are, and which they are.
 
-use std::path::PathBuf;
+mod source;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use budwood_base::digest;
 use budwood_images::{BYTES_MAX, Rgb};
 
 use crate::Error;
+
+pub use source::ImageOptions;
+pub(crate) use source::{FOLDER, IMAGE_LAYOUTS, ImageLayout, ImageTable, cell_of_bytes, open_all};
 
 /// An image of an example, not decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +61,23 @@ impl Image {
         let (image, sha256) = self.read()?;
         if sha256 != self.sha256 {
             let message = "has changed since it was first read; start again";
-            return Err(Error::file(&self.name, message));
+            return Err(Error::file(self.place(), message));
         }
         Ok(image)
+    }
+
+    /// Where it is, for messages.
+    fn place(&self) -> &Path {
+        match &self.content {
+            ImageContent::File(path) => path,
+            _ => Path::new(&self.name),
+        }
     }
 
     fn read(&self) -> Result<(Rgb, String), Error> {
         let encoded = |bytes: &[u8]| {
             let image = budwood_images::decode(bytes);
-            let image = image.map_err(|e| Error::file(&self.name, e.to_string()))?;
+            let image = image.map_err(|e| Error::file(self.place(), e.to_string()))?;
             Ok((image, digest::of_bytes(bytes)))
         };
         match &self.content {

@@ -1,0 +1,70 @@
+//! A model that nothing has trained yet: the start of one made from scratch.
+
+use std::path::Path;
+
+use budwood_base::encoder::InputSpec;
+use budwood_base::files::write_folder_atomic;
+use budwood_base::names;
+use budwood_base::random::Key;
+use budwood_base::tensor::{Tensor, TensorMap};
+use serde_json::Value;
+
+use crate::base_model::expected_tensors;
+use crate::family::{self, Config};
+use crate::safetensors_file::to_bytes;
+use crate::{BaseModel, Error};
+
+/// Deviation of initial weights, those of `transformers`.
+const DEVIATION: f64 = 0.02;
+
+/// Writes a model's folder in Hugging Face's layout from its `config.json` and further files: weights, tokens and
+/// positions from a normal distribution cut at two deviations, norms that change nothing, biases of 0, no pooler.
+///
+/// # Errors
+/// If the configuration is not one of a known family, or the folder cannot be written; nothing is left behind then.
+pub fn create(
+    folder: &Path,
+    config: &Value,
+    others: &[(&str, Value)],
+    seed: u64,
+) -> Result<BaseModel, Error> {
+    let path = folder.join("config.json");
+    let read = Config { path: &path, json: config };
+    let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
+    let family = family::find(model_type)
+        .ok_or_else(|| read.fault(format!("model_type is '{model_type}', which is not known")))?;
+    let mut spec = (family.spec)(&read)?;
+    spec.pooler = false;
+    let key = Key::new(seed).named("new model");
+    let mut tensors = TensorMap::new();
+    for (canonical, shape) in expected_tensors(&spec) {
+        let key = key.named(&canonical);
+        let n: usize = shape.iter().product();
+        let (stem, role) = canonical.rsplit_once('.').unwrap_or((&canonical, ""));
+        let data = match role {
+            "bias" => vec![0.0; n],
+            "weight" if stem.ends_with("norm") => vec![1.0; n],
+            names::ATTENTION_SCALE | names::FFN_SCALE => vec![1.0; n],
+            _ => (0..n as u64).map(|i| (DEVIATION * key.truncated_normal(i)) as f32).collect(),
+        };
+        let shape = match (&spec.input, stem, canonical.as_str()) {
+            (InputSpec::Image(image), names::PATCH, _) if role == "weight" => {
+                vec![spec.hidden, image.channels, image.patch, image.patch]
+            }
+            (_, _, names::CLASS_TOKEN | names::DISTILLATION_TOKEN) => vec![1, 1, n],
+            (InputSpec::Image(_), _, names::POSITION) => [vec![1], shape].concat(),
+            _ => shape,
+        };
+        let name = family.checkpoint_name(&canonical).unwrap_or(canonical);
+        tensors.insert(name, Tensor::new(shape, data));
+    }
+    let weights = to_bytes(&folder.join("model.safetensors"), &tensors)?;
+    write_folder_atomic(folder, |new| {
+        for (name, value) in others.iter().chain([&("config.json", config.clone())]) {
+            std::fs::write(new.join(name), format!("{value:#}\n"))?;
+        }
+        std::fs::write(new.join("model.safetensors"), &weights)
+    })
+    .map_err(Error::io(folder))?;
+    BaseModel::open(folder)
+}
