@@ -70,6 +70,38 @@ pub(crate) fn dataset(
     Ok((sql.last_insert_rowid(), true))
 }
 
+/// Whether there is a data set of that name.
+pub(crate) fn has_dataset(sql: &Connection, name: &str) -> Result<bool, Error> {
+    Ok(sql.prepare_cached("SELECT 1 FROM datasets WHERE name_key = ?1")?.exists([key(name)])?)
+}
+
+/// The number of a method, which is made if it is not there.
+pub(crate) fn method(
+    sql: &Connection,
+    name: &str,
+    archive: Option<i64>,
+) -> Result<(i64, bool), Error> {
+    let key = key(name);
+    let found = sql
+        .prepare_cached("SELECT id FROM methods WHERE name_key = ?1")?
+        .query_row([&key], |r| r.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok((id, false));
+    }
+    let slug = free(sql, "SELECT 1 FROM methods WHERE slug = ?1", &slug(name))?;
+    sql.prepare_cached(
+        "INSERT INTO methods (slug, name, name_key, archive) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![slug, name.trim(), key, archive])?;
+    Ok((sql.last_insert_rowid(), true))
+}
+
+/// Whether there is a method of that name.
+pub(crate) fn has_method(sql: &Connection, name: &str) -> Result<bool, Error> {
+    Ok(sql.prepare_cached("SELECT 1 FROM methods WHERE name_key = ?1")?.exists([key(name)])?)
+}
+
 /// What a result or an entry says of a paper.
 #[derive(Default)]
 pub(crate) struct PaperMention<'a> {

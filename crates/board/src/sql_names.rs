@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::date::DateSource;
 use crate::direction::{Direction, DirectionSource};
 use crate::state::State;
+use crate::token::Role;
 
 macro_rules! by_name {
     ($($kind:ty),*) => {$(
@@ -28,4 +29,4 @@ macro_rules! by_name {
     )*};
 }
 
-by_name!(DateSource, Direction, DirectionSource, State);
+by_name!(DateSource, Direction, DirectionSource, Role, State);

@@ -3,12 +3,17 @@
 //! Each is a JSON list. Its elements are written in batches, each batch and the count of what is done in one
 //! transaction: an import that was killed goes on where it was, and the same file twice changes nothing.
 
+mod datasets;
 mod fields;
+mod links;
+mod methods;
+mod papers;
 mod report;
 mod stream;
-mod tables;
+pub(crate) mod tables;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use budwood_base::digest;
@@ -20,7 +25,8 @@ pub use stream::Limits;
 
 use crate::db::now;
 use crate::log::{Entry, Subject};
-use crate::{Board, Error};
+use crate::text::slug_of_url;
+use crate::{Board, Error, entities};
 
 use fields::Fields;
 pub(crate) use fields::says_nothing;
@@ -73,7 +79,7 @@ struct Kind {
 }
 
 /// All files of the archive.
-const KINDS: &[Kind] = &[tables::KIND];
+const KINDS: &[Kind] = &[tables::KIND, papers::KIND, links::KIND, methods::KIND, datasets::KIND];
 
 /// What an element's importer works with.
 struct Context<'a> {
@@ -81,7 +87,51 @@ struct Context<'a> {
     archive: i64,
     options: &'a Options,
     report: &'a RefCell<Report>,
-    state: &'a mut tables::State,
+    state: &'a mut State,
+}
+
+/// What is known across the elements of one file.
+#[derive(Default)]
+struct State {
+    tree: tables::Tree,
+    tasks: HashMap<String, i64>,
+    methods: HashMap<String, i64>,
+}
+
+impl State {
+    fn task(&mut self, sql: &Connection, name: &str, archive: i64) -> Result<i64, Error> {
+        if let Some(&id) = self.tasks.get(name) {
+            return Ok(id);
+        }
+        let (id, _) = entities::task(sql, name, Some(archive))?;
+        self.tasks.insert(name.into(), id);
+        Ok(id)
+    }
+
+    fn method(&mut self, sql: &Connection, name: &str, archive: i64) -> Result<i64, Error> {
+        if let Some(&id) = self.methods.get(name) {
+            return Ok(id);
+        }
+        let (id, _) = entities::method(sql, name, Some(archive))?;
+        self.methods.insert(name.into(), id);
+        Ok(id)
+    }
+}
+
+/// The paper that an element names as `{title, url}`, with the archive's address of it or another.
+fn mention(context: &Context<'_>, paper: &Value) -> Result<Option<i64>, Error> {
+    let text = |name: &str| paper.get(name).and_then(Value::as_str).unwrap_or_default();
+    if let Some(slug) = slug_of_url(text("url"), "paper") {
+        let found = context
+            .sql
+            .prepare_cached("SELECT id FROM papers WHERE slug = ?1")?
+            .query_row([slug], |r| r.get(0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    entities::find_paper(context.sql, text("title"), text("url"))
 }
 
 /// Puts a file of the archive on the board. `progress` is told the number of elements that are done.
@@ -122,7 +172,7 @@ pub fn file(
         report.from = done;
     }
     let report = RefCell::new(report);
-    let mut state = tables::State::default();
+    let mut state = State::default();
     let skip = if kind.again { 0 } else { done };
     let mut batch = Vec::new();
     let mut write = |board: &mut Board, batch: &mut Vec<Value>, upto: u64| -> Result<(), Error> {

@@ -9,9 +9,8 @@ use serde_json::{Map, Value};
 use super::{Context, Fields, Kind, says_nothing};
 use crate::db::now;
 use crate::entities::{self, PaperMention};
-use crate::state::State as ResultState;
 use crate::text::{key, slug};
-use crate::{Error, date, direction, summary, value};
+use crate::{Error, State, date, direction, summary, value};
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation-tables",
@@ -21,9 +20,9 @@ pub(super) const KIND: Kind = Kind {
     finish,
 };
 
-/// What is known across the elements of one file.
+/// How far the archive's tree has grown.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct Tree {
     /// Children of a node of one kind and name so far.
     occurrences: HashMap<(i64, &'static str, String), i64>,
     /// Children of a node so far.
@@ -156,11 +155,15 @@ impl Node<'_> {
         task: Option<i64>,
         dataset: Option<i64>,
     ) -> Result<i64, Error> {
-        let same =
-            context.state.occurrences.entry((parent, self.kind, self.name.into())).or_default();
+        let same = context
+            .state
+            .tree
+            .occurrences
+            .entry((parent, self.kind, self.name.into()))
+            .or_default();
         let occurrence = *same;
         *same += 1;
-        let position = context.state.positions.entry(parent).or_default();
+        let position = context.state.tree.positions.entry(parent).or_default();
         let at = *position;
         *position += 1;
         let id = context
@@ -434,7 +437,7 @@ fn put_row(
         row.additional,
         Value::Array(row.code_links.clone()).to_string(),
         Value::Array(row.model_links.clone()).to_string(),
-        ResultState::Claimed,
+        State::Claimed,
         Value::Object(details).to_string(),
         context.archive,
         now()

@@ -1,0 +1,194 @@
+//! `papers-with-abstracts.json`: papers with their tasks and methods.
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+
+use super::{Context, Fields, Kind};
+use crate::text::{key, slug, slug_of_url};
+use crate::{Error, date, summary};
+
+pub(super) const KIND: Kind = Kind {
+    name: "papers-with-abstracts",
+    fits: |v| v.get("title").is_some() && v.get("abstract").is_some(),
+    element,
+    again: false,
+    finish: |context| {
+        context.sql.execute("INSERT INTO paper_text (paper_text) VALUES ('optimize')", [])?;
+        summary::refresh_counts(context.sql)
+    },
+};
+
+/// A paper, read.
+struct ReadPaper {
+    slug: String,
+    title: String,
+    abstract_text: String,
+    authors: String,
+    date: Option<String>,
+    arxiv: Option<String>,
+    url: Option<String>,
+    pdf: Option<String>,
+    proceeding: Option<String>,
+    details: String,
+}
+
+fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
+    let Some(mut fields) = Fields::of("paper", element, context.report) else { return Ok(()) };
+    let title = fields.text("title");
+    if title.trim().is_empty() {
+        context.report.borrow_mut().left_out("paper without a title");
+        return Ok(());
+    }
+    let (tasks, methods) = (fields.texts("tasks"), fields.list("methods"));
+    let given = fields.text_or_none("date");
+    let paper = ReadPaper {
+        slug: slug_of_url(&fields.text("paper_url"), "paper").unwrap_or_else(|| slug(&title)),
+        abstract_text: fields.text("abstract"),
+        authors: Value::from(fields.texts("authors")).to_string(),
+        date: given.filter(|d| date::valid(d).is_some()),
+        arxiv: fields.text_or_none("arxiv_id").map(|id| without_version(&id)),
+        url: fields.text_or_none("url_abs").filter(|u| !u.is_empty()),
+        pdf: fields.text_or_none("url_pdf").filter(|u| !u.is_empty()),
+        proceeding: fields.text_or_none("proceeding").filter(|p| !p.is_empty()),
+        details: fields.left(),
+        title,
+    };
+    context.report.borrow_mut().found("papers", 1);
+    if paper.date.is_none() {
+        context.report.borrow_mut().odd("paper", "has no date");
+    }
+    let id = paper.put(context)?;
+    for name in tasks {
+        let task = context.state.task(context.sql, &name, context.archive)?;
+        context
+            .sql
+            .prepare_cached("INSERT OR IGNORE INTO paper_tasks (task, paper) VALUES (?1, ?2)")?
+            .execute([task, id])?;
+    }
+    for method in methods {
+        let Some(name) = method.get("name").and_then(Value::as_str) else { continue };
+        let method = context.state.method(context.sql, name, context.archive)?;
+        context
+            .sql
+            .prepare_cached("INSERT OR IGNORE INTO paper_methods (method, paper) VALUES (?1, ?2)")?
+            .execute([method, id])?;
+    }
+    Ok(())
+}
+
+/// `1902.00751` of `1902.00751v2`.
+fn without_version(id: &str) -> String {
+    let id = id.trim();
+    match id.rsplit_once('v') {
+        Some((number, version))
+            if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            number.into()
+        }
+        _ => id.into(),
+    }
+}
+
+impl ReadPaper {
+    /// Its number; it is made, or takes the place of an entry that only a result's link had made.
+    fn put(&self, context: &Context<'_>) -> Result<i64, Error> {
+        let sql = context.sql;
+        let same = sql
+            .prepare_cached("SELECT id, stub FROM papers WHERE slug = ?1")?
+            .query_row([&self.slug], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, bool>(1)?)))
+            .optional()?;
+        match same {
+            Some((id, false)) => return Ok(id),
+            Some((id, true)) => return self.fill(context, id),
+            None => {}
+        }
+        if let Some(id) = self.stub(context)? {
+            return self.fill(context, id);
+        }
+        let source = self.date.as_ref().map(|_| date::DateSource::Given);
+        sql.prepare_cached(
+            "INSERT INTO papers (slug, title, title_key, abstract, authors, date, date_source, arxiv_id, url_abs,
+               url_pdf, proceeding, details, archive)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            self.slug,
+            self.title,
+            key(&self.title),
+            self.abstract_text,
+            self.authors,
+            self.date,
+            source,
+            self.arxiv,
+            self.url,
+            self.pdf,
+            self.proceeding,
+            self.details,
+            context.archive
+        ])?;
+        let id = sql.last_insert_rowid();
+        self.index(context, id)?;
+        context.report.borrow_mut().added("papers", 1);
+        Ok(id)
+    }
+
+    /// The entry of this paper that a result's link made.
+    fn stub(&self, context: &Context<'_>) -> Result<Option<i64>, Error> {
+        let found = context
+            .sql
+            .prepare_cached(
+                "SELECT id FROM papers WHERE stub = 1 AND arxiv_id = ?1
+                 UNION ALL SELECT id FROM papers WHERE stub = 1 AND title_key = ?2 LIMIT 1",
+            )?
+            .query_row(params![self.arxiv, key(&self.title)], |r| r.get(0))
+            .optional()?;
+        Ok(found)
+    }
+
+    fn fill(&self, context: &Context<'_>, id: i64) -> Result<i64, Error> {
+        let sql = context.sql;
+        let (title, authors): (String, String) = sql
+            .prepare_cached("SELECT title, authors FROM papers WHERE id = ?1")?
+            .query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        sql.prepare_cached(
+            "INSERT INTO paper_text (paper_text, rowid, title, abstract, authors) VALUES ('delete', ?1, ?2, '', ?3)",
+        )?
+        .execute(params![id, title, authors])?;
+        let source = self.date.as_ref().map(|_| date::DateSource::Given);
+        sql.prepare_cached(
+            "UPDATE papers SET slug = ?2, title = ?3, title_key = ?4, abstract = ?5, authors = ?6,
+               date = coalesce(?7, date), date_source = coalesce(?8, date_source), arxiv_id = coalesce(?9, arxiv_id),
+               url_abs = coalesce(?10, url_abs), url_pdf = ?11, proceeding = ?12, details = ?13, archive = ?14, stub = 0
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id,
+            self.slug,
+            self.title,
+            key(&self.title),
+            self.abstract_text,
+            self.authors,
+            self.date,
+            source,
+            self.arxiv,
+            self.url,
+            self.pdf,
+            self.proceeding,
+            self.details,
+            context.archive
+        ])?;
+        self.index(context, id)?;
+        context.report.borrow_mut().added("papers", 1);
+        Ok(id)
+    }
+
+    fn index(&self, context: &Context<'_>, id: i64) -> Result<(), Error> {
+        context
+            .sql
+            .prepare_cached(
+                "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![id, self.title, self.abstract_text, self.authors])?;
+        Ok(())
+    }
+}

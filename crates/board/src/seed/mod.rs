@@ -1,0 +1,139 @@
+//! What a new board holds: the paper's own results as claims, and the methods that the program knows.
+
+mod paper;
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+
+use crate::log::{Entry, Subject};
+use crate::submit::{Claim, find_or_make, put_result};
+use crate::text::key;
+use crate::token::Actor;
+use crate::{Board, Error, State, entities, summary};
+
+/// A method that the program knows.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownMethod<'a> {
+    /// Its name in `budwood train --method`.
+    pub name: &'a str,
+    /// One line on it.
+    pub summary: &'a str,
+}
+
+/// Titles, years and sources of methods, by their names in the program: where none is given, the name is the title.
+const TITLES: &[(&str, &str, i64, &str)] = &[
+    ("adapter", "Adapter", 2019, "https://arxiv.org/abs/1902.00751"),
+    ("seq_bn", "Pfeiffer adapter", 2020, "https://arxiv.org/abs/2005.00247"),
+    ("par_bn", "Parallel adapter", 2022, "https://arxiv.org/abs/2110.04366"),
+    ("adapter_plus", "Adapter+", 2024, "https://arxiv.org/abs/2406.06820"),
+    ("compacter", "Compacter", 2021, "https://arxiv.org/abs/2106.04647"),
+    ("lora", "LoRA", 2022, "https://arxiv.org/abs/2106.09685"),
+    ("ia3", "(IA)³", 2022, "https://arxiv.org/abs/2205.05638"),
+    ("prefix_tuning", "Prefix tuning", 2021, "https://arxiv.org/abs/2101.00190"),
+    ("prompt_tuning", "Prompt tuning", 2021, "https://arxiv.org/abs/2104.08691"),
+    ("bitfit", "BitFit", 2022, "https://arxiv.org/abs/2106.10199"),
+    ("full", "Full fine-tuning", 2018, ""),
+    ("top_k", "Variable fine-tuning", 2019, "https://arxiv.org/abs/1902.00751"),
+    ("layer_norm", "Layer norms only", 2019, "https://arxiv.org/abs/1902.00751"),
+    ("linear", "Linear probe", 2014, ""),
+    ("mam", "Mix-and-match adapter", 2022, "https://arxiv.org/abs/2110.04366"),
+    ("unipelt", "UniPELT", 2022, "https://arxiv.org/abs/2110.07577"),
+];
+
+/// Puts the paper's results and the methods on a board, once: what is there is left as it is. Says how many results
+/// are new.
+///
+/// # Errors
+/// If the board cannot be written.
+pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error> {
+    let actor = Actor::local("board");
+    let transaction = board.write()?;
+    let paper_id = paper::entry(&transaction)?;
+    for method in methods {
+        let known = TITLES.iter().find(|t| t.0 == method.name);
+        let (title, year, url) = known.map_or((method.name, None, ""), |t| (t.1, Some(t.2), t.3));
+        let (id, _) = entities::method(&transaction, title, None)?;
+        transaction.execute(
+            "UPDATE methods SET implemented = ?2, year = coalesce(year, ?3),
+               description = CASE description WHEN '' THEN ?4 ELSE description END,
+               source_url = coalesce(source_url, nullif(?5, '')) WHERE id = ?1",
+            params![id, method.name, year, method.summary, url],
+        )?;
+        if url.ends_with("1902.00751") {
+            transaction.execute(
+                "UPDATE methods SET paper = coalesce(paper, ?2) WHERE id = ?1",
+                [id, paper_id],
+            )?;
+            transaction.execute(
+                "INSERT OR IGNORE INTO paper_methods (method, paper) VALUES (?1, ?2)",
+                [id, paper_id],
+            )?;
+        }
+    }
+    let mut added = 0;
+    for submission in paper::results() {
+        let content = submission.content();
+        let place = find_or_make(&transaction, &submission, &actor)?;
+        let there = transaction
+            .query_row(
+                "SELECT 1 FROM results WHERE leaderboard = ?1 AND content = ?2",
+                params![place.leaderboard, content],
+                |_| Ok(()),
+            )
+            .optional()?;
+        if there.is_none() {
+            let id =
+                put_result(&transaction, &place, &submission, &content, State::Claimed, "board")?;
+            transaction.execute("UPDATE results SET paper = ?2 WHERE id = ?1", [id, paper_id])?;
+            let task: i64 = transaction.query_row(
+                "SELECT task FROM leaderboards WHERE id = ?1",
+                [place.leaderboard],
+                |r| r.get(0),
+            )?;
+            transaction.execute(
+                "INSERT OR IGNORE INTO paper_tasks (task, paper) VALUES (?1, ?2)",
+                [task, paper_id],
+            )?;
+            entities::task_in_area(&transaction, task, paper::area(&submission.task))?;
+            summary::refresh(&transaction, place.leaderboard)?;
+            added += 1;
+        }
+    }
+    for (dataset, text) in paper::DATASETS {
+        transaction.execute(
+            "UPDATE datasets SET description = ?2 WHERE name_key = ?1 AND description = ''",
+            params![key(dataset), text],
+        )?;
+    }
+    for (task, text) in paper::TASKS {
+        transaction.execute(
+            "UPDATE tasks SET description = ?2 WHERE name_key = ?1 AND description = ''",
+            params![key(task), text],
+        )?;
+    }
+    summary::refresh_counts(&transaction)?;
+    if added > 0 {
+        Entry {
+            who: "board",
+            action: "seed",
+            subject: Subject::Import,
+            id: None,
+            name: "results of Houlsby et al. 2019",
+            reason: "a board is never empty",
+            details: Value::from(added),
+        }
+        .write(&transaction)?;
+    }
+    transaction.commit()?;
+    Ok(added)
+}
+
+/// A claim of a seed table.
+fn claim(name: &str, raw: &str) -> Claim {
+    Claim {
+        name: name.into(),
+        value: raw.into(),
+        direction: Some(crate::direction::Direction::Higher),
+        interval: None,
+    }
+}

@@ -1,0 +1,264 @@
+//! Leaderboards, metrics and rows of submissions in the database.
+
+use budwood_base::record::Prediction;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::record::{Claim, Submission};
+use crate::db::now;
+use crate::direction::{self, Direction, DirectionSource};
+use crate::entities::{self, PaperMention};
+use crate::import::tables::new_leaderboard;
+use crate::log::{Entry, Subject};
+use crate::text::key;
+use crate::token::{Actor, Role};
+use crate::{Error, State, date, value};
+
+/// Where a result belongs.
+pub(crate) struct Place {
+    pub(crate) leaderboard: i64,
+    /// The number of each metric of the submission, in its order.
+    pub(crate) metrics: Vec<i64>,
+}
+
+/// The leaderboard of a task and a data set; of several, the board's own before an archive's, then the fullest.
+pub(crate) fn find(sql: &Connection, task: &str, dataset: &str) -> Result<Option<i64>, Error> {
+    Ok(sql
+        .prepare_cached(
+            "SELECT l.id FROM leaderboards l JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
+             WHERE t.name_key = ?1 AND d.name_key = ?2 ORDER BY l.archive IS NOT NULL, l.results DESC, l.id LIMIT 1",
+        )?
+        .query_row([key(task), key(dataset)], |r| r.get(0))
+        .optional()?)
+}
+
+/// The place of a submission. A leaderboard that is not there is made; a task that is not there needs a moderator.
+pub(crate) fn find_or_make(
+    sql: &Connection,
+    submission: &Submission,
+    actor: &Actor,
+) -> Result<Place, Error> {
+    let leaderboard = match find(sql, &submission.task, &submission.dataset.name)? {
+        Some(id) => id,
+        None => make(sql, &submission.task, &submission.dataset.name, actor)?,
+    };
+    let mut metrics = Vec::with_capacity(submission.metrics.len());
+    for claim in &submission.metrics {
+        metrics.push(metric(sql, leaderboard, claim, actor)?);
+    }
+    Ok(Place { leaderboard, metrics })
+}
+
+/// Makes a leaderboard and, if need be, its task and data set.
+pub(crate) fn make(
+    sql: &Connection,
+    task: &str,
+    dataset: &str,
+    actor: &Actor,
+) -> Result<i64, Error> {
+    let known =
+        sql.prepare_cached("SELECT 1 FROM tasks WHERE name_key = ?1")?.exists([key(task)])?;
+    if !known {
+        actor.needs(Role::Moderate, &format!("make a new task, '{task}'"))?;
+    }
+    let (task_id, _) = entities::task(sql, task, None)?;
+    let (dataset_id, _) = entities::dataset(sql, dataset, None, None)?;
+    sql.prepare_cached("INSERT OR IGNORE INTO dataset_tasks (dataset, task) VALUES (?1, ?2)")?
+        .execute([dataset_id, task_id])?;
+    let id = new_leaderboard(sql, task_id, dataset_id, dataset.trim(), None)?;
+    let name = format!("{task} on {dataset}");
+    Entry {
+        who: &actor.name,
+        action: "new leaderboard",
+        subject: Subject::Leaderboard,
+        id: Some(id),
+        name: &name,
+        reason: "",
+        details: Value::Null,
+    }
+    .write(sql)?;
+    Ok(id)
+}
+
+fn metric(sql: &Connection, leaderboard: i64, claim: &Claim, actor: &Actor) -> Result<i64, Error> {
+    let found = sql
+        .prepare_cached("SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2")?
+        .query_row(params![leaderboard, key(&claim.name)], |r| r.get(0))
+        .optional()?;
+    match found {
+        Some(id) => Ok(id),
+        None => new_metric(sql, leaderboard, &claim.name, claim.direction, "", actor),
+    }
+}
+
+/// Adds a metric to a leaderboard, with the direction that is given or that its name says.
+pub(crate) fn new_metric(
+    sql: &Connection,
+    leaderboard: i64,
+    name: &str,
+    direction: Option<Direction>,
+    description: &str,
+    actor: &Actor,
+) -> Result<i64, Error> {
+    let position: i64 = sql
+        .prepare_cached(
+            "SELECT coalesce(max(position) + 1, 0) FROM metrics WHERE leaderboard = ?1",
+        )?
+        .query_row([leaderboard], |r| r.get(0))?;
+    if position >= 50 {
+        actor.needs(Role::Moderate, "add more than 50 metrics to a leaderboard")?;
+    }
+    let (direction, source) = match direction {
+        Some(direction) => (direction, DirectionSource::Declared),
+        None => direction::infer(name, &[], &[]),
+    };
+    sql.prepare_cached(
+        "INSERT INTO metrics (leaderboard, position, name, name_key, declared, direction, direction_source, description)
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)",
+    )?
+    .execute(params![leaderboard, position, name.trim(), key(name), direction, source, description])?;
+    Ok(sql.last_insert_rowid())
+}
+
+/// The address of a leaderboard.
+pub(crate) fn slug(sql: &Connection, leaderboard: i64) -> Result<String, Error> {
+    Ok(sql
+        .prepare_cached("SELECT slug FROM leaderboards WHERE id = ?1")?
+        .query_row([leaderboard], |r| r.get(0))?)
+}
+
+pub(crate) fn set_state(sql: &Connection, result: i64, state: State) -> Result<(), Error> {
+    sql.prepare_cached("UPDATE results SET state = ?2 WHERE id = ?1")?
+        .execute(params![result, state])?;
+    Ok(())
+}
+
+/// Writes a row with its scores; its number.
+pub(crate) fn put_result(
+    sql: &Connection,
+    place: &Place,
+    submission: &Submission,
+    content: &str,
+    state: State,
+    who: &str,
+) -> Result<i64, Error> {
+    let paper = submission.paper.clone().unwrap_or_default();
+    let mention = PaperMention { title: &paper.title, url: &paper.url, date: None, archive: None };
+    let paper_id = entities::paper(sql, &mention)?;
+    let (date, source) = dated(submission, &paper.url);
+    let base = submission.model.base.as_ref();
+    let adapter = submission.model.adapter.as_ref();
+    let method = adapter.and_then(|a| a.method.as_deref());
+    let links = |links| serde_json::to_string(links).unwrap_or_default();
+    let position: i64 = sql
+        .prepare_cached(
+            "SELECT coalesce(max(position) + 1, 0) FROM results WHERE leaderboard = ?1",
+        )?
+        .query_row([place.leaderboard], |r| r.get(0))?;
+    sql.prepare_cached(
+        "INSERT INTO results (leaderboard, position, content, external_id, model, paper, paper_title, paper_url, date,
+           date_source, additional_data, code_links, model_links, source_url, setting, base, base_sha256, method,
+           method_id, trained, total, adapter_sha256, data_sha256, state, notes, record, submitter, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+           (SELECT id FROM methods WHERE implemented = ?19), ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+    )?
+    .execute(params![
+        place.leaderboard,
+        position,
+        content,
+        submission.external_id,
+        submission.model.name.trim(),
+        paper_id,
+        paper.title,
+        paper.url,
+        date,
+        source,
+        submission.uses_additional_data,
+        links(&submission.code_links),
+        links(&submission.model.links),
+        submission.source_url,
+        submission.setting,
+        base.map(|b| &b.name),
+        base.and_then(|b| b.sha256.as_ref()),
+        method,
+        method.map(|m| m.split('[').next().unwrap_or(m)),
+        adapter.and_then(|a| a.trained).map(|n| n as i64),
+        adapter.and_then(|a| a.total).map(|n| n as i64),
+        adapter.and_then(|a| a.sha256.as_ref()),
+        submission.dataset.sha256,
+        state,
+        submission.notes,
+        serde_json::to_string(submission).unwrap_or_default(),
+        who,
+        now()
+    ])?;
+    let id = sql.last_insert_rowid();
+    put_scores(sql, id, &submission.metrics, &place.metrics)?;
+    Ok(id)
+}
+
+/// The date of a submission and how it is known.
+fn dated(submission: &Submission, paper_url: &str) -> (Option<String>, Option<date::DateSource>) {
+    if let Some(date) = &submission.date {
+        let of_run = submission.run["key"].is_string();
+        let source = if of_run { date::DateSource::Run } else { date::DateSource::Given };
+        return (Some(date.clone()), Some(source));
+    }
+    let month = date::arxiv_id(paper_url).and_then(date::month_of_arxiv);
+    let source = month.as_ref().map(|_| date::DateSource::ArxivId);
+    (month, source)
+}
+
+/// Writes the scores of a row.
+pub(crate) fn put_scores(
+    sql: &Connection,
+    result: i64,
+    claims: &[Claim],
+    metrics: &[i64],
+) -> Result<(), Error> {
+    let mut insert = sql.prepare_cached(
+        "INSERT INTO scores (result, metric, position, name, raw, value, spread, low, high)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for (at, (claim, metric)) in claims.iter().zip(metrics).enumerate() {
+        let reading = value::read(&claim.value, direction::of_size(&claim.name));
+        insert.execute(params![
+            result,
+            metric,
+            at as i64,
+            claim.name,
+            claim.value.to_string(),
+            reading.value,
+            reading.spread,
+            claim.interval.map(|i| i.0),
+            claim.interval.map(|i| i.1)
+        ])?;
+    }
+    Ok(())
+}
+
+/// Writes the predictions of a result in place of those of the same origin.
+pub(crate) fn predictions(
+    sql: &Connection,
+    result: i64,
+    origin: &str,
+    predictions: &[Prediction],
+) -> Result<(), Error> {
+    sql.prepare_cached("DELETE FROM predictions WHERE result = ?1 AND origin = ?2")?
+        .execute(params![result, origin])?;
+    let mut insert = sql.prepare_cached(
+        "INSERT INTO predictions (result, origin, row, expected, predicted, confidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for p in predictions {
+        let confidence = p.confidence.map(f64::from);
+        insert.execute(params![
+            result,
+            origin,
+            p.row as i64,
+            p.expected,
+            p.predicted,
+            confidence
+        ])?;
+    }
+    Ok(())
+}

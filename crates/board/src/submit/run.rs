@@ -1,0 +1,156 @@
+//! A run of the local store as a submission.
+
+use budwood_base::record::RunRecord;
+use serde_json::{Value, json};
+
+use super::record::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, Submission};
+use crate::direction::Direction;
+use crate::{Error, date};
+
+/// How the board writes a score of this program: its name, and what fractions are multiplied by.
+pub fn metric_title(name: &str) -> String {
+    let known = match name {
+        "accuracy" => "Accuracy",
+        "f1" => "F1",
+        "macro_f1" => "Macro F1",
+        "micro_f1" => "Micro F1",
+        "matthews" => "Matthews correlation",
+        "spearman" => "Spearman correlation",
+        "pearson" => "Pearson correlation",
+        "exact_match" => "Exact match",
+        other => other,
+    };
+    known.into()
+}
+
+/// What this program's scores, which are fractions, are multiplied by: boards write per cent.
+pub fn scale(value: f64) -> f64 {
+    // Two decimals beyond per cent are enough for ten thousand examples and read better.
+    (value * 1e6).round() / 1e4
+}
+
+/// Task and data set of a run, by the name that the run gives its task, where they go by other names.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("cola", "Linguistic Acceptability", "CoLA"),
+    ("sst2", "Sentiment Analysis", "SST-2"),
+    ("sst-2", "Sentiment Analysis", "SST-2"),
+    ("mrpc", "Paraphrase Identification", "MRPC"),
+    ("qqp", "Paraphrase Identification", "Quora Question Pairs"),
+    ("stsb", "Semantic Textual Similarity", "STS Benchmark"),
+    ("sts-b", "Semantic Textual Similarity", "STS Benchmark"),
+    ("mnli", "Natural Language Inference", "MultiNLI matched"),
+    ("qnli", "Natural Language Inference", "QNLI"),
+    ("rte", "Natural Language Inference", "RTE"),
+    ("wnli", "Natural Language Inference", "WNLI"),
+    ("trec", "Text Classification", "TREC-6"),
+    ("squad", "Question Answering", "SQuAD1.1"),
+    ("sms-spam", "Text Classification", "SMS Spam Collection"),
+];
+
+/// The submission of a run: its scores on `split`, else on `test` if the run has them, else on `dev`.
+///
+/// # Errors
+/// If the run has no scores on that split.
+pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Error> {
+    let has = |split: &str| run.metrics.iter().any(|m| m.split == split);
+    let split = split.unwrap_or(if has("test") { "test" } else { "dev" });
+    let mut scores: Vec<_> = run.metrics.iter().filter(|m| m.split == split).collect();
+    if scores.is_empty() {
+        return Err(Error::input(
+            format!("run {}", &run.key[..run.key.len().min(12)]),
+            format!("has no scores on {split}"),
+        ));
+    }
+    // The metric that the run was chosen by is primary.
+    scores.sort_by_key(|m| m.name != run.metric);
+    let known = KNOWN.iter().find(|k| k.0 == run.task.to_lowercase());
+    let kind = match run.kind.as_str() {
+        "classification" => "Text Classification",
+        "regression" => "Text Regression",
+        "multilabel" => "Multi-Label Text Classification",
+        other => other,
+    };
+    let (task, dataset) = known.map_or((kind, run.task.as_str()), |k| (k.1, k.2));
+    let data = run.data.iter().find(|d| d.split == split);
+    let metrics = scores
+        .iter()
+        .map(|m| Claim {
+            name: metric_title(&m.name),
+            value: json!(scale(m.value)),
+            direction: Some(Direction::Higher),
+            interval: None,
+        })
+        .collect();
+    let rows = data.map(|d| d.rows);
+    Ok(Submission {
+        task: task.into(),
+        dataset: DatasetOf {
+            name: dataset.into(),
+            split: Some(split.into()),
+            rows,
+            sha256: data.map(|d| d.sha256.clone()),
+        },
+        setting: match rows {
+            Some(n) => format!("{split}, {n} examples, seen here"),
+            None => split.into(),
+        },
+        metrics,
+        model: ModelOf {
+            name: format!("{} + {}", short_name(&run.base.name), run.method),
+            base: Some(BaseOf {
+                name: short_name(&run.base.name).into(),
+                sha256: Some(run.base.weights_sha256.clone()).filter(|h| super::record::is_hash(h)),
+            }),
+            adapter: Some(AdapterOf {
+                method: Some(run.method.clone()),
+                sha256: Some(run.weights_sha256.clone()).filter(|h| super::record::is_hash(h)),
+                trained: Some(run.parameters_trained),
+                total: Some(run.parameters_base + run.parameters_trained),
+            }),
+            links: Vec::new(),
+        },
+        date: Some(date::of_seconds(run.finished_at as i64)),
+        command: Some(command(run)),
+        run: json!({
+            "key": run.key, "seed": run.seed, "precision": run.precision, "seconds": run.seconds,
+            "peak_bytes": run.peak_bytes, "settings": run.settings, "training": run.training, "data": run.data,
+            "versions": run.versions, "labels": run.labels,
+        }),
+        ..Submission::default()
+    })
+}
+
+/// The last part of a path; the whole of a name such as `owner/name`.
+fn short_name(name: &str) -> &str {
+    match name.strip_prefix(['/', '.']) {
+        Some(_) => name.rsplit('/').find(|p| !p.is_empty()).unwrap_or(name),
+        None => name,
+    }
+}
+
+/// The command that repeats a run: its settings are the flags of `budwood train`.
+fn command(run: &RunRecord) -> String {
+    let mut out = String::from("budwood train");
+    for (name, value) in &run.settings {
+        let flag = name.replace('_', "-");
+        let text = |v: &Value| match v {
+            Value::String(s)
+                if s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:,=".contains(&b)) =>
+            {
+                s.clone()
+            }
+            Value::String(s) => format!("'{}'", s.replace('\'', "'\\''")),
+            other => other.to_string(),
+        };
+        match value {
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => out += &format!(" --{flag}"),
+            Value::Array(list) => {
+                list.iter().for_each(|v| out += &format!(" --{flag} {}", text(v)))
+            }
+            Value::Object(_) => {}
+            other => out += &format!(" --{flag} {}", text(other)),
+        }
+    }
+    out
+}
