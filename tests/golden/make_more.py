@@ -189,8 +189,65 @@ for family, (config, cls, with_head) in {
     record(model, {"pixel_values": SAME_SIZE}, torch.tensor([0, 2, 1]), folder)
     print(family, "peft lora")
 
+
+# Checkpoints in other forms: ViT's base as its authors' code would hold it, stored and deflated, and a DINOv2 with a layer behind it, as PyTorch exports it.
+import numpy as np
+os.makedirs(f"{OUT}/convert", exist_ok=True)
+vit = {k[4:]: v.numpy() for k, v in load_file(f"{OUT}/base/vit/model.safetensors").items() if k.startswith("vit.")}
+heads = AutoConfig.from_pretrained(f"{OUT}/base/vit").num_attention_heads
+arrays = {
+    "cls": vit["embeddings.cls_token"],
+    "embedding/kernel": vit["embeddings.patch_embeddings.projection.weight"].transpose(2, 3, 1, 0),
+    "embedding/bias": vit["embeddings.patch_embeddings.projection.bias"],
+    "Transformer/posembed_input/pos_embedding": vit["embeddings.position_embeddings"],
+    "Transformer/encoder_norm/scale": vit["layernorm.weight"],
+    "Transformer/encoder_norm/bias": vit["layernorm.bias"],
+    "head/kernel": np.zeros((32, 5), np.float32),
+    "head/bias": np.zeros(5, np.float32),
+}
+for i in range(2):
+    ours, theirs = f"encoder.layer.{i}", f"Transformer/encoderblock_{i}"
+    for norm, name in [("LayerNorm_0", "layernorm_before"), ("LayerNorm_2", "layernorm_after")]:
+        arrays[f"{theirs}/{norm}/scale"], arrays[f"{theirs}/{norm}/bias"] = vit[f"{ours}.{name}.weight"], vit[f"{ours}.{name}.bias"]
+    attention = f"{theirs}/MultiHeadDotProductAttention_1"
+    for name in ["query", "key", "value"]:
+        arrays[f"{attention}/{name}/kernel"] = vit[f"{ours}.attention.attention.{name}.weight"].T.reshape(32, heads, -1)
+        arrays[f"{attention}/{name}/bias"] = vit[f"{ours}.attention.attention.{name}.bias"].reshape(heads, -1)
+    arrays[f"{attention}/out/kernel"] = vit[f"{ours}.attention.output.dense.weight"].T.reshape(heads, -1, 32)
+    arrays[f"{attention}/out/bias"] = vit[f"{ours}.attention.output.dense.bias"]
+    for k, name in enumerate(["intermediate.dense", "output.dense"]):
+        arrays[f"{theirs}/MlpBlock_3/Dense_{k}/kernel"] = vit[f"{ours}.{name}.weight"].T
+        arrays[f"{theirs}/MlpBlock_3/Dense_{k}/bias"] = vit[f"{ours}.{name}.bias"]
+arrays = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+np.savez(f"{OUT}/convert/vit.npz", **arrays)
+pooler = {f"pre_logits/{k}": load_file(f"{OUT}/peft/deit/base/model.safetensors")[v].numpy() for k, v in
+          [("kernel", "deit.encoder.layer.0.attention.output.dense.weight"), ("bias", "deit.encoder.layer.0.attention.output.dense.bias")]}
+np.savez_compressed(f"{OUT}/convert/vit_deflated.npz", **arrays, **pooler)
+
+
+class Behind(torch.nn.Module):
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone, self.decoder = backbone, torch.nn.Linear(64, 1)
+
+    def forward(self, pixels):
+        return self.decoder(self.backbone(pixels).last_hidden_state)
+
+
+torch.manual_seed(1)
+small = Dinov2Config(mlp_ratio=1, **{**SIZES, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1})
+model = Behind(moved(Dinov2Model(small), 13)).eval()
+with torch.no_grad():
+    torch.onnx.export(model, (OTHER_SIZE,), f"{OUT}/convert/dinov2.onnx", dynamo=False, opset_version=17)
+    states = model.backbone(OTHER_SIZE).last_hidden_state
+save_file({"input.pixel_values": OTHER_SIZE, "out.last_hidden_state": states}, f"{OUT}/convert/dinov2.safetensors")
+
 # Where the base was read from says nothing.
 for path in glob.glob(f"{OUT}/adapters/*/*/adapter/*_config.json"):
     described = json.load(open(path))
     if described.get("model_name"):
         json.dump({**described, "model_name": ""}, open(path, "w"), indent=2)
+# A set is written in any order.
+for path in [f"{OUT}/peft/{family}/lora/adapter/adapter_config.json" for family in ("deit", "dinov2")]:
+    described = json.load(open(path))
+    json.dump({**described, "target_modules": sorted(described["target_modules"])}, open(path, "w"), indent=2)

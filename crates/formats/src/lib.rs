@@ -5,6 +5,7 @@
 
 pub mod adapterhub;
 mod base_model;
+mod convert;
 mod error;
 pub mod family;
 mod import;
@@ -16,5 +17,6 @@ pub mod quantized;
 pub mod safetensors_file;
 
 pub use base_model::BaseModel;
+pub use convert::convert;
 pub use error::Error;
 pub use import::{Imported, import};

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use budwood_engine::{Device, Precision};
+use budwood_base::encoder::InputSpec;
+use budwood_base::tensor::Tensor;
+use budwood_engine::{Context, Device, Precision};
 use budwood_formats::BaseModel;
-use budwood_model::{Adapter, Base};
+use budwood_formats::safetensors_file::SafetensorsFile;
+use budwood_model::{Adapter, Base, Batch, Segment, hidden_states};
 use budwood_train::parity::{compare, compare_imported};
 
 fn golden() -> PathBuf {
@@ -150,6 +153,34 @@ fn int8_stays_near_the_reference() {
             assert!(parity.logits > 1e-5, "bytes were not used: {what}");
         }
     }
+}
+
+#[test]
+fn an_encoder_from_onnx_computes_what_it_did_in_transformers() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("model");
+    budwood_formats::convert(&golden().join("convert/dinov2.onnx"), &folder).unwrap();
+    let case = SafetensorsFile::open(&golden().join("convert/dinov2.safetensors")).unwrap();
+    let states = states(&folder, &case.tensor("input.pixel_values").unwrap());
+    let expected = case.tensor("out.last_hidden_state").unwrap().data;
+    let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    let worst = states.iter().zip(&expected).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert_eq!(states.len(), expected.len());
+    assert!(worst < 1e-5 * largest, "{worst} of {largest}");
+}
+
+/// The last hidden states of images `[n, channels, height, width]`.
+fn states(base: &Path, pixels: &Tensor) -> Vec<f32> {
+    let model = BaseModel::open(base).unwrap();
+    let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
+    let device = Device::cpu();
+    let base = Base::load(model.spec().clone(), device, Precision::F32, false, fetch).unwrap();
+    let InputSpec::Image(spec) = &base.spec().input else { panic!("no encoder of images") };
+    let [n, channels, height, width] = pixels.shape[..] else { panic!("no images") };
+    let images = pixels.data.chunks(channels * height * width);
+    let batch = Batch::from_images(spec, (height, width), images);
+    let segment = Segment { adapter: None, sequences: 0..n };
+    hidden_states(&mut Context::new(device), &base, &batch, &[segment])
 }
 
 #[test]

@@ -37,6 +37,18 @@ enum Action {
         #[arg(long)]
         force: bool,
     },
+    /// Write a model of another form as a folder in Hugging Face's layout: ViT's original .npz, or a network in
+    /// ONNX around an encoder of DINOv2's layout.
+    Import {
+        /// The file, ending in .npz or .onnx.
+        file: PathBuf,
+        /// The new folder.
+        #[arg(long)]
+        out: PathBuf,
+        /// Replace the folder if it is there.
+        #[arg(long)]
+        force: bool,
+    },
     /// Print the cache's folder and size.
     Cache {
         /// Remove everything in it.
@@ -57,6 +69,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             }
         }
         Some(Action::Quantize { name, out, force }) => quantize(settings, name, out, *force)?,
+        Some(Action::Import { file, out, force }) => import(settings, file, out, *force)?,
         Some(Action::Cache { clear }) => {
             let folder = packages::cache()?;
             let size = size_of_folder(&folder);
@@ -99,13 +112,34 @@ fn list(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-fn quantize(settings: &Settings, name: &str, out: &Path, force: bool) -> Result<()> {
+/// Refuses a folder that is there, unless it may be replaced.
+fn check_new(out: &Path, force: bool) -> Result<()> {
     if out.exists() && !force {
         bail!(
             "{} is there already; choose another folder, or --force to replace it",
             out.display()
         );
     }
+    Ok(())
+}
+
+fn import(settings: &Settings, file: &Path, out: &Path, force: bool) -> Result<()> {
+    check_new(out, force)?;
+    budwood_formats::convert(file, out)?;
+    let model = BaseModel::open(out)?;
+    let (family, parameters) = (model.family().name, model.spec().parameters());
+    if settings.json {
+        let weights = model.id("").weights_sha256;
+        return json(
+            &json!({ "folder": out, "family": family, "parameters": parameters, "weights_sha256": weights }),
+        );
+    }
+    say!("{}: {family}, {:.1} M parameters", out.display(), parameters as f64 / 1e6)?;
+    Ok(())
+}
+
+fn quantize(settings: &Settings, name: &str, out: &Path, force: bool) -> Result<()> {
+    check_new(out, force)?;
     let model = BaseModel::open(&crate::base::folder(name)?)?;
     if model.is_quantized() {
         bail!("{name} is stored in int8 already");

@@ -14,10 +14,10 @@ use crate::output::json;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the base model.
+    /// The base model: a folder, a name that `budwood models` lists, or OWNER/NAME of the Hugging Face hub.
     #[arg(long)]
-    base: PathBuf,
-    /// AdapterHub folder with adapter and head.
+    base: String,
+    /// AdapterHub or PEFT folder with adapter and head.
     #[arg(long)]
     adapter: PathBuf,
     /// File with inputs, outputs, gradients and parameters after three AdamW steps.
@@ -35,7 +35,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(_: &Settings, args: &Args) -> Result<ExitCode> {
     let on = (Device::cpu(), args.precision.get(false));
-    let parity = compare(&args.base, &args.adapter, &args.case, on)?;
+    let base = crate::base::folder(&args.base)?;
+    let parity = compare(&base, &args.adapter, &args.case, on)?;
     let passed = parity.logits <= args.tolerance
         && parity.last_hidden <= args.tolerance
         && parity.loss <= args.tolerance
