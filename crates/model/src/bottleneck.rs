@@ -75,6 +75,8 @@ pub(crate) struct Bottleneck {
     pub(crate) phm: Option<Rule>,
     /// Whether a gate that reads x scales the result for each sequence.
     pub(crate) gate: bool,
+    /// Dropout between the non-linearity and U.
+    pub(crate) inner_dropout: f32,
     /// Dropout on the result.
     pub(crate) dropout: f32,
     /// The probability that a sequence gets no result (stochastic depth).
@@ -302,8 +304,7 @@ impl BottleneckSite {
         let mut up = cx.take(rows, x.columns());
         let (weight, bias) = (&self.down_packed, Some(&params[self.down_bias.clone()]));
         cx.linear(x.view(), &mut [Product { weight, bias, out: pre.view_mut() }]);
-        let mut active = cx.take(rows, self.config.width);
-        cx.activation(self.activation, pre.view(), active.view_mut());
+        let active = self.active(cx, dropout, &pre);
         let (weight, bias) = (&self.up_packed, Some(&params[self.up_bias.clone()]));
         cx.linear(active.view(), &mut [Product { weight, bias, out: up.view_mut() }]);
         cx.give(active);
@@ -347,6 +348,22 @@ impl BottleneckSite {
             let factors = cx.upload(&factors, 1);
             cx.scale_spans(y.view_mut(), spans, factors.view());
             cx.give(factors);
+        }
+    }
+
+    /// What U reads.
+    fn active(&self, cx: &mut Context, dropout: Option<Key>, pre: &Buf) -> Buf {
+        let mut active = cx.take(pre.rows(), pre.columns());
+        cx.activation(self.activation, pre.view(), active.view_mut());
+        self.drop_inside(cx, dropout, &mut active);
+        active
+    }
+
+    /// Dropout before U, forward and backward.
+    fn drop_inside(&self, cx: &mut Context, key: Option<Key>, y: &mut Buf) {
+        let p = self.config.inner_dropout;
+        if let Some(key) = key.filter(|_| p > 0.0) {
+            cx.dropout(Dropout::new(p, key.named("inside").raw()), y.view_mut());
         }
     }
 
@@ -399,13 +416,12 @@ impl BottleneckSite {
         }
         self.pass_by(cx, dropout, spans, &mut d_up);
         let pre = pop(saved);
-        let rows = x.rows();
-        let mut active = cx.take(rows, self.config.width);
-        cx.activation(self.activation, pre.view(), active.view_mut());
+        let active = self.active(cx, dropout, &pre);
         self.up.backward(cx, params, (d_up.view(), active.view()), gradient);
         cx.linear_backward_bias(d_up.view(), &mut gradient[self.up_bias.clone()]);
         let mut d_pre = active;
         cx.linear_backward_input(d_up.view(), &self.up_packed, d_pre.view_mut(), false);
+        self.drop_inside(cx, dropout, &mut d_pre);
         cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
         self.down.backward(cx, params, (d_pre.view(), x.view()), gradient);
         cx.linear_backward_bias(d_pre.view(), &mut gradient[self.down_bias.clone()]);

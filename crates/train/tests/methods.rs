@@ -18,8 +18,9 @@ use budwood_model::{
 use budwood_train::{Optimizer, OptimizerSpec};
 
 const FAMILIES: [&str; 6] = ["bert", "roberta", "distilbert", "vit", "deit", "dinov2"];
-const METHODS: [&str; 28] = [
+const METHODS: [&str; 29] = [
     "adapter[width=8]",
+    "adapter[width=4,placement=ffn,activation=quick_gelu,layer_norm=false,init=normal,dropout=0.1]",
     "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
     "double_seq_bn[reduction_factor=4]",
     "seq_bn[reduction_factor=4,non_linearity=gelu]",

@@ -4,6 +4,9 @@
 //! its tanh form; all layer norms are trained too, the embeddings' among them, and the head.
 //! The initial deviation is 1e-3, as in the code; the paper's text says 1e-2 (`init_scale=0.01`). Both are
 //! cut at two deviations.
+//!
+//! The adapters that NOAH (Zhang et al. 2022) puts into ViT are these with
+//! `placement=ffn,width=8,activation=quick_gelu,layer_norm=false,init=normal,init_scale=0.02,dropout=0.1`.
 
 use super::{Kind, Method, OptionSpec};
 use crate::Sublayer;
@@ -30,7 +33,19 @@ pub(super) const METHOD: Method = Method {
             name: "init_scale",
             kind: Kind::Number,
             default: "0.001",
-            help: "deviation of the initial weights, cut at two deviations",
+            help: "deviation of the initial weights",
+        },
+        OptionSpec {
+            name: "init",
+            kind: Kind::Word(&["truncated", "normal"]),
+            default: "truncated",
+            help: "whether the initial weights are cut at two deviations",
+        },
+        OptionSpec {
+            name: "dropout",
+            kind: Kind::Probability,
+            default: "0.0",
+            help: "dropout inside the bottleneck, after its non-linearity, in training",
         },
         OptionSpec {
             name: "placement",
@@ -72,9 +87,13 @@ pub(super) const METHOD: Method = Method {
                     norm_after: true,
                     residual_before_norm: true,
                     scaling: Scaling::Fixed(1.0),
-                    init: Initial::Truncated(scale),
+                    init: match options.word("init") {
+                        "normal" => Initial::Normal(scale),
+                        _ => Initial::Truncated(scale),
+                    },
                     phm: None,
                     gate: false,
+                    inner_dropout: options.number("dropout") as f32,
                     dropout: 0.0,
                     stochastic_depth: 0.0,
                 };

@@ -193,6 +193,7 @@ pub(super) fn build_with(
                 init,
                 phm: phm.cloned(),
                 gate: options.flag("use_gating"),
+                inner_dropout: 0.0,
                 dropout: options.number("dropout") as f32,
                 stochastic_depth: options.number("stochastic_depth") as f32,
             };
