@@ -1,5 +1,7 @@
 //! How sure a difference between scores is.
 
+use crate::random::Key;
+
 /// McNemar's exact test: the probability of at least this imbalance among examples that only one of two got right,
 /// if both were equally good. Two-sided, as `statsmodels`' `mcnemar(exact=True)`.
 pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
@@ -41,6 +43,30 @@ pub fn percentile(values: &[f64], p: f64) -> f64 {
     }
 }
 
+/// 95 % interval of a score by the bootstrap (Efron 1979): percentiles 2.5 and 97.5 of the score over `resamples` draws of
+/// `n` examples with replacement. `score` gets the numbers of the drawn examples. The same seed gives the same
+/// interval. None without examples or draws.
+pub fn bootstrap(
+    n: usize,
+    resamples: usize,
+    seed: u64,
+    mut score: impl FnMut(&[usize]) -> f64,
+) -> Option<(f64, f64)> {
+    if n == 0 || resamples == 0 {
+        return None;
+    }
+    let key = Key::new(seed).named("bootstrap");
+    let mut drawn = vec![0; n];
+    let scores: Vec<f64> = (0..resamples as u64)
+        .map(|round| {
+            let key = key.child(round);
+            (0u64..).zip(&mut drawn).for_each(|(i, d)| *d = key.below(i, n));
+            score(&drawn)
+        })
+        .collect();
+    Some((percentile(&scores, 2.5), percentile(&scores, 97.5)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +89,17 @@ mod tests {
         assert_eq!(mean_and_error(&[3.0]), (3.0, None));
         assert!((percentile(&[3.0, 1.0, 2.0, 10.0], 80.0) - 5.8).abs() < 1e-12);
         assert!((percentile(&[3.0, 1.0, 2.0, 10.0], 50.0) - 2.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_bootstrap_of_a_share_is_near_the_normal_interval() {
+        // 160 of 200 right: 0.8 +- 1.96 * sqrt(0.8 * 0.2 / 200)
+        let half = 1.96 * (0.8f64 * 0.2 / 200.0).sqrt();
+        let right = |drawn: &[usize]| drawn.iter().filter(|&&i| i < 160).count() as f64 / 200.0;
+        let (low, high) = bootstrap(200, 2000, 7, right).unwrap();
+        assert!((low - (0.8 - half)).abs() < 0.01 && (high - (0.8 + half)).abs() < 0.01);
+        assert_eq!(bootstrap(200, 2000, 7, right), Some((low, high)));
+        assert_ne!(bootstrap(200, 2000, 8, right), Some((low, high)));
+        assert_eq!(bootstrap(0, 10, 7, |_| 0.0), None);
     }
 }

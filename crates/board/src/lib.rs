@@ -13,6 +13,7 @@ mod error;
 pub mod evidence;
 pub mod export;
 pub mod import;
+pub mod local;
 mod log;
 pub mod moderate;
 pub mod query;

@@ -1,20 +1,40 @@
 //! Re-evaluation: the board runs a result's adapter itself and compares.
+//!
+//! Checks stand in a queue on the board. One worker at a time works on it, and holds a lock that the system frees
+//! however the worker ends: what it was at is then taken up again. The evaluator is handed in, as this crate
+//! knows no model; it gets files by hash, a base and data that the board's owner named, and nothing else that a
+//! submitter wrote.
 
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+
+use budwood_base::digest;
+use budwood_base::record::Prediction;
+use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use crate::State;
+use crate::db::now;
+use crate::local::{self, Data};
+use crate::log::{Entry, Subject};
+use crate::submit::put;
+use crate::text::key;
+use crate::token::{Actor, Role};
+use crate::{Board, Error, State, query, summary};
 
 /// What came out of a re-evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The state that it led to.
     pub state: State,
-    /// Each metric that the row claims or the evaluation gives.
+    /// Each metric that the evaluation gives and the leaderboard has.
     pub metrics: Vec<Measured>,
     /// Examples.
     pub rows: u64,
     /// Examples whose prediction is not that of the claim; none if the claim came without predictions.
     pub flipped: Option<u64>,
+    /// Examples whose prediction is not that of the check before; none for the first.
+    pub changed: Option<u64>,
     /// SHA-256 over the predictions.
     pub predictions_sha256: String,
     /// Seconds that it took.
@@ -25,19 +45,451 @@ pub struct Outcome {
     pub version: String,
 }
 
-/// A metric of a re-evaluation.
+/// A metric of a re-evaluation, in the leaderboard's unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Its name.
     pub name: String,
-    /// The claim, in the leaderboard's unit.
+    /// The claim.
     pub claimed: Option<f64>,
-    /// What was measured, in the leaderboard's unit.
+    /// What was measured.
     pub measured: f64,
+    /// What was measured in the check before.
+    pub before: Option<f64>,
     /// 95 % interval, by bootstrap over the examples.
     pub interval: Option<(f64, f64)>,
     /// The largest difference that confirms the claim.
     pub tolerance: f64,
-    /// Whether it does.
-    pub confirmed: bool,
+    /// Whether it does; none without a claim.
+    pub confirmed: Option<bool>,
+}
+
+/// What is to be evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Number of the check.
+    pub check: i64,
+    /// Number of the result.
+    pub result: i64,
+    /// Its model.
+    pub model: String,
+    /// The file of the weights.
+    pub weights: PathBuf,
+    /// The file of the description.
+    pub description: PathBuf,
+    /// The base model on this machine.
+    pub base: String,
+    /// SHA-256 of its weights.
+    pub base_sha256: String,
+    /// The data on this machine.
+    pub data: Data,
+}
+
+/// What an evaluator found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Scores by the leaderboard's names, in its unit, with their 95 % intervals.
+    pub scores: Vec<EvaluatedScore>,
+    /// The answer to each example.
+    pub predictions: Vec<Prediction>,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// The machine.
+    pub machine: String,
+    /// The program and its version.
+    pub version: String,
+}
+
+/// A score of an evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluatedScore {
+    /// The metric.
+    pub name: String,
+    /// The value.
+    pub value: f64,
+    /// 95 % interval.
+    pub interval: Option<(f64, f64)>,
+}
+
+/// Runs adapters.
+pub trait Evaluator {
+    /// Evaluates an adapter on its base and data. An error is the reason why that is not possible; it is shown on
+    /// the board.
+    fn evaluate(&mut self, job: &Job) -> Result<Evaluation, String>;
+}
+
+/// A check that ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finished {
+    /// Number of the check.
+    pub check: i64,
+    /// Number of the result.
+    pub result: i64,
+    /// Its model.
+    pub model: String,
+    /// State before.
+    pub before: State,
+    /// What came out.
+    pub outcome: Option<Outcome>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Times that a check is begun, at most: what kills its worker three times is not tried again.
+const ATTEMPTS: i64 = 3;
+
+/// Asks for the re-evaluation of a result; the number of the check. If one is waiting or running, it is that one.
+///
+/// # Errors
+/// If there is no such result, its adapter is not here, or whoever asks may not.
+pub fn ask(board: &mut Board, result: i64, actor: &Actor) -> Result<i64, Error> {
+    actor.needs(Role::Submit, "ask for a re-evaluation")?;
+    let transaction = board.write()?;
+    let state: State = transaction
+        .query_row("SELECT state FROM results WHERE id = ?1", [result], |r| r.get(0))
+        .optional()?
+        .ok_or_else(|| Error::missing("result", result))?;
+    if state == State::Retracted {
+        return Err(Error::Refused(format!("result {result} was taken back")));
+    }
+    let files: i64 = transaction.query_row(
+        "SELECT count(*) FROM result_files WHERE result = ?1",
+        [result],
+        |r| r.get(0),
+    )?;
+    if files < 2 {
+        return Err(Error::Refused(format!(
+            "result {result} has no adapter here, so there is nothing to run; submit it again with its folder"
+        )));
+    }
+    let open = transaction
+        .query_row(
+            "SELECT id FROM checks WHERE result = ?1 AND progress IN ('waiting', 'running')",
+            [result],
+            |r| r.get(0),
+        )
+        .optional()?;
+    if let Some(id) = open {
+        return Ok(id);
+    }
+    transaction.execute(
+        "INSERT INTO checks (result, progress, asked_at, asked_by) VALUES (?1, 'waiting', ?2, ?3)",
+        params![result, now(), actor.name],
+    )?;
+    let id = transaction.last_insert_rowid();
+    transaction.commit()?;
+    Ok(id)
+}
+
+/// Asks for the re-evaluation of every result whose adapter is here; how many these are.
+///
+/// # Errors
+/// If whoever asks may not, or the board cannot be written.
+pub fn ask_all(board: &mut Board, actor: &Actor) -> Result<u64, Error> {
+    actor.needs(Role::Moderate, "re-run the whole board")?;
+    let results: Vec<i64> = {
+        let mut query = board.sql().prepare(
+            "SELECT r.id FROM results r WHERE r.state <> 'retracted'
+             AND (SELECT count(*) FROM result_files f WHERE f.result = r.id) >= 2 ORDER BY r.id",
+        )?;
+        query.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?
+    };
+    for &result in &results {
+        ask(board, result, actor)?;
+    }
+    Ok(results.len() as u64)
+}
+
+/// The right to work on a board's checks: one at a time has it.
+pub struct Worker {
+    _lock: File,
+}
+
+impl Worker {
+    /// Takes the right. Checks that another worker had begun and not ended are waiting again.
+    ///
+    /// # Errors
+    /// If another worker is alive.
+    pub fn begin(board: &mut Board) -> Result<Self, Error> {
+        let path = board.folder().join("worker.lock");
+        let io = |source| Error::Io { path: path.clone(), source };
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Refused(
+                    "another process is at work on this board's checks; it will do the waiting ones too".into(),
+                ));
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        let transaction = board.write()?;
+        transaction.execute(
+            "UPDATE checks SET progress = 'failed', finished_at = ?2, error = ?3
+             WHERE progress = 'running' AND attempts >= ?1",
+            params![
+                ATTEMPTS,
+                now(),
+                format!("the worker was ended {ATTEMPTS} times during this check")
+            ],
+        )?;
+        transaction
+            .execute("UPDATE checks SET progress = 'waiting' WHERE progress = 'running'", [])?;
+        transaction.commit()?;
+        Ok(Self { _lock: lock })
+    }
+
+    /// Does the next waiting check, or the one of that number; none if there is none.
+    ///
+    /// # Errors
+    /// If the board cannot be written. What an evaluator cannot do is no error here: it is the check's outcome.
+    pub fn next(
+        &mut self,
+        board: &mut Board,
+        evaluator: &mut dyn Evaluator,
+        only: Option<i64>,
+    ) -> Result<Option<Finished>, Error> {
+        let found: Option<(i64, i64)> = {
+            let transaction = board.write()?;
+            let found = transaction
+                .query_row(
+                    "SELECT id, result FROM checks WHERE progress = 'waiting' AND (?1 IS NULL OR id = ?1)
+                     ORDER BY id LIMIT 1",
+                    [only],
+                    |r| Ok((r.get(0)?, r.get(1)?)),
+                )
+                .optional()?;
+            if let Some((check, _)) = found {
+                transaction.execute(
+                    "UPDATE checks SET progress = 'running', attempts = attempts + 1 WHERE id = ?1",
+                    [check],
+                )?;
+            }
+            transaction.commit()?;
+            found
+        };
+        let Some((check, result)) = found else { return Ok(None) };
+        let evaluation = match job(board, check, result)? {
+            Ok(job) => evaluator.evaluate(&job),
+            Err(reason) => Err(reason),
+        };
+        finish(board, check, result, evaluation).map(Some)
+    }
+}
+
+/// The job of a check, or why there is none.
+fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Error> {
+    let (model, base, data): (String, Option<String>, Option<String>) = board.sql().query_row(
+        "SELECT model, base_sha256, data_sha256 FROM results WHERE id = ?1",
+        [result],
+        |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+    )?;
+    let file = |name: &str| -> Result<Option<PathBuf>, Error> {
+        let hash: Option<String> = board
+            .sql()
+            .query_row(
+                "SELECT sha256 FROM result_files WHERE result = ?1 AND name = ?2",
+                params![result, name],
+                |r| r.get(0),
+            )
+            .optional()?;
+        Ok(hash.map(|h| board.files().join(h)))
+    };
+    let (weights, description) = (file("adapter.safetensors")?, file("adapter.json")?);
+    let (Some(weights), Some(description)) = (weights, description) else {
+        return Ok(Err("its adapter is not here".into()));
+    };
+    for path in [&weights, &description] {
+        let named = path.file_name().map(|n| n.to_string_lossy().into_owned());
+        match digest::of_file(path) {
+            Ok(hash) if Some(&hash) == named.as_ref() => {}
+            Ok(_) => {
+                return Ok(Err(format!(
+                    "a file of its adapter was changed on disk: {}",
+                    path.display()
+                )));
+            }
+            Err(e) => return Ok(Err(format!("{}: {e}", path.display()))),
+        }
+    }
+    let (Some(base_sha256), Some(data_sha256)) = (base, data) else {
+        return Ok(Err("it does not say by hash which base model and which data it is for".into()));
+    };
+    let Some(base) = local::base_of(board, &base_sha256)? else {
+        return Ok(Err(format!(
+            "its base model {base_sha256} is not known here; `budwood board base add MODEL` makes it known"
+        )));
+    };
+    let Some(data) = local::data_of(board, &data_sha256)? else {
+        return Ok(Err(format!(
+            "its data {data_sha256} are not known here; `budwood board data add` makes them known"
+        )));
+    };
+    Ok(Ok(Job { check, result, model, weights, description, base, base_sha256, data }))
+}
+
+/// Writes down what came out, in one transaction.
+fn finish(
+    board: &mut Board,
+    check: i64,
+    result: i64,
+    evaluation: Result<Evaluation, String>,
+) -> Result<Finished, Error> {
+    let claimed = query::predictions(board, result, false)?;
+    let before = query::predictions(board, result, true)?;
+    let transaction = board.write()?;
+    let (model, state, leaderboard): (String, State, i64) = transaction.query_row(
+        "SELECT model, state, leaderboard FROM results WHERE id = ?1",
+        [result],
+        |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+    )?;
+    let mut finished = Finished { check, result, model, before: state, outcome: None, error: None };
+    let compared = evaluation.and_then(|e| {
+        let metrics = compare(&transaction, result, leaderboard, &e).map_err(|e| e.to_string())?;
+        if metrics.iter().all(|m| m.1.confirmed.is_none()) {
+            return Err("the evaluation gives none of the metrics that are claimed".into());
+        }
+        Ok((e, metrics))
+    });
+    let (evaluation, metrics) = match compared {
+        Ok(both) => both,
+        Err(reason) => {
+            transaction.execute(
+                "UPDATE checks SET progress = 'failed', finished_at = ?2, error = ?3 WHERE id = ?1",
+                params![check, now(), reason],
+            )?;
+            note(&transaction, &finished, "check failed", &reason, Value::Null)?;
+            transaction.commit()?;
+            finished.error = Some(reason);
+            return Ok(finished);
+        }
+    };
+    let good = metrics.iter().all(|m| m.1.confirmed.unwrap_or(true));
+    let new_state = if good { State::Reevaluated } else { State::Mismatch };
+    for (metric, measured) in &metrics {
+        transaction.execute(
+            "UPDATE scores SET measured = ?3, low = ?4, high = ?5 WHERE result = ?1 AND metric = ?2",
+            params![
+                result,
+                metric,
+                measured.measured,
+                measured.interval.map(|i| i.0),
+                measured.interval.map(|i| i.1)
+            ],
+        )?;
+    }
+    put::predictions(&transaction, result, "measured", &evaluation.predictions)?;
+    put::set_state(&transaction, result, new_state)?;
+    let outcome = Outcome {
+        state: new_state,
+        metrics: metrics.into_iter().map(|m| m.1).collect(),
+        rows: evaluation.predictions.len() as u64,
+        flipped: differing(&claimed, &evaluation.predictions),
+        changed: differing(&before, &evaluation.predictions),
+        predictions_sha256: digest_of(&evaluation.predictions),
+        seconds: evaluation.seconds,
+        machine: evaluation.machine,
+        version: evaluation.version,
+    };
+    let json = serde_json::to_value(&outcome).unwrap_or_default();
+    transaction.execute(
+        "UPDATE checks SET progress = 'done', finished_at = ?2, outcome = ?3 WHERE id = ?1",
+        params![check, now(), json.to_string()],
+    )?;
+    note(&transaction, &finished, new_state.name(), "", json)?;
+    summary::refresh_around(&transaction, leaderboard)?;
+    transaction.commit()?;
+    finished.outcome = Some(outcome);
+    Ok(finished)
+}
+
+fn note(
+    sql: &rusqlite::Connection,
+    finished: &Finished,
+    action: &str,
+    reason: &str,
+    outcome: Value,
+) -> Result<(), Error> {
+    Entry {
+        who: "board",
+        action,
+        subject: Subject::Result,
+        id: Some(finished.result),
+        name: &finished.model,
+        reason,
+        details: json!({ "check": finished.check, "before": finished.before, "outcome": outcome }),
+    }
+    .write(sql)
+}
+
+/// The metrics of a leaderboard that the evaluation gives, each beside the claim.
+fn compare(
+    sql: &rusqlite::Connection,
+    result: i64,
+    leaderboard: i64,
+    evaluation: &Evaluation,
+) -> Result<Vec<(i64, Measured)>, Error> {
+    let rows = evaluation.predictions.len();
+    let mut found = Vec::new();
+    for score in &evaluation.scores {
+        let row = sql
+            .query_row(
+                "SELECT m.id, m.tolerance, s.raw, s.value, s.measured FROM metrics m
+                 LEFT JOIN scores s ON s.metric = m.id AND s.result = ?2
+                 WHERE m.leaderboard = ?1 AND m.name_key = ?3",
+                params![leaderboard, result, key(&score.name)],
+                |r| {
+                    let texts: (Option<f64>, Option<String>) = (r.get(1)?, r.get(2)?);
+                    Ok((r.get::<_, i64>(0)?, texts, r.get::<_, Option<f64>>(3)?, r.get(4)?))
+                },
+            )
+            .optional()?;
+        let Some((metric, (tolerance, raw), claimed, before)) = row else { continue };
+        let tolerance = tolerance
+            .unwrap_or_else(|| default_tolerance(raw.as_deref().unwrap_or_default(), rows));
+        let measured = Measured {
+            name: score.name.clone(),
+            claimed,
+            measured: score.value,
+            before,
+            interval: score.interval,
+            tolerance,
+            confirmed: claimed.map(|c| (c - score.value).abs() <= tolerance + 1e-9),
+        };
+        found.push((metric, measured));
+    }
+    Ok(found)
+}
+
+/// Half a unit of the claim's last digit, for rounding, and one example in a thousand, at least one, for the last bits of
+/// another machine; in points of 100.
+fn default_tolerance(raw: &str, rows: usize) -> f64 {
+    let digits = query::as_written(raw);
+    let decimals =
+        digits.split_once('.').map_or(0, |(_, d)| d.bytes().take_while(u8::is_ascii_digit).count());
+    let rounding = 0.5 * 10f64.powi(-i32::try_from(decimals.min(12)).unwrap_or(12));
+    rounding + 100.0 * (1.0 / rows.max(1) as f64).max(0.001)
+}
+
+/// Examples with another prediction; none if these are not the same examples.
+fn differing(a: &[Prediction], b: &[Prediction]) -> Option<u64> {
+    let same = !a.is_empty() && a.len() == b.len();
+    same.then(|| a.iter().zip(b).filter(|(x, y)| x.predicted != y.predicted).count() as u64)
+}
+
+fn digest_of(predictions: &[Prediction]) -> String {
+    digest::of_parts(predictions.iter().map(|p| ("predicted", p.predicted.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tolerance_follows_digits_and_examples() {
+        assert!((default_tolerance("91.28", 100_000) - 0.105).abs() < 1e-12);
+        assert!((default_tolerance("\"91.3\"", 200) - 0.55).abs() < 1e-12);
+        assert!((default_tolerance("91", 1000) - 0.6).abs() < 1e-12);
+    }
 }

@@ -3,6 +3,7 @@
 
 mod base;
 mod commands;
+mod evaluator;
 mod hub;
 mod output;
 mod packages;
@@ -57,6 +58,14 @@ enum Command {
     Merge(commands::merge::Args),
     /// Average several adapters of one method.
     Average(commands::average::Args),
+    /// Make, fill and keep a results board.
+    Board(commands::board::Args),
+    /// Put a run or an adapter on a board.
+    Submit(commands::submit::Args),
+    /// Let a board run the adapter of a result, and compare with what was claimed.
+    Verify(commands::verify::Args),
+    /// Let a board run all its adapters again, and show what moved.
+    Audit(commands::verify::AuditArgs),
     /// Show what an adapter or a model is.
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
@@ -89,6 +98,10 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&settings, &args),
         Command::Merge(args) => commands::merge::run(&settings, &args),
         Command::Average(args) => commands::average::run(&settings, &args),
+        Command::Board(args) => commands::board::run(&settings, &args),
+        Command::Submit(args) => commands::submit::run(&settings, &args),
+        Command::Verify(args) => commands::verify::run(&settings, &args),
+        Command::Audit(args) => commands::verify::audit(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),
         Command::Models(args) => commands::models::run(&settings, &args),
         Command::Parity(args) => commands::parity::run(&settings, &args),

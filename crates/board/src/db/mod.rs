@@ -53,6 +53,8 @@ impl Board {
         let (application, version) =
             (number("application_id").map_err(at)?, number("user_version").map_err(at)?);
         schema::check(&path, application, version)?;
+        // Readers share the system's copy of the file; a writer's own memory stays small.
+        connection.pragma_update(None, "mmap_size", 1_i64 << 32).map_err(at)?;
         Self::with(folder, &path, connection)
     }
 
@@ -60,7 +62,6 @@ impl Board {
         let at = |e| Error::sql(path, e);
         connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(at)?;
-        connection.pragma_update(None, "mmap_size", 1_i64 << 32).map_err(at)?;
         connection.pragma_update(None, "temp_store", "memory").map_err(at)?;
         connection.set_prepared_statement_cache_capacity(256);
         Ok(Self { folder: folder.into(), connection })

@@ -288,6 +288,12 @@ CREATE TABLE data_sources (
     source TEXT NOT NULL,
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- Base models on this machine, by SHA-256 of their weights. What a submission says of its base is never followed.
+CREATE TABLE bases (
+    sha256 TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 -- Re-evaluations that are asked for and those that are done.
 CREATE TABLE checks (
     id INTEGER PRIMARY KEY,
@@ -297,9 +303,6 @@ CREATE TABLE checks (
     attempts INTEGER NOT NULL DEFAULT 0,
     asked_at INTEGER NOT NULL,
     asked_by TEXT NOT NULL,
-    -- While running: who, and until when the job is theirs.
-    worker TEXT,
-    lease_until INTEGER,
     finished_at INTEGER,
     -- Outcome, as JSON.
     outcome TEXT,

@@ -145,7 +145,7 @@ pub(super) fn named(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Named>> {
 }
 
 /// A raw value, kept as JSON, as a person wrote it.
-pub(super) fn as_written(raw: &str) -> String {
+pub(crate) fn as_written(raw: &str) -> String {
     match serde_json::from_str(raw) {
         Ok(serde_json::Value::String(text)) => text,
         _ => raw.to_owned(),

@@ -19,6 +19,7 @@ pub use catalogue::{
     Area, AreaItem, Dataset, DatasetItem, Loader, LocalData, Task, TaskItem, area, areas, dataset,
     datasets, task,
 };
+pub(crate) use item::as_written;
 pub use item::{Best, LeaderboardItem};
 pub use leaderboard::{
     Facet, Facets, Filter, Leaderboard, Metric, Row, Score, SortBy, StepLine, leaderboard,

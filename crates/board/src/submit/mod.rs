@@ -4,7 +4,7 @@
 //! found or made, and it comes onto the board once: the same again, or the same `external_id`, is recognised.
 
 mod attachment;
-mod put;
+pub(crate) mod put;
 mod record;
 mod run;
 mod synchronize;

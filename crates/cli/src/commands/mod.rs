@@ -2,6 +2,7 @@
 
 pub(crate) mod average;
 pub(crate) mod bench;
+pub(crate) mod board;
 pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod merge;
@@ -12,5 +13,7 @@ pub(crate) mod predict;
 pub(crate) mod quickstart;
 pub(crate) mod report;
 pub(crate) mod runs;
+pub(crate) mod submit;
 pub(crate) mod sweep;
 pub(crate) mod train;
+pub(crate) mod verify;

@@ -1,0 +1,277 @@
+//! `budwood submit`: put a run or an adapter on a board.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use budwood_base::record::{Prediction, RunRecord};
+use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
+use budwood_board::token::Actor;
+use budwood_board::{Board, local};
+use budwood_formats::BaseModel;
+use budwood_formats::native::{AdapterFolder, AdapterMeta};
+use budwood_store::Store;
+use serde_json::json;
+
+use crate::evaluator::{data_flags, flags_of, splits};
+use crate::output::{json, say};
+use crate::training::read_data;
+use crate::{Settings, base};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A run of the store by its number or the beginning of its key, the folder of an adapter, or a file with a record
+    /// as `docs/board.md` describes it.
+    what: String,
+    /// Folder of the board.
+    #[arg(long, default_value = "budwood-board")]
+    board: PathBuf,
+    /// The store of runs.
+    #[arg(long, default_value = "budwood-runs/runs.db")]
+    store: PathBuf,
+    /// Split whose scores are submitted [default: test where there are such, else dev].
+    #[arg(long)]
+    split: Option<String>,
+    /// Task on the board [default: by the run's task].
+    #[arg(long)]
+    task: Option<String>,
+    /// Data set on the board [default: by the run's task].
+    #[arg(long)]
+    dataset: Option<String>,
+    /// Split or protocol in a few words [default: the split and its number of examples].
+    #[arg(long)]
+    setting: Option<String>,
+    /// Name of the model as the board shows it [default: base and method].
+    #[arg(long)]
+    model: Option<String>,
+    /// What is to be known of it.
+    #[arg(long)]
+    notes: Option<String>,
+    /// Address of its paper.
+    #[arg(long)]
+    paper: Option<String>,
+    /// A name of your own for it: submitting it again finds it.
+    #[arg(long)]
+    external_id: Option<String>,
+    /// Leave the adapter out: a claim alone, which the board cannot run.
+    #[arg(long)]
+    no_adapter: bool,
+    /// Who submits, for the log.
+    #[arg(long, default_value = "local")]
+    who: String,
+}
+
+/// What is to be submitted.
+struct Found {
+    submission: Submission,
+    adapter: Option<PathBuf>,
+    predictions: Vec<Prediction>,
+    run: Option<RunRecord>,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let mut found = find(args)?;
+    let s = &mut found.submission;
+    let set = |to: &mut String, from: &Option<String>| {
+        if let Some(text) = from {
+            to.clone_from(text);
+        }
+    };
+    set(&mut s.task, &args.task);
+    set(&mut s.dataset.name, &args.dataset);
+    set(&mut s.setting, &args.setting);
+    set(&mut s.model.name, &args.model);
+    set(&mut s.notes, &args.notes);
+    if let Some(url) = &args.paper {
+        s.paper = Some(PaperOf { url: url.clone(), ..PaperOf::default() });
+    }
+    if args.external_id.is_some() {
+        s.external_id.clone_from(&args.external_id);
+    }
+    let adapter = found.adapter.filter(|_| !args.no_adapter);
+    let attachment = adapter
+        .as_deref()
+        .map(|folder| Attachment::read(folder, AttachmentLimits::default()))
+        .transpose()
+        .context("the adapter")?;
+    let mut board = open(&args.board)?;
+    let actor = Actor::local(&args.who);
+    let done =
+        submit(&mut board, &found.submission, attachment.as_ref(), &found.predictions, &actor)?;
+    if let Some(run) = &found.run {
+        for note in make_known(&mut board, run)? {
+            eprintln!("{note}");
+        }
+    }
+    if settings.json {
+        json(&done)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let what = if done.new { "is on the board" } else { "was on the board already" };
+    say!("result {} {what}: {}, {}", done.result, done.leaderboard, done.state.name())?;
+    if attachment.is_some() && done.state != budwood_board::State::Reevaluated {
+        say!(
+            "`budwood verify {} --board {}` lets the board run it",
+            done.result,
+            args.board.display()
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A board that is there.
+pub(crate) fn open(folder: &Path) -> Result<Board> {
+    if !folder.join("board.db").exists() {
+        bail!("there is no board in {}; `budwood board init` makes one", folder.display());
+    }
+    Ok(Board::open(folder)?)
+}
+
+fn find(args: &Args) -> Result<Found> {
+    let path = Path::new(&args.what);
+    let split = args.split.as_deref();
+    if path.join("adapter.json").exists() {
+        let run = of_adapter(AdapterFolder::load(path)?.meta);
+        let submission = from_run(&run, split)?;
+        return Ok(Found {
+            submission,
+            adapter: Some(path.into()),
+            predictions: Vec::new(),
+            run: Some(run),
+        });
+    }
+    if path.is_file() {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let submission: Submission = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a record of a result", path.display()))?;
+        return Ok(Found { submission, adapter: None, predictions: Vec::new(), run: None });
+    }
+    if !args.store.exists() {
+        bail!(
+            "'{}' is no folder with an adapter and no file, and there is no store {} to look for a run",
+            args.what,
+            args.store.display()
+        );
+    }
+    let store = Store::open(&args.store)?;
+    of_store(&store, &args.what, split)
+}
+
+fn of_store(store: &Store, name: &str, split: Option<&str>) -> Result<Found> {
+    let run = store.run(name)?;
+    let submission = from_run(&run.record, split)?;
+    let scored = submission.dataset.split.clone().unwrap_or_default();
+    let predictions = store.predictions(run.id, &scored)?;
+    let adapter =
+        run.record.adapter.as_ref().map(PathBuf::from).filter(|p| p.join("adapter.json").exists());
+    Ok(Found { submission, adapter, predictions, run: Some(run.record) })
+}
+
+/// An adapter's description as a run: what only a store knows is left empty.
+fn of_adapter(meta: AdapterMeta) -> RunRecord {
+    RunRecord {
+        key: meta.weights_sha256.clone(),
+        sweep: String::new(),
+        group: String::new(),
+        task: meta.task.name,
+        kind: meta.task.kind,
+        metric: meta.task.metric,
+        method: meta.method.to_string(),
+        base: meta.base,
+        precision: meta.precision,
+        seed: meta.seed,
+        settings: Default::default(),
+        training: meta.training,
+        data: meta.data,
+        labels: meta.labels,
+        metrics: meta.metrics,
+        parameters_trained: meta.parameters_trained,
+        parameters_head: 0,
+        parameters_base: meta.parameters_base,
+        seconds: 0.0,
+        peak_bytes: 0,
+        weights_sha256: meta.weights_sha256,
+        adapter: None,
+        versions: meta.versions,
+        finished_at: std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs()),
+    }
+}
+
+/// Makes a run's base model and data known to the board, if they are still where the run had them. What cannot be
+/// found is said, and is no error: the run is on the board all the same.
+pub(crate) fn make_known(board: &mut Board, run: &RunRecord) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    if local::bases(board)?.iter().all(|b| b.sha256 != run.base.weights_sha256) {
+        let opened =
+            base::folder(&run.base.name).and_then(|folder| Ok(BaseModel::open(&folder)?.id("")));
+        match opened {
+            Ok(id) if id.weights_sha256 == run.base.weights_sha256 => {
+                local::add_base(board, &id.weights_sha256, &source(&run.base.name))?;
+            }
+            _ => notes.push(format!("the base model {} is not where the run had it; to verify, `budwood board base add MODEL`", run.base.name)),
+        }
+    }
+    let flags = flags_of(&run.settings);
+    let known = local::data(board)?;
+    let wanted: Vec<_> = run.data.iter().filter(|d| d.split != "train").collect();
+    if wanted.iter().all(|d| known.iter().any(|k| k.sha256 == d.sha256)) {
+        return Ok(notes);
+    }
+    let read = data_flags(&flags).and_then(|args| read_data(&args));
+    let found = read.map(splits).unwrap_or_default();
+    for digest in wanted {
+        if found.iter().any(|d| d.digest.sha256 == digest.sha256) {
+            local::add_data(board, digest, &json!(flags))?;
+        } else {
+            notes.push(format!(
+                "the {} data are not where the run had them; to verify, `budwood board data add` with the data's flags",
+                digest.split
+            ));
+        }
+    }
+    Ok(notes)
+}
+
+/// A folder by its whole path, as the board may be used from elsewhere; names of models as they are.
+pub(crate) fn source(name: &str) -> String {
+    match std::fs::canonicalize(name) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => name.into(),
+    }
+}
+
+/// Puts every run of a store on the board; how many are new, and what is to be said.
+pub(crate) fn whole_store(board: &mut Board, path: &Path, who: &str) -> Result<(u64, Vec<String>)> {
+    let store = Store::open(path)?;
+    let (mut new, mut notes) = (0, Vec::new());
+    let actor = Actor::local(who);
+    for run in store.runs(&budwood_store::Filter::default())? {
+        let found = match of_store(&store, &run.id.to_string(), None) {
+            Ok(found) => found,
+            Err(e) => {
+                notes.push(format!("run {}: {e:#}", run.id));
+                continue;
+            }
+        };
+        let attachment =
+            found.adapter.as_deref().map(|f| Attachment::read(f, AttachmentLimits::default()));
+        let attachment = match attachment.transpose() {
+            Ok(attachment) => attachment,
+            Err(e) => {
+                notes.push(format!("run {}: its adapter is left out: {e}", run.id));
+                None
+            }
+        };
+        let done =
+            submit(board, &found.submission, attachment.as_ref(), &found.predictions, &actor)
+                .with_context(|| format!("run {}", run.id))?;
+        new += u64::from(done.new);
+        notes.extend(make_known(board, &run.record)?);
+    }
+    notes.sort();
+    notes.dedup();
+    Ok((new, notes))
+}

@@ -1,0 +1,302 @@
+//! What the board's re-evaluations run: an adapter on a base and data of this machine, in a process of its own whose
+//! memory and time are limited, so that a hostile file can end that process and nothing else.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use budwood_base::statistics::bootstrap;
+use budwood_board::submit::{metric_title, scale};
+use budwood_board::verify::{EvaluatedScore, Evaluation, Evaluator, Job};
+use budwood_model::Targets;
+use budwood_tasks::Dataset;
+use budwood_train::{Answers, answers, prepare, scores};
+use clap::Parser;
+use serde_json::Value;
+
+use crate::Settings;
+use crate::commands::predict::Loaded;
+use crate::commands::train;
+use crate::training::{Data, answered, read_data};
+
+/// Limits of one evaluation.
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Memory that one evaluation may take, in GB.
+    #[arg(long, default_value_t = 8, value_name = "GB")]
+    memory: u64,
+    /// Time that one evaluation may take, in minutes.
+    #[arg(long, default_value_t = 60, value_name = "MINUTES")]
+    minutes: u64,
+}
+
+/// Runs each evaluation as a process.
+pub(crate) struct Separate<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) limits: Limits,
+}
+
+impl Evaluator for Separate<'_> {
+    fn evaluate(&mut self, job: &Job) -> Result<Evaluation, String> {
+        self.run(job).map_err(|e| format!("{e:#}"))
+    }
+}
+
+impl Separate<'_> {
+    fn run(&self, job: &Job) -> Result<Evaluation> {
+        let folder = Scratch::new(job)?;
+        let program = std::env::current_exe().context("cannot find the program itself")?;
+        // The shell sets the limit and becomes the program; nothing of a submission is among its words.
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "ulimit -v \"$0\" && exec \"$@\""])
+            .arg((self.limits.memory * 1_000_000).to_string())
+            .arg(program)
+            .args(["--threads", &self.settings.threads.to_string(), "board", "evaluate"])
+            .args(["--base", &job.base])
+            .args(["--sha256", &job.data.sha256])
+            .args(["--source", &job.data.source.to_string()])
+            .arg("--adapter")
+            .arg(&folder.path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start a process for the evaluation")?;
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let read = |pipe: Option<Box<dyn Read + Send>>, most: u64| {
+            std::thread::spawn(move || {
+                let mut text = Vec::new();
+                pipe.map(|p| p.take(most).read_to_end(&mut text));
+                text
+            })
+        };
+        let out = read(out.map(|o| Box::new(o) as _), 1 << 30);
+        let err = read(err.map(|e| Box::new(e) as _), 1 << 16);
+        let end = Instant::now() + Duration::from_secs(60 * self.limits.minutes);
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if Instant::now() > end {
+                child.kill()?;
+                child.wait()?;
+                bail!("took longer than {} minutes and was ended", self.limits.minutes);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+        if !status.success() {
+            let said = String::from_utf8_lossy(&err);
+            let last = said
+                .trim()
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            match status.code() {
+                Some(1) => bail!("{last}"),
+                _ => bail!(
+                    "the evaluation ended with {status}; it may have needed more than {} GB of memory. {last}",
+                    self.limits.memory
+                ),
+            }
+        }
+        serde_json::from_slice(&out)
+            .context("the evaluation printed something else than its result")
+    }
+}
+
+/// A folder with an adapter's files under their names, removed at the end.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new(job: &Job) -> Result<Self> {
+        let files = job.weights.parent().context("the adapter's file has no folder")?;
+        let path = files.with_file_name(format!("check-{}", job.check));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path)?;
+        let scratch = Self { path };
+        for (file, name) in
+            [(&job.weights, "adapter.safetensors"), (&job.description, "adapter.json")]
+        {
+            std::fs::copy(file, scratch.path.join(name))?;
+        }
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// One evaluation, in its own process.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[arg(long)]
+    adapter: PathBuf,
+    #[arg(long)]
+    base: String,
+    #[arg(long)]
+    sha256: String,
+    #[arg(long)]
+    source: String,
+}
+
+/// Largest count among a method's options: far beyond any use, and small enough to allocate.
+const LARGEST_OPTION: u64 = 8192;
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
+    let begin = Instant::now();
+    let flags: Vec<String> = serde_json::from_str(&args.source).context("the data's source")?;
+    check_options(&args.adapter)?;
+    let mut loaded = Loaded::open(settings, &args.adapter, Some(&args.base), None)?;
+    let data = read_data(&data_flags(&flags)?)?;
+    let (labels, kind) = (data.labels.clone(), data.task.name);
+    let Some(split) = splits(data).into_iter().find(|d| d.digest.sha256 == args.sha256) else {
+        bail!(
+            "the data at `{}` are no longer those that the result was scored on",
+            flags.join(" ")
+        );
+    };
+    if labels != loaded.meta.labels || kind != loaded.meta.task.kind {
+        bail!("the adapter's classes or its kind of task are not those of the data");
+    }
+    let prepared =
+        prepare(&loaded.tokenizer, &split, loaded.meta.task.max_length, settings.threads)?;
+    let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
+    let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
+    if answers.outputs.iter().flatten().any(|x| !x.is_finite()) {
+        bail!("the adapter's answers are not finite numbers");
+    }
+    let found = scores(&answers, targets);
+    let intervals = intervals(&answers, targets, found.len());
+    let evaluation = Evaluation {
+        scores: found
+            .iter()
+            .zip(intervals)
+            .map(|(s, interval)| EvaluatedScore {
+                name: metric_title(&s.name),
+                value: scale(s.value),
+                interval: interval.map(|(low, high)| (scale(low), scale(high))),
+            })
+            .collect(),
+        predictions: answered(&split, &answers, &labels),
+        seconds: begin.elapsed().as_secs_f64(),
+        machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        version: format!("budwood {}", env!("CARGO_PKG_VERSION")),
+    };
+    crate::output::json(&evaluation)
+}
+
+/// Options of a description that would make the adapter larger than any memory are refused before anything is made.
+fn check_options(folder: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(folder.join("adapter.json"))?;
+    let meta: Value = serde_json::from_str(&text)?;
+    let method = meta["method"].as_str().unwrap_or_default();
+    let numbers = method.split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty());
+    for number in numbers {
+        if number.parse::<u64>().map_or(true, |n| n > LARGEST_OPTION) {
+            bail!("adapter.json: the method's option {number} is larger than {LARGEST_OPTION}");
+        }
+    }
+    for place in ["/head/outputs", "/task/max_length"] {
+        let value = meta.pointer(place).and_then(Value::as_u64).unwrap_or(0);
+        if value > 100_000 {
+            bail!("adapter.json: {value} at {place} is too large");
+        }
+    }
+    Ok(())
+}
+
+/// 95 % intervals of all scores at once; none for kinds of answers that cannot be drawn from.
+fn intervals(answers: &Answers, targets: &Targets, n: usize) -> Vec<Option<(f64, f64)>> {
+    let rows = answers.outputs.len();
+    let resamples = (2_000_000 / rows.max(1)).clamp(200, 1000);
+    let one = |which: usize| {
+        let mut possible = true;
+        let interval = bootstrap(rows, resamples, 0, |drawn| {
+            let Some(targets) = select(targets, drawn) else {
+                possible = false;
+                return 0.0;
+            };
+            let outputs = drawn.iter().map(|&i| answers.outputs[i].clone()).collect();
+            scores(&Answers { outputs }, &targets).get(which).map_or(f64::NAN, |s| s.value)
+        });
+        interval.filter(|(a, b)| possible && a.is_finite() && b.is_finite())
+    };
+    (0..n).map(one).collect()
+}
+
+fn select(targets: &Targets, drawn: &[usize]) -> Option<Targets> {
+    #[allow(unreachable_patterns)]
+    match targets {
+        Targets::Classes(all) => Some(Targets::Classes(drawn.iter().map(|&i| all[i]).collect())),
+        Targets::Values(all) => Some(Targets::Values(drawn.iter().map(|&i| all[i]).collect())),
+        Targets::Labels(all) => {
+            Some(Targets::Labels(drawn.iter().map(|&i| all[i].clone()).collect()))
+        }
+        _ => None,
+    }
+}
+
+/// Flags of `budwood train` that say which data, as their parser takes them.
+pub(crate) fn data_flags(words: &[String]) -> Result<train::Args> {
+    #[derive(Parser)]
+    #[command(name = "data", no_binary_name = true, disable_help_flag = true)]
+    struct Flags {
+        #[command(flatten)]
+        args: train::Args,
+    }
+    let parsed = Flags::try_parse_from(words.iter().map(String::as_str).chain(["--out=none"]));
+    Ok(parsed
+        .map_err(|e| {
+            anyhow::anyhow!("{}", e.to_string().lines().next().unwrap_or_default().to_owned())
+        })?
+        .args)
+}
+
+/// Names of the settings of a run that say which data it used.
+const DATA_FLAGS: &[&str] = &[
+    "data",
+    "dev-data",
+    "test-data",
+    "test",
+    "dev-share",
+    "test-share",
+    "split-seed",
+    "text-column",
+    "label-column",
+    "encoding",
+    "no-header",
+    "tsv-quotes",
+    "task",
+];
+
+/// The flags of a run's data, from its settings.
+pub(crate) fn flags_of(settings: &std::collections::BTreeMap<String, Value>) -> Vec<String> {
+    let mut words = Vec::new();
+    for (name, value) in settings.iter().filter(|(n, _)| DATA_FLAGS.contains(&n.as_str())) {
+        let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), Into::into);
+        match value {
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => words.push(format!("--{name}")),
+            Value::Array(list) => {
+                words.extend(list.iter().map(|v| format!("--{name}={}", text(v))))
+            }
+            other => words.push(format!("--{name}={}", text(other))),
+        }
+    }
+    words
+}
+
+/// The labelled splits that results are scored on.
+pub(crate) fn splits(data: Data) -> Vec<Dataset> {
+    [data.dev, data.test].into_iter().flatten().collect()
+}
