@@ -60,3 +60,19 @@ pub enum HeadKind {
     /// Start and end of an answer; softmax cross-entropy over positions.
     QuestionAnswering,
 }
+
+impl HeadKind {
+    /// Whether every token has outputs of its own, so that nothing is pooled.
+    pub fn over_tokens(self) -> bool {
+        matches!(self, Self::TokenClassification | Self::QuestionAnswering)
+    }
+
+    /// Number of outputs for so many classes, labels or tags.
+    pub fn outputs(self, labels: usize) -> usize {
+        match self {
+            Self::Regression => 1,
+            Self::QuestionAnswering => 2,
+            Self::Classification | Self::MultiLabel | Self::TokenClassification => labels,
+        }
+    }
+}

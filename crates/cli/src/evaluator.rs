@@ -10,16 +10,16 @@ use anyhow::{Context, Result, bail};
 use budwood_base::statistics::bootstrap;
 use budwood_board::submit::{metric_title, scale};
 use budwood_board::verify::{EvaluatedScore, Evaluation, Evaluator, Job};
-use budwood_model::Targets;
 use budwood_tasks::Dataset;
-use budwood_train::{Answers, answers, prepare, scores};
+use budwood_train::{Judged, answers, judged};
 use clap::Parser;
 use serde_json::Value;
 
 use crate::Settings;
+use crate::answer::answered;
 use crate::commands::predict::Loaded;
 use crate::commands::train;
-use crate::training::{Data, answered, read_data};
+use crate::training::{Data, read_data};
 
 /// Limits of one evaluation.
 #[derive(clap::Args, Clone, Copy)]
@@ -168,15 +168,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     if labels != loaded.meta.labels || kind != loaded.meta.task.kind {
         bail!("the adapter's classes or its kind of task are not those of the data");
     }
-    let prepared =
-        prepare(&loaded.tokenizer, &split, loaded.meta.task.max_length, settings.threads)?;
-    let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
+    let prepared = loaded.prepare(&split, settings.threads)?;
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
     if answers.outputs.iter().flatten().any(|x| !x.is_finite()) {
         bail!("the adapter's answers are not finite numbers");
     }
-    let found = scores(&answers, targets);
-    let intervals = intervals(&answers, targets, found.len());
+    let Some(judged) = judged(&answers, &prepared) else { bail!("the data have no labels") };
+    let found = judged.scores(&(0..judged.len()).collect::<Vec<_>>());
+    let intervals = (0..found.len()).map(|which| interval(&judged, which));
     let evaluation = Evaluation {
         scores: found
             .iter()
@@ -187,7 +186,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
                 interval: interval.map(|(low, high)| (scale(low), scale(high))),
             })
             .collect(),
-        predictions: answered(&split, &answers, &labels),
+        predictions: answered(&split, &prepared, &answers, &labels),
         seconds: begin.elapsed().as_secs_f64(),
         machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         version: format!("budwood {}", env!("CARGO_PKG_VERSION")),
@@ -215,35 +214,14 @@ fn check_options(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// 95 % intervals of all scores at once; none for kinds of answers that cannot be drawn from.
-fn intervals(answers: &Answers, targets: &Targets, n: usize) -> Vec<Option<(f64, f64)>> {
-    let rows = answers.outputs.len();
+/// The 95 % interval of a score, by its place.
+fn interval(judged: &Judged, which: usize) -> Option<(f64, f64)> {
+    let rows = judged.len();
     let resamples = (2_000_000 / rows.max(1)).clamp(200, 1000);
-    let one = |which: usize| {
-        let mut possible = true;
-        let interval = bootstrap(rows, resamples, 0, |drawn| {
-            let Some(targets) = select(targets, drawn) else {
-                possible = false;
-                return 0.0;
-            };
-            let outputs = drawn.iter().map(|&i| answers.outputs[i].clone()).collect();
-            scores(&Answers { outputs }, &targets).get(which).map_or(f64::NAN, |s| s.value)
-        });
-        interval.filter(|(a, b)| possible && a.is_finite() && b.is_finite())
-    };
-    (0..n).map(one).collect()
-}
-
-fn select(targets: &Targets, drawn: &[usize]) -> Option<Targets> {
-    #[allow(unreachable_patterns)]
-    match targets {
-        Targets::Classes(all) => Some(Targets::Classes(drawn.iter().map(|&i| all[i]).collect())),
-        Targets::Values(all) => Some(Targets::Values(drawn.iter().map(|&i| all[i]).collect())),
-        Targets::Labels(all) => {
-            Some(Targets::Labels(drawn.iter().map(|&i| all[i].clone()).collect()))
-        }
-        _ => None,
-    }
+    let interval = bootstrap(rows, resamples, 0, |drawn| {
+        judged.scores(drawn).get(which).map_or(f64::NAN, |s| s.value)
+    });
+    interval.filter(|(a, b)| a.is_finite() && b.is_finite())
 }
 
 /// Flags of `budwood train` that say which data, as their parser takes them.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use budwood_base::digest;
-use budwood_base::head::{HeadSpec, Pooling};
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::record::{BaseId, DataDigest, MetricValue, Prediction, RunRecord};
 use budwood_engine::{Device, Workers};
@@ -16,15 +16,17 @@ use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
+use budwood_tasks::metric::entities::goes_on_with_nothing;
 use budwood_tasks::metric::{METRICS, default_metric};
 use budwood_tasks::task::{self, Task};
-use budwood_tasks::{Dataset, Example, Split, Target, Tokenizer};
+use budwood_tasks::{Dataset, Split, Target, Tokenizer};
 use budwood_train::{
-    Answers, Checkpoint, ClassWeights, Event, OptimizerSpec, Outcome, Prepared, Score, TrainConfig,
+    Checkpoint, ClassWeights, Event, Lengths, OptimizerSpec, Outcome, Prepared, Score, TrainConfig,
     Trainer, answers, prepare, scores,
 };
 use serde_json::{Value, json};
 
+use crate::answer::answered;
 use crate::base;
 use crate::commands::train::{Args, OptimizerChoice, PoolingChoice};
 use crate::output::{bytes, peak_memory, say, seconds, thousands};
@@ -61,12 +63,17 @@ pub(crate) fn read_data(args: &Args) -> Result<Data> {
     };
     let mut test = match &args.test_data {
         Some(text) => Some(given(text, Split::Test)?),
+        None if args.test && !source.has_splits() => {
+            bail!(
+                "--test is for data whose layout has a test split; name the file with --test-data"
+            )
+        }
         None if args.test => Some(source.examples(task, &labels, Split::Test, true)?),
         None => None,
     };
     let mut dev = match &args.dev_data {
         Some(text) => Some(given(text, Split::Dev)?),
-        None if source.layout().is_some() && source.has(Split::Dev) => {
+        None if source.has_splits() && source.has(Split::Dev) => {
             Some(source.examples(task, &labels, Split::Dev, true)?)
         }
         None => None,
@@ -89,11 +96,33 @@ pub(crate) fn read_data(args: &Args) -> Result<Data> {
         notes.push(format!("validation: {} of the training rows", part.examples.len()));
         (train, dev) = (rest, Some(part));
     }
+    notes.extend(unbegun(&train, &labels));
     if let Some(n) = args.train_rows {
         train = train.sample(n, args.split_seed);
     }
     let name = args.name.clone().unwrap_or_else(|| source.task_name());
     Ok(Data { task, name, labels, train, dev, test, columns, notes })
+}
+
+/// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault elsewhere.
+fn unbegun(data: &Dataset, labels: &[String]) -> Option<String> {
+    let (mut n, mut first) = (0, None);
+    for (i, example) in data.examples.iter().enumerate() {
+        let Target::Tags(tags) = &example.target else { return None };
+        let mut before = None;
+        for (word, &tag) in tags.iter().enumerate() {
+            let tag = labels[tag as usize].as_str();
+            if goes_on_with_nothing(before, tag) {
+                n += 1;
+                first = first.or(Some((i + 1, word + 1, tag.to_string())));
+            }
+            before = Some(tag);
+        }
+    }
+    let (sentence, word, tag) = first?;
+    Some(format!(
+        "{n} entities of the training data begin without B- (the first in sentence {sentence}, word {word}: {tag}); they count as entities, as in IOB1"
+    ))
 }
 
 /// A base model, opened and packed; several runs may share it.
@@ -132,6 +161,7 @@ pub(crate) struct Run {
     workers: Workers,
     config: TrainConfig,
     head: HeadSpec,
+    lengths: Lengths,
     why_pooling: String,
     train: Prepared,
     dev: Option<Prepared>,
@@ -159,11 +189,15 @@ impl Run {
         data: Data,
     ) -> Result<Self> {
         let longest = text_sizes(&frozen.model)?.1;
-        if args.max_length > longest {
-            bail!("--max-length {} is more than the model's {longest} positions", args.max_length);
+        let lengths = lengths(args, data.task);
+        if lengths.max > longest {
+            bail!("--max-length {} is more than the model's {longest} positions", lengths.max);
         }
         let (auto, why) = frozen.model.default_pooling();
         let (pooling, why_pooling) = match args.pooling {
+            _ if data.task.head.over_tokens() => {
+                (Pooling::Cls, "without a meaning here: every token has outputs of its own".into())
+            }
             PoolingChoice::Auto => (auto, why),
             PoolingChoice::Pooler => (Pooling::Pooler, "as asked for".into()),
             PoolingChoice::Cls => (Pooling::Cls, "as asked for".into()),
@@ -172,7 +206,7 @@ impl Run {
         };
         let head = HeadSpec {
             kind: data.task.head,
-            outputs: data.labels.len().max(1),
+            outputs: data.task.head.outputs(data.labels.len()),
             pooling,
             dense: None,
             bias: true,
@@ -180,7 +214,8 @@ impl Run {
         };
         let config = config(args, &data)?;
         let begin = Instant::now();
-        let encode = |d: &Dataset| prepare(&frozen.tokenizer, d, args.max_length, threads);
+        let labels = &data.labels;
+        let encode = |d: &Dataset| prepare(&frozen.tokenizer, d, labels, lengths, threads);
         let train = encode(&data.train)?;
         let dev = data.dev.as_ref().map(encode).transpose()?;
         let test = data.test.as_ref().map(encode).transpose()?;
@@ -192,6 +227,7 @@ impl Run {
             workers,
             config,
             head,
+            lengths,
             why_pooling,
             train,
             dev,
@@ -201,24 +237,28 @@ impl Run {
     }
 
     /// What will be done, for people.
-    pub(crate) fn describe(&self, args: &Args) -> Result<()> {
+    pub(crate) fn describe(&self) -> Result<()> {
         let data = &self.data;
         for note in &data.notes {
             say!("{note}")?;
         }
-        let dev = self.dev.as_ref().map_or("none".into(), |d| thousands(d.len() as u64));
-        say!(
-            "data: {} to train on, {dev} to validate, {} classes",
-            thousands(self.train.len() as u64),
-            data.labels.len()
-        )?;
+        let dev = self.dev.as_ref().map_or("none".into(), |d| thousands(d.examples() as u64));
+        let kinds = match data.task.head {
+            HeadKind::QuestionAnswering | HeadKind::Regression => String::new(),
+            HeadKind::TokenClassification => format!(", {} tags", data.labels.len()),
+            _ => format!(", {} classes", data.labels.len()),
+        };
+        let examples = thousands(self.train.examples() as u64);
+        say!("data: {examples} to train on, {dev} to validate{kinds}")?;
         if self.train.truncated > 0 {
             say!(
-                "{} of {} training texts are longer than {} tokens and were cut",
+                "{} of {examples} training {}",
                 thousands(self.train.truncated as u64),
-                thousands(self.train.len() as u64),
-                args.max_length
+                cut(data.task.head, self.lengths)
             )?;
+        }
+        if data.task.head.over_tokens() {
+            return Ok(());
         }
         say!("pooling: {:?}, {}", self.head.pooling, self.why_pooling)?;
         Ok(())
@@ -242,8 +282,14 @@ impl Run {
                 .map(|d| d.digest.clone())
                 .collect();
         let precision = format!("{:?}", base.precision());
-        let identity =
-            serde_json::to_string(&(&id, &digests, &self.head, args.dropout, precision))?;
+        let identity = serde_json::to_string(&(
+            &id,
+            &digests,
+            &self.head,
+            args.dropout,
+            precision,
+            args.doc_stride,
+        ))?;
         std::fs::create_dir_all(&args.out)
             .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let trainer = Trainer::new(
@@ -274,19 +320,18 @@ impl Run {
         for (split, data, prepared) in splits {
             let (Some(data), Some(prepared)) = (data, prepared) else { continue };
             let answers = answers(&mut self.workers, base, &adapter, prepared)?;
-            if split == "test"
-                && let Some(targets) = &prepared.targets
-            {
+            if split == "test" {
                 metrics.extend(metric_values(
                     split,
-                    &scores(&answers, targets),
+                    &scores(&answers, prepared),
                     "",
                     Some(prepared),
                 ));
             }
-            predictions.push((split.to_string(), answered(data, &answers, &self.data.labels)));
+            predictions
+                .push((split.to_string(), answered(data, prepared, &answers, &self.data.labels)));
         }
-        let meta = self.meta(args, &adapter, id, digests, metrics);
+        let meta = self.meta(&adapter, id, digests, metrics);
         let mut folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
         folder.save(&args.out)?;
         Checkpoint::remove(&args.out)?;
@@ -320,10 +365,9 @@ impl Run {
         metric: &str,
     ) -> Result<Option<(f64, u64)>> {
         let Some(dev) = &self.dev else { return Ok(None) };
-        let Some(targets) = &dev.targets else { return Ok(None) };
         let answers = answers(&mut self.workers, &self.frozen.base, adapter, dev)?;
-        let score = scores(&answers, targets).into_iter().find(|s| s.name == metric);
-        Ok(score.map(|score| (score.value, dev.len() as u64)))
+        let score = scores(&answers, dev).into_iter().find(|s| s.name == metric);
+        Ok(score.map(|score| (score.value, dev.examples() as u64)))
     }
 
     /// Seconds that a pass over the training set will take, from a few steps of it.
@@ -355,7 +399,7 @@ impl Run {
         digests: &[DataDigest],
     ) -> Result<()> {
         if adapter.params.values.iter().all(|x| x.is_finite()) && self.dev.is_some() {
-            let meta = self.meta(args, adapter, id.clone(), digests.to_vec(), Vec::new());
+            let meta = self.meta(adapter, id.clone(), digests.to_vec(), Vec::new());
             AdapterFolder { meta, tensors: adapter.params.to_tensors() }.save(&args.out)?;
         }
         Ok(())
@@ -363,7 +407,6 @@ impl Run {
 
     fn meta(
         &self,
-        args: &Args,
         adapter: &Adapter,
         base: BaseId,
         data: Vec<DataDigest>,
@@ -387,7 +430,9 @@ impl Run {
                 kind: self.data.task.name.into(),
                 text_columns,
                 label_column,
-                max_length: args.max_length,
+                max_length: self.lengths.max,
+                doc_stride: (self.head.kind == HeadKind::QuestionAnswering)
+                    .then_some(self.lengths.stride),
                 metric: self.config.metric.clone(),
             },
             precision: base::precision_name(self.frozen.base.precision()).into(),
@@ -401,34 +446,6 @@ impl Run {
             versions: [version].into(),
         }
     }
-}
-
-/// The answers to a data set's examples, in words.
-pub(crate) fn answered(data: &Dataset, answers: &Answers, labels: &[String]) -> Vec<Prediction> {
-    let name = |class: u32| labels.get(class as usize).map_or("", String::as_str);
-    let (classes, probabilities, sets) =
-        (answers.classes(), answers.probabilities(), answers.labels());
-    let answer = |(i, example): (usize, &Example)| {
-        let (expected, predicted, confidence) = match &example.target {
-            Target::Class(c) => {
-                let confidence = probabilities[i].get(classes[i] as usize).copied();
-                (name(*c).to_string(), name(classes[i]).to_string(), confidence)
-            }
-            Target::Labels(holds) => {
-                let expected = (0u32..).zip(holds).filter(|(_, h)| **h > 0.0).map(|(l, _)| name(l));
-                let predicted = sets[i].iter().map(|&l| name(l));
-                (
-                    expected.collect::<Vec<_>>().join("|"),
-                    predicted.collect::<Vec<_>>().join("|"),
-                    None,
-                )
-            }
-            Target::Value(v) => (v.to_string(), answers.values()[i].to_string(), None),
-            Target::None => (String::new(), name(classes[i]).to_string(), None),
-        };
-        Prediction { row: i as u64, expected, predicted, confidence }
-    };
-    data.examples.iter().enumerate().map(answer).collect()
 }
 
 /// The key of a run: the hash of the flags that matter for its result.
@@ -490,10 +507,34 @@ impl Finished {
         )?;
         for metric in &self.meta.metrics {
             let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
-            say!("{:<5} {:<9} {:.4}{mark}", metric.split, metric.name, metric.value)?;
+            say!("{:<5} {:<11} {:.4}{mark}", metric.split, metric.name, metric.value)?;
         }
         say!("adapter: {} ({})", out.display(), bytes(self.bytes))?;
         Ok(())
+    }
+}
+
+/// How long inputs are, in training on a task.
+fn lengths(args: &Args, task: &Task) -> Lengths {
+    let usual = if task.head == HeadKind::QuestionAnswering { 384 } else { 128 };
+    let stride = args.doc_stride.map_or(DOC_STRIDE, |n| n as usize);
+    Lengths { max: args.max_length.unwrap_or(usual), stride }
+}
+
+/// Tokens between windows, where nothing else is said: as BERT's code.
+pub(crate) const DOC_STRIDE: usize = 128;
+
+/// What was done with examples that are too long for one input, after their number.
+pub(crate) fn cut(head: HeadKind, lengths: Lengths) -> String {
+    let Lengths { max, stride } = lengths;
+    match head {
+        HeadKind::QuestionAnswering => format!(
+            "questions have texts longer than {max} tokens, which are read in windows that begin {stride} tokens after each other"
+        ),
+        HeadKind::TokenClassification => {
+            format!("sentences are longer than {max} tokens and were cut into pieces between words")
+        }
+        _ => format!("texts are longer than {max} tokens and were cut"),
     }
 }
 
@@ -540,7 +581,7 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
             ..optimizer
         },
         seed: args.seed,
-        max_length: args.max_length,
+        max_length: lengths(args, data.task).max,
         eval_every: args.eval_every,
         patience: args.patience,
         class_weights: if args.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
@@ -565,7 +606,7 @@ pub(crate) fn metric_values(
     primary: &str,
     data: Option<&Prepared>,
 ) -> Vec<MetricValue> {
-    let rows = data.map_or(0, Prepared::len) as u64;
+    let rows = data.map_or(0, Prepared::examples) as u64;
     let value = |s: &Score| MetricValue {
         split: split.into(),
         name: s.name.clone(),

@@ -386,6 +386,8 @@ fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error
     let field = |name: &str| config.get(name);
     let kind = match field("head_type").and_then(Value::as_str) {
         Some("classification" | "image_classification") => HeadKind::Classification,
+        Some("tagging") => HeadKind::TokenClassification,
+        Some("question_answering") => HeadKind::QuestionAnswering,
         other => {
             return Err(Error::content(&path, format!("head_type {other:?} is not read yet")));
         }

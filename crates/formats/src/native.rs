@@ -70,6 +70,9 @@ pub struct TaskMeta {
     pub label_column: String,
     /// Tokens that an input was cut to.
     pub max_length: usize,
+    /// Tokens between the beginnings of windows of a text that holds an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc_stride: Option<usize>,
     /// The metric that chose the checkpoint.
     pub metric: String,
 }

@@ -37,6 +37,7 @@ fn example() -> AdapterFolder {
             text_columns: vec!["text".into()],
             label_column: "label".into(),
             max_length: 16,
+            doc_stride: None,
             metric: "accuracy".into(),
         },
         precision: "f32".into(),

@@ -1,6 +1,8 @@
 //! Pooling, the head, and the losses over its outputs.
 
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use std::ops::Range;
+
+use budwood_base::head::{HeadSpec, Pooling};
 use budwood_base::random::Key;
 use budwood_engine::{Activation, Buf, Context, Device, Product, View, loss};
 
@@ -19,13 +21,27 @@ pub enum Targets {
     Values(Vec<f32>),
     /// For each sequence and label, 1 where the label holds.
     Labels(Vec<Vec<f32>>),
+    /// For each token of each sequence its tag; none where it does not count.
+    Tags(Vec<Vec<Option<u32>>>),
+    /// For each sequence the first and the last token of the answer.
+    Spans(Vec<(u32, u32)>),
+}
+
+impl Targets {
+    /// Losses that a sequence's loss is the sum of: its tokens with tags; 1 where a sequence has one loss.
+    pub fn losses(&self, sequence: usize) -> usize {
+        match self {
+            Self::Tags(tags) => tags[sequence].iter().flatten().count(),
+            _ => 1,
+        }
+    }
 }
 
 /// How the loss of a batch is made from its examples.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// A weight for each example, already divided by their sum over the step, so that a step's loss is a
-    /// mean however it is cut into chunks.
+    /// A weight for each example, already divided by their sum over the step (an example counts as often as
+    /// it has losses), so that a step's loss is a mean however it is cut into chunks.
     pub weights: Vec<f32>,
 }
 
@@ -58,19 +74,14 @@ impl Head {
         key: Key,
         params: &mut Params,
     ) -> Result<Self, ModelError> {
-        if matches!(spec.kind, HeadKind::TokenClassification | HeadKind::QuestionAnswering) {
-            return Err(ModelError::Base(format!(
-                "heads of kind {:?} are not built yet",
-                spec.kind
-            )));
-        }
-        if spec.pooling == Pooling::Pooler && base.pooler.is_none() {
+        let pools = !spec.kind.over_tokens();
+        if pools && spec.pooling == Pooling::Pooler && base.pooler.is_none() {
             return Err(ModelError::Base(
                 "this base model has no pooler; use --pooling cls or --pooling mean".into(),
             ));
         }
         let (d, device) = (base.spec().hidden, base.device());
-        let pooled = spec.pooling.width(d);
+        let pooled = if pools { spec.pooling.width(d) } else { d };
         let dense = spec.dense.map(|activation| {
             let linear = new_linear(params, key, "head.dense", (d, pooled), true, device);
             (linear, engine_activation(activation))
@@ -86,7 +97,15 @@ impl Head {
         }
     }
 
-    /// Outputs `[sequences, outputs]` of one part of a batch.
+    /// The rows of each sequence of a part among the head's outputs.
+    pub(crate) fn rows(&self, part: &Part<'_>) -> Vec<Range<usize>> {
+        if self.spec.kind.over_tokens() {
+            return part.token_spans().iter().collect();
+        }
+        (0..part.spans.len()).map(|i| i..i + 1).collect()
+    }
+
+    /// Outputs `[sequences, outputs]` of one part of a batch, or `[tokens, outputs]`.
     pub(crate) fn forward(
         &self,
         cx: &mut Context,
@@ -147,6 +166,13 @@ impl Head {
     ) -> Buf {
         let spans = &part.spans;
         let d = hidden.n_columns();
+        if self.spec.kind.over_tokens() {
+            let mut tokens = cx.take(part.tokens.len(), d);
+            for (own, rows) in part.token_runs() {
+                cx.assign(tokens.view_mut().rows(own), hidden.rows(rows));
+            }
+            return tokens;
+        }
         let mut pooled = cx.take(spans.len(), self.spec.pooling.width(d));
         match (self.spec.pooling, &part.acting.base.pooler) {
             (Pooling::Mean, _) => cx.mean_rows(hidden, (spans, 0), pooled.view_mut()),
@@ -186,6 +212,14 @@ impl Head {
     ) -> Buf {
         let spans = &part.spans;
         let width = part.acting.base.spec().hidden;
+        if self.spec.kind.over_tokens() {
+            let mut d_hidden = cx.zeros(spans.rows(), width);
+            for (own, rows) in part.token_runs() {
+                cx.assign(d_hidden.view_mut().rows(rows), d.view().rows(own));
+            }
+            cx.give(d);
+            return d_hidden;
+        }
         let mut d_hidden = cx.take(spans.rows(), width);
         match (self.spec.pooling, &part.acting.base.pooler) {
             (Pooling::Mean, _) => cx.mean_rows_backward(d.view(), (spans, 0), d_hidden.view_mut()),
@@ -223,32 +257,69 @@ fn give_or_save(cx: &mut Context, saved: Option<&mut Vec<Buf>>, buffer: Buf) {
     }
 }
 
-/// The loss of outputs `[rows, outputs]` and its gradient. Row `i` is example `first + i`.
+/// The loss of outputs `[rows, columns]` and its gradient. Sequence `i`, whose outputs are `rows[i]`, is example
+/// `first + i`.
 ///
 /// # Panics
 /// If the targets are not of the head's kind.
 pub(crate) fn loss_of(
     outputs: &[f32],
     columns: usize,
+    rows: &[Range<usize>],
     targets: &Targets,
     loss: &Loss,
     first: usize,
 ) -> (f64, Vec<f32>) {
     let mut d = vec![0.0; outputs.len()];
     let mut total = 0.0;
-    for (i, (row, d)) in outputs.chunks(columns).zip(d.chunks_mut(columns)).enumerate() {
+    for (i, rows) in rows.iter().enumerate() {
         let example = first + i;
         let weight = loss.weights[example];
+        let at = rows.start * columns..rows.end * columns;
+        let (y, d) = (&outputs[at.clone()], &mut d[at]);
         let value = match targets {
             Targets::Classes(classes) => {
-                loss::cross_entropy(row, classes[example] as usize, weight, d)
+                loss::cross_entropy(y, classes[example] as usize, weight, d)
             }
             Targets::Values(values) => {
-                loss::squared_error(row[0], values[example], weight, &mut d[0])
+                loss::squared_error(y[0], values[example], weight, &mut d[0])
             }
-            Targets::Labels(labels) => loss::binary_cross_entropy(row, &labels[example], weight, d),
+            Targets::Labels(labels) => loss::binary_cross_entropy(y, &labels[example], weight, d),
+            Targets::Tags(tags) => {
+                assert_eq!(tags[example].len(), rows.len(), "a tag or none for each token");
+                let tokens = y.chunks(columns).zip(d.chunks_mut(columns)).zip(&tags[example]);
+                let tagged = tokens.filter_map(|((y, d), tag)| Some((y, d, (*tag)?)));
+                tagged.map(|(y, d, tag)| loss::cross_entropy(y, tag as usize, weight, d)).sum()
+            }
+            Targets::Spans(spans) => {
+                let (start, end) = spans[example];
+                let ends = [start as usize, end as usize];
+                let losses = ends
+                    .into_iter()
+                    .enumerate()
+                    .map(|(column, place)| place_loss(y, columns, column, place, weight / 2.0, d));
+                losses.sum::<f32>() / 2.0
+            }
         };
         total += f64::from(value) * f64::from(weight);
     }
     (total, d)
+}
+
+/// Cross-entropy of softmax over the tokens in one column of `[tokens, columns]`.
+fn place_loss(
+    y: &[f32],
+    columns: usize,
+    column: usize,
+    place: usize,
+    weight: f32,
+    d: &mut [f32],
+) -> f32 {
+    let logits: Vec<f32> = y.iter().skip(column).step_by(columns).copied().collect();
+    let mut d_logits = vec![0.0; logits.len()];
+    let loss = loss::cross_entropy(&logits, place, weight, &mut d_logits);
+    for (d, x) in d.iter_mut().skip(column).step_by(columns).zip(d_logits) {
+        *d = x;
+    }
+    loss
 }

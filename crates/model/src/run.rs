@@ -39,7 +39,8 @@ pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
     chunks
 }
 
-/// Outputs of a chunk: for each sequence those of its segment's head, in order.
+/// Outputs of a chunk: for each sequence those of its segment's head, in order; of a head over tokens those of each
+/// token, one after another.
 ///
 /// # Panics
 /// If a segment has no adapter, and so no head, or the shapes do not fit.
@@ -58,7 +59,9 @@ pub fn predict(
         };
         let rows = hidden.view().rows(part.rows.clone());
         let y = adapter.head.forward(cx, &pass, part, rows, None);
-        outputs.extend(cx.download(y.view()).chunks(y.columns()).map(<[f32]>::to_vec));
+        let (all, columns) = (cx.download(y.view()), y.columns());
+        let of_sequence = |rows: Range<usize>| all[rows.start * columns..rows.end * columns].into();
+        outputs.extend(adapter.head.rows(part).into_iter().map(of_sequence));
         cx.give(y);
     }
     cx.give(hidden);
@@ -84,7 +87,7 @@ pub fn hidden_states(
 pub struct ChunkLoss {
     /// The chunk's share of the step's loss.
     pub loss: f64,
-    /// The outputs of each example.
+    /// The outputs of each example, as [`predict`] gives them.
     pub outputs: Vec<Vec<f32>>,
 }
 
@@ -112,10 +115,12 @@ pub fn train_chunk(
     cx.give(hidden);
     let (outputs, columns) = (cx.download(y.view()), y.columns());
     cx.give(y);
-    let (value, d) = loss_of(&outputs, columns, targets, loss, first);
+    let rows = adapter.head.rows(part);
+    let (value, d) = loss_of(&outputs, columns, &rows, targets, loss, first);
     let d_y = cx.upload(&d, columns);
     let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut head_saved, gradient);
     cx.give(d_y);
     encoder::backward(cx, &pass, depth, d_hidden, tape, gradient);
-    ChunkLoss { loss: value, outputs: outputs.chunks(columns).map(<[f32]>::to_vec).collect() }
+    let of_sequence = |rows: Range<usize>| outputs[rows.start * columns..rows.end * columns].into();
+    ChunkLoss { loss: value, outputs: rows.into_iter().map(of_sequence).collect() }
 }

@@ -49,6 +49,7 @@ const TEXTS: &[&str] = &[
     "comment",
     "title",
     "utterance",
+    "tokens",
 ];
 const IMAGES: &[&str] = &[
     "image",
@@ -78,6 +79,9 @@ const LABELS: &[&str] = &[
     "similarity",
     "is_duplicate",
     "quality",
+    "answers",
+    "tags",
+    "ner_tags",
 ];
 
 /// Finds the columns of a table.

@@ -1,6 +1,8 @@
 //! Examples with their targets, where they come from, and how they are split.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use budwood_base::digest;
 use budwood_base::random::Key;
@@ -9,7 +11,7 @@ use budwood_base::record::DataDigest;
 use crate::image::{FOLDER, IMAGE_LAYOUTS, ImageLayout, ImageOptions, ImageTable, open_all};
 use crate::layout::{Layout, Split};
 use crate::read::{self, ReadOptions, Table};
-use crate::task::{self, Task};
+use crate::task::{self, Cells, Task};
 use crate::{ColumnChoice, Columns, Error, Image, find_columns};
 
 /// What an example's answer should be.
@@ -21,8 +23,21 @@ pub enum Target {
     Labels(Vec<f32>),
     /// A number.
     Value(f32),
+    /// The right answers to a question, of which the first is learned.
+    Answers(Vec<Answer>),
+    /// For each word its tag.
+    Tags(Vec<u32>),
     /// Not known.
     None,
+}
+
+/// An answer that stands in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer.
+    pub text: String,
+    /// The byte of the text at which it begins.
+    pub start: usize,
 }
 
 /// What a model is shown of an example.
@@ -34,6 +49,17 @@ pub enum Input {
     Pair(String, String),
     /// An image.
     Image(Image),
+    /// A question and the text that holds its answer.
+    Question {
+        /// The question.
+        question: String,
+        /// The text; questions share it.
+        context: Arc<str>,
+        /// What it is part of: questions of one article stay together in a split.
+        article: Arc<str>,
+    },
+    /// The words of a sentence.
+    Words(Vec<String>),
 }
 
 impl Input {
@@ -45,12 +71,31 @@ impl Input {
         }
     }
 
+    /// The words of a plain text: what stands between white space, punctuation at its ends by itself.
+    pub fn words_of(text: &str) -> Self {
+        let mut words = Vec::new();
+        for piece in text.split_whitespace() {
+            let inner = |c: char| !c.is_ascii_punctuation();
+            let first = piece.find(inner).unwrap_or(piece.len());
+            let last = piece.char_indices().rev().find(|(_, c)| inner(*c));
+            let end = last.map_or(first, |(i, c)| i + c.len_utf8());
+            words.extend(piece[..first].chars().map(String::from));
+            words.extend((first < end).then(|| piece[first..end].to_string()));
+            words.extend(piece[end..].chars().map(String::from));
+        }
+        Self::Words(words)
+    }
+
     /// As columns of a table of answers: names and cells.
-    pub fn cells(&self) -> Vec<(&'static str, &str)> {
+    pub fn cells(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         match self {
-            Self::Text(text) => vec![("text", text)],
-            Self::Pair(a, b) => vec![("text", a), ("text2", b)],
-            Self::Image(image) => vec![("image", &image.name)],
+            Self::Text(text) => vec![("text", text.into())],
+            Self::Pair(a, b) => vec![("text", a.into()), ("text2", b.into())],
+            Self::Image(image) => vec![("image", (&image.name).into())],
+            Self::Question { question, context, .. } => {
+                vec![("question", question.into()), ("context", (&**context).into())]
+            }
+            Self::Words(words) => vec![("text", words.join(" ").into())],
         }
     }
 
@@ -60,6 +105,10 @@ impl Input {
             Self::Text(text) => vec![("a", text.as_bytes())],
             Self::Pair(a, b) => vec![("a", a.as_bytes()), ("b", b.as_bytes())],
             Self::Image(image) => vec![("image", image.sha256.as_bytes())],
+            Self::Question { question, context, .. } => {
+                vec![("question", question.as_bytes()), ("context", context.as_bytes())]
+            }
+            Self::Words(words) => words.iter().map(|w| ("word", w.as_bytes())).collect(),
         }
     }
 }
@@ -112,11 +161,32 @@ impl Dataset {
     }
 
     /// Cuts off a share of the examples: `(rest, part)`. Depends on the seed only; classes keep their
-    /// shares in both.
+    /// shares in both, and questions on one article stay together.
     ///
     /// # Errors
     /// If a part would be empty.
     pub fn split(self, share: f64, seed: u64, part_name: &str) -> Result<(Self, Self), Error> {
+        let in_part = match self.examples.first().map(|e| &e.input) {
+            Some(Input::Question { .. }) => self.choose_articles(share, seed),
+            _ => self.choose_of_classes(share, seed),
+        };
+        let source = self.digest.source.clone();
+        let take = |wanted: bool| -> Vec<Example> {
+            let pairs = self.examples.iter().zip(&in_part);
+            pairs.filter(|(_, p)| **p == wanted).map(|(e, _)| e.clone()).collect()
+        };
+        let (rest, part) = (take(false), take(true));
+        if rest.is_empty() || part.is_empty() {
+            let message =
+                format!("a share of {share} of {} examples leaves a part empty", in_part.len());
+            return Err(Error::Usage(message));
+        }
+        let rest = Self::from_examples(rest, &self.digest.split, &source);
+        Ok((rest, Self::from_examples(part, part_name, &source)))
+    }
+
+    /// Which examples are in the part: as many of each class as its share of it.
+    fn choose_of_classes(&self, share: f64, seed: u64) -> Vec<bool> {
         let order = Key::new(seed).named("split").permutation(self.examples.len());
         let mut in_part = vec![false; self.examples.len()];
         let mut classes: Vec<(Option<u32>, Vec<usize>)> = Vec::new();
@@ -134,19 +204,32 @@ impl Dataset {
             let n = (members.len() as f64 * share).round() as usize;
             members[..n.min(members.len())].iter().for_each(|&i| in_part[i] = true);
         }
-        let source = self.digest.source.clone();
-        let take = |wanted: bool| -> Vec<Example> {
-            let pairs = self.examples.iter().zip(&in_part);
-            pairs.filter(|(_, p)| **p == wanted).map(|(e, _)| e.clone()).collect()
+        in_part
+    }
+
+    /// Which examples are in the part: those of articles at random, until they are enough.
+    fn choose_articles(&self, share: f64, seed: u64) -> Vec<bool> {
+        let article = |e: &Example| match &e.input {
+            Input::Question { article, .. } => Arc::clone(article),
+            _ => "".into(),
         };
-        let (rest, part) = (take(false), take(true));
-        if rest.is_empty() || part.is_empty() {
-            let message =
-                format!("a share of {share} of {} examples leaves a part empty", in_part.len());
-            return Err(Error::Usage(message));
+        let mut articles: Vec<(Arc<str>, Vec<usize>)> = Vec::new();
+        for (i, name) in self.examples.iter().map(article).enumerate() {
+            match articles.iter_mut().rev().find(|(known, _)| *known == name) {
+                Some((_, members)) => members.push(i),
+                None => articles.push((name, vec![i])),
+            }
         }
-        let rest = Self::from_examples(rest, &self.digest.split, &source);
-        Ok((rest, Self::from_examples(part, part_name, &source)))
+        let mut in_part = vec![false; self.examples.len()];
+        let mut left = (self.examples.len() as f64 * share).round() as usize;
+        for i in Key::new(seed).named("split").permutation(articles.len()) {
+            if left == 0 {
+                break;
+            }
+            articles[i].1.iter().for_each(|&i| in_part[i] = true);
+            left = left.saturating_sub(articles[i].1.len());
+        }
+        in_part
     }
 }
 
@@ -213,7 +296,7 @@ impl DataSource {
     pub fn has_splits(&self) -> bool {
         match self.image_layout {
             Some(layout) => (layout.has)(&self.path, Split::Train),
-            None => self.layout.is_some(),
+            None => self.layout.is_some() && !self.path.is_file(),
         }
     }
 
@@ -268,8 +351,7 @@ impl DataSource {
         if columns.image.is_some() {
             return Ok((task::find("image-classification")?, "the data are images".into()));
         }
-        let label = columns.label.unwrap_or_default();
-        Ok(task::detect(table.rows.iter().map(|r| r.cells[label].as_str())))
+        Ok(task::detect(&table, columns.label.unwrap_or_default()))
     }
 
     /// Class names in their order, for a task that has classes.
@@ -308,18 +390,17 @@ impl DataSource {
             return self.image_examples(task, labels, split, labels_needed, images);
         }
         task.check_input(false)?;
-        let mut examples = Vec::with_capacity(table.rows.len());
-        for row in &table.rows {
-            let target = match columns.label {
-                Some(label) if labels_needed => {
-                    (task.target)(&table.path, row.number, &row.cells[label], labels)?
-                }
-                _ => Target::None,
+        let labelled = labels_needed && columns.label.is_some();
+        let example = |row| {
+            let cells = Cells { table: &table, row, columns: &columns };
+            let input = (task.input)(&cells)?;
+            let target = match labelled {
+                true => (task.target)(&cells, &input, labels)?,
+                false => Target::None,
             };
-            let mut texts = columns.texts.iter().map(|&t| row.cells[t].clone());
-            let a = texts.next().unwrap_or_default();
-            examples.push(Example { input: Input::texts(a, texts.next()), target });
-        }
+            Ok(Example { input, target })
+        };
+        let examples = table.rows.iter().map(example).collect::<Result<_, Error>>()?;
         Ok(Dataset::from_examples(examples, split.name(), &self.text))
     }
 
@@ -336,6 +417,7 @@ impl DataSource {
         task.check_input(true)?;
         let ImageTable { table, contents, mut skipped } = images;
         let opened = open_all(&table, contents, self.images.threads);
+        let columns = Columns { texts: Vec::new(), label: Some(1), image: Some(0) };
         let mut examples = Vec::with_capacity(opened.len());
         for (row, image) in table.rows.iter().zip(opened) {
             let image = match image {
@@ -352,11 +434,13 @@ impl DataSource {
                     continue;
                 }
             };
+            let (cells, input) =
+                (Cells { table: &table, row, columns: &columns }, Input::Image(image));
             let target = match labels_needed {
-                true => (task.target)(&table.path, row.number, &row.cells[1], labels)?,
+                true => (task.target)(&cells, &input, labels)?,
                 false => Target::None,
             };
-            examples.push(Example { input: Input::Image(image), target });
+            examples.push(Example { input, target });
         }
         if examples.is_empty() {
             let message = format!("none of its {} images can be used", skipped.len());

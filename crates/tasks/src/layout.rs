@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::read::{Encoding, ReadOptions, Row, Table, bytes, table, text};
+use crate::read::{Encoding, ReadOptions, Row, Table, bytes, conll, squad, table, text};
 use crate::{ColumnChoice, Error};
 
 /// A part of a data set.
@@ -43,13 +43,17 @@ pub struct Layout {
     headless: Option<(usize, &'static [&'static str], &'static str)>,
     /// Texts and label of a file with a header.
     headed: (&'static [&'static str], &'static str),
+    /// Reads a file that is no table, into the columns of `headed`.
+    reader: Option<Reader>,
 }
+
+type Reader = fn(&Path) -> Result<Table, Error>;
 
 const TRAIN: &[&str] = &["train.tsv", "train.csv"];
 const DEV: &[&str] = &["dev.tsv", "dev.csv", "dev_matched.tsv"];
 const TEST: &[&str] = &["test.tsv", "test.csv"];
 
-/// All layouts: GLUE's files as GLUE ships them, with or without their headers, and TREC.
+/// All layouts: GLUE's files as GLUE ships them, with or without their headers, TREC, SQuAD 1.1, and words with tags.
 pub const LAYOUTS: &[Layout] = &[
     glue("glue:CoLA", "cola", &[], Some((4, &["4"], "2")), (&["sentence"], "label")),
     glue("glue:SST-2", "sst-2", &[], None, (&["sentence"], "label")),
@@ -95,6 +99,31 @@ pub const LAYOUTS: &[Layout] = &[
         files: [&["TREC.train", "train_5500.label"], &[], &["TREC.test", "TREC_10.label"]],
         headless: None,
         headed: (&["text"], "label"),
+        reader: Some(trec),
+    },
+    Layout {
+        name: "squad",
+        task: "squad",
+        kind: "question-answering",
+        labels: &[],
+        files: [&["train-v1.1.json"], &["dev-v1.1.json"], &["test-v1.1.json"]],
+        headless: None,
+        headed: (&["question", "context"], "answers"),
+        reader: Some(|path| squad::read(path, &text(path, bytes(path)?, Encoding::Utf8)?)),
+    },
+    Layout {
+        name: "conll",
+        task: "conll",
+        kind: "token-classification",
+        labels: &[],
+        files: [
+            &["train.conll", "train.txt", "eng.train"],
+            &["dev.conll", "valid.conll", "dev.txt", "valid.txt", "eng.testa"],
+            &["test.conll", "test.txt", "eng.testb"],
+        ],
+        headless: None,
+        headed: (&["tokens"], "tags"),
+        reader: Some(|path| conll::read(path, bytes(path)?, ReadOptions::default())),
     },
 ];
 
@@ -113,6 +142,7 @@ const fn glue(
         files: [TRAIN, DEV, TEST],
         headless,
         headed,
+        reader: None,
     }
 }
 
@@ -122,8 +152,11 @@ impl Layout {
         LAYOUTS.iter().find(|l| l.name.eq_ignore_ascii_case(name))
     }
 
-    /// The file of a split, if it is there.
+    /// The file of a split, if it is there; a file given in the folder's place is that of any split.
     pub fn file(&self, folder: &Path, split: Split) -> Option<PathBuf> {
+        if folder.is_file() {
+            return Some(folder.into());
+        }
         self.files[split as usize].iter().map(|f| folder.join(f)).find(|f| f.exists())
     }
 
@@ -137,8 +170,8 @@ impl Layout {
             label: Some(label.to_string()),
             image: None,
         };
-        if self.name == "trec" {
-            return Ok((trec(path)?, choice(self.headed)));
+        if let Some(reader) = self.reader {
+            return Ok((reader(path)?, choice(self.headed)));
         }
         let headed = table(path, ReadOptions::default());
         if let Ok(table) = &headed

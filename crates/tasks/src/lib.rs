@@ -7,13 +7,17 @@ mod error;
 mod image;
 mod layout;
 pub mod metric;
+mod passage;
 pub mod read;
+mod sentence;
 pub mod task;
 mod tokenizer;
 
 pub use columns::{ColumnChoice, Columns, find_columns};
-pub use dataset::{DataSource, Dataset, Example, Input, Target};
+pub use dataset::{Answer, DataSource, Dataset, Example, Input, Target};
 pub use error::Error;
 pub use image::{Image, ImageContent, ImageOptions};
 pub use layout::{LAYOUTS, Layout, Split};
+pub use passage::{AnswerLimits, Candidate, Passage};
+pub use sentence::Sentence;
 pub use tokenizer::{Encoded, Tokenizer};

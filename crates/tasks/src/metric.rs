@@ -1,4 +1,8 @@
-//! Scores of answers. Definitions as in scikit-learn and SciPy, degenerate cases included.
+//! Scores of answers. Definitions as in scikit-learn and SciPy, degenerate cases included; those of answers in a text and
+//! of entities have files of their own.
+
+pub mod entities;
+pub mod squad;
 
 /// A score by name.
 pub struct Metric {
@@ -39,6 +43,24 @@ pub const METRICS: &[Metric] = &[
         kind: "multilabel",
         summary: "share of examples with all labels right",
     },
+    Metric { name: "f1", kind: "question-answering", summary: "shared words, best right answer" },
+    Metric {
+        name: "exact_match",
+        kind: "question-answering",
+        summary: "share of questions answered exactly",
+    },
+    Metric { name: "f1", kind: "token-classification", summary: "F1 over all entities" },
+    Metric {
+        name: "precision",
+        kind: "token-classification",
+        summary: "share of found entities that are right",
+    },
+    Metric {
+        name: "recall",
+        kind: "token-classification",
+        summary: "share of entities that were found",
+    },
+    Metric { name: "accuracy", kind: "token-classification", summary: "share of right words" },
     Metric { name: "spearman", kind: "regression", summary: "rank correlation" },
     Metric { name: "pearson", kind: "regression", summary: "linear correlation" },
 ];
@@ -50,6 +72,7 @@ pub fn default_metric(task: &str, kind: &str) -> &'static str {
         ("mrpc" | "qqp", _) => "f1",
         (_, "regression") => "spearman",
         (_, "multilabel") => "micro_f1",
+        (_, "question-answering" | "token-classification") => "f1",
         _ => "accuracy",
     }
 }

@@ -22,11 +22,16 @@ pub struct Encoded {
     pub truncated: bool,
 }
 
+/// The first byte of a text that a token stands for, and the one after its last.
+pub(crate) type Bytes = (u32, u32);
+
 /// How special tokens stand around texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Frame {
     first: u32,
     separator: u32,
+    /// Stands for what has no token.
+    unknown: u32,
     /// RoBERTa puts two separators between texts and has no second type.
     roberta: bool,
 }
@@ -68,10 +73,12 @@ impl Tokenizer {
             let missing = || Error::file(&path, format!("lacks the special token {token}"));
             inner.token_to_id(token).ok_or_else(missing)
         };
-        let frame = match roberta {
-            true => Frame { first: id("<s>")?, separator: id("</s>")?, roberta },
-            false => Frame { first: id("[CLS]")?, separator: id("[SEP]")?, roberta },
+        let (first, separator, unknown) = match roberta {
+            true => ("<s>", "</s>", "<unk>"),
+            false => ("[CLS]", "[SEP]", "[UNK]"),
         };
+        let (first, separator, unknown) = (id(first)?, id(separator)?, id(unknown)?);
+        let frame = Frame { first, separator, unknown, roberta };
         Ok(Self { path, inner, frame })
     }
 
@@ -96,29 +103,19 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer fails, `max_length` leaves no room for a token, or the input is an image.
     pub fn encode(&self, input: &Input, max_length: usize) -> Result<Encoded, Error> {
-        let ids = |text: &str| -> Result<Vec<u32>, Error> {
-            let failed = |e| Error::file(&self.path, format!("cannot encode a text: {e}"));
-            let encoding = self.inner.encode_fast(text, false).map_err(failed)?;
-            Ok(encoding.get_ids().to_vec())
-        };
         let (mut a, mut b) = match input {
-            Input::Text(text) => (ids(text)?, None),
-            Input::Pair(a, b) => (ids(a)?, Some(ids(b)?)),
+            Input::Text(text) => (self.ids(text)?, None),
+            Input::Pair(a, b) => (self.ids(a)?, Some(self.ids(b)?)),
             Input::Image(image) => {
                 let message = format!("{} is an image, but the model reads texts", image.name);
                 return Err(Error::Usage(message));
             }
+            Input::Question { .. } | Input::Words(_) => {
+                let message = "a question or a list of words is for heads over tokens only";
+                return Err(Error::Usage(message.into()));
+            }
         };
-        let special = match (&b, self.frame.roberta) {
-            (None, _) => 2,
-            (Some(_), false) => 3,
-            (Some(_), true) => 4,
-        };
-        let room = max_length.checked_sub(special).filter(|&r| r > 0).ok_or_else(|| {
-            Error::Usage(format!(
-                "--max-length {max_length} leaves no room beside {special} special tokens"
-            ))
-        })?;
+        let room = self.room(max_length, b.is_some())?;
         let before = a.len() + b.as_ref().map_or(0, Vec::len);
         while a.len() + b.as_ref().map_or(0, Vec::len) > room {
             match &mut b {
@@ -126,22 +123,73 @@ impl Tokenizer {
                 _ => a.pop(),
             };
         }
-        let Frame { first, separator, roberta } = self.frame;
-        let mut all = Vec::with_capacity(room + special);
-        all.push(first);
-        all.extend_from_slice(&a);
-        all.push(separator);
-        let n_first = all.len();
-        if let Some(b) = &b {
+        Ok(Encoded { truncated: before > room, ..self.frame(&a, b.as_deref()).0 })
+    }
+
+    /// Tokens that fit between the special ones.
+    pub(crate) fn room(&self, max_length: usize, pair: bool) -> Result<usize, Error> {
+        let special = match (pair, self.frame.roberta) {
+            (false, _) => 2,
+            (true, false) => 3,
+            (true, true) => 4,
+        };
+        max_length.checked_sub(special).filter(|&r| r > 0).ok_or_else(|| {
+            Error::Usage(format!(
+                "--max-length {max_length} leaves no room beside {special} special tokens"
+            ))
+        })
+    }
+
+    /// One or two texts' tokens with the special ones around them, and the place of the last text's first token.
+    pub(crate) fn frame(&self, a: &[u32], b: Option<&[u32]>) -> (Encoded, usize) {
+        let Frame { first, separator, roberta, .. } = self.frame;
+        let mut ids = Vec::with_capacity(a.len() + b.map_or(0, <[u32]>::len) + 4);
+        ids.push(first);
+        let mut last = ids.len();
+        ids.extend_from_slice(a);
+        ids.push(separator);
+        let n_first = ids.len();
+        if let Some(b) = b {
             if roberta {
-                all.push(separator);
+                ids.push(separator);
             }
-            all.extend_from_slice(b);
-            all.push(separator);
+            last = ids.len();
+            ids.extend_from_slice(b);
+            ids.push(separator);
         }
         let second = u32::from(!roberta);
-        let types = (0..all.len()).map(|i| if i < n_first { 0 } else { second }).collect();
-        Ok(Encoded { ids: all, types, truncated: before > room })
+        let types = (0..ids.len()).map(|i| if i < n_first { 0 } else { second }).collect();
+        (Encoded { ids, types, truncated: false }, last)
+    }
+
+    /// The tokens of a text, without special ones.
+    pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|e| self.failed(&*e))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// As [`Tokenizer::ids`], with the bytes that each token stands for.
+    pub(crate) fn ids_and_bytes(&self, text: &str) -> Result<(Vec<u32>, Vec<Bytes>), Error> {
+        let encoding = self.inner.encode(text, false).map_err(|e| self.failed(&*e))?;
+        let bytes = encoding.get_offsets().iter().map(|&(from, to)| (from as u32, to as u32));
+        Ok((encoding.get_ids().to_vec(), bytes.collect()))
+    }
+
+    /// The tokens of a word of a sentence: at least one.
+    pub(crate) fn word(&self, word: &str) -> Result<Vec<u32>, Error> {
+        // In byte-level vocabularies a word begins with its space.
+        let mut ids = match self.frame.roberta {
+            true => self.ids(&format!(" {word}"))?,
+            false => self.ids(word)?,
+        };
+        if ids.is_empty() {
+            ids.push(self.frame.unknown);
+        }
+        Ok(ids)
+    }
+
+    fn failed(&self, e: &dyn std::fmt::Display) -> Error {
+        Error::file(&self.path, format!("cannot encode a text: {e}"))
     }
 }
 

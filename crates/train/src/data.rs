@@ -4,19 +4,20 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use budwood_model::{Batch, Targets};
-use budwood_tasks::{Dataset, Encoded, Target, Tokenizer};
+use budwood_tasks::{Dataset, Encoded, Example, Input, Passage, Sentence, Target, Tokenizer};
 
 use crate::{Error, Images};
 
-/// Examples as the model reads them, with their targets.
+/// Examples as the model reads them, with their targets. An example may be cut into several inputs.
 #[derive(Debug)]
 pub struct Prepared {
     /// The inputs in the order of the data set.
     pub(crate) inputs: Inputs,
-    /// Their targets; `None` where the answers are not known.
+    /// A target for each input; `None` where the answers are not known.
     pub targets: Option<Targets>,
-    /// How many inputs were cut to the largest length.
+    /// How many examples were cut: to the largest length, or into several inputs.
     pub truncated: usize,
+    parts: Parts,
 }
 
 /// What the model reads.
@@ -26,53 +27,139 @@ pub(crate) enum Inputs {
     Images(Images),
 }
 
-/// Encodes a data set of texts on `threads` threads.
+/// How inputs make up examples.
+#[derive(Clone, Debug)]
+pub(crate) enum Parts {
+    /// An input is an example.
+    Whole,
+    /// Inputs are windows of texts, which hold answers; with the right ones.
+    Passages(Vec<Passage>, Vec<Vec<String>>),
+    /// Inputs are pieces of sentences; with the right tags, and the names of all tags.
+    Sentences(Vec<Sentence>, Vec<Vec<u32>>, Vec<String>),
+}
+
+/// How long inputs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Tokens of an input, special ones included.
+    pub max: usize,
+    /// Tokens between the beginnings of windows of a text that holds an answer.
+    pub stride: usize,
+}
+
+/// One example as inputs.
+enum Piece {
+    Whole(Encoded),
+    Passage(Passage, Vec<Encoded>),
+    Sentence(Sentence, Vec<Encoded>),
+}
+
+fn encode(tokenizer: &Tokenizer, example: &Example, lengths: Lengths) -> Result<Piece, Error> {
+    Ok(match &example.input {
+        Input::Question { question, context, .. } => {
+            let Lengths { max, stride } = lengths;
+            let (passage, inputs) = Passage::new(tokenizer, question, context, max, stride)?;
+            Piece::Passage(passage, inputs)
+        }
+        Input::Words(words) => {
+            let (sentence, inputs) = Sentence::new(tokenizer, words, lengths.max)?;
+            Piece::Sentence(sentence, inputs)
+        }
+        input => Piece::Whole(tokenizer.encode(input, lengths.max)?),
+    })
+}
+
+/// Encodes a data set of texts, whose classes or tags have these names, on `threads` threads.
 ///
 /// # Errors
 /// If a text cannot be encoded.
 pub fn prepare(
     tokenizer: &Tokenizer,
     data: &Dataset,
-    max_length: usize,
+    labels: &[String],
+    lengths: Lengths,
     threads: usize,
 ) -> Result<Prepared, Error> {
-    const PIECE: usize = 256;
-    let pieces: Vec<_> = data.examples.chunks(PIECE).collect();
+    const GROUP: usize = 256;
+    let groups: Vec<_> = data.examples.chunks(GROUP).collect();
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::<(usize, Result<Vec<Encoded>, budwood_tasks::Error>)>::new());
+    let done = Mutex::new(Vec::<(usize, Result<Vec<Piece>, Error>)>::new());
     let work = || {
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(piece) = pieces.get(i) else { return };
-            let encoded = piece.iter().map(|e| tokenizer.encode(&e.input, max_length)).collect();
+            let Some(group) = groups.get(i) else { return };
+            let encoded = group.iter().map(|e| encode(tokenizer, e, lengths)).collect();
             done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((i, encoded));
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(pieces.len()) {
+        for _ in 1..threads.min(groups.len()) {
             scope.spawn(work);
         }
         work();
     });
     let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(i, _)| *i);
-    let mut encoded = Vec::with_capacity(data.examples.len());
-    for (_, piece) in done {
-        encoded.extend(piece?);
+    let mut pieces = Vec::with_capacity(data.examples.len());
+    for (_, group) in done {
+        pieces.extend(group?);
     }
-    let truncated = encoded.iter().filter(|e| e.truncated).count();
-    Ok(Prepared { inputs: Inputs::Texts(encoded), targets: targets(data), truncated })
+    Ok(joined(data, pieces, labels))
+}
+
+/// The pieces of all examples as inputs with targets.
+fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
+    let (mut encoded, mut truncated) = (Vec::new(), 0);
+    let (mut passages, mut right, mut spans) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sentences, mut right_tags, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+    for (piece, example) in pieces.into_iter().zip(&data.examples) {
+        match piece {
+            Piece::Whole(input) => {
+                truncated += usize::from(input.truncated);
+                encoded.push(input);
+            }
+            Piece::Passage(passage, inputs) => {
+                truncated += usize::from(inputs.len() > 1);
+                if let Target::Answers(answers) = &example.target {
+                    spans.extend(answers.first().into_iter().flat_map(|a| passage.places(a)));
+                    right.push(answers.iter().map(|a| a.text.clone()).collect());
+                }
+                passages.push(passage);
+                encoded.extend(inputs);
+            }
+            Piece::Sentence(sentence, inputs) => {
+                truncated += usize::from(inputs.len() > 1);
+                if let Target::Tags(right) = &example.target {
+                    let lengths: Vec<usize> = inputs.iter().map(|i| i.ids.len()).collect();
+                    tags.extend(sentence.targets(right, &lengths));
+                    right_tags.push(right.clone());
+                }
+                sentences.push(sentence);
+                encoded.extend(inputs);
+            }
+        }
+    }
+    let (parts, targets) = if !passages.is_empty() {
+        (Parts::Passages(passages, right), (!spans.is_empty()).then_some(Targets::Spans(spans)))
+    } else if !sentences.is_empty() {
+        let targets = (!tags.is_empty()).then_some(Targets::Tags(tags));
+        (Parts::Sentences(sentences, right_tags, labels.to_vec()), targets)
+    } else {
+        (Parts::Whole, targets(data))
+    };
+    Prepared { inputs: Inputs::Texts(encoded), targets, truncated, parts }
 }
 
 /// A data set of images, to be decoded when they are needed.
 pub fn prepare_images(images: Images, data: &Dataset) -> Prepared {
-    Prepared { inputs: Inputs::Images(images), targets: targets(data), truncated: 0 }
+    let (inputs, targets) = (Inputs::Images(images), targets(data));
+    Prepared { inputs, targets, truncated: 0, parts: Parts::Whole }
 }
 
+/// The targets of examples that are an input each.
 fn targets(data: &Dataset) -> Option<Targets> {
     let targets = data.examples.iter().map(|e| &e.target);
     match data.examples.first()?.target {
-        Target::None => None,
         Target::Class(_) => Some(Targets::Classes(
             targets.map(|t| if let Target::Class(c) = t { *c } else { 0 }).collect(),
         )),
@@ -83,11 +170,12 @@ fn targets(data: &Dataset) -> Option<Targets> {
         Target::Value(_) => Some(Targets::Values(
             targets.map(|t| if let Target::Value(v) = t { *v } else { 0.0 }).collect(),
         )),
+        Target::None | Target::Answers(_) | Target::Tags(_) => None,
     }
 }
 
 impl Prepared {
-    /// Number of examples.
+    /// Number of inputs.
     pub fn len(&self) -> usize {
         match &self.inputs {
             Inputs::Texts(encoded) => encoded.len(),
@@ -100,15 +188,28 @@ impl Prepared {
         self.len() == 0
     }
 
-    /// Tokens of each example.
+    /// Number of examples.
+    pub fn examples(&self) -> usize {
+        match &self.parts {
+            Parts::Whole => self.len(),
+            Parts::Passages(passages, _) => passages.len(),
+            Parts::Sentences(sentences, ..) => sentences.len(),
+        }
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Tokens of each input.
     pub fn lengths(&self) -> Vec<usize> {
         (0..self.len()).map(|i| self.length(i)).collect()
     }
 
-    /// Tokens of one example.
-    pub(crate) fn length(&self, example: usize) -> usize {
+    /// Tokens of one input.
+    pub(crate) fn length(&self, input: usize) -> usize {
         match &self.inputs {
-            Inputs::Texts(encoded) => encoded[example].ids.len(),
+            Inputs::Texts(encoded) => encoded[input].ids.len(),
             Inputs::Images(images) => images.tokens(),
         }
     }
@@ -118,31 +219,34 @@ impl Prepared {
         matches!(&self.inputs, Inputs::Images(images) if images.augment().any())
     }
 
-    /// The inputs of some examples, nothing in them changed at random.
+    /// Some inputs, nothing in them changed at random.
     ///
     /// # Errors
     /// If an image cannot be decoded.
-    pub(crate) fn batch(&self, examples: &[usize]) -> Result<Batch, Error> {
+    pub(crate) fn batch(&self, inputs: &[usize]) -> Result<Batch, Error> {
         match &self.inputs {
             Inputs::Texts(encoded) => {
                 let sequence = |&i: &usize| (&encoded[i].ids[..], &encoded[i].types[..]);
-                Ok(Batch::from_sequences(examples.iter().map(sequence)))
+                Ok(Batch::from_sequences(inputs.iter().map(sequence)))
             }
             Inputs::Images(images) => {
-                let pixels = examples.iter().map(|&i| images.pixels(i, None));
+                let pixels = inputs.iter().map(|&i| images.pixels(i, None));
                 Ok(images.batch(&pixels.collect::<Result<Vec<_>, _>>()?))
             }
         }
     }
 
-    /// The targets of some examples.
-    pub(crate) fn targets_of(&self, examples: &[usize]) -> Option<Targets> {
+    /// The targets of some inputs.
+    pub(crate) fn targets_of(&self, inputs: &[usize]) -> Option<Targets> {
+        fn of<T: Clone>(all: &[T], inputs: &[usize]) -> Vec<T> {
+            inputs.iter().map(|&i| all[i].clone()).collect()
+        }
         Some(match self.targets.as_ref()? {
-            Targets::Classes(all) => Targets::Classes(examples.iter().map(|&i| all[i]).collect()),
-            Targets::Values(all) => Targets::Values(examples.iter().map(|&i| all[i]).collect()),
-            Targets::Labels(all) => {
-                Targets::Labels(examples.iter().map(|&i| all[i].clone()).collect())
-            }
+            Targets::Classes(all) => Targets::Classes(of(all, inputs)),
+            Targets::Values(all) => Targets::Values(of(all, inputs)),
+            Targets::Labels(all) => Targets::Labels(of(all, inputs)),
+            Targets::Tags(all) => Targets::Tags(of(all, inputs)),
+            Targets::Spans(all) => Targets::Spans(of(all, inputs)),
         })
     }
 }

@@ -3,17 +3,19 @@
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base, Segment, Targets, predict};
 use budwood_tasks::batch::{self, BatchSize};
-use budwood_tasks::metric;
+use budwood_tasks::metric::{self, entities, squad};
+use budwood_tasks::{AnswerLimits, Candidate};
 
+use crate::data::Parts;
 use crate::{Error, Prepared};
 
 /// Tokens that one thread predicts at a time.
 const CHUNK_TOKENS: usize = 256;
 
-/// The outputs of the head for each example.
+/// The outputs of the head for each input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
-    /// Logits, or the one number of a regression.
+    /// Logits, or the one number of a regression; of heads over tokens those of each token, one after another.
     pub outputs: Vec<Vec<f32>>,
 }
 
@@ -26,7 +28,7 @@ pub struct Score {
     pub value: f64,
 }
 
-/// Runs an adapter over all examples.
+/// Runs an adapter over all inputs.
 ///
 /// # Errors
 /// If an image cannot be decoded.
@@ -52,65 +54,176 @@ pub fn answers(
 }
 
 impl Answers {
+    /// The class of the largest output for an example.
+    pub fn class(&self, example: usize) -> u32 {
+        let outputs = self.outputs[example].iter().enumerate();
+        let largest = outputs.fold(
+            (0, f32::NEG_INFINITY),
+            |best, (i, &x)| {
+                if x > best.1 { (i, x) } else { best }
+            },
+        );
+        largest.0 as u32
+    }
+
     /// The class of the largest output for each example.
     pub fn classes(&self) -> Vec<u32> {
-        let largest = |row: &Vec<f32>| {
-            let best = row.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (i, &x)| {
-                if x > best.1 { (i, x) } else { best }
-            });
-            best.0 as u32
+        (0..self.outputs.len()).map(|i| self.class(i)).collect()
+    }
+
+    /// The labels of an example that are more likely than not.
+    pub fn labels(&self, example: usize) -> Vec<u32> {
+        holding(&self.outputs[example])
+    }
+
+    /// The probability of each label of an example, by itself.
+    pub fn label_probabilities(&self, example: usize) -> Vec<f32> {
+        self.outputs[example].iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect()
+    }
+
+    /// The one number of an example.
+    pub fn value(&self, example: usize) -> f32 {
+        self.outputs[example].first().copied().unwrap_or(0.0)
+    }
+
+    /// Probabilities of the classes of an example.
+    pub fn probabilities(&self, example: usize) -> Vec<f32> {
+        let row = &self.outputs[example];
+        let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let e: Vec<f32> = row.iter().map(|x| (x - max).exp()).collect();
+        let sum: f32 = e.iter().sum();
+        e.into_iter().map(|x| x / sum).collect()
+    }
+
+    /// The best answers to each question, best first; nothing if the data are no questions.
+    pub fn candidates(&self, data: &Prepared, limits: AnswerLimits) -> Vec<Vec<Candidate>> {
+        let Parts::Passages(passages, _) = data.parts() else { return Vec::new() };
+        let mut rest = &self.outputs[..];
+        let of_passage = |passage: &budwood_tasks::Passage| {
+            let (own, after) = rest.split_at(passage.windows());
+            rest = after;
+            passage.candidates(own, limits)
         };
-        self.outputs.iter().map(largest).collect()
+        passages.iter().map(of_passage).collect()
     }
 
-    /// The labels of each example that are more likely than not.
-    pub fn labels(&self) -> Vec<Vec<u32>> {
-        holding(&self.outputs)
-    }
-
-    /// The probability of each label of each example, by itself.
-    pub fn label_probabilities(&self) -> Vec<Vec<f32>> {
-        let sigmoid = |x: &f32| 1.0 / (1.0 + (-x).exp());
-        self.outputs.iter().map(|row| row.iter().map(sigmoid).collect()).collect()
-    }
-
-    /// The one number of each example.
-    pub fn values(&self) -> Vec<f32> {
-        self.outputs.iter().map(|row| row.first().copied().unwrap_or(0.0)).collect()
-    }
-
-    /// Probabilities of the classes of each example.
-    pub fn probabilities(&self) -> Vec<Vec<f32>> {
-        let softmax = |row: &Vec<f32>| {
-            let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let e: Vec<f32> = row.iter().map(|x| (x - max).exp()).collect();
-            let sum: f32 = e.iter().sum();
-            e.into_iter().map(|x| x / sum).collect()
+    /// The tag of each word of each sentence with its probability; nothing if the data are no sentences.
+    pub fn tags(&self, data: &Prepared) -> Vec<Vec<(u32, f32)>> {
+        let Parts::Sentences(sentences, _, names) = data.parts() else { return Vec::new() };
+        let mut rest = &self.outputs[..];
+        let of_sentence = |sentence: &budwood_tasks::Sentence| {
+            let (own, after) = rest.split_at(sentence.inputs());
+            rest = after;
+            sentence.tags(own, names.len())
         };
-        self.outputs.iter().map(softmax).collect()
+        sentences.iter().map(of_sentence).collect()
     }
 }
 
-/// The columns above 0 of each row.
-fn holding(rows: &[Vec<f32>]) -> Vec<Vec<u32>> {
-    let above = |row: &Vec<f32>| -> Vec<u32> {
-        (0u32..).zip(row).filter(|(_, x)| **x > 0.0).map(|(i, _)| i).collect()
-    };
-    rows.iter().map(above).collect()
+/// The column with the largest output.
+fn largest(row: &[f32]) -> u32 {
+    let best = row
+        .iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (i, &x)| if x > best.1 { (i, x) } else { best });
+    best.0 as u32
 }
 
-/// All scores that fit the targets.
-pub fn scores(answers: &Answers, targets: &Targets) -> Vec<Score> {
-    let named = match targets {
-        Targets::Classes(classes) => {
-            let n = answers.outputs.first().map_or(0, Vec::len);
-            metric::classification(&answers.classes(), classes, n)
+/// The columns above 0.
+fn holding(row: &[f32]) -> Vec<u32> {
+    (0u32..).zip(row).filter(|(_, x)| **x > 0.0).map(|(i, _)| i).collect()
+}
+
+/// Answers beside what they should be, an entry for each example: what scores are made from.
+#[derive(Clone, Debug)]
+pub enum Judged {
+    /// Outputs for the classes, and the right class.
+    Classes(Vec<Vec<f32>>, Vec<u32>),
+    /// The number given, and the right one.
+    Values(Vec<f32>, Vec<f32>),
+    /// The labels given, and the right ones, of so many.
+    Labels(Vec<Vec<u32>>, Vec<Vec<u32>>, usize),
+    /// How good the answer is.
+    Answers(Vec<squad::Answered>),
+    /// Counts of words and entities.
+    Sentences(Vec<entities::Counts>),
+}
+
+/// Holds answers beside their targets; none where there are no targets.
+pub fn judged(answers: &Answers, data: &Prepared) -> Option<Judged> {
+    Some(match (data.targets.as_ref()?, data.parts()) {
+        (Targets::Classes(right), _) => Judged::Classes(answers.outputs.clone(), right.clone()),
+        (Targets::Values(right), _) => {
+            Judged::Values((0..right.len()).map(|i| answers.value(i)).collect(), right.clone())
         }
-        Targets::Values(values) => metric::regression(&answers.values(), values),
-        Targets::Labels(rows) => {
-            let n = answers.outputs.first().map_or(0, Vec::len);
-            metric::multilabel(&answers.labels(), &holding(rows), n)
+        (Targets::Labels(right), _) => {
+            let of = |rows: &[Vec<f32>]| rows.iter().map(|r| holding(r)).collect();
+            Judged::Labels(of(&answers.outputs), of(right), right.first().map_or(0, Vec::len))
         }
-    };
-    named.into_iter().map(|(name, value)| Score { name: name.into(), value }).collect()
+        (Targets::Spans(_), Parts::Passages(_, right)) => {
+            let candidates = answers.candidates(data, AnswerLimits::default());
+            let best = |c: &[Candidate]| c.first().map_or(String::new(), |c| c.text.clone());
+            let judge = |(c, right): (&Vec<Candidate>, &Vec<String>)| {
+                squad::Answered::of(&best(c), right.iter().map(String::as_str))
+            };
+            Judged::Answers(candidates.iter().zip(right).map(judge).collect())
+        }
+        (Targets::Tags(_), Parts::Sentences(_, right, names)) => {
+            let name = |tag: u32| names[tag as usize].as_str();
+            let judge = |(given, right): (&Vec<(u32, f32)>, &Vec<u32>)| {
+                let given: Vec<&str> = given.iter().map(|(tag, _)| name(*tag)).collect();
+                let right: Vec<&str> = right.iter().map(|tag| name(*tag)).collect();
+                entities::Counts::of(&given, &right)
+            };
+            Judged::Sentences(answers.tags(data).iter().zip(right).map(judge).collect())
+        }
+        _ => return None,
+    })
+}
+
+impl Judged {
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(_, right) => right.len(),
+            Self::Values(_, right) => right.len(),
+            Self::Labels(_, right, _) => right.len(),
+            Self::Answers(all) => all.len(),
+            Self::Sentences(all) => all.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All scores of some examples, each as often as it is named.
+    pub fn scores(&self, examples: &[usize]) -> Vec<Score> {
+        fn of<T: Clone>(all: &[T], examples: &[usize]) -> Vec<T> {
+            examples.iter().map(|&i| all[i].clone()).collect()
+        }
+        let named = match self {
+            Self::Classes(outputs, right) => {
+                let classes = outputs.first().map_or(0, Vec::len);
+                let given: Vec<u32> = examples.iter().map(|&i| largest(&outputs[i])).collect();
+                metric::classification(&given, &of(right, examples), classes)
+            }
+            Self::Values(given, right) => {
+                metric::regression(&of(given, examples), &of(right, examples))
+            }
+            Self::Labels(given, right, labels) => {
+                metric::multilabel(&of(given, examples), &of(right, examples), *labels)
+            }
+            Self::Answers(all) => squad::scores(examples.iter().map(|&i| all[i])),
+            Self::Sentences(all) => entities::scores(examples.iter().map(|&i| all[i])),
+        };
+        named.into_iter().map(|(name, value)| Score { name: name.into(), value }).collect()
+    }
+}
+
+/// All scores that fit the targets; none where there are no targets.
+pub fn scores(answers: &Answers, data: &Prepared) -> Vec<Score> {
+    let Some(judged) = judged(answers, data) else { return Vec::new() };
+    judged.scores(&(0..judged.len()).collect::<Vec<_>>())
 }

@@ -13,9 +13,9 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use config::{ClassWeights, TrainConfig};
-pub use data::{Prepared, prepare, prepare_images};
+pub use data::{Lengths, Prepared, prepare, prepare_images};
 pub use error::Error;
-pub use evaluate::{Answers, Score, answers, scores};
+pub use evaluate::{Answers, Judged, Score, answers, judged, scores};
 pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use trainer::{Event, Outcome, Trainer};

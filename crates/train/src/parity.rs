@@ -74,13 +74,13 @@ pub fn compare_imported(
     let states = hidden_states(&mut cx, &base, &case.batch, &[segment]);
     parity.last_hidden = difference(&states, &case.expected_states(&model)?);
 
-    let n = case.labels.len();
-    let targets = Targets::Classes(case.labels.clone());
-    let loss = Loss { weights: vec![1.0 / n as f32; n] };
+    let n = case.batch.spans.len();
+    let losses: usize = (0..n).map(|i| case.targets.losses(i)).sum();
+    let loss = Loss { weights: vec![1.0 / losses as f32; n] };
     let mut optimizer = Optimizer::new(OptimizerSpec::torch(), adapter.params.len());
     for step in 0..3 {
         let mut gradient = vec![0.0; adapter.params.len()];
-        let given = (&targets, &loss, 0);
+        let given = (&case.targets, &loss, 0);
         let result = train_chunk(&mut cx, &base, &adapter, &case.batch, given, None, &mut gradient);
         if step == 0 {
             let logits = case.file.tensor("out.logits")?.data;
@@ -133,20 +133,39 @@ fn norm(row: &mut [f32], gain: &[f32], bias: &[f32], eps: f64) {
 struct Case {
     file: SafetensorsFile,
     batch: Batch,
-    labels: Vec<u32>,
+    targets: Targets,
     /// Rows of the padded input that are not padding.
     real_rows: Vec<usize>,
+}
+
+/// Places of answers, or a tag for each token (below 0: none), or a class for each sequence.
+fn targets(file: &SafetensorsFile) -> Result<Targets, Error> {
+    let unsigned = |name: &str| -> Result<Vec<u32>, Error> {
+        Ok(file.integers(name)?.into_iter().map(|x| x as u32).collect())
+    };
+    if file.contains("input.start_positions") {
+        let ends = unsigned("input.end_positions")?;
+        return Ok(Targets::Spans(
+            unsigned("input.start_positions")?.into_iter().zip(ends).collect(),
+        ));
+    }
+    if let Some(&[_, length]) = file.shape("input.labels") {
+        let labels = file.integers("input.labels")?;
+        let tags = |row: &[i64]| row.iter().map(|&l| u32::try_from(l).ok()).collect();
+        return Ok(Targets::Tags(labels.chunks(length.max(1)).map(tags).collect()));
+    }
+    Ok(Targets::Classes(unsigned("input.labels")?))
 }
 
 impl Case {
     fn open(path: &Path, input: &InputSpec) -> Result<Self, Error> {
         let file = SafetensorsFile::open(path)?;
-        let labels = file.integers("input.labels")?.into_iter().map(|l| l as u32).collect();
+        let targets = targets(&file)?;
         let (batch, real_rows) = match input {
             InputSpec::Text(_) => texts(&file)?,
             InputSpec::Image(spec) => images(&file, spec)?,
         };
-        Ok(Self { file, batch, labels, real_rows })
+        Ok(Self { file, batch, targets, real_rows })
     }
 
     fn fault(&self, message: &str) -> Error {

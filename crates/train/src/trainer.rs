@@ -284,7 +284,7 @@ impl<'a> Trainer<'a> {
             }
             _ => vec![1.0; examples.len()],
         };
-        let sum: f32 = weights.iter().sum();
+        let sum: f32 = (0..).zip(&weights).map(|(i, w)| w * targets.losses(i) as f32).sum();
         weights.iter_mut().for_each(|w| *w /= sum);
         let loss = Loss { weights };
         let lengths: Vec<usize> = examples.iter().map(|&i| self.train.length(i)).collect();
@@ -315,10 +315,9 @@ impl<'a> Trainer<'a> {
         best: &mut Option<Vec<f32>>,
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<bool, Error> {
-        let Some(dev) = self.dev else { return Ok(false) };
-        let Some(targets) = &dev.targets else { return Ok(false) };
+        let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else { return Ok(false) };
         let answers = answers(self.workers, self.base, adapter, dev)?;
-        let scores = scores(&answers, targets);
+        let scores = scores(&answers, dev);
         let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
         let is_best = state.best.as_ref().is_none_or(|b| score > b.score);
         if is_best {

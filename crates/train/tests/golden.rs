@@ -84,6 +84,13 @@ fn families_that_only_one_library_has_match() {
     check_of(&["deit", "dinov2"], &["peft/lora"], Device::cpu());
 }
 
+#[test]
+fn heads_over_tokens_match() {
+    for device in Device::all() {
+        check_of(&["bert", "roberta", "distilbert"], &["tagging", "question_answering"], device);
+    }
+}
+
 /// Methods that train the model's own weights: the case's folder has the head, the other values begin as the base's.
 fn check_own_weights(family: &str, case: &str, method: &str) {
     let folder = golden().join("adapters").join(family).join(case);

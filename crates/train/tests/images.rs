@@ -100,7 +100,7 @@ fn trained(
         }
     }
     let answers = answers(&mut workers, &base, &adapter, &plain).unwrap();
-    let scores = scores(&answers, plain.targets.as_ref().unwrap());
+    let scores = scores(&answers, &plain);
     let accuracy = scores.iter().find(|s| s.name == "accuracy").unwrap().value;
     (adapter.params.values.clone(), accuracy)
 }

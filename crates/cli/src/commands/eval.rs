@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use budwood_base::record::Prediction;
 use budwood_model::Targets;
 use budwood_tasks::{Split, metric, task};
-use budwood_train::{answers, prepare, scores};
+use budwood_train::{answers, scores};
 use clap::ValueEnum;
 use serde_json::json;
 
 use crate::Settings;
+use crate::answer::answered;
 use crate::base::Form;
 use crate::commands::predict::Loaded;
 use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
-use crate::training::answered;
+use crate::training::cut;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -74,12 +76,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     let task = task::find(&meta.task.kind)?;
     let data = source.examples(task, &meta.labels, split, true)?;
-    let prepared = prepare(&loaded.tokenizer, &data, meta.task.max_length, settings.threads)?;
+    let prepared = loaded.prepare(&data, settings.threads)?;
     let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
-    let scores = scores(&answers, targets);
+    let scores = scores(&answers, &prepared);
     if let Some(path) = &args.predictions {
-        write_predictions(path, &data, &answers, &meta.labels)
+        write_predictions(path, &answered(&data, &prepared, &answers, &meta.labels))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let confusion = match targets {
@@ -99,14 +101,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
     if prepared.truncated > 0 {
-        say!(
-            "{} were longer than {} tokens and were cut",
-            prepared.truncated,
-            meta.task.max_length
-        )?;
+        say!("{} {}", prepared.truncated, cut(meta.head.kind, loaded.lengths()))?;
     }
     for score in &scores {
-        say!("{:<9} {:.4}", score.name, score.value)?;
+        say!("{:<11} {:.4}", score.name, score.value)?;
     }
     if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
         say!("")?;
@@ -127,17 +125,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_predictions(
-    path: &std::path::Path,
-    data: &budwood_tasks::Dataset,
-    answers: &budwood_train::Answers,
-    labels: &[String],
-) -> Result<()> {
+fn write_predictions(path: &std::path::Path, predictions: &[Prediction]) -> Result<()> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(["row", "expected", "predicted", "score"])?;
-    for p in answered(data, answers, labels) {
+    for p in predictions {
         let score = p.confidence.map_or(String::new(), |c| c.to_string());
-        out.write_record([p.row.to_string(), p.expected, p.predicted, score])?;
+        out.write_record([&p.row.to_string(), &p.expected, &p.predicted, &score])?;
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
     budwood_base::files::write_atomic(path, &bytes)?;

@@ -10,15 +10,18 @@ use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_model::{Adapter, Base};
-use budwood_tasks::{DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task};
-use budwood_train::{Answers, answers, prepare};
+use budwood_tasks::{
+    AnswerLimits, DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task,
+};
+use budwood_train::{Answers, Lengths, Prepared, answers, prepare};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use crate::answer::{Cell, Reply, replies};
 use crate::base::Form;
 use crate::commands::train::ColumnArgs;
 use crate::output::table;
-use crate::training::text_sizes;
+use crate::training::{DOC_STRIDE, cut, text_sizes};
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -33,8 +36,14 @@ pub(crate) struct Args {
     /// standard input are read; a pair's texts are separated by a tab.
     #[arg(num_args = 0..=2)]
     text: Vec<String>,
-    /// File with a text in each row.
-    #[arg(long, conflicts_with = "text")]
+    /// A question about --context.
+    #[arg(long, requires = "context", conflicts_with = "text")]
+    question: Option<String>,
+    /// The text that holds the answer to --question.
+    #[arg(long, requires = "question")]
+    context: Option<String>,
+    /// File with a text, a question with its context, or a sentence in each row.
+    #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
     #[command(flatten)]
     columns: ColumnArgs,
@@ -44,6 +53,12 @@ pub(crate) struct Args {
     /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
     #[arg(long, value_name = "LAYERS")]
     leave_out: Option<String>,
+    /// Answers to a question that are kept, of which the best is given; all stand in JSON.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    n_best: u32,
+    /// Longest answer to a question, in tokens.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    max_answer_length: u32,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -54,6 +69,8 @@ enum Format {
     Table,
     Csv,
     Jsonl,
+    /// A word and its tag in each line.
+    Conll,
 }
 
 /// An adapter on its base, ready to answer.
@@ -123,17 +140,26 @@ impl Loaded {
         Ok(())
     }
 
-    pub(crate) fn answer(&mut self, data: &Dataset, threads: usize) -> Result<Answers> {
-        let prepared = prepare(&self.tokenizer, data, self.meta.task.max_length, threads)?;
+    /// How long inputs are, as in the adapter's training.
+    pub(crate) fn lengths(&self) -> Lengths {
+        let task = &self.meta.task;
+        Lengths { max: task.max_length, stride: task.doc_stride.unwrap_or(DOC_STRIDE) }
+    }
+
+    /// Encodes a data set as in the adapter's training.
+    pub(crate) fn prepare(&self, data: &Dataset, threads: usize) -> Result<Prepared> {
+        let labels = &self.meta.labels;
+        Ok(prepare(&self.tokenizer, data, labels, self.lengths(), threads)?)
+    }
+
+    pub(crate) fn answer(&mut self, data: &Dataset, threads: usize) -> Result<(Prepared, Answers)> {
+        let prepared = self.prepare(data, threads)?;
         if prepared.truncated > 0 {
-            eprintln!(
-                "{} of {} texts are longer than {} tokens and were cut",
-                prepared.truncated,
-                prepared.len(),
-                self.meta.task.max_length
-            );
+            let what = cut(self.meta.head.kind, self.lengths());
+            eprintln!("{} of {} {what}", prepared.truncated, prepared.examples());
         }
-        Ok(answers(&mut self.workers, &self.base, &self.adapter, &prepared)?)
+        let answers = answers(&mut self.workers, &self.base, &self.adapter, &prepared)?;
+        Ok((prepared, answers))
     }
 }
 
@@ -144,23 +170,19 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         loaded.leave_out(layers)?;
     }
     let data = inputs(args, &loaded.meta)?;
-    let answers = loaded.answer(&data, settings.threads)?;
+    let (prepared, answers) = loaded.answer(&data, settings.threads)?;
+    let limits =
+        AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
+    let meta = &loaded.meta;
+    let replies = replies(meta.head.kind, &meta.labels, (&data, &prepared), &answers, limits);
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
-    write(&loaded.meta, &data, &answers, format)?;
+    write(&data, &replies, format)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The texts to answer.
 fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
-    let pair = meta.task.text_columns.len() == 2;
-    let needed = if pair { "two texts" } else { "one text" };
-    let example = |a: &str, b: Option<&str>| -> Result<Example> {
-        if b.is_some() != pair {
-            bail!("this adapter answers {needed} at a time");
-        }
-        Ok(Example { input: Input::texts(a, b), target: Target::None })
-    };
     if let Some(input) = &args.input {
         let mut columns = args.columns.clone();
         if columns.text_column.is_empty() && !columns.no_header {
@@ -175,23 +197,27 @@ fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
             false,
         )?);
     }
-    let examples = match &args.text[..] {
-        [a] => vec![example(a, None)?],
-        [a, b] => vec![example(a, Some(b))?],
+    let inputs = match (&args.question, &args.context, &args.text[..]) {
+        (Some(question), Some(context), _) => vec![input(meta, question, Some(context))?],
+        (_, _, [a]) => vec![input(meta, a, None)?],
+        (_, _, [a, b]) => vec![input(meta, a, Some(b))?],
         _ => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text)?;
+            let pair = meta.task.text_columns.len() == 2;
             let lines = text.lines().filter(|l| !l.trim().is_empty());
             let split = |line: &str| match line.split_once('\t').filter(|_| pair) {
-                Some((a, b)) => example(a, Some(b)),
-                None => example(line, None),
+                Some((a, b)) => input(meta, a, Some(b)),
+                None => input(meta, line, None),
             };
             lines.map(split).collect::<Result<_>>()?
         }
     };
-    if examples.is_empty() {
+    if inputs.is_empty() {
         bail!("there is no text to answer");
     }
+    let examples: Vec<Example> =
+        inputs.into_iter().map(|input| Example { input, target: Target::None }).collect();
     let digest = budwood_base::record::DataDigest {
         split: "input".into(),
         source: "command line".into(),
@@ -201,84 +227,74 @@ fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
     Ok(Dataset { examples, digest, skipped: Vec::new() })
 }
 
-fn write(meta: &AdapterMeta, data: &Dataset, answers: &Answers, format: Format) -> Result<()> {
-    let kind = meta.head.kind;
-    let regression = kind == HeadKind::Regression;
-    let probabilities = match kind {
-        HeadKind::MultiLabel => answers.label_probabilities(),
-        _ => answers.probabilities(),
-    };
-    let (classes, values, sets) = (answers.classes(), answers.values(), answers.labels());
-    let label = |i: usize| match kind {
-        HeadKind::MultiLabel => {
-            let names = sets[i].iter().map(|&l| meta.labels[l as usize].as_str());
-            names.collect::<Vec<_>>().join("|")
+/// One or two texts as the adapter's task takes them.
+fn input(meta: &AdapterMeta, a: &str, b: Option<&str>) -> Result<Input> {
+    Ok(match (meta.head.kind, meta.task.text_columns.len(), b) {
+        (HeadKind::QuestionAnswering, _, Some(context)) => {
+            Input::Question { question: a.into(), context: context.into(), article: context.into() }
         }
-        _ => meta.labels[classes[i] as usize].clone(),
-    };
-    // Of several labels, the least sure one.
-    let score = |i: usize| match kind {
-        HeadKind::MultiLabel => {
-            sets[i].iter().map(|&l| probabilities[i][l as usize]).fold(1.0, f32::min)
-        }
-        _ => probabilities[i][classes[i] as usize],
-    };
+        (HeadKind::QuestionAnswering, _, None) => bail!(
+            "this adapter answers questions: give --question and --context, or lines with a question, a tab and its text"
+        ),
+        (HeadKind::TokenClassification, _, None) => Input::words_of(a),
+        (_, 2, Some(_)) | (_, 1, None) => Input::texts(a, b),
+        (_, 2, None) => bail!("this adapter answers two texts at a time"),
+        _ => bail!("this adapter answers one text at a time"),
+    })
+}
+
+fn write(data: &Dataset, replies: &[Reply], format: Format) -> Result<()> {
     let mut out = std::io::stdout().lock();
+    let pairs = || data.examples.iter().map(|e| e.input.cells()).zip(replies);
     match format {
         Format::Jsonl => {
-            for (i, example) in data.examples.iter().enumerate() {
-                let cells = example.input.cells().into_iter();
-                let mut object = Value::Object(cells.map(|(n, c)| (n.into(), c.into())).collect());
-                if regression {
-                    object["value"] = json!(values[i]);
-                } else {
-                    if kind == HeadKind::MultiLabel {
-                        let names = sets[i].iter().map(|&l| &meta.labels[l as usize]);
-                        object["labels"] = json!(names.collect::<Vec<_>>());
-                    } else {
-                        object["label"] = json!(label(i));
-                        object["score"] = json!(score(i));
-                    }
-                    let all = meta.labels.iter().zip(&probabilities[i]);
-                    object["scores"] =
-                        Value::Object(all.map(|(l, p)| (l.clone(), json!(p))).collect());
-                }
+            for (cells, reply) in pairs() {
+                let input = cells.into_iter().map(|(n, c)| (n, json!(c)));
+                let all = input.chain(reply.fields.iter().cloned());
+                let object = Value::Object(all.map(|(name, v)| (name.into(), v)).collect());
                 writeln!(out, "{object}")?;
             }
         }
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(out);
-            let answer: &[&str] = if regression { &["value"] } else { &["label", "score"] };
-            for (i, example) in data.examples.iter().enumerate() {
-                let cells = example.input.cells();
+            for (i, (cells, reply)) in pairs().enumerate() {
+                let names = cells.iter().map(|c| c.0).chain(reply.cells.iter().map(|c| c.0));
                 if i == 0 {
-                    csv.write_record(cells.iter().map(|(name, _)| name).chain(answer))?;
+                    csv.write_record(names)?;
                 }
-                let answer = match regression {
-                    true => vec![values[i].to_string()],
-                    false => vec![label(i), score(i).to_string()],
-                };
-                let cells = cells.iter().map(|(_, cell)| cell.to_string());
-                csv.write_record(cells.chain(answer))?;
+                let answers = reply.cells.iter().map(|(_, cell)| match cell {
+                    Cell::Text(text) => text.clone(),
+                    Cell::Number(x) => x.to_string(),
+                });
+                csv.write_record(cells.into_iter().map(|(_, c)| c.into_owned()).chain(answers))?;
             }
             csv.flush()?;
         }
         Format::Table => {
             drop(out);
-            let head =
-                if regression { vec!["value", "text"] } else { vec!["label", "score", "text"] };
-            let mut rows: Vec<Vec<String>> = vec![head.iter().map(ToString::to_string).collect()];
-            for (i, example) in data.examples.iter().enumerate() {
-                let cells = example.input.cells().into_iter().map(|(_, cell)| cell);
-                let text: Vec<&str> = cells.collect();
-                let text: String = text.join(" | ").chars().take(80).collect();
-                rows.push(if regression {
-                    vec![format!("{:.3}", values[i]), text]
-                } else {
-                    vec![label(i), format!("{:.3}", score(i)), text]
+            let heads = replies.iter().take(1).flat_map(|r| r.cells.iter().map(|c| c.0));
+            let mut rows = vec![heads.chain(["text"]).map(ToString::to_string).collect()];
+            for (cells, reply) in pairs() {
+                let answers = reply.cells.iter().map(|(_, cell)| match cell {
+                    Cell::Text(text) => text.clone(),
+                    Cell::Number(x) => format!("{x:.3}"),
                 });
+                let texts: Vec<_> = cells.into_iter().map(|(_, cell)| cell).collect();
+                let text: String = texts.join(" | ").chars().take(80).collect();
+                rows.push(answers.chain([text]).collect());
             }
             table(&rows)?;
+        }
+        Format::Conll => {
+            for reply in replies {
+                if reply.words.is_empty() {
+                    bail!("--format conll is for adapters that give each word a tag");
+                }
+                for (word, tag) in &reply.words {
+                    writeln!(out, "{word}\t{tag}")?;
+                }
+                writeln!(out)?;
+            }
         }
     }
     Ok(())

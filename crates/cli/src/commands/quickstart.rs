@@ -101,13 +101,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let examples =
         EXAMPLES.map(|a| Example { input: Input::Text(a.into()), target: Target::None }).to_vec();
     let questions = Dataset { examples, ..test_set.clone() };
-    let answers = loaded.answer(&questions, settings.threads)?;
-    let predictions: Vec<_> = answers
-        .classes()
+    let (_, answers) = loaded.answer(&questions, settings.threads)?;
+    let predictions: Vec<_> = EXAMPLES
         .into_iter()
-        .zip(answers.probabilities())
-        .zip(EXAMPLES)
-        .map(|((c, p), text)| (text, meta.labels[c as usize].clone(), p[c as usize]))
+        .enumerate()
+        .map(|(i, text)| {
+            let class = answers.class(i) as usize;
+            (text, meta.labels[class].clone(), answers.probabilities(i)[class])
+        })
         .collect();
     if settings.json {
         json(&json!({

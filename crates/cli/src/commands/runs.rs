@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use budwood_base::record::{Prediction, RunRecord};
 use budwood_store::{Filter, Store, StoredRun};
+use budwood_tasks::metric::squad;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -267,7 +268,10 @@ fn compare(
         );
     }
     let answers = [store.predictions(runs[0].id, split)?, store.predictions(runs[1].id, split)?];
-    let right = |p: &Prediction| p.predicted == p.expected;
+    let right = |p: &Prediction| match runs[0].record.kind.as_str() {
+        "question-answering" => squad::exact_match(&p.predicted, &p.expected) > 0.0,
+        _ => p.predicted == p.expected,
+    };
     let pairs: Vec<_> = answers[0].iter().zip(&answers[1]).collect();
     let only =
         |a: bool, b: bool| pairs.iter().filter(|(x, y)| right(x) == a && right(y) == b).count();

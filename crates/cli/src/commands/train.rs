@@ -25,8 +25,8 @@ pub(crate) struct Args {
     /// Base model: a folder, a name of `budwood models`, or OWNER/NAME of the Hugging Face hub.
     #[arg(long, default_value = "minilm")]
     pub(crate) base: String,
-    /// Training data: a file (.csv, .tsv, .jsonl, .parquet; .gz and .bz2 too), or LAYOUT=FOLDER such as
-    /// glue:CoLA=DIR or trec=DIR.
+    /// Training data: a file (.csv, .tsv, .jsonl, .parquet, .conll; .gz and .bz2 too), or LAYOUT=FOLDER such as
+    /// glue:CoLA=DIR, trec=DIR, squad=DIR or conll=DIR; squad and conll take a FILE too.
     #[arg(long)]
     pub(crate) data: String,
     /// Name of the task in records [default: the layout's, or the file's].
@@ -56,7 +56,8 @@ pub(crate) struct Args {
     /// Use only N training rows, chosen at random.
     #[arg(long, value_name = "N")]
     pub(crate) train_rows: Option<usize>,
-    /// Kind of task: classification, multilabel or regression [default: by the labels, one a row].
+    /// Kind of task: classification, multilabel, regression, question-answering or token-classification [default: by the
+    /// labels].
     #[arg(long)]
     pub(crate) task: Option<String>,
     #[command(flatten)]
@@ -98,9 +99,14 @@ pub(crate) struct Args {
     /// Seed of initial values, order and dropout.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Tokens that an input is cut to.
-    #[arg(long, default_value_t = 128)]
-    pub(crate) max_length: usize,
+    /// Tokens of an input, which longer ones are cut to [default: 128; 384 for question answering].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_length: Option<usize>,
+    /// Tokens between the beginnings of the windows in which a long text with an answer is read [default: 128].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) doc_stride: Option<u32>,
     /// Dropout of the encoder in training [default: as the model's config.json says].
     #[arg(long)]
     pub(crate) dropout: Option<f32>,
@@ -227,7 +233,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut run = Run::new(frozen, settings.threads, args, data)?;
     run.seconds_reading += seconds_reading;
     if !settings.json {
-        run.describe(args)?;
+        run.describe()?;
     }
     catch_interrupt();
     let mut progress = TrainProgress::new(settings.json);

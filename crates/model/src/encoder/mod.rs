@@ -84,6 +84,25 @@ pub(crate) struct Part<'a> {
     pub(crate) spans: Spans,
 }
 
+impl Part<'_> {
+    /// Its sequences among its tokens.
+    pub(crate) fn token_spans(&self) -> Spans {
+        let prompt = self.acting.prompt().map_or(0, |p| p.length);
+        Spans::from_lengths(self.spans.iter().map(|rows| rows.len() - prompt))
+    }
+
+    /// Where its tokens stand among its rows: runs of neighbours, `(tokens, rows)`.
+    pub(crate) fn token_runs(&self) -> Vec<(Range<usize>, Range<usize>)> {
+        let (length, at) = self.acting.prompt().map_or((0, 0), |p| (p.length, p.at));
+        let sequences = self.token_spans();
+        let runs = sequences.iter().zip(self.spans.iter()).flat_map(|(tokens, rows)| {
+            let (cut, after) = (tokens.start + at, rows.start + at + length);
+            [(tokens.start..cut, rows.start..rows.start + at), (cut..tokens.end, after..rows.end)]
+        });
+        runs.collect()
+    }
+}
+
 /// What is fixed over one pass.
 pub(crate) struct Pass<'a> {
     pub(crate) base: &'a Base,

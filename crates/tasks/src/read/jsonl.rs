@@ -1,15 +1,18 @@
-//! One JSON object a line, or one list of objects.
+//! One JSON object a line, or one list of objects; SQuAD's form of its own.
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ReadOptions, Row, Table, text};
+use super::{ReadOptions, Row, Table, squad, text};
 use crate::Error;
 
 /// Columns are the keys of the first object; every object must have them.
 pub(super) fn read(path: &Path, bytes: Vec<u8>, options: ReadOptions) -> Result<Table, Error> {
     let text = text(path, bytes, options.encoding)?;
+    if squad::is_squad(&text) {
+        return squad::read(path, &text);
+    }
     let mut objects: Vec<(usize, Map<String, Value>)> = Vec::new();
     if text.trim_start().starts_with('[') {
         let list: Vec<Map<String, Value>> = serde_json::from_str(&text)

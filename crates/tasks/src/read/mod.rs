@@ -1,8 +1,10 @@
 //! Tables from files: one file a format, chosen by the ending of the name.
 
+pub(crate) mod conll;
 mod delimited;
 mod jsonl;
 mod parquet;
+pub(crate) mod squad;
 
 use std::fs::File;
 use std::io::Read;
@@ -68,6 +70,7 @@ const FORMATS: &[Format] = &[
     Format { endings: &["tsv", "txt", "tab"], read: delimited::tsv },
     Format { endings: &["jsonl", "ndjson", "json"], read: jsonl::read },
     Format { endings: &["parquet"], read: parquet::read },
+    Format { endings: &["conll", "iob", "iob2", "bio", "bioes"], read: conll::read },
 ];
 
 /// Reads a table. `.gz` and `.bz2` after the ending are unpacked.

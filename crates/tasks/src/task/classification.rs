@@ -1,19 +1,18 @@
 //! One of several classes for a text or a pair of texts.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use budwood_base::head::HeadKind;
+use std::collections::BTreeSet;
 
-use super::Task;
+use super::{Cells, Task, texts};
 use crate::read::Table;
-use crate::{Error, Target};
+use crate::{Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "classification",
     head: HeadKind::Classification,
     metrics: &["accuracy", "f1", "macro_f1", "matthews"],
     labels,
+    input: texts,
     target,
 };
 
@@ -50,8 +49,8 @@ fn labels(table: &Table, label: usize, fixed: Vec<String>) -> Result<Vec<String>
     Ok(labels)
 }
 
-fn target(path: &Path, row: usize, text: &str, labels: &[String]) -> Result<Target, Error> {
-    let text = text.trim();
+fn target(cells: &Cells<'_>, _: &Input, labels: &[String]) -> Result<Target, Error> {
+    let text = cells.label().trim();
     match labels.iter().position(|l| l == text) {
         Some(class) => Ok(Target::Class(class as u32)),
         None => {
@@ -60,7 +59,7 @@ fn target(path: &Path, row: usize, text: &str, labels: &[String]) -> Result<Targ
                 known.push("...");
             }
             let message = format!("the label '{text}' is not one of {}", known.join(", "));
-            Err(Error::row(path, row, message))
+            Err(cells.fault(message))
         }
     }
 }

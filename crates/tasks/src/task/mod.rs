@@ -3,16 +3,18 @@
 mod classification;
 mod image_classification;
 mod multilabel;
+mod question_answering;
 mod regression;
-
-use std::path::Path;
+mod token_classification;
 
 use budwood_base::head::HeadKind;
 
-use crate::read::Table;
-use crate::{Error, Target};
+use crate::read::{Row, Table};
+use crate::{Columns, Error, Input, Target};
 
-/// A kind of task: how labels become targets, and which scores fit.
+pub(crate) use token_classification::list;
+
+/// A kind of task: how rows become examples, and which scores fit.
 pub struct Task {
     /// Its name.
     pub name: &'static str,
@@ -22,8 +24,47 @@ pub struct Task {
     pub metrics: &'static [&'static str],
     /// Class names from the labels of a table, or the fixed ones; none for numbers.
     pub(crate) labels: LabelsOf,
-    /// A target from a label: file, row, label, class names.
-    pub(crate) target: fn(&Path, usize, &str, &[String]) -> Result<Target, Error>,
+    /// What the model is shown of a row; of images it is known before.
+    pub(crate) input: fn(&Cells<'_>) -> Result<Input, Error>,
+    /// What the answer to it should be, given the class names.
+    pub(crate) target: fn(&Cells<'_>, &Input, &[String]) -> Result<Target, Error>,
+}
+
+/// The cells of one row that an example is made from.
+pub(crate) struct Cells<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) row: &'a Row,
+    pub(crate) columns: &'a Columns,
+}
+
+impl<'a> Cells<'a> {
+    /// One text, or two.
+    fn texts(&self) -> (&'a str, Option<&'a str>) {
+        let mut texts = self.columns.texts.iter().map(|&t| self.row.cells[t].as_str());
+        (texts.next().unwrap_or_default(), texts.next())
+    }
+
+    /// The label; empty where there is none.
+    fn label(&self) -> &'a str {
+        self.columns.label.map_or("", |label| &self.row.cells[label])
+    }
+
+    /// The cell of a column by name.
+    fn named(&self, column: &str) -> Option<&'a str> {
+        let place = self.table.columns.iter().position(|c| c.eq_ignore_ascii_case(column))?;
+        Some(&self.row.cells[place])
+    }
+
+    /// A fault of this row.
+    fn fault(&self, message: impl Into<String>) -> Error {
+        Error::row(&self.table.path, self.row.number, message)
+    }
+}
+
+/// One text or two, as they are.
+fn texts(cells: &Cells<'_>) -> Result<Input, Error> {
+    let (a, b) = cells.texts();
+    Ok(Input::texts(a, b))
 }
 
 impl Task {
@@ -46,8 +87,14 @@ impl Task {
 type LabelsOf = fn(&Table, usize, Vec<String>) -> Result<Vec<String>, Error>;
 
 /// All kinds.
-pub const TASKS: &[&Task] =
-    &[&classification::TASK, &image_classification::TASK, &multilabel::TASK, &regression::TASK];
+pub const TASKS: &[&Task] = &[
+    &classification::TASK,
+    &image_classification::TASK,
+    &multilabel::TASK,
+    &regression::TASK,
+    &question_answering::TASK,
+    &token_classification::TASK,
+];
 
 /// The kind of that name.
 ///
@@ -60,11 +107,18 @@ pub fn find(name: &str) -> Result<&'static Task, Error> {
     })
 }
 
-/// The kind that labels look like: numbers with fractions, or more than 20 different numbers, are
+/// The kind that labels look like: answers, lists of tags, or else numbers with fractions, or more than 20 different numbers, which are
 /// regression.
-pub(crate) fn detect<'a>(labels: impl Iterator<Item = &'a str>) -> (&'static Task, String) {
+pub(crate) fn detect(table: &Table, label: usize) -> (&'static Task, String) {
+    let labels = || table.rows.iter().map(|r| r.cells[label].as_str());
+    if labels().next().is_some_and(question_answering::is_answers) {
+        return (&question_answering::TASK, "the labels are answers with their places".into());
+    }
+    if labels().next().is_some_and(|label| list(label).is_some()) {
+        return (&token_classification::TASK, "the labels are lists of tags".into());
+    }
     let mut distinct: Vec<f64> = Vec::new();
-    for label in labels {
+    for label in labels() {
         match label.trim().parse::<f64>() {
             Ok(x) if x.fract() != 0.0 => {
                 return (&regression::TASK, format!("the label '{}' has a fraction", label.trim()));

@@ -1,20 +1,19 @@
 //! Any number of several labels for a text or a pair of texts. A cell holds the labels of its row with `|`, `;` or `,` between them,
 //! the first of these that occurs in the column; an empty cell means none.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use budwood_base::head::HeadKind;
+use std::collections::BTreeSet;
 
-use super::Task;
+use super::{Cells, Task, texts};
 use crate::read::Table;
-use crate::{Error, Target};
+use crate::{Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "multilabel",
     head: HeadKind::MultiLabel,
     metrics: &["micro_f1", "macro_f1", "exact_match"],
     labels,
+    input: texts,
     target,
 };
 
@@ -38,7 +37,8 @@ fn labels(table: &Table, label: usize, fixed: Vec<String>) -> Result<Vec<String>
     Ok(seen.into_iter().map(ToString::to_string).collect())
 }
 
-fn target(path: &Path, row: usize, text: &str, labels: &[String]) -> Result<Target, Error> {
+fn target(cells: &Cells<'_>, _: &Input, labels: &[String]) -> Result<Target, Error> {
+    let text = cells.label();
     let known = |separator: char| -> Option<Vec<f32>> {
         let mut holds = vec![0.0; labels.len()];
         for label in split(text, separator) {
@@ -48,6 +48,6 @@ fn target(path: &Path, row: usize, text: &str, labels: &[String]) -> Result<Targ
     };
     SEPARATORS.into_iter().find_map(known).map(Target::Labels).ok_or_else(|| {
         let known = labels.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
-        Error::row(path, row, format!("'{text}' names a label that is not one of {known}"))
+        cells.fault(format!("'{text}' names a label that is not one of {known}"))
     })
 }
