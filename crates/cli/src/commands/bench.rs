@@ -4,9 +4,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::encoder::{
+    Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput,
+};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
+use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Device, Workers};
@@ -26,12 +29,12 @@ pub(crate) struct Args {
     /// Shape of the encoder.
     #[arg(long, value_enum, default_value_t = Shape::Minilm)]
     shape: Shape,
-    /// Sequences in a batch.
+    /// Sequences, or images, in a batch.
     #[arg(long, default_value_t = 32)]
     batch: usize,
-    /// Tokens in a sequence.
-    #[arg(long, default_value_t = 128)]
-    length: usize,
+    /// Tokens in a sequence; of images the height and width in pixels [default: 128; 224 of images].
+    #[arg(long)]
+    length: Option<usize>,
     /// A training step, or forward only.
     #[arg(long, value_enum, default_value_t = Mode::Train)]
     mode: Mode,
@@ -51,6 +54,8 @@ enum Shape {
     BertBase,
     /// 6 layers x 384.
     Minilm,
+    /// 12 layers x 768 over patches of 16 x 16 pixels.
+    VitBase,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,10 +67,10 @@ enum Mode {
 impl Shape {
     fn spec(self) -> EncoderSpec {
         let (layers, hidden) = match self {
-            Shape::BertBase => (12, 768),
+            Shape::BertBase | Shape::VitBase => (12, 768),
             Shape::Minilm => (6, 384),
         };
-        EncoderSpec {
+        let text = EncoderSpec {
             family: "bert".into(),
             hidden,
             layers,
@@ -85,6 +90,60 @@ impl Shape {
             layer_scale: false,
             hidden_dropout: 0.1,
             attention_dropout: 0.1,
+        };
+        if !matches!(self, Shape::VitBase) {
+            return text;
+        }
+        let image = ImageInput { image_size: 224, patch: 16, channels: 3, distillation: false };
+        EncoderSpec {
+            family: "vit".into(),
+            norm: NormPlacement::Pre,
+            input: InputSpec::Image(image),
+            pooler: false,
+            hidden_dropout: 0.0,
+            attention_dropout: 0.0,
+            ..text
+        }
+    }
+}
+
+/// The same input again and again.
+enum Example {
+    Text(Vec<u32>),
+    Image(ImageInput, usize, Vec<f32>),
+}
+
+impl Example {
+    /// Of so many tokens, or an image of so many pixels each way.
+    fn new(input: &InputSpec, length: Option<usize>) -> Self {
+        match input {
+            InputSpec::Text(_) => {
+                Self::Text((0..length.unwrap_or(128)).map(|i| 1000 + i as u32).collect())
+            }
+            InputSpec::Image(spec) => {
+                let side = length.unwrap_or(spec.image_size);
+                let pixels = noise().take(spec.channels * side * side).collect();
+                Self::Image(spec.clone(), side, pixels)
+            }
+        }
+    }
+
+    fn tokens(&self) -> Result<usize> {
+        match self {
+            Self::Text(ids) => Ok(ids.len()),
+            Self::Image(spec, side, _) => Ok(spec.tokens(*side, *side)?),
+        }
+    }
+
+    fn batch(&self, n: usize) -> Batch {
+        match self {
+            Self::Text(ids) => {
+                let types = vec![0; ids.len()];
+                Batch::from_sequences((0..n).map(|_| (&ids[..], &types[..])))
+            }
+            Self::Image(spec, side, pixels) => {
+                Batch::from_images(spec, (*side, *side), (0..n).map(|_| &pixels[..]))
+            }
         }
     }
 }
@@ -106,11 +165,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     let mut adapter = Adapter::new(&base, &method, head, 0)?;
     let mut workers = Workers::new(device, settings.threads);
-    let ids: Vec<u32> = (0..args.length).map(|i| 1000 + i as u32).collect();
-    let types = vec![0; args.length];
-    let lengths = vec![args.length; args.batch];
+    let example = Example::new(&spec.input, args.length);
+    let length = example.tokens()?;
+    let lengths = vec![length; args.batch];
     let chunks = plan_chunks(&lengths);
-    let batch = |n: usize| Batch::from_sequences((0..n).map(|_| (&ids[..], &types[..])));
+    let batch = |n: usize| example.batch(n);
     let targets = Targets::Classes((0..args.batch as u32).map(|i| i % 2).collect());
     let loss = Loss { weights: vec![1.0 / args.batch as f32; args.batch] };
     let mut optimizer = Optimizer::new(OptimizerSpec::bert(), adapter.params.len());
@@ -147,7 +206,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         "arena_bytes": arena,
         "weight_bytes": base.bytes(),
         "mode": if train { "train" } else { "forward" },
-        "tokens": args.batch * args.length,
+        "tokens": args.batch * length,
         "threads": settings.threads,
         "device": device.name(),
     }))?;
@@ -157,38 +216,33 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 /// Weights of a plausible size, quickly made.
 fn random_tensor(spec: &EncoderSpec, name: &str) -> Tensor {
     let (d, f) = (spec.hidden, spec.intermediate);
-    let InputSpec::Text(text) = &spec.input else { return Tensor::zeros([0]) };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let shape = match name {
-        "embeddings.word" => vec![text.vocab, d],
-        "embeddings.position" => vec![text.positions, d],
-        "embeddings.token_type" => vec![text.token_types, d],
+    let bias = name.ends_with(".bias");
+    let shape = match (name, &spec.input) {
+        (names::WORD, InputSpec::Text(text)) => vec![text.vocab, d],
+        (names::POSITION, InputSpec::Text(text)) => vec![text.positions, d],
+        (names::TOKEN_TYPE, InputSpec::Text(text)) => vec![text.token_types, d],
+        (names::POSITION, InputSpec::Image(image)) => vec![image.positions(), d],
+        ("embeddings.patch.weight", InputSpec::Image(image)) => vec![d, image.patch_elements()],
+        (names::CLASS_TOKEN, _) => vec![d],
         _ if name.contains("norm") => vec![d],
-        _ if name.contains("ffn_in") => {
-            if last == "bias" {
-                vec![f]
-            } else {
-                vec![f, d]
-            }
-        }
-        _ if name.contains("ffn_out") => {
-            if last == "bias" {
-                vec![d]
-            } else {
-                vec![d, f]
-            }
-        }
-        _ if last == "bias" => vec![d],
+        _ if name.contains("ffn_in") && bias => vec![f],
+        _ if name.contains("ffn_in") => vec![f, d],
+        _ if bias => vec![d],
+        _ if name.contains("ffn_out") => vec![d, f],
         _ => vec![d, d],
     };
     let n: usize = shape.iter().product();
     if name.contains("norm") {
-        return Tensor::new(shape, vec![if last == "weight" { 1.0 } else { 0.0 }; n]);
+        return Tensor::new(shape, vec![if bias { 0.0 } else { 1.0 }; n]);
     }
+    Tensor::new(shape, noise().take(n).collect())
+}
+
+/// Numbers in -0.04..0.04.
+fn noise() -> impl Iterator<Item = f32> {
     let mut state = 0x2545_f491u32;
-    let next = || {
+    std::iter::repeat_with(move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 24) as f32 * 0.08 - 0.04
-    };
-    Tensor::new(shape, std::iter::repeat_with(next).take(n).collect())
+    })
 }
