@@ -15,7 +15,8 @@ use crate::{Adapter, Base, Loss, Targets};
 const CHUNK_TOKENS: usize = 256;
 
 /// Cuts sequences of these lengths into runs of neighbours of about [`CHUNK_TOKENS`] tokens each, equal in
-/// size and even in number, so that two threads end together. Depends on the lengths only.
+/// size and even in number, so that two threads end together. None with several sequences is larger by more than a half, which
+/// bounds the memory: two images of 197 tokens do not share one. Depends on the lengths only.
 pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
     let total: usize = lengths.iter().sum();
     let wanted = match total.div_ceil(CHUNK_TOKENS) {
@@ -23,13 +24,15 @@ pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
         n => n.next_multiple_of(2),
     };
     let mut chunks = Vec::with_capacity(wanted);
-    let (mut start, mut seen) = (0, 0);
+    let (mut start, mut seen, mut before) = (0, 0, 0);
     for (i, &length) in lengths.iter().enumerate() {
         // A chunk ends where the tokens so far come closest to its share.
         let share = total * (chunks.len() + 1) / wanted;
-        if i > start && 2 * seen + length > 2 * share && chunks.len() + 1 < wanted {
+        let ends = 2 * seen + length > 2 * share && chunks.len() + 1 < wanted;
+        let full = 2 * (seen - before + length) > 3 * CHUNK_TOKENS;
+        if i > start && (ends || full) {
             chunks.push(start..i);
-            start = i;
+            (start, before) = (i, seen);
         }
         seen += length;
     }
@@ -123,4 +126,27 @@ pub fn train_chunk(
     encoder::backward(cx, &pass, depth, d_hidden, tape, gradient);
     let of_sequence = |rows: Range<usize>| outputs[rows.start * columns..rows.end * columns].into();
     ChunkLoss { loss: value, outputs: rows.into_iter().map(of_sequence).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_even_and_none_is_much_too_large() {
+        assert_eq!(plan_chunks(&[128; 32]).len(), 16);
+        assert_eq!(plan_chunks(&[197; 16]), (0..16).map(|i| i..i + 1).collect::<Vec<_>>());
+        assert_eq!(plan_chunks(&[17; 16]), [0..8, 8..16]);
+        assert_eq!(plan_chunks(&[1370]), [0..1]);
+        assert!(plan_chunks(&[]).is_empty());
+        let lengths: Vec<usize> = (0..500).map(|i| 1 + (i * i * 7919) % 300).collect();
+        let chunks = plan_chunks(&lengths);
+        assert_eq!(
+            chunks.iter().cloned().flatten().collect::<Vec<_>>(),
+            (0..500).collect::<Vec<_>>()
+        );
+        for chunk in chunks.into_iter().filter(|c| c.len() > 1) {
+            assert!(lengths[chunk].iter().sum::<usize>() <= 3 * CHUNK_TOKENS / 2);
+        }
+    }
 }
