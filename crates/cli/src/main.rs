@@ -6,10 +6,12 @@ mod base;
 mod commands;
 mod evaluator;
 mod hub;
+mod new_vit;
 mod output;
 mod packages;
 mod plan;
 mod progress;
+mod reader;
 mod training;
 
 use std::process::ExitCode;

@@ -8,28 +8,31 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use budwood_base::digest;
+use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::record::{BaseId, DataDigest, MetricValue, Prediction, RunRecord};
 use budwood_engine::{Device, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_images::Augment;
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
 use budwood_tasks::metric::entities::goes_on_with_nothing;
 use budwood_tasks::metric::{METRICS, default_metric};
 use budwood_tasks::task::{self, Task};
-use budwood_tasks::{Dataset, Split, Target, Tokenizer};
+use budwood_tasks::{Dataset, Split, Target};
 use budwood_train::{
-    Checkpoint, ClassWeights, Event, Lengths, OptimizerSpec, Outcome, Prepared, Score, TrainConfig,
-    Trainer, answers, prepare, scores,
+    Checkpoint, ClassWeights, Event, Lengths, OptimizerSpec, Outcome, Prepared, Schedule, Score,
+    TrainConfig, Trainer, answers, scores,
 };
 use serde_json::{Value, json};
 
 use crate::answer::answered;
 use crate::base;
-use crate::commands::train::{Args, OptimizerChoice, PoolingChoice};
+use crate::commands::train::{Args, OptimizerChoice, PoolingChoice, ScheduleChoice};
 use crate::output::{bytes, peak_memory, say, seconds, thousands};
+use crate::reader::{ImageReading, Reader};
 
 /// The data of a run.
 pub(crate) struct Data {
@@ -41,6 +44,8 @@ pub(crate) struct Data {
     pub(crate) test: Option<Dataset>,
     pub(crate) columns: (Vec<String>, String),
     pub(crate) notes: Vec<String>,
+    /// Images that were left out.
+    pub(crate) skipped: Vec<String>,
 }
 
 /// Reads and splits the data.
@@ -78,6 +83,8 @@ pub(crate) fn read_data(args: &Args) -> Result<Data> {
         }
         None => None,
     };
+    let read = [Some(&train), dev.as_ref(), test.as_ref()].into_iter().flatten();
+    let skipped = read.flat_map(|d| d.skipped.clone()).collect();
     // Shares are of all rows, so that the test share is cut first.
     let (test_share, dev_share) = (
         if test.is_none() { args.test_share } else { 0.0 },
@@ -101,7 +108,7 @@ pub(crate) fn read_data(args: &Args) -> Result<Data> {
         train = train.sample(n, args.split_seed);
     }
     let name = args.name.clone().unwrap_or_else(|| source.task_name());
-    Ok(Data { task, name, labels, train, dev, test, columns, notes })
+    Ok(Data { task, name, labels, train, dev, test, columns, notes, skipped })
 }
 
 /// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault elsewhere.
@@ -129,15 +136,14 @@ fn unbegun(data: &Dataset, labels: &[String]) -> Option<String> {
 pub(crate) struct Frozen {
     pub(crate) model: BaseModel,
     pub(crate) base: Base,
-    pub(crate) tokenizer: Tokenizer,
+    pub(crate) reader: Reader,
 }
 
 impl Frozen {
     /// Opens the model that the flags name.
     pub(crate) fn open(args: &Args) -> Result<Self> {
         let model = BaseModel::open(&base::folder(&args.base)?)?;
-        let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
-        tokenizer.check_vocabulary(text_sizes(&model)?.0)?;
+        let reader = Reader::open(&model, args.images.side())?;
         let mut base = base::load(&model, args.precision.get(model.is_quantized()), true)?;
         if let Some(p) = args.dropout {
             if !(0.0..1.0).contains(&p) {
@@ -145,12 +151,13 @@ impl Frozen {
             }
             base.set_dropout(p);
         }
-        Ok(Self { model, base, tokenizer })
+        Ok(Self { model, base, reader })
     }
 
     /// The flags that [`Frozen::open`] reads, as a key.
     pub(crate) fn key(args: &Args) -> String {
-        format!("{} {:?} {:?}", args.base, args.precision.get(false), args.dropout)
+        let size = args.images.side();
+        format!("{} {:?} {:?} {size:?}", args.base, args.precision.get(false), args.dropout)
     }
 }
 
@@ -173,6 +180,8 @@ pub(crate) struct Run {
 /// A finished run.
 pub(crate) struct Finished {
     pub(crate) summary: Value,
+    /// Images that were left out.
+    pub(crate) skipped: Vec<String>,
     pub(crate) meta: AdapterMeta,
     pub(crate) outcome: Outcome,
     pub(crate) bytes: u64,
@@ -188,10 +197,12 @@ impl Run {
         args: &Args,
         data: Data,
     ) -> Result<Self> {
-        let longest = text_sizes(&frozen.model)?.1;
         let lengths = lengths(args, data.task);
-        if lengths.max > longest {
-            bail!("--max-length {} is more than the model's {longest} positions", lengths.max);
+        if let InputSpec::Text(text) = &frozen.model.spec().input {
+            let longest = text.length_max();
+            if lengths.max > longest {
+                bail!("--max-length {} is more than the model's {longest} positions", lengths.max);
+            }
         }
         let (auto, why) = frozen.model.default_pooling();
         let (pooling, why_pooling) = match args.pooling {
@@ -210,15 +221,29 @@ impl Run {
             pooling,
             dense: None,
             bias: true,
-            dropout: 0.1,
+            // Heads of image encoders have none.
+            dropout: if frozen.reader.processor().is_some() { 0.0 } else { 0.1 },
         };
         let config = config(args, &data)?;
         let begin = Instant::now();
-        let labels = &data.labels;
-        let encode = |d: &Dataset| prepare(&frozen.tokenizer, d, labels, lengths, threads);
-        let train = encode(&data.train)?;
-        let dev = data.dev.as_ref().map(encode).transpose()?;
-        let test = data.test.as_ref().map(encode).transpose()?;
+        let prepare = |d: &Dataset, augment, cache| {
+            let images = ImageReading { augment, cache };
+            frozen.reader.prepare(d, &data.labels, lengths, images, threads)
+        };
+        let augment = args.images.augment();
+        if augment.any() && frozen.reader.processor().is_none() {
+            bail!("--flip and --random-crop change images, but the base model reads texts");
+        }
+        let (cache, each) = (args.images.cache(), frozen.reader.image_bytes());
+        // What random parts are taken from may be of any size; the rest of the room is for validation.
+        let for_train = match augment.crop {
+            true => cache / 4 * 3,
+            false => cache.min(each * data.train.examples.len()),
+        };
+        let train = prepare(&data.train, augment, for_train)?;
+        let plain = |d: &Dataset, cache| prepare(d, Augment::default(), cache);
+        let dev = data.dev.as_ref().map(|d| plain(d, cache - for_train)).transpose()?;
+        let test = data.test.as_ref().map(|d| plain(d, 0)).transpose()?;
         let seconds_reading = begin.elapsed().as_secs_f64();
         let workers = Workers::new(Device::cpu(), threads);
         Ok(Self {
@@ -257,6 +282,12 @@ impl Run {
                 cut(data.task.head, self.lengths)
             )?;
         }
+        if let Some(processor) = self.frozen.reader.processor() {
+            let (height, width) = processor.output()?;
+            let tokens = self.train.lengths().first().copied().unwrap_or(0);
+            say!("images: {height} x {width} pixels, {tokens} tokens each")?;
+        }
+        tell_skipped(&data.skipped)?;
         if data.task.head.over_tokens() {
             return Ok(());
         }
@@ -290,6 +321,13 @@ impl Run {
             precision,
             args.doc_stride,
         ))?;
+        // What is not said about texts keeps their checkpoints what they were.
+        let identity = match frozen.reader.processor() {
+            None => identity,
+            Some(processor) => {
+                identity + &serde_json::to_string(&(processor, args.images.augment()))?
+            }
+        };
         std::fs::create_dir_all(&args.out)
             .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let trainer = Trainer::new(
@@ -337,7 +375,7 @@ impl Run {
         Checkpoint::remove(&args.out)?;
         let bytes = AdapterFolder::bytes_on_disk(&args.out)?;
         let folder_precision = folder.meta.precision.clone();
-        let summary = json!({
+        let mut summary = json!({
             "adapter": args.out, "bytes": bytes, "task": folder.meta.task,
             "method": folder.meta.method.to_string(), "seed": self.config.seed,
             "parameters_trained": folder.meta.parameters_trained,
@@ -350,7 +388,19 @@ impl Run {
             "weights_sha256": folder.meta.weights_sha256,
             "precision": folder_precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
         });
-        Ok(Some(Finished { summary, meta: folder.meta, outcome, bytes, adapter, predictions }))
+        if !self.data.skipped.is_empty() {
+            summary["skipped"] = json!(self.data.skipped);
+        }
+        let skipped = self.data.skipped.clone();
+        Ok(Some(Finished {
+            skipped,
+            summary,
+            meta: folder.meta,
+            outcome,
+            bytes,
+            adapter,
+            predictions,
+        }))
     }
 
     /// Layers of the encoder.
@@ -434,6 +484,7 @@ impl Run {
                 doc_stride: (self.head.kind == HeadKind::QuestionAnswering)
                     .then_some(self.lengths.stride),
                 metric: self.config.metric.clone(),
+                images: self.frozen.reader.processor().map(|p| json!(p)),
             },
             precision: base::precision_name(self.frozen.base.precision()).into(),
             training,
@@ -507,9 +558,10 @@ impl Finished {
         )?;
         for metric in &self.meta.metrics {
             let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
-            say!("{:<5} {:<11} {:.4}{mark}", metric.split, metric.name, metric.value)?;
+            say!("{:<5} {:<19} {:.4}{mark}", metric.split, metric.name, metric.value)?;
         }
         say!("adapter: {} ({})", out.display(), bytes(self.bytes))?;
+        tell_skipped(&self.skipped)?;
         Ok(())
     }
 }
@@ -536,6 +588,15 @@ pub(crate) fn cut(head: HeadKind, lengths: Lengths) -> String {
         }
         _ => format!("texts are longer than {max} tokens and were cut"),
     }
+}
+
+/// Images that were left out: how many, and which.
+pub(crate) fn tell_skipped(skipped: &[String]) -> Result<()> {
+    if !skipped.is_empty() {
+        say!("{} left out:", thousands(skipped.len() as u64))?;
+        skipped.iter().try_for_each(|line| say!("  {line}"))?;
+    }
+    Ok(())
 }
 
 /// The settings of a run, checked.
@@ -575,6 +636,11 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
         accumulate: args.accumulate,
         learning_rate: args.lr,
         warmup: args.warmup,
+        schedule: match (args.schedule, args.min_lr) {
+            (ScheduleChoice::Linear, None) => Schedule::Linear,
+            (ScheduleChoice::Linear, Some(_)) => bail!("--min-lr is for --schedule cosine"),
+            (ScheduleChoice::Cosine, min) => Schedule::Cosine { min: min.unwrap_or(0.0) },
+        },
         optimizer: OptimizerSpec {
             weight_decay: args.weight_decay,
             clip_norm: args.clip,
@@ -588,16 +654,6 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
         drop_last: args.drop_last,
         metric,
     })
-}
-
-/// Rows of the word embedding and the longest input.
-pub(crate) fn text_sizes(model: &BaseModel) -> Result<(usize, usize)> {
-    match &model.spec().input {
-        budwood_base::encoder::InputSpec::Text(text) => Ok((text.vocab, text.length_max())),
-        budwood_base::encoder::InputSpec::Image(_) => {
-            bail!("this base model reads images, not texts")
-        }
-    }
 }
 
 pub(crate) fn metric_values(

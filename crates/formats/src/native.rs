@@ -64,7 +64,7 @@ pub struct TaskMeta {
     pub name: String,
     /// Its kind, as in `tasks`.
     pub kind: String,
-    /// Columns of the text or texts.
+    /// Columns of the text or texts, or of the image.
     pub text_columns: Vec<String>,
     /// Column of the label.
     pub label_column: String,
@@ -75,6 +75,9 @@ pub struct TaskMeta {
     pub doc_stride: Option<usize>,
     /// The metric that chose the checkpoint.
     pub metric: String,
+    /// How images were prepared; nothing for texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Value>,
 }
 
 /// An adapter on disk.

@@ -39,6 +39,7 @@ fn example() -> AdapterFolder {
             max_length: 16,
             doc_stride: None,
             metric: "accuracy".into(),
+            images: None,
         },
         precision: "f32".into(),
         training: Default::default(),

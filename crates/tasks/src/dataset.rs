@@ -271,6 +271,11 @@ impl DataSource {
         Ok(Self { text, path, layout, image_layout, choice, options, images })
     }
 
+    /// Whether it is one file with columns.
+    pub fn is_table(&self) -> bool {
+        self.layout.is_none() && self.image_layout.is_none()
+    }
+
     /// The layout, if it has one of its own.
     pub fn layout(&self) -> Option<&'static Layout> {
         self.layout
@@ -450,11 +455,14 @@ impl DataSource {
         Ok(Dataset { skipped, ..data })
     }
 
-    /// Names of the text columns, or of the image's, and the label column.
+    /// Names of the text columns, or of the image's, and the label column; nothing where images are in no table.
     ///
     /// # Errors
     /// As [`DataSource::read`].
     pub fn column_names(&self, split: Split) -> Result<(Vec<String>, String), Error> {
+        if self.image_layout.is_some() {
+            return Ok((Vec::new(), String::new()));
+        }
         let (table, columns) = self.read(split, true)?;
         let name = |i: usize| table.columns[i].clone();
         let label = columns.label.map(name).unwrap_or_default();

@@ -214,9 +214,17 @@ impl Prepared {
         }
     }
 
+    /// The images, if the inputs are images.
+    pub fn images(&self) -> Option<&Images> {
+        match &self.inputs {
+            Inputs::Texts(_) => None,
+            Inputs::Images(images) => Some(images),
+        }
+    }
+
     /// Whether an example is another one in each epoch.
     pub fn varies(&self) -> bool {
-        matches!(&self.inputs, Inputs::Images(images) if images.augment().any())
+        self.images().is_some_and(|images| images.augment().any())
     }
 
     /// Some inputs, nothing in them changed at random.

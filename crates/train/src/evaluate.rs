@@ -139,6 +139,8 @@ fn holding(row: &[f32]) -> Vec<u32> {
 pub enum Judged {
     /// Outputs for the classes, and the right class.
     Classes(Vec<Vec<f32>>, Vec<u32>),
+    /// The same of images.
+    Images(Vec<Vec<f32>>, Vec<u32>),
     /// The number given, and the right one.
     Values(Vec<f32>, Vec<f32>),
     /// The labels given, and the right ones, of so many.
@@ -152,7 +154,10 @@ pub enum Judged {
 /// Holds answers beside their targets; none where there are no targets.
 pub fn judged(answers: &Answers, data: &Prepared) -> Option<Judged> {
     Some(match (data.targets.as_ref()?, data.parts()) {
-        (Targets::Classes(right), _) => Judged::Classes(answers.outputs.clone(), right.clone()),
+        (Targets::Classes(right), _) => {
+            let kind = if data.images().is_some() { Judged::Images } else { Judged::Classes };
+            kind(answers.outputs.clone(), right.clone())
+        }
         (Targets::Values(right), _) => {
             Judged::Values((0..right.len()).map(|i| answers.value(i)).collect(), right.clone())
         }
@@ -185,7 +190,7 @@ impl Judged {
     /// Number of examples.
     pub fn len(&self) -> usize {
         match self {
-            Self::Classes(_, right) => right.len(),
+            Self::Classes(_, right) | Self::Images(_, right) => right.len(),
             Self::Values(_, right) => right.len(),
             Self::Labels(_, right, _) => right.len(),
             Self::Answers(all) => all.len(),
@@ -208,6 +213,9 @@ impl Judged {
                 let classes = outputs.first().map_or(0, Vec::len);
                 let given: Vec<u32> = examples.iter().map(|&i| largest(&outputs[i])).collect();
                 metric::classification(&given, &of(right, examples), classes)
+            }
+            Self::Images(outputs, right) => {
+                metric::image_classification(&of(outputs, examples), &of(right, examples))
             }
             Self::Values(given, right) => {
                 metric::regression(&of(given, examples), &of(right, examples))

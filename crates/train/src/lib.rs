@@ -12,7 +12,7 @@ pub mod parity;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
-pub use config::{ClassWeights, TrainConfig};
+pub use config::{ClassWeights, Schedule, TrainConfig};
 pub use data::{Lengths, Prepared, prepare, prepare_images};
 pub use error::Error;
 pub use evaluate::{Answers, Judged, Score, answers, judged, scores};

@@ -212,6 +212,7 @@ fn meta(model: &BaseModel, adapter: &Adapter) -> AdapterMeta {
             max_length: 32,
             doc_stride: None,
             metric: "accuracy".into(),
+            images: None,
         },
         precision: "f32".into(),
         training: Default::default(),

@@ -17,7 +17,7 @@ use crate::base::Form;
 use crate::commands::predict::Loaded;
 use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
-use crate::training::cut;
+use crate::training::{cut, tell_skipped};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,11 +62,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut columns = args.columns.clone();
     let source = columns.source(&args.data)?;
     let meta = loaded.meta.clone();
-    if source.layout().is_none() && columns.text_column.is_empty() {
-        columns.text_column.clone_from(&meta.task.text_columns);
+    if source.is_table() {
+        loaded.take_columns(&mut columns);
     }
-    if source.layout().is_none() && columns.label_column.is_none() {
-        columns.label_column = Some(meta.task.label_column.clone());
+    if source.is_table() && columns.label_column.is_none() {
+        columns.label_column = Some(meta.task.label_column.clone()).filter(|l| !l.is_empty());
     }
     let source = columns.source(&args.data)?;
     let split = match args.split {
@@ -95,7 +95,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
         json(&json!({
             "scores": named, "rows": data.examples.len(), "data": data.digest,
-            "truncated_rows": prepared.truncated, "confusion": confusion, "labels": meta.labels,
+            "truncated_rows": prepared.truncated, "skipped": data.skipped, "confusion": confusion, "labels": meta.labels,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -104,8 +104,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         say!("{} {}", prepared.truncated, cut(meta.head.kind, loaded.lengths()))?;
     }
     for score in &scores {
-        say!("{:<11} {:.4}", score.name, score.value)?;
+        say!("{:<19} {:.4}", score.name, score.value)?;
     }
+    tell_skipped(&data.skipped)?;
     if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
         say!("")?;
         let head = ["class", "precision", "recall", "f1", "rows"];

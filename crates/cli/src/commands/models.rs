@@ -8,8 +8,9 @@ use budwood_formats::{BaseModel, quantized};
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::output::{bytes, json, say};
-use crate::{Settings, packages};
+use crate::new_vit::NewArgs;
+use crate::output::{bytes, json, say, thousands};
+use crate::{Settings, new_vit, packages};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,6 +50,8 @@ enum Action {
         #[arg(long)]
         force: bool,
     },
+    /// Write a ViT that nothing has trained yet: the start of an image model of one's own, with --method full.
+    New(NewArgs),
     /// Print the cache's folder and size.
     Cache {
         /// Remove everything in it.
@@ -70,6 +73,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         Some(Action::Quantize { name, out, force }) => quantize(settings, name, out, *force)?,
         Some(Action::Import { file, out, force }) => import(settings, file, out, *force)?,
+        Some(Action::New(args)) => new(settings, args)?,
         Some(Action::Cache { clear }) => {
             let folder = packages::cache()?;
             let size = size_of_folder(&folder);
@@ -109,6 +113,19 @@ fn list(settings: &Settings) -> Result<()> {
     say!(
         "\n--base also takes a folder in Hugging Face's layout and OWNER/NAME of its hub, of the families\nbert, roberta (with xlm-roberta and camembert), distilbert, vit, deit and dinov2."
     )?;
+    Ok(())
+}
+
+fn new(settings: &Settings, args: &NewArgs) -> Result<()> {
+    check_new(&args.out, args.force)?;
+    let model = new_vit::write(args)?;
+    let parameters = model.spec().parameters() as u64;
+    if settings.json {
+        let encoder = model.spec();
+        json(&json!({ "folder": args.out, "encoder": encoder, "parameters": parameters }))?;
+    } else {
+        say!("{}: {} parameters, not trained", args.out.display(), thousands(parameters))?;
+    }
     Ok(())
 }
 

@@ -4,16 +4,16 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use budwood_base::head::HeadKind;
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_model::{Adapter, Base};
 use budwood_tasks::{
-    AnswerLimits, DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task,
+    AnswerLimits, DataSource, Dataset, Example, Image, ImageContent, Input, Split, Target, task,
 };
-use budwood_train::{Answers, Lengths, Prepared, answers, prepare};
+use budwood_train::{Answers, Lengths, Prepared, answers};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -21,7 +21,8 @@ use crate::answer::{Cell, Reply, replies};
 use crate::base::Form;
 use crate::commands::train::ColumnArgs;
 use crate::output::table;
-use crate::training::{DOC_STRIDE, cut, text_sizes};
+use crate::reader::{ImageReading, Reader};
+use crate::training::{DOC_STRIDE, cut};
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -32,9 +33,8 @@ pub(crate) struct Args {
     /// Base model [default: the one that the adapter names].
     #[arg(long)]
     base: Option<String>,
-    /// The text, or two texts for a task of pairs. Without a text and without --input, lines of
-    /// standard input are read; a pair's texts are separated by a tab.
-    #[arg(num_args = 0..=2)]
+    /// The text, or two texts for a task of pairs; image files or folders of them for a task of images. Without one and
+    /// without --input, lines of standard input are read; a pair's texts are separated by a tab.
     text: Vec<String>,
     /// A question about --context.
     #[arg(long, requires = "context", conflicts_with = "text")]
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// The text that holds the answer to --question.
     #[arg(long, requires = "question")]
     context: Option<String>,
-    /// File with a text, a question with its context, or a sentence in each row.
+    /// File with a text, a question with its context, a sentence or an image in each row.
     #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub(crate) struct Loaded {
     pub(crate) meta: AdapterMeta,
     pub(crate) base: Base,
     pub(crate) adapter: Adapter,
-    pub(crate) tokenizer: Tokenizer,
+    pub(crate) reader: Reader,
     pub(crate) workers: Workers,
 }
 
@@ -96,8 +96,14 @@ impl Loaded {
         let name = base_name.unwrap_or(&folder.meta.base.name);
         let model = BaseModel::open(&base::folder(name)?)?;
         folder.meta.check_base(&model)?;
-        let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
-        tokenizer.check_vocabulary(text_sizes(&model)?.0)?;
+        let mut reader = Reader::open(&model, None)?;
+        if let (Reader::Images(processor, _), Some(images)) =
+            (&mut reader, &folder.meta.task.images)
+        {
+            *processor = serde_json::from_value(images.clone()).with_context(|| {
+                format!("{}: how images were prepared cannot be read", path.display())
+            })?;
+        }
         let meta = folder.meta;
         let precision = match (form, meta.precision.as_str()) {
             (Some(Form::Int8), _) | (None, "int8") => Precision::Int8,
@@ -116,7 +122,7 @@ impl Loaded {
         let adapter =
             Adapter::from_tensors(&base, &meta.method, meta.head.clone(), &folder.tensors)?;
         let workers = Workers::new(Device::cpu(), settings.threads);
-        Ok(Self { meta, base, adapter, tokenizer, workers })
+        Ok(Self { meta, base, adapter, reader, workers })
     }
 
     /// Leaves out the adapter's parts in layers given as `0-2,5`.
@@ -146,10 +152,24 @@ impl Loaded {
         Lengths { max: task.max_length, stride: task.doc_stride.unwrap_or(DOC_STRIDE) }
     }
 
-    /// Encodes a data set as in the adapter's training.
+    /// Examples as in the adapter's training.
     pub(crate) fn prepare(&self, data: &Dataset, threads: usize) -> Result<Prepared> {
-        let labels = &self.meta.labels;
-        Ok(prepare(&self.tokenizer, data, labels, self.lengths(), threads)?)
+        let images = ImageReading::default();
+        self.reader.prepare(data, &self.meta.labels, self.lengths(), images, threads)
+    }
+
+    /// Names the columns that the adapter was trained on, where the user named none.
+    pub(crate) fn take_columns(&self, columns: &mut ColumnArgs) {
+        let known = &self.meta.task.text_columns;
+        match self.reader {
+            Reader::Texts(_) if columns.text_column.is_empty() => {
+                columns.text_column.clone_from(known);
+            }
+            Reader::Images(..) if columns.image_column.is_none() => {
+                columns.image_column = known.first().cloned();
+            }
+            _ => {}
+        }
     }
 
     pub(crate) fn answer(&mut self, data: &Dataset, threads: usize) -> Result<(Prepared, Answers)> {
@@ -169,7 +189,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(layers) = &args.leave_out {
         loaded.leave_out(layers)?;
     }
-    let data = inputs(args, &loaded.meta)?;
+    let data = inputs(args, &loaded)?;
     let (prepared, answers) = loaded.answer(&data, settings.threads)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
@@ -178,17 +198,21 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     write(&data, &replies, format)?;
+    for line in &data.skipped {
+        eprintln!("left out: {line}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The texts to answer.
-fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
+fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
+    let meta = &loaded.meta;
     if let Some(input) = &args.input {
         let mut columns = args.columns.clone();
-        if columns.text_column.is_empty() && !columns.no_header {
-            columns.text_column.clone_from(&meta.task.text_columns);
-        }
         let text = input.to_string_lossy();
+        if columns.source(&text)?.is_table() && !columns.no_header {
+            loaded.take_columns(&mut columns);
+        }
         let source: DataSource = columns.source(&text)?;
         return Ok(source.examples(
             task::find(&meta.task.kind)?,
@@ -197,10 +221,16 @@ fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
             false,
         )?);
     }
+    if matches!(loaded.reader, Reader::Images(..)) {
+        return images(args);
+    }
     let inputs = match (&args.question, &args.context, &args.text[..]) {
         (Some(question), Some(context), _) => vec![input(meta, question, Some(context))?],
         (_, _, [a]) => vec![input(meta, a, None)?],
         (_, _, [a, b]) => vec![input(meta, a, Some(b))?],
+        (_, _, [_, _, _, ..]) => {
+            bail!("at most two texts are answered at a time; give many with --input")
+        }
         _ => {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text)?;
@@ -225,6 +255,39 @@ fn inputs(args: &Args, meta: &AdapterMeta) -> Result<Dataset> {
         sha256: String::new(),
     };
     Ok(Dataset { examples, digest, skipped: Vec::new() })
+}
+
+/// The images of files and folders that are named, or of files named on standard input.
+fn images(args: &Args) -> Result<Dataset> {
+    let mut names = args.text.clone();
+    if names.is_empty() {
+        let lines: std::io::Result<Vec<String>> = std::io::stdin().lines().collect();
+        names = lines?.into_iter().filter(|l| !l.trim().is_empty()).collect();
+    }
+    let kind = task::find("image-classification")?;
+    let (mut examples, mut skipped) = (Vec::new(), Vec::new());
+    for name in names {
+        let path = PathBuf::from(&name);
+        if path.is_dir() {
+            let source = args.columns.source(&name)?;
+            let data = source.examples(kind, &[], Split::Test, false)?;
+            examples.extend(data.examples);
+            skipped.extend(data.skipped);
+            continue;
+        }
+        match Image::open(name, ImageContent::File(path)) {
+            Ok(image) => {
+                examples.push(Example { input: Input::Image(image), target: Target::None })
+            }
+            Err(fault) if args.columns.skip_bad => skipped.push(fault.to_string()),
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    if examples.is_empty() {
+        bail!("there is no image to answer");
+    }
+    let data = Dataset::from_examples(examples, "input", "command line");
+    Ok(Dataset { skipped, ..data })
 }
 
 /// One or two texts as the adapter's task takes them.

@@ -80,6 +80,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             test: Some(test_set.clone()),
             columns: (vec!["text".into()], "category".into()),
             notes: Vec::new(),
+            skipped: Vec::new(),
         };
         let frozen = Arc::new(Frozen::open(&train_args)?);
         let mut run = Run::new(frozen, settings.threads, &train_args, data)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use budwood_images::Augment;
 use budwood_store::Store;
 use budwood_tasks::read::{Encoding, ReadOptions};
 use budwood_tasks::{ColumnChoice, DataSource};
@@ -26,7 +27,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "minilm")]
     pub(crate) base: String,
     /// Training data: a file (.csv, .tsv, .jsonl, .parquet, .conll; .gz and .bz2 too), or LAYOUT=FOLDER such as
-    /// glue:CoLA=DIR, trec=DIR, squad=DIR or conll=DIR; squad and conll take a FILE too.
+    /// glue:CoLA=DIR, trec=DIR, squad=DIR or conll=DIR; squad and conll take a FILE too. Of images: a folder with a folder
+    /// for each class, list=FILE with 'path label' in each line, or idx=DIR with MNIST's files.
     #[arg(long)]
     pub(crate) data: String,
     /// Name of the task in records [default: the layout's, or the file's].
@@ -53,11 +55,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) columns: ColumnArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) images: ImageArgs,
     /// Use only N training rows, chosen at random.
     #[arg(long, value_name = "N")]
     pub(crate) train_rows: Option<usize>,
-    /// Kind of task: classification, multilabel, regression, question-answering or token-classification [default: by the
-    /// labels].
+    /// Kind of task: classification, image-classification, multilabel, regression, question-answering or
+    /// token-classification [default: by the data].
     #[arg(long)]
     pub(crate) task: Option<String>,
     #[command(flatten)]
@@ -87,6 +92,14 @@ pub(crate) struct Args {
     /// Share of the steps over which the learning rate rises.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) warmup: f64,
+    /// How the learning rate falls after that.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(skip_serializing_if = "ScheduleChoice::is_default")]
+    pub(crate) schedule: ScheduleChoice,
+    /// Learning rate at the end of --schedule cosine [default: 0].
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) min_lr: Option<f64>,
     /// Adam without bias correction as in BERT's code, or AdamW with it.
     #[arg(long, value_enum, default_value_t = OptimizerChoice::Bert)]
     pub(crate) optimizer: OptimizerChoice,
@@ -150,6 +163,18 @@ pub(crate) struct ColumnArgs {
     /// Column of the text, by name or number; twice for pairs [default: found].
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text_column: Vec<String>,
+    /// Column of the image, a path or its bytes, by name or number [default: found where there is no text].
+    #[arg(long, value_name = "COLUMN")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image_column: Option<String>,
+    /// Folder that paths of images begin at [default: that of the file].
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image_root: Option<PathBuf>,
+    /// Leave out images that cannot be read, and list them, instead of ending.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) skip_bad: bool,
     /// Column of the label [default: found].
     #[arg(long, value_name = "COLUMN")]
     pub(crate) label_column: Option<String>,
@@ -162,6 +187,61 @@ pub(crate) struct ColumnArgs {
     /// Tab-separated files quote fields as CSV does.
     #[arg(long)]
     pub(crate) tsv_quotes: bool,
+}
+
+/// How images are read in training.
+#[derive(clap::Args, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ImageArgs {
+    /// Height and width of images in pixels, a multiple of the model's patch [default: the model's own].
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_size: Option<u16>,
+    /// Exchange left and right in half of the training images, another half in each epoch.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    flip: bool,
+    /// Show random parts of the training images, 8 to 100 % of the area, others in each epoch.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    random_crop: bool,
+    /// Memory for decoded images in MB; what does not fit is decoded in each epoch.
+    #[arg(long, value_name = "MB", default_value_t = 1024)]
+    #[serde(skip)]
+    image_cache: usize,
+}
+
+impl ImageArgs {
+    /// The side of images, if it is not the model's.
+    pub(crate) fn side(&self) -> Option<usize> {
+        self.image_size.map(usize::from)
+    }
+
+    /// The random changes.
+    pub(crate) fn augment(&self) -> Augment {
+        Augment { flip: self.flip, crop: self.random_crop }
+    }
+
+    /// Memory for decoded images in bytes.
+    pub(crate) fn cache(&self) -> usize {
+        self.image_cache.saturating_mul(1_000_000)
+    }
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScheduleChoice {
+    /// To zero on a line, as in BERT's code.
+    #[default]
+    Linear,
+    /// To --min-lr on half a wave.
+    Cosine,
+}
+
+impl ScheduleChoice {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Clone, Copy, Default, ValueEnum, Serialize)]
@@ -208,7 +288,7 @@ impl ColumnArgs {
         let choice = ColumnChoice {
             texts: self.text_column.clone(),
             label: self.label_column.clone(),
-            image: None,
+            image: self.image_column.clone(),
         };
         let encoding = match self.encoding {
             EncodingChoice::Utf8 => Encoding::Utf8,
@@ -216,7 +296,10 @@ impl ColumnArgs {
         };
         let options =
             ReadOptions { encoding, header: !self.no_header, literal_quotes: !self.tsv_quotes };
-        Ok(DataSource::parse(text, choice, options)?)
+        let mut source = DataSource::parse(text, choice, options)?;
+        source.images.root.clone_from(&self.image_root);
+        source.images.skip_bad = self.skip_bad;
+        Ok(source)
     }
 }
 

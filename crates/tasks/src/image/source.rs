@@ -19,7 +19,7 @@ pub struct ImageOptions {
     pub root: Option<PathBuf>,
     /// Whether images that cannot be read are left out and listed, instead of ending the work.
     pub skip_bad: bool,
-    /// Threads to open images with; 0 for one.
+    /// Threads to open images with; 0 for all processors.
     pub threads: usize,
 }
 
@@ -107,6 +107,8 @@ pub(crate) fn open_all(
     threads: usize,
 ) -> Vec<Result<Image, Error>> {
     const PIECE: usize = 32;
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if threads == 0 { all() } else { threads };
     let named: Vec<(&str, ImageContent)> =
         table.rows.iter().map(|row| row.cells[0].as_str()).zip(contents).collect();
     let pieces: Vec<_> = named.chunks(PIECE).collect();

@@ -1,0 +1,58 @@
+//! A ViT that nothing has trained yet.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use budwood_formats::{BaseModel, new_model};
+use serde_json::json;
+
+/// The shape of a new ViT.
+#[derive(clap::Args, Clone)]
+pub(crate) struct NewArgs {
+    /// The new folder.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Layers.
+    #[arg(long, default_value_t = 6)]
+    pub(crate) layers: usize,
+    /// Width of the hidden states; the feed-forward network is four times as wide.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) hidden: usize,
+    /// Attention heads; they divide the width.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) heads: usize,
+    /// Height and width of its images in pixels.
+    #[arg(long, default_value_t = 28)]
+    pub(crate) image_size: usize,
+    /// Height and width of a patch in pixels; divides the images'.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) patch: usize,
+    /// Seed of the initial weights.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Replace the folder if it is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Writes a new ViT.
+pub(crate) fn write(args: &NewArgs) -> Result<BaseModel> {
+    if args.patch == 0 || !args.image_size.is_multiple_of(args.patch) {
+        bail!("--image-size {} is no multiple of --patch {}", args.image_size, args.patch);
+    }
+    let config = json!({
+        "architectures": ["ViTModel"], "model_type": "vit", "hidden_size": args.hidden,
+        "num_hidden_layers": args.layers, "num_attention_heads": args.heads,
+        "intermediate_size": 4 * args.hidden, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+        "image_size": args.image_size, "patch_size": args.patch, "num_channels": 3, "qkv_bias": true,
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.02,
+    });
+    let size = json!({ "height": args.image_size, "width": args.image_size });
+    let processor = json!({
+        "image_processor_type": "ViTImageProcessor", "do_resize": true, "size": size, "resample": 2,
+        "do_rescale": true, "rescale_factor": 1.0 / 255.0, "do_normalize": true,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+    });
+    let others = [("preprocessor_config.json", processor)];
+    Ok(new_model::create(&args.out, &config, &others, args.seed)?)
+}

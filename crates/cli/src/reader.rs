@@ -1,0 +1,93 @@
+//! How a base model reads examples: texts by its tokenizer, images by its processor.
+
+use anyhow::{Result, bail};
+use budwood_base::encoder::{ImageInput, InputSpec};
+use budwood_formats::BaseModel;
+use budwood_images::{Augment, Processor};
+use budwood_tasks::{Dataset, Input, Tokenizer};
+use budwood_train::{Images, Lengths, Prepared, prepare, prepare_images};
+
+/// What turns examples into the model's input.
+pub(crate) enum Reader {
+    Texts(Tokenizer),
+    Images(Processor, ImageInput),
+}
+
+/// How images are read in training, beside what the model asks for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ImageReading {
+    pub(crate) augment: Augment,
+    /// Bytes for images that were decoded.
+    pub(crate) cache: usize,
+}
+
+impl Reader {
+    /// The reader of a model; images in another size than its own where a side is given.
+    pub(crate) fn open(model: &BaseModel, side: Option<usize>) -> Result<Self> {
+        match &model.spec().input {
+            InputSpec::Text(_) if side.is_some() => {
+                bail!("--image-size is given, but the base model reads texts")
+            }
+            InputSpec::Text(text) => {
+                let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
+                tokenizer.check_vocabulary(text.vocab)?;
+                Ok(Self::Texts(tokenizer))
+            }
+            InputSpec::Image(image) => {
+                let mut processor = Processor::open(model.folder(), image.image_size)?;
+                if let Some(side) = side {
+                    processor = processor.with_side(side);
+                }
+                let (height, width) = processor.output()?;
+                image.tokens(height, width)?;
+                Ok(Self::Images(processor, image.clone()))
+            }
+        }
+    }
+
+    /// Examples, whose classes or tags have these names, as the model reads them.
+    pub(crate) fn prepare(
+        &self,
+        data: &Dataset,
+        labels: &[String],
+        lengths: Lengths,
+        images: ImageReading,
+        threads: usize,
+    ) -> Result<Prepared> {
+        let is_image = matches!(data.examples.first().map(|e| &e.input), Some(Input::Image(_)));
+        match self {
+            Self::Texts(_) if is_image => {
+                bail!(
+                    "the data are images, but the base model reads texts; give one of images with --base"
+                )
+            }
+            Self::Images(..) if !is_image => {
+                bail!(
+                    "the data are texts, but the base model reads images; give one of texts with --base"
+                )
+            }
+            Self::Texts(tokenizer) => Ok(prepare(tokenizer, data, labels, lengths, threads)?),
+            Self::Images(processor, spec) => {
+                let ImageReading { augment, cache } = images;
+                let images = Images::new(data, processor.clone(), augment, spec, cache)?;
+                Ok(prepare_images(images, data))
+            }
+        }
+    }
+
+    /// Bytes of an image in the model's size; 0 for texts.
+    pub(crate) fn image_bytes(&self) -> usize {
+        match self {
+            Self::Texts(_) => 0,
+            Self::Images(processor, _) => processor.output().map_or(0, |(h, w)| 3 * h * w),
+        }
+    }
+
+    /// How images are prepared, if the model reads images.
+    pub(crate) fn processor(&self) -> Option<&Processor> {
+        match self {
+            Self::Texts(_) => None,
+            Self::Images(processor, _) => Some(processor),
+        }
+    }
+}
