@@ -68,7 +68,19 @@ impl TrainProgress {
                 self.step(step, steps, epoch, loss, examples);
             }
             Event::Evaluated { step, scores, best } => self.evaluated(step, scores, best),
-            Event::Saved => {}
+            Event::Kept { layers, train, dev, bytes } if !self.quiet => {
+                let of = |n: usize, what| (n > 0).then(|| format!("{n} {what} inputs"));
+                let inputs = [of(train, "training"), of(dev, "validation")].into_iter().flatten();
+                let inputs = inputs.collect::<Vec<_>>().join(" and ");
+                let room = crate::output::bytes(bytes);
+                eprintln!(
+                    "the lowest {layers} layers are frozen: their output for {inputs} is computed once and kept ({room})"
+                );
+                if train == 0 {
+                    eprintln!("(with --frozen-dropout off or --dropout 0 for training inputs too)");
+                }
+            }
+            Event::Kept { .. } | Event::Saved => {}
         }
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use crate::answer::answered;
 use crate::base;
-use crate::commands::train::{Args, OptimizerChoice, PoolingChoice, ScheduleChoice};
+use crate::commands::train::{Args, OptimizerChoice, PoolingChoice, ScheduleChoice, Switch};
 use crate::output::{bytes, peak_memory, say, seconds, thousands};
 use crate::reader::{ImageReading, Reader};
 
@@ -151,13 +151,15 @@ impl Frozen {
             }
             base.set_dropout(p);
         }
+        base.set_frozen_dropout(args.frozen_dropout == Switch::On);
         Ok(Self { model, base, reader })
     }
 
     /// The flags that [`Frozen::open`] reads, as a key.
     pub(crate) fn key(args: &Args) -> String {
         let size = args.images.side();
-        format!("{} {:?} {:?} {size:?}", args.base, args.precision.get(false), args.dropout)
+        let on = args.frozen_dropout == Switch::On;
+        format!("{} {:?} {:?} {size:?} {on}", args.base, args.precision.get(false), args.dropout)
     }
 }
 
@@ -320,6 +322,7 @@ impl Run {
             args.dropout,
             precision,
             args.doc_stride,
+            base.has_frozen_dropout(),
         ))?;
         // What is not said about texts keeps their checkpoints what they were.
         let identity = match frozen.reader.processor() {
@@ -340,6 +343,10 @@ impl Run {
         )?;
         let every = Duration::from_secs_f64(args.save_every.max(0.0));
         let trainer = trainer.with_checkpoints(&args.out, every);
+        let trainer = match args.cache() {
+            Some(spec) => trainer.with_prefix_cache(spec),
+            None => trainer,
+        };
         let outcome = match trainer.run(&mut adapter, on_event) {
             Ok(outcome) => outcome,
             Err(e @ budwood_train::Error::Diverged { .. }) => {

@@ -208,6 +208,15 @@ impl Adapter {
         self.depth
     }
 
+    /// Layers, from the lowest, in which and below which nothing is trained.
+    pub fn frozen_layers(&self) -> usize {
+        match self.depth {
+            Depth::Embeddings => 0,
+            Depth::Layer(layer) => layer,
+            Depth::Head => self.layers.len(),
+        }
+    }
+
     /// Parameters in the head.
     pub fn head_parameters(&self) -> usize {
         let head = self.params.entries().iter().filter(|p| p.name.starts_with("head."));

@@ -78,6 +78,7 @@ pub struct Base {
     device: Device,
     precision: Precision,
     trainable: bool,
+    frozen_dropout: bool,
     pub(crate) embeddings: Embeddings,
     pub(crate) layers: Vec<Layer>,
     pub(crate) final_norm: Option<Norm>,
@@ -111,7 +112,17 @@ impl Base {
         // The pooler is small and never quantised.
         loader.precision = Precision::F32;
         let pooler = if spec.pooler { Some(loader.linear("pooler", d, d)?) } else { None };
-        Ok(Self { spec, device, precision, trainable, embeddings, layers, final_norm, pooler })
+        Ok(Self {
+            spec,
+            device,
+            precision,
+            trainable,
+            frozen_dropout: true,
+            embeddings,
+            layers,
+            final_norm,
+            pooler,
+        })
     }
 
     /// Sizes and switches.
@@ -126,6 +137,17 @@ impl Base {
     pub fn set_dropout(&mut self, p: f32) {
         assert!((0.0..1.0).contains(&p), "dropout probability {p} is not in [0, 1)");
         (self.spec.hidden_dropout, self.spec.attention_dropout) = (p, p);
+    }
+
+    /// Whether dropout acts in training in the layers, from the lowest, in which and below which nothing is trained. It does
+    /// unless told otherwise; without it their output is the same in every step.
+    pub fn set_frozen_dropout(&mut self, acts: bool) {
+        self.frozen_dropout = acts;
+    }
+
+    /// As told by [`Base::set_frozen_dropout`].
+    pub fn has_frozen_dropout(&self) -> bool {
+        self.frozen_dropout
     }
 
     /// The device that the weights are packed for.

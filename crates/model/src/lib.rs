@@ -27,5 +27,5 @@ pub use error::ModelError;
 pub use head::{Loss, Targets};
 pub use merge::merged;
 pub use params::{Init, Param, Params, Slot};
-pub use run::{ChunkLoss, hidden_states, plan_chunks, predict, train_chunk};
+pub use run::{ChunkLoss, hidden_states, lowest_states, plan_chunks, predict, train_chunk};
 pub use site::{Sublayer, WeightSite};

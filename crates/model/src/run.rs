@@ -85,6 +85,17 @@ pub fn hidden_states(
     states
 }
 
+/// The hidden states of a chunk after the lowest `layers` layers of the base alone, row by row: what
+/// [`Batch::from_states`] takes in place of the chunk, for adapters that train nothing there.
+pub fn lowest_states(cx: &mut Context, base: &Base, batch: &Batch, layers: usize) -> Vec<f32> {
+    let alone = Segment { adapter: None, sequences: 0..batch.spans.len() };
+    let pass = Pass::new(base, batch, &[alone], None);
+    let hidden = encoder::lowest(cx, &pass, layers);
+    let states = cx.download(hidden.view());
+    cx.give(hidden);
+    states
+}
+
 /// What training on a chunk gives beside gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChunkLoss {
@@ -109,7 +120,10 @@ pub fn train_chunk(
     gradient: &mut [f32],
 ) -> ChunkLoss {
     let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
-    let pass = Pass::new(base, batch, &[segment], dropout);
+    let mut pass = Pass::new(base, batch, &[segment], dropout);
+    if !base.has_frozen_dropout() {
+        pass.steady_layers = adapter.frozen_layers();
+    }
     let depth = adapter.depth();
     let (mut tape, mut head_saved) = (Tape::default(), Vec::new());
     let hidden = encoder::forward(cx, &pass, depth, Some(&mut tape));

@@ -7,6 +7,7 @@ use budwood_tasks::metric::{self, entities, squad};
 use budwood_tasks::{AnswerLimits, Candidate};
 
 use crate::data::Parts;
+use crate::prefix_cache::PrefixCache;
 use crate::{Error, Prepared};
 
 /// Tokens that one thread predicts at a time.
@@ -38,9 +39,23 @@ pub fn answers(
     adapter: &Adapter,
     data: &Prepared,
 ) -> Result<Answers, Error> {
+    answers_from(workers, base, adapter, data, None)
+}
+
+/// As [`answers`], with what is known of the inputs.
+pub(crate) fn answers_from(
+    workers: &mut Workers,
+    base: &Base,
+    adapter: &Adapter,
+    data: &Prepared,
+    cache: Option<&PrefixCache<'_>>,
+) -> Result<Answers, Error> {
     let plan = batch::evaluation(&data.lengths(), BatchSize::Tokens(CHUNK_TOKENS));
     let pieces = workers.map(plan.len(), |cx, i| {
-        let batch = data.batch(&plan[i])?;
+        let batch = match cache {
+            Some(cache) => cache.batch(cx, &plan[i])?,
+            None => data.batch(&plan[i])?,
+        };
         let segment = Segment { adapter: Some(adapter), sequences: 0..plan[i].len() };
         Ok::<_, Error>(predict(cx, base, &batch, &[segment]))
     });

@@ -60,6 +60,11 @@ pub(crate) struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
+    /// Steps from `first` on whose inputs are made when they are asked for.
+    pub(crate) fn direct(data: &'a Prepared, first: usize) -> Self {
+        Self { data, step: first, shared: None }
+    }
+
     /// Begins to decode, on `threads` threads of `scope`, the images of the steps from `first` on.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
@@ -73,7 +78,7 @@ impl<'a> Feed<'a> {
         'a: 'scope,
     {
         let Inputs::Images(images) = &data.inputs else {
-            return Self { data, step: first, shared: None };
+            return Self::direct(data, first);
         };
         let state =
             State { next: (first, 0), taken: first, ready: BTreeMap::new(), stopped: false };

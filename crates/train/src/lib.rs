@@ -9,6 +9,7 @@ mod feed;
 mod images;
 mod optimizer;
 pub mod parity;
+mod prefix_cache;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
@@ -18,4 +19,5 @@ pub use error::Error;
 pub use evaluate::{Answers, Judged, Score, answers, judged, scores};
 pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
+pub use prefix_cache::{Place, PrefixCacheSpec};
 pub use trainer::{Event, Outcome, Trainer};

@@ -12,9 +12,12 @@ use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
 use budwood_tasks::batch;
 
 use crate::checkpoint::{Best, State};
+use crate::evaluate::answers_from;
 use crate::feed::{Feed, Step};
+use crate::prefix_cache::PrefixCache;
 use crate::{
-    Checkpoint, ClassWeights, Error, Optimizer, Prepared, Score, TrainConfig, answers, scores,
+    Checkpoint, ClassWeights, Error, Optimizer, Place, PrefixCacheSpec, Prepared, Score,
+    TrainConfig, scores,
 };
 
 /// What happens in a run, as it happens.
@@ -55,6 +58,17 @@ pub enum Event<'a> {
     },
     /// The state was written.
     Saved,
+    /// The output of the lowest layers is computed once for each input and kept.
+    Kept {
+        /// Number of those layers.
+        layers: usize,
+        /// Inputs of the training set that it is kept for; none where dropout makes it another one in each step.
+        train: usize,
+        /// Inputs of the validation set.
+        dev: usize,
+        /// Bytes.
+        bytes: u64,
+    },
 }
 
 /// How a run ended.
@@ -74,6 +88,13 @@ pub struct Outcome {
     pub stopped_early: bool,
 }
 
+/// What is kept of the inputs' hidden states.
+#[derive(Default)]
+struct Caches<'a> {
+    train: Option<PrefixCache<'a>>,
+    dev: Option<PrefixCache<'a>>,
+}
+
 /// One run.
 pub struct Trainer<'a> {
     base: &'a Base,
@@ -85,6 +106,7 @@ pub struct Trainer<'a> {
     folder: Option<PathBuf>,
     /// Time between checkpoints.
     save_every: Duration,
+    cache: Option<PrefixCacheSpec>,
     class_weights: Vec<f32>,
     /// Batches of each step of each epoch.
     plan: Vec<Vec<Vec<usize>>>,
@@ -132,6 +154,7 @@ impl<'a> Trainer<'a> {
             dev,
             folder: None,
             save_every: Duration::from_secs(30),
+            cache: None,
             class_weights,
             plan,
             epoch_ends,
@@ -144,6 +167,14 @@ impl<'a> Trainer<'a> {
     pub fn with_checkpoints(mut self, folder: &Path, every: Duration) -> Self {
         self.folder = Some(folder.into());
         self.save_every = every;
+        self
+    }
+
+    /// Keeps the output of the layers below the lowest that is trained: of the validation set, and of the training set if it is the
+    /// same in every step. On disk it needs the folder of [`Trainer::with_checkpoints`].
+    #[must_use]
+    pub fn with_prefix_cache(mut self, spec: PrefixCacheSpec) -> Self {
+        self.cache = Some(spec);
         self
     }
 
@@ -169,17 +200,49 @@ impl<'a> Trainer<'a> {
         let checkpoint = self.resume()?;
         let first = checkpoint.as_ref().map_or(0, |c| c.state.step);
         let (data, threads) = (self.train, self.workers.threads());
+        let caches = self.caches(adapter, &mut on_event)?;
         std::thread::scope(|scope| {
-            let feed = Feed::start(scope, data, first, plan.len(), wanted, threads);
-            self.steps(adapter, &plan, feed, checkpoint, &mut on_event)
+            let feed = match &caches.train {
+                Some(_) => Feed::direct(data, first),
+                None => Feed::start(scope, data, first, plan.len(), wanted, threads),
+            };
+            self.steps(adapter, &plan, (feed, &caches), checkpoint, &mut on_event)
         })
+    }
+
+    /// Empty caches for what may be kept.
+    fn caches(
+        &self,
+        adapter: &Adapter,
+        on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Caches<'a>, Error> {
+        let Some(mut spec) = self.cache else { return Ok(Caches::default()) };
+        let (base, layers, bytes) = (self.base, adapter.frozen_layers(), spec.bytes);
+        let folder = match (&self.folder, spec.place) {
+            (Some(folder), _) => folder.clone(),
+            (None, Place::Memory) => PathBuf::new(),
+            (None, Place::Disk) => return Ok(Caches::default()),
+        };
+        let mut cache = |data: &'a Prepared, name: &str| {
+            PrefixCache::new(base, data, layers, &mut spec, &folder.join(name))
+        };
+        let dropout = base.spec().hidden_dropout > 0.0 || base.spec().attention_dropout > 0.0;
+        let steady = !(self.train.varies() || dropout && base.has_frozen_dropout());
+        let train = if steady { cache(self.train, "prefix-train.f32")? } else { None };
+        let dev = self.dev.map(|dev| cache(dev, "prefix-dev.f32")).transpose()?.flatten();
+        if train.is_some() || dev.is_some() {
+            let kept = |c: &Option<PrefixCache<'_>>| c.as_ref().map_or(0, PrefixCache::kept);
+            let (train, dev, bytes) = (kept(&train), kept(&dev), bytes - spec.bytes);
+            let _ = on_event(Event::Kept { layers, train, dev, bytes });
+        }
+        Ok(Caches { train, dev })
     }
 
     fn steps(
         &mut self,
         adapter: &mut Adapter,
         plan: &[Vec<usize>],
-        mut feed: Feed<'_>,
+        (mut feed, caches): (Feed<'_>, &Caches<'_>),
         checkpoint: Option<Checkpoint>,
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
@@ -206,7 +269,8 @@ impl<'a> Trainer<'a> {
             gradient.fill(0.0);
             let examples = &plan[step];
             let inputs = feed.next(examples)?;
-            let loss = self.gradient(adapter, (step, examples), &inputs, &mut gradient)?;
+            let loss =
+                self.gradient(adapter, (step, examples), (&inputs, caches), &mut gradient)?;
             let on = (self.base.device(), self.workers.threads());
             let norm = optimizer.step(on, &mut adapter.params, &gradient, rate);
             if !loss.is_finite() || !norm.is_finite() {
@@ -220,7 +284,7 @@ impl<'a> Trainer<'a> {
             let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
             interrupted |= on_event(event).is_break();
             if self.is_evaluation(done, steps) {
-                interrupted |= self.evaluate(adapter, &mut state, &mut best, on_event)?;
+                interrupted |= self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
                 stopped_early = self.config.patience.is_some_and(|p| state.since_best >= p);
             }
             if interrupted || saved_at.elapsed() >= self.save_every {
@@ -274,7 +338,7 @@ impl<'a> Trainer<'a> {
         &mut self,
         adapter: &Adapter,
         (step, examples): (usize, &[usize]),
-        inputs: &Step<'_>,
+        (inputs, caches): (&Step<'_>, &Caches<'_>),
         total: &mut [f32],
     ) -> Result<f64, Error> {
         let Some(targets) = self.train.targets_of(examples) else { return Ok(0.0) };
@@ -292,7 +356,10 @@ impl<'a> Trainer<'a> {
         let base = self.base;
         let key = Key::new(self.config.seed).named("dropout").child(step as u64);
         let results = self.workers.accumulate(chunks.len(), total, |cx, i, gradient| {
-            let batch = inputs.batch(chunks[i].clone())?;
+            let batch = match &caches.train {
+                Some(cache) => cache.batch(cx, &examples[chunks[i].clone()])?,
+                None => inputs.batch(chunks[i].clone())?,
+            };
             let given = (&targets, &loss, chunks[i].start);
             let key = Some(key.child(i as u64));
             Ok(train_chunk(cx, base, adapter, &batch, given, key, gradient).loss)
@@ -311,12 +378,12 @@ impl<'a> Trainer<'a> {
     fn evaluate(
         &mut self,
         adapter: &Adapter,
-        state: &mut State,
-        best: &mut Option<Vec<f32>>,
+        caches: &Caches<'_>,
+        (state, best): (&mut State, &mut Option<Vec<f32>>),
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<bool, Error> {
         let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else { return Ok(false) };
-        let answers = answers(self.workers, self.base, adapter, dev)?;
+        let answers = answers_from(self.workers, self.base, adapter, dev, caches.dev.as_ref())?;
         let scores = scores(&answers, dev);
         let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
         let is_best = state.best.as_ref().is_none_or(|b| score > b.score);

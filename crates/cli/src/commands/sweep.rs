@@ -230,7 +230,7 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
         match event {
             Event::Started { steps, .. } => bar.set_length(steps as u64),
             Event::Step { step, .. } => bar.set_position(step as u64),
-            Event::Evaluated { .. } | Event::Saved => {}
+            Event::Evaluated { .. } | Event::Saved | Event::Kept { .. } => {}
         }
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };

@@ -10,6 +10,7 @@ use budwood_images::Augment;
 use budwood_store::Store;
 use budwood_tasks::read::{Encoding, ReadOptions};
 use budwood_tasks::{ColumnChoice, DataSource};
+use budwood_train::{Place, PrefixCacheSpec};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
@@ -123,6 +124,19 @@ pub(crate) struct Args {
     /// Dropout of the encoder in training [default: as the model's config.json says].
     #[arg(long)]
     pub(crate) dropout: Option<f32>,
+    /// Dropout in training in the layers, from the lowest, in which and below which nothing is trained: those of `linear`, `top_k`
+    /// and adapters in the upper layers alone. Off, their output is the same in every step, and is computed once.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    #[serde(skip_serializing_if = "Switch::is_on")]
+    pub(crate) frozen_dropout: Switch,
+    /// Where the output of those layers is kept over epochs; results are the same. On disk it is a file beside the checkpoint.
+    #[arg(long, value_enum, default_value_t = CacheChoice::Memory)]
+    #[serde(skip)]
+    pub(crate) prefix_cache: CacheChoice,
+    /// Room for what is kept, in MB; what has no room is computed each time.
+    #[arg(long, value_name = "MB", default_value_t = 512)]
+    #[serde(skip)]
+    pub(crate) prefix_cache_limit: u64,
     /// Steps between evaluations [default: one after each epoch].
     #[arg(long, value_name = "N")]
     pub(crate) eval_every: Option<usize>,
@@ -154,6 +168,38 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) store: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    fn is_on(&self) -> bool {
+        *self == Self::On
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum CacheChoice {
+    Memory,
+    Disk,
+    Off,
+}
+
+impl Args {
+    /// What is kept of the output of frozen layers.
+    pub(crate) fn cache(&self) -> Option<PrefixCacheSpec> {
+        let place = match self.prefix_cache {
+            CacheChoice::Memory => Place::Memory,
+            CacheChoice::Disk => Place::Disk,
+            CacheChoice::Off => return None,
+        };
+        Some(PrefixCacheSpec { place, bytes: self.prefix_cache_limit * 1_000_000 })
+    }
 }
 
 /// How files are read and where the columns are.

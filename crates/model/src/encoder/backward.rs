@@ -53,6 +53,7 @@ pub(crate) fn backward(
                 text::backward(cx, pass, tokens, &mut d, &mut tape.embeddings, gradient);
             }
             Input::Images(images) => image::backward(cx, pass, images, &d, gradient),
+            Input::States(_) => panic!("hidden states do not lead to the embeddings"),
         }
     }
     cx.give(d);

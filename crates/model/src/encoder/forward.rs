@@ -19,14 +19,17 @@ pub(crate) fn forward(
     let save_embeddings = depth == Depth::Embeddings;
     let embeddings_saved =
         tape.as_deref_mut().filter(|_| save_embeddings).map(|t| &mut t.embeddings);
-    let mut x = embed(cx, pass, embeddings_saved);
+    let (first, mut x) = match &pass.batch.input {
+        Input::States(states) => (states.layers, cx.upload(&states.rows, pass.base.spec().hidden)),
+        _ => (0, embed(cx, pass, embeddings_saved)),
+    };
     let lowest = match depth {
         Depth::Embeddings => 0,
         Depth::Layer(layer) => layer,
         Depth::Head => usize::MAX,
     };
     let prefixes = prefixes(cx, pass, tape.is_some());
-    for layer in 0..pass.base.layers.len() {
+    for layer in first..pass.base.layers.len() {
         match tape.as_deref_mut().filter(|_| layer >= lowest) {
             Some(tape) => {
                 let (y, saved) = layer_forward(cx, pass, layer, x, &prefixes, true);
@@ -49,6 +52,13 @@ pub(crate) fn forward(
     x
 }
 
+/// Hidden states `[T, d]` after the lowest `layers` layers, of a pass without prefixes.
+pub(crate) fn lowest(cx: &mut Context, pass: &Pass<'_>, layers: usize) -> Buf {
+    let none = Prefixes::default();
+    let x = embed(cx, pass, None);
+    (0..layers).fold(x, |x, layer| layer_forward(cx, pass, layer, x, &none, false).0)
+}
+
 /// What the prefixes of all parts put before the sequences' keys and values.
 fn prefixes(cx: &mut Context, pass: &Pass<'_>, save: bool) -> Prefixes {
     let mut saved = Vec::new();
@@ -67,6 +77,7 @@ fn embed(cx: &mut Context, pass: &Pass<'_>, saved: Option<&mut Vec<Buf>>) -> Buf
     match &pass.batch.input {
         Input::Tokens(tokens) => text::embed(cx, pass, tokens, &mut x, saved),
         Input::Images(images) => image::embed(cx, pass, images, &mut x),
+        Input::States(_) => panic!("hidden states are past the embeddings"),
     }
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());
     prompt::insert(cx, pass, x)

@@ -18,7 +18,7 @@ use crate::adapter::Acting;
 use crate::{Adapter, Base, Sublayer, WeightSite};
 
 pub(crate) use backward::backward;
-pub(crate) use forward::forward;
+pub(crate) use forward::{forward, lowest};
 
 /// Sequences one after another, without padding: texts, or images of one size.
 #[derive(Clone, Debug)]
@@ -33,6 +33,16 @@ pub struct Batch {
 pub(crate) enum Input {
     Tokens(text::Tokens),
     Images(image::Images),
+    States(States),
+}
+
+/// Hidden states that were computed before.
+#[derive(Clone, Debug)]
+pub(crate) struct States {
+    /// Layers that they have been through.
+    pub(crate) layers: usize,
+    /// `[T, d]`
+    pub(crate) rows: Vec<f32>,
 }
 
 impl Batch {
@@ -56,6 +66,13 @@ impl Batch {
         let length = images.tokens(spec);
         let spans = Spans::from_lengths(std::iter::repeat_n(length, n));
         Self { input: Input::Images(images), spans }
+    }
+
+    /// A batch of sequences of these lengths whose hidden states after the lowest `layers` layers, `[T, d]`, are known; see
+    /// [`crate::lowest_states`].
+    pub fn from_states(layers: usize, rows: Vec<f32>, lengths: &[usize]) -> Self {
+        let input = Input::States(States { layers, rows });
+        Self { input, spans: Spans::from_lengths(lengths.iter().copied()) }
     }
 
     /// Number of tokens of all sequences.
@@ -112,6 +129,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) spans: Spans,
     /// The key of this pass's dropout; `None` outside training.
     pub(crate) dropout: Option<Key>,
+    /// Layers, from the lowest, in which the encoder has no dropout.
+    pub(crate) steady_layers: usize,
 }
 
 /// The places of dropout in a layer, as parts of its key.
@@ -152,7 +171,8 @@ impl<'a> Pass<'a> {
         };
         let parts = segments.iter().map(part).collect();
         assert_eq!(next, batch.spans.len(), "segments cover the batch");
-        Self { base, batch, parts, spans: Spans::from_lengths(lengths), dropout }
+        let spans = Spans::from_lengths(lengths);
+        Self { base, batch, parts, spans, dropout, steady_layers: 0 }
     }
 
     /// Whether any sequence has a prompt.
@@ -162,7 +182,7 @@ impl<'a> Pass<'a> {
 
     pub(crate) fn dropout(&self, layer: usize, place: DropoutPlace, p: f32) -> Dropout {
         match self.dropout {
-            Some(key) if p > 0.0 => {
+            Some(key) if p > 0.0 && layer >= self.steady_layers => {
                 Dropout::new(p, key.child(layer as u64 * 8 + place as u64).raw())
             }
             _ => Dropout::new(0.0, 0),
