@@ -9,7 +9,7 @@ use budwood_train::{Images, Lengths, Prepared, prepare, prepare_images};
 
 /// What turns examples into the model's input.
 pub(crate) enum Reader {
-    Texts(Tokenizer),
+    Texts(Box<Tokenizer>),
     Images(Processor, ImageInput),
 }
 
@@ -31,7 +31,7 @@ impl Reader {
             InputSpec::Text(text) => {
                 let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
                 tokenizer.check_vocabulary(text.vocab)?;
-                Ok(Self::Texts(tokenizer))
+                Ok(Self::Texts(Box::new(tokenizer)))
             }
             InputSpec::Image(image) => {
                 let mut processor = Processor::open(model.folder(), image.image_size)?;

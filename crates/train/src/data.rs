@@ -24,7 +24,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub(crate) enum Inputs {
     Texts(Vec<Encoded>),
-    Images(Images),
+    Images(Box<Images>),
 }
 
 /// How inputs make up examples.
@@ -152,7 +152,7 @@ fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
 
 /// A data set of images, to be decoded when they are needed.
 pub fn prepare_images(images: Images, data: &Dataset) -> Prepared {
-    let (inputs, targets) = (Inputs::Images(images), targets(data));
+    let (inputs, targets) = (Inputs::Images(Box::new(images)), targets(data));
     Prepared { inputs, targets, truncated: 0, parts: Parts::Whole }
 }
 

@@ -42,13 +42,16 @@ struct Shared {
     changed: Condvar,
 }
 
+/// An image, or why there is none.
+type Decoded = Result<Arc<Rgb>, Error>;
+
 struct State {
     /// The next image to decode: step and place in it.
     next: (usize, usize),
     /// The step that training waits for or works on.
     taken: usize,
     /// Images of steps to come, by step.
-    ready: BTreeMap<usize, Vec<Option<Result<Arc<Rgb>, Error>>>>,
+    ready: BTreeMap<usize, Vec<Option<Decoded>>>,
     stopped: bool,
 }
 
