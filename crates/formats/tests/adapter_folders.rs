@@ -152,7 +152,7 @@ fn what_adapterhub_has_and_we_have_not_is_refused_in_words() {
     let path = dir.path().join("adapter_config.json");
     let json = fs::read_to_string(&path).unwrap();
     for (from, to, word) in [
-        ("\"use_gating\": false", "\"use_gating\": true", "use_gating"),
+        ("\"ln_before\": false", "\"ln_before\": true", "ln_before"),
         ("\"inv_adapter\": null", "\"inv_adapter\": \"nice\"", "inv_adapter"),
         ("\"mh_adapter\": true", "\"architecture\": \"reft\"", "reft"),
         ("\"model_type\": \"bert\"", "\"model_type\": \"gpt9\"", "gpt9"),
