@@ -11,13 +11,13 @@ pub enum Scale {
 
 impl Scale {
     /// The share of the axis at which `value` stands, for an axis from `low` to `high`.
-    pub(crate) fn place(self, value: f64, (low, high): (f64, f64)) -> f64 {
+    pub fn place(self, value: f64, (low, high): (f64, f64)) -> f64 {
         let f = |x: f64| if self == Self::Log { x.max(f64::MIN_POSITIVE).ln() } else { x };
         (f(value) - f(low)) / (f(high) - f(low))
     }
 
     /// A range that holds the values with some room, and is never empty.
-    pub(crate) fn range(self, values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    pub fn range(self, values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
         let fits = move |x: &f64| x.is_finite() && (self == Self::Linear || *x > 0.0);
         let values = values.filter(fits);
         let low = values.clone().fold(f64::INFINITY, f64::min);
@@ -38,7 +38,7 @@ impl Scale {
     }
 
     /// Values at which ticks stand, with their texts.
-    pub(crate) fn ticks(self, (low, high): (f64, f64)) -> Vec<(f64, String)> {
+    pub fn ticks(self, (low, high): (f64, f64)) -> Vec<(f64, String)> {
         match self {
             Self::Linear => {
                 let rough = (high - low) / 6.0;

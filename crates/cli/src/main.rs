@@ -73,6 +73,8 @@ enum Command {
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
     Models(commands::models::Args),
+    /// A results board whose rows can be run again.
+    Board(commands::board::Args),
     /// Compare with a reference library on a case file.
     Parity(commands::parity::Args),
     /// Measure speed and memory.
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => commands::verify::audit(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),
         Command::Models(args) => commands::models::run(&settings, &args),
+        Command::Board(args) => commands::board::run(&settings, &args),
         Command::Parity(args) => commands::parity::run(&settings, &args),
         Command::Bench(args) => commands::bench::run(&settings, &args),
         Command::Methods => commands::methods::run(&settings),

@@ -196,6 +196,18 @@ pub fn area(board: &Board, address: &str, part: Part) -> Result<AreaItem, Error>
     Ok(AreaItem { name: area.name, tasks: Page { count: area.tasks, offset: part.offset, items } })
 }
 
+/// All tasks, those with most results first.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn tasks(board: &Board, part: Part) -> Result<Page<TaskItem>, Error> {
+    let count: i64 =
+        board.sql().prepare_cached("SELECT count(*) FROM tasks")?.query_row([], |r| r.get(0))?;
+    let rest = "ORDER BY t.results DESC, t.papers DESC, t.name LIMIT ?1 OFFSET ?2";
+    let items = task_items(board, rest, params![part.limit(), part.offset()])?;
+    Ok(Page { count: count as u64, offset: part.offset, items })
+}
+
 fn tasks_of(board: &Board, area: &str, part: Part) -> Result<Vec<TaskItem>, Error> {
     if part.limit == 0 {
         return Ok(Vec::new());

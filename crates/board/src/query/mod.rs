@@ -6,6 +6,7 @@
 mod catalogue;
 mod item;
 mod leaderboard;
+mod list;
 mod log;
 mod method;
 mod paper;
@@ -24,6 +25,7 @@ pub use item::{Best, LeaderboardItem};
 pub use leaderboard::{
     Facet, Facets, Filter, Leaderboard, Metric, Row, Score, SortBy, StepLine, leaderboard,
 };
+pub use list::{Listed, addresses, chunks, evaluations};
 pub use log::{LogEntry, LogFilter, log};
 pub use method::{Collection, Method, MethodItem, MethodResult, method, methods};
 pub use paper::{Code, Paper, PaperItem, PaperResult, Related, paper, papers};

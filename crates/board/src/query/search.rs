@@ -89,7 +89,7 @@ fn entries(
     limit: i64,
 ) -> Result<Vec<Found>, Error> {
     let mut statement = board.sql().prepare_cached(
-        "SELECT ref, name, substr(text, 1, 200) FROM entry_text
+        "SELECT CAST(ref AS TEXT), name, substr(text, 1, 200) FROM entry_text
          WHERE entry_text MATCH ?1 AND kind = ?2 ORDER BY bm25(entry_text, 0, 0, 10, 1) LIMIT ?3",
     )?;
     let rows = statement.query_map(params![query, name, limit], |r| {

@@ -1,0 +1,57 @@
+//! The log as an Atom feed (RFC 4287).
+
+use budwood_board::Board;
+use budwood_board::query::{self, LogFilter, Part};
+use maud::{PreEscaped, html};
+
+use crate::ask::Ask;
+use crate::fault::Fault;
+use crate::parts::time::stamp;
+use crate::reply::Reply;
+
+const ENTRIES: u64 = 50;
+
+pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+    let part = Part { offset: 0, limit: ENTRIES };
+    let log = query::log(board, &LogFilter::default(), part)?;
+    let updated = stamp(log.items.first().map_or(0, |e| e.at));
+    let link = |path: &str| {
+        let address = xml(&ask.absolute(path));
+        PreEscaped(format!("<link href=\"{address}\"/>"))
+    };
+    Ok(Reply::xml(
+        "application/atom+xml",
+        html! {
+            feed xmlns="http://www.w3.org/2005/Atom" {
+                title { "Budwood board: changes" }
+                id { (ask.absolute("/feed.atom")) }
+                (link("/log"))
+                updated { (updated) }
+                @for e in &log.items {
+                    entry {
+                        title { (clean(&format!("{}: {} {}", e.action, e.subject, e.subject_name))) }
+                        id { (ask.absolute(&format!("/log#{}", e.id))) }
+                        @let path = match (e.subject.as_str(), e.subject_id) {
+                            ("result", Some(id)) => format!("/result/{id}"),
+                            _ => "/log".into(),
+                        };
+                        (link(&path))
+                        updated { (stamp(e.at)) }
+                        author { name { (clean(&e.who)) } }
+                        content type="text" { (clean(&e.reason)) }
+                    }
+                }
+            }
+        },
+    ))
+}
+
+/// A text without characters that XML has no place for.
+fn clean(text: &str) -> String {
+    let fits = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    text.chars().filter(fits).collect()
+}
+
+fn xml(text: &str) -> String {
+    html! { (clean(text)) }.into_string()
+}

@@ -1,0 +1,32 @@
+//! Files of results: the adapter and its description.
+
+use budwood_board::Board;
+use budwood_board::query;
+
+use crate::ask::Ask;
+use crate::fault::Fault;
+use crate::reply::Reply;
+
+/// The adapter's weights.
+pub(crate) fn adapter(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+    send(board, ask, |name| name.ends_with(".safetensors"))
+}
+
+/// A file by its name.
+pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+    send(board, ask, |name| name == ask.param("name"))
+}
+
+/// The client's words choose among the names of a result; only a hash of the board's own becomes a path.
+fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply, Fault> {
+    let id = ask.number("id")?;
+    let result = query::result(board, id)?;
+    let missing = || Fault::missing("such file");
+    let file = result.files.iter().find(|f| wanted(&f.name)).ok_or_else(missing)?;
+    let hash = &file.sha256;
+    if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Fault::internal("a file's hash is none"));
+    }
+    let bytes = std::fs::read(board.files().join(hash)).map_err(Fault::internal)?;
+    Ok(Reply::new("application/octet-stream", bytes).download(&format!("result-{id}-{}", file.name)))
+}

@@ -1,0 +1,23 @@
+//! The board over HTTP: pages, interface, feeds, badges.
+//!
+//! A page is a plain function from an open board and a question ([`ask::Ask`]) to a reply: it does no
+//! input or output of its own and runs on a thread that may block. [`routes`] lists all of them, so that
+//! a new page is one file and one line there. Everything around them is written once: who may ask how often
+//! ([`guard`]), what a browser may do with the answer ([`reply`]), how an error is shown ([`fault`]).
+
+mod app;
+mod ask;
+mod assets;
+mod fault;
+mod guard;
+mod layout;
+mod pages;
+mod parts;
+mod pool;
+mod reply;
+mod routes;
+mod server;
+
+pub use app::{Answer, Limits, Options, Predictor};
+pub use routes::router;
+pub use server::serve;

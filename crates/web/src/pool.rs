@@ -1,0 +1,63 @@
+//! A few connections to the board, used by as many threads that may block.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use budwood_board::Board;
+use tokio::sync::Semaphore;
+
+use crate::fault::Fault;
+
+/// A few connections to the board. Who finds none free waits.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    free: Arc<Semaphore>,
+    boards: Arc<Mutex<Vec<Board>>>,
+}
+
+impl Pool {
+    pub(crate) fn new(boards: Vec<Board>) -> Self {
+        Self { free: Arc::new(Semaphore::new(boards.len())), boards: Arc::new(Mutex::new(boards)) }
+    }
+
+    /// Runs `job` with a connection, on a thread that may block.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Board) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let permit = self.free.clone().acquire_owned().await.map_err(Fault::internal)?;
+        let boards = Arc::clone(&self.boards);
+        let work = move || {
+            // A client that left does not free the connection before the work is over.
+            let _permit = permit;
+            let lease = Lease::take(&boards)?;
+            lease.run(job)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(Fault::internal)?
+    }
+}
+
+/// A connection that goes back when it is dropped, also by a panic.
+struct Lease<'a> {
+    boards: &'a Mutex<Vec<Board>>,
+    board: Option<Board>,
+}
+
+impl<'a> Lease<'a> {
+    fn take(boards: &'a Mutex<Vec<Board>>) -> Result<Self, Fault> {
+        let board = boards.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Ok(Self { boards, board })
+    }
+
+    fn run<T>(mut self, job: impl FnOnce(&mut Board) -> Result<T, Fault>) -> Result<T, Fault> {
+        let board = self.board.as_mut().ok_or_else(|| Fault::internal("no connection is free"))?;
+        job(board)
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(board) = self.board.take() {
+            self.boards.lock().unwrap_or_else(PoisonError::into_inner).push(board);
+        }
+    }
+}
