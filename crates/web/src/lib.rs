@@ -5,10 +5,12 @@
 //! a new page is one file and one line there. Everything around them is written once: who may ask how often
 //! ([`guard`]), what a browser may do with the answer ([`reply`]), how an error is shown ([`fault`]).
 
+mod api;
 mod app;
 mod ask;
 mod assets;
 mod fault;
+mod feeds;
 mod guard;
 mod layout;
 mod pages;
@@ -17,6 +19,7 @@ mod pool;
 mod reply;
 mod routes;
 mod server;
+mod upload;
 
 pub use app::{Answer, Limits, Options, Predictor};
 pub use routes::router;

@@ -9,10 +9,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{Response, StatusCode};
-use axum::routing::get;
+use axum::routing::{get, post};
 use budwood_board::{Board, Error};
 use maud::html;
 
+use crate::api::write::WRITE;
+use crate::api::{READ, ROOT};
 use crate::app::{App, Options};
 use crate::ask::Ask;
 use crate::fault::Fault;
@@ -20,7 +22,8 @@ use crate::guard::rate::Rate;
 use crate::layout::{self, Page};
 use crate::reply::Reply;
 use crate::server::Peer;
-use crate::{assets, pages};
+use crate::upload::Upload;
+use crate::{assets, feeds, pages};
 
 /// Answers a question to an open board.
 pub(crate) type Show = fn(&Board, &Ask) -> Result<Reply, Fault>;
@@ -30,19 +33,29 @@ const PAGES: &[(&str, Show)] = &[
     ("/", pages::start::show),
     ("/about", pages::about::show),
     ("/area/{slug}", pages::task::area),
+    ("/badge/{id}", feeds::badge::show),
     ("/compare", pages::compare::show),
     ("/dataset/{slug}", pages::dataset::show),
     ("/datasets", pages::dataset::list),
     ("/embed/{slug}", pages::sota::embed),
+    ("/export/{name}", feeds::export::show),
+    ("/feed.atom", feeds::atom::show),
     ("/log", pages::log::show),
     ("/method/{slug}", pages::method::show),
     ("/methods", pages::method::list),
     ("/paper/{slug}", pages::paper::show),
     ("/papers", pages::paper::list),
     ("/result/{id}", pages::result::show),
+    ("/result/{id}/adapter", feeds::file::adapter),
+    ("/result/{id}/files/{name}", feeds::file::show),
+    ("/result/{id}/model-index.yaml", feeds::export::model_index),
+    ("/robots.txt", feeds::sitemap::robots),
+    ("/sitemap.xml", feeds::sitemap::index),
+    ("/sitemap/{name}", feeds::sitemap::show),
     ("/sota", pages::task::list),
     ("/sota/{slug}", pages::sota::show),
     ("/static/{name}", assets::show),
+    ("/submit", pages::submit::show),
     ("/task/{slug}", pages::task::show),
     ("/tasks", pages::task::list),
     ("/theme", layout::theme),
@@ -58,14 +71,31 @@ const COSTLY: &[(&str, Show)] =
 pub fn router(options: Options) -> Result<Router, Error> {
     let app = Arc::new(App::new(options)?);
     let mut router = Router::new();
-    for (pages, costly) in [(PAGES, false), (COSTLY, true)] {
-        for &(path, show) in pages {
-            let answer = move |State(app): State<Arc<App>>, request: Request| async move {
-                read(&app, show, costly, request).await
-            };
-            router = router.route(path, get(answer));
+    let pages = PAGES.iter().map(|&(path, show)| (path.to_owned(), show, false));
+    let costly = COSTLY.iter().map(|&(path, show)| (path.to_owned(), show, true));
+    let programs = READ.iter().map(|e| (format!("{ROOT}{}", e.path), e.show, e.costly));
+    for (path, show, costly) in pages.chain(costly).chain(programs) {
+        let answer = move |State(app): State<Arc<App>>, request: Request| async move {
+            read(&app, show, costly, request).await
+        };
+        // Clients of the archive end every address with a slash.
+        if path.starts_with(ROOT) && !path.contains('.') {
+            router = router.route(&format!("{path}/"), get(answer));
+        }
+        router = router.route(&path, get(answer));
+    }
+    for &(path, write) in WRITE {
+        let answer = move |State(app): State<Arc<App>>, request: Request| async move {
+            self::write(&app, move |board, upload, _| write(board, upload), request).await
+        };
+        for end in ["", "/"] {
+            router = router.route(&format!("{ROOT}{path}{end}"), post(answer));
         }
     }
+    let form = |State(app): State<Arc<App>>, request: Request| async move {
+        self::write(&app, pages::submit::take, request).await
+    };
+    router = router.route("/submit", post(form));
     let missing = |State(app): State<Arc<App>>, request: Request| async move {
         read(&app, |_, _| Err(Fault::missing("such page")), false, request).await
     };
@@ -96,9 +126,45 @@ async fn read(app: &Arc<App>, show: Show, costly: bool, request: Request) -> Res
     reply.respond(&headers)
 }
 
+/// Answers a request that writes: nothing happens before its body is whole, and within its time.
+async fn write(
+    app: &Arc<App>,
+    job: impl FnOnce(&mut Board, &Upload, &Ask) -> Result<Reply, Fault> + Send + 'static,
+    request: Request,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let headers = parts.headers.clone();
+    let client = client(app, &parts);
+    let limits = app.options.limits;
+    let arrive = async {
+        allow(&app.writes, client)?;
+        let upload = Upload::read(&parts, body, limits.upload).await?;
+        Ok::<_, Fault>((upload, Ask::read(app, &mut parts).await?))
+    };
+    let arrived = match tokio::time::timeout(Duration::from_secs(limits.seconds), arrive).await {
+        Ok(arrived) => arrived,
+        Err(_) => {
+            Err(Fault::new(StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive."))
+        }
+    };
+    let reply = match arrived {
+        // Once it has begun, a change is not given up: the client must learn what became of it.
+        Ok((upload, ask)) => {
+            let work = move |board: &mut Board| Ok(settled(job(board, &upload, &ask), &ask));
+            app.writer.run(work).await.unwrap_or_else(|fault| bare(&fault))
+        }
+        Err(fault) => bare(&fault),
+    };
+    reply.respond(&headers)
+}
+
 /// The reply, or the page of what went wrong.
 fn answer(show: Show, board: &Board, ask: &Ask) -> Reply {
-    show(board, ask).unwrap_or_else(|fault| {
+    settled(show(board, ask), ask)
+}
+
+fn settled(outcome: Result<Reply, Fault>, ask: &Ask) -> Reply {
+    outcome.unwrap_or_else(|fault| {
         if ask.path.starts_with("/api/") { bare(&fault) } else { wrong(ask, &fault) }
     })
 }

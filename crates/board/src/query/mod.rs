@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use catalogue::{
     Area, AreaItem, Dataset, DatasetItem, Loader, LocalData, Task, TaskItem, area, areas, dataset,
-    datasets, task,
+    datasets, task, tasks,
 };
 pub(crate) use item::as_written;
 pub use item::{Best, LeaderboardItem};

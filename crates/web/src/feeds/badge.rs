@@ -16,7 +16,8 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let id = ask.param("id").strip_suffix(".svg").and_then(|id| id.parse().ok());
     let id: i64 = id.ok_or_else(|| Fault::missing("such badge"))?;
     let result = query::result(board, id)?;
-    let left = cut(&format!("{} on {}", result.leaderboard.task.name, result.leaderboard.dataset.name));
+    let left =
+        cut(&format!("{} on {}", result.leaderboard.task.name, result.leaderboard.dataset.name));
     let rank = result.row.rank.or(result.rank_of_claims);
     let state = result.row.state;
     let right = match rank {

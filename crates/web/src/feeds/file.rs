@@ -28,5 +28,6 @@ fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply
         return Err(Fault::internal("a file's hash is none"));
     }
     let bytes = std::fs::read(board.files().join(hash)).map_err(Fault::internal)?;
-    Ok(Reply::new("application/octet-stream", bytes).download(&format!("result-{id}-{}", file.name)))
+    Ok(Reply::new("application/octet-stream", bytes)
+        .download(&format!("result-{id}-{}", file.name)))
 }

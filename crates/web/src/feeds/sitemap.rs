@@ -37,7 +37,8 @@ pub(crate) fn index(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let name = ask.param("name");
     let missing = || Fault::missing("such list");
-    let (kind, chunk) = name.strip_suffix(".xml").and_then(|n| n.rsplit_once('-')).ok_or_else(missing)?;
+    let (kind, chunk) =
+        name.strip_suffix(".xml").and_then(|n| n.rsplit_once('-')).ok_or_else(missing)?;
     let &(kind, _, path) = KINDS.iter().find(|k| k.1 == kind).ok_or_else(missing)?;
     let chunk = chunk.parse::<u32>().map_err(|_| missing())?;
     let found = query::addresses(board, kind, chunk.into(), SIZE)?;

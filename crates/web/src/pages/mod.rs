@@ -10,4 +10,5 @@ pub(crate) mod result;
 pub(crate) mod search;
 pub(crate) mod sota;
 pub(crate) mod start;
+pub(crate) mod submit;
 pub(crate) mod task;

@@ -264,6 +264,8 @@ fn badge(ask: &Ask, result: &ResultPage) -> Markup {
             h2 #badge { "Badge" }
             p { img.badge src=(format!("/badge/{id}.svg")) alt="Rank and state of this result" height="20"; }
             pre tabindex="0" { code { "[![Result](" (image) ")](" (page) ")" } }
+            p { "For a model card: " a href=(format!("/result/{id}/model-index.yaml")) { "model-index YAML" }
+                ". For programs: " a href=(format!("/api/v1/results/{id}/")) { "JSON" } "." }
         } }
     }
 }

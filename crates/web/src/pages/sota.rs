@@ -21,7 +21,7 @@ use crate::reply::Reply;
 const ROWS: u64 = 100;
 
 pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
-    let (found, nobody) = read(board, ask)?;
+    let (found, nobody) = read(board, ask, ask.param("slug"))?;
     let title = name(&found);
     let sources: Vec<_> = found.item.source.iter().cloned().collect();
     let about = format!("{} of {}: models, papers, code.", of(found.rows_in_all, "result"), title);
@@ -51,13 +51,13 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 
 /// The leaderboard as the question filters and sorts it, and whether claims are ranked because no row has
 /// been re-evaluated.
-pub(crate) fn read(board: &Board, ask: &Ask) -> Result<(Leaderboard, bool), Fault> {
+pub(crate) fn read(board: &Board, ask: &Ask, slug: &str) -> Result<(Leaderboard, bool), Fault> {
     let mut filter = filter(ask);
-    let mut found = query::leaderboard(board, ask.param("slug"), &filter)?;
+    let mut found = query::leaderboard(board, slug, &filter)?;
     let nobody = found.item.verified == 0 && ask.get("rank").is_none();
     if nobody && !filter.claims {
         filter.claims = true;
-        found = query::leaderboard(board, ask.param("slug"), &filter)?;
+        found = query::leaderboard(board, slug, &filter)?;
     }
     Ok((found, nobody))
 }
@@ -391,7 +391,6 @@ fn take_away(ask: &Ask, found: &Leaderboard) -> Markup {
             ul.links {
                 li { a href=(format!("/export/{slug}.csv")) { "CSV" } }
                 li { a href=(format!("/export/{slug}.json")) { "JSON (archive's format)" } }
-                li { a href=(format!("/export/{slug}.yaml")) { "model-index YAML" } }
                 li { a href=(format!("/api/v1/evaluations/{slug}/")) { "API" } }
                 li { a href=(format!("/submit?leaderboard={slug}")) { "Submit a result" } }
             }
@@ -406,7 +405,7 @@ fn take_away(ask: &Ask, found: &Leaderboard) -> Markup {
 
 /// The leaderboard as a table of its own that other sites may show in a frame.
 pub(crate) fn embed(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
-    let (found, nobody) = read(board, ask)?;
+    let (found, nobody) = read(board, ask, ask.param("slug"))?;
     let Some(metric) = found.metrics.get(found.chosen) else {
         return Err(Fault::missing("metric"));
     };

@@ -1,0 +1,79 @@
+//! The description of the interface (OpenAPI 3.1), made from the table that routes it.
+
+use budwood_board::Board;
+use serde_json::{Map, Value, json};
+
+use super::{READ, ROOT};
+use crate::ask::Ask;
+use crate::fault::Fault;
+use crate::reply::Reply;
+
+pub(super) fn show(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
+    let mut paths = Map::new();
+    for endpoint in READ {
+        let names = endpoint.path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
+        let in_path = names.map(|n| json!({ "name": n, "in": "path", "required": true, "schema": { "type": "string" } }));
+        let in_query = endpoint.query.iter().map(|n| {
+            let kind =
+                if n.starts_with("page") || n.starts_with("items") { "integer" } else { "string" };
+            json!({ "name": n, "in": "query", "schema": { "type": kind } })
+        });
+        let parameters: Vec<Value> = in_path.chain(in_query).collect();
+        let get = json!({ "summary": endpoint.summary, "parameters": parameters, "responses": responses(&["200", "404", "429"]) });
+        let end = if endpoint.path.contains('.') { "" } else { "/" };
+        paths.insert(format!("{}{end}", endpoint.path), json!({ "get": get }));
+    }
+    let json_or_form = json!({
+        "required": true,
+        "content": {
+            "application/json": { "schema": { "type": "object", "description": "The record" } },
+            "multipart/form-data": { "schema": { "type": "object", "required": ["record"], "properties": {
+                "record": { "type": "string", "description": "The record as JSON" },
+                "weights": { "type": "string", "format": "binary", "description": "adapter.safetensors" },
+                "description": { "type": "string", "format": "binary", "description": "adapter.json" },
+            } } },
+        },
+    });
+    paths.insert(
+        "/submit/".into(),
+        write("Submit a result, with its adapter or without", &json_or_form),
+    );
+    let body = json!({ "required": true, "content": { "application/json": { "schema": { "type": "object" } } } });
+    let summary = "Bring a leaderboard up to date from elsewhere; calling it again changes nothing";
+    paths.insert("/rpc/evaluation-synchronize/".into(), write(summary, &body));
+    Ok(Reply::json(&json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Budwood board", "version": "1", "description": "Reading is open; writing needs a token." },
+        "servers": [{ "url": ask.absolute(ROOT) }],
+        "paths": paths,
+        "components": { "securitySchemes": { "token": {
+            "type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <secret>",
+        } } },
+    })))
+}
+
+fn write(summary: &str, body: &Value) -> Value {
+    json!({ "post": {
+        "summary": summary,
+        "security": [{ "token": [] }],
+        "requestBody": body,
+        "responses": responses(&["200", "201", "400", "401", "403", "413", "429"]),
+    } })
+}
+
+fn responses(codes: &[&str]) -> Value {
+    let of = |code: &&str| {
+        let text = match *code {
+            "200" => "As asked",
+            "201" => "New on the board",
+            "400" => "The message says what is wrong and where",
+            "401" => "No token, or one that is not good",
+            "403" => "The token may not do this",
+            "404" => "Not on the board",
+            "413" => "Too large",
+            _ => "Too often; Retry-After says when",
+        };
+        ((*code).to_owned(), json!({ "description": text }))
+    };
+    Value::Object(codes.iter().map(of).collect())
+}

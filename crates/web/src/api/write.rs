@@ -1,0 +1,74 @@
+//! What programs write: results, and whole leaderboards.
+
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use budwood_board::Board;
+use budwood_board::submit::{self, Attachment, AttachmentLimits, Submission};
+use budwood_board::token::{self, Actor};
+
+use crate::fault::Fault;
+use crate::reply::Reply;
+use crate::upload::Upload;
+
+/// Something that programs write.
+pub(crate) type Write = fn(&mut Board, &Upload) -> Result<Reply, Fault>;
+
+/// Everything that programs write, below `/api/v1`.
+pub(crate) const WRITE: &[(&str, Write)] =
+    &[("/submit", submit), ("/rpc/evaluation-synchronize", synchronize)];
+
+/// A result: its record as JSON, or a form with the parts `record`, `weights` and `description`.
+fn submit(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
+    let actor = actor(board, upload.header(AUTHORIZATION))?;
+    let record = if upload.is_form() { upload.text("record")? } else { upload.body()? };
+    let submission: Submission =
+        serde_json::from_str(record).map_err(|e| Fault::bad(format!("The record: {e}.")))?;
+    let attachment = attachment(upload, "weights", "description")?;
+    let done = submit::submit(board, &submission, attachment.as_ref(), &[], &actor)?;
+    let status = if done.new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Reply::json(&done).status(status))
+}
+
+/// The adapter in two parts of a form, if they are there.
+pub(crate) fn attachment(
+    upload: &Upload,
+    weights: &str,
+    description: &str,
+) -> Result<Option<Attachment>, Fault> {
+    let part = |name: &str| upload.part(name).filter(|p| !p.is_empty());
+    match (part(weights), part(description)) {
+        (None, None) => Ok(None),
+        (Some(w), Some(d)) => {
+            Ok(Some(Attachment::new(w.to_vec(), d.to_vec(), AttachmentLimits::default())?))
+        }
+        _ => Err(Fault::bad(
+            "An adapter is two files: adapter.safetensors and adapter.json. One of them is missing.",
+        )),
+    }
+}
+
+/// The archive's `evaluation-synchronize`.
+fn synchronize(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
+    let actor = actor(board, upload.header(AUTHORIZATION))?;
+    let done = submit::synchronize(board, upload.body()?, &actor)?;
+    Ok(Reply::json(&done))
+}
+
+/// Whose token a header or a field holds.
+pub(crate) fn actor(board: &Board, given: Option<&str>) -> Result<Actor, Fault> {
+    let given = given.map(str::trim).filter(|g| !g.is_empty());
+    let secret = given.map(|g| {
+        let word = g
+            .split_once(' ')
+            .filter(|w| ["token", "bearer"].contains(&w.0.to_ascii_lowercase().as_str()));
+        word.map_or(g, |w| w.1.trim())
+    });
+    let denied = |message: &str| Fault::new(StatusCode::UNAUTHORIZED, message);
+    let secret = secret.ok_or_else(|| {
+        denied(
+            "This needs a token: the header 'Authorization: Token <secret>', or the form's field.",
+        )
+    })?;
+    token::check(board, secret)?
+        .ok_or_else(|| denied("This token is not good: it is unknown or was revoked."))
+}
