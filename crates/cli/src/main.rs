@@ -61,7 +61,7 @@ enum Command {
     Merge(commands::merge::Args),
     /// Average several adapters of one method.
     Average(commands::average::Args),
-    /// Make, fill and keep a results board.
+    /// Make, fill, keep and serve a results board whose rows can be run again.
     Board(commands::board::Args),
     /// Put a run or an adapter on a board.
     Submit(commands::submit::Args),
@@ -73,8 +73,6 @@ enum Command {
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
     Models(commands::models::Args),
-    /// A results board whose rows can be run again.
-    Board(commands::board::Args),
     /// Compare with a reference library on a case file.
     Parity(commands::parity::Args),
     /// Measure speed and memory.
@@ -109,7 +107,6 @@ fn main() -> ExitCode {
         Command::Audit(args) => commands::verify::audit(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),
         Command::Models(args) => commands::models::run(&settings, &args),
-        Command::Board(args) => commands::board::run(&settings, &args),
         Command::Parity(args) => commands::parity::run(&settings, &args),
         Command::Bench(args) => commands::bench::run(&settings, &args),
         Command::Methods => commands::methods::run(&settings),

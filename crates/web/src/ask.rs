@@ -41,8 +41,6 @@ pub(crate) struct Ask {
     pub(crate) app: Arc<App>,
     /// The path as it was asked for, percent-encoded.
     pub(crate) path: String,
-    /// The query's text as it was asked for.
-    pub(crate) query_text: String,
     params: Vec<(String, String)>,
     query: Vec<(String, String)>,
     pub(crate) theme: Theme,
@@ -56,8 +54,7 @@ impl Ask {
         let raw = RawPathParams::from_request_parts(parts, &()).await;
         let raw = raw.map_err(|_| Fault::bad("The address is not valid text."))?;
         let params = raw.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let query_text = parts.uri.query().unwrap_or_default().to_owned();
-        let query = form_urlencoded::parse(query_text.as_bytes())
+        let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
             .take(64)
             .map(|(k, v)| (k.into(), v.into()));
         Ok(Self {
@@ -68,7 +65,6 @@ impl Ask {
             theme: Theme::find(&cookie(parts, "theme").unwrap_or_default()),
             form_cookie: cookie(parts, "forms"),
             origin: origin(app, parts),
-            query_text,
         })
     }
 

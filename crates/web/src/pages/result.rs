@@ -181,7 +181,7 @@ fn checks(checks: &[Check]) -> Markup {
                             td.number { @if let Some((low, high)) = m.interval { (value(low)) "–" (value(high)) } }
                             td.number { @if let Some(claim) = m.claimed { (value(m.measured - claim)) } }
                             td.number { (value(m.tolerance)) }
-                            td { (if m.confirmed { "yes" } else if m.claimed.is_some() { "no" } else { "" }) }
+                            td { (if m.confirmed == Some(true) { "yes" } else if m.confirmed == Some(false) { "no" } else { "" }) }
                         } } }
                     } }
                     p { (of(outcome.rows, "example"))

@@ -1,35 +1,521 @@
-//! `budwood board`: a results board whose rows can be run again.
+//! `budwood board`: make, fill, keep and serve a results board.
 
 mod serve;
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use budwood_board::seed::{KnownMethod, seed};
+use budwood_board::token::{self, Actor, Role};
+use budwood_board::{Board, direction, export, import, local, moderate, query};
+use budwood_formats::BaseModel;
+use budwood_model::method::{METHODS, UNIONS};
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 
-use crate::Settings;
+use crate::commands::submit::{open, source, whole_store};
+use crate::evaluator::{data_flags, flags_of, splits};
+use crate::output::{json, say, table, thousands};
+use crate::training::read_data;
+use crate::{Settings, base, evaluator};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// The board's folder.
+    /// Folder of the board.
     #[arg(long, global = true, default_value = "budwood-board", value_name = "DIR")]
-    dir: PathBuf,
+    board: PathBuf,
     #[command(subcommand)]
-    verb: Option<Verb>,
+    command: Option<Command>,
     #[command(flatten)]
     serve: serve::Args,
 }
 
-#[derive(clap::Subcommand)]
-enum Verb {
+#[derive(Subcommand)]
+enum Command {
     /// Serve the board's pages; also what `budwood board` alone does.
     Serve(serve::Args),
+    /// Make a board with the paper's results and the methods; with --store, the runs of a store too.
+    Init {
+        /// Put the runs of this store on it.
+        #[arg(long, value_name = "FILE")]
+        store: Option<PathBuf>,
+    },
+    /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it holds.
+    Import(ImportArgs),
+    /// Export the board, or one leaderboard or result.
+    Export(ExportArgs),
+    /// List, add and revoke tokens, with which others write through the network.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Make labelled data known, on which the board runs adapters.
+    Data {
+        #[command(subcommand)]
+        command: DataCommand,
+    },
+    /// Make base models known, on which the board runs adapters.
+    Base {
+        #[command(subcommand)]
+        command: BaseCommand,
+    },
+    /// Take a result back: it stays to be seen, but is not ranked.
+    Retract {
+        /// Number of the result.
+        result: i64,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Set which values of a metric are better, or how far a measured value may be from the claim.
+    Metric {
+        /// Address of the leaderboard, such as sentiment-analysis-on-sst-2.
+        leaderboard: String,
+        /// The metric.
+        metric: String,
+        /// Which values are better.
+        #[arg(long, value_enum)]
+        better: Option<Better>,
+        /// Largest difference that confirms a claim, in the metric's unit.
+        #[arg(long)]
+        tolerance: Option<f64>,
+        /// Why, for the log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Show the log of changes, newest first.
+    Log {
+        /// Entries.
+        #[arg(long, default_value_t = 20)]
+        show: u64,
+    },
+    /// One evaluation, in a process of its own.
+    #[command(hide = true)]
+    Evaluate(evaluator::Args),
+}
+
+#[derive(clap::Args)]
+struct ImportArgs {
+    /// Files, or folders of them.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Name of the archive that a file belongs to [default: its name]; a newer file of the same archive takes its place.
+    #[arg(long)]
+    archive: Option<String>,
+    /// Whom the data come from, as pages show it.
+    #[arg(long, default_value = "Papers with Code archive")]
+    attribution: String,
+    /// Terms of the data.
+    #[arg(long, default_value = "CC-BY-SA-4.0")]
+    licence: String,
+    /// Take methods and data sets too that nothing refers to.
+    #[arg(long)]
+    no_gate: bool,
+}
+
+#[derive(clap::Args)]
+struct ExportArgs {
+    /// Form.
+    #[arg(long, value_enum, default_value_t = Form::Archive)]
+    format: Form,
+    /// Only this leaderboard, for csv and json.
+    #[arg(long)]
+    leaderboard: Option<String>,
+    /// The result, for model-index and eval-results.
+    #[arg(long)]
+    result: Option<i64>,
+    /// Folder for the archive's form, file for the others [default: standard output].
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// The archive's own files.
+    Archive,
+    /// A line for each value.
+    Csv,
+    /// The same as JSON.
+    Json,
+    /// YAML for a model card.
+    ModelIndex,
+    /// YAML for `.eval_results`.
+    EvalResults,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Better {
+    Higher,
+    Lower,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// List them.
+    List,
+    /// Make one; its secret is shown once.
+    Add {
+        /// Its name, which the log shows.
+        name: String,
+        /// What it allows.
+        #[arg(long, value_enum, default_value_t = RoleChoice::Submit)]
+        role: RoleChoice,
+    },
+    /// End one.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleChoice {
+    /// Reading only.
+    Read,
+    /// Submitting results, and taking back one's own.
+    Submit,
+    /// Everything.
+    Moderate,
+}
+
+#[derive(Subcommand)]
+enum DataCommand {
+    /// List them.
+    List,
+    /// Read data as `budwood train` does with the same flags, and note the digests of the splits for evaluation.
+    Add(Box<DataArgs>),
+}
+
+/// The flags of `budwood train` that say which data.
+#[derive(clap::Args)]
+struct DataArgs {
+    /// A file, or LAYOUT=FOLDER.
+    #[arg(long)]
+    data: String,
+    /// Other flags of `budwood train` about data, after `--`: --dev-data, --test, --dev-share, --text-column ...
+    #[arg(last = true)]
+    flags: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum BaseCommand {
+    /// List them.
+    List,
+    /// Note a base model: a folder, or a name as `budwood train --base` takes it.
+    Add {
+        /// The model.
+        model: String,
+    },
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    match &args.verb {
-        None => serve::run(settings, &args.dir, &args.serve),
-        Some(Verb::Serve(serve)) => serve::run(settings, &args.dir, serve),
+    let Some(command) = &args.command else {
+        serve::run(settings, &args.board, &args.serve)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    match command {
+        Command::Serve(serve) => serve::run(settings, &args.board, serve)?,
+        Command::Init { store } => init(settings, &args.board, store.as_deref())?,
+        Command::Import(import) => import_files(settings, &args.board, import)?,
+        Command::Export(export) => export_board(settings, &args.board, export)?,
+        Command::Token { command } => tokens(settings, &args.board, command)?,
+        Command::Data { command } => data(settings, &args.board, command)?,
+        Command::Base { command } => bases(settings, &args.board, command)?,
+        Command::Retract { result, reason } => {
+            moderate::retract(&mut open(&args.board)?, *result, reason, &Actor::local("local"))?;
+            say!("result {result} is taken back")?;
+        }
+        Command::Metric { leaderboard, metric, better, tolerance, reason } => {
+            let direction = better.map(|b| match b {
+                Better::Higher => direction::Direction::Higher,
+                Better::Lower => direction::Direction::Lower,
+            });
+            let (actor, mut board) = (Actor::local("local"), open(&args.board)?);
+            moderate::set_metric(
+                &mut board,
+                leaderboard,
+                metric,
+                direction,
+                *tolerance,
+                reason,
+                &actor,
+            )?;
+            say!("{leaderboard}: {metric} is set")?;
+        }
+        Command::Log { show } => log(settings, &args.board, *show)?,
+        Command::Evaluate(evaluate) => evaluator::run(settings, evaluate)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The board of a folder, made if it is not there, with what every board holds; and how many results of it are new.
+fn seeded(folder: &Path) -> Result<(Board, u64)> {
+    let mut board = Board::open(folder)?;
+    let methods = METHODS.iter().map(|m| KnownMethod { name: m.name, summary: m.summary });
+    let unions = UNIONS.iter().map(|u| KnownMethod { name: u.name, summary: u.summary });
+    let new = seed(&mut board, &methods.chain(unions).collect::<Vec<_>>())?;
+    Ok((board, new))
+}
+
+fn init(settings: &Settings, folder: &Path, store: Option<&Path>) -> Result<()> {
+    let (mut board, seeded) = seeded(folder)?;
+    let (runs, notes) = match store {
+        Some(path) if !path.exists() => bail!("there is no store {}", path.display()),
+        Some(path) => whole_store(&mut board, path, "local")?,
+        None => (0, Vec::new()),
+    };
+    for note in notes {
+        eprintln!("{note}");
+    }
+    let counts = query::start(&board)?.counts;
+    if settings.json {
+        return json(&json!({ "board": folder, "seeded": seeded, "runs": runs, "counts": counts }));
+    }
+    say!("{}: {seeded} results of the paper and {runs} runs are new", folder.display())?;
+    say!(
+        "it holds {} results on {} leaderboards, {} of them re-evaluated, {} methods",
+        counts.results,
+        counts.leaderboards,
+        counts.verified,
+        counts.methods
+    )?;
+    Ok(())
+}
+
+fn import_files(settings: &Settings, folder: &Path, args: &ImportArgs) -> Result<()> {
+    let mut files = Vec::new();
+    for path in &args.files {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            for entry in entries {
+                let path = entry?.path();
+                let name = path.to_string_lossy();
+                if name.ends_with(".json") || name.ends_with(".json.gz") {
+                    files.push(path);
+                }
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    if args.archive.is_some() && files.len() > 1 {
+        bail!("--archive names one file; {} are given", files.len());
+    }
+    // Papers before what refers to them.
+    let order = |path: &PathBuf| {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let first =
+            ["papers-with-abstracts", "evaluation-tables", "links-between", "methods", "datasets"];
+        (first.iter().position(|f| name.contains(f)).unwrap_or(1), name)
+    };
+    files.sort_by_key(order);
+    let mut board = Board::open(folder)?;
+    let mut reports = Vec::new();
+    for file in &files {
+        let options = import::Options {
+            archive: args.archive.clone(),
+            attribution: args.attribution.clone(),
+            licence: args.licence.clone(),
+            gate: !args.no_gate,
+            who: "local".into(),
+            ..import::Options::default()
+        };
+        let bar = indicatif::ProgressBar::no_length().with_message(file.display().to_string());
+        bar.set_style(indicatif::ProgressStyle::with_template(
+            "{spinner} {msg}: {pos} elements, {per_sec}",
+        )?);
+        if settings.json {
+            bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+        let report = import::file(&mut board, file, &options, &mut |done| bar.set_position(done))?;
+        bar.finish_and_clear();
+        if !settings.json {
+            tell_report(file, &report)?;
+        }
+        reports.push(json!({ "file": file, "report": report }));
+    }
+    if settings.json {
+        return json(&reports);
+    }
+    Ok(())
+}
+
+fn tell_report(file: &Path, report: &import::Report) -> Result<()> {
+    if report.unchanged {
+        say!("{}: was imported before, and has not changed", file.display())?;
+        return Ok(());
+    }
+    say!("{}: {}, {} elements", file.display(), report.kind, thousands(report.elements))?;
+    if report.from > 0 {
+        say!("  taken up again at element {}", thousands(report.from))?;
+    }
+    for (title, counts) in [
+        ("found", &report.found),
+        ("new", &report.added),
+        ("left out", &report.left_out),
+        ("odd, but kept", &report.odd),
+    ] {
+        if !counts.is_empty() {
+            say!("  {title}")?;
+            for (what, n) in counts {
+                say!("    {:>9}  {what}", thousands(*n))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result<()> {
+    let board = Board::open_to_read(folder)?;
+    let leaderboard = args.leaderboard.as_deref();
+    let result = || args.result.context("--result says which result");
+    let mut text = Vec::new();
+    match args.format {
+        Form::Archive => {
+            let out =
+                args.out.as_deref().context("--out names the folder for the archive's files")?;
+            let written = export::archive(&board, out)?;
+            if settings.json {
+                return json(&written);
+            }
+            for file in written {
+                say!(
+                    "{}: {} elements, {}",
+                    file.path.display(),
+                    thousands(file.elements),
+                    file.licence
+                )?;
+            }
+            return Ok(());
+        }
+        Form::Csv => export::csv(&board, leaderboard, &mut text)?,
+        Form::Json => export::json(&board, leaderboard, &mut text)?,
+        Form::ModelIndex => text = export::model_index(&board, result()?)?.into_bytes(),
+        Form::EvalResults => text = export::eval_results(&board, result()?)?.into_bytes(),
+    }
+    match &args.out {
+        Some(path) => budwood_base::files::write_atomic(path, &text)
+            .with_context(|| format!("cannot write {}", path.display()))?,
+        None => std::io::stdout().lock().write_all(&text)?,
+    }
+    Ok(())
+}
+
+fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<()> {
+    let mut board = open(folder)?;
+    match command {
+        TokenCommand::List => {
+            let tokens = token::list(&board)?;
+            if settings.json {
+                return json(&tokens);
+            }
+            let mut rows =
+                vec![["name", "role", "made", "revoked"].map(ToString::to_string).to_vec()];
+            for t in tokens {
+                let role = format!("{:?}", t.role).to_lowercase();
+                let day = budwood_board::date::of_seconds;
+                let revoked = t.revoked_at.map_or("-".into(), day);
+                rows.push(vec![t.name, role, day(t.created_at), revoked]);
+            }
+            table(&rows)
+        }
+        TokenCommand::Add { name, role } => {
+            let role = match role {
+                RoleChoice::Read => Role::Read,
+                RoleChoice::Submit => Role::Submit,
+                RoleChoice::Moderate => Role::Moderate,
+            };
+            let secret = token::add(&mut board, name, role, "local")?;
+            if settings.json {
+                return json(&json!({ "name": name, "secret": secret }));
+            }
+            say!("{secret}")?;
+            eprintln!("this is shown once; the board keeps its hash only");
+            Ok(())
+        }
+        TokenCommand::Revoke { name } => {
+            token::revoke(&mut board, name, "local")?;
+            say!("the token '{name}' is revoked")?;
+            Ok(())
+        }
+    }
+}
+
+fn data(settings: &Settings, folder: &Path, command: &DataCommand) -> Result<()> {
+    let mut board = open(folder)?;
+    if let DataCommand::Add(args) = command {
+        let words: Vec<String> = std::iter::once(format!("--data={}", args.data))
+            .chain(args.flags.iter().cloned())
+            .collect();
+        let parsed = data_flags(&words)?;
+        // Flags are kept as a run's settings are, so that each way of writing them is one.
+        let settings = match serde_json::to_value(&parsed)? {
+            serde_json::Value::Object(map) => map.into_iter().collect(),
+            _ => Default::default(),
+        };
+        let flags = flags_of(&settings);
+        let found = splits(read_data(&parsed)?);
+        if found.is_empty() {
+            bail!(
+                "these data have no split to evaluate on: give --dev-share, --dev-data or --test after `--`"
+            );
+        }
+        for set in &found {
+            local::add_data(&mut board, &set.digest, &json!(flags))?;
+        }
+    }
+    let all = local::data(&board)?;
+    if settings.json {
+        return json(&all);
+    }
+    let mut rows = vec![["split", "rows", "digest", "flags"].map(ToString::to_string).to_vec()];
+    for d in all {
+        rows.push(vec![d.split, d.rows.to_string(), d.sha256[..12].into(), d.source.to_string()]);
+    }
+    table(&rows)
+}
+
+fn bases(settings: &Settings, folder: &Path, command: &BaseCommand) -> Result<()> {
+    let mut board = open(folder)?;
+    if let BaseCommand::Add { model } = command {
+        let id = BaseModel::open(&base::folder(model)?)?.id(model);
+        local::add_base(&mut board, &id.weights_sha256, &source(model))?;
+    }
+    let all = local::bases(&board)?;
+    if settings.json {
+        return json(&all);
+    }
+    let mut rows = vec![["weights", "model"].map(ToString::to_string).to_vec()];
+    rows.extend(all.into_iter().map(|b| vec![b.sha256[..12].into(), b.source]));
+    table(&rows)
+}
+
+fn log(settings: &Settings, folder: &Path, show: u64) -> Result<()> {
+    let board = Board::open_to_read(folder)?;
+    let part = query::Part { offset: 0, limit: show };
+    let page = query::log(&board, &query::LogFilter::default(), part)?;
+    if settings.json {
+        return json(&page.items);
+    }
+    let mut rows =
+        vec![["no", "day", "who", "what", "about", "why"].map(ToString::to_string).to_vec()];
+    for e in page.items {
+        let about = match e.subject_id {
+            Some(id) => format!("{} {id}: {}", e.subject, e.subject_name),
+            None => format!("{}: {}", e.subject, e.subject_name),
+        };
+        rows.push(vec![
+            e.id.to_string(),
+            budwood_board::date::of_seconds(e.at),
+            e.who,
+            e.action,
+            about,
+            e.reason,
+        ]);
+    }
+    table(&rows)
 }

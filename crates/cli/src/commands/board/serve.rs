@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use budwood_web::{Limits, Options};
@@ -34,7 +33,9 @@ pub(crate) struct Args {
     writes: f64,
 }
 
-pub(crate) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<ExitCode> {
+pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
+    // A board is never empty.
+    super::seeded(dir)?;
     let limits = Limits { searches: args.searches, writes: args.writes, ..Limits::default() };
     let options = Options {
         url: args.url.clone(),
@@ -52,6 +53,5 @@ pub(crate) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<ExitCo
         };
     };
     budwood_web::serve(options, SocketAddr::new(args.host, args.port), ready)
-        .map_err(|e| anyhow!("{}: {e}", dir.display()))?;
-    Ok(ExitCode::SUCCESS)
+        .map_err(|e| anyhow!("{}: {e}", dir.display()))
 }
