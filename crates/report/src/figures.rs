@@ -110,9 +110,10 @@ fn trade_off(settings: &[Setting]) -> Option<Figure> {
     Some(Figure { name: "trade-off".into(), svg: chart.svg() })
 }
 
-/// Figures 4 and 5: scores of one task against trained parameters.
+/// Figures 4 and 5: scores of one task against trained parameters, that of full fine-tuning as a line.
 fn task_trade_off(task: &str, settings: &[&Setting]) -> Option<Figure> {
     let mut series = Vec::new();
+    let fewest = settings.iter().map(|s| s.trained).fold(f64::INFINITY, f64::min);
     for group in distinct(settings.iter().map(|s| &s.group)) {
         let of_group: Vec<&&Setting> = settings.iter().filter(|s| s.group == *group).collect();
         let mut points = Vec::new();
@@ -120,6 +121,9 @@ fn task_trade_off(task: &str, settings: &[&Setting]) -> Option<Figure> {
             let s = best(of_group.iter().map(|s| **s).filter(|s| s.method == *method))?;
             let (mean, error) = s.mean();
             points.push(point(s, mean, error));
+        }
+        if of_group.iter().all(|s| is_full(s)) {
+            points.extend(points.first().cloned().map(|p| Point { x: fewest, ..p }));
         }
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
         let line = points.len() > 1;
