@@ -47,7 +47,8 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Missing { kind, name } => Self::missing(format!("{kind} '{name}'")),
-            Error::Input { .. } => Self::bad(sentence(&error)),
+            // It begins with the name of a field, which stays as it is.
+            Error::Input { .. } => Self::bad(format!("{error}.")),
             Error::Refused(_) => Self::new(StatusCode::FORBIDDEN, sentence(&error)),
             Error::Locked => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::layout::{Page, trail};
 use crate::parts::link;
 use crate::parts::mark;
-use crate::parts::number::{bytes, count, model, of, parameters, score, value};
+use crate::parts::number::{bytes, count, of, parameters, score, short, value};
 use crate::reply::Reply;
 
 const EXAMPLES: usize = 200;
@@ -26,14 +26,14 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
         Err(Error::Refused(reason)) => Err(reason),
         Err(other) => return Err(other.into()),
     };
-    let title = format!("{} and {}", a.row.model, b.row.model);
+    let title = format!("{} and {}", short(&a.row.model), short(&b.row.model));
     let sources: Vec<_> = a.leaderboard.source.iter().cloned().collect();
     let page = Page { title: &title, part: "/tasks", sources: &sources, ..Page::default() };
     Ok(page.reply(
         ask,
         html! {
             (trail(&[(link::leaderboard(&a.leaderboard.slug), &leaderboard(&a))]))
-            h1 { (model(&a.row.model)) " and " (model(&b.row.model)) }
+            h1 { (short(&a.row.model)) " and " (short(&b.row.model)) }
             (side_by_side(&a, &b))
             @match examples {
                 Ok(comparison) => (disagreement(&a, &b, &comparison)),
@@ -73,7 +73,7 @@ fn side_by_side(a: &ResultPage, b: &ResultPage) -> Markup {
             thead { tr {
                 td {}
                 @for page in [a, b] { th scope="col" {
-                    a href=(format!("/result/{}", page.row.result)) { (model(&page.row.model)) }
+                    a href=(format!("/result/{}", page.row.result)) { (short(&page.row.model)) }
                     @if !same { small { (leaderboard(page)) } }
                 } }
             } }
@@ -96,7 +96,7 @@ fn side_by_side(a: &ResultPage, b: &ResultPage) -> Markup {
 }
 
 fn disagreement(a: &ResultPage, b: &ResultPage, found: &Comparison) -> Markup {
-    let (first, second) = (model(&a.row.model), model(&b.row.model));
+    let (first, second) = (short(&a.row.model), short(&b.row.model));
     html! {
         section aria-labelledby="examples" {
             h2 #examples { "Example by example" }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::layout::Page;
-use crate::parts::link;
+use crate::parts::number::short;
 use crate::parts::pager::pager;
 use crate::parts::time;
 use crate::reply::Reply;
@@ -54,11 +54,10 @@ pub(crate) fn entries(items: &[LogEntry]) -> Markup {
 fn about(entry: &LogEntry) -> Markup {
     let path = match (entry.subject.as_str(), entry.subject_id) {
         ("result", Some(id)) => Some(format!("/result/{id}")),
-        ("leaderboard", _) => Some(link::leaderboard(&entry.subject_name)),
         _ => None,
     };
     html! {
         (entry.subject) " "
-        @match path { Some(path) => a href=(path) { (entry.subject_name) }, None => (entry.subject_name) }
+        @match path { Some(path) => a href=(path) title=(entry.subject_name) { (short(&entry.subject_name)) }, None => (entry.subject_name) }
     }
 }

@@ -10,7 +10,7 @@ use crate::layout::{Page, trail};
 use crate::parts::link::{self, To, address, named};
 use crate::parts::mark;
 use crate::parts::markdown::{markdown, plain};
-use crate::parts::number::{model, of, parameters, value};
+use crate::parts::number::{of, parameters, short, value};
 use crate::parts::pager::pager;
 use crate::parts::papers::papers;
 use crate::reply::Reply;
@@ -93,7 +93,7 @@ fn results(results: &[MethodResult]) -> Markup {
                 } }
                 tbody { @for r in results { tr {
                     td { a href=(link::leaderboard(&r.leaderboard)) { (r.task.name) " on " (r.dataset.name) } }
-                    th scope="row" { a href=(format!("/result/{}", r.result)) { (model(&r.model)) } }
+                    th scope="row" { a href=(format!("/result/{}", r.result)) title=(r.model) { (short(&r.model)) } }
                     td { (r.base.as_deref().unwrap_or_default()) }
                     td.number { @if let Some(n) = r.trained { (parameters(n)) } }
                     td.number {

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::layout::{Page, trail};
 use crate::parts::link::{self, To, address, chips, named};
 use crate::parts::mark;
-use crate::parts::number::{count, model, of, value};
+use crate::parts::number::{count, of, short, value};
 use crate::parts::pager::pager;
 use crate::parts::papers::papers;
 use crate::reply::Reply;
@@ -101,7 +101,7 @@ fn results(results: &[PaperResult]) -> Markup {
     html! {
         section aria-labelledby="results" {
             h2 #results { "Results" }
-            div.scroll role="region" aria-label="Results of this paper" tabindex="0" { table {
+            div.scroll.tall role="region" aria-label="Results of this paper" tabindex="0" { table {
                 thead { tr {
                     th scope="col" { "Task" } th scope="col" { "Data set" } th scope="col" { "Model" }
                     th scope="col" { "Metric" } th.number scope="col" { "Value" } th.number scope="col" { "Rank" } th scope="col" { "State" }
@@ -109,7 +109,7 @@ fn results(results: &[PaperResult]) -> Markup {
                 tbody { @for r in results { tr {
                     td { (named(To::Task, &r.task)) }
                     td { a href=(link::leaderboard(&r.leaderboard)) { (r.dataset.name) } }
-                    th scope="row" { a href=(format!("/result/{}", r.result)) { (model(&r.model)) } }
+                    th scope="row" { a href=(format!("/result/{}", r.result)) title=(r.model) { (short(&r.model)) } }
                     td { (r.metric) }
                     td.number {
                         @match r.measured { Some(m) => { (value(m)) small { "claim " (r.raw) } } None => (r.raw) }

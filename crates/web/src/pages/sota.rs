@@ -13,7 +13,7 @@ use crate::parts::chart::{Across, Chart, Dot, frontier};
 use crate::parts::link::{self, To, address, named, segment};
 use crate::parts::mark;
 use crate::parts::markdown::markdown;
-use crate::parts::number::{bytes, count, model, of, parameters, percent, score};
+use crate::parts::number::{bytes, count, of, parameters, percent, score, short};
 use crate::parts::pager::pager;
 use crate::reply::Reply;
 
@@ -341,10 +341,10 @@ fn row(row: &Row, found: &Leaderboard, columns: &Columns) -> Markup {
         tr data-state=(row.state.name()) data-result=(row.result) {
             td.number.rank { @match row.rank { Some(rank) => (rank), None => span.none { "–" } } }
             th scope="row" {
-                a href=(format!("/result/{}", row.result)) { (model(&row.model)) }
+                a href=(format!("/result/{}", row.result)) title=(row.model) { (short(&row.model)) }
                 @if row.base.is_some() || row.method.is_some() { small {
                     @if let Some(base) = &row.base { (base) }
-                    @if let Some(method) = &row.method { " · " (method) }
+                    @if let Some(method) = &row.method { " · " span title=(method) { (short(method)) } }
                 } }
             }
             @for (i, s) in row.scores.iter().enumerate() {
@@ -426,7 +426,7 @@ pub(crate) fn embed(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
                     thead { tr { th.number scope="col" { "Rank" } th scope="col" { "Model" } th.number scope="col" { (metric.name) (arrow(metric)) } th scope="col" { "State" } } }
                     tbody { @for row in found.rows.iter().take(20) { tr {
                         td.number { @if let Some(rank) = row.rank { (rank) } }
-                        th scope="row" { a href=(ask.absolute(&format!("/result/{}", row.result))) target="_blank" rel="noopener" { (model(&row.model)) } }
+                        th scope="row" { a href=(ask.absolute(&format!("/result/{}", row.result))) target="_blank" rel="noopener" { (short(&row.model)) } }
                         td.number { (score(row.scores.get(found.chosen).and_then(Option::as_ref))) }
                         td { (mark::state(row.state)) }
                     } } }

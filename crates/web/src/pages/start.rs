@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::layout::Page;
 use crate::parts::leaderboards::{By, leaderboards};
 use crate::parts::link::{self, To, address};
-use crate::parts::number::{count, model, of};
+use crate::parts::number::{count, of, short};
 use crate::parts::{mark, time};
 use crate::reply::Reply;
 
@@ -74,7 +74,7 @@ fn counts(counts: &Counts) -> Markup {
 fn recent(result: &RecentResult) -> Markup {
     html! {
         li {
-            a.title href=(format!("/result/{}", result.result)) { (model(&result.model)) } " " (mark::state(result.state))
+            a.title href=(format!("/result/{}", result.result)) { (short(&result.model)) } " " (mark::state(result.state))
             p.facts {
                 span { a href=(link::leaderboard(&result.leaderboard)) { (result.task.name) " on " (result.dataset.name) } }
                 span { (time::day(result.at)) }

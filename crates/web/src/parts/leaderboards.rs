@@ -4,7 +4,7 @@ use budwood_board::query::{Best, LeaderboardItem};
 use maud::{Markup, html};
 
 use super::link::{self, To, address};
-use super::number::{count, model as model_name, value};
+use super::number::{count, short, value};
 use super::{mark, sparkline::sparkline};
 
 /// What a row of the table is called by.
@@ -73,7 +73,7 @@ fn row(item: &LeaderboardItem, by: By) -> Markup {
 }
 
 fn model(best: &Best) -> Markup {
-    html! { a href=(format!("/result/{}", best.result)) { (model_name(&best.model)) } " " (mark::state(best.state)) }
+    html! { a href=(format!("/result/{}", best.result)) { (short(&best.model)) } " " (mark::state(best.state)) }
 }
 
 fn best_value(best: &Best) -> Option<String> {

@@ -27,6 +27,14 @@ pub(crate) fn model(name: &str) -> &str {
     if name.trim().is_empty() { "(no name)" } else { name }
 }
 
+/// A name for a narrow place: without the options of a method, which its title and page show.
+pub(crate) fn short(name: &str) -> String {
+    match name.find('[') {
+        Some(at) if name.len() > 48 && name.ends_with(']') => format!("{}[…]", &name[..at]),
+        _ => model(name).to_owned(),
+    }
+}
+
 /// `2.4 M` for a number of parameters.
 pub(crate) fn parameters(n: u64) -> String {
     match n {
@@ -96,6 +104,11 @@ mod tests {
         assert_eq!(
             [91.2844, 0.9128, 100.0, -0.00001, 3.0].map(value),
             ["91.28", "0.9128", "100", "0", "3"]
+        );
+        let long = "minilm + lora[alpha=8,dora=false,dropout=0.0,leave_out=[],r=8]";
+        assert_eq!(
+            [short(long), short("a[r=8]"), short(" ")],
+            ["minilm + lora[…]", "a[r=8]", "(no name)"]
         );
         assert_eq!(of(1, "paper") + &of(2, "row"), "1 paper2 rows");
     }

@@ -22,7 +22,6 @@ use crate::training::read_data;
 use crate::{Settings, base, evaluator};
 
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     /// Folder of the board.
     #[arg(long, global = true, default_value = "budwood-board", value_name = "DIR")]

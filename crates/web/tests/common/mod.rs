@@ -1,0 +1,134 @@
+//! A board with some of everything, and its server without a network.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use budwood_board::token::Role;
+use budwood_board::{Board, import, seed, token};
+use budwood_web::{Limits, Options, router};
+use tempfile::TempDir;
+use tower_service::Service as _;
+
+pub(crate) struct World {
+    pub(crate) router: Router,
+    pub(crate) submit: String,
+    pub(crate) moderate: String,
+    pub(crate) folder: TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.bytes.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+}
+
+impl World {
+    /// The seed, and the archive's files of this text.
+    pub(crate) fn with(archive: &str, options: impl FnOnce(&mut Options)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut board = Board::open(folder.path()).unwrap();
+        let known = [seed::KnownMethod { name: "adapter", summary: "Two bottlenecks a layer." }];
+        seed::seed(&mut board, &known).unwrap();
+        let file = folder.path().join("evaluation-tables.json");
+        std::fs::write(&file, archive).unwrap();
+        import(&mut board, &file);
+        let submit = token::add(&mut board, "sam", Role::Submit, "test").unwrap();
+        let moderate = token::add(&mut board, "mo", Role::Moderate, "test").unwrap();
+        let mut asked = Options::new(folder.path().into());
+        options(&mut asked);
+        Self { router: router(asked).unwrap(), submit, moderate, folder }
+    }
+
+    pub(crate) fn new() -> Self {
+        Self::with(ARCHIVE, |o| o.limits = Limits { searches: 1e6, writes: 1e6, ..o.limits })
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().call(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header("host", "board.test").body(Body::empty()).unwrap())
+            .await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::post(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        token: &str,
+        body: &serde_json::Value,
+    ) -> Answer {
+        let authorization = format!("Token {token}");
+        let headers =
+            [("content-type", "application/json"), ("authorization", authorization.as_str())];
+        self.post(path, &headers, body.to_string()).await
+    }
+}
+
+pub(crate) fn import(board: &mut Board, file: &Path) {
+    import::file(board, file, &import::Options { gate: false, ..Default::default() }, &mut |_| ())
+        .unwrap();
+}
+
+/// A form with these parts: its content type and body.
+pub(crate) fn form(parts: &[(&str, &str)]) -> (String, String) {
+    let mut body = String::new();
+    for (name, value) in parts {
+        body +=
+            &format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    ("multipart/form-data; boundary=xyz".into(), body + "--xyz--\r\n")
+}
+
+/// All values of `name="..."` in a page, unescaped as far as addresses need it.
+pub(crate) fn attributes(page: &str, name: &str) -> Vec<String> {
+    let start = format!(" {name}=\"");
+    let parts = page.split(&start).skip(1).filter_map(|rest| rest.split('"').next());
+    parts.map(|v| v.replace("&amp;", "&").replace("&quot;", "\"").replace("&lt;", "<")).collect()
+}
+
+pub(crate) const ARCHIVE: &str = r#"[{
+  "task": "Image Classification", "categories": ["Computer Vision"],
+  "description": "Say what a *picture* shows; see [this](https://example.org/a).",
+  "datasets": [{"dataset": "MNIST", "sota": {"metrics": ["Percentage error", "Params"], "rows": [
+    {"model_name": "LeNet", "metrics": {"Percentage error": "0.95"}, "paper_title": "Gradient-based learning",
+     "paper_url": "https://arxiv.org/abs/1001.0001", "paper_date": "2010-01-05", "code_links": [{"title": "c", "url": "https://example.org/c"}]},
+    {"model_name": "Deeper", "metrics": {"Percentage error": "0.23", "Params": "2m"}, "paper_title": "Deep",
+     "paper_url": "https://arxiv.org/abs/1202.0002", "uses_additional_data": true},
+    {"model_name": "Same", "metrics": {"Percentage error": "0.23"}, "paper_title": "Also", "paper_url": "", "paper_date": "2013-03-01"},
+    {"model_name": "Odd", "metrics": {"Percentage error": "about 1 %"}}
+  ]}}]
+}]"#;

@@ -1,0 +1,176 @@
+//! Every page that can be reached is whole, and says what it must.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use common::{World, attributes};
+
+/// Follows all links of the board from its start page.
+#[tokio::test]
+async fn every_link_leads_somewhere() {
+    let world = World::new();
+    let (mut seen, mut waiting) = (BTreeSet::new(), vec!["/".to_owned()]);
+    while let Some(path) = waiting.pop() {
+        if !seen.insert(path.clone()) || seen.len() > 1500 {
+            continue;
+        }
+        let answer = world.get(&path).await;
+        let good = answer.status == StatusCode::OK
+            || path.starts_with("/theme") && answer.status == StatusCode::SEE_OTHER;
+        assert!(good, "{path}: {}", answer.status);
+        assert!(answer.header("content-security-policy").contains("base-uri 'none'"), "{path}");
+        if !answer.header("content-type").starts_with("text/html") {
+            continue;
+        }
+        let page = answer.text();
+        assert!(page.contains("<title>") && page.contains("lang=\"en\""), "{path}");
+        assert_eq!(page.matches("<h1").count(), 1, "{path}");
+        let ids = attributes(&page, "id");
+        assert_eq!(
+            ids.len(),
+            ids.iter().collect::<BTreeSet<_>>().len(),
+            "{path}: ids are unique {ids:?}"
+        );
+        let links = [attributes(&page, "href"), attributes(&page, "src")].concat();
+        // Choices of theme and orders multiply the pages without adding any.
+        let new = links
+            .into_iter()
+            .filter(|l| l.starts_with('/') && !l.starts_with("/theme") && !l.contains("order="));
+        waiting.extend(new);
+    }
+    for part in [
+        "/tasks",
+        "/sota/image-classification-on-mnist",
+        "/task/image-classification",
+        "/export/",
+        "/badge/",
+        "/result/",
+    ] {
+        assert!(seen.iter().any(|s| s.starts_with(part)), "{part} of {}", seen.len());
+    }
+}
+
+#[tokio::test]
+async fn a_leaderboard_shows_ranks_ties_direction_and_its_source() {
+    let world = World::new();
+    let page = world.get("/sota/image-classification-on-mnist").await.text();
+    assert!(page.contains("lower is better (known from the metric's name)"), "{page}");
+    assert!(page.contains("No row here has been re-evaluated yet"));
+    assert_eq!(page.matches("<td class=\"number rank\">1</td>").count(), 2, "ties share a rank");
+    assert!(page.contains("CC-BY-SA-4.0") && page.contains("Papers with Code archive"));
+    assert!(page.contains("about 1 %"), "raw values are kept");
+    assert!(page.contains("arXiv number"), "derived dates say so");
+    let checked = world.get("/sota/image-classification-on-mnist?rank=checked").await.text();
+    assert!(!checked.contains("<td class=\"number rank\">1</td>"));
+    let few = world.get("/sota/image-classification-on-mnist?model=dEEp").await.text();
+    assert!(few.contains("1 of 4 rows") && few.contains(">Deeper<") && !few.contains(">LeNet<"));
+    let nothing = world.get("/sota/image-classification-on-mnist?base=none").await.text();
+    assert!(nothing.contains("No row fits these filters."));
+    let reversed =
+        world.get("/sota/image-classification-on-mnist?sort=model&order=reverse").await.text();
+    assert!(reversed.find(">Same<").unwrap() < reversed.find(">Deeper<").unwrap());
+    assert!(reversed.contains("aria-sort=\"descending\""));
+}
+
+#[tokio::test]
+async fn only_the_table_to_embed_may_be_framed() {
+    let world = World::new();
+    let embed = world.get("/embed/image-classification-on-mnist").await;
+    assert!(embed.header("content-security-policy").contains("frame-ancestors *"));
+    assert!(embed.text().contains("CC-BY-SA-4.0"));
+    for path in ["/", "/submit", "/sota/image-classification-on-mnist"] {
+        let page = world.get(path).await;
+        assert!(
+            page.header("content-security-policy").contains("frame-ancestors 'none'"),
+            "{path}"
+        );
+        assert_eq!(page.header("x-frame-options"), "DENY");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_packed_and_known_ones_are_not_sent_again() {
+    let world = World::new();
+    let ask = |name: &str, value: &str| {
+        Request::get("/tasks").header(name, value).body(Body::empty()).unwrap()
+    };
+    let plain = world.get("/tasks").await;
+    let packed = world.send(ask("accept-encoding", "br, gzip")).await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let mut text = String::new();
+    std::io::Read::read_to_string(
+        &mut flate2::read::GzDecoder::new(packed.bytes.as_slice()),
+        &mut text,
+    )
+    .unwrap();
+    assert_eq!(text.len(), plain.bytes.len());
+    let tag = packed.header("etag").to_owned();
+    let again = world.send(ask("if-none-match", &tag)).await;
+    // The host is part of some pages, so that only the same question has the same answer.
+    assert_eq!((again.status, again.bytes.len()), (StatusCode::NOT_MODIFIED, 0));
+    let style =
+        attributes(&plain.text(), "href").into_iter().find(|h| h.ends_with(".css")).unwrap();
+    assert!(world.get(&style).await.header("cache-control").contains("immutable"));
+}
+
+#[tokio::test]
+async fn the_theme_is_kept_in_a_cookie() {
+    let world = World::new();
+    let answer = world.get("/theme?to=dark&back=%2Ftasks").await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/tasks"));
+    assert!(answer.header("set-cookie").starts_with("theme=dark;"));
+    let request =
+        Request::get("/tasks").header("cookie", "a=b; theme=dark").body(Body::empty()).unwrap();
+    assert!(world.send(request).await.text().contains("data-theme=\"dark\""));
+    for bad in ["//evil.example", "https:%2F%2Fevil.example", "%2F%5Cevil.example"] {
+        assert_eq!(world.get(&format!("/theme?to=dark&back={bad}")).await.header("location"), "/");
+    }
+}
+
+#[tokio::test]
+async fn feeds_maps_and_badges_are_whole() {
+    let world = World::new();
+    let feed = world.get("/feed.atom").await.text();
+    assert!(
+        feed.starts_with("<?xml") && feed.contains("<id>http://board.test/feed.atom</id>"),
+        "{feed}"
+    );
+    assert!(feed.contains("<entry>") && feed.trim_end().ends_with("</feed>"));
+    let map = world.get("/sitemap.xml").await.text();
+    assert!(map.contains("<loc>http://board.test/sitemap/sota-0.xml</loc>"), "{map}");
+    let list = world.get("/sitemap/sota-0.xml").await.text();
+    assert!(list.contains("<loc>http://board.test/sota/image-classification-on-mnist</loc>"));
+    assert_eq!(world.get("/sitemap/sota-99999999999.xml").await.status, StatusCode::NOT_FOUND);
+    assert!(
+        world.get("/robots.txt").await.text().contains("Sitemap: http://board.test/sitemap.xml")
+    );
+    let badge = world.get("/badge/1.svg").await;
+    assert_eq!(badge.header("content-type"), "image/svg+xml");
+    assert!(badge.text().contains("claimed"));
+    let exported = world.get("/export/image-classification-on-mnist.json").await.json();
+    let sota = &exported[0]["datasets"][0]["sota"];
+    assert_eq!(sota["metrics"][0], "Percentage error");
+    let odd = sota["rows"].as_array().unwrap().iter().find(|r| r["model_name"] == "Odd").unwrap();
+    assert_eq!(odd["metrics"]["Percentage error"], "about 1 %");
+}
+
+#[tokio::test]
+async fn two_rows_are_compared() {
+    let world = World::new();
+    let rows = world.get("/api/v1/evaluations/image-classification-on-mnist/results/").await.json();
+    let id = |i: usize| rows["results"][i]["id"].as_i64().unwrap();
+    let page = world.get(&format!("/compare?row={}&row={}", id(0), id(1))).await.text();
+    assert!(page.contains("0.23") && page.contains("predictions of both"));
+    for bad in ["", "?row=1", "?row=1&row=2&row=3", "?row=x&row=y"] {
+        assert_eq!(
+            world.get(&format!("/compare{bad}")).await.status,
+            StatusCode::BAD_REQUEST,
+            "{bad}"
+        );
+    }
+    assert_eq!(world.get("/compare?row=1&row=999999").await.status, StatusCode::NOT_FOUND);
+}
