@@ -296,3 +296,32 @@ fn idx_files_are_read_packed_or_not() {
     fs::remove_file(dir.path().join("train-labels-idx1-ubyte")).unwrap();
     assert!(fault(&all).contains("train-labels-idx1-ubyte"), "{}", fault(&all));
 }
+
+#[test]
+fn tables_of_grey_levels_are_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.csv");
+    let all = source(format!("pixels={}", path.display()));
+    let first = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let (labels, data) = read(&all, Split::Train).unwrap();
+        assert_eq!(labels, ["3", "7"]);
+        let Input::Image(image) = &data.examples[0].input else { panic!() };
+        let decoded = image.decode().unwrap();
+        assert_eq!((decoded.width, decoded.height), (2, 2));
+        decoded.pixels.chunks(3).map(|p| p[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(first("0,1,200,255,7\n0,0,0,0,3\n"), [0, 1, 200, 255]);
+    assert_eq!(first("0.0,8.0,16.0,1.0,7\n0,0,0,0,3\n"), [0, 128, 255, 16]);
+    assert_eq!(first("0,0.5,1,0,7\n0,0,0,0,3\n"), [0, 128, 255, 0]);
+    for (text, expected) in [
+        ("0,1,2,7\n", "3 columns"),
+        ("0,1,2,x,7\n", "'x' is no grey level"),
+        ("0,1,2,256,7\n", "'256'"),
+        ("7\n", "0 columns"),
+        ("", "no row"),
+    ] {
+        fs::write(&path, text).unwrap();
+        assert!(fault(&all).contains(expected), "{}", fault(&all));
+    }
+}

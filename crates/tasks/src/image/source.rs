@@ -1,4 +1,5 @@
-//! Where labelled images come from: folders by class, lists of paths, IDX files, and columns of tables.
+//! Where labelled images come from: folders by class, lists of paths, IDX files, tables of grey levels, and columns of
+//! tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Image, ImageContent};
-use crate::read::{Row, Table, bytes, text};
+use crate::read::{ReadOptions, Row, Table, bytes, text};
 use crate::{Columns, Error, Split, read};
 
 /// How images are found and opened.
@@ -52,6 +53,7 @@ pub(crate) const IMAGE_LAYOUTS: &[ImageLayout] = &[
     FOLDER,
     ImageLayout { name: "idx", has: |path, split| idx_files(path, split).is_some(), read: idx },
     ImageLayout { name: "list", has: |_, _| false, read: list },
+    ImageLayout { name: "pixels", has: |_, _| false, read: pixels },
 ];
 
 impl ImageTable {
@@ -286,6 +288,39 @@ fn idx(folder: &Path, split: Split, _: &ImageOptions) -> Result<ImageTable, Erro
         let name = format!("{}#{i}", shown(&images_path));
         let content = ImageContent::Grey { width, height, pixels: Arc::from(pixels) };
         all.push(i + 1, name, label.to_string(), content);
+    }
+    all.whole()
+}
+
+/// A row of comma-separated numbers for each image: the grey levels of a square row by row, then the label. Levels up to
+/// 1 or 16 are stretched to 255, as their largest says.
+fn pixels(path: &Path, _: Split, _: &ImageOptions) -> Result<ImageTable, Error> {
+    let options = ReadOptions { header: false, ..ReadOptions::default() };
+    let table = read::comma_separated(path, options)?;
+    let n = table.columns.len() - 1;
+    let side = n.isqrt();
+    if side == 0 || side * side != n {
+        let message =
+            format!("has {n} columns before the label, which is no square of grey levels");
+        return Err(Error::file(path, message));
+    }
+    let mut levels = Vec::with_capacity(table.rows.len() * n);
+    for row in &table.rows {
+        for cell in &row.cells[..n] {
+            let level = cell.trim().parse::<f32>().ok().filter(|x| (0.0..=255.0).contains(x));
+            levels.push(level.ok_or_else(|| {
+                Error::row(path, row.number, format!("'{cell}' is no grey level from 0 to 255"))
+            })?);
+        }
+    }
+    let largest = levels.iter().copied().fold(0.0, f32::max);
+    let white = [1.0, 16.0].into_iter().find(|white| largest <= *white).unwrap_or(255.0);
+    let mut all = ImageTable::new(path);
+    for (row, levels) in table.rows.iter().zip(levels.chunks_exact(n)) {
+        let grey = levels.iter().map(|x| (x * 255.0 / white).round() as u8).collect();
+        let content = ImageContent::Grey { width: side, height: side, pixels: grey };
+        let name = format!("{}#{}", shown(path), row.number);
+        all.push(row.number, name, row.cells[n].trim().into(), content);
     }
     all.whole()
 }

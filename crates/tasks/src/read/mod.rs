@@ -102,6 +102,15 @@ pub fn table(path: &Path, options: ReadOptions) -> Result<Table, Error> {
     Ok(table)
 }
 
+/// Reads comma-separated values, whatever the file's name.
+pub(crate) fn comma_separated(path: &Path, options: ReadOptions) -> Result<Table, Error> {
+    let table = delimited::csv(path, bytes(path)?, options)?;
+    if table.rows.is_empty() {
+        return Err(Error::file(path, "holds no row of data"));
+    }
+    Ok(table)
+}
+
 /// The bytes of a file, unpacked.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {
     let mut file = File::open(path).map_err(Error::io(path))?;
