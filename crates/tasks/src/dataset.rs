@@ -237,6 +237,8 @@ impl Dataset {
 #[derive(Clone)]
 pub struct DataSource {
     text: String,
+    /// A name of its own, where it is known by one.
+    name: Option<String>,
     path: PathBuf,
     layout: Option<&'static Layout>,
     image_layout: Option<&'static ImageLayout>,
@@ -268,7 +270,15 @@ impl DataSource {
             return Err(Error::Usage(format!("there is no layout '{name}'; there are {known}")));
         }
         let (text, path, images) = (text.into(), path.into(), ImageOptions::default());
-        Ok(Self { text, path, layout, image_layout, choice, options, images })
+        Ok(Self { text, name: None, path, layout, image_layout, choice, options, images })
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        self.text = name.into();
+        self.name = Some(name.into());
+        self
     }
 
     /// Whether it is one file with columns.
@@ -288,9 +298,10 @@ impl DataSource {
 
     /// A name for the task: the layout's, or the file's stem.
     pub fn task_name(&self) -> String {
-        match self.layout {
-            Some(layout) => layout.task.into(),
-            None => {
+        match (&self.name, self.layout) {
+            (Some(name), _) => name.clone(),
+            (None, Some(layout)) => layout.task.into(),
+            (None, None) => {
                 let stem = self.path.file_name().and_then(|n| n.to_str()).unwrap_or("task");
                 stem.split('.').next().unwrap_or("task").to_lowercase()
             }

