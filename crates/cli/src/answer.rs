@@ -75,18 +75,18 @@ pub(crate) struct Reply {
     pub(crate) words: Vec<(String, String)>,
 }
 
-/// The answers of a head of this kind to a data set's examples.
+/// The answers of a head of this kind to a data set's examples; of classes only the `top` most likely are listed.
 pub(crate) fn replies(
     kind: HeadKind,
     labels: &[String],
     (data, prepared): (&Dataset, &Prepared),
     answers: &Answers,
-    limits: AnswerLimits,
+    (limits, top): (AnswerLimits, Option<usize>),
 ) -> Vec<Reply> {
     let candidates = answers.candidates(prepared, limits);
     let tags = answers.tags(prepared);
     let reply = |(i, example): (usize, &Example)| match kind {
-        HeadKind::Classification => classes(labels, answers, i),
+        HeadKind::Classification => classes(labels, answers, i, top),
         HeadKind::MultiLabel => label_set(labels, answers, i),
         HeadKind::Regression => {
             let value = answers.value(i);
@@ -104,10 +104,18 @@ fn by_name(labels: &[String], probabilities: &[f32]) -> Value {
     Value::Object(all.map(|(l, p)| (l.clone(), json!(p))).collect())
 }
 
-fn classes(labels: &[String], answers: &Answers, i: usize) -> Reply {
+fn classes(labels: &[String], answers: &Answers, i: usize, top: Option<usize>) -> Reply {
     let (class, probabilities) = (answers.class(i) as usize, answers.probabilities(i));
     let (label, score) = (labels[class].clone(), probabilities[class]);
-    let scores = by_name(labels, &probabilities);
+    let scores = match top {
+        None => by_name(labels, &probabilities),
+        Some(n) => {
+            let mut order: Vec<usize> = (0..labels.len()).collect();
+            order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+            let named = |i: usize| (labels[i].clone(), json!(probabilities[i]));
+            Value::Object(order.into_iter().take(n).map(named).collect())
+        }
+    };
     let fields = vec![("label", json!(label)), ("score", json!(score)), ("scores", scores)];
     let cells = vec![("label", Cell::Text(label)), ("score", Cell::Number(score))];
     Reply { fields, cells, words: Vec::new() }

@@ -11,6 +11,8 @@ use serde_json::Value;
 pub struct Setting {
     /// Name of the task.
     pub task: String,
+    /// The area that it is counted to; empty for none.
+    pub area: String,
     /// Methods that are compared as one.
     pub group: String,
     /// The method as the user wrote it.
@@ -93,6 +95,7 @@ fn new(run: &RunRecord) -> Setting {
     let has_test = run.score("test", &run.metric).is_some();
     Setting {
         task: run.task.clone(),
+        area: text("area").unwrap_or_default(),
         group: run.group.clone(),
         method: text("method").unwrap_or_else(|| run.method.clone()),
         method_in_force: run.method.clone(),

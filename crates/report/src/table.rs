@@ -17,7 +17,8 @@ pub struct Table {
 }
 
 /// For each group of methods and task, the mean test score (validation where there is no test) of the
-/// setting with the best validation score, with its standard error over seeds.
+/// setting with the best validation score, with its standard error over seeds. The mean is over the tasks; where tasks are
+/// counted to areas, over the means of the areas, as VTAB's.
 pub fn table(settings: &[Setting]) -> Table {
     let tasks = distinct(settings.iter().map(|s| s.task.clone()));
     let groups = distinct(settings.iter().map(|s| s.group.clone()));
@@ -27,7 +28,16 @@ pub fn table(settings: &[Setting]) -> Table {
         let (metric, split) = first.map_or(("", ""), |s| (s.metric.as_str(), s.split.as_str()));
         columns.push(format!("{task} ({metric}, {split})"));
     }
-    columns.push("mean".into());
+    let area = |task: &String| match settings.iter().find(|s| s.task == *task) {
+        Some(setting) if !setting.area.is_empty() => setting.area.clone(),
+        _ => "other".into(),
+    };
+    let areas = match settings.iter().any(|s| !s.area.is_empty()) {
+        true => distinct(tasks.iter().map(area)),
+        false => Vec::new(),
+    };
+    columns.extend(areas.iter().map(|area| format!("{area} (mean)")));
+    columns.push(if areas.is_empty() { "mean".into() } else { "mean of areas".into() });
     let mut rows = Vec::new();
     for group in &groups {
         let (mut cells, mut means, mut shares) = (Vec::new(), Vec::new(), Vec::new());
@@ -44,13 +54,24 @@ pub fn table(settings: &[Setting]) -> Table {
             cells.push(format!("{:.1}{error}", 100.0 * mean));
         }
         let complete = means.len() == tasks.len();
+        let per_area: Vec<f64> = areas
+            .iter()
+            .filter(|_| complete)
+            .map(|wanted| {
+                let of_area = tasks.iter().zip(&means).filter(|(t, _)| area(t) == *wanted);
+                mean_and_error(&of_area.map(|(_, mean)| *mean).collect::<Vec<_>>()).0
+            })
+            .collect();
         let mut row = vec![group.clone(), format!("{:.2} %", mean_and_error(&shares).0)];
         row.extend(cells);
-        row.push(if complete {
-            format!("{:.1}", 100.0 * mean_and_error(&means).0)
+        let per_cent = |mean: f64| format!("{:.1}", 100.0 * mean);
+        if complete {
+            row.extend(per_area.iter().map(|mean| per_cent(*mean)));
+            let over = if areas.is_empty() { &means } else { &per_area };
+            row.push(per_cent(mean_and_error(over).0));
         } else {
-            "-".into()
-        });
+            row.extend(std::iter::repeat_n("-".to_string(), areas.len() + 1));
+        }
         rows.push(row);
     }
     let all: Vec<&Setting> = settings.iter().collect();
@@ -67,5 +88,58 @@ impl Table {
         out += &format!("|{}\n", "---|".repeat(self.columns.len()));
         self.rows.iter().for_each(|row| out += &line(row));
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(task: &str, area: &str, group: &str, score: f64) -> Setting {
+        Setting {
+            task: task.into(),
+            area: area.into(),
+            group: group.into(),
+            method: group.into(),
+            method_in_force: group.into(),
+            metric: "accuracy".into(),
+            split: "test".into(),
+            rate: 1e-3,
+            trained: 10.0,
+            base_parameters: 1000.0,
+            base: ("a base".into(), "f32".into()),
+            seeds: vec![0],
+            dev: Vec::new(),
+            scores: vec![score],
+            ablations: Vec::new(),
+        }
+    }
+
+    /// VTAB's mean is that of its three groups' means: with 2, 1 and 1 tasks it is not that of the tasks.
+    #[test]
+    fn the_mean_is_of_the_areas_where_there_are_some() {
+        let tasks = [
+            ("a", "natural", 0.9),
+            ("b", "natural", 0.7),
+            ("c", "special", 0.5),
+            ("d", "structured", 0.3),
+        ];
+        let of = |areas: bool| -> Vec<Setting> {
+            let one = |(task, area, score): (&str, &str, f64)| {
+                setting(task, if areas { area } else { "" }, "m", score)
+            };
+            tasks.into_iter().map(one).collect()
+        };
+        let with = table(&of(true));
+        let names = ["natural (mean)", "special (mean)", "structured (mean)", "mean of areas"];
+        assert_eq!(with.columns[6..], names);
+        assert_eq!(with.rows[0][6..], ["80.0", "50.0", "30.0", "53.3"]);
+        let without = table(&of(false));
+        assert_eq!(without.columns[6..], ["mean"]);
+        assert_eq!(without.rows[0][6..], ["60.0"]);
+        // A method that lacks a task has no mean.
+        let mut some = of(true);
+        some.push(setting("a", "natural", "other method", 0.1));
+        assert_eq!(table(&some).rows[1][6..], ["-", "-", "-", "-"]);
     }
 }

@@ -59,6 +59,9 @@ pub(crate) struct Args {
     /// Longest answer to a question, in tokens.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     max_answer_length: u32,
+    /// Show only the N most likely classes with their scores, the most likely first [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    top: Option<u32>,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -193,8 +196,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let (prepared, answers) = loaded.answer(&data, settings.threads)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
-    let meta = &loaded.meta;
-    let replies = replies(meta.head.kind, &meta.labels, (&data, &prepared), &answers, limits);
+    let (meta, top) = (&loaded.meta, args.top.map(|n| n as usize));
+    let replies =
+        replies(meta.head.kind, &meta.labels, (&data, &prepared), &answers, (limits, top));
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     write(&data, &replies, format)?;

@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// Name of the task in records [default: the layout's, or the file's].
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// The area that the task is counted to in reports: their mean is then that of the areas' means.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) area: Option<String>,
     /// Validation data; without it the layout's own, or a share of the training data.
     #[arg(long)]
     pub(crate) dev_data: Option<String>,

@@ -1,0 +1,156 @@
+//! Images on the command line: train, eval, predict, what is wrong with data, and sweeps over trees laid out as
+//! benchmarks have them.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use world::World;
+
+/// A world with a tiny ViT and images that can be told apart: bright above and dark below, or the other way round, or
+/// with a bright middle.
+fn images() -> World {
+    let world = World::new();
+    let args = "models new --hidden 32 --layers 2 --heads 2 --image-size 16 --patch 8 --out vit";
+    world.ok(args);
+    world
+}
+
+/// A BMP of 16 pixels a side of one of three kinds, no two alike.
+fn picture(kind: usize, number: usize) -> Vec<u8> {
+    const SIDE: usize = 16;
+    let level = |x: usize, y: usize| {
+        let bright = match kind {
+            0 => y < SIDE / 2,
+            1 => y >= SIDE / 2,
+            _ => (4..12).contains(&x),
+        };
+        let noise = (x * 7 + y * 13 + number * 29) % 23;
+        (if bright { 200 } else { 20 } + noise) as u8
+    };
+    let size = 54 + 3 * SIDE * SIDE;
+    let mut bytes = b"BM".to_vec();
+    for n in [size as u32, 0, 54, 40, SIDE as u32, SIDE as u32, 1 | 24 << 16, 0, 0, 0, 0, 0, 0] {
+        bytes.extend(n.to_le_bytes());
+    }
+    // Rows from the last to the first.
+    for y in (0..SIDE).rev() {
+        (0..SIDE).for_each(|x| bytes.extend([level(x, y); 3]));
+    }
+    bytes
+}
+
+fn fill(folder: &Path, kind: usize, n: usize, first: usize) {
+    fs::create_dir_all(folder).unwrap();
+    for i in first..first + n {
+        fs::write(folder.join(format!("{i:03}.bmp")), picture(kind, i)).unwrap();
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn train_eval_predict_on_folders() {
+    let world = images();
+    for (kind, class) in ["above", "below", "middle"].iter().enumerate() {
+        fill(&world.path("data/train").join(class), kind, 20, 0);
+        fill(&world.path("data/val").join(class), kind, 5, 20);
+        fill(&world.path("data/test").join(class), kind, 5, 25);
+    }
+    let train = "train --json --base vit --data data --method full --lr 3e-3 --epochs 12 --batch-size 12 --test --out a";
+    let summary = json(&world.ok(train));
+    let score = |split: &str, name: &str| {
+        let metrics = summary["metrics"].as_array().unwrap();
+        let found = metrics.iter().find(|m| m["split"] == split && m["name"] == name);
+        found.unwrap()["value"].as_f64().unwrap()
+    };
+    assert!(score("test", "accuracy") > 0.9, "{summary:#}");
+    assert_eq!(score("test", "top5"), 1.0);
+    assert!(score("dev", "mean_class_accuracy") > 0.9);
+    let eval = json(&world.ok("eval --json --adapter a --data data --split test"));
+    assert_eq!(eval["scores"]["accuracy"].as_f64().unwrap(), score("test", "accuracy"));
+    // A file, and a folder with folders in it.
+    let one = json(&world.ok("predict --json --adapter a data/test/above/025.bmp"));
+    assert_eq!(
+        (one["image"].as_str(), one["label"].as_str()),
+        (Some("data/test/above/025.bmp"), Some("above"))
+    );
+    assert_eq!(one["scores"].as_object().unwrap().len(), 3);
+    let two = json(&world.ok("predict --json --adapter a --top 2 data/test/above/025.bmp"));
+    assert_eq!(two["scores"].as_object().unwrap().len(), 2);
+    assert_eq!(two["scores"]["above"], one["score"]);
+    let csv = world.ok("predict --adapter a data/test --format csv");
+    assert!(csv.starts_with("image,label,score\n") && csv.lines().count() == 16, "{csv}");
+    // A table of paths.
+    world.write(
+        "table.csv",
+        "path,label\ndata/test/above/025.bmp,above\ndata/test/below/025.bmp,below\n",
+    );
+    let eval = json(&world.ok("eval --json --adapter a --data table.csv"));
+    assert_eq!(eval["rows"], 2);
+    assert!(world.ok("inspect a").contains("image-classification"));
+}
+
+#[test]
+fn what_does_not_fit_is_said() {
+    let world = images();
+    fill(&world.path("data/a"), 0, 6, 0);
+    fill(&world.path("data/b"), 1, 6, 0);
+    let fails = |args: &str| world.fails(args);
+    let message = fails("train --base base --data data --out a");
+    assert!(message.contains("reads texts") && message.contains("--base"), "{message}");
+    let message = fails("train --base vit --data train.csv --out a");
+    assert!(message.contains("reads images"), "{message}");
+    let message = fails("train --base vit --data data --image-size 20 --out a");
+    assert!(message.contains("multiples of 8"), "{message}");
+    let message = fails("train --base base --data train.csv --flip --out a");
+    assert!(message.contains("--flip"), "{message}");
+    let message = fails("train --base vit --data data --task regression --out a");
+    assert!(message.contains("image-classification"), "{message}");
+    let message = fails("train --base vit --data data --metric pearson --out a");
+    assert!(message.contains("top5"), "{message}");
+    let message = fails("train --base vit --data folder=nothing --out a");
+    assert!(message.contains("nothing"), "{message}");
+    let bytes = fs::read(world.path("data/a/000.bmp")).unwrap();
+    fs::write(world.path("data/a/cut.bmp"), &bytes[..200]).unwrap();
+    fs::create_dir(world.path("data/c")).unwrap();
+    let message = fails("train --base vit --data data --out a");
+    assert!(message.contains("data/c"), "{message}");
+    let short = "--method linear --epochs 1 --batch-size 4";
+    let output = world.ok(&format!("train --base vit --data data --skip-bad {short} --out a"));
+    assert!(
+        output.contains("2 left out") && output.contains("cut.bmp") && output.contains("data/c"),
+        "{output}"
+    );
+    let message = fails("predict --adapter a data/a/cut.bmp");
+    assert!(message.contains("cut.bmp"), "{message}");
+    assert!(world.ok("predict --adapter a --skip-bad data/a").lines().count() == 6);
+}
+
+/// A run of another image size is kept apart and used as it was trained.
+#[test]
+fn another_size_is_remembered() {
+    let world = images();
+    fill(&world.path("data/a"), 0, 8, 0);
+    fill(&world.path("data/b"), 1, 8, 0);
+    let short = "--base vit --data data --method linear --epochs 2 --batch-size 4";
+    let output = world.ok(&format!("train {short} --image-size 32 --out a"));
+    assert!(output.contains("32 x 32 pixels, 17 tokens"), "{output}");
+    let known = |path: &str| json(&fs::read_to_string(world.path(path)).unwrap());
+    assert_eq!(known("a/adapter.json")["task"]["images"]["resize"]["exact"][0], 32);
+    let before = json(&world.ok("eval --json --adapter a --data data"));
+    let metric = &known("a/adapter.json")["metrics"][0];
+    assert!(metric["value"].is_number() && before["rows"] == 16);
+}
+
+fn sweep_and_report(world: &World, file: &str, set: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments").join(file);
+    let path = path.display();
+    world.ok(&format!("sweep {path} {set} --set BASE=vit --out runs"));
+    json(&world.ok("report --json --store runs/runs.db --out report"))
+}
