@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use budwood_base::digest;
 use budwood_base::record::Prediction;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -162,7 +162,14 @@ pub fn ask(board: &mut Board, result: i64, actor: &Actor) -> Result<i64, Error> 
             "result {result} has no adapter here, so there is nothing to run; submit it again with its folder"
         )));
     }
-    let open = transaction
+    let id = queue(&transaction, result, &actor.name)?;
+    transaction.commit()?;
+    Ok(id)
+}
+
+/// The number of a result's open check, which is made if there is none.
+pub(crate) fn queue(sql: &Connection, result: i64, who: &str) -> Result<i64, Error> {
+    let open = sql
         .query_row(
             "SELECT id FROM checks WHERE result = ?1 AND progress IN ('waiting', 'running')",
             [result],
@@ -172,13 +179,11 @@ pub fn ask(board: &mut Board, result: i64, actor: &Actor) -> Result<i64, Error> 
     if let Some(id) = open {
         return Ok(id);
     }
-    transaction.execute(
+    sql.execute(
         "INSERT INTO checks (result, progress, asked_at, asked_by) VALUES (?1, 'waiting', ?2, ?3)",
-        params![result, now(), actor.name],
+        params![result, now(), who],
     )?;
-    let id = transaction.last_insert_rowid();
-    transaction.commit()?;
-    Ok(id)
+    Ok(sql.last_insert_rowid())
 }
 
 /// Asks for the re-evaluation of every result whose adapter is here; how many these are.
@@ -405,7 +410,7 @@ fn finish(
 }
 
 fn note(
-    sql: &rusqlite::Connection,
+    sql: &Connection,
     finished: &Finished,
     action: &str,
     reason: &str,
@@ -425,7 +430,7 @@ fn note(
 
 /// The metrics of a leaderboard that the evaluation gives, each beside the claim.
 fn compare(
-    sql: &rusqlite::Connection,
+    sql: &Connection,
     result: i64,
     leaderboard: i64,
     evaluation: &Evaluation,

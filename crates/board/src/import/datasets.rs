@@ -36,6 +36,11 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     if new {
         context.report.borrow_mut().added("datasets", 1);
     }
+    // Another file may have named it first; it is described, and exported, here.
+    context
+        .sql
+        .prepare_cached("UPDATE datasets SET archive = ?2 WHERE id = ?1 AND archive IS NOT NULL")?
+        .execute(params![id, context.archive])?;
     if let Some(slug) = slug_of_url(&url, "dataset") {
         context
             .sql

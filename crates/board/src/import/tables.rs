@@ -490,13 +490,13 @@ fn retract_missing(
 ) -> Result<(), Error> {
     let sql = context.sql;
     let mut query = sql.prepare_cached(
-        "SELECT id, content FROM results WHERE leaderboard = ?1 AND archive = ?2 AND state <> 'retracted'",
+        "SELECT id, content, model FROM results WHERE leaderboard = ?1 AND archive = ?2 AND state <> 'retracted'",
     )?;
     let rows = query.query_map([leaderboard, context.archive], |r| {
-        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?))
+        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, String>(2)?))
     })?;
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    for (id, content) in rows {
+    for (id, content, model) in rows {
         if !here.contains(&content) {
             sql.prepare_cached("UPDATE results SET state = 'retracted' WHERE id = ?1")?
                 .execute([id])?;
@@ -506,7 +506,7 @@ fn retract_missing(
                 action: "retract",
                 subject: crate::log::Subject::Result,
                 id: Some(id),
-                name: &format!("{id}"),
+                name: &model,
                 reason: "the archive's newer file does not hold it",
                 details: Value::Null,
             }

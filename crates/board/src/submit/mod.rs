@@ -23,7 +23,7 @@ pub(crate) use put::{find_or_make, put_result};
 
 use crate::log::{Entry, Subject};
 use crate::token::{Actor, Role};
-use crate::{Board, Error, State, summary};
+use crate::{Board, Error, State, summary, verify};
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +39,7 @@ pub struct Submitted {
 }
 
 /// Puts a result on the board, with its adapter and its predictions if they come with it. All of it or nothing.
+/// A result with its adapter is put into the queue of re-evaluations.
 ///
 /// # Errors
 /// If the record is not whole, the adapter is not what the record says, or whoever submits may not.
@@ -73,6 +74,7 @@ pub fn submit(
         let more = attachment.is_some() && submitted.state == State::Claimed;
         if more && let Some(attachment) = attachment {
             attachment.record(&transaction, id, submission)?;
+            verify::queue(&transaction, id, &actor.name)?;
             put::set_state(&transaction, id, State::Attached)?;
             let reason = "the adapter was attached";
             log(&transaction, actor, "attach", id, submission, reason)?;
@@ -86,6 +88,7 @@ pub fn submit(
     let id = put_result(&transaction, &place, submission, &content, state, &actor.name)?;
     if let Some(attachment) = attachment {
         attachment.record(&transaction, id, submission)?;
+        verify::queue(&transaction, id, &actor.name)?;
     }
     put_predictions(&transaction, id, predictions)?;
     log(&transaction, actor, "submit", id, submission, "")?;

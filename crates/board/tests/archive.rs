@@ -1,0 +1,270 @@
+//! The archive's files come in whole, once, and go out as they came.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::Write;
+
+use budwood_board::date::DateSource;
+use budwood_board::direction::{Direction, DirectionSource};
+use budwood_board::query::{self, Filter, Part};
+use budwood_board::{Board, Error, State, export, import as archive};
+use common::{board, import, normal, tables, write};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+#[test]
+fn tables_come_in_by_the_rules() {
+    let (folder, mut board) = board();
+    let report = import(&mut board, &write(folder.path(), "evaluation-tables.json", &tables()));
+    let found = |what: &str| report.found.get(what).copied().unwrap_or(0);
+    assert_eq!((found("tables"), found("rows"), found("values")), (4, 10, 14));
+    assert_eq!(
+        (
+            found("rows with a date"),
+            found("rows dated by their arXiv number"),
+            found("rows without a date")
+        ),
+        (2, 2, 6)
+    );
+    assert_eq!(report.odd["value: is not a plain number"], 9);
+    assert_eq!(report.odd["row: has fields that the format does not know"], 2);
+
+    let claims = Filter { claims: true, ..Filter::default() };
+    let leaves = query::leaderboard(&board, "text-classification-on-leaves", &claims).unwrap();
+    let names: Vec<_> =
+        leaves.metrics.iter().map(|m| (m.name.as_str(), m.declared, m.direction)).collect();
+    assert_eq!(
+        names,
+        [
+            ("Error", true, Direction::Lower),
+            ("Params", true, Direction::Lower),
+            ("Note", false, Direction::Higher)
+        ]
+    );
+    let rows: Vec<_> = leaves.rows.iter().map(|r| (r.model.as_str(), r.rank)).collect();
+    assert_eq!(
+        rows,
+        [("Oak", Some(1)), ("Elm", Some(2)), ("Ash", Some(3)), ("Ash", Some(3)), ("Yew", None)]
+    );
+    let oak = &leaves.rows[0];
+    assert_eq!(
+        (oak.date.as_deref(), oak.date_source),
+        (Some("2018-01"), Some(DateSource::ArxivId))
+    );
+    assert_eq!(oak.scores[1].as_ref().unwrap().value, Some(24e6));
+    assert_eq!(oak.code[0].url, "https://github.com/o/oak");
+    assert_eq!(leaves.rows[2].scores[0].as_ref().unwrap().raw, "6.2*");
+    assert_eq!(leaves.rows[2].additional_data, Some(true));
+    assert_eq!(leaves.undated, 2);
+    // Ash came first and was beaten by Oak; what comes later and is worse is no step.
+    assert_eq!(leaves.line.iter().map(|s| s.value).collect::<Vec<_>>(), [6.2, 4.91]);
+    assert!(
+        query::leaderboard(&board, "text-classification-on-leaves", &Filter::default())
+            .unwrap()
+            .line
+            .is_empty()
+    );
+
+    let nested =
+        query::leaderboard(&board, "text-classification-on-forest-binary", &claims).unwrap();
+    let score = nested.rows[0].scores[0].clone().unwrap();
+    assert_eq!((score.value, score.spread), (Some(0.8428), Some(0.0014)));
+    assert_eq!(query::dataset(&board, "forest-binary").unwrap().parent.unwrap().slug, "forest");
+
+    let sub = query::leaderboard(&board, "root-classification-on-leaves", &claims).unwrap();
+    assert_eq!(
+        (sub.metrics[0].direction, sub.metrics[0].direction_source),
+        (Direction::Lower, DirectionSource::RowOrder)
+    );
+    let task = query::task(&board, "text-classification", Part::default()).unwrap();
+    assert_eq!(task.subtasks[0].slug, "root-classification");
+    assert_eq!(task.leaderboards.len(), 3);
+    // Sub-tasks are in the area of what they are a part of.
+    assert_eq!(query::areas(&board, 5).unwrap()[0].tasks, 2);
+    // The same task and data set again is a table of its own.
+    let second = query::leaderboard(&board, "text-classification-on-leaves-2", &claims).unwrap();
+    assert_eq!(second.rows[0].model, "<script>alert(1)</script>");
+    assert_eq!(second.item.source.unwrap().licence, "CC-BY-SA-4.0");
+    let paper = query::paper(&board, "oaks-for-all").unwrap();
+    assert_eq!(paper.results.iter().map(|r| r.rank).collect::<Vec<_>>(), [Some(1), Some(1), None]);
+}
+
+#[test]
+fn what_comes_in_goes_out_again() {
+    let (folder, mut board) = board();
+    let path = write(folder.path(), "evaluation-tables.json", &tables());
+    import(&mut board, &path);
+    let again = import(&mut board, &path);
+    assert!(again.unchanged && again.added.is_empty());
+    let out = folder.path().join("out");
+    export::archive(&board, &out).unwrap();
+    let written: Value =
+        serde_json::from_slice(&std::fs::read(out.join("evaluation-tables.json")).unwrap())
+            .unwrap();
+    assert_eq!(normal(&written), normal(&tables()));
+    // What was written says nothing new to the board that wrote it, and the same to another.
+    let report = import(&mut board, &out.join("evaluation-tables.json"));
+    assert!(!report.unchanged && report.added.is_empty(), "{:?}", report.added);
+    let mut other = Board::open(&folder.path().join("other")).unwrap();
+    import(&mut other, &out.join("evaluation-tables.json"));
+    export::archive(&other, &folder.path().join("out2")).unwrap();
+    let third = std::fs::read(folder.path().join("out2/evaluation-tables.json")).unwrap();
+    assert_eq!(normal(&serde_json::from_slice(&third).unwrap()), normal(&written));
+}
+
+#[test]
+fn a_newer_file_takes_back_what_it_lacks() {
+    let (folder, mut board) = board();
+    import(&mut board, &write(folder.path(), "evaluation-tables.json", &tables()));
+    let mut newer = tables();
+    newer[0]["datasets"][0]["sota"]["rows"].as_array_mut().unwrap().remove(1);
+    let report = import(&mut board, &write(folder.path(), "evaluation-tables.json", &newer));
+    assert_eq!(report.added.get("rows taken back"), Some(&1));
+    let leaves =
+        query::leaderboard(&board, "text-classification-on-leaves", &Filter::default()).unwrap();
+    assert_eq!(leaves.rows.last().unwrap().state, State::Retracted);
+    let log = query::log(&board, &Default::default(), Part::default()).unwrap();
+    assert!(
+        log.items.iter().any(|e| e.action == "retract" && e.subject_name.contains("Elm")),
+        "{log:?}"
+    );
+}
+
+fn papers(n: usize) -> Value {
+    let paper = |i: usize| {
+        json!({
+            "paper_url": format!("https://paperswithcode.com/paper/paper-{i}"), "arxiv_id": format!("18{:02}.{i:05}", 1 + i % 12),
+            "title": format!("On the matter of {i} trees"), "abstract": format!("We look at {i} trees and their leaves."),
+            "authors": ["A. Author", "B. Author"], "tasks": ["Text Classification"], "date": "2018-01-05",
+            "url_abs": "https://arxiv.org/abs/1801.01234v1", "methods": [{ "name": "Grafting" }], "nips_id": null, "conference": "Trees",
+        })
+    };
+    (0..n).map(paper).collect()
+}
+
+#[test]
+fn all_five_files_meet() {
+    let (folder, mut board) = board();
+    let at = folder.path();
+    import(&mut board, &write(at, "evaluation-tables.json", &tables()));
+    let mut list = papers(30);
+    list[7]["title"] = json!("Oaks for all");
+    list[7]["arxiv_id"] = json!("1801.01234");
+    import(&mut board, &write(at, "papers-with-abstracts.json", &list));
+    let links = json!([
+        { "paper_url": "https://paperswithcode.com/paper/paper-7", "paper_title": "Oaks for all", "repo_url": "https://github.com/o/oak",
+          "is_official": true, "mentioned_in_paper": true, "mentioned_in_github": false, "framework": "pytorch" },
+        { "paper_url": "https://paperswithcode.com/paper/nowhere", "paper_title": "Nowhere at all", "repo_url": "https://github.com/n/n" },
+    ]);
+    let report = import(&mut board, &write(at, "links-between-papers-and-code.json", &links));
+    assert_eq!(report.left_out["link of a paper that is not here"], 1);
+    let methods = json!([
+        { "url": "https://paperswithcode.com/method/grafting", "name": "Grafting", "full_name": "Grafting of scions", "paper": null,
+          "introduced_year": 2018, "collections": [{ "collection": "Horticulture", "area_id": "general", "area": "General" }] },
+        { "url": "https://paperswithcode.com/method/call-now", "name": "Call us now +1 555", "paper": null, "collections": [] },
+    ]);
+    let report = import(&mut board, &write(at, "methods.json", &methods));
+    assert_eq!(report.left_out.values().sum::<u64>(), 1, "spam is left out");
+    let datasets = json!([
+        { "url": "https://paperswithcode.com/dataset/leaves", "name": "Leaves", "full_name": "Leaves of trees", "variants": ["Leaves"],
+          "modalities": ["Images"], "data_loaders": [{ "url": "https://example.org", "repo": "r", "frameworks": ["jax"] }],
+          "tasks": [{ "task": "Text Classification", "url": "" }], "license_name": "CC0" },
+        { "url": "x", "name": "Cheap flights", "paper": null, "num_papers": 0, "variants": [] },
+    ]);
+    let report = import(&mut board, &write(at, "datasets.json", &datasets));
+    assert_eq!(report.left_out.values().sum::<u64>(), 1);
+
+    // The paper that a result had named is the archive's own now.
+    let paper = query::paper(&board, "paper-7").unwrap();
+    assert_eq!(paper.results.len(), 3);
+    assert_eq!(paper.code[0].repository.as_deref(), Some("o/oak"));
+    assert!(paper.code[0].official && paper.abstract_text.contains("7 trees"));
+    assert_eq!(query::method(&board, "grafting", Part::default()).unwrap().papers.count, 30);
+    assert_eq!(query::dataset(&board, "leaves").unwrap().loaders[0].frameworks, ["jax"]);
+    let found = query::search(&board, "leaves 7 tre", None, 10).unwrap();
+    assert_eq!(found[0].slug, "paper-7");
+    // Every file goes out again in its form.
+    let written = export::archive(&board, &at.join("out")).unwrap();
+    assert_eq!(written.len(), 6);
+    let back: Value =
+        serde_json::from_slice(&std::fs::read(at.join("out/papers-with-abstracts.json")).unwrap())
+            .unwrap();
+    assert_eq!(back.as_array().unwrap().len(), 30);
+    assert_eq!(back[7]["conference"], "Trees");
+    for file in ["papers-with-abstracts", "links-between-papers-and-code", "methods", "datasets"] {
+        let report = import(&mut board, &at.join("out").join(format!("{file}.json")));
+        assert!(report.added.values().all(|&n| n == 0), "{file}: {:?}", report.added);
+    }
+}
+
+/// An import that stops in the middle goes on from the last batch, to the same end.
+#[test]
+fn a_stopped_import_goes_on() {
+    let (folder, mut board) = board();
+    let path = write(folder.path(), "papers-with-abstracts.json", &papers(950));
+    // The file breaks off, as a copy does that is not yet whole; its hash is that of the whole file's import.
+    let options = archive::Options {
+        batch: 100,
+        limits: archive::Limits { element: 1 << 20, file: 200_000 },
+        ..archive::Options::default()
+    };
+    let mut done = 0;
+    let stopped = archive::file(&mut board, &path, &options, &mut |n| done = n);
+    assert!(matches!(stopped, Err(Error::Input { .. })));
+    assert!((100..950).contains(&done), "{done}");
+    drop(board);
+    let mut board = Board::open(&folder.path().join("board")).unwrap();
+    let report = import(&mut board, &path);
+    assert_eq!((report.from, report.elements), (done, 950));
+    assert_eq!((report.found["papers"], report.added["papers"]), (950, 950));
+    assert_eq!(query::papers(&board, Part::default()).unwrap().count, 950);
+    let page = query::search(&board, "trees", Some(query::FoundKind::Paper), 100).unwrap();
+    assert_eq!(page.len(), 100);
+}
+
+#[test]
+fn bombs_and_broken_files_are_refused() {
+    let (folder, mut board) = board();
+    let limits = archive::Limits { element: 1 << 20, file: 1 << 24 };
+    let options = archive::Options { limits, ..archive::Options::default() };
+    let mut file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        archive::file(&mut board, &path, &options, &mut |_| ()).unwrap_err().to_string()
+    };
+    // 64 MB of one text in 64 kB.
+    let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+    bomb.write_all(b"[{\"task\": \"").unwrap();
+    for _ in 0..64 {
+        bomb.write_all(&vec![b'a'; 1 << 20]).unwrap();
+    }
+    let bomb = bomb.finish().unwrap();
+    assert!(bomb.len() < 100_000);
+    assert!(file("evaluation-tables.json.gz", &bomb).contains("larger than the limit"));
+    let deep = "[{\"task\": \"t\", \"subtasks\": ".to_owned() + &"[".repeat(100_000);
+    assert!(file("deep.json", deep.as_bytes()).contains("recursion"));
+    assert!(file("not.json", b"{\"task\": 1}").contains("a JSON list"));
+    assert!(file("cut.json", b"[{\"task\": \"t\"}, {\"task").contains("element 1"));
+    assert!(file("other.json", b"[{\"something\": 1}]").contains("first element"));
+    assert!(file("empty.json", b"[]").contains("nothing to import"));
+    assert!(file("gz.json.gz", &[0x1f, 0x8b, 8, 0, 1, 2, 3]).contains("gz.json.gz"));
+}
+
+#[test]
+fn odd_things_are_counted_and_do_no_harm() {
+    let (folder, mut board) = board();
+    let list = json!([
+        { "task": "T", "datasets": "none", "description": 3, "categories": 7 },
+        { "task": "" }, { "task": "U", "datasets": [7, { "dataset": "" }, { "dataset": "D", "sota": [] },
+            { "dataset": "E", "sota": { "metrics": ["A", "A"], "rows": [3, { "model_name": "m", "metrics": [] },
+                { "model_name": "n", "metrics": { "A": {"x": 1}, "a": "2" } }] } }] }
+    ]);
+    let report = import(&mut board, &write(folder.path(), "evaluation-tables.json", &list));
+    assert!(report.odd.len() >= 5, "{report:?}");
+    assert_eq!(report.left_out.values().sum::<u64>(), 2);
+    let e = query::leaderboard(&board, "u-on-e", &Filter { claims: true, ..Filter::default() })
+        .unwrap();
+    assert_eq!(e.rows.len(), 2);
+}
