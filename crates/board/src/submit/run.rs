@@ -96,7 +96,7 @@ pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Erro
         },
         metrics,
         model: ModelOf {
-            name: format!("{} + {}", short_name(&run.base.name), run.method),
+            name: format!("{} + {}", short_name(&run.base.name), written(run)),
             base: Some(BaseOf {
                 name: short_name(&run.base.name).into(),
                 sha256: Some(run.base.weights_sha256.clone()).filter(|h| super::record::is_hash(h)),
@@ -121,6 +121,12 @@ pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Erro
 }
 
 /// The last part of a path; the whole of a name such as `owner/name`.
+/// The method as it was written: with all options in force it is no name.
+fn written(run: &RunRecord) -> &str {
+    let given = run.settings.get("method").and_then(serde_json::Value::as_str);
+    given.unwrap_or_else(|| run.method.split('[').next().unwrap_or(&run.method))
+}
+
 fn short_name(name: &str) -> &str {
     match name.strip_prefix(['/', '.']) {
         Some(_) => name.rsplit('/').find(|p| !p.is_empty()).unwrap_or(name),

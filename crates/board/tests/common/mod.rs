@@ -84,9 +84,6 @@ pub(crate) fn normal(value: &Value) -> Value {
         Value::Object(object) if object.contains_key("metrics") || object.contains_key("rows") => {
             filled(object, json!({ "metrics": [], "rows": [] }))
         }
-        Value::Object(object) if object.get("metrics").is_some_and(Value::is_array) => {
-            filled(object, json!({ "rows": [] }))
-        }
         Value::Object(object) => {
             Value::Object(sorted(object.iter().map(|(k, v)| (k.clone(), normal(v)))))
         }

@@ -1,0 +1,92 @@
+//! The board on the command line: from a training run to a row that was run again, and what must not become one.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::fs;
+
+use serde_json::Value;
+use world::{World, json, reviews};
+
+/// A world with a run in a store, its adapter in `a`, scored on a test set.
+fn trained() -> World {
+    let world = World::new();
+    world.write("held.csv", reviews(60, 77));
+    world.train("a", "--test-data held.csv --name reviews --store runs.db");
+    world
+}
+
+fn state(world: &World, result: i64) -> String {
+    let board = json(&world.ok("board --board b export --format json"));
+    let rows = board.as_array().unwrap();
+    let row = rows.iter().find(|r| r["result"] == result);
+    row.map_or_else(
+        || panic!("no row {result} in {board:#}"),
+        |r| r["state"].as_str().unwrap().into(),
+    )
+}
+
+fn submit(world: &World, what: &str) -> Value {
+    json(&world.ok(&format!("submit {what} --board b --json")))
+}
+
+#[test]
+fn a_run_becomes_a_row_that_is_run_again() {
+    let world = trained();
+    world.ok("board --board b init");
+    let first = submit(&world, "1 --store runs.db");
+    let id = first["result"].as_i64().unwrap();
+    assert_eq!(first["state"], "attached");
+    // A second time it is the same row.
+    let again = submit(&world, "1 --store runs.db");
+    assert_eq!((again["result"].as_i64(), again["new"].as_bool()), (Some(id), Some(false)));
+    let output = world.ok(&format!("verify {id} --board b"));
+    assert!(
+        output.contains("attached -> re-evaluated") && output.contains("0 of 60 predictions"),
+        "{output}"
+    );
+    assert_eq!(state(&world, id), "re-evaluated");
+    let output = world.ok("audit --board b");
+    assert!(output.contains("1 of 1 results were run again"), "{output}");
+    let log = world.ok("board --board b log");
+    assert!(log.contains("re-evaluated") && log.contains("submit"), "{log}");
+}
+
+/// A claim that the adapter does not bear is a mismatch, with the difference.
+#[test]
+fn a_claim_that_is_too_high_is_found_out() {
+    let world = trained();
+    world.ok("board --board b init");
+    let path = world.path("a/adapter.json");
+    let mut meta = json(&fs::read_to_string(&path).unwrap());
+    for metric in meta["metrics"].as_array_mut().unwrap() {
+        metric["value"] = Value::from(metric["value"].as_f64().unwrap() - 0.25);
+    }
+    fs::write(&path, meta.to_string()).unwrap();
+    // The board knows the data from the store's run.
+    let id = submit(&world, "a")["result"].as_i64().unwrap();
+    world.ok("board --board b data add --data train.csv -- --test-data held.csv");
+    let output = world.ok(&format!("verify {id} --board b"));
+    assert!(output.contains("attached -> mismatch"), "{output}");
+    assert_eq!(state(&world, id), "mismatch");
+}
+
+#[test]
+fn damaged_and_hostile_adapters_are_refused() {
+    let world = trained();
+    world.ok("board --board b init");
+    let path = world.path("a/adapter.safetensors");
+    let whole = fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 0x40;
+    fs::write(&path, &bytes).unwrap();
+    world.fails("submit a --board b", &["SHA-256", "damaged"]);
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    world.fails("submit a --board b", &["adapter.safetensors"]);
+    fs::write(&path, [0x80, 2, b'c', b'o', b's']).unwrap();
+    world.fails("submit a --board b", &["adapter.safetensors"]);
+    fs::write(&path, &whole).unwrap();
+    world.fails("verify 999 --board b", &["999"]);
+    world.fails("submit nowhere --board b --store none.db", &["nowhere"]);
+}
