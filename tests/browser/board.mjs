@@ -162,6 +162,15 @@ const main = async () => {
     check('without scripts: it sorts', /sort=|order=|metric=/.test(still.url()), still.url());
     await plain.close();
 
+    // A reader tries the adapter: this one reads images, and says so.
+    const trial = await browser.newPage();
+    await trial.goto(base + pages.result);
+    await trial.fill('textarea[name=text]', 'a text');
+    await trial.getByRole('button', { name: 'Predict' }).click();
+    await trial.waitForURL(/try/);
+    check('the box to try says what does not fit', /image/i.test(await trial.textContent('main')), await trial.textContent('main'));
+    await trial.close();
+
     // What people wrote is text.
     const hostile = await browser.newPage();
     await hostile.goto(base + pages.leaderboard);

@@ -283,13 +283,29 @@ impl Worker {
     }
 }
 
-/// The job of a check, or why there is none.
-fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Error> {
-    let (model, base, data): (String, Option<String>, Option<String>) = board.sql().query_row(
-        "SELECT model, base_sha256, data_sha256 FROM results WHERE id = ?1",
-        [result],
-        |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
-    )?;
+/// The files of a result's adapter, and the base model on this machine that they are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// The file of the weights.
+    pub weights: PathBuf,
+    /// The file of the description.
+    pub description: PathBuf,
+    /// The base model on this machine.
+    pub base: String,
+    /// SHA-256 of its weights.
+    pub base_sha256: String,
+}
+
+/// What is needed to run the adapter of a result, or why it cannot be run here.
+///
+/// # Errors
+/// If there is no such result, or the board cannot be read.
+pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Error> {
+    let base: Option<String> = board
+        .sql()
+        .query_row("SELECT base_sha256 FROM results WHERE id = ?1", [result], |r| r.get(0))
+        .optional()?
+        .ok_or_else(|| Error::missing("result", result))?;
     let file = |name: &str| -> Result<Option<PathBuf>, Error> {
         let hash: Option<String> = board
             .sql()
@@ -318,13 +334,30 @@ fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Er
             Err(e) => return Ok(Err(format!("{}: {e}", path.display()))),
         }
     }
-    let (Some(base_sha256), Some(data_sha256)) = (base, data) else {
-        return Ok(Err("it does not say by hash which base model and which data it is for".into()));
+    let Some(base_sha256) = base else {
+        return Ok(Err("it does not say by hash which base model it is for".into()));
     };
     let Some(base) = local::base_of(board, &base_sha256)? else {
         return Ok(Err(format!(
             "its base model {base_sha256} is not known here; `budwood board base add MODEL` makes it known"
         )));
+    };
+    Ok(Ok(Adapter { weights, description, base, base_sha256 }))
+}
+
+/// The job of a check, or why there is none.
+fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Error> {
+    let Adapter { weights, description, base, base_sha256 } = match adapter(board, result)? {
+        Ok(adapter) => adapter,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let (model, data): (String, Option<String>) = board.sql().query_row(
+        "SELECT model, data_sha256 FROM results WHERE id = ?1",
+        [result],
+        |r| Ok((r.get(0)?, r.get(1)?)),
+    )?;
+    let Some(data_sha256) = data else {
+        return Ok(Err("it does not say by hash which data it was scored on".into()));
     };
     let Some(data) = local::data_of(board, &data_sha256)? else {
         return Ok(Err(format!(

@@ -4,14 +4,17 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use budwood_base::statistics::bootstrap;
+use budwood_board::Board;
 use budwood_board::submit::{metric_title, scale};
-use budwood_board::verify::{EvaluatedScore, Evaluation, Evaluator, Job};
+use budwood_board::verify::{self, EvaluatedScore, Evaluation, Evaluator, Job};
 use budwood_tasks::Dataset;
 use budwood_train::{Judged, answers, judged};
+use budwood_web::{Answer, Predictor};
 use clap::Parser;
 use serde_json::Value;
 
@@ -46,67 +49,134 @@ impl Evaluator for Separate<'_> {
 
 impl Separate<'_> {
     fn run(&self, job: &Job) -> Result<Evaluation> {
-        let folder = Scratch::new(job)?;
-        let program = std::env::current_exe().context("cannot find the program itself")?;
-        // The shell sets the limit and becomes the program; nothing of a submission is among its words.
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", "ulimit -v \"$0\" && exec \"$@\""])
-            .arg((self.limits.memory * 1_000_000).to_string())
-            .arg(program)
-            .args(["--threads", &self.settings.threads.to_string(), "board", "evaluate"])
-            .args(["--base", &job.base])
-            .args(["--sha256", &job.data.sha256])
-            .args(["--source", &job.data.source.to_string()])
-            .arg("--adapter")
-            .arg(&folder.path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start a process for the evaluation")?;
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let read = |pipe: Option<Box<dyn Read + Send>>, most: u64| {
-            std::thread::spawn(move || {
-                let mut text = Vec::new();
-                pipe.map(|p| p.take(most).read_to_end(&mut text));
-                text
-            })
-        };
-        let out = read(out.map(|o| Box::new(o) as _), 1 << 30);
-        let err = read(err.map(|e| Box::new(e) as _), 1 << 16);
-        let end = Instant::now() + Duration::from_secs(60 * self.limits.minutes);
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if Instant::now() > end {
-                child.kill()?;
-                child.wait()?;
-                bail!("took longer than {} minutes and was ended", self.limits.minutes);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
-        if !status.success() {
-            let said = String::from_utf8_lossy(&err);
-            let last = said
-                .trim()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            match status.code() {
-                Some(1) => bail!("{last}"),
-                _ => bail!(
-                    "the evaluation ended with {status}; it may have needed more than {} GB of memory. {last}",
-                    self.limits.memory
-                ),
-            }
-        }
-        serde_json::from_slice(&out)
+        let scratch =
+            Scratch::new(&job.weights, &job.description, &format!("check-{}", job.check))?;
+        let source = job.data.source.to_string();
+        let adapter = scratch.path.to_string_lossy();
+        let words = ["board", "evaluate", "--base", &job.base, "--sha256", &job.data.sha256];
+        let more = ["--source", &source, "--adapter", &adapter];
+        let printed = limited(
+            &[&words[..], &more[..]].concat(),
+            self.settings.threads,
+            self.limits.memory,
+            Duration::from_secs(60 * self.limits.minutes),
+        )?;
+        serde_json::from_slice(&printed)
             .context("the evaluation printed something else than its result")
     }
+}
+
+/// What this program prints when it is run with these words in a process of its own, with so many threads, GB of memory, and so
+/// much time.
+fn limited(words: &[&str], threads: usize, memory: u64, time: Duration) -> Result<Vec<u8>> {
+    let program = std::env::current_exe().context("cannot find the program itself")?;
+    // The shell sets the limit and becomes the program; nothing of a submission is among its words.
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "ulimit -v \"$0\" && exec \"$@\""])
+        .arg((memory * 1_000_000).to_string())
+        .arg(program)
+        .args(["--threads", &threads.to_string()])
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start a process for the adapter")?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let read = |pipe: Option<Box<dyn Read + Send>>, most: u64| {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            pipe.map(|p| p.take(most).read_to_end(&mut text));
+            text
+        })
+    };
+    let out = read(out.map(|o| Box::new(o) as _), 1 << 30);
+    let err = read(err.map(|e| Box::new(e) as _), 1 << 16);
+    let end = Instant::now() + time;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > end {
+            child.kill()?;
+            child.wait()?;
+            bail!("took longer than {} and was ended", crate::output::seconds(time.as_secs_f64()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
+    if status.success() {
+        return Ok(out);
+    }
+    let said = String::from_utf8_lossy(&err);
+    let last = said.trim().lines().last().unwrap_or_default().trim_start_matches("error: ");
+    match status.code() {
+        Some(1) => bail!("{last}"),
+        _ => {
+            bail!("ended with {status}; it may have needed more than {memory} GB of memory. {last}")
+        }
+    }
+}
+
+/// Lets readers of a board try an adapter: each text in a process of its own.
+pub(crate) struct Trial {
+    /// The board's folder.
+    pub(crate) board: PathBuf,
+}
+
+impl Predictor for Trial {
+    fn predict(&self, result: i64, text: &str) -> Result<Vec<Answer>, String> {
+        self.answer(result, text).map_err(|e| format!("{e:#}"))
+    }
+}
+
+impl Trial {
+    const MEMORY: u64 = 4;
+    const TIME: Duration = Duration::from_secs(20);
+
+    fn answer(&self, result: i64, text: &str) -> Result<Vec<Answer>> {
+        static TRIALS: AtomicU64 = AtomicU64::new(0);
+        let board = Board::open_to_read(&self.board)?;
+        let adapter = verify::adapter(&board, result)?.map_err(anyhow::Error::msg)?;
+        let name = format!("trial-{}", TRIALS.fetch_add(1, Ordering::Relaxed));
+        let scratch = Scratch::new(&adapter.weights, &adapter.description, &name)?;
+        check_options(&scratch.path)?;
+        let folder = scratch.path.to_string_lossy();
+        let mut words =
+            vec!["predict", "--json", "--adapter", &folder, "--base", &adapter.base, "--"];
+        words.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).take(2));
+        let printed = limited(&words, 1, Self::MEMORY, Self::TIME)?;
+        let line = printed.split(|b| *b == b'\n').next().unwrap_or_default();
+        let answer: Value = serde_json::from_slice(line).context("the answer is not JSON")?;
+        Ok(shown(&answer))
+    }
+}
+
+/// The answer of `predict`, the likeliest first.
+fn shown(answer: &Value) -> Vec<Answer> {
+    let mut all: Vec<Answer> = match (&answer["scores"], &answer["value"], &answer["entities"]) {
+        (Value::Object(scores), _, _) => {
+            let one = |(label, p): (&String, &Value)| Answer {
+                label: label.clone(),
+                probability: p.as_f64(),
+            };
+            scores.iter().map(one).collect()
+        }
+        (_, Value::Number(value), _) => {
+            vec![Answer { label: value.to_string(), probability: None }]
+        }
+        (_, _, Value::Array(entities)) => {
+            let text = |e: &Value, name: &str| e[name].as_str().unwrap_or_default().to_string();
+            let one = |e: &Value| Answer {
+                label: format!("{}: {}", text(e, "type"), text(e, "text")),
+                probability: e["score"].as_f64(),
+            };
+            entities.iter().map(one).collect()
+        }
+        _ => Vec::new(),
+    };
+    all.sort_by(|a, b| b.probability.unwrap_or(0.0).total_cmp(&a.probability.unwrap_or(0.0)));
+    all
 }
 
 /// A folder with an adapter's files under their names, removed at the end.
@@ -115,15 +185,14 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(job: &Job) -> Result<Self> {
-        let files = job.weights.parent().context("the adapter's file has no folder")?;
-        let path = files.with_file_name(format!("check-{}", job.check));
+    /// A copy beside the board's files.
+    fn new(weights: &Path, description: &Path, name: &str) -> Result<Self> {
+        let files = weights.parent().context("the adapter's file has no folder")?;
+        let path = files.with_file_name(format!("{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path)?;
         let scratch = Self { path };
-        for (file, name) in
-            [(&job.weights, "adapter.safetensors"), (&job.description, "adapter.json")]
-        {
+        for (file, name) in [(weights, "adapter.safetensors"), (description, "adapter.json")] {
             std::fs::copy(file, scratch.path.join(name))?;
         }
         Ok(scratch)
@@ -198,12 +267,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
 fn check_options(folder: &Path) -> Result<()> {
     let text = std::fs::read_to_string(folder.join("adapter.json"))?;
     let meta: Value = serde_json::from_str(&text)?;
-    let method = meta["method"].as_str().unwrap_or_default();
-    let numbers = method.split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty());
-    for number in numbers {
-        if number.parse::<u64>().map_or(true, |n| n > LARGEST_OPTION) {
-            bail!("adapter.json: the method's option {number} is larger than {LARGEST_OPTION}");
-        }
+    if let Some(number) = largest(&meta["method"]).filter(|n| *n > LARGEST_OPTION as f64) {
+        bail!("adapter.json: the method's option {number} is larger than {LARGEST_OPTION}");
     }
     for place in ["/head/outputs", "/task/max_length"] {
         let value = meta.pointer(place).and_then(Value::as_u64).unwrap_or(0);
@@ -212,6 +277,19 @@ fn check_options(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The largest number anywhere in a value.
+fn largest(value: &Value) -> Option<f64> {
+    let of = |inside: &mut dyn Iterator<Item = &Value>| inside.filter_map(largest).reduce(f64::max);
+    match value {
+        Value::Number(n) => n.as_f64(),
+        Value::Array(list) => of(&mut list.iter()),
+        Value::Object(map) => of(&mut map.values()),
+        // Options may be written as texts too.
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
 }
 
 /// The 95 % interval of a score, by its place.
@@ -250,6 +328,9 @@ const DATA_FLAGS: &[&str] = &[
     "test-share",
     "split-seed",
     "text-column",
+    "image-column",
+    "image-root",
+    "skip-bad",
     "label-column",
     "encoding",
     "no-header",
@@ -277,4 +358,31 @@ pub(crate) fn flags_of(settings: &std::collections::BTreeMap<String, Value>) -> 
 /// The labelled splits that results are scored on.
 pub(crate) fn splits(data: Data) -> Vec<Dataset> {
     [data.dev, data.test].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn options_beyond_any_use_are_found_wherever_they_stand() {
+        let spec =
+            json!({ "parts": [{ "name": "lora", "options": { "r": 8, "alpha": 0.00001234567 } }] });
+        assert_eq!(largest(&spec), Some(8.0));
+        let hostile =
+            json!({ "parts": [{ "name": "adapter", "options": { "width": 4_000_000_000u64 } }] });
+        assert_eq!(largest(&hostile), Some(4e9));
+        let map = json!({ "options": { "reduction_factor": { "0": "99999", "default": 2 } } });
+        assert_eq!(largest(&map), Some(99_999.0));
+    }
+
+    #[test]
+    fn answers_come_likeliest_first() {
+        let answer = json!({ "label": "b", "scores": { "a": 0.2, "b": 0.8 } });
+        let labels: Vec<_> = shown(&answer).into_iter().map(|a| a.label).collect();
+        assert_eq!(labels, ["b", "a"]);
+        assert_eq!(shown(&json!({ "value": 2.5 }))[0].label, "2.5");
+    }
 }

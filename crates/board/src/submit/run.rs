@@ -18,6 +18,10 @@ pub fn metric_title(name: &str) -> String {
         "spearman" => "Spearman correlation",
         "pearson" => "Pearson correlation",
         "exact_match" => "Exact match",
+        "precision" => "Precision",
+        "recall" => "Recall",
+        "top5" => "Top 5 accuracy",
+        "mean_class_accuracy" => "Mean accuracy of the classes",
         other => other,
     };
     known.into()
@@ -68,6 +72,9 @@ pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Erro
         "classification" => "Text Classification",
         "regression" => "Text Regression",
         "multilabel" => "Multi-Label Text Classification",
+        "question-answering" => "Question Answering",
+        "token-classification" => "Token Classification",
+        "image-classification" => "Image Classification",
         other => other,
     };
     let (task, dataset) = known.map_or((kind, run.task.as_str()), |k| (k.1, k.2));

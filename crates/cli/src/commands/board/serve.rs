@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use budwood_web::{Limits, Options};
 use serde_json::json;
 
 use crate::Settings;
+use crate::evaluator::Trial;
 use crate::output::{self, say};
 
 #[derive(clap::Args)]
@@ -41,6 +43,7 @@ pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
         url: args.url.clone(),
         behind_proxy: args.behind_proxy,
         limits,
+        predictor: Some(Arc::new(Trial { board: dir.into() })),
         ..Options::new(dir.into())
     };
     let ready = |address: SocketAddr| {
