@@ -70,7 +70,11 @@ const prepare = () => {
 
 const serve = () => new Promise((done, fail) => {
   const server = spawn(budwood, ['board', '--board', 'board', '--port', '0', '--json'], { cwd: place });
-  server.stdout.once('data', text => done([server, JSON.parse(text).url.replace(/\/$/, '')]));
+  let text = '';
+  server.stdout.on('data', piece => {
+    text += piece;
+    if (text.trim().endsWith('}')) done([server, JSON.parse(text).url.replace(/\/$/, '')]);
+  });
   server.once('exit', code => fail(new Error(`the server ended with ${code}`)));
 });
 

@@ -141,6 +141,15 @@ impl Trial {
         let name = format!("trial-{}", TRIALS.fetch_add(1, Ordering::Relaxed));
         let scratch = Scratch::new(&adapter.weights, &adapter.description, &name)?;
         check_options(&scratch.path)?;
+        // For a task of images the words would be names of files of this machine.
+        let meta: Value =
+            serde_json::from_slice(&std::fs::read(scratch.path.join("adapter.json"))?)?;
+        let kind = meta["task"]["kind"].as_str().unwrap_or_default();
+        let texts =
+            ["classification", "multilabel", "regression", "token-classification"].contains(&kind);
+        if !texts {
+            bail!("this adapter is for {kind}: it can be tried with `budwood predict` only");
+        }
         let folder = scratch.path.to_string_lossy();
         let mut words =
             vec!["predict", "--json", "--adapter", &folder, "--base", &adapter.base, "--"];
