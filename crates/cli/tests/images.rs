@@ -133,3 +133,88 @@ fn another_size_is_remembered() {
     let metric = &known("a/adapter.json")["metrics"][0];
     assert!(metric["value"].is_number() && before["rows"] == 16);
 }
+
+/// A list of images of two kinds in `folder`, as benchmarks have them: a path and a number in each line.
+fn list(world: &World, folder: &str, name: &str, first: usize, n: usize) {
+    let mut lines = String::new();
+    for i in first..first + n {
+        let path = format!("images/{i:03}.bmp");
+        fs::create_dir_all(world.path(folder).join("images")).unwrap();
+        fs::write(world.path(folder).join(&path), picture(i % 2, i)).unwrap();
+        lines += &format!("{path} {}\n", i % 2);
+    }
+    fs::write(world.path(folder).join(name), lines).unwrap();
+}
+
+/// A sweep file of the project with fewer epochs and seeds, so that it ends in a test.
+fn small(world: &World, file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments").join(file);
+    let text = fs::read_to_string(path).unwrap();
+    let text =
+        text.replace("epochs = 100", "epochs = 1").replace("seeds = [0, 1, 2]", "seeds = [0]");
+    world.write("sweep.toml", text.replace("batch-size = 64", "batch-size = 4"));
+    "sweep.toml".into()
+}
+
+/// The protocols of VTAB-1k and OmniBenchmark on trees of their layout, from lists to the report's means.
+#[test]
+fn benchmarks_run_from_their_lists_to_their_means() {
+    let world = images();
+    let vtab = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/vtab-1k.toml"),
+    );
+    let names: Vec<String> = vtab
+        .unwrap()
+        .lines()
+        .filter_map(|l| {
+            l.strip_prefix("data = \"list=${DATA}/")?.split('/').next().map(String::from)
+        })
+        .collect();
+    assert_eq!(names.len(), 19);
+    for name in &names {
+        list(&world, &format!("vtab/{name}"), "train800val200.txt", 0, 8);
+        list(&world, &format!("vtab/{name}"), "test.txt", 8, 4);
+    }
+    let file = small(&world, "vtab-1k.toml");
+    world.ok(&format!("sweep {file} --set DATA=vtab --set BASE=vit --out runs"));
+    world.ok("report --store runs/runs.db --out report");
+    let table = fs::read_to_string(world.path("report/table.md")).unwrap();
+    for column in ["natural (mean)", "specialised (mean)", "structured (mean)", "mean of areas"] {
+        assert!(table.contains(column), "{table}");
+    }
+    assert_eq!(
+        table.lines().filter(|l| l.starts_with("| ") && !l.starts_with("| method")).count(),
+        5,
+        "{table}"
+    );
+
+    let omni = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/omnibenchmark.toml"),
+    );
+    let realms: Vec<String> = omni
+        .unwrap()
+        .lines()
+        .filter_map(|l| {
+            l.strip_prefix("data = \"list=${DATA}/")?.split('/').next().map(String::from)
+        })
+        .collect();
+    assert_eq!(realms.len(), 21);
+    for realm in &realms {
+        for (name, first, n) in [("train.txt", 0, 8), ("val.txt", 8, 4), ("test.txt", 12, 4)] {
+            list(&world, "omni", &format!("{realm}-{name}"), first, n);
+            fs::create_dir_all(world.path("lists").join(realm)).unwrap();
+            fs::rename(
+                world.path(&format!("omni/{realm}-{name}")),
+                world.path("lists").join(realm).join(name),
+            )
+            .unwrap();
+        }
+    }
+    let file = small(&world, "omnibenchmark.toml");
+    world.ok(&format!(
+        "sweep {file} --set DATA=lists --set IMAGES=omni --set BASE=vit --out omni-runs"
+    ));
+    world.ok("report --store omni-runs/runs.db --out omni-report");
+    let table = fs::read_to_string(world.path("omni-report/table.md")).unwrap();
+    assert!(table.contains("structure (accuracy, test)") && table.contains("| mean |"), "{table}");
+}
