@@ -25,7 +25,7 @@ CASES = {
         ("f32", "torch"): (0.95, None), ("int8", "torch"): (0.45, None), ("int8", "onnx"): (1.0, None)}),
     "minilm-forward-32x128": (shape("minilm", 128, "forward", 9), {
         ("f32", "torch"): (0.95, None), ("int8", "torch"): (0.45, None), ("int8", "onnx"): (1.0, None)}),
-    "vit-base-train-16x224": (shape("vit-base", 224, "train", 3, batch=16), {("f32", "torch"): (0.8, 0.33), ("int8", "torch"): (0.5, 0.33)}),
+    "vit-base-train-16x224": (shape("vit-base", 224, "train", 3, batch=16), {("f32", "torch"): (0.5, 0.33), ("int8", "torch"): (0.5, 0.33)}),
     "trec-epoch": (None, {("f32", "torch"): (0.5, None), ("int8", "torch"): (0.5, None)}),
 }
 
