@@ -32,6 +32,10 @@ pub struct EncoderSpec {
     pub hidden_dropout: f32,
     /// Dropout on attention probabilities.
     pub attention_dropout: f32,
+    /// Stochastic depth in training (Huang et al. 2016): the probability that a sequence passes a sub-layer by in the
+    /// highest layer. It rises to this from 0 in the lowest, layer by layer, as in DeiT's and NOAH's training.
+    #[serde(default)]
+    pub drop_path: f32,
 }
 
 impl EncoderSpec {

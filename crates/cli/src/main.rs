@@ -82,6 +82,7 @@ enum Command {
 }
 
 /// What every command needs to know.
+#[derive(Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) json: bool,
     pub(crate) threads: usize,

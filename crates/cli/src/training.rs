@@ -151,6 +151,12 @@ impl Frozen {
             }
             base.set_dropout(p);
         }
+        if let Some(p) = args.drop_path {
+            if !(0.0..1.0).contains(&p) {
+                bail!("--drop-path {p} is not a probability below 1");
+            }
+            base.set_drop_path(p);
+        }
         base.set_frozen_dropout(args.frozen_dropout == Switch::On);
         Ok(Self { model, base, reader })
     }
@@ -159,7 +165,8 @@ impl Frozen {
     pub(crate) fn key(args: &Args) -> String {
         let size = args.images.side();
         let on = args.frozen_dropout == Switch::On;
-        format!("{} {:?} {:?} {size:?} {on}", args.base, args.precision.get(false), args.dropout)
+        let random = (args.dropout, args.drop_path);
+        format!("{} {:?} {random:?} {size:?} {on}", args.base, args.precision.get(false))
     }
 }
 
@@ -330,6 +337,10 @@ impl Run {
             Some(processor) => {
                 identity + &serde_json::to_string(&(processor, args.images.augment()))?
             }
+        };
+        let identity = match args.drop_path {
+            None => identity,
+            Some(p) => format!("{identity} drop path {p}"),
         };
         std::fs::create_dir_all(&args.out)
             .with_context(|| format!("cannot make the folder {}", args.out.display()))?;

@@ -139,6 +139,21 @@ impl Base {
         (self.spec.hidden_dropout, self.spec.attention_dropout) = (p, p);
     }
 
+    /// Sets the encoder's stochastic depth, which acts in training only.
+    ///
+    /// # Panics
+    /// If it is not in `[0, 1)`.
+    pub fn set_drop_path(&mut self, p: f32) {
+        assert!((0.0..1.0).contains(&p), "probability {p} of passing by is not in [0, 1)");
+        self.spec.drop_path = p;
+    }
+
+    /// Whether anything random acts in the encoder in training.
+    pub fn has_dropout(&self) -> bool {
+        let spec = &self.spec;
+        [spec.hidden_dropout, spec.attention_dropout, spec.drop_path].iter().any(|&p| p > 0.0)
+    }
+
     /// Whether dropout acts in training in the layers, from the lowest, in which and below which nothing is trained. It does
     /// unless told otherwise; without it their output is the same in every step.
     pub fn set_frozen_dropout(&mut self, acts: bool) {

@@ -24,6 +24,7 @@ use crate::base::engine_activation;
 use crate::gate::Gate;
 use crate::phm::{Phm, Rule};
 use crate::site::{OutputBackward, OutputForward, OutputSite, pop};
+use crate::stochastic_depth::drop_sequences;
 use crate::{Init, ModelError, Slot, Sublayer};
 
 /// What the bottleneck reads.
@@ -343,11 +344,7 @@ impl BottleneckSite {
     fn pass_by(&self, cx: &mut Context, key: Option<Key>, spans: &Spans, y: &mut Buf) {
         let p = self.config.stochastic_depth;
         if let Some(key) = key.filter(|_| p > 0.0) {
-            let dropout = Dropout::new(p, key.named("depth").raw());
-            let factors: Vec<f32> = (0..spans.len()).map(|i| dropout.factor(i as u32)).collect();
-            let factors = cx.upload(&factors, 1);
-            cx.scale_spans(y.view_mut(), spans, factors.view());
-            cx.give(factors);
+            drop_sequences(cx, Dropout::new(p, key.named("depth").raw()), spans, y);
         }
     }
 

@@ -19,6 +19,7 @@ mod positions;
 mod prefix;
 mod run;
 mod site;
+mod stochastic_depth;
 
 pub use adapter::{Adapter, Depth};
 pub use base::{Base, Linear, Norm};

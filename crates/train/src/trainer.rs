@@ -226,8 +226,7 @@ impl<'a> Trainer<'a> {
         let mut cache = |data: &'a Prepared, name: &str| {
             PrefixCache::new(base, data, layers, &mut spec, &folder.join(name))
         };
-        let dropout = base.spec().hidden_dropout > 0.0 || base.spec().attention_dropout > 0.0;
-        let steady = !(self.train.varies() || dropout && base.has_frozen_dropout());
+        let steady = !(self.train.varies() || base.has_dropout() && base.has_frozen_dropout());
         let train = if steady { cache(self.train, "prefix-train.f32")? } else { None };
         let dev = self.dev.map(|dev| cache(dev, "prefix-dev.f32")).transpose()?.flatten();
         if train.is_some() || dev.is_some() {

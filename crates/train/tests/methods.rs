@@ -332,6 +332,55 @@ fn gradients_match_finite_differences() {
     }
 }
 
+/// A layer that nearly all sequences pass by is as good as none: neither the loss nor a gradient knows it.
+#[test]
+fn what_passes_a_layer_by_does_not_see_it() {
+    let mut cx = Context::new(Device::cpu());
+    for family in ["vit", "dinov2"] {
+        let (model, mut deep) = open(family);
+        deep.set_dropout(0.0);
+        deep.set_drop_path(0.999_999);
+        let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
+        let mut spec = model.spec().clone();
+        assert_eq!(spec.layers, 2);
+        spec.layers = 1;
+        (spec.hidden_dropout, spec.attention_dropout) = (0.0, 0.0);
+        let shallow = Base::load(spec, Device::cpu(), Precision::F32, true, fetch).unwrap();
+        let inputs = batch(&deep, &examples(&deep, 4, 5));
+        let key = Some(Key::new(8).named("masks"));
+        let head = HeadSpec { dropout: 0.0, ..head(3, Pooling::Cls, None) };
+        let mut one =
+            adapter(&deep, "double_seq_bn[reduction_factor=4,leave_out=[1]]", head.clone(), 3);
+        let mut other = adapter(&shallow, "double_seq_bn[reduction_factor=4]", head, 3);
+        let names =
+            |a: &Adapter| a.params.entries().iter().map(|e| e.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&one), names(&other));
+        other.params.values.clone_from(&one.params.values);
+        other.refresh(shallow.device(), 1);
+        let (passed, none) = (
+            loss(&mut cx, &deep, &one, &inputs, key),
+            loss(&mut cx, &shallow, &other, &inputs, None),
+        );
+        assert_eq!(passed, none, "{family}");
+        // At evaluation every layer is there.
+        assert_ne!(loss(&mut cx, &deep, &one, &inputs, None).0, none.0, "{family}");
+        // A part of the sequences: along the gradient the loss changes by its length.
+        deep.set_drop_path(0.5);
+        let (_, gradient) = loss(&mut cx, &deep, &one, &inputs, key);
+        let length = gradient.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let (start, h) = (one.params.values.clone(), 2e-3);
+        let mut moved = |sign: f64| {
+            for ((x, start), g) in one.params.values.iter_mut().zip(&start).zip(&gradient) {
+                *x = start + (sign * h * f64::from(*g) / length) as f32;
+            }
+            one.refresh(deep.device(), 1);
+            loss(&mut cx, &deep, &one, &inputs, key).0
+        };
+        let slope = (moved(1.0) - moved(-1.0)) / (2.0 * h);
+        assert!((slope - length).abs() / length < 0.03, "{family}: {slope} {length}");
+    }
+}
+
 /// Three steps with dropout on so many threads: the parameters, and how often memory was asked for in the
 /// last step.
 fn three_steps(base: &Base, adapter: &mut Adapter, threads: usize) -> usize {

@@ -30,6 +30,7 @@ fn spec(image: &ImageInput) -> EncoderSpec {
         layer_scale: false,
         hidden_dropout: 0.0,
         attention_dropout: 0.0,
+        drop_path: 0.0,
     }
 }
 

@@ -129,6 +129,11 @@ pub(crate) struct Args {
     /// Dropout of the encoder in training [default: as the model's config.json says].
     #[arg(long)]
     pub(crate) dropout: Option<f32>,
+    /// Stochastic depth of the encoder in training: the probability that an input passes a sub-layer of the highest layer by; it falls
+    /// to 0 in the lowest [default: 0].
+    #[arg(long, value_name = "P")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drop_path: Option<f32>,
     /// Dropout in training in the layers, from the lowest, in which and below which nothing is trained: those of `linear`, `top_k`
     /// and adapters in the upper layers alone. Off, their output is the same in every step, and is computed once.
     #[arg(long, value_enum, default_value_t = Switch::On)]

@@ -74,5 +74,6 @@ pub(super) fn bert_like(
         layer_scale: false,
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.1)?,
         attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.1)?,
+        drop_path: 0.0,
     })
 }

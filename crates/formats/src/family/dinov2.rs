@@ -67,5 +67,6 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         layer_scale: true,
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.0)?,
         attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.0)?,
+        drop_path: 0.0,
     })
 }

@@ -53,5 +53,6 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         layer_scale: false,
         hidden_dropout: config.dropout_or("dropout", 0.1)?,
         attention_dropout: config.dropout_or("attention_dropout", 0.1)?,
+        drop_path: 0.0,
     })
 }

@@ -63,6 +63,7 @@ pub(super) fn vit_like(
         layer_scale: false,
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.0)?,
         attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.0)?,
+        drop_path: 0.0,
     })
 }
 

@@ -249,6 +249,7 @@ fn unfinish(
         Sublayer::Attention => DropoutPlace::AttentionOut,
         Sublayer::Ffn => DropoutPlace::FfnOut,
     };
+    pass.pass_by(cx, layer, place, d);
     cx.dropout(pass.dropout(layer, place, spec.hidden_dropout), d.view_mut());
     for part in pass.parts.iter().rev() {
         let Some((scale, trained)) = part.acting.scale(layer, sublayer) else { continue };

@@ -265,6 +265,7 @@ fn finish(
         cx.multiply_row(rows.again(), scale);
     }
     cx.dropout(pass.dropout(layer, place, spec.hidden_dropout), h.view_mut());
+    pass.pass_by(cx, layer, place, h);
     for part in &pass.parts {
         let post = spec.norm == NormPlacement::Post;
         let io = OutputForward {

@@ -15,6 +15,7 @@ use budwood_base::random::Key;
 use budwood_engine::{Buf, Context, Dropout, Spans};
 
 use crate::adapter::Acting;
+use crate::stochastic_depth::drop_sequences;
 use crate::{Adapter, Base, Sublayer, WeightSite};
 
 pub(crate) use backward::backward;
@@ -186,6 +187,16 @@ impl<'a> Pass<'a> {
                 Dropout::new(p, key.child(layer as u64 * 8 + place as u64).raw())
             }
             _ => Dropout::new(0.0, 0),
+        }
+    }
+
+    /// Stochastic depth, forward and backward, of a sub-layer's output.
+    pub(crate) fn pass_by(&self, cx: &mut Context, layer: usize, place: DropoutPlace, y: &mut Buf) {
+        let spec = self.base.spec();
+        let p = spec.drop_path * layer as f32 / (spec.layers.max(2) - 1) as f32;
+        if let Some(key) = self.dropout.filter(|_| p > 0.0 && layer >= self.steady_layers) {
+            let key = key.named("drop path").child(layer as u64 * 8 + place as u64);
+            drop_sequences(cx, Dropout::new(p, key.raw()), &self.spans, y);
         }
     }
 

@@ -3,13 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use budwood_board::Board;
+use budwood_board::verify::Worker;
 use budwood_web::{Limits, Options};
 use serde_json::json;
 
 use crate::Settings;
-use crate::evaluator::Trial;
+use crate::evaluator::{self, Separate, Trial};
 use crate::output::{self, say};
 
 #[derive(clap::Args)]
@@ -33,7 +36,15 @@ pub(crate) struct Args {
     /// Submissions a minute that one client may make.
     #[arg(long, value_name = "N", default_value_t = Limits::default().writes)]
     writes: f64,
+    /// Also run the adapters that wait in the board's queue, one after another, each in a limited process.
+    #[arg(long)]
+    verify: bool,
+    #[command(flatten)]
+    evaluation: evaluator::Limits,
 }
+
+/// Between two looks at an empty queue.
+const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
     // A board is never empty.
@@ -55,6 +66,36 @@ pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
             say!("The board in {} is at {url} (Ctrl-C ends it)", dir.display()).map_err(Into::into)
         };
     };
+    if args.verify {
+        let (settings, dir, limits) = (*settings, dir.to_owned(), args.evaluation);
+        std::thread::spawn(move || verify(&settings, &dir, limits));
+    }
     budwood_web::serve(options, SocketAddr::new(args.host, args.port), ready)
         .map_err(|e| anyhow!("{}: {e}", dir.display()))
+}
+
+/// Does what waits in the queue, again and again. What goes wrong here is for the next round: a board that others write
+/// for long, or a `budwood verify` that is at work on the queue itself.
+fn verify(settings: &Settings, dir: &Path, limits: evaluator::Limits) {
+    let mut evaluator = Separate { settings, limits };
+    let mut round = || {
+        let mut board = Board::open(dir)?;
+        let mut worker = Worker::begin(&mut board)?;
+        while let Some(done) = worker.next(&mut board, &mut evaluator, None)? {
+            match (done.outcome, done.error) {
+                (Some(o), _) => eprintln!("result {}: {}", done.result, o.state.name()),
+                (None, e) => eprintln!("result {}: {}", done.result, e.unwrap_or_default()),
+            }
+        }
+        Ok::<_, budwood_board::Error>(())
+    };
+    let mut told = String::new();
+    loop {
+        let error = round().err().map(|e| e.to_string()).unwrap_or_default();
+        if !error.is_empty() && error != told {
+            eprintln!("the queue waits: {error}");
+        }
+        told = error;
+        std::thread::sleep(PAUSE);
+    }
 }

@@ -1,9 +1,12 @@
-//! `budwood bench`: speed and memory of a training step or a forward pass, on random weights.
+//! `budwood bench`: speed and memory of a training step or a forward pass on random weights, and of reading images.
 
+mod input;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use budwood_base::encoder::{
     Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput,
 };
@@ -35,7 +38,7 @@ pub(crate) struct Args {
     /// Tokens in a sequence; of images the height and width in pixels [default: 128; 224 of images].
     #[arg(long)]
     length: Option<usize>,
-    /// A training step, or forward only.
+    /// What is measured.
     #[arg(long, value_enum, default_value_t = Mode::Train)]
     mode: Mode,
     /// Steps to measure, after one to warm up.
@@ -46,6 +49,9 @@ pub(crate) struct Args {
     method: String,
     #[command(flatten)]
     precision: PrecisionArgs,
+    /// With `--mode input`: a folder whose files are images.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -60,8 +66,12 @@ enum Shape {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
+    /// A training step.
     Train,
+    /// Forward only.
     Forward,
+    /// Reading images: files to pixels as the model takes them; a step is a pass over all of them.
+    Input,
 }
 
 impl Shape {
@@ -90,6 +100,7 @@ impl Shape {
             layer_scale: false,
             hidden_dropout: 0.1,
             attention_dropout: 0.1,
+            drop_path: 0.0,
         };
         if !matches!(self, Shape::VitBase) {
             return text;
@@ -149,6 +160,14 @@ impl Example {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    match (args.mode, &args.data) {
+        (Mode::Input, Some(folder)) => {
+            return input::run(settings, folder, args.length.unwrap_or(224), args.steps);
+        }
+        (Mode::Input, None) => bail!("--mode input needs a folder of images with --data"),
+        (_, Some(_)) => bail!("--data is for --mode input; the other modes make their own input"),
+        (_, None) => {}
+    }
     let spec = args.shape.spec();
     let train = args.mode == Mode::Train;
     let device = Device::cpu();
