@@ -171,8 +171,9 @@ fn measure(folder: &Path, place: &Path) {
         let report =
             import::file(&mut board, &path, &import::Options::default(), &mut |_| ()).unwrap();
         println!(
-            "{name}: {:.1} s; added {:?}; left out {:?}",
+            "{name}: {:.1} s; peak memory so far {} MB; added {:?}; left out {:?}",
             from.elapsed().as_secs_f64(),
+            peak(),
             report.added,
             report.left_out
         );

@@ -91,6 +91,11 @@ const PAPERS: &str = "UPDATE papers SET
 
 /// Brings all counts up to date.
 pub(crate) fn refresh_counts(sql: &Connection) -> Result<(), Error> {
+    Ok(count(sql)?)
+}
+
+/// The same, with the database's own errors.
+pub(crate) fn count(sql: &Connection) -> rusqlite::Result<()> {
     sql.execute(TASKS, [])?;
     sql.execute(DATASETS, [])?;
     sql.execute(
@@ -101,25 +106,29 @@ pub(crate) fn refresh_counts(sql: &Connection) -> Result<(), Error> {
         [],
     )?;
     sql.execute(
-        "UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id)",
+        "UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id),
+             by_year = (SELECT json_group_array(json_array(year, n)) FROM (
+                 SELECT substr(p.date, 1, 4) AS year, count(*) AS n
+                 FROM paper_methods x JOIN papers p ON p.id = x.paper
+                 WHERE x.method = methods.id AND p.date IS NOT NULL GROUP BY year ORDER BY year))",
         [],
     )?;
     entries(sql)
 }
 
 /// Writes the search entries of everything but papers again.
-fn entries(sql: &Connection) -> Result<(), Error> {
+fn entries(sql: &Connection) -> rusqlite::Result<()> {
     sql.execute_batch(
         "DELETE FROM entry_text;
+         DELETE FROM model_text;
          INSERT INTO entry_text (kind, ref, name, text) SELECT 'task', slug, name, description FROM tasks;
          INSERT INTO entry_text (kind, ref, name, text)
            SELECT 'dataset', slug, name, trim(full_name || ' ' || description) FROM datasets;
          INSERT INTO entry_text (kind, ref, name, text)
            SELECT 'method', slug, name, trim(full_name || ' ' || description) FROM methods;
-         INSERT INTO entry_text (kind, ref, name, text)
-           SELECT 'model', r.id, r.model, t.name || ' on ' || d.name
+         INSERT INTO model_text (ref, name, text)
+           SELECT r.id, r.model, t.name || ' on ' || d.name
            FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
            JOIN datasets d ON d.id = l.dataset WHERE r.state <> 'retracted';",
-    )?;
-    Ok(())
+    )
 }

@@ -52,9 +52,16 @@ impl Board {
             |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let (application, version) =
             (number("application_id").map_err(at)?, number("user_version").map_err(at)?);
-        schema::check(&path, application, version)?;
+        if !schema::check(&path, application, version)? {
+            // Of an older version: opening it to write brings it to this one.
+            drop(connection);
+            drop(Self::open(folder)?);
+            return Self::open_to_read(folder);
+        }
         // Readers share the system's copy of the file; a writer's own memory stays small.
         connection.pragma_update(None, "mmap_size", 1_i64 << 32).map_err(at)?;
+        // What a writer keeps to undo an update of all rows is as large as they are, and belongs on the disk.
+        connection.pragma_update(None, "temp_store", "memory").map_err(at)?;
         Self::with(folder, &path, connection)
     }
 
@@ -62,7 +69,6 @@ impl Board {
         let at = |e| Error::sql(path, e);
         connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(at)?;
-        connection.pragma_update(None, "temp_store", "memory").map_err(at)?;
         connection.set_prepared_statement_cache_capacity(256);
         Ok(Self { folder: folder.into(), connection })
     }

@@ -2,12 +2,21 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
-use crate::Error;
+use crate::{Error, summary};
 
+/// What brings the tables of each older version to the next, from version 1 on.
+const STEPS: &[&str] = &["ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL DEFAULT '[]';
+    DROP TABLE entry_text;
+    CREATE VIRTUAL TABLE entry_text USING fts5 (
+        kind, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3 4'
+    );
+    CREATE VIRTUAL TABLE model_text USING fts5 (
+        ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3'
+    );"];
 /// Version of the tables that this program makes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 1 + STEPS.len() as i64;
 /// "Budb": marks the file as a board of ours.
 const APPLICATION: i64 = 0x4275_6462;
 
@@ -25,23 +34,43 @@ pub(super) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error>
     }
     connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
     connection.pragma_update(None, "synchronous", "full").map_err(at)?;
-    if tables == 0 {
-        // Two processes may come here at once: the second finds the tables when it gets its turn.
-        let make = format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-        );
-        if let Err(e) = connection.execute_batch(&make) {
-            let _ = connection.execute_batch("ROLLBACK");
-            if number("user_version").map_err(at)? != VERSION {
-                return Err(at(e));
-            }
+    if tables > 0 {
+        return migrate(connection).map_err(at);
+    }
+    // Two processes may come here at once: the second finds the tables when it gets its turn.
+    let make = format!(
+        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+    );
+    if let Err(e) = connection.execute_batch(&make) {
+        let _ = connection.execute_batch("ROLLBACK");
+        if number("user_version").map_err(at)? != VERSION {
+            return Err(at(e));
         }
     }
     Ok(())
 }
 
-/// Whether this is a board that the program can read.
-pub(super) fn check(path: &Path, application: i64, version: i64) -> Result<(), Error> {
+/// Brings the tables of an older version to this one, all or nothing.
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get(0));
+    if version(connection)? == VERSION {
+        return Ok(());
+    }
+    let transaction =
+        rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    // Another process may have done it meanwhile.
+    let from: i64 = version(&transaction)?;
+    let steps = usize::try_from(from - 1).ok().and_then(|n| STEPS.get(n..)).unwrap_or_default();
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    summary::count(&transaction)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}
+
+/// Whether this is a board that the program can read; true if its tables are of this version.
+pub(super) fn check(path: &Path, application: i64, version: i64) -> Result<bool, Error> {
     if application != APPLICATION {
         let reason = "it is a database of another program".into();
         return Err(Error::Damaged { path: path.into(), reason });
@@ -49,5 +78,5 @@ pub(super) fn check(path: &Path, application: i64, version: i64) -> Result<(), E
     if version > VERSION {
         return Err(Error::Newer { path: path.into(), found: version, known: VERSION });
     }
-    Ok(())
+    Ok(version == VERSION)
 }

@@ -136,6 +136,8 @@ CREATE TABLE methods (
     implemented TEXT,
     details TEXT NOT NULL DEFAULT '{}',
     archive INTEGER REFERENCES archives (id),
+    -- Papers by year, as JSON pairs, and in all. Kept up to date by `summary::refresh_counts`.
+    by_year TEXT NOT NULL DEFAULT '[]',
     papers INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX methods_by_papers ON methods (papers DESC, name);
@@ -349,12 +351,15 @@ BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 CREATE TRIGGER log_keeps_words BEFORE UPDATE ON log
 BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 
--- Search. Papers are searched in their own table; everything else is small and shares one.
+-- Search. Papers and models are many and have tables of their own; everything else is small and shares one.
 CREATE VIRTUAL TABLE paper_text USING fts5 (
     title, abstract, authors, content = 'papers', content_rowid = 'id', tokenize = 'porter unicode61'
 );
 CREATE VIRTUAL TABLE entry_text USING fts5 (
-    kind UNINDEXED, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '2 3'
+    kind, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3 4'
+);
+CREATE VIRTUAL TABLE model_text USING fts5 (
+    ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3'
 );
 -- Words that say what a paper is about: neither too rare nor too common. Kept by `text::refresh`.
 CREATE TABLE terms (

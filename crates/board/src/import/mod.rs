@@ -45,11 +45,14 @@ pub struct Options {
     pub gate: bool,
     /// How much may be read.
     pub limits: Limits,
-    /// Elements in a transaction.
+    /// Elements in a transaction; fewer where they are large.
     pub batch: u64,
     /// Who imports, for the log.
     pub who: String,
 }
+
+/// Bytes of the file in a transaction; what is read from them takes several times as much memory.
+const BATCH_BYTES: u64 = 16 << 20;
 
 impl Default for Options {
     fn default() -> Self {
@@ -192,11 +195,15 @@ pub fn file(
         progress(upto);
         Ok(())
     };
-    let mut count = skip;
-    stream::elements(path, options.limits, skip, |at, element| {
+    let (mut count, mut size) = (skip, 0);
+    stream::elements(path, options.limits, skip, |at, bytes, element| {
         batch.push(element);
-        count = at + 1;
-        if batch.len() as u64 >= options.batch { write(board, &mut batch, count) } else { Ok(()) }
+        (count, size) = (at + 1, size + bytes);
+        if (batch.len() as u64) < options.batch && size < BATCH_BYTES {
+            return Ok(());
+        }
+        size = 0;
+        write(board, &mut batch, count)
     })?;
     write(board, &mut batch, count)?;
     let transaction = board.write()?;

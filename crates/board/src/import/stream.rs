@@ -28,7 +28,7 @@ impl Default for Limits {
     }
 }
 
-/// Calls `each` with number and value of every element from number `skip` on.
+/// Calls `each` with number, bytes and value of every element from number `skip` on.
 ///
 /// # Errors
 /// If the file cannot be read, is not a JSON list or goes over a limit; or what `each` returns.
@@ -36,7 +36,7 @@ pub(crate) fn elements(
     path: &Path,
     limits: Limits,
     skip: u64,
-    each: impl FnMut(u64, Value) -> Result<(), Error>,
+    each: impl FnMut(u64, u64, Value) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let io = |source| Error::Io { path: path.into(), source };
     let mut file = File::open(path).map_err(io)?;
@@ -65,7 +65,7 @@ pub(crate) fn first(path: &Path, limits: Limits) -> Result<Option<Value>, Error>
     let mut found = None;
     let stop = Error::Refused(String::new());
     let mut stop = Some(stop);
-    let result = elements(path, limits, 0, |_, value| {
+    let result = elements(path, limits, 0, |_, _, value| {
         found = Some(value);
         stop.take().map_or(Ok(()), Err)
     });
@@ -84,7 +84,7 @@ struct List<'a, F> {
     at: u64,
 }
 
-impl<'de, F: FnMut(u64, Value) -> Result<(), Error>> Visitor<'de> for List<'_, F> {
+impl<'de, F: FnMut(u64, u64, Value) -> Result<(), Error>> Visitor<'de> for List<'_, F> {
     type Value = u64;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -103,7 +103,8 @@ impl<'de, F: FnMut(u64, Value) -> Result<(), Error>> Visitor<'de> for List<'_, F
                 let Some(value) = list.next_element::<Value>().map_err(place)? else {
                     return Ok(at);
                 };
-                if let Err(e) = (self.each)(at, value) {
+                let bytes = self.limit - self.left.get();
+                if let Err(e) = (self.each)(at, bytes, value) {
                     *self.failed = Some(e);
                     return Err(A::Error::custom("stopped"));
                 }

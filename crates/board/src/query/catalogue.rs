@@ -285,11 +285,7 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
         let rows = query.query_map([id], |r| r.get::<_, String>(0))?;
         rows.map(|a| a.map(|name| Named { slug: slug(&name), name })).collect::<Result<_, _>>()?
     };
-    let papers = super::paper::items(
-        board,
-        "JOIN paper_tasks x ON x.paper = p.id WHERE x.task = ?1 ORDER BY p.id DESC LIMIT ?2 OFFSET ?3",
-        params![id, part.limit(), part.offset()],
-    )?;
+    let papers = super::paper::items_of(board, ("paper_tasks", "task", id), count, part)?;
     Ok(Task {
         slug: address,
         name,

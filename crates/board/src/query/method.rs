@@ -133,7 +133,7 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
     let found = sql
         .prepare_cached(
             "SELECT m.id, m.slug, m.name, m.full_name, m.description, m.year, m.source_title, m.source_url, m.code_url,
-                    p.slug, p.title, m.implemented, m.papers, a.name, a.attribution, a.licence
+                    p.slug, p.title, m.implemented, m.papers, a.name, a.attribution, a.licence, m.by_year
              FROM methods m LEFT JOIN papers p ON p.id = m.paper LEFT JOIN archives a ON a.id = m.archive
              WHERE m.slug = ?1",
         )?
@@ -152,7 +152,7 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
                 implemented: r.get(11)?,
                 collections: Vec::new(),
                 papers: Page { count: r.get::<_, i64>(12)? as u64, offset: part.offset, items: Vec::new() },
-                by_year: Vec::new(),
+                by_year: serde_json::from_str(&r.get::<_, String>(16)?).unwrap_or_default(),
                 results: Vec::new(),
                 source: attribution(r, 13)?,
             };
@@ -165,23 +165,10 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
     )?;
     let rows = query.query_map([id], |r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
     method.collections = rows.collect::<Result<_, _>>()?;
-    method.papers.items = super::paper::items(
-        board,
-        "JOIN paper_methods x ON x.paper = p.id WHERE x.method = ?1 ORDER BY p.id DESC LIMIT ?2 OFFSET ?3",
-        params![id, part.limit(), part.offset()],
-    )?;
-    method.by_year = by_year(board, id)?;
+    method.papers.items =
+        super::paper::items_of(board, ("paper_methods", "method", id), method.papers.count, part)?;
     method.results = results(board, id)?;
     Ok(method)
-}
-
-fn by_year(board: &Board, method: i64) -> Result<Vec<(String, u64)>, Error> {
-    let mut query = board.sql().prepare_cached(
-        "SELECT substr(p.date, 1, 4) AS year, count(*) FROM paper_methods x JOIN papers p ON p.id = x.paper
-         WHERE x.method = ?1 AND p.date IS NOT NULL GROUP BY year ORDER BY year",
-    )?;
-    let rows = query.query_map([method], |r| Ok((r.get(0)?, r.get::<_, i64>(1)? as u64)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn results(board: &Board, method: i64) -> Result<Vec<MethodResult>, Error> {

@@ -1,6 +1,6 @@
 //! Search over everything.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
@@ -36,7 +36,7 @@ pub struct Found {
 }
 
 /// What fits the words of `text`, best first: at most `limit` of each kind, or of one kind alone. Every word must
-/// be there; the last may be a beginning. Signs have no meaning.
+/// be there; where too little has the last one, it may be a beginning. Signs have no meaning.
 ///
 /// # Errors
 /// If the board cannot be read.
@@ -46,67 +46,131 @@ pub fn search(
     kind: Option<FoundKind>,
     limit: u64,
 ) -> Result<Vec<Found>, Error> {
-    let Some(query) = fts(text) else { return Ok(Vec::new()) };
-    let limit = limit.min(100) as i64;
+    let limit = limit.min(100) as usize;
+    let queries = fts(text);
     let mut found = Vec::new();
-    for (wanted, name) in ENTRIES {
-        if kind.is_none_or(|k| k == *wanted) {
-            found.extend(entries(board, &query, *wanted, name, limit)?);
+    for &(of, list) in KINDS {
+        if kind.is_some_and(|k| k != of) {
+            continue;
         }
-    }
-    if kind.is_none_or(|k| k == FoundKind::Paper) {
-        found.extend(papers(board, &query, limit)?);
+        let start = found.len();
+        for query in &queries {
+            let left = limit - (found.len() - start);
+            if left > 0 {
+                let more = list(board, query, limit as i64)?;
+                add(&mut found, start, more.into_iter().map(|e| e.found(of)), left);
+            }
+        }
     }
     Ok(found)
 }
 
-const ENTRIES: &[(FoundKind, &str)] = &[
-    (FoundKind::Task, "task"),
-    (FoundKind::Dataset, "dataset"),
-    (FoundKind::Method, "method"),
-    (FoundKind::Model, "model"),
+/// Adds up to `most` of what is not there yet, from number `start` on.
+fn add(found: &mut Vec<Found>, start: usize, more: impl Iterator<Item = Found>, most: usize) {
+    let end = found.len() + most;
+    for one in more {
+        if found.len() < end && !found[start..].iter().any(|f| f.slug == one.slug) {
+            found.push(one);
+        }
+    }
+}
+
+/// What a list gives: address, name, line.
+struct Entry(String, String, String);
+
+impl Entry {
+    fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self(r.get(0)?, r.get(1)?, r.get(2)?))
+    }
+
+    fn found(self, kind: FoundKind) -> Found {
+        Found { kind, slug: self.0, name: self.1, line: self.2 }
+    }
+}
+
+type List = fn(&Board, &str, i64) -> Result<Vec<Entry>, Error>;
+
+const KINDS: &[(FoundKind, List)] = &[
+    (FoundKind::Task, |board, query, limit| named(board, "entry_text", "task", query, limit)),
+    (FoundKind::Dataset, |board, query, limit| named(board, "entry_text", "dataset", query, limit)),
+    (FoundKind::Method, |board, query, limit| named(board, "entry_text", "method", query, limit)),
+    (FoundKind::Model, |board, query, limit| named(board, "model_text", "", query, limit)),
+    (FoundKind::Paper, papers),
 ];
 
-/// A query in the language of the full-text search: each word in quotes, so that nothing in it is an operator.
-fn fts(text: &str) -> Option<String> {
+/// Entries that are put in order at most. Common words fit hundreds of thousands, and a reader reads a few.
+const MOST: i64 = 500;
+
+/// Queries in the language of the full-text search: each word in quotes, so that nothing in it is an operator. The second
+/// takes the last word for a beginning, which costs more.
+fn fts(text: &str) -> Vec<String> {
     let mut words = words(text);
     words.truncate(12);
-    let last = words.pop()?;
-    let mut query: String = words.iter().map(|w| format!("\"{w}\" ")).collect();
-    query += &format!("\"{last}\"");
-    // One or two letters begin too many words.
-    if last.chars().count() > 2 {
-        query.push('*');
+    let whole = words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" ");
+    match words.last().map(|w| w.chars().count()) {
+        None => Vec::new(),
+        // One or two letters begin too many words.
+        Some(1 | 2) => vec![whole],
+        Some(_) => vec![whole.clone(), whole + "*"],
     }
-    Some(query)
 }
 
-fn entries(
+/// Entries of a table: those with the words in their names, the shortest names first; then those with the words in their texts.
+fn named(
     board: &Board,
+    table: &str,
+    kind: &str,
     query: &str,
-    kind: FoundKind,
-    name: &str,
     limit: i64,
-) -> Result<Vec<Found>, Error> {
-    let mut statement = board.sql().prepare_cached(
-        "SELECT CAST(ref AS TEXT), name, substr(text, 1, 200) FROM entry_text
-         WHERE entry_text MATCH ?1 AND kind = ?2 ORDER BY bm25(entry_text, 0, 0, 10, 1) LIMIT ?3",
-    )?;
-    let rows = statement.query_map(params![query, name, limit], |r| {
-        Ok(Found { kind, slug: r.get(0)?, name: r.get(1)?, line: r.get(2)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+) -> Result<Vec<Entry>, Error> {
+    let mut statement = board.sql().prepare_cached(&format!(
+        "SELECT CAST(ref AS TEXT), name, substr(text, 1, 200)
+         FROM (SELECT ref, name, text FROM {table} WHERE {table} MATCH ?1 ORDER BY rowid DESC LIMIT {MOST})
+         ORDER BY length(name), name LIMIT ?2"
+    ))?;
+    let of_kind = if kind.is_empty() { String::new() } else { format!("kind : \"{kind}\" AND ") };
+    let mut list = |place: &str| -> Result<Vec<Entry>, Error> {
+        let query = format!("{of_kind}{{{place}}} : ({query})");
+        let rows = statement.query_map(params![query, limit], Entry::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let mut found = list("name")?;
+    if (found.len() as i64) < limit {
+        found.extend(list("name text")?);
+    }
+    Ok(found)
 }
 
-fn papers(board: &Board, query: &str, limit: i64) -> Result<Vec<Found>, Error> {
-    let mut statement = board.sql().prepare_cached(
-        "SELECT p.slug, p.title, coalesce(p.date, '')
-         FROM (SELECT rowid AS id, bm25(paper_text, 10, 1, 3) AS score FROM paper_text
-               WHERE paper_text MATCH ?1 ORDER BY score LIMIT ?2) f
-         JOIN papers p ON p.id = f.id ORDER BY f.score",
-    )?;
-    let rows = statement.query_map(params![query, limit], |r| {
-        Ok(Found { kind: FoundKind::Paper, slug: r.get(0)?, name: r.get(1)?, line: r.get(2)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// Papers, by how often the words stand in a title, in an abstract and among the authors. Where the words are so common that
+/// counting would take long: the shortest of the titles with all of them, then other papers, of each the last that came in.
+fn papers(board: &Board, query: &str, limit: i64) -> Result<Vec<Entry>, Error> {
+    let sql = board.sql();
+    let common = sql
+        .prepare_cached(
+            "SELECT 1 FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2",
+        )?
+        .exists(params![query, MOST])?;
+    let list = |from: &str, query: &str| -> Result<Vec<Entry>, Error> {
+        let mut statement = sql.prepare_cached(&format!(
+            "SELECT p.slug, p.title, coalesce(p.date, '') FROM ({from}) f JOIN papers p ON p.id = f.id
+             ORDER BY f.score, length(p.title) LIMIT ?2"
+        ))?;
+        let rows = statement.query_map(params![query, limit], Entry::read)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    if !common {
+        let scored = "SELECT rowid AS id, bm25(paper_text, 10, 1, 3) AS score FROM paper_text
+                      WHERE paper_text MATCH ?1 ORDER BY score LIMIT ?2";
+        return list(scored, query);
+    }
+    let newest = |n: i64| {
+        format!(
+            "SELECT rowid AS id, 0 AS score FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT {n}"
+        )
+    };
+    let mut found = list(&newest(MOST), &format!("{{title}} : ({query})"))?;
+    if (found.len() as i64) < limit {
+        found.extend(list(&newest(2 * limit), query)?);
+    }
+    Ok(found)
 }

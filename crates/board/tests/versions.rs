@@ -1,0 +1,76 @@
+//! Boards of older and newer programs.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use budwood_board::query::{self, FoundKind};
+use budwood_board::{Board, Error};
+use common::{board, import, tables, write};
+use rusqlite::Connection;
+
+/// Makes of a board what version 1 of the tables was.
+const BACK: &str = "DROP TABLE entry_text;
+    DROP TABLE model_text;
+    CREATE VIRTUAL TABLE entry_text USING fts5 (
+        kind UNINDEXED, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '2 3'
+    );
+    ALTER TABLE methods DROP COLUMN by_year;
+    PRAGMA user_version = 1;";
+
+#[test]
+fn a_board_of_an_older_version_becomes_one_of_this() {
+    for to_read in [true, false] {
+        let (folder, mut board) = board();
+        import(&mut board, &write(folder.path(), "evaluation-tables.json", &tables()));
+        let place = folder.path().join("board");
+        let before = query::search(&board, "leav", None, 20).unwrap();
+        assert!(before.iter().any(|f| f.kind == FoundKind::Dataset && f.name == "Leaves"));
+        drop(board);
+        let file = place.join("board.db");
+        Connection::open(&file).unwrap().execute_batch(BACK).unwrap();
+        let board =
+            if to_read { Board::open_to_read(&place) } else { Board::open(&place) }.unwrap();
+        assert_eq!(query::search(&board, "leav", None, 20).unwrap(), before);
+        query::methods(&board, query::Part::default()).unwrap();
+        let version: i64 = Connection::open(&file)
+            .unwrap()
+            .pragma_query_value(None, "user_version", |r| r.get(0))
+            .unwrap();
+        assert_eq!(version, 2);
+    }
+}
+
+#[test]
+fn a_board_of_a_newer_version_is_left_alone() {
+    let (folder, board) = board();
+    drop(board);
+    let place = folder.path().join("board");
+    Connection::open(place.join("board.db"))
+        .unwrap()
+        .execute_batch("PRAGMA user_version = 99")
+        .unwrap();
+    assert!(matches!(Board::open(&place), Err(Error::Newer { found: 99, .. })));
+    assert!(matches!(Board::open_to_read(&place), Err(Error::Newer { found: 99, .. })));
+}
+
+/// Words that stand everywhere: the shortest names first, and never more than was asked for.
+#[test]
+fn common_words_are_found_too() {
+    let (folder, mut board) = board();
+    let papers: Vec<_> = (0..3000)
+        .map(|i| {
+            let title = if i % 3 == 0 { format!("Deep forests {i} {}", "and more ".repeat(i % 7)) } else { format!("Roots {i}") };
+            serde_json::json!({ "paper_url": format!("https://paperswithcode.com/paper/p-{i}"), "title": title,
+                "abstract": "Deep forests are here, in all of them.", "authors": ["Anonymous"], "tasks": [], "methods": [], "date": "2020-01-01" })
+        })
+        .collect();
+    let papers = serde_json::Value::from(papers);
+    import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &papers));
+    let found = query::search(&board, "deep forests", None, 20).unwrap();
+    assert_eq!(found.len(), 20);
+    assert!(found.iter().all(|f| f.name.starts_with("Deep forests") && !f.name.contains("more")));
+    // Titles are not enough here: others follow, none twice.
+    let found = query::search(&board, "deep them", None, 20).unwrap();
+    let slugs: std::collections::HashSet<_> = found.iter().map(|f| &f.slug).collect();
+    assert_eq!((found.len(), slugs.len()), (20, 20));
+}
