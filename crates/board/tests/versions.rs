@@ -11,6 +11,8 @@ use rusqlite::Connection;
 /// Makes of a board what version 1 of the tables was.
 const BACK: &str = "DROP TABLE entry_text;
     DROP TABLE model_text;
+    DROP INDEX leaderboards_counts;
+    DROP INDEX methods_listed;
     CREATE VIRTUAL TABLE entry_text USING fts5 (
         kind UNINDEXED, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '2 3'
     );
@@ -73,4 +75,21 @@ fn common_words_are_found_too() {
     let found = query::search(&board, "deep them", None, 20).unwrap();
     let slugs: std::collections::HashSet<_> = found.iter().map(|f| &f.slug).collect();
     assert_eq!((found.len(), slugs.len()), (20, 20));
+}
+
+/// A server seeds its board at every start; on a large one a second time must cost nothing.
+#[test]
+fn seeding_again_changes_nothing() {
+    use budwood_board::seed::{KnownMethod, seed};
+    let (folder, mut board) = board();
+    let methods = [KnownMethod { name: "lora", summary: "Low-rank updates." }];
+    assert!(seed(&mut board, &methods).unwrap() > 0);
+    let file = folder.path().join("board/board.db");
+    let version = |c: &Connection| -> i64 {
+        c.pragma_query_value(None, "data_version", |r| r.get(0)).unwrap()
+    };
+    let watcher = Connection::open(&file).unwrap();
+    let before = version(&watcher);
+    assert_eq!(seed(&mut board, &methods).unwrap(), 0);
+    assert_eq!(version(&watcher), before, "the second time wrote something");
 }

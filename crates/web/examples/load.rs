@@ -126,9 +126,7 @@ fn discover(address: SocketAddr) -> BTreeMap<String, Vec<String>> {
     let mut reader = Reader::connect(address);
     let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut seen, mut queue) = (HashSet::new(), VecDeque::from(["/".to_owned()]));
-    let mut more: Vec<String> = ["transformer", "image", "of the", "te"]
-        .map(|q| format!("/search?q={}", q.replace(' ', "+")))
-        .into();
+    let mut more: Vec<String> = vec!["/search?q=te".into(), "/search?q=nothing+of+this".into()];
     more.extend(
         ["/sitemap.xml", "/feed.atom", "/api/v1/papers/", "/api/v1/tasks/", "/api/v1/methods/"]
             .map(Into::into),
@@ -147,9 +145,34 @@ fn discover(address: SocketAddr) -> BTreeMap<String, Vec<String>> {
         if status != 200 {
             continue;
         }
-        pages.push(path);
+        pages.push(path.clone());
         followed += 1;
         let text = String::from_utf8_lossy(&body);
+        let end = path.rsplit('/').next().unwrap_or_default();
+        if path.starts_with("/sota/") && !path.contains('?') {
+            queue.push_back(format!("/embed/{end}"));
+        }
+        if path.starts_with("/result/") && !path.contains('?') {
+            queue.push_back(format!("/badge/{end}.svg"));
+        }
+        if path.starts_with("/paper/") {
+            // Words that are there: one, and two together.
+            let title = text.split(['<', '>']).skip_while(|t| *t != "title").nth(1);
+            let words: Vec<&str> =
+                title.unwrap_or_default().split(|c: char| !c.is_alphanumeric()).collect();
+            if let [first, second, ..] = words[..] {
+                queue.push_back(format!("/search?q={first}"));
+                queue.push_back(format!("/search?q={first}+{second}"));
+            }
+        }
+        for part in text.split("<loc>").skip(1) {
+            let link = part.split('<').next().unwrap_or_default();
+            if let Some((_, path)) = link.split_once(&address.to_string())
+                && path.starts_with("/sitemap/")
+            {
+                queue.push_back(path.to_owned());
+            }
+        }
         for part in text.split("href=\"").skip(1) {
             let link = part.split(['"', '#']).next().unwrap_or_default().replace("&amp;", "&");
             let asks = link.starts_with('/')

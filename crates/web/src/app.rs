@@ -79,18 +79,19 @@ pub(crate) struct App {
     pub(crate) forms: FormKeys,
 }
 
-/// Connections that read: each answers one request at a time.
-const READERS: usize = 8;
+/// Connections that read, at least: each answers one request at a time, and may wait for the disk.
+const READERS: usize = 4;
 
 impl App {
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         let limits = options.limits;
         let folder = &options.folder;
+        let readers = std::thread::available_parallelism().map_or(1, usize::from).max(READERS);
         Ok(Self {
             // The writer comes first: it makes the file, which readers expect.
             writer: Pool::new(vec![Board::open(folder)?]),
             readers: Pool::new(
-                (0..READERS).map(|_| Board::open_to_read(folder)).collect::<Result<_, _>>()?,
+                (0..readers).map(|_| Board::open_to_read(folder)).collect::<Result<_, _>>()?,
             ),
             searches: Rate::new(limits.searches, limits.searches * 10.0),
             writes: Rate::new(limits.writes / 60.0, limits.writes),

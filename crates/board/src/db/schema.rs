@@ -14,7 +14,9 @@ const STEPS: &[&str] = &["ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL D
     );
     CREATE VIRTUAL TABLE model_text USING fts5 (
         ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3'
-    );"];
+    );
+    CREATE INDEX leaderboards_counts ON leaderboards (results, verified);
+    CREATE INDEX methods_listed ON methods (implemented IS NULL, papers DESC, name);"];
 /// Version of the tables that this program makes.
 const VERSION: i64 = 1 + STEPS.len() as i64;
 /// "Budb": marks the file as a board of ours.

@@ -141,6 +141,7 @@ CREATE TABLE methods (
     papers INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX methods_by_papers ON methods (papers DESC, name);
+CREATE INDEX methods_listed ON methods (implemented IS NULL, papers DESC, name);
 CREATE TABLE method_collections (
     method INTEGER NOT NULL REFERENCES methods (id),
     area TEXT NOT NULL,
@@ -191,6 +192,8 @@ CREATE TABLE leaderboards (
 CREATE INDEX leaderboards_by_task ON leaderboards (task, results DESC);
 CREATE INDEX leaderboards_by_dataset ON leaderboards (dataset, results DESC);
 CREATE INDEX leaderboards_by_results ON leaderboards (verified DESC, results DESC);
+-- Rows of leaderboards are wide; whoever counts them reads this alone.
+CREATE INDEX leaderboards_counts ON leaderboards (results, verified);
 CREATE TABLE metrics (
     id INTEGER PRIMARY KEY,
     leaderboard INTEGER NOT NULL REFERENCES leaderboards (id),

@@ -262,20 +262,7 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
     let (facets, rows_in_all) = (facets(&rows), rows.len() as u64);
     rows.retain(|row| row.fits(filter));
     let direction = metrics.get(chosen).map_or(Direction::Higher, |m| m.direction);
-    let standings: Vec<Standing> =
-        rows.iter().map(|row| standing(row, chosen, filter.claims)).collect();
-    let steps = line(&standings, direction);
-    for (row, rank) in rows.iter_mut().zip(ranks(&standings, direction)) {
-        row.rank = rank;
-    }
-    let step = |&i: &usize| {
-        let (day, value) = (standings[i].day?, standings[i].value?);
-        Some(StepLine { result: rows[i].result, day, value })
-    };
-    let steps_here: Vec<StepLine> = steps.iter().filter_map(step).collect();
-    for &i in &steps {
-        rows[i].record = true;
-    }
+    let steps_here = stand(&mut rows, chosen, direction, filter.claims);
     sort(&mut rows, filter, chosen, direction);
     Ok(Leaderboard {
         item,
@@ -294,6 +281,28 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
         line: steps_here,
         facets,
     })
+}
+
+/// Gives rows their ranks and marks those on the line of the state of the art, which is returned.
+pub(super) fn stand(
+    rows: &mut [Row],
+    chosen: usize,
+    direction: Direction,
+    claims: bool,
+) -> Vec<StepLine> {
+    let standings: Vec<Standing> = rows.iter().map(|row| standing(row, chosen, claims)).collect();
+    let steps = line(&standings, direction);
+    for (row, rank) in rows.iter_mut().zip(ranks(&standings, direction)) {
+        (row.rank, row.record) = (rank, false);
+    }
+    let mut here = Vec::with_capacity(steps.len());
+    for i in steps {
+        rows[i].record = true;
+        if let (Some(day), Some(value)) = (standings[i].day, standings[i].value) {
+            here.push(StepLine { result: rows[i].result, day, value });
+        }
+    }
+    here
 }
 
 fn standing(row: &Row, chosen: usize, claims: bool) -> Standing {

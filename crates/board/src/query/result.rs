@@ -6,8 +6,9 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::leaderboard::{Metric, Row};
+use super::leaderboard::{Metric, Row, stand};
 use super::{Filter, LeaderboardItem, LogEntry, LogFilter, Part};
+use crate::direction::Direction;
 use crate::evidence::{self, Calibration, ClassScores};
 use crate::verify::Outcome;
 use crate::{Board, Error};
@@ -143,9 +144,11 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
         record,
         submitter,
     ) = found.ok_or_else(missing)?;
-    let claims = super::leaderboard(board, &slug, &Filter { claims: true, ..Filter::default() })?;
-    let rank_of_claims = claims.rows.iter().find(|r| r.result == id).and_then(|r| r.rank);
-    let ranked = super::leaderboard(board, &slug, &Filter::default())?;
+    let filter = Filter { claims: true, ..Filter::default() };
+    let mut ranked = super::leaderboard(board, &slug, &filter)?;
+    let rank_of_claims = ranked.rows.iter().find(|r| r.result == id).and_then(|r| r.rank);
+    let direction = ranked.metrics.first().map_or(Direction::Higher, |m| m.direction);
+    stand(&mut ranked.rows, ranked.chosen, direction, false);
     let row = ranked.rows.into_iter().find(|r| r.result == id).ok_or_else(missing)?;
     let (measured, predictions) = best_predictions(board, id)?;
     let record: Option<Value> = record.and_then(|r| serde_json::from_str(&r).ok());

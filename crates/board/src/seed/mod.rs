@@ -48,6 +48,7 @@ const TITLES: &[(&str, &str, i64, &str)] = &[
 pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error> {
     let actor = Actor::local("board");
     let transaction = board.write()?;
+    let before = transaction.total_changes();
     let paper_id = paper::entry(&transaction)?;
     for method in methods {
         let known = TITLES.iter().find(|t| t.0 == method.name);
@@ -56,12 +57,14 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
         transaction.execute(
             "UPDATE methods SET implemented = ?2, year = coalesce(year, ?3),
                description = CASE description WHEN '' THEN ?4 ELSE description END,
-               source_url = coalesce(source_url, nullif(?5, '')) WHERE id = ?1",
+               source_url = coalesce(source_url, nullif(?5, ''))
+             WHERE id = ?1 AND (implemented IS NOT ?2 OR year IS NULL AND ?3 IS NOT NULL OR description = '' AND ?4 <> ''
+               OR source_url IS NULL AND ?5 <> '')",
             params![id, method.name, year, method.summary, url],
         )?;
         if url.ends_with("1902.00751") {
             transaction.execute(
-                "UPDATE methods SET paper = coalesce(paper, ?2) WHERE id = ?1",
+                "UPDATE methods SET paper = ?2 WHERE id = ?1 AND paper IS NULL",
                 [id, paper_id],
             )?;
             transaction.execute(
@@ -111,7 +114,10 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
             params![key(task), text],
         )?;
     }
-    summary::refresh_counts(&transaction)?;
+    // On a large board this takes a while, and every start of the server comes here.
+    if transaction.total_changes() > before {
+        summary::refresh_counts(&transaction)?;
+    }
     if added > 0 {
         Entry {
             who: "board",
