@@ -26,6 +26,7 @@ mod summary;
 mod text;
 pub mod token;
 pub mod value;
+pub mod vectors;
 pub mod verify;
 mod words;
 

@@ -13,6 +13,9 @@ const BACK: &str = "DROP TABLE entry_text;
     DROP TABLE model_text;
     DROP INDEX leaderboards_counts;
     DROP INDEX methods_listed;
+    DROP TABLE vector_model;
+    DROP TABLE paper_vectors;
+    CREATE TABLE terms (term TEXT PRIMARY KEY, papers INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE VIRTUAL TABLE entry_text USING fts5 (
         kind UNINDEXED, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '2 3'
     );

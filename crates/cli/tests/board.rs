@@ -90,3 +90,24 @@ fn damaged_and_hostile_adapters_are_refused() {
     world.fails("verify 999 --board b", &["999"]);
     world.fails("submit nowhere --board b --store none.db", &["nowhere"]);
 }
+
+/// A base model reads the papers once; a model of images cannot.
+#[test]
+fn papers_are_read_by_a_base_model() {
+    let world = World::new();
+    let paper = |i: usize| {
+        serde_json::json!({ "paper_url": format!("https://paperswithcode.com/paper/p-{i}"), "title": format!("A good film {i}"),
+            "abstract": "It is fine and nice. ".repeat(i % 5), "authors": [], "tasks": ["Films"], "methods": [], "date": "2020-01-01" })
+    };
+    let papers: Vec<Value> = (0..700).map(paper).collect();
+    world.write("papers-with-abstracts.json", Value::from(papers).to_string());
+    world.ok("board --board b import papers-with-abstracts.json");
+    let relate = || json(&world.ok("board --board b relate --base base --json"));
+    let first = relate();
+    // A fifth of them have no abstract.
+    assert_eq!((first["read"].as_u64(), first["left"].as_u64()), (Some(560), Some(0)));
+    assert_eq!(relate()["read"].as_u64(), Some(0));
+    let images =
+        std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/vit");
+    world.fails(&format!("board --board b relate --base {}", images.display()), &["reads images"]);
+}

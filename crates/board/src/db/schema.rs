@@ -16,7 +16,12 @@ const STEPS: &[&str] = &["ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL D
         ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3'
     );
     CREATE INDEX leaderboards_counts ON leaderboards (results, verified);
-    CREATE INDEX methods_listed ON methods (implemented IS NULL, papers DESC, name);"];
+    CREATE INDEX methods_listed ON methods (implemented IS NULL, papers DESC, name);
+    DROP TABLE terms;
+    CREATE TABLE vector_model (base_sha256 TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+    CREATE TABLE paper_vectors (
+        paper INTEGER PRIMARY KEY REFERENCES papers (id), vector BLOB NOT NULL
+    ) STRICT;"];
 /// Version of the tables that this program makes.
 const VERSION: i64 = 1 + STEPS.len() as i64;
 /// "Budb": marks the file as a board of ours.

@@ -364,8 +364,12 @@ CREATE VIRTUAL TABLE entry_text USING fts5 (
 CREATE VIRTUAL TABLE model_text USING fts5 (
     ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3'
 );
--- Words that say what a paper is about: neither too rare nor too common. Kept by `text::refresh`.
-CREATE TABLE terms (
-    term TEXT PRIMARY KEY,
-    papers INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+-- What an encoder makes of papers' texts, in a byte for each element; the texts are read by one model.
+CREATE TABLE vector_model (
+    base_sha256 TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE paper_vectors (
+    paper INTEGER PRIMARY KEY REFERENCES papers (id),
+    vector BLOB NOT NULL
+) STRICT;

@@ -94,12 +94,28 @@ impl ReadPaper {
     fn put(&self, context: &Context<'_>) -> Result<i64, Error> {
         let sql = context.sql;
         let same = sql
-            .prepare_cached("SELECT id, stub FROM papers WHERE slug = ?1")?
-            .query_row([&self.slug], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, bool>(1)?)))
+            .prepare_cached(
+                "SELECT id, stub, archive IS ?2, title = ?3 AND abstract = ?4 AND authors = ?5 AND date IS coalesce(?6, date) AND details = ?7
+                 FROM papers WHERE slug = ?1",
+            )?
+            .query_row(
+                params![
+                    self.slug,
+                    context.archive,
+                    self.title,
+                    self.abstract_text,
+                    self.authors,
+                    self.date,
+                    self.details
+                ],
+                |r| Ok((r.get::<_, i64>(0)?, [r.get::<_, bool>(1)?, r.get(2)?, r.get(3)?])),
+            )
             .optional()?;
         match same {
-            Some((id, false)) => return Ok(id),
-            Some((id, true)) => return self.fill(context, id),
+            // A newer file of the same archive says something else.
+            Some((id, [false, true, false])) => return self.fill(context, id),
+            Some((id, [false, ..])) => return Ok(id),
+            Some((id, [true, ..])) => return self.fill(context, id),
             None => {}
         }
         if let Some(id) = self.stub(context)? {
@@ -147,13 +163,13 @@ impl ReadPaper {
 
     fn fill(&self, context: &Context<'_>, id: i64) -> Result<i64, Error> {
         let sql = context.sql;
-        let (title, authors): (String, String) = sql
-            .prepare_cached("SELECT title, authors FROM papers WHERE id = ?1")?
-            .query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        // The words of what was there leave the index, and what an encoder made of them goes too.
         sql.prepare_cached(
-            "INSERT INTO paper_text (paper_text, rowid, title, abstract, authors) VALUES ('delete', ?1, ?2, '', ?3)",
+            "INSERT INTO paper_text (paper_text, rowid, title, abstract, authors)
+             SELECT 'delete', id, title, abstract, authors FROM papers WHERE id = ?1",
         )?
-        .execute(params![id, title, authors])?;
+        .execute([id])?;
+        sql.prepare_cached("DELETE FROM paper_vectors WHERE paper = ?1")?.execute([id])?;
         let source = self.date.as_ref().map(|_| date::DateSource::Given);
         sql.prepare_cached(
             "UPDATE papers SET slug = ?2, title = ?3, title_key = ?4, abstract = ?5, authors = ?6,

@@ -10,6 +10,7 @@ mod list;
 mod log;
 mod method;
 mod paper;
+mod related;
 mod result;
 mod search;
 mod start;
@@ -28,7 +29,8 @@ pub use leaderboard::{
 pub use list::{Listed, addresses, chunks, evaluations};
 pub use log::{LogEntry, LogFilter, log};
 pub use method::{Collection, Method, MethodItem, MethodResult, method, methods};
-pub use paper::{Code, Paper, PaperItem, PaperResult, Related, paper, papers};
+pub use paper::{Code, Paper, PaperItem, PaperResult, paper, papers};
+pub use related::Related;
 pub use result::{
     Check, Comparison, Disagreement, ResultFile, ResultPage, compare, predictions, result,
 };

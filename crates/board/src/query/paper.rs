@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::catalogue::names;
 use super::item::{as_written, attribution};
-use super::{Attribution, Named, Page, Part};
+use super::{Attribution, Named, Page, Part, Related};
 use crate::date::DateSource;
 use crate::{Board, Error, State};
 
@@ -109,19 +109,6 @@ pub struct PaperResult {
     pub of: u64,
     /// How far it is confirmed.
     pub state: State,
-}
-
-/// A paper that is close to another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Related {
-    /// Its address.
-    pub slug: String,
-    /// Its title.
-    pub title: String,
-    /// Its date.
-    pub date: Option<String>,
-    /// What they share, in words: `3 tasks`, `words`.
-    pub why: Vec<String>,
 }
 
 /// The papers that `rest` (joins, conditions, order and limit) takes.
@@ -241,6 +228,7 @@ pub fn paper(board: &Board, address: &str) -> Result<Paper, Error> {
     )?;
     paper.code = code(board, id)?;
     paper.results = results(board, id)?;
+    paper.related = super::related::related(board, id, &paper.title)?;
     Ok(paper)
 }
 

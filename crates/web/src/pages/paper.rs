@@ -71,7 +71,7 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
                 h2 #related { "Related papers" }
                 ul.entries { @for other in &paper.related { li {
                     a.title href=(address(To::Paper, &other.slug)) { (other.title) }
-                    p.facts { @if let Some(date) = &other.date { span { (date) } } span { "shares " (other.why.join(", ")) } }
+                    p.facts { @if let Some(date) = &other.date { span { (date) } } @if !other.why.is_empty() { span { "shares " (other.why.join(", ")) } } @if let Some(s) = other.similarity { span { "text " (format!("{:.0} %", 100.0 * s.max(0.0))) " alike" } } }
                 } } }
             } }
         },

@@ -1,5 +1,6 @@
 //! `budwood board`: make, fill, keep and serve a results board.
 
+mod relate;
 mod serve;
 
 use std::io::Write as _;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it holds.
     Import(ImportArgs),
+    /// Let a base model read the papers, so that their pages show papers whose texts are alike.
+    Relate(relate::Args),
     /// Export the board, or one leaderboard or result.
     Export(ExportArgs),
     /// List, add and revoke tokens, with which others write through the network.
@@ -220,6 +223,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         Command::Init { store } => init(settings, &args.board, store.as_deref())?,
         Command::Import(import) => import_files(settings, &args.board, import)?,
         Command::Export(export) => export_board(settings, &args.board, export)?,
+        Command::Relate(relate) => relate::run(settings, &args.board, relate)?,
         Command::Token { command } => tokens(settings, &args.board, command)?,
         Command::Data { command } => data(settings, &args.board, command)?,
         Command::Base { command } => bases(settings, &args.board, command)?,

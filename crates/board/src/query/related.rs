@@ -1,0 +1,134 @@
+//! Papers that are close to a paper: by the tasks, the methods and the rare words of titles that they share, and, where the board's
+//! papers were read by an encoder, by what their abstracts say.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use crate::vectors::{cosine, vector};
+use crate::words::words;
+use crate::{Board, Error};
+
+/// A paper that is close to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Related {
+    /// Its address.
+    pub slug: String,
+    /// Its title.
+    pub title: String,
+    /// Its date.
+    pub date: Option<String>,
+    /// What they share, the rarest first: names of tasks and methods, words in quotes.
+    pub why: Vec<String>,
+    /// The cosine of the angle between what an encoder makes of their texts.
+    pub similarity: Option<f64>,
+}
+
+/// Papers that are shown.
+const SHOWN: usize = 8;
+/// Papers that share something are looked at, of each thing the newest, at most so many.
+const OF_EACH: i64 = 200;
+/// A word in more titles and abstracts than this says little, and is not followed.
+const COMMON: i64 = 1000;
+/// Papers whose texts are compared: those that share most.
+const COMPARED: usize = 300;
+
+/// Something that papers share.
+struct Shared {
+    name: String,
+    weight: f64,
+    papers: Vec<i64>,
+}
+
+/// The papers closest to a paper, the closest first.
+pub(super) fn related(board: &Board, paper: i64, title: &str) -> Result<Vec<Related>, Error> {
+    let sql = board.sql();
+    let all: i64 = sql
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM papers")?
+        .query_row([], |r| r.get(0))?;
+    let mut shared = things(sql, paper, "task", all)?;
+    shared.extend(things(sql, paper, "method", all)?);
+    shared.extend(rare_words(sql, title, all)?);
+    shared.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    let whole: f64 = shared.iter().map(|s| s.weight).sum();
+    let mut scores: HashMap<i64, f64> = HashMap::new();
+    for thing in &shared {
+        for &other in &thing.papers {
+            *scores.entry(other).or_default() += thing.weight / whole;
+        }
+    }
+    scores.remove(&paper);
+    let mut ranked: Vec<(f64, Option<f64>, i64)> =
+        scores.into_iter().map(|(id, score)| (score, None, id)).collect();
+    // Of equals the newest.
+    let order = |a: &(f64, Option<f64>, i64), b: &(f64, Option<f64>, i64)| {
+        b.0.total_cmp(&a.0).then(b.2.cmp(&a.2))
+    };
+    ranked.sort_by(order);
+    if let Some(own) = vector(sql, paper)? {
+        ranked.truncate(COMPARED);
+        for (score, similarity, id) in &mut ranked {
+            *similarity = vector(sql, *id)?.and_then(|other| cosine(&own, &other));
+            *score += similarity.unwrap_or(0.0);
+        }
+        ranked.sort_by(order);
+    }
+    ranked.truncate(SHOWN);
+    let mut statement = sql.prepare_cached("SELECT slug, title, date FROM papers WHERE id = ?1")?;
+    let found = ranked.into_iter().map(|(_, similarity, id)| {
+        let names = shared.iter().filter(|s| s.papers.contains(&id)).map(|s| s.name.clone());
+        let why = names.take(4).collect();
+        Ok(statement.query_row([id], |r| {
+            Ok(Related { slug: r.get(0)?, title: r.get(1)?, date: r.get(2)?, why, similarity })
+        })?)
+    });
+    found.collect()
+}
+
+/// What is in few papers says more than what is in many.
+fn weight(papers: i64, all: i64) -> f64 {
+    (1.0 + all as f64 / papers.max(1) as f64).ln()
+}
+
+/// The paper's tasks or methods, with the newest of their papers.
+fn things(sql: &Connection, paper: i64, kind: &str, all: i64) -> Result<Vec<Shared>, Error> {
+    let mut query = sql.prepare_cached(&format!(
+        "SELECT t.id, t.name, t.papers FROM paper_{kind}s x JOIN {kind}s t ON t.id = x.{kind}
+         WHERE x.paper = ?1 ORDER BY t.papers LIMIT 20"
+    ))?;
+    let mut newest = sql.prepare_cached(&format!(
+        "SELECT paper FROM paper_{kind}s WHERE {kind} = ?1 ORDER BY paper DESC LIMIT ?2"
+    ))?;
+    let rows = query.query_map([paper], |r| {
+        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, i64>(2)?))
+    })?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let thing = |(id, name, papers): (i64, String, i64)| {
+        let of = newest.query_map([id, OF_EACH], |r| r.get(0))?.collect::<Result<_, _>>()?;
+        Ok(Shared { name, weight: weight(papers, all), papers: of })
+    };
+    rows.into_iter().map(thing).collect()
+}
+
+/// The words of a title that few papers have, with those papers.
+fn rare_words(sql: &Connection, title: &str, all: i64) -> Result<Vec<Shared>, Error> {
+    let mut query = sql.prepare_cached(
+        "SELECT rowid FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2",
+    )?;
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    let long = words(title).into_iter().filter(|w| w.chars().count() > 2);
+    for word in long.filter(|w| seen.insert(w.clone())).take(16) {
+        let fts = format!("{{title abstract}} : \"{word}\"");
+        let papers: Vec<i64> =
+            query.query_map(params![fts, COMMON + 1], |r| r.get(0))?.collect::<Result<_, _>>()?;
+        let n = papers.len() as i64;
+        // Words of half a small board are common too.
+        if n > 1 && n <= COMMON && (n <= 3 || 2 * n <= all) {
+            let weight = weight(n, all);
+            found.push(Shared { name: format!("“{word}”"), weight, papers });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,122 @@
+//! What an encoder makes of papers' texts. The encoder is handed in: this crate knows no model.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::db::now;
+use crate::{Board, Error};
+
+/// A paper whose text has no vector yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its number.
+    pub paper: i64,
+    /// Title and abstract.
+    pub text: String,
+}
+
+/// Makes vectors of one model the board's; those of another are removed.
+///
+/// # Errors
+/// If the board cannot be written.
+pub fn begin(board: &mut Board, base_sha256: &str) -> Result<(), Error> {
+    let transaction = board.write()?;
+    let of: Option<String> = transaction
+        .query_row("SELECT base_sha256 FROM vector_model", [], |r| r.get(0))
+        .optional()?;
+    if of.as_deref() != Some(base_sha256) {
+        transaction.execute_batch("DELETE FROM vector_model; DELETE FROM paper_vectors;")?;
+        transaction.execute(
+            "INSERT INTO vector_model (base_sha256, at) VALUES (?1, ?2)",
+            params![base_sha256, now()],
+        )?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// The next papers with a text and without a vector, at most `limit`, and how many there are after number `after`.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn unread(board: &Board, after: i64, limit: u64) -> Result<Vec<Unread>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT id, title || '. ' || abstract FROM papers
+         WHERE id > ?1 AND abstract <> '' AND id NOT IN (SELECT paper FROM paper_vectors) ORDER BY id LIMIT ?2",
+    )?;
+    let rows = query.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
+        Ok(Unread { paper: r.get(0)?, text: r.get(1)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many papers have a text and no vector.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn left(board: &Board) -> Result<u64, Error> {
+    let left: i64 = board.sql().query_row(
+        "SELECT count(*) FROM papers WHERE abstract <> '' AND id NOT IN (SELECT paper FROM paper_vectors)",
+        [],
+        |r| r.get(0),
+    )?;
+    Ok(left as u64)
+}
+
+/// Keeps the vectors of papers, of any length but 0; only their directions matter.
+///
+/// # Errors
+/// If the board cannot be written.
+pub fn put(board: &mut Board, vectors: &[(i64, Vec<f32>)]) -> Result<(), Error> {
+    let transaction = board.write()?;
+    {
+        let mut statement = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO paper_vectors (paper, vector) VALUES (?1, ?2)",
+        )?;
+        for (paper, vector) in vectors {
+            statement.execute(params![paper, packed(vector)])?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// A vector in a byte for each element: its largest becomes 127.
+fn packed(vector: &[f32]) -> Vec<u8> {
+    let largest = vector.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
+    let scale = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    vector.iter().map(|x| (x * scale).round() as i8 as u8).collect()
+}
+
+/// The cosine of the angle between two vectors; none if they are of different lengths or one of them is 0.
+pub(crate) fn cosine(a: &[u8], b: &[u8]) -> Option<f64> {
+    let dot = |a: &[u8], b: &[u8]| -> i64 {
+        a.iter().zip(b).map(|(&x, &y)| i64::from(i32::from(x as i8) * i32::from(y as i8))).sum()
+    };
+    let norms = dot(a, a) as f64 * dot(b, b) as f64;
+    (a.len() == b.len() && norms > 0.0).then(|| dot(a, b) as f64 / norms.sqrt())
+}
+
+/// The vector of a paper.
+pub(crate) fn vector(sql: &Connection, paper: i64) -> Result<Option<Vec<u8>>, Error> {
+    Ok(sql
+        .prepare_cached("SELECT vector FROM paper_vectors WHERE paper = ?1")?
+        .query_row([paper], |r| r.get(0))
+        .optional()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_an_element_keeps_the_angle() {
+        let a: Vec<f32> = (0..384).map(|i| ((i * 37 % 101) as f32 / 50.0 - 1.0).powi(3)).collect();
+        let b: Vec<f32> =
+            (0..384).map(|i| ((i * 53 % 97) as f32 / 48.0 - 1.0) + a[i] / 2.0).collect();
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+        let exact = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+        let found = cosine(&packed(&a), &packed(&b)).unwrap();
+        assert!((found - exact).abs() < 5e-3, "{found} {exact}");
+        assert_eq!(cosine(&packed(&a), &packed(&b[1..])), None);
+        assert_eq!(cosine(&packed(&[0.0; 4]), &packed(&[1.0; 4])), None);
+    }
+}
