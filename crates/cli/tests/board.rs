@@ -91,6 +91,21 @@ fn damaged_and_hostile_adapters_are_refused() {
     world.fails("submit nowhere --board b --store none.db", &["nowhere"]);
 }
 
+/// A new board takes the runs that are where a sweep puts them; an old one takes only what it is told to.
+#[test]
+fn a_new_board_holds_the_runs_of_the_usual_store() {
+    let world = World::new();
+    world.write("held.csv", reviews(60, 77));
+    fs::create_dir(world.path("budwood-runs")).unwrap();
+    world.train("a", "--test-data held.csv --name reviews --store budwood-runs/runs.db");
+    let runs = |args: &str| json(&world.ok(args))["runs"].as_u64();
+    assert_eq!(runs("board --board b init --json"), Some(1));
+    world.train("c", "--test-data held.csv --name reviews --store budwood-runs/runs.db --seed 1");
+    assert_eq!(runs("board --board b init --json"), Some(0));
+    assert_eq!(runs("board --board b init --store budwood-runs/runs.db --json"), Some(1));
+    world.fails("board --board b init --store none.db", &["none.db"]);
+}
+
 /// A base model reads the papers once; a model of images cannot.
 #[test]
 fn papers_are_read_by_a_base_model() {

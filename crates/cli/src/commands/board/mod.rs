@@ -37,9 +37,9 @@ pub(crate) struct Args {
 enum Command {
     /// Serve the board's pages; also what `budwood board` alone does.
     Serve(serve::Args),
-    /// Make a board with the paper's results and the methods; with --store, the runs of a store too.
+    /// Make a board with the paper's results, the methods and the runs of a store.
     Init {
-        /// Put the runs of this store on it.
+        /// Put the runs of this store on it [default for a new board: budwood-runs/runs.db, if it is there].
         #[arg(long, value_name = "FILE")]
         store: Option<PathBuf>,
     },
@@ -255,17 +255,19 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 }
 
 /// The board of a folder, made if it is not there, with what every board holds; and how many results of it are new.
-fn seeded(folder: &Path) -> Result<(Board, u64)> {
+/// Where `sweep` puts its runs unless told otherwise.
+const STORE: &str = "budwood-runs/runs.db";
+
+/// A board that is not empty: the paper's results, the methods, and, if it is new or a store is named, that store's runs. How many
+/// results of the paper and how many runs are new.
+fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
+    let usual = Path::new(STORE);
+    let take_usual = !folder.join("board.db").exists() && usual.exists();
     let mut board = Board::open(folder)?;
     let methods = METHODS.iter().map(|m| KnownMethod { name: m.name, summary: m.summary });
     let unions = UNIONS.iter().map(|u| KnownMethod { name: u.name, summary: u.summary });
     let new = seed(&mut board, &methods.chain(unions).collect::<Vec<_>>())?;
-    Ok((board, new))
-}
-
-fn init(settings: &Settings, folder: &Path, store: Option<&Path>) -> Result<()> {
-    let (mut board, seeded) = seeded(folder)?;
-    let (runs, notes) = match store {
+    let (runs, notes) = match store.or(take_usual.then_some(usual)) {
         Some(path) if !path.exists() => bail!("there is no store {}", path.display()),
         Some(path) => whole_store(&mut board, path, "local")?,
         None => (0, Vec::new()),
@@ -273,6 +275,11 @@ fn init(settings: &Settings, folder: &Path, store: Option<&Path>) -> Result<()> 
     for note in notes {
         eprintln!("{note}");
     }
+    Ok((board, new, runs))
+}
+
+fn init(settings: &Settings, folder: &Path, store: Option<&Path>) -> Result<()> {
+    let (board, seeded, runs) = filled(folder, store)?;
     let counts = query::start(&board)?.counts;
     if settings.json {
         return json(&json!({ "board": folder, "seeded": seeded, "runs": runs, "counts": counts }));

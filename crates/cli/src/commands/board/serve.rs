@@ -48,7 +48,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
     // A board is never empty.
-    super::seeded(dir)?;
+    super::filled(dir, None)?;
     let limits = Limits { searches: args.searches, writes: args.writes, ..Limits::default() };
     let options = Options {
         url: args.url.clone(),
