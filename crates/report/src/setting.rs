@@ -137,13 +137,15 @@ pub(crate) fn caption(settings: &[&Setting]) -> Vec<String> {
     let forms = distinct(settings.iter().map(|s| s.base.1.clone()));
     let seeds = settings.iter().map(|s| s.seeds.len());
     let (fewest, most) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
-    let seeds = if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+    let seeds = match (fewest, most) {
+        // A single seed has no error.
+        (_, 1) => "1 seed".to_owned(),
+        (a, b) if a == b => format!("{b} seeds, error bars: standard error"),
+        (a, b) => format!("{a} to {b} seeds, error bars: standard error"),
+    };
     let tasks = distinct(settings.iter().map(|s| format!("{} ({})", s.task, s.split)));
-    let mut lines = vec![format!(
-        "base {} (weights in {}), {seeds} seeds, error bars: standard error",
-        bases.join(", "),
-        forms.join(" and ")
-    )];
+    let mut lines =
+        vec![format!("base {} (weights in {}), {seeds}", bases.join(", "), forms.join(" and "))];
     let mut line = String::from("data: ");
     for (i, task) in tasks.iter().enumerate() {
         if line.len() + task.len() > 110 {
