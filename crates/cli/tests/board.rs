@@ -104,6 +104,12 @@ fn a_new_board_holds_the_runs_of_the_usual_store() {
     assert_eq!(runs("board --board b init --json"), Some(0));
     assert_eq!(runs("board --board b init --store budwood-runs/runs.db --json"), Some(1));
     world.fails("board --board b init --store none.db", &["none.db"]);
+    // A store that nobody asked for and that is damaged stops nothing, and is said.
+    world.write("budwood-runs/runs.db", "no store at all, but long enough to be looked at");
+    let output = world.run("board --board d init");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && error.contains("runs.db is left out"), "{error}");
+    world.fails("board --board d init --store budwood-runs/runs.db", &["runs.db"]);
 }
 
 /// A base model reads the papers once; a model of images cannot.
