@@ -13,6 +13,7 @@ const BACK: &str = "DROP TABLE entry_text;
     DROP TABLE model_text;
     DROP INDEX leaderboards_counts;
     DROP INDEX methods_listed;
+    DROP INDEX papers_by_results;
     DROP TABLE vector_model;
     DROP TABLE paper_vectors;
     CREATE TABLE terms (term TEXT PRIMARY KEY, papers INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -74,6 +75,14 @@ fn common_words_are_found_too() {
     let found = query::search(&board, "deep forests", None, 20).unwrap();
     assert_eq!(found.len(), 20);
     assert!(found.iter().all(|f| f.name.starts_with("Deep forests") && !f.name.contains("more")));
+    // What has results stands first, old as it may be.
+    let mut table = tables();
+    table[0]["datasets"][0]["sota"]["rows"][0]["paper_title"] = "Deep forests 0 ".into();
+    table[0]["datasets"][0]["sota"]["rows"][0]["paper_url"] =
+        "https://paperswithcode.com/paper/p-0".into();
+    import(&mut board, &write(folder.path(), "evaluation-tables.json", &table));
+    let found = query::search(&board, "deep forests", Some(FoundKind::Paper), 20).unwrap();
+    assert_eq!((found[0].slug.as_str(), found.len()), ("p-0", 20));
     // Titles are not enough here: others follow, none twice.
     let found = query::search(&board, "deep them", None, 20).unwrap();
     let slugs: std::collections::HashSet<_> = found.iter().map(|f| &f.slug).collect();

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &["ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL D
     );
     CREATE INDEX leaderboards_counts ON leaderboards (results, verified);
     CREATE INDEX methods_listed ON methods (implemented IS NULL, papers DESC, name);
+    CREATE INDEX papers_by_results ON papers (results DESC, title_key) WHERE results > 0;
     DROP TABLE terms;
     CREATE TABLE vector_model (base_sha256 TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
     CREATE TABLE paper_vectors (

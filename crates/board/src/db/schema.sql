@@ -96,6 +96,7 @@ CREATE INDEX papers_by_title ON papers (title_key);
 CREATE INDEX papers_by_arxiv ON papers (arxiv_id) WHERE arxiv_id IS NOT NULL;
 CREATE INDEX papers_by_url ON papers (url_abs) WHERE url_abs IS NOT NULL;
 CREATE INDEX papers_by_date ON papers (date DESC);
+CREATE INDEX papers_by_results ON papers (results DESC, title_key) WHERE results > 0;
 CREATE TABLE paper_tasks (
     task INTEGER NOT NULL REFERENCES tasks (id),
     paper INTEGER NOT NULL REFERENCES papers (id),

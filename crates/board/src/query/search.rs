@@ -47,7 +47,7 @@ pub fn search(
     limit: u64,
 ) -> Result<Vec<Found>, Error> {
     let limit = limit.min(100) as usize;
-    let queries = fts(text);
+    let queries = queries(text);
     let mut found = Vec::new();
     for &(of, list) in KINDS {
         if kind.is_some_and(|k| k != of) {
@@ -88,7 +88,13 @@ impl Entry {
     }
 }
 
-type List = fn(&Board, &str, i64) -> Result<Vec<Entry>, Error>;
+/// What is looked for: the words, and the same in the language of the full-text search.
+struct Query {
+    words: Vec<String>,
+    fts: String,
+}
+
+type List = fn(&Board, &Query, i64) -> Result<Vec<Entry>, Error>;
 
 const KINDS: &[(FoundKind, List)] = &[
     (FoundKind::Task, |board, query, limit| named(board, "entry_text", "task", query, limit)),
@@ -101,18 +107,18 @@ const KINDS: &[(FoundKind, List)] = &[
 /// Entries that are put in order at most. Common words fit hundreds of thousands, and a reader reads a few.
 const MOST: i64 = 500;
 
-/// Queries in the language of the full-text search: each word in quotes, so that nothing in it is an operator. The second
-/// takes the last word for a beginning, which costs more.
-fn fts(text: &str) -> Vec<String> {
+/// Each word in quotes, so that nothing in it is an operator. The second query takes the last word for a beginning, which costs more.
+fn queries(text: &str) -> Vec<Query> {
     let mut words = words(text);
     words.truncate(12);
     let whole = words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" ");
-    match words.last().map(|w| w.chars().count()) {
+    let forms = match words.last().map(|w| w.chars().count()) {
         None => Vec::new(),
         // One or two letters begin too many words.
         Some(1 | 2) => vec![whole],
         Some(_) => vec![whole.clone(), whole + "*"],
-    }
+    };
+    forms.into_iter().map(|fts| Query { words: words.clone(), fts }).collect()
 }
 
 /// Entries of a table: those with the words in their names, the shortest names first; then those with the words in their texts.
@@ -120,7 +126,7 @@ fn named(
     board: &Board,
     table: &str,
     kind: &str,
-    query: &str,
+    query: &Query,
     limit: i64,
 ) -> Result<Vec<Entry>, Error> {
     let mut statement = board.sql().prepare_cached(&format!(
@@ -130,7 +136,7 @@ fn named(
     ))?;
     let of_kind = if kind.is_empty() { String::new() } else { format!("kind : \"{kind}\" AND ") };
     let mut list = |place: &str| -> Result<Vec<Entry>, Error> {
-        let query = format!("{of_kind}{{{place}}} : ({query})");
+        let query = format!("{of_kind}{{{place}}} : ({})", query.fts);
         let rows = statement.query_map(params![query, limit], Entry::read)?;
         Ok(rows.collect::<Result<_, _>>()?)
     };
@@ -142,14 +148,15 @@ fn named(
 }
 
 /// Papers, by how often the words stand in a title, in an abstract and among the authors. Where the words are so common that
-/// counting would take long: the shortest of the titles with all of them, then other papers, of each the last that came in.
-fn papers(board: &Board, query: &str, limit: i64) -> Result<Vec<Entry>, Error> {
+/// counting would take long: a few of those with most results, then the shortest of the titles with all of them, then other papers, of
+/// both the last that came in.
+fn papers(board: &Board, query: &Query, limit: i64) -> Result<Vec<Entry>, Error> {
     let sql = board.sql();
     let common = sql
         .prepare_cached(
             "SELECT 1 FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2",
         )?
-        .exists(params![query, MOST])?;
+        .exists(params![query.fts, MOST])?;
     let list = |from: &str, query: &str| -> Result<Vec<Entry>, Error> {
         let mut statement = sql.prepare_cached(&format!(
             "SELECT p.slug, p.title, coalesce(p.date, '') FROM ({from}) f JOIN papers p ON p.id = f.id
@@ -161,16 +168,33 @@ fn papers(board: &Board, query: &str, limit: i64) -> Result<Vec<Entry>, Error> {
     if !common {
         let scored = "SELECT rowid AS id, bm25(paper_text, 10, 1, 3) AS score FROM paper_text
                       WHERE paper_text MATCH ?1 ORDER BY score LIMIT ?2";
-        return list(scored, query);
+        return list(scored, &query.fts);
     }
     let newest = |n: i64| {
         format!(
             "SELECT rowid AS id, 0 AS score FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT {n}"
         )
     };
-    let mut found = list(&newest(MOST), &format!("{{title}} : ({query})"))?;
+    let mut found = notable(board, &query.words, limit / 2)?;
+    found.extend(list(&newest(MOST), &format!("{{title}} : ({})", query.fts))?);
     if (found.len() as i64) < limit {
-        found.extend(list(&newest(2 * limit), query)?);
+        found.extend(list(&newest(2 * limit), &query.fts)?);
     }
     Ok(found)
+}
+
+/// Of the papers with most results, those whose titles have words that begin so.
+fn notable(board: &Board, words: &[String], limit: i64) -> Result<Vec<Entry>, Error> {
+    let mut statement = board.sql().prepare_cached(
+        "SELECT p.slug, p.title, coalesce(p.date, '')
+         FROM (SELECT n.id, n.results
+               FROM (SELECT id, results, ' ' || title_key AS title FROM papers
+                     WHERE results > 0 ORDER BY results DESC LIMIT 2000) n
+               WHERE NOT EXISTS (SELECT 1 FROM json_each(?1) w WHERE instr(n.title, ' ' || w.value) = 0)
+               ORDER BY n.results DESC LIMIT ?2) f
+         JOIN papers p ON p.id = f.id ORDER BY f.results DESC",
+    )?;
+    let words = serde_json::Value::from(words.to_vec()).to_string();
+    let rows = statement.query_map(params![words, limit], Entry::read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
