@@ -105,3 +105,19 @@ fn seeding_again_changes_nothing() {
     assert_eq!(seed(&mut board, &methods).unwrap(), 0);
     assert_eq!(version(&watcher), before, "the second time wrote something");
 }
+
+/// Whoever comes while another makes the board waits, and finds it made.
+#[test]
+fn a_new_board_may_be_opened_by_many_at_once() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("board");
+        std::thread::scope(|scope| {
+            let all: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| Board::open(&place).map(|_| ()))).collect();
+            for opened in all {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
+}

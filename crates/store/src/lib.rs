@@ -14,6 +14,7 @@ use budwood_base::record::{MetricValue, Prediction, RunRecord};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 pub use error::Error;
+pub use schema::write_ahead;
 
 /// A store of runs.
 pub struct Store {

@@ -1,6 +1,8 @@
 //! The tables of a store, and their version.
 
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -54,7 +56,7 @@ pub(crate) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error>
     if tables > 0 {
         check(path, number("application_id").map_err(at)?, number("user_version").map_err(at)?)?;
     }
-    connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
+    write_ahead(connection).map_err(at)?;
     connection.pragma_update(None, "synchronous", "full").map_err(at)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
     if tables == 0 {
@@ -70,6 +72,26 @@ pub(crate) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// Keeps changes in a log beside the file, so that readers and a writer do not wait for each other. While another process turns this
+/// on, SQLite says at once that the file is busy, whatever the timeout: this waits as long as other statements would.
+///
+/// # Errors
+/// If the file cannot be written, or is busy for longer than 30 seconds.
+pub fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(e) if is_busy(&e) && Instant::now() < end => sleep(Duration::from_millis(10)),
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
 }
 
 fn check(path: &Path, application: i64, version: i64) -> Result<(), Error> {

@@ -135,3 +135,19 @@ fn several_writers_lose_nothing() {
     });
     assert_eq!(Store::open(&path).unwrap().runs(&Filter::default()).unwrap().len(), 50);
 }
+
+/// Whoever comes while another makes the store waits, and finds it made.
+#[test]
+fn a_new_store_may_be_opened_by_many_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.db");
+        std::thread::scope(|scope| {
+            let all: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| Store::open(&path).map(|_| ()))).collect();
+            for opened in all {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use budwood_store::write_ahead;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{Error, summary};
@@ -40,7 +41,7 @@ pub(super) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error>
     if tables > 0 {
         check(path, number("application_id").map_err(at)?, number("user_version").map_err(at)?)?;
     }
-    connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
+    write_ahead(connection).map_err(at)?;
     connection.pragma_update(None, "synchronous", "full").map_err(at)?;
     if tables > 0 {
         return migrate(connection).map_err(at);
