@@ -90,12 +90,7 @@ const PAPERS: &str = "UPDATE papers SET
     codes = (SELECT count(*) FROM code_links c WHERE c.paper = papers.id)";
 
 /// Brings all counts up to date.
-pub(crate) fn refresh_counts(sql: &Connection) -> Result<(), Error> {
-    Ok(count(sql)?)
-}
-
-/// The same, with the database's own errors.
-pub(crate) fn count(sql: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn refresh_counts(sql: &Connection) -> rusqlite::Result<()> {
     sql.execute(TASKS, [])?;
     sql.execute(DATASETS, [])?;
     sql.execute(

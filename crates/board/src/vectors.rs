@@ -33,7 +33,7 @@ pub fn begin(board: &mut Board, base_sha256: &str) -> Result<(), Error> {
     Ok(transaction.commit()?)
 }
 
-/// The next papers with a text and without a vector, at most `limit`, and how many there are after number `after`.
+/// The next papers with a text and without a vector, from after number `after` on, at most `limit`.
 ///
 /// # Errors
 /// If the board cannot be read.

@@ -5,6 +5,7 @@
 //! Several processes may use one store at a time.
 
 mod error;
+pub mod file;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use budwood_base::record::{MetricValue, Prediction, RunRecord};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 pub use error::Error;
-pub use schema::write_ahead;
 
 /// A store of runs.
 pub struct Store {

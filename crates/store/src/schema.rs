@@ -1,12 +1,11 @@
 //! The tables of a store, and their version.
 
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use crate::Error;
+use crate::file::{make, write_ahead};
 
 /// Version of the tables that this program makes.
 const VERSION: i64 = 1;
@@ -60,38 +59,9 @@ pub(crate) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error>
     connection.pragma_update(None, "synchronous", "full").map_err(at)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
     if tables == 0 {
-        // Two processes may come here at once: the second finds the tables when it gets its turn.
-        let make = format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-        );
-        if let Err(e) = connection.execute_batch(&make) {
-            let _ = connection.execute_batch("ROLLBACK");
-            if number("user_version").map_err(at)? != VERSION {
-                return Err(at(e));
-            }
-        }
+        make(connection, TABLES, APPLICATION, VERSION).map_err(at)?;
     }
     Ok(())
-}
-
-/// Keeps changes in a log beside the file, so that readers and a writer do not wait for each other. While another process turns this
-/// on, SQLite says at once that the file is busy, whatever the timeout: this waits as long as other statements would.
-///
-/// # Errors
-/// If the file cannot be written, or is busy for longer than 30 seconds.
-pub fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        match connection.pragma_update(None, "journal_mode", "wal") {
-            Err(e) if is_busy(&e) && Instant::now() < end => sleep(Duration::from_millis(10)),
-            result => return result,
-        }
-    }
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
 }
 
 fn check(path: &Path, application: i64, version: i64) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use budwood_store::write_ahead;
+use budwood_store::file::{make, write_ahead};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{Error, summary};
@@ -46,17 +46,7 @@ pub(super) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error>
     if tables > 0 {
         return migrate(connection).map_err(at);
     }
-    // Two processes may come here at once: the second finds the tables when it gets its turn.
-    let make = format!(
-        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-    );
-    if let Err(e) = connection.execute_batch(&make) {
-        let _ = connection.execute_batch("ROLLBACK");
-        if number("user_version").map_err(at)? != VERSION {
-            return Err(at(e));
-        }
-    }
-    Ok(())
+    make(connection, TABLES, APPLICATION, VERSION).map_err(at)
 }
 
 /// Brings the tables of an older version to this one, all or nothing.
@@ -73,7 +63,7 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
-    summary::count(&transaction)?;
+    summary::refresh_counts(&transaction)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }

@@ -14,7 +14,7 @@ pub(super) const KIND: Kind = Kind {
     },
     element,
     again: false,
-    finish: |context| summary::refresh_counts(context.sql),
+    finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 
 fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {

@@ -12,7 +12,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("name").is_some() && v.get("collections").is_some(),
     element,
     again: false,
-    finish: |context| summary::refresh_counts(context.sql),
+    finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 
 fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {

@@ -14,7 +14,7 @@ pub(super) const KIND: Kind = Kind {
     again: false,
     finish: |context| {
         context.sql.execute("INSERT INTO paper_text (paper_text) VALUES ('optimize')", [])?;
-        summary::refresh_counts(context.sql)
+        Ok(summary::refresh_counts(context.sql)?)
     },
 };
 

@@ -39,7 +39,7 @@ struct Place {
 }
 
 fn finish(context: &mut Context<'_>) -> Result<(), Error> {
-    summary::refresh_counts(context.sql)
+    Ok(summary::refresh_counts(context.sql)?)
 }
 
 fn task(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(), Error> {

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use budwood_engine::{Device, Workers};
 use budwood_images::{Processor, decode};
 use serde_json::json;
 
@@ -23,10 +22,11 @@ pub(super) fn run(
 ) -> Result<ExitCode> {
     let files = files(folder)?;
     let processor = Processor::from_config(&json!({ "size": side })).map_err(|e| anyhow!(e))?;
+    let mut workers = Workers::new(Device::cpu(), settings.threads);
     let mut times = Vec::with_capacity(passes);
     for pass in 0..=passes {
         let start = Instant::now();
-        read_all(&files, &processor, side, settings.threads)?;
+        read_all(&mut workers, &files, &processor, side)?;
         if pass > 0 {
             times.push(start.elapsed().as_secs_f64());
         }
@@ -60,20 +60,18 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Each file once, by the threads in turn.
-fn read_all(files: &[PathBuf], processor: &Processor, side: usize, threads: usize) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<()> {
-        let mut pixels = vec![0.0; 3 * side * side];
-        while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-            let image = decode(&bytes).map_err(|e| anyhow!("{}: {e}", path.display()))?;
-            processor.normalize(&processor.prepare(&image), &mut pixels);
-        }
+/// Reads each file once.
+fn read_all(
+    workers: &mut Workers,
+    files: &[PathBuf],
+    processor: &Processor,
+    side: usize,
+) -> Result<()> {
+    let read = |path: &Path| -> Result<()> {
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        let image = decode(&bytes).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+        processor.normalize(&processor.prepare(&image), &mut vec![0.0; 3 * side * side]);
         Ok(())
     };
-    thread::scope(|scope| {
-        let all: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        all.into_iter().try_for_each(|t| t.join().map_err(|_| anyhow!("a thread stopped"))?)
-    })
+    workers.map(files.len(), |_, i| read(&files[i])).into_iter().collect()
 }

@@ -60,8 +60,8 @@ pub(super) fn run(settings: &Settings, folder: &Path, args: &Args) -> Result<()>
         done += papers.len() as u64;
         let encode = |p: &Unread| tokenizer.encode(&Input::Text(p.text.clone()), args.max_length);
         let inputs = papers.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        let means = means(&mut workers, &base, &inputs);
-        let read: Vec<_> = papers.iter().map(|p| p.paper).zip(means).collect();
+        let sums = sums(&mut workers, &base, &inputs);
+        let read: Vec<_> = papers.iter().map(|p| p.paper).zip(sums).collect();
         vectors::put(&mut board, &read)?;
         bar.set_position(done);
     }
@@ -76,8 +76,8 @@ pub(super) fn run(settings: &Settings, folder: &Path, args: &Args) -> Result<()>
     Ok(())
 }
 
-/// The mean of the last hidden states of each text.
-fn means(workers: &mut Workers, base: &Base, inputs: &[Encoded]) -> Vec<Vec<f32>> {
+/// The sum of the last hidden states of each text: it points where their mean does, and no more is kept.
+fn sums(workers: &mut Workers, base: &Base, inputs: &[Encoded]) -> Vec<Vec<f32>> {
     let lengths: Vec<usize> = inputs.iter().map(|e| e.ids.len()).collect();
     let chunks = plan_chunks(&lengths);
     let width = base.spec().hidden;
@@ -87,14 +87,14 @@ fn means(workers: &mut Workers, base: &Base, inputs: &[Encoded]) -> Vec<Vec<f32>
         let alone = Segment { adapter: None, sequences: 0..inputs.len() };
         let states = hidden_states(cx, base, &batch, &[alone]);
         let mut rows = states.chunks_exact(width);
-        let mean = |e: &Encoded| {
+        let sum = |e: &Encoded| {
             let mut sum = vec![0.0; width];
             for row in rows.by_ref().take(e.ids.len()) {
                 sum.iter_mut().zip(row).for_each(|(s, x)| *s += x);
             }
             sum
         };
-        inputs.iter().map(mean).collect::<Vec<_>>()
+        inputs.iter().map(sum).collect::<Vec<_>>()
     });
     of_chunk.into_iter().flatten().collect()
 }
