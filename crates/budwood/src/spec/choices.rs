@@ -1,0 +1,94 @@
+//! The choices among which settings pick, by the names that files and flags use.
+
+use budwood_tasks::read;
+use serde::{Deserialize, Serialize};
+
+/// Yes or no, where the usual answer is yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// Yes.
+    #[default]
+    On,
+    /// No.
+    Off,
+}
+
+/// Encoding of text files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Encoding {
+    /// UTF-8.
+    #[default]
+    #[cfg_attr(feature = "clap", value(name = "utf-8"))]
+    #[serde(rename = "utf-8")]
+    Utf8,
+    /// ISO 8859-1.
+    #[cfg_attr(feature = "clap", value(name = "latin-1"))]
+    #[serde(rename = "latin-1")]
+    Latin1,
+}
+
+impl From<Encoding> for read::Encoding {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Utf8 => Self::Utf8,
+            Encoding::Latin1 => Self::Latin1,
+        }
+    }
+}
+
+/// How the frozen weights are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Four bytes a weight.
+    F32,
+    /// One byte a weight, with a scale for each row.
+    Int8,
+}
+
+/// How a sequence becomes one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolingChoice {
+    /// By the checkpoint: mean for sentence encoders, pooler for a BERT with one, else the first
+    /// token.
+    #[default]
+    Auto,
+    /// The pre-trained pooler, frozen: the paper's.
+    Pooler,
+    /// The first token.
+    Cls,
+    /// The mean of all tokens.
+    Mean,
+    /// The first token and the mean of all others: how DINOv2 classifies images.
+    ClsMean,
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleChoice {
+    /// To zero on a line, as in BERT's code.
+    #[default]
+    Linear,
+    /// To the smallest rate on half a wave.
+    Cosine,
+}
+
+/// The optimizer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerChoice {
+    /// Adam without bias correction, as in BERT's code.
+    #[default]
+    Bert,
+    /// AdamW, with bias correction.
+    Adamw,
+}

@@ -1,0 +1,75 @@
+//! Specifications: keys of older records stay, names are strict, JSON comes back.
+
+use budwood::{DataSpec, RunSpec};
+use serde_json::{Map, Value, json};
+
+/// Settings and keys that version 0.1 wrote, from `tests/run_keys.json`.
+fn recorded() -> Vec<(String, String, Map<String, Value>)> {
+    let cases: Vec<Value> = serde_json::from_str(include_str!("run_keys.json")).unwrap();
+    let text = |case: &Value, name: &str| case[name].as_str().unwrap().to_string();
+    let case =
+        |c: &Value| (text(c, "flags"), text(c, "key"), c["settings"].as_object().unwrap().clone());
+    cases.iter().map(case).collect()
+}
+
+#[test]
+fn keys_of_older_records_are_kept() {
+    for (flags, key, settings) in recorded() {
+        let spec = RunSpec::from_settings(&settings).unwrap();
+        assert_eq!(spec.key(), key, "{flags}");
+        let names = |map: &Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&spec.settings()), names(&settings), "{flags}");
+        assert_eq!(RunSpec::from_settings(&spec.settings()).unwrap(), spec, "{flags}");
+    }
+}
+
+#[test]
+fn a_specification_comes_back_from_json() {
+    for (flags, _, settings) in recorded() {
+        let spec = RunSpec::from_settings(&settings).unwrap();
+        let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<RunSpec>(&text).unwrap(), spec, "{flags}");
+        let data = DataSpec::from_settings(&settings).unwrap();
+        assert_eq!(data, spec.data, "{flags}");
+    }
+}
+
+#[test]
+fn unknown_settings_are_refused_by_name() {
+    let fault = |json: Value| serde_json::from_value::<RunSpec>(json).unwrap_err().to_string();
+    assert!(fault(json!({ "data": "a.csv", "epoch": 3 })).contains("no setting 'epoch'"));
+    // Names of parts are no settings, and neither are the names of Rust's fields.
+    assert!(fault(json!({ "columns": {} })).contains("'columns'"));
+    assert!(fault(json!({ "batch_size": 3 })).contains("'batch_size'"));
+    assert!(fault(json!({ "epochs": "many" })).contains("many"));
+    let data = serde_json::from_value::<DataSpec>(json!({ "data": "a.csv", "lr": 1.0 }));
+    assert!(data.unwrap_err().to_string().contains("no setting 'lr'"));
+}
+
+#[test]
+fn what_is_not_said_is_the_default() {
+    let spec: RunSpec = serde_json::from_value(json!({ "data": "a.csv", "lr": 2e-4 })).unwrap();
+    let data = DataSpec { data: "a.csv".into(), ..DataSpec::default() };
+    assert_eq!(spec, RunSpec { data, lr: 2e-4, ..RunSpec::default() });
+}
+
+#[test]
+fn every_setting_changes_the_key() {
+    let Value::Object(usual) = serde_json::to_value(RunSpec::default()).unwrap() else { panic!() };
+    let key = RunSpec::default().key();
+    let mut seen = vec![key];
+    for (name, value) in &usual {
+        let others = [json!(true), json!(7), json!(0.25), json!("x"), json!(["x"])];
+        let named = ["int8", "f32", "cls", "latin-1", "cosine", "adamw", "off"].map(|n| json!(n));
+        let changed = others.into_iter().chain(named).filter(|other| other != value);
+        let mut keys = changed.filter_map(|other| {
+            let mut settings = usual.clone();
+            settings.insert(name.clone(), other);
+            let spec: RunSpec = serde_json::from_value(Value::Object(settings)).ok()?;
+            Some(spec.key()).filter(|key| !seen.contains(key))
+        });
+        let key = keys.next().unwrap_or_else(|| panic!("'{name}' is in no key"));
+        drop(keys);
+        seen.push(key);
+    }
+}
