@@ -1,4 +1,5 @@
 //! Specifications: keys of older records stay, names are strict, JSON comes back.
+#![allow(clippy::unwrap_used)]
 
 use budwood::{DataSpec, RunSpec};
 use serde_json::{Map, Value, json};
