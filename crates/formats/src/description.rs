@@ -74,7 +74,10 @@ impl AdapterMeta {
             ));
         }
         if !["f32", "int8"].contains(&self.precision.as_str()) {
-            return Err(format!("the precision {:?} is not known; f32 and int8 are", self.precision));
+            return Err(format!(
+                "the precision {:?} is not known; f32 and int8 are",
+                self.precision
+            ));
         }
         if task.max_length == 0 {
             return Err("max_length is 0".into());

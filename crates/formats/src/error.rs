@@ -61,7 +61,7 @@ pub enum Error {
     Description(String),
     /// The adapter was trained on another base.
     #[error(
-        "this adapter belongs to another base model: {what} is {expected} in the adapter and {found} here. Load the base that it was trained on ({name})"
+        "this adapter belongs to another base model: {what} is {expected} in the adapter and {found} here. Load the base that it was trained on ({name}), with its files as they were"
     )]
     OtherBase {
         /// What differs.

@@ -178,7 +178,9 @@ impl AdapterFolder {
                 return Err(Error::content(&path, message));
             }
             None => {
-                let message = format!("lacks the description's digest ('{DESCRIPTION}' in its metadata): it was written again");
+                let message = format!(
+                    "lacks the description's digest ('{DESCRIPTION}' in its metadata): it was written again"
+                );
                 return Err(Error::content(folder.join(WEIGHTS), message));
             }
         }

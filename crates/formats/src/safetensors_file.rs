@@ -11,8 +11,8 @@ use budwood_base::digest;
 use budwood_base::tensor::{Tensor, TensorMap};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::text_file::{self, read_json};
 use crate::Error;
+use crate::text_file::{self, read_json};
 
 /// The bytes of one file or of all shards, from which tensors are converted as they are asked for.
 #[derive(Debug)]

@@ -458,9 +458,7 @@ impl<'a> Builder<'a> {
         let extra: Vec<_> = names.filter(|name| self.params.get(name).is_none()).collect();
         match extra.first() {
             None => Ok(()),
-            Some(first) => {
-                Err(ModelError::Extra { count: extra.len(), first: (*first).clone() })
-            }
+            Some(first) => Err(ModelError::Extra { count: extra.len(), first: (*first).clone() }),
         }
     }
 
@@ -622,7 +620,8 @@ impl<'a> Builder<'a> {
         let special = slots.remove(0);
         let special = special.start..slots.pop().unwrap_or(special).end;
         let shape = [image.position.len() / d, d];
-        let position = self.parameter(names::POSITION.into(), &shape, Init::Copy(&image.position))?;
+        let position =
+            self.parameter(names::POSITION.into(), &shape, Init::Copy(&image.position))?;
         Ok(ImageSlots { patch, special, position })
     }
 

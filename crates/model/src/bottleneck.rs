@@ -118,8 +118,12 @@ impl Bottleneck {
         let up_bias = builder.parameter(name("up.bias"), &[d], zero())?;
         let scaling = match self.scaling {
             Scaling::Fixed(_) => None,
-            Scaling::Learned => Some(builder.parameter(name("scaling"), &[1], Init::Constant(1.0))?),
-            Scaling::Channel => Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))?),
+            Scaling::Learned => {
+                Some(builder.parameter(name("scaling"), &[1], Init::Constant(1.0))?)
+            }
+            Scaling::Channel => {
+                Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))?)
+            }
         };
         let gate = self.gate.then(|| Gate::new(builder, &name("gate"), (1, d))).transpose()?;
         let zeros = vec![0.0; m * d];

@@ -67,10 +67,7 @@ fn new_linear(
 }
 
 impl Head {
-    pub(crate) fn new(
-        spec: HeadSpec,
-        builder: &mut Builder<'_>,
-    ) -> Result<Self, ModelError> {
+    pub(crate) fn new(spec: HeadSpec, builder: &mut Builder<'_>) -> Result<Self, ModelError> {
         let base = builder.base();
         if spec.outputs == 0 {
             return Err(ModelError::Base("the head has no outputs".into()));
