@@ -184,12 +184,12 @@ fn no_description_does_more_than_be_refused() {
         let json_path = path.join("adapter.json");
         let text = fs::read_to_string(&json_path).unwrap();
         let mut json: Value = serde_json::from_str(&text).unwrap();
-        let (mut all, mut state_of) = (Vec::new(), |n: &mut u64| next(n));
+        let mut all = Vec::new();
         places(&json, "", &mut all);
         // With the digest, an edit is refused or changes nothing.
         for place in &all {
             let mut edited = json.clone();
-            mutate(&mut edited, place, state_of(&mut state));
+            mutate(&mut edited, place, next(&mut state));
             fs::write(&json_path, edited.to_string()).unwrap();
             match world.answer(&path) {
                 Ok(answer) => assert_eq!(answer, whole, "{method} {place}"),
@@ -202,9 +202,9 @@ fn no_description_does_more_than_be_refused() {
         fs::write(path.join("adapter.safetensors"), &bytes).unwrap();
         json["weights_sha256"] = digest::of_bytes(&bytes).into();
         json["base"].as_object_mut().unwrap().remove("encoder_sha256");
-        for place in all.iter().cycle().take(6 * all.len()) {
+        for place in all.iter().cycle().take(3 * all.len()) {
             let mut edited = json.clone();
-            mutate(&mut edited, place, state_of(&mut state));
+            mutate(&mut edited, place, next(&mut state));
             fs::write(&json_path, edited.to_string()).unwrap();
             let begin = Instant::now();
             let answer = catch_unwind(AssertUnwindSafe(|| world.answer(&path)));
@@ -219,7 +219,7 @@ fn no_description_does_more_than_be_refused() {
             }
         }
     }
-    assert!(refused > 1000 && answered > 100, "{refused} refused, {answered} answered");
+    assert!(refused > 500 && answered > 100, "{refused} refused, {answered} answered");
     let more = peak() - before;
     assert!(more < 200_000, "{more} kB were taken");
 }
