@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 of `bytes`.
@@ -41,6 +42,63 @@ pub fn of_parts<'a>(parts: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Str
     hex(&hasher.finalize())
 }
 
+/// The SHA-256 of a JSON value, whatever the order of its keys and its layout.
+pub fn of_json(value: &Value) -> String {
+    let mut text = String::new();
+    write_sorted(value, &mut text);
+    of_bytes(text.as_bytes())
+}
+
+/// The SHA-256 of an adapter's description (`adapter.json`), which stands in the metadata of the weights' file. All of
+/// it counts but what cannot or need not: the hash of that very file, and the places where the user had
+/// model and data, which may change.
+pub fn of_description(description: &Value) -> String {
+    let mut value = description.clone();
+    let remove = |value: Option<&mut Value>, field: &str| {
+        if let Some(Value::Object(map)) = value {
+            map.remove(field);
+        }
+    };
+    remove(Some(&mut value), "weights_sha256");
+    remove(value.get_mut("base"), "name");
+    for data in value.get_mut("data").and_then(Value::as_array_mut).into_iter().flatten() {
+        remove(Some(data), "source");
+    }
+    of_json(&value)
+}
+
+/// Whether a text is a SHA-256 as this module writes them.
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// JSON without blanks, keys in order.
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Array(list) => {
+            text.push('[');
+            for (i, value) in list.iter().enumerate() {
+                text.push_str(if i > 0 { "," } else { "" });
+                write_sorted(value, text);
+            }
+            text.push(']');
+        }
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            text.push('{');
+            for (i, (key, value)) in entries.into_iter().enumerate() {
+                text.push_str(if i > 0 { "," } else { "" });
+                text.push_str(&Value::from(key.as_str()).to_string());
+                text.push(':');
+                write_sorted(value, text);
+            }
+            text.push('}');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -54,6 +112,39 @@ mod tests {
         // FIPS 180-2, example B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(of_bytes(b"abc"), abc);
+    }
+
+    #[test]
+    fn a_json_value_has_one_digest_in_any_layout() {
+        let parse = |text: &str| serde_json::from_str(text).unwrap();
+        let a: Value = parse(r#"{"b": [1, {"y": 0.001, "x": "\u00e9"}], "a": null}"#);
+        let b = parse(r#"{ "a":null,"b":[1,{"x":"é","y":1e-3}]}"#);
+        assert_eq!(of_json(&a), of_json(&b));
+        // By `printf '{"a":null,"b":[1,{"x":"é","y":0.001}]}' | sha256sum`.
+        assert_eq!(of_json(&a), "c211202388bf0e6001f6a00c3031dec08d85ccc76e740b30cf12f964000f69f0");
+        assert_ne!(
+            of_json(&a),
+            of_json(&parse(r#"{"b": [{"y": 0.001, "x": "é"}, 1], "a": null}"#))
+        );
+    }
+
+    #[test]
+    fn a_description_s_digest_leaves_out_places_and_nothing_else() {
+        let text = r#"{"base":{"name":"n","weights_sha256":"w"},"data":[{"source":"s","rows":1}],"weights_sha256":"h"}"#;
+        let all: Value = serde_json::from_str(text).unwrap();
+        let changed = |from: &str, to: &str| {
+            of_description(&serde_json::from_str(&text.replace(from, to)).unwrap())
+        };
+        for place in [r#""n""#, r#""s""#, r#""h""#] {
+            assert_eq!(changed(place, r#""other""#), of_description(&all), "{place}");
+        }
+        for kept in [r#""w""#, ":1"] {
+            assert_ne!(
+                changed(kept, &kept.replace(['w', '1'], "2")),
+                of_description(&all),
+                "{kept}"
+            );
+        }
     }
 
     #[test]

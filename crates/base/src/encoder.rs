@@ -2,6 +2,9 @@
 //! file in `formats` fills it from `config.json`, the model builds itself from it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::digest;
 
 /// Sizes and switches of one frozen encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +45,28 @@ impl EncoderSpec {
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden / self.heads
+    }
+
+    /// The part of it that changes answers, as JSON: without dropout, which acts in training only, and the padding
+    /// token, which is never fed.
+    pub fn acting(&self) -> Value {
+        // By way of the text, in which numbers of 32 bits are as short as people write them.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let mut value: Value = serde_json::from_str(&text).unwrap_or_default();
+        if let Value::Object(map) = &mut value {
+            for field in ["hidden_dropout", "attention_dropout", "drop_path"] {
+                map.remove(field);
+            }
+        }
+        if let Some(Value::Object(input)) = value.get_mut("input") {
+            input.remove("pad_id");
+        }
+        value
+    }
+
+    /// SHA-256 of [`EncoderSpec::acting`].
+    pub fn sha256(&self) -> String {
+        digest::of_json(&self.acting())
     }
 
     /// Elements of all weights and biases of the encoder, embeddings and pooler included.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here computes on activations, opens a model, prints or reads the environment.
 
+pub mod difference;
 pub mod digest;
 pub mod encoder;
 pub mod files;
@@ -13,3 +14,4 @@ pub mod random;
 pub mod record;
 pub mod statistics;
 pub mod tensor;
+pub mod tokenizer;

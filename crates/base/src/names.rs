@@ -76,10 +76,18 @@ pub fn in_layer(layer: usize, rest: &str) -> String {
     name
 }
 
+/// The number of a layer in a tensor's name; none of a number that no encoder reaches.
+pub fn layer_number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|layer| *layer < LAYERS_MOST)
+}
+
+/// Layers that an encoder has at most, by names of tensors.
+const LAYERS_MOST: usize = 1 << 12;
+
 /// Splits `layers.{i}.{rest}` into `i` and `rest`.
 pub fn split_layer(name: &str) -> Option<(usize, &str)> {
     let (layer, rest) = name.strip_prefix("layers.")?.split_once('.')?;
-    Some((layer.parse().ok()?, rest))
+    Some((layer_number(layer)?, rest))
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::difference::{self, Difference};
+use crate::tokenizer::WordPieceSettings;
+
 /// One split of a data set, by content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataDigest {
@@ -18,17 +21,75 @@ pub struct DataDigest {
     pub sha256: String,
 }
 
-/// Identity of a frozen model.
+/// Identity of a frozen model: everything of it that changes an answer. The optional fields at the end are missing in
+/// what an older Budwood wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseId {
     /// Name or path as the user wrote it.
     pub name: String,
     /// Family of the encoder.
     pub family: String,
-    /// SHA-256 of the weights.
+    /// SHA-256 of the weights; of a quantised model that of the weights that it was made from.
     pub weights_sha256: String,
     /// SHA-256 of the tokenizer; `None` for image models.
     pub tokenizer_sha256: Option<String>,
+    /// SHA-256 of the encoder's specification ([`crate::encoder::EncoderSpec::sha256`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_sha256: Option<String>,
+    /// Settings beside the tokenizer's vocabulary; none where its own files say all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer_settings: Option<WordPieceSettings>,
+    /// SHA-256 of the weights in int8, for a model that is stored so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub int8_sha256: Option<String>,
+}
+
+impl BaseId {
+    /// Whether it was written by a Budwood that noted weights and tokenizer only.
+    pub fn is_of_old(&self) -> bool {
+        self.encoder_sha256.is_none()
+    }
+
+    /// The fields that every Budwood has noted.
+    #[must_use]
+    pub fn as_of_old(&self) -> Self {
+        let (encoder_sha256, tokenizer_settings, int8_sha256) = (None, None, None);
+        Self { encoder_sha256, tokenizer_settings, int8_sha256, ..self.clone() }
+    }
+
+    /// The first thing that differs in another model and changes answers. What one of the two does not say is not
+    /// compared. A model in bytes and the one that it was made from are alike; two in different bytes are not.
+    pub fn difference(&self, other: &Self) -> Option<Difference> {
+        let none = || "none".to_string();
+        let differs = |what: &str, a: &Option<String>, b: &Option<String>| {
+            (a != b).then(|| Difference {
+                what: what.into(),
+                ours: a.clone().unwrap_or_else(none),
+                theirs: b.clone().unwrap_or_else(none),
+            })
+        };
+        let both = |what: &str, a: &Option<String>, b: &Option<String>| {
+            differs(what, a, b).filter(|_| a.is_some() && b.is_some())
+        };
+        let (a, b) = (Some(self.weights_sha256.clone()), Some(other.weights_sha256.clone()));
+        let settings = || {
+            let (a, b) = (self.tokenizer_settings.as_ref()?, other.tokenizer_settings.as_ref()?);
+            let found = difference::first(a, b)?;
+            Some(Difference { what: format!("the tokenizer's {}", found.what), ..found })
+        };
+        let tokenizers = (&self.tokenizer_sha256, &other.tokenizer_sha256);
+        differs("the SHA-256 of the weights", &a, &b)
+            .or_else(|| differs("the SHA-256 of the tokenizer", tokenizers.0, tokenizers.1))
+            .or_else(settings)
+            .or_else(|| {
+                let what = "the SHA-256 of the encoder's specification";
+                both(what, &self.encoder_sha256, &other.encoder_sha256)
+            })
+            .or_else(|| {
+                let what = "the SHA-256 of the weights in int8";
+                both(what, &self.int8_sha256, &other.int8_sha256)
+            })
+    }
 }
 
 /// One score.

@@ -73,6 +73,19 @@ pub(crate) fn precision_name(precision: Precision) -> &'static str {
     }
 }
 
+/// Refuses a model in int8 where a base is taken by the hash of its weights: which model it was made from is only what its
+/// `budwood.json` says.
+pub(crate) fn check_original(model: &BaseModel) -> Result<()> {
+    if model.is_quantized() {
+        bail!(
+            "{} is stored in int8; that it was made from the model that its budwood.json names cannot be checked. Give that \
+             model itself: adapters that were trained in int8 are evaluated in int8 all the same",
+            model.folder().display()
+        );
+    }
+    Ok(())
+}
+
 /// Opens a base model and packs its weights.
 pub(crate) fn load(model: &BaseModel, precision: Precision, trainable: bool) -> Result<Base> {
     if model.is_quantized() && precision == Precision::F32 {

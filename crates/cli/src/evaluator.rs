@@ -140,7 +140,6 @@ impl Trial {
         let adapter = verify::adapter(&board, result)?.map_err(anyhow::Error::msg)?;
         let name = format!("trial-{}", TRIALS.fetch_add(1, Ordering::Relaxed));
         let scratch = Scratch::new(&adapter.weights, &adapter.description, &name)?;
-        check_options(&scratch.path)?;
         // For a task of images the words would be names of files of this machine.
         let meta: Value =
             serde_json::from_slice(&std::fs::read(scratch.path.join("adapter.json"))?)?;
@@ -227,14 +226,11 @@ pub(crate) struct Args {
     source: String,
 }
 
-/// Largest count among a method's options: far beyond any use, and small enough to allocate.
-const LARGEST_OPTION: u64 = 8192;
-
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     let begin = Instant::now();
     let flags: Vec<String> = serde_json::from_str(&args.source).context("the data's source")?;
-    check_options(&args.adapter)?;
     let mut loaded = Loaded::open(settings, &args.adapter, Some(&args.base), None)?;
+    loaded.check_original()?;
     let data = read_data(&data_flags(&flags)?)?;
     let (labels, kind) = (data.labels.clone(), data.task.name);
     let Some(split) = splits(data).into_iter().find(|d| d.digest.sha256 == args.sha256) else {
@@ -248,9 +244,6 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     }
     let prepared = loaded.prepare(&split, settings.threads)?;
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
-    if answers.outputs.iter().flatten().any(|x| !x.is_finite()) {
-        bail!("the adapter's answers are not finite numbers");
-    }
     let Some(judged) = judged(&answers, &prepared) else { bail!("the data have no labels") };
     let found = judged.scores(&(0..judged.len()).collect::<Vec<_>>());
     let intervals = (0..found.len()).map(|which| interval(&judged, which));
@@ -270,35 +263,6 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
         version: format!("budwood {}", env!("CARGO_PKG_VERSION")),
     };
     crate::output::json(&evaluation)
-}
-
-/// Options of a description that would make the adapter larger than any memory are refused before anything is made.
-fn check_options(folder: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(folder.join("adapter.json"))?;
-    let meta: Value = serde_json::from_str(&text)?;
-    if let Some(number) = largest(&meta["method"]).filter(|n| *n > LARGEST_OPTION as f64) {
-        bail!("adapter.json: the method's option {number} is larger than {LARGEST_OPTION}");
-    }
-    for place in ["/head/outputs", "/task/max_length"] {
-        let value = meta.pointer(place).and_then(Value::as_u64).unwrap_or(0);
-        if value > 100_000 {
-            bail!("adapter.json: {value} at {place} is too large");
-        }
-    }
-    Ok(())
-}
-
-/// The largest number anywhere in a value.
-fn largest(value: &Value) -> Option<f64> {
-    let of = |inside: &mut dyn Iterator<Item = &Value>| inside.filter_map(largest).reduce(f64::max);
-    match value {
-        Value::Number(n) => n.as_f64(),
-        Value::Array(list) => of(&mut list.iter()),
-        Value::Object(map) => of(&mut map.values()),
-        // Options may be written as texts too.
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
 }
 
 /// The 95 % interval of a score, by its place.
@@ -374,18 +338,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn options_beyond_any_use_are_found_wherever_they_stand() {
-        let spec =
-            json!({ "parts": [{ "name": "lora", "options": { "r": 8, "alpha": 0.00001234567 } }] });
-        assert_eq!(largest(&spec), Some(8.0));
-        let hostile =
-            json!({ "parts": [{ "name": "adapter", "options": { "width": 4_000_000_000u64 } }] });
-        assert_eq!(largest(&hostile), Some(4e9));
-        let map = json!({ "options": { "reduction_factor": { "0": "99999", "default": 2 } } });
-        assert_eq!(largest(&map), Some(99_999.0));
-    }
 
     #[test]
     fn answers_come_likeliest_first() {

@@ -1,5 +1,6 @@
 //! Text for people: numbers, sizes, tables.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use anyhow::Result;
@@ -8,10 +9,23 @@ use anyhow::Result;
 macro_rules! say {
     ($($arg:tt)*) => {{
         use std::io::Write as _;
-        writeln!(std::io::stdout().lock(), $($arg)*)
+        writeln!(std::io::stdout().lock(), "{}", $crate::output::plain(&format!($($arg)*)))
     }};
 }
 pub(crate) use say;
+
+/// A text as a terminal may show it: control characters, which names in files may hold, stand in their escaped form.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out.into()
+}
 
 /// A JSON value on standard output.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
@@ -86,6 +100,12 @@ pub(crate) fn peak_memory() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_steers_a_terminal() {
+        assert_eq!(plain("a\u{1b}[31mb\u{9b}c\nd\te"), "a\\u{1b}[31mb\\u{9b}c\nd\te");
+        assert_eq!(plain("é, 中"), "é, 中");
+    }
 
     #[test]
     fn numbers_read_well() {

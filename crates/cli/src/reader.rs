@@ -1,11 +1,15 @@
 //! How a base model reads examples: texts by its tokenizer, images by its processor.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use budwood_base::encoder::{ImageInput, InputSpec};
 use budwood_formats::BaseModel;
+use budwood_formats::native::TaskMeta;
 use budwood_images::{Augment, Processor};
 use budwood_tasks::{Dataset, Input, Tokenizer};
 use budwood_train::{Images, Lengths, Prepared, prepare, prepare_images};
+
+/// Tokens that an image may make. Attention takes their square in memory and time.
+const TOKENS_MOST: usize = 10_000;
 
 /// What turns examples into the model's input.
 pub(crate) enum Reader {
@@ -38,11 +42,37 @@ impl Reader {
                 if let Some(side) = side {
                     processor = processor.with_side(side);
                 }
-                let (height, width) = processor.output()?;
-                image.tokens(height, width)?;
-                Ok(Self::Images(processor, image.clone()))
+                Self::images(processor, image)
             }
         }
+    }
+
+    /// The reader of an adapter on its base: images as in the adapter's training, whatever the base's own file says now.
+    pub(crate) fn of_adapter(model: &BaseModel, task: &TaskMeta) -> Result<Self> {
+        match (&model.spec().input, &task.images) {
+            (InputSpec::Image(image), Some(recorded)) => {
+                let processor =
+                    Processor::recorded(recorded).context("adapter.json: task.images")?;
+                Self::images(processor, image)
+            }
+            (InputSpec::Text(_), Some(_)) => {
+                bail!("adapter.json says how images are prepared, but the base model reads texts")
+            }
+            _ => Self::open(model, None),
+        }
+    }
+
+    fn images(processor: Processor, image: &ImageInput) -> Result<Self> {
+        processor.check()?;
+        let (height, width) = processor.output()?;
+        let tokens = image.tokens(height, width)?;
+        if tokens > TOKENS_MOST {
+            bail!(
+                "an image of {height} x {width} pixels makes {tokens} tokens; at most {TOKENS_MOST} are read: \
+                 choose a smaller size (--image-size in training)"
+            );
+        }
+        Ok(Self::Images(processor, image.clone()))
     }
 
     /// Examples, whose classes or tags have these names, as the model reads them.

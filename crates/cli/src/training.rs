@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use budwood_base::digest;
 use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::record::{BaseId, DataDigest, MetricValue, Prediction, RunRecord};
 use budwood_engine::{Device, Workers};
-use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_formats::{BaseModel, check_labels};
 use budwood_images::Augment;
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
@@ -234,6 +234,7 @@ impl Run {
             dropout: if frozen.reader.processor().is_some() { 0.0 } else { 0.1 },
         };
         let config = config(args, &data)?;
+        check_labels(&data.labels).map_err(|e| anyhow!("the data cannot be used: {e}"))?;
         let begin = Instant::now();
         let prepare = |d: &Dataset, augment, cache| {
             let images = ImageReading { augment, cache };
@@ -323,7 +324,8 @@ impl Run {
                 .collect();
         let precision = format!("{:?}", base.precision());
         let identity = serde_json::to_string(&(
-            &id,
+            // What else it holds is compared by itself, so that older checkpoints stay what they were.
+            &id.as_of_old(),
             &digests,
             &self.head,
             args.dropout,
@@ -353,7 +355,7 @@ impl Run {
             &identity,
         )?;
         let every = Duration::from_secs_f64(args.save_every.max(0.0));
-        let trainer = trainer.with_checkpoints(&args.out, every);
+        let trainer = trainer.with_checkpoints(&args.out, every).with_base_id(id.clone());
         let trainer = match args.cache() {
             Some(spec) => trainer.with_prefix_cache(spec),
             None => trainer,

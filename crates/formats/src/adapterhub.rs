@@ -168,8 +168,9 @@ fn flat_prefix(
     let (_, json) =
         read_json(file.path().parent().unwrap_or(Path::new(".")), "adapter_config.json")?;
     let width = json.get("hidden_size").and_then(Value::as_u64).unwrap_or(0) as usize;
-    let pieces = all.data.len().checked_div(length * width).unwrap_or(0);
-    if pieces == 0 || !pieces.is_multiple_of(2) || pieces * length * width != all.data.len() {
+    let piece = length.checked_mul(width).filter(|n| *n <= all.data.len()).ok_or_else(fault)?;
+    let pieces = all.data.len().checked_div(piece).unwrap_or(0);
+    if pieces == 0 || !pieces.is_multiple_of(2) || pieces * piece != all.data.len() {
         return Err(fault());
     }
     let mut tensors = Vec::with_capacity(pieces);
@@ -323,7 +324,7 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
     let (before, after) = family.layer.split_once("{i}")?;
     let rest = rest.strip_prefix(before)?;
     let (layer, rest) = rest.split_once('.')?;
-    let layer: usize = layer.parse().ok()?;
+    let layer = names::layer_number(layer)?;
     let rest = rest.strip_prefix(after.trim_start_matches('.')).unwrap_or(rest);
     if let Some((_, role)) = rest.split_once(".prefix_tuning.prefix_gates.") {
         let role = role.strip_prefix(adapter)?.strip_prefix('.')?;
@@ -405,9 +406,14 @@ fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error
     let flag = |name: &str, default| field(name).and_then(Value::as_bool).unwrap_or(default);
     let pooling = if flag("use_pooler", false) { Pooling::Pooler } else { Pooling::Cls };
     let bias = flag("bias", true);
+    let file = SafetensorsFile::open_in(folder, "model_head")?;
+    // A head has a row of weights for each output.
+    if outputs as u64 > file.elements() {
+        let message = format!("num_labels is {outputs}, more than the head's file has elements");
+        return Err(Error::content(&path, message));
+    }
     read.labels = labels(field("label2id"), outputs);
     read.head = Some(HeadSpec { kind, outputs, pooling, dense, bias, dropout: 0.1 });
-    let file = SafetensorsFile::open_in(folder, "model_head")?;
     let linears: &[(&str, &str)] = if dense.is_some() {
         &[("head.dense", "1"), ("head.out", "4")]
     } else {

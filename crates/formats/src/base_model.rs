@@ -8,12 +8,17 @@ use budwood_base::head::Pooling;
 use budwood_base::names::{self, WEIGHT_SITES};
 use budwood_base::record::BaseId;
 use budwood_base::tensor::Tensor;
+use budwood_base::tokenizer::WordPieceSettings;
 use serde_json::Value;
 
 use crate::Error;
 use crate::family::{self, Config, FAMILIES, Family};
 use crate::quantized::Manifest;
 use crate::safetensors_file::SafetensorsFile;
+use crate::text_file::{self, read_json};
+
+/// The largest file of a tokenizer that is read, in bytes; vocabularies of a million words have a tenth of it.
+const TOKENIZER_MOST: u64 = 512 << 20;
 
 /// An opened base model: its description and its tensors, by canonical name and on demand.
 #[derive(Debug)]
@@ -26,7 +31,9 @@ pub struct BaseModel {
     prefixed: bool,
     weights_sha256: String,
     tokenizer_sha256: Option<String>,
-    quantized: bool,
+    tokenizer_settings: Option<WordPieceSettings>,
+    /// SHA-256 of the weights' file, where it holds large weights in bytes.
+    int8_sha256: Option<String>,
 }
 
 impl std::fmt::Debug for Family {
@@ -46,9 +53,7 @@ impl BaseModel {
             let message = "there is no config.json: this is not a model's folder";
             return Err(Error::content(folder, message));
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let json: Value = serde_json::from_str(&text)
-            .map_err(|e| Error::content(&path, format!("is not JSON: {e}")))?;
+        let json = read_json(&path)?;
         let config = Config { path: &path, json: &json };
         let model_type = json.get("model_type").and_then(Value::as_str);
         let model_type = model_type.ok_or_else(|| config.fault("lacks the field 'model_type'"))?;
@@ -63,11 +68,13 @@ impl BaseModel {
         let file = SafetensorsFile::open_in(folder, "model")?;
         let prefix = format!("{}.", family.prefix);
         let prefixed = file.names().any(|name| name.starts_with(&prefix));
-        let weights_sha256 = file.sha256();
-        let original = Manifest::original(folder, &weights_sha256)?;
-        let quantized = original.is_some();
-        let weights_sha256 = original.unwrap_or(weights_sha256);
-        let tokenizer_sha256 = tokenizer_sha256(folder)?;
+        config.check_layers(spec.layers, file.names().count())?;
+        let found = file.sha256();
+        let original = Manifest::original(folder, &found)?;
+        let (weights_sha256, int8_sha256) = match &original {
+            Some(original) => (original.weights_sha256.clone(), Some(found)),
+            None => (found, None),
+        };
         spec.pooler = false;
         let mut model = Self {
             folder: folder.into(),
@@ -76,12 +83,20 @@ impl BaseModel {
             family,
             prefixed,
             weights_sha256,
-            tokenizer_sha256,
-            quantized,
+            tokenizer_sha256: tokenizer_sha256(folder)?,
+            tokenizer_settings: tokenizer_settings(folder)?,
+            int8_sha256,
         };
         let pooler = ["pooler.weight", "pooler.bias"];
         model.spec.pooler = pooler.iter().all(|name| model.stored_name(name).is_some());
         model.check()?;
+        if let Some(found) = original.and_then(|original| original.difference(&model.id(""))) {
+            let message = format!(
+                "is not what it was made from: {} is {} there and {} here; write the model again with `budwood models quantize`",
+                found.what, found.ours, found.theirs
+            );
+            return Err(Error::content(folder, message));
+        }
         Ok(model)
     }
 
@@ -97,7 +112,13 @@ impl BaseModel {
 
     /// Whether its large weights are stored as bytes (`quantized`).
     pub fn is_quantized(&self) -> bool {
-        self.quantized
+        self.int8_sha256.is_some()
+    }
+
+    /// SHA-256 of its weights' file, if it is stored in bytes. Its identity then names the model that it says it was made from,
+    /// which nothing here can check.
+    pub fn int8_sha256(&self) -> Option<&str> {
+        self.int8_sha256.as_deref()
     }
 
     /// Its family.
@@ -112,6 +133,9 @@ impl BaseModel {
             family: self.family.name.into(),
             weights_sha256: self.weights_sha256.clone(),
             tokenizer_sha256: self.tokenizer_sha256.clone(),
+            encoder_sha256: Some(self.spec.sha256()),
+            tokenizer_settings: self.tokenizer_settings.clone(),
+            int8_sha256: self.int8_sha256.clone(),
         }
     }
 
@@ -191,10 +215,7 @@ impl BaseModel {
     /// The pooling that suits this checkpoint, with the reason in words.
     pub fn default_pooling(&self) -> (Pooling, String) {
         let pooling = self.folder.join("1_Pooling/config.json");
-        if let Some(json) = std::fs::read_to_string(&pooling)
-            .ok()
-            .and_then(|text| serde_json::from_str::<Value>(&text).ok())
-        {
+        if let Ok(json) = read_json(&pooling) {
             let on = |field: &str| json.get(field).and_then(Value::as_bool).unwrap_or(false);
             if on("pooling_mode_cls_token") && !on("pooling_mode_mean_tokens") {
                 return (Pooling::Cls, "a sentence encoder that pools its first token".into());
@@ -301,6 +322,16 @@ pub(crate) fn expected_tensors(spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> 
     tensors
 }
 
+/// What `tokenizer_config.json` adds to a vocabulary of WordPiece; none where that is not what the tokenizer is made from.
+fn tokenizer_settings(folder: &Path) -> Result<Option<WordPieceSettings>, Error> {
+    if folder.join("tokenizer.json").exists() || !folder.join("vocab.txt").exists() {
+        return Ok(None);
+    }
+    let path = folder.join("tokenizer_config.json");
+    let config = if path.exists() { read_json(&path)? } else { Value::Null };
+    WordPieceSettings::from_config(&config).map(Some).map_err(|e| Error::content(path, e))
+}
+
 /// The hash of what the tokenizer is made from; none where there is no tokenizer.
 fn tokenizer_sha256(folder: &Path) -> Result<Option<String>, Error> {
     for set in [&["tokenizer.json"][..], &["vocab.txt"], &["vocab.json", "merges.txt"]] {
@@ -310,6 +341,7 @@ fn tokenizer_sha256(folder: &Path) -> Result<Option<String>, Error> {
         let mut parts = Vec::with_capacity(set.len());
         for name in set {
             let path = folder.join(name);
+            text_file::check(&path, TOKENIZER_MOST)?;
             parts.push((*name, std::fs::read(&path).map_err(Error::io(&path))?));
         }
         return Ok(Some(match &parts[..] {

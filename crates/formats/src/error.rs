@@ -56,13 +56,16 @@ pub enum Error {
         /// What it is.
         value: f32,
     },
+    /// An adapter's description that makes no sense on its base.
+    #[error("adapter.json: {0}")]
+    Description(String),
     /// The adapter was trained on another base.
     #[error(
-        "this adapter belongs to another base model: {what} is {expected} in the adapter and {found} here. Load the base that it was trained on ({name})"
+        "this adapter belongs to another base model: {what} is {expected} in the adapter and {found} here. Load the base that it was trained on ({name}), with its files as they were"
     )]
     OtherBase {
         /// What differs.
-        what: &'static str,
+        what: String,
         /// As the adapter says.
         expected: String,
         /// As the base has it.

@@ -7,7 +7,7 @@ use budwood_base::method::MethodSpec;
 use budwood_base::tensor::TensorMap;
 use serde_json::Value;
 
-use crate::{Error, adapterhub, peft};
+use crate::{Error, adapterhub, peft, text_file};
 
 /// What a folder of another library holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,9 +42,7 @@ pub fn import(folder: &Path) -> Result<Imported, Error> {
 /// A JSON file of a folder, with its path for messages.
 pub(crate) fn read_json(folder: &Path, name: &str) -> Result<(std::path::PathBuf, Value), Error> {
     let path = folder.join(name);
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let json = serde_json::from_str(&text)
-        .map_err(|e| Error::content(&path, format!("is not JSON: {e}")))?;
+    let json = text_file::read_json(&path)?;
     Ok((path, json))
 }
 

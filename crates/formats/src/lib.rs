@@ -6,6 +6,7 @@
 pub mod adapterhub;
 mod base_model;
 mod convert;
+mod description;
 mod error;
 pub mod family;
 mod import;
@@ -15,8 +16,10 @@ pub mod new_model;
 mod peft;
 pub mod quantized;
 pub mod safetensors_file;
+mod text_file;
 
 pub use base_model::BaseModel;
 pub use convert::convert;
+pub use description::check_labels;
 pub use error::Error;
 pub use import::{Imported, import};

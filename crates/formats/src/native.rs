@@ -12,13 +12,17 @@ use budwood_base::{digest, files};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::safetensors_file::{SafetensorsFile, to_bytes};
-use crate::{BaseModel, Error};
+use crate::Error;
+use crate::safetensors_file::{SafetensorsFile, to_bytes_with};
+use crate::text_file::{self, read_json};
 
 /// Version of the format that this program writes.
 pub const FORMAT: u32 = 1;
 const META: &str = "adapter.json";
 const WEIGHTS: &str = "adapter.safetensors";
+/// Where the digest of the description stands in the metadata of the weights' file. `adapter.json` holds the hash of that
+/// file, so that neither can be changed alone.
+const DESCRIPTION: &str = "budwood.description";
 
 /// What `adapter.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,13 +98,9 @@ impl AdapterFolder {
     /// weights is set in the description.
     ///
     /// # Errors
-    /// If a tensor is not finite or the folder cannot be written.
+    /// If a tensor is not finite, the description does not fit the tensors, or the folder cannot be written.
     pub fn save(&mut self, folder: &Path) -> Result<(), Error> {
-        let bytes = to_bytes(&folder.join(WEIGHTS), &self.tensors)?;
-        self.meta.weights_sha256 = digest::of_bytes(&bytes);
-        let mut json = serde_json::to_string_pretty(&self.meta)
-            .map_err(|e| Error::content(folder.join(META), e.to_string()))?;
-        json.push('\n');
+        let (bytes, json) = self.files(folder)?;
         files::write_folder_atomic(folder, |new| {
             std::fs::write(new.join(WEIGHTS), &bytes).map_err(Error::io(folder.join(WEIGHTS)))?;
             std::fs::write(new.join(META), &json).map_err(Error::io(folder.join(META)))
@@ -113,20 +113,40 @@ impl AdapterFolder {
         })
     }
 
-    /// Reads a folder.
+    /// The bytes of the weights' file and of the description, each of which holds the other's digest.
+    fn files(&mut self, folder: &Path) -> Result<(Vec<u8>, String), Error> {
+        let fault = |message: String| Error::content(folder.join(META), message);
+        let text = |meta: &AdapterMeta| {
+            serde_json::to_string_pretty(meta).map_err(|e| fault(e.to_string()))
+        };
+        let shape = |name: &str| self.tensors.get(name).map(|t| &t.shape[..]);
+        let elements = self.tensors.values().map(|t| t.len() as u64).sum();
+        self.meta.check(shape, elements).map_err(fault)?;
+        let value: Value =
+            serde_json::from_str(&text(&self.meta)?).map_err(|e| fault(e.to_string()))?;
+        let metadata = [(DESCRIPTION.to_string(), digest::of_description(&value))];
+        let bytes = to_bytes_with(&folder.join(WEIGHTS), &self.tensors, metadata.into())?;
+        self.meta.weights_sha256 = digest::of_bytes(&bytes);
+        let json = text(&self.meta)? + "\n";
+        if json.len() as u64 > text_file::MOST {
+            let (n, most) = (json.len(), text_file::MOST);
+            return Err(fault(format!("would have {n} bytes; at most {most} are read")));
+        }
+        Ok((bytes, json))
+    }
+
+    /// Reads a folder. The description is checked against the tensors before they are read.
     ///
     /// # Errors
-    /// If a file is missing or damaged, the format is newer than this program, or the weights are not those
-    /// that the description speaks of.
+    /// If a file is missing or damaged, the format is newer than this program, the weights are not those
+    /// that the description speaks of, or the description was changed or does not fit them.
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(META);
         if !path.exists() {
             let message = "there is no adapter.json: this is not a Budwood adapter";
             return Err(Error::content(folder, message));
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let json: Value = serde_json::from_str(&text)
-            .map_err(|e| Error::content(&path, format!("is not JSON: {e}")))?;
+        let json = read_json(&path)?;
         match json.get("budwood_adapter").and_then(Value::as_u64) {
             Some(version) if version <= u64::from(FORMAT) => {}
             Some(version) => {
@@ -137,6 +157,7 @@ impl AdapterFolder {
             }
             None => return Err(Error::content(&path, "lacks the field 'budwood_adapter'")),
         }
+        let described = digest::of_description(&json);
         let meta: AdapterMeta = serde_json::from_value(json)
             .map_err(|e| Error::content(&path, format!("is not an adapter's description: {e}")))?;
         let file = SafetensorsFile::open(&folder.join(WEIGHTS))?;
@@ -148,6 +169,24 @@ impl AdapterFolder {
             );
             return Err(Error::content(folder.join(WEIGHTS), message));
         }
+        match file.metadata(DESCRIPTION) {
+            Some(digest) if digest == described => {}
+            None if meta.base.is_of_old() => {}
+            Some(_) => {
+                let message = "was changed after the adapter was written: its digest is not the one in \
+                               adapter.safetensors. Take the file as it was, or train again";
+                return Err(Error::content(&path, message));
+            }
+            None => {
+                let message = format!(
+                    "lacks the description's digest ('{DESCRIPTION}' in its metadata): it was written again"
+                );
+                return Err(Error::content(folder.join(WEIGHTS), message));
+            }
+        }
+        let elements = file.elements();
+        meta.check(|name| file.shape(name), elements)
+            .map_err(|message| Error::content(&path, message))?;
         Ok(Self { meta, tensors: file.tensors()? })
     }
 
@@ -161,42 +200,5 @@ impl AdapterFolder {
             let length = std::fs::metadata(&path).map_err(Error::io(&path))?.len();
             Ok(sum + length)
         })
-    }
-}
-
-impl AdapterMeta {
-    /// Refuses a base that the adapter was not trained on.
-    ///
-    /// # Errors
-    /// Naming what differs, with both values.
-    pub fn check_base(&self, base: &BaseModel) -> Result<(), Error> {
-        let id = base.id("");
-        let (ours, theirs) = (&self.encoder, base.spec());
-        let differs = |what, expected: String, found: String| Error::OtherBase {
-            what,
-            expected,
-            found,
-            name: self.base.name.clone(),
-        };
-        let sizes = [
-            ("the number of layers", ours.layers, theirs.layers),
-            ("the width", ours.hidden, theirs.hidden),
-        ];
-        for (what, expected, found) in sizes {
-            if expected != found {
-                return Err(differs(what, expected.to_string(), found.to_string()));
-            }
-        }
-        if self.base.weights_sha256 != id.weights_sha256 {
-            let expected = self.base.weights_sha256.clone();
-            return Err(differs("the SHA-256 of the weights", expected, id.weights_sha256));
-        }
-        let none = || "none".to_string();
-        if self.base.tokenizer_sha256 != id.tokenizer_sha256 {
-            let expected = self.base.tokenizer_sha256.clone().unwrap_or_else(none);
-            let found = id.tokenizer_sha256.unwrap_or_else(none);
-            return Err(differs("the SHA-256 of the tokenizer", expected, found));
-        }
-        Ok(())
     }
 }

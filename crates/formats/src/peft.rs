@@ -120,7 +120,7 @@ fn low_rank_name(family: &'static Family, name: &str) -> Option<(usize, &'static
     let role = ROLES.into_iter().find(|role| rest.ends_with(role.0))?;
     let module = rest.strip_suffix(role.0)?.strip_suffix('.')?;
     let site = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
-    names::WEIGHT_SITES.contains(&site).then_some((layer.parse().ok()?, site, role))
+    names::WEIGHT_SITES.contains(&site).then_some((names::layer_number(layer)?, site, role))
 }
 
 /// Our name of a head's tensor, its module and its last part.

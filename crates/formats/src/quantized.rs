@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base_model::expected_tensors;
 use crate::safetensors_file::{Raw, scale_name, serialize};
+use crate::text_file::read_json;
 use crate::{BaseModel, Error};
 
 /// The file beside the weights.
@@ -33,15 +34,14 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the manifest of a folder whose weights have this hash; none where there is no manifest.
-    /// Returns the hash of the original's weights.
-    pub(crate) fn original(folder: &Path, weights_sha256: &str) -> Result<Option<String>, Error> {
+    /// The model that a folder whose weights have this hash says that it was made from; none where there is no manifest. It
+    /// is a claim: only quantising that model again could show it.
+    pub(crate) fn original(folder: &Path, weights_sha256: &str) -> Result<Option<BaseId>, Error> {
         let path = folder.join(MANIFEST);
         if !path.exists() {
             return Ok(None);
         }
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let manifest: Self = serde_json::from_str(&text)
+        let manifest: Self = serde_json::from_value(read_json(&path)?)
             .map_err(|e| Error::content(&path, format!("is not a quantised model's: {e}")))?;
         if manifest.version > VERSION || manifest.precision != "int8" {
             let message = format!(
@@ -55,7 +55,11 @@ impl Manifest {
                            write the model again with `budwood models quantize`";
             return Err(Error::content(&path, message));
         }
-        Ok(Some(manifest.made_from.weights_sha256))
+        if !digest::is_sha256(&manifest.made_from.weights_sha256) {
+            let message = "does not say by a SHA-256 which model this one was made from";
+            return Err(Error::content(&path, message));
+        }
+        Ok(Some(manifest.made_from))
     }
 }
 
@@ -88,7 +92,7 @@ pub fn write(
         let name = scale_name(&name);
         raw.push(Raw { name, dtype: Dtype::F32, shape: vec![rows], bytes });
     }
-    let weights = serialize(&path, &raw)?;
+    let weights = serialize(&path, &raw, None)?;
     let manifest = Manifest {
         version: VERSION,
         precision: "int8".into(),

@@ -4,7 +4,7 @@
 //! rows; f32 and such bytes are written. The header is checked by the `safetensors`
 //! crate before anything is believed: lengths, overlaps, the claim of more bytes than there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use budwood_base::digest;
@@ -12,6 +12,7 @@ use budwood_base::tensor::{Tensor, TensorMap};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::Error;
+use crate::text_file::{self, read_json};
 
 /// The bytes of one file or of all shards, from which tensors are converted as they are asked for.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ struct Shard {
     path: PathBuf,
     bytes: Vec<u8>,
     entries: BTreeMap<String, Entry>,
+    metadata: HashMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -63,9 +65,7 @@ impl SafetensorsFile {
             let message = format!("there is no {name}.safetensors in this folder{hint}");
             return Err(Error::content(folder, message));
         }
-        let text = std::fs::read_to_string(&index).map_err(Error::io(&index))?;
-        let json: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|e| Error::content(&index, format!("is not JSON: {e}")))?;
+        let json = read_json(&index)?;
         let map = json.get("weight_map").and_then(|m| m.as_object());
         let map = map.ok_or_else(|| Error::content(&index, "has no map 'weight_map'"))?;
         let mut files: Vec<&str> = map.values().filter_map(|v| v.as_str()).collect();
@@ -112,6 +112,18 @@ impl SafetensorsFile {
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         let shard = &self.shards[*self.index.get(name)?];
         Some(&shard.entries.get(name)?.shape)
+    }
+
+    /// An entry of the metadata in a file's header; none in shards.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        let [one] = &self.shards[..] else { return None };
+        one.metadata.get(key).map(String::as_str)
+    }
+
+    /// Elements of all tensors.
+    pub fn elements(&self) -> u64 {
+        let entries = self.shards.iter().flat_map(|s| s.entries.values());
+        entries.map(|e| e.shape.iter().product::<usize>() as u64).sum()
     }
 
     /// A tensor as f32.
@@ -215,6 +227,7 @@ impl SafetensorsFile {
 
 impl Shard {
     fn read(path: PathBuf) -> Result<Self, Error> {
+        text_file::check(&path, u64::MAX)?;
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let explain = |e: safetensors::SafeTensorError| {
             let length = bytes.len();
@@ -232,7 +245,9 @@ impl Shard {
             (name, Entry { dtype: view.dtype(), shape: view.shape().to_vec(), range })
         };
         let entries = parsed.tensors().into_iter().map(entry).collect();
-        Ok(Self { path, bytes, entries })
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(explain)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        Ok(Self { path, bytes, entries, metadata })
     }
 }
 
@@ -280,7 +295,17 @@ fn f32_from_f16(half: u16) -> f32 {
 /// If a tensor holds NaN or infinity: such a file is refused by readers.
 pub fn to_bytes(path: &Path, tensors: &TensorMap) -> Result<Vec<u8>, Error> {
     let raw = tensors.iter().map(|(name, tensor)| Raw::from_f32(path, name, tensor));
-    serialize(path, &raw.collect::<Result<Vec<_>, _>>()?)
+    serialize(path, &raw.collect::<Result<Vec<_>, _>>()?, None)
+}
+
+/// As [`to_bytes`], with metadata in the header. Of several entries the order in the file is not fixed.
+pub(crate) fn to_bytes_with(
+    path: &Path,
+    tensors: &TensorMap,
+    metadata: HashMap<String, String>,
+) -> Result<Vec<u8>, Error> {
+    let raw = tensors.iter().map(|(name, tensor)| Raw::from_f32(path, name, tensor));
+    serialize(path, &raw.collect::<Result<Vec<_>, _>>()?, Some(metadata))
 }
 
 /// A tensor as it is written.
@@ -303,7 +328,11 @@ impl Raw {
     }
 }
 
-pub(crate) fn serialize(path: &Path, tensors: &[Raw]) -> Result<Vec<u8>, Error> {
+pub(crate) fn serialize(
+    path: &Path,
+    tensors: &[Raw],
+    metadata: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>, Error> {
     let failed = |e: safetensors::SafeTensorError| {
         Error::content(path, format!("cannot be written as safetensors: {e}"))
     };
@@ -312,5 +341,5 @@ pub(crate) fn serialize(path: &Path, tensors: &[Raw]) -> Result<Vec<u8>, Error> 
         let view = TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes).map_err(failed)?;
         views.push((raw.name.as_str(), view));
     }
-    safetensors::serialize(views, None).map_err(failed)
+    safetensors::serialize(views, metadata).map_err(failed)
 }

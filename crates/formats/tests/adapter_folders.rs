@@ -51,7 +51,11 @@ fn example() -> AdapterFolder {
         weights_sha256: String::new(),
         versions: Default::default(),
     };
-    let tensors = [("head.out.weight".to_string(), Tensor::new([2, 2], vec![1.0, -2.0, 0.5, 3.0]))];
+    let weight: Vec<f32> = (0..64).map(|i| i as f32 / 8.0 - 3.0).collect();
+    let tensors = [
+        ("head.out.weight".to_string(), Tensor::new([2, 32], weight)),
+        ("head.out.bias".to_string(), Tensor::new([2], vec![1.0, -2.0])),
+    ];
     AdapterFolder { meta, tensors: tensors.into() }
 }
 
@@ -104,6 +108,7 @@ fn faults_are_named() {
     assert!(fault().contains("adapter.safetensors"));
 
     folder.tensors.insert("x".into(), Tensor::new([1], vec![f32::NAN]));
+    folder.meta.parameters_trained += 1;
     let message = folder.save(&dir.path().join("bad")).err().unwrap().to_string();
     assert!(message.contains("'x'") && message.contains("NaN"), "{message}");
     assert!(!dir.path().join("bad").exists(), "nothing is half-written");
@@ -120,7 +125,14 @@ fn another_base_is_refused_with_both_hashes() {
     assert!(message.contains(&ours) && message.contains(&theirs), "{message}");
     let mut deeper = folder.meta.clone();
     deeper.encoder.layers = 4;
-    assert!(deeper.check_base(&bert).err().unwrap().to_string().contains("number of layers"));
+    assert!(
+        deeper
+            .check_base(&bert)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("layers is 4 in the adapter and 2 here")
+    );
     let mut tokenizer = folder.meta.clone();
     tokenizer.base.tokenizer_sha256 = Some("abc".into());
     assert!(tokenizer.check_base(&bert).err().unwrap().to_string().contains("tokenizer"));

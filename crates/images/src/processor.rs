@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Error, Filter, Rgb, resize};
+use crate::{Error, Filter, PIXELS_MAX, Rgb, resize};
 
 /// The largest side that images are resized to.
 const SIDE_MAX: usize = 8192;
@@ -147,13 +147,55 @@ impl Processor {
         if std.iter().any(|s| *s <= 0.0) {
             return Err(wrong("image_std holds a number that is not above 0"));
         }
-        Ok(Self {
+        let processor = Self {
             resize: flag("do_resize", true)?.then_some(size),
             filter,
             crop: flag("do_center_crop", kind.crop.is_some())?.then_some(crop),
             rescale: flag("do_rescale", true)?.then_some(rescale),
             normalize: flag("do_normalize", true)?.then_some((mean, std)),
-        })
+        };
+        processor.check()?;
+        Ok(processor)
+    }
+
+    /// The processor that an adapter's description holds, as this type is written.
+    ///
+    /// # Errors
+    /// If it is not one, or asks for what no image can be.
+    pub fn recorded(value: &Value) -> Result<Self, Error> {
+        let processor: Self = serde_json::from_value(value.clone())
+            .map_err(|e| wrong(&format!("is not how images are prepared: {e}")))?;
+        processor.check()?;
+        Ok(processor)
+    }
+
+    /// Refuses sizes beyond bounds, and factors from which pixels come out that are no numbers.
+    ///
+    /// # Errors
+    /// Naming what cannot be followed.
+    pub fn check(&self) -> Result<(), Error> {
+        let resize = self.resize.map(|size| match size {
+            Size::Exact(height, width) => (height, width),
+            Size::ShortestEdge(side) => (side, side),
+        });
+        for (height, width) in [resize, self.crop].into_iter().flatten() {
+            if !(1..=SIDE_MAX).contains(&height) || !(1..=SIDE_MAX).contains(&width) {
+                return Err(wrong(&format!(
+                    "a size is {height} x {width}; sides of 1 to {SIDE_MAX} are possible"
+                )));
+            }
+        }
+        if let Some((_, std)) = self.normalize
+            && let Some(bad) = std.iter().find(|s| !(s.is_finite() && **s > 0.0))
+        {
+            return Err(wrong(&format!("image_std holds {bad}, which nothing can be divided by")));
+        }
+        if (0..3).any(|channel| self.levels(channel).iter().any(|x| !x.is_finite())) {
+            return Err(wrong(
+                "rescale_factor, image_mean and image_std make pixels that are no numbers",
+            ));
+        }
+        Ok(())
     }
 
     /// The same for images of another size: the crop, or the size where there is none, becomes a square of `side`; what
@@ -244,7 +286,9 @@ impl Size {
             Self::Exact(height, width) => (height, width),
             Self::ShortestEdge(side) => {
                 let (short, long) = (image.width.min(image.height), image.width.max(image.height));
-                let long = (side * long / short.max(1)).max(1);
+                // A line of pixels would become an image of any size.
+                let most = (PIXELS_MAX as usize / side.max(1)).max(1);
+                let long = (side * long / short.max(1)).clamp(1, most);
                 if image.width <= image.height { (long, side) } else { (side, long) }
             }
         }

@@ -129,11 +129,23 @@ impl Adapter {
         head: HeadSpec,
         seed: u64,
     ) -> Result<Self, ModelError> {
+        Self::build(base, spec, head, (seed, None))
+    }
+
+    fn build(
+        base: &Base,
+        spec: &MethodSpec,
+        head: HeadSpec,
+        (seed, given): (u64, Option<&TensorMap>),
+    ) -> Result<Self, ModelError> {
         let key = Key::new(seed).named("initial values");
-        let mut builder = Builder::new(base, key, head.pooling);
+        let mut builder = Builder::new(base, key, head.pooling, given);
         let spec = method::build(spec, &mut builder)?;
+        let head_spec = head.clone();
+        let head = Head::new(head, &mut builder)?;
+        builder.check_extra()?;
         let Builder {
-            mut params,
+            params,
             layers,
             embeddings,
             embedding_norm,
@@ -143,8 +155,6 @@ impl Adapter {
             prefix,
             ..
         } = builder;
-        let head_spec = head.clone();
-        let head = Head::new(head, base, key, &mut params)?;
         let bottom = embeddings.is_some() || embedding_norm.is_some() || prompt.is_some();
         let depth = depth(&layers, bottom, final_norm.is_some());
         let mut adapter = Self {
@@ -166,7 +176,8 @@ impl Adapter {
         Ok(adapter)
     }
 
-    /// An adapter with the values of a file.
+    /// An adapter with the values of a file. Memory is taken for a tensor only once it is found there in the shape that the
+    /// method asks for.
     ///
     /// # Errors
     /// As [`Adapter::new`]; also if a tensor is missing, left over or of another shape.
@@ -176,10 +187,7 @@ impl Adapter {
         head: HeadSpec,
         tensors: &TensorMap,
     ) -> Result<Self, ModelError> {
-        let mut adapter = Self::new(base, spec, head, 0)?;
-        adapter.params.set_tensors(tensors)?;
-        adapter.refresh(base.device(), 1);
-        Ok(adapter)
+        Self::build(base, spec, head, (0, Some(tensors)))
     }
 
     /// The method with all options in force.
@@ -259,6 +267,9 @@ fn depth(layers: &[LayerSites], bottom: bool, final_norm: bool) -> Depth {
         None => Depth::Head,
     }
 }
+
+/// Parameters that any new adapter may have: a gigabyte. More only beside a base that is as large.
+const PARAMETERS_MOST: usize = 1 << 28;
 
 /// Looks up what acts at a site for a row of the batch: an adapter's part, or the plain encoder.
 #[derive(Clone, Copy)]
@@ -363,6 +374,8 @@ pub(crate) struct Builder<'a> {
     base: &'a Base,
     key: Key,
     pooling: Pooling,
+    /// The values of a file, for an adapter that is not new.
+    given: Option<&'a TensorMap>,
     params: Params,
     layers: Vec<LayerSites>,
     embeddings: Option<EmbeddingSlots>,
@@ -377,12 +390,13 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(base: &'a Base, key: Key, pooling: Pooling) -> Self {
+    fn new(base: &'a Base, key: Key, pooling: Pooling, given: Option<&'a TensorMap>) -> Self {
         let layers = (0..base.spec().layers).map(|_| LayerSites::default()).collect();
         Self {
             base,
             key,
             pooling,
+            given,
             params: Params::default(),
             layers,
             embeddings: None,
@@ -405,13 +419,47 @@ impl<'a> Builder<'a> {
         self.method = method.into();
     }
 
+    /// Adds a tensor: with this initial value, or with that of the file.
+    ///
+    /// # Errors
+    /// If it is there already, is not that of the file, or is larger than makes sense; no memory is taken then.
     pub(crate) fn parameter(
         &mut self,
         name: String,
         shape: &[usize],
         init: Init<'_>,
-    ) -> crate::Slot {
-        self.params.add(self.key, name, shape, init)
+    ) -> Result<Slot, ModelError> {
+        if self.params.get(&name).is_some() {
+            let (first, second) = (self.method.clone(), self.method.clone());
+            let site = format!("the parameter '{name}'");
+            return Err(ModelError::Clash { first, second, site });
+        }
+        let Some(given) = self.given else {
+            let limit = (4 * self.base.spec().parameters()).max(PARAMETERS_MOST);
+            let elements = shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side));
+            let all = elements.and_then(|n| n.checked_add(self.params.len()));
+            if all.is_none_or(|n| n > limit) {
+                let (method, shape) = (self.method.clone(), shape.to_vec());
+                return Err(ModelError::TooLarge { method, name, shape, limit });
+            }
+            return Ok(self.params.add(self.key, name, shape, init));
+        };
+        let Some(tensor) = given.get(&name) else { return Err(ModelError::Missing { name }) };
+        if tensor.shape != shape {
+            let (found, expected) = (tensor.shape.clone(), shape.to_vec());
+            return Err(ModelError::Shape { name, found, expected });
+        }
+        Ok(self.params.add(self.key, name, shape, Init::Copy(&tensor.data)))
+    }
+
+    /// Refuses tensors of the file that nothing has asked for.
+    fn check_extra(&self) -> Result<(), ModelError> {
+        let names = self.given.into_iter().flat_map(TensorMap::keys);
+        let extra: Vec<_> = names.filter(|name| self.params.get(name).is_none()).collect();
+        match extra.first() {
+            None => Ok(()),
+            Some(first) => Err(ModelError::Extra { count: extra.len(), first: (*first).clone() }),
+        }
     }
 
     fn claim(&mut self, site: String) -> Result<(), ModelError> {
@@ -431,10 +479,10 @@ impl<'a> Builder<'a> {
         &mut self,
         layer: usize,
         sublayer: Sublayer,
-        make: impl FnOnce(&mut Self) -> S,
+        make: impl FnOnce(&mut Self) -> Result<S, ModelError>,
     ) -> Result<(), ModelError> {
         self.claim(format!("the output of {} in layer {layer}", sublayer.output_name()))?;
-        let site = make(self);
+        let site = make(self)?;
         self.layers[layer].outputs[sublayer as usize] = Some(Box::new(site));
         Ok(())
     }
@@ -444,10 +492,10 @@ impl<'a> Builder<'a> {
         &mut self,
         layer: usize,
         weight_site: WeightSite,
-        make: impl FnOnce(&mut Self) -> S,
+        make: impl FnOnce(&mut Self) -> Result<S, ModelError>,
     ) -> Result<(), ModelError> {
         self.claim(format!("the product {} in layer {layer}", weight_site.name()))?;
-        let site = make(self);
+        let site = make(self)?;
         self.layers[layer].products[weight_site as usize] = Some(Box::new(site));
         Ok(())
     }
@@ -461,7 +509,7 @@ impl<'a> Builder<'a> {
     ) -> Result<(), ModelError> {
         self.claim("the embedded input".into())?;
         let shape = [length, self.base.spec().hidden];
-        let slot = self.parameter("shared.prompt.embedding".into(), &shape, init);
+        let slot = self.parameter("shared.prompt.embedding".into(), &shape, init)?;
         self.prompt = Some(Prompt { slot, length, at, numbers: (0..length as u32).collect() });
         Ok(())
     }
@@ -470,13 +518,14 @@ impl<'a> Builder<'a> {
     pub(crate) fn set_prefix(
         &mut self,
         layers: &[usize],
-        make: impl FnOnce(&mut Self) -> Prefix,
+        make: impl FnOnce(&mut Self) -> Result<Prefix, ModelError>,
     ) -> Result<(), ModelError> {
+        self.claim("the prefixes of keys and values".into())?;
         for &layer in layers {
             self.claim(format!("the keys and values in layer {layer}"))?;
             self.layers[layer].prefix = true;
         }
-        self.prefix = Some(make(self));
+        self.prefix = Some(make(self)?);
         Ok(())
     }
 
@@ -513,7 +562,7 @@ impl<'a> Builder<'a> {
         for (sublayer, frozen) in Sublayer::ALL.into_iter().zip(scales) {
             let name = names::in_layer(layer, sublayer.scale_name());
             self.claim(name.clone())?;
-            let slot = self.parameter(name, &[frozen.len()], Init::Copy(frozen));
+            let slot = self.parameter(name, &[frozen.len()], Init::Copy(frozen))?;
             self.layers[layer].scales[sublayer as usize] = Some(slot);
         }
         Ok(())
@@ -543,7 +592,7 @@ impl<'a> Builder<'a> {
             self.claim(name.to_string())?;
             let elements = table.elements().ok_or_else(method::in_bytes)?;
             let shape = [table.rows(), table.columns()];
-            Ok::<_, ModelError>(self.parameter(name.into(), &shape, Init::Copy(elements)))
+            self.parameter(name.into(), &shape, Init::Copy(elements))
         };
         let word = table(names::WORD, &text.word)?;
         let position = table(names::POSITION, &text.position)?;
@@ -561,17 +610,18 @@ impl<'a> Builder<'a> {
         let init = (Init::Copy(&weight), Some(Init::Copy(&image.patch.bias)));
         let mut add =
             |name: String, shape: &[usize], init: Init<'_>| self.parameter(name, shape, init);
-        let patch = TrainedLinear::new(device, names::PATCH, shape, init, &mut add);
+        let patch = TrainedLinear::new(device, names::PATCH, shape, init, &mut add)?;
         let tokens = [names::CLASS_TOKEN, names::DISTILLATION_TOKEN].into_iter();
         let mut slots = tokens
             .zip(image.special.chunks(d))
             .map(|(name, token)| self.parameter(name.into(), &[d], Init::Copy(token)))
-            .collect::<Vec<_>>();
+            .collect::<Result<Vec<_>, _>>()?;
         // They are neighbours.
         let special = slots.remove(0);
         let special = special.start..slots.pop().unwrap_or(special).end;
         let shape = [image.position.len() / d, d];
-        let position = self.parameter(names::POSITION.into(), &shape, Init::Copy(&image.position));
+        let position =
+            self.parameter(names::POSITION.into(), &shape, Init::Copy(&image.position))?;
         Ok(ImageSlots { patch, special, position })
     }
 
@@ -587,7 +637,7 @@ impl<'a> Builder<'a> {
         let init = (Init::Copy(&weight), Some(Init::Copy(&pooler.bias)));
         let mut add =
             |name: String, shape: &[usize], init: Init<'_>| self.parameter(name, shape, init);
-        let linear = TrainedLinear::new(base.device(), "pooler", shape, init, &mut add);
+        let linear = TrainedLinear::new(base.device(), "pooler", shape, init, &mut add)?;
         self.pooler = Some(linear);
         Ok(())
     }
@@ -595,8 +645,8 @@ impl<'a> Builder<'a> {
     fn norm(&mut self, name: &str, norm: &Norm) -> Result<NormSlots, ModelError> {
         self.claim(name.to_string())?;
         let d = [norm.gamma.len()];
-        let gamma = self.parameter(format!("{name}.weight"), &d, Init::Copy(&norm.gamma));
-        let beta = self.parameter(format!("{name}.bias"), &d, Init::Copy(&norm.beta));
+        let gamma = self.parameter(format!("{name}.weight"), &d, Init::Copy(&norm.gamma))?;
+        let beta = self.parameter(format!("{name}.bias"), &d, Init::Copy(&norm.beta))?;
         Ok(NormSlots { gamma, beta })
     }
 }

@@ -95,7 +95,12 @@ impl Bottleneck {
         builder.set_output(layer, sublayer, |builder| self.site(builder, layer, sublayer))
     }
 
-    fn site(self, builder: &mut Builder<'_>, layer: usize, sublayer: Sublayer) -> BottleneckSite {
+    fn site(
+        self,
+        builder: &mut Builder<'_>,
+        layer: usize,
+        sublayer: Sublayer,
+    ) -> Result<BottleneckSite, ModelError> {
         let (d, m) = (builder.base().spec().hidden, self.width);
         let device = builder.base().device();
         let site = format!("{}.bottleneck", sublayer.output_name());
@@ -107,18 +112,22 @@ impl Bottleneck {
         };
         let zero = || Init::Constant(0.0);
         let rule = self.phm.as_ref();
-        let down = matrix(builder, &name("down"), (m, d), down_init, rule);
-        let down_bias = builder.parameter(name("down.bias"), &[m], zero());
-        let up = matrix(builder, &name("up"), (d, m), up_init, rule);
-        let up_bias = builder.parameter(name("up.bias"), &[d], zero());
+        let down = matrix(builder, &name("down"), (m, d), down_init, rule)?;
+        let down_bias = builder.parameter(name("down.bias"), &[m], zero())?;
+        let up = matrix(builder, &name("up"), (d, m), up_init, rule)?;
+        let up_bias = builder.parameter(name("up.bias"), &[d], zero())?;
         let scaling = match self.scaling {
             Scaling::Fixed(_) => None,
-            Scaling::Learned => Some(builder.parameter(name("scaling"), &[1], Init::Constant(1.0))),
-            Scaling::Channel => Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))),
+            Scaling::Learned => {
+                Some(builder.parameter(name("scaling"), &[1], Init::Constant(1.0))?)
+            }
+            Scaling::Channel => {
+                Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))?)
+            }
         };
-        let gate = self.gate.then(|| Gate::new(builder, &name("gate"), (1, d)));
+        let gate = self.gate.then(|| Gate::new(builder, &name("gate"), (1, d))).transpose()?;
         let zeros = vec![0.0; m * d];
-        BottleneckSite {
+        Ok(BottleneckSite {
             activation: engine_activation(self.activation),
             down_packed: Weight::new(device, &zeros, m, d, Precision::F32, true),
             up_packed: Weight::new(device, &zeros, d, m, Precision::F32, true),
@@ -129,7 +138,7 @@ impl Bottleneck {
             up_bias,
             scaling,
             gate,
-        }
+        })
     }
 }
 
@@ -147,18 +156,18 @@ fn matrix(
     (outputs, inputs): (usize, usize),
     init: Init<'_>,
     rule: Option<&Rule>,
-) -> Matrix {
+) -> Result<Matrix, ModelError> {
     let Some(rule) = rule.cloned() else {
         let name = format!("{name}.weight");
-        return Matrix::Dense(builder.parameter(name, &[outputs, inputs], init));
+        return Ok(Matrix::Dense(builder.parameter(name, &[outputs, inputs], init)?));
     };
     let (rows, columns, r) = (inputs / rule.n, outputs / rule.n, rule.rank);
     // Xavier's normal distribution for each small factor.
     let xavier = |a: usize, b: usize| Init::Normal((2.0 / (a + b) as f64).sqrt());
     let (left, right) = ([rule.n, rows, r], [rule.n, r, columns]);
-    let left = builder.parameter(format!("{name}.w_left"), &left, xavier(rows, r));
-    let right = builder.parameter(format!("{name}.w_right"), &right, xavier(r, columns));
-    Matrix::Phm(Phm { rule, left, right, rows, columns })
+    let left = builder.parameter(format!("{name}.w_left"), &left, xavier(rows, r))?;
+    let right = builder.parameter(format!("{name}.w_right"), &right, xavier(r, columns))?;
+    Ok(Matrix::Phm(Phm { rule, left, right, rows, columns }))
 }
 
 impl Matrix {

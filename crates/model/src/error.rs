@@ -60,13 +60,25 @@ pub enum ModelError {
     Base(String),
     /// A tensor that the adapter needs is not in the file.
     #[error(
-        "the adapter lacks {count} of its tensors, first '{first}'; the file is not whole or belongs to another method"
+        "the adapter lacks the tensor '{name}'; the file is not whole or belongs to another method"
     )]
     Missing {
-        /// How many.
-        count: usize,
-        /// The first.
-        first: String,
+        /// Its name.
+        name: String,
+    },
+    /// More parameters than make sense.
+    #[error(
+        "method '{method}' asks for a tensor '{name}' of {shape:?}; an adapter of this base has at most {limit} parameters"
+    )]
+    TooLarge {
+        /// The method.
+        method: String,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// What is possible.
+        limit: usize,
     },
     /// Tensors in the file that the adapter has no place for.
     #[error(

@@ -6,7 +6,7 @@ use budwood_engine::{Activation, Buf, Context, Device, Spans, View};
 use crate::adapter::Builder;
 use crate::linear::TrainedLinear;
 use crate::site::pop;
-use crate::{Init, Slot};
+use crate::{Init, ModelError, Slot};
 
 /// One gate, or several of one input.
 pub(crate) struct Gate {
@@ -19,13 +19,14 @@ impl Gate {
         builder: &mut Builder<'_>,
         name: &str,
         (outputs, inputs): (usize, usize),
-    ) -> Self {
+    ) -> Result<Self, ModelError> {
         let device = builder.base().device();
         let init = (Init::Normal(0.02), Some(Init::Constant(0.0)));
-        let mut add = |name: String, shape: &[usize], init: Init<'_>| -> Slot {
+        let mut add = |name: String, shape: &[usize], init: Init<'_>| -> Result<Slot, ModelError> {
             builder.parameter(name, shape, init)
         };
-        Self { linear: TrainedLinear::new(device, name, (outputs, inputs), init, &mut add) }
+        let linear = TrainedLinear::new(device, name, (outputs, inputs), init, &mut add)?;
+        Ok(Self { linear })
     }
 
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use budwood_base::head::{HeadSpec, Pooling};
-use budwood_base::random::Key;
 use budwood_engine::{Activation, Buf, Context, Device, Product, View, loss};
 
+use crate::adapter::Builder;
 use crate::base::engine_activation;
 use crate::encoder::{DropoutPlace, Part, Pass};
 use crate::linear::TrainedLinear;
 use crate::site::pop;
-use crate::{Base, Init, ModelError, Params};
+use crate::{Init, ModelError};
 
 /// What the outputs of some sequences should have been.
 #[derive(Clone, Debug)]
@@ -54,40 +54,41 @@ pub(crate) struct Head {
 
 /// BERT's code initialises heads with a normal distribution of 0.02 cut at two deviations.
 fn new_linear(
-    params: &mut Params,
-    key: Key,
+    builder: &mut Builder<'_>,
     name: &str,
     shape: (usize, usize),
     bias: bool,
-    device: Device,
-) -> TrainedLinear {
+) -> Result<TrainedLinear, ModelError> {
+    let device = builder.base().device();
     let init = (Init::TruncatedNormal(0.02), bias.then_some(Init::Constant(0.0)));
     let mut add =
-        |name: String, shape: &[usize], init: Init<'_>| params.add(key, name, shape, init);
+        |name: String, shape: &[usize], init: Init<'_>| builder.parameter(name, shape, init);
     TrainedLinear::new(device, name, shape, init, &mut add)
 }
 
 impl Head {
-    pub(crate) fn new(
-        spec: HeadSpec,
-        base: &Base,
-        key: Key,
-        params: &mut Params,
-    ) -> Result<Self, ModelError> {
+    pub(crate) fn new(spec: HeadSpec, builder: &mut Builder<'_>) -> Result<Self, ModelError> {
+        let base = builder.base();
+        if spec.outputs == 0 {
+            return Err(ModelError::Base("the head has no outputs".into()));
+        }
         let pools = !spec.kind.over_tokens();
         if pools && spec.pooling == Pooling::Pooler && base.pooler.is_none() {
             return Err(ModelError::Base(
                 "this base model has no pooler; use --pooling cls or --pooling mean".into(),
             ));
         }
-        let (d, device) = (base.spec().hidden, base.device());
+        let d = base.spec().hidden;
         let pooled = if pools { spec.pooling.width(d) } else { d };
-        let dense = spec.dense.map(|activation| {
-            let linear = new_linear(params, key, "head.dense", (d, pooled), true, device);
-            (linear, engine_activation(activation))
-        });
+        let dense = match spec.dense {
+            None => None,
+            Some(activation) => {
+                let linear = new_linear(builder, "head.dense", (d, pooled), true)?;
+                Some((linear, engine_activation(activation)))
+            }
+        };
         let inputs = if dense.is_some() { d } else { pooled };
-        let out = new_linear(params, key, "head.out", (spec.outputs, inputs), spec.bias, device);
+        let out = new_linear(builder, "head.out", (spec.outputs, inputs), spec.bias)?;
         Ok(Self { spec, dense, out })
     }
 

@@ -2,7 +2,7 @@
 
 use budwood_engine::{Buf, Context, Device, Precision, Product, View, Weight};
 
-use crate::{Init, Slot};
+use crate::{Init, ModelError, Slot};
 
 /// `y = x Wᵀ + b` with W and b in the parameter vector.
 pub(crate) struct TrainedLinear {
@@ -13,18 +13,21 @@ pub(crate) struct TrainedLinear {
 
 impl TrainedLinear {
     /// Adds `name.weight`, `[outputs, inputs]`, and with an initial value `name.bias`, through `add`.
+    ///
+    /// # Errors
+    /// Those of `add`.
     pub(crate) fn new(
         device: Device,
         name: &str,
         (outputs, inputs): (usize, usize),
         (weight, bias): (Init<'_>, Option<Init<'_>>),
-        add: &mut impl FnMut(String, &[usize], Init<'_>) -> Slot,
-    ) -> Self {
-        let weight = add(format!("{name}.weight"), &[outputs, inputs], weight);
-        let bias = bias.map(|init| add(format!("{name}.bias"), &[outputs], init));
+        add: &mut impl FnMut(String, &[usize], Init<'_>) -> Result<Slot, ModelError>,
+    ) -> Result<Self, ModelError> {
+        let weight = add(format!("{name}.weight"), &[outputs, inputs], weight)?;
+        let bias = bias.map(|init| add(format!("{name}.bias"), &[outputs], init)).transpose()?;
         let zeros = vec![0.0; outputs * inputs];
         let packed = Weight::new(device, &zeros, outputs, inputs, Precision::F32, true);
-        Self { weight, bias, packed }
+        Ok(Self { weight, bias, packed })
     }
 
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {

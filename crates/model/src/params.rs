@@ -6,8 +6,6 @@ use std::ops::Range;
 use budwood_base::random::Key;
 use budwood_base::tensor::{Tensor, TensorMap};
 
-use crate::ModelError;
-
 /// The place of a tensor in the flat vector.
 pub type Slot = Range<usize>;
 
@@ -112,35 +110,5 @@ impl Params {
     pub fn to_tensors(&self) -> TensorMap {
         let tensor = |p: &Param| Tensor::new(p.shape.clone(), self.values[p.slot.clone()].to_vec());
         self.entries.iter().map(|p| (p.name.clone(), tensor(p))).collect()
-    }
-
-    /// Replaces all values by these tensors.
-    ///
-    /// # Errors
-    /// If a tensor is missing, left over, or of another shape; nothing is changed then.
-    pub fn set_tensors(&mut self, tensors: &TensorMap) -> Result<(), ModelError> {
-        let missing: Vec<_> =
-            self.entries.iter().filter(|p| !tensors.contains_key(&p.name)).collect();
-        if let Some(first) = missing.first() {
-            return Err(ModelError::Missing { count: missing.len(), first: first.name.clone() });
-        }
-        let extra: Vec<_> = tensors.keys().filter(|name| self.get(name).is_none()).collect();
-        if let Some(first) = extra.first() {
-            return Err(ModelError::Extra { count: extra.len(), first: (*first).clone() });
-        }
-        for param in &self.entries {
-            let tensor = &tensors[&param.name];
-            if tensor.shape != param.shape {
-                return Err(ModelError::Shape {
-                    name: param.name.clone(),
-                    found: tensor.shape.clone(),
-                    expected: param.shape.clone(),
-                });
-            }
-        }
-        for param in &self.entries {
-            self.values[param.slot.clone()].copy_from_slice(&tensors[&param.name].data);
-        }
-        Ok(())
     }
 }

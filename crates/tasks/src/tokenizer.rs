@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use budwood_base::tokenizer::WordPieceSettings;
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
@@ -66,6 +67,13 @@ impl Tokenizer {
         };
         // Files may ask for padding and truncation of their own; both are ours to do.
         inner.with_padding(None);
+        let normalizer = serde_json::to_value(inner.get_normalizer()).unwrap_or_default();
+        if growth(&normalizer) > GROWTH_MOST {
+            let message = format!(
+                "has a normalizer that can make a text more than {GROWTH_MOST} times as long: it would fill any memory"
+            );
+            return Err(Error::file(&path, message));
+        }
         inner
             .with_truncation(None)
             .map_err(|e| Error::file(&path, format!("cannot be used: {e}")))?;
@@ -193,22 +201,52 @@ impl Tokenizer {
     }
 }
 
+/// How many times as long a normalizer's replacements may make a text.
+const GROWTH_MOST: f64 = 64.0;
+
+/// How many times as long the replacements of a normalizer make a text at most. Forms of Unicode are left out: they have
+/// small bounds of their own.
+fn growth(normalizer: &Value) -> f64 {
+    let length = |value: &Value| value.as_str().map_or(0.0, |text| text.len() as f64);
+    match normalizer["type"].as_str() {
+        Some("Sequence") => {
+            normalizer["normalizers"].as_array().into_iter().flatten().map(growth).product()
+        }
+        Some("Prepend") => 1.0 + length(&normalizer["prepend"]),
+        Some("Replace") => {
+            let content = length(&normalizer["content"]);
+            match length(&normalizer["pattern"]["String"]) {
+                // An expression may match between any two characters.
+                0.0 => 1.0 + content,
+                pattern => (content / pattern).max(1.0),
+            }
+        }
+        _ => 1.0,
+    }
+}
+
 /// BERT's tokenizer from `vocab.txt`, with `do_lower_case` and friends from `tokenizer_config.json`.
 fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let path = folder.join("vocab.txt");
     let failed =
         |e: &dyn std::fmt::Display| Error::file(&path, format!("is not a vocabulary: {e}"));
-    let config = std::fs::read_to_string(folder.join("tokenizer_config.json")).ok();
-    let config: Value =
-        config.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
-    let flag = |name: &str| config.get(name).and_then(Value::as_bool);
+    let settings = folder.join("tokenizer_config.json");
+    let wrong = |e: String| Error::file(&settings, e);
+    let config = match settings.exists() {
+        true => {
+            let text = std::fs::read_to_string(&settings).map_err(|e| wrong(e.to_string()))?;
+            serde_json::from_str(&text).map_err(|e| wrong(format!("is not JSON: {e}")))?
+        }
+        false => Value::Null,
+    };
+    let settings = WordPieceSettings::from_config(&config).map_err(wrong)?;
     let text = path.to_str().ok_or_else(|| failed(&"its path is not UTF-8"))?;
     let model =
         WordPiece::from_file(text).unk_token("[UNK]".into()).build().map_err(|e| failed(&e))?;
     let mut tokenizer = tokenizers::Tokenizer::new(model);
-    let lower = flag("do_lower_case").unwrap_or(true);
-    let chinese = flag("tokenize_chinese_chars").unwrap_or(true);
-    let normalizer = BertNormalizer::new(true, chinese, flag("strip_accents"), lower);
+    let WordPieceSettings { do_lower_case, tokenize_chinese_chars, strip_accents } = settings;
+    let normalizer =
+        BertNormalizer::new(true, tokenize_chinese_chars, strip_accents, do_lower_case);
     tokenizer.with_normalizer(Some(normalizer)).with_pre_tokenizer(Some(BertPreTokenizer));
     Ok(tokenizer)
 }
@@ -226,4 +264,27 @@ fn byte_level(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
     Ok(tokenizer)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn replacements_multiply() {
+        let double = json!({ "type": "Replace", "pattern": { "String": "a" }, "content": "aa" });
+        let many = json!({ "type": "Sequence", "normalizers": vec![double; 30] });
+        assert_eq!(growth(&many), f64::from(1 << 30));
+        let long =
+            json!({ "type": "Replace", "pattern": { "Regex": "" }, "content": "x".repeat(1000) });
+        assert_eq!(growth(&long), 1001.0);
+        // Those of XLM-RoBERTa.
+        let usual = json!({ "type": "Sequence", "normalizers": [
+            { "type": "Precompiled", "precompiled_charsmap": "" },
+            { "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": " " }] });
+        assert_eq!(growth(&usual), 2.0);
+        assert_eq!(growth(&Value::Null), 1.0);
+    }
 }

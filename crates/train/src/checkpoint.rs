@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use budwood_base::files;
+use budwood_base::record::BaseId;
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub struct Checkpoint {
 pub struct State {
     /// SHA-256 over configuration, base and data: another run's checkpoint is refused.
     pub run: String,
+    /// The base model, with what the hash does not cover; older checkpoints lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseId>,
     /// Steps taken.
     pub step: usize,
     /// Evaluations since the best.

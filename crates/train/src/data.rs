@@ -197,6 +197,23 @@ impl Prepared {
         }
     }
 
+    /// The example that an input belongs to.
+    pub(crate) fn example_of(&self, input: usize) -> usize {
+        let of = |sizes: &mut dyn Iterator<Item = usize>| {
+            let mut before = 0;
+            let ends = sizes.map(|n| {
+                before += n;
+                before
+            });
+            ends.take_while(|end| *end <= input).count()
+        };
+        match &self.parts {
+            Parts::Whole => input,
+            Parts::Passages(all, _) => of(&mut all.iter().map(budwood_tasks::Passage::windows)),
+            Parts::Sentences(all, ..) => of(&mut all.iter().map(budwood_tasks::Sentence::inputs)),
+        }
+    }
+
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }

@@ -47,6 +47,17 @@ pub enum Error {
         /// The largest learning rate.
         learning_rate: f64,
     },
+    /// An answer that is no number.
+    #[error(
+        "the answer to example {example} is {value}: numbers of the adapter or of its base are too large for the \
+         arithmetic, so nothing it says can be used"
+    )]
+    NotFinite {
+        /// Which example, counted from 1.
+        example: usize,
+        /// What the head gave.
+        value: f32,
+    },
     /// Settings that do not fit.
     #[error("{0}")]
     Usage(String),

@@ -32,7 +32,7 @@ pub struct Score {
 /// Runs an adapter over all inputs.
 ///
 /// # Errors
-/// If an image cannot be decoded.
+/// If an image cannot be decoded, or an output is not a finite number.
 pub fn answers(
     workers: &mut Workers,
     base: &Base,
@@ -65,10 +65,22 @@ pub(crate) fn answers_from(
             outputs[example] = output;
         }
     }
-    Ok(Answers { outputs })
+    let answers = Answers { outputs };
+    match answers.not_finite() {
+        None => Ok(answers),
+        Some((input, value)) => {
+            Err(Error::NotFinite { example: data.example_of(input) + 1, value })
+        }
+    }
 }
 
 impl Answers {
+    /// The first input with an output that is not a finite number, and that output.
+    fn not_finite(&self) -> Option<(usize, f32)> {
+        let bad = |row: &Vec<f32>| row.iter().copied().find(|x| !x.is_finite());
+        self.outputs.iter().enumerate().find_map(|(i, row)| Some((i, bad(row)?)))
+    }
+
     /// The class of the largest output for an example.
     pub fn class(&self, example: usize) -> u32 {
         let outputs = self.outputs[example].iter().enumerate();

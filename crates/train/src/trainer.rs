@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use budwood_base::digest;
 use budwood_base::random::Key;
+use budwood_base::record::BaseId;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
 use budwood_tasks::batch;
@@ -112,6 +113,7 @@ pub struct Trainer<'a> {
     plan: Vec<Vec<Vec<usize>>>,
     epoch_ends: Vec<usize>,
     run: String,
+    base_id: Option<BaseId>,
 }
 
 impl<'a> Trainer<'a> {
@@ -159,7 +161,15 @@ impl<'a> Trainer<'a> {
             plan,
             epoch_ends,
             run,
+            base_id: None,
         })
+    }
+
+    /// Refuses a checkpoint of a run on another base, and says what differs. Older checkpoints do not hold all of it.
+    #[must_use]
+    pub fn with_base_id(mut self, id: BaseId) -> Self {
+        self.base_id = Some(id);
+        self
     }
 
     /// Writes checkpoints to `folder`, and goes on from one that is there.
@@ -248,7 +258,8 @@ impl<'a> Trainer<'a> {
         let steps = plan.len();
         let spec = self.config.optimizer.clone();
         let mut optimizer = Optimizer::new(spec, adapter.params.len());
-        let mut state = State { run: self.run.clone(), ..State::default() };
+        let (run, base) = (self.run.clone(), self.base_id.clone());
+        let mut state = State { run, base, ..State::default() };
         let mut best = None;
         if let Some(checkpoint) = checkpoint {
             adapter.params.values.copy_from_slice(&checkpoint.values);
@@ -273,7 +284,9 @@ impl<'a> Trainer<'a> {
             let on = (self.base.device(), self.workers.threads());
             let norm = optimizer.step(on, &mut adapter.params, &gradient, rate);
             if !loss.is_finite() || !norm.is_finite() {
-                return Err(self.diverged(adapter, best, &state, loss, norm));
+                let what =
+                    if loss.is_finite() { ("norm of the gradient", norm) } else { ("loss", loss) };
+                return Err(self.diverged(adapter, best, &state, what));
             }
             adapter.refresh(self.base.device(), self.workers.threads());
             state.step += 1;
@@ -309,6 +322,14 @@ impl<'a> Trainer<'a> {
         let Some(checkpoint) = Checkpoint::load(folder)? else { return Ok(None) };
         if checkpoint.state.run != self.run {
             let message = "holds the checkpoint of a run with other settings, base or data; remove it, or choose another folder with --out";
+            return Err(Error::file(folder, message));
+        }
+        let ids = self.base_id.as_ref().zip(checkpoint.state.base.as_ref());
+        if let Some(found) = ids.and_then(|(ours, theirs)| theirs.difference(ours)) {
+            let message = format!(
+                "holds the checkpoint of a run on another base: {} was {} and is {} now; remove it, or choose another folder with --out",
+                found.what, found.ours, found.theirs
+            );
             return Err(Error::file(folder, message));
         }
         Ok(Some(checkpoint))
@@ -376,13 +397,20 @@ impl<'a> Trainer<'a> {
     /// Scores the adapter; returns whether the run was asked to stop.
     fn evaluate(
         &mut self,
-        adapter: &Adapter,
+        adapter: &mut Adapter,
         caches: &Caches<'_>,
         (state, best): (&mut State, &mut Option<Vec<f32>>),
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<bool, Error> {
         let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else { return Ok(false) };
-        let answers = answers_from(self.workers, self.base, adapter, dev, caches.dev.as_ref())?;
+        let answers = answers_from(self.workers, self.base, adapter, dev, caches.dev.as_ref());
+        let answers = match answers {
+            Err(Error::NotFinite { value, .. }) => {
+                let what = ("output for the validation set", f64::from(value));
+                return Err(self.diverged(adapter, best.take(), state, what));
+            }
+            answers => answers?,
+        };
         let scores = scores(&answers, dev);
         let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
         let is_best = state.best.as_ref().is_none_or(|b| score > b.score);
@@ -415,8 +443,7 @@ impl<'a> Trainer<'a> {
         adapter: &mut Adapter,
         best: Option<Vec<f32>>,
         state: &State,
-        loss: f64,
-        norm: f64,
+        (what, value): (&'static str, f64),
     ) -> Error {
         let kept = match (&best, &state.best) {
             (Some(_), Some(b)) => {
@@ -425,8 +452,6 @@ impl<'a> Trainer<'a> {
             _ => "No evaluation had been made, so there is nothing to keep".into(),
         };
         self.keep(adapter, best, state);
-        let (what, value) =
-            if loss.is_finite() { ("norm of the gradient", norm) } else { ("loss", loss) };
         let learning_rate = self.config.learning_rate;
         Error::Diverged { step: state.step + 1, what, value, kept, learning_rate }
     }

@@ -203,7 +203,10 @@ fn meta(model: &BaseModel, adapter: &Adapter) -> AdapterMeta {
         base,
         encoder: model.spec().clone(),
         head: adapter.head_spec().clone(),
-        labels: ["a", "b", "c"].map(String::from).to_vec(),
+        labels: match adapter.head_spec().kind {
+            HeadKind::QuestionAnswering => Vec::new(),
+            _ => ["a", "b", "c"].map(String::from).to_vec(),
+        },
         task: TaskMeta {
             name: "test".into(),
             kind: "classification".into(),

@@ -45,11 +45,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         (first.meta.data.clone(), vec![first.meta.weights_sha256.clone()]);
     for ((folder, path), weight) in folders.iter().zip(&args.adapters).zip(&weights).skip(1) {
         let (a, b) = (&first.meta, &folder.meta);
+        let encoders = (a.encoder.acting(), b.encoder.acting());
         let same = [
-            ("base model", a.base.weights_sha256 == b.base.weights_sha256),
+            ("base model", a.base.difference(&b.base).is_none() && encoders.0 == encoders.1),
             ("method", a.method == b.method),
             ("head", a.head == b.head),
             ("set of classes", a.labels == b.labels),
+            ("kind of task", a.task.kind == b.task.kind),
+            ("preparation of images", a.task.images == b.task.images),
         ];
         if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
             bail!(

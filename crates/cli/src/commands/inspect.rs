@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use budwood_base::tokenizer::WordPieceSettings;
 use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
@@ -31,7 +32,7 @@ fn adapter(settings: &Settings, path: &std::path::Path) -> Result<()> {
     let folder = AdapterFolder::load(path)?;
     let size = AdapterFolder::bytes_on_disk(path)?;
     let meta = &folder.meta;
-    let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
+    let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base.max(1) as f64;
     let tensors: Vec<_> =
         folder.tensors.iter().map(|(n, t)| json!({ "name": n, "shape": t.shape })).collect();
     if settings.json {
@@ -57,6 +58,11 @@ fn adapter(settings: &Settings, path: &std::path::Path) -> Result<()> {
     )?;
     if let Some(hash) = &meta.base.tokenizer_sha256 {
         say!("tokenizer   {hash}")?;
+    }
+    if meta.base.is_of_old() {
+        say!(
+            "written by  an older Budwood: nothing shows whether the description was changed since"
+        )?;
     }
     say!("weights     {}", meta.weights_sha256)?;
     say!("task        {} ({}), pooling {:?}", meta.task.name, meta.task.kind, meta.head.pooling)?;
@@ -104,6 +110,19 @@ fn model(settings: &Settings, path: &std::path::Path) -> Result<()> {
     say!("parameters  {}", thousands(spec.parameters() as u64))?;
     say!("weights     {}", id.weights_sha256)?;
     say!("tokenizer   {}", id.tokenizer_sha256.as_deref().unwrap_or("none"))?;
+    if let Some(settings) = &id.tokenizer_settings {
+        let WordPieceSettings { do_lower_case, tokenize_chinese_chars, strip_accents } = settings;
+        let strip = strip_accents.map_or("as do_lower_case".into(), |s| s.to_string());
+        say!(
+            "            do_lower_case {do_lower_case}, tokenize_chinese_chars {tokenize_chinese_chars}, strip_accents {strip}"
+        )?;
+    }
+    say!("encoder     {}", spec.sha256())?;
+    if let Some(hash) = &id.int8_sha256 {
+        say!(
+            "int8        {hash}; the hash of the weights is what budwood.json says of the model it was made from"
+        )?;
+    }
     say!("pooling     {pooling:?} by default: {why}")?;
     Ok(())
 }

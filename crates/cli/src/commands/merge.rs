@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use budwood_base::method::MethodSpec;
+use budwood_engine::Precision;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, model_folder};
-use budwood_model::{merged, method};
+use budwood_model::{Adapter, merged, method};
 use serde_json::json;
 
 use crate::output::{json, say};
@@ -30,13 +31,20 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let folder = AdapterFolder::load(&args.adapter)?;
     let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
     let model = BaseModel::open(&base::folder(name)?)?;
-    folder.meta.check_base(&model)?;
+    for note in folder.meta.check_base(&model)? {
+        eprintln!("{note}");
+    }
     if model.is_quantized() {
         bail!("{name} is stored in int8; merge into the model that it was made from, with --base");
     }
     if args.out.exists() {
         bail!("{} is there already", args.out.display());
     }
+    // Whether the tensors are those of the method is checked where it is built.
+    let (meta, tensors) = (&folder.meta, &folder.tensors);
+    let packed = base::load(&model, Precision::F32, false)?;
+    Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
+    drop(packed);
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
     let changed = merged(&folder.meta.method, &folder.tensors, fetch)?;
     let model_path = args.out.join("model");
@@ -47,6 +55,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut meta = folder.meta;
     meta.method = method::resolve(&MethodSpec::named("linear"))?;
     meta.base = new.id(&model_path.to_string_lossy());
+    meta.encoder = new.spec().clone();
     meta.parameters_trained = tensors.values().map(|t| t.len() as u64).sum();
     // They were measured before the merge.
     meta.metrics.clear();

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use budwood_base::head::HeadKind;
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
@@ -83,6 +83,8 @@ pub(crate) struct Loaded {
     pub(crate) adapter: Adapter,
     pub(crate) reader: Reader,
     pub(crate) workers: Workers,
+    /// Why the base's identity is not to be relied on, if it is not.
+    claimed: Option<String>,
 }
 
 impl Loaded {
@@ -98,16 +100,15 @@ impl Loaded {
         let folder = AdapterFolder::load(path)?;
         let name = base_name.unwrap_or(&folder.meta.base.name);
         let model = BaseModel::open(&base::folder(name)?)?;
-        folder.meta.check_base(&model)?;
-        let mut reader = Reader::open(&model, None)?;
-        if let (Reader::Images(processor, _), Some(images)) =
-            (&mut reader, &folder.meta.task.images)
-        {
-            *processor = serde_json::from_value(images.clone()).with_context(|| {
-                format!("{}: how images were prepared cannot be read", path.display())
-            })?;
+        for note in folder.meta.check_base(&model)? {
+            eprintln!("{note}");
         }
+        let reader = Reader::of_adapter(&model, &folder.meta.task)?;
         let meta = folder.meta;
+        let (task, kind) = (task::find(&meta.task.kind)?, meta.head.kind);
+        if task.head != kind {
+            bail!("adapter.json: a task of {} cannot have a head for {kind:?}", task.name);
+        }
         let precision = match (form, meta.precision.as_str()) {
             (Some(Form::Int8), _) | (None, "int8") => Precision::Int8,
             (None, "f32") if model.is_quantized() => Precision::Int8,
@@ -121,11 +122,20 @@ impl Loaded {
                 meta.precision
             );
         }
-        let base = base::load(&model, precision, false)?;
+        let packed = base::load(&model, precision, false)?;
         let adapter =
-            Adapter::from_tensors(&base, &meta.method, meta.head.clone(), &folder.tensors)?;
+            Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), &folder.tensors)?;
         let workers = Workers::new(Device::cpu(), settings.threads);
-        Ok(Self { meta, base, adapter, reader, workers })
+        let claimed = base::check_original(&model).err().map(|e| e.to_string());
+        Ok(Self { meta, base: packed, adapter, reader, workers, claimed })
+    }
+
+    /// Refuses a base whose hash is only what its files say.
+    pub(crate) fn check_original(&self) -> Result<()> {
+        match &self.claimed {
+            None => Ok(()),
+            Some(refusal) => bail!("{refusal}"),
+        }
     }
 
     /// Leaves out the adapter's parts in layers given as `0-2,5`.

@@ -205,10 +205,14 @@ fn of_adapter(meta: AdapterMeta) -> RunRecord {
 pub(crate) fn make_known(board: &mut Board, run: &RunRecord) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if local::bases(board)?.iter().all(|b| b.sha256 != run.base.weights_sha256) {
-        let opened =
-            base::folder(&run.base.name).and_then(|folder| Ok(BaseModel::open(&folder)?.id("")));
+        let original = |folder: PathBuf| {
+            let model = BaseModel::open(&folder)?;
+            base::check_original(&model)?;
+            Ok(model.id(""))
+        };
+        let opened = base::folder(&run.base.name).and_then(original);
         match opened {
-            Ok(id) if id.weights_sha256 == run.base.weights_sha256 => {
+            Ok(id) if run.base.difference(&id).is_none() => {
                 local::add_base(board, &id.weights_sha256, &source(&run.base.name))?;
             }
             _ => notes.push(format!("the base model {} is not where the run had it; to verify, `budwood board base add MODEL`", run.base.name)),

@@ -61,7 +61,7 @@ pub(super) fn bert_like(
         heads,
         intermediate: config.size("intermediate_size")?,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
-        norm_eps: config.number_or("layer_norm_eps", norm_eps)? as f32,
+        norm_eps: config.epsilon_or("layer_norm_eps", norm_eps)?,
         norm: NormPlacement::Post,
         input: InputSpec::Text(TextInput {
             vocab: config.size("vocab_size")?,

@@ -60,7 +60,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         heads,
         intermediate: intermediate as usize,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
-        norm_eps: config.number_or("layer_norm_eps", 1e-6)? as f32,
+        norm_eps: config.epsilon_or("layer_norm_eps", 1e-6)?,
         norm: NormPlacement::Pre,
         input: InputSpec::Image(image(config, false)?),
         pooler: false,

@@ -179,6 +179,31 @@ impl Config<'_> {
         }
     }
 
+    /// Checks that so many layers can stand in a file of so many tensors, before a list of them is made.
+    ///
+    /// # Errors
+    /// If they cannot.
+    pub fn check_layers(&self, layers: usize, tensors: usize) -> Result<(), Error> {
+        if layers <= tensors {
+            return Ok(());
+        }
+        Err(self.fault(format!(
+            "asks for {layers} layers, but the weights' file holds {tensors} tensors in all"
+        )))
+    }
+
+    /// A layer norm's epsilon with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is not a number from 0 on and below 1.
+    pub fn epsilon_or(&self, field: &str, default: f64) -> Result<f32, Error> {
+        let epsilon = self.number_or(field, default)?;
+        if (0.0..1.0).contains(&epsilon) {
+            return Ok(epsilon as f32);
+        }
+        Err(self.fault(format!("field '{field}' is {epsilon}, not a number from 0 on and below 1")))
+    }
+
     /// Checks what cannot be computed.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub(super) fn vit_like(
         heads,
         intermediate: config.size("intermediate_size")?,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
-        norm_eps: config.number_or("layer_norm_eps", 1e-12)? as f32,
+        norm_eps: config.epsilon_or("layer_norm_eps", 1e-12)?,
         norm: NormPlacement::Pre,
         input: InputSpec::Image(image(config, distillation)?),
         pooler: true,

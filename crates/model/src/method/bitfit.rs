@@ -18,8 +18,9 @@ pub(super) const METHOD: Method = Method {
             for site in WeightSite::ALL {
                 let frozen = base.linear_bias(layer, site);
                 let name = names::in_layer(layer, &format!("{}.bias", site.name()));
-                builder.set_product(layer, site, |builder| BitFit {
-                    bias: builder.parameter(name, &[frozen.len()], Init::Copy(frozen)),
+                builder.set_product(layer, site, |builder| {
+                    let bias = builder.parameter(name, &[frozen.len()], Init::Copy(frozen))?;
+                    Ok(BitFit { bias })
                 })?;
             }
         }

@@ -170,6 +170,12 @@ pub(super) fn build_with(
         // The library divides, cuts off, and allows no width below 1.
         let factor = options.per_layer("reduction_factor", layer)?;
         let width = ((hidden as f64 / factor) as usize).max(1);
+        // What is made of factors is as large as these do not show: no larger than the model's own products.
+        if phm.is_some() && width > hidden {
+            return Err(
+                options.fault("reduction_factor", "1 or more where factors make the products")
+            );
+        }
         if let Some(Rule { n, .. }) =
             phm.filter(|r| !hidden.is_multiple_of(r.n) || !width.is_multiple_of(r.n))
         {

@@ -62,7 +62,7 @@ fn build(
 ) -> Result<(), ModelError> {
     let (n, rank) = (options.count("phm_dim"), options.count("phm_rank"));
     let name = names::PHM_RULE.to_string();
-    let slot = builder.parameter(name, &[n, n, n], Init::Normal(1e-4));
+    let slot = builder.parameter(name, &[n, n, n], Init::Normal(1e-4))?;
     let switches = Switches {
         mh_adapter: after_attention,
         output_adapter: true,

@@ -60,7 +60,7 @@ fn top(builder: &mut Builder<'_>, k: usize) -> Result<(), ModelError> {
             builder.set_product(layer, site, |builder| {
                 let mut add =
                     |name, shape: &[usize], init: Init<'_>| builder.parameter(name, shape, init);
-                Whole(TrainedLinear::new(base.device(), &name, shape, init, &mut add))
+                TrainedLinear::new(base.device(), &name, shape, init, &mut add).map(Whole)
             })?;
         }
         builder.train_layer_norms(layer)?;

@@ -28,8 +28,9 @@ pub(super) const METHOD: Method = Method {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
                 let (outputs, _) = site.shape(spec.hidden, spec.intermediate);
                 let name = names::in_layer(layer, &format!("{}.ia3.scale", site.name()));
-                builder.set_product(layer, site, |builder| Ia3 {
-                    scale: builder.parameter(name, &[outputs], Init::Constant(1.0)),
+                builder.set_product(layer, site, |builder| {
+                    let scale = builder.parameter(name, &[outputs], Init::Constant(1.0))?;
+                    Ok(Ia3 { scale })
                 })?;
             }
         }

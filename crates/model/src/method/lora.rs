@@ -9,7 +9,7 @@ use budwood_engine::{Buf, Context, Device, Dropout, Precision, Product, View, We
 use super::{Kind, Method, OptionSpec};
 use crate::gate::Gate;
 use crate::site::{ProductBackward, ProductForward, ProductSite, pop};
-use crate::{Init, Slot, WeightSite};
+use crate::{Init, ModelError, Slot, WeightSite};
 
 pub(super) const METHOD: Method = Method {
     name: "lora",
@@ -83,20 +83,25 @@ pub(super) const METHOD: Method = Method {
                     |role: &str| names::in_layer(layer, &format!("{}.lora.{role}", site.name()));
                 let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
                 let squares = options.flag("dora").then(|| builder.base().row_squares(layer, site));
-                builder.set_product(layer, site, |builder| Lora {
-                    scale: scale as f32,
-                    dora: squares.map(|squares| {
+                builder.set_product(layer, site, |builder| {
+                    let mut dora = |squares: Vec<f32>| {
                         let norms: Vec<f32> = squares.iter().map(|s| s.sqrt()).collect();
                         let init = Init::Copy(&norms);
-                        let magnitude = builder.parameter(name("magnitude"), &[outputs], init);
-                        Dora { magnitude, squares }
-                    }),
-                    dropout: dropout as f32,
-                    a: builder.parameter(name("a"), &[rank, inputs], bound),
-                    b: builder.parameter(name("b"), &[outputs, rank], Init::Constant(0.0)),
-                    gate: gated.then(|| Gate::new(builder, &name("gate"), (1, inputs))),
-                    a_packed: pack(rank, inputs),
-                    b_packed: pack(outputs, rank),
+                        let magnitude = builder.parameter(name("magnitude"), &[outputs], init)?;
+                        Ok::<_, ModelError>(Dora { magnitude, squares })
+                    };
+                    let gate = |builder: &mut _| Gate::new(builder, &name("gate"), (1, inputs));
+                    Ok(Lora {
+                        scale: scale as f32,
+                        dora: squares.map(&mut dora).transpose()?,
+                        dropout: dropout as f32,
+                        a: builder.parameter(name("a"), &[rank, inputs], bound)?,
+                        b: builder.parameter(name("b"), &[outputs, rank], Init::Constant(0.0))?,
+                        gate: gated.then(|| gate(builder)).transpose()?,
+                        // Packed only once the parameters are known to be those of the file.
+                        a_packed: pack(rank, inputs),
+                        b_packed: pack(outputs, rank),
+                    })
                 })?;
             }
         }

@@ -86,13 +86,15 @@ impl<'a> Options<'a> {
 
     fn check(&self, option: &OptionSpec) -> Result<(), ModelError> {
         let value = &self.values[option.name];
+        // Of 64 bits, and one of 32 in the arithmetic.
+        let number = |v: &Value| v.as_f64().is_some_and(|x| (x as f32).is_finite());
         let word = |words: &[&str]| value.as_str().is_some_and(|v| words.contains(&v));
         let (fits, expected) = match option.kind {
             Kind::Count => (
                 value.as_u64().is_some_and(|n| n > 0 && n < 1 << 32),
                 "a whole number above 0".to_string(),
             ),
-            Kind::Number => (value.is_number(), "a number".to_string()),
+            Kind::Number => (number(value), "a number".to_string()),
             Kind::Probability => (
                 value.as_f64().is_some_and(|p| (0.0..1.0).contains(&p)),
                 "a number from 0 on and below 1".to_string(),
@@ -100,7 +102,7 @@ impl<'a> Options<'a> {
             Kind::Flag => (value.is_boolean(), "true or false".to_string()),
             Kind::Word(words) => (word(words), format!("one of {}", words.join(", "))),
             Kind::NumberOrWord(words) => {
-                (value.is_number() || word(words), format!("a number or {}", words.join(", ")))
+                (number(value) || word(words), format!("a number or {}", words.join(", ")))
             }
             Kind::Activation => {
                 let known = value.as_str().is_some_and(|v| Activation::from_name(v).is_some());

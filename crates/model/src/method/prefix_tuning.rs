@@ -4,11 +4,11 @@
 use budwood_base::names;
 
 use super::{Kind, Method, OptionSpec, bottleneck};
-use crate::Init;
 use crate::base::engine_activation;
 use crate::gate::Gate;
 use crate::linear::TrainedLinear;
 use crate::prefix::{Network, Prefix, Source};
+use crate::{Init, ModelError};
 
 pub(super) const METHOD: Method = Method {
     name: "prefix_tuning",
@@ -60,11 +60,11 @@ pub(super) const METHOD: Method = Method {
                         names::in_layer(layer, &format!("{}.prefix.{role}", names::ATTENTION_KV));
                     builder.parameter(name, &[length, width], Init::Normal(1.0))
                 };
-                let slots = layers.iter().map(|&l| [slot(l, "key"), slot(l, "value")]).collect();
-                Source::Flat(slots)
+                let mut both = |&l: &usize| Ok([slot(l, "key")?, slot(l, "value")?]);
+                Source::Flat(layers.iter().map(&mut both).collect::<Result<_, ModelError>>()?)
             } else {
                 let name = "shared.prefix.embedding".to_string();
-                let embedding = builder.parameter(name, &[length, width], Init::Normal(1.0));
+                let embedding = builder.parameter(name, &[length, width], Init::Normal(1.0))?;
                 // As torch.nn.Linear.
                 let mut linear = |name: &str, outputs: usize, inputs: usize| {
                     let uniform = || Init::Uniform(1.0 / (inputs as f64).sqrt());
@@ -77,9 +77,9 @@ pub(super) const METHOD: Method = Method {
                 let hidden = options.count("bottleneck_size");
                 Source::Made(Box::new(Network {
                     embedding,
-                    inner: linear("shared.prefix.in", hidden, width),
+                    inner: linear("shared.prefix.in", hidden, width)?,
                     activation: engine_activation(options.activation("non_linearity")),
-                    outer: linear("shared.prefix.out", 2 * width * layers.len(), hidden),
+                    outer: linear("shared.prefix.out", 2 * width * layers.len(), hidden)?,
                 }))
             };
             let outputs = if options.flag("shared_gating") { 1 } else { 2 };
@@ -88,8 +88,8 @@ pub(super) const METHOD: Method = Method {
                 let name = names::in_layer(layer, &format!("{}.prefix.gate", names::ATTENTION_KV));
                 Gate::new(builder, &name, (outputs, width))
             };
-            let gates = gated.map(gate).collect();
-            Prefix { length, width, layers: layers.clone(), source, gates }
+            let gates = gated.map(gate).collect::<Result<_, ModelError>>()?;
+            Ok(Prefix { length, width, layers: layers.clone(), source, gates })
         })
     },
 };

@@ -497,7 +497,25 @@ fn data(settings: &Settings, folder: &Path, command: &DataCommand) -> Result<()>
 fn bases(settings: &Settings, folder: &Path, command: &BaseCommand) -> Result<()> {
     let mut board = open(folder)?;
     if let BaseCommand::Add { model } = command {
-        let id = BaseModel::open(&base::folder(model)?)?.id(model);
+        let opened = BaseModel::open(&base::folder(model)?)?;
+        base::check_original(&opened)?;
+        let id = opened.id(model);
+        let known = local::bases(&board)?.into_iter().find(|b| b.sha256 == id.weights_sha256);
+        // The same weights under another configuration are another model.
+        if let Some(known) = known.filter(|known| known.source != source(model))
+            && let Ok(there) = base::folder(&known.source)
+            && let Ok(there) = BaseModel::open(&there)
+            && there.int8_sha256().is_none()
+            && let Some(found) = there.id("").difference(&id)
+        {
+            bail!(
+                "a base of these weights is noted at {}, and {} is {} there and {} here; it is not replaced",
+                known.source,
+                found.what,
+                found.ours,
+                found.theirs
+            );
+        }
         local::add_base(&mut board, &id.weights_sha256, &source(model))?;
     }
     let all = local::bases(&board)?;

@@ -1,0 +1,187 @@
+//! What an adapter's description may say: checked against its tensors and its base before anything is made of it.
+//!
+//! How many options of a method fit the tensors is checked where the method is built (`model`), tensor by tensor and
+//! before memory is taken for one.
+
+use budwood_base::difference::{self, Difference};
+use budwood_base::digest;
+use budwood_base::encoder::InputSpec;
+use budwood_base::head::{HeadKind, HeadSpec};
+
+use crate::native::AdapterMeta;
+use crate::{BaseModel, Error};
+
+/// Longest name of a class, a column or a task, in bytes.
+const NAME_MOST: usize = 4096;
+
+/// Refuses class names that cannot be told apart or would steer a terminal.
+///
+/// # Errors
+/// Which name, and why, in words.
+pub fn check_labels(labels: &[String]) -> Result<(), String> {
+    let mut sorted: Vec<&String> = labels.iter().collect();
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).find(|w| w[0] == w[1]) {
+        return Err(format!("the label {:?} is there twice", twice[0]));
+    }
+    labels.iter().try_for_each(|label| check_name("a label", label))
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), String> {
+    if name.len() > NAME_MOST {
+        return Err(format!("{what} has {} bytes; at most {NAME_MOST} are taken", name.len()));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(format!("{what} holds a control character: {name:?}"));
+    }
+    Ok(())
+}
+
+impl AdapterMeta {
+    /// Checks the description by itself and against the shapes of the adapter's tensors. Returns the fault in words.
+    pub(crate) fn check<'a>(
+        &self,
+        shape: impl Fn(&str) -> Option<&'a [usize]>,
+        elements: u64,
+    ) -> Result<(), String> {
+        let (head, task) = (&self.head, &self.task);
+        check_labels(&self.labels)?;
+        let names = [
+            ("the task's name", &task.name),
+            ("the task's kind", &task.kind),
+            ("the metric", &task.metric),
+            ("the label's column", &task.label_column),
+            ("the base's name", &self.base.name),
+            ("the base's family", &self.base.family),
+            ("the encoder's family", &self.encoder.family),
+        ];
+        let columns = task.text_columns.iter().map(|c| ("a column", c));
+        names.into_iter().chain(columns).try_for_each(|(what, name)| check_name(what, name))?;
+        let hashes = [Some(&self.base.weights_sha256), self.base.tokenizer_sha256.as_ref()];
+        if let Some(bad) = hashes.into_iter().flatten().find(|h| !digest::is_sha256(h)) {
+            return Err(format!("{bad:?} is not a SHA-256"));
+        }
+        check_head(head, self.encoder.hidden, &shape)?;
+        let named = match head.kind {
+            HeadKind::Regression | HeadKind::QuestionAnswering => 0,
+            _ => head.outputs,
+        };
+        if self.labels.len() != named {
+            let (n, outputs) = (self.labels.len(), head.outputs);
+            return Err(format!(
+                "there are {n} labels for {outputs} outputs of a head for {:?}; {named} belong there",
+                head.kind
+            ));
+        }
+        if !["f32", "int8"].contains(&self.precision.as_str()) {
+            return Err(format!(
+                "the precision {:?} is not known; f32 and int8 are",
+                self.precision
+            ));
+        }
+        if task.max_length == 0 {
+            return Err("max_length is 0".into());
+        }
+        if task.doc_stride == Some(0) {
+            return Err("doc_stride is 0: windows of a text would never go on".into());
+        }
+        if self.parameters_trained != elements {
+            return Err(format!(
+                "parameters_trained is {}, but the tensors have {elements} elements",
+                self.parameters_trained
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a base that the adapter was not trained on, or on which its description makes no sense. Returns what could not
+    /// be checked, a line each.
+    ///
+    /// # Errors
+    /// Naming what differs, with both values.
+    pub fn check_base(&self, base: &BaseModel) -> Result<Vec<String>, Error> {
+        let id = base.id("");
+        let in_encoder = difference::first(&self.encoder.acting(), &base.spec().acting());
+        let found = (self.base.weights_sha256 == id.weights_sha256)
+            .then_some(in_encoder)
+            .flatten()
+            .map(|d| Difference { what: format!("the encoder's {}", d.what), ..d })
+            .or_else(|| self.base.difference(&id));
+        if let Some(Difference { what, ours, theirs }) = found {
+            let (expected, found, name) = (ours, theirs, self.base.name.clone());
+            return Err(Error::OtherBase { what, expected, found, name });
+        }
+        if let InputSpec::Text(text) = &self.encoder.input
+            && self.task.max_length > text.length_max()
+        {
+            return Err(Error::Description(format!(
+                "max_length is {}, more than the base model's {} positions",
+                self.task.max_length,
+                text.length_max()
+            )));
+        }
+        let mut notes = Vec::new();
+        if self.base.is_of_old() {
+            let settings = match id.tokenizer_settings {
+                Some(_) => "; nor can the tokenizer's settings (tokenizer_config.json)",
+                None => "",
+            };
+            notes.push(format!(
+                "the adapter is of an older Budwood: whether its description was changed since cannot be checked{settings}"
+            ));
+        }
+        if base.int8_sha256().is_some() && self.base.int8_sha256.is_none() {
+            notes.push(format!(
+                "{} is stored in int8; that it was made from the base that the adapter was trained on is what its budwood.json says, and was not checked",
+                base.folder().display()
+            ));
+        }
+        Ok(notes)
+    }
+}
+
+/// Whether a head's tensors are those that its description speaks of.
+fn check_head<'a>(
+    head: &HeadSpec,
+    hidden: usize,
+    shape: &impl Fn(&str) -> Option<&'a [usize]>,
+) -> Result<(), String> {
+    let fixed = match head.kind {
+        HeadKind::Regression => Some(1),
+        HeadKind::QuestionAnswering => Some(2),
+        HeadKind::Classification | HeadKind::MultiLabel | HeadKind::TokenClassification => None,
+    };
+    if fixed.is_some_and(|n| n != head.outputs) || head.outputs == 0 {
+        return Err(format!("a head for {:?} cannot have {} outputs", head.kind, head.outputs));
+    }
+    if !(0.0..1.0).contains(&head.dropout) {
+        return Err(format!("the head's dropout is {}, not a probability below 1", head.dropout));
+    }
+    let pooled = match head.kind.over_tokens() {
+        true => Some(hidden),
+        false => hidden.checked_mul(head.pooling.width(1)),
+    };
+    let pooled = pooled.ok_or("the encoder's width is beyond any number")?;
+    let inner = if head.dense.is_some() { hidden } else { pooled };
+    let tensors = [
+        ("head.dense.weight", head.dense.map(|_| vec![hidden, pooled])),
+        ("head.dense.bias", head.dense.map(|_| vec![hidden])),
+        ("head.out.weight", Some(vec![head.outputs, inner])),
+        ("head.out.bias", head.bias.then(|| vec![head.outputs])),
+    ];
+    for (name, expected) in tensors {
+        let found = shape(name);
+        if found != expected.as_deref() {
+            let shown = |shape: Option<&[usize]>| match shape {
+                Some(shape) => format!("of shape {shape:?}"),
+                None => "absent".into(),
+            };
+            return Err(format!(
+                "the head asks for a tensor '{name}' {}, but in the weights it is {}",
+                shown(expected.as_deref()),
+                shown(found)
+            ));
+        }
+    }
+    Ok(())
+}
