@@ -111,7 +111,6 @@ fn fill(
             file.set_len(0).and_then(|()| file.rewind()).map_err(at)?;
         }
         if number(&answer, "content-length").is_some_and(|n| n != size - done) {
-            discard(path);
             return Err(Error::answer(wanted.what, "its length is not the promised one").into());
         }
         let mut body = Arriving { file, path, hasher, done, size };
@@ -125,29 +124,30 @@ fn fill(
     }
     let found = hasher.finish();
     if found != etag.as_str() {
-        discard(path);
         if resumed {
+            discard(path);
             return Err(Failure::again("what an earlier try had fetched was damaged"));
         }
         let why = format!("its hash is {found}, not the promised {}", etag.as_str());
         return Err(Error::answer(wanted.what, why).into());
     }
-    file.sync_all().map_err(|source| {
-        discard(path);
-        at(source)
-    })?;
+    file.sync_all().map_err(at)?;
     Ok(())
 }
 
 /// Hashes what an earlier try left, and goes to its end. What is too long is thrown away.
 fn take_up(file: &mut File, size: u64, hasher: &mut Hasher) -> std::io::Result<u64> {
-    if file.metadata()?.len() > size {
+    let mut there = file.metadata()?.len();
+    if there > size {
         file.set_len(0)?;
+        there = 0;
     }
     let mut buffer = vec![0; 1 << 16];
+    let mut left = file.take(there);
     loop {
-        let n = file.read(&mut buffer)?;
+        let n = left.read(&mut buffer)?;
         if n == 0 {
+            let file = left.into_inner();
             return file.seek(SeekFrom::End(0));
         }
         hasher.update(&buffer[..n]);
@@ -182,11 +182,7 @@ impl Arriving<'_> {
             if n == 0 {
                 return Ok(());
             }
-            if let Err(source) = self.file.write_all(&buffer[..n]) {
-                // A full disk shall not stay full because of us.
-                discard(self.path);
-                return Err(Error::File { path: self.path.into(), source }.into());
-            }
+            self.file.write_all(&buffer[..n]).map_err(Error::file(self.path))?;
             self.hasher.update(&buffer[..n]);
             self.done += n as u64;
             progress(self.done);

@@ -8,34 +8,34 @@ use std::time::Duration;
 use sha1::Digest as _;
 
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub headers: Vec<(String, String)>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|h| h.0 == name).map(|h| h.1.as_str())
     }
 
     /// The first byte that is asked for, if it is not that of the file.
-    pub fn range(&self) -> Option<usize> {
+    pub(crate) fn range(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
 #[derive(Clone)]
-pub struct Reply {
-    pub status: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// What comes after the body.
-    after: After,
+    pub(crate) after: After,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum After {
+pub(crate) enum After {
     End,
     /// The connection is cut after so many bytes.
     Cut(usize),
@@ -50,17 +50,17 @@ enum After {
 }
 
 impl Reply {
-    pub fn ok(body: Vec<u8>) -> Self {
+    pub(crate) fn ok(body: Vec<u8>) -> Self {
         let headers = vec![("content-length".into(), body.len().to_string())];
         Self { status: "200 OK".into(), headers, body, after: After::End }
     }
 
-    pub fn status(status: &str) -> Self {
+    pub(crate) fn status(status: &str) -> Self {
         Self { status: status.into(), ..Self::ok(Vec::new()) }
     }
 
     /// The file, or what was asked for of it.
-    pub fn file(request: &Request, bytes: &[u8]) -> Self {
+    pub(crate) fn file(request: &Request, bytes: &[u8]) -> Self {
         match request.range() {
             None => Self::ok(bytes.to_vec()),
             Some(from) => {
@@ -71,30 +71,30 @@ impl Reply {
         }
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|h| h.0 != name);
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    pub fn cut(self, bytes: usize) -> Self {
+    pub(crate) fn cut(self, bytes: usize) -> Self {
         Self { after: After::Cut(bytes), ..self }
     }
 
-    pub fn endless(mut self) -> Self {
+    pub(crate) fn endless(mut self) -> Self {
         self.headers.clear();
         Self { after: After::Endless, ..self }
     }
 
-    pub fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { after: After::NoAnswer, ..Self::ok(Vec::new()) }
     }
 
-    pub fn silent_body() -> Self {
+    pub(crate) fn silent_body() -> Self {
         Self { after: After::Silence, ..Self::ok(Vec::new()).with("content-length", "300000") }
     }
 
-    pub fn drip() -> Self {
+    pub(crate) fn drip() -> Self {
         Self { after: After::Drip, ..Self::ok(Vec::new()).with("content-length", "300000") }
     }
 
@@ -131,13 +131,13 @@ fn wait(stream: &mut TcpStream) -> std::io::Result<()> {
     std::io::Read::read(stream, &mut [0]).map(|_| ())
 }
 
-pub struct Server {
+pub(crate) struct Server {
     address: String,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
-    pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -157,11 +157,11 @@ impl Server {
         Self { address, requests }
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.address.clone()
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -180,12 +180,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&sha2::Sha256::digest(bytes))
 }
 
 /// The name that Git gives a file.
-pub fn git_sha1(bytes: &[u8]) -> String {
+pub(crate) fn git_sha1(bytes: &[u8]) -> String {
     let mut hasher = sha1::Sha1::new();
     hasher.update(format!("blob {}\0", bytes.len()));
     hasher.update(bytes);
