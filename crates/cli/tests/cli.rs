@@ -289,42 +289,30 @@ fn models_come_from_a_hub_and_stay_in_its_cache() {
                 head.push(line);
             }
             let path = head.first().and_then(|l| l.split(' ').nth(1)).unwrap_or("").to_string();
-            let file = contents.iter().find(|(f, _)| path.ends_with(&format!("/resolve/main/{f}")));
-            let (status, more, body) = match file {
+            let commit = "0123456789abcdef0123456789abcdef01234567";
+            let place = |f: &str| format!("/owner/tiny/resolve/{commit}/{f}");
+            let (status, more, body) = match contents.iter().find(|(f, _)| path == place(f)) {
                 Some((_, bytes)) => {
-                    let range = head.iter().find_map(|l| {
-                        let l = l.to_lowercase();
-                        let r = l.strip_prefix("range: bytes=")?.trim().to_string();
-                        let (a, b) = r.split_once('-')?;
-                        Some((
-                            a.parse::<usize>().ok()?,
-                            b.parse::<usize>().unwrap_or(bytes.len() - 1),
-                        ))
-                    });
-                    let (from, to) = range.unwrap_or((0, bytes.len() - 1));
-                    let part = bytes[from..=to.min(bytes.len() - 1)].to_vec();
-                    let more = format!(
-                        "etag: \"x{}\"\r\nx-repo-commit: abc\r\ncontent-range: bytes {from}-{to}/{}\r\n",
-                        bytes.len(),
-                        bytes.len()
-                    );
-                    ("206 Partial Content", more, part)
+                    let etag = budwood_base::digest::of_bytes(bytes);
+                    ("200 OK", format!("etag: \"{etag}\"\r\n"), bytes.clone())
                 }
-                None if path.contains("/api/models/owner/tiny") => {
+                None if path == "/api/models/owner/tiny/revision/main" => {
                     let siblings: Vec<_> =
                         files.iter().map(|f| serde_json::json!({ "rfilename": f })).collect();
                     let body =
-                        serde_json::json!({ "siblings": siblings, "sha": "abc" }).to_string();
-                    ("200 OK", "content-type: application/json\r\n".into(), body.into_bytes())
+                        serde_json::json!({ "siblings": siblings, "sha": commit }).to_string();
+                    ("200 OK", String::new(), body.into_bytes())
                 }
                 None => ("404 Not Found", String::new(), Vec::new()),
             };
+            let is_head = head.first().is_some_and(|l| l.starts_with("HEAD "));
             let mut stream = stream;
             let head = format!(
                 "HTTP/1.1 {status}\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n",
                 body.len()
             );
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            let body = if is_head { &[][..] } else { &body };
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
         }
     });
     let run = |args: &str, offline: &str| {

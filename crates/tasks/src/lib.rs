@@ -12,6 +12,7 @@ pub mod read;
 mod sentence;
 pub mod task;
 mod tokenizer;
+mod tokenizer_limits;
 
 pub use columns::{ColumnChoice, Columns, find_columns};
 pub use dataset::{Answer, DataSource, Dataset, Example, Input, Target};

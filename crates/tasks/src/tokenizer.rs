@@ -10,7 +10,7 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-use crate::{Error, Input};
+use crate::{Error, Input, tokenizer_limits};
 
 /// One input's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,8 @@ impl Tokenizer {
         let json = folder.join("tokenizer.json");
         let (path, mut inner) = if json.exists() {
             let failed = |e| Error::file(&json, format!("is not a tokenizer: {e}"));
-            let inner = tokenizers::Tokenizer::from_file(&json).map_err(failed)?;
+            let text = tokenizer_limits::read(&json)?;
+            let inner = tokenizers::Tokenizer::from_bytes(text).map_err(failed)?;
             (json, inner)
         } else if folder.join("vocab.txt").exists() {
             (folder.join("vocab.txt"), word_piece(folder)?)

@@ -4,7 +4,7 @@ use budwood_base::method::MethodSpec;
 use budwood_tasks::batch::BatchSize;
 use serde::{Deserialize, Serialize};
 
-use crate::OptimizerSpec;
+use crate::{Error, OptimizerSpec};
 
 /// How much the examples of each class count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,44 @@ impl TrainConfig {
         }
     }
 
+    /// Checks that every number has a meaning. A run of the largest of them still fits in memory.
+    ///
+    /// # Errors
+    /// If one has none: its flag, its value and the bounds.
+    pub fn check(&self) -> Result<(), Error> {
+        let count = |flag: &str, value: usize, most: usize| match (1..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::Usage(format!("{flag} {value} is not a number from 1 to {most}"))),
+        };
+        let number = |flag: &str, value: f64, most: f64| match (0.0..=most).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::Usage(format!("{flag} {value} is not a number from 0 to {most}"))),
+        };
+        count("--epochs", self.epochs, 100_000)?;
+        match self.batch {
+            BatchSize::Examples(n) => count("--batch-size", n, 1_000_000)?,
+            BatchSize::Tokens(n) => count("--batch-tokens", n, 1_000_000_000)?,
+        }
+        count("--accumulate", self.accumulate, 1_000_000)?;
+        count("--max-length", self.max_length, 1_000_000)?;
+        self.eval_every.map_or(Ok(()), |n| count("--eval-every", n, usize::MAX))?;
+        self.patience.map_or(Ok(()), |n| count("--patience", n, usize::MAX))?;
+        let rate = self.learning_rate;
+        if !(rate > 0.0 && rate <= 1000.0) {
+            let message = format!("--lr {rate} is not a learning rate above 0, of at most 1000");
+            return Err(Error::Usage(message));
+        }
+        if let Schedule::Cosine { min } = self.schedule
+            && !(0.0..=rate).contains(&min)
+        {
+            let message = format!("--min-lr {min} is not a rate from 0 to --lr, which is {rate}");
+            return Err(Error::Usage(message));
+        }
+        number("--warmup", self.warmup, 1.0)?;
+        number("--weight-decay", self.optimizer.weight_decay, 1000.0)?;
+        number("--clip", self.optimizer.clip_norm, 1e9)
+    }
+
     /// The learning rate of step `step` of `steps`, from 0: rising over the warm-up, else on the line or the wave that
     /// begins at step 0, as in BERT's code.
     pub fn rate(&self, step: usize, steps: usize) -> f64 {
@@ -126,6 +164,35 @@ mod tests {
         assert!((rate(10) - 0.9).abs() < 1e-12);
         assert!((rate(99) - 0.01).abs() < 1e-12);
         assert_eq!(config.rate(0, 5), config.learning_rate, "too few steps for a warm-up");
+    }
+
+    #[test]
+    fn numbers_without_meaning_are_refused() {
+        let refused = |change: &dyn Fn(&mut TrainConfig), flag: &str| {
+            let mut config = TrainConfig::new(MethodSpec::named("adapter"), "accuracy");
+            config.check().unwrap();
+            change(&mut config);
+            let message = config.check().map_or_else(|e| e.to_string(), |()| String::new());
+            assert!(message.contains(flag), "{flag}: {message:?}");
+        };
+        for n in [0, 1_000_000_000_000] {
+            refused(&|c| c.epochs = n, "--epochs");
+            refused(&|c| c.batch = BatchSize::Examples(n), "--batch-size");
+            refused(&|c| c.batch = BatchSize::Tokens(n), "--batch-tokens");
+            refused(&|c| c.accumulate = n, "--accumulate");
+            refused(&|c| c.max_length = n, "--max-length");
+        }
+        refused(&|c| c.eval_every = Some(0), "--eval-every");
+        refused(&|c| c.patience = Some(0), "--patience");
+        for x in [f64::NAN, f64::INFINITY, -1.0, 1e30] {
+            refused(&|c| c.learning_rate = x, "--lr");
+            refused(&|c| c.warmup = x, "--warmup");
+            refused(&|c| c.optimizer.weight_decay = x, "--weight-decay");
+            refused(&|c| c.optimizer.clip_norm = x, "--clip");
+            refused(&|c| c.schedule = Schedule::Cosine { min: x }, "--min-lr");
+        }
+        refused(&|c| c.learning_rate = 0.0, "--lr");
+        refused(&|c| c.warmup = 1.01, "--warmup");
     }
 
     /// Expected values: `CosineAnnealingLR(T_max=100, eta_min=1e-5)` of PyTorch 2.15 from 1e-3.

@@ -9,6 +9,7 @@ mod feed;
 mod images;
 mod optimizer;
 pub mod parity;
+mod plan;
 mod prefix_cache;
 mod trainer;
 

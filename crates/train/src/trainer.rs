@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use budwood_base::digest;
@@ -10,11 +11,11 @@ use budwood_base::random::Key;
 use budwood_base::record::BaseId;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
-use budwood_tasks::batch;
 
 use crate::checkpoint::{Best, State};
 use crate::evaluate::answers_from;
 use crate::feed::{Feed, Step};
+use crate::plan::Plan;
 use crate::prefix_cache::PrefixCache;
 use crate::{
     Checkpoint, ClassWeights, Error, Optimizer, Place, PrefixCacheSpec, Prepared, Score,
@@ -109,9 +110,7 @@ pub struct Trainer<'a> {
     save_every: Duration,
     cache: Option<PrefixCacheSpec>,
     class_weights: Vec<f32>,
-    /// Batches of each step of each epoch.
-    plan: Vec<Vec<Vec<usize>>>,
-    epoch_ends: Vec<usize>,
+    plan: Arc<Plan>,
     run: String,
     base_id: Option<BaseId>,
 }
@@ -120,7 +119,7 @@ impl<'a> Trainer<'a> {
     /// Plans a run. `identity` names base and data, so that a checkpoint is not taken for another run's.
     ///
     /// # Errors
-    /// If there is nothing to train on.
+    /// If a setting has no meaning, or there is nothing to train on.
     pub fn new(
         base: &'a Base,
         workers: &'a mut Workers,
@@ -132,19 +131,9 @@ impl<'a> Trainer<'a> {
         let Some(targets) = &train.targets else {
             return Err(Error::Usage("the training examples have no labels".into()));
         };
+        config.check()?;
         let class_weights = class_weights(config.class_weights, targets);
-        let key = Key::new(config.seed).named("batches");
-        let lengths = train.lengths();
-        let (mut plan, mut epoch_ends) = (Vec::new(), Vec::new());
-        for epoch in 0..config.epochs {
-            let key = key.child(epoch as u64);
-            let batches = batch::training(&lengths, config.batch, key, config.drop_last);
-            plan.extend(batches.chunks(config.accumulate.max(1)).map(<[_]>::to_vec));
-            epoch_ends.push(plan.len());
-        }
-        if plan.is_empty() {
-            return Err(Error::Usage("there is no batch to train on: too few examples".into()));
-        }
+        let plan = Arc::new(Plan::new(config, train.lengths())?);
         let settings = serde_json::to_string(config).map_err(|e| Error::Usage(e.to_string()))?;
         let run =
             digest::of_parts([("config", settings.as_bytes()), ("identity", identity.as_bytes())]);
@@ -159,7 +148,6 @@ impl<'a> Trainer<'a> {
             cache: None,
             class_weights,
             plan,
-            epoch_ends,
             run,
             base_id: None,
         })
@@ -199,13 +187,12 @@ impl<'a> Trainer<'a> {
         adapter: &mut Adapter,
         mut on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        let (plan, ends) = (std::mem::take(&mut self.plan), self.epoch_ends.clone());
-        let plan: Vec<Vec<usize>> = plan.into_iter().map(|batches| batches.concat()).collect();
         let key = Key::new(self.config.seed).named("augment");
+        let plan = Arc::clone(&self.plan);
         // What an image becomes depends on the seed, the epoch and the example.
         let wanted = |step: usize| {
-            let epoch = ends.partition_point(|&end| end <= step) as u64;
-            plan[step].iter().map(|&i| (i, key.child(epoch).child(i as u64))).collect()
+            let key = key.child(plan.epoch(step) as u64);
+            plan.examples(step).into_iter().map(|i| (i, key.child(i as u64))).collect()
         };
         let checkpoint = self.resume()?;
         let first = checkpoint.as_ref().map_or(0, |c| c.state.step);
@@ -214,9 +201,9 @@ impl<'a> Trainer<'a> {
         std::thread::scope(|scope| {
             let feed = match &caches.train {
                 Some(_) => Feed::direct(data, first),
-                None => Feed::start(scope, data, first, plan.len(), wanted, threads),
+                None => Feed::start(scope, data, first, plan.steps(), &wanted, threads),
             };
-            self.steps(adapter, &plan, (feed, &caches), checkpoint, &mut on_event)
+            self.steps(adapter, (feed, &caches), checkpoint, &mut on_event)
         })
     }
 
@@ -250,12 +237,11 @@ impl<'a> Trainer<'a> {
     fn steps(
         &mut self,
         adapter: &mut Adapter,
-        plan: &[Vec<usize>],
         (mut feed, caches): (Feed<'_>, &Caches<'_>),
         checkpoint: Option<Checkpoint>,
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        let steps = plan.len();
+        let steps = self.plan.steps();
         let spec = self.config.optimizer.clone();
         let mut optimizer = Optimizer::new(spec, adapter.params.len());
         let (run, base) = (self.run.clone(), self.base_id.clone());
@@ -277,7 +263,7 @@ impl<'a> Trainer<'a> {
             let step = state.step;
             let rate = self.config.rate(step, steps);
             gradient.fill(0.0);
-            let examples = &plan[step];
+            let examples = &self.plan.examples(step)[..];
             let inputs = feed.next(examples)?;
             let loss =
                 self.gradient(adapter, (step, examples), (&inputs, caches), &mut gradient)?;
@@ -290,7 +276,7 @@ impl<'a> Trainer<'a> {
             }
             adapter.refresh(self.base.device(), self.workers.threads());
             state.step += 1;
-            let epoch = self.epoch_ends.partition_point(|&end| end < state.step) + 1;
+            let epoch = self.plan.epoch(step) + 1;
             let done = state.step;
             let examples = examples.len();
             let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
@@ -390,7 +376,7 @@ impl<'a> Trainer<'a> {
     fn is_evaluation(&self, step: usize, steps: usize) -> bool {
         match self.config.eval_every {
             Some(every) => step.is_multiple_of(every.max(1)) || step == steps,
-            None => self.epoch_ends.contains(&step),
+            None => self.plan.ends_after(step),
         }
     }
 

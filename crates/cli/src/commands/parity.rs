@@ -8,9 +8,9 @@ use budwood_engine::Device;
 use budwood_train::parity::compare;
 use serde_json::json;
 
-use crate::Settings;
 use crate::base::PrecisionArgs;
 use crate::output::json;
+use crate::{Settings, number};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,10 +24,10 @@ pub(crate) struct Args {
     #[arg(long)]
     case: PathBuf,
     /// Largest error of outputs and hidden states, relative to the largest element.
-    #[arg(long, default_value_t = 1e-5)]
+    #[arg(long, default_value_t = 1e-5, value_parser = number::amount::<1>)]
     tolerance: f64,
     /// Largest error of gradients and of parameters after three steps.
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, default_value_t = 1e-4, value_parser = number::amount::<1>)]
     gradient_tolerance: f64,
     #[command(flatten)]
     precision: PrecisionArgs,

@@ -16,11 +16,11 @@ use budwood_train::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::Settings;
 use crate::output::{json, say, seconds};
 use crate::plan::{Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
-use crate::training::{Finished, Frozen, Run, config, read_data};
+use crate::training::{Finished, Frozen, Run, config, read_data, settings_of};
+use crate::{Settings, number};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
     /// Runs at a time; threads are shared out among them [default: one a thread].
-    #[arg(long)]
+    #[arg(long, value_parser = number::count::<1, 1024>)]
     jobs: Option<usize>,
     /// Show the runs and an estimate of the time, and do nothing.
     #[arg(long)]
@@ -77,8 +77,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let file = SweepFile::open(&args.file, &pairs(&args.set)?)?;
     let planned = file.runs(&args.out)?;
     for run in &planned {
-        let spec = run.args.method.parse().map_err(budwood_model::ModelError::from)?;
-        budwood_model::method::resolve(&spec)?;
+        settings_of(&run.args).with_context(|| run.title())?;
     }
     let path = args.store_path();
     let store = Store::open(&path)?;

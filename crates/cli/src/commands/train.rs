@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use budwood_images::Augment;
@@ -18,8 +18,8 @@ use serde_json::json;
 use crate::base::PrecisionArgs;
 use crate::output::json;
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Frozen, Run, read_data};
-use crate::{Settings, packages};
+use crate::training::{Frozen, Run, read_data, settings_of};
+use crate::{Settings, number, packages};
 
 #[derive(clap::Args, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,10 +50,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "test_data")]
     pub(crate) test: bool,
     /// Share of the training data kept for validation where there is none; 0 for no validation.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, value_parser = number::amount::<1>)]
     pub(crate) dev_share: f64,
     /// Share of the training data kept for a test where there is no test data.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = number::amount::<1>)]
     pub(crate) test_share: f64,
     /// Seed of what --dev-share, --test-share and --train-rows choose: the same rows for every --seed.
     #[arg(long, default_value_t = 0)]
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     #[serde(flatten)]
     pub(crate) images: ImageArgs,
     /// Use only N training rows, chosen at random.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::count::<1, { usize::MAX }>)]
     pub(crate) train_rows: Option<usize>,
     /// Kind of task: classification, image-classification, multilabel, regression, question-answering or
     /// token-classification [default: by the data].
@@ -123,15 +123,15 @@ pub(crate) struct Args {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_length: Option<usize>,
     /// Tokens between the beginnings of the windows in which a long text with an answer is read [default: 128].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) doc_stride: Option<u32>,
     /// Dropout of the encoder in training [default: as the model's config.json says].
-    #[arg(long)]
+    #[arg(long, value_name = "P", value_parser = number::probability)]
     pub(crate) dropout: Option<f32>,
     /// Stochastic depth of the encoder in training: the probability that an input passes a sub-layer of the highest layer by; it falls
     /// to 0 in the lowest [default: 0].
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = number::probability)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drop_path: Option<f32>,
     /// Dropout in training in the layers, from the lowest, in which and below which nothing is trained: those of `linear`, `top_k`
@@ -171,9 +171,9 @@ pub(crate) struct Args {
     #[serde(skip)]
     pub(crate) overwrite: bool,
     /// Seconds between checkpoints.
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = number::seconds)]
     #[serde(skip)]
-    pub(crate) save_every: f64,
+    pub(crate) save_every: Duration,
     /// Add the run to this store; see `budwood runs`.
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -208,7 +208,7 @@ impl Args {
             CacheChoice::Disk => Place::Disk,
             CacheChoice::Off => return None,
         };
-        Some(PrefixCacheSpec { place, bytes: self.prefix_cache_limit * 1_000_000 })
+        Some(PrefixCacheSpec { place, bytes: self.prefix_cache_limit.saturating_mul(1_000_000) })
     }
 }
 
@@ -368,7 +368,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.out.join("adapter.json").exists() && !args.overwrite {
         bail!("{} holds an adapter already; say --overwrite to replace it", args.out.display());
     }
-    // A store that cannot be used is better known before the work than after it.
+    // Settings that have no meaning, and a store that cannot be used, are better known before the work than after it.
+    settings_of(args)?;
     let mut store = args.store.as_deref().map(Store::open).transpose()?;
     let begin = Instant::now();
     let data = read_data(args)?;

@@ -23,9 +23,9 @@ use budwood_train::{Optimizer, OptimizerSpec};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::Settings;
 use crate::base::PrecisionArgs;
 use crate::output::{json, peak_memory};
+use crate::{Settings, number};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -33,16 +33,16 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Shape::Minilm)]
     shape: Shape,
     /// Sequences, or images, in a batch.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = number::count::<1, 100_000>)]
     batch: usize,
     /// Tokens in a sequence; of images the height and width in pixels [default: 128; 224 of images].
-    #[arg(long)]
+    #[arg(long, value_parser = number::count::<1, 4096>)]
     length: Option<usize>,
     /// What is measured.
     #[arg(long, value_enum, default_value_t = Mode::Train)]
     mode: Mode,
     /// Steps to measure, after one to warm up.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = number::count::<1, 1_000_000>)]
     steps: usize,
     /// Tuning method.
     #[arg(long, default_value = "adapter")]

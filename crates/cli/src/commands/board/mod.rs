@@ -20,7 +20,7 @@ use crate::commands::submit::{open, source, whole_store};
 use crate::evaluator::{data_flags, flags_of, splits};
 use crate::output::{json, say, table, thousands};
 use crate::training::read_data;
-use crate::{Settings, base, evaluator};
+use crate::{Settings, base, evaluator, number};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -82,7 +82,7 @@ enum Command {
         #[arg(long, value_enum)]
         better: Option<Better>,
         /// Largest difference that confirms a claim, in the metric's unit.
-        #[arg(long)]
+        #[arg(long, value_parser = number::amount::<1_000_000>)]
         tolerance: Option<f64>,
         /// Why, for the log.
         #[arg(long, default_value = "")]

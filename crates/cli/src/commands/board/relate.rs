@@ -12,11 +12,11 @@ use budwood_tasks::{Encoded, Input, Tokenizer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::Settings;
 use crate::base::{self, PrecisionArgs};
 use crate::commands::submit::open;
 use crate::output::{json, say, thousands};
 use crate::progress::{catch_interrupt, stopped};
+use crate::{Settings, number};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -26,7 +26,7 @@ pub(super) struct Args {
     #[command(flatten)]
     precision: PrecisionArgs,
     /// Tokens of title and abstract that are read.
-    #[arg(long, default_value_t = 128, value_name = "N")]
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = number::count::<3, 1_000_000>)]
     max_length: usize,
 }
 

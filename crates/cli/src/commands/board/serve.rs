@@ -11,9 +11,9 @@ use budwood_board::verify::Worker;
 use budwood_web::{Limits, Options};
 use serde_json::json;
 
-use crate::Settings;
 use crate::evaluator::{self, Separate, Trial};
 use crate::output::{self, say};
+use crate::{Settings, number};
 
 #[derive(clap::Args)]
 #[group(id = "serve")]
@@ -31,10 +31,10 @@ pub(crate) struct Args {
     #[arg(long)]
     behind_proxy: bool,
     /// Searches a second that one client may ask for.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().searches)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().searches, value_parser = number::amount::<1_000_000>)]
     searches: f64,
     /// Submissions a minute that one client may make.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().writes)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().writes, value_parser = number::amount::<1_000_000>)]
     writes: f64,
     /// Also run the adapters that wait in the board's queue, one after another, each in a limited process.
     #[arg(long)]

@@ -10,9 +10,9 @@ use anyhow::Result;
 use budwood_tasks::{Dataset, Target};
 use clap::Parser;
 
-use crate::Settings;
 use crate::commands::train;
 use crate::training::Finished;
+use crate::{Settings, number};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -23,10 +23,10 @@ pub(crate) struct Args {
     #[arg(long)]
     images: bool,
     /// Examples to train on [default: 4000 reviews, or 1000 images].
-    #[arg(long)]
+    #[arg(long, value_parser = number::count::<20, 1_000_000>)]
     rows: Option<usize>,
     /// Passes over them [default: 2, or 10 with --images].
-    #[arg(long)]
+    #[arg(long, value_parser = number::count::<1, 100_000>)]
     epochs: Option<usize>,
 }
 

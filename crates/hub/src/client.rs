@@ -1,0 +1,264 @@
+//! Requests to the hub: redirects, the token, trying again.
+
+use std::time::Duration;
+
+use ureq::http::{Response, StatusCode, Uri};
+use ureq::{Agent, Body};
+
+use crate::{Error, Settings};
+
+const REDIRECTS: usize = 5;
+/// A longer pause than this is left to the user.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Speaks to one hub.
+pub(crate) struct Client {
+    agent: Agent,
+    pub(crate) settings: Settings,
+}
+
+/// Why a try brought nothing.
+pub(crate) enum Failure {
+    /// It makes no sense to try again.
+    Final(Error),
+    /// It may be different next time.
+    Again {
+        why: String,
+        /// When the hub says to come back.
+        after: Option<Duration>,
+        /// Whether the try brought something all the same.
+        progress: bool,
+    },
+}
+
+impl Failure {
+    pub(crate) fn again(why: impl ToString) -> Self {
+        Self::Again { why: why.to_string(), after: None, progress: false }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Ask {
+    /// The head alone. An answer with `X-Linked-Etag` is one, wherever else it leads.
+    Head,
+    /// The whole, or what comes after so many bytes.
+    Get(u64),
+}
+
+impl Client {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let patience = settings.patience;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // Redirects are followed here, where it is known who may see the token.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(patience.answer))
+            .timeout_recv_response(Some(patience.answer))
+            .timeout_per_read(Some(patience.stall))
+            .timeout_per_write(Some(patience.stall))
+            .user_agent(concat!("budwood/", env!("CARGO_PKG_VERSION")))
+            // Sizes and hashes are those of the file itself, and nothing is ever unpacked.
+            .accept_encoding("identity")
+            .build();
+        Self { agent: config.new_agent(), settings }
+    }
+
+    /// The host of the hub, for messages.
+    pub(crate) fn host(&self) -> &str {
+        let (_, rest) = self.settings.endpoint.split_once("://").unwrap_or_default();
+        rest.split('/').next().unwrap_or_default()
+    }
+
+    /// Tries `attempt` until it succeeds or [`crate::Patience::tries`] in a row brought nothing.
+    pub(crate) fn patiently<T>(
+        &self,
+        what: &str,
+        mut attempt: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        let patience = self.settings.patience;
+        let (mut failures, mut pause) = (0, patience.pause);
+        loop {
+            let (why, after, progress) = match attempt() {
+                Ok(value) => return Ok(value),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Again { why, after, progress }) => (why, after, progress),
+            };
+            if progress {
+                (failures, pause) = (0, patience.pause);
+            }
+            failures += 1;
+            let long = after.is_some_and(|a| a > LONGEST_PAUSE);
+            if failures >= patience.tries || long {
+                return Err(match after {
+                    Some(after) if long => {
+                        let when = format!("in {} seconds", after.as_secs());
+                        Error::Busy { what: what.into(), when }
+                    }
+                    Some(_) => Error::Busy { what: what.into(), when: "later".into() },
+                    None => Error::Network { what: what.into(), host: self.host().into(), why },
+                });
+            }
+            std::thread::sleep(after.unwrap_or(pause));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Whether it may help to ask again after this.
+    fn unanswered(&self, what: &str, error: &ureq::Error) -> Failure {
+        let why = error.to_string();
+        match error {
+            ureq::Error::HostNotFound | ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
+                Error::Network { what: what.into(), host: self.host().into(), why }.into()
+            }
+            _ => Failure::again(why),
+        }
+    }
+
+    /// Sends one request, and follows where it leads. The answer has a status of success.
+    pub(crate) fn send(
+        &self,
+        ask: Ask,
+        address: &str,
+        what: &str,
+    ) -> Result<Response<Body>, Failure> {
+        let mut address = address.to_string();
+        for _ in 0..=REDIRECTS {
+            let mut request = match ask {
+                Ask::Head => self.agent.head(&address),
+                Ask::Get(_) => self.agent.get(&address),
+            };
+            if let Ask::Get(from @ 1..) = ask {
+                request = request.header("range", format!("bytes={from}-"));
+            }
+            let token = self.settings.token.as_ref();
+            if let Some(token) = token.filter(|_| same_origin(&address, &self.settings.endpoint)) {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            let answer = request.call().map_err(|e| self.unanswered(what, &e))?;
+            if matches!(ask, Ask::Head) && header(&answer, "x-linked-etag").is_some() {
+                return Ok(answer);
+            }
+            if !answer.status().is_redirection() {
+                return accepted(answer, what);
+            }
+            let next = header(&answer, "location").and_then(|l| follow(&address, l));
+            address = next.ok_or_else(|| {
+                Error::answer(what, "it leads to something that is no https or http address")
+            })?;
+        }
+        Err(Error::answer(what, format!("it is redirected more than {REDIRECTS} times")).into())
+    }
+}
+
+/// The value of a header, if it is text.
+pub(crate) fn header<'a>(answer: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    answer.headers().get(name)?.to_str().ok()
+}
+
+/// The number in a header; none if there is none or it is not a number.
+pub(crate) fn number(answer: &Response<Body>, name: &str) -> Option<u64> {
+    header(answer, name)?.trim().parse().ok()
+}
+
+fn accepted(answer: Response<Body>, what: &str) -> Result<Response<Body>, Failure> {
+    let status = answer.status();
+    let what = what.to_string();
+    match status {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
+        // The file ended before the place from which more was wanted.
+        StatusCode::RANGE_NOT_SATISFIABLE => Ok(answer),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(Error::Denied { what, status: status.as_u16() }.into())
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Error::Missing(what).into()),
+        StatusCode::TOO_MANY_REQUESTS => {
+            let after = number(&answer, "retry-after").unwrap_or(1);
+            let after = Some(Duration::from_secs(after));
+            Err(Failure::Again { why: String::new(), after, progress: false })
+        }
+        _ if status.is_server_error() => Err(Failure::again(format!("status {}", status.as_u16()))),
+        _ => Err(Error::answer(&what, format!("status {}", status.as_u16())).into()),
+    }
+}
+
+/// Whether a text is an address of the web, without a user's name in it.
+pub(crate) fn is_web_address(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else { return false };
+    let authority = uri.authority().map_or("", |a| a.as_str());
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && text.bytes().all(|b| b.is_ascii_graphic())
+        && !authority.is_empty()
+        && !authority.contains('@')
+}
+
+fn same_origin(a: &str, b: &str) -> bool {
+    let origin = |text: &str| {
+        let uri = text.parse::<Uri>().ok()?;
+        Some((uri.scheme()?.clone(), uri.authority()?.clone()))
+    };
+    origin(a).is_some_and(|a| Some(a) == origin(b))
+}
+
+/// Where a redirect leads: an address of the web, and never from https to http.
+fn follow(from: &str, location: &str) -> Option<String> {
+    let (scheme, rest) = from.split_once("://")?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let to = if location.contains("://") && !location.starts_with('/') {
+        location.to_string()
+    } else if location.starts_with("//") {
+        format!("{scheme}:{location}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{host}{location}")
+    } else {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let folder = &path[..path.rfind('/').map_or(0, |i| i + 1)];
+        format!("{scheme}://{host}{}{location}", if folder.is_empty() { "/" } else { folder })
+    };
+    let weaker = scheme.eq_ignore_ascii_case("https")
+        && !to.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://"));
+    (is_web_address(&to) && !weaker).then_some(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_to_the_web_alone() {
+        let from = "https://hub.example/a/b?c";
+        for (location, to) in [
+            ("https://cdn.example/x", "https://cdn.example/x"),
+            ("//cdn.example/x", "https://cdn.example/x"),
+            ("/x?u=http://y", "https://hub.example/x?u=http://y"),
+            ("x", "https://hub.example/a/x"),
+        ] {
+            assert_eq!(follow(from, location).as_deref(), Some(to), "{location}");
+        }
+        for bad in ["http://cdn.example/x", "file:///etc/passwd", "ftp://x/y", "https://u@h/", ""] {
+            let led = follow(from, bad);
+            assert!(led.is_none() || bad.is_empty(), "{bad}: {led:?}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_for_one_host() {
+        let hub = "https://hub.example";
+        assert!(same_origin("https://hub.example/a/b", hub));
+        for other in [
+            "http://hub.example/a",
+            "https://hub.example:8443/a",
+            "https://hub.example.evil/a",
+            "https://evil/hub.example",
+        ] {
+            assert!(!same_origin(other, hub), "{other}");
+        }
+    }
+}

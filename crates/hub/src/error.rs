@@ -1,0 +1,73 @@
+//! What can go wrong, each with its remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a model was not fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name, revision or setting that is none.
+    #[error("{0}")]
+    Usage(String),
+    /// The model is not in the cache, and the network may not be used.
+    #[error("'{0}' is not in the hub's cache, and HF_HUB_OFFLINE is set")]
+    Offline(String),
+    /// The hub does not let us see the model (401 or 403).
+    #[error(
+        "the hub does not show {what} (status {status}). It does not exist, or it is private or \
+         gated: accept its conditions on its page, and set HF_TOKEN to a token that may read it"
+    )]
+    Denied {
+        /// The model or file.
+        what: String,
+        /// The status of the answer.
+        status: u16,
+    },
+    /// There is no such model, revision or file (404).
+    #[error("the hub has no {0}")]
+    Missing(String),
+    /// Too many requests (429), also after waiting.
+    #[error("the hub asks for patience (status 429) with {what}: try again {when}")]
+    Busy {
+        /// The model or file.
+        what: String,
+        /// When, in words.
+        when: String,
+    },
+    /// The hub cannot be reached, or the connection was cut again and again.
+    #[error("cannot fetch {what} from the hub at {host}: {why}. What came is kept; try again")]
+    Network {
+        /// The model or file.
+        what: String,
+        /// The host that was asked.
+        host: String,
+        /// The last failure.
+        why: String,
+    },
+    /// An answer that no hub should give.
+    #[error("the hub's answer for {what} cannot be trusted: {why}. Nothing of it was kept")]
+    Answer {
+        /// The model or file.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The disk.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
+        |source| Self::File { path: path.into(), source }
+    }
+
+    pub(crate) fn answer(what: &str, why: impl Into<String>) -> Self {
+        Self::Answer { what: what.into(), why: why.into() }
+    }
+}
