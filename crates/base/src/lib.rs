@@ -6,7 +6,9 @@
 pub mod digest;
 pub mod encoder;
 pub mod files;
+pub mod folder;
 pub mod head;
+pub mod lock;
 pub mod method;
 pub mod names;
 pub mod random;
