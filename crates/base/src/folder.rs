@@ -40,6 +40,19 @@ pub struct Kind {
 /// The list of [`Ours::Listed`].
 const LIST: &str = ".budwood-files";
 
+// Endings of hidden names.
+const LOCK: &str = "lock";
+/// A folder that is being filled.
+const PART: &str = "part";
+/// The new folder before the exchange, the old one after it.
+const SWAP: &str = "swap";
+/// The old folder, where the system cannot exchange.
+const OLD: &str = "old";
+
+fn hidden(path: &Path, what: &str) -> PathBuf {
+    hidden_beside(path, &format!("budwood-{what}"))
+}
+
 /// The longest name: twice there must be room for what is added to it in hidden ones.
 const NAME: usize = 255 - 32;
 
@@ -136,7 +149,7 @@ impl OutFolder {
         if place.file_name().is_none() {
             return Err(FolderError::Nameless(path.into()));
         }
-        let lock = match Lock::take(&hidden_beside(&place, "budwood-lock")).map_err(at)? {
+        let lock = match Lock::take(&hidden(&place, LOCK)).map_err(at)? {
             Taken::Ours(lock) => lock,
             Taken::By(holder) => {
                 return Err(FolderError::Busy { path: path.into(), holder });
@@ -146,6 +159,13 @@ impl OutFolder {
         folder.recover()?;
         folder.check(path)?;
         Ok(folder)
+    }
+
+    /// Whether a process that wrote a folder was killed, or is at work on it now.
+    pub fn was_killed(path: &Path) -> bool {
+        let place = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        let exists = |what| fs::symlink_metadata(hidden(&place, what)).is_ok();
+        [LOCK, PART, SWAP, OLD].into_iter().any(exists)
     }
 
     /// The folder, without links.
@@ -174,7 +194,7 @@ impl OutFolder {
         &self,
         fill: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<(), E> {
-        let part = self.hidden("part");
+        let part = self.hidden(PART);
         let result = (|| {
             fs::create_dir(&part)?;
             fill(&part)?;
@@ -199,7 +219,7 @@ impl OutFolder {
     /// # Errors
     /// If a file cannot be removed.
     pub fn remove(self) -> Result<(), FolderError> {
-        let swap = self.hidden("swap");
+        let swap = self.hidden(SWAP);
         match fs::rename(&self.path, &swap) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(FolderError::Io { path: self.path.clone(), source }),
@@ -208,7 +228,7 @@ impl OutFolder {
     }
 
     fn hidden(&self, what: &str) -> PathBuf {
-        hidden_beside(&self.path, &format!("budwood-{what}"))
+        hidden(&self.path, what)
     }
 
     fn put(&self, part: &Path) -> io::Result<()> {
@@ -216,7 +236,7 @@ impl OutFolder {
             fs::rename(part, &self.path)?;
             return sync_folder(self.path.parent());
         }
-        let (swap, old) = (self.hidden("swap"), self.hidden("old"));
+        let (swap, old) = (self.hidden(SWAP), self.hidden(OLD));
         fs::rename(part, &swap)?;
         let exchanged = exchange(&swap, &self.path);
         if let Ok(false) = exchanged {
@@ -237,7 +257,7 @@ impl OutFolder {
     /// Ends what a killed process had begun.
     fn recover(&self) -> Result<(), FolderError> {
         let at = |path: &Path, source| FolderError::Io { path: path.into(), source };
-        let (part, swap, old) = (self.hidden("part"), self.hidden("swap"), self.hidden("old"));
+        let (part, swap, old) = (self.hidden(PART), self.hidden(SWAP), self.hidden(OLD));
         if is_folder(&part) {
             fs::remove_dir_all(&part).map_err(|e| at(&part, e))?;
         }
@@ -429,7 +449,7 @@ fn strange(folder: &Path, kind: &Kind) -> io::Result<Vec<String>> {
 }
 
 /// The first of some names, and how many others there are.
-fn some(names: &[String]) -> String {
+pub fn some(names: &[String]) -> String {
     let shown = names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len() {
         0..=3 => shown,
