@@ -134,6 +134,10 @@ pub(crate) fn check_file(path: &Path, overwrite: bool, inputs: &[&str]) -> Resul
         }
         return Ok(());
     }
+    // A pipe or a device is written to; nothing of it is lost.
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return Ok(());
+    }
     let Ok(place) = std::fs::canonicalize(path) else {
         bail!("{name} is a link to nothing; give another name");
     };
@@ -142,8 +146,7 @@ pub(crate) fn check_file(path: &Path, overwrite: bool, inputs: &[&str]) -> Resul
             bail!("{name} belongs to what is read from {text}; give the name of another file");
         }
     }
-    // A pipe or a device is written to; nothing of it is lost.
-    if place.is_file() && !overwrite {
+    if !overwrite {
         bail!("{name} is there already; say --overwrite to replace it");
     }
     Ok(())

@@ -201,7 +201,8 @@ fn two_runs_in_one_folder_do_not_meet() {
 #[test]
 fn a_run_that_was_saved_is_recorded_by_the_same_command() {
     let world = World::new();
-    let command = format!("{} --test-share 0.1 --store runs.db --json", short("out"));
+    let more = "--epochs 20 --save-every 0 --test-share 0.1 --store runs.db --json";
+    let command = train_args("train.csv", "out", more);
     world.ok(&format!("{} --store runs.db", short("other")));
     // What the kill between saving and recording leaves: made by a store that turned read-only is not to be had as root,
     // so the record is put back by hand.
@@ -213,7 +214,7 @@ fn a_run_that_was_saved_is_recorded_by_the_same_command() {
     assert!(left, "the store was not waited for");
     assert!(world.path("again/adapter.json").exists() && world.path("again/run.json").exists());
     // Another run is still refused.
-    let other = command.replace("out", "again").replace("--epochs 1", "--epochs 2");
+    let other = command.replace("out", "again").replace("--epochs 20", "--epochs 2");
     world.fails(&other, &["--overwrite"]);
     let output = world.run(&command.replace("out", "again"));
     let error = String::from_utf8_lossy(&output.stderr);
@@ -237,17 +238,12 @@ fn a_run_that_was_saved_is_recorded_by_the_same_command() {
 
 /// Runs a training while the store is locked, and kills it when the adapter is there. Whether it had not been recorded.
 fn killed_before_recording(world: &World, out: &str, args: &str) -> bool {
-    let script = "import sqlite3, sys, time\n\
-        c = sqlite3.connect('runs.db', isolation_level=None); c.execute('BEGIN IMMEDIATE')\n\
-        print('held', flush=True); time.sleep(60)";
-    let mut holder = Command::new("python3")
-        .args(["-c", script])
-        .current_dir(world.dir.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut text = [0; 4];
-    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut text).unwrap();
+    let script = "import os, sqlite3, time\n\
+        c = sqlite3.connect('runs.db', isolation_level=None)\n\
+        while not os.path.exists('again/checkpoint/checkpoint.json'): time.sleep(0.001)\n\
+        c.execute('BEGIN IMMEDIATE'); time.sleep(60)";
+    let mut holder =
+        Command::new("python3").args(["-c", script]).current_dir(world.dir.path()).spawn().unwrap();
     let mut child =
         world.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(60);

@@ -92,13 +92,8 @@ pub struct Outcome {
 const PREFIX: [&str; 2] = ["prefix-train.f32", "prefix-dev.f32"];
 
 /// What a run puts into its folder while it goes on.
-pub const WORK: &[&str] = &[
-    checkpoint::FILES[0],
-    checkpoint::FILES[1],
-    checkpoint::FILES[2],
-    PREFIX[0],
-    PREFIX[1],
-];
+pub const WORK: &[&str] =
+    &[checkpoint::FILES[0], checkpoint::FILES[1], checkpoint::FILES[2], PREFIX[0], PREFIX[1]];
 
 /// What is kept of the inputs' hidden states.
 #[derive(Default)]

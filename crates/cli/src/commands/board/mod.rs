@@ -396,9 +396,40 @@ fn tell_report(file: &Path, report: &import::Report) -> Result<()> {
     Ok(())
 }
 
+fn export_archive(
+    settings: &Settings,
+    folder: &Path,
+    args: &ExportArgs,
+    inputs: &[&str],
+) -> Result<()> {
+    let out = args.out.as_deref().context("--out names the folder for the archive's files")?;
+    let place = out::new_folder(out, &ARCHIVE, args.overwrite, inputs)?;
+    let board = Board::open_to_read(folder)?;
+    let mut written = Vec::new();
+    place
+        .replace(|new| -> Result<()> {
+            written = export::archive(&board, new)?;
+            Ok(())
+        })
+        .with_context(|| format!("cannot write {}", out.display()))?;
+    for file in &mut written {
+        file.path = out.join(file.path.file_name().unwrap_or_default());
+    }
+    if settings.json {
+        return json(&written);
+    }
+    for file in written {
+        say!("{}: {} elements, {}", file.path.display(), thousands(file.elements), file.licence)?;
+    }
+    Ok(())
+}
+
 fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result<()> {
     let inputs: Vec<&str> = folder.to_str().into_iter().collect();
-    if let (Some(path), false) = (&args.out, matches!(args.format, Form::Archive)) {
+    if let Form::Archive = args.format {
+        return export_archive(settings, folder, args, &inputs);
+    }
+    if let Some(path) = &args.out {
         out::check_file(path, args.overwrite, &inputs)?;
     }
     let board = Board::open_to_read(folder)?;
@@ -406,33 +437,7 @@ fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result
     let result = || args.result.context("--result says which result");
     let mut text = Vec::new();
     match args.format {
-        Form::Archive => {
-            let out =
-                args.out.as_deref().context("--out names the folder for the archive's files")?;
-            let place = out::new_folder(out, &ARCHIVE, args.overwrite, &inputs)?;
-            let mut written = Vec::new();
-            place
-                .replace(|new| -> Result<()> {
-                    written = export::archive(&board, new)?;
-                    Ok(())
-                })
-                .with_context(|| format!("cannot write {}", out.display()))?;
-            for file in &mut written {
-                file.path = out.join(file.path.file_name().unwrap_or_default());
-            }
-            if settings.json {
-                return json(&written);
-            }
-            for file in written {
-                say!(
-                    "{}: {} elements, {}",
-                    file.path.display(),
-                    thousands(file.elements),
-                    file.licence
-                )?;
-            }
-            return Ok(());
-        }
+        Form::Archive => {}
         Form::Csv => export::csv(&board, leaderboard, &mut text)?,
         Form::Json => export::json(&board, leaderboard, &mut text)?,
         Form::ModelIndex => text = export::model_index(&board, result()?)?.into_bytes(),
