@@ -201,22 +201,23 @@ fn two_runs_in_one_folder_do_not_meet() {
 #[test]
 fn a_run_that_was_saved_is_recorded_by_the_same_command() {
     let world = World::new();
-    let more = "--epochs 20 --save-every 0 --test-share 0.1 --store runs.db --json";
-    let command = train_args("train.csv", "out", more);
+    let command = |out: &str, epochs: usize| {
+        let more =
+            format!("--epochs {epochs} --save-every 0 --test-share 0.1 --store runs.db --json");
+        train_args("train.csv", out, &more)
+    };
     world.ok(&format!("{} --store runs.db", short("other")));
-    // What the kill between saving and recording leaves: made by a store that turned read-only is not to be had as root,
-    // so the record is put back by hand.
-    let whole = world.ok(&command.replace("runs.db", "elsewhere.db"));
+    let whole = world.ok(&command("out", 4).replace("runs.db", "elsewhere.db"));
     assert!(!world.path("out/run.json").exists(), "nothing is left to do");
     let adapter = fs::read(world.path("out/adapter.safetensors")).unwrap();
-    changes_nothing(&world, &command, &["--overwrite"]);
-    let left = killed_before_recording(&world, "again", &command.replace("out", "again"));
+    changes_nothing(&world, &command("out", 4), &["--overwrite"]);
+    let left = killed_before_recording(&world, "again", &command("again", 4));
     assert!(left, "the store was not waited for");
     assert!(world.path("again/adapter.json").exists() && world.path("again/run.json").exists());
     // Another run is still refused.
-    let other = command.replace("out", "again").replace("--epochs 20", "--epochs 2");
+    let other = command("again", 2);
     world.fails(&other, &["--overwrite"]);
-    let output = world.run(&command.replace("out", "again"));
+    let output = world.run(&command("again", 4));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && error.contains("saved before"), "{error}");
     let summary = json(&String::from_utf8(output.stdout).unwrap());
@@ -233,7 +234,7 @@ fn a_run_that_was_saved_is_recorded_by_the_same_command() {
         json(&same)["both_wrong"].as_u64().unwrap() + json(&same)["both_right"].as_u64().unwrap(),
         60
     );
-    world.fails(&command.replace("out", "again"), &["--overwrite"]);
+    world.fails(&command("again", 4), &["--overwrite"]);
 }
 
 /// Runs a training while the store is locked, and kills it when the adapter is there. Whether it had not been recorded.

@@ -422,9 +422,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         true => json(&finished.summary),
         false => finished.tell(&args.out),
     };
-    // The very last: killed before it, the same command comes here again.
+    // The very last, when all files are closed: killed before it, the same command comes here again.
     let place = out.path().to_path_buf();
-    drop(out);
+    drop((store, out));
     Finished::settle(&place)?;
     told?;
     Ok(ExitCode::SUCCESS)
