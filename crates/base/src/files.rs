@@ -1,21 +1,41 @@
 //! File writes that are whole or absent: temporary file, flush to disk, rename.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part.
+use crate::lock::open_locked;
+
+/// The end of the names of files that are being written.
+pub(crate) const TEMPORARY: &str = "budwood-tmp";
+
+/// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part. A link is
+/// followed; what is no file on a disk, such as a pipe, is written to as it is.
 ///
 /// # Errors
 /// Whatever the file system gives; the old file is then untouched and the temporary one removed.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_beside(path);
+    let old = fs::metadata(path).ok();
+    if old.as_ref().is_some_and(fs::Metadata::is_dir) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if old.as_ref().is_some_and(|m| !m.is_file()) {
+        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    let path = if old.is_some() { fs::canonicalize(path)? } else { path.into() };
+    // Its name is always the same: what a killed process leaves behind is used by the next.
+    let temporary = hidden_beside(&path, TEMPORARY);
+    let Some(mut file) = open_locked(&temporary, true)? else { return Ok(()) };
     let result = (|| {
-        let mut file = File::create(&temporary)?;
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
         file.write_all(bytes)?;
+        if let Some(old) = old {
+            file.set_permissions(old.permissions())?;
+        }
         file.sync_all()?;
-        fs::rename(&temporary, path)?;
+        fs::rename(&temporary, &path)?;
         sync_folder(path.parent())
     })();
     if result.is_err() {
@@ -24,56 +44,17 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
-/// Fills a new folder through `fill` and puts it at `path` in one step, replacing what was there.
-///
-/// # Errors
-/// What `fill` or the file system gives; `path` then holds what it held before.
-pub fn write_folder_atomic<E: From<io::Error>>(
-    path: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), E>,
-) -> Result<(), E> {
-    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
-    }
-    let temporary = temporary_beside(path);
-    let result = (|| {
-        fs::create_dir(&temporary)?;
-        fill(&temporary)?;
-        for entry in fs::read_dir(&temporary)? {
-            File::open(entry?.path())?.sync_all()?;
-        }
-        // A folder cannot be renamed over a full one: the old one steps aside first.
-        let old = temporary_beside(path);
-        let had_old = path.exists();
-        if had_old {
-            fs::rename(path, &old)?;
-        }
-        if let Err(e) = fs::rename(&temporary, path) {
-            if had_old {
-                let _ = fs::rename(&old, path);
-            }
-            return Err(e.into());
-        }
-        sync_folder(path.parent())?;
-        if had_old {
-            fs::remove_dir_all(&old)?;
-        }
-        Ok(())
-    })();
-    if result.is_err() {
-        let _ = fs::remove_dir_all(&temporary);
-    }
-    result
+/// `.NAME.ENDING` beside `NAME`.
+pub(crate) fn hidden_beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name.push(ending);
+    path.with_file_name(name)
 }
 
-fn temporary_beside(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.{}.{count}.tmp", std::process::id()))
-}
-
-fn sync_folder(folder: Option<&Path>) -> io::Result<()> {
+/// Flushes a folder's list of names to disk.
+pub(crate) fn sync_folder(folder: Option<&Path>) -> io::Result<()> {
     match folder.filter(|p| !p.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => File::open(".")?.sync_all(),
@@ -85,26 +66,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_fill_leaves_the_old_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("adapter");
-        write_folder_atomic(&path, |d| fs::write(d.join("a"), "old")).unwrap();
-        let failed = write_folder_atomic(&path, |d| {
-            fs::write(d.join("a"), "new")?;
-            Err(io::Error::other("no"))
-        });
-        assert!(failed.is_err());
-        assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "old");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left behind");
-        write_folder_atomic(&path, |d| fs::write(d.join("b"), "new")).unwrap();
-        assert!(!path.join("a").exists() && path.join("b").exists());
-    }
-
-    #[test]
     fn a_write_into_a_missing_folder_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         assert!(write_atomic(&dir.path().join("no/file"), b"x").is_err());
         write_atomic(&dir.path().join("file"), b"x").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_not_replaced_by_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        assert!(write_atomic(&folder, b"x").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_stays_and_its_file_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&file, "old and longer").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write_atomic(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_used_and_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".file.budwood-tmp"), "half, and longer than the whole").unwrap();
+        write_atomic(&dir.path().join("file"), b"whole").unwrap();
+        assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn writers_at_once_leave_one_whole_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::thread::scope(|scope| {
+            for letter in [b'a', b'b', b'c'] {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        write_atomic(path, &vec![letter; 10_000 + letter as usize]).unwrap();
+                        let seen = fs::read(path).unwrap();
+                        assert_eq!(seen.len(), 10_000 + seen[0] as usize);
+                        assert!(seen.iter().all(|b| *b == seen[0]));
+                    }
+                });
+            }
+        });
     }
 }

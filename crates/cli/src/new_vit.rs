@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use budwood_formats::{BaseModel, new_model};
+use budwood_formats::{BaseModel, model_folder, new_model};
 use serde_json::json;
 
-use crate::number;
+use crate::{number, out};
 
 /// The shape of a new ViT.
 #[derive(clap::Args, Clone)]
@@ -32,9 +32,9 @@ pub(crate) struct NewArgs {
     /// Seed of the initial weights.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Replace the folder if it is there.
-    #[arg(long)]
-    pub(crate) force: bool,
+    /// Replace the model that is there; other files beside it are kept.
+    #[arg(long, alias = "force")]
+    pub(crate) overwrite: bool,
 }
 
 /// Writes a new ViT.
@@ -56,5 +56,7 @@ pub(crate) fn write(args: &NewArgs) -> Result<BaseModel> {
         "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
     });
     let others = [("preprocessor_config.json", processor)];
-    Ok(new_model::create(&args.out, &config, &others, args.seed)?)
+    out::new_folder(&args.out, &model_folder::KIND, args.overwrite, &[])?
+        .replace(|new| new_model::create(new, &config, &others, args.seed).map(drop))?;
+    Ok(BaseModel::open(&args.out)?)
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use budwood_base::digest;
+use budwood_base::lock::Lock;
 
 /// Something that a package carries.
 pub(crate) struct Package {
@@ -119,6 +120,9 @@ pub(crate) fn model(name: &str) -> Option<&'static Package> {
     MODELS.iter().find(|m| m.name == name || m.package == name)
 }
 
+/// How the names of models begin that `quickstart --images` makes.
+pub(crate) const MADE: &str = "clothes-vit-";
+
 /// Where fetched things are kept.
 pub(crate) fn cache() -> Result<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
@@ -157,7 +161,21 @@ pub(crate) fn fetch(package: &Package) -> Result<PathBuf> {
     }
     let Package { package: name, version, inside, .. } = package;
     let folder = place.parent().unwrap_or(Path::new("."));
-    let work = folder.with_extension(format!("{}.tmp", std::process::id()));
+    let hidden = |what: &str| folder.with_file_name(format!(".{name}-{version}.{what}"));
+    let packages = folder.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(packages)
+        .with_context(|| format!("cannot make the folder {}", packages.display()))?;
+    // One process fetches; another one waits, and finds it there.
+    let _lock = Lock::wait(&hidden("lock"))
+        .with_context(|| format!("cannot write to {}", packages.display()))?;
+    let work = hidden("work");
+    // Left by a process that was killed; all in it comes from here.
+    if work.exists() {
+        std::fs::remove_dir_all(&work)?;
+    }
+    if place.exists() {
+        return Ok(place);
+    }
     let result = (|| {
         std::fs::create_dir_all(&work)?;
         let target = work.join("package");
@@ -179,6 +197,35 @@ pub(crate) fn fetch(package: &Package) -> Result<PathBuf> {
     let _ = std::fs::remove_dir_all(&work);
     result?;
     Ok(place)
+}
+
+/// Removes from the cache what was fetched or made for it; other files in its folder stay.
+pub(crate) fn clear_cache() -> Result<()> {
+    let cache = cache()?;
+    let all = MODELS.iter().chain([&ROTTEN_TOMATOES]).chain(IMAGES.iter().map(|(_, p)| p));
+    let packages: Vec<String> = all.map(|p| format!("{}-", p.package)).collect();
+    let remove = |folder: &str, ours: &[String]| -> Result<()> {
+        let folder = cache.join(folder);
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let plain = name.strip_prefix('.').unwrap_or(&name);
+            if ours.iter().any(|o| plain.starts_with(o.as_str())) {
+                let path = entry.path();
+                let removed = match entry.file_type()?.is_dir() {
+                    true => std::fs::remove_dir_all(&path),
+                    false => std::fs::remove_file(&path),
+                };
+                removed.with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        let _ = std::fs::remove_dir(&folder);
+        Ok(())
+    };
+    remove("packages", &packages)?;
+    remove("models", &[MADE.into()])?;
+    let _ = std::fs::remove_dir(&cache);
+    Ok(())
 }
 
 /// Unpacks a Python package into `target`.

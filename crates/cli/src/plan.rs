@@ -4,7 +4,7 @@
 //! the dashes; a task's flags go before those of `[train]`, a method's before both.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -13,6 +13,9 @@ use toml::{Table, Value};
 
 use crate::commands::train;
 use crate::training::run_key;
+
+/// The folder of the adapters in that of a sweep.
+pub(crate) const ADAPTERS: &str = "adapters";
 
 /// Flags that may be given several times: their lists are no grids.
 const REPEATED: &[&str] = &["text-column"];
@@ -145,7 +148,7 @@ impl SweepFile {
         let key = run_key(&args)?;
         let task = args.name.clone().unwrap_or_else(|| "task".into());
         let folder = format!("{}-{}-{}", word(&task), word(group), &key[..12]);
-        args.out = out.join("adapters").join(folder);
+        args.out = out.join(ADAPTERS).join(folder);
         Ok(Planned { group: group.into(), args, key })
     }
 }
@@ -155,11 +158,6 @@ impl Planned {
     pub(crate) fn title(&self) -> String {
         let task = self.args.name.as_deref().unwrap_or(&self.args.data);
         format!("{task}, {}, lr {}, seed {}", self.args.method, self.args.lr, self.args.seed)
-    }
-
-    /// The file that a process locks while it works on the run.
-    pub(crate) fn lock(&self) -> PathBuf {
-        self.args.out.with_extension("lock")
     }
 }
 

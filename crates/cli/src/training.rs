@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use budwood_base::digest;
 use budwood_base::encoder::InputSpec;
+use budwood_base::folder::OutFolder;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
-use budwood_base::record::{BaseId, DataDigest, MetricValue, Prediction, RunRecord};
+use budwood_base::record::{BaseId, DataDigest, MetricValue, RunRecord};
 use budwood_engine::{Device, Workers};
 use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
 use budwood_formats::{BaseModel, check_labels};
@@ -23,15 +23,16 @@ use budwood_tasks::metric::{METRICS, default_metric};
 use budwood_tasks::task::{self, Task};
 use budwood_tasks::{Dataset, Split, Target};
 use budwood_train::{
-    Checkpoint, ClassWeights, Event, Lengths, OptimizerSpec, Outcome, Prepared, Schedule, Score,
-    TrainConfig, Trainer, answers, scores,
+    ClassWeights, Event, Lengths, OptimizerSpec, Prepared, Schedule, Score, TrainConfig, Trainer,
+    answers, scores,
 };
 use serde_json::{Value, json};
 
 use crate::answer::answered;
 use crate::base;
 use crate::commands::train::{Args, OptimizerChoice, PoolingChoice, ScheduleChoice, Switch};
-use crate::output::{bytes, peak_memory, say, seconds, thousands};
+use crate::finished::{Finished, Trained, write};
+use crate::output::{peak_memory, say, thousands};
 use crate::reader::{ImageReading, Reader};
 
 /// The data of a run.
@@ -180,19 +181,6 @@ pub(crate) struct Run {
     pub(crate) seconds_reading: f64,
 }
 
-/// A finished run.
-pub(crate) struct Finished {
-    pub(crate) summary: Value,
-    /// Images that were left out.
-    pub(crate) skipped: Vec<String>,
-    pub(crate) meta: AdapterMeta,
-    pub(crate) outcome: Outcome,
-    pub(crate) bytes: u64,
-    pub(crate) adapter: Adapter,
-    /// The answers by split.
-    pub(crate) predictions: Vec<(String, Vec<Prediction>)>,
-}
-
 impl Run {
     pub(crate) fn new(
         frozen: Arc<Frozen>,
@@ -299,33 +287,31 @@ impl Run {
         Ok(())
     }
 
-    /// Trains and writes the adapter; none if the run was interrupted.
-    pub(crate) fn train(
-        &mut self,
-        args: &Args,
-        on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<Option<Finished>> {
-        let frozen = Arc::clone(&self.frozen);
-        let base = &frozen.base;
-        let mut adapter =
-            Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
-        let id = frozen.model.id(&args.base);
-        let digests: Vec<DataDigest> =
-            [Some(&self.data.train), self.data.dev.as_ref(), self.data.test.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(|d| d.digest.clone())
-                .collect();
-        let precision = format!("{:?}", base.precision());
+    /// SHA-256 of everything that decides the result: settings, base and data.
+    pub(crate) fn identity(&self, args: &Args) -> Result<String> {
+        let settings = serde_json::to_string(&self.config)?;
+        let (identity, _) = self.inputs(args)?;
+        let parts = [("config", settings.as_bytes()), ("identity", identity.as_bytes())];
+        Ok(digest::of_parts(parts))
+    }
+
+    /// What names base and data in a checkpoint, and the digests of the data.
+    fn inputs(&self, args: &Args) -> Result<(String, Vec<DataDigest>)> {
+        let (frozen, data) = (&self.frozen, &self.data);
+        let digests: Vec<DataDigest> = [Some(&data.train), data.dev.as_ref(), data.test.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|d| d.digest.clone())
+            .collect();
         let identity = serde_json::to_string(&(
-            // What else it holds is compared by itself, so that older checkpoints stay what they were.
-            &id.as_of_old(),
+            // What else it holds is compared by itself, so that older checkpoints stay.
+            frozen.model.id(&args.base).as_of_old(),
             &digests,
             &self.head,
             args.dropout,
-            precision,
+            format!("{:?}", frozen.base.precision()),
             args.doc_stride,
-            base.has_frozen_dropout(),
+            frozen.base.has_frozen_dropout(),
         ))?;
         // What is not said about texts keeps their checkpoints what they were.
         let identity = match frozen.reader.processor() {
@@ -338,8 +324,24 @@ impl Run {
             None => identity,
             Some(p) => format!("{identity} drop path {p}"),
         };
-        std::fs::create_dir_all(&args.out)
-            .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+        Ok((identity, digests))
+    }
+
+    /// Trains; none if the run was interrupted. Checkpoints go to the folder of the adapter.
+    pub(crate) fn train(
+        &mut self,
+        args: &Args,
+        out: &mut OutFolder,
+        on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Trained>> {
+        let frozen = Arc::clone(&self.frozen);
+        let base = &frozen.base;
+        let mut adapter =
+            Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
+        let id = frozen.model.id(&args.base);
+        let (identity, digests) = self.inputs(args)?;
+        let whole_identity = self.identity(args)?;
+        out.make().with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let trainer = Trainer::new(
             base,
             &mut self.workers,
@@ -357,7 +359,7 @@ impl Run {
         let outcome = match trainer.run(&mut adapter, on_event) {
             Ok(outcome) => outcome,
             Err(e @ budwood_train::Error::Diverged { .. }) => {
-                self.keep_what_is_good(args, &adapter, &id, &digests)?;
+                self.keep_what_is_good((args, out), &adapter, &id, &digests)?;
                 return Err(e.into());
             }
             Err(e) => return Err(e.into()),
@@ -384,37 +386,35 @@ impl Run {
                 .push((split.to_string(), answered(data, prepared, &answers, &self.data.labels)));
         }
         let meta = self.meta(&adapter, id, digests, metrics);
-        let mut folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
-        folder.save(&args.out)?;
-        Checkpoint::remove(&args.out)?;
-        let bytes = AdapterFolder::bytes_on_disk(&args.out)?;
-        let folder_precision = folder.meta.precision.clone();
+        let folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
+        let meta = &folder.meta;
         let mut summary = json!({
-            "adapter": args.out, "bytes": bytes, "task": folder.meta.task,
-            "method": folder.meta.method.to_string(), "seed": self.config.seed,
-            "parameters_trained": folder.meta.parameters_trained,
-            "parameters_base": folder.meta.parameters_base,
-            "metrics": folder.meta.metrics,
+            "adapter": args.out, "bytes": 0, "task": meta.task,
+            "method": meta.method.to_string(), "seed": self.config.seed,
+            "parameters_trained": meta.parameters_trained,
+            "parameters_base": meta.parameters_base,
+            "metrics": meta.metrics,
             "steps": outcome.steps, "kept_step": outcome.kept_step,
             "stopped_early": outcome.stopped_early, "seconds": outcome.seconds,
             "seconds_reading": self.seconds_reading,
             "peak_bytes": peak_memory(), "truncated_rows": self.train.truncated,
-            "weights_sha256": folder.meta.weights_sha256,
-            "precision": folder_precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
+            "weights_sha256": "",
+            "precision": meta.precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
         });
         if !self.data.skipped.is_empty() {
             summary["skipped"] = json!(self.data.skipped);
         }
-        let skipped = self.data.skipped.clone();
-        Ok(Some(Finished {
-            skipped,
+        let finished = Finished {
+            identity: whole_identity,
             summary,
-            meta: folder.meta,
-            outcome,
-            bytes,
-            adapter,
+            skipped: self.data.skipped.clone(),
+            steps: outcome.steps,
+            stopped_early: outcome.stopped_early,
+            bytes: 0,
+            record: record(args, meta, &adapter, outcome.seconds)?,
             predictions,
-        }))
+        };
+        Ok(Some(Trained { adapter, folder, finished }))
     }
 
     /// Layers of the encoder.
@@ -457,14 +457,15 @@ impl Run {
     /// After a divergence, the best parameters are worth keeping, if there are any.
     fn keep_what_is_good(
         &self,
-        args: &Args,
+        (args, out): (&Args, &OutFolder),
         adapter: &Adapter,
         id: &BaseId,
         digests: &[DataDigest],
     ) -> Result<()> {
         if adapter.params.values.iter().all(|x| x.is_finite()) && self.dev.is_some() {
             let meta = self.meta(adapter, id.clone(), digests.to_vec(), Vec::new());
-            AdapterFolder { meta, tensors: adapter.params.to_tensors() }.save(&args.out)?;
+            let mut folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
+            out.replace(|new| write(&mut folder, new, &args.out))?;
         }
         Ok(())
     }
@@ -518,66 +519,40 @@ pub(crate) fn run_key(args: &Args) -> Result<String> {
     Ok(digest::of_bytes(serde_json::to_string(args)?.as_bytes()))
 }
 
-impl Finished {
-    /// The run for the store. `shared` says that other runs had the process's memory too.
-    pub(crate) fn record(
-        &self,
-        args: &Args,
-        sweep: (&str, &str),
-        shared: bool,
-    ) -> Result<RunRecord> {
-        let meta = self.meta.clone();
-        let settings = match serde_json::to_value(args)? {
-            Value::Object(map) => map.into_iter().collect(),
-            _ => BTreeMap::new(),
-        };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Ok(RunRecord {
-            key: run_key(args)?,
-            sweep: sweep.0.into(),
-            group: sweep.1.into(),
-            task: meta.task.name,
-            kind: meta.task.kind,
-            metric: meta.task.metric,
-            method: meta.method.to_string(),
-            base: meta.base,
-            precision: meta.precision,
-            seed: meta.seed,
-            settings,
-            training: meta.training,
-            data: meta.data,
-            labels: meta.labels,
-            metrics: meta.metrics,
-            parameters_trained: meta.parameters_trained,
-            parameters_head: self.adapter.head_parameters() as u64,
-            parameters_base: meta.parameters_base,
-            seconds: self.outcome.seconds,
-            peak_bytes: if shared { 0 } else { peak_memory() },
-            weights_sha256: meta.weights_sha256,
-            adapter: Some(args.out.display().to_string()),
-            versions: meta.versions,
-            finished_at: now.map_or(0, |d| d.as_secs()),
-        })
-    }
-
-    /// The end of a run, for people.
-    pub(crate) fn tell(&self, out: &Path) -> Result<()> {
-        let share = 100.0 * self.meta.parameters_trained as f64 / self.meta.parameters_base as f64;
-        let early = if self.outcome.stopped_early { ", stopped early" } else { "" };
-        say!(
-            "trained {} parameters ({share:.2} % of the base) in {} and {} steps{early}",
-            thousands(self.meta.parameters_trained),
-            seconds(self.outcome.seconds),
-            self.outcome.steps
-        )?;
-        for metric in &self.meta.metrics {
-            let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
-            say!("{:<5} {:<19} {:.4}{mark}", metric.split, metric.name, metric.value)?;
-        }
-        say!("adapter: {} ({})", out.display(), bytes(self.bytes))?;
-        tell_skipped(&self.skipped)?;
-        Ok(())
-    }
+/// The run for the store, as a run of its own; the hash of its weights is set when they are written.
+fn record(args: &Args, meta: &AdapterMeta, adapter: &Adapter, seconds: f64) -> Result<RunRecord> {
+    let meta = meta.clone();
+    let settings = match serde_json::to_value(args)? {
+        Value::Object(map) => map.into_iter().collect(),
+        _ => BTreeMap::new(),
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Ok(RunRecord {
+        key: run_key(args)?,
+        sweep: String::new(),
+        group: args.method.clone(),
+        task: meta.task.name,
+        kind: meta.task.kind,
+        metric: meta.task.metric,
+        method: meta.method.to_string(),
+        base: meta.base,
+        precision: meta.precision,
+        seed: meta.seed,
+        settings,
+        training: meta.training,
+        data: meta.data,
+        labels: meta.labels,
+        metrics: meta.metrics,
+        parameters_trained: meta.parameters_trained,
+        parameters_head: adapter.head_parameters() as u64,
+        parameters_base: meta.parameters_base,
+        seconds,
+        peak_bytes: peak_memory(),
+        weights_sha256: String::new(),
+        adapter: Some(args.out.display().to_string()),
+        versions: meta.versions,
+        finished_at: now.map_or(0, |d| d.as_secs()),
+    })
 }
 
 /// How long inputs are, in training on a task.

@@ -406,7 +406,7 @@ fn a_quantised_model_gives_what_quantising_at_load_gives() {
     let written = json(&world.ok("models quantize base --out small --json"));
     let size = fs::metadata(world.path("base/model.safetensors")).unwrap().len();
     assert!(written["weights_bytes"].as_u64().unwrap() < size);
-    world.fails("models quantize base --out small", &["small is there already", "--force"]);
+    world.fails("models quantize base --out small", &["small is there already", "--overwrite"]);
     world.fails("models quantize small --out smaller", &["stored in int8 already"]);
     let a = json(&world.train("a", "--json --base-precision int8"));
     let b = json(

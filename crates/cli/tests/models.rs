@@ -18,8 +18,8 @@ fn models_of_other_forms_are_imported() {
     let import = format!("models import --out vit {}", golden("convert/vit.npz"));
     assert!(world.ok(&import).contains("vit"));
     assert!(world.ok("inspect vit").contains("vit"));
-    world.fails(&import, &["vit", "--force"]);
-    let again = json(&world.ok(&format!("{import} --force --json")));
+    world.fails(&import, &["vit", "--overwrite"]);
+    let again = json(&world.ok(&format!("{import} --overwrite --json")));
     assert_eq!(again["family"], "vit");
     let onnx = format!("models import --json --out dino {}", golden("convert/dinov2.onnx"));
     assert_eq!(json(&world.ok(&onnx))["family"], "dinov2");

@@ -14,6 +14,9 @@ pub enum Error {
         /// What it said.
         source: std::io::Error,
     },
+    /// A folder cannot be written.
+    #[error(transparent)]
+    Folder(#[from] budwood_base::folder::FolderError),
     /// A file's content is not what its name says.
     #[error("{}: {message}", path.display())]
     Content {

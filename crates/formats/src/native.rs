@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use budwood_base::digest;
 use budwood_base::encoder::EncoderSpec;
+use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::head::HeadSpec;
 use budwood_base::method::MethodSpec;
 use budwood_base::record::{BaseId, DataDigest, MetricValue};
 use budwood_base::tensor::TensorMap;
-use budwood_base::{digest, files};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +24,20 @@ const WEIGHTS: &str = "adapter.safetensors";
 /// Where the digest of the description stands in the metadata of the weights' file. `adapter.json` holds the hash of that
 /// file, so that neither can be changed alone.
 const DESCRIPTION: &str = "budwood.description";
+
+/// The files of an adapter's folder.
+pub const FILES: &[&str] = &[META, WEIGHTS];
+
+/// The folder of an adapter.
+pub static KIND: Kind =
+    Kind { what: "an adapter", ours: Ours::Named { files: FILES, work: &[], mark: is_adapter } };
+
+/// Whether a folder holds an adapter that this program wrote.
+pub fn is_adapter(folder: &Path) -> bool {
+    let text = std::fs::read(folder.join(META)).unwrap_or_default();
+    let json: Option<Value> = serde_json::from_slice(&text).ok();
+    json.is_some_and(|j| j.get("budwood_adapter").is_some_and(Value::is_u64))
+}
 
 /// What `adapter.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,23 +109,23 @@ pub struct AdapterFolder {
 }
 
 impl AdapterFolder {
-    /// Writes the folder whole or not at all; an adapter that was there is replaced. The hash of the
-    /// weights is set in the description.
+    /// Writes the folder whole or not at all; an adapter that was there is replaced, other files are kept.
     ///
     /// # Errors
-    /// If a tensor is not finite, the description does not fit the tensors, or the folder cannot be written.
+    /// As [`AdapterFolder::write`], and if the folder holds files of others and no adapter.
     pub fn save(&mut self, folder: &Path) -> Result<(), Error> {
+        OutFolder::open(folder, &KIND)?.replace(|new| self.write(new))
+    }
+
+    /// Writes the files into a new folder. The hash of the weights is set in the description.
+    ///
+    /// # Errors
+    /// If a tensor is not finite, the description does not fit the tensors, or a file cannot be
+    /// written.
+    pub fn write(&mut self, folder: &Path) -> Result<(), Error> {
         let (bytes, json) = self.files(folder)?;
-        files::write_folder_atomic(folder, |new| {
-            std::fs::write(new.join(WEIGHTS), &bytes).map_err(Error::io(folder.join(WEIGHTS)))?;
-            std::fs::write(new.join(META), &json).map_err(Error::io(folder.join(META)))
-        })
-        .map_err(|e| match e {
-            Error::Io { path, source } if path.as_os_str().is_empty() => {
-                Error::Io { path: folder.into(), source }
-            }
-            other => other,
-        })
+        std::fs::write(folder.join(WEIGHTS), &bytes).map_err(Error::io(folder.join(WEIGHTS)))?;
+        std::fs::write(folder.join(META), &json).map_err(Error::io(folder.join(META)))
     }
 
     /// The bytes of the weights' file and of the description, each of which holds the other's digest.
@@ -195,7 +210,7 @@ impl AdapterFolder {
     /// # Errors
     /// If they cannot be asked for.
     pub fn bytes_on_disk(folder: &Path) -> Result<u64, Error> {
-        [META, WEIGHTS].iter().try_fold(0, |sum, name| {
+        FILES.iter().try_fold(0, |sum, name| {
             let path = folder.join(name);
             let length = std::fs::metadata(&path).map_err(Error::io(&path))?.len();
             Ok(sum + length)

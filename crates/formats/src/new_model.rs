@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use budwood_base::encoder::InputSpec;
-use budwood_base::files::write_folder_atomic;
 use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::tensor::{Tensor, TensorMap};
@@ -11,6 +10,7 @@ use serde_json::Value;
 
 use crate::base_model::expected_tensors;
 use crate::family::{self, Config};
+use crate::model_folder::write_new;
 use crate::safetensors_file::to_bytes;
 use crate::{BaseModel, Error};
 
@@ -59,12 +59,11 @@ pub fn create(
         tensors.insert(name, Tensor::new(shape, data));
     }
     let weights = to_bytes(&folder.join("model.safetensors"), &tensors)?;
-    write_folder_atomic(folder, |new| {
+    write_new(folder, |new| {
         for (name, value) in others.iter().chain([&("config.json", config.clone())]) {
             std::fs::write(new.join(name), format!("{value:#}\n"))?;
         }
         std::fs::write(new.join("model.safetensors"), &weights)
-    })
-    .map_err(Error::io(folder))?;
+    })?;
     BaseModel::open(folder)
 }

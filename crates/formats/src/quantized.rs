@@ -7,13 +7,13 @@
 use std::path::Path;
 
 use budwood_base::digest;
-use budwood_base::files::write_folder_atomic;
 use budwood_base::names;
 use budwood_base::record::BaseId;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::base_model::expected_tensors;
+use crate::model_folder::{copy_others, write_new};
 use crate::safetensors_file::{Raw, scale_name, serialize};
 use crate::text_file::read_json;
 use crate::{BaseModel, Error};
@@ -101,19 +101,11 @@ pub fn write(
     };
     let manifest = serde_json::to_string_pretty(&manifest)
         .map_err(|e| Error::content(folder.join(MANIFEST), e.to_string()))?;
-    let copied = others(model.folder()).map_err(Error::io(model.folder()))?;
-    write_folder_atomic(folder, |new| {
-        for name in &copied {
-            let to = new.join(name);
-            if let Some(parent) = to.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            std::fs::write(to, std::fs::read(model.folder().join(name))?)?;
-        }
+    write_new(folder, |new| {
+        copy_others(model.folder(), new)?;
         std::fs::write(new.join("model.safetensors"), &weights)?;
         std::fs::write(new.join(MANIFEST), manifest)
-    })
-    .map_err(Error::io(folder))?;
+    })?;
     Ok(weights.len() as u64)
 }
 
@@ -124,22 +116,4 @@ fn is_large(canonical: &str) -> bool {
     }
     let site = names::split_layer(canonical).and_then(|(_, rest)| rest.strip_suffix(".weight"));
     site.is_some_and(|site| names::WEIGHT_SITES.contains(&site))
-}
-
-/// The small files of a model's folder: configurations, tokenizer, pooling.
-pub(crate) fn others(folder: &Path) -> std::io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if [".json", ".txt", ".model"].iter().any(|e| name.ends_with(e))
-            && !name.ends_with(".index.json")
-            && name != MANIFEST
-        {
-            names.push(name);
-        }
-    }
-    if folder.join("1_Pooling/config.json").exists() {
-        names.push("1_Pooling/config.json".into());
-    }
-    Ok(names)
 }

@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-const FILE: &str = "checkpoint.safetensors";
-const STATE: &str = "checkpoint.json";
+const STATE: &str = "checkpoint/checkpoint.json";
+const VECTORS: [&str; 2] = ["checkpoint/vectors-0.safetensors", "checkpoint/vectors-1.safetensors"];
+
+/// What a checkpoint puts into a run's folder.
+pub(crate) const FILES: &[&str] = &[STATE, VECTORS[0], VECTORS[1]];
 
 /// Everything that a run needs to go on.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,9 @@ pub struct State {
     pub best: Option<Best>,
     /// Training time so far in seconds.
     pub seconds: f64,
+    /// Which of the two files of vectors this is of; the next checkpoint goes to the other one.
+    #[serde(default)]
+    pub slot: usize,
     /// SHA-256 of the vectors' file, which is written first.
     pub vectors_sha256: String,
 }
@@ -61,11 +67,12 @@ pub struct Best {
 }
 
 impl Checkpoint {
-    /// Replaces the checkpoint in `folder` in one step.
+    /// Replaces the checkpoint in `folder`: the vectors beside the old ones, then in one step the file that names
+    /// them. Returns the state as it was written.
     ///
     /// # Errors
     /// If it cannot be written; the old one is untouched.
-    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+    pub fn save(&self, folder: &Path) -> Result<State, Error> {
         let mut tensors = TensorMap::new();
         let mut add = |name: &str, data: &[f32]| {
             tensors.insert(name.into(), Tensor::new([data.len()], data.to_vec()));
@@ -76,16 +83,17 @@ impl Checkpoint {
         if let Some(best) = &self.best {
             add("best", best);
         }
-        let bytes = to_bytes(&folder.join(FILE), &tensors)?;
         let mut state = self.state.clone();
+        state.slot = (state.slot + 1) % VECTORS.len();
+        let path = folder.join(VECTORS[state.slot]);
+        let bytes = to_bytes(&path, &tensors)?;
         state.vectors_sha256 = budwood_base::digest::of_bytes(&bytes);
         let json = serde_json::to_vec_pretty(&state).map_err(|e| Error::file(folder, e))?;
-        let failed = |e: std::io::Error| Error::file(folder, e);
-        files::write_folder_atomic(&folder.join("checkpoint"), |new| {
-            std::fs::write(new.join(FILE), &bytes)?;
-            std::fs::write(new.join(STATE), &json)
-        })
-        .map_err(failed)
+        let failed = |e: std::io::Error| Error::file(&path, e);
+        std::fs::create_dir_all(folder.join("checkpoint")).map_err(failed)?;
+        files::write_atomic(&path, &bytes).map_err(failed)?;
+        files::write_atomic(&folder.join(STATE), &json).map_err(failed)?;
+        Ok(state)
     }
 
     /// The checkpoint in `folder`, if there is one.
@@ -93,14 +101,16 @@ impl Checkpoint {
     /// # Errors
     /// If it is damaged.
     pub fn load(folder: &Path) -> Result<Option<Self>, Error> {
-        let folder = folder.join("checkpoint");
         let path = folder.join(STATE);
         if !path.exists() {
             return Ok(None);
         }
         let json = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
         let state: State = serde_json::from_slice(&json).map_err(|e| Error::file(&path, e))?;
-        let file = SafetensorsFile::open(&folder.join(FILE))?;
+        let Some(vectors) = VECTORS.get(state.slot) else {
+            return Err(Error::file(&path, "names vectors that no checkpoint has"));
+        };
+        let file = SafetensorsFile::open(&folder.join(vectors))?;
         if file.sha256() != state.vectors_sha256 {
             return Err(Error::file(&path, "speaks of other vectors than lie beside it"));
         }
@@ -109,15 +119,22 @@ impl Checkpoint {
         Ok(Some(Self { values: get("values")?, m: get("m")?, v: get("v")?, best, state }))
     }
 
-    /// Removes the checkpoint of a finished run.
+    /// Removes the checkpoint of a run that needs it no longer.
     ///
     /// # Errors
     /// If it is there and cannot be removed.
     pub fn remove(folder: &Path) -> Result<(), Error> {
-        let path = folder.join("checkpoint");
-        match std::fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::file(&path, e)),
-            _ => Ok(()),
+        for name in FILES {
+            let path = folder.join(name);
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file(&path, e));
+                }
+                _ => {}
+            }
         }
+        // What others put there stays.
+        let _ = std::fs::remove_dir(folder.join("checkpoint"));
+        Ok(())
     }
 }

@@ -21,4 +21,4 @@ pub use evaluate::{Answers, Judged, Score, answers, judged, scores};
 pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};
-pub use trainer::{Event, Outcome, Trainer};
+pub use trainer::{Event, Outcome, Trainer, WORK};

@@ -12,7 +12,7 @@ use budwood_base::record::BaseId;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
 
-use crate::checkpoint::{Best, State};
+use crate::checkpoint::{self, Best, State};
 use crate::evaluate::answers_from;
 use crate::feed::{Feed, Step};
 use crate::plan::Plan;
@@ -89,6 +89,13 @@ pub struct Outcome {
     /// Whether it stopped because the score did not improve.
     pub stopped_early: bool,
 }
+
+/// Files of hidden states in a run's folder: of the training set and of the validation set.
+const PREFIX: [&str; 2] = ["prefix-train.f32", "prefix-dev.f32"];
+
+/// What a run puts into its folder while it goes on.
+pub const WORK: &[&str] =
+    &[checkpoint::FILES[0], checkpoint::FILES[1], checkpoint::FILES[2], PREFIX[0], PREFIX[1]];
 
 /// What is kept of the inputs' hidden states.
 #[derive(Default)]
@@ -224,8 +231,8 @@ impl<'a> Trainer<'a> {
             PrefixCache::new(base, data, layers, &mut spec, &folder.join(name))
         };
         let steady = !(self.train.varies() || base.has_dropout() && base.has_frozen_dropout());
-        let train = if steady { cache(self.train, "prefix-train.f32")? } else { None };
-        let dev = self.dev.map(|dev| cache(dev, "prefix-dev.f32")).transpose()?.flatten();
+        let train = if steady { cache(self.train, PREFIX[0])? } else { None };
+        let dev = self.dev.map(|dev| cache(dev, PREFIX[1])).transpose()?.flatten();
         if train.is_some() || dev.is_some() {
             let kept = |c: &Option<PrefixCache<'_>>| c.as_ref().map_or(0, PrefixCache::kept);
             let (train, dev, bytes) = (kept(&train), kept(&dev), bytes - spec.bytes);
@@ -287,7 +294,7 @@ impl<'a> Trainer<'a> {
             }
             if interrupted || saved_at.elapsed() >= self.save_every {
                 state.seconds = before + start.elapsed().as_secs_f64();
-                self.save(adapter, &optimizer, &state, best.as_ref())?;
+                state = self.save(adapter, &optimizer, state, best.as_ref())?;
                 saved_at = Instant::now();
                 interrupted |= on_event(Event::Saved).is_break();
             }
@@ -307,7 +314,7 @@ impl<'a> Trainer<'a> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let Some(checkpoint) = Checkpoint::load(folder)? else { return Ok(None) };
         if checkpoint.state.run != self.run {
-            let message = "holds the checkpoint of a run with other settings, base or data; remove it, or choose another folder with --out";
+            let message = "holds the checkpoint of a run with other settings, base or data; remove its folder 'checkpoint', or choose another one with --out";
             return Err(Error::file(folder, message));
         }
         let ids = self.base_id.as_ref().zip(checkpoint.state.base.as_ref());
@@ -325,12 +332,12 @@ impl<'a> Trainer<'a> {
         &self,
         adapter: &Adapter,
         optimizer: &Optimizer,
-        state: &State,
+        state: State,
         best: Option<&Vec<f32>>,
-    ) -> Result<(), Error> {
-        let Some(folder) = &self.folder else { return Ok(()) };
+    ) -> Result<State, Error> {
+        let Some(folder) = &self.folder else { return Ok(state) };
         let checkpoint = Checkpoint {
-            state: state.clone(),
+            state,
             values: adapter.params.values.clone(),
             m: optimizer.m.clone(),
             v: optimizer.v.clone(),

@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
-use crate::Settings;
 use crate::output::{json, say};
+use crate::{Settings, finished, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Folder of the new adapter.
     #[arg(long)]
     out: PathBuf,
+    /// Replace the adapter that is there; other files beside it are kept.
+    #[arg(long)]
+    overwrite: bool,
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
@@ -30,9 +33,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         given if given == n && args.weights.iter().all(|w| w.is_finite()) => args.weights.clone(),
         given => bail!("--weights has {given} usable numbers for {n} adapters"),
     };
-    if args.out.exists() {
-        bail!("{} is there already", args.out.display());
-    }
+    let inputs: Vec<&str> = args.adapters.iter().filter_map(|a| a.to_str()).collect();
+    let out = out::new_folder(&args.out, &out::RUN, args.overwrite, &inputs)?;
     let folders = args
         .adapters
         .iter()
@@ -76,7 +78,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     meta.metrics.clear();
     meta.training =
         [("averaged".to_string(), json!({ "adapters": sources, "weights": weights }))].into();
-    AdapterFolder { meta, tensors }.save(&args.out)?;
+    let mut folder = AdapterFolder { meta, tensors };
+    out.replace(|new| finished::write(&mut folder, new, &args.out))?;
     if settings.json {
         json(&json!({ "adapter": args.out, "averaged": args.adapters, "weights": weights }))?;
     } else {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use budwood_base::record::Prediction;
 use budwood_model::Targets;
 use budwood_tasks::{Split, metric, task};
@@ -11,13 +11,13 @@ use budwood_train::{answers, scores};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::Settings;
 use crate::answer::answered;
 use crate::base::Form;
 use crate::commands::predict::Loaded;
 use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
 use crate::training::{cut, tell_skipped};
+use crate::{Settings, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Write each example's answer to this CSV file.
     #[arg(long)]
     predictions: Option<PathBuf>,
+    /// Replace the file of --predictions that is there.
+    #[arg(long)]
+    overwrite: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -54,6 +57,11 @@ enum SplitChoice {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    if let Some(path) = &args.predictions {
+        let inputs = [args.adapter.to_str(), args.base.as_deref(), Some(&args.data)];
+        let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
+        out::check_file(path, args.overwrite, &inputs)?;
+    }
     let mut loaded =
         Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
     if let Some(layers) = &args.leave_out {
@@ -81,8 +89,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
     let scores = scores(&answers, &prepared);
     if let Some(path) = &args.predictions {
-        write_predictions(path, &answered(&data, &prepared, &answers, &meta.labels))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_predictions(path, &answered(&data, &prepared, &answers, &meta.labels))?;
     }
     let confusion = match targets {
         Targets::Classes(classes) => {
@@ -134,6 +141,5 @@ fn write_predictions(path: &std::path::Path, predictions: &[Prediction]) -> Resu
         out.write_record([&p.row.to_string(), &p.expected, &p.predicted, &score])?;
     }
     let bytes = out.into_inner().map_err(|e| anyhow::anyhow!("{e}"))?;
-    budwood_base::files::write_atomic(path, &bytes)?;
-    Ok(())
+    out::write_file(path, &bytes)
 }

@@ -1,9 +1,10 @@
 //! `budwood merge`: an adapter as a model of its own, and its head.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use budwood_base::folder::{Kind, Ours};
 use budwood_base::method::MethodSpec;
 use budwood_engine::Precision;
 use budwood_formats::native::AdapterFolder;
@@ -12,7 +13,7 @@ use budwood_model::{Adapter, merged, method};
 use serde_json::json;
 
 use crate::output::{json, say};
-use crate::{Settings, base};
+use crate::{Settings, base, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -25,9 +26,17 @@ pub(crate) struct Args {
     /// Folder for the model (`model`) and the head as an adapter of it (`head`).
     #[arg(long)]
     out: PathBuf,
+    /// Replace the merged model that is there; other files beside it are kept.
+    #[arg(long)]
+    overwrite: bool,
 }
 
+static KIND: Kind = Kind { what: "a merged model", ours: Ours::Listed };
+
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let inputs = [Some(args.adapter.as_path()), args.base.as_deref().map(Path::new)];
+    let inputs: Vec<&str> = inputs.into_iter().flatten().filter_map(Path::to_str).collect();
+    let out = out::new_folder(&args.out, &KIND, args.overwrite, &inputs)?;
     let folder = AdapterFolder::load(&args.adapter)?;
     let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
     let model = BaseModel::open(&base::folder(name)?)?;
@@ -37,9 +46,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if model.is_quantized() {
         bail!("{name} is stored in int8; merge into the model that it was made from, with --base");
     }
-    if args.out.exists() {
-        bail!("{} is there already", args.out.display());
-    }
+    // The base may be known from the adapter alone.
+    out::check_folder(&args.out, &[&model.folder().to_string_lossy()])?;
     // Whether the tensors are those of the method is checked where it is built.
     let (meta, tensors) = (&folder.meta, &folder.tensors);
     let packed = base::load(&model, Precision::F32, false)?;
@@ -47,20 +55,23 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     drop(packed);
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
     let changed = merged(&folder.meta.method, &folder.tensors, fetch)?;
-    let model_path = args.out.join("model");
-    model_folder::write(&model, &changed, &model_path)?;
-    let new = BaseModel::open(&model_path)?;
+    let (model_path, head_path) = (args.out.join("model"), args.out.join("head"));
     let mut tensors = folder.tensors;
     tensors.retain(|name, _| name.starts_with("head."));
     let mut meta = folder.meta;
     meta.method = method::resolve(&MethodSpec::named("linear"))?;
-    meta.base = new.id(&model_path.to_string_lossy());
-    meta.encoder = new.spec().clone();
     meta.parameters_trained = tensors.values().map(|t| t.len() as u64).sum();
     // They were measured before the merge.
     meta.metrics.clear();
-    let head_path = args.out.join("head");
-    AdapterFolder { meta, tensors }.save(&head_path)?;
+    out.replace(|new| -> Result<()> {
+        let place = new.join("model");
+        model_folder::write(&model, &changed, &place)?;
+        let merged = BaseModel::open(&place)?;
+        meta.base = merged.id(&model_path.to_string_lossy());
+        meta.encoder = merged.spec().clone();
+        Ok(AdapterFolder { meta, tensors }.save(&new.join("head"))?)
+    })
+    .with_context(|| format!("cannot write {}", args.out.display()))?;
     if settings.json {
         json(&json!({ "model": model_path, "head": head_path, "changed_tensors": changed.len() }))?;
     } else {

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use budwood_formats::{BaseModel, quantized};
+use anyhow::{Result, bail};
+use budwood_formats::{BaseModel, model_folder, quantized};
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::new_vit::NewArgs;
 use crate::output::{bytes, json, say, thousands};
-use crate::{Settings, new_vit, packages};
+use crate::{Settings, new_vit, out, packages};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,9 +34,9 @@ enum Action {
         /// The new folder.
         #[arg(long)]
         out: PathBuf,
-        /// Replace the folder if it is there.
-        #[arg(long)]
-        force: bool,
+        /// Replace the model that is there; other files beside it are kept.
+        #[arg(long, alias = "force")]
+        overwrite: bool,
     },
     /// Write a model of another form as a folder in Hugging Face's layout: ViT's original .npz, or a network in
     /// ONNX around an encoder of DINOv2's layout.
@@ -46,15 +46,15 @@ enum Action {
         /// The new folder.
         #[arg(long)]
         out: PathBuf,
-        /// Replace the folder if it is there.
-        #[arg(long)]
-        force: bool,
+        /// Replace the model that is there; other files beside it are kept.
+        #[arg(long, alias = "force")]
+        overwrite: bool,
     },
     /// Write a ViT that nothing has trained yet: the start of an image model of one's own, with --method full.
     New(NewArgs),
     /// Print the cache's folder and size.
     Cache {
-        /// Remove everything in it.
+        /// Remove what was fetched or made for it.
         #[arg(long)]
         clear: bool,
     },
@@ -71,16 +71,18 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                 say!("{}", folder.display())?;
             }
         }
-        Some(Action::Quantize { name, out, force }) => quantize(settings, name, out, *force)?,
-        Some(Action::Import { file, out, force }) => import(settings, file, out, *force)?,
+        Some(Action::Quantize { name, out, overwrite }) => {
+            quantize(settings, name, out, *overwrite)?
+        }
+        Some(Action::Import { file, out, overwrite }) => import(settings, file, out, *overwrite)?,
         Some(Action::New(args)) => new(settings, args)?,
         Some(Action::Cache { clear }) => {
             let folder = packages::cache()?;
             let size = size_of_folder(&folder);
-            if *clear && folder.exists() {
-                std::fs::remove_dir_all(&folder)
-                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+            if *clear {
+                packages::clear_cache()?;
             }
+            let size = size - if *clear { size_of_folder(&folder) } else { 0 };
             if settings.json {
                 json(&json!({ "folder": folder, "bytes": size, "cleared": clear }))?;
             } else {
@@ -117,7 +119,6 @@ fn list(settings: &Settings) -> Result<()> {
 }
 
 fn new(settings: &Settings, args: &NewArgs) -> Result<()> {
-    check_new(&args.out, args.force)?;
     let model = new_vit::write(args)?;
     let parameters = model.spec().parameters() as u64;
     if settings.json {
@@ -129,20 +130,10 @@ fn new(settings: &Settings, args: &NewArgs) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a folder that is there, unless it may be replaced.
-fn check_new(out: &Path, force: bool) -> Result<()> {
-    if out.exists() && !force {
-        bail!(
-            "{} is there already; choose another folder, or --force to replace it",
-            out.display()
-        );
-    }
-    Ok(())
-}
-
-fn import(settings: &Settings, file: &Path, out: &Path, force: bool) -> Result<()> {
-    check_new(out, force)?;
-    budwood_formats::convert(file, out)?;
+fn import(settings: &Settings, file: &Path, out: &Path, overwrite: bool) -> Result<()> {
+    let inputs: Vec<&str> = file.to_str().into_iter().collect();
+    out::new_folder(out, &model_folder::KIND, overwrite, &inputs)?
+        .replace(|new| budwood_formats::convert(file, new))?;
     let model = BaseModel::open(out)?;
     let (family, parameters) = (model.family().name, model.spec().parameters());
     if settings.json {
@@ -155,13 +146,18 @@ fn import(settings: &Settings, file: &Path, out: &Path, force: bool) -> Result<(
     Ok(())
 }
 
-fn quantize(settings: &Settings, name: &str, out: &Path, force: bool) -> Result<()> {
-    check_new(out, force)?;
+fn quantize(settings: &Settings, name: &str, out: &Path, overwrite: bool) -> Result<()> {
+    let place = out::new_folder(out, &model_folder::KIND, overwrite, &[name])?;
     let model = BaseModel::open(&crate::base::folder(name)?)?;
     if model.is_quantized() {
         bail!("{name} is stored in int8 already");
     }
-    let size = quantized::write(&model, model.id(name), out, budwood_engine::quantize_weight)?;
+    let mut size = 0;
+    place.replace(|new| -> Result<()> {
+        let id = model.id(name);
+        size = quantized::write(&model, id, new, budwood_engine::quantize_weight)?;
+        Ok(())
+    })?;
     if settings.json {
         return json(&json!({ "folder": out, "weights_bytes": size }));
     }

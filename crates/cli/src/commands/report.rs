@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use budwood_base::files::write_atomic;
+use budwood_base::folder::{Kind, Ours};
 use budwood_report::{figures, page, png, settings, table};
 use budwood_store::Filter;
 use serde_json::json;
 
-use crate::Settings;
 use crate::commands::sweep::stored;
 use crate::output::{self, say};
+use crate::{Settings, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -26,7 +26,12 @@ pub(crate) struct Args {
     out: PathBuf,
 }
 
+/// It is made of the store alone: a newer one takes its place.
+static KIND: Kind = Kind { what: "a report", ours: Ours::Listed };
+
 pub(crate) fn run(settings_: &Settings, args: &Args) -> Result<ExitCode> {
+    let inputs: Vec<&str> = args.store.to_str().into_iter().collect();
+    let out = out::folder(&args.out, &KIND, &inputs)?;
     let filter = Filter { sweep: args.sweep.clone(), ..Filter::default() };
     let (_, runs) = stored(&args.store, &filter)?;
     if runs.is_empty() {
@@ -45,19 +50,17 @@ pub(crate) fn run(settings_: &Settings, args: &Args) -> Result<ExitCode> {
         );
     }
     let (table, figures) = (table(&all), figures(&all));
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
-    let write = |name: &str, bytes: &[u8]| {
-        let path = args.out.join(name);
-        write_atomic(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
     let title = args.sweep.as_ref().map_or("Runs".to_string(), |s| format!("Sweep {s}"));
-    write("report.html", page(&title, &table, &figures).as_bytes())?;
-    write("table.md", table.markdown().as_bytes())?;
-    for figure in &figures {
-        write(&format!("{}.svg", figure.name), figure.svg.as_bytes())?;
-        write(&format!("{}.png", figure.name), &png(&figure.svg)?)?;
-    }
+    out.replace(|new| -> Result<()> {
+        std::fs::write(new.join("report.html"), page(&title, &table, &figures))?;
+        std::fs::write(new.join("table.md"), table.markdown())?;
+        for figure in &figures {
+            std::fs::write(new.join(format!("{}.svg", figure.name)), &figure.svg)?;
+            std::fs::write(new.join(format!("{}.png", figure.name)), png(&figure.svg)?)?;
+        }
+        Ok(())
+    })
+    .with_context(|| format!("cannot write {}", args.out.display()))?;
     if settings_.json {
         let names: Vec<_> = figures.iter().map(|f| &f.name).collect();
         output::json(

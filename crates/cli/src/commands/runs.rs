@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use budwood_base::record::{Prediction, RunRecord};
 use budwood_store::{Filter, Store, StoredRun};
 use budwood_tasks::metric::squad;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::Settings;
 use crate::commands::sweep::stored;
 use crate::output::{json, say, seconds, table, thousands};
+use crate::{Settings, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -55,6 +55,9 @@ enum Command {
         /// File to write [default: standard output].
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Replace the file that is there.
+        #[arg(long)]
+        overwrite: bool,
     },
 }
 
@@ -95,7 +98,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         Some(Command::Compare { a, b, split, show }) => {
             compare(settings, &args.store, [a, b], split, *show)?;
         }
-        Some(Command::Export { filter, format, out }) => {
+        Some(Command::Export { filter, format, out, overwrite }) => {
+            if let Some(path) = out {
+                let inputs: Vec<&str> = args.store.to_str().into_iter().collect();
+                out::check_file(path, *overwrite, &inputs)?;
+            }
             let (_, runs) = stored(&args.store, &filter.filter())?;
             let text = match format {
                 Format::Csv => csv_of(&runs)?,
@@ -103,8 +110,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                 Format::ModelIndex => model_index(&runs),
             };
             match out {
-                Some(path) => budwood_base::files::write_atomic(path, text.as_bytes())
-                    .with_context(|| format!("cannot write {}", path.display()))?,
+                Some(path) => out::write_file(path, text.as_bytes())?,
                 None => write!(std::io::stdout().lock(), "{text}")?,
             }
         }

@@ -1,25 +1,28 @@
 //! `budwood sweep`: all runs of a sweep file, each recorded in a store.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use budwood_base::folder::{FolderError, OutFolder};
 use budwood_base::record::MetricValue;
+use budwood_model::Adapter;
 use budwood_store::{Filter, Store};
 use budwood_train::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
+use crate::finished::Finished;
+use crate::out::{self, RUN};
 use crate::output::{json, say, seconds};
-use crate::plan::{Planned, SweepFile};
+use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
-use crate::training::{Finished, Frozen, Run, config, read_data, settings_of};
+use crate::training::{Frozen, Run, config, read_data, settings_of};
 use crate::{Settings, number};
 
 #[derive(clap::Args)]
@@ -76,6 +79,7 @@ struct Shared<'a> {
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let file = SweepFile::open(&args.file, &pairs(&args.set)?)?;
     let planned = file.runs(&args.out)?;
+    check_out(args, &planned)?;
     for run in &planned {
         settings_of(&run.args).with_context(|| run.title())?;
     }
@@ -102,8 +106,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             jobs
         )?;
     }
-    std::fs::create_dir_all(args.out.join("adapters"))
+    std::fs::create_dir_all(args.out.join(ADAPTERS))
         .with_context(|| format!("cannot make {}", args.out.display()))?;
+    for run in planned.iter().filter(|run| left.iter().all(|l| l.key != run.key)) {
+        end_of_killed(&run.args.out, file.keep_adapters)?;
+    }
     catch_interrupt();
     let begin = Instant::now();
     let bars = MultiProgress::with_draw_target(match settings.json {
@@ -130,7 +137,13 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     std::thread::scope(|scope| {
         for bar in &shown {
             bar.set_style(style("  {bar:20} {pos}/{len} steps  {msg}"));
+        }
+        // The first of them on this thread.
+        for bar in shown.iter().skip(1) {
             scope.spawn(|| work(&shared, &left, bar));
+        }
+        if let Some(bar) = shown.first() {
+            work(&shared, &left, bar);
         }
     });
     let _ = bars.clear();
@@ -210,18 +223,17 @@ fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
 
 /// One run, if no other process has it; its score in words, none if it was interrupted or is done elsewhere.
 fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Option<String>> {
-    let lock_path = planned.lock();
-    // The system frees the lock when the process ends, however it ends.
-    let claim = File::create(&lock_path)
-        .with_context(|| format!("cannot write {}", lock_path.display()))?;
-    if claim.try_lock().is_err() {
-        shared.elsewhere.fetch_add(1, Ordering::Relaxed);
-        return Ok(None);
-    }
+    let args = &planned.args;
+    let mut out = match OutFolder::open(&args.out, &RUN) {
+        Err(FolderError::Busy { .. }) => {
+            shared.elsewhere.fetch_add(1, Ordering::Relaxed);
+            return Ok(None);
+        }
+        other => other?,
+    };
     if lock(&shared.store).has(&planned.key)? {
         return Ok(None);
     }
-    let args = &planned.args;
     let data = read_data(args)?;
     let frozen = frozen(shared, planned)?;
     let mut run = Run::new(frozen, shared.threads, args, data)?;
@@ -233,24 +245,66 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
         }
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let Some(mut finished) = run.train(args, on_event)? else { return Ok(None) };
-    let mut record = finished.record(args, (&shared.file.name, &planned.group), shared.jobs > 1)?;
-    if shared.file.ablate {
-        record.metrics.extend(ablation(&mut run, &mut finished, &record.metric)?);
-    }
-    if !shared.file.keep_adapters {
-        record.adapter = None;
-    }
-    lock(&shared.store).add(&record, &finished.predictions)?;
-    if !shared.file.keep_adapters {
-        std::fs::remove_dir_all(&args.out)
-            .with_context(|| format!("cannot remove {}", args.out.display()))?;
-    }
-    drop(claim);
-    let _ = std::fs::remove_file(&lock_path);
+    // A run that was saved and not recorded is not trained again.
+    let identity = run.identity(args)?;
+    let left = Finished::pending(&out).filter(|p| out.is_whole() && p.identity == identity);
+    let finished = match left {
+        Some(left) => left,
+        None => {
+            let Some(mut trained) = run.train(args, &mut out, on_event)? else { return Ok(None) };
+            let record = &mut trained.finished.record;
+            (record.sweep, record.group) = (shared.file.name.clone(), planned.group.clone());
+            if shared.jobs > 1 {
+                record.peak_bytes = 0;
+            }
+            if !shared.file.keep_adapters {
+                record.adapter = None;
+            }
+            if shared.file.ablate {
+                let metric = record.metric.clone();
+                let more = ablation(&mut run, &mut trained.adapter, &metric)?;
+                trained.finished.record.metrics.extend(more);
+            }
+            trained.save(&out, &args.out)?.0
+        }
+    };
+    finished.add_to(&mut lock(&shared.store), &args.out)?;
+    end(out, shared.file.keep_adapters)?;
+    let record = &finished.record;
     let score =
         record.chosen().map_or("no validation".into(), |s| format!("{} {s:.4}", record.metric));
     Ok(Some(score))
+}
+
+/// What is done with the folder of a run that is recorded.
+fn end(out: OutFolder, keep_adapters: bool) -> Result<()> {
+    if !keep_adapters {
+        return Ok(out.remove()?);
+    }
+    Finished::settle(out.path())
+}
+
+/// Does that for a run that is recorded, if a process was killed before it could.
+fn end_of_killed(folder: &Path, keep_adapters: bool) -> Result<()> {
+    let whole = folder.join("adapter.json").exists();
+    let ended = if keep_adapters { Finished::is_settled(folder) } else { !whole };
+    if ended && !OutFolder::was_killed(folder) {
+        return Ok(());
+    }
+    match OutFolder::open(folder, &RUN) {
+        // Another process is about to.
+        Err(FolderError::Busy { .. }) => Ok(()),
+        other => end(other?, keep_adapters),
+    }
+}
+
+/// Refuses a folder that holds something else, or lies in what the runs read.
+fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
+    let mut inputs: Vec<&str> = planned.iter().flat_map(|run| run.args.inputs()).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    out::check_folder(&args.out, &inputs)?;
+    out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db"])
 }
 
 /// The base model of a run; runs with the same one share it.
@@ -267,13 +321,13 @@ fn frozen(shared: &Shared<'_>, planned: &Planned) -> Result<Arc<Frozen>> {
 
 /// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et al. 2019,
 /// Fig. 6): split `ablation`, named `FIRST-LAST`.
-fn ablation(run: &mut Run, finished: &mut Finished, metric: &str) -> Result<Vec<MetricValue>> {
+fn ablation(run: &mut Run, adapter: &mut Adapter, metric: &str) -> Result<Vec<MetricValue>> {
     let layers = run.layers();
     let mut values = Vec::new();
     for first in 0..layers {
         for last in first..layers {
-            finished.adapter.leave_out(first..last + 1);
-            let score = run.dev_score(&finished.adapter, metric)?;
+            adapter.leave_out(first..last + 1);
+            let score = run.dev_score(adapter, metric)?;
             values.extend(score.map(|(value, rows)| MetricValue {
                 split: "ablation".into(),
                 name: format!("{first}-{last}"),
@@ -283,7 +337,7 @@ fn ablation(run: &mut Run, finished: &mut Finished, metric: &str) -> Result<Vec<
             }));
         }
     }
-    finished.adapter.leave_out(0..0);
+    adapter.leave_out(0..0);
     Ok(values)
 }
 
@@ -356,7 +410,7 @@ fn dry_run(
 
 /// The runs of a store, for `runs` and `report`.
 pub(crate) fn stored(
-    path: &std::path::Path,
+    path: &Path,
     filter: &Filter,
 ) -> Result<(Store, Vec<budwood_store::StoredRun>)> {
     if !path.exists() {

@@ -16,10 +16,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::base::PrecisionArgs;
+use crate::finished::Finished;
 use crate::output::json;
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Frozen, Run, read_data, settings_of};
-use crate::{Settings, number, packages};
+use crate::training::{Frozen, Run, read_data, run_key, settings_of};
+use crate::{Settings, number, out, packages};
 
 #[derive(clap::Args, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -166,7 +167,7 @@ pub(crate) struct Args {
     #[arg(long)]
     #[serde(skip)]
     pub(crate) out: PathBuf,
-    /// Replace an adapter that is there.
+    /// Replace the adapter that is there; other files beside it are kept.
     #[arg(long)]
     #[serde(skip)]
     pub(crate) overwrite: bool,
@@ -201,6 +202,14 @@ pub(crate) enum CacheChoice {
 }
 
 impl Args {
+    /// What a run reads.
+    pub(crate) fn inputs(&self) -> Vec<&str> {
+        let data = [Some(&self.data), self.dev_data.as_ref(), self.test_data.as_ref()];
+        let data = data.into_iter().flatten().map(String::as_str);
+        let root = self.columns.image_root.as_deref().and_then(Path::to_str);
+        data.chain([self.base.as_str()]).chain(root).collect()
+    }
+
     /// What is kept of the output of frozen layers.
     pub(crate) fn cache(&self) -> Option<PrefixCacheSpec> {
         let place = match self.prefix_cache {
@@ -365,8 +374,14 @@ impl ColumnArgs {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    if args.out.join("adapter.json").exists() && !args.overwrite {
-        bail!("{} holds an adapter already; say --overwrite to replace it", args.out.display());
+    out::check_store(&args.out, args.store.as_deref())?;
+    let mut out = out::folder(&args.out, &out::RUN, &args.inputs())?;
+    // A run that was saved and not recorded: the same command ends it.
+    let key = run_key(args)?;
+    let mut left = Finished::pending(&out).filter(|p| out.is_whole() && p.record.key == key);
+    let there = || out::there(&args.out, &out::RUN);
+    if out.is_whole() && left.is_none() && !args.overwrite {
+        bail!("{}", there());
     }
     // Settings that have no meaning, and a store that cannot be used, are better known before the work than after it.
     settings_of(args)?;
@@ -380,22 +395,38 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if !settings.json {
         run.describe()?;
     }
-    catch_interrupt();
-    let mut progress = TrainProgress::new(settings.json);
-    let finished = run.train(args, |event| progress.on_event(event));
-    progress.finish();
-    let Some(mut finished) = finished? else {
-        eprintln!("interrupted; the state is saved. The same command goes on from there.");
-        return Ok(ExitCode::from(130));
+    let identity = run.identity(args)?;
+    left = left.filter(|left| left.identity == identity);
+    let finished = match left {
+        Some(left) => {
+            eprintln!("the adapter of this run was saved before; what was left to do is done now");
+            left
+        }
+        None if out.is_whole() && !args.overwrite => bail!("{}", there()),
+        None => {
+            catch_interrupt();
+            let mut progress = TrainProgress::new(settings.json);
+            let trained = run.train(args, &mut out, |event| progress.on_event(event));
+            progress.finish();
+            let Some(mut trained) = trained? else {
+                eprintln!("interrupted; the state is saved. The same command goes on from there.");
+                return Ok(ExitCode::from(130));
+            };
+            trained.finished.summary["evaluations"] = json!(progress.evaluations);
+            trained.save(&out, &args.out)?.0
+        }
     };
     if let Some(store) = &mut store {
-        store.add(&finished.record(args, ("", &args.method), false)?, &finished.predictions)?;
+        finished.add_to(store, &args.out)?;
     }
-    if settings.json {
-        finished.summary["evaluations"] = json!(progress.evaluations);
-        json(&finished.summary)?;
-    } else {
-        finished.tell(&args.out)?;
-    }
+    let told = match settings.json {
+        true => json(&finished.summary),
+        false => finished.tell(&args.out),
+    };
+    // The very last, when all files are closed: killed before it, the same command comes here again.
+    let place = out.path().to_path_buf();
+    drop((store, out));
+    Finished::settle(&place)?;
+    told?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,10 +9,10 @@ mod vit_npz;
 use std::path::Path;
 
 use budwood_base::digest;
-use budwood_base::files::write_folder_atomic;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
+use crate::model_folder::write_new;
 use crate::safetensors_file::to_bytes;
 use crate::{BaseModel, Error};
 
@@ -42,7 +42,7 @@ pub fn convert(file: &Path, folder: &Path) -> Result<(), Error> {
     checkpoint.config["budwood_source"] =
         json!({ "file": name, "sha256": digest::of_bytes(&bytes) });
     let weights = to_bytes(&folder.join("model.safetensors"), &checkpoint.tensors)?;
-    write_folder_atomic(folder, |new| {
+    write_new(folder, |new| {
         let json = |value: &Value| format!("{value:#}\n");
         std::fs::write(new.join("config.json"), json(&checkpoint.config))?;
         std::fs::write(new.join("preprocessor_config.json"), json(&checkpoint.preprocessor))?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use budwood_base::folder::{Kind, Ours};
 use budwood_board::seed::{KnownMethod, seed};
 use budwood_board::token::{self, Actor, Role};
 use budwood_board::{Board, direction, export, import, local, moderate, query};
@@ -20,7 +21,7 @@ use crate::commands::submit::{open, source, whole_store};
 use crate::evaluator::{data_flags, flags_of, splits};
 use crate::output::{json, say, table, thousands};
 use crate::training::read_data;
-use crate::{Settings, base, evaluator, number};
+use crate::{Settings, base, evaluator, number, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -132,7 +133,13 @@ struct ExportArgs {
     /// Folder for the archive's form, file for the others [default: standard output].
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Replace the file, or the exported archive, that is there.
+    #[arg(long)]
+    overwrite: bool,
 }
+
+/// The folder of an exported archive.
+static ARCHIVE: Kind = Kind { what: "an exported archive", ours: Ours::Listed };
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Form {
@@ -254,7 +261,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The board of a folder, made if it is not there, with what every board holds; and how many results of it are new.
+/// The board of a folder, made if it is not there and nothing else is in it.
+fn at(folder: &Path) -> Result<Board> {
+    out::check_shared(folder, "a board", &["board.db", "files"])?;
+    Ok(Board::open(folder)?)
+}
+
 /// Where `sweep` puts its runs unless told otherwise.
 const STORE: &str = "budwood-runs/runs.db";
 
@@ -263,7 +275,7 @@ const STORE: &str = "budwood-runs/runs.db";
 fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
     let usual = Path::new(STORE);
     let take_usual = !folder.join("board.db").exists() && usual.exists();
-    let mut board = Board::open(folder)?;
+    let mut board = at(folder)?;
     let methods = METHODS.iter().map(|m| KnownMethod { name: m.name, summary: m.summary });
     let unions = UNIONS.iter().map(|u| KnownMethod { name: u.name, summary: u.summary });
     let new = seed(&mut board, &methods.chain(unions).collect::<Vec<_>>())?;
@@ -328,7 +340,7 @@ fn import_files(settings: &Settings, folder: &Path, args: &ImportArgs) -> Result
         (first.iter().position(|f| name.contains(f)).unwrap_or(1), name)
     };
     files.sort_by_key(order);
-    let mut board = Board::open(folder)?;
+    let mut board = at(folder)?;
     let mut reports = Vec::new();
     for file in &files {
         let options = import::Options {
@@ -384,37 +396,55 @@ fn tell_report(file: &Path, report: &import::Report) -> Result<()> {
     Ok(())
 }
 
+fn export_archive(
+    settings: &Settings,
+    folder: &Path,
+    args: &ExportArgs,
+    inputs: &[&str],
+) -> Result<()> {
+    let out = args.out.as_deref().context("--out names the folder for the archive's files")?;
+    let place = out::new_folder(out, &ARCHIVE, args.overwrite, inputs)?;
+    let board = Board::open_to_read(folder)?;
+    let mut written = Vec::new();
+    place
+        .replace(|new| -> Result<()> {
+            written = export::archive(&board, new)?;
+            Ok(())
+        })
+        .with_context(|| format!("cannot write {}", out.display()))?;
+    for file in &mut written {
+        file.path = out.join(file.path.file_name().unwrap_or_default());
+    }
+    if settings.json {
+        return json(&written);
+    }
+    for file in written {
+        say!("{}: {} elements, {}", file.path.display(), thousands(file.elements), file.licence)?;
+    }
+    Ok(())
+}
+
 fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result<()> {
+    let inputs: Vec<&str> = folder.to_str().into_iter().collect();
+    if let Form::Archive = args.format {
+        return export_archive(settings, folder, args, &inputs);
+    }
+    if let Some(path) = &args.out {
+        out::check_file(path, args.overwrite, &inputs)?;
+    }
     let board = Board::open_to_read(folder)?;
     let leaderboard = args.leaderboard.as_deref();
     let result = || args.result.context("--result says which result");
     let mut text = Vec::new();
     match args.format {
-        Form::Archive => {
-            let out =
-                args.out.as_deref().context("--out names the folder for the archive's files")?;
-            let written = export::archive(&board, out)?;
-            if settings.json {
-                return json(&written);
-            }
-            for file in written {
-                say!(
-                    "{}: {} elements, {}",
-                    file.path.display(),
-                    thousands(file.elements),
-                    file.licence
-                )?;
-            }
-            return Ok(());
-        }
+        Form::Archive => {}
         Form::Csv => export::csv(&board, leaderboard, &mut text)?,
         Form::Json => export::json(&board, leaderboard, &mut text)?,
         Form::ModelIndex => text = export::model_index(&board, result()?)?.into_bytes(),
         Form::EvalResults => text = export::eval_results(&board, result()?)?.into_bytes(),
     }
     match &args.out {
-        Some(path) => budwood_base::files::write_atomic(path, &text)
-            .with_context(|| format!("cannot write {}", path.display()))?,
+        Some(path) => out::write_file(path, &text)?,
         None => std::io::stdout().lock().write_all(&text)?,
     }
     Ok(())

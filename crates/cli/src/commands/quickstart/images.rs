@@ -6,19 +6,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use budwood_formats::native::AdapterFolder;
+use anyhow::Result;
+use budwood_base::folder::OutFolder;
+use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_model::merged;
 use clap::Parser;
 use serde_json::json;
 
 use super::{Args, accuracy, flags, majority};
+use crate::finished::Finished;
 use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Finished, Frozen, Run, read_data};
-use crate::{Settings, packages};
+use crate::training::{Frozen, Run, read_data};
+use crate::{Settings, out, packages};
 
 /// How the model learns clothes; part of its name in the cache, so that another recipe is another model.
 const ROWS: usize = 12_000;
@@ -30,39 +32,51 @@ fn train(
     (base, data): (&Path, &str),
     out: &Path,
     more: &str,
-) -> Result<Option<(Finished, f64)>> {
+) -> Result<Option<((Finished, AdapterMeta), f64)>> {
     let args = flags(Some(base), data, out, more)?;
     let data = read_data(&args)?;
     let most = data.test.as_ref().map_or(0.0, majority);
+    let mut place = out::folder(out, &out::RUN, &args.inputs())?;
     let mut run = Run::new(Arc::new(Frozen::open(&args)?), settings.threads, &args, data)?;
     catch_interrupt();
     let mut progress = TrainProgress::new(settings.json);
-    let result = run.train(&args, |event| progress.on_event(event));
+    let result = run.train(&args, &mut place, |event| progress.on_event(event));
     progress.finish();
-    Ok(result?.map(|finished| (finished, most)))
+    let Some(trained) = result? else { return Ok(None) };
+    let saved = trained.save(&place, out)?;
+    Finished::settle(out)?;
+    Ok(Some((saved, most)))
 }
 
 /// The folder of the model that knows clothes, trained if it is not in the cache; none if that was interrupted.
 fn model(settings: &Settings) -> Result<Option<PathBuf>> {
-    let place = packages::cache()?.join("models").join(format!("clothes-vit-{ROWS}-{EPOCHS}"));
+    let place =
+        packages::cache()?.join("models").join(format!("{}{ROWS}-{EPOCHS}", packages::MADE));
+    // A run that was interrupted goes on here.
+    let work = place.with_extension("work");
+    let (new, trained) = (work.join("new"), work.join("trained"));
+    let clear = || -> Result<()> {
+        if work.exists() {
+            OutFolder::open(&new, &model_folder::KIND)?.remove()?;
+            OutFolder::open(&trained, &out::RUN)?.remove()?;
+            let _ = std::fs::remove_dir(&work);
+        }
+        Ok(())
+    };
     if place.exists() {
+        clear()?;
         return Ok(Some(place));
     }
+    let held = OutFolder::open(&place, &model_folder::KIND)?;
     if !settings.json {
         say!("training the model itself on {} pictures of clothes ...", thousands(ROWS as u64))?;
     }
-    let folder = place.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    // A run that was interrupted goes on here.
-    let work = place.with_extension("work");
-    let (new, trained, whole) = (work.join("new"), work.join("trained"), work.join("model"));
     #[derive(Parser)]
     struct Flags {
         #[command(flatten)]
         args: NewArgs,
     }
-    let new_args = ["new", "--force", "--out", &new.to_string_lossy()].map(ToString::to_string);
+    let new_args = ["new", "--overwrite", "--out", &new.to_string_lossy()].map(ToString::to_string);
     if !new.exists() {
         new_vit::write(&Flags::try_parse_from(new_args)?.args)?;
     }
@@ -77,11 +91,8 @@ fn model(settings: &Settings) -> Result<Option<PathBuf>> {
     let start = BaseModel::open(&new)?;
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(start.tensor(name)?);
     let changed = merged(&adapter.meta.method, &adapter.tensors, fetch)?;
-    let _ = std::fs::remove_dir_all(&whole);
-    model_folder::write(&start, &changed, &whole)?;
-    std::fs::rename(&whole, &place)
-        .with_context(|| format!("cannot move the model to {}", place.display()))?;
-    let _ = std::fs::remove_dir_all(&work);
+    held.replace(|new| model_folder::write(&start, &changed, new))?;
+    clear()?;
     Ok(Some(place))
 }
 
@@ -119,7 +130,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         finished.push(run);
     }
     let [probe, adapter] = [accuracy(&finished[0]), accuracy(&finished[1])];
-    let meta = &finished[1].meta;
+    let meta = &finished[1].1;
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
     let out = args.out.join("adapter");
     let tested = meta.data.iter().find(|d| d.split == "test").map_or(0, |d| d.rows);
@@ -127,7 +138,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         json(&json!({
             "accuracy": adapter, "linear_probe": probe, "majority_class": most, "base": base,
             "parameters_trained": meta.parameters_trained, "percent_of_base": share,
-            "bytes": finished[1].bytes, "adapter": out, "seconds": begin.elapsed().as_secs_f64(),
+            "bytes": finished[1].0.bytes, "adapter": out, "seconds": begin.elapsed().as_secs_f64(),
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -138,7 +149,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     say!(
         "\ntrained {} parameters, {share:.1} % of the model; {} on disk",
         thousands(meta.parameters_trained),
-        bytes(finished[1].bytes)
+        bytes(finished[1].0.bytes)
     )?;
     say!("\nall of it took {}. Try it:", seconds(begin.elapsed().as_secs_f64()))?;
     say!("  budwood predict --adapter {} digit.png", out.display())?;

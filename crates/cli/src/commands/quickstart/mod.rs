@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{Dataset, Target};
 use clap::Parser;
 
 use crate::commands::train;
-use crate::training::Finished;
-use crate::{Settings, number};
+use crate::finished::Finished;
+use crate::{Settings, number, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -31,6 +32,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    out::check_folder(&args.out, &[])?;
+    out::check_shared(&args.out, "a quickstart", &["linear", "adapter"])?;
     if args.images { images::run(settings, args) } else { texts::run(settings, args) }
 }
 
@@ -49,8 +52,8 @@ fn flags(base: Option<&Path>, data: &str, out: &Path, more: &str) -> Result<trai
 }
 
 /// The accuracy of a run on its test set.
-fn accuracy(run: &Finished) -> f64 {
-    let metrics = &run.meta.metrics;
+fn accuracy((_, meta): &(Finished, AdapterMeta)) -> f64 {
+    let metrics = &meta.metrics;
     metrics.iter().find(|m| m.split == "test" && m.name == "accuracy").map_or(0.0, |m| m.value)
 }
 

@@ -12,10 +12,11 @@ use serde_json::json;
 use super::{Args, accuracy, flags, majority};
 use crate::base::{Form, precision_name};
 use crate::commands::predict::Loaded;
+use crate::finished::Finished;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::training::{Data, Frozen, Run};
-use crate::{Settings, packages};
+use crate::{Settings, out, packages};
 
 /// Reviews of our own, for the three predictions.
 const EXAMPLES: [&str; 3] = [
@@ -68,16 +69,18 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             skipped: Vec::new(),
         };
         let frozen = Arc::new(Frozen::open(&train_args)?);
+        let mut place = out::folder(&out, &out::RUN, &train_args.inputs())?;
         let mut run = Run::new(frozen, settings.threads, &train_args, data)?;
         catch_interrupt();
         let mut progress = TrainProgress::new(settings.json);
-        let result = run.train(&train_args, |event| progress.on_event(event));
+        let result = run.train(&train_args, &mut place, |event| progress.on_event(event));
         progress.finish();
         let Some(result) = result? else { return Ok(ExitCode::from(130)) };
-        finished.push(result);
+        finished.push(result.save(&place, &out)?);
+        Finished::settle(&out)?;
     }
     let out = args.out.join("adapter");
-    let meta = &finished[1].meta;
+    let meta = &finished[1].1;
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
     let mut loaded = Loaded::open(settings, &out, None, None)?;
     let examples =
@@ -96,7 +99,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         json(&json!({
             "accuracy": accuracy(&finished[1]), "linear_probe": accuracy(&finished[0]), "majority_class": most,
             "parameters_trained": meta.parameters_trained, "percent_of_base": share,
-            "precision": precision_name(precision), "bytes": finished[1].bytes, "adapter": out, "predictions": predictions,
+            "precision": precision_name(precision), "bytes": finished[1].0.bytes, "adapter": out, "predictions": predictions,
             "seconds": begin.elapsed().as_secs_f64(),
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -111,7 +114,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     say!(
         "\ntrained {} parameters, {share:.1} % of the model; {} on disk",
         thousands(meta.parameters_trained),
-        bytes(finished[1].bytes)
+        bytes(finished[1].0.bytes)
     )?;
     say!("\npredictions")?;
     for (text, label, score) in &predictions {
