@@ -163,7 +163,7 @@ fn sizes_without_bound_end_at_once() {
         ("/task/kind", json!("regression"), "head for Classification"),
         ("/task/kind", json!("token-classification"), "head for Classification"),
         ("/head/kind", json!("token_classification"), "head for TokenClassification"),
-        ("/task/images", json!({ "resize": { "exact": [1 << 40, 1] } }), "images"),
+        ("/task/images", json!({ "resize": { "exact": [1u64 << 40, 1] } }), "images"),
     ] {
         world.train("b", &format!("{SHORT} --overwrite"));
         of_old(

@@ -11,8 +11,8 @@ use budwood_base::head::{HeadKind, HeadSpec};
 use crate::native::AdapterMeta;
 use crate::{BaseModel, Error};
 
-/// Longest name of a class, a column or a task, in bytes.
-const NAME_MOST: usize = 4096;
+/// Longest name of a class, in bytes.
+const LABEL_MOST: usize = 4096;
 
 /// Refuses class names that cannot be told apart or would steer a terminal.
 ///
@@ -24,15 +24,14 @@ pub fn check_labels(labels: &[String]) -> Result<(), String> {
     if let Some(twice) = sorted.windows(2).find(|w| w[0] == w[1]) {
         return Err(format!("the label {:?} is there twice", twice[0]));
     }
-    labels.iter().try_for_each(|label| check_name("a label", label))
-}
-
-fn check_name(what: &str, name: &str) -> Result<(), String> {
-    if name.len() > NAME_MOST {
-        return Err(format!("{what} has {} bytes; at most {NAME_MOST} are taken", name.len()));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(format!("{what} holds a control character: {name:?}"));
+    for label in labels {
+        if label.len() > LABEL_MOST {
+            let n = label.len();
+            return Err(format!("a label has {n} bytes; at most {LABEL_MOST} are taken"));
+        }
+        if label.chars().any(char::is_control) {
+            return Err(format!("the label {label:?} holds a control character"));
+        }
     }
     Ok(())
 }
@@ -46,17 +45,6 @@ impl AdapterMeta {
     ) -> Result<(), String> {
         let (head, task) = (&self.head, &self.task);
         check_labels(&self.labels)?;
-        let names = [
-            ("the task's name", &task.name),
-            ("the task's kind", &task.kind),
-            ("the metric", &task.metric),
-            ("the label's column", &task.label_column),
-            ("the base's name", &self.base.name),
-            ("the base's family", &self.base.family),
-            ("the encoder's family", &self.encoder.family),
-        ];
-        let columns = task.text_columns.iter().map(|c| ("a column", c));
-        names.into_iter().chain(columns).try_for_each(|(what, name)| check_name(what, name))?;
         let hashes = [Some(&self.base.weights_sha256), self.base.tokenizer_sha256.as_ref()];
         if let Some(bad) = hashes.into_iter().flatten().find(|h| !digest::is_sha256(h)) {
             return Err(format!("{bad:?} is not a SHA-256"));
@@ -79,7 +67,7 @@ impl AdapterMeta {
                 self.precision
             ));
         }
-        if task.max_length == 0 {
+        if task.max_length == 0 && matches!(self.encoder.input, InputSpec::Text(_)) {
             return Err("max_length is 0".into());
         }
         if task.doc_stride == Some(0) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use budwood_base::encoder::InputSpec;
+use budwood_base::encoder::{EncoderSpec, InputSpec};
 use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::tensor::{Tensor, TensorMap};
@@ -16,6 +16,30 @@ use crate::{BaseModel, Error};
 
 /// Deviation of initial weights, those of `transformers`.
 const DEVIATION: f64 = 0.02;
+
+/// Parameters of a new model at most: 16 GB of them.
+const PARAMETERS_MOST: f64 = 4e9;
+
+/// Refuses a model that no memory holds, before any is taken.
+fn check_size(config: &Config<'_>, spec: &EncoderSpec) -> Result<(), Error> {
+    // Each size is below 2^31, so that their products may leave 64 bits.
+    let [d, f, layers] = [spec.hidden, spec.intermediate, spec.layers].map(|n| n as f64);
+    let rows = match &spec.input {
+        InputSpec::Text(text) => [text.vocab, text.positions, text.token_types].map(|n| n as f64),
+        InputSpec::Image(image) => {
+            let [side, patch, channels] =
+                [image.side(), image.patch, image.channels].map(|n| n as f64);
+            [side * side, patch * patch * channels, 2.0]
+        }
+    };
+    let parameters = layers * (4.0 * d * d + 2.0 * d * f) + rows.iter().sum::<f64>() * d;
+    if parameters <= PARAMETERS_MOST {
+        return Ok(());
+    }
+    Err(config.fault(format!(
+        "asks for {parameters:.0} parameters; a new model has at most {PARAMETERS_MOST:.0}"
+    )))
+}
 
 /// Writes a model's folder in Hugging Face's layout from its `config.json` and further files: weights, tokens and
 /// positions from a normal distribution cut at two deviations, norms that change nothing, biases of 0, no pooler.
@@ -35,6 +59,7 @@ pub fn create(
         .ok_or_else(|| read.fault(format!("model_type is '{model_type}', which is not known")))?;
     let mut spec = (family.spec)(&read)?;
     spec.pooler = false;
+    check_size(&read, &spec)?;
     let key = Key::new(seed).named("new model");
     let mut tensors = TensorMap::new();
     for (canonical, shape) in expected_tensors(&spec) {

@@ -255,6 +255,15 @@ impl<'a> Trainer<'a> {
         let mut state = State { run, base, ..State::default() };
         let mut best = None;
         if let Some(checkpoint) = checkpoint {
+            let n = adapter.params.len();
+            let lengths = [&checkpoint.values, &checkpoint.m, &checkpoint.v].map(Vec::len);
+            if lengths != [n; 3] || checkpoint.best.as_ref().is_some_and(|b| b.len() != n) {
+                let folder = self.folder.as_deref().unwrap_or(Path::new("checkpoint"));
+                return Err(Error::file(
+                    folder,
+                    "holds a checkpoint of another number of parameters",
+                ));
+            }
             adapter.params.values.copy_from_slice(&checkpoint.values);
             adapter.refresh(self.base.device(), self.workers.threads());
             optimizer.steps = checkpoint.state.step as u64;

@@ -215,7 +215,7 @@ pub(crate) fn make_known(board: &mut Board, run: &RunRecord) -> Result<Vec<Strin
             Ok(id) if run.base.difference(&id).is_none() => {
                 local::add_base(board, &id.weights_sha256, &source(&run.base.name))?;
             }
-            _ => notes.push(format!("the base model {} is not where the run had it; to verify, `budwood board base add MODEL`", run.base.name)),
+            _ => notes.push(format!("the base model {} is not where the run had it, or not as it was, or in int8; to verify, `budwood board base add MODEL`", run.base.name)),
         }
     }
     let flags = flags_of(&run.settings);
