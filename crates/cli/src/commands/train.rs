@@ -25,7 +25,7 @@ use crate::{Settings, number, out, packages};
 #[derive(clap::Args, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Args {
-    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME of the Hugging Face hub.
+    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME[@REVISION] of the Hugging Face hub.
     #[arg(long, default_value = "minilm")]
     pub(crate) base: String,
     /// Training data: a file (.csv, .tsv, .jsonl, .parquet, .conll; .gz and .bz2 too), or LAYOUT=FOLDER such as

@@ -1,0 +1,209 @@
+//! Damaged input for every reader, from a fixed seed: `fuzz TARGET|all SECONDS [SEED]`.
+//!
+//! Cases run in a process of their own with a limit on its memory. A case fails if it panics, ends
+//! the process, takes more than 10 seconds, or more memory than 20 times the input plus 100 MB.
+//! Its input is kept in `found`; `fuzz TARGET --replay DIR` reads one again.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod corpus;
+mod mutate;
+mod targets;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use mutate::{Dice, Files};
+use targets::{TARGETS, Target};
+
+/// Cases of one process.
+const BATCH: u64 = 500;
+const LONGEST: Duration = Duration::from_secs(10);
+/// Memory of a case in bytes: so many times its input, and so much.
+const TIMES: u64 = 20;
+const MORE: u64 = 100_000_000;
+/// Limit of the process, in kB: what is above ends it.
+const PROCESS: u64 = 2_000_000;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        [target, "--replay", folder] => replay(target, Path::new(folder)),
+        ["--batch", target, seed, first, dir] => batch(target, seed, first, Path::new(dir)),
+        [target, seconds] => all(target, seconds, "1"),
+        [target, seconds, seed] => all(target, seconds, seed),
+        _ => Err("fuzz TARGET|all SECONDS [SEED], or fuzz TARGET --replay DIR".into()),
+    };
+    match done {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(found) => {
+            eprintln!("{found} inputs failed; see crates/fuzz/found");
+            ExitCode::FAILURE
+        }
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn find(name: &str) -> Result<&'static Target, Failure> {
+    let names: Vec<_> = TARGETS.iter().map(|t| t.name).collect();
+    let found = TARGETS.iter().find(|t| t.name == name);
+    found.ok_or_else(|| format!("no target '{name}'; there are {}", names.join(", ")).into())
+}
+
+/// Where inputs that failed are kept.
+fn found() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("found")
+}
+
+fn replay(target: &str, folder: &Path) -> Result<u64, Failure> {
+    (find(target)?.read)(folder);
+    Ok(0)
+}
+
+fn all(target: &str, seconds: &str, seed: &str) -> Result<u64, Failure> {
+    let time = Duration::from_secs(seconds.parse()?);
+    let mut failed = 0;
+    for one in TARGETS.iter().filter(|t| target == "all" || t.name == target) {
+        failed += try_target(one, time, seed.parse()?)?;
+    }
+    if target != "all" {
+        find(target)?;
+    }
+    Ok(failed)
+}
+
+/// Tries one target for so long; returns how many cases failed.
+fn try_target(target: &Target, time: Duration, seed: u64) -> Result<u64, Failure> {
+    if (target.corpus)().is_empty() {
+        return Err(format!("the target '{}' has no input to begin with", target.name).into());
+    }
+    let (end, mut case, mut failed) = (Instant::now() + time, 0, 0);
+    while Instant::now() < end {
+        let dir = tempfile::tempdir()?;
+        let mut child = start(target, seed, case, dir.path())?;
+        let why = watch(&mut child, dir.path(), end)?;
+        failed += read_number(&dir.path().join("failed"));
+        let last = read_number(&dir.path().join("case"));
+        if let Some(why) = why {
+            failed += 1;
+            keep(target, seed, last, &why)?;
+        }
+        case = last.max(case) + 1;
+    }
+    println!("{}: {case} cases, {failed} failed", target.name);
+    Ok(failed)
+}
+
+fn start(target: &Target, seed: u64, first: u64, dir: &Path) -> Result<Child, Failure> {
+    let numbers = [seed.to_string(), first.to_string()];
+    Ok(Command::new("/bin/sh")
+        .args(["-c", "ulimit -v \"$0\" && exec \"$@\""])
+        .arg(PROCESS.to_string())
+        .arg(std::env::current_exe()?)
+        .args(["--batch", target.name, &numbers[0], &numbers[1]])
+        .arg(dir)
+        .env("TMPDIR", dir)
+        .spawn()?)
+}
+
+/// Waits for a batch. Says why its last case failed, if it did not fail by itself.
+fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, Failure> {
+    let (mut case, mut since) = (u64::MAX, Instant::now());
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok((!status.success()).then(|| format!("the process ended with {status}")));
+        }
+        let now = read_number(&dir.join("case"));
+        if now != case {
+            (case, since) = (now, Instant::now());
+        }
+        let late = since.elapsed() > LONGEST;
+        if late || Instant::now() > end && since.elapsed() < LONGEST / 2 {
+            child.kill()?;
+            child.wait()?;
+            return Ok(late.then(|| format!("it took more than {LONGEST:?}")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn read_number(path: &Path) -> u64 {
+    fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The input of a case.
+fn input(target: &Target, corpus: &[Files], seed: u64, case: u64) -> Files {
+    debug_assert!(!corpus.is_empty(), "{}", target.name);
+    mutate::input(corpus, &mut Dice::new(seed, case))
+}
+
+fn write(files: &Files, folder: &Path) -> Result<u64, Failure> {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder)?;
+    for (name, bytes) in files {
+        fs::write(folder.join(name), bytes)?;
+    }
+    Ok(files.iter().map(|(_, bytes)| bytes.len() as u64).sum())
+}
+
+fn keep(target: &Target, seed: u64, case: u64, why: &str) -> Result<(), Failure> {
+    let folder = found().join(format!("{}-{seed}-{case}", target.name));
+    write(&input(target, &(target.corpus)(), seed, case), &folder)?;
+    println!("FAILED {}: {why}", folder.display());
+    Ok(())
+}
+
+/// Runs cases one after another in this process.
+fn batch(target: &str, seed: &str, first: &str, dir: &Path) -> Result<u64, Failure> {
+    let target = find(target)?;
+    let (seed, first): (u64, u64) = (seed.parse()?, first.parse()?);
+    let corpus = (target.corpus)();
+    let folder = dir.join("input");
+    let mut failed = 0;
+    for case in first..first + BATCH {
+        fs::write(dir.join("case"), case.to_string())?;
+        let bytes = write(&input(target, &corpus, seed, case), &folder)?;
+        let before = reset_peak();
+        let result = catch_unwind(AssertUnwindSafe(|| (target.read)(&folder)));
+        let used = peak().saturating_sub(before);
+        let why = match result {
+            Err(_) => Some("it panicked".to_string()),
+            Ok(()) if used > TIMES * bytes + MORE => {
+                Some(format!("it took {} MB for {bytes} bytes", used / 1_000_000))
+            }
+            Ok(()) => None,
+        };
+        if let Some(why) = why {
+            failed += 1;
+            fs::write(dir.join("failed"), failed.to_string())?;
+            keep(target, seed, case, &why)?;
+        }
+    }
+    Ok(0)
+}
+
+/// Lets the system measure the largest memory anew; returns what is used now, in bytes.
+fn reset_peak() -> u64 {
+    // Linux alone has this; elsewhere the peak never falls, and nothing is found.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+    status("VmRSS:")
+}
+
+/// The largest memory since [`reset_peak`], in bytes.
+fn peak() -> u64 {
+    status("VmHWM:")
+}
+
+fn status(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kb| kb * 1000)
+}
