@@ -21,6 +21,12 @@ const BACK: &str = "DROP TABLE entry_text;
         kind UNINDEXED, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '2 3'
     );
     ALTER TABLE methods DROP COLUMN by_year;
+    DROP TRIGGER results_stay_retracted;
+    DROP TRIGGER results_are_of_named_data;
+    ALTER TABLE leaderboards DROP COLUMN data_sha256;
+    ALTER TABLE leaderboards DROP COLUMN data_split;
+    ALTER TABLE results DROP COLUMN split;
+    ALTER TABLE scores DROP COLUMN confirmed;
     PRAGMA user_version = 1;";
 
 #[test]
@@ -42,7 +48,7 @@ fn a_board_of_an_older_version_becomes_one_of_this() {
             .unwrap()
             .pragma_query_value(None, "user_version", |r| r.get(0))
             .unwrap();
-        assert_eq!(version, 2);
+        assert_eq!(version, 3);
     }
 }
 

@@ -17,6 +17,7 @@ mod start;
 
 use serde::Serialize;
 
+pub use crate::setting::NamedData;
 pub use catalogue::{
     Area, AreaItem, Dataset, DatasetItem, Loader, LocalData, Task, TaskItem, area, areas, dataset,
     datasets, task, tasks,

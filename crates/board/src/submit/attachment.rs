@@ -11,8 +11,8 @@ use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::record::Submission;
-use crate::Error;
 use crate::db::now;
+use crate::{Board, Error};
 
 /// Names of the two files.
 const WEIGHTS: &str = "adapter.safetensors";
@@ -111,15 +111,18 @@ impl Attachment {
         Ok(())
     }
 
-    /// Writes the files under their hashes; those that are there are left.
-    pub(super) fn keep(&self, folder: &Path) -> Result<(), Error> {
+    /// Writes the files under their hashes; those that are there are left. To be called in the transaction that notes
+    /// them: they are removed again unless they are told to stay.
+    pub(super) fn place(&self, folder: &Path) -> Result<Placed, Error> {
+        let mut placed = Placed(Vec::new());
         for bytes in [&self.weights, &self.description] {
             let path: PathBuf = folder.join(digest::of_bytes(bytes));
             if !path.exists() {
+                placed.0.push(path.clone());
                 files::write_atomic(&path, bytes).map_err(|source| Error::Io { path, source })?;
             }
         }
-        Ok(())
+        Ok(placed)
     }
 
     /// Notes the files as those of a result.
@@ -159,6 +162,51 @@ impl Attachment {
         )?;
         Ok(())
     }
+}
+
+/// Files that were put in their place for a result that is not on the board yet.
+pub(super) struct Placed(Vec<PathBuf>);
+
+impl Placed {
+    /// Leaves them there.
+    pub(super) fn stay(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes the files of the board's folder that no result has: what a killed program left, and what older ones left of
+/// submissions that they refused. How many these were.
+///
+/// # Errors
+/// If the board or its folder cannot be read.
+pub fn tidy(board: &mut Board) -> Result<u64, Error> {
+    let folder = board.files();
+    // Whoever places a file holds the same lock until the file is noted.
+    let transaction = board.write()?;
+    let io = |source| Error::Io { path: folder.clone(), source };
+    let mut removed = 0;
+    for entry in std::fs::read_dir(&folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name();
+        let noted = transaction
+            .prepare_cached("SELECT 1 FROM files WHERE sha256 = ?1")?
+            .exists([name.to_string_lossy()])?;
+        // Folders and links are not ours.
+        let file = entry.file_type().is_ok_and(|t| t.is_file());
+        if file && !noted && std::fs::remove_file(entry.path()).is_ok() {
+            removed += 1;
+        }
+    }
+    drop(transaction);
+    Ok(removed)
 }
 
 fn shown(text: &str) -> String {
