@@ -158,7 +158,11 @@ pub fn check(board: &Board, secret: &str) -> Result<Option<Actor>, Error> {
             Ok(Actor { name: r.get(0)?, role: r.get(1)? })
         })
         .optional()?;
-    Ok(found)
+    // Older programs gave out any name: such a token owns nothing of the owner's.
+    Ok(found.map(|actor| match RESERVED.contains(&look(&actor.name).as_str()) {
+        true => Actor { name: format!("token {}", actor.name), ..actor },
+        false => actor,
+    }))
 }
 
 fn log(

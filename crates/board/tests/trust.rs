@@ -303,3 +303,45 @@ fn who_does_not_say_the_data_means_the_leaderboards() {
     assert!(done[1].error.as_ref().unwrap().contains("which data"));
     assert_eq!(page(&board, id).data_sha256, Some(data("test")));
 }
+
+/// An adapter that is on the board already may be submitted by another; the pages of both say so. A claim that only names
+/// an adapter has none to offer.
+#[test]
+fn the_same_weights_are_known_as_the_same() {
+    let (_folder, mut board) = board();
+    know(&mut board);
+    let first =
+        put(&mut board, &record("mine", "test", "test", accuracy(80.0)), 1, &owner()).result;
+    let copy = put(&mut board, &record("yours", "test", "test", accuracy(80.0)), 1, &eve()).result;
+    let mut named = record("named", "test", "test", accuracy(80.0));
+    let sha256 = Some(adapter(1).sha256().to_owned());
+    named.model.adapter = Some(budwood_board::submit::AdapterOf { sha256, ..Default::default() });
+    let named = submit(&mut board, &named, None, &[], &eve()).unwrap().result;
+    let same = |id| page(&board, id).same_weights.iter().map(|s| s.result).collect::<Vec<_>>();
+    assert_eq!((same(copy), same(first)), (vec![first, named], vec![copy, named]));
+    assert!(row(&board, copy, true).adapter && !row(&board, named, true).adapter);
+}
+
+#[test]
+fn a_description_is_within_bounds() {
+    use budwood_board::submit::{Attachment, AttachmentLimits};
+    let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let weights = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 4]].concat();
+    let new = |more: Value| {
+        let mut meta = json!({ "budwood_adapter": 1, "weights_sha256": budwood_base::digest::of_bytes(&weights) });
+        meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Attachment::new(weights.clone(), meta.to_string().into_bytes(), AttachmentLimits::default())
+    };
+    assert!(new(json!({ "method": "lora[r=8]", "parameters_trained": 5, "base": { "name": "b", "weights_sha256": BASE } })).is_ok());
+    for bad in [
+        json!({ "method": "a\u{1b}[2J" }),
+        json!({ "method": "x".repeat(100_000) }),
+        json!({ "base": { "name": "\u{202e}" } }),
+        json!({ "base": { "weights_sha256": "../../etc/passwd" } }),
+        json!({ "parameters_trained": -1 }),
+        json!({ "parameters_trained": u64::MAX }),
+        json!({ "parameters_trained": "many" }),
+    ] {
+        assert!(new(bad.clone()).is_err(), "{bad}");
+    }
+}

@@ -420,7 +420,7 @@ fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Er
     let mut query = sql.prepare_cached(&format!(
         "SELECT r.id, r.model, p.slug, p.title, r.paper_title, r.paper_url, r.date, r.date_source, r.code_links,
                 r.model_links, r.additional_data, r.setting, r.base, r.method, m.slug, m.name, r.trained, r.total,
-                r.adapter_bytes, r.adapter_sha256 IN (SELECT sha256 FROM files), r.state, r.notes, r.at,
+                r.adapter_bytes, EXISTS (SELECT 1 FROM result_files f WHERE f.result = r.id AND f.name = 'adapter.safetensors'), r.state, r.notes, r.at,
                 (SELECT c.url FROM code_links c WHERE c.paper = r.paper ORDER BY c.official DESC, c.id LIMIT 1),
                 r.split, r.data_sha256, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard LEFT JOIN papers p ON p.id = r.paper
@@ -491,7 +491,7 @@ fn read_row(r: &SqlRow<'_>, metrics: usize) -> rusqlite::Result<Row> {
         trained: size(16)?,
         total: size(17)?,
         adapter_bytes: size(18)?,
-        adapter: r.get::<_, Option<bool>>(19)?.unwrap_or(false),
+        adapter: r.get(19)?,
         state: r.get(20)?,
         split: r.get(24)?,
         data_sha256: r.get(25)?,

@@ -10,7 +10,7 @@ use budwood_base::{digest, files};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::record::Submission;
+use super::record::{self, Submission};
 use crate::db::now;
 use crate::{Board, Error};
 
@@ -78,6 +78,17 @@ impl Attachment {
                 "speaks of weights {}, but {WEIGHTS} is {hash}",
                 shown(stated)
             )));
+        }
+        let text = |at: &Value| at.as_str().unwrap_or_default().to_owned();
+        record::method("adapter.json: method", &text(&meta["method"]))?;
+        record::name("adapter.json: base.name", &text(&meta["base"]["name"]))?;
+        let base = text(&meta["base"]["weights_sha256"]);
+        if !base.is_empty() && !record::is_hash(&base) {
+            return Err(bad("base.weights_sha256 is not a SHA-256".into()));
+        }
+        let trained = &meta["parameters_trained"];
+        if !trained.is_null() && trained.as_u64().is_none_or(|n| n > record::COUNT) {
+            return Err(bad("parameters_trained is not a count".into()));
         }
         Ok(Self { weights, description, meta })
     }

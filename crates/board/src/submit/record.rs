@@ -123,7 +123,7 @@ pub struct PaperOf {
 const TEXT: usize = 500;
 const NOTES: usize = 20_000;
 /// Largest count: what every reader of JSON holds exactly.
-const COUNT: u64 = (1 << 53) - 1;
+pub(super) const COUNT: u64 = (1 << 53) - 1;
 
 impl Submission {
     /// Whether it is whole: what is missing or too long is named.
@@ -220,11 +220,11 @@ impl Submission {
             ("setting", &self.setting),
             ("external_id", some(self.external_id.as_deref())),
             ("model.base.name", base.map_or("", |b| &b.name)),
-            ("model.adapter.method", some(method)),
             ("paper.title", paper.map_or("", |p| &p.title)),
         ] {
             name(place, text)?;
         }
+        self::method("model.adapter.method", some(method))?;
         if self.external_id.as_deref().is_some_and(|id| id.trim().is_empty()) {
             return Err(Error::input("external_id", "is empty; leave it out, or give a name"));
         }
@@ -290,6 +290,12 @@ pub(super) fn needed(place: &str, text: &str) -> Result<(), Error> {
         return Err(Error::input(place, "is missing"));
     }
     name(place, text)
+}
+
+/// A method in its notation, which is long where it is made of several with all their options.
+pub(super) fn method(place: &str, text: &str) -> Result<(), Error> {
+    short(place, text, 5000)?;
+    shows(place, text, &[])
 }
 
 /// A text of some lines.

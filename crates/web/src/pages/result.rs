@@ -93,6 +93,9 @@ fn facts(result: &ResultPage) -> Markup {
             @if !row.setting.is_empty() { dt { "Setting" } dd { (row.setting) } }
             @if row.additional_data == Some(true) { dt { "Extra data" } dd { "yes" } }
             @if let Some(by) = &result.submitter { dt { "Submitted by" } dd { (by) ", " (time::day(row.at)) } }
+            @if !result.same_weights.is_empty() { dt { "The same weights" } dd { ul.plain { @for other in &result.same_weights { li {
+                a href=(format!("/result/{}", other.result)) { (model(&other.model)) } " " small { (time::day(other.at)) }
+            } } } } }
             @if !row.notes.is_empty() { dt { "Notes" } dd { (row.notes) } }
             @if !result.files.is_empty() { dt { "Files" } dd { ul.plain { @for file in &result.files { li {
                 a href=(format!("/result/{}/files/{}", row.result, segment(&file.name))) { (file.name) }
