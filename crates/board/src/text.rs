@@ -51,6 +51,30 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// A message without the folders of this machine: of each whole path its last part stays.
+pub(crate) fn without_folders(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find('/') {
+        let before = rest[..at].chars().next_back().or_else(|| out.chars().next_back());
+        // An address or a relative path goes on here; a whole path begins.
+        let inside =
+            before.is_some_and(|c| c.is_alphanumeric() || matches!(c, ':' | '/' | '.' | '-' | '_'));
+        let ends =
+            |c: char| c.is_whitespace() || matches!(c, '`' | '\'' | '"' | ',' | ';' | ')' | ':');
+        let end = rest[at..].find(ends).map_or(rest.len(), |n| at + n);
+        let path = &rest[at..end];
+        out += &rest[..at];
+        out += if inside {
+            path
+        } else {
+            path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+        };
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
 /// What a name looks like: two names with the same look are the same to a reader.
 ///
 /// Compatibility forms are unfolded, case, spaces and joiners do not count, dashes are one, and letters of Cyrillic and
@@ -99,6 +123,27 @@ fn latin(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_this_machine_are_nobodys_matter() {
+        for (message, want) in [
+            (
+                "cannot read /home/x/data/test.csv: no such file",
+                "cannot read test.csv: no such file",
+            ),
+            (
+                "the data at `--data=/srv/a/b.csv --test` are gone",
+                "the data at `--data=b.csv --test` are gone",
+            ),
+            ("glue=/srv/glue/", "glue=glue"),
+            ("see https://example.org/a/b, or a/b", "see https://example.org/a/b, or a/b"),
+            ("/a/b", "b"),
+            ("/", ""),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(without_folders(message), want);
+        }
+    }
 
     #[test]
     fn what_looks_alike_has_one_look() {

@@ -20,7 +20,7 @@ use crate::local::{self, Data};
 use crate::log::{Entry, Subject};
 use crate::state::{Change, change};
 use crate::submit::put;
-use crate::text::key;
+use crate::text::{key, without_folders};
 use crate::token::Actor;
 use crate::{Board, Error, State, query, setting, summary};
 
@@ -409,12 +409,9 @@ pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Er
         match digest::of_file(path) {
             Ok(hash) if Some(&hash) == named.as_ref() => {}
             Ok(_) => {
-                return Ok(Err(format!(
-                    "a file of its adapter was changed on disk: {}",
-                    path.display()
-                )));
+                return Ok(Err("a file of its adapter was changed on disk".into()));
             }
-            Err(e) => return Ok(Err(format!("{}: {e}", path.display()))),
+            Err(e) => return Ok(Err(format!("a file of its adapter cannot be read: {e}"))),
         }
     }
     let Some(base_sha256) = base else {
@@ -488,11 +485,13 @@ fn finish(
     let (data, evaluation, metrics) = match compared {
         Ok(all) => all,
         Err(reason) => {
+            // Everyone reads what stands on the board; whoever runs the check learns the whole of it.
+            let shown = without_folders(&reason);
             transaction.execute(
                 "UPDATE checks SET progress = 'failed', finished_at = ?2, error = ?3 WHERE id = ?1",
-                params![check, now(), reason],
+                params![check, now(), shown],
             )?;
-            note(&transaction, &finished, "check failed", &reason, Value::Null)?;
+            note(&transaction, &finished, "check failed", &shown, Value::Null)?;
             transaction.commit()?;
             finished.error = Some(reason);
             return Ok(finished);

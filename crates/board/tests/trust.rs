@@ -345,3 +345,23 @@ fn a_description_is_within_bounds() {
         assert!(new(bad.clone()).is_err(), "{bad}");
     }
 }
+
+/// Why a check failed is there for all to read; where things lie on the board's machine is not.
+#[test]
+fn what_a_failed_check_tells_names_no_folder() {
+    struct Fails;
+    impl verify::Evaluator for Fails {
+        fn evaluate(&mut self, _: &verify::Job) -> Result<verify::Evaluation, String> {
+            Err("cannot read /home/someone/secret/test.csv".into())
+        }
+    }
+    let (_folder, mut board) = board();
+    know(&mut board);
+    let id = put(&mut board, &record("a", "test", "test", accuracy(80.0)), 1, &owner()).result;
+    let mut worker = verify::Worker::begin(&mut board).unwrap();
+    let done = worker.next(&mut board, &mut Fails, None).unwrap().unwrap();
+    assert!(done.error.unwrap().contains("/home/someone"), "the operator sees all of it");
+    let page = page(&board, id);
+    let told = [page.checks[0].error.clone().unwrap(), page.history[0].reason.clone()];
+    assert_eq!(told, ["cannot read test.csv", "cannot read test.csv"]);
+}
