@@ -139,7 +139,7 @@ fn only_measured_values_rank_among_the_re_evaluated() {
     // A claimed interval makes no ties: the better claim stands before the wider one.
     let wide = row(&board, sly, true);
     assert_eq!(wide.rank, Some(1));
-    let better = json!([{ "name": "Human parity", "value": 99.95 }]);
+    let better = json!([{ "name": "Human parity", "value": 99.95, "interval": [99.95, 99.95] }]);
     submit(&mut board, &record("better", "test", "test", better), None, &[], &sam()).unwrap();
     assert_eq!(row(&board, sly, true).rank, Some(2));
     // The exports say the same.

@@ -314,6 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn files_go_again_unless_they_are_told_to_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        let header = json!({ "a": { "dtype": "F32", "shape": [1], "data_offsets": [0, 4] } });
+        let weights = file(&header, &[0; 4]);
+        let meta = json!({ "budwood_adapter": 1, "weights_sha256": digest::of_bytes(&weights) });
+        let meta = meta.to_string().into_bytes();
+        let attachment = Attachment::new(weights, meta, Limits::default()).unwrap();
+        let placed = attachment.place(folder.path()).unwrap();
+        assert_eq!(count(), 2);
+        drop(placed);
+        assert_eq!(count(), 0);
+        attachment.place(folder.path()).unwrap().stay();
+        // Those of another are left alone.
+        drop(attachment.place(folder.path()).unwrap());
+        assert_eq!(count(), 2);
+    }
+
+    #[test]
     fn hostile_weights_can_only_fail() {
         let tensor = |dtype: &str, shape: Value, from: u64, to: u64| json!({ "a": { "dtype": dtype, "shape": shape, "data_offsets": [from, to] } });
         let one = 1f32.to_le_bytes();
