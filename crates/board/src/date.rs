@@ -62,8 +62,14 @@ pub fn day(text: &str) -> Option<i64> {
         (Some(m), None) => (m, 15),
         (Some(m), Some(d)) => (m, d),
     };
-    let good = parts.next().is_none() && (1..=12).contains(&month) && (1..=31).contains(&day);
-    good.then(|| days(year, month, day))
+    let good = parts.next().is_none() && (1..=12).contains(&month);
+    (good && (1..=days_of_month(year, month)).contains(&day)).then(|| days(year, month, day))
+}
+
+/// Days of a month in the Gregorian calendar.
+fn days_of_month(year: i64, month: i64) -> i64 {
+    let (next_year, next) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    days(next_year, next, 1) - days(year, month, 1)
 }
 
 /// Days since 1970-01-01 in the Gregorian calendar.
@@ -112,6 +118,16 @@ mod tests {
         for bad in ["", "2019-13-01", "19-02-01", "2019-2-1", "2019-02-01-01", "soon", "2019-02-32"]
         {
             assert_eq!(day(bad), None, "{bad}");
+        }
+        for bad in
+            ["2024-02-30", "2023-02-29", "1900-02-29", "2024-04-31", "2024-12-32", "2024-01-00"]
+        {
+            assert_eq!(day(bad), None, "{bad}");
+        }
+        for good in
+            ["2024-02-29", "2000-02-29", "2024-12-31", "2024-04-30", "0000-01-01", "9999-12-31"]
+        {
+            assert!(day(good).is_some(), "{good}");
         }
         assert_eq!(of_seconds(18_060 * 86_400 + 5), "2019-06-13");
         assert_eq!(of_seconds(951_782_400), "2000-02-29");

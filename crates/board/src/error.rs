@@ -63,6 +63,9 @@ pub enum Error {
     /// Whoever asks may not.
     #[error("{0}")]
     Refused(String),
+    /// What is asked for does not go with what is on the board.
+    #[error("{0}")]
+    Conflict(String),
 }
 
 impl Error {

@@ -5,6 +5,7 @@
 //! submissions and from the store of runs; a result that carries its adapter is evaluated by the board
 //! itself, through an evaluator that is handed in: this crate knows no model. [`query`] answers what pages show.
 
+pub mod access;
 pub mod date;
 mod db;
 pub mod direction;
@@ -19,11 +20,12 @@ pub mod moderate;
 pub mod query;
 pub mod rank;
 pub mod seed;
+mod setting;
 mod sql_names;
 mod state;
 pub mod submit;
 mod summary;
-mod text;
+pub mod text;
 pub mod token;
 pub mod value;
 pub mod vectors;
@@ -32,4 +34,5 @@ mod words;
 
 pub use db::Board;
 pub use error::Error;
+pub use setting::split_key;
 pub use state::State;

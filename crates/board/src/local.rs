@@ -1,11 +1,15 @@
 //! What is on this machine for re-evaluations: labelled data by digest, base models by hash.
 
 use budwood_base::record::DataDigest;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::access::Act;
 use crate::db::now;
+use crate::log::{Entry, Subject};
+use crate::setting::split_key;
+use crate::token::Actor;
 use crate::{Board, Error};
 
 /// Labelled data on this machine.
@@ -30,28 +34,70 @@ pub struct Base {
     pub source: String,
 }
 
-/// Notes where data are. The same digest again replaces the place.
+/// Notes where data are. The same digest again replaces the place. The source must not depend on the folder that
+/// the program is run in: checks are run from others.
 ///
 /// # Errors
-/// If the board cannot be written.
-pub fn add_data(board: &mut Board, digest: &DataDigest, source: &Value) -> Result<(), Error> {
-    board.sql().execute(
+/// If the board cannot be written, or whoever asks may not.
+pub fn add_data(
+    board: &mut Board,
+    digest: &DataDigest,
+    source: &Value,
+    actor: &Actor,
+) -> Result<(), Error> {
+    actor.may(Act::AddData)?;
+    let transaction = board.write()?;
+    let before = find_data(&transaction, &digest.sha256)?;
+    let split = split_key(&digest.split);
+    if before.as_ref().is_some_and(|b| b.split == split && b.source == *source) {
+        return Ok(());
+    }
+    transaction.execute(
         "INSERT OR REPLACE INTO data_sources (sha256, split, rows, source, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![digest.sha256, digest.split, digest.rows as i64, source.to_string(), now()],
+        params![digest.sha256, split, digest.rows as i64, source.to_string(), now()],
     )?;
-    Ok(())
+    Entry {
+        who: &actor.name,
+        action: Act::AddData.logged(),
+        subject: Subject::Data,
+        id: None,
+        name: &format!("{split} {}", digest.sha256),
+        reason: "",
+        // Where it lies on this machine is nobody else's matter: the log is public.
+        details: json!({ "sha256": digest.sha256, "split": split, "rows": digest.rows, "new": before.is_none() }),
+    }
+    .write(&transaction)?;
+    Ok(transaction.commit()?)
 }
 
 /// Notes where a base model is.
 ///
 /// # Errors
-/// If the board cannot be written.
-pub fn add_base(board: &mut Board, sha256: &str, source: &str) -> Result<(), Error> {
-    board.sql().execute(
+/// If the board cannot be written, or whoever asks may not.
+pub fn add_base(board: &mut Board, sha256: &str, source: &str, actor: &Actor) -> Result<(), Error> {
+    actor.may(Act::AddBase)?;
+    let transaction = board.write()?;
+    let before: Option<String> = transaction
+        .query_row("SELECT source FROM bases WHERE sha256 = ?1", [sha256], |r| r.get(0))
+        .optional()?;
+    if before.as_deref() == Some(source) {
+        return Ok(());
+    }
+    transaction.execute(
         "INSERT OR REPLACE INTO bases (sha256, source, at) VALUES (?1, ?2, ?3)",
         params![sha256, source, now()],
     )?;
-    Ok(())
+    Entry {
+        who: &actor.name,
+        action: Act::AddBase.logged(),
+        subject: Subject::Base,
+        id: None,
+        name: sha256,
+        reason: "",
+        details: json!({ "new": before.is_none() }),
+    }
+    .write(&transaction)?;
+    Ok(transaction.commit()?)
 }
 
 /// All data that are noted.
@@ -87,8 +133,11 @@ pub fn bases(board: &Board) -> Result<Vec<Base>, Error> {
 }
 
 pub(crate) fn data_of(board: &Board, sha256: &str) -> Result<Option<Data>, Error> {
-    Ok(board
-        .sql()
+    find_data(board.sql(), sha256)
+}
+
+fn find_data(sql: &Connection, sha256: &str) -> Result<Option<Data>, Error> {
+    Ok(sql
         .query_row(
             "SELECT sha256, split, rows, source FROM data_sources WHERE sha256 = ?1",
             [sha256],

@@ -9,20 +9,28 @@ use crate::db::now;
 /// What an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
+    Base,
+    Data,
     Import,
     Leaderboard,
     Metric,
+    Papers,
     Result,
+    Task,
     Token,
 }
 
 impl Subject {
     fn name(self) -> &'static str {
         match self {
+            Self::Base => "base",
+            Self::Data => "data",
             Self::Import => "import",
             Self::Leaderboard => "leaderboard",
             Self::Metric => "metric",
+            Self::Papers => "papers",
             Self::Result => "result",
+            Self::Task => "task",
             Self::Token => "token",
         }
     }

@@ -4,44 +4,50 @@ use rusqlite::{Connection, params};
 
 use crate::direction::Direction;
 use crate::rank::{Standing, line};
+use crate::setting::elsewhere;
 use crate::{Error, State, date};
 
 /// Brings a leaderboard's counts, its best results and its trend up to date.
 pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
-    let mut query = sql.prepare_cached(
-        "SELECT r.id, r.state, r.date, coalesce(s.measured, s.value), m.direction
-         FROM results r
+    // A row may write one metric twice: the last one counts, as on its page.
+    let mut query = sql.prepare_cached(&format!(
+        "SELECT r.id, r.state, r.date, coalesce(s.measured, s.value), m.direction, s.measured, {}
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
-         LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
+         LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id AND s.position = (
+           SELECT max(x.position) FROM scores x WHERE x.result = r.id AND x.metric = m.id)
          WHERE r.leaderboard = ?1 AND r.state <> 'retracted' ORDER BY r.id",
-    )?;
+        elsewhere("r", "l")
+    ))?;
     let mut rows = query.query([leaderboard])?;
     let (mut ids, mut states, mut standings) = (Vec::new(), Vec::new(), Vec::new());
     let (mut direction, mut latest) = (Direction::Higher, None::<String>);
+    let mut measured: Vec<Option<f64>> = Vec::new();
     while let Some(row) = rows.next()? {
         ids.push(row.get::<_, i64>(0)?);
         let state: State = row.get(1)?;
         states.push(state);
+        measured.push(row.get(5)?);
         let date: Option<String> = row.get(2)?;
         let day = date.as_deref().and_then(date::day);
         latest = latest.max(date);
-        let counts = state != State::Mismatch;
+        let counts = state != State::Mismatch && !row.get::<_, bool>(6)?;
         standings.push(Standing { value: row.get(3)?, interval: None, day, counts });
         direction = row.get::<_, Option<Direction>>(4)?.unwrap_or(direction);
     }
-    let best = |only_verified: bool| -> Option<i64> {
+    let best = |value: &dyn Fn(usize) -> Option<f64>| -> Option<i64> {
         let mut best: Option<(f64, i64)> = None;
-        for ((id, state), standing) in ids.iter().zip(&states).zip(&standings) {
-            let Some(value) = standing.value.filter(|_| standing.counts) else { continue };
-            if only_verified && *state != State::Reevaluated {
-                continue;
-            }
+        for (i, id) in ids.iter().enumerate() {
+            let Some(value) = value(i) else { continue };
             if best.is_none_or(|(b, _)| direction.better(value, b)) {
                 best = Some((value, *id));
             }
         }
         best.map(|b| b.1)
     };
+    let best_of_all = best(&|i| standings[i].value.filter(|_| standings[i].counts));
+    // Only what was measured holds the state of the art.
+    let best_measured = best(&|i| measured[i].filter(|_| states[i] == State::Reevaluated));
     let trend: Vec<(i64, f64)> = line(&standings, direction)
         .into_iter()
         .filter_map(|i| Some((standings[i].day?, standings[i].value?)))
@@ -55,8 +61,8 @@ pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
         leaderboard,
         ids.len() as i64,
         verified,
-        best(false),
-        best(true),
+        best_of_all,
+        best_measured,
         serde_json::to_string(&trend).unwrap_or_default(),
         latest
     ])?;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::db::now;
 use crate::log::{Entry, Subject};
+use crate::text::{is_hidden, look};
 use crate::{Board, Error};
 
 /// What a token allows; each role may do what those before it may.
@@ -19,8 +20,10 @@ pub enum Role {
     Read,
     /// Submitting results, and taking back one's own.
     Submit,
-    /// New tasks, directions and tolerances of metrics, taking back anyone's results.
+    /// New tasks, a leaderboard's data, directions and tolerances, taking back anyone's results.
     Moderate,
+    /// Everything, on the board's machine; no token has this role.
+    Owner,
 }
 
 /// Who does something.
@@ -48,20 +51,12 @@ pub struct Token {
 impl Actor {
     /// Whoever sits at the machine that the board is on.
     pub fn local(name: impl Into<String>) -> Self {
-        Self { name: name.into(), role: Role::Moderate }
-    }
-
-    pub(crate) fn needs(&self, role: Role, to: &str) -> Result<(), Error> {
-        if self.role >= role {
-            return Ok(());
-        }
-        let need = if role == Role::Moderate { "moderate" } else { "submit" };
-        Err(Error::Refused(format!(
-            "{} may not {to}: that needs a token with the role '{need}'",
-            self.name
-        )))
+        Self { name: name.into(), role: Role::Owner }
     }
 }
+
+/// Names that the log has for the board itself and for its owner.
+const RESERVED: &[&str] = &["board", "local"];
 
 /// Makes a token and returns its secret, which is not kept.
 ///
@@ -71,8 +66,28 @@ pub fn add(board: &mut Board, name: &str, role: Role, who: &str) -> Result<Strin
     if name.trim().is_empty() || name.chars().count() > 100 {
         return Err(Error::input("the token's name", "must have between 1 and 100 letters"));
     }
+    if name.chars().any(is_hidden) || name.trim() != name {
+        let reason = "must not begin or end with blanks, or hold control or invisible characters";
+        return Err(Error::input("the token's name", reason));
+    }
+    if RESERVED.contains(&look(name).as_str()) {
+        let reason = format!("'{name}' is kept for the board and its owner; take another");
+        return Err(Error::input("the token's name", reason));
+    }
+    if role == Role::Owner {
+        return Err(Error::input("the token's role", "is read, submit or moderate"));
+    }
     let secret = secret()?;
     let transaction = board.write()?;
+    let names: Vec<String> = transaction
+        .prepare("SELECT name FROM tokens")?
+        .query_map([], |r| r.get(0))?
+        .collect::<Result<_, _>>()?;
+    // Results belong to names: one that looks like another could pass for it.
+    if let Some(other) = names.iter().find(|n| *n != name && look(n) == look(name)) {
+        let reason = format!("looks like '{other}', which is taken");
+        return Err(Error::input(format!("the token's name '{name}'"), reason));
+    }
     let added = transaction.execute(
         "INSERT OR IGNORE INTO tokens (name, sha256, role, created_at) VALUES (?1, ?2, ?3, ?4)",
         params![name, digest::of_bytes(secret.as_bytes()), role, now()],
@@ -143,7 +158,11 @@ pub fn check(board: &Board, secret: &str) -> Result<Option<Actor>, Error> {
             Ok(Actor { name: r.get(0)?, role: r.get(1)? })
         })
         .optional()?;
-    Ok(found)
+    // Older programs gave out any name: such a token owns nothing of the owner's.
+    Ok(found.map(|actor| match RESERVED.contains(&look(&actor.name).as_str()) {
+        true => Actor { name: format!("token {}", actor.name), ..actor },
+        false => actor,
+    }))
 }
 
 fn log(

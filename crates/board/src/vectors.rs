@@ -2,7 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use serde_json::json;
+
+use crate::access::Act;
 use crate::db::now;
+use crate::log::{Entry, Subject};
+use crate::token::Actor;
 use crate::{Board, Error};
 
 /// A paper whose text has no vector yet.
@@ -17,8 +22,9 @@ pub struct Unread {
 /// Makes vectors of one model the board's; those of another are removed.
 ///
 /// # Errors
-/// If the board cannot be written.
-pub fn begin(board: &mut Board, base_sha256: &str) -> Result<(), Error> {
+/// If the board cannot be written, or whoever asks may not.
+pub fn begin(board: &mut Board, base_sha256: &str, actor: &Actor) -> Result<(), Error> {
+    actor.may(Act::Relate)?;
     let transaction = board.write()?;
     let of: Option<String> = transaction
         .query_row("SELECT base_sha256 FROM vector_model", [], |r| r.get(0))
@@ -29,6 +35,16 @@ pub fn begin(board: &mut Board, base_sha256: &str) -> Result<(), Error> {
             "INSERT INTO vector_model (base_sha256, at) VALUES (?1, ?2)",
             params![base_sha256, now()],
         )?;
+        Entry {
+            who: &actor.name,
+            action: Act::Relate.logged(),
+            subject: Subject::Papers,
+            id: None,
+            name: base_sha256,
+            reason: "",
+            details: json!({ "before": of }),
+        }
+        .write(&transaction)?;
     }
     Ok(transaction.commit()?)
 }

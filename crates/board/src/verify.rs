@@ -14,13 +14,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::access::Act;
 use crate::db::now;
 use crate::local::{self, Data};
 use crate::log::{Entry, Subject};
+use crate::state::{Change, change};
 use crate::submit::put;
-use crate::text::key;
-use crate::token::{Actor, Role};
-use crate::{Board, Error, State, query, summary};
+use crate::text::{key, without_folders};
+use crate::token::Actor;
+use crate::{Board, Error, State, query, setting, summary};
 
 /// What came out of a re-evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct Outcome {
     pub state: State,
     /// Each metric that the evaluation gives and the leaderboard has.
     pub metrics: Vec<Measured>,
+    /// The data that it was measured on; not known of checks by older programs.
+    #[serde(default)]
+    pub data: Option<MeasuredOn>,
     /// Examples.
     pub rows: u64,
     /// Examples whose prediction is not that of the claim; none if the claim came without predictions.
@@ -43,6 +48,15 @@ pub struct Outcome {
     pub machine: String,
     /// The program and its version.
     pub version: String,
+}
+
+/// The data of a re-evaluation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredOn {
+    /// SHA-256 over the examples.
+    pub sha256: String,
+    /// The split, as the board's owner named it.
+    pub split: String,
 }
 
 /// A metric of a re-evaluation, in the leaderboard's unit.
@@ -143,14 +157,16 @@ const ATTEMPTS: i64 = 3;
 /// # Errors
 /// If there is no such result, its adapter is not here, or whoever asks may not.
 pub fn ask(board: &mut Board, result: i64, actor: &Actor) -> Result<i64, Error> {
-    actor.needs(Role::Submit, "ask for a re-evaluation")?;
     let transaction = board.write()?;
-    let state: State = transaction
-        .query_row("SELECT state FROM results WHERE id = ?1", [result], |r| r.get(0))
+    let (state, submitter, model): (State, Option<String>, String) = transaction
+        .query_row("SELECT state, submitter, model FROM results WHERE id = ?1", [result], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+        })
         .optional()?
         .ok_or_else(|| Error::missing("result", result))?;
+    actor.may_with(Act::Ask, submitter.as_deref())?;
     if state == State::Retracted {
-        return Err(Error::Refused(format!("result {result} was taken back")));
+        return Err(Error::Conflict(format!("result {result} was taken back")));
     }
     let files: i64 = transaction.query_row(
         "SELECT count(*) FROM result_files WHERE result = ?1",
@@ -158,25 +174,71 @@ pub fn ask(board: &mut Board, result: i64, actor: &Actor) -> Result<i64, Error> 
         |r| r.get(0),
     )?;
     if files < 2 {
-        return Err(Error::Refused(format!(
+        return Err(Error::Conflict(format!(
             "result {result} has no adapter here, so there is nothing to run; submit it again with its folder"
         )));
     }
+    let before = open(&transaction, result)?;
     let id = queue(&transaction, result, &actor.name)?;
+    if before.is_none() {
+        Entry {
+            who: &actor.name,
+            action: Act::Ask.logged(),
+            subject: Subject::Result,
+            id: Some(result),
+            name: &model,
+            reason: "",
+            details: json!({ "check": id }),
+        }
+        .write(&transaction)?;
+    }
     transaction.commit()?;
     Ok(id)
 }
 
-/// The number of a result's open check, which is made if there is none.
-pub(crate) fn queue(sql: &Connection, result: i64, who: &str) -> Result<i64, Error> {
-    let open = sql
+fn open(sql: &Connection, result: i64) -> Result<Option<i64>, Error> {
+    Ok(sql
         .query_row(
             "SELECT id FROM checks WHERE result = ?1 AND progress IN ('waiting', 'running')",
             [result],
             |r| r.get(0),
         )
-        .optional()?;
-    if let Some(id) = open {
+        .optional()?)
+}
+
+/// Asks again for what was measured by a metric of a leaderboard; how many results these are.
+pub(crate) fn queue_measured(
+    sql: &Connection,
+    leaderboard: i64,
+    metric: i64,
+    who: &str,
+) -> Result<u64, Error> {
+    let results: Vec<i64> = sql
+        .prepare(
+            "SELECT DISTINCT r.id FROM results r JOIN scores s ON s.result = r.id AND s.metric = ?2
+             WHERE r.leaderboard = ?1 AND s.measured IS NOT NULL AND r.state <> 'retracted' ORDER BY r.id",
+        )?
+        .query_map([leaderboard, metric], |r| r.get(0))?
+        .collect::<Result<_, _>>()?;
+    for &result in &results {
+        queue(sql, result, who)?;
+    }
+    Ok(results.len() as u64)
+}
+
+/// Gives up the waiting check of a result that was taken back. One that is running finds that out at its end.
+pub(crate) fn give_up(sql: &Connection, result: i64) -> Result<(), Error> {
+    sql.execute(
+        "UPDATE checks SET progress = 'failed', finished_at = ?2, error = 'the result was taken back'
+         WHERE result = ?1 AND progress = 'waiting'",
+        params![result, now()],
+    )?;
+    Ok(())
+}
+
+/// The number of a result's open check, which is made if there is none.
+pub(crate) fn queue(sql: &Connection, result: i64, who: &str) -> Result<i64, Error> {
+    if let Some(id) = open(sql, result)? {
         return Ok(id);
     }
     sql.execute(
@@ -191,7 +253,7 @@ pub(crate) fn queue(sql: &Connection, result: i64, who: &str) -> Result<i64, Err
 /// # Errors
 /// If whoever asks may not, or the board cannot be written.
 pub fn ask_all(board: &mut Board, actor: &Actor) -> Result<u64, Error> {
-    actor.needs(Role::Moderate, "re-run the whole board")?;
+    actor.may(Act::AskAll)?;
     let results: Vec<i64> = {
         let mut query = board.sql().prepare(
             "SELECT r.id FROM results r WHERE r.state <> 'retracted'
@@ -255,7 +317,7 @@ impl Worker {
         evaluator: &mut dyn Evaluator,
         only: Option<i64>,
     ) -> Result<Option<Finished>, Error> {
-        let found: Option<(i64, i64)> = {
+        let found: Option<(i64, i64, Subjected)> = {
             let transaction = board.write()?;
             let found = transaction
                 .query_row(
@@ -265,7 +327,11 @@ impl Worker {
                     |r| Ok((r.get(0)?, r.get(1)?)),
                 )
                 .optional()?;
-            if let Some((check, _)) = found {
+            let found = match found {
+                None => None,
+                Some((check, result)) => Some((check, result, subjected(&transaction, result)?)),
+            };
+            if let Some((check, ..)) = found {
                 transaction.execute(
                     "UPDATE checks SET progress = 'running', attempts = attempts + 1 WHERE id = ?1",
                     [check],
@@ -274,13 +340,30 @@ impl Worker {
             transaction.commit()?;
             found
         };
-        let Some((check, result)) = found else { return Ok(None) };
+        let Some((check, result, subjected)) = found else { return Ok(None) };
         let evaluation = match job(board, check, result)? {
-            Ok(job) => evaluator.evaluate(&job),
+            Ok(job) => evaluator.evaluate(&job).map(|e| (job.data, e)),
             Err(reason) => Err(reason),
         };
-        finish(board, check, result, evaluation).map(Some)
+        finish(board, check, result, &subjected, evaluation).map(Some)
     }
+}
+
+/// What a check is of: what is claimed, the adapter and the data. If one of them is another at the check's end, the
+/// check was of something that is gone.
+#[derive(PartialEq, Eq)]
+struct Subjected {
+    content: String,
+    adapter: Option<String>,
+    data: Option<String>,
+}
+
+fn subjected(sql: &Connection, result: i64) -> Result<Subjected, Error> {
+    Ok(sql.query_row(
+        "SELECT content, adapter_sha256, data_sha256 FROM results WHERE id = ?1",
+        [result],
+        |r| Ok(Subjected { content: r.get(0)?, adapter: r.get(1)?, data: r.get(2)? }),
+    )?)
 }
 
 /// The files of a result's adapter, and the base model on this machine that they are for.
@@ -326,12 +409,9 @@ pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Er
         match digest::of_file(path) {
             Ok(hash) if Some(&hash) == named.as_ref() => {}
             Ok(_) => {
-                return Ok(Err(format!(
-                    "a file of its adapter was changed on disk: {}",
-                    path.display()
-                )));
+                return Ok(Err("a file of its adapter was changed on disk".into()));
             }
-            Err(e) => return Ok(Err(format!("{}: {e}", path.display()))),
+            Err(e) => return Ok(Err(format!("a file of its adapter cannot be read: {e}"))),
         }
     }
     let Some(base_sha256) = base else {
@@ -351,13 +431,17 @@ fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Er
         Ok(adapter) => adapter,
         Err(reason) => return Ok(Err(reason)),
     };
+    // Whoever does not say which data means those of the leaderboard, if the split is not another.
     let (model, data): (String, Option<String>) = board.sql().query_row(
-        "SELECT model, data_sha256 FROM results WHERE id = ?1",
+        "SELECT r.model, coalesce(r.data_sha256, CASE WHEN r.split IN ('', l.data_split) THEN l.data_sha256 END)
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1",
         [result],
         |r| Ok((r.get(0)?, r.get(1)?)),
     )?;
     let Some(data_sha256) = data else {
-        return Ok(Err("it does not say by hash which data it was scored on".into()));
+        return Ok(Err(
+            "it does not say by hash which data it was scored on, and its leaderboard names none for its split".into(),
+        ));
     };
     let Some(data) = local::data_of(board, &data_sha256)? else {
         return Ok(Err(format!(
@@ -367,12 +451,13 @@ fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Er
     Ok(Ok(Job { check, result, model, weights, description, base, base_sha256, data }))
 }
 
-/// Writes down what came out, in one transaction.
+/// Writes down what came out, in one transaction. What changed while the check was running is looked at in it.
 fn finish(
     board: &mut Board,
     check: i64,
     result: i64,
-    evaluation: Result<Evaluation, String>,
+    begun: &Subjected,
+    evaluation: Result<(Data, Evaluation), String>,
 ) -> Result<Finished, Error> {
     let claimed = query::predictions(board, result, false)?;
     let before = query::predictions(board, result, true)?;
@@ -383,45 +468,52 @@ fn finish(
         |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
     )?;
     let mut finished = Finished { check, result, model, before: state, outcome: None, error: None };
-    let compared = evaluation.and_then(|e| {
-        let metrics = compare(&transaction, result, leaderboard, &e).map_err(|e| e.to_string())?;
-        if metrics.iter().all(|m| m.1.confirmed.is_none()) {
-            return Err("the evaluation gives none of the metrics that are claimed".into());
-        }
-        Ok((e, metrics))
-    });
-    let (evaluation, metrics) = match compared {
-        Ok(both) => both,
+    let compared = if state == State::Retracted {
+        Err("the result was taken back".into())
+    } else if subjected(&transaction, result)? != *begun {
+        Err("the result changed while it was checked; ask again".into())
+    } else {
+        evaluation.and_then(|(data, e)| {
+            let metrics =
+                compare(&transaction, result, leaderboard, &e).map_err(|e| e.to_string())?;
+            if metrics.iter().all(|m| m.1.confirmed.is_none()) {
+                return Err("the evaluation gives none of the metrics that are claimed".into());
+            }
+            Ok((data, e, metrics))
+        })
+    };
+    let (data, evaluation, metrics) = match compared {
+        Ok(all) => all,
         Err(reason) => {
+            // Everyone reads what stands on the board; whoever runs the check learns the whole of it.
+            let shown = without_folders(&reason);
             transaction.execute(
                 "UPDATE checks SET progress = 'failed', finished_at = ?2, error = ?3 WHERE id = ?1",
-                params![check, now(), reason],
+                params![check, now(), shown],
             )?;
-            note(&transaction, &finished, "check failed", &reason, Value::Null)?;
+            note(&transaction, &finished, "check failed", &shown, Value::Null)?;
             transaction.commit()?;
             finished.error = Some(reason);
             return Ok(finished);
         }
     };
+    transaction.execute(
+        "UPDATE results SET data_sha256 = ?2 WHERE id = ?1 AND data_sha256 IS NULL",
+        params![result, data.sha256],
+    )?;
     let good = metrics.iter().all(|m| m.1.confirmed.unwrap_or(true));
-    let new_state = if good { State::Reevaluated } else { State::Mismatch };
-    for (metric, measured) in &metrics {
-        transaction.execute(
-            "UPDATE scores SET measured = ?3, low = ?4, high = ?5 WHERE result = ?1 AND metric = ?2",
-            params![
-                result,
-                metric,
-                measured.measured,
-                measured.interval.map(|i| i.0),
-                measured.interval.map(|i| i.1)
-            ],
-        )?;
-    }
+    let what = match (good, setting::is_named(&transaction, result)?) {
+        (false, _) => Change::Refute,
+        (true, true) => Change::Confirm,
+        (true, false) => Change::ConfirmElsewhere,
+    };
+    let new_state = change(&transaction, result, what)?;
+    put_measured(&transaction, result, &metrics)?;
     put::predictions(&transaction, result, "measured", &evaluation.predictions)?;
-    put::set_state(&transaction, result, new_state)?;
     let outcome = Outcome {
         state: new_state,
         metrics: metrics.into_iter().map(|m| m.1).collect(),
+        data: Some(MeasuredOn { sha256: data.sha256, split: data.split }),
         rows: evaluation.predictions.len() as u64,
         flipped: differing(&claimed, &evaluation.predictions),
         changed: differing(&before, &evaluation.predictions),
@@ -440,6 +532,30 @@ fn finish(
     transaction.commit()?;
     finished.outcome = Some(outcome);
     Ok(finished)
+}
+
+/// Writes what was measured beside the claims. What an earlier check measured and this one did not is a claim again.
+fn put_measured(sql: &Connection, result: i64, metrics: &[(i64, Measured)]) -> Result<(), Error> {
+    sql.execute(
+        "UPDATE scores SET measured = NULL, confirmed = NULL, low = NULL, high = NULL
+         WHERE result = ?1 AND measured IS NOT NULL",
+        [result],
+    )?;
+    for (metric, measured) in metrics {
+        sql.execute(
+            "UPDATE scores SET measured = ?3, confirmed = ?4, low = ?5, high = ?6
+             WHERE result = ?1 AND metric = ?2",
+            params![
+                result,
+                metric,
+                measured.measured,
+                measured.confirmed,
+                measured.interval.map(|i| i.0),
+                measured.interval.map(|i| i.1)
+            ],
+        )?;
+    }
+    Ok(())
 }
 
 fn note(

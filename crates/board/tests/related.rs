@@ -3,6 +3,7 @@
 
 mod common;
 
+use budwood_board::token::Actor;
 use budwood_board::{Board, query, vectors};
 use common::{board, import, write};
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ fn what_is_rare_says_more_than_what_is_common() {
 fn what_an_encoder_made_of_the_texts_counts() {
     let (folder, mut board) = board();
     import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &papers()));
-    vectors::begin(&mut board, "model a").unwrap();
+    vectors::begin(&mut board, "model a", &Actor::local("test")).unwrap();
     assert_eq!(vectors::left(&board).unwrap(), 40);
     let all = vectors::unread(&board, 0, 1000).unwrap();
     assert!(all.len() == 40 && all[36].text.starts_with("Grafting trees with a budwood. On"));
@@ -73,8 +74,8 @@ fn what_an_encoder_made_of_the_texts_counts() {
     import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &changed));
     assert_eq!(vectors::left(&board).unwrap(), 1);
     // Vectors of another model do not mix with these.
-    vectors::begin(&mut board, "model a").unwrap();
+    vectors::begin(&mut board, "model a", &Actor::local("test")).unwrap();
     assert_eq!(vectors::left(&board).unwrap(), 1);
-    vectors::begin(&mut board, "model b").unwrap();
+    vectors::begin(&mut board, "model b", &Actor::local("test")).unwrap();
     assert_eq!(vectors::left(&board).unwrap(), 40);
 }

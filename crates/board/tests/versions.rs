@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/trust.rs"]
+mod world;
 
 use budwood_board::query::{self, FoundKind};
 use budwood_board::{Board, Error};
@@ -21,6 +23,12 @@ const BACK: &str = "DROP TABLE entry_text;
         kind UNINDEXED, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '2 3'
     );
     ALTER TABLE methods DROP COLUMN by_year;
+    DROP TRIGGER results_stay_retracted;
+    DROP TRIGGER results_are_of_named_data;
+    ALTER TABLE leaderboards DROP COLUMN data_sha256;
+    ALTER TABLE leaderboards DROP COLUMN data_split;
+    ALTER TABLE results DROP COLUMN split;
+    ALTER TABLE scores DROP COLUMN confirmed;
     PRAGMA user_version = 1;";
 
 #[test]
@@ -42,8 +50,60 @@ fn a_board_of_an_older_version_becomes_one_of_this() {
             .unwrap()
             .pragma_query_value(None, "user_version", |r| r.get(0))
             .unwrap();
-        assert_eq!(version, 2);
+        assert_eq!(version, 3);
     }
+}
+
+/// Makes of a board what version 2 of the tables was: leaderboards named no data, and whatever was measured was
+/// re-evaluated.
+const BACK_TO_2: &str = "DROP TRIGGER results_stay_retracted;
+    DROP TRIGGER results_are_of_named_data;
+    UPDATE results SET state = 're-evaluated' WHERE state = 'other-setting';
+    UPDATE leaderboards SET verified = (SELECT count(*) FROM results r
+        WHERE r.leaderboard = leaderboards.id AND r.state = 're-evaluated');
+    ALTER TABLE leaderboards DROP COLUMN data_sha256;
+    ALTER TABLE leaderboards DROP COLUMN data_split;
+    ALTER TABLE results DROP COLUMN split;
+    ALTER TABLE scores DROP COLUMN confirmed;
+    PRAGMA user_version = 2;";
+
+/// The owner's own leaderboards keep what they were measured on; elsewhere it is not known what they are about.
+#[test]
+fn what_older_boards_measured_is_looked_at_again() {
+    use budwood_board::State;
+    use world::{NEWS, accuracy, check, data, know, owner, put, record, row, sam, state, table};
+    let (folder, mut board) = board();
+    know(&mut board);
+    let ours = put(&mut board, &record("ours", "test", "Test", accuracy(80.0)), 1, &owner()).result;
+    let toy = put(&mut board, &record("toy", "toy", "test", accuracy(80.0)), 2, &sam()).result;
+    let mut made_by_sam = record("sams", "toy", "test", accuracy(80.0));
+    made_by_sam.dataset.name = "Another".into();
+    let sams = put(&mut board, &made_by_sam, 3, &sam()).leaderboard;
+    check(&mut board, &[("Accuracy", 80.0)]);
+    drop(board);
+    let place = folder.path().join("board");
+    let sql = Connection::open(place.join("board.db")).unwrap();
+    sql.execute_batch(BACK_TO_2).unwrap();
+    drop(sql);
+    let board = Board::open(&place).unwrap();
+    let named = table(&board, false).item.data.unwrap();
+    assert_eq!((named.sha256, named.split.as_str()), (data("test"), "test"));
+    assert_eq!(
+        (state(&board, ours), state(&board, toy)),
+        (State::Reevaluated, State::OtherSetting)
+    );
+    assert_eq!((row(&board, ours, false).rank, row(&board, toy, true).rank), (Some(1), None));
+    let item = table(&board, false).item;
+    assert_eq!((item.verified, item.best_verified.unwrap().result), (1, ours));
+    let filter = query::Filter::default();
+    let sams = query::leaderboard(&board, &sams, &filter).unwrap();
+    assert!(sams.item.data.is_none() && sams.item.best_verified.is_none());
+    assert_eq!(sams.rows[0].state, State::OtherSetting);
+    let log = query::log(&board, &query::LogFilter::default(), query::Part::default()).unwrap();
+    assert_eq!(
+        (log.items[0].action.as_str(), log.items[0].subject_name.as_str()),
+        ("name data", NEWS)
+    );
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn main() -> ExitCode {
         // A reader that closed its end, such as `head`, has what it wanted.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {}", output::plain(&format!("{e:#}")));
+            output::note!("error: {e:#}");
             ExitCode::FAILURE
         }
     }

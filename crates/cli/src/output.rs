@@ -4,34 +4,63 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use anyhow::Result;
+use budwood_board::text::is_hidden;
 
-/// A line on standard output; a closed pipe is an error, not a panic.
+/// A line on standard output; a closed pipe is an error, not a panic. What others wrote cannot steer the terminal.
 macro_rules! say {
     ($($arg:tt)*) => {{
         use std::io::Write as _;
-        writeln!(std::io::stdout().lock(), "{}", $crate::output::plain(&format!($($arg)*)))
+        let line = format!($($arg)*);
+        writeln!(std::io::stdout().lock(), "{}", $crate::output::lines(&line))
     }};
 }
 pub(crate) use say;
 
-/// A text as a terminal may show it: control characters, which names in files may hold, stand in their escaped form.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !text.contains(steers) {
-        return text.into();
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out.into()
+/// A line on standard error, as safe as those of [`say`].
+macro_rules! note {
+    ($($arg:tt)*) => { eprintln!("{}", $crate::output::lines(&format!($($arg)*))) };
 }
+pub(crate) use note;
 
 /// A JSON value on standard output.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)?;
+    // JSON escapes what stands below U+0020 itself. The rest can only stand inside its texts, where it may be escaped.
+    let text = visible(&text, |c| c == '\n', |c| format!("\\u{:04x}", c as u32));
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(())
+}
+
+/// A text of others without characters that steer a terminal or hide from a reader: these are written as `\u{1b}`.
+/// Ends of lines and tabs stay.
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+    visible(text, |c| matches!(c, '\n' | '\t'), |c| c.escape_unicode().to_string())
+}
+
+/// The same for what must stay on its line.
+fn line(text: &str) -> Cow<'_, str> {
+    visible(text, |_| false, |c| c.escape_unicode().to_string())
+}
+
+fn visible(
+    text: &str,
+    stays: impl Fn(char) -> bool,
+    written: impl Fn(char) -> String,
+) -> Cow<'_, str> {
+    let hidden = |c: &char| is_hidden(*c) && !stays(*c);
+    if !text.chars().any(|c| hidden(&c)) {
+        return text.into();
+    }
+    text.chars()
+        .fold(String::with_capacity(text.len() + 16), |mut out, c| {
+            if hidden(&c) {
+                out += &written(c)
+            } else {
+                out.push(c)
+            }
+            out
+        })
+        .into()
 }
 
 /// `1234567` as `1,234,567`.
@@ -68,6 +97,8 @@ pub(crate) fn seconds(s: f64) -> String {
 
 /// Rows with aligned columns; the first is the heading. Columns of numbers stand to the right.
 pub(crate) fn table(rows: &[Vec<String>]) -> Result<()> {
+    let clean = |row: &Vec<String>| row.iter().map(|cell| line(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(clean).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {
         rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0)
@@ -76,15 +107,15 @@ pub(crate) fn table(rows: &[Vec<String>]) -> Result<()> {
     let number = |s: &String| s.trim_end_matches('%').replace(',', "").parse::<f64>().is_ok();
     let right: Vec<bool> =
         (0..columns).map(|c| rows.iter().skip(1).filter_map(|r| r.get(c)).all(number)).collect();
-    for row in rows {
-        let mut line = String::new();
+    for row in &rows {
+        let mut text = String::new();
         for (c, cell) in row.iter().enumerate() {
             let pad = " ".repeat(widths[c] - cell.chars().count());
             let cell = if right[c] { format!("{pad}{cell}") } else { format!("{cell}{pad}") };
-            line.push_str(&cell);
-            line.push_str("  ");
+            text.push_str(&cell);
+            text.push_str("  ");
         }
-        say!("{}", line.trim_end())?;
+        say!("{}", text.trim_end())?;
     }
     Ok(())
 }
@@ -102,9 +133,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_steers_a_terminal() {
-        assert_eq!(plain("a\u{1b}[31mb\u{9b}c\nd\te"), "a\\u{1b}[31mb\\u{9b}c\nd\te");
-        assert_eq!(plain("é, 中"), "é, 中");
+    fn nothing_that_others_wrote_steers_a_terminal() {
+        let name = "a\u{1b}[2J\u{9b}31m\u{202e}\u{7f}\rb\n\tc é 图";
+        let shown = lines(name);
+        assert_eq!(shown, "a\\u{1b}[2J\\u{9b}31m\\u{202e}\\u{7f}\\u{d}b\n\tc é 图");
+        assert!(!line(name).contains('\n') && line(name).contains("\\u{a}"));
+        assert!(matches!(lines("plain text, é"), Cow::Borrowed(_)));
     }
 
     #[test]

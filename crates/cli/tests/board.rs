@@ -132,3 +132,87 @@ fn papers_are_read_by_a_base_model() {
         std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/vit");
     world.fails(&format!("board --board b relate --base {}", images.display()), &["reads images"]);
 }
+
+/// Checks are run from wherever the board is used: data and base are noted by their whole paths.
+#[test]
+fn a_check_does_not_depend_on_the_folder_that_it_is_run_in() {
+    let world = trained();
+    world.ok("board --board b init");
+    let id = submit(&world, "1 --store runs.db")["result"].as_i64().unwrap();
+    world.ok("board --board b data add --data train.csv -- --test-data held.csv");
+    let listed = json(&world.ok("board --board b data list --json"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = world.command(&format!("verify {id} --board {}", world.path("b").display()));
+    let output = command.current_dir(elsewhere.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("attached -> re-evaluated"), "{text} {output:?}");
+    let flags = listed[0]["source"].to_string();
+    assert!(
+        flags.contains(&*world.path("held.csv").canonicalize().unwrap().to_string_lossy()),
+        "{flags}"
+    );
+    assert!(!flags.contains("=train.csv") && !flags.contains("=held.csv"), "{flags}");
+}
+
+/// A run on data that its leaderboard does not name is of another setting, until someone names them.
+#[test]
+fn a_leaderboard_is_about_the_data_that_it_names() {
+    let world = trained();
+    world.ok("board --board b init");
+    // The paper's leaderboard is there already, and names no data.
+    let mut command = world.command("submit 1 --store runs.db --board b --json");
+    command.args(["--task", "Sentiment Analysis", "--dataset", "SST-2"]);
+    let output = command.output().unwrap();
+    let (done, said) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("names no data") && said.contains("board data name"), "{said}");
+    let done = json(&done);
+    let (id, slug) =
+        (done["result"].as_i64().unwrap(), done["leaderboard"].as_str().unwrap().to_owned());
+    let output = world.ok(&format!("verify {id} --board b"));
+    assert!(output.contains("other-setting") && output.contains("does not name"), "{output}");
+    assert_eq!(state(&world, id), "other-setting");
+    world.fails(&format!("board --board b data name {slug} abcdef"), &["abcdef", "data list"]);
+    world.fails(&format!("board --board b data add --data train.csv --leaderboard {slug} --split other -- --test-data held.csv"), &["--split", "test"]);
+    world.ok(&format!("board --board b data add --data train.csv --leaderboard {slug} --split test -- --test-data held.csv"));
+    assert_eq!(state(&world, id), "re-evaluated");
+    world.ok(&format!("board --board b data name {slug} --none"));
+    assert_eq!(state(&world, id), "other-setting");
+    let data = json(&world.ok("board --board b data list --json"));
+    let test = data.as_array().unwrap().iter().find(|d| d["split"] == "test").unwrap()["sha256"]
+        .as_str()
+        .unwrap();
+    let named = world.ok(&format!("board --board b data name {slug} {}", &test[..12]));
+    assert!(named.contains("1 of its results"), "{named}");
+    assert_eq!(state(&world, id), "re-evaluated");
+    let log = world.ok("board --board b log");
+    assert!(log.matches("name data").count() == 3, "{log}");
+}
+
+/// An archive's names are kept as they are; a terminal sees what they hold and does not obey it.
+#[test]
+fn names_of_others_do_not_steer_the_terminal() {
+    let world = World::new();
+    let sneaky = "Sneaky\u{1b}[2J\u{9b}31m\u{202e}\u{7}";
+    let tables = |rows: Value| serde_json::json!([{ "task": "Telling Trees", "datasets": [{ "dataset": "Forest", "sota": { "metrics": ["Accuracy"], "rows": rows } }] }]);
+    let row =
+        |name: &str| serde_json::json!({ "model_name": name, "metrics": { "Accuracy": "1" } });
+    world.write(
+        "evaluation-tables.json",
+        tables([row(sneaky), row("plain")].into_iter().collect()).to_string(),
+    );
+    world.ok("board --board b import evaluation-tables.json");
+    // The newer file takes the row back, which the log tells with its name.
+    world.write("evaluation-tables.json", tables([row("plain")].into_iter().collect()).to_string());
+    world.ok("board --board b import evaluation-tables.json");
+    for command in ["board --board b log", "board --board b log --json"] {
+        let text = world.ok(command);
+        assert!(text.contains("Sneaky"), "{text}");
+        let hidden = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.contains(hidden), "{text:?}");
+    }
+    let log = json(&world.ok("board --board b log --json"));
+    let kept = log.as_array().unwrap().iter().any(|e| e["subject_name"] == sneaky);
+    assert!(kept, "as JSON it is what it was: {log}");
+    world.fails(&format!("verify 99 --board {sneaky}").replace('\u{7}', ""), &["\\u{1b}"]);
+}

@@ -42,9 +42,13 @@ pub struct Limits {
     pub connections: usize,
 }
 
+/// Largest request, in bytes: an adapter of 16 million parameters, six times the paper's for BERT-base, with what
+/// describes it. A request is held in memory until it is whole.
+const UPLOAD: usize = 64_000_000 + 1_000_000;
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { searches: 10.0, writes: 30.0, upload: 64 << 20, seconds: 30, connections: 1024 }
+        Self { searches: 10.0, writes: 30.0, upload: UPLOAD, seconds: 30, connections: 1024 }
     }
 }
 

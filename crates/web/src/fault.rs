@@ -50,6 +50,7 @@ impl From<Error> for Fault {
             // It begins with the name of a field, which stays as it is.
             Error::Input { .. } => Self::bad(format!("{error}.")),
             Error::Refused(_) => Self::new(StatusCode::FORBIDDEN, sentence(&error)),
+            Error::Conflict(_) => Self::new(StatusCode::CONFLICT, sentence(&error)),
             Error::Locked => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The board is being written to. Please try again in a moment.",

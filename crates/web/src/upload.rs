@@ -1,12 +1,13 @@
 //! The body of a request that writes: whole, within its limits, before anything is done with it.
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{FromRequest, Multipart};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
 
 use crate::fault::Fault;
+use crate::parts::number::bytes;
 
 /// A body, and its parts if it is a form.
 pub(crate) struct Upload {
@@ -24,7 +25,11 @@ impl Upload {
         let headers = parts.headers.clone();
         let length = headers.get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
         let too_large = || {
-            let message = format!("At most {} MB can be sent here.", limit >> 20);
+            let message = format!(
+                "At most {} can be sent here in one request. `budwood submit` on the board's own machine takes \
+                 larger adapters.",
+                bytes(limit as u64)
+            );
             Fault::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         };
         if length.is_some_and(|l| l > limit as u64) {
@@ -42,6 +47,8 @@ impl Upload {
         let bad = |_| Fault::bad("The form is not whole.");
         let mut request = Request::new(Body::from(self.bytes.clone()));
         *request.headers_mut() = self.headers.clone();
+        // The body is here and within its limit; the parser's own, of 2 MB, is for bodies that are not.
+        DefaultBodyLimit::disable().apply(&mut request);
         let mut form = Multipart::from_request(request, &())
             .await
             .map_err(|_| Fault::bad("The form is not whole."))?;

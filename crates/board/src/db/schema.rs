@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{Error, summary};
 
 /// What brings the tables of each older version to the next, from version 1 on.
-const STEPS: &[&str] = &["ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL DEFAULT '[]';
+const STEPS: &[&str] = &[
+    "ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL DEFAULT '[]';
     DROP TABLE entry_text;
     CREATE VIRTUAL TABLE entry_text USING fts5 (
         kind, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3 4'
@@ -23,13 +24,15 @@ const STEPS: &[&str] = &["ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL D
     CREATE TABLE vector_model (base_sha256 TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
     CREATE TABLE paper_vectors (
         paper INTEGER PRIMARY KEY REFERENCES papers (id), vector BLOB NOT NULL
-    ) STRICT;"];
+    ) STRICT;",
+    concat!(include_str!("named_data.sql"), include_str!("guards.sql")),
+];
 /// Version of the tables that this program makes.
 const VERSION: i64 = 1 + STEPS.len() as i64;
 /// "Budb": marks the file as a board of ours.
 const APPLICATION: i64 = 0x4275_6462;
 
-const TABLES: &str = include_str!("schema.sql");
+const TABLES: &str = concat!(include_str!("schema.sql"), include_str!("guards.sql"));
 
 /// Makes the tables of a new board, or checks those of an old one.
 pub(super) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error> {
@@ -44,13 +47,13 @@ pub(super) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error>
     write_ahead(connection).map_err(at)?;
     connection.pragma_update(None, "synchronous", "full").map_err(at)?;
     if tables > 0 {
-        return migrate(connection).map_err(at);
+        return migrate(connection);
     }
     make(connection, TABLES, APPLICATION, VERSION).map_err(at)
 }
 
 /// Brings the tables of an older version to this one, all or nothing.
-fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+fn migrate(connection: &Connection) -> Result<(), Error> {
     let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get(0));
     if version(connection)? == VERSION {
         return Ok(());
@@ -63,9 +66,17 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
+    // What holds the state of the art may be another result by now.
+    let verified: Vec<i64> = transaction
+        .prepare("SELECT id FROM leaderboards WHERE verified > 0")?
+        .query_map([], |r| r.get(0))?
+        .collect::<Result<_, _>>()?;
+    for leaderboard in verified {
+        summary::refresh(&transaction, leaderboard)?;
+    }
     summary::refresh_counts(&transaction)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()
+    Ok(transaction.commit()?)
 }
 
 /// Whether this is a board that the program can read; true if its tables are of this version.

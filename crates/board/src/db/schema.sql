@@ -182,6 +182,9 @@ CREATE TABLE leaderboards (
     archive INTEGER REFERENCES archives (id),
     external_id TEXT UNIQUE,
     mirror_url TEXT,
+    -- The data that results are measured on: one split, by content. Results of other data are of another setting.
+    data_sha256 TEXT,
+    data_split TEXT,
     -- Kept up to date by `summary::refresh`.
     results INTEGER NOT NULL DEFAULT 0,
     verified INTEGER NOT NULL DEFAULT 0,
@@ -239,6 +242,8 @@ CREATE TABLE results (
     adapter_sha256 TEXT,
     adapter_bytes INTEGER,
     data_sha256 TEXT,
+    -- The split that it says it is of; empty if it does not say.
+    split TEXT NOT NULL DEFAULT '',
     state TEXT NOT NULL,
     notes TEXT NOT NULL DEFAULT '',
     -- The record that was submitted, as JSON.
@@ -266,8 +271,9 @@ CREATE TABLE scores (
     spread REAL,
     low REAL,
     high REAL,
-    -- What the board measured itself.
+    -- What the board measured itself, and whether that is the claim within its tolerance.
     measured REAL,
+    confirmed INTEGER,
     PRIMARY KEY (result, metric, position)
 ) STRICT, WITHOUT ROWID;
 

@@ -42,7 +42,7 @@ pub struct FlatRow {
     pub spread: Option<f64>,
     /// What the board measured.
     pub measured: Option<f64>,
-    /// How far it is confirmed.
+    /// How far this value is confirmed.
     pub state: State,
     /// Rank among re-evaluated results, by the leaderboard's primary metric.
     pub rank: Option<u32>,
@@ -113,7 +113,7 @@ fn flat(
         value: score.value,
         spread: score.spread,
         measured: score.measured,
-        state: row.state,
+        state: score.state,
         rank: row.rank,
         date: row.date.clone(),
         date_source: row.date_source,

@@ -76,7 +76,8 @@ pub fn eval_results(board: &Board, id: i64) -> Result<String, Error> {
     let page = result(board, id)?;
     let mut out = String::new();
     for (metric, score) in page.metrics.iter().zip(&page.row.scores) {
-        let Some(value) = score.as_ref().and_then(crate::query::Score::counted) else { continue };
+        let Some(score) = score else { continue };
+        let Some(value) = score.counted() else { continue };
         out += &format!(
             "- dataset:\n    id: {}\n    task_id: {}\n  value: {value}\n",
             json!(page.leaderboard.dataset.slug),
@@ -88,7 +89,7 @@ pub fn eval_results(board: &Board, id: i64) -> Result<String, Error> {
         if let Some(url) = source(&page) {
             out += &format!("  source:\n    url: {}\n", json!(url));
         }
-        let notes = [page.row.setting.as_str(), page.row.state.name()];
+        let notes = [page.row.setting.as_str(), score.state.name()];
         let notes = notes.into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
         out += &format!("  notes: {}\n", json!(notes));
     }

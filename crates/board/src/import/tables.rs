@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{Context, Fields, Kind, says_nothing};
 use crate::db::now;
 use crate::entities::{self, PaperMention};
+use crate::state::{Change, change};
 use crate::text::{key, slug};
 use crate::{Error, State, date, direction, summary, value};
 
@@ -498,12 +499,12 @@ fn retract_missing(
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     for (id, content, model) in rows {
         if !here.contains(&content) {
-            sql.prepare_cached("UPDATE results SET state = 'retracted' WHERE id = ?1")?
-                .execute([id])?;
+            change(sql, id, Change::Retract)?;
+            crate::verify::give_up(sql, id)?;
             context.report.borrow_mut().added("rows taken back", 1);
             crate::log::Entry {
                 who: &context.options.who,
-                action: "retract",
+                action: crate::access::Act::Retract.logged(),
                 subject: crate::log::Subject::Result,
                 id: Some(id),
                 name: &model,

@@ -3,8 +3,10 @@
 use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
 
+use super::leaderboard::state_of;
 use super::{Attribution, Link, Named};
 use crate::direction::Direction;
+use crate::setting::NamedData;
 use crate::{Error, State};
 
 /// A leaderboard as an entry of a list.
@@ -20,6 +22,8 @@ pub struct LeaderboardItem {
     pub metric: Option<String>,
     /// Which values of it are better.
     pub direction: Direction,
+    /// The data that its results are measured on; rows of other data, or where it names none, are not re-evaluated ones.
+    pub data: Option<NamedData>,
     /// Results that are not retracted.
     pub results: u64,
     /// Of these, re-evaluated ones.
@@ -47,7 +51,7 @@ pub struct Best {
     pub value: Option<f64>,
     /// As it was written.
     pub raw: Option<String>,
-    /// How far it is confirmed.
+    /// How far that value is confirmed.
     pub state: State,
     /// Its date.
     pub date: Option<String>,
@@ -59,7 +63,7 @@ pub struct Best {
 
 const SELECT: &str = "
     SELECT l.slug, t.slug, t.name, d.slug, d.name, m.name, m.direction, l.results, l.verified, l.trend, l.moved,
-           a.name, a.attribution, a.licence, l.best, l.best_verified
+           a.name, a.attribution, a.licence, l.best, l.best_verified, l.data_sha256, l.data_split
     FROM leaderboards l
     JOIN tasks t ON t.id = l.task
     JOIN datasets d ON d.id = l.dataset
@@ -67,7 +71,8 @@ const SELECT: &str = "
     LEFT JOIN archives a ON a.id = l.archive ";
 
 const BEST: &str = "
-    SELECT r.id, r.model, coalesce(s.measured, s.value), s.raw, r.state, r.date, p.slug, p.title, r.code_links
+    SELECT r.id, r.model, coalesce(s.measured, s.value), s.raw, r.state, r.date, p.slug, p.title, r.code_links,
+           s.measured, s.confirmed
     FROM results r
     LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
     LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
@@ -104,6 +109,10 @@ fn read(r: &Row<'_>) -> rusqlite::Result<LeaderboardItem> {
         dataset: Named { slug: r.get(3)?, name: r.get(4)? },
         metric: r.get(5)?,
         direction: r.get::<_, Option<_>>(6)?.unwrap_or(Direction::Higher),
+        data: match (r.get(16)?, r.get(17)?) {
+            (Some(sha256), Some(split)) => Some(NamedData { sha256, split }),
+            _ => None,
+        },
         results: r.get::<_, i64>(7)? as u64,
         verified: r.get::<_, i64>(8)? as u64,
         best: None,
@@ -129,7 +138,7 @@ fn best(sql: &Connection, result: Option<i64>) -> Result<Option<Best>, Error> {
             model: r.get(1)?,
             value: r.get(2)?,
             raw: r.get::<_, Option<String>>(3)?.map(|raw| as_written(&raw)),
-            state: r.get(4)?,
+            state: state_of(r.get(4)?, r.get(9)?, r.get(10)?),
             date: r.get(5)?,
             paper: named(r, 6)?,
             code: serde_json::from_str::<Vec<Link>>(&codes).unwrap_or_default().into_iter().next(),

@@ -11,6 +11,7 @@ use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
 use crate::rank::{Standing, line, ranks};
+use crate::setting::elsewhere;
 use crate::{Board, Error, State};
 
 /// Which rows are asked for, and how they are ranked.
@@ -150,6 +151,12 @@ pub struct Row {
     pub adapter: bool,
     /// How far it is confirmed.
     pub state: State,
+    /// The split that it says it is of.
+    pub split: String,
+    /// SHA-256 of the examples that it was scored on.
+    pub data_sha256: Option<String>,
+    /// Whether it is known to be of other data than those the leaderboard names: it is listed, and holds no rank.
+    pub elsewhere: bool,
     /// What is to be known of it.
     pub notes: String,
     /// When it came onto the board, in seconds since 1970.
@@ -169,6 +176,8 @@ pub struct Score {
     pub interval: Option<(f64, f64)>,
     /// What the board measured.
     pub measured: Option<f64>,
+    /// How far this value is confirmed: a metric that the board did not measure is a claim, whatever the row is.
+    pub state: State,
 }
 
 /// A step of the state of the art.
@@ -211,10 +220,26 @@ impl Score {
     }
 }
 
+/// How far one value of a row is confirmed.
+pub(super) fn state_of(row: State, measured: Option<f64>, confirmed: Option<bool>) -> State {
+    match (row, measured) {
+        (State::Retracted, _) => State::Retracted,
+        // A row misses its claim if one of its values does; another may well be what was claimed.
+        (State::Mismatch, Some(_)) if confirmed == Some(true) => State::Reevaluated,
+        (State::Reevaluated | State::OtherSetting | State::Mismatch, None) => State::Claimed,
+        (state, _) => state,
+    }
+}
+
 impl Row {
     /// The kind of its method: what stands before its options.
     pub fn method_kind(&self) -> Option<&str> {
         self.method.as_deref().map(|m| m.split('[').next().unwrap_or(m))
+    }
+
+    /// How far its value of a metric is confirmed, by the metric's number; the row's own state where it has no value.
+    pub fn state_of(&self, metric: usize) -> State {
+        self.scores.get(metric).and_then(Option::as_ref).map_or(self.state, |s| s.state)
     }
 
     fn fits(&self, filter: &Filter) -> bool {
@@ -309,12 +334,15 @@ fn standing(row: &Row, chosen: usize, claims: bool) -> Standing {
     let score = row.scores.get(chosen).and_then(Option::as_ref);
     let counts = match row.state {
         State::Reevaluated => true,
-        State::Claimed | State::Attached => claims,
+        State::Claimed | State::Attached | State::OtherSetting => claims && !row.elsewhere,
         State::Mismatch | State::Retracted => false,
     };
+    let measured = score.and_then(|s| s.measured);
     Standing {
-        value: score.and_then(Score::counted),
-        interval: score.and_then(|s| s.interval),
+        // Among re-evaluated rows only what was measured counts, whatever else the row claims.
+        value: if claims { score.and_then(Score::counted) } else { measured },
+        // A claimed interval may be as wide as its claimant likes: it makes no ties.
+        interval: score.and_then(|s| s.interval).filter(|_| measured.is_some()),
         day: row.day,
         counts,
     }
@@ -356,10 +384,11 @@ fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) 
         SortBy::State => {
             let place = |r: &Row| match r.state {
                 State::Reevaluated => 0,
-                State::Attached => 1,
-                State::Claimed => 2,
-                State::Mismatch => 3,
-                State::Retracted => 4,
+                State::OtherSetting => 1,
+                State::Attached => 2,
+                State::Claimed => 3,
+                State::Mismatch => 4,
+                State::Retracted => 5,
             };
             turned(place(a).cmp(&place(b))).then_with(|| by_score(a, b))
         }
@@ -388,21 +417,25 @@ pub(super) fn metrics(board: &Board, leaderboard: i64) -> Result<(Vec<i64>, Vec<
 
 fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Error> {
     let sql = board.sql();
-    let mut query = sql.prepare_cached(
+    let mut query = sql.prepare_cached(&format!(
         "SELECT r.id, r.model, p.slug, p.title, r.paper_title, r.paper_url, r.date, r.date_source, r.code_links,
                 r.model_links, r.additional_data, r.setting, r.base, r.method, m.slug, m.name, r.trained, r.total,
-                r.adapter_bytes, r.adapter_sha256 IN (SELECT sha256 FROM files), r.state, r.notes, r.at,
-                (SELECT c.url FROM code_links c WHERE c.paper = r.paper ORDER BY c.official DESC, c.id LIMIT 1)
-         FROM results r LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id
+                r.adapter_bytes, EXISTS (SELECT 1 FROM result_files f WHERE f.result = r.id AND f.name = 'adapter.safetensors'), r.state, r.notes, r.at,
+                (SELECT c.url FROM code_links c WHERE c.paper = r.paper ORDER BY c.official DESC, c.id LIMIT 1),
+                r.split, r.data_sha256, {}
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard LEFT JOIN papers p ON p.id = r.paper
+         LEFT JOIN methods m ON m.id = r.method_id
          WHERE r.leaderboard = ?1 ORDER BY r.position, r.id",
-    )?;
+        elsewhere("r", "l")
+    ))?;
     let found = query.query_map([leaderboard], |r| read_row(r, metrics.len()))?;
     let mut rows = found.collect::<Result<Vec<_>, _>>()?;
     let place: HashMap<i64, usize> = rows.iter().enumerate().map(|(i, r)| (r.result, i)).collect();
     let column: HashMap<i64, usize> = metrics.iter().enumerate().map(|(i, &m)| (m, i)).collect();
     let mut query = sql.prepare_cached(
-        "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured
-         FROM results r JOIN scores s ON s.result = r.id WHERE r.leaderboard = ?1",
+        "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured, s.confirmed
+         FROM results r JOIN scores s ON s.result = r.id WHERE r.leaderboard = ?1
+         ORDER BY s.result, s.metric, s.position",
     )?;
     let mut scores = query.query([leaderboard])?;
     while let Some(r) = scores.next()? {
@@ -414,6 +447,7 @@ fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Er
             spread: r.get(4)?,
             interval: r.get::<_, Option<f64>>(5)?.zip(r.get(6)?),
             measured: r.get(7)?,
+            state: state_of(rows[i].state, r.get(7)?, r.get(8)?),
         });
     }
     Ok(rows)
@@ -457,8 +491,11 @@ fn read_row(r: &SqlRow<'_>, metrics: usize) -> rusqlite::Result<Row> {
         trained: size(16)?,
         total: size(17)?,
         adapter_bytes: size(18)?,
-        adapter: r.get::<_, Option<bool>>(19)?.unwrap_or(false),
+        adapter: r.get(19)?,
         state: r.get(20)?,
+        split: r.get(24)?,
+        data_sha256: r.get(25)?,
+        elsewhere: r.get(26)?,
         notes: r.get(21)?,
         at: r.get(22)?,
     })

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::item::{as_written, attribution};
+use super::leaderboard::state_of;
 use super::{Attribution, Link, Named, Page, PaperItem, Part};
 use crate::{Board, Error, State};
 
@@ -174,7 +175,7 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
 fn results(board: &Board, method: i64) -> Result<Vec<MethodResult>, Error> {
     let mut query = board.sql().prepare_cached(
         "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, r.base, r.method, r.trained, m.name, s.raw,
-                s.measured, r.state
+                s.measured, r.state, s.confirmed
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
          JOIN datasets d ON d.id = l.dataset LEFT JOIN metrics m ON m.leaderboard = l.id AND m.position = 0
          LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
@@ -193,7 +194,7 @@ fn results(board: &Board, method: i64) -> Result<Vec<MethodResult>, Error> {
             metric: r.get(10)?,
             raw: r.get::<_, Option<String>>(11)?.map(|raw| as_written(&raw)),
             measured: r.get(12)?,
-            state: r.get(13)?,
+            state: state_of(r.get(13)?, r.get(12)?, r.get(14)?),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

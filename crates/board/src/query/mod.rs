@@ -17,6 +17,7 @@ mod start;
 
 use serde::Serialize;
 
+pub use crate::setting::NamedData;
 pub use catalogue::{
     Area, AreaItem, Dataset, DatasetItem, Loader, LocalData, Task, TaskItem, area, areas, dataset,
     datasets, task, tasks,
@@ -32,7 +33,8 @@ pub use method::{Collection, Method, MethodItem, MethodResult, method, methods};
 pub use paper::{Code, Paper, PaperItem, PaperResult, paper, papers};
 pub use related::Related;
 pub use result::{
-    Check, Comparison, Disagreement, ResultFile, ResultPage, compare, predictions, result,
+    Check, Comparison, Disagreement, ResultFile, ResultPage, SameWeights, compare, predictions,
+    result,
 };
 pub use search::{Found, FoundKind, search};
 pub use start::{Counts, RecentResult, Start, start};

@@ -5,8 +5,10 @@ use serde::Serialize;
 
 use super::catalogue::names;
 use super::item::{as_written, attribution};
+use super::leaderboard::state_of;
 use super::{Attribution, Named, Page, Part, Related};
 use crate::date::DateSource;
+use crate::setting::elsewhere;
 use crate::{Board, Error, State};
 
 /// A paper as an entry of a list.
@@ -261,21 +263,23 @@ fn repository(url: &str) -> Option<String> {
 }
 
 fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
-    let mut query = board.sql().prepare_cached(
+    let (here, there) = (elsewhere("r", "l"), elsewhere("q", "l"));
+    let mut query = board.sql().prepare_cached(&format!(
         "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, m.name, s.raw, s.measured, r.state, l.results,
                 CASE WHEN m.position = 0 AND coalesce(s.measured, s.value) IS NOT NULL
-                          AND r.state NOT IN ('retracted', 'mismatch') THEN
+                          AND r.state NOT IN ('retracted', 'mismatch') AND NOT {here} THEN
                   1 + (SELECT count(*) FROM scores o JOIN results q ON q.id = o.result
                        WHERE q.leaderboard = l.id AND o.metric = m.id AND q.state NOT IN ('retracted', 'mismatch')
+                         AND NOT {there}
                          AND CASE m.direction WHEN 'lower'
                              THEN coalesce(o.measured, o.value) < coalesce(s.measured, s.value)
                              ELSE coalesce(o.measured, o.value) > coalesce(s.measured, s.value) END)
-                END
+                END, s.confirmed
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
          JOIN datasets d ON d.id = l.dataset JOIN scores s ON s.result = r.id JOIN metrics m ON m.id = s.metric
          WHERE r.paper = ?1 AND r.state <> 'retracted'
-         ORDER BY t.name, d.name, r.id, m.position LIMIT 1000",
-    )?;
+         ORDER BY t.name, d.name, r.id, m.position LIMIT 1000"
+    ))?;
     let rows = query.query_map([paper], |r| {
         Ok(PaperResult {
             result: r.get(0)?,
@@ -286,7 +290,7 @@ fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
             metric: r.get(7)?,
             raw: as_written(&r.get::<_, String>(8)?),
             measured: r.get(9)?,
-            state: r.get(10)?,
+            state: state_of(r.get(10)?, r.get(9)?, r.get(13)?),
             of: r.get::<_, i64>(11)? as u64,
             rank: r.get(12)?,
         })

@@ -34,6 +34,8 @@ pub struct ResultPage {
     pub data_sha256: Option<String>,
     /// Whether those examples are on this machine, so that it can be re-evaluated.
     pub data_here: bool,
+    /// Results with the same weights that are not taken back, the oldest first: who came first may be asked.
+    pub same_weights: Vec<SameWeights>,
     /// The files of the adapter.
     pub files: Vec<ResultFile>,
     /// The record that was submitted.
@@ -54,6 +56,17 @@ pub struct ResultPage {
     pub calibration: Option<Calibration>,
     /// What happened to it, newest first.
     pub history: Vec<LogEntry>,
+}
+
+/// Another result with the same weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SameWeights {
+    /// Its number.
+    pub result: i64,
+    /// Its model.
+    pub model: String,
+    /// When it came onto the board, in seconds since 1970.
+    pub at: i64,
 }
 
 /// A file of a result.
@@ -163,6 +176,7 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
         adapter_sha256,
         data_sha256,
         data_here,
+        same_weights: same_weights(board, id)?,
         files: files(board, id)?,
         command: record.as_ref().and_then(|r| r["command"].as_str()).map(Into::into),
         record,
@@ -174,6 +188,17 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
         calibration: evidence::calibration(&predictions),
         history: super::log(board, &filter, Part { offset: 0, limit: 100 })?.items,
     })
+}
+
+fn same_weights(board: &Board, result: i64) -> Result<Vec<SameWeights>, Error> {
+    let mut query = board.sql().prepare_cached(
+        "SELECT o.id, o.model, o.at FROM results r JOIN results o ON o.adapter_sha256 = r.adapter_sha256
+         WHERE r.id = ?1 AND o.id <> r.id AND o.state <> 'retracted' ORDER BY o.id LIMIT 20",
+    )?;
+    let rows = query.query_map([result], |r| {
+        Ok(SameWeights { result: r.get(0)?, model: r.get(1)?, at: r.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn files(board: &Board, result: i64) -> Result<Vec<ResultFile>, Error> {

@@ -10,9 +10,9 @@ use budwood_base::{digest, files};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::record::Submission;
-use crate::Error;
+use super::record::{self, Submission};
 use crate::db::now;
+use crate::{Board, Error};
 
 /// Names of the two files.
 const WEIGHTS: &str = "adapter.safetensors";
@@ -79,6 +79,17 @@ impl Attachment {
                 shown(stated)
             )));
         }
+        let text = |at: &Value| at.as_str().unwrap_or_default().to_owned();
+        record::method("adapter.json: method", &text(&meta["method"]))?;
+        record::name("adapter.json: base.name", &text(&meta["base"]["name"]))?;
+        let base = text(&meta["base"]["weights_sha256"]);
+        if !base.is_empty() && !record::is_hash(&base) {
+            return Err(bad("base.weights_sha256 is not a SHA-256".into()));
+        }
+        let trained = &meta["parameters_trained"];
+        if !trained.is_null() && trained.as_u64().is_none_or(|n| n > record::COUNT) {
+            return Err(bad("parameters_trained is not a count".into()));
+        }
         Ok(Self { weights, description, meta })
     }
 
@@ -111,15 +122,18 @@ impl Attachment {
         Ok(())
     }
 
-    /// Writes the files under their hashes; those that are there are left.
-    pub(super) fn keep(&self, folder: &Path) -> Result<(), Error> {
+    /// Writes the files under their hashes; those that are there are left. To be called in the transaction that notes
+    /// them: they are removed again unless they are told to stay.
+    pub(super) fn place(&self, folder: &Path) -> Result<Placed, Error> {
+        let mut placed = Placed(Vec::new());
         for bytes in [&self.weights, &self.description] {
             let path: PathBuf = folder.join(digest::of_bytes(bytes));
             if !path.exists() {
+                placed.0.push(path.clone());
                 files::write_atomic(&path, bytes).map_err(|source| Error::Io { path, source })?;
             }
         }
-        Ok(())
+        Ok(placed)
     }
 
     /// Notes the files as those of a result.
@@ -159,6 +173,51 @@ impl Attachment {
         )?;
         Ok(())
     }
+}
+
+/// Files that were put in their place for a result that is not on the board yet.
+pub(super) struct Placed(Vec<PathBuf>);
+
+impl Placed {
+    /// Leaves them there.
+    pub(super) fn stay(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes the files of the board's folder that no result has: what a killed program left, and what older ones left of
+/// submissions that they refused. How many these were.
+///
+/// # Errors
+/// If the board or its folder cannot be read.
+pub fn tidy(board: &mut Board) -> Result<u64, Error> {
+    let folder = board.files();
+    // Whoever places a file holds the same lock until the file is noted.
+    let transaction = board.write()?;
+    let io = |source| Error::Io { path: folder.clone(), source };
+    let mut removed = 0;
+    for entry in std::fs::read_dir(&folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name();
+        let noted = transaction
+            .prepare_cached("SELECT 1 FROM files WHERE sha256 = ?1")?
+            .exists([name.to_string_lossy()])?;
+        // Folders and links are not ours.
+        let file = entry.file_type().is_ok_and(|t| t.is_file());
+        if file && !noted && std::fs::remove_file(entry.path()).is_ok() {
+            removed += 1;
+        }
+    }
+    drop(transaction);
+    Ok(removed)
 }
 
 fn shown(text: &str) -> String {
@@ -252,6 +311,25 @@ mod tests {
         bytes.extend(header.as_bytes());
         bytes.extend(data);
         bytes
+    }
+
+    #[test]
+    fn files_go_again_unless_they_are_told_to_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        let header = json!({ "a": { "dtype": "F32", "shape": [1], "data_offsets": [0, 4] } });
+        let weights = file(&header, &[0; 4]);
+        let meta = json!({ "budwood_adapter": 1, "weights_sha256": digest::of_bytes(&weights) });
+        let meta = meta.to_string().into_bytes();
+        let attachment = Attachment::new(weights, meta, Limits::default()).unwrap();
+        let placed = attachment.place(folder.path()).unwrap();
+        assert_eq!(count(), 2);
+        drop(placed);
+        assert_eq!(count(), 0);
+        attachment.place(folder.path()).unwrap().stay();
+        // Those of another are left alone.
+        drop(attachment.place(folder.path()).unwrap());
+        assert_eq!(count(), 2);
     }
 
     #[test]

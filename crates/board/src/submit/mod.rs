@@ -14,16 +14,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::json;
 
-pub use attachment::{Attachment, Limits as AttachmentLimits};
+pub use attachment::{Attachment, Limits as AttachmentLimits, tidy};
 pub use record::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, PaperOf, Submission};
 pub use run::{from_run, metric_title, scale};
 pub use synchronize::{Body, Synchronized, synchronize};
 
-pub(crate) use put::{find_or_make, put_result};
+pub(crate) use put::{Place, find_or_make, put_result};
+pub(crate) use record::is_hash;
 
+use crate::access::Act;
 use crate::log::{Entry, Subject};
-use crate::token::{Actor, Role};
-use crate::{Board, Error, State, summary, verify};
+use crate::setting::{NamedData, split_key};
+use crate::state::{Change, change};
+use crate::token::Actor;
+use crate::{Board, Error, State, moderate, summary, verify};
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,58 +54,127 @@ pub fn submit(
     predictions: &[Prediction],
     actor: &Actor,
 ) -> Result<Submitted, Error> {
-    actor.needs(Role::Submit, "submit results")?;
+    actor.may(Act::Submit)?;
     submission.check()?;
     if let Some(attachment) = attachment {
         attachment.check(submission)?;
-        attachment.keep(&board.files())?;
     }
-    let state = if attachment.is_some() { State::Attached } else { State::Claimed };
     let content = submission.content();
+    let files = board.files();
     let transaction = board.write()?;
-    if let Some(id) = &submission.external_id
-        && let Some(found) = by_external_id(&transaction, id)?
-    {
-        return known(&transaction, found, &content, id);
-    }
-    let place = find_or_make(&transaction, submission, actor)?;
-    let same = transaction
-        .prepare_cached("SELECT id FROM results WHERE leaderboard = ?1 AND content = ?2")?
-        .query_row(params![place.leaderboard, content], |r| r.get::<_, i64>(0))
-        .optional()?;
-    if let Some(id) = same {
-        let submitted = known(&transaction, id, &content, "")?;
-        let more = attachment.is_some() && submitted.state == State::Claimed;
-        if more && let Some(attachment) = attachment {
-            attachment.record(&transaction, id, submission)?;
-            verify::queue(&transaction, id, &actor.name)?;
-            put::set_state(&transaction, id, State::Attached)?;
-            let reason = "the adapter was attached";
-            log(&transaction, actor, "attach", id, submission, reason)?;
-            put_predictions(&transaction, id, predictions)?;
-            summary::refresh_around(&transaction, place.leaderboard)?;
-            transaction.commit()?;
-            return Ok(Submitted { state: State::Attached, ..submitted });
+    let (submitted, placed) = match look_up(&transaction, submission, &content, actor)? {
+        Found::There(there) => match attachment {
+            Some(attachment) if there.state == State::Claimed => {
+                may_attach(&transaction, there.result, actor)?;
+                let state = change(&transaction, there.result, Change::Attach)?;
+                let reason = "the adapter was attached";
+                log(&transaction, actor, Act::Attach, there.result, submission, reason)?;
+                (Submitted { state, ..there }, Some(attachment))
+            }
+            _ => return Ok(there),
+        },
+        Found::Place(place) => {
+            let state = if attachment.is_some() { State::Attached } else { State::Claimed };
+            let id = put_result(&transaction, &place, submission, &content, state, &actor.name)?;
+            log(&transaction, actor, Act::Submit, id, submission, "")?;
+            if place.new && actor.may(Act::NameData).is_ok() {
+                name_with(&transaction, place.leaderboard, submission, actor)?;
+            }
+            let leaderboard = put::slug(&transaction, place.leaderboard)?;
+            (Submitted { result: id, leaderboard, new: true, state }, attachment)
         }
-        return Ok(submitted);
+    };
+    let result = submitted.result;
+    // Files come last, when nothing is left that could refuse the submission.
+    put::predictions(&transaction, result, "claimed", predictions)?;
+    let placed = match placed {
+        None => None,
+        Some(attachment) => {
+            attachment.record(&transaction, result, submission)?;
+            verify::queue(&transaction, result, &actor.name)?;
+            Some(attachment.place(&files)?)
+        }
+    };
+    let leaderboard: i64 =
+        transaction
+            .query_row("SELECT leaderboard FROM results WHERE id = ?1", [result], |r| r.get(0))?;
+    summary::refresh_around(&transaction, leaderboard)?;
+    // A commit that fails leaves them to `tidy`: by then another submission may have the same files.
+    if let Some(placed) = placed {
+        placed.stay();
     }
-    let id = put_result(&transaction, &place, submission, &content, state, &actor.name)?;
-    if let Some(attachment) = attachment {
-        attachment.record(&transaction, id, submission)?;
-        verify::queue(&transaction, id, &actor.name)?;
-    }
-    put_predictions(&transaction, id, predictions)?;
-    log(&transaction, actor, "submit", id, submission, "")?;
-    summary::refresh_around(&transaction, place.leaderboard)?;
-    let leaderboard = put::slug(&transaction, place.leaderboard)?;
     transaction.commit()?;
-    Ok(Submitted { result: id, leaderboard, new: true, state })
+    Ok(submitted)
+}
+
+/// What a submission meets.
+enum Found {
+    /// The board has it.
+    There(Submitted),
+    /// It is new.
+    Place(Place),
+}
+
+fn look_up(
+    sql: &Connection,
+    submission: &Submission,
+    content: &str,
+    actor: &Actor,
+) -> Result<Found, Error> {
+    if let Some(external) = &submission.external_id
+        && let Some(id) = by_external_id(sql, external)?
+    {
+        return known(sql, id, content, external).map(Found::There);
+    }
+    let place = find_or_make(sql, submission, actor)?;
+    match by_content(sql, place.leaderboard, content)? {
+        Some(id) => known(sql, id, content, "").map(Found::There),
+        None => Ok(Found::Place(place)),
+    }
+}
+
+/// Whoever may name a leaderboard's data does so by making it with a result that says its own.
+fn name_with(
+    sql: &Connection,
+    leaderboard: i64,
+    submission: &Submission,
+    actor: &Actor,
+) -> Result<(), Error> {
+    let split = split_key(submission.dataset.split.as_deref().unwrap_or_default());
+    let Some(sha256) = submission.dataset.sha256.clone().filter(|_| !split.is_empty()) else {
+        return Ok(());
+    };
+    let reason = "the leaderboard was made with a result on these data";
+    let data = NamedData { sha256, split };
+    moderate::put_data(sql, leaderboard, Some(&data), reason, actor).map(|_| ())
+}
+
+/// A claim gets its adapter from whoever made it: another's could be made to miss.
+fn may_attach(sql: &Connection, id: i64, actor: &Actor) -> Result<(), Error> {
+    let submitter: Option<String> = sql
+        .prepare_cached("SELECT submitter FROM results WHERE id = ?1")?
+        .query_row([id], |r| r.get(0))?;
+    actor.may_with(Act::Attach, submitter.as_deref()).map_err(|e| match e {
+        Error::Refused(why) => Error::Refused(format!(
+            "{why}. Result {id} says the same; for a row of your own, say which adapter it is of \
+             (model.adapter.sha256)"
+        )),
+        other => other,
+    })
 }
 
 fn by_external_id(sql: &Connection, id: &str) -> Result<Option<i64>, Error> {
     Ok(sql
         .prepare_cached("SELECT id FROM results WHERE external_id = ?1")?
         .query_row([id], |r| r.get(0))
+        .optional()?)
+}
+
+/// The result of a leaderboard that says the same.
+fn by_content(sql: &Connection, leaderboard: i64, content: &str) -> Result<Option<i64>, Error> {
+    Ok(sql
+        .prepare_cached("SELECT id FROM results WHERE leaderboard = ?1 AND content = ?2")?
+        .query_row(params![leaderboard, content], |r| r.get(0))
         .optional()?)
 }
 
@@ -113,20 +186,22 @@ fn known(sql: &Connection, id: i64, content: &str, external: &str) -> Result<Sub
         )?
         .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     if !external.is_empty() && found != content {
-        return Err(Error::input(
-            "external_id",
-            format!(
-                "'{external}' is result {id}, which says something else; retract that one, or give a new external_id"
-            ),
-        ));
+        return Err(taken(external, id, &slug));
     }
     Ok(Submitted { result: id, leaderboard: slug, new: false, state })
+}
+
+/// An `external_id` is one result's on the whole board.
+fn taken(external: &str, id: i64, leaderboard: &str) -> Error {
+    Error::Conflict(format!(
+        "external_id '{external}' is result {id} on {leaderboard}, which says something else; give a new external_id"
+    ))
 }
 
 fn log(
     sql: &Connection,
     actor: &Actor,
-    action: &str,
+    act: Act,
     id: i64,
     submission: &Submission,
     reason: &str,
@@ -135,7 +210,7 @@ fn log(
     let name = &submission.model.name;
     Entry {
         who: &actor.name,
-        action,
+        action: act.logged(),
         subject: Subject::Result,
         id: Some(id),
         name,
@@ -143,8 +218,4 @@ fn log(
         details,
     }
     .write(sql)
-}
-
-fn put_predictions(sql: &Connection, id: i64, predictions: &[Prediction]) -> Result<(), Error> {
-    put::predictions(sql, id, "claimed", predictions)
 }

@@ -2,21 +2,25 @@
 
 use budwood_base::record::Prediction;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::record::{Claim, Submission};
+use crate::access::Act;
 use crate::db::now;
 use crate::direction::{self, Direction, DirectionSource};
 use crate::entities::{self, PaperMention};
 use crate::import::tables::new_leaderboard;
 use crate::log::{Entry, Subject};
-use crate::text::key;
-use crate::token::{Actor, Role};
+use crate::setting::split_key;
+use crate::text::{key, look};
+use crate::token::Actor;
 use crate::{Error, State, date, value};
 
 /// Where a result belongs.
 pub(crate) struct Place {
     pub(crate) leaderboard: i64,
+    /// Whether the leaderboard was made for it.
+    pub(crate) new: bool,
     /// The number of each metric of the submission, in its order.
     pub(crate) metrics: Vec<i64>,
 }
@@ -38,15 +42,49 @@ pub(crate) fn find_or_make(
     submission: &Submission,
     actor: &Actor,
 ) -> Result<Place, Error> {
-    let leaderboard = match find(sql, &submission.task, &submission.dataset.name)? {
-        Some(id) => id,
-        None => make(sql, &submission.task, &submission.dataset.name, actor)?,
+    let (leaderboard, new) = match find(sql, &submission.task, &submission.dataset.name)? {
+        Some(id) => (id, false),
+        None => (make(sql, &submission.task, &submission.dataset.name, actor)?, true),
     };
-    let mut metrics = Vec::with_capacity(submission.metrics.len());
-    for claim in &submission.metrics {
-        metrics.push(metric(sql, leaderboard, claim, actor)?);
+    place_on(sql, leaderboard, new, &submission.metrics, actor)
+}
+
+/// The place of a submission on a leaderboard: metrics that are not there are made.
+pub(crate) fn place_on(
+    sql: &Connection,
+    leaderboard: i64,
+    new: bool,
+    claims: &[Claim],
+    actor: &Actor,
+) -> Result<Place, Error> {
+    let metrics = claims
+        .iter()
+        .map(|claim| metric(sql, leaderboard, claim, actor))
+        .collect::<Result<_, _>>()?;
+    Ok(Place { leaderboard, new, metrics })
+}
+
+/// Refuses a new name that looks like one that is there: readers could not tell them apart.
+fn refuse_twin(
+    sql: &Connection,
+    kind: &str,
+    query: &str,
+    of: i64,
+    name: &str,
+) -> Result<(), Error> {
+    let wanted = look(name);
+    let mut query = sql.prepare_cached(query)?;
+    let mut names = query.query([of])?;
+    while let Some(row) = names.next()? {
+        let other: String = row.get(0)?;
+        if look(&other) == wanted {
+            return Err(Error::Conflict(format!(
+                "the {kind} '{name}' looks like '{other}', which is there already, and is written with other \
+                 characters; write it as that one"
+            )));
+        }
     }
-    Ok(Place { leaderboard, metrics })
+    Ok(())
 }
 
 /// Makes a leaderboard and, if need be, its task and data set.
@@ -59,10 +97,26 @@ pub(crate) fn make(
     let known =
         sql.prepare_cached("SELECT 1 FROM tasks WHERE name_key = ?1")?.exists([key(task)])?;
     if !known {
-        actor.needs(Role::Moderate, &format!("make a new task, '{task}'"))?;
+        actor.may(Act::NewTask)?;
+        refuse_twin(sql, "task", "SELECT name FROM tasks WHERE ?1 = 0", 0, task)?;
     }
-    let (task_id, _) = entities::task(sql, task, None)?;
-    let (dataset_id, _) = entities::dataset(sql, dataset, None, None)?;
+    if !entities::has_dataset(sql, dataset)? {
+        refuse_twin(sql, "data set", "SELECT name FROM datasets WHERE ?1 = 0", 0, dataset)?;
+    }
+    let (task_id, new_task) = entities::task(sql, task, None)?;
+    let (dataset_id, new_dataset) = entities::dataset(sql, dataset, None, None)?;
+    if new_task {
+        Entry {
+            who: &actor.name,
+            action: Act::NewTask.logged(),
+            subject: Subject::Task,
+            id: Some(task_id),
+            name: task.trim(),
+            reason: "",
+            details: Value::Null,
+        }
+        .write(sql)?;
+    }
     sql.prepare_cached("INSERT OR IGNORE INTO dataset_tasks (dataset, task) VALUES (?1, ?2)")?
         .execute([dataset_id, task_id])?;
     let id = new_leaderboard(sql, task_id, dataset_id, dataset.trim(), None)?;
@@ -74,7 +128,7 @@ pub(crate) fn make(
         id: Some(id),
         name: &name,
         reason: "",
-        details: Value::Null,
+        details: json!({ "new data set": new_dataset }),
     }
     .write(sql)?;
     Ok(id)
@@ -91,6 +145,9 @@ fn metric(sql: &Connection, leaderboard: i64, claim: &Claim, actor: &Actor) -> R
     }
 }
 
+/// Metrics of a leaderboard that submitters may add.
+const METRICS: i64 = 50;
+
 /// Adds a metric to a leaderboard, with the direction that is given or that its name says.
 pub(crate) fn new_metric(
     sql: &Connection,
@@ -105,9 +162,11 @@ pub(crate) fn new_metric(
             "SELECT coalesce(max(position) + 1, 0) FROM metrics WHERE leaderboard = ?1",
         )?
         .query_row([leaderboard], |r| r.get(0))?;
-    if position >= 50 {
-        actor.needs(Role::Moderate, "add more than 50 metrics to a leaderboard")?;
+    if position >= METRICS {
+        actor.may(Act::ManyMetrics)?;
     }
+    let others = "SELECT name FROM metrics WHERE leaderboard = ?1";
+    refuse_twin(sql, "metric", others, leaderboard, name)?;
     let (direction, source) = match direction {
         Some(direction) => (direction, DirectionSource::Declared),
         None => direction::infer(name, &[], &[]),
@@ -117,7 +176,18 @@ pub(crate) fn new_metric(
          VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)",
     )?
     .execute(params![leaderboard, position, name.trim(), key(name), direction, source, description])?;
-    Ok(sql.last_insert_rowid())
+    let id = sql.last_insert_rowid();
+    Entry {
+        who: &actor.name,
+        action: Act::ManyMetrics.logged(),
+        subject: Subject::Metric,
+        id: Some(id),
+        name: &format!("{}: {}", slug(sql, leaderboard)?, name.trim()),
+        reason: "",
+        details: json!({ "direction": direction, "known from": source }),
+    }
+    .write(sql)?;
+    Ok(id)
 }
 
 /// The address of a leaderboard.
@@ -125,12 +195,6 @@ pub(crate) fn slug(sql: &Connection, leaderboard: i64) -> Result<String, Error> 
     Ok(sql
         .prepare_cached("SELECT slug FROM leaderboards WHERE id = ?1")?
         .query_row([leaderboard], |r| r.get(0))?)
-}
-
-pub(crate) fn set_state(sql: &Connection, result: i64, state: State) -> Result<(), Error> {
-    sql.prepare_cached("UPDATE results SET state = ?2 WHERE id = ?1")?
-        .execute(params![result, state])?;
-    Ok(())
 }
 
 /// Writes a row with its scores; its number.
@@ -158,9 +222,9 @@ pub(crate) fn put_result(
     sql.prepare_cached(
         "INSERT INTO results (leaderboard, position, content, external_id, model, paper, paper_title, paper_url, date,
            date_source, additional_data, code_links, model_links, source_url, setting, base, base_sha256, method,
-           method_id, trained, total, adapter_sha256, data_sha256, state, notes, record, submitter, at)
+           method_id, trained, total, adapter_sha256, data_sha256, split, state, notes, record, submitter, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-           (SELECT id FROM methods WHERE implemented = ?19), ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+           (SELECT id FROM methods WHERE implemented = ?19), ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
     )?
     .execute(params![
         place.leaderboard,
@@ -186,6 +250,7 @@ pub(crate) fn put_result(
         adapter.and_then(|a| a.total).map(|n| n as i64),
         adapter.and_then(|a| a.sha256.as_ref()),
         submission.dataset.sha256,
+        split_key(submission.dataset.split.as_deref().unwrap_or_default()),
         state,
         submission.notes,
         serde_json::to_string(submission).unwrap_or_default(),

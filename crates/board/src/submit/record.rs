@@ -4,9 +4,10 @@ use budwood_base::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::direction::Direction;
+use crate::direction::{self, Direction};
 use crate::query::Link;
-use crate::{Error, date};
+use crate::text::is_hidden;
+use crate::{Error, date, value};
 
 /// A result to be put on the board. Unknown fields are refused, so that a misspelt one is not lost in silence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -121,6 +122,8 @@ pub struct PaperOf {
 /// Longest text of a field, in letters.
 const TEXT: usize = 500;
 const NOTES: usize = 20_000;
+/// Largest count: what every reader of JSON holds exactly.
+pub(super) const COUNT: u64 = (1 << 53) - 1;
 
 impl Submission {
     /// Whether it is whole: what is missing or too long is named.
@@ -131,11 +134,8 @@ impl Submission {
         needed("task", &self.task)?;
         needed("dataset.name", &self.dataset.name)?;
         needed("model.name", &self.model.name)?;
-        short("setting", &self.setting, TEXT)?;
-        short("notes", &self.notes, NOTES)?;
-        short("command", self.command.as_deref().unwrap_or_default(), NOTES)?;
-        short("external_id", self.external_id.as_deref().unwrap_or_default(), TEXT)?;
-        short("run", &self.run.to_string(), 200_000)?;
+        self.check_texts()?;
+        self.check_numbers()?;
         if self.metrics.is_empty() || self.metrics.len() > 50 {
             return Err(Error::input("metrics", "must hold between 1 and 50 values"));
         }
@@ -143,13 +143,24 @@ impl Submission {
             needed("metrics.name", &claim.name)?;
             let raw = claim.value.to_string();
             let good = match &claim.value {
-                Value::String(text) => !text.trim().is_empty() && text.chars().count() <= 100,
+                Value::String(text) => {
+                    !text.trim().is_empty()
+                        && text.chars().count() <= 100
+                        && !text.chars().any(is_hidden)
+                }
                 Value::Number(_) => true,
                 _ => false,
             };
             if !good {
                 let place = format!("metrics: {}", claim.name);
+                let raw = cut(&raw);
                 return Err(Error::input(place, format!("{raw} is not a number or a short text")));
+            }
+            let value = value::read(&claim.value, direction::of_size(&claim.name)).value;
+            let around = |(a, b): (f64, f64)| value.is_none_or(|v| a <= v && v <= b);
+            if !claim.interval.is_none_or(around) {
+                let place = format!("metrics: {}", claim.name);
+                return Err(Error::input(place, "the interval must hold the value"));
             }
             if claim.interval.is_some_and(|(a, b)| !(a.is_finite() && b.is_finite() && a <= b)) {
                 return Err(Error::input(
@@ -190,17 +201,53 @@ impl Submission {
             .into_iter()
             .chain(self.paper.as_ref().map(|p| p.url.as_str()));
         for url in links.chain(others).filter(|u| !u.is_empty()) {
-            if !(url.starts_with("https://") || url.starts_with("http://"))
-                || url.chars().count() > 2000
-            {
-                return Err(Error::input(
-                    "links",
-                    format!("'{}' is not an address of http or https", cut(url)),
-                ));
-            }
+            address("links", url)?;
         }
         if self.code_links.len() + self.model.links.len() > 50 {
             return Err(Error::input("links", "must not be more than 50"));
+        }
+        Ok(())
+    }
+
+    /// Whether its texts are no longer than they may be, and show all that they hold.
+    fn check_texts(&self) -> Result<(), Error> {
+        let base = self.model.base.as_ref();
+        let method = self.model.adapter.as_ref().and_then(|a| a.method.as_deref());
+        let paper = self.paper.as_ref();
+        let some = Option::unwrap_or_default;
+        for (place, text) in [
+            ("dataset.split", some(self.dataset.split.as_deref())),
+            ("setting", &self.setting),
+            ("external_id", some(self.external_id.as_deref())),
+            ("model.base.name", base.map_or("", |b| &b.name)),
+            ("paper.title", paper.map_or("", |p| &p.title)),
+        ] {
+            name(place, text)?;
+        }
+        self::method("model.adapter.method", some(method))?;
+        if self.external_id.as_deref().is_some_and(|id| id.trim().is_empty()) {
+            return Err(Error::input("external_id", "is empty; leave it out, or give a name"));
+        }
+        for link in self.code_links.iter().chain(&self.model.links) {
+            name("links", &link.title)?;
+        }
+        for (place, text) in [("notes", &*self.notes), ("command", some(self.command.as_deref()))] {
+            self::notes(place, text)?;
+        }
+        short("run", &self.run.to_string(), 200_000)
+    }
+
+    /// Whether its counts are such as the board can hold.
+    fn check_numbers(&self) -> Result<(), Error> {
+        let adapter = self.model.adapter.as_ref();
+        for (place, number) in [
+            ("dataset.rows", self.dataset.rows),
+            ("model.adapter.trained", adapter.and_then(|a| a.trained)),
+            ("model.adapter.total", adapter.and_then(|a| a.total)),
+        ] {
+            if number.is_some_and(|n| n > COUNT) {
+                return Err(Error::input(place, format!("is larger than {COUNT}")));
+            }
         }
         Ok(())
     }
@@ -230,19 +277,59 @@ impl Submission {
     }
 }
 
-pub(super) fn is_hash(text: &str) -> bool {
+pub(crate) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(100).collect()
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(100).map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
-fn needed(place: &str, text: &str) -> Result<(), Error> {
+pub(super) fn needed(place: &str, text: &str) -> Result<(), Error> {
     if text.trim().is_empty() {
         return Err(Error::input(place, "is missing"));
     }
-    short(place, text, TEXT)
+    name(place, text)
+}
+
+/// A method in its notation, which is long where it is made of several with all their options.
+pub(super) fn method(place: &str, text: &str) -> Result<(), Error> {
+    short(place, text, 5000)?;
+    shows(place, text, &[])
+}
+
+/// A text of some lines.
+pub(super) fn notes(place: &str, text: &str) -> Result<(), Error> {
+    short(place, text, NOTES)?;
+    shows(place, text, &['\n', '\r', '\t'])
+}
+
+/// A text of one line.
+pub(super) fn name(place: &str, text: &str) -> Result<(), Error> {
+    short(place, text, TEXT)?;
+    shows(place, text, &[])
+}
+
+/// Refuses characters that a reader does not see, but `allowed` ones.
+fn shows(place: &str, text: &str, allowed: &[char]) -> Result<(), Error> {
+    match text.chars().find(|c| is_hidden(*c) && !allowed.contains(c)) {
+        None => Ok(()),
+        Some(c) => Err(Error::input(
+            place,
+            format!("holds a control or invisible character, U+{:04X}; leave it out", c as u32),
+        )),
+    }
+}
+
+/// An address of a page.
+pub(super) fn address(place: &str, url: &str) -> Result<(), Error> {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    if !web || url.chars().count() > 2000 || url.chars().any(|c| c.is_whitespace() || is_hidden(c))
+    {
+        let reason = format!("'{}' is not an address of http or https", cut(url));
+        return Err(Error::input(place, reason));
+    }
+    Ok(())
 }
 
 fn short(place: &str, text: &str, most: usize) -> Result<(), Error> {

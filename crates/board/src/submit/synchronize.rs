@@ -1,16 +1,20 @@
 //! The archive's `evaluation-synchronize`: a whole leaderboard from somewhere else, again and again.
 
-use rusqlite::{OptionalExtension, params};
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::put::{self, Place};
-use super::record::{Claim, DatasetOf, ModelOf, PaperOf, Submission};
+use super::record::{self, Claim, DatasetOf, ModelOf, PaperOf, Submission};
+use crate::access::Act;
 use crate::direction::{Direction, DirectionSource};
 use crate::log::{Entry, Subject};
+use crate::state::{Change, change};
 use crate::text::key;
-use crate::token::{Actor, Role};
-use crate::{Board, Error, State, summary};
+use crate::token::Actor;
+use crate::{Board, Error, State, summary, verify};
 
 /// The body of a call, as the archive's client sends it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -62,23 +66,23 @@ pub struct Synchronized {
     pub changed: u64,
     /// Results that were as they are.
     pub unchanged: u64,
+    /// Results that were taken back, and stay so whatever the body says of them.
+    pub retracted: u64,
 }
 
 /// Brings a leaderboard up to date with a body of the archive's client. Calling it twice changes nothing the second
-/// time; results that the body does not name stay.
+/// time; results that the body does not name stay, and so do those that were taken back.
 ///
 /// # Errors
 /// If the body is not whole or whoever calls may not.
 pub fn synchronize(board: &mut Board, body: &str, actor: &Actor) -> Result<Synchronized, Error> {
-    actor.needs(Role::Submit, "submit results")?;
+    actor.may(Act::Submit)?;
     let body: Body =
         serde_json::from_str(body).map_err(|e| Error::input("the body", e.to_string()))?;
-    if body.results.len() > 10_000 {
-        return Err(Error::input("results", "must not be more than 10,000 in one call"));
-    }
+    body.check()?;
     let transaction = board.write()?;
     let sql = &transaction;
-    let leaderboard = place(sql, &body, actor)?;
+    let (leaderboard, new) = place(sql, &body, actor)?;
     for metric in &body.metrics {
         declare(sql, leaderboard, metric, actor)?;
     }
@@ -87,74 +91,173 @@ pub fn synchronize(board: &mut Board, body: &str, actor: &Actor) -> Result<Synch
     for result in &body.results {
         let submission = submission(&body, result);
         submission.check()?;
-        one(sql, leaderboard, &submission, actor, &mut done)?;
+        let place = put::place_on(sql, leaderboard, new, &submission.metrics, actor)?;
+        one(sql, &place, &submission, actor, &mut done)?;
     }
     summary::refresh_around(sql, leaderboard)?;
     transaction.commit()?;
     Ok(done)
 }
 
-fn place(sql: &rusqlite::Connection, body: &Body, actor: &Actor) -> Result<i64, Error> {
-    if body.task.trim().is_empty() || body.dataset.trim().is_empty() {
-        return Err(Error::input("the body", "must name a task and a dataset"));
+impl Body {
+    /// Whether it is whole and within bounds; each result is looked at when it is its turn.
+    fn check(&self) -> Result<(), Error> {
+        if self.results.len() > 10_000 {
+            return Err(Error::input("results", "must not be more than 10,000 in one call"));
+        }
+        if self.metrics.len() > 1000 {
+            return Err(Error::input("metrics", "must not be more than 1,000 in one call"));
+        }
+        record::needed("task", &self.task)?;
+        record::needed("dataset", &self.dataset)?;
+        let external = self.external_id.as_deref();
+        record::name("external_id", external.unwrap_or_default())?;
+        if external.is_some_and(|id| id.trim().is_empty()) {
+            return Err(Error::input("external_id", "is empty; leave it out, or give a name"));
+        }
+        record::notes("description", &self.description)?;
+        if let Some(url) = self.mirror_url.as_deref().filter(|u| !u.is_empty()) {
+            record::address("mirror_url", url)?;
+        }
+        for metric in &self.metrics {
+            record::needed("metrics.name", &metric.name)?;
+            record::notes("metrics.description", &metric.description)?;
+        }
+        let mut seen = HashSet::new();
+        let ids = self.results.iter().filter_map(|r| r.external_id.as_deref());
+        if let Some(twice) = ids.into_iter().find(|id| !seen.insert(*id)) {
+            let reason = format!("the external_id '{}' is there twice", record::cut(twice));
+            return Err(Error::input("results", reason));
+        }
+        Ok(())
     }
+}
+
+/// The leaderboard of a body, and whether it was made for it. Who makes it describes it; once it is there, that needs a
+/// moderator.
+fn place(sql: &Connection, body: &Body, actor: &Actor) -> Result<(i64, bool), Error> {
     let by_id = match &body.external_id {
         None => None,
         Some(id) => sql
-            .prepare_cached("SELECT id FROM leaderboards WHERE external_id = ?1")?
-            .query_row([id], |r| r.get(0))
+            .prepare_cached(
+                "SELECT l.id, t.name_key = ?2 AND d.name_key = ?3, l.slug FROM leaderboards l
+                 JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset WHERE l.external_id = ?1",
+            )?
+            .query_row(params![id, key(&body.task), key(&body.dataset)], |r| {
+                Ok((r.get::<_, i64>(0)?, r.get::<_, bool>(1)?, r.get::<_, String>(2)?))
+            })
             .optional()?,
     };
-    let found = match by_id {
-        Some(id) => Some(id),
-        None => put::find(sql, &body.task, &body.dataset)?,
+    let (id, new) = match by_id {
+        Some((_, false, slug)) => {
+            return Err(Error::Conflict(format!(
+                "the external_id '{}' is that of the leaderboard {slug}, which is of another task or data set",
+                body.external_id.as_deref().unwrap_or_default()
+            )));
+        }
+        Some((id, true, _)) => (id, false),
+        None => match put::find(sql, &body.task, &body.dataset)? {
+            Some(id) => (id, false),
+            None => (put::make(sql, &body.task, &body.dataset, actor)?, true),
+        },
     };
-    let id = match found {
-        Some(id) => id,
-        None => put::make(sql, &body.task, &body.dataset, actor)?,
-    };
-    sql.prepare_cached(
-        "UPDATE leaderboards SET external_id = coalesce(external_id, ?2), mirror_url = coalesce(?3, mirror_url),
-           description = CASE description WHEN '' THEN ?4 ELSE description END WHERE id = ?1",
-    )?
-    .execute(params![id, body.external_id, body.mirror_url, body.description])?;
-    Ok(id)
+    describe(sql, id, new, body, actor)?;
+    Ok((id, new))
 }
 
-/// Adds a metric, or sets its direction where only a rule gave it so far.
+/// Sets what a body says of its leaderboard: a description where there is none, an address, an external name.
+fn describe(sql: &Connection, id: i64, new: bool, body: &Body, actor: &Actor) -> Result<(), Error> {
+    type Texts = (String, Option<String>, Option<String>);
+    let read = || -> Result<Texts, Error> {
+        Ok(sql
+            .prepare_cached(
+                "SELECT description, mirror_url, external_id FROM leaderboards WHERE id = ?1",
+            )?
+            .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?)
+    };
+    let before = read()?;
+    let mirror = body.mirror_url.as_deref().filter(|u| !u.is_empty());
+    let after: Texts = (
+        if before.0.is_empty() { body.description.clone() } else { before.0.clone() },
+        mirror.map(Into::into).or_else(|| before.1.clone()),
+        before.2.clone().or_else(|| body.external_id.clone()),
+    );
+    if after == before {
+        return Ok(());
+    }
+    if !new {
+        // The client always sends its own name for the leaderboard. It is found by task and data set too, so that name
+        // is left out where it may not be set.
+        let only_name = (&after.0, &after.1) == (&before.0, &before.1);
+        match actor.may(Act::Describe) {
+            Err(_) if only_name => return Ok(()),
+            may => may?,
+        }
+    }
+    sql.prepare_cached(
+        "UPDATE leaderboards SET description = ?2, mirror_url = ?3, external_id = ?4 WHERE id = ?1",
+    )?
+    .execute(params![id, after.0, after.1, after.2])?;
+    let texts = |t: &Texts| json!({ "description": t.0, "mirror_url": t.1, "external_id": t.2 });
+    Entry {
+        who: &actor.name,
+        action: Act::Describe.logged(),
+        subject: Subject::Leaderboard,
+        id: Some(id),
+        name: &put::slug(sql, id)?,
+        reason: "synchronized",
+        details: json!({ "before": texts(&before), "after": texts(&after) }),
+    }
+    .write(sql)
+}
+
+/// Adds a metric. To turn the direction of one that is there needs a moderator; one that a person set stays.
 fn declare(
-    sql: &rusqlite::Connection,
+    sql: &Connection,
     leaderboard: i64,
     metric: &SyncMetric,
     actor: &Actor,
 ) -> Result<(), Error> {
     let direction = if metric.is_loss { Direction::Lower } else { Direction::Higher };
-    let found: Option<(i64, DirectionSource)> = sql
+    let found: Option<(i64, Direction, DirectionSource)> = sql
         .prepare_cached(
-            "SELECT id, direction_source FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
+            "SELECT id, direction, direction_source FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
         )?
-        .query_row(params![leaderboard, key(&metric.name)], |r| Ok((r.get(0)?, r.get(1)?)))
+        .query_row(params![leaderboard, key(&metric.name)], |r| {
+            Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+        })
         .optional()?;
-    match found {
-        None => {
-            put::new_metric(
-                sql,
-                leaderboard,
-                &metric.name,
-                Some(direction),
-                &metric.description,
-                actor,
-            )?;
-        }
-        Some((id, source)) if source != DirectionSource::User => {
-            sql.prepare_cached(
-                "UPDATE metrics SET direction = ?2, direction_source = ?3 WHERE id = ?1",
-            )?
-            .execute(params![id, direction, DirectionSource::Declared])?;
-        }
-        Some(_) => {}
+    let Some((id, before, source)) = found else {
+        let (name, description) = (&metric.name, &metric.description);
+        put::new_metric(sql, leaderboard, name, Some(direction), description, actor)?;
+        return Ok(());
+    };
+    if before == direction {
+        return Ok(());
     }
-    Ok(())
+    actor.may(Act::SetMetric).map_err(|e| match e {
+        Error::Refused(why) => Error::Refused(format!(
+            "{why}. The metric '{}' is one where {} values are better; the body says the opposite (is_loss)",
+            metric.name,
+            if before == Direction::Higher { "higher" } else { "lower" }
+        )),
+        other => other,
+    })?;
+    if source == DirectionSource::User {
+        return Ok(());
+    }
+    sql.prepare_cached("UPDATE metrics SET direction = ?2, direction_source = ?3 WHERE id = ?1")?
+        .execute(params![id, direction, DirectionSource::Declared])?;
+    Entry {
+        who: &actor.name,
+        action: Act::SetMetric.logged(),
+        subject: Subject::Metric,
+        id: Some(id),
+        name: &format!("{}: {}", put::slug(sql, leaderboard)?, metric.name.trim()),
+        reason: "synchronized",
+        details: json!({ "before": { "direction": before }, "after": { "direction": direction } }),
+    }
+    .write(sql)
 }
 
 fn submission(body: &Body, result: &SyncResult) -> Submission {
@@ -185,91 +288,94 @@ fn submission(body: &Body, result: &SyncResult) -> Submission {
 }
 
 fn one(
-    sql: &rusqlite::Connection,
-    leaderboard: i64,
+    sql: &Connection,
+    place: &Place,
     submission: &Submission,
     actor: &Actor,
     done: &mut Synchronized,
 ) -> Result<(), Error> {
     let content = submission.content();
-    let mut metrics = Vec::new();
-    for claim in &submission.metrics {
-        let found = sql
-            .prepare_cached("SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2")?
-            .query_row(params![leaderboard, key(&claim.name)], |r| r.get(0))
-            .optional()?;
-        metrics.push(match found {
-            Some(id) => id,
-            None => put::new_metric(sql, leaderboard, &claim.name, None, "", actor)?,
-        });
-    }
-    let place = Place { leaderboard, metrics };
-    let known: Option<(i64, String, Option<String>)> = match &submission.external_id {
-        Some(id) => sql
-            .prepare_cached("SELECT id, content, submitter FROM results WHERE external_id = ?1 AND leaderboard = ?2")?
-            .query_row(params![id, leaderboard], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-            .optional()?,
-        None => sql
-            .prepare_cached("SELECT id, content, submitter FROM results WHERE leaderboard = ?1 AND content = ?2")?
-            .query_row(params![leaderboard, content], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-            .optional()?,
+    let same = super::by_content(sql, place.leaderboard, &content)?;
+    let found = match &submission.external_id {
+        Some(external) => super::by_external_id(sql, external)?,
+        None => None,
     };
-    match known {
-        None => {
-            let id =
-                put::put_result(sql, &place, submission, &content, State::Claimed, &actor.name)?;
-            super::log(sql, actor, "submit", id, submission, "synchronized")?;
-            done.added += 1;
+    let Some(id) = found.or(same) else {
+        put::put_result(sql, place, submission, &content, State::Claimed, &actor.name)?;
+        let id = sql.last_insert_rowid();
+        super::log(sql, actor, Act::Submit, id, submission, "synchronized")?;
+        done.added += 1;
+        return Ok(());
+    };
+    let (leaderboard, submitter, state): (i64, Option<String>, State) = sql
+        .prepare_cached("SELECT leaderboard, submitter, state FROM results WHERE id = ?1")?
+        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    if leaderboard != place.leaderboard {
+        let external = submission.external_id.as_deref().unwrap_or_default();
+        return Err(super::taken(external, id, &put::slug(sql, leaderboard)?));
+    }
+    match same {
+        // Taken back is taken back, whoever sends it again.
+        _ if state == State::Retracted => done.retracted += 1,
+        Some(same) if same == id => done.unchanged += 1,
+        Some(other) => {
+            return Err(Error::Conflict(format!(
+                "result {id} cannot say what result {other} says already"
+            )));
         }
-        Some((_, same, _)) if same == content => done.unchanged += 1,
-        Some((id, _, submitter)) => {
-            if submitter.as_deref() != Some(&actor.name) {
-                actor.needs(Role::Moderate, "change someone else's result")?;
-            }
-            change(sql, id, &place, submission, &content, actor)?;
+        None => {
+            actor.may_with(Act::Change, submitter.as_deref())?;
+            edit(sql, id, place, submission, &content, actor)?;
             done.changed += 1;
         }
     }
     Ok(())
 }
 
-/// Writes a result anew; the log keeps what it said before.
-fn change(
-    sql: &rusqlite::Connection,
+/// Writes a result anew; the log keeps what it said before. If its adapter is here, it is run again.
+fn edit(
+    sql: &Connection,
     id: i64,
     place: &Place,
     submission: &Submission,
     content: &str,
     actor: &Actor,
 ) -> Result<(), Error> {
-    let before: Option<String> = sql
-        .prepare_cached("SELECT record FROM results WHERE id = ?1")?
-        .query_row([id], |r| r.get(0))?;
+    let (before, model): (Option<String>, String) = sql
+        .prepare_cached("SELECT record, model FROM results WHERE id = ?1")?
+        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
     let before: Value = before.and_then(|b| serde_json::from_str(&b).ok()).unwrap_or_default();
+    let state = change(sql, id, Change::Edit)?;
     sql.prepare_cached(
         "UPDATE results SET content = ?2, model = ?3, date = coalesce(?4, date), source_url = ?5, additional_data = ?6,
-           record = ?7, state = ?8 WHERE id = ?1",
+           record = ?7 WHERE id = ?1",
     )?
     .execute(params![
         id,
         content,
-        submission.model.name,
+        submission.model.name.trim(),
         submission.date,
         submission.source_url,
         submission.uses_additional_data,
         serde_json::to_string(submission).unwrap_or_default(),
-        State::Claimed
     ])?;
     sql.prepare_cached("DELETE FROM scores WHERE result = ?1")?.execute([id])?;
     put::put_scores(sql, id, &submission.metrics, &place.metrics)?;
+    put::predictions(sql, id, "measured", &[])?;
+    if state == State::Attached {
+        verify::queue(sql, id, &actor.name)?;
+    }
     Entry {
         who: &actor.name,
-        action: "change",
+        action: Act::Change.logged(),
         subject: Subject::Result,
         id: Some(id),
-        name: &submission.model.name,
+        name: submission.model.name.trim(),
         reason: "synchronized",
-        details: json!({ "before": before["metrics"], "after": submission.metrics }),
+        details: json!({
+            "before": { "model": model, "metrics": before["metrics"] },
+            "after": { "model": submission.model.name, "metrics": submission.metrics },
+        }),
     }
     .write(sql)
 }

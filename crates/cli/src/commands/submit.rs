@@ -5,16 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use budwood_base::record::{Prediction, RunRecord};
+use budwood_board::query::{self, Filter};
 use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
 use budwood_board::token::Actor;
-use budwood_board::{Board, local};
+use budwood_board::{Board, local, split_key};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_store::Store;
 use serde_json::json;
 
 use crate::evaluator::{data_flags, flags_of, splits};
-use crate::output::{json, say};
+use crate::output::{json, note, say};
 use crate::training::read_data;
 use crate::{Settings, base};
 
@@ -99,9 +100,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let done =
         submit(&mut board, &found.submission, attachment.as_ref(), &found.predictions, &actor)?;
     if let Some(run) = &found.run {
-        for note in make_known(&mut board, run)? {
-            eprintln!("{note}");
+        for note in make_known(&mut board, run, &actor)? {
+            note!("{note}");
         }
+    }
+    if let Some(note) = setting_note(&board, &done.leaderboard, &found.submission)? {
+        note!("{note}");
     }
     if settings.json {
         json(&done)?;
@@ -117,6 +121,24 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is to be said where a result cannot become a re-evaluated one, because its leaderboard names other data or none.
+fn setting_note(board: &Board, leaderboard: &str, s: &Submission) -> Result<Option<String>> {
+    let Some(sha256) = &s.dataset.sha256 else { return Ok(None) };
+    let split = s.dataset.split.as_deref().unwrap_or_default();
+    let named = query::leaderboard(board, leaderboard, &Filter::default())?.item.data;
+    let why = match named {
+        Some(data) if data.sha256 == *sha256 && data.split == split_key(split) => return Ok(None),
+        Some(data) => {
+            format!("{leaderboard} is measured on other data ({} {:.12})", data.split, data.sha256)
+        }
+        None => format!("{leaderboard} names no data"),
+    };
+    Ok(Some(format!(
+        "{why}: this result is of another setting there. If its data are the right ones, \
+         `budwood board data name {leaderboard} {sha256:.12} --split {split}` says so"
+    )))
 }
 
 /// A board that is there.
@@ -202,7 +224,7 @@ fn of_adapter(meta: AdapterMeta) -> RunRecord {
 
 /// Makes a run's base model and data known to the board, if they are still where the run had them. What cannot be
 /// found is said, and is no error: the run is on the board all the same.
-pub(crate) fn make_known(board: &mut Board, run: &RunRecord) -> Result<Vec<String>> {
+pub(crate) fn make_known(board: &mut Board, run: &RunRecord, actor: &Actor) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if local::bases(board)?.iter().all(|b| b.sha256 != run.base.weights_sha256) {
         let original = |folder: PathBuf| {
@@ -213,12 +235,12 @@ pub(crate) fn make_known(board: &mut Board, run: &RunRecord) -> Result<Vec<Strin
         let opened = base::folder(&run.base.name).and_then(original);
         match opened {
             Ok(id) if run.base.difference(&id).is_none() => {
-                local::add_base(board, &id.weights_sha256, &source(&run.base.name))?;
+                local::add_base(board, &id.weights_sha256, &source(&run.base.name), actor)?;
             }
             _ => notes.push(format!("the base model {} is not where the run had it, or not as it was, or in int8; to verify, `budwood board base add MODEL`", run.base.name)),
         }
     }
-    let flags = flags_of(&run.settings);
+    let flags = sources(flags_of(&run.settings));
     let known = local::data(board)?;
     let wanted: Vec<_> = run.data.iter().filter(|d| d.split != "train").collect();
     if wanted.iter().all(|d| known.iter().any(|k| k.sha256 == d.sha256)) {
@@ -228,7 +250,7 @@ pub(crate) fn make_known(board: &mut Board, run: &RunRecord) -> Result<Vec<Strin
     let found = read.map(splits).unwrap_or_default();
     for digest in wanted {
         if found.iter().any(|d| d.digest.sha256 == digest.sha256) {
-            local::add_data(board, digest, &json!(flags))?;
+            local::add_data(board, digest, &json!(flags), actor)?;
         } else {
             notes.push(format!(
                 "the {} data are not where the run had them; to verify, `budwood board data add` with the data's flags",
@@ -245,6 +267,49 @@ pub(crate) fn source(name: &str) -> String {
         Ok(path) => path.display().to_string(),
         Err(_) => name.into(),
     }
+}
+
+/// Flags whose values are places.
+const PLACES: &[&str] = &["data", "dev-data", "test-data", "image-root"];
+
+/// The place in a flag such as `--data=NAME=FOLDER`, and what stands before it.
+fn place(flag: &str) -> Option<(&str, &str)> {
+    let (name, value) = flag.strip_prefix("--")?.split_once('=')?;
+    if !PLACES.contains(&name) {
+        return None;
+    }
+    let layout = value.split_once('=').filter(|_| !Path::new(value).exists());
+    let path = layout.map_or(value, |(_, path)| path);
+    Some((&flag[..flag.len() - path.len()], path))
+}
+
+/// Flags of data with their places as whole paths: checks are run from other folders.
+pub(crate) fn sources(flags: Vec<String>) -> Vec<String> {
+    let whole = |flag: String| match place(&flag) {
+        Some((before, path)) => format!("{before}{}", source(path)),
+        None => flag,
+    };
+    flags.into_iter().map(whole).collect()
+}
+
+/// What is to be said of data that an older program noted with a path from the folder that it was run in.
+pub(crate) fn relative_sources(board: &Board) -> Result<Vec<String>> {
+    let all = local::data(board)?;
+    let relative = |flag: &serde_json::Value| {
+        let path = flag.as_str().and_then(place).map(|(_, path)| Path::new(path));
+        path.is_some_and(|p| {
+            p.is_relative() && (p.exists() || p.components().count() > 1 || p.extension().is_some())
+        })
+    };
+    let known = all.iter().filter(|d| d.source.as_array().is_some_and(|f| f.iter().any(relative)));
+    let note = |d: &local::Data| {
+        format!(
+            "the {} data {:.12} were noted with a path that holds in one folder only ({}); \
+             from there, `budwood board data add` notes it whole",
+            d.split, d.sha256, d.source
+        )
+    };
+    Ok(known.map(note).collect())
 }
 
 /// Puts every run of a store on the board; how many are new, and what is to be said.
@@ -273,7 +338,7 @@ pub(crate) fn whole_store(board: &mut Board, path: &Path, who: &str) -> Result<(
             submit(board, &found.submission, attachment.as_ref(), &found.predictions, &actor)
                 .with_context(|| format!("run {}", run.id))?;
         new += u64::from(done.new);
-        notes.extend(make_known(board, &run.record)?);
+        notes.extend(make_known(board, &run.record, &actor)?);
     }
     notes.sort();
     notes.dedup();

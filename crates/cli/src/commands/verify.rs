@@ -9,9 +9,9 @@ use budwood_board::verify::{Finished, Worker, ask, ask_all};
 use budwood_board::{Board, State};
 
 use crate::Settings;
-use crate::commands::submit::open;
+use crate::commands::submit::{open, relative_sources};
 use crate::evaluator::{Limits, Separate};
-use crate::output::{json, say};
+use crate::output::{json, note, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -85,6 +85,9 @@ fn work(
     only: Option<i64>,
     speak: bool,
 ) -> Result<Vec<Finished>> {
+    for note in relative_sources(board)? {
+        note!("{note}");
+    }
     let mut worker = Worker::begin(board)?;
     let mut evaluator = Separate { settings, limits };
     let mut done = Vec::new();
@@ -131,7 +134,14 @@ fn tell(finished: &Finished) -> Result<()> {
     } else {
         format!("{} -> ", finished.before.name())
     };
-    let mark = if outcome.state == State::Mismatch { "  <-- not what was claimed" } else { "" };
+    let mark = match (outcome.state, &outcome.data) {
+        (State::Mismatch, _) => "  <-- not what was claimed".into(),
+        (State::OtherSetting, Some(data)) => format!(
+            "  <-- on data that its leaderboard does not name ({} {:.12}); `budwood board data name` names them",
+            data.split, data.sha256
+        ),
+        _ => String::new(),
+    };
     say!("  {from}{}{mark}, in {:.1} s", outcome.state.name(), outcome.seconds)?;
     Ok(())
 }

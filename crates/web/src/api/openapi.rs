@@ -41,6 +41,23 @@ pub(super) fn show(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let body = json!({ "required": true, "content": { "application/json": { "schema": { "type": "object" } } } });
     let summary = "Bring a leaderboard up to date from elsewhere; calling it again changes nothing";
     paths.insert("/rpc/evaluation-synchronize/".into(), write(summary, &body));
+    let object = |properties: Value, required: Value| {
+        let schema = json!({ "type": "object", "properties": properties, "required": required });
+        json!({ "required": true, "content": { "application/json": { "schema": schema } } })
+    };
+    let text = json!({ "type": "string" });
+    let named = object(
+        json!({ "leaderboard": text, "sha256": text, "split": text, "reason": text }),
+        json!(["leaderboard"]),
+    );
+    let summary = "Name the data of a leaderboard by digest and split, or none; for moderators";
+    paths.insert("/rpc/leaderboard-data/".into(), write(summary, &named));
+    let taken = object(
+        json!({ "result": { "type": "integer" }, "reason": text }),
+        json!(["result", "reason"]),
+    );
+    let summary = "Take a result back; for its submitter and moderators";
+    paths.insert("/rpc/retract/".into(), write(summary, &taken));
     Ok(Reply::json(&json!({
         "openapi": "3.1.0",
         "info": { "title": "Budwood board", "version": "1", "description": "Reading is open; writing needs a token." },
@@ -57,7 +74,7 @@ fn write(summary: &str, body: &Value) -> Value {
         "summary": summary,
         "security": [{ "token": [] }],
         "requestBody": body,
-        "responses": responses(&["200", "201", "400", "401", "403", "413", "429"]),
+        "responses": responses(&["200", "201", "400", "401", "403", "404", "409", "413", "429"]),
     } })
 }
 
@@ -70,6 +87,7 @@ fn responses(codes: &[&str]) -> Value {
             "401" => "No token, or one that is not good",
             "403" => "The token may not do this",
             "404" => "Not on the board",
+            "409" => "It does not go with what is on the board",
             "413" => "Too large",
             _ => "Too often; Retry-After says when",
         };

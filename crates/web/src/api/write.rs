@@ -2,9 +2,12 @@
 
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use budwood_board::Board;
 use budwood_board::submit::{self, Attachment, AttachmentLimits, Submission};
 use budwood_board::token::{self, Actor};
+use budwood_board::{Board, State, moderate};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::fault::Fault;
 use crate::reply::Reply;
@@ -14,8 +17,31 @@ use crate::upload::Upload;
 pub(crate) type Write = fn(&mut Board, &Upload) -> Result<Reply, Fault>;
 
 /// Everything that programs write, below `/api/v1`.
-pub(crate) const WRITE: &[(&str, Write)] =
-    &[("/submit", submit), ("/rpc/evaluation-synchronize", synchronize)];
+pub(crate) const WRITE: &[(&str, Write)] = &[
+    ("/submit", submit),
+    ("/rpc/evaluation-synchronize", synchronize),
+    ("/rpc/leaderboard-data", name_data),
+    ("/rpc/retract", retract),
+];
+
+/// What `/rpc/leaderboard-data` takes: both of digest and split, or neither where it names none any more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameData {
+    leaderboard: String,
+    sha256: Option<String>,
+    split: Option<String>,
+    #[serde(default)]
+    reason: String,
+}
+
+/// What `/rpc/retract` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retract {
+    result: i64,
+    reason: String,
+}
 
 /// A result: its record as JSON, or a form with the parts `record`, `weights` and `description`.
 fn submit(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
@@ -52,6 +78,32 @@ fn synchronize(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
     let actor = actor(board, upload.header(AUTHORIZATION))?;
     let done = submit::synchronize(board, upload.body()?, &actor)?;
     Ok(Reply::json(&done))
+}
+
+/// Names the data of a leaderboard.
+fn name_data(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
+    let actor = actor(board, upload.header(AUTHORIZATION))?;
+    let asked: NameData = body(upload)?;
+    let data = match (&asked.sha256, &asked.split) {
+        (Some(sha256), Some(split)) => Some((sha256.as_str(), split.as_str())),
+        (None, None) => None,
+        _ => return Err(Fault::bad("Data are named by both sha256 and split; one is missing.")),
+    };
+    let moved = moderate::name_data(board, &asked.leaderboard, data, &asked.reason, &actor)?;
+    Ok(Reply::json(&json!({ "leaderboard": asked.leaderboard, "results_moved": moved })))
+}
+
+/// Takes a result back.
+fn retract(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
+    let actor = actor(board, upload.header(AUTHORIZATION))?;
+    let asked: Retract = body(upload)?;
+    moderate::retract(board, asked.result, &asked.reason, &actor)?;
+    Ok(Reply::json(&json!({ "result": asked.result, "state": State::Retracted })))
+}
+
+/// The body as what it should be.
+fn body<T: DeserializeOwned>(upload: &Upload) -> Result<T, Fault> {
+    serde_json::from_str(upload.body()?).map_err(|e| Fault::bad(format!("The body: {e}.")))
 }
 
 /// Whose token a header or a field holds.

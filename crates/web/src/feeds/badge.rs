@@ -18,15 +18,16 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let result = query::result(board, id)?;
     let left =
         cut(&format!("{} on {}", result.leaderboard.task.name, result.leaderboard.dataset.name));
-    let rank = result.row.rank.or(result.rank_of_claims);
-    let state = result.row.state;
+    // A badge speaks of the value that ranks: where that was not measured, it is a claim.
+    let state = result.row.state_of(0);
+    let rank = if state == State::Reevaluated { result.row.rank } else { result.rank_of_claims };
     let right = match rank {
         Some(rank) if state != State::Retracted => format!("#{rank} {}", state.name()),
         _ => state.name().to_owned(),
     };
     let colour = match state {
         State::Reevaluated => "#1f6b45",
-        State::Claimed | State::Attached => "#57615b",
+        State::Claimed | State::Attached | State::OtherSetting => "#57615b",
         State::Mismatch => "#8f4a0d",
         State::Retracted => "#6b6b6b",
     };

@@ -50,7 +50,8 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 fn scores(result: &ResultPage) -> Markup {
     html! {
         ul.scores { @for (metric, s) in result.metrics.iter().zip(&result.row.scores) {
-            @if s.is_some() { li { span { (metric.name) } b { (score(s.as_ref())) } } }
+            @if let Some(value) = s { li { span { (metric.name) } b { (score(Some(value))) }
+                @if value.state != result.row.state { (mark::state(value.state)) } } }
         } }
         p {
             @match (result.row.rank, result.rank_of_claims) {
@@ -79,10 +80,22 @@ fn facts(result: &ResultPage) -> Markup {
             @if let Some(n) = row.trained { dt { "Trained parameters" } dd {
                 (count(n)) @if let Some(total) = row.total.filter(|&t| t > 0) { " of " (parameters(total)) ", " (percent(n as f64 / total as f64)) }
             } }
-            @if let Some(hash) = &result.data_sha256 { dt { "Data" } dd { code.hash { (hash) } @if result.data_here { " on this board" } } }
+            @if let Some(hash) = &result.data_sha256 { dt { "Data" } dd {
+                @if !row.split.is_empty() { (row.split) " " }
+                code.hash { (hash) }
+                @if result.data_here { " on this board" }
+                @match &result.leaderboard.data {
+                    Some(named) if named.sha256 == *hash && !row.elsewhere => { ", the data of its leaderboard" },
+                    Some(_) => { ", not the data of its leaderboard" },
+                    None => { ", not named by its leaderboard" },
+                }
+            } }
             @if !row.setting.is_empty() { dt { "Setting" } dd { (row.setting) } }
             @if row.additional_data == Some(true) { dt { "Extra data" } dd { "yes" } }
             @if let Some(by) = &result.submitter { dt { "Submitted by" } dd { (by) ", " (time::day(row.at)) } }
+            @if !result.same_weights.is_empty() { dt { "The same weights" } dd { ul.plain { @for other in &result.same_weights { li {
+                a href=(format!("/result/{}", other.result)) { (model(&other.model)) } " " small { (time::day(other.at)) }
+            } } } } }
             @if !row.notes.is_empty() { dt { "Notes" } dd { (row.notes) } }
             @if !result.files.is_empty() { dt { "Files" } dd { ul.plain { @for file in &result.files { li {
                 a href=(format!("/result/{}/files/{}", row.result, segment(&file.name))) { (file.name) }
@@ -185,6 +198,7 @@ fn checks(checks: &[Check]) -> Markup {
                         } } }
                     } }
                     p { (of(outcome.rows, "example"))
+                        @if let Some(data) = &outcome.data { " of " (data.split) " " code title=(data.sha256) { (data.sha256.get(..8).unwrap_or(&data.sha256)) } }
                         @if let Some(flipped) = outcome.flipped { "; " (of(flipped, "prediction")) " differ from those of the claim" }
                         "; " (value(outcome.seconds)) " s on " (outcome.machine) ", " (outcome.version) "." }
                 }

@@ -1,5 +1,7 @@
 //! A leaderboard: all results of one task on one data set.
 
+use std::collections::HashSet;
+
 use budwood_board::date::DateSource;
 use budwood_board::direction::Direction;
 use budwood_board::query::{self, Facet, Filter, Leaderboard, Metric, Row, SortBy};
@@ -38,6 +40,7 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
             div.prose { (markdown(&found.description)) }
             div #board data-swap {
                 (metric_line(ask, &found))
+                (data_line(&found))
                 (claims_switch(ask, &found, nobody))
                 (charts(&found))
                 (filters(ask, &found))
@@ -121,6 +124,18 @@ fn metric_line(ask: &Ask, found: &Leaderboard) -> Markup {
     }
 }
 
+/// Which data its rows are measured on.
+fn data_line(found: &Leaderboard) -> Markup {
+    html! {
+        p.metric {
+            @match &found.item.data {
+                Some(data) => { "Measured on " strong { (data.split) } ", SHA-256 " code.hash { (data.sha256) } "." },
+                None => { "This leaderboard names no data: what the board measured is of another setting until a moderator names them." },
+            }
+        }
+    }
+}
+
 /// The switch between re-evaluated rows and all claims.
 fn claims_switch(ask: &Ask, found: &Leaderboard, nobody: bool) -> Markup {
     html! {
@@ -148,10 +163,10 @@ fn charts(found: &Leaderboard) -> Markup {
     };
     let (over_time, against) = (dots(Across::Time), dots(Across::Parameters));
     let line: Vec<(f64, f64)> = found.line.iter().map(|s| (s.day as f64, s.value)).collect();
-    let counted: Vec<Dot> = dots(Across::Parameters)
-        .into_iter()
-        .filter(|d| found.claims || d.state == State::Reevaluated)
-        .collect();
+    let ranked: HashSet<i64> =
+        found.rows.iter().filter(|r| r.rank.is_some()).map(|r| r.result).collect();
+    let counted: Vec<Dot> =
+        dots(Across::Parameters).into_iter().filter(|d| ranked.contains(&d.result)).collect();
     let (metric, direction) = (metric.name.as_str(), metric.direction);
     let undated = html! {
         @if found.undated > 0 { (of(found.undated, "row")) " without a date " (if found.undated == 1 { "is" } else { "are" }) " in the table only." }
@@ -196,7 +211,7 @@ fn dot(row: &Row, metric: usize, across: Across) -> Option<Dot> {
         result: row.result,
         model: row.model.clone(),
         note,
-        state: row.state,
+        state: row.state_of(metric),
         leads: row.record,
     })
 }
@@ -348,7 +363,10 @@ fn row(row: &Row, found: &Leaderboard, columns: &Columns) -> Markup {
                 } }
             }
             @for (i, s) in row.scores.iter().enumerate() {
-                td.number.chosen[i == found.chosen] { (score(s.as_ref())) }
+                td.number.chosen[i == found.chosen] {
+                    (score(s.as_ref()))
+                    @if s.as_ref().is_some_and(|s| s.state != row.state && s.measured.is_none()) { small { "not measured" } }
+                }
             }
             @if columns.trained { td.number {
                 @if let Some(n) = row.trained {
@@ -367,9 +385,21 @@ fn row(row: &Row, found: &Leaderboard, columns: &Columns) -> Markup {
                 a href=(format!("/result/{}/adapter", row.result)) { "Download" }
                 @if let Some(size) = row.adapter_bytes { small { (bytes(size)) } }
             } } }
-            td { (mark::state(row.state)) }
+            td {
+                (mark::state(row.state_of(found.chosen)))
+                @if row.elsewhere || row.state == State::OtherSetting { small { (other_data(row)) } }
+            }
             td.pick { label { span.hidden { "Compare " (row.model) } input type="checkbox" name="row" value=(row.result) form="compare"; } }
         }
+    }
+}
+
+/// What data a row is of that is not of its leaderboard's.
+fn other_data(row: &Row) -> Markup {
+    html! {
+        "other data"
+        @if !row.split.is_empty() { ": " (row.split) }
+        @if let Some(hash) = &row.data_sha256 { " " code title=(hash) { (hash.get(..8).unwrap_or(hash)) } }
     }
 }
 
@@ -428,7 +458,7 @@ pub(crate) fn embed(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
                         td.number { @if let Some(rank) = row.rank { (rank) } }
                         th scope="row" { a href=(ask.absolute(&format!("/result/{}", row.result))) target="_blank" rel="noopener" { (short(&row.model)) } }
                         td.number { (score(row.scores.get(found.chosen).and_then(Option::as_ref))) }
-                        td { (mark::state(row.state)) }
+                        td { (mark::state(row.state_of(found.chosen))) }
                     } } }
                 } }
                 @if let Some(source) = &found.item.source { p.facts { span { (source.attribution) } span { (source.licence) } } }

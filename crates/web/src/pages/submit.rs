@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::guard::forms::FormKeys;
 use crate::layout::Page;
 use crate::parts::link::segment;
+use crate::parts::number::bytes;
 use crate::reply::Reply;
 use crate::upload::Upload;
 
@@ -199,7 +200,7 @@ fn form(ask: &Ask, values: &[(String, String)], fault: Option<&Fault>) -> Reply 
                     textarea #notes name="notes" rows="3" maxlength="2000" { (value("notes")) }
                 }
                 fieldset { legend { "The adapter" }
-                    p.hint { "Both files of its folder, up to " (ask.app.options.limits.upload >> 20) " MB together. Nothing in them is ever run as a program." }
+                    p.hint { "Both files of its folder, up to " (bytes(ask.app.options.limits.upload as u64)) " together. Nothing in them is ever run as a program." }
                     label for="weights" { "adapter.safetensors" }
                     input #weights type="file" name="weights" accept=".safetensors";
                     label for="description" { "adapter.json" }

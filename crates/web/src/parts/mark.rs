@@ -9,7 +9,10 @@ pub(crate) fn meaning(state: State) -> &'static str {
         State::Claimed => "Someone says so; the board has nothing to check it with.",
         State::Attached => "The adapter that produced it is here, whole, and fits its description.",
         State::Reevaluated => {
-            "The board ran the adapter itself and got the value within its tolerance."
+            "The board ran the adapter itself, on the leaderboard's data, and got the value within its tolerance."
+        }
+        State::OtherSetting => {
+            "The board ran the adapter itself and got the value, but on data that this leaderboard does not name."
         }
         State::Mismatch => "The board ran the adapter itself and got something else.",
         State::Retracted => "Taken back; it stays visible, but is not ranked.",

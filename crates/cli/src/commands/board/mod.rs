@@ -10,16 +10,18 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use budwood_base::folder::{Kind, Ours};
 use budwood_board::seed::{KnownMethod, seed};
+use budwood_board::submit::tidy;
 use budwood_board::token::{self, Actor, Role};
-use budwood_board::{Board, direction, export, import, local, moderate, query};
+use budwood_board::{Board, direction, export, import, local, moderate, query, split_key};
 use budwood_formats::BaseModel;
 use budwood_model::method::{METHODS, UNIONS};
+use budwood_tasks::Dataset;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::commands::submit::{open, source, whole_store};
+use crate::commands::submit::{open, relative_sources, source, sources, whole_store};
 use crate::evaluator::{data_flags, flags_of, splits};
-use crate::output::{json, say, table, thousands};
+use crate::output::{json, note, say, table, thousands};
 use crate::training::read_data;
 use crate::{Settings, base, evaluator, number, out};
 
@@ -196,6 +198,23 @@ enum DataCommand {
     List,
     /// Read data as `budwood train` does with the same flags, and note the digests of the splits for evaluation.
     Add(Box<DataArgs>),
+    /// Name the data that a leaderboard is measured on. Only results on them are its re-evaluated ones.
+    Name {
+        /// Address of the leaderboard, such as sentiment-analysis-on-sst-2.
+        leaderboard: String,
+        /// SHA-256 of a split, or its beginning where the board knows the data.
+        #[arg(required_unless_present = "none")]
+        sha256: Option<String>,
+        /// The split: test, dev ... [default: as the board knows the data].
+        #[arg(long)]
+        split: Option<String>,
+        /// The leaderboard names no data any more.
+        #[arg(long, conflicts_with_all = ["sha256", "split"])]
+        none: bool,
+        /// Why, for the log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
 }
 
 /// The flags of `budwood train` that say which data.
@@ -204,6 +223,12 @@ struct DataArgs {
     /// A file, or LAYOUT=FOLDER.
     #[arg(long)]
     data: String,
+    /// Name them as the data of this leaderboard, by its address: results on them are its re-evaluated ones.
+    #[arg(long, value_name = "LEADERBOARD")]
+    leaderboard: Option<String>,
+    /// Which split the leaderboard is measured on, where there are several.
+    #[arg(long, requires = "leaderboard")]
+    split: Option<String>,
     /// Other flags of `budwood train` about data, after `--`: --dev-data, --test, --dev-share, --text-column ...
     #[arg(last = true)]
     flags: Vec<String>,
@@ -276,6 +301,7 @@ fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
     let usual = Path::new(STORE);
     let take_usual = !folder.join("board.db").exists() && usual.exists();
     let mut board = at(folder)?;
+    tidy(&mut board)?;
     let methods = METHODS.iter().map(|m| KnownMethod { name: m.name, summary: m.summary });
     let unions = UNIONS.iter().map(|u| KnownMethod { name: u.name, summary: u.summary });
     let new = seed(&mut board, &methods.chain(unions).collect::<Vec<_>>())?;
@@ -290,7 +316,7 @@ fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
         None => (0, Vec::new()),
     };
     for note in notes {
-        eprintln!("{note}");
+        note!("{note}");
     }
     Ok((board, new, runs))
 }
@@ -491,27 +517,31 @@ fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<
 }
 
 fn data(settings: &Settings, folder: &Path, command: &DataCommand) -> Result<()> {
-    let mut board = open(folder)?;
-    if let DataCommand::Add(args) = command {
-        let words: Vec<String> = std::iter::once(format!("--data={}", args.data))
-            .chain(args.flags.iter().cloned())
-            .collect();
-        let parsed = data_flags(&words)?;
-        // Flags are kept as a run's settings are, so that each way of writing them is one.
-        let settings = match serde_json::to_value(&parsed)? {
-            serde_json::Value::Object(map) => map.into_iter().collect(),
-            _ => Default::default(),
-        };
-        let flags = flags_of(&settings);
-        let found = splits(read_data(&parsed)?);
-        if found.is_empty() {
-            bail!(
-                "these data have no split to evaluate on: give --dev-share, --dev-data or --test after `--`"
-            );
+    let (mut board, actor) = (open(folder)?, Actor::local("local"));
+    match command {
+        DataCommand::List => {}
+        DataCommand::Add(args) => add_data(&mut board, args, &actor)?,
+        DataCommand::Name { leaderboard, sha256, split, none: _, reason } => {
+            let known = local::data(&board)?;
+            let data = match sha256 {
+                None => None,
+                Some(digest) => Some(meant(&known, digest, split.as_deref())?),
+            };
+            let data = data.as_ref().map(|(sha256, split)| (sha256.as_str(), split.as_str()));
+            let moved = moderate::name_data(&mut board, leaderboard, data, reason, &actor)?;
+            if settings.json {
+                return json(&json!({ "leaderboard": leaderboard, "results_moved": moved }));
+            }
+            match data {
+                Some((sha256, split)) => say!("{leaderboard} is measured on {split} {sha256:.12}")?,
+                None => say!("{leaderboard} names no data")?,
+            }
+            say!("{moved} of its results changed their state")?;
+            return Ok(());
         }
-        for set in &found {
-            local::add_data(&mut board, &set.digest, &json!(flags))?;
-        }
+    }
+    for note in relative_sources(&board)? {
+        note!("{note}");
     }
     let all = local::data(&board)?;
     if settings.json {
@@ -522,6 +552,65 @@ fn data(settings: &Settings, folder: &Path, command: &DataCommand) -> Result<()>
         rows.push(vec![d.split, d.rows.to_string(), d.sha256[..12].into(), d.source.to_string()]);
     }
     table(&rows)
+}
+
+fn add_data(board: &mut Board, args: &DataArgs, actor: &Actor) -> Result<()> {
+    let words: Vec<String> = std::iter::once(format!("--data={}", args.data))
+        .chain(args.flags.iter().cloned())
+        .collect();
+    let parsed = data_flags(&words)?;
+    // Flags are kept as a run's settings are, so that each way of writing them is one.
+    let settings = match serde_json::to_value(&parsed)? {
+        serde_json::Value::Object(map) => map.into_iter().collect(),
+        _ => Default::default(),
+    };
+    let flags = sources(flags_of(&settings));
+    let found = splits(read_data(&parsed)?);
+    if found.is_empty() {
+        bail!(
+            "these data have no split to evaluate on: give --dev-share, --dev-data or --test after `--`"
+        );
+    }
+    let wanted = args.split.as_deref().map(split_key);
+    let fits = |d: &&Dataset| wanted.as_ref().is_none_or(|w| split_key(&d.digest.split) == *w);
+    let named: Vec<&Dataset> = found.iter().filter(fits).collect();
+    if args.leaderboard.is_some() && named.len() != 1 {
+        let there: Vec<&str> = found.iter().map(|d| d.digest.split.as_str()).collect();
+        bail!("say with --split which of the splits ({}) the leaderboard is of", there.join(", "));
+    }
+    for set in &found {
+        local::add_data(board, &set.digest, &json!(flags), actor)?;
+    }
+    if let (Some(leaderboard), [set]) = (&args.leaderboard, &named[..]) {
+        let data = (set.digest.sha256.as_str(), set.digest.split.as_str());
+        let moved = moderate::name_data(board, leaderboard, Some(data), "", actor)?;
+        note!(
+            "{leaderboard} is measured on {} {:.12}; {moved} of its results changed their state",
+            data.1,
+            data.0
+        );
+    }
+    Ok(())
+}
+
+/// The data that a digest, or its beginning, and a split mean.
+fn meant(known: &[local::Data], digest: &str, split: Option<&str>) -> Result<(String, String)> {
+    let fits = |d: &&local::Data| digest.len() >= 6 && d.sha256.starts_with(digest);
+    let found: Vec<_> = known.iter().filter(fits).collect();
+    match (&found[..], split) {
+        ([one], split) => Ok((one.sha256.clone(), split.unwrap_or(&one.split).into())),
+        ([], Some(split)) if digest.len() == 64 => Ok((digest.into(), split.into())),
+        ([], None) if digest.len() == 64 => {
+            bail!(
+                "the board does not know the data {digest}: say with --split which split they are"
+            )
+        }
+        ([], _) => bail!(
+            "the board knows no data whose digest begins with '{digest}'; `budwood board data list` \
+             lists them, and a whole digest of 64 digits with --split names others"
+        ),
+        (many, _) => bail!("'{digest}' begins {} digests; give more of it", many.len()),
+    }
 }
 
 fn bases(settings: &Settings, folder: &Path, command: &BaseCommand) -> Result<()> {
@@ -546,7 +635,8 @@ fn bases(settings: &Settings, folder: &Path, command: &BaseCommand) -> Result<()
                 found.theirs
             );
         }
-        local::add_base(&mut board, &id.weights_sha256, &source(model))?;
+        let actor = Actor::local("local");
+        local::add_base(&mut board, &id.weights_sha256, &source(model), &actor)?;
     }
     let all = local::bases(&board)?;
     if settings.json {

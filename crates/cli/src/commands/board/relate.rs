@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use budwood_base::encoder::InputSpec;
+use budwood_board::token::Actor;
 use budwood_board::vectors::{self, Unread};
 use budwood_engine::{Device, Workers};
 use budwood_formats::BaseModel;
@@ -41,7 +42,7 @@ pub(super) fn run(settings: &Settings, folder: &Path, args: &Args) -> Result<()>
     }
     let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
     let base = base::load(&model, args.precision.get(model.is_quantized()), false)?;
-    vectors::begin(&mut board, &model.id(&args.base).weights_sha256)?;
+    vectors::begin(&mut board, &model.id(&args.base).weights_sha256, &Actor::local("local"))?;
     let all = vectors::left(&board)?;
     let mut workers = Workers::new(Device::cpu(), settings.threads);
     let bar = ProgressBar::new(all);

@@ -12,7 +12,7 @@ use budwood_web::{Limits, Options};
 use serde_json::json;
 
 use crate::evaluator::{self, Separate, Trial};
-use crate::output::{self, say};
+use crate::output::{self, note, say};
 use crate::{Settings, number};
 
 #[derive(clap::Args)]
@@ -83,8 +83,8 @@ fn verify(settings: &Settings, dir: &Path, limits: evaluator::Limits) {
         let mut worker = Worker::begin(&mut board)?;
         while let Some(done) = worker.next(&mut board, &mut evaluator, None)? {
             match (done.outcome, done.error) {
-                (Some(o), _) => eprintln!("result {}: {}", done.result, o.state.name()),
-                (None, e) => eprintln!("result {}: {}", done.result, e.unwrap_or_default()),
+                (Some(o), _) => note!("result {}: {}", done.result, o.state.name()),
+                (None, e) => note!("result {}: {}", done.result, e.unwrap_or_default()),
             }
         }
         Ok::<_, budwood_board::Error>(())
@@ -93,7 +93,7 @@ fn verify(settings: &Settings, dir: &Path, limits: evaluator::Limits) {
     loop {
         let error = round().err().map(|e| e.to_string()).unwrap_or_default();
         if !error.is_empty() && error != told {
-            eprintln!("the queue waits: {error}");
+            note!("the queue waits: {error}");
         }
         told = error;
         std::thread::sleep(PAUSE);

@@ -1,0 +1,271 @@
+//! Adapters that come over the network, and who may do what there.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use axum::http::StatusCode;
+use budwood_base::digest;
+use budwood_board::Board;
+use common::{Answer, World};
+use serde_json::{Value, json};
+
+const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// The two files of an adapter with so many parameters.
+fn adapter(parameters: usize) -> (Vec<u8>, Vec<u8>) {
+    let header = json!({ "a": { "dtype": "F32", "shape": [parameters], "data_offsets": [0, 4 * parameters] } });
+    let header = header.to_string();
+    let mut weights = (header.len() as u64).to_le_bytes().to_vec();
+    weights.extend(header.as_bytes());
+    weights.resize(weights.len() + 4 * parameters, 0);
+    let meta = json!({ "budwood_adapter": 1, "weights_sha256": digest::of_bytes(&weights), "method": "lora",
+        "base": { "name": "tiny", "weights_sha256": BASE }, "parameters_trained": parameters });
+    (weights, meta.to_string().into_bytes())
+}
+
+fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, value) in parts {
+        body.extend(
+            format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n").bytes(),
+        );
+        body.extend(*value);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--xyz--\r\n");
+    body
+}
+
+fn record(model: &str) -> Value {
+    json!({ "task": "Image Classification", "dataset": { "name": "MNIST" }, "model": { "name": model },
+        "metrics": [{ "name": "Percentage error", "value": "0.2" }] })
+}
+
+const KIND: &str = "multipart/form-data; boundary=xyz";
+
+async fn by_api(world: &World, model: &str, parameters: usize) -> Answer {
+    let (weights, description) = adapter(parameters);
+    let record = record(model).to_string();
+    let body = form(&[
+        ("record", record.as_bytes()),
+        ("weights", &weights),
+        ("description", &description),
+    ]);
+    let authorization = format!("Token {}", world.submit);
+    let headers = [("content-type", KIND), ("authorization", authorization.as_str())];
+    world.post("/api/v1/submit/", &headers, body).await
+}
+
+async fn by_form(world: &World, model: &str, parameters: usize) -> Answer {
+    let shown = world.get("/submit").await;
+    let cookie = shown.header("set-cookie").split(';').next().unwrap().to_owned();
+    let page = shown.text();
+    let key = page.split("name=\"form\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let (weights, description) = adapter(parameters);
+    let body = form(&[
+        ("form", key.as_bytes()),
+        ("task", b"Image Classification"),
+        ("dataset", b"MNIST"),
+        ("metric0", b"Percentage error"),
+        ("value0", b"0.2"),
+        ("model", model.as_bytes()),
+        ("token", world.submit.as_bytes()),
+        ("weights", &weights),
+        ("description", &description),
+    ]);
+    world.post("/submit", &[("content-type", KIND), ("cookie", &cookie)], body).await
+}
+
+#[tokio::test]
+async fn an_adapter_of_three_megabytes_comes_in_and_one_over_the_limit_does_not() {
+    let world = World::new();
+    let files = || std::fs::read_dir(world.folder.path().join("files")).unwrap().count();
+    let done = by_api(&world, "by API", 750_000).await;
+    assert_eq!(
+        (done.status, &done.json()["state"]),
+        (StatusCode::CREATED, &json!("attached")),
+        "{}",
+        done.text()
+    );
+    let done = by_form(&world, "by form", 750_001).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text());
+    assert!(world.get(done.header("location")).await.text().contains("adapter.safetensors"));
+    assert_eq!(files(), 4);
+    for answer in
+        [by_api(&world, "large", 17_000_000).await, by_form(&world, "large", 17_000_000).await]
+    {
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(answer.text().contains("65.0 MB"), "the limit is said: {}", answer.text());
+    }
+    assert_eq!(files(), 4);
+}
+
+#[tokio::test]
+async fn what_does_not_go_with_the_board_is_a_conflict() {
+    let world = World::new();
+    let mut first = record("one");
+    first["external_id"] = json!("mine");
+    assert_eq!(
+        world.post_json("/api/v1/submit/", &world.submit, &first).await.status,
+        StatusCode::CREATED
+    );
+    let mut other = first.clone();
+    other["dataset"]["name"] = json!("Another");
+    let answer = world.post_json("/api/v1/submit/", &world.submit, &other).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text());
+    assert!(answer.json()["error"].as_str().unwrap().contains("image-classification-on-mnist"));
+    let body = json!({ "task": "Image Classification", "dataset": "Third",
+        "results": [{ "methodology": "x", "external_id": "mine", "metrics": { "Percentage error": "1" } }] });
+    let answer = world.post_json("/api/v1/rpc/evaluation-synchronize/", &world.submit, &body).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn data_are_named_and_results_taken_back_by_those_who_may() {
+    let world = World::new();
+    let slug = "image-classification-on-mnist";
+    let sha256 = "a".repeat(64);
+    let path = "/api/v1/rpc/leaderboard-data/";
+    let named =
+        json!({ "leaderboard": slug, "sha256": sha256, "split": "Test", "reason": "official" });
+    assert_eq!(world.post_json(path, &world.submit, &named).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(world.post_json(path, "bw_no", &named).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        world
+            .post_json(path, &world.moderate, &json!({ "leaderboard": slug, "split": "test" }))
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        world.post_json(path, &world.moderate, &json!({ "leaderboard": "none" })).await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert!(world.get(&format!("/sota/{slug}")).await.text().contains("names no data"));
+    let done = world.post_json(path, &world.moderate, &named).await;
+    assert_eq!(
+        (done.status, &done.json()["results_moved"]),
+        (StatusCode::OK, &json!(0)),
+        "{}",
+        done.text()
+    );
+    let page = world.get(&format!("/sota/{slug}")).await.text();
+    assert!(page.contains(&sha256) && page.contains("Measured on"));
+    let entry = world.get(&format!("/api/v1/evaluations/{slug}/")).await.json();
+    assert_eq!(entry["data"], json!({ "sha256": sha256, "split": "test" }));
+    assert_eq!(world.get("/api/v1/log/").await.json()["results"][0]["action"], "name data");
+
+    // A row that says other data is shown as such, and holds no rank even among claims.
+    let mut toy = record("toy");
+    toy["dataset"]["sha256"] = json!("c".repeat(64));
+    toy["metrics"][0]["value"] = json!("0.0");
+    let toy =
+        world.post_json("/api/v1/submit/", &world.submit, &toy).await.json()["result"].clone();
+    let page = world.get(&format!("/sota/{slug}?rank=claims")).await.text();
+    let row = page
+        .split(&format!("data-result=\"{toy}\""))
+        .nth(1)
+        .unwrap()
+        .split("</tr>")
+        .next()
+        .unwrap();
+    assert!(
+        row.contains("other data") && row.contains("cccccccc") && row.contains("class=\"none\""),
+        "{row}"
+    );
+    let results =
+        world.get(&format!("/api/v1/evaluations/{slug}/results/?rank=claims")).await.json();
+    let found =
+        results["results"].as_array().unwrap().iter().find(|r| r["id"] == toy).unwrap().clone();
+    assert_eq!((&found["elsewhere"], &found["rank"]), (&json!(true), &Value::Null));
+
+    let path = "/api/v1/rpc/retract/";
+    let back = |id: &Value| json!({ "result": id, "reason": "wrong data" });
+    let first = json!(1);
+    assert_eq!(
+        world.post_json(path, &world.submit, &back(&first)).await.status,
+        StatusCode::FORBIDDEN,
+        "not theirs"
+    );
+    assert_eq!(
+        world.post_json(path, &world.submit, &json!({ "result": toy, "reason": " " })).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(world.post_json(path, &world.submit, &back(&toy)).await.status, StatusCode::OK);
+    assert_eq!(
+        world.post_json(path, &world.moderate, &back(&toy)).await.status,
+        StatusCode::CONFLICT
+    );
+    assert_eq!(
+        world.get(&format!("/api/v1/results/{toy}/")).await.json()["row"]["state"],
+        "retracted"
+    );
+    assert!(world.get(&format!("/badge/{toy}.svg")).await.text().contains("retracted"));
+}
+
+/// A row whose ranking value nobody measured: pages, interface, badge and files say the same of it.
+#[tokio::test]
+async fn a_value_that_was_not_measured_is_a_claim_everywhere() {
+    let world = World::new();
+    let slug = "image-classification-on-mnist";
+    let mut two = record("sly");
+    two["dataset"] = json!({ "name": "MNIST", "sha256": "a".repeat(64), "split": "test" });
+    two["metrics"] = json!([{ "name": "Percentage error", "value": "0.0" }, { "name": "Accuracy", "value": 90 }]);
+    let id = world.post_json("/api/v1/submit/", &world.submit, &two).await.json()["result"]
+        .as_i64()
+        .unwrap();
+    let named = json!({ "leaderboard": slug, "sha256": "a".repeat(64), "split": "test" });
+    world.post_json("/api/v1/rpc/leaderboard-data/", &world.moderate, &named).await;
+    // As a check would leave it.
+    let sql = rusqlite::Connection::open(world.folder.path().join("board.db")).unwrap();
+    sql.execute("UPDATE results SET state = 're-evaluated' WHERE id = ?1", [id]).unwrap();
+    sql.execute(
+        "UPDATE scores SET measured = 90, confirmed = 1 WHERE result = ?1 AND name = 'Accuracy'",
+        [id],
+    )
+    .unwrap();
+    // Another write brings the counts up to date.
+    drop(Board::open(world.folder.path()).unwrap());
+    world.post_json("/api/v1/submit/", &world.submit, &record("later")).await;
+    let page = world.get(&format!("/sota/{slug}?rank=checked")).await.text();
+    let row = page
+        .split(&format!("data-result=\"{id}\""))
+        .nth(1)
+        .unwrap()
+        .split("</tr>")
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(
+        row.contains(">claimed<") && row.contains("not measured") && row.contains("class=\"none\""),
+        "{row}"
+    );
+    let by_accuracy = world.get(&format!("/sota/{slug}?rank=checked&metric=Accuracy")).await.text();
+    let row = by_accuracy
+        .split(&format!("data-result=\"{id}\""))
+        .nth(1)
+        .unwrap()
+        .split("</tr>")
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(row.contains(">re-evaluated<") && row.contains("rank\">1<"), "{row}");
+    assert!(world.get(&format!("/badge/{id}.svg")).await.text().contains("#1 claimed"));
+    let entry = world.get(&format!("/api/v1/results/{id}/")).await.json();
+    let states: Vec<_> = entry["row"]["scores"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|s| !s.is_null())
+        .map(|s| s["state"].clone())
+        .collect();
+    assert_eq!(states, [json!("claimed"), json!("re-evaluated")]);
+    assert_eq!(entry["row"]["rank"], Value::Null);
+    let csv = world.get(&format!("/export/{slug}.csv")).await.text();
+    let line = csv.lines().find(|l| l.contains("sly") && l.contains("Percentage error")).unwrap();
+    assert!(line.contains(",claimed,"), "{line}");
+    let item = world.get(&format!("/api/v1/evaluations/{slug}/")).await.json();
+    assert_eq!((&item["best_verified"], &item["best"]["state"]), (&Value::Null, &json!("claimed")));
+    let front = world.get("/task/image-classification").await.text();
+    assert!(!front.contains("data-state=\"re-evaluated\""), "no list calls it re-evaluated");
+}
