@@ -5,8 +5,9 @@
 //! knows no model; it gets files by hash, a base and data that the board's owner named, and nothing else that a
 //! submitter wrote.
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use budwood_base::digest;
 use budwood_base::record::Prediction;
@@ -208,6 +209,8 @@ pub fn ask_all(board: &mut Board, actor: &Actor) -> Result<u64, Error> {
 /// The right to work on a board's checks: one at a time has it.
 pub struct Worker {
     _lock: File,
+    /// When whose adapter was run last, counted in checks.
+    turns: HashMap<Option<String>, u64>,
 }
 
 impl Worker {
@@ -242,10 +245,11 @@ impl Worker {
         transaction
             .execute("UPDATE checks SET progress = 'waiting' WHERE progress = 'running'", [])?;
         transaction.commit()?;
-        Ok(Self { _lock: lock })
+        Ok(Self { _lock: lock, turns: HashMap::new() })
     }
 
-    /// Does the next waiting check, or the one of that number; none if there is none.
+    /// Does the next waiting check, or the one of that number; none if there is none. Submitters take turns: who sent many
+    /// adapters, or slow ones, makes others wait for one check of theirs at a time.
     ///
     /// # Errors
     /// If the board cannot be written. What an evaluator cannot do is no error here: it is the check's outcome.
@@ -257,14 +261,7 @@ impl Worker {
     ) -> Result<Option<Finished>, Error> {
         let found: Option<(i64, i64)> = {
             let transaction = board.write()?;
-            let found = transaction
-                .query_row(
-                    "SELECT id, result FROM checks WHERE progress = 'waiting' AND (?1 IS NULL OR id = ?1)
-                     ORDER BY id LIMIT 1",
-                    [only],
-                    |r| Ok((r.get(0)?, r.get(1)?)),
-                )
-                .optional()?;
+            let found = self.turn(&transaction, only)?;
             if let Some((check, _)) = found {
                 transaction.execute(
                     "UPDATE checks SET progress = 'running', attempts = attempts + 1 WHERE id = ?1",
@@ -280,6 +277,22 @@ impl Worker {
             Err(reason) => Err(reason),
         };
         finish(board, check, result, evaluation).map(Some)
+    }
+
+    /// The check whose turn it is, and its result: the oldest of the submitter who has waited for the most turns.
+    fn turn(&mut self, sql: &Connection, only: Option<i64>) -> Result<Option<(i64, i64)>, Error> {
+        let mut query = sql.prepare_cached(
+            "SELECT min(c.id), c.result, r.submitter FROM checks c JOIN results r ON r.id = c.result
+             WHERE c.progress = 'waiting' AND (?1 IS NULL OR c.id = ?1) GROUP BY r.submitter",
+        )?;
+        let first = query.query_map([only], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        let first = first.collect::<Result<Vec<(i64, i64, Option<String>)>, _>>()?;
+        let last = |whose: &Option<String>| self.turns.get(whose).copied().unwrap_or(0);
+        let next = first.into_iter().min_by_key(|(check, _, whose)| (last(whose), *check));
+        let Some((check, result, whose)) = next else { return Ok(None) };
+        let turn = 1 + self.turns.values().max().copied().unwrap_or(0);
+        self.turns.insert(whose, turn);
+        Ok(Some((check, result)))
     }
 }
 
@@ -321,17 +334,16 @@ pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Er
     let (Some(weights), Some(description)) = (weights, description) else {
         return Ok(Err("its adapter is not here".into()));
     };
+    // What is said here is shown to readers, who need not know where the board lies.
+    let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     for path in [&weights, &description] {
         let named = path.file_name().map(|n| n.to_string_lossy().into_owned());
         match digest::of_file(path) {
             Ok(hash) if Some(&hash) == named.as_ref() => {}
             Ok(_) => {
-                return Ok(Err(format!(
-                    "a file of its adapter was changed on disk: {}",
-                    path.display()
-                )));
+                return Ok(Err(format!("a file of its adapter was changed on disk: {}", name(path))));
             }
-            Err(e) => return Ok(Err(format!("{}: {e}", path.display()))),
+            Err(e) => return Ok(Err(format!("{}: {e}", name(path)))),
         }
     }
     let Some(base_sha256) = base else {

@@ -3,19 +3,40 @@
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use budwood_board::Board;
-use budwood_board::submit::{self, Attachment, AttachmentLimits, Submission};
+use budwood_board::submit::{self, Attachment, AttachmentLimits, Submission, Synchronization};
 use budwood_board::token::{self, Actor};
 
 use crate::fault::Fault;
 use crate::reply::Reply;
+use crate::routes::Job;
 use crate::upload::Upload;
 
 /// Something that programs write.
-pub(crate) type Write = fn(&mut Board, &Upload) -> Result<Reply, Fault>;
+#[derive(Clone, Copy)]
+pub(crate) enum Write {
+    /// All at once.
+    Whole(fn(&mut Board, &Upload) -> Result<Reply, Fault>),
+    /// In pieces, between which others write.
+    Pieces(fn(&mut Board, &Upload, &mut Option<Synchronization>) -> Result<Option<Reply>, Fault>),
+}
+
+impl Write {
+    pub(crate) fn job(self) -> Job {
+        match self {
+            Self::Whole(write) => Box::new(move |board, upload, _| write(board, upload).map(Some)),
+            Self::Pieces(write) => {
+                let mut state = None;
+                Box::new(move |board, upload, _| write(board, upload, &mut state))
+            }
+        }
+    }
+}
 
 /// Everything that programs write, below `/api/v1`.
-pub(crate) const WRITE: &[(&str, Write)] =
-    &[("/submit", submit), ("/rpc/evaluation-synchronize", synchronize)];
+pub(crate) const WRITE: &[(&str, Write)] = &[
+    ("/submit", Write::Whole(submit)),
+    ("/rpc/evaluation-synchronize", Write::Pieces(synchronize)),
+];
 
 /// A result: its record as JSON, or a form with the parts `record`, `weights` and `description`.
 fn submit(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
@@ -47,11 +68,18 @@ pub(crate) fn attachment(
     }
 }
 
-/// The archive's `evaluation-synchronize`.
-fn synchronize(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
+/// A piece of the archive's `evaluation-synchronize`.
+fn synchronize(
+    board: &mut Board,
+    upload: &Upload,
+    state: &mut Option<Synchronization>,
+) -> Result<Option<Reply>, Fault> {
     let actor = actor(board, upload.header(AUTHORIZATION))?;
-    let done = submit::synchronize(board, upload.body()?, &actor)?;
-    Ok(Reply::json(&done))
+    let work = match state {
+        Some(work) => work,
+        None => state.insert(Synchronization::new(upload.body()?, &actor)?),
+    };
+    Ok(work.piece(board, &actor)?.map(|done| Reply::json(&done)))
 }
 
 /// Whose token a header or a field holds.
