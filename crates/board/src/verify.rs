@@ -335,13 +335,18 @@ pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Er
         return Ok(Err("its adapter is not here".into()));
     };
     // What is said here is shown to readers, who need not know where the board lies.
-    let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = |path: &Path| {
+        path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    };
     for path in [&weights, &description] {
         let named = path.file_name().map(|n| n.to_string_lossy().into_owned());
         match digest::of_file(path) {
             Ok(hash) if Some(&hash) == named.as_ref() => {}
             Ok(_) => {
-                return Ok(Err(format!("a file of its adapter was changed on disk: {}", name(path))));
+                return Ok(Err(format!(
+                    "a file of its adapter was changed on disk: {}",
+                    name(path)
+                )));
             }
             Err(e) => return Ok(Err(format!("{}: {e}", name(path)))),
         }
@@ -541,5 +546,41 @@ mod tests {
         assert!((default_tolerance("91.28", 100_000) - 0.105).abs() < 1e-12);
         assert!((default_tolerance("\"91.3\"", 200) - 0.55).abs() < 1e-12);
         assert!((default_tolerance("91", 1000) - 0.6).abs() < 1e-12);
+    }
+
+    /// Who sends many adapters does not stand before all others with all of them.
+    #[test]
+    fn submitters_take_turns() {
+        struct Nothing;
+        impl Evaluator for Nothing {
+            fn evaluate(&mut self, _: &Job) -> Result<Evaluation, String> {
+                Err("not run".into())
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut board = Board::open(folder.path()).expect("a board");
+        let mut model = |who: &str, i: usize| {
+            let record = serde_json::json!({
+                "task": "T", "dataset": { "name": "D" }, "metrics": [{ "name": "Accuracy", "value": "1.0" }],
+                "model": { "name": format!("{who}{i}") },
+            });
+            let submission = serde_json::from_value(record).expect("a record");
+            let actor = Actor::local(who);
+            let done = crate::submit::submit(&mut board, &submission, None, &[], &actor);
+            let id = done.expect("a result").result;
+            queue(board.sql(), id, who).expect("a check");
+        };
+        for i in 0..4 {
+            model("many", i);
+        }
+        model("one", 0);
+        model("two", 0);
+        model("two", 1);
+        let mut worker = Worker::begin(&mut board).expect("the lock");
+        let mut order = Vec::new();
+        while let Some(done) = worker.next(&mut board, &mut Nothing, None).expect("a check") {
+            order.push(done.model);
+        }
+        assert_eq!(order, ["many0", "one0", "two0", "many1", "two1", "many2", "many3"]);
     }
 }

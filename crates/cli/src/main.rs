@@ -6,12 +6,14 @@ mod base;
 mod commands;
 mod evaluator;
 mod hub;
+mod limited;
 mod new_vit;
 mod output;
 mod packages;
 mod plan;
 mod progress;
 mod reader;
+mod scratch;
 mod training;
 
 use std::process::ExitCode;
@@ -34,6 +36,9 @@ struct Cli {
     /// Threads to compute with [default: all processors].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// End with the process that began this one, and after so many seconds.
+    #[arg(long, global = true, hide = true, value_name = "SECONDS")]
+    ends_with_parent: Option<u64>,
     #[command(subcommand)]
     command: Command,
 }
@@ -90,6 +95,9 @@ pub(crate) struct Settings {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(seconds) = cli.ends_with_parent {
+        limited::end_with_parent(seconds);
+    }
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings { json: cli.json, threads: cli.threads.map_or(all, usize::from) };
     let result = match cli.command {

@@ -56,11 +56,9 @@ impl From<Error> for Fault {
             // It begins with the name of a field, which stays as it is.
             Error::Input { .. } => Self::bad(format!("{error}.")),
             Error::Refused(_) => Self::new(StatusCode::FORBIDDEN, sentence(&error)),
-            Error::Locked => Self::later(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The board is being written to.",
-                5,
-            ),
+            Error::Locked => {
+                Self::later(StatusCode::SERVICE_UNAVAILABLE, "The board is being written to.", 5)
+            }
             other => Self::internal(other),
         }
     }

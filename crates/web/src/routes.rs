@@ -106,7 +106,8 @@ pub fn router(options: Options) -> Result<Router, Error> {
         }
     }
     let form = |State(app): State<Arc<App>>, request: Request| async move {
-        let take: Job = Box::new(|board, upload, ask| pages::submit::take(board, upload, ask).map(Some));
+        let take: Job =
+            Box::new(|board, upload, ask| pages::submit::take(board, upload, ask).map(Some));
         self::write(&app, take, request).await
     };
     router = router.route("/submit", post(form));

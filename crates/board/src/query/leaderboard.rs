@@ -480,7 +480,8 @@ const ROWS: &str =
             r.adapter_bytes, r.adapter_sha256 IN (SELECT sha256 FROM files), r.state, r.notes, r.at,
             (SELECT c.url FROM code_links c WHERE c.paper = r.paper ORDER BY c.official DESC, c.id LIMIT 1)
      FROM results r LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id";
-const SCORES: &str = "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured
+const SCORES: &str =
+    "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured
      FROM results r JOIN scores s ON s.result = r.id";
 
 fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Error> {

@@ -86,7 +86,7 @@ fn work(
     speak: bool,
 ) -> Result<Vec<Finished>> {
     let mut worker = Worker::begin(board)?;
-    let mut evaluator = Separate { settings, limits };
+    let mut evaluator = Separate::new(settings, limits, board.folder())?;
     let mut done = Vec::new();
     while let Some(finished) = worker.next(board, &mut evaluator, only)? {
         if speak && !settings.json {

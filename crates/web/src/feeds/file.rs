@@ -29,8 +29,7 @@ fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply
         return Err(Fault::internal("a file's hash is none"));
     }
     let download = ask.download()?;
-    let content =
-        Piecewise::open(&board.files().join(hash), hash).map_err(Fault::internal)?;
+    let content = Piecewise::open(&board.files().join(hash), hash).map_err(Fault::internal)?;
     Ok(Reply::file("application/octet-stream", content, download)
         .download(&format!("result-{id}-{}", file.name)))
 }

@@ -125,63 +125,74 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use std::future::poll_fn;
 
     use super::*;
 
     const PACE: Pace = Pace { still: Duration::from_millis(200), least: 1000 };
 
-    /// Sends `bytes` to a client that takes `each` of them every 50 ms; how it ended, and after how long.
-    async fn sent(bytes: usize, each: usize) -> (io::Result<()>, Duration) {
-        let (ours, mut theirs) = duplex(64);
-        let mut paced = Paced::new(ours, PACE, Arc::default());
-        let start = Instant::now();
-        let reader = tokio::spawn(async move {
-            let mut taken = vec![0; each.max(1)];
-            loop {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                if each > 0 && theirs.read_exact(&mut taken).await.is_err() {
-                    return;
-                }
+    /// A client that takes so many bytes every 50 ms.
+    struct Client {
+        each: usize,
+        next: Pin<Box<Sleep>>,
+    }
+
+    const TICK: Duration = Duration::from_millis(50);
+
+    impl AsyncWrite for Client {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            ready!(self.next.as_mut().poll(cx));
+            if self.each == 0 {
+                return Poll::Pending;
             }
-        });
-        let outcome = async {
-            paced.write_all(&vec![0; bytes]).await?;
-            paced.flush().await
-        };
-        let outcome = outcome.await;
-        reader.abort();
-        (outcome, start.elapsed())
+            self.next.as_mut().reset(Instant::now() + TICK);
+            Poll::Ready(Ok(bytes.len().min(self.each)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn send(paced: &mut Paced<Client>, mut bytes: usize) -> io::Result<()> {
+        let all = vec![0; bytes];
+        while bytes > 0 {
+            bytes -= poll_fn(|cx| Pin::new(&mut *paced).poll_write(cx, &all[..bytes])).await?;
+        }
+        poll_fn(|cx| Pin::new(&mut *paced).poll_flush(cx)).await
+    }
+
+    fn paced(each: usize) -> Paced<Client> {
+        Paced::new(Client { each, next: Box::pin(sleep(TICK)) }, PACE, Arc::default())
     }
 
     #[tokio::test]
     async fn who_takes_nothing_or_drops_is_cut_and_who_is_slow_is_not() {
         for each in [0, 1, 50] {
-            let (outcome, time) = sent(100_000, each).await;
+            let start = Instant::now();
+            let outcome = send(&mut paced(each), 100_000).await;
             assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut, "{each}");
-            assert!(time < Duration::from_millis(2000), "{each}: {time:?}");
+            assert!(start.elapsed() < 10 * PACE.still, "{each}: {:?}", start.elapsed());
         }
-        let (outcome, time) = sent(12_000, 1000).await;
-        outcome.unwrap();
-        assert!(time > 2 * PACE.still, "{time:?}: it took several spans");
+        let start = Instant::now();
+        send(&mut paced(1000), 12_000).await.unwrap();
+        assert!(start.elapsed() > 2 * PACE.still, "it took several spans");
     }
 
     /// A pause between two answers is no stall.
     #[tokio::test]
     async fn each_answer_has_its_own_span() {
-        let (ours, mut theirs) = duplex(64);
-        let mut paced = Paced::new(ours, PACE, Arc::default());
-        for _ in 0..2 {
-            let read = async {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                let mut taken = [0; 100];
-                theirs.read_exact(&mut taken).await.unwrap();
-            };
-            let write = async {
-                paced.write_all(&[0; 100]).await.unwrap();
-                paced.flush().await.unwrap();
-            };
-            tokio::join!(read, write);
+        let mut paced = paced(100);
+        for _ in 0..3 {
+            send(&mut paced, 150).await.unwrap();
             tokio::time::sleep(2 * PACE.still).await;
         }
     }
