@@ -249,8 +249,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
 
 /// Time that every adapter may take beyond what its base needs: for reading, and for clocks.
 const LEAST_TIME: Duration = Duration::from_secs(5);
-/// How many times as long as its base an adapter may take. The slowest of the methods, with prompts as long as texts, takes four
-/// times as long.
+/// How many times as long as its base an adapter may take. Prompts as long as the texts are twice the rows, and so at most four
+/// times the work.
 const TIMES_BASE: f64 = 20.0;
 /// Examples that the base is timed on, and the time for it.
 const TIMED: usize = 256;

@@ -61,7 +61,7 @@ fn scratch(world: &World) -> Vec<String> {
 #[test]
 fn a_check_ends_with_its_parent() {
     let world = World::new();
-    world.write("held.csv", reviews(60_000, 77));
+    world.write("held.csv", reviews(12_000, 77));
     world.train("a", "--test-data held.csv --name reviews --store runs.db --epochs 1");
     world.ok("board --board b init");
     world.ok("submit 1 --store runs.db --board b");

@@ -13,6 +13,8 @@ use crate::guard::handles::DOWNLOADS;
 use crate::guard::lane::{Lane, Width};
 use crate::guard::rate::Rate;
 use crate::guard::shares::Shares;
+use crate::guard::slow::SlowPages;
+use crate::guard::turns::Turns;
 use crate::pool::Pool;
 
 /// An answer of an adapter: a label and its probability, or a number.
@@ -100,6 +102,10 @@ pub(crate) struct App {
     pub(crate) options: Options,
     /// Connections for pages.
     pub(crate) readers: Pool,
+    /// Half of these for one client, at most.
+    pub(crate) turns: Turns,
+    /// Half of these for pages that take long, at most.
+    pub(crate) slow: SlowPages,
     /// Connections for exports, so that pages never wait for one.
     pub(crate) exporters: Pool,
     pub(crate) writer: Pool,
@@ -146,6 +152,8 @@ impl App {
         Ok(Self {
             writer,
             readers: read(readers)?,
+            turns: Turns::new(readers / 2),
+            slow: SlowPages::new(readers / 2),
             exporters: read(EXPORTS)?,
             searches: Rate::new(limits.searches, limits.searches * 10.0),
             writes: Rate::new(limits.writes / 60.0, limits.writes),

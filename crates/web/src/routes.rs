@@ -134,18 +134,45 @@ async fn read(app: &Arc<App>, show: Show, cost: Cost, request: Request) -> Respo
                 return app.exporters.run(export).await;
             }
         }
-        let limit = Duration::from_secs(app.options.limits.seconds);
-        let page = app.readers.run(move |board| show(board, &ask));
-        tokio::time::timeout(limit, page).await.unwrap_or_else(|_| Err(busy()))
+        page(&app, ask, show).await
     };
     answered(app, request, work).await
 }
 
+/// What a page needs of the board. Neither one client's many questions nor pages that take long keep all readers.
+async fn page<T: Send + 'static>(
+    app: &Arc<App>,
+    ask: Arc<Ask>,
+    show: impl FnOnce(&Board, &Ask) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let limit = Duration::from_secs(app.options.limits.seconds);
+    let made = async {
+        let turn = app.turns.wait(ask.client).await;
+        let mut slow = None;
+        let place = loop {
+            if slow.is_none() && app.slow.knows(&ask.path) {
+                slow = app.slow.place().await;
+            }
+            let place = app.readers.place().await?;
+            // Meanwhile another may have found out that this page takes long.
+            if slow.is_some() || !app.slow.knows(&ask.path) {
+                break place;
+            }
+        };
+        let shared = Arc::clone(app);
+        let work = move |board: &mut Board| {
+            let _held = (turn, slow);
+            shared.slow.timed(&ask.path, || show(board, &ask))
+        };
+        app.readers.run_in(place, work).await
+    };
+    tokio::time::timeout(limit, made).await.unwrap_or_else(|_| Err(busy()))
+}
+
 /// Lets a reader try an adapter: no connection to the board is held meanwhile.
 async fn attempt(app: Arc<App>, ask: Arc<Ask>) -> Result<Reply, Fault> {
-    let question = Arc::clone(&ask);
-    let wanted = app.readers.run(move |board| pages::result::to_try(board, &question)).await?;
     let turn = app.tries.turn(ask.client).await?;
+    let wanted = page(&app, Arc::clone(&ask), pages::result::to_try).await?;
     let work = move || {
         let _turn = turn;
         pages::result::tried(&wanted, &ask)

@@ -9,3 +9,5 @@ pub(crate) mod lane;
 pub(crate) mod paced;
 pub(crate) mod rate;
 pub(crate) mod shares;
+pub(crate) mod slow;
+pub(crate) mod turns;
