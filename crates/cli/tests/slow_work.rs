@@ -61,7 +61,7 @@ fn scratch(world: &World) -> Vec<String> {
 #[test]
 fn a_check_ends_with_its_parent() {
     let world = World::new();
-    world.write("held.csv", reviews(12_000, 77));
+    world.write("held.csv", reviews(6000, 77));
     world.train("a", "--test-data held.csv --name reviews --store runs.db --epochs 1");
     world.ok("board --board b init");
     world.ok("submit 1 --store runs.db --board b");
@@ -94,7 +94,7 @@ fn a_check_ends_with_its_parent() {
 #[test]
 fn an_adapter_that_is_much_slower_than_its_base_is_ended() {
     let world = World::new();
-    world.write("held.csv", reviews(3000, 77));
+    world.write("held.csv", reviews(400, 77));
     world.write("few.csv", reviews(8, 5));
     world.ok(
         "train --base base --data few.csv --dev-share 0.5 --out slow --method prompt_tuning[prompt_length=1500] --max-length 24 \
@@ -104,7 +104,7 @@ fn an_adapter_that_is_much_slower_than_its_base_is_ended() {
     let data =
         json(&world.ok("board --board b --json data add --data few.csv -- --test-data held.csv"));
     let digest =
-        data.as_array().unwrap().iter().find(|d| d["rows"] == 3000).unwrap()["sha256"].clone();
+        data.as_array().unwrap().iter().find(|d| d["rows"] == 400).unwrap()["sha256"].clone();
     let digest = digest.as_str().unwrap();
     let source = r#"["--data=few.csv","--test-data=held.csv"]"#;
     let begin = Instant::now();
@@ -114,7 +114,7 @@ fn an_adapter_that_is_much_slower_than_its_base_is_ended() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("its base alone needs about"), "{error}");
-    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(120), "{:?}", begin.elapsed());
 }
 
 /// What goes wrong in a check is shown to readers: without places of this machine, and without numbers of processes.

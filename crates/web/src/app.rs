@@ -103,7 +103,9 @@ pub(crate) struct App {
     /// Connections for pages.
     pub(crate) readers: Pool,
     /// Half of these for one client, at most.
-    pub(crate) turns: Turns,
+    pub(crate) clients: Turns,
+    /// Half of these for one path, at most: what all ask for at once may be a page that takes long.
+    pub(crate) paths: Turns,
     /// Half of these for pages that take long, at most.
     pub(crate) slow: SlowPages,
     /// Connections for exports, so that pages never wait for one.
@@ -152,7 +154,8 @@ impl App {
         Ok(Self {
             writer,
             readers: read(readers)?,
-            turns: Turns::new(readers / 2),
+            clients: Turns::new(readers / 2),
+            paths: Turns::new(readers / 2),
             slow: SlowPages::new(readers / 2),
             exporters: read(EXPORTS)?,
             searches: Rate::new(limits.searches, limits.searches * 10.0),

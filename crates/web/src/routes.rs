@@ -18,7 +18,7 @@ use crate::api::{READ, ROOT};
 use crate::app::{App, Options, UNSENT};
 use crate::ask::Ask;
 use crate::fault::Fault;
-use crate::guard::rate::Rate;
+use crate::guard::rate::{Rate, key};
 use crate::layout::{self, Page};
 use crate::reply::Reply;
 use crate::upload::Upload;
@@ -147,7 +147,7 @@ async fn page<T: Send + 'static>(
 ) -> Result<T, Fault> {
     let limit = Duration::from_secs(app.options.limits.seconds);
     let made = async {
-        let turn = app.turns.wait(ask.client).await;
+        let turns = (app.clients.wait(key(ask.client)).await, app.paths.wait(&ask.path).await);
         let mut slow = None;
         let place = loop {
             if slow.is_none() && app.slow.knows(&ask.path) {
@@ -161,7 +161,7 @@ async fn page<T: Send + 'static>(
         };
         let shared = Arc::clone(app);
         let work = move |board: &mut Board| {
-            let _held = (turn, slow);
+            let _held = (turns, slow);
             shared.slow.timed(&ask.path, || show(board, &ask))
         };
         app.readers.run_in(place, work).await

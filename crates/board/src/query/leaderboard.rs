@@ -286,7 +286,8 @@ pub(crate) fn walk(
         let day = r.get::<_, Option<String>>(2)?.as_deref().and_then(date::day);
         // A row that names a metric twice shows the last value.
         if ids.last().is_some_and(|&(last, _)| last == result) {
-            (ids.pop(), standings.pop());
+            ids.pop();
+            standings.pop();
         }
         standings.push(standing(state, Some(&score), day, claims));
         ids.push((result, state == State::Retracted));

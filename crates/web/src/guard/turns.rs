@@ -1,41 +1,41 @@
-//! Clients that ask for much at once wait for themselves: each has a few pages made at one time.
+//! Turns of many: who asks for much at once waits for themselves, and so does who asks for what many ask for.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::rate::key;
-
-/// Turns of all clients.
+/// Turns of all, by the hash of what tells them apart. Two of one hash, which nobody can choose, wait for each other.
 pub(crate) struct Turns {
     each: usize,
-    clients: Mutex<HashMap<u128, Arc<Semaphore>>>,
+    hash: RandomState,
+    known: Mutex<HashMap<u64, Arc<Semaphore>>>,
 }
 
-/// A turn of one client, until it is dropped.
+/// A turn, until it is dropped.
 pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Clients that are remembered; those that wait for nothing go first.
-const CLIENTS: usize = 1000;
+/// How many are remembered; those that wait for nothing go first.
+const KNOWN: usize = 1000;
 
 impl Turns {
-    /// So many at one time for each client.
+    /// So many turns at one time for each.
     pub(crate) fn new(each: usize) -> Self {
-        Self { each, clients: Mutex::default() }
+        Self { each, hash: RandomState::new(), known: Mutex::default() }
     }
 
-    /// Waits until it is this client's turn.
-    pub(crate) async fn wait(&self, client: IpAddr) -> Option<Turn> {
+    /// Waits for a turn of one of them.
+    pub(crate) async fn wait(&self, whose: impl Hash) -> Option<Turn> {
         let turns = {
-            let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-            if clients.len() >= CLIENTS {
-                clients.retain(|_, turns| Arc::strong_count(turns) > 1);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= KNOWN {
+                known.retain(|_, turns| Arc::strong_count(turns) > 1);
             }
-            let turns = clients.entry(key(client));
+            let turns = known.entry(self.hash.hash_one(whose));
             Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(self.each))))
         };
         // The semaphore is never closed.
@@ -50,19 +50,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_waits_for_itself_only() {
+    async fn one_waits_for_itself_only() {
         let turns = Turns::new(2);
-        let [a, b] = [1, 2].map(|n| IpAddr::from([10, 0, 0, n]));
+        let (a, b) = ("a", "b");
         let held = [turns.wait(a).await, turns.wait(a).await];
         let soon = Duration::from_millis(50);
         assert!(tokio::time::timeout(soon, turns.wait(a)).await.is_err());
         assert!(tokio::time::timeout(soon, turns.wait(b)).await.is_ok());
         drop(held);
         assert!(tokio::time::timeout(soon, turns.wait(a)).await.is_ok());
-        for n in 0..3000u16 {
-            let [x, y] = n.to_be_bytes();
-            turns.wait(IpAddr::from([10, 1, x, y])).await;
+        for n in 0..3000 {
+            turns.wait(n).await;
         }
-        assert!(turns.clients.lock().is_ok_and(|c| c.len() <= CLIENTS));
+        assert!(turns.known.lock().is_ok_and(|k| k.len() <= KNOWN));
     }
 }
