@@ -17,8 +17,11 @@ pub(crate) enum Write {
     /// All at once.
     Whole(fn(&mut Board, &Upload) -> Result<Reply, Fault>),
     /// In pieces, between which others write.
-    Pieces(fn(&mut Board, &Upload, &mut Option<Synchronization>) -> Result<Option<Reply>, Fault>),
+    Pieces(Pieces),
 }
+
+/// Does the next piece of what was begun; the reply, when it was the last.
+type Pieces = fn(&mut Board, &Upload, &mut Option<Synchronization>) -> Result<Option<Reply>, Fault>;
 
 impl Write {
     pub(crate) fn job(self) -> Job {
