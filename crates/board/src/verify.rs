@@ -5,8 +5,9 @@
 //! knows no model; it gets files by hash, a base and data that the board's owner named, and nothing else that a
 //! submitter wrote.
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use budwood_base::digest;
 use budwood_base::record::Prediction;
@@ -270,6 +271,8 @@ pub fn ask_all(board: &mut Board, actor: &Actor) -> Result<u64, Error> {
 /// The right to work on a board's checks: one at a time has it.
 pub struct Worker {
     _lock: File,
+    /// When whose adapter was run last, counted in checks.
+    turns: HashMap<Option<String>, u64>,
 }
 
 impl Worker {
@@ -304,10 +307,11 @@ impl Worker {
         transaction
             .execute("UPDATE checks SET progress = 'waiting' WHERE progress = 'running'", [])?;
         transaction.commit()?;
-        Ok(Self { _lock: lock })
+        Ok(Self { _lock: lock, turns: HashMap::new() })
     }
 
-    /// Does the next waiting check, or the one of that number; none if there is none.
+    /// Does the next waiting check, or the one of that number; none if there is none. Submitters take turns: who sent many
+    /// adapters, or slow ones, makes others wait for one check of theirs at a time.
     ///
     /// # Errors
     /// If the board cannot be written. What an evaluator cannot do is no error here: it is the check's outcome.
@@ -319,15 +323,7 @@ impl Worker {
     ) -> Result<Option<Finished>, Error> {
         let found: Option<(i64, i64, Subjected)> = {
             let transaction = board.write()?;
-            let found = transaction
-                .query_row(
-                    "SELECT id, result FROM checks WHERE progress = 'waiting' AND (?1 IS NULL OR id = ?1)
-                     ORDER BY id LIMIT 1",
-                    [only],
-                    |r| Ok((r.get(0)?, r.get(1)?)),
-                )
-                .optional()?;
-            let found = match found {
+            let found = match self.turn(&transaction, only)? {
                 None => None,
                 Some((check, result)) => Some((check, result, subjected(&transaction, result)?)),
             };
@@ -346,6 +342,22 @@ impl Worker {
             Err(reason) => Err(reason),
         };
         finish(board, check, result, &subjected, evaluation).map(Some)
+    }
+
+    /// The check whose turn it is, and its result: the oldest of the submitter who has waited for the most turns.
+    fn turn(&mut self, sql: &Connection, only: Option<i64>) -> Result<Option<(i64, i64)>, Error> {
+        let mut query = sql.prepare_cached(
+            "SELECT min(c.id), c.result, r.submitter FROM checks c JOIN results r ON r.id = c.result
+             WHERE c.progress = 'waiting' AND (?1 IS NULL OR c.id = ?1) GROUP BY r.submitter",
+        )?;
+        let first = query.query_map([only], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        let first = first.collect::<Result<Vec<(i64, i64, Option<String>)>, _>>()?;
+        let last = |whose: &Option<String>| self.turns.get(whose).copied().unwrap_or(0);
+        let next = first.into_iter().min_by_key(|(check, _, whose)| (last(whose), *check));
+        let Some((check, result, whose)) = next else { return Ok(None) };
+        let turn = 1 + self.turns.values().max().copied().unwrap_or(0);
+        self.turns.insert(whose, turn);
+        Ok(Some((check, result)))
     }
 }
 
@@ -404,6 +416,7 @@ pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Er
     let (Some(weights), Some(description)) = (weights, description) else {
         return Ok(Err("its adapter is not here".into()));
     };
+    // What is said here is shown to readers, who need not know where the board lies.
     for path in [&weights, &description] {
         let named = path.file_name().map(|n| n.to_string_lossy().into_owned());
         match digest::of_file(path) {
@@ -645,5 +658,41 @@ mod tests {
         assert!((default_tolerance("91.28", 100_000) - 0.105).abs() < 1e-12);
         assert!((default_tolerance("\"91.3\"", 200) - 0.55).abs() < 1e-12);
         assert!((default_tolerance("91", 1000) - 0.6).abs() < 1e-12);
+    }
+
+    /// Who sends many adapters does not stand before all others with all of them.
+    #[test]
+    fn submitters_take_turns() {
+        struct Nothing;
+        impl Evaluator for Nothing {
+            fn evaluate(&mut self, _: &Job) -> Result<Evaluation, String> {
+                Err("not run".into())
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut board = Board::open(folder.path()).expect("a board");
+        let mut model = |who: &str, i: usize| {
+            let record = serde_json::json!({
+                "task": "T", "dataset": { "name": "D" }, "metrics": [{ "name": "Accuracy", "value": "1.0" }],
+                "model": { "name": format!("{who}{i}") },
+            });
+            let submission = serde_json::from_value(record).expect("a record");
+            let actor = Actor::local(who);
+            let done = crate::submit::submit(&mut board, &submission, None, &[], &actor);
+            let id = done.expect("a result").result;
+            queue(board.sql(), id, who).expect("a check");
+        };
+        for i in 0..4 {
+            model("many", i);
+        }
+        model("one", 0);
+        model("two", 0);
+        model("two", 1);
+        let mut worker = Worker::begin(&mut board).expect("the lock");
+        let mut order = Vec::new();
+        while let Some(done) = worker.next(&mut board, &mut Nothing, None).expect("a check") {
+            order.push(done.model);
+        }
+        assert_eq!(order, ["many0", "one0", "two0", "many1", "two1", "many2", "many3"]);
     }
 }

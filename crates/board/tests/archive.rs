@@ -268,3 +268,43 @@ fn odd_things_are_counted_and_do_no_harm() {
         .unwrap();
     assert_eq!(e.rows.len(), 2);
 }
+
+/// What is written row by row is what a page shows, in its order and with its ranks.
+#[test]
+fn a_table_is_written_as_it_is_shown() {
+    let (folder, mut board) = board();
+    import(&mut board, &write(folder.path(), "evaluation-tables.json", &tables()));
+    let mut rows = 0;
+    for item in query::evaluations(&board, Part::default()).unwrap().items {
+        for claims in [false, true] {
+            let filter = Filter { claims, ..Filter::default() };
+            let shown = query::leaderboard(&board, &item.slug, &filter).unwrap();
+            if !claims {
+                let mut text = Vec::new();
+                export::json(&board, Some(&item.slug), &mut text).unwrap();
+                let flat: Vec<Value> = serde_json::from_slice(&text).unwrap();
+                let expected = shown.rows.iter().flat_map(|r| {
+                    r.scores.iter().flatten().map(move |s| json!([r.result, r.rank, s.raw]))
+                });
+                let found = flat.iter().map(|f| json!([f["result"], f["rank"], f["raw"]]));
+                assert!(found.eq(expected), "{}: {flat:#?}", item.slug);
+                continue;
+            }
+            let mut text = Vec::new();
+            export::table(&board, &item.slug, &mut text).unwrap();
+            let table: Value = serde_json::from_slice(&text).unwrap();
+            let sota = &table[0]["datasets"][0]["sota"];
+            let found = sota["rows"].as_array().unwrap().iter().map(|r| r["model_name"].as_str());
+            assert!(found.eq(shown.rows.iter().map(|r| Some(r.model.as_str()))), "{sota:#}");
+            for (written, row) in sota["rows"].as_array().unwrap().iter().zip(&shown.rows) {
+                let scores = shown.metrics.iter().zip(&row.scores);
+                let scores =
+                    scores.filter_map(|(m, s)| Some((m.name.clone(), s.as_ref()?.raw.clone())));
+                let scores: std::collections::BTreeMap<_, _> = scores.collect();
+                assert_eq!(written["metrics"], json!(scores), "{}", item.slug);
+                rows += 1;
+            }
+        }
+    }
+    assert!(rows >= 10, "{rows}");
+}

@@ -1,19 +1,19 @@
 //! What the board's re-evaluations run: an adapter on a base and data of this machine, in a process of its own whose
 //! memory and time are limited, so that a hostile file can end that process and nothing else.
 
-use std::io::Read;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use budwood_base::encoder::InputSpec;
 use budwood_base::statistics::bootstrap;
 use budwood_board::Board;
 use budwood_board::submit::{metric_title, scale};
 use budwood_board::verify::{self, EvaluatedScore, Evaluation, Evaluator, Job};
 use budwood_tasks::Dataset;
-use budwood_train::{Judged, answers, judged};
+use budwood_train::{Judged, Lengths, answers, base_seconds, judged};
 use budwood_web::{Answer, Predictor};
 use clap::Parser;
 use serde_json::Value;
@@ -22,7 +22,10 @@ use crate::Settings;
 use crate::answer::answered;
 use crate::commands::predict::Loaded;
 use crate::commands::train;
-use crate::training::{Data, read_data};
+use crate::limited::{self, Allowed, without_places};
+use crate::reader::ImageReading;
+use crate::scratch::Scratches;
+use crate::training::{DOC_STRIDE, Data, read_data};
 
 /// Limits of one evaluation.
 #[derive(clap::Args, Clone, Copy)]
@@ -37,109 +40,97 @@ pub(crate) struct Limits {
 
 /// Runs each evaluation as a process.
 pub(crate) struct Separate<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) limits: Limits,
+    settings: &'a Settings,
+    limits: Limits,
+    scratches: Scratches,
 }
 
 impl Evaluator for Separate<'_> {
     fn evaluate(&mut self, job: &Job) -> Result<Evaluation, String> {
-        self.run(job).map_err(|e| format!("{e:#}"))
+        self.run(job).map_err(|e| told(&format!("result {}", job.result), &e, &job.base))
     }
 }
 
-impl Separate<'_> {
+impl<'a> Separate<'a> {
+    /// Evaluations for the board in a folder.
+    pub(crate) fn new(settings: &'a Settings, limits: Limits, board: &Path) -> Result<Self> {
+        Ok(Self { settings, limits, scratches: Scratches::open(board)? })
+    }
+
     fn run(&self, job: &Job) -> Result<Evaluation> {
-        let scratch =
-            Scratch::new(&job.weights, &job.description, &format!("check-{}", job.check))?;
+        let scratch = self.scratches.adapter(&job.weights, &job.description)?;
         let source = job.data.source.to_string();
         let adapter = scratch.path.to_string_lossy();
         let words = ["board", "evaluate", "--base", &job.base, "--sha256", &job.data.sha256];
         let more = ["--source", &source, "--adapter", &adapter];
-        let printed = limited(
-            &[&words[..], &more[..]].concat(),
-            self.settings.threads,
-            self.limits.memory,
-            Duration::from_secs(60 * self.limits.minutes),
-        )?;
+        let allowed = Allowed {
+            memory: self.limits.memory,
+            time: Duration::from_secs(60 * self.limits.minutes),
+            threads: self.settings.threads,
+        };
+        let printed = limited::run(&[&words[..], &more[..]].concat(), allowed)?;
         serde_json::from_slice(&printed)
             .context("the evaluation printed something else than its result")
     }
 }
 
-/// What this program prints when it is run with these words in a process of its own, with so many threads, GB of memory, and so
-/// much time.
-fn limited(words: &[&str], threads: usize, memory: u64, time: Duration) -> Result<Vec<u8>> {
-    let program = std::env::current_exe().context("cannot find the program itself")?;
-    // The shell sets the limit and becomes the program; nothing of a submission is among its words.
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", "ulimit -v \"$0\" && exec \"$@\""])
-        .arg((memory * 1_000_000).to_string())
-        .arg(program)
-        .args(["--threads", &threads.to_string()])
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start a process for the adapter")?;
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let read = |pipe: Option<Box<dyn Read + Send>>, most: u64| {
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            pipe.map(|p| p.take(most).read_to_end(&mut text));
-            text
-        })
-    };
-    let out = read(out.map(|o| Box::new(o) as _), 1 << 30);
-    let err = read(err.map(|e| Box::new(e) as _), 1 << 16);
-    let end = Instant::now() + time;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > end {
-            child.kill()?;
-            child.wait()?;
-            bail!("took longer than {} and was ended", crate::output::seconds(time.as_secs_f64()));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
-    if status.success() {
-        return Ok(out);
+/// An error as readers of the board are told it. The operator's log has all of it.
+fn told(what: &str, error: &anyhow::Error, base: &str) -> String {
+    let all = format!("{error:#}");
+    let shown = without_places(&all, &[Path::new(base)]);
+    if shown != all {
+        eprintln!("{what}: {all}");
     }
-    let said = String::from_utf8_lossy(&err);
-    let last = said.trim().lines().last().unwrap_or_default().trim_start_matches("error: ");
-    match status.code() {
-        Some(1) => bail!("{last}"),
-        _ => {
-            bail!("ended with {status}; it may have needed more than {memory} GB of memory. {last}")
-        }
-    }
+    shown
 }
 
 /// Lets readers of a board try an adapter: each text in a process of its own.
 pub(crate) struct Trial {
-    /// The board's folder.
-    pub(crate) board: PathBuf,
+    board: PathBuf,
+    scratches: Scratches,
+    /// Results whose adapters took too long, and when.
+    slow: Mutex<HashMap<i64, Instant>>,
 }
 
 impl Predictor for Trial {
     fn predict(&self, result: i64, text: &str) -> Result<Vec<Answer>, String> {
-        self.answer(result, text).map_err(|e| format!("{e:#}"))
+        self.answer(result, text).map_err(|e| told(&format!("a try of result {result}"), &e, ""))
     }
 }
 
 impl Trial {
-    const MEMORY: u64 = 4;
-    const TIME: Duration = Duration::from_secs(20);
+    const ALLOWED: Allowed = Allowed { memory: 4, time: Duration::from_secs(20), threads: 1 };
+    /// An adapter that took too long is not tried again for this time: it would take the places of others.
+    const PAUSE: Duration = Duration::from_secs(600);
+
+    /// Trials of the adapters of the board in a folder.
+    pub(crate) fn new(board: &Path) -> Result<Self> {
+        let scratches = Scratches::open(board)?;
+        Ok(Self { board: board.into(), scratches, slow: Mutex::default() })
+    }
 
     fn answer(&self, result: i64, text: &str) -> Result<Vec<Answer>> {
-        static TRIALS: AtomicU64 = AtomicU64::new(0);
+        let slow = || self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        slow().retain(|_, at| at.elapsed() < Self::PAUSE);
+        if slow().contains_key(&result) {
+            let limit = crate::output::seconds(Self::ALLOWED.time.as_secs_f64());
+            bail!(
+                "this adapter took longer than {limit} for a text a short time ago; try it later"
+            );
+        }
+        let begin = Instant::now();
+        let answer = self.run(result, text);
+        if begin.elapsed() >= Self::ALLOWED.time {
+            slow().insert(result, Instant::now());
+        }
+        answer
+    }
+
+    fn run(&self, result: i64, text: &str) -> Result<Vec<Answer>> {
         let board = Board::open_to_read(&self.board)?;
         let adapter = verify::adapter(&board, result)?.map_err(anyhow::Error::msg)?;
-        let name = format!("trial-{}", TRIALS.fetch_add(1, Ordering::Relaxed));
-        let scratch = Scratch::new(&adapter.weights, &adapter.description, &name)?;
+        drop(board);
+        let scratch = self.scratches.adapter(&adapter.weights, &adapter.description)?;
         // For a task of images the words would be names of files of this machine.
         let meta: Value =
             serde_json::from_slice(&std::fs::read(scratch.path.join("adapter.json"))?)?;
@@ -153,7 +144,7 @@ impl Trial {
         let mut words =
             vec!["predict", "--json", "--adapter", &folder, "--base", &adapter.base, "--"];
         words.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).take(2));
-        let printed = limited(&words, 1, Self::MEMORY, Self::TIME)?;
+        let printed = limited::run(&words, Self::ALLOWED)?;
         let line = printed.split(|b| *b == b'\n').next().unwrap_or_default();
         let answer: Value = serde_json::from_slice(line).context("the answer is not JSON")?;
         Ok(shown(&answer))
@@ -187,32 +178,6 @@ fn shown(answer: &Value) -> Vec<Answer> {
     all
 }
 
-/// A folder with an adapter's files under their names, removed at the end.
-struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    /// A copy beside the board's files.
-    fn new(weights: &Path, description: &Path, name: &str) -> Result<Self> {
-        let files = weights.parent().context("the adapter's file has no folder")?;
-        let path = files.with_file_name(format!("{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path)?;
-        let scratch = Self { path };
-        for (file, name) in [(weights, "adapter.safetensors"), (description, "adapter.json")] {
-            std::fs::copy(file, scratch.path.join(name))?;
-        }
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
-}
-
 /// One evaluation, in its own process.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -242,6 +207,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     if labels != loaded.meta.labels || kind != loaded.meta.task.kind {
         bail!("the adapter's classes or its kind of task are not those of the data");
     }
+    let base = base_time(&mut loaded, &split, settings.threads)?;
+    let allowed = LEAST_TIME + base.mul_f64(TIMES_BASE);
+    limited::end_after(
+        allowed,
+        format!(
+            "the adapter took longer than {}; its base alone needs about {} for these data",
+            crate::output::seconds(allowed.as_secs_f64()),
+            crate::output::seconds(base.as_secs_f64())
+        ),
+    );
     let prepared = loaded.prepare(&split, settings.threads)?;
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
     let Some(judged) = judged(&answers, &prepared) else { bail!("the data have no labels") };
@@ -263,6 +238,38 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
         version: format!("budwood {}", env!("CARGO_PKG_VERSION")),
     };
     crate::output::json(&evaluation)
+}
+
+/// Time that every adapter may take beyond what its base needs: for reading, and for clocks.
+const LEAST_TIME: Duration = Duration::from_secs(5);
+/// How many times as long as its base an adapter may take. Prompts as long as the texts are twice the rows, and so at most four
+/// times the work.
+const TIMES_BASE: f64 = 20.0;
+/// Examples that the base is timed on, and the time for it.
+const TIMED: usize = 256;
+const TIMED_FOR: Duration = Duration::from_secs(2);
+/// The longest input that the base is timed on, in tokens: no adapter's own words decide.
+const TIMED_LENGTH: usize = 512;
+
+/// How long the base alone needs for the data, from some of them.
+fn base_time(loaded: &mut Loaded, data: &Dataset, threads: usize) -> Result<Duration> {
+    let begin = Instant::now();
+    let all = data.examples.len();
+    let step = all.div_ceil(TIMED).max(1);
+    let examples: Vec<_> = data.examples.iter().step_by(step).cloned().collect();
+    let scale = all as f64 / examples.len().max(1) as f64;
+    let some = Dataset { examples, digest: data.digest.clone(), skipped: Vec::new() };
+    let longest = match &loaded.base.spec().input {
+        InputSpec::Text(text) => text.length_max(),
+        InputSpec::Image(_) => TIMED_LENGTH,
+    };
+    let lengths = Lengths { max: longest.min(TIMED_LENGTH), stride: DOC_STRIDE };
+    let images = ImageReading::default();
+    let labels = &loaded.meta.labels;
+    let prepared = loaded.reader.prepare(&some, labels, lengths, images, threads)?;
+    let reading = begin.elapsed().as_secs_f64();
+    let running = base_seconds(&mut loaded.workers, &loaded.base, &prepared, TIMED_FOR)?;
+    Ok(Duration::from_secs_f64((scale * (reading + running)).min(1e9)))
 }
 
 /// The 95 % interval of a score, by its place.

@@ -6,6 +6,7 @@ mod base;
 mod commands;
 mod evaluator;
 mod finished;
+mod limited;
 mod new_vit;
 mod number;
 mod out;
@@ -14,6 +15,7 @@ mod packages;
 mod plan;
 mod progress;
 mod reader;
+mod scratch;
 mod training;
 
 use std::process::ExitCode;
@@ -36,6 +38,9 @@ struct Cli {
     /// Threads to compute with [default: all processors].
     #[arg(long, global = true, value_name = "N", value_parser = number::count::<1, 1024>)]
     threads: Option<usize>,
+    /// End with the process that began this one, and after so many seconds.
+    #[arg(long, global = true, hide = true, value_name = "SECONDS")]
+    ends_with_parent: Option<u64>,
     #[command(subcommand)]
     command: Command,
 }
@@ -92,6 +97,9 @@ pub(crate) struct Settings {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(seconds) = cli.ends_with_parent {
+        limited::end_with_parent(seconds);
+    }
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings { json: cli.json, threads: cli.threads.unwrap_or(all) };
     let result = match cli.command {

@@ -350,8 +350,7 @@ impl Run {
             self.dev.as_ref(),
             &identity,
         )?;
-        let trainer =
-            trainer.with_checkpoints(&args.out, args.save_every).with_base_id(id.clone());
+        let trainer = trainer.with_checkpoints(&args.out, args.save_every).with_base_id(id.clone());
         let trainer = match args.cache() {
             Some(spec) => trainer.with_prefix_cache(spec),
             None => trainer,

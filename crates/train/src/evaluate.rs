@@ -1,7 +1,9 @@
 //! Answers of an adapter, and their scores.
 
+use std::time::{Duration, Instant};
+
 use budwood_engine::Workers;
-use budwood_model::{Adapter, Base, Segment, Targets, predict};
+use budwood_model::{Adapter, Base, Segment, Targets, hidden_states, predict};
 use budwood_tasks::batch::{self, BatchSize};
 use budwood_tasks::metric::{self, entities, squad};
 use budwood_tasks::{AnswerLimits, Candidate};
@@ -27,6 +29,36 @@ pub struct Score {
     pub name: String,
     /// Its value.
     pub value: f64,
+}
+
+/// Seconds that the base alone needs for all inputs, judged by those that it gets through in `at_most`, and one batch at least.
+///
+/// # Errors
+/// If an image cannot be decoded.
+pub fn base_seconds(
+    workers: &mut Workers,
+    base: &Base,
+    data: &Prepared,
+    at_most: Duration,
+) -> Result<f64, Error> {
+    let lengths = data.lengths();
+    let plan = batch::evaluation(&lengths, BatchSize::Tokens(CHUNK_TOKENS));
+    let begin = Instant::now();
+    let tokens = workers.map(plan.len(), |cx, i| {
+        if i > 0 && begin.elapsed() > at_most {
+            return Ok(0);
+        }
+        let batch = data.batch(&plan[i])?;
+        let alone = Segment { adapter: None, sequences: 0..plan[i].len() };
+        hidden_states(cx, base, &batch, &[alone]);
+        Ok::<_, Error>(plan[i].iter().map(|&input| lengths[input]).sum())
+    });
+    let mut done = 0usize;
+    for tokens in tokens {
+        done += tokens?;
+    }
+    let all: usize = lengths.iter().sum();
+    Ok(begin.elapsed().as_secs_f64() * all as f64 / done.max(1) as f64)
 }
 
 /// Runs an adapter over all inputs.

@@ -17,7 +17,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{ClassWeights, Schedule, TrainConfig};
 pub use data::{Lengths, Prepared, prepare, prepare_images};
 pub use error::Error;
-pub use evaluate::{Answers, Judged, Score, answers, judged, scores};
+pub use evaluate::{Answers, Judged, Score, answers, base_seconds, judged, scores};
 pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};

@@ -42,7 +42,7 @@ document.addEventListener("click", (event) => {
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   if (link.dataset.themeTo) {
     event.preventDefault();
-    theme(link.dataset.themeTo);
+    theme(link);
   } else if (link.closest("[data-swap]") && link.pathname === location.pathname && !link.hash) {
     event.preventDefault();
     swap(link.href, false);
@@ -57,10 +57,11 @@ function query(form) {
   return form.getAttribute("action") + (text ? "?" + text : "");
 }
 
-function theme(to) {
+function theme(chosen) {
+  const to = chosen.dataset.themeTo;
   document.documentElement.dataset.theme = to;
-  const age = to === "system" ? 0 : 31536000;
-  document.cookie = `theme=${to}; Path=/; Max-Age=${age}; SameSite=Lax`;
+  // The server keeps the choice, in a cookie that scripts cannot read.
+  fetch(chosen.href, { redirect: "manual", keepalive: true });
   for (const link of document.querySelectorAll("[data-theme-to]")) {
     if (link.dataset.themeTo === to) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");

@@ -1,14 +1,19 @@
 //! What a client asks for.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
-use axum::http::header::{COOKIE, HOST};
+use axum::http::StatusCode;
+use axum::http::header::COOKIE;
 use axum::http::request::Parts;
 use budwood_board::query::Part;
 
 use crate::app::App;
+use crate::coding::wants_gzip;
 use crate::fault::Fault;
+use crate::guard::shares::Share;
+use crate::server::Peer;
 
 /// Light or dark; without a choice, as the reader's system has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +51,11 @@ pub(crate) struct Ask {
     pub(crate) theme: Theme,
     /// The cookie that belongs to the reader's forms.
     pub(crate) form_cookie: Option<String>,
-    origin: String,
+    /// Whether texts are sent packed.
+    pub(crate) gzip: bool,
+    pub(crate) client: IpAddr,
+    /// Whether the reader is connected by TLS.
+    secure: bool,
 }
 
 impl Ask {
@@ -64,7 +73,9 @@ impl Ask {
             query: query.collect(),
             theme: Theme::find(&cookie(parts, "theme").unwrap_or_default()),
             form_cookie: cookie(parts, "forms"),
-            origin: origin(app, parts),
+            gzip: wants_gzip(&parts.headers),
+            client: client(app, parts),
+            secure: secure(app, parts),
         })
     }
 
@@ -109,9 +120,25 @@ impl Ask {
         if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) }
     }
 
-    /// An address with the server's name before it.
+    /// An address with the server's name before it, if that is known. What the client calls the server is not asked: that would
+    /// let one client write the addresses that another is shown.
     pub(crate) fn absolute(&self, path: &str) -> String {
-        format!("{}{path}", self.origin)
+        let url = self.app.options.url.as_deref().unwrap_or_default();
+        format!("{}{path}", url.trim_end_matches('/'))
+    }
+
+    /// A cookie for all of this server, which other sites cannot make a browser send along with a form.
+    pub(crate) fn cookie(&self, pair: &str, more: &str) -> String {
+        let secure = if self.secure { "; Secure" } else { "" };
+        format!("{pair}; Path=/; HttpOnly; {more}{secure}")
+    }
+
+    /// One of the downloads that there may be at one time.
+    pub(crate) fn download(&self) -> Result<Share, Fault> {
+        self.app.downloads.take(self.client).map_err(|_| {
+            let many = "Many files are sent just now.";
+            Fault::later(StatusCode::SERVICE_UNAVAILABLE, many, 10)
+        })
     }
 }
 
@@ -121,13 +148,23 @@ fn cookie(parts: &Parts, name: &str) -> Option<String> {
     pairs.find(|p| p.0 == name).map(|p| p.1.to_owned())
 }
 
-/// The server's address as its readers know it.
-fn origin(app: &App, parts: &Parts) -> String {
-    if let Some(url) = &app.options.url {
-        return url.trim_end_matches('/').to_owned();
+/// Whom a request comes from.
+pub(crate) fn client(app: &App, parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |p| p.0);
+    forwarded(app, parts, "x-forwarded-for").and_then(|c| c.parse().ok()).unwrap_or(peer)
+}
+
+/// Whether a reader is connected by TLS, which ends before this server.
+fn secure(app: &App, parts: &Parts) -> bool {
+    let url = app.options.url.as_deref().unwrap_or_default();
+    url.starts_with("https://") || forwarded(app, parts, "x-forwarded-proto") == Some("https")
+}
+
+/// What the proxy says of a client, if there is one. The last entry is the proxy's own word; those before it are the client's.
+fn forwarded<'a>(app: &App, parts: &'a Parts, name: &str) -> Option<&'a str> {
+    if !app.options.behind_proxy {
+        return None;
     }
-    let host = parts.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '[' | ']');
-    let host = if host.chars().all(plain) { host } else { "" };
-    if host.is_empty() { String::new() } else { format!("http://{host}") }
+    let last = parts.headers.get_all(name).iter().next_back()?;
+    last.to_str().ok()?.rsplit(',').next().map(str::trim)
 }

@@ -20,6 +20,12 @@ impl Fault {
         Self { status, message: message.into(), retry_after: None }
     }
 
+    /// Something that can be asked for again after some seconds.
+    pub(crate) fn later(status: StatusCode, message: impl Into<String>, seconds: u64) -> Self {
+        let message = format!("{} Please try again in {seconds} s.", message.into());
+        Self { status, message, retry_after: Some(seconds) }
+    }
+
     pub(crate) fn missing(what: impl Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("There is no {what} here."))
     }
@@ -51,10 +57,9 @@ impl From<Error> for Fault {
             Error::Input { .. } => Self::bad(format!("{error}.")),
             Error::Refused(_) => Self::new(StatusCode::FORBIDDEN, sentence(&error)),
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, sentence(&error)),
-            Error::Locked => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The board is being written to. Please try again in a moment.",
-            ),
+            Error::Locked => {
+                Self::later(StatusCode::SERVICE_UNAVAILABLE, "The board is being written to.", 5)
+            }
             other => Self::internal(other),
         }
     }

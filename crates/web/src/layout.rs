@@ -146,7 +146,7 @@ pub(crate) fn theme(_: &budwood_board::Board, ask: &Ask) -> Result<Reply, crate:
     let theme = Theme::find(ask.get("to").unwrap_or_default()).name();
     let back = ask.get("back").filter(|b| here(b)).unwrap_or("/");
     let age = if theme == "system" { 0 } else { 31_536_000 };
-    let cookie = format!("theme={theme}; Path=/; Max-Age={age}; SameSite=Lax");
+    let cookie = ask.cookie(&format!("theme={theme}"), &format!("Max-Age={age}; SameSite=Lax"));
     Ok(Reply::see(back).header(SET_COOKIE, &cookie))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use budwood_board::Board;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 
@@ -13,6 +13,9 @@ pub(crate) struct Pool {
     free: Arc<Semaphore>,
     boards: Arc<Mutex<Vec<Board>>>,
 }
+
+/// A connection that is free for whoever waited for it.
+pub(crate) struct Place(OwnedSemaphorePermit);
 
 impl Pool {
     pub(crate) fn new(boards: Vec<Board>) -> Self {
@@ -24,7 +27,20 @@ impl Pool {
         &self,
         job: impl FnOnce(&mut Board) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let permit = self.free.clone().acquire_owned().await.map_err(Fault::internal)?;
+        self.run_in(self.place().await?, job).await
+    }
+
+    /// Waits for a connection.
+    pub(crate) async fn place(&self) -> Result<Place, Fault> {
+        Ok(Place(self.free.clone().acquire_owned().await.map_err(Fault::internal)?))
+    }
+
+    /// Runs `job` with a connection that was waited for.
+    pub(crate) async fn run_in<T: Send + 'static>(
+        &self,
+        Place(permit): Place,
+        job: impl FnOnce(&mut Board) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let boards = Arc::clone(&self.boards);
         let work = move || {
             // A client that left does not free the connection before the work is over.

@@ -4,25 +4,35 @@ use std::io::Write as _;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, VARY,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    HeaderMap, HeaderName, HeaderValue, VARY,
 };
 use axum::http::{Response, StatusCode};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use maud::Markup;
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::coding::{has, wants_gzip};
 use crate::guard::headers::protect;
+use crate::guard::shares::Share;
+use crate::piecewise::Piecewise;
 
 /// A whole answer.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     kind: &'static str,
-    body: Bytes,
+    content: Content,
     headers: Vec<(HeaderName, HeaderValue)>,
     cache: &'static str,
     framed: bool,
+}
+
+/// What is sent.
+enum Content {
+    Bytes(Bytes),
+    File(Box<(Piecewise, Share)>),
 }
 
 /// Texts below this are sent as they are: packing them costs more than it saves.
@@ -30,8 +40,17 @@ const WORTH_PACKING: usize = 1400;
 
 impl Reply {
     pub(crate) fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
+        Self::with(kind, Content::Bytes(body.into()))
+    }
+
+    /// A file, which takes one of the downloads that there may be at one time.
+    pub(crate) fn file(kind: &'static str, file: Piecewise, download: Share) -> Self {
+        Self::with(kind, Content::File(Box::new((file, download))))
+    }
+
+    fn with(kind: &'static str, content: Content) -> Self {
         let (status, headers) = (StatusCode::OK, Vec::new());
-        Self { status, kind, body: body.into(), headers, cache: "no-cache", framed: false }
+        Self { status, kind, content, headers, cache: "no-cache", framed: false }
     }
 
     pub(crate) fn html(markup: Markup) -> Self {
@@ -94,33 +113,59 @@ impl Reply {
         self
     }
 
-    /// As a response to a request with these headers.
-    pub(crate) fn respond(self, asked: &HeaderMap) -> Response<Body> {
-        let asks = |name: HeaderName, word: &str| {
-            asked.get_all(name).iter().any(|v| v.to_str().is_ok_and(|v| v.contains(word)))
-        };
-        let tag = format!("\"{:.24}\"", hash(&self.body));
-        let known = self.status == StatusCode::OK && asks(IF_NONE_MATCH, &tag);
+    /// Memory that it takes until it is sent.
+    pub(crate) fn kilobytes(&self) -> u32 {
+        match &self.content {
+            Content::Bytes(bytes) => u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX),
+            Content::File(_) => 0,
+        }
+    }
+
+    /// As a response to a request with these headers; `room` is what it takes of the memory for answers that wait.
+    pub(crate) fn respond(
+        self,
+        asked: &HeaderMap,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Response<Body> {
         let text = self.kind.starts_with("text/")
             || self.kind.ends_with("json")
             || self.kind.ends_with("xml");
-        let pack = text && self.body.len() >= WORTH_PACKING && asks(ACCEPT_ENCODING, "gzip");
-        let body = match (known, pack) {
-            (true, _) => Bytes::new(),
-            (_, true) => packed(&self.body).into(),
-            _ => self.body,
+        // Each form of a content has a tag of its own: they are not the same bytes.
+        let (tag, packed) = match &self.content {
+            Content::Bytes(bytes) => {
+                let pack = text && bytes.len() >= WORTH_PACKING && wants_gzip(asked);
+                (format!("\"{:.24}{}\"", hash(bytes), if pack { "-gzip" } else { "" }), pack)
+            }
+            Content::File(file) => (format!("\"{:.24}\"", file.0.sha256), file.0.packed),
         };
-        let mut response = Response::new(Body::from(body));
+        let known = self.status == StatusCode::OK && has(asked, &tag);
+        let mut length = None;
+        let body = match self.content {
+            _ if known => Body::empty(),
+            Content::Bytes(bytes) => {
+                let bytes = if packed { pack(&bytes).into() } else { bytes };
+                Body::from(Bytes::from_owner(Waiting { bytes, _room: room }))
+            }
+            Content::File(file) => {
+                let (file, download) = *file;
+                length = Some(file.bytes());
+                file.body(download)
+            }
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { self.status };
         let headers = response.headers_mut();
         protect(headers, self.framed);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.cache));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding, cookie"));
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             headers.insert(ETAG, tag);
         }
-        if pack && !known {
+        if packed && !known {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         for (name, value) in self.headers {
@@ -130,12 +175,24 @@ impl Reply {
     }
 }
 
+/// Bytes that wait to be sent, with the room that they take: it is free when the last of them is in the system's hands.
+struct Waiting {
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Waiting {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// SHA-256 in hexadecimal digits.
 pub(crate) fn hash(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-fn packed(bytes: &[u8]) -> Vec<u8> {
+fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), Compression::fast());
     // Writing to memory does not fail.
     let _ = encoder.write_all(bytes);

@@ -1,6 +1,6 @@
 //! All addresses.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,20 +8,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::RETRY_AFTER;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use budwood_board::{Board, Error};
 use maud::html;
 
 use crate::api::write::WRITE;
 use crate::api::{READ, ROOT};
-use crate::app::{App, Options};
+use crate::app::{App, Options, UNSENT};
 use crate::ask::Ask;
 use crate::fault::Fault;
-use crate::guard::rate::Rate;
+use crate::guard::rate::{Rate, key};
 use crate::layout::{self, Page};
 use crate::reply::Reply;
-use crate::server::Peer;
 use crate::upload::Upload;
 use crate::{assets, feeds, pages};
 
@@ -38,7 +37,6 @@ const PAGES: &[(&str, Show)] = &[
     ("/dataset/{slug}", pages::dataset::show),
     ("/datasets", pages::dataset::list),
     ("/embed/{slug}", pages::sota::embed),
-    ("/export/{name}", feeds::export::show),
     ("/feed.atom", feeds::atom::show),
     ("/log", pages::log::show),
     ("/method/{slug}", pages::method::show),
@@ -60,9 +58,19 @@ const PAGES: &[(&str, Show)] = &[
     ("/tasks", pages::task::list),
     ("/theme", layout::theme),
 ];
-/// What costs more than a page, and is asked for less often.
-const COSTLY: &[(&str, Show)] =
-    &[("/search", pages::search::show), ("/result/{id}/try", pages::result::try_it)];
+/// What a question costs, and so who may ask it how often.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cost {
+    Page,
+    Search,
+    Export,
+}
+
+/// What costs more than a page.
+const COSTLY: &[(&str, Show, Cost)] = &[
+    ("/search", pages::search::show, Cost::Search),
+    ("/export/{name}", feeds::export::show, Cost::Export),
+];
 
 /// All addresses of a board.
 ///
@@ -71,12 +79,12 @@ const COSTLY: &[(&str, Show)] =
 pub fn router(options: Options) -> Result<Router, Error> {
     let app = Arc::new(App::new(options)?);
     let mut router = Router::new();
-    let pages = PAGES.iter().map(|&(path, show)| (path.to_owned(), show, false));
-    let costly = COSTLY.iter().map(|&(path, show)| (path.to_owned(), show, true));
-    let programs = READ.iter().map(|e| (format!("{ROOT}{}", e.path), e.show, e.costly));
-    for (path, show, costly) in pages.chain(costly).chain(programs) {
+    let pages = PAGES.iter().map(|&(path, show)| (path.to_owned(), show, Cost::Page));
+    let costly = COSTLY.iter().map(|&(path, show, cost)| (path.to_owned(), show, cost));
+    let programs = READ.iter().map(|e| (format!("{ROOT}{}", e.path), e.show, e.cost));
+    for (path, show, cost) in pages.chain(costly).chain(programs) {
         let answer = move |State(app): State<Arc<App>>, request: Request| async move {
-            read(&app, show, costly, request).await
+            read(&app, show, cost, request).await
         };
         // Clients of the archive end every address with a slash.
         if path.starts_with(ROOT) && !path.contains('.') {
@@ -84,85 +92,171 @@ pub fn router(options: Options) -> Result<Router, Error> {
         }
         router = router.route(&path, get(answer));
     }
+    let trial = |State(app): State<Arc<App>>, request: Request| async move {
+        let attempt = |ask: Arc<Ask>| self::attempt(Arc::clone(&app), ask);
+        answered(&app, request, attempt).await
+    };
+    router = router.route("/result/{id}/try", get(trial));
     for &(path, write) in WRITE {
         let answer = move |State(app): State<Arc<App>>, request: Request| async move {
-            self::write(&app, move |board, upload, _| write(board, upload), request).await
+            self::write(&app, write.job(), request).await
         };
         for end in ["", "/"] {
             router = router.route(&format!("{ROOT}{path}{end}"), post(answer));
         }
     }
     let form = |State(app): State<Arc<App>>, request: Request| async move {
-        self::write(&app, pages::submit::take, request).await
+        let take: Job =
+            Box::new(|board, upload, ask| pages::submit::take(board, upload, ask).map(Some));
+        self::write(&app, take, request).await
     };
     router = router.route("/submit", post(form));
     let missing = |State(app): State<Arc<App>>, request: Request| async move {
-        read(&app, |_, _| Err(Fault::missing("such page")), false, request).await
+        read(&app, |_, _| Err(Fault::missing("such page")), Cost::Page, request).await
     };
     Ok(router.fallback(missing).with_state(app))
 }
 
 /// Answers a request that reads.
-async fn read(app: &Arc<App>, show: Show, costly: bool, request: Request) -> Response<Body> {
-    let (mut parts, _) = request.into_parts();
-    let headers = parts.headers.clone();
-    let client = client(app, &parts);
-    let work = async {
-        if costly {
-            allow(&app.searches, client)?;
+async fn read(app: &Arc<App>, show: Show, cost: Cost, request: Request) -> Response<Body> {
+    let work = |ask: Arc<Ask>| async move {
+        let app = Arc::clone(&ask.app);
+        match cost {
+            Cost::Page => {}
+            Cost::Search => allow(&app.searches, ask.client)?,
+            Cost::Export => {
+                let turn = app.exports.turn(ask.client).await?;
+                let export = move |board: &mut Board| {
+                    // Who left does not make room before the work is over.
+                    let _turn = turn;
+                    show(board, &ask)
+                };
+                return app.exporters.run(export).await;
+            }
         }
-        let ask = Ask::read(app, &mut parts).await?;
-        app.readers.run(move |board| Ok(answer(show, board, &ask))).await
+        page(&app, ask, show).await
     };
-    let limit = Duration::from_secs(app.options.limits.seconds);
-    let reply = match tokio::time::timeout(limit, work).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(fault)) => bare(&fault),
-        Err(_) => bare(&Fault::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The board is busy. Please try again in a moment.",
-        )),
-    };
-    reply.respond(&headers)
+    answered(app, request, work).await
 }
 
-/// Answers a request that writes: nothing happens before its body is whole, and within its time.
-async fn write(
+/// What a page needs of the board. Neither one client's many questions nor pages that take long keep all readers.
+async fn page<T: Send + 'static>(
     app: &Arc<App>,
-    job: impl FnOnce(&mut Board, &Upload, &Ask) -> Result<Reply, Fault> + Send + 'static,
+    ask: Arc<Ask>,
+    show: impl FnOnce(&Board, &Ask) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let limit = Duration::from_secs(app.options.limits.seconds);
+    let made = async {
+        let turns = (app.clients.wait(key(ask.client)).await, app.paths.wait(&ask.path).await);
+        let mut slow = None;
+        let place = loop {
+            if slow.is_none() && app.slow.knows(&ask.path) {
+                slow = app.slow.place().await;
+            }
+            let place = app.readers.place().await?;
+            // Meanwhile another may have found out that this page takes long.
+            if slow.is_some() || !app.slow.knows(&ask.path) {
+                break place;
+            }
+        };
+        let shared = Arc::clone(app);
+        let work = move |board: &mut Board| {
+            let _held = (turns, slow);
+            shared.slow.timed(&ask.path, || show(board, &ask))
+        };
+        app.readers.run_in(place, work).await
+    };
+    tokio::time::timeout(limit, made).await.unwrap_or_else(|_| Err(busy()))
+}
+
+/// Lets a reader try an adapter: no connection to the board is held meanwhile.
+async fn attempt(app: Arc<App>, ask: Arc<Ask>) -> Result<Reply, Fault> {
+    let turn = app.tries.turn(ask.client).await?;
+    let wanted = page(&app, Arc::clone(&ask), pages::result::to_try).await?;
+    let work = move || {
+        let _turn = turn;
+        pages::result::tried(&wanted, &ask)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Fault::internal)?
+}
+
+/// Answers a request by `work`, and shows what goes wrong.
+async fn answered<F: Future<Output = Result<Reply, Fault>>>(
+    app: &Arc<App>,
     request: Request,
+    work: impl FnOnce(Arc<Ask>) -> F,
 ) -> Response<Body> {
-    let (mut parts, body) = request.into_parts();
-    let headers = parts.headers.clone();
-    let client = client(app, &parts);
-    let limits = app.options.limits;
-    let arrive = async {
-        allow(&app.writes, client)?;
-        let upload = Upload::read(&parts, body, limits.upload).await?;
-        Ok::<_, Fault>((upload, Ask::read(app, &mut parts).await?))
-    };
-    let arrived = match tokio::time::timeout(Duration::from_secs(limits.seconds), arrive).await {
-        Ok(arrived) => arrived,
-        Err(_) => {
-            Err(Fault::new(StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive."))
-        }
-    };
-    let reply = match arrived {
-        // Once it has begun, a change is not given up: the client must learn what became of it.
-        Ok((upload, ask)) => {
-            let work = move |board: &mut Board| Ok(settled(job(board, &upload, &ask), &ask));
-            app.writer.run(work).await.unwrap_or_else(|fault| bare(&fault))
+    let (mut parts, _) = request.into_parts();
+    let reply = match Ask::read(app, &mut parts).await {
+        Ok(ask) => {
+            let ask = Arc::new(ask);
+            settled(work(Arc::clone(&ask)).await, &ask)
         }
         Err(fault) => bare(&fault),
     };
-    reply.respond(&headers)
+    send(app, reply, parts.headers).await
+}
+
+fn busy() -> Fault {
+    Fault::later(StatusCode::SERVICE_UNAVAILABLE, "The board is busy.", 5)
+}
+
+/// Texts from this on are packed on a thread that may take its time.
+const LARGE: u32 = 32;
+
+/// Sends a reply, once there is room in memory for it.
+async fn send(app: &App, reply: Reply, headers: HeaderMap) -> Response<Body> {
+    let limit = Duration::from_secs(app.options.limits.seconds);
+    let kilobytes = reply.kilobytes().min((UNSENT << 10) as u32);
+    let room = Arc::clone(&app.unsent).acquire_many_owned(kilobytes);
+    let Ok(Ok(room)) = tokio::time::timeout(limit, room).await else {
+        return bare(&busy()).respond(&headers, None);
+    };
+    if kilobytes < LARGE {
+        return reply.respond(&headers, Some(room));
+    }
+    let packed = tokio::task::spawn_blocking(move || reply.respond(&headers, Some(room))).await;
+    packed.unwrap_or_else(|e| bare(&Fault::internal(e)).respond(&HeaderMap::new(), None))
+}
+
+/// A change to the board, in one piece or in several: none says that others come first, then it is called again.
+pub(crate) type Job =
+    Box<dyn FnMut(&mut Board, &Upload, &Ask) -> Result<Option<Reply>, Fault> + Send>;
+
+/// Answers a request that writes: nothing happens before its body is whole, and within its time.
+async fn write(app: &Arc<App>, mut job: Job, request: Request) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let arrive = async {
+        let ask = Ask::read(app, &mut parts).await?;
+        allow(&app.writes, ask.client)?;
+        Ok::<_, Fault>((Upload::read(app, &parts, body).await?, ask))
+    };
+    let reply = match arrive.await {
+        // Once it has begun, a change is not given up: the client must learn what became of it.
+        Ok((mut upload, mut ask)) => {
+            let writer = app.writer.clone();
+            let all = tokio::spawn(async move {
+                loop {
+                    let piece = move |board: &mut Board| {
+                        let done = job(board, &upload, &ask);
+                        Ok((job, upload, ask, done))
+                    };
+                    let done;
+                    (job, upload, ask, done) = writer.run(piece).await?;
+                    if let Some(outcome) = done.transpose() {
+                        return Ok(settled(outcome, &ask));
+                    }
+                }
+            });
+            let all = all.await.map_err(Fault::internal).flatten();
+            all.unwrap_or_else(|fault| bare(&fault))
+        }
+        Err(fault) => bare(&fault),
+    };
+    send(app, reply, parts.headers).await
 }
 
 /// The reply, or the page of what went wrong.
-fn answer(show: Show, board: &Board, ask: &Ask) -> Reply {
-    settled(show(board, ask), ask)
-}
-
 fn settled(outcome: Result<Reply, Fault>, ask: &Ask) -> Reply {
     outcome.unwrap_or_else(|fault| {
         if ask.path.starts_with("/api/") { bare(&fault) } else { wrong(ask, &fault) }
@@ -176,6 +270,7 @@ fn wrong(ask: &Ask, fault: &Fault) -> Reply {
         StatusCode::BAD_REQUEST => "That does not work",
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => "Not allowed",
         StatusCode::TOO_MANY_REQUESTS => "A little slower, please",
+        StatusCode::SERVICE_UNAVAILABLE => "Busy",
         _ => "Something went wrong",
     };
     let page = Page { title, ..Page::default() };
@@ -184,12 +279,17 @@ fn wrong(ask: &Ask, fault: &Fault) -> Reply {
         p.lead { (fault.message) }
         p { a href="/" { "To the start page" } " or " a href="/search" { "search" } "." }
     };
-    page.reply(ask, content).status(fault.status)
+    again(page.reply(ask, content).status(fault.status), fault)
 }
 
 /// A fault for programs, and where there is no board to show it on.
 fn bare(fault: &Fault) -> Reply {
     let reply = Reply::json(&serde_json::json!({ "error": fault.message })).status(fault.status);
+    again(reply, fault)
+}
+
+/// The reply with the time after which it can be asked for again.
+fn again(reply: Reply, fault: &Fault) -> Reply {
     match fault.retry_after {
         Some(seconds) => reply.header(RETRY_AFTER, &seconds.to_string()),
         None => reply,
@@ -198,23 +298,8 @@ fn bare(fault: &Fault) -> Reply {
 
 /// Takes a token of the client's.
 pub(crate) fn allow(rate: &Rate, client: IpAddr) -> Result<(), Fault> {
-    rate.take(client, Instant::now()).map_err(|seconds| Fault {
-        retry_after: Some(seconds),
-        ..Fault::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            format!("That was a lot in a short time. Please try again in {seconds} s."),
-        )
+    rate.take(client, Instant::now()).map_err(|seconds| {
+        let lot = "That was a lot in a short time.";
+        Fault::later(StatusCode::TOO_MANY_REQUESTS, lot, seconds)
     })
-}
-
-/// Whom a request comes from.
-pub(crate) fn client(app: &App, parts: &axum::http::request::Parts) -> IpAddr {
-    let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |p| p.0);
-    if !app.options.behind_proxy {
-        return peer;
-    }
-    // The last entry is the proxy's own word; those before it are the client's.
-    let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back();
-    let last = forwarded.and_then(|v| v.to_str().ok()).and_then(|v| v.rsplit(',').next());
-    last.and_then(|v| v.trim().parse().ok()).unwrap_or(peer)
 }

@@ -1,11 +1,19 @@
 //! The body of a request that writes: whole, within its limits, before anything is done with it.
 
-use axum::body::{Body, Bytes, to_bytes};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
+use crate::app::App;
 use crate::fault::Fault;
 use crate::parts::number::bytes;
 
@@ -14,29 +22,59 @@ pub(crate) struct Upload {
     headers: HeaderMap,
     bytes: Bytes,
     parts: Option<Vec<(String, Bytes)>>,
+    /// What it takes of the memory for all uploads.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
+/// Bytes a second that a body must come with, at least, once its first seconds are over.
+const SLOWEST: u64 = 50_000;
 /// Parts of one form.
 const PARTS: usize = 64;
 
 impl Upload {
-    /// Reads a body of at most `limit` bytes.
-    pub(crate) async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Self, Fault> {
+    /// Reads a body within the limits of size and time. What it takes of the memory for uploads grows as it arrives.
+    pub(crate) async fn read(app: &App, parts: &Parts, mut body: Body) -> Result<Self, Fault> {
+        let limits = app.options.limits;
         let headers = parts.headers.clone();
         let length = headers.get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
         let too_large = || {
             let message = format!(
                 "At most {} can be sent here in one request. `budwood submit` on the board's own machine takes \
                  larger adapters.",
-                bytes(limit as u64)
+                bytes(limits.upload as u64)
             );
             Fault::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         };
-        if length.is_some_and(|l| l > limit as u64) {
+        if length.is_some_and(|l| l > limits.upload as u64) {
             return Err(too_large());
         }
-        let bytes = to_bytes(body, limit).await.map_err(|_| too_large())?;
-        let mut upload = Self { headers, bytes, parts: None };
+        let (start, mut bytes, mut room) = (Instant::now(), BytesMut::new(), None);
+        loop {
+            let time = limits.seconds + bytes.len() as u64 / SLOWEST;
+            let next = tokio::time::timeout_at(start + Duration::from_secs(time), body.frame());
+            let Ok(next) = next.await else {
+                let slow = "The request took too long to arrive.";
+                return Err(Fault::new(StatusCode::REQUEST_TIMEOUT, slow));
+            };
+            let Some(frame) = next else { break };
+            let frame = frame.map_err(|_| Fault::bad("The request is not whole."))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > limits.upload {
+                return Err(too_large());
+            }
+            // One kilobyte more for each that is begun.
+            let more = ((bytes.len() + data.len()) >> 10) - (bytes.len() >> 10);
+            let Ok(more) = Arc::clone(&app.uploads).try_acquire_many_owned(more as u32) else {
+                let full = "Many others send files just now.";
+                return Err(Fault::later(StatusCode::SERVICE_UNAVAILABLE, full, 10));
+            };
+            match &mut room {
+                None => room = Some(more),
+                Some(room) => room.merge(more),
+            }
+            bytes.extend_from_slice(&data);
+        }
+        let mut upload = Self { headers, bytes: bytes.freeze(), parts: None, _room: room };
         if upload.header(CONTENT_TYPE).is_some_and(|t| t.starts_with("multipart/form-data")) {
             upload.parts = Some(upload.split().await?);
         }

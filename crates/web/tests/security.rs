@@ -5,12 +5,12 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use budwood_web::{Limits, Options};
-use common::{World, attributes, form};
+use budwood_web::Limits;
+use common::{World, attributes, form, live};
 use serde_json::{Value, json};
 
 const SCRIPT: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -366,18 +366,6 @@ async fn errors_show_no_internals() {
             assert!(!text.contains(inner), "{path} shows '{inner}': {text}");
         }
     }
-}
-
-/// A server on a real socket; its thread ends with the test.
-fn live(limits: Limits) -> (SocketAddr, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options { limits, ..Options::new(folder.path().into()) };
-    let (tell, told) = std::sync::mpsc::channel();
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    std::thread::spawn(move || {
-        budwood_web::serve(options, address, move |a| tell.send(a).unwrap())
-    });
-    (told.recv_timeout(Duration::from_secs(20)).unwrap(), folder)
 }
 
 #[test]

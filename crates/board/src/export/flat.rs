@@ -6,7 +6,7 @@ use rusqlite::params;
 use serde::Serialize;
 
 use crate::direction::Direction;
-use crate::query::{Row, SortBy};
+use crate::query::Row;
 use crate::{Board, Error, State, query};
 
 /// A value with everything around it.
@@ -78,14 +78,14 @@ fn rows(
         }
     };
     for slug in slugs {
-        let filter = query::Filter { sort: SortBy::Score, ..query::Filter::default() };
-        let table = query::leaderboard(board, &slug, &filter)?;
-        for row in &table.rows {
+        query::walk(board, &slug, false, |table, row| {
+            let Some(row) = row else { return Ok(()) };
             for (metric, score) in table.metrics.iter().zip(&row.scores) {
                 let Some(score) = score else { continue };
-                each(flat(&table, row, metric, score))?;
+                each(flat(table, row, metric, score))?;
             }
-        }
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -131,7 +131,11 @@ fn flat(
 /// If there is no such leaderboard, or `out` fails.
 pub fn csv(board: &Board, leaderboard: Option<&str>, out: impl Write) -> Result<(), Error> {
     let mut out = csv::Writer::from_writer(out);
-    let failed = |e: csv::Error| Error::input("the CSV file", e.to_string());
+    let io = |source| Error::Io { path: "the CSV file".into(), source };
+    let failed = |e: csv::Error| match e.into_kind() {
+        csv::ErrorKind::Io(source) => io(source),
+        other => Error::input("the CSV file", format!("{other:?}")),
+    };
     let safe = |text: &mut String| {
         let number = text.parse::<f64>().is_ok();
         if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !number && text.len() > 1 {
@@ -146,7 +150,7 @@ pub fn csv(board: &Board, leaderboard: Option<&str>, out: impl Write) -> Result<
         }
         out.serialize(row).map_err(failed)
     })?;
-    out.flush().map_err(|e| Error::input("the CSV file", e.to_string()))
+    out.flush().map_err(io)
 }
 
 /// Writes a leaderboard, or all, as a JSON list.
@@ -154,7 +158,7 @@ pub fn csv(board: &Board, leaderboard: Option<&str>, out: impl Write) -> Result<
 /// # Errors
 /// If there is no such leaderboard, or `out` fails.
 pub fn json(board: &Board, leaderboard: Option<&str>, mut out: impl Write) -> Result<(), Error> {
-    let failed = |e: std::io::Error| Error::input("the JSON file", e.to_string());
+    let failed = |source| Error::Io { path: "the JSON file".into(), source };
     let mut first = true;
     rows(board, leaderboard, |row| {
         let open = if std::mem::take(&mut first) { "[\n" } else { ",\n" };

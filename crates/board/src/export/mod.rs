@@ -3,7 +3,9 @@
 mod archive;
 mod flat;
 mod hub;
+mod table;
 
 pub use archive::{Written, archive};
 pub use flat::{FlatRow, csv, json};
 pub use hub::{eval_results, model_index};
+pub use table::table;

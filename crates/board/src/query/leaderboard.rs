@@ -1,8 +1,9 @@
 //! A leaderboard: its metrics, its rows with ranks, the line of the state of the art.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{OptionalExtension, Row as SqlRow};
+use rusqlite::{OptionalExtension, Row as SqlRow, params};
 use serde::Serialize;
 
 use super::catalogue::names;
@@ -264,6 +265,93 @@ impl Row {
 /// # Errors
 /// If there is none, or it has no metric of the filter's name.
 pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Leaderboard, Error> {
+    let (id, numbers, mut found) = head(board, address, filter)?;
+    let mut rows = rows(board, id, &numbers)?;
+    (found.facets, found.rows_in_all) = (facets(&rows), rows.len() as u64);
+    rows.retain(|row| row.fits(filter));
+    let direction = found.direction();
+    found.line = stand(&mut rows, found.chosen, direction, filter.claims);
+    sort(&mut rows, filter, found.chosen, direction);
+    found.undated = rows.iter().filter(|r| r.day.is_none()).count() as u64;
+    found.rows = rows;
+    Ok(found)
+}
+
+/// Calls `each` with a leaderboard, whose own list of rows is empty: first alone, then with one row after another, the best
+/// first. However many there are, a few numbers are kept of each and one is whole.
+///
+/// # Errors
+/// If there is no such leaderboard, or `each` fails.
+pub(crate) fn walk(
+    board: &Board,
+    address: &str,
+    claims: bool,
+    mut each: impl FnMut(&Leaderboard, Option<&Row>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    // What is written meanwhile does not come in between.
+    let sql = board.sql().unchecked_transaction()?;
+    let filter = Filter { claims, ..Filter::default() };
+    let (id, numbers, found) = head(board, address, &filter)?;
+    let mut query = sql.prepare_cached(&format!(
+        "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
+         LEFT JOIN scores s ON s.result = r.id AND s.metric = ?2 WHERE r.leaderboard = ?1
+         ORDER BY r.position, r.id, s.position",
+        elsewhere("r", "l")
+    ))?;
+    let (mut ids, mut standings) = (Vec::new(), Vec::new());
+    let mut all = query.query(params![id, numbers.get(found.chosen)])?;
+    while let Some(r) = all.next()? {
+        let (result, state): (i64, State) = (r.get(0)?, r.get(1)?);
+        let score = Score {
+            raw: String::new(),
+            value: r.get(3)?,
+            spread: None,
+            interval: r.get::<_, Option<f64>>(4)?.zip(r.get(5)?),
+            measured: r.get(6)?,
+            state: state_of(state, r.get(6)?, r.get(7)?),
+        };
+        let elsewhere = r.get(8)?;
+        let day = r.get::<_, Option<String>>(2)?.as_deref().and_then(date::day);
+        // A row that names a metric twice shows the last value.
+        if ids.last().is_some_and(|&(last, _)| last == result) {
+            ids.pop();
+            standings.pop();
+        }
+        standings.push(standing((state, elsewhere), Some(&score), day, claims));
+        ids.push((result, state == State::Retracted));
+    }
+    let ranks = ranks(&standings, found.direction());
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by(|&a, &b| {
+        let by_value = by_value(standings[a].value, standings[b].value, found.direction());
+        ids[a].1.cmp(&ids[b].1).then(by_value)
+    });
+    each(&found, None)?;
+    let mut row = sql.prepare_cached(&format!("{} WHERE r.id = ?1", rows_sql()))?;
+    let mut scores = sql.prepare_cached(&format!("{SCORES} WHERE r.id = ?1"))?;
+    for i in order {
+        let mut row = row.query_row([ids[i].0], |r| read_row(r, numbers.len()))?;
+        row.rank = ranks[i];
+        let mut scores = scores.query([ids[i].0])?;
+        while let Some(r) = scores.next()? {
+            let metric: i64 = r.get(1)?;
+            if let Some(column) = numbers.iter().position(|m| *m == metric) {
+                let state = row.state;
+                row.scores[column] = Some(read_score(r, state)?);
+            }
+        }
+        each(&found, Some(&row))?;
+    }
+    Ok(())
+}
+
+/// A leaderboard without rows; its number, and those of its metrics.
+fn head(
+    board: &Board,
+    address: &str,
+    filter: &Filter,
+) -> Result<(i64, Vec<i64>, Leaderboard), Error> {
     let sql = board.sql();
     let found = sql
         .prepare_cached("SELECT id, description, task FROM leaderboards WHERE slug = ?1")?
@@ -283,29 +371,32 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
             .position(|m| m.name.eq_ignore_ascii_case(name))
             .ok_or_else(|| Error::missing("metric", name))?,
     };
-    let mut rows = rows(board, id, &numbers)?;
-    let (facets, rows_in_all) = (facets(&rows), rows.len() as u64);
-    rows.retain(|row| row.fits(filter));
-    let direction = metrics.get(chosen).map_or(Direction::Higher, |m| m.direction);
-    let steps_here = stand(&mut rows, chosen, direction, filter.claims);
-    sort(&mut rows, filter, chosen, direction);
-    Ok(Leaderboard {
+    let areas = names(
+        board,
+        "SELECT lower(replace(area, ' ', '-')), area FROM task_areas WHERE task = ?1 ORDER BY area",
+        task,
+    )?;
+    let found = Leaderboard {
         item,
         description,
-        areas: names(
-            board,
-            "SELECT lower(replace(area, ' ', '-')), area FROM task_areas WHERE task = ?1 ORDER BY area",
-            task,
-        )?,
+        areas,
         metrics,
         chosen,
         claims: filter.claims,
-        undated: rows.iter().filter(|r| r.day.is_none()).count() as u64,
-        rows,
-        rows_in_all,
-        line: steps_here,
-        facets,
-    })
+        rows: Vec::new(),
+        rows_in_all: 0,
+        undated: 0,
+        line: Vec::new(),
+        facets: Facets::default(),
+    };
+    Ok((id, numbers, found))
+}
+
+impl Leaderboard {
+    /// Which values of the chosen metric are better.
+    fn direction(&self) -> Direction {
+        self.metrics.get(self.chosen).map_or(Direction::Higher, |m| m.direction)
+    }
 }
 
 /// Gives rows their ranks and marks those on the line of the state of the art, which is returned.
@@ -315,7 +406,13 @@ pub(super) fn stand(
     direction: Direction,
     claims: bool,
 ) -> Vec<StepLine> {
-    let standings: Vec<Standing> = rows.iter().map(|row| standing(row, chosen, claims)).collect();
+    let standings: Vec<Standing> = rows
+        .iter()
+        .map(|row| {
+            let score = row.scores.get(chosen).and_then(Option::as_ref);
+            standing((row.state, row.elsewhere), score, row.day, claims)
+        })
+        .collect();
     let steps = line(&standings, direction);
     for (row, rank) in rows.iter_mut().zip(ranks(&standings, direction)) {
         (row.rank, row.record) = (rank, false);
@@ -330,11 +427,17 @@ pub(super) fn stand(
     here
 }
 
-fn standing(row: &Row, chosen: usize, claims: bool) -> Standing {
-    let score = row.scores.get(chosen).and_then(Option::as_ref);
-    let counts = match row.state {
+/// How a row counts: by its state, and by whether it was scored on other data than the leaderboard
+/// names.
+fn standing(
+    (state, elsewhere): (State, bool),
+    score: Option<&Score>,
+    day: Option<i64>,
+    claims: bool,
+) -> Standing {
+    let counts = match state {
         State::Reevaluated => true,
-        State::Claimed | State::Attached | State::OtherSetting => claims && !row.elsewhere,
+        State::Claimed | State::Attached | State::OtherSetting => claims && !elsewhere,
         State::Mismatch | State::Retracted => false,
     };
     let measured = score.and_then(|s| s.measured);
@@ -343,38 +446,36 @@ fn standing(row: &Row, chosen: usize, claims: bool) -> Standing {
         value: if claims { score.and_then(Score::counted) } else { measured },
         // A claimed interval may be as wide as its claimant likes: it makes no ties.
         interval: score.and_then(|s| s.interval).filter(|_| measured.is_some()),
-        day: row.day,
+        day,
         counts,
     }
 }
 
-fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) {
-    use std::cmp::Ordering;
-    let value = |r: &Row| r.scores.get(chosen).and_then(Option::as_ref).and_then(Score::counted);
-    // What is not known stands last, whichever way.
-    fn last<T>(a: Option<T>, b: Option<T>, order: impl Fn(T, T) -> Ordering) -> Ordering {
-        match (a, b) {
-            (Some(a), Some(b)) => order(a, b),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        }
+/// What is not known stands last, whichever way.
+fn last<T>(a: Option<T>, b: Option<T>, order: impl Fn(T, T) -> Ordering) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => order(a, b),
+        (a, b) => b.is_some().cmp(&a.is_some()),
     }
+}
+
+/// The better value first.
+fn by_value(a: Option<f64>, b: Option<f64>, direction: Direction) -> Ordering {
+    last(a, b, |a, b| match direction {
+        Direction::Higher => b.total_cmp(&a),
+        Direction::Lower => a.total_cmp(&b),
+    })
+}
+
+fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) {
+    let value = |r: &Row| r.scores.get(chosen).and_then(Option::as_ref).and_then(Score::counted);
     let turned = |o: Ordering| if filter.reverse { o.reverse() } else { o };
-    let by_score = |a: &Row, b: &Row| {
-        last(value(a), value(b), |a, b| match direction {
-            Direction::Higher => b.total_cmp(&a),
-            Direction::Lower => a.total_cmp(&b),
-        })
-    };
+    let by_score = |a: &Row, b: &Row| by_value(value(a), value(b), direction);
     rows.sort_by(|a, b| match filter.sort {
         SortBy::Score => {
             let gone = |r: &Row| r.state == State::Retracted;
-            let order = last(value(a), value(b), |a, b| {
-                turned(match direction {
-                    Direction::Higher => b.total_cmp(&a),
-                    Direction::Lower => a.total_cmp(&b),
-                })
-            });
-            gone(a).cmp(&gone(b)).then(order)
+            let better = |a: f64, b: f64| turned(by_value(Some(a), Some(b), direction));
+            gone(a).cmp(&gone(b)).then(last(value(a), value(b), better))
         }
         SortBy::Model => turned(a.model.to_lowercase().cmp(&b.model.to_lowercase())),
         SortBy::Date => last(a.day, b.day, |a, b| turned(b.cmp(&a))),
@@ -415,42 +516,60 @@ pub(super) fn metrics(board: &Board, leaderboard: i64) -> Result<(Vec<i64>, Vec<
     Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
 }
 
+/// What [`read_row`] reads.
+fn rows_sql() -> String {
+    format!(
+        "SELECT r.id, r.model, p.slug, p.title, r.paper_title, r.paper_url, r.date, r.date_source,
+                r.code_links, r.model_links, r.additional_data, r.setting, r.base, r.method, m.slug,
+                m.name, r.trained, r.total, r.adapter_bytes,
+                EXISTS (SELECT 1 FROM result_files f
+                        WHERE f.result = r.id AND f.name = 'adapter.safetensors'),
+                r.state, r.notes, r.at,
+                (SELECT c.url FROM code_links c WHERE c.paper = r.paper
+                 ORDER BY c.official DESC, c.id LIMIT 1),
+                r.split, r.data_sha256, {}
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
+         LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id",
+        elsewhere("r", "l")
+    )
+}
+
+/// What [`read_score`] reads.
+const SCORES: &str =
+    "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured,
+            s.confirmed
+     FROM results r JOIN scores s ON s.result = r.id";
+
 fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Error> {
     let sql = board.sql();
-    let mut query = sql.prepare_cached(&format!(
-        "SELECT r.id, r.model, p.slug, p.title, r.paper_title, r.paper_url, r.date, r.date_source, r.code_links,
-                r.model_links, r.additional_data, r.setting, r.base, r.method, m.slug, m.name, r.trained, r.total,
-                r.adapter_bytes, EXISTS (SELECT 1 FROM result_files f WHERE f.result = r.id AND f.name = 'adapter.safetensors'), r.state, r.notes, r.at,
-                (SELECT c.url FROM code_links c WHERE c.paper = r.paper ORDER BY c.official DESC, c.id LIMIT 1),
-                r.split, r.data_sha256, {}
-         FROM results r JOIN leaderboards l ON l.id = r.leaderboard LEFT JOIN papers p ON p.id = r.paper
-         LEFT JOIN methods m ON m.id = r.method_id
-         WHERE r.leaderboard = ?1 ORDER BY r.position, r.id",
-        elsewhere("r", "l")
-    ))?;
+    let all = format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql());
+    let mut query = sql.prepare_cached(&all)?;
     let found = query.query_map([leaderboard], |r| read_row(r, metrics.len()))?;
     let mut rows = found.collect::<Result<Vec<_>, _>>()?;
     let place: HashMap<i64, usize> = rows.iter().enumerate().map(|(i, r)| (r.result, i)).collect();
     let column: HashMap<i64, usize> = metrics.iter().enumerate().map(|(i, &m)| (m, i)).collect();
-    let mut query = sql.prepare_cached(
-        "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured, s.confirmed
-         FROM results r JOIN scores s ON s.result = r.id WHERE r.leaderboard = ?1
-         ORDER BY s.result, s.metric, s.position",
-    )?;
+    let all = format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
+    let mut query = sql.prepare_cached(&all)?;
     let mut scores = query.query([leaderboard])?;
     while let Some(r) = scores.next()? {
         let (result, metric): (i64, i64) = (r.get(0)?, r.get(1)?);
         let (Some(&i), Some(&c)) = (place.get(&result), column.get(&metric)) else { continue };
-        rows[i].scores[c] = Some(Score {
-            raw: as_written(&r.get::<_, String>(2)?),
-            value: r.get(3)?,
-            spread: r.get(4)?,
-            interval: r.get::<_, Option<f64>>(5)?.zip(r.get(6)?),
-            measured: r.get(7)?,
-            state: state_of(rows[i].state, r.get(7)?, r.get(8)?),
-        });
+        let state = rows[i].state;
+        rows[i].scores[c] = Some(read_score(r, state)?);
     }
     Ok(rows)
+}
+
+/// A score of a row in that state.
+fn read_score(r: &SqlRow<'_>, state: State) -> rusqlite::Result<Score> {
+    Ok(Score {
+        raw: as_written(&r.get::<_, String>(2)?),
+        value: r.get(3)?,
+        spread: r.get(4)?,
+        interval: r.get::<_, Option<f64>>(5)?.zip(r.get(6)?),
+        measured: r.get(7)?,
+        state: state_of(state, r.get(7)?, r.get(8)?),
+    })
 }
 
 fn read_row(r: &SqlRow<'_>, metrics: usize) -> rusqlite::Result<Row> {

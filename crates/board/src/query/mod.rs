@@ -24,6 +24,7 @@ pub use catalogue::{
 };
 pub(crate) use item::as_written;
 pub use item::{Best, LeaderboardItem};
+pub(crate) use leaderboard::walk;
 pub use leaderboard::{
     Facet, Facets, Filter, Leaderboard, Metric, Row, Score, SortBy, StepLine, leaderboard,
 };

@@ -1,6 +1,7 @@
 //! The archive's `evaluation-synchronize`: a whole leaderboard from somewhere else, again and again.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
@@ -70,33 +71,85 @@ pub struct Synchronized {
     pub retracted: u64,
 }
 
+/// How long one piece of a call may hold the board: others write in between.
+const PIECE: Duration = Duration::from_millis(150);
+
 /// Brings a leaderboard up to date with a body of the archive's client. Calling it twice changes nothing the second
 /// time; results that the body does not name stay, and so do those that were taken back.
 ///
 /// # Errors
-/// If the body is not whole or whoever calls may not.
+/// If the body is not whole or whoever calls may not. What was taken before stays; the same call goes on from there.
 pub fn synchronize(board: &mut Board, body: &str, actor: &Actor) -> Result<Synchronized, Error> {
-    actor.may(Act::Submit)?;
-    let body: Body =
-        serde_json::from_str(body).map_err(|e| Error::input("the body", e.to_string()))?;
-    body.check()?;
-    let transaction = board.write()?;
-    let sql = &transaction;
-    let (leaderboard, new) = place(sql, &body, actor)?;
-    for metric in &body.metrics {
-        declare(sql, leaderboard, metric, actor)?;
+    let mut work = Synchronization::new(body, actor)?;
+    loop {
+        if let Some(done) = work.piece(board, actor)? {
+            return Ok(done);
+        }
     }
-    let mut done =
-        Synchronized { leaderboard: put::slug(sql, leaderboard)?, ..Synchronized::default() };
-    for result in &body.results {
-        let submission = submission(&body, result);
-        submission.check()?;
-        let place = put::place_on(sql, leaderboard, new, &submission.metrics, actor)?;
-        one(sql, &place, &submission, actor, &mut done)?;
+}
+
+/// A call that is worked on in pieces, each a short transaction of its own.
+pub struct Synchronization {
+    body: Body,
+    /// Results that were dealt with.
+    next: usize,
+    /// Whether the leaderboard was made by this call.
+    new: bool,
+    done: Synchronized,
+}
+
+impl Synchronization {
+    /// A call with this body, of which everything that needs no board is checked.
+    ///
+    /// # Errors
+    /// If the body is not whole or whoever calls may not.
+    pub fn new(body: &str, actor: &Actor) -> Result<Self, Error> {
+        actor.may(Act::Submit)?;
+        let body: Body =
+            serde_json::from_str(body).map_err(|e| Error::input("the body", e.to_string()))?;
+        body.check()?;
+        for result in &body.results {
+            submission(&body, result).check()?;
+        }
+        Ok(Self { body, next: 0, new: false, done: Synchronized::default() })
     }
-    summary::refresh_around(sql, leaderboard)?;
-    transaction.commit()?;
-    Ok(done)
+
+    /// Does the next piece; what all of them changed, when it was the last.
+    ///
+    /// # Errors
+    /// If whoever calls may not, or the board cannot be written.
+    pub fn piece(
+        &mut self,
+        board: &mut Board,
+        actor: &Actor,
+    ) -> Result<Option<Synchronized>, Error> {
+        let (begin, body) = (Instant::now(), &self.body);
+        let transaction = board.write()?;
+        let sql = &transaction;
+        let (leaderboard, new) = place(sql, body, actor)?;
+        self.new |= new;
+        if self.next == 0 {
+            for metric in &body.metrics {
+                declare(sql, leaderboard, metric, actor)?;
+            }
+        }
+        let mut done = self.done.clone();
+        done.leaderboard = put::slug(sql, leaderboard)?;
+        let mut next = self.next;
+        while let Some(result) = body.results.get(next).filter(|_| begin.elapsed() < PIECE) {
+            let submission = submission(body, result);
+            let place = put::place_on(sql, leaderboard, self.new, &submission.metrics, actor)?;
+            one(sql, &place, &submission, actor, &mut done)?;
+            next += 1;
+        }
+        let last = next == body.results.len();
+        if last {
+            summary::refresh_around(sql, leaderboard)?;
+        }
+        transaction.commit()?;
+        (self.next, self.done) = (next, done);
+        Ok(last.then(|| self.done.clone()))
+    }
 }
 
 impl Body {

@@ -89,7 +89,7 @@ fn work(
         note!("{note}");
     }
     let mut worker = Worker::begin(board)?;
-    let mut evaluator = Separate { settings, limits };
+    let mut evaluator = Separate::new(settings, limits, board.folder())?;
     let mut done = Vec::new();
     while let Some(finished) = worker.next(board, &mut evaluator, only)? {
         if speak && !settings.json {

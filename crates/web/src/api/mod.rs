@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::reply::Reply;
-use crate::routes::Show;
+use crate::routes::{Cost, Show};
 
 /// Something that programs can read.
 pub(crate) struct Endpoint {
@@ -26,18 +26,17 @@ pub(crate) struct Endpoint {
     summary: &'static str,
     /// Values of the query that it knows.
     query: &'static [&'static str],
-    /// Whether it costs as much as a search.
-    pub(crate) costly: bool,
+    pub(crate) cost: Cost,
 }
 
 const PAGED: &[&str] = &["page", "items_per_page"];
 
 const fn list(path: &'static str, show: Show, summary: &'static str) -> Endpoint {
-    Endpoint { path, show, summary, query: PAGED, costly: false }
+    Endpoint { path, show, summary, query: PAGED, cost: Cost::Page }
 }
 
 const fn one(path: &'static str, show: Show, summary: &'static str) -> Endpoint {
-    Endpoint { path, show, summary, query: &[], costly: false }
+    Endpoint { path, show, summary, query: &[], cost: Cost::Page }
 }
 
 /// Everything that programs can read.
@@ -83,7 +82,7 @@ pub(crate) const READ: &[Endpoint] = &[
     list("/log", catalogue::log, "Changes, newest first"),
     Endpoint {
         query: &["q", "kind"],
-        costly: true,
+        cost: Cost::Search,
         ..one(
             "/search",
             papers::search,

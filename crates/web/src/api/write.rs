@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use budwood_board::submit::{self, Attachment, AttachmentLimits, Submission};
+use budwood_board::submit::{self, Attachment, AttachmentLimits, Submission, Synchronization};
 use budwood_board::token::{self, Actor};
 use budwood_board::{Board, State, moderate};
 use serde::Deserialize;
@@ -11,17 +11,39 @@ use serde_json::json;
 
 use crate::fault::Fault;
 use crate::reply::Reply;
+use crate::routes::Job;
 use crate::upload::Upload;
 
 /// Something that programs write.
-pub(crate) type Write = fn(&mut Board, &Upload) -> Result<Reply, Fault>;
+#[derive(Clone, Copy)]
+pub(crate) enum Write {
+    /// All at once.
+    Whole(fn(&mut Board, &Upload) -> Result<Reply, Fault>),
+    /// In pieces, between which others write.
+    Pieces(Pieces),
+}
+
+/// Does the next piece of what was begun; the reply, when it was the last.
+type Pieces = fn(&mut Board, &Upload, &mut Option<Synchronization>) -> Result<Option<Reply>, Fault>;
+
+impl Write {
+    pub(crate) fn job(self) -> Job {
+        match self {
+            Self::Whole(write) => Box::new(move |board, upload, _| write(board, upload).map(Some)),
+            Self::Pieces(write) => {
+                let mut state = None;
+                Box::new(move |board, upload, _| write(board, upload, &mut state))
+            }
+        }
+    }
+}
 
 /// Everything that programs write, below `/api/v1`.
 pub(crate) const WRITE: &[(&str, Write)] = &[
-    ("/submit", submit),
-    ("/rpc/evaluation-synchronize", synchronize),
-    ("/rpc/leaderboard-data", name_data),
-    ("/rpc/retract", retract),
+    ("/submit", Write::Whole(submit)),
+    ("/rpc/evaluation-synchronize", Write::Pieces(synchronize)),
+    ("/rpc/leaderboard-data", Write::Whole(name_data)),
+    ("/rpc/retract", Write::Whole(retract)),
 ];
 
 /// What `/rpc/leaderboard-data` takes: both of digest and split, or neither where it names none any more.
@@ -73,11 +95,18 @@ pub(crate) fn attachment(
     }
 }
 
-/// The archive's `evaluation-synchronize`.
-fn synchronize(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
+/// A piece of the archive's `evaluation-synchronize`.
+fn synchronize(
+    board: &mut Board,
+    upload: &Upload,
+    state: &mut Option<Synchronization>,
+) -> Result<Option<Reply>, Fault> {
     let actor = actor(board, upload.header(AUTHORIZATION))?;
-    let done = submit::synchronize(board, upload.body()?, &actor)?;
-    Ok(Reply::json(&done))
+    let work = match state {
+        Some(work) => work,
+        None => state.insert(Synchronization::new(upload.body()?, &actor)?),
+    };
+    Ok(work.piece(board, &actor)?.map(|done| Reply::json(&done)))
 }
 
 /// Names the data of a leaderboard.

@@ -5,6 +5,7 @@ use budwood_board::query;
 
 use crate::ask::Ask;
 use crate::fault::Fault;
+use crate::piecewise::Piecewise;
 use crate::reply::Reply;
 
 /// The adapter's weights.
@@ -27,7 +28,8 @@ fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Fault::internal("a file's hash is none"));
     }
-    let bytes = std::fs::read(board.files().join(hash)).map_err(Fault::internal)?;
-    Ok(Reply::new("application/octet-stream", bytes)
+    let download = ask.download()?;
+    let content = Piecewise::open(&board.files().join(hash), hash).map_err(Fault::internal)?;
+    Ok(Reply::file("application/octet-stream", content, download)
         .download(&format!("result-{id}-{}", file.name)))
 }

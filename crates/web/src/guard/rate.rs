@@ -51,7 +51,7 @@ impl Rate {
 }
 
 /// One client has one IPv4 address, or all of one IPv6 network.
-fn key(client: IpAddr) -> u128 {
+pub(crate) fn key(client: IpAddr) -> u128 {
     match client.to_canonical() {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,

@@ -1,5 +1,7 @@
 //! A result: where it comes from, what the board found, how to run it again.
 
+use std::sync::Arc;
+
 use budwood_board::evidence::{Calibration, ClassScores};
 use budwood_board::query::{self, Check, ResultPage};
 use budwood_board::{Board, State};
@@ -7,6 +9,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::log::entries;
+use crate::app::Predictor;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::layout::{Page, trail};
@@ -140,23 +143,37 @@ fn try_box(ask: &Ask, result: &ResultPage) -> Markup {
     }
 }
 
-/// Answers of the adapter to a reader's text.
-pub(crate) fn try_it(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+/// A reader's text and the adapter that it is for.
+pub(crate) struct Try {
+    result: i64,
+    model: String,
+    text: String,
+    predictor: Arc<dyn Predictor>,
+}
+
+/// What a reader wants to try, if it can be tried here.
+pub(crate) fn to_try(board: &Board, ask: &Ask) -> Result<Try, Fault> {
     let id = ask.number("id")?;
     let result = query::result(board, id)?;
     let predictor = ask.app.options.predictor.as_ref().filter(|_| result.row.adapter);
-    let predictor = predictor.ok_or_else(|| Fault::missing("adapter to try"))?;
+    let predictor = Arc::clone(predictor.ok_or_else(|| Fault::missing("adapter to try"))?);
     let text = ask.get("text").unwrap_or_default();
     if text.is_empty() || text.chars().count() > 4000 {
         return Err(Fault::bad("Give a text of at most 4,000 characters."));
     }
-    let answers = predictor.predict(id, text).map_err(Fault::bad)?;
-    let title = format!("Try {}", result.row.model);
+    Ok(Try { result: id, model: result.row.model, text: text.to_owned(), predictor })
+}
+
+/// Answers of the adapter to a reader's text. It takes long, and needs no board.
+pub(crate) fn tried(wanted: &Try, ask: &Ask) -> Result<Reply, Fault> {
+    let Try { result, text, .. } = wanted;
+    let answers = wanted.predictor.predict(*result, text).map_err(Fault::bad)?;
+    let title = format!("Try {}", wanted.model);
     let page = Page { title: &title, part: "/tasks", ..Page::default() };
     Ok(page.reply(
         ask,
         html! {
-            (trail(&[(format!("/result/{id}"), &result.row.model)]))
+            (trail(&[(format!("/result/{result}"), &wanted.model)]))
             h1 { (title) }
             blockquote { (text) }
             table { tbody { @for answer in answers.iter().take(20) { tr {

@@ -218,10 +218,7 @@ fn form(ask: &Ask, values: &[(String, String)], fault: Option<&Fault>) -> Reply 
     if !fresh {
         return reply;
     }
-    reply.header(
-        SET_COOKIE,
-        &format!("forms={}; Path=/; SameSite=Strict; HttpOnly", segment(&cookie)),
-    )
+    reply.header(SET_COOKIE, &ask.cookie(&format!("forms={}", segment(&cookie)), "SameSite=Strict"))
 }
 
 fn line(field: &Field, value: &str) -> Markup {

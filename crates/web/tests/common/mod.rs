@@ -1,7 +1,10 @@
 //! A board with some of everything, and its server without a network.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -52,12 +55,17 @@ impl World {
         let submit = token::add(&mut board, "sam", Role::Submit, "test").unwrap();
         let moderate = token::add(&mut board, "mo", Role::Moderate, "test").unwrap();
         let mut asked = Options::new(folder.path().into());
+        asked.url = Some("http://board.test".into());
         options(&mut asked);
         Self { router: router(asked).unwrap(), submit, moderate, folder }
     }
 
     pub(crate) fn new() -> Self {
-        Self::with(ARCHIVE, |o| o.limits = Limits { searches: 1e6, writes: 1e6, ..o.limits })
+        Self::with(ARCHIVE, |o| {
+            let many = 1e6;
+            o.limits =
+                Limits { searches: many, writes: many, exports: many, tries: many, ..o.limits };
+        })
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -101,6 +109,40 @@ impl World {
 pub(crate) fn import(board: &mut Board, file: &Path) {
     import::file(board, file, &import::Options { gate: false, ..Default::default() }, &mut |_| ())
         .unwrap();
+}
+
+/// A server on a real socket; its thread ends with the test.
+pub(crate) fn live(limits: Limits) -> (SocketAddr, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { limits, ..Options::new(folder.path().into()) };
+    (serve(options), folder)
+}
+
+/// Serves a board that is there.
+pub(crate) fn serve(options: Options) -> SocketAddr {
+    let (tell, told) = std::sync::mpsc::channel();
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    std::thread::spawn(move || {
+        budwood_web::serve(options, address, move |a| tell.send(a).unwrap())
+    });
+    told.recv_timeout(Duration::from_secs(20)).unwrap()
+}
+
+/// The whole answer to a request that closes its connection.
+pub(crate) fn raw(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A page by a connection of its own, and how long it took.
+pub(crate) fn page(address: SocketAddr, path: &str) -> (String, Duration) {
+    let start = Instant::now();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    (raw(address, &request), start.elapsed())
 }
 
 /// A form with these parts: its content type and body.

@@ -11,9 +11,9 @@ use budwood_board::verify::Worker;
 use budwood_web::{Limits, Options};
 use serde_json::json;
 
+use crate::Settings;
 use crate::evaluator::{self, Separate, Trial};
 use crate::output::{self, note, say};
-use crate::{Settings, number};
 
 #[derive(clap::Args)]
 #[group(id = "serve")]
@@ -24,23 +24,67 @@ pub(crate) struct Args {
     /// Address to listen on; 0.0.0.0 lets other machines in.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: IpAddr,
-    /// The address that readers use, for feeds and badges: `https://board.example.org`.
-    #[arg(long, value_name = "URL")]
+    /// The address that readers use, for feeds, badges and cookies: `https://board.example.org`.
+    #[arg(long, value_name = "URL", value_parser = address_of_readers)]
     url: Option<String>,
-    /// A proxy stands before the server and names each client in `X-Forwarded-For`.
-    #[arg(long)]
+    /// A proxy stands before the server and names each client in `X-Forwarded-For` and how it is connected in
+    /// `X-Forwarded-Proto`: the last word of both is believed.
+    #[arg(long, requires = "url")]
     behind_proxy: bool,
     /// Searches a second that one client may ask for.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().searches, value_parser = number::amount::<1_000_000>)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().searches, value_parser = rate)]
     searches: f64,
     /// Submissions a minute that one client may make.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().writes, value_parser = number::amount::<1_000_000>)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().writes, value_parser = rate)]
     writes: f64,
+    /// Adapters a minute that one client may try.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().tries, value_parser = rate)]
+    tries: f64,
+    /// Exports a minute that one client may ask for.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().exports, value_parser = rate)]
+    exports: f64,
+    /// Connections that are open at one time.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = positive)]
+    connections: usize,
+    /// Of these, connections of one client.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_each, value_parser = positive)]
+    connections_each: usize,
+    /// Seconds without a sign of life after which a connection is cut.
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().still, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    still: u64,
     /// Also run the adapters that wait in the board's queue, one after another, each in a limited process.
     #[arg(long)]
     verify: bool,
     #[command(flatten)]
     evaluation: evaluator::Limits,
+}
+
+/// A number of requests in a time: more than none, or the door is shut.
+fn rate(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if number > 0.0 && number <= 1e9 {
+        return Ok(number);
+    }
+    Err("must be above 0 and at most 1e9".into())
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "is not a whole number".to_owned())?;
+    if (1..=100_000).contains(&number) {
+        return Ok(number);
+    }
+    Err("must be from 1 to 100000".into())
+}
+
+/// `http://` or `https://`, a name, and no path: pages lie at the root.
+fn address_of_readers(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".:-[]".contains(c);
+    match host {
+        Some(host) if !host.is_empty() && host.chars().all(plain) => Ok(url.into()),
+        _ => Err("must be http:// or https:// and a host, without a path".into()),
+    }
 }
 
 /// Between two looks at an empty queue.
@@ -49,12 +93,21 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
     // A board is never empty.
     super::filled(dir, None)?;
-    let limits = Limits { searches: args.searches, writes: args.writes, ..Limits::default() };
+    let limits = Limits {
+        searches: args.searches,
+        writes: args.writes,
+        tries: args.tries,
+        exports: args.exports,
+        connections: args.connections,
+        connections_each: args.connections_each,
+        still: args.still,
+        ..Limits::default()
+    };
     let options = Options {
         url: args.url.clone(),
         behind_proxy: args.behind_proxy,
         limits,
-        predictor: Some(Arc::new(Trial { board: dir.into() })),
+        predictor: Some(Arc::new(Trial::new(dir)?)),
         ..Options::new(dir.into())
     };
     let ready = |address: SocketAddr| {
@@ -77,21 +130,21 @@ pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
 /// Does what waits in the queue, again and again. What goes wrong here is for the next round: a board that others write
 /// for long, or a `budwood verify` that is at work on the queue itself.
 fn verify(settings: &Settings, dir: &Path, limits: evaluator::Limits) {
-    let mut evaluator = Separate { settings, limits };
-    let mut round = || {
+    let round = || {
         let mut board = Board::open(dir)?;
         let mut worker = Worker::begin(&mut board)?;
+        let mut evaluator = Separate::new(settings, limits, dir)?;
         while let Some(done) = worker.next(&mut board, &mut evaluator, None)? {
             match (done.outcome, done.error) {
                 (Some(o), _) => note!("result {}: {}", done.result, o.state.name()),
                 (None, e) => note!("result {}: {}", done.result, e.unwrap_or_default()),
             }
         }
-        Ok::<_, budwood_board::Error>(())
+        Ok::<_, anyhow::Error>(())
     };
     let mut told = String::new();
     loop {
-        let error = round().err().map(|e| e.to_string()).unwrap_or_default();
+        let error = round().err().map(|e| format!("{e:#}")).unwrap_or_default();
         if !error.is_empty() && error != told {
             note!("the queue waits: {error}");
         }

@@ -1,0 +1,132 @@
+//! Folders for files that a process needs for a while. What dead processes left is removed.
+//!
+//! Below the board, `scratch/N` belongs to one process, which holds a lock on `scratch/N.lock` for as long as it lives; the
+//! system frees the lock however the process ends. Whoever comes, under the lock `scratch/lock`, removes folders whose own lock
+//! is free.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+
+/// The folders of this process.
+pub(crate) struct Scratches {
+    path: PathBuf,
+    lock: PathBuf,
+    next: AtomicU64,
+    _held: File,
+}
+
+impl Scratches {
+    /// A place for them below a board, after those of dead processes were removed.
+    pub(crate) fn open(board: &Path) -> Result<Self> {
+        let root = board.join("scratch");
+        Self::begin(&root).with_context(|| format!("cannot use {}", root.display()))
+    }
+
+    fn begin(root: &Path) -> std::io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let one_at_a_time = lock_file(&root.join("lock"))?;
+        one_at_a_time.lock()?;
+        for number in numbers(root)? {
+            let lock = root.join(format!("{number}.lock"));
+            if lock_file(&lock)?.try_lock().is_ok() {
+                let _ = fs::remove_dir_all(root.join(number.to_string()));
+                fs::remove_file(&lock)?;
+            }
+        }
+        let taken = numbers(root)?;
+        let number = (0..).find(|n| !taken.contains(n)).unwrap_or_default();
+        let (path, lock) = (root.join(number.to_string()), root.join(format!("{number}.lock")));
+        let held = lock_file(&lock)?;
+        held.lock()?;
+        fs::create_dir(&path)?;
+        Ok(Self { path, lock, next: AtomicU64::new(0), _held: held })
+    }
+
+    /// A folder with an adapter's files under their names, removed when it is dropped.
+    pub(crate) fn adapter(&self, weights: &Path, description: &Path) -> Result<Scratch> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.path.join(number.to_string());
+        let scratch = Scratch { path };
+        let fill = || -> std::io::Result<()> {
+            fs::create_dir(&scratch.path)?;
+            for (file, name) in [(weights, "adapter.safetensors"), (description, "adapter.json")] {
+                let place = scratch.path.join(name);
+                // A second name is enough; where the disk has none, a copy.
+                if fs::hard_link(file, &place).is_err() {
+                    fs::copy(file, &place)?;
+                }
+            }
+            Ok(())
+        };
+        fill().with_context(|| format!("cannot write {}", scratch.path.display()))?;
+        Ok(scratch)
+    }
+}
+
+/// The numbers of the processes that have, or had, folders here: those of their locks.
+fn numbers(root: &Path) -> std::io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let name = entry?.file_name();
+        let number: Option<u64> =
+            name.to_str().and_then(|n| n.strip_suffix(".lock")).and_then(|n| n.parse().ok());
+        numbers.extend(number);
+    }
+    Ok(numbers)
+}
+
+fn lock_file(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
+}
+
+impl Drop for Scratches {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_file(&self.lock);
+    }
+}
+
+/// A folder of one adapter.
+pub(crate) struct Scratch {
+    pub(crate) path: PathBuf,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dead_left_is_removed_and_nothing_else() {
+        let board = tempfile::tempdir().unwrap();
+        let root = board.path().join("scratch");
+        // A process that died: its lock is free.
+        fs::create_dir_all(root.join("0/5")).unwrap();
+        fs::write(root.join("0.lock"), "").unwrap();
+        // Not ours: no lock of that name.
+        fs::create_dir_all(root.join("mine")).unwrap();
+        let (weights, description) = (board.path().join("w"), board.path().join("d"));
+        fs::write(&weights, "w").unwrap();
+        fs::write(&description, "d").unwrap();
+        let living = Scratches::open(board.path()).unwrap();
+        assert!(!root.join("0/5").exists() && root.join("mine").exists());
+        let adapter = living.adapter(&weights, &description).unwrap();
+        let second = Scratches::open(board.path()).unwrap();
+        assert_eq!(fs::read(adapter.path.join("adapter.json")).unwrap(), b"d");
+        assert_ne!(second.path, living.path);
+        drop((adapter, living, second));
+        let mut left: Vec<_> =
+            fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["lock", "mine"]);
+    }
+}

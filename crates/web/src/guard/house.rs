@@ -1,0 +1,205 @@
+//! Who is connected. A full house lets the one go who has been still the longest, so that others can come in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::rate::key;
+
+/// Who has been still for less than this is not sent away for others.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// All connections.
+pub(crate) struct House {
+    most: usize,
+    each: usize,
+    guests: Mutex<Guests>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Guests {
+    next: u64,
+    inside: HashMap<u64, Guest>,
+    of_client: HashMap<u128, usize>,
+}
+
+struct Guest {
+    client: u128,
+    pulse: Arc<Pulse>,
+    leave: oneshot::Sender<()>,
+}
+
+/// The place of one connection; it is free again when this is dropped.
+pub(crate) struct Seat {
+    number: u64,
+    house: Arc<House>,
+    pulse: Arc<Pulse>,
+    leave: oneshot::Receiver<()>,
+}
+
+impl House {
+    /// A house for `most` connections, `each` of one client.
+    pub(crate) fn new(most: usize, each: usize) -> Self {
+        Self { most, each, guests: Mutex::default(), left: Notify::new() }
+    }
+
+    /// A place, if there is one or someone who has long been still can leave theirs.
+    pub(crate) fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Seat> {
+        let client = key(client);
+        let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        if guests.of_client.get(&client).is_some_and(|n| *n >= self.each) {
+            guests.dismiss(|g| g.client == client)?;
+        } else if guests.inside.len() >= self.most {
+            guests.dismiss(|_| true)?;
+        }
+        let pulse = Arc::new(Pulse::default());
+        pulse.beat();
+        let (send, leave) = oneshot::channel();
+        let number = guests.next;
+        guests.next += 1;
+        guests.inside.insert(number, Guest { client, pulse: Arc::clone(&pulse), leave: send });
+        *guests.of_client.entry(client).or_default() += 1;
+        Some(Seat { number, house: Arc::clone(self), pulse, leave })
+    }
+
+    /// Waits until nobody is inside.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.guests.lock().unwrap_or_else(PoisonError::into_inner).inside.is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Guests {
+    /// Sends away the stillest of those that are meant; none if all of them are lively.
+    fn dismiss(&mut self, meant: impl Fn(&Guest) -> bool) -> Option<()> {
+        let candidates = self.inside.iter().filter(|(_, g)| meant(g));
+        let still = candidates.filter_map(|(n, g)| Some((g.pulse.still()?, *n)));
+        let (_, number) = still.max().filter(|s| s.0 >= PATIENCE)?;
+        let guest = self.remove(number)?;
+        let _ = guest.leave.send(());
+        Some(())
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Guest> {
+        let guest = self.inside.remove(&number)?;
+        if let Some(n) = self.of_client.get_mut(&guest.client) {
+            *n -= 1;
+            if *n == 0 {
+                self.of_client.remove(&guest.client);
+            }
+        }
+        Some(guest)
+    }
+}
+
+impl Seat {
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    /// Waits until the place is needed for others.
+    pub(crate) async fn asked_to_leave(&mut self) {
+        let _ = (&mut self.leave).await;
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut guests = self.house.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        guests.remove(self.number);
+        drop(guests);
+        self.house.left.notify_one();
+    }
+}
+
+/// The last sign of life of a client. While the server is at work for it, it owes none.
+#[derive(Default)]
+pub(crate) struct Pulse {
+    /// Milliseconds since the process began.
+    at: AtomicU64,
+    at_work: AtomicUsize,
+}
+
+fn milliseconds() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_millis() as u64
+}
+
+impl Pulse {
+    /// A byte came, or was taken.
+    pub(crate) fn beat(&self) {
+        self.at.store(milliseconds(), Ordering::Relaxed);
+    }
+
+    /// How long it has been still; none while the server is at work for it.
+    fn still(&self) -> Option<Duration> {
+        let still = milliseconds().saturating_sub(self.at.load(Ordering::Relaxed));
+        (self.at_work.load(Ordering::Relaxed) == 0).then_some(Duration::from_millis(still))
+    }
+
+    /// Marks that the server is at work, until the mark is dropped.
+    pub(crate) fn at_work(self: &Arc<Self>) -> AtWork {
+        self.at_work.fetch_add(1, Ordering::Relaxed);
+        AtWork(Arc::clone(self))
+    }
+}
+
+/// The mark of [`Pulse::at_work`].
+pub(crate) struct AtWork(Arc<Pulse>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.beat();
+        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn client(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
+    }
+
+    #[tokio::test]
+    async fn the_stillest_makes_room_and_the_lively_stay() {
+        let house = Arc::new(House::new(2, 2));
+        let mut first = house.enter(client(1)).unwrap();
+        let second = house.enter(client(2)).unwrap();
+        assert!(house.enter(client(3)).is_none(), "both have just come");
+        tokio::time::sleep(PATIENCE + Duration::from_millis(100)).await;
+        let at_work = second.pulse().at_work();
+        let third = house.enter(client(3)).unwrap();
+        first.asked_to_leave().await;
+        assert!(house.enter(client(4)).is_none(), "one is worked for, the other has just come");
+        drop((at_work, first, second));
+        assert!(house.enter(client(4)).is_some(), "there is room");
+        drop(third);
+        house.empty().await;
+    }
+
+    #[tokio::test]
+    async fn one_client_makes_room_for_itself_only() {
+        let house = Arc::new(House::new(10, 2));
+        let _other = house.enter(client(9)).unwrap();
+        let mut mine = [house.enter(client(1)).unwrap(), house.enter(client(1)).unwrap()];
+        assert!(house.enter(client(1)).is_none());
+        tokio::time::sleep(PATIENCE + Duration::from_millis(100)).await;
+        mine[1].pulse().beat();
+        let _third = house.enter(client(1)).unwrap();
+        mine[0].asked_to_leave().await;
+        assert_eq!(house.guests.lock().unwrap().of_client[&key(client(1))], 2);
+    }
+}
