@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use budwood_base::digest;
 use budwood_base::record::Prediction;
