@@ -45,6 +45,12 @@ impl AdapterMeta {
     ) -> Result<(), String> {
         let (head, task) = (&self.head, &self.task);
         check_labels(&self.labels)?;
+        if self.base.encoder_sha256.as_ref().is_some_and(|sha| *sha != self.encoder.sha256()) {
+            return Err(
+                "the encoder's specification was changed: its digest is not the one in 'base'"
+                    .into(),
+            );
+        }
         let hashes = [Some(&self.base.weights_sha256), self.base.tokenizer_sha256.as_ref()];
         if let Some(bad) = hashes.into_iter().flatten().find(|h| !digest::is_sha256(h)) {
             return Err(format!("{bad:?} is not a SHA-256"));
