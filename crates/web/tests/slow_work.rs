@@ -164,28 +164,11 @@ fn silent_connections_do_not_shut_the_door() {
     let limits = Limits { connections: 40, connections_each: 40, still: 60, ..Limits::default() };
     let address = serve(Options { limits, ..Options::new(folder.path().into()) });
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
-    std::thread::sleep(Duration::from_millis(1200));
     let start = Instant::now();
     let answered =
         (0..10).filter(|_| page(address, "/about").0.starts_with("HTTP/1.1 200")).count();
     assert!(answered == 10 && start.elapsed() < Duration::from_secs(5), "{answered} of 10");
     drop(silent);
-}
-
-#[test]
-fn one_client_has_its_share_of_connections() {
-    let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { connections: 100, connections_each: 10, ..Limits::default() };
-    let address = serve(Options { limits, ..Options::new(folder.path().into()) });
-    let streams: Vec<_> = (0..30).map(|_| TcpStream::connect(address).unwrap()).collect();
-    std::thread::sleep(Duration::from_millis(300));
-    let refused = streams.iter().filter(|s| {
-        s.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let mut answer = String::new();
-        let _ = (&mut &**s).read_to_string(&mut answer);
-        answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after")
-    });
-    assert_eq!(refused.count(), 20);
 }
 
 /// A synchronisation of many rows lets others write in between.

@@ -34,8 +34,8 @@ pub use method::{Collection, Method, MethodItem, MethodResult, method, methods};
 pub use paper::{Code, Paper, PaperItem, PaperResult, paper, papers};
 pub use related::Related;
 pub use result::{
-    Check, Comparison, Disagreement, ResultFile, ResultPage, SameWeights, compare, predictions,
-    result,
+    Check, Comparison, Disagreement, ResultFile, ResultPage, SameWeights, compare, files, model,
+    predictions, result,
 };
 pub use search::{Found, FoundKind, search};
 pub use start::{Counts, RecentResult, Start, start};

@@ -201,7 +201,24 @@ fn same_weights(board: &Board, result: i64) -> Result<Vec<SameWeights>, Error> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn files(board: &Board, result: i64) -> Result<Vec<ResultFile>, Error> {
+/// The model of a result.
+///
+/// # Errors
+/// If there is no such result.
+pub fn model(board: &Board, result: i64) -> Result<String, Error> {
+    let found = board
+        .sql()
+        .prepare_cached("SELECT model FROM results WHERE id = ?1")?
+        .query_row([result], |r| r.get(0))
+        .optional()?;
+    found.ok_or_else(|| Error::missing("result", result))
+}
+
+/// The files of a result; none where there is no such result.
+///
+/// # Errors
+/// If the board cannot be read.
+pub fn files(board: &Board, result: i64) -> Result<Vec<ResultFile>, Error> {
     let mut query = board.sql().prepare_cached(
         "SELECT x.name, x.sha256, f.bytes FROM result_files x JOIN files f ON f.sha256 = x.sha256
          WHERE x.result = ?1 ORDER BY x.name",

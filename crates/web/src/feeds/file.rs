@@ -21,9 +21,9 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 /// The client's words choose among the names of a result; only a hash of the board's own becomes a path.
 fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply, Fault> {
     let id = ask.number("id")?;
-    let result = query::result(board, id)?;
     let missing = || Fault::missing("such file");
-    let file = result.files.iter().find(|f| wanted(&f.name)).ok_or_else(missing)?;
+    let files = query::files(board, id)?;
+    let file = files.iter().find(|f| wanted(&f.name)).ok_or_else(missing)?;
     let hash = &file.sha256;
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Fault::internal("a file's hash is none"));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::rate::key;
 
-/// Who has been still for less than this is not sent away for others.
+/// Who has spoken, and been still for less than this since, is not sent away for others.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// All connections.
@@ -50,15 +50,16 @@ impl House {
 
     /// A place, if there is one or someone who has long been still can leave theirs.
     pub(crate) fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Seat> {
+        // Whoever is on this machine may be a proxy, and with it everyone.
+        let here = client.to_canonical().is_loopback();
         let client = key(client);
         let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
-        if guests.of_client.get(&client).is_some_and(|n| *n >= self.each) {
+        if !here && guests.of_client.get(&client).is_some_and(|n| *n >= self.each) {
             guests.dismiss(|g| g.client == client)?;
         } else if guests.inside.len() >= self.most {
             guests.dismiss(|_| true)?;
         }
-        let pulse = Arc::new(Pulse::default());
-        pulse.beat();
+        let pulse = Arc::new(Pulse::new());
         let (send, leave) = oneshot::channel();
         let number = guests.next;
         guests.next += 1;
@@ -84,7 +85,7 @@ impl Guests {
     fn dismiss(&mut self, meant: impl Fn(&Guest) -> bool) -> Option<()> {
         let candidates = self.inside.iter().filter(|(_, g)| meant(g));
         let still = candidates.filter_map(|(n, g)| Some((g.pulse.still()?, *n)));
-        let (_, number) = still.max().filter(|s| s.0 >= PATIENCE)?;
+        let (_, number) = still.max()?;
         let guest = self.remove(number)?;
         let _ = guest.leave.send(());
         Some(())
@@ -127,6 +128,7 @@ impl Drop for Seat {
 pub(crate) struct Pulse {
     /// Milliseconds since the process began.
     at: AtomicU64,
+    spoke: AtomicBool,
     at_work: AtomicUsize,
 }
 
@@ -136,15 +138,23 @@ fn milliseconds() -> u64 {
 }
 
 impl Pulse {
+    /// That of a client who has just come.
+    pub(crate) fn new() -> Self {
+        Self { at: AtomicU64::new(milliseconds()), ..Self::default() }
+    }
+
     /// A byte came, or was taken.
     pub(crate) fn beat(&self) {
         self.at.store(milliseconds(), Ordering::Relaxed);
+        self.spoke.store(true, Ordering::Relaxed);
     }
 
-    /// How long it has been still; none while the server is at work for it.
+    /// How long it has been still, if that is long enough to be sent away, and the server is not at work for it.
     fn still(&self) -> Option<Duration> {
         let still = milliseconds().saturating_sub(self.at.load(Ordering::Relaxed));
-        (self.at_work.load(Ordering::Relaxed) == 0).then_some(Duration::from_millis(still))
+        let still = Duration::from_millis(still);
+        let long = still >= PATIENCE || !self.spoke.load(Ordering::Relaxed);
+        (long && self.at_work.load(Ordering::Relaxed) == 0).then_some(still)
     }
 
     /// Marks that the server is at work, until the mark is dropped.
@@ -173,20 +183,29 @@ mod tests {
         IpAddr::from([10, 0, 0, n])
     }
 
+    /// A connection on which something was said.
+    fn speaks(house: &Arc<House>, n: u8) -> Option<Seat> {
+        let seat = house.enter(client(n))?;
+        seat.pulse().beat();
+        Some(seat)
+    }
+
     #[tokio::test]
     async fn the_stillest_makes_room_and_the_lively_stay() {
         let house = Arc::new(House::new(2, 2));
-        let mut first = house.enter(client(1)).unwrap();
-        let second = house.enter(client(2)).unwrap();
-        assert!(house.enter(client(3)).is_none(), "both have just come");
+        let mut first = speaks(&house, 1).unwrap();
+        let second = speaks(&house, 2).unwrap();
+        assert!(house.enter(client(3)).is_none(), "both have just spoken");
         tokio::time::sleep(PATIENCE + Duration::from_millis(100)).await;
         let at_work = second.pulse().at_work();
-        let third = house.enter(client(3)).unwrap();
+        let mut third = house.enter(client(3)).unwrap();
         first.asked_to_leave().await;
-        assert!(house.enter(client(4)).is_none(), "one is worked for, the other has just come");
+        let fourth = speaks(&house, 4).unwrap();
+        third.asked_to_leave().await;
+        assert!(house.enter(client(5)).is_none(), "one is worked for, the other has just spoken");
         drop((at_work, first, second));
-        assert!(house.enter(client(4)).is_some(), "there is room");
-        drop(third);
+        assert!(house.enter(client(5)).is_some(), "there is room");
+        drop((third, fourth));
         house.empty().await;
     }
 
@@ -194,12 +213,15 @@ mod tests {
     async fn one_client_makes_room_for_itself_only() {
         let house = Arc::new(House::new(10, 2));
         let _other = house.enter(client(9)).unwrap();
-        let mut mine = [house.enter(client(1)).unwrap(), house.enter(client(1)).unwrap()];
+        let mut mine = [speaks(&house, 1).unwrap(), speaks(&house, 1).unwrap()];
         assert!(house.enter(client(1)).is_none());
         tokio::time::sleep(PATIENCE + Duration::from_millis(100)).await;
         mine[1].pulse().beat();
         let _third = house.enter(client(1)).unwrap();
         mine[0].asked_to_leave().await;
         assert_eq!(house.guests.lock().unwrap().of_client[&key(client(1))], 2);
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let all: Vec<_> = (0..7).map(|_| house.enter(here)).collect();
+        assert!(all.iter().all(Option::is_some), "whoever is on this machine may be everyone");
     }
 }

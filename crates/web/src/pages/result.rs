@@ -154,14 +154,15 @@ pub(crate) struct Try {
 /// What a reader wants to try, if it can be tried here.
 pub(crate) fn to_try(board: &Board, ask: &Ask) -> Result<Try, Fault> {
     let id = ask.number("id")?;
-    let result = query::result(board, id)?;
-    let predictor = ask.app.options.predictor.as_ref().filter(|_| result.row.adapter);
+    let model = query::model(board, id)?;
+    let here = !query::files(board, id)?.is_empty();
+    let predictor = ask.app.options.predictor.as_ref().filter(|_| here);
     let predictor = Arc::clone(predictor.ok_or_else(|| Fault::missing("adapter to try"))?);
     let text = ask.get("text").unwrap_or_default();
     if text.is_empty() || text.chars().count() > 4000 {
         return Err(Fault::bad("Give a text of at most 4,000 characters."));
     }
-    Ok(Try { result: id, model: result.row.model, text: text.to_owned(), predictor })
+    Ok(Try { result: id, model, text: text.to_owned(), predictor })
 }
 
 /// Answers of the adapter to a reader's text. It takes long, and needs no board.
