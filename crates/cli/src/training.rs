@@ -22,6 +22,7 @@ use budwood_tasks::metric::entities::goes_on_with_nothing;
 use budwood_tasks::metric::{METRICS, default_metric};
 use budwood_tasks::task::{self, Task};
 use budwood_tasks::{Dataset, Split, Target};
+use budwood_train::recipe::{self, Account, FEW_ROWS, Made, Recipe};
 use budwood_train::{
     Checkpoint, ClassWeights, Event, Lengths, OptimizerSpec, Outcome, Prepared, Schedule, Score,
     TrainConfig, Trainer, answers, scores,
@@ -86,10 +87,16 @@ pub(crate) fn read_data(args: &Args) -> Result<Data> {
     let read = [Some(&train), dev.as_ref(), test.as_ref()].into_iter().flatten();
     let skipped = read.flat_map(|d| d.skipped.clone()).collect();
     // Shares are of all rows, so that the test share is cut first.
-    let (test_share, dev_share) = (
-        if test.is_none() { args.test_share } else { 0.0 },
-        if dev.is_none() { args.dev_share } else { 0.0 },
-    );
+    let test_share = if test.is_none() { args.test_share } else { 0.0 };
+    let left = train.examples.len() as f64 * (1.0 - test_share);
+    let rows = args.train_rows.unwrap_or(usize::MAX).min(left as usize);
+    let dev_share = match args.in_full().dev_share {
+        _ if dev.is_some() => 0.0,
+        Some(share) => share,
+        // Every row counts: cross-validation takes the place of validation rows.
+        None if rows < FEW_ROWS && !task.head.over_tokens() => 0.0,
+        None => 0.1,
+    };
     if !(test_share >= 0.0 && dev_share >= 0.0 && test_share + dev_share < 1.0) {
         bail!("--dev-share {dev_share} and --test-share {test_share} leave nothing to train on");
     }
@@ -195,6 +202,8 @@ pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
     pub(crate) bytes: u64,
     pub(crate) adapter: Adapter,
+    /// What the recipe chose; nothing for the paper's.
+    pub(crate) account: Option<Account>,
     /// The answers by split.
     pub(crate) predictions: Vec<(String, Vec<Prediction>)>,
 }
@@ -312,8 +321,6 @@ impl Run {
     ) -> Result<Option<Finished>> {
         let frozen = Arc::clone(&self.frozen);
         let base = &frozen.base;
-        let mut adapter =
-            Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
         let id = frozen.model.id(&args.base);
         let digests: Vec<DataDigest> =
             [Some(&self.data.train), self.data.dev.as_ref(), self.data.test.as_ref()]
@@ -344,53 +351,77 @@ impl Run {
         };
         std::fs::create_dir_all(&args.out)
             .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-        let trainer = Trainer::new(
-            base,
-            &mut self.workers,
-            &self.config,
-            &self.train,
-            self.dev.as_ref(),
-            &identity,
-        )?;
         let every = Duration::from_secs_f64(args.save_every.max(0.0));
-        let trainer = trainer.with_checkpoints(&args.out, every);
-        let trainer = match args.cache() {
-            Some(spec) => trainer.with_prefix_cache(spec),
-            None => trainer,
-        };
-        let outcome = match trainer.run(&mut adapter, on_event) {
-            Ok(outcome) => outcome,
-            Err(e @ budwood_train::Error::Diverged { .. }) => {
-                self.keep_what_is_good(args, &adapter, &id, &digests)?;
-                return Err(e.into());
-            }
-            Err(e) => return Err(e.into()),
+        let (adapter, outcome, account) = if args.recipe.is_paper() {
+            let mut adapter =
+                Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
+            let dev = self.dev.as_ref();
+            let (workers, config) = (&mut self.workers, &self.config);
+            let trainer = Trainer::new(base, workers, config, &self.train, dev, &identity)?;
+            let trainer = trainer.with_checkpoints(&args.out, every);
+            let trainer = match args.cache() {
+                Some(spec) => trainer.with_prefix_cache(spec),
+                None => trainer,
+            };
+            let outcome = match trainer.run(&mut adapter, on_event) {
+                Ok(outcome) => outcome,
+                Err(e @ budwood_train::Error::Diverged { .. }) => {
+                    self.keep_what_is_good(args, &adapter, &id, &digests)?;
+                    return Err(e.into());
+                }
+                Err(e) => return Err(e.into()),
+            };
+            (adapter, outcome, None)
+        } else {
+            let recipe = Recipe {
+                base,
+                workers: &mut self.workers,
+                config: self.config.clone(),
+                head: self.head.clone(),
+                train: &self.train,
+                dev: self.dev.as_ref(),
+                identity: format!("{identity} recipe auto"),
+                folder: Some(args.out.clone()),
+                save_every: every,
+                cache: args.cache(),
+            };
+            let Made { adapter, outcome, account, config } = recipe.run(on_event)?;
+            self.config = config;
+            (adapter, outcome, Some(account))
         };
         if outcome.interrupted {
             return Ok(None);
         }
-        let mut metrics =
-            metric_values("dev", &outcome.scores, &self.config.metric, self.dev.as_ref());
+        let primary = self.config.metric.clone();
+        let mut metrics = match &account {
+            None => metric_values("dev", &outcome.scores, &primary, self.dev.as_ref()),
+            Some(account) => account.by_folds().into_iter().collect(),
+        };
         let mut predictions = Vec::new();
         let splits = [("dev", &self.data.dev, &self.dev), ("test", &self.data.test, &self.test)];
         for (split, data, prepared) in splits {
             let (Some(data), Some(prepared)) = (data, prepared) else { continue };
             let answers = answers(&mut self.workers, base, &adapter, prepared)?;
-            if split == "test" {
-                metrics.extend(metric_values(
-                    split,
-                    &scores(&answers, prepared),
-                    "",
-                    Some(prepared),
-                ));
+            // The paper's recipe has scored the validation rows already.
+            if split == "test" || account.is_some() {
+                let chose = match (split, account.as_ref().and_then(|a| a.folds)) {
+                    ("dev", None) => primary.as_str(),
+                    _ => "",
+                };
+                let found = scores(&answers, prepared);
+                metrics.extend(metric_values(split, &found, chose, Some(prepared)));
             }
             predictions
                 .push((split.to_string(), answered(data, prepared, &answers, &self.data.labels)));
         }
-        let meta = self.meta(&adapter, id, digests, metrics);
+        let mut meta = self.meta(&adapter, id, digests, metrics);
+        if let Some(account) = &account {
+            meta.training.insert("recipe".into(), json!(account));
+        }
         let mut folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
         folder.save(&args.out)?;
         Checkpoint::remove(&args.out)?;
+        recipe::forget(&args.out)?;
         let bytes = AdapterFolder::bytes_on_disk(&args.out)?;
         let folder_precision = folder.meta.precision.clone();
         let mut summary = json!({
@@ -406,6 +437,9 @@ impl Run {
             "weights_sha256": folder.meta.weights_sha256,
             "precision": folder_precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
         });
+        if let Some(account) = &account {
+            summary["recipe"] = json!(account);
+        }
         if !self.data.skipped.is_empty() {
             summary["skipped"] = json!(self.data.skipped);
         }
@@ -417,6 +451,7 @@ impl Run {
             outcome,
             bytes,
             adapter,
+            account,
             predictions,
         }))
     }
@@ -446,9 +481,9 @@ impl Run {
         data: Data,
     ) -> Result<f64> {
         const STEPS: usize = 4;
-        let (rows, few) = (data.train.examples.len(), STEPS * args.batch_size);
+        let (rows, few) = (data.train.examples.len(), STEPS * args.batch_size.unwrap_or(32));
         let data = Data { train: data.train.sample(few, 0), dev: None, test: None, ..data };
-        let args = Args { epochs: 1, ..args.clone() };
+        let args = Args { epochs: Some(1), ..args.clone() };
         let mut run = Self::new(frozen, threads, &args, data)?;
         let base = &run.frozen.base;
         let mut adapter = Adapter::new(base, &run.config.method, run.head.clone(), 0)?;
@@ -519,7 +554,7 @@ impl Run {
 
 /// The key of a run: the hash of the flags that matter for its result.
 pub(crate) fn run_key(args: &Args) -> Result<String> {
-    Ok(digest::of_bytes(serde_json::to_string(args)?.as_bytes()))
+    Ok(digest::of_bytes(serde_json::to_string(&args.in_full())?.as_bytes()))
 }
 
 impl Finished {
@@ -531,7 +566,7 @@ impl Finished {
         shared: bool,
     ) -> Result<RunRecord> {
         let meta = self.meta.clone();
-        let settings = match serde_json::to_value(args)? {
+        let settings = match serde_json::to_value(args.in_full())? {
             Value::Object(map) => map.into_iter().collect(),
             _ => BTreeMap::new(),
         };
@@ -574,6 +609,9 @@ impl Finished {
             seconds(self.outcome.seconds),
             self.outcome.steps
         )?;
+        if let Some(account) = &self.account {
+            say!("{account}")?;
+        }
         for metric in &self.meta.metrics {
             let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
             say!("{:<5} {:<19} {:.4}{mark}", metric.split, metric.name, metric.value)?;
@@ -619,7 +657,13 @@ pub(crate) fn tell_skipped(skipped: &[String]) -> Result<()> {
 
 /// The settings of a run, checked.
 pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
+    let args = &args.in_full();
     let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
+    let method = budwood_model::method::resolve(&method)?;
+    let examples = args.batch_size.map(BatchSize::Examples);
+    let batch = args.batch_tokens.map(BatchSize::Tokens).or(examples);
+    let plan = recipe::plan(&method, data.train.examples.len(), batch);
+    let (lr, epochs) = (args.lr.unwrap_or(plan.learning_rate), args.epochs.unwrap_or(plan.epochs));
     let metric = match &args.metric {
         None => default_metric(&data.name, data.task.name).to_string(),
         Some(name) => {
@@ -635,24 +679,22 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
             name.clone()
         }
     };
-    if !(args.lr.is_finite() && args.lr > 0.0) {
-        bail!("--lr {} is not a learning rate above 0", args.lr);
+    if !(lr.is_finite() && lr > 0.0) {
+        bail!("--lr {lr} is not a learning rate above 0");
     }
-    if args.epochs == 0 {
+    if epochs == 0 {
         bail!("--epochs 0 trains nothing");
     }
     let optimizer = match args.optimizer {
-        OptimizerChoice::Bert => OptimizerSpec::bert(),
-        OptimizerChoice::Adamw => {
-            OptimizerSpec { eps: 1e-8, bias_correction: true, ..OptimizerSpec::bert() }
-        }
+        Some(OptimizerChoice::Bert) => OptimizerSpec::bert(),
+        Some(OptimizerChoice::Adamw) | None => plan.optimizer,
     };
     Ok(TrainConfig {
-        method: budwood_model::method::resolve(&method)?,
-        epochs: args.epochs,
-        batch: args.batch_tokens.map_or(BatchSize::Examples(args.batch_size), BatchSize::Tokens),
+        method,
+        epochs,
+        batch: plan.batch,
         accumulate: args.accumulate,
-        learning_rate: args.lr,
+        learning_rate: lr,
         warmup: args.warmup,
         schedule: match (args.schedule, args.min_lr) {
             (ScheduleChoice::Linear, None) => Schedule::Linear,

@@ -10,6 +10,7 @@ mod images;
 mod optimizer;
 pub mod parity;
 mod prefix_cache;
+pub mod recipe;
 mod trainer;
 
 pub use checkpoint::Checkpoint;

@@ -55,6 +55,25 @@ pub enum Event<'a> {
         scores: &'a [Score],
         /// Whether this is the best so far.
         best: bool,
+        /// Whether all inputs were given the same class.
+        one_class: bool,
+    },
+    /// The linear probe is solved.
+    Probe {
+        /// Strength of its regularisation.
+        strength: f64,
+    },
+    /// A training on all folds but one begins.
+    Fold {
+        /// Its number, from 1.
+        number: usize,
+        /// Number of folds.
+        of: usize,
+    },
+    /// A training fell to one answer, or its loss jumped; it begins again at a lower rate, or is given up.
+    Lost {
+        /// The rate.
+        rate: f64,
     },
     /// The state was written.
     Saved,
@@ -86,6 +105,20 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Whether it stopped because the score did not improve.
     pub stopped_early: bool,
+}
+
+impl Outcome {
+    /// Of a run in which no step had to be taken.
+    pub(crate) fn of_no_step() -> Self {
+        Self {
+            steps: 0,
+            kept_step: 0,
+            scores: Vec::new(),
+            seconds: 0.0,
+            interrupted: false,
+            stopped_early: false,
+        }
+    }
 }
 
 /// What is kept of the inputs' hidden states.
@@ -394,7 +427,12 @@ impl<'a> Trainer<'a> {
         } else {
             state.since_best += 1;
         }
-        let event = Event::Evaluated { step: state.step, scores: &scores, best: is_best };
+        let event = Event::Evaluated {
+            step: state.step,
+            scores: &scores,
+            best: is_best,
+            one_class: answers.is_one_class(dev),
+        };
         Ok(on_event(event).is_break())
     }
 
@@ -438,7 +476,7 @@ fn named(scores: Option<&BTreeMap<String, f64>>) -> Vec<Score> {
 }
 
 /// Weights of the classes; empty for equal ones. Balanced: n / (classes * n_c), as scikit-learn.
-fn class_weights(choice: ClassWeights, targets: &Targets) -> Vec<f32> {
+pub(crate) fn class_weights(choice: ClassWeights, targets: &Targets) -> Vec<f32> {
     let (ClassWeights::Balanced, Targets::Classes(classes)) = (choice, targets) else {
         return Vec::new();
     };

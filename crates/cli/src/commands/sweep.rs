@@ -22,6 +22,9 @@ use crate::plan::{Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
 use crate::training::{Finished, Frozen, Run, config, read_data};
 
+/// Passes that an estimate of the time counts with where the recipe chooses them.
+const PASSES: usize = 3;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Sweep file; see docs/experiments.md.
@@ -230,7 +233,7 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
         match event {
             Event::Started { steps, .. } => bar.set_length(steps as u64),
             Event::Step { step, .. } => bar.set_position(step as u64),
-            Event::Evaluated { .. } | Event::Saved | Event::Kept { .. } => {}
+            _ => {}
         }
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
@@ -327,7 +330,7 @@ fn dry_run(
                 rate
             }
         };
-        let one = a_pass * planned.args.epochs as f64;
+        let one = a_pass * planned.args.epochs.unwrap_or(PASSES) as f64;
         total += one;
         longest = longest.max(one);
     }
