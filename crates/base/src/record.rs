@@ -167,9 +167,9 @@ impl RunRecord {
         found.map(|m| m.value)
     }
 
-    /// The score that chose the checkpoint.
+    /// The score that chose the checkpoint: on validation rows, or by cross-validation.
     pub fn chosen(&self) -> Option<f64> {
-        self.score("dev", &self.metric)
+        self.score("dev", &self.metric).or_else(|| self.score("cv", &self.metric))
     }
 }
 

@@ -39,6 +39,9 @@ pub(crate) struct Finished {
     /// Size of the adapter.
     pub(crate) bytes: u64,
     pub(crate) record: RunRecord,
+    /// What the recipe chose and why, for people; nothing for the paper's.
+    #[serde(default)]
+    pub(crate) account: Option<String>,
     /// The answers by split.
     pub(crate) predictions: Vec<(String, Vec<Prediction>)>,
 }
@@ -115,6 +118,9 @@ impl Finished {
             seconds(record.seconds),
             self.steps
         )?;
+        if let Some(account) = &self.account {
+            say!("{account}")?;
+        }
         for metric in &record.metrics {
             let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
             say!("{:<5} {:<19} {:.4}{mark}", metric.split, metric.name, metric.value)?;

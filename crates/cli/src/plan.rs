@@ -144,7 +144,7 @@ impl SweepFile {
                 tip.unwrap_or_default()
             )
         })?;
-        let mut args = parsed.args;
+        let mut args = parsed.args.in_full();
         let key = run_key(&args)?;
         let task = args.name.clone().unwrap_or_else(|| "task".into());
         let folder = format!("{}-{}-{}", word(&task), word(group), &key[..12]);
@@ -157,7 +157,8 @@ impl Planned {
     /// The run in a few words.
     pub(crate) fn title(&self) -> String {
         let task = self.args.name.as_deref().unwrap_or(&self.args.data);
-        format!("{task}, {}, lr {}, seed {}", self.args.method, self.args.lr, self.args.seed)
+        let lr = self.args.lr.map_or("by the recipe".into(), |lr| lr.to_string());
+        format!("{task}, {}, lr {lr}, seed {}", self.args.method, self.args.seed)
     }
 }
 
@@ -237,6 +238,7 @@ mod tests {
         name = "s"
         seeds = [0, 1, 2]
         [train]
+        recipe = "paper"
         epochs = 3
         lr = [1e-3, 1e-4]
         [[task]]
@@ -262,10 +264,10 @@ mod tests {
         // Two tasks, three seeds; two widths by two rates, and one.
         assert_eq!(runs.len(), 2 * 3 * (2 * 2 + 1));
         let linear = runs.iter().find(|r| r.group == "linear").unwrap();
-        assert_eq!((linear.args.lr, linear.args.epochs), (1e-2, 3));
+        assert_eq!((linear.args.lr, linear.args.epochs), (Some(1e-2), Some(3)));
         assert_eq!(linear.args.columns.text_column, ["x", "y"]);
         let b = runs.iter().find(|r| r.args.name.as_deref() == Some("b")).unwrap();
-        assert_eq!(b.args.epochs, 1);
+        assert_eq!(b.args.epochs, Some(1));
         let mut keys: Vec<_> = runs.iter().map(|r| &r.key).collect();
         keys.sort();
         keys.dedup();

@@ -67,7 +67,7 @@ impl TrainProgress {
             Event::Step { step, steps, epoch, loss, examples, .. } => {
                 self.step(step, steps, epoch, loss, examples);
             }
-            Event::Evaluated { step, scores, best } => self.evaluated(step, scores, best),
+            Event::Evaluated { step, scores, best, .. } => self.evaluated(step, scores, best),
             Event::Kept { layers, train, dev, bytes } if !self.quiet => {
                 let of = |n: usize, what| (n > 0).then(|| format!("{n} {what} inputs"));
                 let inputs = [of(train, "training"), of(dev, "validation")].into_iter().flatten();
@@ -80,7 +80,22 @@ impl TrainProgress {
                     eprintln!("(with --frozen-dropout off or --dropout 0 for training inputs too)");
                 }
             }
-            Event::Kept { .. } | Event::Saved => {}
+            Event::Probe { strength } if !self.quiet => {
+                eprintln!("linear probe solved; strength {strength} by cross-validation");
+            }
+            Event::Fold { number, of } if !self.quiet => {
+                self.finish();
+                eprintln!("trial {number} of {of}: trained on all folds but one");
+            }
+            Event::Lost { rate } if !self.quiet => {
+                self.finish();
+                eprintln!("lost at a learning rate of {rate:.1e}; it begins again from the probe");
+            }
+            Event::Kept { .. }
+            | Event::Saved
+            | Event::Probe { .. }
+            | Event::Fold { .. }
+            | Event::Lost { .. } => {}
         }
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

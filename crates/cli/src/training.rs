@@ -22,6 +22,7 @@ use budwood_tasks::metric::entities::goes_on_with_nothing;
 use budwood_tasks::metric::{METRICS, default_metric};
 use budwood_tasks::task::{self, Task};
 use budwood_tasks::{Dataset, Split, Target};
+use budwood_train::recipe::{self, FEW_ROWS, Made, Plan, Recipe};
 use budwood_train::{
     ClassWeights, Event, Lengths, OptimizerSpec, Prepared, Schedule, Score, TrainConfig, Trainer,
     answers, scores,
@@ -87,10 +88,16 @@ pub(crate) fn read_data(args: &Args) -> Result<Data> {
     let read = [Some(&train), dev.as_ref(), test.as_ref()].into_iter().flatten();
     let skipped = read.flat_map(|d| d.skipped.clone()).collect();
     // Shares are of all rows, so that the test share is cut first.
-    let (test_share, dev_share) = (
-        if test.is_none() { args.test_share } else { 0.0 },
-        if dev.is_none() { args.dev_share } else { 0.0 },
-    );
+    let test_share = if test.is_none() { args.test_share } else { 0.0 };
+    let left = train.examples.len() as f64 * (1.0 - test_share);
+    let rows = args.train_rows.unwrap_or(usize::MAX).min(left as usize);
+    let dev_share = match args.in_full().dev_share {
+        _ if dev.is_some() => 0.0,
+        Some(share) => share,
+        // Every row counts: cross-validation takes the place of validation rows.
+        None if rows < FEW_ROWS && !task.head.over_tokens() => 0.0,
+        None => 0.1,
+    };
     if !(test_share >= 0.0 && dev_share >= 0.0 && test_share + dev_share < 1.0) {
         bail!("--dev-share {dev_share} and --test-share {test_share} leave nothing to train on");
     }
@@ -291,8 +298,10 @@ impl Run {
     pub(crate) fn identity(&self, args: &Args) -> Result<String> {
         let settings = serde_json::to_string(&self.config)?;
         let (identity, _) = self.inputs(args)?;
+        let recipe = if args.recipe.is_paper() { "" } else { "auto" };
         let parts = [("config", settings.as_bytes()), ("identity", identity.as_bytes())];
-        Ok(digest::of_parts(parts))
+        let recipe = (!recipe.is_empty()).then_some(("recipe", recipe.as_bytes()));
+        Ok(digest::of_parts(parts.into_iter().chain(recipe)))
     }
 
     /// What names base and data in a checkpoint, and the digests of the data.
@@ -336,55 +345,78 @@ impl Run {
     ) -> Result<Option<Trained>> {
         let frozen = Arc::clone(&self.frozen);
         let base = &frozen.base;
-        let mut adapter =
-            Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
         let id = frozen.model.id(&args.base);
         let (identity, digests) = self.inputs(args)?;
         let whole_identity = self.identity(args)?;
         out.make().with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-        let trainer = Trainer::new(
-            base,
-            &mut self.workers,
-            &self.config,
-            &self.train,
-            self.dev.as_ref(),
-            &identity,
-        )?;
-        let trainer = trainer.with_checkpoints(&args.out, args.save_every).with_base_id(id.clone());
-        let trainer = match args.cache() {
-            Some(spec) => trainer.with_prefix_cache(spec),
-            None => trainer,
-        };
-        let outcome = match trainer.run(&mut adapter, on_event) {
-            Ok(outcome) => outcome,
-            Err(e @ budwood_train::Error::Diverged { .. }) => {
-                self.keep_what_is_good((args, out), &adapter, &id, &digests)?;
-                return Err(e.into());
-            }
-            Err(e) => return Err(e.into()),
+        let (adapter, outcome, account) = if args.recipe.is_paper() {
+            let mut adapter =
+                Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
+            let dev = self.dev.as_ref();
+            let (workers, config) = (&mut self.workers, &self.config);
+            let trainer = Trainer::new(base, workers, config, &self.train, dev, &identity)?;
+            let trainer =
+                trainer.with_checkpoints(&args.out, args.save_every).with_base_id(id.clone());
+            let trainer = match args.cache() {
+                Some(spec) => trainer.with_prefix_cache(spec),
+                None => trainer,
+            };
+            let outcome = match trainer.run(&mut adapter, on_event) {
+                Ok(outcome) => outcome,
+                Err(e @ budwood_train::Error::Diverged { .. }) => {
+                    self.keep_what_is_good((args, out), &adapter, &id, &digests)?;
+                    return Err(e.into());
+                }
+                Err(e) => return Err(e.into()),
+            };
+            (adapter, outcome, None)
+        } else {
+            let recipe = Recipe {
+                base,
+                workers: &mut self.workers,
+                config: self.config.clone(),
+                head: self.head.clone(),
+                train: &self.train,
+                dev: self.dev.as_ref(),
+                identity: format!("{identity} recipe auto"),
+                base_id: Some(id.clone()),
+                folder: Some(args.out.clone()),
+                save_every: args.save_every,
+                cache: args.cache(),
+            };
+            let Made { adapter, outcome, account, config } = recipe.run(on_event)?;
+            self.config = config;
+            (adapter, outcome, Some(account))
         };
         if outcome.interrupted {
             return Ok(None);
         }
-        let mut metrics =
-            metric_values("dev", &outcome.scores, &self.config.metric, self.dev.as_ref());
+        let primary = self.config.metric.clone();
+        let mut metrics = match &account {
+            None => metric_values("dev", &outcome.scores, &primary, self.dev.as_ref()),
+            Some(account) => account.by_folds().into_iter().collect(),
+        };
         let mut predictions = Vec::new();
         let splits = [("dev", &self.data.dev, &self.dev), ("test", &self.data.test, &self.test)];
         for (split, data, prepared) in splits {
             let (Some(data), Some(prepared)) = (data, prepared) else { continue };
             let answers = answers(&mut self.workers, base, &adapter, prepared)?;
-            if split == "test" {
-                metrics.extend(metric_values(
-                    split,
-                    &scores(&answers, prepared),
-                    "",
-                    Some(prepared),
-                ));
+            // The paper's recipe has scored the validation rows already.
+            if split == "test" || account.is_some() {
+                let chose = match (split, account.as_ref().and_then(|a| a.folds)) {
+                    ("dev", None) => primary.as_str(),
+                    _ => "",
+                };
+                let found = scores(&answers, prepared);
+                metrics.extend(metric_values(split, &found, chose, Some(prepared)));
             }
             predictions
                 .push((split.to_string(), answered(data, prepared, &answers, &self.data.labels)));
         }
-        let meta = self.meta(&adapter, id, digests, metrics);
+        let mut meta = self.meta(&adapter, id, digests, metrics);
+        if let Some(account) = &account {
+            meta.training.insert("recipe".into(), json!(account));
+        }
         let folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
         let meta = &folder.meta;
         let mut summary = json!({
@@ -400,6 +432,9 @@ impl Run {
             "weights_sha256": "",
             "precision": meta.precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
         });
+        if let Some(account) = &account {
+            summary["recipe"] = json!(account);
+        }
         if !self.data.skipped.is_empty() {
             summary["skipped"] = json!(self.data.skipped);
         }
@@ -410,6 +445,7 @@ impl Run {
             steps: outcome.steps,
             stopped_early: outcome.stopped_early,
             bytes: 0,
+            account: account.map(|a| a.to_string()),
             record: record(args, meta, &adapter, outcome.seconds)?,
             predictions,
         };
@@ -441,9 +477,9 @@ impl Run {
         data: Data,
     ) -> Result<f64> {
         const STEPS: usize = 4;
-        let (rows, few) = (data.train.examples.len(), STEPS * args.batch_size);
+        let (rows, few) = (data.train.examples.len(), STEPS * args.batch_size.unwrap_or(32));
         let data = Data { train: data.train.sample(few, 0), dev: None, test: None, ..data };
-        let args = Args { epochs: 1, ..args.clone() };
+        let args = Args { epochs: Some(1), ..args.clone() };
         let mut run = Self::new(frozen, threads, &args, data)?;
         let base = &run.frozen.base;
         let mut adapter = Adapter::new(base, &run.config.method, run.head.clone(), 0)?;
@@ -515,13 +551,13 @@ impl Run {
 
 /// The key of a run: the hash of the flags that matter for its result.
 pub(crate) fn run_key(args: &Args) -> Result<String> {
-    Ok(digest::of_bytes(serde_json::to_string(args)?.as_bytes()))
+    Ok(digest::of_bytes(serde_json::to_string(&args.in_full())?.as_bytes()))
 }
 
 /// The run for the store, as a run of its own; the hash of its weights is set when they are written.
 fn record(args: &Args, meta: &AdapterMeta, adapter: &Adapter, seconds: f64) -> Result<RunRecord> {
     let meta = meta.clone();
-    let settings = match serde_json::to_value(args)? {
+    let settings = match serde_json::to_value(args.in_full())? {
         Value::Object(map) => map.into_iter().collect(),
         _ => BTreeMap::new(),
     };
@@ -592,6 +628,8 @@ pub(crate) fn tell_skipped(skipped: &[String]) -> Result<()> {
 
 /// The settings of a run on its data, checked.
 pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
+    let args = &args.in_full();
+    let plan = plan_of(args, data.train.examples.len())?;
     let metric = match &args.metric {
         None => default_metric(&data.name, data.task.name).to_string(),
         Some(name) => {
@@ -607,27 +645,43 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
             name.clone()
         }
     };
-    let config =
-        TrainConfig { max_length: lengths(args, data.task).max, metric, ..settings_of(args)? };
+    let config = TrainConfig {
+        max_length: lengths(args, data.task).max,
+        metric,
+        ..settings_of(args, &plan)?
+    };
     config.check()?;
     Ok(config)
 }
 
-/// What the flags say without the data, checked: what is wrong with them is known at once.
-pub(crate) fn settings_of(args: &Args) -> Result<TrainConfig> {
+/// What the recipe chooses for so many rows.
+fn plan_of(args: &Args, rows: usize) -> Result<Plan> {
+    let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
+    let method = budwood_model::method::resolve(&method)?;
+    let examples = args.batch_size.map(BatchSize::Examples);
+    let batch = args.batch_tokens.map(BatchSize::Tokens).or(examples);
+    Ok(recipe::plan(&method, rows, batch))
+}
+
+/// Checks what the flags say without the data: what is wrong with them is known at once.
+pub(crate) fn check_settings(args: &Args) -> Result<()> {
+    let args = args.in_full();
+    settings_of(&args, &plan_of(&args, 1)?).map(drop)
+}
+
+/// What the flags say, and the recipe where they say nothing; without what the data decide.
+fn settings_of(args: &Args, plan: &Plan) -> Result<TrainConfig> {
     let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
     let optimizer = match args.optimizer {
-        OptimizerChoice::Bert => OptimizerSpec::bert(),
-        OptimizerChoice::Adamw => {
-            OptimizerSpec { eps: 1e-8, bias_correction: true, ..OptimizerSpec::bert() }
-        }
+        Some(OptimizerChoice::Bert) => OptimizerSpec::bert(),
+        Some(OptimizerChoice::Adamw) | None => plan.optimizer.clone(),
     };
     let config = TrainConfig {
         method: budwood_model::method::resolve(&method)?,
-        epochs: args.epochs,
-        batch: args.batch_tokens.map_or(BatchSize::Examples(args.batch_size), BatchSize::Tokens),
+        epochs: args.epochs.unwrap_or(plan.epochs),
+        batch: plan.batch,
         accumulate: args.accumulate,
-        learning_rate: args.lr,
+        learning_rate: args.lr.unwrap_or(plan.learning_rate),
         warmup: args.warmup,
         schedule: match (args.schedule, args.min_lr) {
             (ScheduleChoice::Linear, None) => Schedule::Linear,

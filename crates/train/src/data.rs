@@ -214,6 +214,24 @@ impl Prepared {
         }
     }
 
+    /// Some inputs with their targets.
+    ///
+    /// # Panics
+    /// If inputs are not examples each, or there is no such input.
+    pub fn subset(&self, inputs: &[usize]) -> Self {
+        assert!(matches!(self.parts, Parts::Whole), "an example of several inputs is not cut");
+        let (chosen, truncated) = match &self.inputs {
+            Inputs::Texts(all) => {
+                let chosen: Vec<Encoded> = inputs.iter().map(|&i| all[i].clone()).collect();
+                let truncated = chosen.iter().filter(|c| c.truncated).count();
+                (Inputs::Texts(chosen), truncated)
+            }
+            Inputs::Images(images) => (Inputs::Images(Box::new(images.subset(inputs))), 0),
+        };
+        let targets = self.targets_of(inputs);
+        Self { inputs: chosen, targets, truncated, parts: Parts::Whole }
+    }
+
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }

@@ -130,6 +130,15 @@ impl Answers {
         (0..self.outputs.len()).map(|i| self.class(i)).collect()
     }
 
+    /// Whether several inputs of a task with classes are all given the same one.
+    pub fn is_one_class(&self, data: &Prepared) -> bool {
+        let mut classes = (0..self.outputs.len()).map(|i| self.class(i));
+        let first = classes.next();
+        matches!(data.targets, Some(Targets::Classes(_)))
+            && self.outputs.len() > 1
+            && classes.all(|c| Some(c) == first)
+    }
+
     /// The labels of an example that are more likely than not.
     pub fn labels(&self, example: usize) -> Vec<u32> {
         holding(&self.outputs[example])

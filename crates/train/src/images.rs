@@ -15,11 +15,13 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Images {
     images: Vec<Image>,
+    /// Their numbers in the cache.
+    numbers: Vec<usize>,
     processor: Processor,
     augment: Augment,
     spec: ImageInput,
     tokens: usize,
-    cache: Mutex<Cache>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 /// Images by their number, in eight bits, until the room is used up. Which images are kept depends on the threads,
@@ -57,8 +59,22 @@ impl Images {
             _ => Err(Error::Usage("the model reads images, but the data are texts".into())),
         };
         let images = data.examples.iter().map(|e| image(&e.input)).collect::<Result<_, _>>()?;
-        let cache = Mutex::new(Cache { images: HashMap::new(), room: cache });
-        Ok(Self { images, processor, augment, spec: spec.clone(), tokens, cache })
+        let cache = Arc::new(Mutex::new(Cache { images: HashMap::new(), room: cache }));
+        let numbers = (0..data.examples.len()).collect();
+        Ok(Self { images, numbers, processor, augment, spec: spec.clone(), tokens, cache })
+    }
+
+    /// Some of the images, with the same cache.
+    pub(crate) fn subset(&self, images: &[usize]) -> Self {
+        Self {
+            images: images.iter().map(|&i| self.images[i].clone()).collect(),
+            numbers: images.iter().map(|&i| self.numbers[i]).collect(),
+            processor: self.processor.clone(),
+            augment: self.augment,
+            spec: self.spec.clone(),
+            tokens: self.tokens,
+            cache: Arc::clone(&self.cache),
+        }
     }
 
     /// Number of images.
@@ -88,12 +104,13 @@ impl Images {
     pub fn pixels(&self, image: usize, key: Option<Key>) -> Result<Arc<Rgb>, Error> {
         // What is kept is what is common to all epochs: with random parts, the whole image.
         let whole = self.augment.crop;
-        let cached = self.lock().images.get(&image).cloned();
+        let number = self.numbers[image];
+        let cached = self.lock().images.get(&number).cloned();
         let base = match cached {
             Some(cached) => cached,
             None => {
                 let decoded = self.images[image].decode()?;
-                self.keep(image, if whole { decoded } else { self.processor.prepare(&decoded) })
+                self.keep(number, if whole { decoded } else { self.processor.prepare(&decoded) })
             }
         };
         let key = key.filter(|_| self.augment.any());
@@ -109,12 +126,12 @@ impl Images {
         Ok(Arc::new(pixels))
     }
 
-    fn keep(&self, image: usize, pixels: Rgb) -> Arc<Rgb> {
+    fn keep(&self, number: usize, pixels: Rgb) -> Arc<Rgb> {
         let pixels = Arc::new(pixels);
         let mut cache = self.lock();
         if let Some(room) = cache.room.checked_sub(pixels.pixels.len()) {
             cache.room = room;
-            cache.images.insert(image, Arc::clone(&pixels));
+            cache.images.insert(number, Arc::clone(&pixels));
         }
         pixels
     }

@@ -11,7 +11,9 @@ mod optimizer;
 pub mod parity;
 mod plan;
 mod prefix_cache;
+pub mod recipe;
 mod trainer;
+mod work;
 
 pub use checkpoint::Checkpoint;
 pub use config::{ClassWeights, Schedule, TrainConfig};
@@ -21,4 +23,5 @@ pub use evaluate::{Answers, Judged, Score, answers, base_seconds, judged, scores
 pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};
-pub use trainer::{Event, Outcome, Trainer, WORK};
+pub use trainer::{Event, Outcome, Trainer};
+pub use work::WORK;

@@ -12,7 +12,7 @@ use budwood_base::record::BaseId;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
 
-use crate::checkpoint::{self, Best, State};
+use crate::checkpoint::{Best, State};
 use crate::evaluate::answers_from;
 use crate::feed::{Feed, Step};
 use crate::plan::Plan;
@@ -57,6 +57,25 @@ pub enum Event<'a> {
         scores: &'a [Score],
         /// Whether this is the best so far.
         best: bool,
+        /// Whether all inputs were given the same class.
+        one_class: bool,
+    },
+    /// The linear probe is solved.
+    Probe {
+        /// Strength of its regularisation.
+        strength: f64,
+    },
+    /// A training on all folds but one begins.
+    Fold {
+        /// Its number, from 1.
+        number: usize,
+        /// Number of folds.
+        of: usize,
+    },
+    /// A training fell to one answer, or its loss jumped; it begins again at a lower rate, or is given up.
+    Lost {
+        /// The rate.
+        rate: f64,
     },
     /// The state was written.
     Saved,
@@ -91,11 +110,21 @@ pub struct Outcome {
 }
 
 /// Files of hidden states in a run's folder: of the training set and of the validation set.
-const PREFIX: [&str; 2] = ["prefix-train.f32", "prefix-dev.f32"];
+pub(crate) const PREFIX: [&str; 2] = ["prefix-train.f32", "prefix-dev.f32"];
 
-/// What a run puts into its folder while it goes on.
-pub const WORK: &[&str] =
-    &[checkpoint::FILES[0], checkpoint::FILES[1], checkpoint::FILES[2], PREFIX[0], PREFIX[1]];
+impl Outcome {
+    /// Of a run in which no step had to be taken.
+    pub(crate) fn of_no_step() -> Self {
+        Self {
+            steps: 0,
+            kept_step: 0,
+            scores: Vec::new(),
+            seconds: 0.0,
+            interrupted: false,
+            stopped_early: false,
+        }
+    }
+}
 
 /// What is kept of the inputs' hidden states.
 #[derive(Default)]
@@ -424,7 +453,12 @@ impl<'a> Trainer<'a> {
         } else {
             state.since_best += 1;
         }
-        let event = Event::Evaluated { step: state.step, scores: &scores, best: is_best };
+        let event = Event::Evaluated {
+            step: state.step,
+            scores: &scores,
+            best: is_best,
+            one_class: answers.is_one_class(dev),
+        };
         Ok(on_event(event).is_break())
     }
 
@@ -465,7 +499,7 @@ fn named(scores: Option<&BTreeMap<String, f64>>) -> Vec<Score> {
 }
 
 /// Weights of the classes; empty for equal ones. Balanced: n / (classes * n_c), as scikit-learn.
-fn class_weights(choice: ClassWeights, targets: &Targets) -> Vec<f32> {
+pub(crate) fn class_weights(choice: ClassWeights, targets: &Targets) -> Vec<f32> {
     let (ClassWeights::Balanced, Targets::Classes(classes)) = (choice, targets) else {
         return Vec::new();
     };

@@ -22,8 +22,11 @@ use crate::out::{self, RUN};
 use crate::output::{json, say, seconds};
 use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
-use crate::training::{Frozen, Run, config, read_data, settings_of};
+use crate::training::{Frozen, Run, check_settings, config, read_data};
 use crate::{Settings, number};
+
+/// Passes that an estimate of the time counts with where the recipe chooses them.
+const PASSES: usize = 3;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -81,7 +84,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let planned = file.runs(&args.out)?;
     check_out(args, &planned)?;
     for run in &planned {
-        settings_of(&run.args).with_context(|| run.title())?;
+        check_settings(&run.args).with_context(|| run.title())?;
     }
     let path = args.store_path();
     let store = Store::open(&path)?;
@@ -241,7 +244,7 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
         match event {
             Event::Started { steps, .. } => bar.set_length(steps as u64),
             Event::Step { step, .. } => bar.set_position(step as u64),
-            Event::Evaluated { .. } | Event::Saved | Event::Kept { .. } => {}
+            _ => {}
         }
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
@@ -380,7 +383,7 @@ fn dry_run(
                 rate
             }
         };
-        let one = a_pass * planned.args.epochs as f64;
+        let one = a_pass * planned.args.epochs.unwrap_or(PASSES) as f64;
         total += one;
         longest = longest.max(one);
     }

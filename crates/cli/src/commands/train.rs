@@ -19,7 +19,7 @@ use crate::base::PrecisionArgs;
 use crate::finished::Finished;
 use crate::output::json;
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Frozen, Run, read_data, run_key, settings_of};
+use crate::training::{Frozen, Run, check_settings, read_data, run_key};
 use crate::{Settings, number, out, packages};
 
 #[derive(clap::Args, Clone, Serialize)]
@@ -50,9 +50,11 @@ pub(crate) struct Args {
     /// Score the layout's own test split at the end.
     #[arg(long, conflicts_with = "test_data")]
     pub(crate) test: bool,
-    /// Share of the training data kept for validation where there is none; 0 for no validation.
-    #[arg(long, default_value_t = 0.1, value_parser = number::amount::<1>)]
-    pub(crate) dev_share: f64,
+    /// Share of the training data kept for validation where there is none; 0 for no validation
+    /// [default: 0.1; with --recipe auto 0 for fewer than 2,000 rows, where cross-validation takes
+    /// its place].
+    #[arg(long, value_parser = number::amount::<1>)]
+    pub(crate) dev_share: Option<f64>,
     /// Share of the training data kept for a test where there is no test data.
     #[arg(long, default_value_t = 0.0, value_parser = number::amount::<1>)]
     pub(crate) test_share: f64,
@@ -75,27 +77,32 @@ pub(crate) struct Args {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) precision: PrecisionArgs,
+    /// How to train: for good results on any data, or by the protocol of Houlsby et al. 2019. Settings that are given go before
+    /// those that the recipe would choose.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(skip_serializing_if = "RecipeChoice::is_paper")]
+    pub(crate) recipe: RecipeChoice,
     /// Tuning method, such as adapter, adapter[width=8], seq_bn, linear; see `budwood methods`.
     #[arg(long, default_value = "adapter")]
     pub(crate) method: String,
     /// How a sequence becomes one vector.
     #[arg(long, value_enum, default_value_t = PoolingChoice::Auto)]
     pub(crate) pooling: PoolingChoice,
-    /// Passes over the training data.
-    #[arg(long, default_value_t = 3)]
-    pub(crate) epochs: usize,
-    /// Examples in a batch.
-    #[arg(long, default_value_t = 32)]
-    pub(crate) batch_size: usize,
+    /// Passes over the training data [default: by the rows; 3 with --recipe paper].
+    #[arg(long)]
+    pub(crate) epochs: Option<usize>,
+    /// Examples in a batch [default: 16 or 32 by the rows; 32 with --recipe paper].
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
     /// Tokens in a batch, instead of a number of examples.
     #[arg(long, value_name = "N", conflicts_with = "batch_size")]
     pub(crate) batch_tokens: Option<usize>,
     /// Batches whose gradients make one step.
     #[arg(long, default_value_t = 1)]
     pub(crate) accumulate: usize,
-    /// Largest learning rate.
-    #[arg(long, default_value_t = 1e-3)]
-    pub(crate) lr: f64,
+    /// Largest learning rate [default: by the method and the rows; 0.001 with --recipe paper].
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
     /// Share of the steps over which the learning rate rises.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) warmup: f64,
@@ -107,9 +114,9 @@ pub(crate) struct Args {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) min_lr: Option<f64>,
-    /// Adam without bias correction as in BERT's code, or AdamW with it.
-    #[arg(long, value_enum, default_value_t = OptimizerChoice::Bert)]
-    pub(crate) optimizer: OptimizerChoice,
+    /// Adam without bias correction as in BERT's code, or AdamW with it [default: adamw; bert with --recipe paper].
+    #[arg(long, value_enum)]
+    pub(crate) optimizer: Option<OptimizerChoice>,
     /// Decoupled weight decay of matrices.
     #[arg(long, default_value_t = 0.01)]
     pub(crate) weight_decay: f64,
@@ -181,6 +188,23 @@ pub(crate) struct Args {
     pub(crate) store: Option<PathBuf>,
 }
 
+/// The recipe of a run. Runs in a store that name none are the paper's.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RecipeChoice {
+    /// Begins from a linear probe, trains as long and as fast as the rows suggest, and keeps what held-out rows prefer.
+    #[default]
+    Auto,
+    /// Houlsby et al. 2019, to the letter.
+    Paper,
+}
+
+impl RecipeChoice {
+    pub(crate) fn is_paper(&self) -> bool {
+        *self == Self::Paper
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Switch {
@@ -208,6 +232,20 @@ impl Args {
         let data = data.into_iter().flatten().map(String::as_str);
         let root = self.columns.image_root.as_deref().and_then(Path::to_str);
         data.chain([self.base.as_str()]).chain(root).collect()
+    }
+
+    /// The same flags with what the recipe `paper` leaves open filled in: those by which a run is
+    /// known in a store.
+    pub(crate) fn in_full(&self) -> Self {
+        let mut args = self.clone();
+        if args.recipe.is_paper() {
+            args.dev_share.get_or_insert(0.1);
+            args.epochs.get_or_insert(3);
+            args.batch_size.get_or_insert(32);
+            args.lr.get_or_insert(1e-3);
+            args.optimizer.get_or_insert(OptimizerChoice::Bert);
+        }
+        args
     }
 
     /// What is kept of the output of frozen layers.
@@ -384,7 +422,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         bail!("{}", there());
     }
     // Settings that have no meaning, and a store that cannot be used, are better known before the work than after it.
-    settings_of(args)?;
+    check_settings(args)?;
     let mut store = args.store.as_deref().map(Store::open).transpose()?;
     let begin = Instant::now();
     let data = read_data(args)?;

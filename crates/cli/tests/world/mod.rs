@@ -90,10 +90,12 @@ impl World {
     }
 }
 
+/// A training by the paper's recipe, unless `more` names another.
 pub(crate) fn train_args(data: &str, out: &str, more: &str) -> String {
+    let recipe = if more.contains("--recipe") { "" } else { "--recipe paper" };
     format!(
         "train --base base --data {data} --out {out} --method adapter[width=8] --max-length 24 \
-         --pooling mean --lr 0.003 --epochs 40 --dropout 0 --threads 2 {more}"
+         --pooling mean --lr 0.003 --epochs 40 --dropout 0 --threads 2 {recipe} {more}"
     )
 }
 

@@ -81,7 +81,7 @@ fn model(settings: &Settings) -> Result<Option<PathBuf>> {
         new_vit::write(&Flags::try_parse_from(new_args)?.args)?;
     }
     let more = format!(
-        "--method full --train-rows {ROWS} --epochs {EPOCHS} --batch-size 64 --lr 1e-3 --optimizer adamw \
+        "--recipe paper --method full --train-rows {ROWS} --epochs {EPOCHS} --batch-size 64 --lr 1e-3 --optimizer adamw \
          --weight-decay 0.05 --dropout 0 --flip"
     );
     if train(settings, (&new, "fashion-mnist"), &trained, &more)?.is_none() {
@@ -118,7 +118,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         let name = method.split('[').next().unwrap_or(method);
         let more = format!(
-            "--method {method} --lr {rate} --train-rows {rows} --epochs {epochs} --test-share 0.2 \
+            "--recipe paper --method {method} --lr {rate} --train-rows {rows} --epochs {epochs} --test-share 0.2 \
              --optimizer adamw --dropout 0"
         );
         let Some((run, majority)) =

@@ -1,0 +1,190 @@
+//! What the recipe chose and why: part of the adapter's record, and said at the end.
+
+use std::fmt;
+
+use budwood_base::method::MethodSpec;
+use budwood_base::record::MetricValue;
+use serde::Serialize;
+
+use super::Calibration;
+use super::units::Units;
+use crate::TrainConfig;
+
+/// The probability above which answers may as well be those of nothing learned.
+const CHANCE: f64 = 0.05;
+
+/// What was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chosen {
+    /// The linear probe, as it was asked for.
+    Linear,
+    /// The method.
+    Method,
+    /// The linear probe: the method was no better on held-out rows.
+    Probe,
+    /// The linear probe: the method was lost at every rate.
+    OnlyProbe,
+}
+
+/// Scores on rows that were not trained on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The metric that chooses.
+    pub score: f64,
+    /// Mean loss at the best temperature.
+    pub loss: f64,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Account {
+    /// The recipe's name.
+    pub recipe: &'static str,
+    /// What was kept.
+    pub chosen: Chosen,
+    /// The method that was asked for.
+    pub method: MethodSpec,
+    /// The metric that chose.
+    pub metric: String,
+    /// Rows that were held out to choose by.
+    pub rows_held_out: usize,
+    /// Folds of cross-validation over the training rows; none where validation rows were used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
+    /// Strength of the probe's regularisation; none without a probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f64>,
+    /// The most frequent class, or the mean, for all held-out rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<Estimate>,
+    /// The probability that answers no better than that would look as good (McNemar's test).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
+    /// The probe on the held-out rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Estimate>,
+    /// The method on the held-out rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<Estimate>,
+    /// Rates at which the run was lost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost_at: Vec<f64>,
+    /// Mean and deviation of targets that are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<Units>,
+    /// What logits were divided by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Calibration on the held-out rows, before and after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<(Calibration, Calibration)>,
+}
+
+impl Account {
+    /// Of a run that begins.
+    pub(super) fn of(config: &TrainConfig) -> Self {
+        Self {
+            recipe: "auto",
+            chosen: Chosen::Method,
+            method: config.method.clone(),
+            metric: config.metric.clone(),
+            rows_held_out: 0,
+            folds: None,
+            strength: None,
+            nothing: None,
+            chance: None,
+            probe: None,
+            tuned: None,
+            lost_at: Vec::new(),
+            units: None,
+            temperature: None,
+            calibration: None,
+        }
+    }
+
+    /// The score of what was kept by cross-validation, if that chose.
+    pub fn by_folds(&self) -> Option<MetricValue> {
+        self.folds?;
+        Some(MetricValue {
+            split: "cv".into(),
+            name: self.metric.clone(),
+            value: self.kept()?.score,
+            primary: true,
+            rows: self.rows_held_out as u64,
+        })
+    }
+
+    fn kept(&self) -> Option<&Estimate> {
+        match self.chosen {
+            Chosen::Method => self.tuned.as_ref(),
+            _ => self.probe.as_ref(),
+        }
+    }
+
+    /// Whether what was kept cannot be told on held-out rows from always the same answer.
+    pub fn learned_nothing(&self) -> bool {
+        let no_better = match (self.kept(), &self.nothing) {
+            (Some(kept), Some(nothing)) => kept.loss >= nothing.loss,
+            _ => false,
+        };
+        no_better || self.chance.is_some_and(|p| p > CHANCE)
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.folds {
+            Some(folds) => {
+                format!("{folds}-fold cross-validation over {} rows", self.rows_held_out)
+            }
+            None => format!("{} validation rows", self.rows_held_out),
+        };
+        let method = &self.method.parts;
+        let method = method.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join("|");
+        match self.chosen {
+            Chosen::Linear => write!(f, "chosen: the linear probe, as asked for")?,
+            Chosen::Method if self.probe.is_none() => write!(f, "chosen: {method}")?,
+            Chosen::Method => write!(f, "chosen: {method}, begun from the linear probe")?,
+            Chosen::Probe => {
+                write!(f, "chosen: the linear probe alone; {method} was not better by {how}")?;
+            }
+            Chosen::OnlyProbe => {
+                write!(f, "chosen: the linear probe alone; {method} was lost at every rate")?;
+            }
+        }
+        let metric = &self.metric;
+        let mut found = Vec::new();
+        if let Some(nothing) = self.nothing.as_ref().filter(|_| self.units.is_none()) {
+            found.push(format!("one answer for all {:.4}", nothing.score));
+        }
+        if let Some(probe) = &self.probe {
+            found.push(format!("linear probe {:.4}", probe.score));
+        }
+        if let Some(tuned) = &self.tuned {
+            found.push(format!("{method} {:.4}", tuned.score));
+        }
+        if !found.is_empty() {
+            write!(f, "\n{metric} by {how}: {}", found.join(", "))?;
+        }
+        if self.learned_nothing() {
+            write!(
+                f,
+                "\nnothing was learned: the result cannot be told from one answer for all rows; the labels may \
+                 not follow from the inputs, or the rows are too few"
+            )?;
+        }
+        if let (Some(t), Some((before, after))) = (self.temperature, self.calibration) {
+            write!(
+                f,
+                "\nprobabilities: temperature {t:.2}; calibration error {:.1} % before, {:.1} % after; \
+                 Brier score {:.3}, {:.3}",
+                100.0 * before.ece,
+                100.0 * after.ece,
+                before.brier,
+                after.brier
+            )?;
+        }
+        Ok(())
+    }
+}

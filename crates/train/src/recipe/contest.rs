@@ -1,0 +1,298 @@
+//! The probe against the method, on rows that neither has seen.
+
+use budwood_base::digest;
+use budwood_base::method::MethodSpec;
+use budwood_base::random::Key;
+use budwood_model::Adapter;
+
+use super::account::{Account, Chosen};
+use super::ground::Ground;
+use super::held_out::Judge;
+use super::journal::{Journal, Trial};
+use super::trial::{ATTEMPTS, Ended, HeadValues, SLOWER, Task, set_head};
+use super::{Made, OnEvent, Recipe, strength, units};
+use crate::{Answers, Error, Event, Outcome, answers};
+
+/// Validation rows that are enough to choose by.
+const ENOUGH: usize = 200;
+/// Folds of cross-validation, and of so many rows and more.
+const FOLDS: usize = 5;
+const ROWS_IN_FEWER: usize = 400;
+const FEWER_FOLDS: usize = 3;
+
+/// What came of trying the method.
+enum Tried {
+    /// Its adapter, how its training ended, and answers for the rows that judge.
+    Better(Box<Adapter>, Outcome, Answers),
+    /// It is no better than the probe.
+    NotBetter(Outcome),
+    /// It was lost at every rate.
+    Lost,
+    /// The run was asked to stop.
+    Interrupted(Outcome),
+}
+
+/// A contest between the probe of all rows and the method.
+struct Contest<'a> {
+    ground: &'a Ground<'a>,
+    judge: Judge<'a>,
+    /// The probe's head.
+    head: HeadValues,
+    /// Losses of one answer for all, and of the probe.
+    losses: (f64, f64),
+    /// The probe's answers for the rows that judge.
+    of_probe: Answers,
+    /// The fold of each row, where folds judge.
+    fold: Option<Vec<usize>>,
+    journal: Journal,
+    account: Account,
+}
+
+impl Recipe<'_> {
+    /// Makes the probe, or what begins from it and is better.
+    pub(super) fn with_probe(
+        &mut self,
+        ground: &Ground<'_>,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Made, Error> {
+        let all: Vec<usize> = (0..ground.wanted.rows()).collect();
+        let probe = ground.probe(&all);
+        let head = probe.on_raw(&ground.vectors);
+        let linear = self.linear(&head)?;
+        let _ = on_event(Event::Probe { strength: ground.strength });
+        let by_dev = ground.dev.filter(|d| d.examples() >= ENOUGH && d.targets.is_some());
+        let metric = self.config.metric.clone();
+        let judge = Judge::new(by_dev.unwrap_or(ground.train), self.head.outputs, &metric)?;
+        let (of_probe, fold) = match by_dev {
+            Some(dev) => (answers(self.workers, self.base, &linear, dev)?, None),
+            None => {
+                let n = if all.len() < ROWS_IN_FEWER { FOLDS } else { FEWER_FOLDS };
+                let key = Key::new(self.config.seed).named("folds");
+                let fold = strength::folds(&ground.wanted, n.min(all.len()), key);
+                (probe_by_folds(ground, &fold), Some(fold))
+            }
+        };
+        let same = ground.wanted.shares(&all);
+        let account = Account {
+            rows_held_out: judge.data.examples(),
+            folds: fold.as_ref().and_then(|f| f.iter().max()).map(|last| last + 1),
+            strength: Some(ground.strength),
+            nothing: Some(judge.of_one_answer(&same)),
+            probe: Some(judge.estimate(&of_probe)),
+            ..Account::of(&self.config)
+        };
+        let run = digest::of_parts([
+            ("identity", self.identity.as_bytes()),
+            ("config", serde_json::to_string(&self.config).unwrap_or_default().as_bytes()),
+        ]);
+        let journal = Journal::open(self.folder.as_deref(), &run);
+        let losses = ground.losses(&probe, &all);
+        let mut contest = Contest { ground, judge, head, losses, of_probe, fold, journal, account };
+        let mut outcome = Outcome::of_no_step();
+        let (mut adapter, mut judged) = (linear, contest.of_probe.clone());
+        if self.config.method.parts.iter().any(|part| part.name != "linear") {
+            let tried = match contest.fold.clone() {
+                None => self.try_by_dev(&mut contest, on_event)?,
+                Some(fold) => self.try_by_folds(&mut contest, &fold, on_event)?,
+            };
+            contest.account.chosen = match tried {
+                Tried::Better(better, how, answers) => {
+                    (adapter, outcome, judged) = (*better, how, answers);
+                    Chosen::Method
+                }
+                Tried::NotBetter(how) => {
+                    outcome = how;
+                    Chosen::Probe
+                }
+                Tried::Lost => Chosen::OnlyProbe,
+                Tried::Interrupted(outcome) => {
+                    let config = self.config.clone();
+                    return Ok(Made { adapter, outcome, account: contest.account, config });
+                }
+            };
+        } else {
+            contest.account.chosen = Chosen::Linear;
+        }
+        let Contest { judge, mut account, .. } = contest;
+        account.chance = judge.chance(&judged, &same);
+        if let Some((temperature, before, after)) = judge.calibration(&judged) {
+            units::scale_head(&mut adapter, 1.0 / temperature, 0.0);
+            adapter.refresh(self.base.device(), self.workers.threads());
+            account.temperature = Some(temperature);
+            account.calibration = Some((before, after));
+        }
+        Ok(Made { adapter, outcome, account, config: self.config.clone() })
+    }
+
+    /// The probe as an adapter.
+    fn linear(&self, head: &HeadValues) -> Result<Adapter, Error> {
+        let method = budwood_model::method::resolve(&MethodSpec::named("linear"))?;
+        let mut adapter = Adapter::new(self.base, &method, self.head.clone(), self.config.seed)?;
+        set_head(&mut adapter, head);
+        adapter.refresh(self.base.device(), self.workers.threads());
+        Ok(adapter)
+    }
+
+    /// Trains with validation rows, which choose the step that is kept, and say whether it is better than the probe.
+    fn try_by_dev(
+        &mut self,
+        contest: &mut Contest<'_>,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Tried, Error> {
+        let dev = contest.judge.data;
+        let task = Task {
+            config: self.config.clone(),
+            train: contest.ground.train,
+            dev: Some(dev),
+            head: Some(&contest.head),
+            losses: contest.losses,
+            may_agree: contest.of_probe.is_one_class(dev),
+        };
+        let lost_at = &mut contest.account.lost_at;
+        let (adapter, outcome) =
+            match self.train_through(task, &mut contest.journal, lost_at, on_event)? {
+                Ended::Trained(adapter, outcome) => (adapter, outcome),
+                Ended::Interrupted(outcome) => return Ok(Tried::Interrupted(outcome)),
+                Ended::Lost => return Ok(Tried::Lost),
+            };
+        let judged = answers(self.workers, self.base, &adapter, dev)?;
+        Ok(match contest.is_better(&judged) {
+            true => Tried::Better(adapter, outcome, judged),
+            false => Tried::NotBetter(outcome),
+        })
+    }
+
+    /// Trains on all folds but one in turn, to see what the method is worth; then on all rows, if it is better.
+    fn try_by_folds(
+        &mut self,
+        contest: &mut Contest<'_>,
+        fold: &[usize],
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Tried, Error> {
+        let data = contest.judge.data;
+        let may_agree = contest.of_probe.is_one_class(data);
+        let mut attempt = 0;
+        let judged = loop {
+            let judged = match self.by_folds(contest, fold, on_event)? {
+                Folds::Answers(answers) => Some(answers),
+                Folds::Lost => None,
+                Folds::Interrupted(outcome) => return Ok(Tried::Interrupted(outcome)),
+            };
+            if let Some(judged) = judged.filter(|a| may_agree || !a.is_one_class(data)) {
+                break judged;
+            }
+            let rate = self.config.learning_rate;
+            contest.account.lost_at.push(rate);
+            let _ = on_event(Event::Lost { rate });
+            attempt += 1;
+            if attempt == ATTEMPTS {
+                return Ok(Tried::Lost);
+            }
+            self.config.learning_rate = rate / SLOWER;
+        };
+        if !contest.is_better(&judged) {
+            return Ok(Tried::NotBetter(Outcome::of_no_step()));
+        }
+        let task = Task {
+            config: self.config.clone(),
+            train: contest.ground.train,
+            dev: None,
+            head: Some(&contest.head),
+            losses: contest.losses,
+            may_agree,
+        };
+        let lost_at = &mut contest.account.lost_at;
+        Ok(match self.train_through(task, &mut contest.journal, lost_at, on_event)? {
+            Ended::Trained(adapter, outcome) => Tried::Better(adapter, outcome, judged),
+            Ended::Interrupted(outcome) => Tried::Interrupted(outcome),
+            Ended::Lost => Tried::Lost,
+        })
+    }
+
+    /// The method's answers for each fold when it was trained on the others.
+    fn by_folds(
+        &mut self,
+        contest: &mut Contest<'_>,
+        fold: &[usize],
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Folds, Error> {
+        let ground = contest.ground;
+        let folds = contest.account.folds.unwrap_or(1);
+        let mut outputs = vec![Vec::new(); fold.len()];
+        for number in 0..folds {
+            let (unseen, seen) = strength::split(fold, number);
+            let name = format!("fold {number}, rate {:e}", self.config.learning_rate);
+            let trial = match contest.journal.get(&name).cloned() {
+                Some(known) => known,
+                None => {
+                    let _ = on_event(Event::Fold { number: number + 1, of: folds });
+                    let probe = ground.probe(&seen);
+                    let (train, rest) = (ground.train.subset(&seen), ground.train.subset(&unseen));
+                    let head = probe.on_raw(&ground.vectors);
+                    let task = Task {
+                        config: self.config.clone(),
+                        train: &train,
+                        dev: None,
+                        head: Some(&head),
+                        losses: ground.losses(&probe, &seen),
+                        may_agree: true,
+                    };
+                    let trial = match self.train_once(&task, None, on_event)? {
+                        Ended::Interrupted(outcome) => return Ok(Folds::Interrupted(outcome)),
+                        Ended::Lost => Trial::Lost,
+                        Ended::Trained(adapter, _) => {
+                            let given = answers(self.workers, self.base, &adapter, &rest)?;
+                            Trial::Outputs(given.outputs)
+                        }
+                    };
+                    contest.journal.add(&name, trial.clone())?;
+                    trial
+                }
+            };
+            match trial {
+                Trial::Outputs(given) => {
+                    unseen.into_iter().zip(given).for_each(|(row, y)| outputs[row] = y);
+                }
+                Trial::Lost => return Ok(Folds::Lost),
+            }
+        }
+        Ok(Folds::Answers(Answers { outputs }))
+    }
+}
+
+/// How the trainings on folds ended.
+enum Folds {
+    /// With answers for all rows.
+    Answers(Answers),
+    Lost,
+    Interrupted(Outcome),
+}
+
+impl Contest<'_> {
+    /// Whether these answers are better than the probe's: the score is not lower, and the loss, which says more where rows
+    /// are few, is.
+    fn is_better(&mut self, judged: &Answers) -> bool {
+        let tuned = self.judge.estimate(judged);
+        let better = self
+            .account
+            .probe
+            .as_ref()
+            .is_none_or(|probe| tuned.score >= probe.score && tuned.loss < probe.loss);
+        self.account.tuned = Some(tuned);
+        better
+    }
+}
+
+/// Answers of probes for each fold when they were solved on the others.
+fn probe_by_folds(ground: &Ground<'_>, fold: &[usize]) -> Answers {
+    let mut outputs = vec![Vec::new(); fold.len()];
+    for number in 0..=fold.iter().copied().max().unwrap_or(0) {
+        let (unseen, seen) = strength::split(fold, number);
+        let probe = ground.probe(&seen);
+        for row in unseen {
+            let y = probe.outputs(ground.vectors.row(row));
+            outputs[row] = y.into_iter().map(|x| x as f32).collect();
+        }
+    }
+    Answers { outputs }
+}

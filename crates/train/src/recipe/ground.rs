@@ -1,0 +1,66 @@
+//! The rows with what a probe needs of them.
+
+use budwood_base::random::Key;
+
+use super::probe::{Linear, Problem, Vectors, Wanted};
+use super::{Recipe, strength, vectors};
+use crate::trainer::class_weights;
+use crate::{Error, Prepared};
+
+/// Vectors of all training rows, what their outputs should be, and the strength that suits them.
+pub(super) struct Ground<'a> {
+    pub(super) train: &'a Prepared,
+    pub(super) dev: Option<&'a Prepared>,
+    pub(super) vectors: Vectors,
+    pub(super) wanted: Wanted,
+    class_weights: Vec<f32>,
+    pub(super) strength: f64,
+    threads: usize,
+}
+
+impl Recipe<'_> {
+    /// Computes the vectors and chooses the strength.
+    pub(super) fn ground<'d>(
+        &mut self,
+        train: &'d Prepared,
+        dev: Option<&'d Prepared>,
+    ) -> Result<Ground<'d>, Error> {
+        let rows = vectors::pooled(self.workers, self.base, &self.head, train)?;
+        let vectors = Vectors::new(&rows);
+        let Some(targets) = &train.targets else {
+            return Err(Error::Usage("the training examples have no labels".into()));
+        };
+        let wanted = Wanted::of(targets, self.head.outputs)?;
+        let class_weights = class_weights(self.config.class_weights, targets);
+        let key = Key::new(self.config.seed).named("probe");
+        let threads = self.workers.threads();
+        let strength = strength::choose(&vectors, &wanted, &class_weights, key, threads);
+        Ok(Ground { train, dev, vectors, wanted, class_weights, strength, threads })
+    }
+}
+
+impl Ground<'_> {
+    /// The probe of some rows.
+    pub(super) fn probe(&self, rows: &[usize]) -> Linear {
+        let Self { vectors, wanted, class_weights, .. } = self;
+        let problem = Problem { vectors, wanted, rows, class_weights };
+        strength::fit(&problem, self.strength, self.threads)
+    }
+
+    /// The mean losses over some rows of giving them all the same answer, and of a probe, as the training loop counts.
+    pub(super) fn losses(&self, probe: &Linear, rows: &[usize]) -> (f64, f64) {
+        let shares = self.wanted.shares(rows);
+        let mean = |outputs: &dyn Fn(usize) -> Vec<f64>| {
+            let of = |&row: &usize| self.wanted.loss(row, &mut outputs(row));
+            let loss = rows.iter().map(of).sum::<f64>() / rows.len().max(1) as f64;
+            match &self.wanted {
+                Wanted::Classes(..) => loss,
+                // A mean over labels there, a sum here.
+                Wanted::Labels(_, n) => loss / (*n).max(1) as f64,
+                // The squared error there, half of it here.
+                Wanted::Values(_) => 2.0 * loss,
+            }
+        };
+        (mean(&|_| shares.clone()), mean(&|row| probe.outputs(self.vectors.row(row))))
+    }
+}

@@ -1,0 +1,155 @@
+//! The recipe `auto`: good results without tuning.
+//!
+//! 1. The frozen model's pooled vectors are computed once, and a linear probe on them is solved to convergence.
+//! 2. The adapter's head begins as the probe; then everything trains (Kumar et al. 2022), for a number of steps and at a
+//!    rate that the method and the number of rows say. A run that is lost begins again at a lower rate.
+//! 3. Held-out rows decide between the adapter and the probe alone: with few rows by cross-validation, after which the
+//!    chosen one is trained on all of them.
+//! 4. Probabilities get the temperature at which they fit the held-out rows.
+//!
+//! The same settings and data give the same bits, on any number of threads and wherever a run was interrupted.
+
+mod account;
+mod calibrate;
+mod contest;
+mod ground;
+mod held_out;
+mod journal;
+mod lbfgs;
+mod plan;
+mod probe;
+mod ridge;
+mod strength;
+mod trial;
+mod units;
+mod vectors;
+mod watch;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use budwood_base::head::HeadSpec;
+use budwood_base::record::BaseId;
+use budwood_engine::Workers;
+use budwood_model::{Adapter, Base};
+
+use crate::{Error, Event, Outcome, PrefixCacheSpec, Prepared, TrainConfig};
+
+pub use account::{Account, Chosen, Estimate};
+pub use calibrate::Calibration;
+pub use journal::TRIALS;
+pub use plan::{Plan, plan};
+pub use units::Units;
+
+use journal::Journal;
+use trial::{Ended, Task};
+
+/// Rows below which no rows are kept for validation: cross-validation over all of them takes its place.
+pub const FEW_ROWS: usize = 2000;
+
+/// A run of the recipe.
+pub struct Recipe<'a> {
+    /// The frozen model.
+    pub base: &'a Base,
+    /// Threads.
+    pub workers: &'a mut Workers,
+    /// Settings of the training loop: those of [`plan`] where nothing else was asked for.
+    pub config: TrainConfig,
+    /// The head.
+    pub head: HeadSpec,
+    /// Rows to train on.
+    pub train: &'a Prepared,
+    /// Rows to choose by, if there are some.
+    pub dev: Option<&'a Prepared>,
+    /// Names base and data, so that a checkpoint is not taken for another run's.
+    pub identity: String,
+    /// The base, so that a checkpoint of another one is refused by what differs.
+    pub base_id: Option<BaseId>,
+    /// Where checkpoints go.
+    pub folder: Option<PathBuf>,
+    /// Time between them.
+    pub save_every: Duration,
+    /// What is kept of the output of frozen layers.
+    pub cache: Option<PrefixCacheSpec>,
+}
+
+/// What a recipe gives.
+pub struct Made {
+    /// The adapter; of method `linear` where the probe alone was chosen.
+    pub adapter: Adapter,
+    /// How training ended.
+    pub outcome: Outcome,
+    /// What was chosen, and why.
+    pub account: Account,
+    /// Settings of the training that was kept.
+    pub config: TrainConfig,
+}
+
+/// The receiver of events.
+type OnEvent<'a> = dyn FnMut(Event<'_>) -> ControlFlow<()> + 'a;
+
+impl Recipe<'_> {
+    /// Makes an adapter. The event's receiver may ask to stop: the outcome says so then, and the same call goes on.
+    ///
+    /// # Errors
+    /// If the targets leave nothing to learn, a checkpoint is another run's or cannot be written, or an image cannot be
+    /// decoded.
+    pub fn run(
+        mut self,
+        mut on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Made, Error> {
+        let begin = Instant::now();
+        let Some(targets) = &self.train.targets else {
+            return Err(Error::Usage("the training examples have no labels".into()));
+        };
+        let on_event: &mut OnEvent<'_> = &mut on_event;
+        if self.head.kind.over_tokens() || self.head.dense.is_some() {
+            return self.without_probe(on_event);
+        }
+        // Numbers are learned in units of their deviation, about their mean.
+        let units = Units::of(targets)?;
+        let scaled = units.map(|u| (u.prepared(self.train), self.dev.map(|d| u.prepared(d))));
+        let (train, dev) = match &scaled {
+            Some((train, dev)) => (train, dev.as_ref()),
+            None => (self.train, self.dev),
+        };
+        let ground = self.ground(train, dev)?;
+        let mut made = self.with_probe(&ground, on_event)?;
+        if let Some(units) = units {
+            units.restore(&mut made.adapter, self.base);
+            made.account.units = Some(units);
+        }
+        // What the probe and the trials took counts too.
+        made.outcome.seconds = made.outcome.seconds.max(begin.elapsed().as_secs_f64());
+        Ok(made)
+    }
+
+    /// Trains a head that has no vectors for a probe, from random values.
+    fn without_probe(&mut self, on_event: &mut OnEvent<'_>) -> Result<Made, Error> {
+        let mut account = Account::of(&self.config);
+        let mut journal = Journal::default();
+        let task = Task {
+            config: self.config.clone(),
+            train: self.train,
+            dev: self.dev,
+            head: None,
+            losses: (f64::INFINITY, f64::INFINITY),
+            may_agree: true,
+        };
+        let (adapter, outcome) =
+            match self.train_through(task, &mut journal, &mut account.lost_at, on_event)? {
+                Ended::Trained(adapter, outcome) => (*adapter, outcome),
+                Ended::Interrupted(outcome) => {
+                    (Adapter::new(self.base, &self.config.method, self.head.clone(), 0)?, outcome)
+                }
+                Ended::Lost => {
+                    return Err(Error::Usage(format!(
+                        "training was lost at every learning rate down to {:.1e}: look at the data",
+                        account.lost_at.last().copied().unwrap_or_default()
+                    )));
+                }
+            };
+        Ok(Made { adapter, outcome, account, config: self.config.clone() })
+    }
+}

@@ -1,0 +1,109 @@
+//! The strength of the probe's regularisation, chosen by cross-validation.
+
+use std::sync::{Mutex, PoisonError};
+
+use budwood_base::random::Key;
+use budwood_engine::for_each;
+
+use super::calibrate;
+use super::probe::{Linear, Problem, Vectors, Wanted};
+
+/// Strengths that are tried, from the most regularised on.
+const STRENGTHS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0];
+const FOLDS: usize = 5;
+/// Rows from which on one fold is enough.
+const MANY: usize = 2000;
+/// Rows below which the folds are drawn several times.
+const FEW: usize = 200;
+const REPEATS: usize = 4;
+
+/// Which fold each row is in: `0..folds`, as many rows of each class in each as can be.
+pub(crate) fn folds(wanted: &Wanted, folds: usize, key: Key) -> Vec<usize> {
+    let n = wanted.rows();
+    let mut order = key.permutation(n);
+    if let Wanted::Classes(classes, _) = wanted {
+        order.sort_by_key(|&row| classes[row]);
+    }
+    let mut fold = vec![0; n];
+    (0..n).zip(order).for_each(|(place, row)| fold[row] = place % folds.max(1));
+    fold
+}
+
+/// The rows that are in a fold, and those that are not.
+pub(crate) fn split(fold: &[usize], of: usize) -> (Vec<usize>, Vec<usize>) {
+    (0..fold.len()).partition(|&row| fold[row] == of)
+}
+
+/// Outputs of a model for some rows.
+fn outputs(model: &Linear, vectors: &Vectors, rows: &[usize]) -> Vec<Vec<f64>> {
+    rows.iter().map(|&row| model.outputs(vectors.row(row))).collect()
+}
+
+/// How far a model is from what is wanted: the mean loss; the share of wrong answers where classes are learned by ridge
+/// regression, whose outputs are no logits.
+fn distance(problem: &Problem<'_>, model: &Linear, rows: &[usize]) -> f64 {
+    let wanted = problem.wanted;
+    let of = |&row: &usize| {
+        let mut y = model.outputs(problem.vectors.row(row));
+        match wanted {
+            Wanted::Classes(classes, _) if problem.is_too_large() => {
+                let right = y[classes[row] as usize];
+                f64::from(u8::from(y.iter().any(|&x| x > right)))
+            }
+            _ => wanted.loss(row, &mut y),
+        }
+    };
+    rows.iter().map(of).sum::<f64>()
+}
+
+/// The strength whose models do best on rows that they have not seen.
+pub(crate) fn choose(
+    vectors: &Vectors,
+    wanted: &Wanted,
+    class_weights: &[f32],
+    key: Key,
+    threads: usize,
+) -> f64 {
+    let n = wanted.rows();
+    let (repeats, used) = match n {
+        0..FEW => (REPEATS, FOLDS),
+        FEW..MANY => (1, FOLDS),
+        _ => (1, 1),
+    };
+    let drawn: Vec<Vec<usize>> =
+        (0..repeats as u64).map(|r| folds(wanted, FOLDS, key.child(r))).collect();
+    let tasks: Vec<(usize, usize)> =
+        (0..repeats).flat_map(|r| (0..used).map(move |f| (r, f))).collect();
+    let losses = Mutex::new(vec![[0.0; STRENGTHS.len()]; tasks.len()]);
+    // Several fits run beside each other, or one fit on all threads.
+    let inner = if tasks.len() == 1 { threads } else { 1 };
+    for_each(threads, tasks.iter().enumerate(), |(task, &(repeat, fold))| {
+        let (held_out, rows) = split(&drawn[repeat], fold);
+        let problem = Problem { vectors, wanted, rows: &rows, class_weights };
+        let mut model: Option<Linear> = None;
+        let mut found = [0.0; STRENGTHS.len()];
+        for (loss, &c) in found.iter_mut().zip(&STRENGTHS) {
+            let solved = problem.solve(c, model.as_ref(), inner);
+            *loss = distance(&problem, &solved, &held_out);
+            model = Some(solved);
+        }
+        losses.lock().unwrap_or_else(PoisonError::into_inner)[task] = found;
+    });
+    let losses = losses.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let total = |i: usize| losses.iter().map(|l| l[i]).sum::<f64>();
+    let best = (0..STRENGTHS.len()).min_by(|&a, &b| total(a).total_cmp(&total(b)));
+    STRENGTHS[best.unwrap_or(0)]
+}
+
+/// A probe of some rows, and its outputs for the others.
+pub(crate) fn fit(problem: &Problem<'_>, c: f64, threads: usize) -> Linear {
+    let mut model = problem.solve(c, None, threads);
+    if let (Wanted::Classes(classes, _), true) = (problem.wanted, problem.is_too_large()) {
+        // Outputs between 0 and 1 become logits.
+        let outputs = outputs(&model, problem.vectors, problem.rows);
+        let right: Vec<u32> = problem.rows.iter().map(|&row| classes[row]).collect();
+        let factor = 1.0 / calibrate::temperature(&outputs, &right);
+        model.weights.iter_mut().chain(&mut model.bias).for_each(|w| *w *= factor);
+    }
+    model
+}

@@ -1,0 +1,133 @@
+//! One training that begins as the probe, and again at a lower rate where it is lost.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use budwood_model::Adapter;
+
+use super::journal::{Journal, Trial};
+use super::watch::Watch;
+use super::{OnEvent, Recipe};
+use crate::{Checkpoint, Error, Event, Outcome, Prepared, TrainConfig, Trainer};
+
+/// Rates that are tried.
+pub(super) const ATTEMPTS: usize = 3;
+/// What the rate of a lost training is divided by.
+pub(super) const SLOWER: f64 = 3.0;
+
+/// A head's weights and bias.
+pub(super) type HeadValues = (Vec<f32>, Vec<f32>);
+
+/// How a training ended.
+pub(super) enum Ended {
+    /// With this adapter.
+    Trained(Box<Adapter>, Outcome),
+    /// It fell to one answer, or its loss jumped.
+    Lost,
+    /// It was asked to stop.
+    Interrupted(Outcome),
+}
+
+/// What a training is given.
+pub(super) struct Task<'a> {
+    pub(super) config: TrainConfig,
+    pub(super) train: &'a Prepared,
+    pub(super) dev: Option<&'a Prepared>,
+    /// The head that it begins with; a random one without.
+    pub(super) head: Option<&'a HeadValues>,
+    /// Losses of one answer for all, and of that head.
+    pub(super) losses: (f64, f64),
+    /// Whether one answer for all validation rows is no sign of a fall.
+    pub(super) may_agree: bool,
+}
+
+/// Puts values into an adapter's head.
+pub(super) fn set_head(adapter: &mut Adapter, (weights, bias): &HeadValues) {
+    for (name, values) in [("head.out.weight", weights), ("head.out.bias", bias)] {
+        if let Some(slot) = adapter.params.get(name).map(|p| p.slot.clone()) {
+            adapter.params.values[slot].copy_from_slice(values);
+        }
+    }
+}
+
+impl Recipe<'_> {
+    /// Trains once, with checkpoints in `folder`.
+    pub(super) fn train_once(
+        &mut self,
+        task: &Task<'_>,
+        folder: Option<&Path>,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Ended, Error> {
+        let (base, config) = (self.base, &task.config);
+        let mut adapter = Adapter::new(base, &config.method, self.head.clone(), config.seed)?;
+        if let Some(head) = task.head {
+            set_head(&mut adapter, head);
+            adapter.refresh(base.device(), self.workers.threads());
+        }
+        let (workers, identity) = (&mut *self.workers, &self.identity);
+        let mut trainer = Trainer::new(base, workers, config, task.train, task.dev, identity)?;
+        if let Some(folder) = folder {
+            trainer = trainer.with_checkpoints(folder, self.save_every);
+        }
+        if let Some(spec) = self.cache {
+            trainer = trainer.with_prefix_cache(spec);
+        }
+        if let Some(id) = &self.base_id {
+            trainer = trainer.with_base_id(id.clone());
+        }
+        let (nothing, start) = task.losses;
+        let mut watch = Watch::new(nothing, start);
+        let mut lost = false;
+        let outcome = trainer.run(&mut adapter, |event| {
+            match &event {
+                Event::Step { loss, .. } => lost |= watch.is_lost(*loss),
+                Event::Evaluated { one_class, .. } => lost |= *one_class && !task.may_agree,
+                _ => {}
+            }
+            let wish = on_event(event);
+            if lost { ControlFlow::Break(()) } else { wish }
+        });
+        match outcome {
+            // The loss is no number.
+            Err(Error::Diverged { .. }) => Ok(Ended::Lost),
+            Err(e) => Err(e),
+            Ok(_) if lost => Ok(Ended::Lost),
+            Ok(outcome) if outcome.interrupted => Ok(Ended::Interrupted(outcome)),
+            Ok(outcome) => Ok(Ended::Trained(Box::new(adapter), outcome)),
+        }
+    }
+
+    /// Trains with checkpoints, and again at a lower rate where that is lost. Leaves the settings of what was trained in the
+    /// recipe.
+    pub(super) fn train_through(
+        &mut self,
+        mut task: Task<'_>,
+        journal: &mut Journal,
+        lost_at: &mut Vec<f64>,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Ended, Error> {
+        let folder = self.folder.clone();
+        for _ in 0..ATTEMPTS {
+            let rate = task.config.learning_rate;
+            let name = format!("rate {rate:e}");
+            if journal.get(&name) != Some(&Trial::Lost) {
+                match self.train_once(&task, folder.as_deref(), on_event)? {
+                    Ended::Lost => {}
+                    ended => {
+                        self.config = task.config;
+                        return Ok(ended);
+                    }
+                }
+                // In this order: a run that is killed in between is lost once more.
+                if let Some(folder) = &folder {
+                    Checkpoint::remove(folder)?;
+                }
+                journal.add(&name, Trial::Lost)?;
+            }
+            lost_at.push(rate);
+            let _ = on_event(Event::Lost { rate });
+            task.config.learning_rate = rate / SLOWER;
+        }
+        Ok(Ended::Lost)
+    }
+}
