@@ -214,11 +214,10 @@ pub(crate) fn put_result(
     let adapter = submission.model.adapter.as_ref();
     let method = adapter.and_then(|a| a.method.as_deref());
     let links = |links| serde_json::to_string(links).unwrap_or_default();
+    // After all others of its leaderboard; those need not be looked at, as no position is larger than the newest number.
     let position: i64 = sql
-        .prepare_cached(
-            "SELECT coalesce(max(position) + 1, 0) FROM results WHERE leaderboard = ?1",
-        )?
-        .query_row([place.leaderboard], |r| r.get(0))?;
+        .prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM results")?
+        .query_row([], |r| r.get(0))?;
     sql.prepare_cached(
         "INSERT INTO results (leaderboard, position, content, external_id, model, paper, paper_title, paper_url, date,
            date_source, additional_data, code_links, model_links, source_url, setting, base, base_sha256, method,

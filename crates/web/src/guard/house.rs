@@ -175,7 +175,6 @@ impl Drop for AtWork {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
