@@ -11,5 +11,6 @@ pub mod method;
 pub mod names;
 pub mod random;
 pub mod record;
+pub mod site;
 pub mod statistics;
 pub mod tensor;

@@ -324,7 +324,7 @@ impl Context {
                 (q.data, k.data, v.data),
                 (dropout, place as u32),
                 &mut probabilities.dense()[place..end],
-                out.again().rows(rows).data,
+                out.reborrow().rows(rows).data,
             );
             place = end;
         }
@@ -348,9 +348,9 @@ impl Context {
             let (q, k) = (q.rows(rows.clone()), k.rows(key_rows.clone()));
             let v = v.rows(key_rows.clone());
             let end = place + shape.probabilities();
-            let d_q = d_q.again().rows(rows.clone());
+            let d_q = d_q.reborrow().rows(rows.clone());
             let (d_k, d_v) =
-                (d_k.again().rows(key_rows.clone()), d_v.again().rows(key_rows.clone()));
+                (d_k.reborrow().rows(key_rows.clone()), d_v.reborrow().rows(key_rows.clone()));
             assert_eq!((d_q.stride, d_k.stride), (q.stride, k.stride));
             attention::backward(
                 isa,

@@ -2,10 +2,11 @@
 
 use budwood_base::encoder::{EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput};
 use budwood_base::names;
+use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Activation, Device, Precision, Table, Weight};
 
-use crate::{ModelError, Sublayer, WeightSite};
+use crate::error::ModelError;
 
 /// One affine product.
 #[derive(Clone, Debug)]
@@ -111,7 +112,7 @@ impl Base {
         };
         // The pooler is small and never quantised.
         loader.precision = Precision::F32;
-        let pooler = if spec.pooler { Some(loader.linear("pooler", d, d)?) } else { None };
+        let pooler = if spec.pooler { Some(loader.linear(names::POOLER, d, d)?) } else { None };
         Ok(Self {
             spec,
             device,
@@ -144,7 +145,10 @@ impl Base {
     /// # Panics
     /// If it is not in `[0, 1)`.
     pub fn set_drop_path(&mut self, p: f32) {
-        assert!((0.0..1.0).contains(&p), "probability {p} of passing by is not in [0, 1)");
+        assert!(
+            (0.0..1.0).contains(&p),
+            "probability {p} of skipping a sub-layer is not in [0, 1)"
+        );
         self.spec.drop_path = p;
     }
 
@@ -308,9 +312,9 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
     }
 
     fn layer(&mut self, spec: &EncoderSpec, i: usize) -> Result<Layer, E> {
-        let (d, f) = (spec.hidden, spec.intermediate);
+        let d = spec.hidden;
         let mut linear = |site: WeightSite| {
-            let (outputs, inputs) = site.shape(d, f);
+            let [outputs, inputs] = spec.site_shape(site);
             self.linear(&names::in_layer(i, site.name()), outputs, inputs)
         };
         let linears = [

@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use budwood_base::head::{HeadSpec, Pooling};
-use budwood_base::random::Key;
 use budwood_engine::{Activation, Buf, Context, Device, Product, View, loss};
 
 use crate::base::engine_activation;
-use crate::encoder::{DropoutPlace, Part, Pass};
+use crate::builder::Builder;
+use crate::encoder::pass::{DropoutPlace, Part, Pass};
+use crate::error::ModelError;
 use crate::linear::TrainedLinear;
-use crate::site::pop;
-use crate::{Base, Init, ModelError, Params};
+use crate::params::Init;
+use crate::tape::{Grads, Save};
 
 /// What the outputs of some sequences should have been.
 #[derive(Clone, Debug)]
@@ -52,42 +53,31 @@ pub(crate) struct Head {
     out: TrainedLinear,
 }
 
-/// BERT's code initialises heads with a normal distribution of 0.02 cut at two deviations.
-fn new_linear(
-    params: &mut Params,
-    key: Key,
-    name: &str,
-    shape: (usize, usize),
-    bias: bool,
-    device: Device,
-) -> TrainedLinear {
-    let init = (Init::TruncatedNormal(0.02), bias.then_some(Init::Constant(0.0)));
-    let mut add =
-        |name: String, shape: &[usize], init: Init<'_>| params.add(key, name, shape, init);
-    TrainedLinear::new(device, name, shape, init, &mut add)
-}
-
 impl Head {
-    pub(crate) fn new(
-        spec: HeadSpec,
-        base: &Base,
-        key: Key,
-        params: &mut Params,
-    ) -> Result<Self, ModelError> {
+    /// Adds the head's parameters. BERT's code initialises heads with a normal distribution of 0.02 cut at two
+    /// deviations.
+    ///
+    /// # Errors
+    /// If it reads a pooler that the base does not have.
+    pub(crate) fn new(spec: HeadSpec, builder: &mut Builder<'_>) -> Result<Self, ModelError> {
+        let base = builder.base();
         let pools = !spec.kind.over_tokens();
         if pools && spec.pooling == Pooling::Pooler && base.pooler.is_none() {
             return Err(ModelError::Base(
                 "this base model has no pooler; use --pooling cls or --pooling mean".into(),
             ));
         }
-        let (d, device) = (base.spec().hidden, base.device());
+        let d = base.spec().hidden;
         let pooled = if pools { spec.pooling.width(d) } else { d };
+        let mut linear = |name: &str, shape: [usize; 2], bias: bool| {
+            let bias = bias.then_some(Init::Constant(0.0));
+            builder.linear(name, shape, Init::TruncatedNormal(0.02), bias)
+        };
         let dense = spec.dense.map(|activation| {
-            let linear = new_linear(params, key, "head.dense", (d, pooled), true, device);
-            (linear, engine_activation(activation))
+            (linear("head.dense", [d, pooled], true), engine_activation(activation))
         });
         let inputs = if dense.is_some() { d } else { pooled };
-        let out = new_linear(params, key, "head.out", (spec.outputs, inputs), spec.bias, device);
+        let out = linear("head.out", [spec.outputs, inputs], spec.bias);
         Ok(Self { spec, dense, out })
     }
 
@@ -112,10 +102,10 @@ impl Head {
         pass: &Pass<'_>,
         part: &Part<'_>,
         hidden: View<'_>,
-        mut saved: Option<&mut Vec<Buf>>,
+        mut save: Save<'_>,
     ) -> Buf {
         let params = part.acting.params();
-        let mut x = self.pool(cx, part, hidden, saved.as_deref_mut());
+        let mut x = self.pool(cx, part, hidden, save.reborrow());
         let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
         cx.dropout(dropout(DropoutPlace::Pooled), x.view_mut());
         if let Some((dense, activation)) = &self.dense {
@@ -123,12 +113,12 @@ impl Head {
             let mut active = cx.take(pre.rows(), pre.columns());
             cx.activation(*activation, pre.view(), active.view_mut());
             cx.dropout(dropout(DropoutPlace::HeadDense), active.view_mut());
-            give_or_save(cx, saved.as_deref_mut(), x);
-            give_or_save(cx, saved.as_deref_mut(), pre);
+            save.push(cx, x);
+            save.push(cx, pre);
             x = active;
         }
         let y = self.out.forward(cx, params, x.view());
-        give_or_save(cx, saved, x);
+        save.push(cx, x);
         y
     }
 
@@ -139,31 +129,24 @@ impl Head {
         pass: &Pass<'_>,
         part: &Part<'_>,
         d_y: View<'_>,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) -> Buf {
         let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
-        let x = pop(saved);
-        let mut d = self.out.backward(cx, x.view(), d_y, gradient);
+        let x = grads.pop();
+        let mut d = self.out.backward(cx, x.view(), d_y, grads);
         cx.give(x);
         if let Some((dense, activation)) = &self.dense {
             cx.dropout(dropout(DropoutPlace::HeadDense), d.view_mut());
-            let (pre, x) = (pop(saved), pop(saved));
+            let (pre, x) = (grads.pop(), grads.pop());
             cx.activation_backward(*activation, pre.view(), d.view_mut());
-            let d_x = dense.backward(cx, x.view(), d.view(), gradient);
+            let d_x = dense.backward(cx, x.view(), d.view(), grads);
             [pre, x, std::mem::replace(&mut d, d_x)].into_iter().for_each(|b| cx.give(b));
         }
         cx.dropout(dropout(DropoutPlace::Pooled), d.view_mut());
-        self.pool_backward(cx, part, d, saved, gradient)
+        self.pool_backward(cx, part, d, grads)
     }
 
-    fn pool(
-        &self,
-        cx: &mut Context,
-        part: &Part<'_>,
-        hidden: View<'_>,
-        saved: Option<&mut Vec<Buf>>,
-    ) -> Buf {
+    fn pool(&self, cx: &mut Context, part: &Part<'_>, hidden: View<'_>, mut save: Save<'_>) -> Buf {
         let spans = &part.spans;
         let d = hidden.n_columns();
         if self.spec.kind.over_tokens() {
@@ -193,10 +176,7 @@ impl Head {
                 cx.linear(first.view(), &mut [Product { weight, bias, out: pooled.view_mut() }]);
                 let pre = cx.copy(pooled.view());
                 cx.activation(Activation::Tanh, pre.view(), pooled.view_mut());
-                match saved {
-                    Some(saved) => saved.extend([first, pre]),
-                    None => [first, pre].into_iter().for_each(|buffer| cx.give(buffer)),
-                }
+                [first, pre].into_iter().for_each(|buffer| save.push(cx, buffer));
             }
         }
         pooled
@@ -207,8 +187,7 @@ impl Head {
         cx: &mut Context,
         part: &Part<'_>,
         mut d: Buf,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) -> Buf {
         let spans = &part.spans;
         let width = part.acting.base.spec().hidden;
@@ -232,11 +211,11 @@ impl Head {
                 cx.first_rows_backward(d.view(), spans, d_hidden.view_mut());
             }
             (Pooling::Pooler, Some(pooler)) => {
-                let (pre, first) = (pop(saved), pop(saved));
+                let (pre, first) = (grads.pop(), grads.pop());
                 cx.activation_backward(Activation::Tanh, pre.view(), d.view_mut());
                 let trained = part.acting.trained_pooler();
                 if let Some(trained) = trained {
-                    trained.add_gradients(cx, first.view(), d.view(), gradient);
+                    trained.add_gradients(cx, first.view(), d.view(), grads);
                 }
                 let weight = trained.map_or(&pooler.weight, |t| t.packed());
                 let mut d_first = cx.take(d.rows(), d.columns());
@@ -247,13 +226,6 @@ impl Head {
         }
         cx.give(d);
         d_hidden
-    }
-}
-
-fn give_or_save(cx: &mut Context, saved: Option<&mut Vec<Buf>>, buffer: Buf) {
-    match saved {
-        Some(saved) => saved.push(buffer),
-        None => cx.give(buffer),
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use budwood_base::random::Key;
 use budwood_base::tensor::{Tensor, TensorMap};
 
-use crate::ModelError;
+use crate::error::ModelError;
 
 /// The place of a tensor in the flat vector.
 pub type Slot = Range<usize>;

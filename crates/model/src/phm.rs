@@ -4,7 +4,7 @@
 //! H = Σᵢ Rᵢ ⊗ (Lᵢ Qᵢ), `[in, out]`, with the rules R `[n, n, n]`, which all layers share, the left factors L `[n, in/n, r]` and the
 //! right factors Q `[n, r, out/n]` (`adapters` 1.3, `PHMLayer`).
 
-use crate::Slot;
+use crate::params::Slot;
 
 /// The rules that all matrices share, with the sizes of the factors.
 #[derive(Clone, Debug)]

@@ -6,10 +6,39 @@ use std::ops::Range;
 use budwood_base::random::Key;
 use budwood_engine::Context;
 
-use crate::adapter::Depth;
-use crate::encoder::{self, Batch, Pass, Segment, Tape};
-use crate::head::loss_of;
-use crate::{Adapter, Base, Loss, Targets};
+use crate::acting::Acting;
+use crate::adapter::Adapter;
+use crate::base::Base;
+use crate::encoder;
+use crate::encoder::batch::Batch;
+use crate::encoder::kept::Tape;
+use crate::encoder::pass::Pass;
+use crate::head::{Loss, Targets, loss_of};
+use crate::sites::Depth;
+use crate::tape::{Grads, Save};
+
+/// Neighbouring sequences of a batch with the adapter that they are for.
+#[derive(Clone)]
+pub struct Segment<'a> {
+    /// The adapter; `None` is the base model alone.
+    pub adapter: Option<&'a Adapter>,
+    /// Its sequences.
+    pub sequences: Range<usize>,
+}
+
+/// A pass over segments that cover the batch in order.
+fn pass<'a>(
+    base: &'a Base,
+    batch: &'a Batch,
+    segments: &[Segment<'a>],
+    dropout: Option<Key>,
+) -> Pass<'a> {
+    let run = |segment: &Segment<'a>| {
+        let alone = Acting { base, adapted: None };
+        (segment.adapter.map_or(alone, |a| a.acting(base)), segment.sequences.clone())
+    };
+    Pass::new(base, batch, segments.iter().map(run), dropout)
+}
 
 /// Tokens of a chunk that is large enough for the products' full speed and small enough for the caches.
 const CHUNK_TOKENS: usize = 256;
@@ -53,15 +82,15 @@ pub fn predict(
     batch: &Batch,
     segments: &[Segment<'_>],
 ) -> Vec<Vec<f32>> {
-    let pass = Pass::new(base, batch, segments, None);
+    let pass = pass(base, batch, segments, None);
     let hidden = encoder::forward(cx, &pass, Depth::Head, None);
     let mut outputs = Vec::with_capacity(batch.spans.len());
-    for part in &pass.parts {
-        let Some(adapter) = part.acting.adapter else {
+    for (part, segment) in pass.parts.iter().zip(segments) {
+        let Some(adapter) = segment.adapter else {
             panic!("a segment without an adapter has no head to predict with");
         };
         let rows = hidden.view().rows(part.rows.clone());
-        let y = adapter.head.forward(cx, &pass, part, rows, None);
+        let y = adapter.head.forward(cx, &pass, part, rows, Save::nothing());
         let (all, columns) = (cx.download(y.view()), y.columns());
         let of_sequence = |rows: Range<usize>| all[rows.start * columns..rows.end * columns].into();
         outputs.extend(adapter.head.rows(part).into_iter().map(of_sequence));
@@ -78,7 +107,7 @@ pub fn hidden_states(
     batch: &Batch,
     segments: &[Segment<'_>],
 ) -> Vec<f32> {
-    let pass = Pass::new(base, batch, segments, None);
+    let pass = pass(base, batch, segments, None);
     let hidden = encoder::forward(cx, &pass, Depth::Head, None);
     let states = cx.download(hidden.view());
     cx.give(hidden);
@@ -89,7 +118,7 @@ pub fn hidden_states(
 /// [`Batch::from_states`] takes in place of the chunk, for adapters that train nothing there.
 pub fn lowest_states(cx: &mut Context, base: &Base, batch: &Batch, layers: usize) -> Vec<f32> {
     let alone = Segment { adapter: None, sequences: 0..batch.spans.len() };
-    let pass = Pass::new(base, batch, &[alone], None);
+    let pass = pass(base, batch, &[alone], None);
     let hidden = encoder::lowest(cx, &pass, layers);
     let states = cx.download(hidden.view());
     cx.give(hidden);
@@ -120,7 +149,7 @@ pub fn train_chunk(
     gradient: &mut [f32],
 ) -> ChunkLoss {
     let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
-    let mut pass = Pass::new(base, batch, &[segment], dropout);
+    let mut pass = pass(base, batch, &[segment], dropout);
     if !base.has_frozen_dropout() {
         pass.steady_layers = adapter.frozen_layers();
     }
@@ -128,14 +157,15 @@ pub fn train_chunk(
     let (mut tape, mut head_saved) = (Tape::default(), Vec::new());
     let hidden = encoder::forward(cx, &pass, depth, Some(&mut tape));
     let part = &pass.parts[0];
-    let y = adapter.head.forward(cx, &pass, part, hidden.view(), Some(&mut head_saved));
+    let y = adapter.head.forward(cx, &pass, part, hidden.view(), Save::on(&mut head_saved));
     cx.give(hidden);
     let (outputs, columns) = (cx.download(y.view()), y.columns());
     cx.give(y);
     let rows = adapter.head.rows(part);
     let (value, d) = loss_of(&outputs, columns, &rows, targets, loss, first);
     let d_y = cx.upload(&d, columns);
-    let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut head_saved, gradient);
+    let mut grads = Grads { saved: &mut head_saved, gradient };
+    let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut grads);
     cx.give(d_y);
     encoder::backward(cx, &pass, depth, d_hidden, tape, gradient);
     let of_sequence = |rows: Range<usize>| outputs[rows.start * columns..rows.end * columns].into();

@@ -38,7 +38,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         bail!("{} is there already", args.out.display());
     }
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
-    let changed = merged(&folder.meta.method, &folder.tensors, fetch)?;
+    let changed = merged(&folder.meta.method, &folder.meta.encoder, &folder.tensors, fetch)?;
     let model_path = args.out.join("model");
     model_folder::write(&model, &changed, &model_path)?;
     let new = BaseModel::open(&model_path)?;

@@ -8,8 +8,12 @@
 //! The adapters that NOAH (Zhang et al. 2022) puts into ViT are these with
 //! `placement=ffn,width=8,activation=quick_gelu,layer_norm=false,init=normal,init_scale=0.02,dropout=0.1`.
 
-use super::{Kind, Method, OptionSpec};
-use crate::Sublayer;
+use budwood_base::site::Sublayer;
+
+use super::common::LEAVE_OUT;
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::{Kind, OptionSpec};
 use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
 
 pub(super) const METHOD: Method = Method {
@@ -59,13 +63,9 @@ pub(super) const METHOD: Method = Method {
             default: "true",
             help: "whether all layer norms are trained",
         },
-        OptionSpec {
-            name: "leave_out",
-            kind: Kind::Layers,
-            default: "[]",
-            help: "layers without bottlenecks",
-        },
+        LEAVE_OUT,
     ],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let sublayers: &[Sublayer] = match options.word("placement") {
             "attention" => &[Sublayer::Attention],

@@ -3,10 +3,13 @@
 //! a tenth of the sequences pass each bottleneck by (stochastic depth), as there.
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build,
 };
-use super::{Method, OptionSpec, USE_GATING};
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::OptionSpec;
 
 pub(super) const METHOD: Method = Method {
     name: "adapter_plus",
@@ -22,6 +25,7 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {
             mh_adapter: false,

@@ -3,13 +3,15 @@
 //! library's `scaled_par_bn`.
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build,
 };
-use super::options::Options;
-use super::{Method, OptionSpec, USE_GATING};
-use crate::ModelError;
-use crate::adapter::Builder;
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::{OptionSpec, Options};
+use crate::builder::Builder;
+use crate::error::ModelError;
 
 pub(super) const METHOD: Method = Method {
     name: "par_bn",
@@ -25,6 +27,7 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    merge: BOTTLENECKS,
     build: build_parallel,
 };
 
@@ -42,6 +45,7 @@ pub(super) const SCALED: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    merge: BOTTLENECKS,
     build: build_parallel,
 };
 

@@ -3,10 +3,12 @@
 //! `adapters` 1.3, `SeqBnConfig`).
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build,
 };
-use super::{Method, USE_GATING};
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
 
 pub(super) const METHOD: Method = Method {
     name: "seq_bn",
@@ -22,6 +24,7 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {
             mh_adapter: false,

@@ -76,7 +76,7 @@ fn model(settings: &Settings) -> Result<Option<PathBuf>> {
     let adapter = AdapterFolder::load(&trained)?;
     let start = BaseModel::open(&new)?;
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(start.tensor(name)?);
-    let changed = merged(&adapter.meta.method, &adapter.tensors, fetch)?;
+    let changed = merged(&adapter.meta.method, &adapter.meta.encoder, &adapter.tensors, fetch)?;
     let _ = std::fs::remove_dir_all(&whole);
     model_folder::write(&start, &changed, &whole)?;
     std::fs::rename(&whole, &place)
