@@ -65,6 +65,11 @@ pub(super) const METHOD: Method = Method {
         },
         LEAVE_OUT,
     ],
+    examples: &[
+        "adapter[width=8]",
+        "adapter[width=4,placement=ffn,activation=quick_gelu,layer_norm=false,init=normal,dropout=0.1]",
+        "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
+    ],
     merge: BOTTLENECKS,
     build: |options, builder| {
         let sublayers: &[Sublayer] = match options.word("placement") {

@@ -25,6 +25,7 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["adapter_plus[reduction_factor=8]"],
     merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {

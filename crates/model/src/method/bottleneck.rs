@@ -32,6 +32,11 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &[
+        "bottleneck[reduction_factor=8,non_linearity=gelu]",
+        "bottleneck[mh_adapter=true,reduction_factor=8,non_linearity=gelu,original_ln_before=true,residual_before_ln=false,scaling=channel]",
+        "bottleneck[mh_adapter=true,output_adapter=false,reduction_factor=8,non_linearity=tanh,original_ln_before=true,original_ln_after=false]",
+    ],
     merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {

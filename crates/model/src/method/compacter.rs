@@ -48,6 +48,7 @@ pub(super) const METHOD: Method = Method {
     aliases: &[],
     summary: "Bottlenecks made of Kronecker products, after both sub-layers (Karimi Mahabadi et al. 2021).",
     options: OPTIONS,
+    examples: &["compacter[reduction_factor=4]"],
     merge: BOTTLENECKS,
     build: |options, builder| build(options, builder, true),
 };
@@ -57,6 +58,7 @@ pub(super) const PLUS_PLUS: Method = Method {
     aliases: &["compacterplusplus"],
     summary: "Compacter after the feed-forward network only.",
     options: OPTIONS,
+    examples: &["compacter++[reduction_factor=2,phm_dim=2,phm_rank=3]"],
     merge: BOTTLENECKS,
     build: |options, builder| build(options, builder, false),
 };

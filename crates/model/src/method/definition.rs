@@ -17,6 +17,9 @@ pub struct Method {
     pub summary: &'static str,
     /// Its options with their defaults.
     pub options: &'static [OptionSpec],
+    /// Small specifications of it, all that changes its arithmetic among them: every test of methods runs each
+    /// of them on every family.
+    pub examples: &'static [&'static str],
     /// Puts its parameters and sites into an adapter.
     pub(crate) build: fn(&Options<'_>, &mut Builder<'_>) -> Result<(), ModelError>,
     /// How what it trained becomes weights of the model.
@@ -49,4 +52,7 @@ pub struct Union {
     pub summary: &'static str,
     /// What it stands for.
     pub members: &'static str,
+    /// Small specifications of it, all that changes its arithmetic among them: every test of methods runs each
+    /// of them on every family.
+    pub examples: &'static [&'static str],
 }

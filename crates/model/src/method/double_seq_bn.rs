@@ -25,6 +25,7 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["double_seq_bn[reduction_factor=4]"],
     merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {

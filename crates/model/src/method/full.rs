@@ -21,6 +21,7 @@ pub(super) const FULL: Method = Method {
     aliases: &["full_fine_tuning"],
     summary: "All weights of the model are trained: full fine-tuning.",
     options: &[],
+    examples: &["full"],
     merge: OWN_TENSORS,
     build: |_, builder| {
         builder.train_embeddings()?;
@@ -40,6 +41,7 @@ pub(super) const TOP_K: Method = Method {
         default: "1",
         help: "number of layers, counted from the top",
     }],
+    examples: &["top_k[layers=1]"],
     merge: OWN_TENSORS,
     build: |options, builder| {
         let (k, all) = (options.count("layers"), builder.base().spec().layers);

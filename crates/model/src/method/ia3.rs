@@ -27,6 +27,7 @@ pub(super) const METHOD: Method = Method {
         },
         LEAVE_OUT,
     ],
+    examples: &["ia3", "ia3[targets=[query,attention_out,ffn_out],leave_out=[0]]"],
     merge: Merge::Weights(merge),
     build: |options, builder| {
         let spec = builder.base().spec();

@@ -9,6 +9,7 @@ pub(super) const METHOD: Method = Method {
     aliases: &["ln_tuning"],
     summary: "Only the layer norms and the head are trained (Houlsby et al. 2019, section 3.4).",
     options: &[],
+    examples: &["layer_norm"],
     merge: OWN_TENSORS,
     build: |_, builder| builder.train_norms(),
 };

@@ -8,6 +8,7 @@ pub(super) const METHOD: Method = Method {
     aliases: &["head", "linear_probe"],
     summary: "Only the head is trained.",
     options: &[],
+    examples: &["linear"],
     merge: OWN_TENSORS,
     build: |_, _| Ok(()),
 };

@@ -62,6 +62,13 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &[
+        "lora[r=4]",
+        "lora[r=2,targets=[query,key,value,attention_out,ffn_in,ffn_out],rslora=true]",
+        "lora[r=3,targets=[value,ffn_in],dora=true]",
+        "lora[r=2,dropout=0.3,targets=[value,ffn_out]]",
+        "lora[r=2,use_gating=true,targets=[key,ffn_out]]",
+    ],
     merge: Merge::Weights(merge),
     build: |options, builder| {
         let spec = builder.base().spec();

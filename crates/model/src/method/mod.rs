@@ -20,6 +20,7 @@ mod par_bn;
 mod prefix_tuning;
 mod prompt_tuning;
 mod seq_bn;
+mod vera;
 
 use budwood_base::method::{MethodPart, MethodSpec};
 
@@ -43,6 +44,7 @@ pub const METHODS: &[&Method] = &[
     &compacter::PLUS_PLUS,
     &lora::METHOD,
     &ia3::METHOD,
+    &vera::METHOD,
     &prefix_tuning::METHOD,
     &prompt_tuning::METHOD,
     &bitfit::METHOD,
@@ -59,12 +61,18 @@ pub const UNIONS: &[Union] = &[
         aliases: &["mam_adapter"],
         summary: "Mix-and-match: prefixes and a parallel bottleneck (He et al. 2022).",
         members: "prefix_tuning[bottleneck_size=800]|par_bn",
+        examples: &[
+            "mam[prefix_tuning.prefix_length=2,prefix_tuning.bottleneck_size=5,par_bn.reduction_factor=8,par_bn.non_linearity=gelu]",
+        ],
     },
     Union {
         name: "unipelt",
         aliases: &[],
         summary: "LoRA, prefixes and a bottleneck, each behind a gate (Mao et al. 2022).",
         members: "lora[r=8,alpha=2,use_gating=true]|prefix_tuning[prefix_length=10,use_gating=true]|seq_bn[use_gating=true]",
+        examples: &[
+            "unipelt[lora.r=2,prefix_tuning.prefix_length=3,prefix_tuning.bottleneck_size=5,seq_bn.reduction_factor=4,seq_bn.non_linearity=gelu]",
+        ],
     },
 ];
 

@@ -27,6 +27,10 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &[
+        "par_bn[reduction_factor=4,non_linearity=gelu]",
+        "par_bn[reduction_factor=8,non_linearity=gelu,scaling=learned,dropout=0.2,stochastic_depth=0.3,use_gating=true]",
+    ],
     merge: BOTTLENECKS,
     build: build_parallel,
 };
@@ -45,6 +49,7 @@ pub(super) const SCALED: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["scaled_par_bn[reduction_factor=4,non_linearity=gelu]"],
     merge: BOTTLENECKS,
     build: build_parallel,
 };

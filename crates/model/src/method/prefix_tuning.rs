@@ -49,6 +49,11 @@ pub(super) const METHOD: Method = Method {
         },
         LEAVE_OUT,
     ],
+    examples: &[
+        "prefix_tuning[prefix_length=3,bottleneck_size=6]",
+        "prefix_tuning[prefix_length=2,flat=true,leave_out=[0]]",
+        "prefix_tuning[prefix_length=2,flat=true,use_gating=true,shared_gating=false]",
+    ],
     merge: Merge::Never("keys and values before those of each sequence are no weights"),
     build: |options, builder| {
         let spec = builder.base().spec();

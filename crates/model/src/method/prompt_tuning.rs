@@ -31,6 +31,10 @@ pub(super) const METHOD: Method = Method {
             help: "before the first token, or after it",
         },
     ],
+    examples: &[
+        "prompt_tuning[prompt_length=3]",
+        "prompt_tuning[prompt_length=2,combine=prefix_after_bos]",
+    ],
     merge: Merge::Never("rows among the embedded tokens of each sequence are no weights"),
     build: |options, builder| {
         let at = usize::from(options.word("combine") == "prefix_after_bos");

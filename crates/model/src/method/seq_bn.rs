@@ -24,6 +24,7 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["seq_bn[reduction_factor=4,non_linearity=gelu]"],
     merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {
