@@ -35,8 +35,9 @@ pub struct EncoderSpec {
     pub hidden_dropout: f32,
     /// Dropout on attention probabilities.
     pub attention_dropout: f32,
-    /// Stochastic depth in training (Huang et al. 2016): the probability that a sequence passes a sub-layer by in the
-    /// highest layer. It rises to this from 0 in the lowest, layer by layer, as in DeiT's and NOAH's training.
+    /// Stochastic depth in training (Huang et al. 2016): the probability that a sequence passes a
+    /// sub-layer by in the highest layer. It rises to this from 0 in the lowest, layer by layer, as
+    /// in DeiT's and NOAH's training.
     #[serde(default)]
     pub drop_path: f32,
 }
@@ -58,7 +59,8 @@ impl EncoderSpec {
 
     /// Every tensor of the encoder, by its canonical name (`base::names`): the only list of them.
     ///
-    /// The order is that of the data flow: embeddings, layers from the lowest, what follows the last layer.
+    /// The order is that of the data flow: embeddings, layers from the lowest, what follows the
+    /// last layer.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut list = self.embedding_tensors();
         (0..self.layers).for_each(|layer| list.extend(self.layer_tensors(layer)));

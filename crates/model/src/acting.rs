@@ -62,7 +62,8 @@ impl<'a> Acting<'a> {
         self.norm_ref(self.base.norm(layer, sublayer), slots)
     }
 
-    /// The layer scale of a sub-layer, where the encoder has it, and where its gradient goes if it is trained.
+    /// The layer scale of a sub-layer, where the encoder has it, and where its gradient goes if it
+    /// is trained.
     pub(crate) fn scale(
         &self,
         layer: usize,

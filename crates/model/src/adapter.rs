@@ -73,8 +73,9 @@ impl Adapter {
         &self.head_spec
     }
 
-    /// Leaves out what the method put into these layers, from now on: AdapterDrop (Rücklé et al. 2021) at use,
-    /// and the ablation of Houlsby et al. 2019, section 3.6. Trained norms and the head stay.
+    /// Leaves out what the method put into these layers, from now on: AdapterDrop (Rücklé et al.
+    /// 2021) at use, and the ablation of Houlsby et al. 2019, section 3.6. Trained norms and the
+    /// head stay.
     ///
     /// # Panics
     /// If there is no such layer.
@@ -105,8 +106,8 @@ impl Adapter {
         head.map(|p| p.slot.len()).sum()
     }
 
-    /// Brings packed copies of the parameters up to date after their values have changed, on up to `threads`
-    /// threads.
+    /// Brings packed copies of the parameters up to date after their values have changed, on up to
+    /// `threads` threads.
     pub fn refresh(&mut self, device: Device, threads: usize) {
         self.sites.refresh(device, &self.params.values, threads);
         self.head.refresh(device, &self.params.values);

@@ -64,7 +64,8 @@ pub(crate) struct TextEmbeddings {
 /// The projection of patches, the tokens before them, and the table of positions.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageEmbeddings {
-    /// Never quantised: pixels are the model's only input, and the product is less than a hundredth of the work.
+    /// Never quantised: pixels are the model's only input, and the product is less than a hundredth
+    /// of the work.
     pub(crate) patch: Linear,
     /// `[special tokens, d]`
     pub(crate) special: Vec<f32>,
@@ -87,8 +88,8 @@ pub struct Base {
 }
 
 impl Base {
-    /// Builds the encoder from tensors by their canonical names (`base::names`). `trainable` packs the
-    /// weights for gradients too. `fetch` is asked for each tensor once.
+    /// Builds the encoder from tensors by their canonical names (`base::names`). `trainable` packs
+    /// the weights for gradients too. `fetch` is asked for each tensor once.
     ///
     /// # Errors
     /// What `fetch` gives, or a specification that this encoder cannot be.
@@ -158,8 +159,9 @@ impl Base {
         [spec.hidden_dropout, spec.attention_dropout, spec.drop_path].iter().any(|&p| p > 0.0)
     }
 
-    /// Whether dropout acts in training in the layers, from the lowest, in which and below which nothing is trained. It does
-    /// unless told otherwise; without it their output is the same in every step.
+    /// Whether dropout acts in training in the layers, from the lowest, in which and below which
+    /// nothing is trained. It does unless told otherwise; without it their output is the same in
+    /// every step.
     pub fn set_frozen_dropout(&mut self, acts: bool) {
         self.frozen_dropout = acts;
     }

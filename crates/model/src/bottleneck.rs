@@ -1,16 +1,19 @@
-//! The bottleneck at a sub-layer's output: d -> m -> d around a non-linearity, in all the places that
-//! the methods of this family put it.
+//! The bottleneck at a sub-layer's output: d -> m -> d around a non-linearity, in all the places
+//! that the methods of this family put it.
 //!
-//! With h the sub-layer's output, r its input, U and D the two products, `f` the non-linearity and s the
-//! scaling, a = s U(f(D x)) and
+//! With h the sub-layer's output, r its input, U and D the two products, `f` the non-linearity and
+//! s the scaling, a = s U(f(D x)) and
 //!
 //! | input x | result before the last norm |
 //! |---|---|
 //! | h ([`Input::Output`], Houlsby et al. 2019) | h + a + r |
-//! | norm(h + r) ([`Input::NormedSum`], Pfeiffer et al. 2020) | h + a + r, or x + a with the residual taken after the norm |
+//! | norm(h + r) ([`Input::NormedSum`], Pfeiffer et al. 2020) | h + a + r, or x + a + r |
 //! | r ([`Input::Residual`], He et al. 2022) | h + a + r |
 //!
-//! The orders are those of `adapters` 1.3, `methods/modeling.py`. Pre-norm encoders have no norm here.
+//! With [`Input::NormedSum`] the bottleneck's own residual is h or x: `residual_before_norm`.
+//!
+//! The orders are those of `adapters` 1.3, `methods/modeling.py`. Pre-norm encoders have no norm
+//! here.
 
 use budwood_base::encoder::Activation as ActivationName;
 use budwood_base::names;
@@ -265,7 +268,8 @@ impl OutputSite for BottleneckSite {
             Input::Residual => cx.add(d_residual, d_x.view()),
             Input::NormedSum => {
                 if !self.config.residual_before_norm {
-                    // The bottleneck's own residual came from x, and h reaches the result through x only.
+                    // The bottleneck's own residual came from x, and h reaches the result through x
+                    // only.
                     cx.add(d_x.view_mut(), d.read());
                     cx.scale(d.reborrow(), 0.0);
                 }
@@ -289,8 +293,8 @@ impl OutputSite for BottleneckSite {
 }
 
 impl BottleneckSite {
-    /// `s U(f(D x))`, with dropout and gate. Saves the result of D and, where the scaling is learned, that of U,
-    /// and what the gate needs.
+    /// `s U(f(D x))`, with dropout and gate. Saves the result of D and, where the scaling is
+    /// learned, that of U, and what the gate needs.
     fn bottleneck(
         &self,
         cx: &mut Context,

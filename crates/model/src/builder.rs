@@ -131,7 +131,8 @@ impl<'a> Builder<'a> {
         self.set_at_product(layer, site, |builder| AtProduct::Output(Box::new(make(builder))))
     }
 
-    /// Puts at a product what `make` builds, if the site is free; the encoder keeps the product's input for it.
+    /// Puts at a product what `make` builds, if the site is free; the encoder keeps the product's
+    /// input for it.
     pub(crate) fn set_product_with_input<S: InputGradient + 'static>(
         &mut self,
         layer: usize,

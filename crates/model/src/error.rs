@@ -2,8 +2,8 @@
 
 use budwood_base::method::MethodSyntaxError;
 
-/// A fault of a specification or of the tensors for it. Faults inside the arithmetic are panics: they
-/// would be ours.
+/// A fault of a specification or of the tensors for it. Faults inside the arithmetic are panics:
+/// they would be ours.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Not the notation of methods.

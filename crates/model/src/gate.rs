@@ -1,5 +1,5 @@
-//! Gates (Mao et al. 2022, as `adapters` 1.3 has them): σ(w x + b), averaged over the rows of a sequence, scales
-//! what a method adds to that sequence.
+//! Gates (Mao et al. 2022, as `adapters` 1.3 has them): σ(w x + b), averaged over the rows of a
+//! sequence, scales what a method adds to that sequence.
 
 use budwood_engine::{Activation, Buf, Context, Device, Spans, View};
 

@@ -29,7 +29,8 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Losses that a sequence's loss is the sum of: its tokens with tags; 1 where a sequence has one loss.
+    /// Losses that a sequence's loss is the sum of: its tokens with tags; 1 where a sequence has
+    /// one loss.
     pub fn losses(&self, sequence: usize) -> usize {
         match self {
             Self::Tags(tags) => tags[sequence].iter().flatten().count(),
@@ -41,8 +42,8 @@ impl Targets {
 /// How the loss of a batch is made from its examples.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// A weight for each example, already divided by their sum over the step (an example counts as often as
-    /// it has losses), so that a step's loss is a mean however it is cut into chunks.
+    /// A weight for each example, already divided by their sum over the step (an example counts as
+    /// often as it has losses), so that a step's loss is a mean however it is cut into chunks.
     pub weights: Vec<f32>,
 }
 
@@ -54,8 +55,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Adds the head's parameters. BERT's code initialises heads with a normal distribution of 0.02 cut at two
-    /// deviations.
+    /// Adds the head's parameters. BERT's code initialises heads with a normal distribution of 0.02
+    /// cut at two deviations.
     ///
     /// # Errors
     /// If it reads a pooler that the base does not have.
@@ -229,8 +230,8 @@ impl Head {
     }
 }
 
-/// The loss of outputs `[rows, columns]` and its gradient. Sequence `i`, whose outputs are `rows[i]`, is example
-/// `first + i`.
+/// The loss of outputs `[rows, columns]` and its gradient. Sequence `i`, whose outputs are
+/// `rows[i]`, is example `first + i`.
 ///
 /// # Panics
 /// If the targets are not of the head's kind.

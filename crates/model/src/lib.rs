@@ -1,7 +1,7 @@
 //! The frozen encoder, the adapters at its sites, heads and losses.
 //!
-//! Nothing here opens a file, prints, or looks at a single activation: the encoder and the methods are
-//! written over `budwood_engine`'s operations.
+//! Nothing here opens a file, prints, or looks at a single activation: the encoder and the methods
+//! are written over `budwood_engine`'s operations.
 
 mod acting;
 mod adapter;

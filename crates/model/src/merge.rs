@@ -8,12 +8,13 @@ use crate::error::ModelError;
 use crate::method::merging::{Merge, Merging};
 use crate::method::{self, METHODS};
 
-/// The tensors of a base of this kind as an adapter changes them, by canonical name; the head is left out.
-/// `base` gives the base's own tensors. How a method merges, or why it cannot, is in its file.
+/// The tensors of a base of this kind as an adapter changes them, by canonical name; the head is
+/// left out. `base` gives the base's own tensors. How a method merges, or why it cannot, is in its
+/// file.
 ///
 /// # Errors
-/// If a method puts anything into the encoder that no weight can hold, a tensor is missing or left over, or
-/// `base` cannot give one.
+/// If a method puts anything into the encoder that no weight can hold, a tensor is missing or left
+/// over, or `base` cannot give one.
 pub fn merged<E: From<ModelError>>(
     spec: &MethodSpec,
     encoder: &EncoderSpec,

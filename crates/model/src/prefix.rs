@@ -1,5 +1,5 @@
-//! Prefixes: trained keys and values before those of each sequence (Li and Liang 2021), given directly or made
-//! by a small network from trained vectors.
+//! Prefixes: trained keys and values before those of each sequence (Li and Liang 2021), given
+//! directly or made by a small network from trained vectors.
 
 use std::ops::Range;
 

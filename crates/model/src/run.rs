@@ -1,5 +1,25 @@
-//! One chunk of a batch through encoder and head, to predict or to train; and how a batch is cut into
-//! chunks.
+//! One chunk of a batch through encoder and head, to predict or to train; and how a batch is cut
+//! into chunks.
+//!
+//! A batch is not computed layer by layer with all threads on each product. It is cut into
+//! **chunks** of whole sequences, and one thread takes a chunk through the whole network, forward
+//! and backward:
+//!
+//! ```text
+//! batch      sequences  0 1 2 3 | 4 5 | 6 7 8 | 9 ...      plan_chunks: by lengths alone
+//! thread A   chunk 0: forward, loss, backward    chunk 2: ...
+//! thread B   chunk 1: forward, loss, backward    chunk 3: ...
+//! step       gradient = ((g0 + g1) + g2) + g3              in the chunks' order
+//! ```
+//!
+//! - Memory: activations of one chunk a thread, not of the batch. A layer keeps about
+//!   `T x (5 d + f)` numbers of a chunk of T tokens, and the probabilities of attention
+//!   (`encoder/kept.rs`).
+//! - Waiting: threads meet once a step, when gradients are added up.
+//! - Results: chunks depend on the lengths alone, and their gradients are added in order, so that
+//!   the sum is the same to the bit on any number of threads.
+//!
+//! The price: a batch of one long sequence is one chunk and uses one thread.
 
 use std::ops::Range;
 
@@ -40,12 +60,14 @@ fn pass<'a>(
     Pass::new(base, batch, segments.iter().map(run), dropout)
 }
 
-/// Tokens of a chunk that is large enough for the products' full speed and small enough for the caches.
+/// Tokens of a chunk that is large enough for the products' full speed and small enough for the
+/// caches.
 const CHUNK_TOKENS: usize = 256;
 
-/// Cuts sequences of these lengths into runs of neighbours of about [`CHUNK_TOKENS`] tokens each, equal in
-/// size and even in number, so that two threads end together. None with several sequences is larger by more than a half, which
-/// bounds the memory: two images of 197 tokens do not share one. Depends on the lengths only.
+/// Cuts sequences of these lengths into runs of neighbours of about [`CHUNK_TOKENS`] tokens each,
+/// equal in size and even in number, so that two threads end together. None with several sequences
+/// is larger by more than a half, which bounds the memory: two images of 197 tokens do not share
+/// one. Depends on the lengths only.
 pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
     let total: usize = lengths.iter().sum();
     let wanted = match total.div_ceil(CHUNK_TOKENS) {
@@ -71,8 +93,8 @@ pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
     chunks
 }
 
-/// Outputs of a chunk: for each sequence those of its segment's head, in order; of a head over tokens those of each
-/// token, one after another.
+/// Outputs of a chunk: for each sequence those of its segment's head, in order; of a head over
+/// tokens those of each token, one after another.
 ///
 /// # Panics
 /// If a segment has no adapter, and so no head, or the shapes do not fit.
@@ -114,8 +136,8 @@ pub fn hidden_states(
     states
 }
 
-/// The hidden states of a chunk after the lowest `layers` layers of the base alone, row by row: what
-/// [`Batch::from_states`] takes in place of the chunk, for adapters that train nothing there.
+/// The hidden states of a chunk after the lowest `layers` layers of the base alone, row by row:
+/// what [`Batch::from_states`] takes in place of the chunk, for adapters that train nothing there.
 pub fn lowest_states(cx: &mut Context, base: &Base, batch: &Batch, layers: usize) -> Vec<f32> {
     let alone = Segment { adapter: None, sequences: 0..batch.spans.len() };
     let pass = pass(base, batch, &[alone], None);
@@ -134,8 +156,9 @@ pub struct ChunkLoss {
     pub outputs: Vec<Vec<f32>>,
 }
 
-/// Forward and backward over one chunk for one adapter: adds to `gradient`. `first` is the place of the
-/// chunk's first sequence among `targets`. `dropout` is the key of this chunk in this step, or none.
+/// Forward and backward over one chunk for one adapter: adds to `gradient`. `first` is the place of
+/// the chunk's first sequence among `targets`. `dropout` is the key of this chunk in this step, or
+/// none.
 ///
 /// # Panics
 /// If the base was not packed for gradients, or the shapes do not fit.

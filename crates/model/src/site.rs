@@ -1,4 +1,5 @@
-//! What a method may do at the sites of a layer: after a sub-layer's last product, and at each product.
+//! What a method may do at the sites of a layer: after a sub-layer's last product, and at each
+//! product.
 
 use budwood_base::random::Key;
 use budwood_engine::{Context, Device, Spans, View, ViewMut};
@@ -7,16 +8,16 @@ use crate::base::Linear;
 use crate::norm::NormRef;
 use crate::tape::{Grads, Save};
 
-/// What a method trains at the output of a sub-layer: it makes the sub-layer's result from the output
-/// of its last product, its input, and its norm.
+/// What a method trains at the output of a sub-layer: it makes the sub-layer's result from the
+/// output of its last product, its input, and its norm.
 ///
 /// The plain encoder computes `y = norm(h + r)` (post-norm) or `y = h + r` (pre-norm).
 pub(crate) trait OutputSite: Send + Sync {
     /// `io.out` holds h and receives y. What backward needs is pushed on `save`.
     fn forward(&self, cx: &mut Context, params: &[f32], io: OutputForward<'_>, save: Save<'_>);
 
-    /// `io.d` holds dy and receives dh; `io.d_residual` receives dr. Adds the parameters' gradients, and
-    /// takes what forward pushed.
+    /// `io.d` holds dy and receives dh; `io.d_residual` receives dr. Adds the parameters'
+    /// gradients, and takes what forward pushed.
     fn backward(
         &self,
         cx: &mut Context,
@@ -88,11 +89,11 @@ pub(crate) trait ProductSite: Send + Sync {
     fn refresh(&mut self, device: Device, params: &[f32]);
 }
 
-/// A product site whose gradients follow from `dy` and from what the site itself kept. The encoder need not
-/// keep x for it.
+/// A product site whose gradients follow from `dy` and from what the site itself kept. The encoder
+/// need not keep x for it.
 pub(crate) trait OutputGradient: ProductSite {
-    /// `io.d_y` is turned into the gradient of the frozen product's result. What flows to the input past the
-    /// frozen product is added to `io.d_x`.
+    /// `io.d_y` is turned into the gradient of the frozen product's result. What flows to the input
+    /// past the frozen product is added to `io.d_x`.
     fn backward(
         &self,
         cx: &mut Context,

@@ -1,8 +1,9 @@
 //! What forward keeps for backward.
 //!
-//! Forward pushes buffers in the order in which it computes; backward walks the same way back and takes the newest
-//! first. So nothing is named or looked up, and what a site keeps is its own affair: it takes back exactly what it
-//! pushed, in reverse. Outside training nothing is kept and every buffer goes back to the arena at once.
+//! Forward pushes buffers in the order in which it computes; backward walks the same way back and
+//! takes the newest first. So nothing is named or looked up, and what a site keeps is its own
+//! affair: it takes back exactly what it pushed, in reverse. Outside training nothing is kept and
+//! every buffer goes back to the arena at once.
 //!
 //! ```text
 //! forward   site A pushes a1, a2    site B pushes b1      [a1 a2 b1]

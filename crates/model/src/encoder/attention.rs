@@ -1,5 +1,5 @@
-//! Attention of each sequence by itself, with the keys and values that prefixes put before its own, between its
-//! products.
+//! Attention of each sequence by itself, with the keys and values that prefixes put before its own,
+//! between its products.
 
 use std::slice::from_mut;
 
@@ -104,7 +104,8 @@ fn heads_forward(
     (context, probabilities)
 }
 
-/// Gradients of queries, keys and values, and of the prefix's gates where it has some; adds those of the prefix.
+/// Gradients of queries, keys and values, and of the prefix's gates where it has some; adds those
+/// of the prefix.
 fn heads_backward(
     cx: &mut Context,
     at: At<'_>,

@@ -45,7 +45,8 @@ pub(crate) struct States {
 }
 
 impl Batch {
-    /// A batch of sequences of tokens given as `(ids, types)`; types are all zero where the encoder has none.
+    /// A batch of sequences of tokens given as `(ids, types)`; types are all zero where the encoder
+    /// has none.
     ///
     /// # Panics
     /// If a sequence has not as many types as ids.
@@ -60,12 +61,12 @@ impl Batch {
         Self { input: Input::Tokens(Tokens { ids, types }), spans: Spans::from_lengths(lengths) }
     }
 
-    /// A batch of images `[channels, height, width]` of one size in pixels, normalised as the encoder
-    /// expects. An image is a sequence of [`ImageInput::tokens`] tokens.
+    /// A batch of images `[channels, height, width]` of one size in pixels, normalised as the
+    /// encoder expects. An image is a sequence of [`ImageInput::tokens`] tokens.
     ///
     /// # Panics
-    /// If patches do not cover the images, which [`ImageInput::tokens`] tells, or one has another number of
-    /// elements.
+    /// If patches do not cover the images, which [`ImageInput::tokens`] tells, or one has another
+    /// number of elements.
     pub fn from_images<'a>(
         spec: &ImageInput,
         size: (usize, usize),
@@ -77,8 +78,8 @@ impl Batch {
         Self { input: Input::Images(images), spans }
     }
 
-    /// A batch of sequences of these lengths whose hidden states after the lowest `layers` layers, `[T, d]`,
-    /// are known; see [`crate::lowest_states`].
+    /// A batch of sequences of these lengths whose hidden states after the lowest `layers` layers,
+    /// `[T, d]`, are known; see [`crate::lowest_states`].
     pub fn from_states(layers: usize, rows: Vec<f32>, lengths: &[usize]) -> Self {
         let input = Input::States(States { layers, rows });
         Self { input, spans: Spans::from_lengths(lengths.iter().copied()) }

@@ -1,5 +1,5 @@
-//! All layers: from tokens or pixels to the last hidden states, and from their gradient to the gradients of what
-//! is trained.
+//! All layers: from tokens or pixels to the last hidden states, and from their gradient to the
+//! gradients of what is trained.
 
 use budwood_engine::{Buf, Context};
 
@@ -11,8 +11,8 @@ use super::{image, layer, prompt, text};
 use crate::sites::Depth;
 use crate::tape::{Grads, Save};
 
-/// Hidden states `[T, d]` after the last layer (and the final norm of pre-norm encoders). With `tape`,
-/// saves what [`backward`] needs to reach `depth`.
+/// Hidden states `[T, d]` after the last layer (and the final norm of pre-norm encoders). With
+/// `tape`, saves what [`backward`] needs to reach `depth`.
 pub(crate) fn forward(
     cx: &mut Context,
     pass: &Pass<'_>,
@@ -73,8 +73,8 @@ fn embed(cx: &mut Context, pass: &Pass<'_>, save: Save<'_>) -> Buf {
     prompt::insert(cx, pass, x)
 }
 
-/// Adds the gradients of all trained parameters below the head to `gradient`. `d` is the gradient of the
-/// hidden states. For a pass of one segment with an adapter.
+/// Adds the gradients of all trained parameters below the head to `gradient`. `d` is the gradient
+/// of the hidden states. For a pass of one segment with an adapter.
 pub(crate) fn backward(
     cx: &mut Context,
     pass: &Pass<'_>,

@@ -1,4 +1,5 @@
-//! Embeddings of images: projected patches after the class token (and DeiT's distillation token), with positions.
+//! Embeddings of images: projected patches after the class token (and DeiT's distillation token),
+//! with positions.
 
 use std::ops::Range;
 
@@ -19,7 +20,8 @@ fn of<'a>(pass: &Pass<'a>) -> (&'a ImageInput, &'a ImageEmbeddings) {
     }
 }
 
-/// For each image of a part: the rows of its first tokens, those of its patches, and its patches in the batch.
+/// For each image of a part: the rows of its first tokens, those of its patches, and its patches in
+/// the batch.
 fn places(
     spec: &ImageInput,
     images: &Images,

@@ -1,16 +1,19 @@
-//! What forward keeps of the encoder's own work, layer by layer. The trained sites push theirs on `saved`
-//! ([`crate::tape`]).
+//! What forward keeps of the encoder's own work, layer by layer. The trained sites push theirs on
+//! `saved` ([`crate::tape`]).
 //!
 //! With T rows in the chunk, d the hidden width and f the feed-forward width, one layer keeps
 //!
-//! | buffer | shape | why |
+//! | buffer | shape | for the gradient of |
 //! |---|---|---|
-//! | `attention.qkv` | 3 of `[T, d]` | gradients of queries, keys and values |
-//! | `attention.probabilities` | heads x queries x keys of each sequence | gradient of the softmax |
-//! | `attention.input`, `attention.context` | `[T, d]` | only where a method's gradient reads a product's input |
-//! | `ffn.pre` | `[T, f]` | gradient of the activation |
-//! | `ffn.input`, `ffn.active` | `[T, d]`, `[T, f]` | only where a method's gradient reads a product's input |
-//! | `saved` | x̂ `[T, d]` and inverse deviations `[T, 1]` of norms | gradients of norms and trained sites |
+//! | `attention.qkv` | 3 of `[T, d]` | queries, keys and values |
+//! | `attention.probabilities` | heads x queries x keys of each sequence | the softmax |
+//! | `ffn.pre` | `[T, f]` | the activation |
+//! | `attention.input`, `.context` | `[T, d]` | what a method trains at the products that read it |
+//! | `ffn.input`, `.active` | `[T, d]`, `[T, f]` | likewise |
+//! | `saved` | norms: `[T, d]` and `[T, 1]`; what sites push | norms and trained sites |
+//!
+//! The inputs of products are kept only where a method at one of them says that it reads them
+//! ([`crate::site::AtProduct::Input`]).
 
 use budwood_engine::{Buf, Context, View};
 
@@ -30,7 +33,8 @@ impl KeptInput {
     /// The input.
     ///
     /// # Panics
-    /// If forward did not keep it: forward and backward ask the same question, [`super::pass::At::needs_input`].
+    /// If forward did not keep it: forward and backward ask the same question,
+    /// [`super::pass::At::needs_input`].
     pub(crate) fn view(&self) -> View<'_> {
         match &self.0 {
             Some(buffer) => buffer.view(),
@@ -61,7 +65,8 @@ impl Prefixes {
 /// How far the prefixes of one layer are open for each sequence.
 #[derive(Default)]
 pub(crate) struct PrefixGates {
-    /// For each part `[sequences, 1]` for keys and values alike, or `[sequences, 2]`, if it has gates.
+    /// For each part `[sequences, 1]` for keys and values alike, or `[sequences, 2]`, if it has
+    /// gates.
     pub(crate) parts: Vec<Option<Buf>>,
     pub(crate) saved: Vec<Buf>,
 }

@@ -32,8 +32,9 @@ pub(super) fn forward(
     (y, Some(LayerTape { attention, ffn, saved }))
 }
 
-/// From the gradient of the layer's output to that of its input. With `lowest`, nothing below this layer is
-/// trained, and the work stops as soon as nothing below in the layer is; what is returned then has no meaning.
+/// From the gradient of the layer's output to that of its input. With `lowest`, nothing below this
+/// layer is trained, and the work stops as soon as nothing below in the layer is; what is returned
+/// then has no meaning.
 pub(super) fn backward(
     cx: &mut Context,
     at: At<'_>,

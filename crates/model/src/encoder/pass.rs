@@ -1,4 +1,5 @@
-//! What is fixed over one pass: the batch, which adapter acts on which rows, and where dropout falls.
+//! What is fixed over one pass: the batch, which adapter acts on which rows, and where dropout
+//! falls.
 
 use std::ops::Range;
 
@@ -14,8 +15,8 @@ use crate::site::AtProduct;
 
 /// Neighbouring sequences of a batch with what acts on them, and their rows.
 ///
-/// A prompt's rows stand in the encoder's rows but not in the batch: `tokens` counts without them, `rows` with
-/// them.
+/// A prompt's rows stand in the encoder's rows but not in the batch: `tokens` counts without them,
+/// `rows` with them.
 pub(crate) struct Part<'a> {
     pub(crate) acting: Acting<'a>,
     /// Its tokens in the batch.
@@ -80,7 +81,8 @@ impl DropoutPlace {
 }
 
 impl<'a> Pass<'a> {
-    /// A pass of `batch`, cut into runs of sequences that cover it in order, each with what acts on it.
+    /// A pass of `batch`, cut into runs of sequences that cover it in order, each with what acts on
+    /// it.
     ///
     /// # Panics
     /// If the runs do not cover the batch in order.

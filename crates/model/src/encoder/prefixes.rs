@@ -17,7 +17,8 @@ pub(super) fn make(cx: &mut Context, pass: &Pass<'_>, keep: bool) -> Prefixes {
     Prefixes { rows, saved }
 }
 
-/// How far each part's prefix is open for each of its sequences; `x` is the input of queries, keys and values.
+/// How far each part's prefix is open for each of its sequences; `x` is the input of queries, keys
+/// and values.
 pub(super) fn gates(cx: &mut Context, at: At<'_>, x: View<'_>, keep: bool) -> PrefixGates {
     let mut saved = Vec::new();
     let gates = at.pass.parts.iter().map(|part| {
@@ -43,7 +44,8 @@ impl Longer {
     }
 }
 
-/// Keys and values with the prefixes before each sequence's own; none if no part has a prefix in this layer.
+/// Keys and values with the prefixes before each sequence's own; none if no part has a prefix in
+/// this layer.
 pub(super) fn extended(
     cx: &mut Context,
     at: At<'_>,
@@ -100,8 +102,8 @@ pub(super) struct PrefixGradient<'a> {
 }
 
 impl PrefixGradient<'_> {
-    /// Adds the gradient of the prefix's rows from those of all keys and values. Returns that of its gates,
-    /// `[sequences, gates]`, where it has some.
+    /// Adds the gradient of the prefix's rows from those of all keys and values. Returns that of
+    /// its gates, `[sequences, gates]`, where it has some.
     pub(super) fn add(
         self,
         cx: &mut Context,
@@ -141,7 +143,8 @@ impl PrefixGradient<'_> {
     }
 }
 
-/// The rows of each sequence's own keys or values, `[T, d]`, out of those with prefixes. Consumes `longer`.
+/// The rows of each sequence's own keys or values, `[T, d]`, out of those with prefixes. Consumes
+/// `longer`.
 pub(super) fn own_rows(cx: &mut Context, at: At<'_>, keys: &Spans, longer: Buf) -> Buf {
     let mut own = cx.take(at.pass.spans.rows(), longer.columns());
     for (rows, at) in at.pass.spans.iter().zip(keys.iter()) {

@@ -62,8 +62,8 @@ impl<'a> Products<'a> {
         }
     }
 
-    /// From the gradients of the products' results to that of their input. Adds the gradients of what methods
-    /// train; `x` is what they read.
+    /// From the gradients of the products' results to that of their input. Adds the gradients of
+    /// what methods train; `x` is what they read.
     pub(super) fn backward(
         self,
         cx: &mut Context,

@@ -1,5 +1,6 @@
-//! What both halves of a layer have around their products: the norm before them (pre-norm encoders), and after
-//! them layer scale, dropout, stochastic depth, the residual sum and the norm (post-norm encoders).
+//! What both halves of a layer have around their products: the norm before them (pre-norm
+//! encoders), and after them layer scale, dropout, stochastic depth, the residual sum and the norm
+//! (post-norm encoders).
 //!
 //! ```text
 //! x ──┬─ input_forward: norm ── products ── output_forward: scale, dropout, drop path ── site ── y
@@ -53,8 +54,8 @@ pub(super) fn input_forward(
     Some(normed)
 }
 
-/// What the products read: the normed input where there is one, else the input. Keeps it if backward reads it;
-/// all else is given back.
+/// What the products read: the normed input where there is one, else the input. Keeps it if
+/// backward reads it; all else is given back.
 pub(super) fn keep_input(cx: &mut Context, needed: bool, normed: Option<Buf>, x: Buf) -> KeptInput {
     let input = match normed {
         Some(normed) => {
@@ -66,8 +67,8 @@ pub(super) fn keep_input(cx: &mut Context, needed: bool, normed: Option<Buf>, x:
     KeptInput::new(cx, needed, input)
 }
 
-/// Through the products at a sub-layer's beginning and, in pre-norm encoders, its norm: `flow.d`, whose content
-/// is of no use any more, becomes the gradient of the sub-layer's input.
+/// Through the products at a sub-layer's beginning and, in pre-norm encoders, its norm: `flow.d`,
+/// whose content is of no use any more, becomes the gradient of the sub-layer's input.
 pub(super) fn input_backward(
     cx: &mut Context,
     sublayer: Sublayer,
@@ -132,8 +133,8 @@ pub(super) fn output_forward(
     }
 }
 
-/// Through the output site, dropout and layer scale. `flow.d` becomes the gradient of the last product's result,
-/// `flow.residual` that of the sub-layer's input along the residual.
+/// Through the output site, dropout and layer scale. `flow.d` becomes the gradient of the last
+/// product's result, `flow.residual` that of the sub-layer's input along the residual.
 pub(super) fn output_backward(
     cx: &mut Context,
     at: At<'_>,

@@ -1,9 +1,9 @@
 //! The adapters of the paper: Houlsby et al. 2019, section 2.1, as in its code.
 //!
-//! Two bottlenecks a layer, each after a sub-layer's last product and dropout and before the residual sum; GELU in
-//! its tanh form; all layer norms are trained too, the embeddings' among them, and the head.
-//! The initial deviation is 1e-3, as in the code; the paper's text says 1e-2 (`init_scale=0.01`). Both are
-//! cut at two deviations.
+//! Two bottlenecks a layer, each after a sub-layer's last product and dropout and before the
+//! residual sum; GELU in its tanh form; all layer norms are trained too, the embeddings' among
+//! them, and the head. The initial deviation is 1e-3, as in the code; the paper's text says 1e-2
+//! (`init_scale=0.01`). Both are cut at two deviations.
 //!
 //! The adapters that NOAH (Zhang et al. 2022) puts into ViT are these with
 //! `placement=ffn,width=8,activation=quick_gelu,layer_norm=false,init=normal,init_scale=0.02,dropout=0.1`.

@@ -1,6 +1,6 @@
-//! Adapter+ (Steitz and Roth 2024) as `adapters` 1.3 has it (`AdapterPlusConfig`): a bottleneck after the
-//! feed-forward network's residual sum, one learned scale a channel, GELU, width d/96. In training
-//! a tenth of the sequences pass each bottleneck by (stochastic depth), as there.
+//! Adapter+ (Steitz and Roth 2024) as `adapters` 1.3 has it (`AdapterPlusConfig`): a bottleneck
+//! after the feed-forward network's residual sum, one learned scale a channel, GELU, width d/96. In
+//! training a tenth of the sequences pass each bottleneck by (stochastic depth), as there.
 
 use super::bottleneck::{
     DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,

@@ -1,4 +1,5 @@
-//! BitFit (Ben Zaken et al. 2022), without the biases of the norms: the biases of the six products are trained.
+//! BitFit (Ben Zaken et al. 2022), without the biases of the norms: the biases of the six products
+//! are trained.
 
 use budwood_base::names;
 use budwood_base::site::WeightSite;

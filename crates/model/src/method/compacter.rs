@@ -1,5 +1,6 @@
-//! Compacter (Karimi Mahabadi et al. 2021): bottlenecks whose products are sums of Kronecker products with shared
-//! rules and factors of low rank. With the defaults of `adapters` 1.3 (`CompacterConfig`, `CompacterPlusPlusConfig`).
+//! Compacter (Karimi Mahabadi et al. 2021): bottlenecks whose products are sums of Kronecker
+//! products with shared rules and factors of low rank. With the defaults of `adapters` 1.3
+//! (`CompacterConfig`, `CompacterPlusPlusConfig`).
 
 use budwood_base::names;
 

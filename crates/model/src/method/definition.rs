@@ -17,8 +17,8 @@ pub struct Method {
     pub summary: &'static str,
     /// Its options with their defaults.
     pub options: &'static [OptionSpec],
-    /// Small specifications of it, all that changes its arithmetic among them: every test of methods runs each
-    /// of them on every family.
+    /// Small specifications of it, all that changes its arithmetic among them: every test of
+    /// methods runs each of them on every family.
     pub examples: &'static [&'static str],
     /// Puts its parameters and sites into an adapter.
     pub(crate) build: fn(&Options<'_>, &mut Builder<'_>) -> Result<(), ModelError>,
@@ -32,8 +32,8 @@ impl Method {
         Options::new(self.name, self.options, part)
     }
 
-    /// Why its adapters cannot be merged into a model's weights; `None` where they can, though an option
-    /// may prevent it.
+    /// Why its adapters cannot be merged into a model's weights; `None` where they can, though an
+    /// option may prevent it.
     pub fn cannot_merge(&self) -> Option<&'static str> {
         match self.merge {
             Merge::Never(reason) => Some(reason),
@@ -52,7 +52,7 @@ pub struct Union {
     pub summary: &'static str,
     /// What it stands for.
     pub members: &'static str,
-    /// Small specifications of it, all that changes its arithmetic among them: every test of methods runs each
-    /// of them on every family.
+    /// Small specifications of it, all that changes its arithmetic among them: every test of
+    /// methods runs each of them on every family.
     pub examples: &'static [&'static str],
 }

@@ -1,6 +1,6 @@
-//! AdapterHub's `double_seq_bn`, which that library also calls `houlsby`: two bottlenecks a layer, swish,
-//! width d/16, layer norms frozen (`adapters` 1.3, `DoubleSeqBnConfig`). Not the paper's configuration;
-//! that is the method `adapter`.
+//! AdapterHub's `double_seq_bn`, which that library also calls `houlsby`: two bottlenecks a layer,
+//! swish, width d/16, layer norms frozen (`adapters` 1.3, `DoubleSeqBnConfig`). Not the paper's
+//! configuration; that is the method `adapter`.
 
 use super::bottleneck::{
     DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,

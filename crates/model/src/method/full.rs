@@ -1,6 +1,6 @@
-//! Full fine-tuning and the paper's variable fine-tuning (Houlsby et al. 2019, section 3.2), which trains the top
-//! layers only: the model's own weights are trained, without adapters. What is saved are the changed tensors, by
-//! their names in the model.
+//! Full fine-tuning and the paper's variable fine-tuning (Houlsby et al. 2019, section 3.2), which
+//! trains the top layers only: the model's own weights are trained, without adapters. What is saved
+//! are the changed tensors, by their names in the model.
 
 use budwood_base::names;
 use budwood_base::site::WeightSite;

@@ -1,5 +1,6 @@
-//! (IA)³ (Liu et al. 2022): keys, values and the inside of the feed-forward network are multiplied by learned
-//! vectors that start at one. As `adapters` 1.3 (`IA3Config`): the products' results are scaled.
+//! (IA)³ (Liu et al. 2022): keys, values and the inside of the feed-forward network are multiplied
+//! by learned vectors that start at one. As `adapters` 1.3 (`IA3Config`): the products' results are
+//! scaled.
 
 use budwood_base::names;
 use budwood_base::site::WeightSite;

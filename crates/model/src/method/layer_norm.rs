@@ -1,5 +1,5 @@
-//! Only the layer norms are trained: the paper's 40 thousand parameters of BERT-base (Houlsby et al. 2019,
-//! section 3.4).
+//! Only the layer norms are trained: the paper's 40 thousand parameters of BERT-base (Houlsby et
+//! al. 2019, section 3.4).
 
 use super::definition::Method;
 use super::merging::OWN_TENSORS;

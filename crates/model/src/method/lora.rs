@@ -1,10 +1,10 @@
 //! LoRA (Hu et al. 2022): y = W x + b + s B A x at the chosen products, W frozen, s = α / r.
 //!
-//! A is `[r, inputs]` and starts uniform (Kaiming with a = √5); B is `[outputs, r]` and starts at zero, as in `peft`
-//! and `adapters`. Two variants:
+//! A is `[r, inputs]` and starts uniform (Kaiming with a = √5); B is `[outputs, r]` and starts at
+//! zero, as in `peft` and `adapters`. Two variants:
 //! - rsLoRA (Kalajdzievski 2023): s = α / √r;
-//! - DoRA (Liu et al. 2024): y = m (W + s B A) x / ‖W + s B A‖ + b with a learned magnitude m and a norm for each
-//!   output. The norm counts as a constant in gradients, as in `peft`.
+//! - DoRA (Liu et al. 2024): y = m (W + s B A) x / ‖W + s B A‖ + b with a learned magnitude m and a
+//!   norm for each output. The norm counts as a constant in gradients, as in `peft`.
 
 use budwood_base::names;
 use budwood_base::random::Key;

@@ -1,7 +1,8 @@
 //! How what a method trained becomes weights of the model.
 //!
-//! A method's hook takes the tensors that are its own out of the adapter and says what each of them does to which
-//! tensor of the model. What no hook takes is an error, so nothing is left out in silence.
+//! A method's hook takes the tensors that are its own out of the adapter and says what each of them
+//! does to which tensor of the model. What no hook takes is an error, so nothing is left out in
+//! silence.
 
 use budwood_base::encoder::EncoderSpec;
 use budwood_base::tensor::{Tensor, TensorMap};

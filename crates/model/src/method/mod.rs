@@ -76,7 +76,8 @@ pub const UNIONS: &[Union] = &[
     },
 ];
 
-/// The members of a part that is a union's name, with its options handed on; the part itself otherwise.
+/// The members of a part that is a union's name, with its options handed on; the part itself
+/// otherwise.
 fn members(part: &MethodPart) -> Result<Vec<MethodPart>, ModelError> {
     let named = |u: &&Union| u.name == part.name || u.aliases.contains(&part.name.as_str());
     let Some(union) = UNIONS.iter().find(named) else { return Ok(vec![part.clone()]) };

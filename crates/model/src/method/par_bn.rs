@@ -1,6 +1,6 @@
-//! AdapterHub's `par_bn`: one bottleneck a layer beside the feed-forward network, which reads its input; ReLU,
-//! width d/2, result times 4 (He et al. 2022; `adapters` 1.3, `ParBnConfig`). `scaling=learned` is the
-//! library's `scaled_par_bn`.
+//! AdapterHub's `par_bn`: one bottleneck a layer beside the feed-forward network, which reads its
+//! input; ReLU, width d/2, result times 4 (He et al. 2022; `adapters` 1.3, `ParBnConfig`).
+//! `scaling=learned` is the library's `scaled_par_bn`.
 
 use super::bottleneck::{
     DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,

@@ -1,5 +1,6 @@
-//! Prefix tuning (Li and Liang 2021): trained keys and values before those of each layer's attention, made by a
-//! network of one hidden layer from trained vectors, or given directly (`flat`); `adapters` 1.3, `PrefixTuningConfig`.
+//! Prefix tuning (Li and Liang 2021): trained keys and values before those of each layer's
+//! attention, made by a network of one hidden layer from trained vectors, or given directly
+//! (`flat`); `adapters` 1.3, `PrefixTuningConfig`.
 
 use budwood_base::names;
 

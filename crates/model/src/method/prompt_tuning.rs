@@ -1,6 +1,6 @@
-//! Prompt tuning (Lester et al. 2021): trained vectors before the embedded input, past its norm and dropout, as
-//! `adapters` 1.3 (`PromptTuningConfig`). The first row of a sequence, which `--pooling cls` reads, is then the
-//! prompt's, as there.
+//! Prompt tuning (Lester et al. 2021): trained vectors before the embedded input, past its norm and
+//! dropout, as `adapters` 1.3 (`PromptTuningConfig`). The first row of a sequence, which `--pooling
+//! cls` reads, is then the prompt's, as there.
 
 use super::definition::Method;
 use super::merging::Merge;

@@ -1,6 +1,6 @@
-//! AdapterHub's `seq_bn`, also `pfeiffer`: one bottleneck a layer after the feed-forward network, which
-//! reads the normed residual sum; the sub-layer's norm is applied twice (Pfeiffer et al. 2020;
-//! `adapters` 1.3, `SeqBnConfig`).
+//! AdapterHub's `seq_bn`, also `pfeiffer`: one bottleneck a layer after the feed-forward network,
+//! which reads the normed residual sum; the sub-layer's norm is applied twice (Pfeiffer et al.
+//! 2020; `adapters` 1.3, `SeqBnConfig`).
 
 use super::bottleneck::{
     DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,

@@ -7,10 +7,11 @@
 //! | d | `[r]` | trained, starts at `d_initial` |
 //! | b | `[outputs]` | trained, starts at zero |
 //!
-//! As in `peft` (`VeraConfig`), all sites share one pair of projections of the largest sizes among them, uniform with
-//! the bound √(6 / fan-in), and a site reads A's first columns and B's first rows. The projections are a function of
-//! `projection_prng_key` and their sizes alone, so that an adapter's file holds d and b only. They are not the numbers
-//! that PyTorch's generator would give for the same key.
+//! As in `peft` (`VeraConfig`), all sites share one pair of projections of the largest sizes among
+//! them, uniform with the bound √(6 / fan-in), and a site reads A's first columns and B's first
+//! rows. The projections are a function of `projection_prng_key` and their sizes alone, so that an
+//! adapter's file holds d and b only. They are not the numbers that PyTorch's generator would give
+//! for the same key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! Gradients against finite differences of the loss.
 //!
-//! Two directions for each trained tensor. Along the computed gradient the loss must change by the gradient's length:
-//! this sees wrong values. Along a random direction it must change by the gradient's share of it: this sees what is
-//! missing, be it a part of a tensor or all of it, because where the computed gradient is zero the loss must not
-//! change either.
+//! Two directions for each trained tensor. Along the computed gradient the loss must change by the
+//! gradient's length: this sees wrong values. Along a random direction it must change by the
+//! gradient's share of it: this sees what is missing, be it a part of a tensor or all of it,
+//! because where the computed gradient is zero the loss must not change either.
 //!
-//! Losses are sums of f32 numbers, so a difference quotient over a step h is uncertain by about 1e-6 / h.
+//! Losses are sums of f32 numbers, so a difference quotient over a step h is uncertain by about
+//! 1e-6 / h.
 
 use budwood_base::encoder::Activation;
 use budwood_base::head::{HeadSpec, Pooling};
@@ -21,7 +22,8 @@ struct Function<'a> {
     base: &'a Base,
     adapter: Adapter,
     inputs: Batch,
-    /// Masks depend on this key alone, so that the loss is a function of the parameters with dropout too.
+    /// Masks depend on this key alone, so that the loss is a function of the parameters with
+    /// dropout too.
     dropout: Option<Key>,
 }
 
@@ -93,7 +95,8 @@ impl<'a> Function<'a> {
 
 /// By how much each element moves along a random direction, about.
 const ELEMENT_STEP: f64 = 0.004;
-/// Error along a random direction, relative to the share of the gradient that an average direction has.
+/// Error along a random direction, relative to the share of the gradient that an average direction
+/// has.
 const ALLOWED: f64 = 0.05;
 /// Rounding of a loss: four times the largest seen where the loss does not depend on a tensor.
 const ROUNDING: f64 = 5e-7;
@@ -102,7 +105,8 @@ fn norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// DoRA's norms depend on A and B too but count as constants: the peer's case judges their gradients.
+/// DoRA's norms depend on A and B too but count as constants: the peer's case judges their
+/// gradients.
 fn is_judged_by_the_peer(method: &str, entry: &Param) -> bool {
     let update = entry.name.ends_with(".lora.a") || entry.name.ends_with(".lora.b");
     method.contains("dora=true") && update
@@ -138,9 +142,10 @@ fn gradients_match_finite_differences() {
     }
 }
 
-/// The check above is itself checked: for each trained tensor of each method on each family, its gradient is taken
-/// away, and the check must say so. It cannot see what is within the rounding of losses: so are the gradients of
-/// biases of keys, on which a softmax does not depend, and a few of single numbers.
+/// The check above is itself checked: for each trained tensor of each method on each family, its
+/// gradient is taken away, and the check must say so. It cannot see what is within the rounding of
+/// losses: so are the gradients of biases of keys, on which a softmax does not depend, and a few of
+/// single numbers.
 #[test]
 fn a_missing_gradient_is_seen() {
     let (mut missing, mut unseen) = (0, 0);
@@ -170,7 +175,8 @@ fn a_missing_gradient_is_seen() {
     assert!(unseen * 100 < missing, "{unseen} of {missing} are not seen");
 }
 
-/// As above with the second half of a tensor: a gradient that lacks a part is seen, mostly along one direction.
+/// As above with the second half of a tensor: a gradient that lacks a part is seen, mostly along
+/// one direction.
 #[test]
 fn a_gradient_that_lacks_a_half_is_seen() {
     let (_, base) = open("bert");

@@ -1,7 +1,7 @@
 //! Every method on every family: what must hold whatever a method does.
 //!
-//! Methods come from the tables `METHODS` and `UNIONS` with their own examples, families from `FAMILIES`: a new one is
-//! tested by everything here without being named here.
+//! Methods come from the tables `METHODS` and `UNIONS` with their own examples, families from
+//! `FAMILIES`: a new one is tested by everything here without being named here.
 
 #![allow(clippy::unwrap_used)]
 

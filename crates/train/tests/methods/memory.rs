@@ -8,8 +8,9 @@ use budwood_model::train_chunk;
 
 use crate::support::*;
 
-/// Buffers of activations come from the arena, which asks for none once it is warm. What is left are lists of buffers
-/// and spans, and the outputs: at any time less than one matrix of hidden states.
+/// Buffers of activations come from the arena, which asks for none once it is warm. What is left
+/// are lists of buffers and spans, and the outputs: at any time less than one matrix of hidden
+/// states.
 #[test]
 fn a_warm_step_allocates_no_activations() {
     for family in families() {

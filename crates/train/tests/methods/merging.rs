@@ -1,4 +1,5 @@
-//! An adapter whose method is a change of weights, merged, is the same function as a base of its own.
+//! An adapter whose method is a change of weights, merged, is the same function as a base of its
+//! own.
 
 use budwood_base::head::Pooling;
 use budwood_base::method::MethodSpec;

@@ -93,8 +93,8 @@ pub(crate) fn targets(adapter: &Adapter, inputs: &Batch) -> (Targets, Loss) {
     (targets, Loss { weights: vec![1.0 / losses as f32; lengths.len()] })
 }
 
-/// An adapter whose every parameter is moved away from its start: methods that begin as the identity would
-/// hide faults.
+/// An adapter whose every parameter is moved away from its start: methods that begin as the
+/// identity would hide faults.
 pub(crate) fn adapter(base: &Base, method: &str, head: HeadSpec, seed: u64) -> Adapter {
     let spec: MethodSpec = method.parse().unwrap();
     let mut adapter = Adapter::new(base, &spec, head, seed).unwrap();
