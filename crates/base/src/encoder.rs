@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest;
+use crate::names;
+use crate::site::{Sublayer, WeightSite};
 
 /// Sizes and switches of one frozen encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,8 +37,9 @@ pub struct EncoderSpec {
     pub hidden_dropout: f32,
     /// Dropout on attention probabilities.
     pub attention_dropout: f32,
-    /// Stochastic depth in training (Huang et al. 2016): the probability that a sequence passes a sub-layer by in the
-    /// highest layer. It rises to this from 0 in the lowest, layer by layer, as in DeiT's and NOAH's training.
+    /// Stochastic depth in training (Huang et al. 2016): the probability that a sequence passes a
+    /// sub-layer by in the highest layer. It rises to this from 0 in the lowest, layer by layer, as
+    /// in DeiT's and NOAH's training.
     #[serde(default)]
     pub drop_path: f32,
 }
@@ -47,8 +50,8 @@ impl EncoderSpec {
         self.hidden / self.heads
     }
 
-    /// The part of it that changes answers, as JSON: without dropout, which acts in training only, and the padding
-    /// token, which is never fed.
+    /// The part of it that changes answers, as JSON: without dropout, which acts in training only,
+    /// and the padding token, which is never fed.
     pub fn acting(&self) -> Value {
         // By way of the text, in which numbers of 32 bits are as short as people write them.
         let text = serde_json::to_string(self).unwrap_or_default();
@@ -69,20 +72,126 @@ impl EncoderSpec {
         digest::of_json(&self.acting())
     }
 
-    /// Elements of all weights and biases of the encoder, embeddings and pooler included.
-    pub fn parameters(&self) -> usize {
-        let (d, f) = (self.hidden, self.intermediate);
-        let layer = 4 * (d * d + d) + (d * f + f) + (f * d + d) + 4 * d;
-        let scale = if self.layer_scale { 2 * d } else { 0 };
-        let embeddings = match &self.input {
-            InputSpec::Text(t) => (t.vocab + t.positions + t.token_types) * d + 2 * d,
-            InputSpec::Image(i) => {
-                (i.patch_elements() + 1 + i.special_tokens() + i.positions()) * d + 2 * d
-            }
-        };
-        let pooler = if self.pooler { d * d + d } else { 0 };
-        embeddings + self.layers * (layer + scale) + pooler
+    /// `[outputs, inputs]` of the weight at a site.
+    pub fn site_shape(&self, site: WeightSite) -> [usize; 2] {
+        match site {
+            WeightSite::FfnIn => [self.intermediate, self.hidden],
+            WeightSite::FfnOut => [self.hidden, self.intermediate],
+            _ => [self.hidden, self.hidden],
+        }
     }
+
+    /// Every tensor of the encoder, by its canonical name (`base::names`): the only list of them.
+    ///
+    /// The order is that of the data flow: embeddings, layers from the lowest, what follows the
+    /// last layer.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let mut list = self.embedding_tensors();
+        (0..self.layers).for_each(|layer| list.extend(self.layer_tensors(layer)));
+        if self.norm == NormPlacement::Pre {
+            list.extend(norm(names::FINAL_NORM, self.hidden));
+        }
+        if self.pooler {
+            list.extend(product(names::POOLER, [self.hidden, self.hidden]));
+        }
+        list
+    }
+
+    /// The tensors below the first layer.
+    fn embedding_tensors(&self) -> Vec<TensorSpec> {
+        use TensorKind::{Table, Token};
+        let d = self.hidden;
+        let mut list = Vec::new();
+        match &self.input {
+            InputSpec::Text(text) => {
+                list.push(tensor(names::WORD, &[text.vocab, d], Table));
+                list.push(tensor(names::POSITION, &[text.positions, d], Table));
+                if text.token_types > 0 {
+                    list.push(tensor(names::TOKEN_TYPE, &[text.token_types, d], Table));
+                }
+                list.extend(norm(names::EMBEDDING_NORM, d));
+            }
+            InputSpec::Image(image) => {
+                list.extend(product(names::PATCH, [d, image.patch_elements()]));
+                list.push(tensor(names::CLASS_TOKEN, &[d], Token));
+                if image.distillation {
+                    list.push(tensor(names::DISTILLATION_TOKEN, &[d], Token));
+                }
+                list.push(tensor(names::POSITION, &[image.positions(), d], Table));
+            }
+        }
+        list
+    }
+
+    /// The tensors of one layer.
+    fn layer_tensors(&self, layer: usize) -> Vec<TensorSpec> {
+        let named = |rest: &str| names::in_layer(layer, rest);
+        let products =
+            WeightSite::ALL.iter().flat_map(|&s| product(&named(s.name()), self.site_shape(s)));
+        let norms = Sublayer::ALL.iter().flat_map(|s| norm(&named(s.norm_name()), self.hidden));
+        let mut list: Vec<_> = products.chain(norms).collect();
+        if self.layer_scale {
+            let scale =
+                |s: &Sublayer| tensor(&named(s.scale_name()), &[self.hidden], TensorKind::Scale);
+            list.extend(Sublayer::ALL.iter().map(scale));
+        }
+        list
+    }
+
+    /// Elements of all tensors of the encoder.
+    pub fn parameters(&self) -> usize {
+        self.tensors().iter().map(|t| t.shape.iter().product::<usize>()).sum()
+    }
+}
+
+/// One tensor of an encoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Canonical name.
+    pub name: String,
+    /// Size of each dimension; a product's weight is `[outputs, inputs]`, a table `[rows, width]`.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub kind: TensorKind,
+}
+
+/// What a tensor of an encoder is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TensorKind {
+    /// The weight of a product.
+    Product,
+    /// The bias of a product.
+    Bias,
+    /// The gain of a norm, by which it multiplies.
+    Gain,
+    /// The shift of a norm, which it adds.
+    Shift,
+    /// A table of which the input chooses rows.
+    Table,
+    /// Factors of the elements of a sub-layer's output (layer scale).
+    Scale,
+    /// A token that stands before those of the input.
+    Token,
+}
+
+fn tensor(name: &str, shape: &[usize], kind: TensorKind) -> TensorSpec {
+    TensorSpec { name: name.into(), shape: shape.into(), kind }
+}
+
+/// Weight and bias of a product.
+fn product(name: &str, shape: [usize; 2]) -> [TensorSpec; 2] {
+    [
+        tensor(&format!("{name}.weight"), &shape, TensorKind::Product),
+        tensor(&format!("{name}.bias"), &shape[..1], TensorKind::Bias),
+    ]
+}
+
+/// Gain and shift of a norm.
+fn norm(name: &str, d: usize) -> [TensorSpec; 2] {
+    [
+        tensor(&format!("{name}.weight"), &[d], TensorKind::Gain),
+        tensor(&format!("{name}.bias"), &[d], TensorKind::Shift),
+    ]
 }
 
 /// Non-linearities, by the names that `transformers` and `adapters` use.

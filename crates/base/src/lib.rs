@@ -14,6 +14,7 @@ pub mod method;
 pub mod names;
 pub mod random;
 pub mod record;
+pub mod site;
 pub mod statistics;
 pub mod tensor;
 pub mod tokenizer;

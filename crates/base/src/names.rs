@@ -68,6 +68,8 @@ pub const ATTENTION_SCALE: &str = "attention_scale";
 pub const FFN_SCALE: &str = "ffn_scale";
 /// Norm after the last layer of pre-norm encoders.
 pub const FINAL_NORM: &str = "final_norm";
+/// Product over the first token that some checkpoints bring.
+pub const POOLER: &str = "pooler";
 
 /// `layers.{layer}.{rest}`.
 pub fn in_layer(layer: usize, rest: &str) -> String {

@@ -125,7 +125,7 @@ impl<'a> ViewMut<'a> {
     }
 
     /// The same view for a shorter time.
-    pub fn again(&mut self) -> ViewMut<'_> {
+    pub fn reborrow(&mut self) -> ViewMut<'_> {
         ViewMut { data: self.data, rows: self.rows, columns: self.columns, stride: self.stride }
     }
 

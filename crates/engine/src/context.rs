@@ -209,8 +209,8 @@ impl Context {
         }
     }
 
-    /// The dot product of each sequence's rows in `a` with those in `b`, into `[sequences, 1]`: the gradient of what
-    /// [`Context::scale_spans`] multiplied by.
+    /// The dot product of each sequence's rows in `a` with those in `b`, into `[sequences, 1]`: the
+    /// gradient of what [`Context::scale_spans`] multiplied by.
     pub fn span_dots(&mut self, a: View<'_>, b: View<'_>, spans: &Spans, mut out: ViewMut<'_>) {
         assert_eq!((a.rows, out.rows, out.columns), (spans.rows(), spans.len(), 1));
         for (i, rows) in spans.iter().enumerate() {
@@ -219,7 +219,8 @@ impl Context {
         }
     }
 
-    /// `out[j] += sum_t a[t][j] b[t][j]`: the gradient of what [`Context::multiply_row`] multiplied by.
+    /// `out[j] += sum_t a[t][j] b[t][j]`: the gradient of what [`Context::multiply_row`] multiplied
+    /// by.
     pub fn add_column_dots(&mut self, a: View<'_>, b: View<'_>, out: &mut [f32]) {
         assert_eq!((a.rows, a.columns), (b.rows, b.columns));
         for i in 0..a.rows {
@@ -255,8 +256,8 @@ impl Context {
         norm::forward_in_place(self.isa(), x.dense(), gamma, beta, eps);
     }
 
-    /// Layer norm in place of `x`. Returns what backward needs: x̂ `[T, D]` and the inverse deviations
-    /// `[T, 1]`.
+    /// Layer norm in place of `x`. Returns what backward needs: x̂ `[T, D]` and the inverse
+    /// deviations `[T, 1]`.
     pub fn norm(
         &mut self,
         mut x: ViewMut<'_>,
@@ -297,8 +298,8 @@ impl Context {
         queries.iter().zip(keys.iter()).map(|(q, k)| heads * q.len() * k.len()).sum()
     }
 
-    /// Attention of each sequence by itself: `out` from queries (rows of `queries`), keys and values
-    /// (rows of `keys`). `probabilities` is `[1, attention_saved]`.
+    /// Attention of each sequence by itself: `out` from queries (rows of `queries`), keys and
+    /// values (rows of `keys`). `probabilities` is `[1, attention_saved]`.
     pub fn attention(
         &mut self,
         heads: usize,
@@ -324,7 +325,7 @@ impl Context {
                 (q.data, k.data, v.data),
                 (dropout, place as u32),
                 &mut probabilities.dense()[place..end],
-                out.again().rows(rows).data,
+                out.reborrow().rows(rows).data,
             );
             place = end;
         }
@@ -348,9 +349,9 @@ impl Context {
             let (q, k) = (q.rows(rows.clone()), k.rows(key_rows.clone()));
             let v = v.rows(key_rows.clone());
             let end = place + shape.probabilities();
-            let d_q = d_q.again().rows(rows.clone());
+            let d_q = d_q.reborrow().rows(rows.clone());
             let (d_k, d_v) =
-                (d_k.again().rows(key_rows.clone()), d_v.again().rows(key_rows.clone()));
+                (d_k.reborrow().rows(key_rows.clone()), d_v.reborrow().rows(key_rows.clone()));
             assert_eq!((d_q.stride, d_k.stride), (q.stride, k.stride));
             attention::backward(
                 isa,
@@ -401,7 +402,8 @@ impl Context {
         }
     }
 
-    /// Adds to row `t` of `y` the sum of the rows of a table that `mixes[t]` names, each with its weight.
+    /// Adds to row `t` of `y` the sum of the rows of a table that `mixes[t]` names, each with its
+    /// weight.
     ///
     /// # Panics
     /// If a row is not in the table.
@@ -448,7 +450,8 @@ impl Context {
         }
     }
 
-    /// Spreads the gradient of a mean over each sequence's rows after its first `skip`; those are left as they are.
+    /// Spreads the gradient of a mean over each sequence's rows after its first `skip`; those are
+    /// left as they are.
     pub fn mean_rows_backward(
         &mut self,
         dy: View<'_>,

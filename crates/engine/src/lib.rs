@@ -1,9 +1,9 @@
 //! The operations that an encoder and its adapters are written over, on opaque buffers.
 //!
-//! A [`Context`] is what one thread computes with: a device, an arena of buffers and working memory.
-//! Model code holds [`Buf`]s and views of them and never sees the activations themselves, so that
-//! another device can offer the same table of operations. There is one device now, the processor; a
-//! second would be a variant of [`Device`], not a type parameter.
+//! A [`Context`] is what one thread computes with: a device, an arena of buffers and working
+//! memory. Model code holds [`Buf`]s and views of them and never sees the activations themselves,
+//! so that another device can offer the same table of operations. There is one device now, the
+//! processor; a second would be a variant of [`Device`], not a type parameter.
 
 mod arena;
 mod buffer;

@@ -47,11 +47,12 @@ impl Context {
         }
     }
 
-    /// `1 / ‖W_o + s b_o A‖` for each row o of a weight `[out, in]` with the low-rank update `s B A`, as `[1, out]`:
-    /// what DoRA divides by. `squares` are the squared norms of W's rows; A is `[r, in]`, given plain and packed; B
-    /// is `[out, r]`.
+    /// `1 / ‖W_o + s b_o A‖` for each row o of a weight `[out, in]` with the low-rank update `s B
+    /// A`, as `[1, out]`: what DoRA divides by. `squares` are the squared norms of W's rows; A is
+    /// `[r, in]`, given plain and packed; B is `[out, r]`.
     ///
-    /// The sum is not formed: with c = A W_oᵀ and G = A Aᵀ the squared norm is `‖W_o‖² + 2 s b_o c + s² b_o G b_oᵀ`.
+    /// The sum is not formed: with c = A W_oᵀ and G = A Aᵀ the squared norm is
+    /// `‖W_o‖² + 2 s b_o c + s² b_o G b_oᵀ`.
     pub fn inverse_norms_of_update(
         &mut self,
         (w, squares): (&Weight, &[f32]),
@@ -124,7 +125,8 @@ impl Context {
             self.product_add(dy.matrix().transposed(), d_weight, inputs);
             return;
         }
-        // The left operand is transposed while it is copied, which is slow: let it be the narrow one.
+        // The left operand is transposed while it is copied, which is slow: let it be the narrow
+        // one.
         let mut d_transposed = self.take(inputs, outputs);
         d_transposed.view_mut().dense().fill(0.0);
         self.packed.pack(self.isa(), dy.matrix());

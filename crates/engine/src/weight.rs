@@ -12,7 +12,8 @@ use crate::Device;
 pub enum Precision {
     /// 32-bit floating point.
     F32,
-    /// Signed bytes with a scale for each output; inputs and gradients are quantised row by row at run time.
+    /// Signed bytes with a scale for each output; inputs and gradients are quantised row by row at
+    /// run time.
     Int8,
     /// As [`Precision::Int8`] forward; gradients flow in `f32` through what the bytes stand for.
     Int8Forward,
@@ -44,7 +45,8 @@ pub(crate) enum Int8Backward {
 }
 
 impl Weight {
-    /// Packs `weight`, row-major `[outputs, inputs]`. Without `backward`, no gradient can flow through it.
+    /// Packs `weight`, row-major `[outputs, inputs]`. Without `backward`, no gradient can flow
+    /// through it.
     ///
     /// # Panics
     /// If the number of elements does not fit.

@@ -68,9 +68,9 @@ impl Workers {
         results.into_iter().flatten().collect()
     }
 
-    /// Runs `work` for `0..n`, each time with a vector of zeros as long as `total` to add gradients to, and
-    /// adds these vectors to `total` in the order of the numbers: the sum is the same to the bit for any
-    /// number of threads.
+    /// Runs `work` for `0..n`, each time with a vector of zeros as long as `total` to add gradients
+    /// to, and adds these vectors to `total` in the order of the numbers: the sum is the same to
+    /// the bit for any number of threads.
     pub fn accumulate<R: Send>(
         &mut self,
         n: usize,

@@ -1,12 +1,12 @@
 //! Numeric kernels on `f32` slices: forward beside backward, one file an operation.
 //!
 //! `ops/` is safe code, `reference/` holds the same operations as plain `f64` loops that decide
-//! disputes, `arch/` holds all unsafe code. Every kernel runs on the calling thread and computes each
-//! row from that row alone, in the same order whatever the number of rows, so results do not depend on
-//! how a batch is cut.
+//! disputes, `arch/` holds all unsafe code. Every kernel runs on the calling thread and computes
+//! each row from that row alone, in the same order whatever the number of rows, so results do not
+//! depend on how a batch is cut.
 //!
-//! Shapes: T tokens, D width, M bottleneck width. Gradients are called `d_` + name. Parameter gradients are
-//! added to, activation gradients are overwritten unless a function says otherwise.
+//! Shapes: T tokens, D width, M bottleneck width. Gradients are called `d_` + name. Parameter
+//! gradients are added to, activation gradients are overwritten unless a function says otherwise.
 
 mod arch;
 pub mod ops;
@@ -14,8 +14,8 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-/// The instruction set a kernel runs with. A value other than [`Isa::Plain`] can only be had where the
-/// processor has it, so holding one is the proof.
+/// The instruction set a kernel runs with. A value other than [`Isa::Plain`] can only be had where
+/// the processor has it, so holding one is the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Isa(arch::Kind);
 

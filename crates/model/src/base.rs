@@ -2,10 +2,11 @@
 
 use budwood_base::encoder::{EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput};
 use budwood_base::names;
+use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Activation, Device, Precision, Table, Weight};
 
-use crate::{ModelError, Sublayer, WeightSite};
+use crate::error::ModelError;
 
 /// One affine product.
 #[derive(Clone, Debug)]
@@ -63,7 +64,8 @@ pub(crate) struct TextEmbeddings {
 /// The projection of patches, the tokens before them, and the table of positions.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageEmbeddings {
-    /// Never quantised: pixels are the model's only input, and the product is less than a hundredth of the work.
+    /// Never quantised: pixels are the model's only input, and the product is less than a hundredth
+    /// of the work.
     pub(crate) patch: Linear,
     /// `[special tokens, d]`
     pub(crate) special: Vec<f32>,
@@ -86,8 +88,8 @@ pub struct Base {
 }
 
 impl Base {
-    /// Builds the encoder from tensors by their canonical names (`base::names`). `trainable` packs the
-    /// weights for gradients too. `fetch` is asked for each tensor once.
+    /// Builds the encoder from tensors by their canonical names (`base::names`). `trainable` packs
+    /// the weights for gradients too. `fetch` is asked for each tensor once.
     ///
     /// # Errors
     /// What `fetch` gives, or a specification that this encoder cannot be.
@@ -111,7 +113,7 @@ impl Base {
         };
         // The pooler is small and never quantised.
         loader.precision = Precision::F32;
-        let pooler = if spec.pooler { Some(loader.linear("pooler", d, d)?) } else { None };
+        let pooler = if spec.pooler { Some(loader.linear(names::POOLER, d, d)?) } else { None };
         Ok(Self {
             spec,
             device,
@@ -144,7 +146,10 @@ impl Base {
     /// # Panics
     /// If it is not in `[0, 1)`.
     pub fn set_drop_path(&mut self, p: f32) {
-        assert!((0.0..1.0).contains(&p), "probability {p} of passing by is not in [0, 1)");
+        assert!(
+            (0.0..1.0).contains(&p),
+            "probability {p} of skipping a sub-layer is not in [0, 1)"
+        );
         self.spec.drop_path = p;
     }
 
@@ -154,8 +159,9 @@ impl Base {
         [spec.hidden_dropout, spec.attention_dropout, spec.drop_path].iter().any(|&p| p > 0.0)
     }
 
-    /// Whether dropout acts in training in the layers, from the lowest, in which and below which nothing is trained. It does
-    /// unless told otherwise; without it their output is the same in every step.
+    /// Whether dropout acts in training in the layers, from the lowest, in which and below which
+    /// nothing is trained. It does unless told otherwise; without it their output is the same in
+    /// every step.
     pub fn set_frozen_dropout(&mut self, acts: bool) {
         self.frozen_dropout = acts;
     }
@@ -308,9 +314,9 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
     }
 
     fn layer(&mut self, spec: &EncoderSpec, i: usize) -> Result<Layer, E> {
-        let (d, f) = (spec.hidden, spec.intermediate);
+        let d = spec.hidden;
         let mut linear = |site: WeightSite| {
-            let (outputs, inputs) = site.shape(d, f);
+            let [outputs, inputs] = spec.site_shape(site);
             self.linear(&names::in_layer(i, site.name()), outputs, inputs)
         };
         let linears = [

@@ -1,31 +1,36 @@
-//! The bottleneck at a sub-layer's output: d -> m -> d around a non-linearity, in all the places that
-//! the methods of this family put it.
+//! The bottleneck at a sub-layer's output: d -> m -> d around a non-linearity, in all the places
+//! that the methods of this family put it.
 //!
-//! With h the sub-layer's output, r its input, U and D the two products, `f` the non-linearity and s the
-//! scaling, a = s U(f(D x)) and
+//! With h the sub-layer's output, r its input, U and D the two products, `f` the non-linearity and
+//! s the scaling, a = s U(f(D x)) and
 //!
 //! | input x | result before the last norm |
 //! |---|---|
 //! | h ([`Input::Output`], Houlsby et al. 2019) | h + a + r |
-//! | norm(h + r) ([`Input::NormedSum`], Pfeiffer et al. 2020) | h + a + r, or x + a with the residual taken after the norm |
+//! | norm(h + r) ([`Input::NormedSum`], Pfeiffer et al. 2020) | h + a + r, or x + a + r |
 //! | r ([`Input::Residual`], He et al. 2022) | h + a + r |
 //!
-//! The orders are those of `adapters` 1.3, `methods/modeling.py`. Pre-norm encoders have no norm here.
+//! With [`Input::NormedSum`] the bottleneck's own residual is h or x: `residual_before_norm`.
+//!
+//! The orders are those of `adapters` 1.3, `methods/modeling.py`. Pre-norm encoders have no norm
+//! here.
 
 use budwood_base::encoder::Activation as ActivationName;
 use budwood_base::names;
 use budwood_base::random::Key;
-use budwood_engine::{
-    Activation, Buf, Context, Device, Dropout, Precision, Product, Spans, View, Weight,
-};
+use budwood_base::site::Sublayer;
+use budwood_engine::{Activation, Buf, Context, Device, Dropout, Product, Spans, View, Weight};
 
-use crate::adapter::Builder;
 use crate::base::engine_activation;
+use crate::builder::Builder;
+use crate::drop_path::drop_path;
+use crate::error::ModelError;
 use crate::gate::Gate;
+use crate::linear::unfilled;
+use crate::params::{Init, Slot};
 use crate::phm::{Phm, Rule};
-use crate::site::{OutputBackward, OutputForward, OutputSite, pop};
-use crate::stochastic_depth::drop_sequences;
-use crate::{Init, ModelError, Slot, Sublayer};
+use crate::site::{OutputBackward, OutputForward, OutputSite};
+use crate::tape::{Grads, Save};
 
 /// What the bottleneck reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,12 +130,11 @@ impl Bottleneck {
                 Some(builder.parameter(name("scaling"), &[d], Init::Constant(1.0))?)
             }
         };
-        let gate = self.gate.then(|| Gate::new(builder, &name("gate"), (1, d))).transpose()?;
-        let zeros = vec![0.0; m * d];
+        let gate = self.gate.then(|| builder.gate(&name("gate"), 1, d)).transpose()?;
         Ok(BottleneckSite {
             activation: engine_activation(self.activation),
-            down_packed: Weight::new(device, &zeros, m, d, Precision::F32, true),
-            up_packed: Weight::new(device, &zeros, d, m, Precision::F32, true),
+            down_packed: unfilled(device, [m, d]),
+            up_packed: unfilled(device, [d, m]),
             config: self,
             down,
             down_bias,
@@ -183,18 +187,26 @@ impl Matrix {
         &self,
         cx: &mut Context,
         params: &[f32],
-        (d_y, x): (View<'_>, View<'_>),
-        gradient: &mut [f32],
+        d_y: View<'_>,
+        x: View<'_>,
+        grads: &mut Grads<'_>,
     ) {
         match self {
-            Matrix::Dense(slot) => cx.linear_backward_weight(d_y, x, &mut gradient[slot.clone()]),
+            Matrix::Dense(slot) => cx.linear_backward_weight(d_y, x, grads.of(slot)),
             Matrix::Phm(phm) => {
                 let mut d = vec![0.0; d_y.n_columns() * x.n_columns()];
                 cx.linear_backward_weight(d_y, x, &mut d);
-                phm.backward(params, &d, gradient);
+                phm.backward(params, &d, grads.gradient);
             }
         }
     }
+}
+
+/// The sequences among a site's rows, and the key of its dropout; `None` outside training.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    spans: &'a Spans,
+    dropout: Option<Key>,
 }
 
 struct BottleneckSite {
@@ -211,13 +223,7 @@ struct BottleneckSite {
 }
 
 impl OutputSite for BottleneckSite {
-    fn forward(
-        &self,
-        cx: &mut Context,
-        params: &[f32],
-        io: OutputForward<'_>,
-        mut saved: Option<&mut Vec<Buf>>,
-    ) {
+    fn forward(&self, cx: &mut Context, params: &[f32], io: OutputForward<'_>, mut save: Save<'_>) {
         let OutputForward { mut out, residual, norm, spans, dropout } = io;
         let mut x = match self.config.input {
             Input::Residual => cx.copy(residual),
@@ -226,23 +232,20 @@ impl OutputSite for BottleneckSite {
         if self.config.input == Input::NormedSum {
             cx.add(x.view_mut(), residual);
             if let Some(norm) = &norm {
-                norm.forward(cx, x.view_mut(), saved.as_deref_mut());
+                norm.forward(cx, x.view_mut(), save.reborrow());
             }
         }
-        let up = self.bottleneck(cx, params, &x, (spans, dropout), saved.as_deref_mut());
+        let up = self.bottleneck(cx, params, &x, Rows { spans, dropout }, save.reborrow());
         if !self.config.residual_before_norm && self.config.input == Input::NormedSum {
-            cx.assign(out.again(), x.view());
+            cx.assign(out.reborrow(), x.view());
         }
-        cx.add(out.again(), up.view());
+        cx.add(out.reborrow(), up.view());
         cx.give(up);
-        match saved.as_deref_mut() {
-            Some(saved) => saved.push(x),
-            None => cx.give(x),
-        }
+        save.push(cx, x);
         if self.config.norm_after {
-            cx.add(out.again(), residual);
+            cx.add(out.reborrow(), residual);
             if let Some(norm) = &norm {
-                norm.forward(cx, out, saved);
+                norm.forward(cx, out, save);
             }
         }
     }
@@ -252,35 +255,35 @@ impl OutputSite for BottleneckSite {
         cx: &mut Context,
         params: &[f32],
         io: OutputBackward<'_>,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) {
         let OutputBackward { mut d, mut d_residual, norm, spans, dropout } = io;
         if self.config.norm_after {
             if let Some(norm) = &norm {
-                norm.backward(cx, d.again(), saved, gradient);
+                norm.backward(cx, d.reborrow(), grads);
             }
-            cx.assign(d_residual.again(), d.read());
+            cx.assign(d_residual.reborrow(), d.read());
         } else {
             let zero = cx.zeros(d.n_rows(), d.n_columns());
-            cx.assign(d_residual.again(), zero.view());
+            cx.assign(d_residual.reborrow(), zero.view());
             cx.give(zero);
         }
-        let x = pop(saved);
-        let at = (spans, dropout);
-        let mut d_x = self.bottleneck_backward(cx, params, &x, d.read(), at, saved, gradient);
+        let x = grads.pop();
+        let rows = Rows { spans, dropout };
+        let mut d_x = self.bottleneck_backward(cx, params, &x, d.read(), rows, grads);
         cx.give(x);
         match self.config.input {
             Input::Output => cx.add(d, d_x.view()),
             Input::Residual => cx.add(d_residual, d_x.view()),
             Input::NormedSum => {
                 if !self.config.residual_before_norm {
-                    // The bottleneck's own residual came from x, and h reaches the result through x only.
+                    // The bottleneck's own residual came from x, and h reaches the result through x
+                    // only.
                     cx.add(d_x.view_mut(), d.read());
-                    cx.scale(d.again(), 0.0);
+                    cx.scale(d.reborrow(), 0.0);
                 }
                 if let Some(norm) = &norm {
-                    norm.backward(cx, d_x.view_mut(), saved, gradient);
+                    norm.backward(cx, d_x.view_mut(), grads);
                 }
                 cx.add(d, d_x.view());
                 cx.add(d_residual, d_x.view());
@@ -299,15 +302,15 @@ impl OutputSite for BottleneckSite {
 }
 
 impl BottleneckSite {
-    /// `s U(f(D x))`, with dropout and gate. Saves the result of D and, where the scaling is learned, that of U, and what
-    /// the gate needs.
+    /// `s U(f(D x))`, with dropout and gate. Saves the result of D and, where the scaling is
+    /// learned, that of U, and what the gate needs.
     fn bottleneck(
         &self,
         cx: &mut Context,
         params: &[f32],
         x: &Buf,
-        (spans, dropout): (&Spans, Option<Key>),
-        mut saved: Option<&mut Vec<Buf>>,
+        Rows { spans, dropout }: Rows<'_>,
+        mut save: Save<'_>,
     ) -> Buf {
         let rows = x.rows();
         let mut pre = cx.take(rows, self.config.width);
@@ -318,42 +321,32 @@ impl BottleneckSite {
         let (weight, bias) = (&self.up_packed, Some(&params[self.up_bias.clone()]));
         cx.linear(active.view(), &mut [Product { weight, bias, out: up.view_mut() }]);
         cx.give(active);
-        match saved.as_deref_mut() {
-            Some(saved) => saved.push(pre),
-            None => cx.give(pre),
-        }
-        self.pass_by(cx, dropout, spans, &mut up);
+        save.push(cx, pre);
+        self.drop_path(cx, dropout, spans, &mut up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(up.view_mut(), factor),
             (_, Some(slot)) => {
-                if let Some(saved) = saved.as_deref_mut() {
-                    saved.push(cx.copy(up.view()));
-                }
+                save.push_copy(cx, up.view());
                 self.apply_scaling(cx, &params[slot.clone()], &mut up);
             }
             (_, None) => {}
         }
         self.drop_elements(cx, dropout, &mut up);
         if let Some(gate) = &self.gate {
-            let open = gate.forward(cx, params, x.view(), spans, saved.as_deref_mut());
-            if let Some(saved) = saved.as_deref_mut() {
-                saved.push(cx.copy(up.view()));
-            }
+            let open = gate.forward(cx, params, x.view(), spans, save.reborrow());
+            save.push_copy(cx, up.view());
             cx.scale_spans(up.view_mut(), spans, open.view());
-            match saved {
-                Some(saved) => saved.push(open),
-                None => cx.give(open),
-            }
+            save.push(cx, open);
         }
         up
     }
 
-    /// Stochastic depth, forward and backward: the rows of some sequences become 0, the others grow.
-    fn pass_by(&self, cx: &mut Context, key: Option<Key>, spans: &Spans, y: &mut Buf) {
+    /// Stochastic depth, forward and backward.
+    fn drop_path(&self, cx: &mut Context, key: Option<Key>, spans: &Spans, y: &mut Buf) {
         let p = self.config.stochastic_depth;
         if let Some(key) = key.filter(|_| p > 0.0) {
-            drop_sequences(cx, Dropout::new(p, key.named("depth").raw()), spans, y);
+            drop_path(cx, Dropout::new(p, key.named("depth").raw()), spans, y);
         }
     }
 
@@ -394,43 +387,42 @@ impl BottleneckSite {
         params: &[f32],
         x: &Buf,
         d_up: View<'_>,
-        (spans, dropout): (&Spans, Option<Key>),
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        Rows { spans, dropout }: Rows<'_>,
+        grads: &mut Grads<'_>,
     ) -> Buf {
         let mut d_up = cx.copy(d_up);
         let d_gate = self.gate.as_ref().map(|gate| {
-            let open = pop(saved);
-            let up = pop(saved);
+            let open = grads.pop();
+            let up = grads.pop();
             let mut d_open = cx.take(spans.len(), 1);
             cx.span_dots(up.view(), d_up.view(), spans, d_open.view_mut());
             cx.scale_spans(d_up.view_mut(), spans, open.view());
             [open, up].into_iter().for_each(|buffer| cx.give(buffer));
-            gate.backward(cx, x.view(), spans, d_open, saved, gradient)
+            gate.backward(cx, x.view(), spans, d_open, grads)
         });
         self.drop_elements(cx, dropout, &mut d_up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(d_up.view_mut(), factor),
             (_, Some(slot)) => {
-                let up = pop(saved);
-                self.scaling_backward(cx, &up, &d_up, &mut gradient[slot.clone()]);
+                let up = grads.pop();
+                self.scaling_backward(cx, &up, &d_up, grads.of(slot));
                 self.apply_scaling(cx, &params[slot.clone()], &mut d_up);
                 cx.give(up);
             }
             (_, None) => {}
         }
-        self.pass_by(cx, dropout, spans, &mut d_up);
-        let pre = pop(saved);
+        self.drop_path(cx, dropout, spans, &mut d_up);
+        let pre = grads.pop();
         let active = self.active(cx, dropout, &pre);
-        self.up.backward(cx, params, (d_up.view(), active.view()), gradient);
-        cx.linear_backward_bias(d_up.view(), &mut gradient[self.up_bias.clone()]);
+        self.up.backward(cx, params, d_up.view(), active.view(), grads);
+        cx.linear_backward_bias(d_up.view(), grads.of(&self.up_bias));
         let mut d_pre = active;
         cx.linear_backward_input(d_up.view(), &self.up_packed, d_pre.view_mut(), false);
         self.drop_inside(cx, dropout, &mut d_pre);
         cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
-        self.down.backward(cx, params, (d_pre.view(), x.view()), gradient);
-        cx.linear_backward_bias(d_pre.view(), &mut gradient[self.down_bias.clone()]);
+        self.down.backward(cx, params, d_pre.view(), x.view(), grads);
+        cx.linear_backward_bias(d_pre.view(), grads.of(&self.down_bias));
         let mut d_x = d_up;
         cx.linear_backward_input(d_pre.view(), &self.down_packed, d_x.view_mut(), false);
         if let Some(d_gate) = d_gate {

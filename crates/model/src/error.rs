@@ -2,8 +2,8 @@
 
 use budwood_base::method::MethodSyntaxError;
 
-/// A fault of a specification or of the tensors for it. Faults inside the arithmetic are panics: they
-/// would be ours.
+/// A fault of a specification or of the tensors for it. Faults inside the arithmetic are panics:
+/// they would be ours.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Not the notation of methods.
@@ -55,6 +55,14 @@ pub enum ModelError {
         /// The place.
         site: String,
     },
+    /// What a method trained cannot become weights of the model.
+    #[error("method '{method}' cannot be merged into the model's weights: {reason}")]
+    CannotMerge {
+        /// The method.
+        method: String,
+        /// Why, and what can be merged.
+        reason: String,
+    },
     /// The base has no such part.
     #[error("{0}")]
     Base(String),
@@ -82,7 +90,7 @@ pub enum ModelError {
     },
     /// Tensors in the file that the adapter has no place for.
     #[error(
-        "the adapter's file holds {count} tensors that its method does not have, first '{first}'; refusing to leave them out in silence"
+        "the adapter's file holds {count} tensors that its method does not have, first '{first}'; none is dropped in silence"
     )]
     Extra {
         /// How many.
@@ -102,4 +110,12 @@ pub enum ModelError {
         /// The shape needed.
         expected: Vec<usize>,
     },
+}
+
+impl ModelError {
+    /// The error of a base whose weights are held in bytes.
+    pub(crate) fn in_bytes() -> Self {
+        let message = "this method trains the model's own weights, which are held in int8; use --base-precision f32";
+        Self::Base(message.into())
+    }
 }

@@ -5,12 +5,13 @@ use std::ops::Range;
 use budwood_base::head::{HeadSpec, Pooling};
 use budwood_engine::{Activation, Buf, Context, Device, Product, View, loss};
 
-use crate::adapter::Builder;
 use crate::base::engine_activation;
-use crate::encoder::{DropoutPlace, Part, Pass};
+use crate::builder::Builder;
+use crate::encoder::pass::{DropoutPlace, Part, Pass};
+use crate::error::ModelError;
 use crate::linear::TrainedLinear;
-use crate::site::pop;
-use crate::{Init, ModelError};
+use crate::params::Init;
+use crate::tape::{Grads, Save};
 
 /// What the outputs of some sequences should have been.
 #[derive(Clone, Debug)]
@@ -28,7 +29,8 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Losses that a sequence's loss is the sum of: its tokens with tags; 1 where a sequence has one loss.
+    /// Losses that a sequence's loss is the sum of: its tokens with tags; 1 where a sequence has
+    /// one loss.
     pub fn losses(&self, sequence: usize) -> usize {
         match self {
             Self::Tags(tags) => tags[sequence].iter().flatten().count(),
@@ -40,8 +42,8 @@ impl Targets {
 /// How the loss of a batch is made from its examples.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// A weight for each example, already divided by their sum over the step (an example counts as often as
-    /// it has losses), so that a step's loss is a mean however it is cut into chunks.
+    /// A weight for each example, already divided by their sum over the step (an example counts as
+    /// often as it has losses), so that a step's loss is a mean however it is cut into chunks.
     pub weights: Vec<f32>,
 }
 
@@ -52,21 +54,12 @@ pub(crate) struct Head {
     out: TrainedLinear,
 }
 
-/// BERT's code initialises heads with a normal distribution of 0.02 cut at two deviations.
-fn new_linear(
-    builder: &mut Builder<'_>,
-    name: &str,
-    shape: (usize, usize),
-    bias: bool,
-) -> Result<TrainedLinear, ModelError> {
-    let device = builder.base().device();
-    let init = (Init::TruncatedNormal(0.02), bias.then_some(Init::Constant(0.0)));
-    let mut add =
-        |name: String, shape: &[usize], init: Init<'_>| builder.parameter(name, shape, init);
-    TrainedLinear::new(device, name, shape, init, &mut add)
-}
-
 impl Head {
+    /// Adds the head's parameters. BERT's code initialises heads with a normal distribution of 0.02
+    /// cut at two deviations.
+    ///
+    /// # Errors
+    /// If it has no outputs, reads a pooler that the base does not have, or a parameter is refused.
     pub(crate) fn new(spec: HeadSpec, builder: &mut Builder<'_>) -> Result<Self, ModelError> {
         let base = builder.base();
         if spec.outputs == 0 {
@@ -80,15 +73,19 @@ impl Head {
         }
         let d = base.spec().hidden;
         let pooled = if pools { spec.pooling.width(d) } else { d };
+        let mut linear = |name: &str, shape: [usize; 2], bias: bool| {
+            let bias = bias.then_some(Init::Constant(0.0));
+            builder.linear(name, shape, Init::TruncatedNormal(0.02), bias)
+        };
         let dense = match spec.dense {
             None => None,
             Some(activation) => {
-                let linear = new_linear(builder, "head.dense", (d, pooled), true)?;
+                let linear = linear("head.dense", [d, pooled], true)?;
                 Some((linear, engine_activation(activation)))
             }
         };
         let inputs = if dense.is_some() { d } else { pooled };
-        let out = new_linear(builder, "head.out", (spec.outputs, inputs), spec.bias)?;
+        let out = linear("head.out", [spec.outputs, inputs], spec.bias)?;
         Ok(Self { spec, dense, out })
     }
 
@@ -113,10 +110,10 @@ impl Head {
         pass: &Pass<'_>,
         part: &Part<'_>,
         hidden: View<'_>,
-        mut saved: Option<&mut Vec<Buf>>,
+        mut save: Save<'_>,
     ) -> Buf {
         let params = part.acting.params();
-        let mut x = self.pool(cx, part, hidden, saved.as_deref_mut());
+        let mut x = self.pool(cx, part, hidden, save.reborrow());
         let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
         cx.dropout(dropout(DropoutPlace::Pooled), x.view_mut());
         if let Some((dense, activation)) = &self.dense {
@@ -124,12 +121,12 @@ impl Head {
             let mut active = cx.take(pre.rows(), pre.columns());
             cx.activation(*activation, pre.view(), active.view_mut());
             cx.dropout(dropout(DropoutPlace::HeadDense), active.view_mut());
-            give_or_save(cx, saved.as_deref_mut(), x);
-            give_or_save(cx, saved.as_deref_mut(), pre);
+            save.push(cx, x);
+            save.push(cx, pre);
             x = active;
         }
         let y = self.out.forward(cx, params, x.view());
-        give_or_save(cx, saved, x);
+        save.push(cx, x);
         y
     }
 
@@ -140,31 +137,24 @@ impl Head {
         pass: &Pass<'_>,
         part: &Part<'_>,
         d_y: View<'_>,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) -> Buf {
         let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
-        let x = pop(saved);
-        let mut d = self.out.backward(cx, x.view(), d_y, gradient);
+        let x = grads.pop();
+        let mut d = self.out.backward(cx, x.view(), d_y, grads);
         cx.give(x);
         if let Some((dense, activation)) = &self.dense {
             cx.dropout(dropout(DropoutPlace::HeadDense), d.view_mut());
-            let (pre, x) = (pop(saved), pop(saved));
+            let (pre, x) = (grads.pop(), grads.pop());
             cx.activation_backward(*activation, pre.view(), d.view_mut());
-            let d_x = dense.backward(cx, x.view(), d.view(), gradient);
+            let d_x = dense.backward(cx, x.view(), d.view(), grads);
             [pre, x, std::mem::replace(&mut d, d_x)].into_iter().for_each(|b| cx.give(b));
         }
         cx.dropout(dropout(DropoutPlace::Pooled), d.view_mut());
-        self.pool_backward(cx, part, d, saved, gradient)
+        self.pool_backward(cx, part, d, grads)
     }
 
-    fn pool(
-        &self,
-        cx: &mut Context,
-        part: &Part<'_>,
-        hidden: View<'_>,
-        saved: Option<&mut Vec<Buf>>,
-    ) -> Buf {
+    fn pool(&self, cx: &mut Context, part: &Part<'_>, hidden: View<'_>, mut save: Save<'_>) -> Buf {
         let spans = &part.spans;
         let d = hidden.n_columns();
         if self.spec.kind.over_tokens() {
@@ -194,10 +184,7 @@ impl Head {
                 cx.linear(first.view(), &mut [Product { weight, bias, out: pooled.view_mut() }]);
                 let pre = cx.copy(pooled.view());
                 cx.activation(Activation::Tanh, pre.view(), pooled.view_mut());
-                match saved {
-                    Some(saved) => saved.extend([first, pre]),
-                    None => [first, pre].into_iter().for_each(|buffer| cx.give(buffer)),
-                }
+                [first, pre].into_iter().for_each(|buffer| save.push(cx, buffer));
             }
         }
         pooled
@@ -208,8 +195,7 @@ impl Head {
         cx: &mut Context,
         part: &Part<'_>,
         mut d: Buf,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) -> Buf {
         let spans = &part.spans;
         let width = part.acting.base.spec().hidden;
@@ -233,11 +219,11 @@ impl Head {
                 cx.first_rows_backward(d.view(), spans, d_hidden.view_mut());
             }
             (Pooling::Pooler, Some(pooler)) => {
-                let (pre, first) = (pop(saved), pop(saved));
+                let (pre, first) = (grads.pop(), grads.pop());
                 cx.activation_backward(Activation::Tanh, pre.view(), d.view_mut());
                 let trained = part.acting.trained_pooler();
                 if let Some(trained) = trained {
-                    trained.add_gradients(cx, first.view(), d.view(), gradient);
+                    trained.add_gradients(cx, first.view(), d.view(), grads);
                 }
                 let weight = trained.map_or(&pooler.weight, |t| t.packed());
                 let mut d_first = cx.take(d.rows(), d.columns());
@@ -251,15 +237,8 @@ impl Head {
     }
 }
 
-fn give_or_save(cx: &mut Context, saved: Option<&mut Vec<Buf>>, buffer: Buf) {
-    match saved {
-        Some(saved) => saved.push(buffer),
-        None => cx.give(buffer),
-    }
-}
-
-/// The loss of outputs `[rows, columns]` and its gradient. Sequence `i`, whose outputs are `rows[i]`, is example
-/// `first + i`.
+/// The loss of outputs `[rows, columns]` and its gradient. Sequence `i`, whose outputs are
+/// `rows[i]`, is example `first + i`.
 ///
 /// # Panics
 /// If the targets are not of the head's kind.

@@ -1,11 +1,14 @@
 //! The frozen encoder, the adapters at its sites, heads and losses.
 //!
-//! Nothing here opens a file, prints, or looks at a single activation: the encoder and the methods are
-//! written over `budwood_engine`'s operations.
+//! Nothing here opens a file, prints, or looks at a single activation: the encoder and the methods
+//! are written over `budwood_engine`'s operations.
 
+mod acting;
 mod adapter;
 mod base;
 mod bottleneck;
+mod builder;
+mod drop_path;
 mod encoder;
 mod error;
 mod gate;
@@ -13,20 +16,25 @@ mod head;
 mod linear;
 mod merge;
 pub mod method;
+mod norm;
 mod params;
 mod phm;
 mod positions;
 mod prefix;
 mod run;
 mod site;
-mod stochastic_depth;
+mod sites;
+mod tape;
 
-pub use adapter::{Adapter, Depth};
+pub use adapter::Adapter;
 pub use base::{Base, Linear, Norm};
-pub use encoder::{Batch, Segment};
+pub use budwood_base::site::{Sublayer, WeightSite};
+pub use encoder::batch::Batch;
 pub use error::ModelError;
 pub use head::{Loss, Targets};
 pub use merge::merged;
 pub use params::{Init, Param, Params, Slot};
-pub use run::{ChunkLoss, hidden_states, lowest_states, plan_chunks, predict, train_chunk};
-pub use site::{Sublayer, WeightSite};
+pub use run::{
+    ChunkLoss, Segment, hidden_states, lowest_states, plan_chunks, predict, train_chunk,
+};
+pub use sites::Depth;

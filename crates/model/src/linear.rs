@@ -1,51 +1,92 @@
-//! A linear layer among the trained parameters.
+//! Matrices and linear layers among the trained parameters.
 
 use budwood_engine::{Buf, Context, Device, Precision, Product, View, Weight};
 
-use crate::{Init, ModelError, Slot};
+use crate::params::Slot;
+use crate::tape::Grads;
 
-/// `y = x Wᵀ + b` with W and b in the parameter vector.
-pub(crate) struct TrainedLinear {
-    weight: Slot,
-    bias: Option<Slot>,
+/// A trained matrix `[outputs, inputs]` with the packed copy that is multiplied.
+pub(crate) struct TrainedMatrix {
+    slot: Slot,
     packed: Weight,
 }
 
-impl TrainedLinear {
-    /// Adds `name.weight`, `[outputs, inputs]`, and with an initial value `name.bias`, through `add`.
-    ///
-    /// # Errors
-    /// Those of `add`.
-    pub(crate) fn new(
-        device: Device,
-        name: &str,
-        (outputs, inputs): (usize, usize),
-        (weight, bias): (Init<'_>, Option<Init<'_>>),
-        add: &mut impl FnMut(String, &[usize], Init<'_>) -> Result<Slot, ModelError>,
-    ) -> Result<Self, ModelError> {
-        let weight = add(format!("{name}.weight"), &[outputs, inputs], weight)?;
-        let bias = bias.map(|init| add(format!("{name}.bias"), &[outputs], init)).transpose()?;
-        let zeros = vec![0.0; outputs * inputs];
-        let packed = Weight::new(device, &zeros, outputs, inputs, Precision::F32, true);
-        Ok(Self { weight, bias, packed })
+impl TrainedMatrix {
+    /// The matrix at `slot`; to be packed by [`TrainedMatrix::refresh`] before use.
+    pub(crate) fn new(device: Device, slot: Slot, [outputs, inputs]: [usize; 2]) -> Self {
+        Self { slot, packed: unfilled(device, [outputs, inputs]) }
     }
 
+    /// Packs the values again after they have changed.
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
-        self.packed.set(device, &params[self.weight.clone()]);
+        self.packed.set(device, &params[self.slot.clone()]);
     }
 
-    /// The weight in the form that is multiplied.
+    /// The packed copy.
     pub(crate) fn packed(&self) -> &Weight {
         &self.packed
     }
 
+    /// Its elements, row by row.
+    pub(crate) fn values<'a>(&self, params: &'a [f32]) -> &'a [f32] {
+        &params[self.slot.clone()]
+    }
+
+    /// `x Wᵀ`, `[rows, outputs]`.
+    pub(crate) fn forward(&self, cx: &mut Context, x: View<'_>) -> Buf {
+        let mut y = cx.take(x.n_rows(), self.packed.outputs());
+        cx.linear(x, &mut [Product { weight: &self.packed, bias: None, out: y.view_mut() }]);
+        y
+    }
+
+    /// Adds the gradient of the matrix.
+    pub(crate) fn add_gradient(
+        &self,
+        cx: &mut Context,
+        x: View<'_>,
+        d_y: View<'_>,
+        grads: &mut Grads<'_>,
+    ) {
+        cx.linear_backward_weight(d_y, x, grads.of(&self.slot));
+    }
+}
+
+/// A weight `[outputs, inputs]` that waits for its values.
+pub(crate) fn unfilled(device: Device, [outputs, inputs]: [usize; 2]) -> Weight {
+    Weight::new(device, &vec![0.0; outputs * inputs], outputs, inputs, Precision::F32, true)
+}
+
+/// `y = x Wᵀ + b` with W and b in the parameter vector.
+pub(crate) struct TrainedLinear {
+    matrix: TrainedMatrix,
+    bias: Option<Slot>,
+}
+
+impl TrainedLinear {
+    /// A linear layer over parameters that are there.
+    pub(crate) fn new(matrix: TrainedMatrix, bias: Option<Slot>) -> Self {
+        Self { matrix, bias }
+    }
+
+    /// Packs the values again after they have changed.
+    pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
+        self.matrix.refresh(device, params);
+    }
+
+    /// The weight in the form that is multiplied.
+    pub(crate) fn packed(&self) -> &Weight {
+        &self.matrix.packed
+    }
+
+    /// Its bias, `[outputs]`.
     pub(crate) fn bias_of<'a>(&self, params: &'a [f32]) -> Option<&'a [f32]> {
         self.bias.clone().map(|slot| &params[slot])
     }
 
+    /// `[rows, outputs]` from `[rows, inputs]`.
     pub(crate) fn forward(&self, cx: &mut Context, params: &[f32], x: View<'_>) -> Buf {
-        let mut y = cx.take(x.n_rows(), self.packed.outputs());
-        let (weight, bias) = (&self.packed, self.bias_of(params));
+        let mut y = cx.take(x.n_rows(), self.packed().outputs());
+        let (weight, bias) = (self.packed(), self.bias_of(params));
         cx.linear(x, &mut [Product { weight, bias, out: y.view_mut() }]);
         y
     }
@@ -56,25 +97,25 @@ impl TrainedLinear {
         cx: &mut Context,
         x: View<'_>,
         d_y: View<'_>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) {
-        cx.linear_backward_weight(d_y, x, &mut gradient[self.weight.clone()]);
+        self.matrix.add_gradient(cx, x, d_y, grads);
         if let Some(bias) = &self.bias {
-            cx.linear_backward_bias(d_y, &mut gradient[bias.clone()]);
+            cx.linear_backward_bias(d_y, grads.of(bias));
         }
     }
 
-    /// Returns the gradient of the input.
+    /// Adds the gradients of weight and bias and returns that of the input.
     pub(crate) fn backward(
         &self,
         cx: &mut Context,
         x: View<'_>,
         d_y: View<'_>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) -> Buf {
-        self.add_gradients(cx, x, d_y, gradient);
-        let mut d_x = cx.take(x.n_rows(), self.packed.inputs());
-        cx.linear_backward_input(d_y, &self.packed, d_x.view_mut(), false);
+        self.add_gradients(cx, x, d_y, grads);
+        let mut d_x = cx.take(x.n_rows(), self.packed().inputs());
+        cx.linear_backward_input(d_y, self.packed(), d_x.view_mut(), false);
         d_x
     }
 }

@@ -21,8 +21,8 @@ pub struct Param {
 }
 
 impl Param {
-    /// Whether it is a bias or a layer norm's gain or bias: what BERT's code excludes from weight decay
-    /// by its pattern `["LayerNorm", "layer_norm", "bias"]`.
+    /// Whether it is a bias or a layer norm's gain or bias: what BERT's code excludes from weight
+    /// decay by its pattern `["LayerNorm", "layer_norm", "bias"]`.
     pub fn is_bias_or_norm(&self) -> bool {
         self.name.ends_with(".bias") || self.name.contains("norm")
     }

@@ -1,10 +1,11 @@
-//! Parametrised hypercomplex products (Zhang et al. 2021), as Compacter uses them (Karimi Mahabadi et al. 2021, section 3):
-//! a matrix that is a sum of n Kronecker products of small matrices with factors of low rank.
+//! Parametrised hypercomplex products (Zhang et al. 2021), as Compacter uses them (Karimi Mahabadi
+//! et al. 2021, section 3): a matrix that is a sum of n Kronecker products of small matrices with
+//! factors of low rank.
 //!
-//! H = Σᵢ Rᵢ ⊗ (Lᵢ Qᵢ), `[in, out]`, with the rules R `[n, n, n]`, which all layers share, the left factors L `[n, in/n, r]` and the
-//! right factors Q `[n, r, out/n]` (`adapters` 1.3, `PHMLayer`).
+//! H = Σᵢ Rᵢ ⊗ (Lᵢ Qᵢ), `[in, out]`, with the rules R `[n, n, n]`, which all layers share, the left
+//! factors L `[n, in/n, r]` and the right factors Q `[n, r, out/n]` (`adapters` 1.3, `PHMLayer`).
 
-use crate::Slot;
+use crate::params::Slot;
 
 /// The rules that all matrices share, with the sizes of the factors.
 #[derive(Clone, Debug)]

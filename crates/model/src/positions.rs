@@ -1,14 +1,16 @@
-//! Positions of patches: the table's own rows, or mixes of them where an image has another size than the table was made for.
+//! Positions of patches: the table's own rows, or mixes of them where an image has another size
+//! than the table was made for.
 //!
-//! The mixes are those of bicubic interpolation as PyTorch defines it (`interpolate` with `mode="bicubic"`,
-//! `align_corners=False` and a target size; a = -0.75, edges repeated), which is what `transformers` 4.57 applies in ViT, DeiT
-//! and DINOv2. They are linear in the table, so that trained positions get gradients at any size.
+//! The mixes are those of bicubic interpolation as PyTorch defines it (`interpolate` with
+//! `mode="bicubic"`, `align_corners=False` and a target size; a = -0.75, edges repeated), which is
+//! what `transformers` 4.57 applies in ViT, DeiT and DINOv2. They are linear in the table, so that
+//! trained positions get gradients at any size.
 
 use budwood_base::encoder::ImageInput;
 use budwood_engine::RowMix;
 
-/// For each token of an image of `grid` rows and columns of patches, the rows of the table of positions that make
-/// its position.
+/// For each token of an image of `grid` rows and columns of patches, the rows of the table of
+/// positions that make its position.
 pub(crate) fn positions(spec: &ImageInput, grid: (usize, usize)) -> Vec<RowMix> {
     let (special, side) = (spec.special_tokens(), spec.side());
     let mut mixes: Vec<RowMix> = (0..special as u32).map(|row| vec![(row, 1.0)]).collect();

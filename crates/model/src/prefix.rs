@@ -1,14 +1,14 @@
-//! Prefixes: trained keys and values before those of each sequence (Li and Liang 2021), given directly or made by a small network
-//! from trained vectors.
+//! Prefixes: trained keys and values before those of each sequence (Li and Liang 2021), given
+//! directly or made by a small network from trained vectors.
 
 use std::ops::Range;
 
 use budwood_engine::{Activation, Buf, Context, Device};
 
-use crate::Slot;
 use crate::gate::Gate;
 use crate::linear::TrainedLinear;
-use crate::site::pop;
+use crate::params::Slot;
+use crate::tape::{Grads, Save};
 
 /// The prefixes of all layers of an adapter.
 pub(crate) struct Prefix {
@@ -60,12 +60,7 @@ impl Prefix {
     }
 
     /// The rows `[length, 2 d layers]`: for each layer its keys and its values.
-    pub(crate) fn rows(
-        &self,
-        cx: &mut Context,
-        params: &[f32],
-        saved: Option<&mut Vec<Buf>>,
-    ) -> Buf {
+    pub(crate) fn rows(&self, cx: &mut Context, params: &[f32], mut save: Save<'_>) -> Buf {
         match &self.source {
             Source::Flat(slots) => {
                 let mut rows = cx.take(self.length, 2 * self.width * slots.len());
@@ -84,40 +79,31 @@ impl Prefix {
                 let mut active = cx.take(pre.rows(), pre.columns());
                 cx.activation(*activation, pre.view(), active.view_mut());
                 let rows = outer.forward(cx, params, active.view());
-                match saved {
-                    Some(saved) => saved.extend([x, pre, active]),
-                    None => [x, pre, active].into_iter().for_each(|buffer| cx.give(buffer)),
-                }
+                [x, pre, active].into_iter().for_each(|buffer| save.push(cx, buffer));
                 rows
             }
         }
     }
 
     /// Adds the parameters' gradients. Consumes the gradient of [`Prefix::rows`].
-    pub(crate) fn backward(
-        &self,
-        cx: &mut Context,
-        d: Buf,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
-    ) {
+    pub(crate) fn backward(&self, cx: &mut Context, d: Buf, grads: &mut Grads<'_>) {
         match &self.source {
             Source::Flat(slots) => {
                 let numbers: Vec<u32> = (0..self.length as u32).collect();
                 for (i, slot) in slots.iter().flatten().enumerate() {
                     let columns = i * self.width..(i + 1) * self.width;
                     let d = d.view().columns(columns);
-                    cx.add_rows_backward(d, &numbers, &mut gradient[slot.clone()]);
+                    cx.add_rows_backward(d, &numbers, grads.of(slot));
                 }
             }
             Source::Made(network) => {
                 let Network { embedding, inner, activation, outer } = &**network;
-                let (active, pre, x) = (pop(saved), pop(saved), pop(saved));
-                let mut d_active = outer.backward(cx, active.view(), d.view(), gradient);
+                let (active, pre, x) = (grads.pop(), grads.pop(), grads.pop());
+                let mut d_active = outer.backward(cx, active.view(), d.view(), grads);
                 cx.activation_backward(*activation, pre.view(), d_active.view_mut());
-                let d_x = inner.backward(cx, x.view(), d_active.view(), gradient);
+                let d_x = inner.backward(cx, x.view(), d_active.view(), grads);
                 let numbers: Vec<u32> = (0..self.length as u32).collect();
-                cx.add_rows_backward(d_x.view(), &numbers, &mut gradient[embedding.clone()]);
+                cx.add_rows_backward(d_x.view(), &numbers, grads.of(embedding));
                 [active, pre, x, d_active, d_x].into_iter().for_each(|buffer| cx.give(buffer));
             }
         }

@@ -1,22 +1,73 @@
-//! One chunk of a batch through encoder and head, to predict or to train; and how a batch is cut into
-//! chunks.
+//! One chunk of a batch through encoder and head, to predict or to train; and how a batch is cut
+//! into chunks.
+//!
+//! A batch is not computed layer by layer with all threads on each product. It is cut into
+//! **chunks** of whole sequences, and one thread takes a chunk through the whole network, forward
+//! and backward:
+//!
+//! ```text
+//! batch      sequences  0 1 2 3 | 4 5 | 6 7 8 | 9 ...      plan_chunks: by lengths alone
+//! thread A   chunk 0: forward, loss, backward    chunk 2: ...
+//! thread B   chunk 1: forward, loss, backward    chunk 3: ...
+//! step       gradient = ((g0 + g1) + g2) + g3              in the chunks' order
+//! ```
+//!
+//! - Memory: activations of one chunk a thread, not of the batch. A layer keeps about
+//!   `T x (5 d + f)` numbers of a chunk of T tokens, and the probabilities of attention
+//!   (`encoder/kept.rs`).
+//! - Waiting: threads meet once a step, when gradients are added up.
+//! - Results: chunks depend on the lengths alone, and their gradients are added in order, so that
+//!   the sum is the same to the bit on any number of threads.
+//!
+//! The price: a batch of one long sequence is one chunk and uses one thread.
 
 use std::ops::Range;
 
 use budwood_base::random::Key;
 use budwood_engine::Context;
 
-use crate::adapter::Depth;
-use crate::encoder::{self, Batch, Pass, Segment, Tape};
-use crate::head::loss_of;
-use crate::{Adapter, Base, Loss, Targets};
+use crate::acting::Acting;
+use crate::adapter::Adapter;
+use crate::base::Base;
+use crate::encoder;
+use crate::encoder::batch::Batch;
+use crate::encoder::kept::Tape;
+use crate::encoder::pass::Pass;
+use crate::head::{Loss, Targets, loss_of};
+use crate::sites::Depth;
+use crate::tape::{Grads, Save};
 
-/// Tokens of a chunk that is large enough for the products' full speed and small enough for the caches.
+/// Neighbouring sequences of a batch with the adapter that they are for.
+#[derive(Clone)]
+pub struct Segment<'a> {
+    /// The adapter; `None` is the base model alone.
+    pub adapter: Option<&'a Adapter>,
+    /// Its sequences.
+    pub sequences: Range<usize>,
+}
+
+/// A pass over segments that cover the batch in order.
+fn pass<'a>(
+    base: &'a Base,
+    batch: &'a Batch,
+    segments: &[Segment<'a>],
+    dropout: Option<Key>,
+) -> Pass<'a> {
+    let run = |segment: &Segment<'a>| {
+        let alone = Acting { base, adapted: None };
+        (segment.adapter.map_or(alone, |a| a.acting(base)), segment.sequences.clone())
+    };
+    Pass::new(base, batch, segments.iter().map(run), dropout)
+}
+
+/// Tokens of a chunk that is large enough for the products' full speed and small enough for the
+/// caches.
 const CHUNK_TOKENS: usize = 256;
 
-/// Cuts sequences of these lengths into runs of neighbours of about [`CHUNK_TOKENS`] tokens each, equal in
-/// size and even in number, so that two threads end together. None with several sequences is larger by more than a half, which
-/// bounds the memory: two images of 197 tokens do not share one. Depends on the lengths only.
+/// Cuts sequences of these lengths into runs of neighbours of about [`CHUNK_TOKENS`] tokens each,
+/// equal in size and even in number, so that two threads end together. None with several sequences
+/// is larger by more than a half, which bounds the memory: two images of 197 tokens do not share
+/// one. Depends on the lengths only.
 pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
     let total: usize = lengths.iter().sum();
     let wanted = match total.div_ceil(CHUNK_TOKENS) {
@@ -42,8 +93,8 @@ pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
     chunks
 }
 
-/// Outputs of a chunk: for each sequence those of its segment's head, in order; of a head over tokens those of each
-/// token, one after another.
+/// Outputs of a chunk: for each sequence those of its segment's head, in order; of a head over
+/// tokens those of each token, one after another.
 ///
 /// # Panics
 /// If a segment has no adapter, and so no head, or the shapes do not fit.
@@ -53,15 +104,15 @@ pub fn predict(
     batch: &Batch,
     segments: &[Segment<'_>],
 ) -> Vec<Vec<f32>> {
-    let pass = Pass::new(base, batch, segments, None);
+    let pass = pass(base, batch, segments, None);
     let hidden = encoder::forward(cx, &pass, Depth::Head, None);
     let mut outputs = Vec::with_capacity(batch.spans.len());
-    for part in &pass.parts {
-        let Some(adapter) = part.acting.adapter else {
+    for (part, segment) in pass.parts.iter().zip(segments) {
+        let Some(adapter) = segment.adapter else {
             panic!("a segment without an adapter has no head to predict with");
         };
         let rows = hidden.view().rows(part.rows.clone());
-        let y = adapter.head.forward(cx, &pass, part, rows, None);
+        let y = adapter.head.forward(cx, &pass, part, rows, Save::nothing());
         let (all, columns) = (cx.download(y.view()), y.columns());
         let of_sequence = |rows: Range<usize>| all[rows.start * columns..rows.end * columns].into();
         outputs.extend(adapter.head.rows(part).into_iter().map(of_sequence));
@@ -78,18 +129,18 @@ pub fn hidden_states(
     batch: &Batch,
     segments: &[Segment<'_>],
 ) -> Vec<f32> {
-    let pass = Pass::new(base, batch, segments, None);
+    let pass = pass(base, batch, segments, None);
     let hidden = encoder::forward(cx, &pass, Depth::Head, None);
     let states = cx.download(hidden.view());
     cx.give(hidden);
     states
 }
 
-/// The hidden states of a chunk after the lowest `layers` layers of the base alone, row by row: what
-/// [`Batch::from_states`] takes in place of the chunk, for adapters that train nothing there.
+/// The hidden states of a chunk after the lowest `layers` layers of the base alone, row by row:
+/// what [`Batch::from_states`] takes in place of the chunk, for adapters that train nothing there.
 pub fn lowest_states(cx: &mut Context, base: &Base, batch: &Batch, layers: usize) -> Vec<f32> {
     let alone = Segment { adapter: None, sequences: 0..batch.spans.len() };
-    let pass = Pass::new(base, batch, &[alone], None);
+    let pass = pass(base, batch, &[alone], None);
     let hidden = encoder::lowest(cx, &pass, layers);
     let states = cx.download(hidden.view());
     cx.give(hidden);
@@ -105,8 +156,9 @@ pub struct ChunkLoss {
     pub outputs: Vec<Vec<f32>>,
 }
 
-/// Forward and backward over one chunk for one adapter: adds to `gradient`. `first` is the place of the
-/// chunk's first sequence among `targets`. `dropout` is the key of this chunk in this step, or none.
+/// Forward and backward over one chunk for one adapter: adds to `gradient`. `first` is the place of
+/// the chunk's first sequence among `targets`. `dropout` is the key of this chunk in this step, or
+/// none.
 ///
 /// # Panics
 /// If the base was not packed for gradients, or the shapes do not fit.
@@ -120,7 +172,7 @@ pub fn train_chunk(
     gradient: &mut [f32],
 ) -> ChunkLoss {
     let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
-    let mut pass = Pass::new(base, batch, &[segment], dropout);
+    let mut pass = pass(base, batch, &[segment], dropout);
     if !base.has_frozen_dropout() {
         pass.steady_layers = adapter.frozen_layers();
     }
@@ -128,14 +180,15 @@ pub fn train_chunk(
     let (mut tape, mut head_saved) = (Tape::default(), Vec::new());
     let hidden = encoder::forward(cx, &pass, depth, Some(&mut tape));
     let part = &pass.parts[0];
-    let y = adapter.head.forward(cx, &pass, part, hidden.view(), Some(&mut head_saved));
+    let y = adapter.head.forward(cx, &pass, part, hidden.view(), Save::on(&mut head_saved));
     cx.give(hidden);
     let (outputs, columns) = (cx.download(y.view()), y.columns());
     cx.give(y);
     let rows = adapter.head.rows(part);
     let (value, d) = loss_of(&outputs, columns, &rows, targets, loss, first);
     let d_y = cx.upload(&d, columns);
-    let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut head_saved, gradient);
+    let mut grads = Grads { saved: &mut head_saved, gradient };
+    let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut grads);
     cx.give(d_y);
     encoder::backward(cx, &pass, depth, d_hidden, tape, gradient);
     let of_sequence = |rows: Range<usize>| outputs[rows.start * columns..rows.end * columns].into();

@@ -1,5 +1,5 @@
-//! Inputs of one training step after another. Images are decoded beside the training, on threads of their own, a
-//! bounded number of steps ahead.
+//! Inputs of one training step after another. Images are decoded beside the training, on threads of
+//! their own, a bounded number of steps ahead.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

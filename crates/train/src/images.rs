@@ -1,4 +1,5 @@
-//! Images of a data set as a model reads them: decoded when they are needed, and kept while there is room.
+//! Images of a data set as a model reads them: decoded when they are needed, and kept while there
+//! is room.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,8 +25,8 @@ pub struct Images {
     cache: Arc<Mutex<Cache>>,
 }
 
-/// Images by their number, in eight bits, until the room is used up. Which images are kept depends on the threads,
-/// what they are does not.
+/// Images by their number, in eight bits, until the room is used up. Which images are kept depends
+/// on the threads, what they are does not.
 #[derive(Debug)]
 struct Cache {
     images: HashMap<usize, Arc<Rgb>>,

@@ -4,7 +4,8 @@ use budwood_engine::{AdamW, Device, adamw, for_each, sum_of_squares};
 use budwood_model::Params;
 use serde::{Deserialize, Serialize};
 
-/// Elements that one thread updates at a time: its four vectors then stay in the second-level cache.
+/// Elements that one thread updates at a time: its four vectors then stay in the second-level
+/// cache.
 const PIECE: usize = 32 * 1024;
 
 /// Which parameters decay.
@@ -74,8 +75,8 @@ impl Optimizer {
         Self { spec, steps: 0, m: vec![0.0; n], v: vec![0.0; n] }
     }
 
-    /// One step on a device with a number of threads, on which the result does not depend. Returns the
-    /// gradient's norm before clipping.
+    /// One step on a device with a number of threads, on which the result does not depend. Returns
+    /// the gradient's norm before clipping.
     ///
     /// # Panics
     /// If the lengths differ.

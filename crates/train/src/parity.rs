@@ -1,7 +1,8 @@
 //! Comparison with a reference library: everything that a case file holds is computed again.
 //!
-//! A case (`tests/golden/README.md`) is a base, an adapter folder of the library, and a safetensors file with
-//! inputs (tokens with their mask, or pixels), outputs, gradients, and the parameters after three AdamW steps.
+//! A case (`tests/golden/README.md`) is a base, an adapter folder of the library, and a safetensors
+//! file with inputs (tokens with their mask, or pixels), outputs, gradients, and the parameters
+//! after three AdamW steps.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -227,7 +228,8 @@ impl Case {
         for (_, theirs) in &folder.names {
             all = all.max(gradients(theirs)?);
         }
-        // Softmax does not feel a bias of all keys: its gradient is zero but for rounding, which Adam blows up to whole steps.
+        // Softmax does not feel a bias of all keys: its gradient is zero but for rounding, which
+        // Adam blows up to whole steps.
         let no_signal = |name: &str| gradients(name).is_ok_and(|g| g < 1e-6 * all);
         for param in adapter.params.entries() {
             let theirs = folder.names.iter().find(|(ours, _)| *ours == param.name);
@@ -236,7 +238,8 @@ impl Case {
             let expected = self.file.tensor(&format!("{what}.{}", theirs.1))?;
             let got = &values[param.slot.clone()];
             let shared = folder.names.iter().filter(|(_, name)| *name == theirs.1).count() > 1;
-            // A piece of one of their tensors: its gradient and values are found by the reader's own order, which outputs check.
+            // A piece of one of their tensors: its gradient and values are found by the reader's
+            // own order, which outputs check.
             if shared || (no_signal(&theirs.1) && what == "step3") {
                 continue;
             }

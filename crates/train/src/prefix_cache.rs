@@ -1,5 +1,6 @@
-//! The output of the layers below the lowest that is trained, computed once for each input and kept, in memory or in a file. What
-//! does not fit is computed each time. Results are the same to the bit.
+//! The output of the layers below the lowest that is trained, computed once for each input and
+//! kept, in memory or in a file. What does not fit is computed each time. Results are the same to
+//! the bit.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -46,8 +47,8 @@ enum Store {
 }
 
 impl<'a> PrefixCache<'a> {
-    /// An empty cache of the output of the lowest `layers` layers, that leaves so many `bytes` of room to others; none where nothing would
-    /// be kept. `file` is where it goes on disk.
+    /// An empty cache of the output of the lowest `layers` layers, that leaves so many `bytes` of
+    /// room to others; none where nothing would be kept. `file` is where it goes on disk.
     ///
     /// # Errors
     /// If the file cannot be made.
@@ -134,7 +135,8 @@ impl<'a> PrefixCache<'a> {
     }
 }
 
-/// Hidden states in a file, removed when dropped. It is of no use to another process: a run that goes on begins a new one.
+/// Hidden states in a file, removed when dropped. It is of no use to another process: a run that
+/// goes on begins a new one.
 struct StateFile {
     path: PathBuf,
     file: Mutex<File>,
@@ -152,7 +154,8 @@ impl StateFile {
         Ok(Self { path: path.into(), file, starts, written })
     }
 
-    /// The states of an input that were written. A file that cannot be read counts as one without them.
+    /// The states of an input that were written. A file that cannot be read counts as one without
+    /// them.
     fn get(&self, input: usize) -> Option<Vec<f32>> {
         if !self.written.get(input)?.load(Ordering::Acquire) {
             return None;

@@ -83,7 +83,8 @@ pub enum Event<'a> {
     Kept {
         /// Number of those layers.
         layers: usize,
-        /// Inputs of the training set that it is kept for; none where dropout makes it another one in each step.
+        /// Inputs of the training set that it is kept for; none where dropout makes it another one
+        /// in each step.
         train: usize,
         /// Inputs of the validation set.
         dev: usize,
@@ -152,7 +153,8 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Plans a run. `identity` names base and data, so that a checkpoint is not taken for another run's.
+    /// Plans a run. `identity` names base and data, so that a checkpoint is not taken for another
+    /// run's.
     ///
     /// # Errors
     /// If a setting has no meaning, or there is nothing to train on.
@@ -204,20 +206,21 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Keeps the output of the layers below the lowest that is trained: of the validation set, and of the training set if it is the
-    /// same in every step. On disk it needs the folder of [`Trainer::with_checkpoints`].
+    /// Keeps the output of the layers below the lowest that is trained: of the validation set, and
+    /// of the training set if it is the same in every step. On disk it needs the folder of
+    /// [`Trainer::with_checkpoints`].
     #[must_use]
     pub fn with_prefix_cache(mut self, spec: PrefixCacheSpec) -> Self {
         self.cache = Some(spec);
         self
     }
 
-    /// Trains `adapter`, leaving the best parameters in it (the last ones without a validation set). The
-    /// event's receiver may ask to stop: the state is saved then.
+    /// Trains `adapter`, leaving the best parameters in it (the last ones without a validation
+    /// set). The event's receiver may ask to stop: the state is saved then.
     ///
     /// # Errors
-    /// If numbers run away (the best parameters are in the adapter then), a checkpoint is damaged, another run's,
-    /// or cannot be written, or an image cannot be decoded.
+    /// If numbers run away (the best parameters are in the adapter then), a checkpoint is damaged,
+    /// another run's, or cannot be written, or an image cannot be decoded.
     pub fn run(
         mut self,
         adapter: &mut Adapter,

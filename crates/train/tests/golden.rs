@@ -72,7 +72,8 @@ fn low_rank_updates_and_scales_match() {
 
 #[test]
 fn prompts_and_prefixes_match() {
-    // The case `prompt_tuning` has padding, to which the library's prompts attend: its rows depend on their neighbours.
+    // The case `prompt_tuning` has padding, to which the library's prompts attend: its rows depend
+    // on their neighbours.
     check_of(&["bert", "roberta", "distilbert"], &["prompt_tuning_whole"], Device::cpu());
     check_of(&["vit"], &["prompt_tuning"], Device::cpu());
     check(&["prompt_tuning_after", "prefix_tuning", "prefix_tuning_flat", "mam"], Device::cpu());
@@ -91,7 +92,8 @@ fn heads_over_tokens_match() {
     }
 }
 
-/// Methods that train the model's own weights: the case's folder has the head, the other values begin as the base's.
+/// Methods that train the model's own weights: the case's folder has the head, the other values
+/// begin as the base's.
 fn check_own_weights(family: &str, case: &str, method: &str) {
     let folder = golden().join("adapters").join(family).join(case);
     let base = golden().join("base").join(family);

@@ -1,4 +1,5 @@
-//! Training on images: decoded beside it, kept or not, changed at random or not, the result is the same to the bit.
+//! Training on images: decoded beside it, kept or not, changed at random or not, the result is the
+//! same to the bit.
 #![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
@@ -50,7 +51,8 @@ fn processor(spec: &ImageInput) -> Processor {
     Processor::from_config(&serde_json::json!({ "size": spec.image_size })).unwrap()
 }
 
-/// The adapter's parameters after training, and its accuracy; interrupted after so many steps and begun again.
+/// The adapter's parameters after training, and its accuracy; interrupted after so many steps and
+/// begun again.
 fn trained(
     threads: usize,
     cache: usize,

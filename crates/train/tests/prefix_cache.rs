@@ -1,5 +1,5 @@
-//! The output of frozen layers kept or computed each time, in memory or in a file, whole or in part: the result is the same
-//! to the bit.
+//! The output of frozen layers kept or computed each time, in memory or in a file, whole or in
+//! part: the result is the same to the bit.
 #![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;

@@ -1,5 +1,5 @@
-//! An encoder of the shape of ViT-B/16 against `transformers`, with weights that both sides compute from a formula
-//! (`tests/golden/make_large.py`). A few seconds in a development build.
+//! An encoder of the shape of ViT-B/16 against `transformers`, with weights that both sides compute
+//! from a formula (`tests/golden/make_large.py`). A few seconds in a development build.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! The tile of the int8 matrix product: rows of unsigned bytes against one packed panel of signed bytes,
-//! summed exactly in 32 bits, then scaled to `f32` while the tile is in registers.
+//! The tile of the int8 matrix product: rows of unsigned bytes against one packed panel of signed
+//! bytes, summed exactly in 32 bits, then scaled to `f32` while the tile is in registers.
 
 use super::Kind;
 use super::tile::Start;
@@ -14,7 +14,8 @@ pub(crate) const K_BLOCK: usize = 1024;
 /// Distance of a panel's rows, in bytes; not a power of two, so that rows fall into different sets.
 pub(crate) const A_STRIDE: usize = K_BLOCK + 64;
 
-/// One tile: `c[i][j] = start + row_scale[i] column_scale[j] (sum_p a[i][p] b[p][j] - zero[i] column_sum[j])`.
+/// One tile: `c[i][j] = start + row_scale[i] column_scale[j] (sum_p a[i][p] b[p][j] - zero[i]
+/// column_sum[j])`.
 pub(crate) struct Tile<'a> {
     /// Elements of K, a multiple of 4.
     pub(crate) k: usize,
@@ -53,7 +54,8 @@ pub(crate) fn product(isa: Isa, tile: Tile<'_>) {
     }
     match isa.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor was asked for AVX-512 VNNI, and the asserts above hold for every access.
+        // SAFETY: the processor was asked for AVX-512 VNNI, and the asserts above hold for every
+        // access.
         Kind::Avx512 if super::x86_64::has_avx512_vnni() => unsafe { vnni::run_rows(tile, n_rows) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: both kinds prove AVX2, and the asserts above hold for every access.
@@ -122,8 +124,9 @@ mod vnni {
     #[inline]
     unsafe fn run<const ROWS: usize>(tile: Tile<'_>) {
         let (a, b) = (tile.a.as_ptr(), tile.b.as_ptr());
-        // SAFETY: `product` checked that k bytes of ROWS rows of `a`, k / 4 rows of two vectors of `b`, and
-        // ROWS rows of two vectors of `c` are inside their slices, as are two vectors a column's data.
+        // SAFETY: `product` checked that k bytes of ROWS rows of `a`, k / 4 rows of two vectors of
+        // `b`, and ROWS rows of two vectors of `c` are inside their slices, as are two vectors a
+        // column's data.
         unsafe {
             let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
             for p in 0..tile.k / 4 {
@@ -161,8 +164,8 @@ mod vnni {
     }
 }
 
-/// Without products of bytes. AVX2's own byte product saturates its sums of two at 16 bits, so bytes are widened
-/// to 16 bits and multiplied there, which is exact.
+/// Without products of bytes. AVX2's own byte product saturates its sums of two at 16 bits, so
+/// bytes are widened to 16 bits and multiplied there, which is exact.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::*;
@@ -180,8 +183,9 @@ mod avx2 {
         let n_rows = tile.row_scale.len();
         let mut wide = [MaybeUninit::<i16>::uninit(); ROWS * K_BLOCK];
         let wide = wide.as_mut_ptr().cast::<i16>();
-        // SAFETY: `k` is at most K_BLOCK and the rows of `a` are A_STRIDE = K_BLOCK + 64 apart, of which the last
-        // row has `k` readable bytes: the sixteen-byte reads stay below `k`, the rest is read byte by byte.
+        // SAFETY: `k` is at most K_BLOCK and the rows of `a` are A_STRIDE = K_BLOCK + 64 apart, of
+        // which the last row has `k` readable bytes: the sixteen-byte reads stay below `k`, the
+        // rest is read byte by byte.
         unsafe {
             for i in 0..n_rows {
                 let (from, to) = (tile.a.as_ptr().add(i * A_STRIDE), wide.add(i * K_BLOCK));
@@ -213,8 +217,8 @@ mod avx2 {
     /// As [`run_rows`]; `wide` holds those rows of A in 16 bits, `K_BLOCK` apart.
     #[target_feature(enable = "avx2,fma")]
     unsafe fn run<const N: usize>(tile: &mut Tile<'_>, wide: *const i16, i0: usize) {
-        // SAFETY: `product` checked that N rows of `c`, a panel of `b` and a panel's column data are inside their
-        // slices.
+        // SAFETY: `product` checked that N rows of `c`, a panel of `b` and a panel's column data
+        // are inside their slices.
         unsafe {
             let a = wide.add(i0 * K_BLOCK);
             for j in (0..COLUMNS).step_by(GROUP) {
@@ -233,7 +237,8 @@ mod avx2 {
                 let column_sum = _mm256_loadu_si256(tile.column_sum.as_ptr().add(j).cast());
                 let column_scale = _mm256_loadu_ps(tile.column_scale.as_ptr().add(j));
                 for (i, sum) in sums.iter().enumerate() {
-                    // Pairs of neighbours are one column; the addition leaves columns 0 1 4 5 2 3 6 7.
+                    // Pairs of neighbours are one column; the addition leaves columns 0 1 4 5 2 3 6
+                    // 7.
                     let sum = _mm256_hadd_epi32(sum[0], sum[1]);
                     let sum = _mm256_permute4x64_epi64::<0b11_01_10_00>(sum);
                     let zero = _mm256_set1_epi32(*tile.zero.as_ptr().add(i0 + i));

@@ -68,9 +68,9 @@ pub(crate) fn int8_is_faster(kind: Kind) -> bool {
     }
 }
 
-/// A kernel written as plain loops, to be compiled once for each instruction set.
-/// Implementations mark `run` `#[inline(always)]`: it is then compiled inside the function that has the
-/// target feature, and the loops become vector code of that set.
+/// A kernel written as plain loops, to be compiled once for each instruction set. Implementations
+/// mark `run` `#[inline(always)]`: it is then compiled inside the function that has the target
+/// feature, and the loops become vector code of that set.
 pub(crate) trait Kernel {
     type Output;
     /// `FMA` says whether a fused multiply-add is one instruction here.
@@ -99,8 +99,8 @@ pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Defines a public function whose body is compiled for every instruction set and chosen by its first
-/// argument. Inside, `FMA` is in scope for [`fma`].
+/// Defines a public function whose body is compiled for every instruction set and chosen by its
+/// first argument. Inside, `FMA` is in scope for [`fma`].
 macro_rules! kernel {
     ($(#[$meta:meta])* pub fn $name:ident<$life:lifetime>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*

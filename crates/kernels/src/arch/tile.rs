@@ -1,5 +1,5 @@
-//! The tile of the `f32` matrix product: a few rows of A against one packed panel of B, accumulated in
-//! registers.
+//! The tile of the `f32` matrix product: a few rows of A against one packed panel of B, accumulated
+//! in registers.
 //!
 //! A panel of A is a copy of its rows at the fixed distance [`A_STRIDE`]: the row offsets are then
 //! constants in the instructions, and packing is a plain copy instead of a transposition.
@@ -8,9 +8,11 @@ use super::Kind;
 use super::vector::Vector;
 use crate::Isa;
 
-/// Elements of K that one pass covers: a panel of B (32 columns) then takes 32 KiB, two thirds of L1.
+/// Elements of K that one pass covers: a panel of B (32 columns) then takes 32 KiB, two thirds of
+/// L1.
 pub(crate) const K_BLOCK: usize = 256;
-/// Distance of a panel's rows, in elements; not a power of two, so that rows fall into different sets.
+/// Distance of a panel's rows, in elements; not a power of two, so that rows fall into different
+/// sets.
 pub(crate) const A_STRIDE: usize = K_BLOCK + 16;
 /// The largest number of columns of a tile over all instruction sets.
 pub(crate) const COLUMNS_MAX: usize = 32;
@@ -51,8 +53,8 @@ pub(crate) enum Start<'a> {
     Row(&'a [f32]),
 }
 
-/// `c[i][j] = start + sum_p a[i * A_STRIDE + p] * b[p * columns + j]` for `n_rows` rows and all columns
-/// of the panel; rows of `c` are `c_stride` apart.
+/// `c[i][j] = start + sum_p a[i * A_STRIDE + p] * b[p * columns + j]` for `n_rows` rows and all
+/// columns of the panel; rows of `c` are `c_stride` apart.
 ///
 /// # Panics
 /// If a slice is too short or there are more rows than a tile has.
@@ -82,7 +84,8 @@ pub(crate) fn product(
         }
     };
     let tile = Tile { k, a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr(), c_stride, add, row };
-    // SAFETY: the asserts above hold for every access of `Tile::run`, and the `Kind` proves the set.
+    // SAFETY: the asserts above hold for every access of `Tile::run`, and the `Kind` proves the
+    // set.
     unsafe {
         match isa.0 {
             #[cfg(target_arch = "x86_64")]
@@ -139,8 +142,9 @@ unsafe fn run_rows<V: Vector>(tile: Tile, n_rows: usize) {
 #[inline(always)]
 unsafe fn run<V: Vector, const ROWS: usize>(tile: Tile) {
     let Tile { k, a, b, c, c_stride, add, row } = tile;
-    // SAFETY: `product` checked that k columns of ROWS rows of `a`, k rows of two vectors of `b`, and
-    // ROWS rows of two vectors of `c` are inside their slices, and `row` is null or two vectors long.
+    // SAFETY: `product` checked that k columns of ROWS rows of `a`, k rows of two vectors of `b`,
+    // and ROWS rows of two vectors of `c` are inside their slices, and `row` is null or two vectors
+    // long.
     unsafe {
         let mut sums = [[V::splat(0.0); 2]; ROWS];
         for p in 0..k {

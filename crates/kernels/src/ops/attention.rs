@@ -9,8 +9,8 @@ use super::gemm::{self, Beta, MatRef, PackedB, Target};
 use crate::Isa;
 use crate::arch::{fma, kernel};
 
-/// The shape of one sequence's attention. Queries, keys and values are rows of matrices in which head
-/// `h` has columns `h * head_dim..`.
+/// The shape of one sequence's attention. Queries, keys and values are rows of matrices in which
+/// head `h` has columns `h * head_dim..`.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Number of heads.

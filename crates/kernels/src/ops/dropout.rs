@@ -1,5 +1,5 @@
-//! Dropout whose mask is a function of a key and the element's place, so that backward needs no saved
-//! mask and no thread's progress changes it.
+//! Dropout whose mask is a function of a key and the element's place, so that backward needs no
+//! saved mask and no thread's progress changes it.
 
 use crate::arch::kernel;
 
@@ -41,7 +41,8 @@ impl Dropout {
 }
 
 kernel! {
-    /// Multiplies `x` by the factors at places `start..`; forward and backward are the same function.
+    /// Multiplies `x` by the factors at places `start..`; forward and backward are the same
+    /// function.
     pub fn apply<'a>(dropout: Dropout, start: u32, x: &'a mut [f32]) {
         for (i, x) in x.iter_mut().enumerate() {
             *x *= dropout.factor(start.wrapping_add(i as u32));

@@ -1,9 +1,9 @@
 //! Matrix product C = A B over a packed B.
 //!
-//! B is cut into panels of [`tile::columns`] columns, each stored K-major and contiguous. One pass covers
-//! [`tile::K_BLOCK`] elements of K: the rows of A are copied at a fixed distance (L2), then each panel of
-//! B (L1) meets all of them. The sum of an element runs over K in order, whatever the other rows and
-//! columns are, so a row's result does not depend on the batch around it.
+//! B is cut into panels of [`tile::columns`] columns, each stored K-major and contiguous. One pass
+//! covers [`tile::K_BLOCK`] elements of K: the rows of A are copied at a fixed distance (L2), then
+//! each panel of B (L1) meets all of them. The sum of an element runs over K in order, whatever the
+//! other rows and columns are, so a row's result does not depend on the batch around it.
 
 use crate::Isa;
 use crate::arch::tile::{self, A_STRIDE, COLUMNS_MAX, K_BLOCK, Start};
@@ -137,8 +137,8 @@ impl PackedB {
     }
 }
 
-/// Packs columns `j0..j0 + width` of a matrix whose columns are contiguous: sixteen rows at a time, so
-/// that what is read and what is written both stay in L1.
+/// Packs columns `j0..j0 + width` of a matrix whose columns are contiguous: sixteen rows at a time,
+/// so that what is read and what is written both stay in L1.
 fn pack_transposed(b: MatRef<'_>, j0: usize, width: usize, panel: usize, out: &mut [f32]) {
     const BLOCK: usize = 16;
     let mut i0 = 0;

@@ -1,8 +1,24 @@
-//! Matrix product C = A B with B in signed bytes, packed once, and A quantised row by row at run time.
+//! Matrix product C = A B with B in signed bytes, packed once, and A quantised row by row at run
+//! time.
 //!
-//! B: one scale a column, symmetric, values in -127..=127. A: one scale and zero point a row, unsigned bytes,
-//! so that both ends of a row's range are used (the inputs after GELU lie almost wholly above zero). The sum is
-//! exact in 32 bits; only the two roundings differ from the product in `f32`.
+//! | | shape | elements | scale |
+//! |---|---|---|---|
+//! | A | `[rows, k]` | `a = s_i (qa - z_i)`, qa in 0..=255 | s and zero point z for each row |
+//! | B | `[k, n]` | `b = t_j qb`, qb in -127..=127 | t for each column |
+//! | C | `[rows, n]` | `f32` | |
+//!
+//! B is symmetric. A's bytes are unsigned with a zero point, so that both ends of a row's range are
+//! used: what comes out of a GELU lies almost wholly above zero. The zero point leaves the inner
+//! loop, as its part needs only the sums of B's columns, which are known when B is packed:
+//!
+//! ```text
+//! c_ij = sum_p s_i (qa_ip - z_i) t_j qb_pj
+//!      = s_i t_j (sum_p qa_ip qb_pj  -  z_i sum_p qb_pj)
+//! ```
+//!
+//! Both sums are exact in 32 bits; only the two roundings to bytes differ from the product in
+//! `f32`. K is cut into blocks of [`K_BLOCK`]; a block's sums get their scales and are added to C
+//! while they are in registers.
 
 use super::gemm::MatRef;
 use crate::Isa;
@@ -23,7 +39,8 @@ pub struct PackedInt8 {
 }
 
 impl PackedInt8 {
-    /// Packs `value(i, j)`, element (i, j) of a `[k, n]` matrix of bytes whose columns have these scales.
+    /// Packs `value(i, j)`, element (i, j) of a `[k, n]` matrix of bytes whose columns have these
+    /// scales.
     ///
     /// # Panics
     /// If there is no scale for each column.
@@ -75,11 +92,11 @@ impl PackedInt8 {
     }
 }
 
-/// One byte a weight with one scale a row: the form that both directions of a product are packed from.
-/// Returns the bytes and the scales of the rows of `weight`, `[rows, columns]`.
+/// One byte a weight with one scale a row: the form that both directions of a product are packed
+/// from. Returns the bytes and the scales of the rows of `weight`, `[rows, columns]`.
 ///
-/// A scale has 16 significant bits, so that a byte times its scale is exact in `f32`, and what the bytes stand for
-/// is quantised to the same bytes and scales again.
+/// A scale has 16 significant bits, so that a byte times its scale is exact in `f32`, and what the
+/// bytes stand for is quantised to the same bytes and scales again.
 pub fn quantize_weight(weight: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
     let mut bytes = Vec::with_capacity(weight.len());
     let mut scales = Vec::with_capacity(weight.len() / columns.max(1));
@@ -107,7 +124,8 @@ kernel! {
     }
 }
 
-/// Rows of unsigned bytes with their scales and zero points: `x = scale (q - zero)`. Reused from call to call.
+/// Rows of unsigned bytes with their scales and zero points: `x = scale (q - zero)`. Reused from
+/// call to call.
 #[derive(Clone, Debug, Default)]
 pub struct QuantizedRows {
     rows: usize,
@@ -120,7 +138,8 @@ pub struct QuantizedRows {
 }
 
 impl QuantizedRows {
-    /// Quantises the rows of `x`, each element multiplied by its column's factor first where there are factors.
+    /// Quantises the rows of `x`, each element multiplied by its column's factor first where there
+    /// are factors.
     ///
     /// # Panics
     /// If `x` is not row-major or there is not a factor for each column.
@@ -164,8 +183,8 @@ impl QuantizedRows {
 }
 
 kernel! {
-    /// The smallest and the largest element, zero counted as one; both NaN where an element is not finite,
-    /// so that a row that went wrong stays wrong and is noticed.
+    /// The smallest and the largest element, zero counted as one; both NaN where an element is not
+    /// finite, so that a row that went wrong stays wrong and is noticed.
     pub fn range<'a>(x: &'a [f32]) -> (f32, f32) {
         // Four independent chains of sixteen: the latency of a minimum is two to four cycles.
         let (mut low, mut high, mut wrong) = ([0.0f32; 64], [0.0f32; 64], [0.0f32; 64]);

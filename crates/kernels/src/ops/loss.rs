@@ -1,4 +1,5 @@
-//! Losses over rows of outputs, each with the gradient of the outputs. Rows are few and narrow: plain code.
+//! Losses over rows of outputs, each with the gradient of the outputs. Rows are few and narrow:
+//! plain code.
 
 /// Cross-entropy of softmax over one row: returns `-ln p[class]` and writes `weight (p - one_hot)`.
 ///

@@ -1,6 +1,7 @@
 //! Layer norm over the rows of a matrix: y = x̂ γ + β with x̂ = (x - mean) / √(var + ε).
 //!
-//! Saved for backward: x̂ and 1 / √(var + ε). Ba, Kiros, Hinton 2016; the biased variance, as PyTorch.
+//! Saved for backward: x̂ and 1 / √(var + ε). Ba, Kiros, Hinton 2016; the biased variance, as
+//! PyTorch.
 
 use super::elementwise::sum_lanes;
 use crate::arch::{fma, kernel};

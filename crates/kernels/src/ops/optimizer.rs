@@ -22,8 +22,8 @@ pub struct AdamW {
 }
 
 kernel! {
-    /// Loshchilov and Hutter 2019, in PyTorch's order: decay first, then
-    /// `w -= lr / c1 * m / (sqrt(v / c2) + eps)`. The gradient is multiplied by `gradient_scale` (clipping).
+    /// Loshchilov and Hutter 2019, in PyTorch's order: decay first, then `w -= lr / c1 * m /
+    /// (sqrt(v / c2) + eps)`. The gradient is multiplied by `gradient_scale` (clipping).
     ///
     /// # Panics
     /// If the lengths differ.

@@ -1,5 +1,5 @@
-//! The same operations as plain `f64` loops: slow, obvious, always compiled. Where a kernel and this
-//! file differ, this file is right.
+//! The same operations as plain `f64` loops: slow, obvious, always compiled. Where a kernel and
+//! this file differ, this file is right.
 
 /// C = A B for row-major `[m, k]` and `[k, n]`.
 pub fn product(a: &[f64], b: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {

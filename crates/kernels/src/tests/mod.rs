@@ -1,4 +1,5 @@
-//! Every kernel on every instruction set of this processor, against the reference and finite differences.
+//! Every kernel on every instruction set of this processor, against the reference and finite
+//! differences.
 
 mod attention;
 mod elementwise;

@@ -1,175 +1,140 @@
-//! Attention of each sequence by itself, with the keys and values that prefixes put before its own.
+//! Attention of each sequence by itself, with the keys and values that prefixes put before its own,
+//! between its products.
 
-use budwood_engine::{Buf, Context, Spans, View};
+use std::slice::from_mut;
 
-use super::{DropoutPlace, LayerTape, Pass, PrefixGates, Prefixes};
+use budwood_base::site::{Sublayer, WeightSite};
+use budwood_engine::{Buf, Context};
 
-/// How far each part's prefix is open for each of its sequences; `x` is the input of queries, keys and values.
-pub(super) fn prefix_gates(
-    cx: &mut Context,
-    pass: &Pass<'_>,
-    layer: usize,
-    x: View<'_>,
-    save: bool,
-) -> PrefixGates {
-    let mut saved = Vec::new();
-    let gates = pass.parts.iter().map(|part| {
-        let gate = part.acting.prefix_gate(layer)?;
-        let (x, saved) = (x.rows(part.rows.clone()), save.then_some(&mut saved));
-        Some(gate.forward(cx, part.acting.params(), x, &part.spans, saved))
-    });
-    PrefixGates { parts: gates.collect(), saved }
-}
+use super::kept::{AttentionTape, KeptInput, PrefixGates, Prefixes};
+use super::pass::{At, DropoutPlace};
+use super::prefixes::{self, PrefixGradient};
+use super::products::{Into, Products};
+use super::sublayer::{
+    Flow, InputGradients, input_backward, input_forward, keep_input, output_forward,
+};
+use crate::tape::{Grads, Save};
 
-/// Context rows and the probabilities that backward needs.
+const IN: &[WeightSite] = &WeightSite::ATTENTION_INPUTS;
+const OUT: &[WeightSite] = &[WeightSite::AttentionOut];
+
+/// The sub-layer's result `[T, d]` from its input, which is consumed.
 pub(super) fn forward(
     cx: &mut Context,
-    pass: &Pass<'_>,
-    layer: usize,
-    qkv: &[Buf; 3],
+    at: At<'_>,
+    x: Buf,
+    prefixes: &Prefixes,
+    mut save: Save<'_>,
+) -> (Buf, AttentionTape) {
+    let (rows, d) = (x.rows(), at.pass.base.spec().hidden);
+    let keep = save.is_on();
+    let normed = input_forward(cx, at, Sublayer::Attention, &x, save.reborrow());
+    let input = normed.as_ref().unwrap_or(&x).view();
+    let mut qkv = [cx.take(rows, d), cx.take(rows, d), cx.take(rows, d)];
+    Products { at, sites: IN }.forward(cx, input, &mut qkv, save.reborrow());
+    let gates = prefixes::gates(cx, at, input, keep);
+    let (context, probabilities) = heads_forward(cx, at, &qkv, prefixes, &gates);
+    let mut h = cx.take(rows, d);
+    Products { at, sites: OUT }.forward(cx, context.view(), from_mut(&mut h), save.reborrow());
+    output_forward(cx, at, Sublayer::Attention, &mut h, &x, save);
+    let input = keep_input(cx, keep && at.needs_input(IN), normed, x);
+    let context = KeptInput::new(cx, keep && at.needs_input(OUT), context);
+    (h, AttentionTape { input, qkv, probabilities, gates, context })
+}
+
+/// From the gradient of the last product's result to that of the sub-layer's input, in `flow.d`.
+pub(super) fn backward(
+    cx: &mut Context,
+    at: At<'_>,
+    tape: &mut AttentionTape,
+    prefix: PrefixGradient<'_>,
+    flow: &mut Flow,
+    grads: &mut Grads<'_>,
+) {
+    let mut d_context = cx.take(flow.d.rows(), at.pass.base.spec().hidden);
+    let d_out = from_mut(&mut flow.d);
+    let out = Products { at, sites: OUT };
+    out.backward(cx, &tape.context, d_out, &mut d_context, Into::Write, grads);
+    let (mut d_qkv, d_gates) = heads_backward(cx, at, tape, &d_context, prefix);
+    cx.give(d_context);
+    let more = d_gates.and_then(|d_gates| {
+        let part = &at.pass.parts[0];
+        let gate = part.acting.prefix_gate(at.layer)?;
+        let mut grads = Grads { saved: &mut tape.gates.saved, gradient: &mut *grads.gradient };
+        Some(gate.backward(cx, tape.input.view(), &part.spans, d_gates, &mut grads))
+    });
+    let gradients = InputGradients {
+        products: Products { at, sites: IN },
+        x: &tape.input,
+        d_y: &mut d_qkv,
+        more,
+    };
+    input_backward(cx, Sublayer::Attention, gradients, flow, grads);
+    d_qkv.into_iter().for_each(|buffer| cx.give(buffer));
+}
+
+/// Context rows `[T, d]` and the probabilities that backward needs.
+fn heads_forward(
+    cx: &mut Context,
+    at: At<'_>,
+    [q, k, v]: &[Buf; 3],
     prefixes: &Prefixes,
     gates: &PrefixGates,
 ) -> (Buf, Buf) {
-    let spec = pass.base.spec();
-    let [q, k, v] = qkv;
-    let longer = extended(cx, pass, layer, (k, v), prefixes, gates);
+    let spec = at.pass.base.spec();
+    let longer = prefixes::extended(cx, at, (k, v), prefixes, gates);
     let (k, v, keys) = match &longer {
-        Some((k, v, keys)) => (k, v, keys),
-        None => (k, v, &pass.spans),
+        Some(longer) => (&longer.k, &longer.v, &longer.spans),
+        None => (k, v, &at.pass.spans),
     };
-    let saved = Context::attention_saved(spec.heads, &pass.spans, keys);
+    let saved = Context::attention_saved(spec.heads, &at.pass.spans, keys);
     let mut probabilities = cx.take(1, saved);
     let mut context = cx.take(q.rows(), spec.hidden);
     cx.attention(
         spec.heads,
         (q.view(), k.view(), v.view()),
-        (&pass.spans, keys),
-        pass.dropout(layer, DropoutPlace::Probabilities, spec.attention_dropout),
+        (&at.pass.spans, keys),
+        at.dropout(DropoutPlace::Probabilities, spec.attention_dropout),
         probabilities.view_mut(),
         context.view_mut(),
     );
-    if let Some((k, v, _)) = longer {
-        [k, v].into_iter().for_each(|buffer| cx.give(buffer));
+    if let Some(longer) = longer {
+        longer.free(cx);
     }
     (context, probabilities)
 }
 
-/// Gradients of queries, keys and values, and of the prefix's gates where it has some; adds those of the prefix to
-/// `d_prefix`.
-pub(super) fn backward(
+/// Gradients of queries, keys and values, and of the prefix's gates where it has some; adds those
+/// of the prefix.
+fn heads_backward(
     cx: &mut Context,
-    pass: &Pass<'_>,
-    layer: usize,
-    tape: &LayerTape,
+    at: At<'_>,
+    tape: &AttentionTape,
     d_context: &Buf,
-    (prefixes, d_prefix): (&Prefixes, Option<&mut Buf>),
+    prefix: PrefixGradient<'_>,
 ) -> ([Buf; 3], Option<Buf>) {
-    let spec = pass.base.spec();
-    let (rows, d) = (d_context.rows(), spec.hidden);
+    let spec = at.pass.base.spec();
     let [q, k, v] = &tape.qkv;
-    let longer = extended(cx, pass, layer, (k, v), prefixes, &tape.gates);
+    let longer = prefixes::extended(cx, at, (k, v), prefix.made, &tape.gates);
     let (k, v, keys) = match &longer {
-        Some((k, v, keys)) => (k, v, keys),
-        None => (k, v, &pass.spans),
+        Some(longer) => (&longer.k, &longer.v, &longer.spans),
+        None => (k, v, &at.pass.spans),
     };
-    let mut d_q = cx.take(rows, d);
-    let (mut d_k, mut d_v) = (cx.take(k.rows(), d), cx.take(k.rows(), d));
+    let mut d_q = cx.take(d_context.rows(), spec.hidden);
+    let (mut d_k, mut d_v) = (cx.take(k.rows(), spec.hidden), cx.take(k.rows(), spec.hidden));
     cx.attention_backward(
         spec.heads,
         (q.view(), k.view(), v.view()),
-        (&pass.spans, keys),
-        pass.dropout(layer, DropoutPlace::Probabilities, spec.attention_dropout),
+        (&at.pass.spans, keys),
+        at.dropout(DropoutPlace::Probabilities, spec.attention_dropout),
         tape.probabilities.view(),
         d_context.view(),
         (d_q.view_mut(), d_k.view_mut(), d_v.view_mut()),
     );
-    let Some((k, v, keys)) = longer else { return ([d_q, d_k, d_v], None) };
-    [k, v].into_iter().for_each(|buffer| cx.give(buffer));
-    let gates = tape.gates.parts.first().and_then(Option::as_ref);
-    let mut d_gates = gates.map(|gates| cx.zeros(gates.rows(), gates.columns()));
-    let columns = pass.parts.first().and_then(|part| part.acting.prefix_columns(layer));
-    let made = prefixes.rows.first().and_then(Option::as_ref);
-    if let (Some(d_prefix), Some(made), Some((key, value))) = (d_prefix, made, columns) {
-        let n = d_prefix.rows();
-        for (i, at) in keys.iter().enumerate() {
-            let at = at.start..at.start + n;
-            for (which, columns, d) in [(0, &key, &mut d_k), (1, &value, &mut d_v)] {
-                let mut d = d.view_mut().rows(at.clone());
-                if let (Some(gates), Some(d_gates)) = (gates, &mut d_gates) {
-                    let which = which.min(gates.columns() - 1);
-                    let (rows, all) =
-                        (made.view().columns(columns.clone()), Spans::from_lengths([n]));
-                    let (one, column) = (i..i + 1, which..which + 1);
-                    let mut dot = cx.take(1, 1);
-                    cx.span_dots(rows, d.read(), &all, dot.view_mut());
-                    let target = d_gates.view_mut().rows(one.clone()).columns(column.clone());
-                    cx.add(target, dot.view());
-                    cx.give(dot);
-                    let factor = gates.view().rows(one).columns(column);
-                    cx.scale_spans(d.again(), &all, factor);
-                }
-                cx.add(d_prefix.view_mut().columns(columns.clone()), d.read());
-            }
-        }
-    }
-    let [d_k, d_v] = [d_k, d_v].map(|longer| {
-        let mut own = cx.take(rows, d);
-        for (rows, at) in pass.spans.iter().zip(keys.iter()) {
-            let at = at.end - rows.len()..at.end;
-            cx.assign(own.view_mut().rows(rows), longer.view().rows(at));
-        }
-        cx.give(longer);
-        own
-    });
+    let Some(longer) = longer else { return ([d_q, d_k, d_v], None) };
+    let d_gates = prefix.add(cx, at, &longer.spans, &tape.gates, [&mut d_k, &mut d_v]);
+    let own = |cx: &mut Context, d| prefixes::own_rows(cx, at, &longer.spans, d);
+    let (d_k, d_v) = (own(cx, d_k), own(cx, d_v));
+    longer.free(cx);
     ([d_q, d_k, d_v], d_gates)
-}
-
-/// Keys and values with the prefixes before each sequence's own, and where they stand; none if no part has a
-/// prefix in this layer.
-fn extended(
-    cx: &mut Context,
-    pass: &Pass<'_>,
-    layer: usize,
-    (k, v): (&Buf, &Buf),
-    prefixes: &Prefixes,
-    gates: &PrefixGates,
-) -> Option<(Buf, Buf, Spans)> {
-    let of_part = |part: usize| {
-        let columns = pass.parts[part].acting.prefix_columns(layer)?;
-        prefixes.rows.get(part)?.as_ref().map(|rows| (rows, columns))
-    };
-    let parts = 0..pass.parts.len();
-    if parts.clone().all(|part| of_part(part).is_none()) {
-        return None;
-    }
-    let lengths = parts.clone().flat_map(|part| {
-        let more = of_part(part).map_or(0, |(rows, _)| rows.rows());
-        pass.parts[part].spans.iter().map(move |rows| rows.len() + more).collect::<Vec<_>>()
-    });
-    let keys = Spans::from_lengths(lengths);
-    let (mut k2, mut v2) = (cx.take(keys.rows(), k.columns()), cx.take(keys.rows(), v.columns()));
-    let mut places = pass.spans.iter().zip(keys.iter());
-    for part in parts {
-        let prefix = of_part(part);
-        let gates = gates.parts.get(part).and_then(Option::as_ref);
-        for (i, (rows, at)) in places.by_ref().take(pass.parts[part].spans.len()).enumerate() {
-            let own = at.end - rows.len()..at.end;
-            cx.assign(k2.view_mut().rows(own.clone()), k.view().rows(rows.clone()));
-            cx.assign(v2.view_mut().rows(own.clone()), v.view().rows(rows));
-            if let Some((prefix, (key, value))) = &prefix {
-                let before = at.start..own.start;
-                for (which, columns, to) in [(0, key, &mut k2), (1, value, &mut v2)] {
-                    let mut to = to.view_mut().rows(before.clone());
-                    cx.assign(to.again(), prefix.view().columns(columns.clone()));
-                    if let Some(gates) = gates {
-                        let which = which.min(gates.columns() - 1);
-                        let factor = gates.view().rows(i..i + 1).columns(which..which + 1);
-                        cx.scale_spans(to, &Spans::from_lengths([before.len()]), factor);
-                    }
-                }
-            }
-        }
-    }
-    drop(places);
-    Some((k2, v2, keys))
 }

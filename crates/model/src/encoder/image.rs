@@ -1,54 +1,17 @@
-//! Embeddings of images: projected patches after the class token (and DeiT's distillation token), with positions.
+//! Embeddings of images: projected patches after the class token (and DeiT's distillation token),
+//! with positions.
 
 use std::ops::Range;
 
 use budwood_base::encoder::{ImageInput, InputSpec};
 use budwood_engine::{Buf, Context, Product};
 
-use super::{Part, Pass};
-use crate::adapter::EmbeddingSlots;
+use super::batch::Images;
+use super::pass::{Part, Pass};
 use crate::base::{Embeddings, ImageEmbeddings};
 use crate::positions::positions;
-
-/// The patches of all images of a batch.
-#[derive(Clone, Debug)]
-pub(crate) struct Images {
-    /// `[images * patches, channels * patch * patch]`, patches in reading order.
-    patches: Vec<f32>,
-    /// Rows and columns of patches in each image.
-    grid: (usize, usize),
-}
-
-impl Images {
-    /// Cuts images `[channels, height, width]` into patches; also gives the number of images.
-    pub(super) fn new<'a>(
-        spec: &ImageInput,
-        (height, width): (usize, usize),
-        images: impl IntoIterator<Item = &'a [f32]>,
-    ) -> (Self, usize) {
-        let grid = spec.grid(height, width).unwrap_or_else(|e| panic!("{e}"));
-        let side = spec.patch;
-        let (mut patches, mut n) = (Vec::new(), 0);
-        for image in images {
-            assert_eq!(image.len(), spec.channels * height * width, "an image of another size");
-            for (top, left) in
-                (0..grid.0).flat_map(|y| (0..grid.1).map(move |x| (y * side, x * side)))
-            {
-                for plane in image.chunks_exact(height * width) {
-                    let line = |y: usize| &plane[(top + y) * width + left..][..side];
-                    (0..side).for_each(|y| patches.extend_from_slice(line(y)));
-                }
-            }
-            n += 1;
-        }
-        (Self { patches, grid }, n)
-    }
-
-    /// Tokens of each image.
-    pub(super) fn tokens(&self, spec: &ImageInput) -> usize {
-        spec.special_tokens() + self.grid.0 * self.grid.1
-    }
-}
+use crate::sites::EmbeddingSlots;
+use crate::tape::Grads;
 
 fn of<'a>(pass: &Pass<'a>) -> (&'a ImageInput, &'a ImageEmbeddings) {
     match (&pass.base.spec().input, &pass.base.embeddings) {
@@ -57,7 +20,8 @@ fn of<'a>(pass: &Pass<'a>) -> (&'a ImageInput, &'a ImageEmbeddings) {
     }
 }
 
-/// For each image of a part: the rows of its first tokens, those of its patches, and its patches in the batch.
+/// For each image of a part: the rows of its first tokens, those of its patches, and its patches in
+/// the batch.
 fn places(
     spec: &ImageInput,
     images: &Images,
@@ -108,7 +72,7 @@ pub(super) fn backward(
     pass: &Pass<'_>,
     images: &Images,
     d: &Buf,
-    gradient: &mut [f32],
+    grads: &mut Grads<'_>,
 ) {
     let (spec, _) = of(pass);
     for part in pass.parts.iter().rev() {
@@ -120,11 +84,11 @@ pub(super) fn backward(
         let special: Vec<u32> = (0..spec.special_tokens() as u32).collect();
         for (first, rows, at) in places(spec, images, part) {
             let all = d.view().rows(first.start..rows.end);
-            cx.add_mixed_rows_backward(all, &positions, &mut gradient[slots.position.clone()]);
+            cx.add_mixed_rows_backward(all, &positions, grads.of(&slots.position));
             let (x, d_y) = (patches.view().rows(at), d.view().rows(rows));
-            slots.patch.add_gradients(cx, x, d_y, gradient);
+            slots.patch.add_gradients(cx, x, d_y, grads);
             let d_special = d.view().rows(first);
-            cx.add_rows_backward(d_special, &special, &mut gradient[slots.special.clone()]);
+            cx.add_rows_backward(d_special, &special, grads.of(&slots.special));
         }
         cx.give(patches);
     }

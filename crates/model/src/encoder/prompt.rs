@@ -2,7 +2,7 @@
 
 use budwood_engine::{Buf, Context};
 
-use super::Pass;
+use super::pass::Pass;
 
 /// The embedded tokens with each part's prompt in every sequence. Consumes `x`.
 pub(super) fn insert(cx: &mut Context, pass: &Pass<'_>, x: Buf) -> Buf {

@@ -3,32 +3,11 @@
 use budwood_base::encoder::{InputSpec, TextInput};
 use budwood_engine::{Buf, Context, Spans};
 
-use super::Pass;
-use crate::adapter::EmbeddingSlots;
+use super::batch::Tokens;
+use super::pass::Pass;
 use crate::base::{Embeddings, TextEmbeddings};
-
-/// The tokens of all sequences of a batch.
-#[derive(Clone, Debug)]
-pub(crate) struct Tokens {
-    ids: Vec<u32>,
-    types: Vec<u32>,
-}
-
-impl Tokens {
-    /// Sequences given as `(ids, types)`, and their lengths.
-    pub(super) fn new<'a>(
-        sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32])>,
-    ) -> (Self, Vec<usize>) {
-        let (mut ids, mut types, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, t) in sequences {
-            assert_eq!(i.len(), t.len(), "a type for each token");
-            ids.extend_from_slice(i);
-            types.extend_from_slice(t);
-            lengths.push(i.len());
-        }
-        (Self { ids, types }, lengths)
-    }
-}
+use crate::sites::EmbeddingSlots;
+use crate::tape::{Grads, Save};
 
 /// The position of each token in its sequence, counted from `offset`.
 fn positions(spans: &Spans, offset: usize) -> Vec<u32> {
@@ -49,7 +28,7 @@ pub(super) fn embed(
     pass: &Pass<'_>,
     tokens: &Tokens,
     x: &mut Buf,
-    mut saved: Option<&mut Vec<Buf>>,
+    mut save: Save<'_>,
 ) {
     let (spec, frozen) = of(pass);
     let positions = positions(&pass.batch.spans, spec.position_offset);
@@ -60,22 +39,22 @@ pub(super) fn embed(
         let mut rows = x.view_mut().rows(at);
         match part.acting.embedding_slots() {
             Some((EmbeddingSlots::Text(slots), params)) => {
-                cx.add_rows(rows.again(), &params[slots.word.clone()], words);
+                cx.add_rows(rows.reborrow(), &params[slots.word.clone()], words);
                 if let Some(slot) = &slots.token_type {
-                    cx.add_rows(rows.again(), &params[slot.clone()], types);
+                    cx.add_rows(rows.reborrow(), &params[slot.clone()], types);
                 }
-                cx.add_rows(rows.again(), &params[slots.position.clone()], positions);
+                cx.add_rows(rows.reborrow(), &params[slots.position.clone()], positions);
             }
             _ => {
-                cx.add_table_rows(rows.again(), &frozen.word, words);
+                cx.add_table_rows(rows.reborrow(), &frozen.word, words);
                 if let Some(table) = &frozen.token_type {
-                    cx.add_table_rows(rows.again(), table, types);
+                    cx.add_table_rows(rows.reborrow(), table, types);
                 }
-                cx.add_table_rows(rows.again(), &frozen.position, positions);
+                cx.add_table_rows(rows.reborrow(), &frozen.position, positions);
             }
         }
         if let Some(norm) = part.acting.embedding_norm() {
-            norm.forward(cx, rows, saved.as_deref_mut());
+            norm.forward(cx, rows, save.reborrow());
         }
     }
 }
@@ -86,24 +65,23 @@ pub(super) fn backward(
     pass: &Pass<'_>,
     tokens: &Tokens,
     d: &mut Buf,
-    saved: &mut Vec<Buf>,
-    gradient: &mut [f32],
+    grads: &mut Grads<'_>,
 ) {
     let (spec, _) = of(pass);
     for part in pass.parts.iter().rev() {
         let at = part.tokens.clone();
         if let Some(norm) = part.acting.embedding_norm() {
-            norm.backward(cx, d.view_mut().rows(at.clone()), saved, gradient);
+            norm.backward(cx, d.view_mut().rows(at.clone()), grads);
         }
         let Some((EmbeddingSlots::Text(slots), _)) = part.acting.embedding_slots() else {
             continue;
         };
         let d = d.view().rows(at.clone());
-        cx.add_rows_backward(d, &tokens.ids[at.clone()], &mut gradient[slots.word.clone()]);
+        cx.add_rows_backward(d, &tokens.ids[at.clone()], grads.of(&slots.word));
         if let Some(slot) = &slots.token_type {
-            cx.add_rows_backward(d, &tokens.types[at.clone()], &mut gradient[slot.clone()]);
+            cx.add_rows_backward(d, &tokens.types[at.clone()], grads.of(slot));
         }
         let positions = positions(&pass.batch.spans, spec.position_offset);
-        cx.add_rows_backward(d, &positions[at], &mut gradient[slots.position.clone()]);
+        cx.add_rows_backward(d, &positions[at], grads.of(&slots.position));
     }
 }

@@ -1,15 +1,19 @@
 //! The adapters of the paper: Houlsby et al. 2019, section 2.1, as in its code.
 //!
-//! Two bottlenecks a layer, each after a sub-layer's last product and dropout and before the residual sum; GELU in
-//! its tanh form; all layer norms are trained too, the embeddings' among them, and the head.
-//! The initial deviation is 1e-3, as in the code; the paper's text says 1e-2 (`init_scale=0.01`). Both are
-//! cut at two deviations.
+//! Two bottlenecks a layer, each after a sub-layer's last product and dropout and before the
+//! residual sum; GELU in its tanh form; all layer norms are trained too, the embeddings' among
+//! them, and the head. The initial deviation is 1e-3, as in the code; the paper's text says 1e-2
+//! (`init_scale=0.01`). Both are cut at two deviations.
 //!
 //! The adapters that NOAH (Zhang et al. 2022) puts into ViT are these with
 //! `placement=ffn,width=8,activation=quick_gelu,layer_norm=false,init=normal,init_scale=0.02,dropout=0.1`.
 
-use super::{Kind, Method, OptionSpec};
-use crate::Sublayer;
+use budwood_base::site::Sublayer;
+
+use super::common::LEAVE_OUT;
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::{Kind, OptionSpec};
 use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
 
 pub(super) const METHOD: Method = Method {
@@ -59,13 +63,14 @@ pub(super) const METHOD: Method = Method {
             default: "true",
             help: "whether all layer norms are trained",
         },
-        OptionSpec {
-            name: "leave_out",
-            kind: Kind::Layers,
-            default: "[]",
-            help: "layers without bottlenecks",
-        },
+        LEAVE_OUT,
     ],
+    examples: &[
+        "adapter[width=8]",
+        "adapter[width=4,placement=ffn,activation=quick_gelu,layer_norm=false,init=normal,dropout=0.1]",
+        "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
+    ],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let sublayers: &[Sublayer] = match options.word("placement") {
             "attention" => &[Sublayer::Attention],

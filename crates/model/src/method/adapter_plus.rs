@@ -1,12 +1,15 @@
-//! Adapter+ (Steitz and Roth 2024) as `adapters` 1.3 has it (`AdapterPlusConfig`): a bottleneck after the
-//! feed-forward network's residual sum, one learned scale a channel, GELU, width d/96. In training
-//! a tenth of the sequences pass each bottleneck by (stochastic depth), as there.
+//! Adapter+ (Steitz and Roth 2024) as `adapters` 1.3 has it (`AdapterPlusConfig`): a bottleneck
+//! after the feed-forward network's residual sum, one learned scale a channel, GELU, width d/96. In
+//! training a tenth of the sequences pass each bottleneck by (stochastic depth), as there.
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build,
 };
-use super::{Method, OptionSpec, USE_GATING};
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::OptionSpec;
 
 pub(super) const METHOD: Method = Method {
     name: "adapter_plus",
@@ -22,6 +25,8 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["adapter_plus[reduction_factor=8]"],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {
             mh_adapter: false,

@@ -1,17 +1,25 @@
-//! BitFit (Ben Zaken et al. 2022), without the biases of the norms: the biases of the six products are trained.
+//! BitFit (Ben Zaken et al. 2022), without the biases of the norms: the biases of the six products
+//! are trained.
 
 use budwood_base::names;
-use budwood_engine::{Buf, Context, Device};
+use budwood_base::site::WeightSite;
+use budwood_engine::{Context, Device};
 
-use super::{Method, bottleneck};
-use crate::site::{ProductBackward, ProductForward, ProductSite};
-use crate::{Init, ModelError, Slot, WeightSite};
+use super::common::LEAVE_OUT;
+use super::definition::Method;
+use super::merging::OWN_TENSORS;
+use crate::error::ModelError;
+use crate::params::{Init, Slot};
+use crate::site::{OutputGradient, ProductBackward, ProductForward, ProductSite};
+use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {
     name: "bitfit",
     aliases: &[],
     summary: "Only the biases of the layers' products and the head are trained (after Ben Zaken et al. 2022).",
-    options: &[bottleneck::LEAVE_OUT],
+    options: &[LEAVE_OUT],
+    examples: &["bitfit"],
+    merge: OWN_TENSORS,
     build: |options, builder| -> Result<(), ModelError> {
         let base = builder.base();
         for layer in options.layers("leave_out", base.spec().layers)? {
@@ -33,33 +41,24 @@ struct BitFit {
 }
 
 impl ProductSite for BitFit {
-    fn forward(
-        &self,
-        cx: &mut Context,
-        params: &[f32],
-        io: ProductForward<'_>,
-        _: Option<&mut Vec<Buf>>,
-    ) {
+    fn forward(&self, cx: &mut Context, params: &[f32], io: ProductForward<'_>, _: Save<'_>) {
         // The product has the frozen bias already: add what the trained one has more.
         let trained = &params[self.bias.clone()];
         let more: Vec<f32> = trained.iter().zip(&io.base.bias).map(|(t, f)| t - f).collect();
         cx.add_row(io.y, &more);
     }
 
+    fn refresh(&mut self, _: Device, _: &[f32]) {}
+}
+
+impl OutputGradient for BitFit {
     fn backward(
         &self,
         cx: &mut Context,
         _: &[f32],
         io: ProductBackward<'_>,
-        _: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) {
-        cx.linear_backward_bias(io.d_y.read(), &mut gradient[self.bias.clone()]);
+        cx.linear_backward_bias(io.d_y.read(), grads.of(&self.bias));
     }
-
-    fn needs_input(&self) -> bool {
-        false
-    }
-
-    fn refresh(&mut self, _: Device, _: &[f32]) {}
 }

@@ -1,12 +1,16 @@
 //! The bottleneck family of the AdapterHub library with all of its switches
 //! (`adapters` 1.3, `BnConfig`): what its named configurations are made of.
 
-use super::options::Options;
-use super::{Kind, Method, OptionSpec, USE_GATING};
-use crate::adapter::Builder;
+use budwood_base::site::Sublayer;
+
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::{Kind, OptionSpec, Options};
 use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
+use crate::builder::Builder;
+use crate::error::ModelError;
 use crate::phm::Rule;
-use crate::{ModelError, Sublayer};
 
 pub(super) const METHOD: Method = Method {
     name: "bottleneck",
@@ -28,6 +32,12 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &[
+        "bottleneck[reduction_factor=8,non_linearity=gelu]",
+        "bottleneck[mh_adapter=true,reduction_factor=8,non_linearity=gelu,original_ln_before=true,residual_before_ln=false,scaling=channel]",
+        "bottleneck[mh_adapter=true,output_adapter=false,reduction_factor=8,non_linearity=tanh,original_ln_before=true,original_ln_after=false]",
+    ],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {
             mh_adapter: options.flag("mh_adapter"),
@@ -101,13 +111,6 @@ pub(super) const INIT_WEIGHTS: OptionSpec = OptionSpec {
     default: "bert",
     help: "N(0, 0.02); uniform below and zero above; or N(0, 0.01) cut at two deviations",
 };
-pub(super) const LEAVE_OUT: OptionSpec = OptionSpec {
-    name: "leave_out",
-    kind: Kind::Layers,
-    default: "[]",
-    help: "layers without bottlenecks",
-};
-
 pub(super) const DROPOUT: OptionSpec = OptionSpec {
     name: "dropout",
     kind: Kind::Probability,
@@ -118,7 +121,7 @@ pub(super) const STOCHASTIC_DEPTH: OptionSpec = OptionSpec {
     name: "stochastic_depth",
     kind: Kind::Probability,
     default: "0.0",
-    help: "probability that a sequence passes a bottleneck by, in training",
+    help: "probability that a sequence skips a bottleneck, in training",
 };
 
 /// The switches in which the library's named configurations differ.
@@ -170,7 +173,7 @@ pub(super) fn build_with(
         // The library divides, cuts off, and allows no width below 1.
         let factor = options.per_layer("reduction_factor", layer)?;
         let width = ((hidden as f64 / factor) as usize).max(1);
-        // What is made of factors is as large as these do not show: no larger than the model's own products.
+        // Factors do not show how large a product they make: no larger than the model's own.
         if phm.is_some() && width > hidden {
             return Err(
                 options.fault("reduction_factor", "1 or more where factors make the products")

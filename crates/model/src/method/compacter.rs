@@ -1,16 +1,21 @@
-//! Compacter (Karimi Mahabadi et al. 2021): bottlenecks whose products are sums of Kronecker products with shared rules and
-//! factors of low rank. With the defaults of `adapters` 1.3 (`CompacterConfig`, `CompacterPlusPlusConfig`).
+//! Compacter (Karimi Mahabadi et al. 2021): bottlenecks whose products are sums of Kronecker
+//! products with shared rules and factors of low rank. With the defaults of `adapters` 1.3
+//! (`CompacterConfig`, `CompacterPlusPlusConfig`).
 
 use budwood_base::names;
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build_with,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build_with,
 };
-use super::{Kind, Method, OptionSpec, Options, USE_GATING};
-use crate::adapter::Builder;
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::{Kind, OptionSpec, Options};
+use crate::builder::Builder;
+use crate::error::ModelError;
+use crate::params::Init;
 use crate::phm::Rule;
-use crate::{Init, ModelError};
 
 const FACTOR: OptionSpec = OptionSpec { default: "32", ..REDUCTION_FACTOR };
 const GELU: OptionSpec = OptionSpec { default: "gelu", ..NON_LINEARITY };
@@ -44,6 +49,8 @@ pub(super) const METHOD: Method = Method {
     aliases: &[],
     summary: "Bottlenecks made of Kronecker products, after both sub-layers (Karimi Mahabadi et al. 2021).",
     options: OPTIONS,
+    examples: &["compacter[reduction_factor=4]"],
+    merge: BOTTLENECKS,
     build: |options, builder| build(options, builder, true),
 };
 
@@ -52,6 +59,8 @@ pub(super) const PLUS_PLUS: Method = Method {
     aliases: &["compacterplusplus"],
     summary: "Compacter after the feed-forward network only.",
     options: OPTIONS,
+    examples: &["compacter++[reduction_factor=2,phm_dim=2,phm_rank=3]"],
+    merge: BOTTLENECKS,
     build: |options, builder| build(options, builder, false),
 };
 

@@ -1,12 +1,15 @@
-//! AdapterHub's `double_seq_bn`, which that library also calls `houlsby`: two bottlenecks a layer, swish,
-//! width d/16, layer norms frozen (`adapters` 1.3, `DoubleSeqBnConfig`). Not the paper's configuration;
-//! that is the method `adapter`.
+//! AdapterHub's `double_seq_bn`, which that library also calls `houlsby`: two bottlenecks a layer,
+//! swish, width d/16, layer norms frozen (`adapters` 1.3, `DoubleSeqBnConfig`). Not the paper's
+//! configuration; that is the method `adapter`.
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build,
 };
-use super::{Method, OptionSpec, USE_GATING};
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::OptionSpec;
 
 pub(super) const METHOD: Method = Method {
     name: "double_seq_bn",
@@ -22,6 +25,8 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["double_seq_bn[reduction_factor=4]"],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {
             mh_adapter: true,

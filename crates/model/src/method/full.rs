@@ -1,20 +1,28 @@
-//! Full fine-tuning and the paper's variable fine-tuning (Houlsby et al. 2019, section 3.2), which trains the top layers only:
-//! the model's own weights are trained, without adapters. What is saved are the changed tensors, by their names in the model.
+//! Full fine-tuning and the paper's variable fine-tuning (Houlsby et al. 2019, section 3.2), which
+//! trains the top layers only: the model's own weights are trained, without adapters. What is saved
+//! are the changed tensors, by their names in the model.
 
 use budwood_base::names;
-use budwood_engine::{Buf, Context, Device, Product};
+use budwood_base::site::WeightSite;
+use budwood_engine::{Context, Device, Product, View};
 
-use super::{Kind, Method, OptionSpec};
-use crate::adapter::Builder;
+use super::definition::Method;
+use super::merging::OWN_TENSORS;
+use super::options::{Kind, OptionSpec};
+use crate::builder::Builder;
+use crate::error::ModelError;
 use crate::linear::TrainedLinear;
-use crate::site::{ProductBackward, ProductForward, ProductSite};
-use crate::{Init, ModelError, WeightSite};
+use crate::params::Init;
+use crate::site::{InputGradient, ProductBackward, ProductForward, ProductSite};
+use crate::tape::{Grads, Save};
 
 pub(super) const FULL: Method = Method {
     name: "full",
     aliases: &["full_fine_tuning"],
     summary: "All weights of the model are trained: full fine-tuning.",
     options: &[],
+    examples: &["full"],
+    merge: OWN_TENSORS,
     build: |_, builder| {
         builder.train_embeddings()?;
         builder.train_embedding_norm()?;
@@ -33,6 +41,8 @@ pub(super) const TOP_K: Method = Method {
         default: "1",
         help: "number of layers, counted from the top",
     }],
+    examples: &["top_k[layers=1]"],
+    merge: OWN_TENSORS,
     build: |options, builder| {
         let (k, all) = (options.count("layers"), builder.base().spec().layers);
         if k > all {
@@ -53,14 +63,11 @@ fn top(builder: &mut Builder<'_>, k: usize) -> Result<(), ModelError> {
     let spec = base.spec();
     for layer in spec.layers - k..spec.layers {
         for site in WeightSite::ALL {
-            let weight = base.elements(layer, site).ok_or_else(in_bytes)?;
+            let weight = base.elements(layer, site).ok_or_else(ModelError::in_bytes)?;
             let name = names::in_layer(layer, site.name());
-            let init = (Init::Copy(&weight), Some(Init::Copy(base.linear_bias(layer, site))));
-            let shape = site.shape(spec.hidden, spec.intermediate);
-            builder.set_product(layer, site, |builder| {
-                let mut add =
-                    |name, shape: &[usize], init: Init<'_>| builder.parameter(name, shape, init);
-                TrainedLinear::new(base.device(), &name, shape, init, &mut add).map(Whole)
+            let (shape, bias) = (spec.site_shape(site), Init::Copy(base.linear_bias(layer, site)));
+            builder.set_product_with_input(layer, site, |builder| {
+                builder.linear(&name, shape, Init::Copy(&weight), Some(bias)).map(Whole)
             })?;
         }
         builder.train_layer_norms(layer)?;
@@ -70,43 +77,13 @@ fn top(builder: &mut Builder<'_>, k: usize) -> Result<(), ModelError> {
     builder.train_pooler()
 }
 
-/// The error of a base whose weights are held in bytes.
-pub(crate) fn in_bytes() -> ModelError {
-    let message = "this method trains the model's own weights, which are held in int8; use --base-precision f32";
-    ModelError::Base(message.into())
-}
-
 /// A product that is trained as a whole, in place of the frozen one.
 struct Whole(TrainedLinear);
 
 impl ProductSite for Whole {
-    fn forward(
-        &self,
-        cx: &mut Context,
-        params: &[f32],
-        io: ProductForward<'_>,
-        _: Option<&mut Vec<Buf>>,
-    ) {
+    fn forward(&self, cx: &mut Context, params: &[f32], io: ProductForward<'_>, _: Save<'_>) {
         let (weight, bias) = (self.0.packed(), self.0.bias_of(params));
         cx.linear(io.x, &mut [Product { weight, bias, out: io.y }]);
-    }
-
-    fn backward(
-        &self,
-        cx: &mut Context,
-        _: &[f32],
-        io: ProductBackward<'_>,
-        _: &mut Vec<Buf>,
-        gradient: &mut [f32],
-    ) {
-        if let Some(x) = io.x {
-            self.0.add_gradients(cx, x, io.d_y.read(), gradient);
-        }
-        cx.linear_backward_input(io.d_y.read(), self.0.packed(), io.d_x, true);
-    }
-
-    fn needs_input(&self) -> bool {
-        true
     }
 
     fn replaces(&self) -> bool {
@@ -115,5 +92,19 @@ impl ProductSite for Whole {
 
     fn refresh(&mut self, device: Device, params: &[f32]) {
         self.0.refresh(device, params);
+    }
+}
+
+impl InputGradient for Whole {
+    fn backward(
+        &self,
+        cx: &mut Context,
+        _: &[f32],
+        x: View<'_>,
+        io: ProductBackward<'_>,
+        grads: &mut Grads<'_>,
+    ) {
+        self.0.add_gradients(cx, x, io.d_y.read(), grads);
+        cx.linear_backward_input(io.d_y.read(), self.0.packed(), io.d_x, true);
     }
 }

@@ -1,12 +1,19 @@
-//! (IA)³ (Liu et al. 2022): keys, values and the inside of the feed-forward network are multiplied by learned
-//! vectors that start at one. As `adapters` 1.3 (`IA3Config`): the products' results are scaled.
+//! (IA)³ (Liu et al. 2022): keys, values and the inside of the feed-forward network are multiplied
+//! by learned vectors that start at one. As `adapters` 1.3 (`IA3Config`): the products' results are
+//! scaled.
 
 use budwood_base::names;
-use budwood_engine::{Buf, Context, Device};
+use budwood_base::site::WeightSite;
+use budwood_engine::{Context, Device};
 
-use super::{Kind, Method, OptionSpec};
-use crate::site::{ProductBackward, ProductForward, ProductSite, pop};
-use crate::{Init, Slot, WeightSite};
+use super::common::LEAVE_OUT;
+use super::definition::Method;
+use super::merging::{Merge, Merging};
+use super::options::{Kind, OptionSpec, Options};
+use crate::error::ModelError;
+use crate::params::{Init, Slot};
+use crate::site::{OutputGradient, ProductBackward, ProductForward, ProductSite};
+use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {
     name: "ia3",
@@ -19,15 +26,17 @@ pub(super) const METHOD: Method = Method {
             default: r#"["key","value","ffn_in"]"#,
             help: "products whose results are scaled",
         },
-        super::bottleneck::LEAVE_OUT,
+        LEAVE_OUT,
     ],
+    examples: &["ia3", "ia3[targets=[query,attention_out,ffn_out],leave_out=[0]]"],
+    merge: Merge::Weights(merge),
     build: |options, builder| {
         let spec = builder.base().spec();
         let targets = options.words("targets");
         for layer in options.layers("leave_out", spec.layers)? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
-                let (outputs, _) = site.shape(spec.hidden, spec.intermediate);
-                let name = names::in_layer(layer, &format!("{}.ia3.scale", site.name()));
+                let [outputs, _] = spec.site_shape(site);
+                let name = scale_name(layer, site);
                 builder.set_product(layer, site, |builder| {
                     let scale = builder.parameter(name, &[outputs], Init::Constant(1.0))?;
                     Ok(Ia3 { scale })
@@ -37,6 +46,31 @@ pub(super) const METHOD: Method = Method {
         Ok(())
     },
 };
+
+fn scale_name(layer: usize, site: WeightSite) -> String {
+    names::in_layer(layer, &format!("{}.ia3.scale", site.name()))
+}
+
+/// The scales multiply the rows of weights and biases.
+fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
+    let targets = options.words("targets");
+    for layer in options.layers("leave_out", merging.encoder().layers)? {
+        for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
+            let scale = merging.take(&scale_name(layer, site))?;
+            for role in ["weight", "bias"] {
+                let name = names::in_layer(layer, &format!("{}.{role}", site.name()));
+                let scale = scale.clone();
+                merging.update(name, move |values| {
+                    let columns = values.len() / scale.len();
+                    for (row, factor) in values.data.chunks_mut(columns).zip(&scale.data) {
+                        row.iter_mut().for_each(|x| *x *= factor);
+                    }
+                });
+            }
+        }
+    }
+    Ok(())
+}
 
 struct Ia3 {
     scale: Slot,
@@ -48,33 +82,28 @@ impl ProductSite for Ia3 {
         cx: &mut Context,
         params: &[f32],
         io: ProductForward<'_>,
-        saved: Option<&mut Vec<Buf>>,
+        mut save: Save<'_>,
     ) {
         let mut y = io.y;
-        if let Some(saved) = saved {
-            saved.push(cx.copy(y.read()));
-        }
-        cx.multiply_row(y.again(), &params[self.scale.clone()]);
+        save.push_copy(cx, y.read());
+        cx.multiply_row(y.reborrow(), &params[self.scale.clone()]);
     }
 
+    fn refresh(&mut self, _: Device, _: &[f32]) {}
+}
+
+impl OutputGradient for Ia3 {
     fn backward(
         &self,
         cx: &mut Context,
         params: &[f32],
         io: ProductBackward<'_>,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) {
-        let y = pop(saved);
+        let y = grads.pop();
         let mut d_y = io.d_y;
-        cx.add_column_dots(y.view(), d_y.read(), &mut gradient[self.scale.clone()]);
-        cx.multiply_row(d_y.again(), &params[self.scale.clone()]);
+        cx.add_column_dots(y.view(), d_y.read(), grads.of(&self.scale));
+        cx.multiply_row(d_y.reborrow(), &params[self.scale.clone()]);
         cx.give(y);
     }
-
-    fn needs_input(&self) -> bool {
-        false
-    }
-
-    fn refresh(&mut self, _: Device, _: &[f32]) {}
 }

@@ -1,12 +1,15 @@
-//! Only the layer norms are trained: the paper's 40 thousand parameters of BERT-base (Houlsby et al. 2019,
-//! section 3.4).
+//! Only the layer norms are trained: the paper's 40 thousand parameters of BERT-base (Houlsby et
+//! al. 2019, section 3.4).
 
-use super::Method;
+use super::definition::Method;
+use super::merging::OWN_TENSORS;
 
 pub(super) const METHOD: Method = Method {
     name: "layer_norm",
     aliases: &["ln_tuning"],
     summary: "Only the layer norms and the head are trained (Houlsby et al. 2019, section 3.4).",
     options: &[],
+    examples: &["layer_norm"],
+    merge: OWN_TENSORS,
     build: |_, builder| builder.train_norms(),
 };

@@ -1,11 +1,14 @@
 //! The linear probe: nothing but the head is trained.
 
-use super::Method;
+use super::definition::Method;
+use super::merging::OWN_TENSORS;
 
 pub(super) const METHOD: Method = Method {
     name: "linear",
     aliases: &["head", "linear_probe"],
     summary: "Only the head is trained.",
     options: &[],
+    examples: &["linear"],
+    merge: OWN_TENSORS,
     build: |_, _| Ok(()),
 };

@@ -1,15 +1,27 @@
-//! LoRA (Hu et al. 2022): y = W x + b + (α / r) B A x at the chosen products, W frozen; with rsLoRA's scale
-//! α / √r (Kalajdzievski 2023), and with DoRA's learned magnitudes (Liu et al. 2024): y = m (W + ΔW) x / ‖W + ΔW‖ + b
-//! with a norm for each output, which counts as a constant in gradients, as in `peft`. A starts uniform (Kaiming with a = √5), B at zero, as in `peft` and `adapters`.
+//! LoRA (Hu et al. 2022): y = W x + b + s B A x at the chosen products, W frozen, s = α / r.
+//!
+//! A is `[r, inputs]` and starts uniform (Kaiming with a = √5); B is `[outputs, r]` and starts at
+//! zero, as in `peft` and `adapters`. Two variants:
+//! - rsLoRA (Kalajdzievski 2023): s = α / √r;
+//! - DoRA (Liu et al. 2024): y = m (W + s B A) x / ‖W + s B A‖ + b with a learned magnitude m and a
+//!   norm for each output. The norm counts as a constant in gradients, as in `peft`.
 
 use budwood_base::names;
 use budwood_base::random::Key;
-use budwood_engine::{Buf, Context, Device, Dropout, Precision, Product, View, Weight};
+use budwood_base::site::WeightSite;
+use budwood_base::tensor::Tensor;
+use budwood_engine::{Buf, Context, Device, Dropout, View, Weight};
 
-use super::{Kind, Method, OptionSpec};
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::{Merge, Merging};
+use super::options::{Kind, OptionSpec, Options};
+use crate::error::ModelError;
 use crate::gate::Gate;
-use crate::site::{ProductBackward, ProductForward, ProductSite, pop};
-use crate::{Init, ModelError, Slot, WeightSite};
+use crate::linear::TrainedMatrix;
+use crate::params::{Init, Slot};
+use crate::site::{InputGradient, ProductBackward, ProductForward, ProductSite};
+use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {
     name: "lora",
@@ -47,60 +59,46 @@ pub(super) const METHOD: Method = Method {
             default: "0.0",
             help: "dropout on what the update reads, in training",
         },
-        super::USE_GATING,
-        super::bottleneck::LEAVE_OUT,
+        USE_GATING,
+        LEAVE_OUT,
     ],
+    examples: &[
+        "lora[r=4]",
+        "lora[r=2,targets=[query,key,value,attention_out,ffn_in,ffn_out],rslora=true]",
+        "lora[r=3,targets=[value,ffn_in],dora=true]",
+        "lora[r=2,dropout=0.3,targets=[value,ffn_out]]",
+        "lora[r=2,use_gating=true,targets=[key,ffn_out]]",
+    ],
+    merge: Merge::Weights(merge),
     build: |options, builder| {
         let spec = builder.base().spec();
-        let (rank, alpha) = (options.count("r"), options.number("alpha"));
-        let scale = match options.flag("rslora") {
-            true => alpha / (rank as f64).sqrt(),
-            false => alpha / rank as f64,
-        };
-        let dropout = options.number("dropout");
-        let gated = options.flag("use_gating");
+        let (rank, gated) = (options.count("r"), options.flag("use_gating"));
         if gated && options.flag("dora") {
             return Err(options.fault("use_gating", "false where dora is true"));
         }
         // A gate takes the place of the scale.
-        let scale = if gated { 1.0 } else { scale };
+        let scale = if gated { 1.0 } else { scale(options) };
         let targets = options.words("targets");
         for layer in options.layers("leave_out", spec.layers)? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
-                let (outputs, inputs) = site.shape(spec.hidden, spec.intermediate);
-                let device = builder.base().device();
-                let pack = |rows: usize, columns: usize| {
-                    Weight::new(
-                        device,
-                        &vec![0.0; rows * columns],
-                        rows,
-                        columns,
-                        Precision::F32,
-                        true,
-                    )
-                };
-                let name =
-                    |role: &str| names::in_layer(layer, &format!("{}.lora.{role}", site.name()));
+                let [outputs, inputs] = spec.site_shape(site);
+                let name = |role: &str| parameter_name(layer, site, role);
                 let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
                 let squares = options.flag("dora").then(|| builder.base().row_squares(layer, site));
-                builder.set_product(layer, site, |builder| {
+                builder.set_product_with_input(layer, site, |builder| {
                     let mut dora = |squares: Vec<f32>| {
                         let norms: Vec<f32> = squares.iter().map(|s| s.sqrt()).collect();
                         let init = Init::Copy(&norms);
                         let magnitude = builder.parameter(name("magnitude"), &[outputs], init)?;
                         Ok::<_, ModelError>(Dora { magnitude, squares })
                     };
-                    let gate = |builder: &mut _| Gate::new(builder, &name("gate"), (1, inputs));
                     Ok(Lora {
-                        scale: scale as f32,
+                        scale,
                         dora: squares.map(&mut dora).transpose()?,
-                        dropout: dropout as f32,
-                        a: builder.parameter(name("a"), &[rank, inputs], bound)?,
-                        b: builder.parameter(name("b"), &[outputs, rank], Init::Constant(0.0))?,
-                        gate: gated.then(|| gate(builder)).transpose()?,
-                        // Packed only once the parameters are known to be those of the file.
-                        a_packed: pack(rank, inputs),
-                        b_packed: pack(outputs, rank),
+                        dropout: options.number("dropout") as f32,
+                        a: builder.matrix(name("a"), [rank, inputs], bound)?,
+                        b: builder.matrix(name("b"), [outputs, rank], Init::Constant(0.0))?,
+                        gate: gated.then(|| builder.gate(&name("gate"), 1, inputs)).transpose()?,
                     })
                 })?;
             }
@@ -109,15 +107,61 @@ pub(super) const METHOD: Method = Method {
     },
 };
 
+fn parameter_name(layer: usize, site: WeightSite, role: &str) -> String {
+    names::in_layer(layer, &format!("{}.lora.{role}", site.name()))
+}
+
+/// What the update counts: s.
+fn scale(options: &Options<'_>) -> f32 {
+    let (rank, alpha) = (options.count("r") as f64, options.number("alpha"));
+    (alpha / if options.flag("rslora") { rank.sqrt() } else { rank }) as f32
+}
+
+/// The update is added to weights. A gate depends on the input, which no weight can.
+fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
+    if options.flag("use_gating") {
+        return Err(ModelError::CannotMerge {
+            method: METHOD.name.into(),
+            reason: "its gate depends on the input, which a weight cannot (use_gating=true)".into(),
+        });
+    }
+    let (targets, scale) = (options.words("targets"), scale(options));
+    for layer in options.layers("leave_out", merging.encoder().layers)? {
+        for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
+            let mut take = |role: &str| merging.take(&parameter_name(layer, site, role));
+            let (a, b) = (take("a")?, take("b")?);
+            let magnitude = options.flag("dora").then(|| take("magnitude")).transpose()?;
+            let name = names::in_layer(layer, &format!("{}.weight", site.name()));
+            merging.update(name, move |w| add_update(w, &a, &b, scale, magnitude.as_ref()));
+        }
+    }
+    Ok(())
+}
+
+/// W + s B A; with DoRA's magnitudes, its rows at those lengths.
+fn add_update(w: &mut Tensor, a: &Tensor, b: &Tensor, scale: f32, magnitude: Option<&Tensor>) {
+    let (rank, inputs) = (a.shape[0], a.shape[1]);
+    for (o, row) in w.data.chunks_mut(inputs).enumerate() {
+        for r in 0..rank {
+            let factor = scale * b.data[o * rank + r];
+            let a_row = &a.data[r * inputs..][..inputs];
+            row.iter_mut().zip(a_row).for_each(|(w, a)| *w += factor * a);
+        }
+        if let Some(magnitude) = magnitude {
+            let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            let factor = (f64::from(magnitude.data[o]) / norm) as f32;
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
+    }
+}
+
 struct Lora {
     scale: f32,
     dropout: f32,
     dora: Option<Dora>,
     gate: Option<Gate>,
-    a: Slot,
-    b: Slot,
-    a_packed: Weight,
-    b_packed: Weight,
+    a: TrainedMatrix,
+    b: TrainedMatrix,
 }
 
 struct Dora {
@@ -127,13 +171,17 @@ struct Dora {
 }
 
 impl Lora {
-    /// A x, scaled: what B reads.
+    /// A x, scaled: what B reads, `[T, r]`.
     fn inner(&self, cx: &mut Context, x: View<'_>) -> Buf {
-        let mut inner = cx.take(x.n_rows(), self.a_packed.outputs());
-        let product = Product { weight: &self.a_packed, bias: None, out: inner.view_mut() };
-        cx.linear(x, &mut [product]);
+        let mut inner = self.a.forward(cx, x);
         cx.scale(inner.view_mut(), self.scale);
         inner
+    }
+
+    /// `1 / ‖W + s B A‖` for each output, `[1, outputs]`.
+    fn inverse_norms(&self, cx: &mut Context, params: &[f32], dora: &Dora, w: &Weight) -> Buf {
+        let (a, b) = ((self.a.values(params), self.a.packed()), self.b.values(params));
+        cx.inverse_norms_of_update((w, &dora.squares), a, b, self.scale)
     }
 
     /// Dropout on what A reads; none outside training.
@@ -156,113 +204,96 @@ impl ProductSite for Lora {
         cx: &mut Context,
         params: &[f32],
         io: ProductForward<'_>,
-        mut saved: Option<&mut Vec<Buf>>,
+        mut save: Save<'_>,
     ) {
         let mut y = io.y;
         let dropped = self.dropped(cx, io.x, io.dropout);
         let inner = self.inner(cx, dropped.as_ref().map_or(io.x, Buf::view));
         dropped.into_iter().for_each(|buffer| cx.give(buffer));
-        let mut update = cx.take(io.x.n_rows(), self.b_packed.outputs());
-        let product = Product { weight: &self.b_packed, bias: None, out: update.view_mut() };
-        cx.linear(inner.view(), &mut [product]);
+        let mut update = self.b.forward(cx, inner.view());
         let mut kept = Vec::new();
         if let Some(gate) = &self.gate {
-            let open = gate.forward(cx, params, io.x, io.spans, saved.as_deref_mut());
+            let open = gate.forward(cx, params, io.x, io.spans, save.reborrow());
             kept.push(cx.copy(update.view()));
             cx.scale_spans(update.view_mut(), io.spans, open.view());
             kept.push(open);
         }
-        cx.add(y.again(), update.view());
+        cx.add(y.reborrow(), update.view());
         cx.give(update);
         if let Some(dora) = &self.dora {
-            let (a, b) = ((&params[self.a.clone()], &self.a_packed), &params[self.b.clone()]);
-            let w = (&io.base.weight, &dora.squares[..]);
-            let inverse = cx.inverse_norms_of_update(w, a, b, self.scale);
-            cx.add_scaled_row(y.again(), -1.0, &io.base.bias);
+            let inverse = self.inverse_norms(cx, params, dora, &io.base.weight);
+            cx.add_scaled_row(y.reborrow(), -1.0, &io.base.bias);
             kept.push(cx.copy(y.read()));
-            cx.multiply_row(y.again(), &params[dora.magnitude.clone()]);
-            cx.multiply_by_row(y.again(), inverse.view());
+            cx.multiply_row(y.reborrow(), &params[dora.magnitude.clone()]);
+            cx.multiply_by_row(y.reborrow(), inverse.view());
             cx.add_row(y, &io.base.bias);
             kept.push(inverse);
         }
-        match saved {
-            Some(saved) => {
-                saved.push(inner);
-                saved.extend(kept);
-            }
-            None => {
-                cx.give(inner);
-                kept.into_iter().for_each(|buffer| cx.give(buffer));
-            }
-        }
+        save.push(cx, inner);
+        kept.into_iter().for_each(|buffer| save.push(cx, buffer));
     }
 
+    fn refresh(&mut self, device: Device, params: &[f32]) {
+        self.a.refresh(device, params);
+        self.b.refresh(device, params);
+        if let Some(gate) = &mut self.gate {
+            gate.refresh(device, params);
+        }
+    }
+}
+
+impl InputGradient for Lora {
     fn backward(
         &self,
         cx: &mut Context,
         params: &[f32],
+        x: View<'_>,
         io: ProductBackward<'_>,
-        saved: &mut Vec<Buf>,
-        gradient: &mut [f32],
+        grads: &mut Grads<'_>,
     ) {
-        let mut d_y = io.d_y;
+        let ProductBackward { mut d_y, mut d_x, spans, dropout: key } = io;
         if let Some(dora) = &self.dora {
-            let inverse = pop(saved);
-            let plain = pop(saved);
-            cx.multiply_by_row(d_y.again(), inverse.view());
-            cx.add_column_dots(plain.view(), d_y.read(), &mut gradient[dora.magnitude.clone()]);
-            cx.multiply_row(d_y.again(), &params[dora.magnitude.clone()]);
+            let inverse = grads.pop();
+            let plain = grads.pop();
+            cx.multiply_by_row(d_y.reborrow(), inverse.view());
+            cx.add_column_dots(plain.view(), d_y.read(), grads.of(&dora.magnitude));
+            cx.multiply_row(d_y.reborrow(), &params[dora.magnitude.clone()]);
             cx.give(inverse);
             cx.give(plain);
         }
-        let Some(x) = io.x else { panic!("LoRA's gradient needs the product's input") };
-        let mut d_x = io.d_x;
         let mut d_update = cx.copy(d_y.read());
-        let mut d_open = None;
-        if self.gate.is_some() {
-            let open = pop(saved);
-            let update = pop(saved);
-            let mut d = cx.take(io.spans.len(), 1);
-            cx.span_dots(update.view(), d_update.view(), io.spans, d.view_mut());
-            d_open = Some(d);
-            cx.scale_spans(d_update.view_mut(), io.spans, open.view());
+        let d_open = self.gate.is_some().then(|| {
+            let open = grads.pop();
+            let update = grads.pop();
+            let mut d = cx.take(spans.len(), 1);
+            cx.span_dots(update.view(), d_update.view(), spans, d.view_mut());
+            cx.scale_spans(d_update.view_mut(), spans, open.view());
             [open, update].into_iter().for_each(|buffer| cx.give(buffer));
-        }
-        let inner = pop(saved);
-        cx.linear_backward_weight(d_update.view(), inner.view(), &mut gradient[self.b.clone()]);
+            d
+        });
+        let inner = grads.pop();
+        self.b.add_gradient(cx, inner.view(), d_update.view(), grads);
         let mut d_inner = inner;
-        cx.linear_backward_input(d_update.view(), &self.b_packed, d_inner.view_mut(), false);
+        cx.linear_backward_input(d_update.view(), self.b.packed(), d_inner.view_mut(), false);
         cx.give(d_update);
         cx.scale(d_inner.view_mut(), self.scale);
-        let dropped = self.dropped(cx, x, io.dropout);
+        let dropped = self.dropped(cx, x, key);
         let read = dropped.as_ref().map_or(x, Buf::view);
-        cx.linear_backward_weight(d_inner.view(), read, &mut gradient[self.a.clone()]);
-        match (dropped, self.dropout(io.dropout)) {
+        self.a.add_gradient(cx, read, d_inner.view(), grads);
+        match (dropped, self.dropout(key)) {
             (Some(mut d), Some(dropout)) => {
-                cx.linear_backward_input(d_inner.view(), &self.a_packed, d.view_mut(), false);
+                cx.linear_backward_input(d_inner.view(), self.a.packed(), d.view_mut(), false);
                 cx.dropout(dropout, d.view_mut());
-                cx.add(d_x.again(), d.view());
+                cx.add(d_x.reborrow(), d.view());
                 cx.give(d);
             }
-            _ => cx.linear_backward_input(d_inner.view(), &self.a_packed, d_x.again(), true),
+            _ => cx.linear_backward_input(d_inner.view(), self.a.packed(), d_x.reborrow(), true),
         }
         cx.give(d_inner);
         if let (Some(gate), Some(d_open)) = (&self.gate, d_open) {
-            let d = gate.backward(cx, x, io.spans, d_open, saved, gradient);
+            let d = gate.backward(cx, x, spans, d_open, grads);
             cx.add(d_x, d.view());
             cx.give(d);
-        }
-    }
-
-    fn needs_input(&self) -> bool {
-        true
-    }
-
-    fn refresh(&mut self, device: Device, params: &[f32]) {
-        self.a_packed.set(device, &params[self.a.clone()]);
-        self.b_packed.set(device, &params[self.b.clone()]);
-        if let Some(gate) = &mut self.gate {
-            gate.refresh(device, params);
         }
     }
 }

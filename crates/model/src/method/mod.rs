@@ -4,41 +4,32 @@ mod adapter;
 mod adapter_plus;
 mod bitfit;
 mod bottleneck;
+mod common;
 mod compacter;
+mod definition;
 mod double_seq_bn;
 mod full;
 mod ia3;
 mod layer_norm;
 mod linear;
 mod lora;
+pub(crate) mod merging;
+mod nearest;
 mod options;
 mod par_bn;
 mod prefix_tuning;
 mod prompt_tuning;
 mod seq_bn;
+mod vera;
 
 use budwood_base::method::{MethodPart, MethodSpec};
 
-pub(crate) use full::in_bytes;
-pub(crate) use options::Options;
+pub use definition::{Method, Union};
+use nearest::nearest;
 pub use options::{Kind, OptionSpec};
 
-use crate::ModelError;
-use crate::adapter::Builder;
-
-/// A tuning method.
-pub struct Method {
-    /// Its name in specifications.
-    pub name: &'static str,
-    /// Other names that mean the same.
-    pub aliases: &'static [&'static str],
-    /// One line on what it is and where it comes from.
-    pub summary: &'static str,
-    /// Its options with their defaults.
-    pub options: &'static [OptionSpec],
-    /// Puts its parameters and sites into an adapter.
-    build: fn(&Options<'_>, &mut Builder<'_>) -> Result<(), ModelError>,
-}
+use crate::builder::Builder;
+use crate::error::ModelError;
 
 /// All methods.
 pub const METHODS: &[&Method] = &[
@@ -53,6 +44,7 @@ pub const METHODS: &[&Method] = &[
     &compacter::PLUS_PLUS,
     &lora::METHOD,
     &ia3::METHOD,
+    &vera::METHOD,
     &prefix_tuning::METHOD,
     &prompt_tuning::METHOD,
     &bitfit::METHOD,
@@ -69,36 +61,23 @@ pub const UNIONS: &[Union] = &[
         aliases: &["mam_adapter"],
         summary: "Mix-and-match: prefixes and a parallel bottleneck (He et al. 2022).",
         members: "prefix_tuning[bottleneck_size=800]|par_bn",
+        examples: &[
+            "mam[prefix_tuning.prefix_length=2,prefix_tuning.bottleneck_size=5,par_bn.reduction_factor=8,par_bn.non_linearity=gelu]",
+        ],
     },
     Union {
         name: "unipelt",
         aliases: &[],
         summary: "LoRA, prefixes and a bottleneck, each behind a gate (Mao et al. 2022).",
         members: "lora[r=8,alpha=2,use_gating=true]|prefix_tuning[prefix_length=10,use_gating=true]|seq_bn[use_gating=true]",
+        examples: &[
+            "unipelt[lora.r=2,prefix_tuning.prefix_length=3,prefix_tuning.bottleneck_size=5,seq_bn.reduction_factor=4,seq_bn.non_linearity=gelu]",
+        ],
     },
 ];
 
-/// Whether a gate scales what a method adds to each sequence.
-pub(crate) const USE_GATING: OptionSpec = OptionSpec {
-    name: "use_gating",
-    kind: Kind::Flag,
-    default: "false",
-    help: "a learned gate for each sequence scales what is added",
-};
-
-/// A union with a name.
-pub struct Union {
-    /// Its name in specifications.
-    pub name: &'static str,
-    /// Other names that mean the same.
-    pub aliases: &'static [&'static str],
-    /// One line on what it is and where it comes from.
-    pub summary: &'static str,
-    /// What it stands for.
-    pub members: &'static str,
-}
-
-/// The members of a part that is a union's name, with its options handed on; the part itself otherwise.
+/// The members of a part that is a union's name, with its options handed on; the part itself
+/// otherwise.
 fn members(part: &MethodPart) -> Result<Vec<MethodPart>, ModelError> {
     let named = |u: &&Union| u.name == part.name || u.aliases.contains(&part.name.as_str());
     let Some(union) = UNIONS.iter().find(named) else { return Ok(vec![part.clone()]) };
@@ -143,7 +122,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 pub fn resolve(spec: &MethodSpec) -> Result<MethodSpec, ModelError> {
     let resolve = |part: &MethodPart| {
         let method = find(&part.name)?;
-        let options = Options::new(method, part)?.in_force();
+        let options = method.options(part)?.in_force();
         Ok(MethodPart { name: method.name.into(), options })
     };
     let parts = spec.parts.iter().map(members).collect::<Result<Vec<_>, _>>()?.concat();
@@ -159,26 +138,7 @@ pub(crate) fn build(
     for part in &spec.parts {
         let method = find(&part.name)?;
         builder.begin(method.name);
-        (method.build)(&Options::new(method, part)?, builder)?;
+        (method.build)(&method.options(part)?, builder)?;
     }
     Ok(spec)
-}
-
-/// The candidate that needs the fewest edits (Levenshtein).
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    let distance = |candidate: &str| {
-        let target: Vec<char> = candidate.chars().collect();
-        let mut row: Vec<usize> = (0..=target.len()).collect();
-        for (i, a) in name.chars().enumerate() {
-            let mut diagonal = row[0];
-            row[0] = i + 1;
-            for (j, b) in target.iter().enumerate() {
-                let substitute = diagonal + usize::from(a != *b);
-                diagonal = row[j + 1];
-                row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-            }
-        }
-        row[target.len()]
-    };
-    candidates.min_by_key(|c| distance(c)).unwrap_or_default().to_string()
 }

@@ -7,14 +7,16 @@ use budwood_base::encoder::Activation;
 use budwood_base::method::MethodPart;
 use serde_json::Value;
 
-use super::{Method, nearest};
-use crate::ModelError;
+use super::nearest::nearest;
+use crate::error::ModelError;
 
 /// What values an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A whole number above 0.
     Count,
+    /// A whole number from 0 on.
+    Whole,
     /// A number.
     Number,
     /// A number from 0 on and below 1.
@@ -50,19 +52,23 @@ pub struct OptionSpec {
 
 /// A method's options in force.
 pub(crate) struct Options<'a> {
-    method: &'a Method,
+    method: &'a str,
     values: BTreeMap<String, Value>,
 }
 
 impl<'a> Options<'a> {
-    pub(crate) fn new(method: &'a Method, part: &MethodPart) -> Result<Self, ModelError> {
+    pub(crate) fn new(
+        method: &'a str,
+        known: &[OptionSpec],
+        part: &MethodPart,
+    ) -> Result<Self, ModelError> {
         for given in part.options.keys() {
-            if !method.options.iter().any(|o| o.name == given) {
+            if !known.iter().any(|o| o.name == given) {
                 return Err(ModelError::UnknownOption {
-                    method: method.name.into(),
+                    method: method.into(),
                     option: given.clone(),
-                    nearest: nearest(given, method.options.iter().map(|o| o.name)),
-                    known: method.options.iter().map(|o| o.name).collect::<Vec<_>>().join(", "),
+                    nearest: nearest(given, known.iter().map(|o| o.name)),
+                    known: known.iter().map(|o| o.name).collect::<Vec<_>>().join(", "),
                 });
             }
         }
@@ -73,8 +79,8 @@ impl<'a> Options<'a> {
                 part.options.get(option.name).cloned().unwrap_or_else(|| default(option.default));
             (option.name.to_string(), value)
         };
-        let options = Self { method, values: method.options.iter().map(value).collect() };
-        for option in method.options {
+        let options = Self { method, values: known.iter().map(value).collect() };
+        for option in known {
             options.check(option)?;
         }
         Ok(options)
@@ -93,6 +99,10 @@ impl<'a> Options<'a> {
             Kind::Count => (
                 value.as_u64().is_some_and(|n| n > 0 && n < 1 << 32),
                 "a whole number above 0".to_string(),
+            ),
+            Kind::Whole => (
+                value.as_u64().is_some_and(|n| n < 1 << 32),
+                "a whole number from 0 on".to_string(),
             ),
             Kind::Number => (number(value), "a number".to_string()),
             Kind::Probability => (
@@ -139,7 +149,7 @@ impl<'a> Options<'a> {
     /// The error that an option's value is not what was expected.
     pub(crate) fn fault(&self, option: &str, expected: &str) -> ModelError {
         ModelError::OptionValue {
-            method: self.method.name.into(),
+            method: self.method.into(),
             option: option.into(),
             value: self.values[option].to_string(),
             expected: expected.into(),
@@ -149,7 +159,7 @@ impl<'a> Options<'a> {
     fn get(&self, option: &str) -> &Value {
         match self.values.get(option) {
             Some(value) => value,
-            None => panic!("method {} reads option {option}, which it lacks", self.method.name),
+            None => panic!("method {} reads option {option}, which it lacks", self.method),
         }
     }
 

@@ -1,15 +1,17 @@
-//! AdapterHub's `par_bn`: one bottleneck a layer beside the feed-forward network, which reads its input; ReLU,
-//! width d/2, result times 4 (He et al. 2022; `adapters` 1.3, `ParBnConfig`). `scaling=learned` is the
-//! library's `scaled_par_bn`.
+//! AdapterHub's `par_bn`: one bottleneck a layer beside the feed-forward network, which reads its
+//! input; ReLU, width d/2, result times 4 (He et al. 2022; `adapters` 1.3, `ParBnConfig`).
+//! `scaling=learned` is the library's `scaled_par_bn`.
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build,
 };
-use super::options::Options;
-use super::{Method, OptionSpec, USE_GATING};
-use crate::ModelError;
-use crate::adapter::Builder;
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
+use super::options::{OptionSpec, Options};
+use crate::builder::Builder;
+use crate::error::ModelError;
 
 pub(super) const METHOD: Method = Method {
     name: "par_bn",
@@ -25,6 +27,11 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &[
+        "par_bn[reduction_factor=4,non_linearity=gelu]",
+        "par_bn[reduction_factor=8,non_linearity=gelu,scaling=learned,dropout=0.2,stochastic_depth=0.3,use_gating=true]",
+    ],
+    merge: BOTTLENECKS,
     build: build_parallel,
 };
 
@@ -42,6 +49,8 @@ pub(super) const SCALED: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["scaled_par_bn[reduction_factor=4,non_linearity=gelu]"],
+    merge: BOTTLENECKS,
     build: build_parallel,
 };
 

@@ -1,14 +1,17 @@
-//! Prefix tuning (Li and Liang 2021): trained keys and values before those of each layer's attention, made by a network of one hidden
-//! layer from trained vectors, or given directly (`flat`); `adapters` 1.3, `PrefixTuningConfig`.
+//! Prefix tuning (Li and Liang 2021): trained keys and values before those of each layer's
+//! attention, made by a network of one hidden layer from trained vectors, or given directly
+//! (`flat`); `adapters` 1.3, `PrefixTuningConfig`.
 
 use budwood_base::names;
 
-use super::{Kind, Method, OptionSpec, bottleneck};
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::Merge;
+use super::options::{Kind, OptionSpec};
 use crate::base::engine_activation;
-use crate::gate::Gate;
-use crate::linear::TrainedLinear;
+use crate::error::ModelError;
+use crate::params::Init;
 use crate::prefix::{Network, Prefix, Source};
-use crate::{Init, ModelError};
 
 pub(super) const METHOD: Method = Method {
     name: "prefix_tuning",
@@ -39,20 +42,25 @@ pub(super) const METHOD: Method = Method {
             default: "false",
             help: "train them directly, without a network",
         },
-        super::USE_GATING,
+        USE_GATING,
         OptionSpec {
             name: "shared_gating",
             kind: Kind::Flag,
             default: "true",
             help: "one gate for keys and values",
         },
-        bottleneck::LEAVE_OUT,
+        LEAVE_OUT,
     ],
+    examples: &[
+        "prefix_tuning[prefix_length=3,bottleneck_size=6]",
+        "prefix_tuning[prefix_length=2,flat=true,leave_out=[0]]",
+        "prefix_tuning[prefix_length=2,flat=true,use_gating=true,shared_gating=false]",
+    ],
+    merge: Merge::Never("keys and values before those of each sequence are no weights"),
     build: |options, builder| {
         let spec = builder.base().spec();
         let (length, width) = (options.count("prefix_length"), spec.hidden);
         let layers = options.layers("leave_out", spec.layers)?;
-        let device = builder.base().device();
         builder.set_prefix(&layers, |builder| {
             let source = if options.flag("flat") {
                 let mut slot = |layer: usize, role: &str| {
@@ -68,11 +76,7 @@ pub(super) const METHOD: Method = Method {
                 // As torch.nn.Linear.
                 let mut linear = |name: &str, outputs: usize, inputs: usize| {
                     let uniform = || Init::Uniform(1.0 / (inputs as f64).sqrt());
-                    let init = (uniform(), Some(uniform()));
-                    let mut add = |name: String, shape: &[usize], init: Init<'_>| {
-                        builder.parameter(name, shape, init)
-                    };
-                    TrainedLinear::new(device, name, (outputs, inputs), init, &mut add)
+                    builder.linear(name, [outputs, inputs], uniform(), Some(uniform()))
                 };
                 let hidden = options.count("bottleneck_size");
                 Source::Made(Box::new(Network {
@@ -86,7 +90,7 @@ pub(super) const METHOD: Method = Method {
             let gated = layers.iter().filter(|_| options.flag("use_gating"));
             let gate = |&layer: &usize| {
                 let name = names::in_layer(layer, &format!("{}.prefix.gate", names::ATTENTION_KV));
-                Gate::new(builder, &name, (outputs, width))
+                builder.gate(&name, outputs, width)
             };
             let gates = gated.map(gate).collect::<Result<_, ModelError>>()?;
             Ok(Prefix { length, width, layers: layers.clone(), source, gates })

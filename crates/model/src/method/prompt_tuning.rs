@@ -1,8 +1,11 @@
-//! Prompt tuning (Lester et al. 2021): trained vectors before the embedded input, past its norm and dropout, as `adapters` 1.3
-//! (`PromptTuningConfig`). The first row of a sequence, which `--pooling cls` reads, is then the prompt's, as there.
+//! Prompt tuning (Lester et al. 2021): trained vectors before the embedded input, past its norm and
+//! dropout, as `adapters` 1.3 (`PromptTuningConfig`). The first row of a sequence, which `--pooling
+//! cls` reads, is then the prompt's, as there.
 
-use super::{Kind, Method, OptionSpec};
-use crate::Init;
+use super::definition::Method;
+use super::merging::Merge;
+use super::options::{Kind, OptionSpec};
+use crate::params::Init;
 
 pub(super) const METHOD: Method = Method {
     name: "prompt_tuning",
@@ -28,6 +31,11 @@ pub(super) const METHOD: Method = Method {
             help: "before the first token, or after it",
         },
     ],
+    examples: &[
+        "prompt_tuning[prompt_length=3]",
+        "prompt_tuning[prompt_length=2,combine=prefix_after_bos]",
+    ],
+    merge: Merge::Never("rows among the embedded tokens of each sequence are no weights"),
     build: |options, builder| {
         let at = usize::from(options.word("combine") == "prefix_after_bos");
         let init = Init::Uniform(options.number("random_uniform_scale"));

@@ -1,12 +1,14 @@
-//! AdapterHub's `seq_bn`, also `pfeiffer`: one bottleneck a layer after the feed-forward network, which
-//! reads the normed residual sum; the sub-layer's norm is applied twice (Pfeiffer et al. 2020;
-//! `adapters` 1.3, `SeqBnConfig`).
+//! AdapterHub's `seq_bn`, also `pfeiffer`: one bottleneck a layer after the feed-forward network,
+//! which reads the normed residual sum; the sub-layer's norm is applied twice (Pfeiffer et al.
+//! 2020; `adapters` 1.3, `SeqBnConfig`).
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, LEAVE_OUT, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
-    Switches, build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
+    build,
 };
-use super::{Method, USE_GATING};
+use super::common::{LEAVE_OUT, USE_GATING};
+use super::definition::Method;
+use super::merging::BOTTLENECKS;
 
 pub(super) const METHOD: Method = Method {
     name: "seq_bn",
@@ -22,6 +24,8 @@ pub(super) const METHOD: Method = Method {
         USE_GATING,
         LEAVE_OUT,
     ],
+    examples: &["seq_bn[reduction_factor=4,non_linearity=gelu]"],
+    merge: BOTTLENECKS,
     build: |options, builder| {
         let switches = Switches {
             mh_adapter: false,

@@ -1,0 +1,129 @@
+//! What acts at a place for some rows of a batch: an adapter's part, or the plain encoder.
+
+use std::ops::Range;
+
+use budwood_base::site::{Sublayer, WeightSite};
+
+use crate::base::{Base, Embeddings, Norm};
+use crate::gate::Gate;
+use crate::linear::TrainedLinear;
+use crate::norm::{NormRef, NormSlots};
+use crate::params::Slot;
+use crate::prefix::Prefix;
+use crate::site::{AtProduct, OutputSite, Plain};
+use crate::sites::{EmbeddingSlots, LayerSites, Prompt, Sites};
+
+/// The base with an adapter's sites and parameters, or alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Acting<'a> {
+    pub(crate) base: &'a Base,
+    pub(crate) adapted: Option<Adapted<'a>>,
+}
+
+/// Where an adapter acts, and with what values.
+#[derive(Clone, Copy)]
+pub(crate) struct Adapted<'a> {
+    pub(crate) sites: &'a Sites,
+    pub(crate) params: &'a [f32],
+}
+
+impl<'a> Acting<'a> {
+    /// The adapter's parameters; empty for the base alone.
+    pub(crate) fn params(&self) -> &'a [f32] {
+        self.adapted.map_or(&[], |a| a.params)
+    }
+
+    fn sites(&self) -> Option<&'a Sites> {
+        self.adapted.map(|a| a.sites)
+    }
+
+    /// All that is trained in a layer, left out or not.
+    pub(crate) fn trained_in(&self, layer: usize) -> Option<&'a LayerSites> {
+        self.sites().map(|sites| &sites.layers[layer])
+    }
+
+    /// What the method put into a layer, unless it is left out.
+    fn in_layer(&self, layer: usize) -> Option<&'a LayerSites> {
+        let sites = self.sites().filter(|sites| !sites.left_out.contains(&layer))?;
+        Some(&sites.layers[layer])
+    }
+
+    pub(crate) fn output(&self, layer: usize, sublayer: Sublayer) -> &'a dyn OutputSite {
+        let site = self.in_layer(layer).and_then(|l| l.outputs[sublayer as usize].as_deref());
+        site.unwrap_or(&Plain)
+    }
+
+    pub(crate) fn product(&self, layer: usize, site: WeightSite) -> Option<&'a AtProduct> {
+        self.in_layer(layer).and_then(|l| l.products[site as usize].as_ref())
+    }
+
+    pub(crate) fn norm(&self, layer: usize, sublayer: Sublayer) -> NormRef<'a> {
+        let slots = self.trained_in(layer).and_then(|l| l.norms[sublayer as usize].as_ref());
+        self.norm_ref(self.base.norm(layer, sublayer), slots)
+    }
+
+    /// The layer scale of a sub-layer, where the encoder has it, and where its gradient goes if it
+    /// is trained.
+    pub(crate) fn scale(
+        &self,
+        layer: usize,
+        sublayer: Sublayer,
+    ) -> Option<(&'a [f32], Option<&'a Slot>)> {
+        let frozen = &self.base.layers[layer].scales.as_ref()?[sublayer as usize];
+        let slot = self.trained_in(layer).and_then(|l| l.scales[sublayer as usize].as_ref());
+        Some((slot.map_or(&frozen[..], |slot| &self.params()[slot.clone()]), slot))
+    }
+
+    /// Trained embeddings, with the parameter vector.
+    pub(crate) fn embedding_slots(&self) -> Option<(&'a EmbeddingSlots, &'a [f32])> {
+        Some((self.sites()?.embeddings.as_ref()?, self.params()))
+    }
+
+    pub(crate) fn trained_pooler(&self) -> Option<&'a TrainedLinear> {
+        self.sites()?.pooler.as_ref()
+    }
+
+    pub(crate) fn prompt(&self) -> Option<&'a Prompt> {
+        self.sites()?.prompt.as_ref()
+    }
+
+    pub(crate) fn prefix(&self) -> Option<&'a Prefix> {
+        self.sites()?.prefix.as_ref()
+    }
+
+    /// What opens the prefix in a layer.
+    pub(crate) fn prefix_gate(&self, layer: usize) -> Option<&'a Gate> {
+        self.in_layer(layer).filter(|sites| sites.prefix)?;
+        self.prefix()?.gate(layer)
+    }
+
+    /// The columns of a layer's keys and values in [`Prefix::rows`].
+    pub(crate) fn prefix_columns(&self, layer: usize) -> Option<(Range<usize>, Range<usize>)> {
+        self.in_layer(layer).filter(|sites| sites.prefix)?;
+        self.prefix()?.columns(layer)
+    }
+
+    pub(crate) fn embedding_norm(&self) -> Option<NormRef<'a>> {
+        let Embeddings::Text(text) = &self.base.embeddings else { return None };
+        let slots = self.sites().and_then(|sites| sites.embedding_norm.as_ref());
+        Some(self.norm_ref(&text.norm, slots))
+    }
+
+    pub(crate) fn final_norm(&self) -> Option<NormRef<'a>> {
+        let slots = self.sites().and_then(|sites| sites.final_norm.as_ref());
+        self.base.final_norm.as_ref().map(|norm| self.norm_ref(norm, slots))
+    }
+
+    fn norm_ref(&self, norm: &'a Norm, slots: Option<&'a NormSlots>) -> NormRef<'a> {
+        let eps = self.base.spec().norm_eps;
+        match slots {
+            None => NormRef { gamma: &norm.gamma, beta: &norm.beta, eps, slots: None },
+            Some(slots) => NormRef {
+                gamma: &self.params()[slots.gamma.clone()],
+                beta: &self.params()[slots.beta.clone()],
+                eps,
+                slots: Some(slots),
+            },
+        }
+    }
+}

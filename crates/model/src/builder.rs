@@ -1,0 +1,352 @@
+//! Collects what methods put at which sites, and the parameters with their initial values.
+
+use budwood_base::head::Pooling;
+use budwood_base::names;
+use budwood_base::random::Key;
+use budwood_base::site::{Sublayer, WeightSite};
+use budwood_base::tensor::TensorMap;
+use budwood_engine::Table;
+
+use crate::base::{Base, Embeddings, ImageEmbeddings, Norm, TextEmbeddings};
+use crate::error::ModelError;
+use crate::gate::Gate;
+use crate::linear::{TrainedLinear, TrainedMatrix};
+use crate::norm::NormSlots;
+use crate::params::{Init, Params, Slot};
+use crate::prefix::Prefix;
+use crate::site::{AtProduct, InputGradient, OutputGradient, OutputSite};
+use crate::sites::{EmbeddingSlots, ImageSlots, Prompt, Sites, TextSlots};
+
+/// Parameters that any new adapter may have: a gigabyte. More only beside a base that is as large.
+const PARAMETERS_MOST: usize = 1 << 28;
+
+/// An adapter in the making.
+pub(crate) struct Builder<'a> {
+    base: &'a Base,
+    /// All initial values are functions of this key and the parameter's name.
+    key: Key,
+    pooling: Pooling,
+    /// The values of a file, for an adapter that is not new.
+    given: Option<&'a TensorMap>,
+    /// Parameters that a new adapter may have.
+    limit: usize,
+    params: Params,
+    sites: Sites,
+    /// Which method took a site, for the message when a second one comes.
+    owners: Vec<Owner>,
+    method: String,
+}
+
+struct Owner {
+    site: String,
+    method: String,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(
+        base: &'a Base,
+        key: Key,
+        pooling: Pooling,
+        given: Option<&'a TensorMap>,
+    ) -> Self {
+        Self {
+            base,
+            key,
+            pooling,
+            given,
+            limit: (4 * base.spec().parameters()).max(PARAMETERS_MOST),
+            params: Params::default(),
+            sites: Sites::new(base.spec().layers),
+            owners: Vec::new(),
+            method: String::new(),
+        }
+    }
+
+    /// What was built.
+    ///
+    /// # Errors
+    /// If the file holds tensors that nothing has asked for.
+    pub(crate) fn finish(self) -> Result<(Params, Sites), ModelError> {
+        let names = self.given.into_iter().flat_map(TensorMap::keys);
+        let extra: Vec<_> = names.filter(|name| self.params.get(name).is_none()).collect();
+        match extra.first() {
+            None => Ok((self.params, self.sites)),
+            Some(first) => Err(ModelError::Extra { count: extra.len(), first: (*first).clone() }),
+        }
+    }
+
+    pub(crate) fn base(&self) -> &'a Base {
+        self.base
+    }
+
+    /// Names the method that acts from now on.
+    pub(crate) fn begin(&mut self, method: &str) {
+        self.method = method.into();
+    }
+
+    /// Adds a tensor: with this initial value, or with that of the file.
+    ///
+    /// # Errors
+    /// If it is there already, is not that of the file, or is larger than makes sense. No memory is
+    /// taken then.
+    pub(crate) fn parameter(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        init: Init<'_>,
+    ) -> Result<Slot, ModelError> {
+        if self.params.get(&name).is_some() {
+            let (first, second) = (self.method.clone(), self.method.clone());
+            let site = format!("the parameter '{name}'");
+            return Err(ModelError::Clash { first, second, site });
+        }
+        let Some(given) = self.given else {
+            let elements = shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side));
+            let all = elements.and_then(|n| n.checked_add(self.params.len()));
+            if all.is_none_or(|n| n > self.limit) {
+                let (method, shape, limit) = (self.method.clone(), shape.to_vec(), self.limit);
+                return Err(ModelError::TooLarge { method, name, shape, limit });
+            }
+            return Ok(self.params.add(self.key, name, shape, init));
+        };
+        let Some(tensor) = given.get(&name) else { return Err(ModelError::Missing { name }) };
+        if tensor.shape != shape {
+            let (found, expected) = (tensor.shape.clone(), shape.to_vec());
+            return Err(ModelError::Shape { name, found, expected });
+        }
+        Ok(self.params.add(self.key, name, shape, Init::Copy(&tensor.data)))
+    }
+
+    /// Adds `name`, a matrix `[outputs, inputs]`.
+    pub(crate) fn matrix(
+        &mut self,
+        name: String,
+        shape: [usize; 2],
+        init: Init<'_>,
+    ) -> Result<TrainedMatrix, ModelError> {
+        let slot = self.parameter(name, &shape, init)?;
+        Ok(TrainedMatrix::new(self.base.device(), slot, shape))
+    }
+
+    /// Adds `name.weight`, `[outputs, inputs]`, and with an initial value `name.bias`, `[outputs]`.
+    pub(crate) fn linear(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        weight: Init<'_>,
+        bias: Option<Init<'_>>,
+    ) -> Result<TrainedLinear, ModelError> {
+        let weight = self.matrix(format!("{name}.weight"), shape, weight)?;
+        let bias = bias.map(|init| self.parameter(format!("{name}.bias"), &shape[..1], init));
+        Ok(TrainedLinear::new(weight, bias.transpose()?))
+    }
+
+    /// Adds `name.weight [gates, d]`, normal with a deviation of 0.02, and `name.bias`, zero.
+    pub(crate) fn gate(&mut self, name: &str, gates: usize, d: usize) -> Result<Gate, ModelError> {
+        let bias = Some(Init::Constant(0.0));
+        self.linear(name, [gates, d], Init::Normal(0.02), bias).map(Gate::new)
+    }
+
+    fn claim(&mut self, site: String) -> Result<(), ModelError> {
+        if let Some(owner) = self.owners.iter().find(|owner| owner.site == site) {
+            return Err(ModelError::Clash {
+                first: owner.method.clone(),
+                second: self.method.clone(),
+                site,
+            });
+        }
+        self.owners.push(Owner { site, method: self.method.clone() });
+        Ok(())
+    }
+
+    /// Puts at the output of a sub-layer what `make` builds, if the site is free.
+    pub(crate) fn set_output<S: OutputSite + 'static>(
+        &mut self,
+        layer: usize,
+        sublayer: Sublayer,
+        make: impl FnOnce(&mut Self) -> Result<S, ModelError>,
+    ) -> Result<(), ModelError> {
+        self.claim(format!("the output of {} in layer {layer}", sublayer.output_name()))?;
+        let site = make(self)?;
+        self.sites.layers[layer].outputs[sublayer as usize] = Some(Box::new(site));
+        Ok(())
+    }
+
+    /// Puts at a product what `make` builds, if the site is free.
+    pub(crate) fn set_product<S: OutputGradient + 'static>(
+        &mut self,
+        layer: usize,
+        site: WeightSite,
+        make: impl FnOnce(&mut Self) -> Result<S, ModelError>,
+    ) -> Result<(), ModelError> {
+        self.set_at_product(layer, site, |builder| Ok(AtProduct::Output(Box::new(make(builder)?))))
+    }
+
+    /// Puts at a product what `make` builds, if the site is free; the encoder keeps the product's
+    /// input for it.
+    pub(crate) fn set_product_with_input<S: InputGradient + 'static>(
+        &mut self,
+        layer: usize,
+        site: WeightSite,
+        make: impl FnOnce(&mut Self) -> Result<S, ModelError>,
+    ) -> Result<(), ModelError> {
+        self.set_at_product(layer, site, |builder| Ok(AtProduct::Input(Box::new(make(builder)?))))
+    }
+
+    fn set_at_product(
+        &mut self,
+        layer: usize,
+        site: WeightSite,
+        make: impl FnOnce(&mut Self) -> Result<AtProduct, ModelError>,
+    ) -> Result<(), ModelError> {
+        self.claim(format!("the product {} in layer {layer}", site.name()))?;
+        let made = make(self)?;
+        self.sites.layers[layer].products[site as usize] = Some(made);
+        Ok(())
+    }
+
+    /// Puts trained rows into each sequence, after `at` of its tokens.
+    pub(crate) fn set_prompt(
+        &mut self,
+        length: usize,
+        at: usize,
+        init: Init<'_>,
+    ) -> Result<(), ModelError> {
+        self.claim("the embedded input".into())?;
+        let shape = [length, self.base.spec().hidden];
+        let slot = self.parameter("shared.prompt.embedding".into(), &shape, init)?;
+        let numbers = (0..length as u32).collect();
+        self.sites.prompt = Some(Prompt { slot, length, at, numbers });
+        Ok(())
+    }
+
+    /// Puts what `make` builds before the keys and values of these layers.
+    pub(crate) fn set_prefix(
+        &mut self,
+        layers: &[usize],
+        make: impl FnOnce(&mut Self) -> Result<Prefix, ModelError>,
+    ) -> Result<(), ModelError> {
+        self.claim("the prefixes of keys and values".into())?;
+        for &layer in layers {
+            self.claim(format!("the keys and values in layer {layer}"))?;
+            self.sites.layers[layer].prefix = true;
+        }
+        self.sites.prefix = Some(make(self)?);
+        Ok(())
+    }
+
+    /// Trains all layer norms: of every layer, of the embeddings, and the final one.
+    pub(crate) fn train_norms(&mut self) -> Result<(), ModelError> {
+        self.train_embedding_norm()?;
+        for layer in 0..self.sites.layers.len() {
+            self.train_layer_norms(layer)?;
+        }
+        self.train_final_norm()
+    }
+
+    /// Trains the norm of the embeddings, where there is one.
+    pub(crate) fn train_embedding_norm(&mut self) -> Result<(), ModelError> {
+        if let Embeddings::Text(text) = &self.base.embeddings {
+            self.sites.embedding_norm = Some(self.norm(names::EMBEDDING_NORM, &text.norm)?);
+        }
+        Ok(())
+    }
+
+    /// Trains both norms of a layer.
+    pub(crate) fn train_layer_norms(&mut self, layer: usize) -> Result<(), ModelError> {
+        for sublayer in Sublayer::ALL {
+            let name = names::in_layer(layer, sublayer.norm_name());
+            let slots = self.norm(&name, self.base.norm(layer, sublayer))?;
+            self.sites.layers[layer].norms[sublayer as usize] = Some(slots);
+        }
+        Ok(())
+    }
+
+    /// Trains both layer scales of a layer, where the encoder has them.
+    pub(crate) fn train_layer_scales(&mut self, layer: usize) -> Result<(), ModelError> {
+        let Some(scales) = &self.base.layers[layer].scales else { return Ok(()) };
+        for (sublayer, frozen) in Sublayer::ALL.into_iter().zip(scales) {
+            let name = names::in_layer(layer, sublayer.scale_name());
+            self.claim(name.clone())?;
+            let slot = self.parameter(name, &[frozen.len()], Init::Copy(frozen))?;
+            self.sites.layers[layer].scales[sublayer as usize] = Some(slot);
+        }
+        Ok(())
+    }
+
+    /// Trains the norm after the last layer, where there is one.
+    pub(crate) fn train_final_norm(&mut self) -> Result<(), ModelError> {
+        if let Some(norm) = &self.base.final_norm {
+            self.sites.final_norm = Some(self.norm(names::FINAL_NORM, norm)?);
+        }
+        Ok(())
+    }
+
+    /// Trains all embeddings but their norm.
+    pub(crate) fn train_embeddings(&mut self) -> Result<(), ModelError> {
+        let slots = match &self.base.embeddings {
+            Embeddings::Text(text) => EmbeddingSlots::Text(self.text_slots(text)?),
+            Embeddings::Image(image) => EmbeddingSlots::Image(Box::new(self.image_slots(image)?)),
+        };
+        self.sites.embeddings = Some(slots);
+        Ok(())
+    }
+
+    /// Tables of words, positions and token types.
+    fn text_slots(&mut self, text: &TextEmbeddings) -> Result<TextSlots, ModelError> {
+        let mut table = |name: &str, table: &Table| {
+            self.claim(name.to_string())?;
+            let elements = table.elements().ok_or_else(ModelError::in_bytes)?;
+            let shape = [table.rows(), table.columns()];
+            self.parameter(name.into(), &shape, Init::Copy(elements))
+        };
+        let word = table(names::WORD, &text.word)?;
+        let position = table(names::POSITION, &text.position)?;
+        let types = text.token_type.as_ref();
+        let token_type = types.map(|t| table(names::TOKEN_TYPE, t)).transpose()?;
+        Ok(TextSlots { word, position, token_type })
+    }
+
+    /// Projection of patches, tokens before them, and positions.
+    fn image_slots(&mut self, image: &ImageEmbeddings) -> Result<ImageSlots, ModelError> {
+        let d = self.base.spec().hidden;
+        self.claim(names::PATCH.into())?;
+        let weight = image.patch.weight.elements().ok_or_else(ModelError::in_bytes)?;
+        let (shape, bias) = ([d, image.patch.weight.inputs()], Init::Copy(&image.patch.bias));
+        let patch = self.linear(names::PATCH, shape, Init::Copy(&weight), Some(bias))?;
+        let tokens = [names::CLASS_TOKEN, names::DISTILLATION_TOKEN].into_iter();
+        let mut slots = tokens
+            .zip(image.special.chunks(d))
+            .map(|(name, token)| self.parameter(name.into(), &[d], Init::Copy(token)))
+            .collect::<Result<Vec<_>, _>>()?;
+        // They are neighbours.
+        let special = slots.remove(0);
+        let special = special.start..slots.pop().unwrap_or(special).end;
+        let shape = [image.position.len() / d, d];
+        let position =
+            self.parameter(names::POSITION.into(), &shape, Init::Copy(&image.position))?;
+        Ok(ImageSlots { patch, special, position })
+    }
+
+    /// Trains the pooler, where the head reads it.
+    pub(crate) fn train_pooler(&mut self) -> Result<(), ModelError> {
+        let base = self.base;
+        let Some(pooler) = base.pooler.as_ref().filter(|_| self.pooling == Pooling::Pooler) else {
+            return Ok(());
+        };
+        self.claim("the pooler".into())?;
+        let weight = pooler.weight.elements().ok_or_else(ModelError::in_bytes)?;
+        let shape = [pooler.weight.outputs(), pooler.weight.inputs()];
+        let bias = Some(Init::Copy(&pooler.bias));
+        self.sites.pooler = Some(self.linear(names::POOLER, shape, Init::Copy(&weight), bias)?);
+        Ok(())
+    }
+
+    fn norm(&mut self, name: &str, norm: &Norm) -> Result<NormSlots, ModelError> {
+        self.claim(name.to_string())?;
+        let d = [norm.gamma.len()];
+        let gamma = self.parameter(format!("{name}.weight"), &d, Init::Copy(&norm.gamma))?;
+        let beta = self.parameter(format!("{name}.bias"), &d, Init::Copy(&norm.beta))?;
+        Ok(NormSlots { gamma, beta })
+    }
+}

@@ -1,0 +1,149 @@
+//! All layers: from tokens or pixels to the last hidden states, and from their gradient to the
+//! gradients of what is trained.
+
+use budwood_engine::{Buf, Context};
+
+use super::batch::Input;
+use super::kept::{Prefixes, Tape};
+use super::pass::{At, DropoutPlace, Pass};
+use super::prefixes::{self, PrefixGradient};
+use super::{image, layer, prompt, text};
+use crate::sites::Depth;
+use crate::tape::{Grads, Save};
+
+/// Hidden states `[T, d]` after the last layer (and the final norm of pre-norm encoders). With
+/// `tape`, saves what [`backward`] needs to reach `depth`.
+pub(crate) fn forward(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    depth: Depth,
+    mut tape: Option<&mut Tape>,
+) -> Buf {
+    let to_embeddings = depth == Depth::Embeddings;
+    let saved = tape.as_deref_mut().filter(|_| to_embeddings).map(|t| &mut t.embeddings);
+    let (first, mut x) = match &pass.batch.input {
+        Input::States(states) => (states.layers, cx.upload(&states.rows, pass.base.spec().hidden)),
+        _ => (0, embed(cx, pass, Save::on_any(saved))),
+    };
+    let lowest = match depth {
+        Depth::Embeddings => 0,
+        Depth::Layer(layer) => layer,
+        Depth::Head => usize::MAX,
+    };
+    let prefixes = prefixes::make(cx, pass, tape.is_some());
+    for layer in first..pass.base.layers.len() {
+        let mut tape = tape.as_deref_mut().filter(|_| layer >= lowest);
+        let kept;
+        (x, kept) = layer::forward(cx, At { pass, layer }, x, &prefixes, tape.is_some());
+        if let Some(tape) = &mut tape {
+            tape.layers.extend(kept);
+        }
+    }
+    match tape.as_deref_mut() {
+        Some(tape) => tape.prefixes = prefixes,
+        None => prefixes.free(cx),
+    }
+    let end = tape.filter(|_| depth != Depth::Head).map(|tape| &mut tape.end);
+    let mut save = Save::on_any(end);
+    for part in &pass.parts {
+        if let Some(norm) = part.acting.final_norm() {
+            norm.forward(cx, x.view_mut().rows(part.rows.clone()), save.reborrow());
+        }
+    }
+    x
+}
+
+/// Hidden states `[T, d]` after the lowest `layers` layers, of a pass without prefixes.
+pub(crate) fn lowest(cx: &mut Context, pass: &Pass<'_>, layers: usize) -> Buf {
+    let none = Prefixes::default();
+    let x = embed(cx, pass, Save::nothing());
+    (0..layers).fold(x, |x, layer| layer::forward(cx, At { pass, layer }, x, &none, false).0)
+}
+
+/// The embedded input with dropout and prompts.
+fn embed(cx: &mut Context, pass: &Pass<'_>, save: Save<'_>) -> Buf {
+    let spec = pass.base.spec();
+    let mut x = cx.zeros(pass.batch.tokens(), spec.hidden);
+    match &pass.batch.input {
+        Input::Tokens(tokens) => text::embed(cx, pass, tokens, &mut x, save),
+        Input::Images(images) => image::embed(cx, pass, images, &mut x),
+        Input::States(_) => panic!("hidden states are past the embeddings"),
+    }
+    cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());
+    prompt::insert(cx, pass, x)
+}
+
+/// Adds the gradients of all trained parameters below the head to `gradient`. `d` is the gradient
+/// of the hidden states. For a pass of one segment with an adapter.
+pub(crate) fn backward(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    depth: Depth,
+    mut d: Buf,
+    mut tape: Tape,
+    gradient: &mut [f32],
+) {
+    if depth == Depth::Head {
+        cx.give(d);
+        tape.free(cx);
+        return;
+    }
+    for part in pass.parts.iter().rev() {
+        if let Some(norm) = part.acting.final_norm() {
+            let rows = d.view_mut().rows(part.rows.clone());
+            norm.backward(cx, rows, &mut Grads { saved: &mut tape.end, gradient });
+        }
+    }
+    d = layers_backward(cx, pass, depth, d, &mut tape, gradient);
+    if depth == Depth::Embeddings {
+        d = embed_backward(cx, pass, d, &mut tape.embeddings, gradient);
+    }
+    cx.give(d);
+    tape.free(cx);
+}
+
+/// Through the layers from the last to the lowest that is trained, and into the prefixes.
+fn layers_backward(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    depth: Depth,
+    mut d: Buf,
+    tape: &mut Tape,
+    gradient: &mut [f32],
+) -> Buf {
+    let acting = &pass.parts[0].acting;
+    let rows = tape.prefixes.rows.first().and_then(Option::as_ref);
+    let mut d_prefix = rows.map(|rows| cx.zeros(rows.rows(), rows.columns()));
+    for layer in (0..pass.base.layers.len()).rev() {
+        let Some(kept) = tape.layers.pop() else { break };
+        let is_lowest = depth == Depth::Layer(layer);
+        let lowest = acting.trained_in(layer).filter(|_| is_lowest);
+        let prefix = PrefixGradient { made: &tape.prefixes, d: d_prefix.as_mut() };
+        d = layer::backward(cx, At { pass, layer }, d, kept, lowest, prefix, gradient);
+    }
+    if let (Some(prefix), Some(d_prefix)) = (acting.prefix(), d_prefix) {
+        let saved = &mut tape.prefixes.saved;
+        prefix.backward(cx, d_prefix, &mut Grads { saved, gradient });
+    }
+    d
+}
+
+/// Through prompts and dropout into trained embeddings. Returns a buffer to give back.
+fn embed_backward(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    d: Buf,
+    saved: &mut Vec<Buf>,
+    gradient: &mut [f32],
+) -> Buf {
+    let mut d = prompt::remove(cx, pass, d, gradient);
+    let p = pass.base.spec().hidden_dropout;
+    cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, p), d.view_mut());
+    let mut grads = Grads { saved, gradient };
+    match &pass.batch.input {
+        Input::Tokens(tokens) => text::backward(cx, pass, tokens, &mut d, &mut grads),
+        Input::Images(images) => image::backward(cx, pass, images, &d, &mut grads),
+        Input::States(_) => panic!("hidden states do not lead to the embeddings"),
+    }
+    d
+}

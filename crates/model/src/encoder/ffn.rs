@@ -1,0 +1,58 @@
+//! The feed-forward network: two products around an activation, with what methods do at them.
+
+use std::slice::from_mut;
+
+use budwood_base::site::{Sublayer, WeightSite};
+use budwood_engine::{Buf, Context};
+
+use super::kept::{FfnTape, KeptInput};
+use super::pass::At;
+use super::products::{Into, Products};
+use super::sublayer::{
+    Flow, InputGradients, input_backward, input_forward, keep_input, output_forward,
+};
+use crate::tape::{Grads, Save};
+
+const IN: &[WeightSite] = &[WeightSite::FfnIn];
+const OUT: &[WeightSite] = &[WeightSite::FfnOut];
+
+/// The sub-layer's result `[T, d]` from its input, which is consumed.
+pub(super) fn forward(cx: &mut Context, at: At<'_>, x: Buf, mut save: Save<'_>) -> (Buf, FfnTape) {
+    let spec = at.pass.base.spec();
+    let (rows, keep) = (x.rows(), save.is_on());
+    let normed = input_forward(cx, at, Sublayer::Ffn, &x, save.reborrow());
+    let input = normed.as_ref().unwrap_or(&x).view();
+    let mut pre = cx.take(rows, spec.intermediate);
+    Products { at, sites: IN }.forward(cx, input, from_mut(&mut pre), save.reborrow());
+    let mut active = cx.take(rows, spec.intermediate);
+    cx.activation(at.pass.base.activation(), pre.view(), active.view_mut());
+    let mut h = cx.take(rows, spec.hidden);
+    Products { at, sites: OUT }.forward(cx, active.view(), from_mut(&mut h), save.reborrow());
+    output_forward(cx, at, Sublayer::Ffn, &mut h, &x, save);
+    let input = keep_input(cx, keep && at.needs_input(IN), normed, x);
+    let active = KeptInput::new(cx, keep && at.needs_input(OUT), active);
+    (h, FfnTape { input, pre, active })
+}
+
+/// From the gradient of the last product's result to that of the sub-layer's input, in `flow.d`.
+pub(super) fn backward(
+    cx: &mut Context,
+    at: At<'_>,
+    tape: &FfnTape,
+    flow: &mut Flow,
+    grads: &mut Grads<'_>,
+) {
+    let base = at.pass.base;
+    let mut d = cx.take(flow.d.rows(), base.spec().intermediate);
+    let d_out = from_mut(&mut flow.d);
+    Products { at, sites: OUT }.backward(cx, &tape.active, d_out, &mut d, Into::Write, grads);
+    cx.activation_backward(base.activation(), tape.pre.view(), d.view_mut());
+    let gradients = InputGradients {
+        products: Products { at, sites: IN },
+        x: &tape.input,
+        d_y: from_mut(&mut d),
+        more: None,
+    };
+    input_backward(cx, Sublayer::Ffn, gradients, flow, grads);
+    cx.give(d);
+}

@@ -1,0 +1,149 @@
+//! What forward keeps of the encoder's own work, layer by layer. The trained sites push theirs on
+//! `saved` ([`crate::tape`]).
+//!
+//! With T rows in the chunk, d the hidden width and f the feed-forward width, one layer keeps
+//!
+//! | buffer | shape | for the gradient of |
+//! |---|---|---|
+//! | `attention.qkv` | 3 of `[T, d]` | queries, keys and values |
+//! | `attention.probabilities` | heads x queries x keys of each sequence | the softmax |
+//! | `ffn.pre` | `[T, f]` | the activation |
+//! | `attention.input`, `.context` | `[T, d]` | what a method trains at the products that read it |
+//! | `ffn.input`, `.active` | `[T, d]`, `[T, f]` | likewise |
+//! | `saved` | norms: `[T, d]` and `[T, 1]`; what sites push | norms and trained sites |
+//!
+//! The inputs of products are kept only where a method at one of them says that it reads them
+//! ([`crate::site::AtProduct::Input`]).
+
+use budwood_engine::{Buf, Context, View};
+
+/// The input of some products, where a method's gradient reads it.
+pub(crate) struct KeptInput(Option<Buf>);
+
+impl KeptInput {
+    /// Keeps the buffer if it is needed, else gives it back.
+    pub(crate) fn new(cx: &mut Context, needed: bool, buffer: Buf) -> Self {
+        if needed {
+            return Self(Some(buffer));
+        }
+        cx.give(buffer);
+        Self(None)
+    }
+
+    /// The input.
+    ///
+    /// # Panics
+    /// If forward did not keep it: forward and backward ask the same question,
+    /// [`super::pass::At::needs_input`].
+    pub(crate) fn view(&self) -> View<'_> {
+        match &self.0 {
+            Some(buffer) => buffer.view(),
+            None => panic!("forward keeps the input of every product whose method reads it"),
+        }
+    }
+
+    pub(crate) fn free(self, cx: &mut Context) {
+        self.0.into_iter().for_each(|buffer| cx.give(buffer));
+    }
+}
+
+/// The keys and values that prefixes put before the sequences of each part.
+#[derive(Default)]
+pub(crate) struct Prefixes {
+    /// For each part `[length, 2 d places]`, if it has a prefix.
+    pub(crate) rows: Vec<Option<Buf>>,
+    pub(crate) saved: Vec<Buf>,
+}
+
+impl Prefixes {
+    pub(crate) fn free(self, cx: &mut Context) {
+        let rows = self.rows.into_iter().flatten();
+        rows.chain(self.saved).for_each(|buffer| cx.give(buffer));
+    }
+}
+
+/// How far the prefixes of one layer are open for each sequence.
+#[derive(Default)]
+pub(crate) struct PrefixGates {
+    /// For each part `[sequences, 1]` for keys and values alike, or `[sequences, 2]`, if it has
+    /// gates.
+    pub(crate) parts: Vec<Option<Buf>>,
+    pub(crate) saved: Vec<Buf>,
+}
+
+impl PrefixGates {
+    pub(crate) fn free(self, cx: &mut Context) {
+        let gates = self.parts.into_iter().flatten();
+        gates.chain(self.saved).for_each(|buffer| cx.give(buffer));
+    }
+}
+
+/// What forward kept of attention in one layer.
+pub(crate) struct AttentionTape {
+    pub(crate) input: KeptInput,
+    pub(crate) qkv: [Buf; 3],
+    pub(crate) probabilities: Buf,
+    /// Gates of the parts' prefixes, and what making them saved.
+    pub(crate) gates: PrefixGates,
+    pub(crate) context: KeptInput,
+}
+
+impl AttentionTape {
+    pub(crate) fn free(self, cx: &mut Context) {
+        self.qkv.into_iter().chain([self.probabilities]).for_each(|buffer| cx.give(buffer));
+        [self.input, self.context].into_iter().for_each(|input| input.free(cx));
+        self.gates.free(cx);
+    }
+}
+
+/// What forward kept of the feed-forward network in one layer.
+pub(crate) struct FfnTape {
+    pub(crate) input: KeptInput,
+    /// What the activation read.
+    pub(crate) pre: Buf,
+    /// What it gave.
+    pub(crate) active: KeptInput,
+}
+
+impl FfnTape {
+    pub(crate) fn free(self, cx: &mut Context) {
+        cx.give(self.pre);
+        [self.input, self.active].into_iter().for_each(|input| input.free(cx));
+    }
+}
+
+/// What forward kept in one layer.
+pub(crate) struct LayerTape {
+    pub(crate) attention: AttentionTape,
+    pub(crate) ffn: FfnTape,
+    /// What sites and norms saved, newest last.
+    pub(crate) saved: Vec<Buf>,
+}
+
+impl LayerTape {
+    pub(crate) fn free(self, cx: &mut Context) {
+        self.attention.free(cx);
+        self.ffn.free(cx);
+        self.saved.into_iter().for_each(|buffer| cx.give(buffer));
+    }
+}
+
+/// What forward kept in all layers that gradients will flow through.
+#[derive(Default)]
+pub(crate) struct Tape {
+    pub(crate) embeddings: Vec<Buf>,
+    /// The layers from the lowest that is trained to the last.
+    pub(crate) layers: Vec<LayerTape>,
+    pub(crate) end: Vec<Buf>,
+    /// Keys and values before the sequences, and what making them saved.
+    pub(crate) prefixes: Prefixes,
+}
+
+impl Tape {
+    /// Gives back what is left.
+    pub(crate) fn free(self, cx: &mut Context) {
+        self.embeddings.into_iter().chain(self.end).for_each(|buffer| cx.give(buffer));
+        self.prefixes.free(cx);
+        self.layers.into_iter().for_each(|layer| layer.free(cx));
+    }
+}

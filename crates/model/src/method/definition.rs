@@ -1,0 +1,58 @@
+//! What a tuning method is, for the table of methods.
+
+use budwood_base::method::MethodPart;
+
+use super::merging::Merge;
+use super::options::{OptionSpec, Options};
+use crate::builder::Builder;
+use crate::error::ModelError;
+
+/// A tuning method.
+pub struct Method {
+    /// Its name in specifications.
+    pub name: &'static str,
+    /// Other names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// One line on what it is and where it comes from.
+    pub summary: &'static str,
+    /// Its options with their defaults.
+    pub options: &'static [OptionSpec],
+    /// Small specifications of it, all that changes its arithmetic among them: every test of
+    /// methods runs each of them on every family.
+    pub examples: &'static [&'static str],
+    /// Puts its parameters and sites into an adapter.
+    pub(crate) build: fn(&Options<'_>, &mut Builder<'_>) -> Result<(), ModelError>,
+    /// How what it trained becomes weights of the model.
+    pub(crate) merge: Merge,
+}
+
+impl Method {
+    /// The options in force where a specification gives these.
+    pub(crate) fn options(&self, part: &MethodPart) -> Result<Options<'_>, ModelError> {
+        Options::new(self.name, self.options, part)
+    }
+
+    /// Why its adapters cannot be merged into a model's weights; `None` where they can, though an
+    /// option may prevent it.
+    pub fn cannot_merge(&self) -> Option<&'static str> {
+        match self.merge {
+            Merge::Never(reason) => Some(reason),
+            Merge::Weights(_) => None,
+        }
+    }
+}
+
+/// A union of methods with a name of its own.
+pub struct Union {
+    /// Its name in specifications.
+    pub name: &'static str,
+    /// Other names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// One line on what it is and where it comes from.
+    pub summary: &'static str,
+    /// What it stands for.
+    pub members: &'static str,
+    /// Small specifications of it, all that changes its arithmetic among them: every test of
+    /// methods runs each of them on every family.
+    pub examples: &'static [&'static str],
+}

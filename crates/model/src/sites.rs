@@ -1,0 +1,142 @@
+//! All places where one adapter acts: plain data that a [`crate::builder::Builder`] fills.
+
+use budwood_base::encoder::NormPlacement;
+use budwood_engine::Device;
+
+use crate::linear::TrainedLinear;
+use crate::norm::NormSlots;
+use crate::params::Slot;
+use crate::prefix::Prefix;
+use crate::site::{AtProduct, OutputSite};
+
+/// How far down gradients must flow, and forward must save for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// To the embeddings.
+    Embeddings,
+    /// To this layer.
+    Layer(usize),
+    /// Only through the head.
+    Head,
+}
+
+/// What a method does in one layer.
+#[derive(Default)]
+pub(crate) struct LayerSites {
+    pub(crate) outputs: [Option<Box<dyn OutputSite>>; 2],
+    pub(crate) products: [Option<AtProduct>; 6],
+    pub(crate) norms: [Option<NormSlots>; 2],
+    /// Trained layer scale of each sub-layer.
+    pub(crate) scales: [Option<Slot>; 2],
+    /// Whether a prefix acts in its attention.
+    pub(crate) prefix: bool,
+}
+
+impl LayerSites {
+    /// Whether anything is trained before the output site of the feed-forward network.
+    pub(crate) fn acts_before_ffn_output(&self, norm: NormPlacement) -> bool {
+        self.outputs[0].is_some()
+            || self.norms[0].is_some()
+            || (self.norms[1].is_some() && norm == NormPlacement::Pre)
+            || self.scales[0].is_some()
+            || self.prefix
+            || self.products.iter().any(Option::is_some)
+    }
+
+    /// Whether anything is trained before the output site of attention.
+    pub(crate) fn acts_before_attention_output(&self, norm: NormPlacement) -> bool {
+        (self.norms[0].is_some() && norm == NormPlacement::Pre)
+            || self.prefix
+            || self.products[..4].iter().any(Option::is_some)
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.prefix
+            && self.outputs.iter().all(Option::is_none)
+            && self.norms.iter().all(Option::is_none)
+            && self.scales.iter().all(Option::is_none)
+            && self.products.iter().all(Option::is_none)
+    }
+}
+
+/// Trained embeddings.
+pub(crate) enum EmbeddingSlots {
+    Text(TextSlots),
+    Image(Box<ImageSlots>),
+}
+
+/// Where trained embeddings of images stand in the parameter vector.
+pub(crate) struct ImageSlots {
+    pub(crate) patch: TrainedLinear,
+    pub(crate) special: Slot,
+    pub(crate) position: Slot,
+}
+
+/// Where trained embedding tables of texts stand in the parameter vector.
+pub(crate) struct TextSlots {
+    pub(crate) word: Slot,
+    pub(crate) position: Slot,
+    pub(crate) token_type: Option<Slot>,
+}
+
+/// Trained rows among each sequence's embedded tokens.
+pub(crate) struct Prompt {
+    pub(crate) slot: Slot,
+    pub(crate) length: usize,
+    /// Tokens before it.
+    pub(crate) at: usize,
+    /// 0, 1, ... length - 1.
+    pub(crate) numbers: Vec<u32>,
+}
+
+/// All places where an adapter acts, the head aside.
+#[derive(Default)]
+pub(crate) struct Sites {
+    pub(crate) layers: Vec<LayerSites>,
+    /// Layers in which only trained norms act.
+    pub(crate) left_out: Vec<usize>,
+    pub(crate) embeddings: Option<EmbeddingSlots>,
+    pub(crate) embedding_norm: Option<NormSlots>,
+    pub(crate) final_norm: Option<NormSlots>,
+    pub(crate) pooler: Option<TrainedLinear>,
+    pub(crate) prompt: Option<Prompt>,
+    pub(crate) prefix: Option<Prefix>,
+}
+
+impl Sites {
+    /// Places in an encoder of so many layers, all of them free.
+    pub(crate) fn new(layers: usize) -> Self {
+        let layers = (0..layers).map(|_| LayerSites::default()).collect();
+        Self { layers, ..Self::default() }
+    }
+
+    /// How far down gradients must flow.
+    pub(crate) fn depth(&self) -> Depth {
+        if self.embeddings.is_some() || self.embedding_norm.is_some() || self.prompt.is_some() {
+            return Depth::Embeddings;
+        }
+        match self.layers.iter().position(|layer| !layer.is_empty()) {
+            Some(layer) => Depth::Layer(layer),
+            // A trained final norm alone is reached from above the last layer.
+            None if self.final_norm.is_some() => Depth::Layer(self.layers.len()),
+            None => Depth::Head,
+        }
+    }
+
+    /// Brings packed copies of the parameters up to date, on up to `threads` threads.
+    pub(crate) fn refresh(&mut self, device: Device, params: &[f32], threads: usize) {
+        budwood_engine::for_each(threads, self.layers.iter_mut(), |layer| {
+            layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
+            layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
+        });
+        if let Some(EmbeddingSlots::Image(image)) = &mut self.embeddings {
+            image.patch.refresh(device, params);
+        }
+        if let Some(pooler) = &mut self.pooler {
+            pooler.refresh(device, params);
+        }
+        if let Some(prefix) = &mut self.prefix {
+            prefix.refresh(device, params);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What is refused, and how it is said.
+
+use budwood_base::head::Pooling;
+use budwood_base::method::MethodSpec;
+use budwood_base::tensor::{Tensor, TensorMap};
+use budwood_model::Adapter;
+
+use crate::support::*;
+
+#[test]
+fn faults_of_specifications_are_named() {
+    let (_, base) = open("bert");
+    let fault = |method: &str| {
+        let spec: MethodSpec = method.parse().unwrap();
+        Adapter::new(&base, &spec, head(2, Pooling::Cls, None), 0).err().unwrap().to_string()
+    };
+    assert!(fault("adaptor").contains("did you mean 'adapter'"));
+    assert!(fault("adapter[widht=8]").contains("did you mean 'width'"));
+    assert!(fault("adapter[width=0]").contains("whole number above 0"));
+    assert!(fault("seq_bn[leave_out=[7]]").contains("layers of 0..2"));
+    assert!(fault("lora[targets=[qeury]]").contains("query, key"));
+    let clash = fault("seq_bn|par_bn");
+    assert!(
+        clash.contains("seq_bn") && clash.contains("par_bn") && clash.contains("layer 0"),
+        "{clash}"
+    );
+    let (_, distilbert) = open("distilbert");
+    let spec = MethodSpec::named("linear");
+    let error = Adapter::new(&distilbert, &spec, head(2, Pooling::Pooler, None), 0).err().unwrap();
+    assert!(error.to_string().contains("--pooling"));
+}
+
+#[test]
+fn tensors_of_another_shape_or_number_are_refused() {
+    let (_, base) = open("bert");
+    let trained = adapter(&base, "adapter[width=8]", head(3, Pooling::Cls, None), 0);
+    let load = |change: &dyn Fn(&mut TensorMap)| {
+        let mut tensors = trained.params.to_tensors();
+        change(&mut tensors);
+        let head = trained.head_spec().clone();
+        Adapter::from_tensors(&base, trained.spec(), head, &tensors).err().map(|e| e.to_string())
+    };
+    assert_eq!(load(&|_| {}), None);
+    let missing = load(&|t| drop(t.remove("head.out.weight"))).unwrap();
+    assert!(missing.contains("head.out.weight"), "{missing}");
+    let extra = load(&|t| drop(t.insert("layers.9.x".into(), Tensor::zeros([1]))));
+    assert!(extra.unwrap().contains("layers.9.x"));
+    let shape = load(&|t| drop(t.insert("head.out.bias".into(), Tensor::zeros([4]))));
+    assert!(shape.unwrap().contains("head.out.bias"));
+}

@@ -1,0 +1,76 @@
+//! What is saved is what was trained.
+
+use budwood_base::encoder::Activation;
+use budwood_base::head::{HeadKind, Pooling};
+use budwood_base::record::BaseId;
+use budwood_engine::{Context, Device};
+use budwood_formats::BaseModel;
+use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_model::{Adapter, predict};
+
+use crate::support::*;
+
+#[test]
+fn outputs_survive_saving_and_loading() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut cx = Context::new(Device::cpu());
+    for family in families() {
+        let (model, base) = open(family);
+        let inputs = examples(&base, 5, 1);
+        for (i, method) in methods().iter().enumerate() {
+            let dense = (i % 2 == 0).then_some(Activation::Tanh);
+            let before = adapter(&base, method, any_head(i, 3, Pooling::Mean, dense), 7);
+            let path = dir.path().join(format!("{family}-{i}"));
+            let meta = meta(&model, &before);
+            let mut folder = AdapterFolder { meta, tensors: before.params.to_tensors() };
+            folder.save(&path).unwrap();
+            let loaded = AdapterFolder::load(&path).unwrap();
+            assert_eq!(loaded.meta, folder.meta, "{family} {method}");
+            loaded.meta.check_base(&model).unwrap();
+            let head = loaded.meta.head.clone();
+            let after =
+                Adapter::from_tensors(&base, &loaded.meta.method, head, &loaded.tensors).unwrap();
+            let b = batch(&base, &inputs);
+            let expected = predict(&mut cx, &base, &b, &all(&before, 5));
+            let got = predict(&mut cx, &base, &b, &all(&after, 5));
+            assert_eq!(got, expected, "{family} {method}");
+            let plain = adapter(&base, "linear", before.head_spec().clone(), 7);
+            let without = predict(&mut cx, &base, &b, &all(&plain, 5));
+            assert!(*method == "linear" || expected != without, "{family} {method} does nothing");
+        }
+    }
+}
+
+fn meta(model: &BaseModel, adapter: &Adapter) -> AdapterMeta {
+    let base: BaseId = model.id("golden");
+    AdapterMeta {
+        budwood_adapter: FORMAT,
+        method: adapter.spec().clone(),
+        base,
+        encoder: model.spec().clone(),
+        head: adapter.head_spec().clone(),
+        labels: match adapter.head_spec().kind {
+            HeadKind::QuestionAnswering => Vec::new(),
+            _ => ["a", "b", "c"].map(String::from).to_vec(),
+        },
+        task: TaskMeta {
+            name: "test".into(),
+            kind: "classification".into(),
+            text_columns: vec!["text".into()],
+            label_column: "label".into(),
+            max_length: 32,
+            doc_stride: None,
+            metric: "accuracy".into(),
+            images: None,
+        },
+        precision: "f32".into(),
+        training: Default::default(),
+        seed: 7,
+        data: Vec::new(),
+        metrics: Vec::new(),
+        parameters_trained: adapter.params.len() as u64,
+        parameters_base: model.spec().parameters() as u64,
+        weights_sha256: String::new(),
+        versions: Default::default(),
+    }
+}
