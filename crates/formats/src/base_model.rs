@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use budwood_base::digest;
-use budwood_base::encoder::{EncoderSpec, InputSpec, NormPlacement};
+use budwood_base::encoder::{EncoderSpec, InputSpec, TensorSpec};
 use budwood_base::head::Pooling;
-use budwood_base::names::{self, WEIGHT_SITES};
+use budwood_base::names;
 use budwood_base::record::BaseId;
 use budwood_base::tensor::Tensor;
 use budwood_base::tokenizer::WordPieceSettings;
@@ -183,7 +183,7 @@ impl BaseModel {
 
     fn check(&self) -> Result<(), Error> {
         let mut missing = Vec::new();
-        for (canonical, shape) in expected_tensors(&self.spec) {
+        for TensorSpec { name: canonical, shape, .. } in self.spec.tensors() {
             let Some(name) = self.stored_name(&canonical) else {
                 missing.push(self.family.checkpoint_name(&canonical).unwrap_or(canonical));
                 continue;
@@ -265,61 +265,6 @@ fn flattened(shape: &[usize], dimensions: usize) -> Vec<usize> {
         shape[length - 1] = shape[length - 1].saturating_mul(last);
     }
     shape
-}
-
-/// All tensors of an encoder by canonical name, with their shapes.
-pub(crate) fn expected_tensors(spec: &EncoderSpec) -> Vec<(String, Vec<usize>)> {
-    let (d, f) = (spec.hidden, spec.intermediate);
-    let mut tensors = Vec::new();
-    let mut add = |name: String, shape: &[usize]| tensors.push((name, shape.to_vec()));
-    match &spec.input {
-        InputSpec::Text(text) => {
-            add(names::WORD.into(), &[text.vocab, d]);
-            add(names::POSITION.into(), &[text.positions, d]);
-            if text.token_types > 0 {
-                add(names::TOKEN_TYPE.into(), &[text.token_types, d]);
-            }
-            add(format!("{}.weight", names::EMBEDDING_NORM), &[d]);
-            add(format!("{}.bias", names::EMBEDDING_NORM), &[d]);
-        }
-        InputSpec::Image(image) => {
-            add(format!("{}.weight", names::PATCH), &[d, image.patch_elements()]);
-            add(format!("{}.bias", names::PATCH), &[d]);
-            add(names::CLASS_TOKEN.into(), &[d]);
-            if image.distillation {
-                add(names::DISTILLATION_TOKEN.into(), &[d]);
-            }
-            add(names::POSITION.into(), &[image.positions(), d]);
-        }
-    }
-    for layer in 0..spec.layers {
-        for site in WEIGHT_SITES {
-            let (outputs, inputs) = match site {
-                names::FFN_IN => (f, d),
-                names::FFN_OUT => (d, f),
-                _ => (d, d),
-            };
-            add(names::in_layer(layer, &format!("{site}.weight")), &[outputs, inputs]);
-            add(names::in_layer(layer, &format!("{site}.bias")), &[outputs]);
-        }
-        for norm in [names::ATTENTION_NORM, names::FFN_NORM] {
-            add(names::in_layer(layer, &format!("{norm}.weight")), &[d]);
-            add(names::in_layer(layer, &format!("{norm}.bias")), &[d]);
-        }
-        if spec.layer_scale {
-            add(names::in_layer(layer, names::ATTENTION_SCALE), &[d]);
-            add(names::in_layer(layer, names::FFN_SCALE), &[d]);
-        }
-    }
-    if spec.norm == NormPlacement::Pre {
-        add(format!("{}.weight", names::FINAL_NORM), &[d]);
-        add(format!("{}.bias", names::FINAL_NORM), &[d]);
-    }
-    if spec.pooler {
-        add("pooler.weight".into(), &[d, d]);
-        add("pooler.bias".into(), &[d]);
-    }
-    tensors
 }
 
 /// What `tokenizer_config.json` adds to a vocabulary of WordPiece; none where that is not what the tokenizer is made from.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use budwood_base::encoder::TensorSpec;
 use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::tensor::TensorMap;
 
-use crate::base_model::expected_tensors;
 use crate::quantized::MANIFEST;
 use crate::safetensors_file::to_bytes;
 use crate::{BaseModel, Error};
@@ -21,7 +21,7 @@ pub static KIND: Kind = Kind { what: "a model", ours: Ours::Listed };
 pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<(), Error> {
     let path = folder.join("model.safetensors");
     let mut tensors = TensorMap::new();
-    for (canonical, shape) in expected_tensors(model.spec()) {
+    for TensorSpec { name: canonical, shape, .. } in model.spec().tensors() {
         let mut tensor = match changed.get(&canonical) {
             Some(tensor) => tensor.clone(),
             None => model.tensor(&canonical)?,

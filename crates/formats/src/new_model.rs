@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use budwood_base::encoder::{EncoderSpec, InputSpec};
+use budwood_base::encoder::{EncoderSpec, InputSpec, TensorKind, TensorSpec};
 use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::Value;
 
-use crate::base_model::expected_tensors;
 use crate::family::{self, Config};
 use crate::model_folder::write_new;
 use crate::safetensors_file::to_bytes;
@@ -22,17 +21,13 @@ const PARAMETERS_MOST: f64 = 4e9;
 
 /// Refuses a model that no memory holds, before any is taken.
 fn check_size(config: &Config<'_>, spec: &EncoderSpec) -> Result<(), Error> {
-    // Each size is below 2^31, so that their products may leave 64 bits.
-    let [d, f, layers] = [spec.hidden, spec.intermediate, spec.layers].map(|n| n as f64);
-    let rows = match &spec.input {
-        InputSpec::Text(text) => [text.vocab, text.positions, text.token_types].map(|n| n as f64),
-        InputSpec::Image(image) => {
-            let [side, patch, channels] =
-                [image.side(), image.patch, image.channels].map(|n| n as f64);
-            [side * side, patch * patch * channels, 2.0]
-        }
+    // Each size is below 2^31, so that their products may leave 64 bits, and a list of all layers
+    // may be long.
+    let of = |layers: usize| -> f64 {
+        let elements = |t: &TensorSpec| t.shape.iter().map(|&n| n as f64).product::<f64>();
+        EncoderSpec { layers, ..spec.clone() }.tensors().iter().map(elements).sum()
     };
-    let parameters = layers * (4.0 * d * d + 2.0 * d * f) + rows.iter().sum::<f64>() * d;
+    let parameters = of(0) + spec.layers as f64 * (of(1) - of(0));
     if parameters <= PARAMETERS_MOST {
         return Ok(());
     }
@@ -62,22 +57,24 @@ pub fn create(
     check_size(&read, &spec)?;
     let key = Key::new(seed).named("new model");
     let mut tensors = TensorMap::new();
-    for (canonical, shape) in expected_tensors(&spec) {
+    for TensorSpec { name: canonical, shape, kind } in spec.tensors() {
         let key = key.named(&canonical);
         let n: usize = shape.iter().product();
-        let (stem, role) = canonical.rsplit_once('.').unwrap_or((&canonical, ""));
-        let data = match role {
-            "bias" => vec![0.0; n],
-            "weight" if stem.ends_with("norm") => vec![1.0; n],
-            names::ATTENTION_SCALE | names::FFN_SCALE => vec![1.0; n],
-            _ => (0..n as u64).map(|i| (DEVIATION * key.truncated_normal(i)) as f32).collect(),
+        let data = match kind {
+            TensorKind::Bias | TensorKind::Shift => vec![0.0; n],
+            TensorKind::Gain | TensorKind::Scale => vec![1.0; n],
+            TensorKind::Product | TensorKind::Table | TensorKind::Token => {
+                (0..n as u64).map(|i| (DEVIATION * key.truncated_normal(i)) as f32).collect()
+            }
         };
-        let shape = match (&spec.input, stem, canonical.as_str()) {
-            (InputSpec::Image(image), names::PATCH, _) if role == "weight" => {
+        let shape = match (&spec.input, kind) {
+            (InputSpec::Image(image), TensorKind::Product)
+                if canonical.starts_with(names::PATCH) =>
+            {
                 vec![spec.hidden, image.channels, image.patch, image.patch]
             }
-            (_, _, names::CLASS_TOKEN | names::DISTILLATION_TOKEN) => vec![1, 1, n],
-            (InputSpec::Image(_), _, names::POSITION) => [vec![1], shape].concat(),
+            (InputSpec::Image(_), TensorKind::Token) => vec![1, 1, n],
+            (InputSpec::Image(_), TensorKind::Table) => [vec![1], shape].concat(),
             _ => shape,
         };
         let name = family.checkpoint_name(&canonical).unwrap_or(canonical);

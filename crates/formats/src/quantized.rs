@@ -7,12 +7,12 @@
 use std::path::Path;
 
 use budwood_base::digest;
+use budwood_base::encoder::{TensorKind, TensorSpec};
 use budwood_base::names;
 use budwood_base::record::BaseId;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use crate::base_model::expected_tensors;
 use crate::model_folder::{copy_others, write_new};
 use crate::safetensors_file::{Raw, scale_name, serialize};
 use crate::text_file::read_json;
@@ -76,10 +76,12 @@ pub fn write(
 ) -> Result<u64, Error> {
     let path = folder.join("model.safetensors");
     let mut raw = Vec::new();
-    for (canonical, shape) in expected_tensors(model.spec()) {
+    for described in model.spec().tensors() {
+        let is_large = is_large(&described);
+        let TensorSpec { name: canonical, shape, .. } = described;
         let mut tensor = model.tensor(&canonical)?;
         let name = model.family().checkpoint_name(&canonical).unwrap_or(canonical.clone());
-        if !is_large(&canonical) {
+        if !is_large {
             tensor.shape = model.stored_shape(&canonical).unwrap_or(shape);
             raw.push(Raw::from_f32(&path, &name, &tensor)?);
             continue;
@@ -109,11 +111,8 @@ pub fn write(
     Ok(weights.len() as u64)
 }
 
-/// Whether a tensor is written as bytes: the products and the table of words.
-fn is_large(canonical: &str) -> bool {
-    if canonical == names::WORD {
-        return true;
-    }
-    let site = names::split_layer(canonical).and_then(|(_, rest)| rest.strip_suffix(".weight"));
-    site.is_some_and(|site| names::WEIGHT_SITES.contains(&site))
+/// Whether a tensor is written as bytes: the layers' products and the table of words.
+fn is_large(tensor: &TensorSpec) -> bool {
+    let in_layer = names::split_layer(&tensor.name).is_some();
+    tensor.name == names::WORD || tensor.kind == TensorKind::Product && in_layer
 }

@@ -54,7 +54,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
     drop(packed);
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
-    let changed = merged(&folder.meta.method, &folder.meta.encoder, &folder.tensors, fetch)?;
+    let changed = merged(&folder.meta.method, model.spec(), &folder.tensors, fetch)?;
     let (model_path, head_path) = (args.out.join("model"), args.out.join("head"));
     let mut tensors = folder.tensors;
     tensors.retain(|name, _| name.starts_with("head."));

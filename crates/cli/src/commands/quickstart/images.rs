@@ -90,7 +90,7 @@ fn model(settings: &Settings) -> Result<Option<PathBuf>> {
     let adapter = AdapterFolder::load(&trained)?;
     let start = BaseModel::open(&new)?;
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(start.tensor(name)?);
-    let changed = merged(&adapter.meta.method, &adapter.meta.encoder, &adapter.tensors, fetch)?;
+    let changed = merged(&adapter.meta.method, start.spec(), &adapter.tensors, fetch)?;
     held.replace(|new| model_folder::write(&start, &changed, new))?;
     clear()?;
     Ok(Some(place))
