@@ -319,3 +319,23 @@ fn tokenizer_sha256(folder: &Path) -> Result<Option<String>, Error> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Until this file's own list goes: it is the encoder's, in the same order.
+    #[test]
+    fn the_lists_of_tensors_are_the_same() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base");
+        for family in FAMILIES {
+            let mut spec = BaseModel::open(&golden.join(family.name)).unwrap().spec().clone();
+            for pooler in [false, true] {
+                spec.pooler = pooler;
+                let list = spec.tensors().into_iter().map(|t| (t.name, t.shape));
+                assert_eq!(list.collect::<Vec<_>>(), expected_tensors(&spec), "{}", family.name);
+            }
+        }
+    }
+}
