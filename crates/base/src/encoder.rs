@@ -353,3 +353,72 @@ impl ImageInput {
         self.channels * self.patch * self.patch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoder(input: InputSpec, norm: NormPlacement, pooler: bool, scale: bool) -> EncoderSpec {
+        EncoderSpec {
+            family: String::new(),
+            hidden: 768,
+            layers: 12,
+            heads: 12,
+            intermediate: 3072,
+            activation: Activation::Gelu,
+            norm_eps: 1e-12,
+            norm,
+            input,
+            pooler,
+            layer_scale: scale,
+            hidden_dropout: 0.0,
+            attention_dropout: 0.0,
+            drop_path: 0.0,
+        }
+    }
+
+    fn text(vocab: usize, positions: usize, token_types: usize) -> InputSpec {
+        InputSpec::Text(TextInput { vocab, positions, position_offset: 0, token_types, pad_id: 0 })
+    }
+
+    fn image(image_size: usize, patch: usize, distillation: bool) -> InputSpec {
+        InputSpec::Image(ImageInput { image_size, patch, channels: 3, distillation })
+    }
+
+    /// The numbers that `transformers` counts in these models without heads; of DINOv2 without its
+    /// mask token, which only its pre-training reads.
+    #[test]
+    fn the_tensors_of_known_models_have_as_many_elements_as_those() {
+        use NormPlacement::{Post, Pre};
+        let models = [
+            ("bert-base-uncased", encoder(text(30_522, 512, 2), Post, true, false), 109_482_240),
+            ("roberta-base", encoder(text(50_265, 514, 1), Post, true, false), 124_645_632),
+            ("vit-base-patch16-224", encoder(image(224, 16, false), Pre, false, false), 85_798_656),
+            ("deit-base-distilled", encoder(image(224, 16, true), Pre, false, false), 85_800_192),
+            ("dinov2-base", encoder(image(518, 14, false), Pre, false, true), 86_580_480 - 768),
+        ];
+        for (name, spec, expected) in models {
+            assert_eq!(spec.parameters(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_unlike_and_shapes_fit_their_kinds() {
+        let spec = encoder(image(224, 16, true), NormPlacement::Pre, true, true);
+        let tensors = spec.tensors();
+        let names: std::collections::BTreeSet<_> = tensors.iter().map(|t| &t.name).collect();
+        assert_eq!(names.len(), tensors.len());
+        for tensor in &tensors {
+            let matrix = matches!(tensor.kind, TensorKind::Product | TensorKind::Table);
+            assert_eq!(tensor.shape.len(), 1 + usize::from(matrix), "{}", tensor.name);
+        }
+        let of = |kind| tensors.iter().filter(|t| t.kind == kind).count();
+        // Six products a layer, that of patches and the pooler; two norms a layer and the last one.
+        assert_eq!((of(TensorKind::Product), of(TensorKind::Bias)), (74, 74));
+        assert_eq!((of(TensorKind::Gain), of(TensorKind::Shift)), (25, 25));
+        assert_eq!(
+            (of(TensorKind::Scale), of(TensorKind::Token), of(TensorKind::Table)),
+            (24, 2, 1)
+        );
+    }
+}

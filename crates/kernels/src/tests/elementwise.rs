@@ -95,6 +95,8 @@ fn vector_operations_match_plain_loops() {
             let (x, y, z) = (numbers(n, 1), numbers(n, 2), numbers(n, 3));
             let expected: f64 = wide(&x).iter().zip(wide(&y)).map(|(a, b)| a * b).sum();
             assert!((f64::from(elementwise::dot(isa, &x, &y)) - expected).abs() < 1e-5);
+            let expected: f64 = wide(&x).iter().map(|a| a * a).sum();
+            assert!((elementwise::sum_of_squares(isa, &x) - expected).abs() < 1e-9);
             let check = |got: &[f32], f: &dyn Fn(usize) -> f64| {
                 let expected: Vec<f64> = (0..n).map(f).collect();
                 assert_close(got, &expected, 1e-6, isa.name());

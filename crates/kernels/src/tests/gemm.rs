@@ -109,3 +109,43 @@ fn bias_gradient_is_the_sum_of_rows() {
         assert_close(&d_bias, &expected, 1e-6, isa.name());
     }
 }
+
+#[test]
+fn operands_with_gaps_in_both_directions_match_the_reference() {
+    let every_third = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+        let at = |i: usize| (0..columns).map(move |j| i * 3 * columns + 3 * j);
+        (0..rows).flat_map(at).map(|place| x[place]).collect()
+    };
+    for isa in Isa::available() {
+        for (m, k, n) in SHAPES {
+            let (a, b) = (numbers(m * k * 3, 1), numbers(k * n * 3, 2));
+            let spaced = |data, rows, columns: usize| MatRef {
+                data,
+                rows,
+                columns,
+                row_stride: 3 * columns,
+                column_stride: 3,
+            };
+            let (plain_a, plain_b) = (every_third(&a, m, k), every_third(&b, k, n));
+            let expected = reference::product(&wide(&plain_a), &wide(&plain_b), m, k, n);
+            let mut c = vec![0.0; m * n];
+            run(isa, spaced(&a, m, k), spaced(&b, k, n), &mut c, Beta::Zero);
+            assert_close(&c, &expected, 2e-6, &format!("{} {m}x{k}x{n}", isa.name()));
+        }
+    }
+}
+
+#[test]
+fn what_is_packed_can_be_read_again() {
+    for isa in Isa::available() {
+        for (_, k, n) in SHAPES {
+            let b = numbers(k * n, 1);
+            let packed = PackedB::new(isa, MatRef::new(&b, k, n, n));
+            assert_eq!((packed.k(), packed.n()), (k, n));
+            assert_eq!(packed.unpack_transposed(), transpose(&b, k, n), "{k}x{n}");
+            let column = |j: usize| (0..k).map(|i| f64::from(b[i * n + j]).powi(2)).sum();
+            let squares: Vec<f64> = (0..n).map(column).collect();
+            assert_close(&packed.column_squares(), &squares, 1e-6, "squares of columns");
+        }
+    }
+}
