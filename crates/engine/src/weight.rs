@@ -5,19 +5,8 @@ use budwood_kernels::ops::elementwise;
 use budwood_kernels::ops::gemm::{MatRef, PackedB};
 use budwood_kernels::ops::int8::{PackedInt8, add_scaled_bytes, quantize_weight};
 
-use crate::Device;
-
-/// The form in which frozen weights are held and multiplied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// 32-bit floating point.
-    F32,
-    /// Signed bytes with a scale for each output; inputs and gradients are quantised row by row at
-    /// run time.
-    Int8,
-    /// As [`Precision::Int8`] forward; gradients flow in `f32` through what the bytes stand for.
-    Int8Forward,
-}
+use crate::device::Device;
+use crate::precision::Precision;
 
 /// A product's weight `[out, in]`, packed for `x Wᵀ` and, if asked for, for `dy W`.
 #[derive(Clone, Debug)]

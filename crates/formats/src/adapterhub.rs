@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::family::{self, Family};
-use crate::import::{Imported, read_json, refuse};
+use crate::imported::{Imported, read_json, refuse};
 use crate::safetensors_file::SafetensorsFile;
 
 /// Bottleneck switches that have no counterpart here, with the value that means "off".

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::family::{self, Config, FAMILIES, Family};
-use crate::quantized::Manifest;
+use crate::manifest::Manifest;
 use crate::safetensors_file::SafetensorsFile;
 use crate::text_file::{self, read_json};
 
@@ -34,12 +34,6 @@ pub struct BaseModel {
     tokenizer_settings: Option<WordPieceSettings>,
     /// SHA-256 of the weights' file, where it holds large weights in bytes.
     int8_sha256: Option<String>,
-}
-
-impl std::fmt::Debug for Family {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
 }
 
 impl BaseModel {

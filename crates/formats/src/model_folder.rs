@@ -6,7 +6,7 @@ use budwood_base::encoder::TensorSpec;
 use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::tensor::TensorMap;
 
-use crate::quantized::MANIFEST;
+use crate::manifest::MANIFEST;
 use crate::safetensors_file::to_bytes;
 use crate::{BaseModel, Error};
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::family::{FAMILIES, Family};
-use crate::import::{Imported, refuse};
+use crate::imported::{Imported, refuse};
 use crate::safetensors_file::SafetensorsFile;
 
 /// Switches that have no counterpart here, with the values that mean "off".

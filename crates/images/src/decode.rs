@@ -9,12 +9,8 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::limits::{BYTES_MAX, PIXELS_MAX};
 use crate::{Error, Rgb};
-
-/// Pixels of the largest image that is decoded.
-pub const PIXELS_MAX: u64 = 100_000_000;
-/// Bytes of the largest file that is decoded.
-pub const BYTES_MAX: u64 = 256 << 20;
 
 /// Memory that a decoder may ask for: 16 bits of red, green, blue and alpha.
 const DECODER_BYTES_MAX: u64 = 8 * PIXELS_MAX;

@@ -1,6 +1,6 @@
 //! What can be wrong with an image. The caller knows its path.
 
-use crate::{BYTES_MAX, PIXELS_MAX};
+use crate::limits::{BYTES_MAX, PIXELS_MAX};
 
 /// A fault of an image or of how images are to be prepared.
 #[derive(Debug, thiserror::Error)]

@@ -5,12 +5,14 @@
 mod augment;
 mod decode;
 mod error;
+mod limits;
 mod processor;
 mod resize;
 
 pub use augment::Augment;
-pub use decode::{BYTES_MAX, PIXELS_MAX, check, decode};
+pub use decode::{check, decode};
 pub use error::Error;
+pub use limits::{BYTES_MAX, PIXELS_MAX};
 pub use processor::{Processor, Size};
 pub use resize::{Filter, resize};
 

@@ -14,33 +14,4 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-/// The instruction set a kernel runs with. A value other than [`Isa::Plain`] can only be had where
-/// the processor has it, so holding one is the proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Isa(arch::Kind);
-
-impl Isa {
-    /// The widest instruction set of this processor.
-    pub fn detect() -> Self {
-        Self::available()[0]
-    }
-
-    /// Code that runs everywhere.
-    #[allow(non_upper_case_globals)]
-    pub const Plain: Self = Self(arch::Kind::Plain);
-
-    /// Every instruction set of this processor, the widest first.
-    pub fn available() -> Vec<Self> {
-        arch::available().into_iter().map(Self).collect()
-    }
-
-    /// Its name: `avx512`, `avx2`, `neon` or `plain`.
-    pub fn name(self) -> &'static str {
-        self.0.name()
-    }
-
-    /// Whether products of bytes are faster than of `f32`.
-    pub fn int8_is_faster(self) -> bool {
-        arch::int8_is_faster(self.0)
-    }
-}
+pub use arch::Isa;

@@ -240,7 +240,7 @@ impl<'a> Trainer<'a> {
         std::thread::scope(|scope| {
             let feed = match &caches.train {
                 Some(_) => Feed::direct(data, first),
-                None => Feed::start(scope, data, first, plan.steps(), &wanted, threads),
+                None => Feed::start(scope, data, first, plan.steps(), wanted, threads),
             };
             self.steps(adapter, (feed, &caches), checkpoint, &mut on_event)
         })

@@ -6,8 +6,8 @@ use std::path::Path;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::json;
 
+use super::checkpoint::{Checkpoint, preprocessor, side, transposed};
 use super::onnx::{self, Network};
-use super::{Checkpoint, preprocessor, side, transposed};
 use crate::Error;
 
 /// The first tensor of the encoder; what stands before is the encoder's prefix in the network.

@@ -7,7 +7,8 @@ use std::path::Path;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::json;
 
-use super::{Checkpoint, npz, preprocessor, side, transposed};
+use super::checkpoint::{Checkpoint, preprocessor, side, transposed};
+use super::npz;
 use crate::Error;
 
 /// Reads a checkpoint.

@@ -2,8 +2,9 @@
 
 use budwood_base::encoder::EncoderSpec;
 
+use super::config::Config;
+use super::definition::Family;
 use super::vit::{INNER, vit_like};
-use super::{Config, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {

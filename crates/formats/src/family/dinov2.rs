@@ -2,8 +2,9 @@
 
 use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement};
 
+use super::config::Config;
+use super::definition::Family;
 use super::vit::image;
-use super::{Config, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {

@@ -1,41 +1,17 @@
-//! Families of encoders: how a checkpoint's `config.json` and tensor names map onto Budwood's encoder.
-//! One file a family, registered in [`FAMILIES`].
+//! Families of encoders: how a checkpoint's `config.json` and tensor names map onto Budwood's
+//! encoder. One file a family, registered in [`FAMILIES`].
 
 mod bert;
+mod config;
+mod definition;
 mod deit;
 mod dinov2;
 mod distilbert;
 mod roberta;
 mod vit;
 
-use std::path::Path;
-
-use budwood_base::encoder::{Activation, EncoderSpec};
-use budwood_base::names;
-use serde_json::Value;
-
-use crate::Error;
-
-/// A family of encoders.
-pub struct Family {
-    /// Its name, as in adapter files.
-    pub name: &'static str,
-    /// Values of `model_type` in `config.json` that it reads.
-    pub model_types: &'static [&'static str],
-    /// Reads sizes and switches.
-    pub spec: fn(&Config<'_>) -> Result<EncoderSpec, Error>,
-    /// Prefix of the encoder's tensors in checkpoints with a head; checkpoints without lack it.
-    pub prefix: &'static str,
-    /// `(canonical name, name in the checkpoint)` outside layers, `.weight` and `.bias` left off where both
-    /// exist.
-    pub outer: &'static [(&'static str, &'static str)],
-    /// Name of a layer, `{i}` for its number.
-    pub layer: &'static str,
-    /// As `outer`, inside a layer.
-    pub inner: &'static [(&'static str, &'static str)],
-    /// Where AdapterHub keeps bottlenecks: after attention and after the feed-forward network.
-    pub adapterhub_outputs: [&'static str; 2],
-}
+pub use config::Config;
+pub use definition::Family;
 
 /// All families.
 pub const FAMILIES: &[&Family] = &[
@@ -50,178 +26,4 @@ pub const FAMILIES: &[&Family] = &[
 /// The family of a `model_type`.
 pub fn find(model_type: &str) -> Option<&'static Family> {
     FAMILIES.iter().copied().find(|f| f.model_types.contains(&model_type))
-}
-
-impl Family {
-    /// The checkpoint's name, prefix included, of a canonical tensor name.
-    pub fn checkpoint_name(&self, canonical: &str) -> Option<String> {
-        let (table, place, rest) = match names::split_layer(canonical) {
-            Some((layer, rest)) => {
-                (self.inner, format!("{}.", self.layer.replace("{i}", &layer.to_string())), rest)
-            }
-            None => (self.outer, String::new(), canonical),
-        };
-        let found = table.iter().find_map(|(ours, theirs)| {
-            let role = rest.strip_prefix(ours)?;
-            matches!(role, "" | ".weight" | ".bias").then(|| format!("{theirs}{role}"))
-        });
-        found.map(|name| format!("{}.{place}{name}", self.prefix))
-    }
-}
-
-/// A `config.json` with its place, for messages.
-pub struct Config<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// Its content.
-    pub json: &'a Value,
-}
-
-impl Config<'_> {
-    /// A whole number above zero that must be there.
-    ///
-    /// # Errors
-    /// If it is missing or something else.
-    pub fn size(&self, field: &str) -> Result<usize, Error> {
-        let value = self.json.get(field);
-        let value = value.ok_or_else(|| self.fault(format!("lacks the field '{field}'")))?;
-        let number = value.as_u64().filter(|&n| n > 0 && n < 1 << 31);
-        number.map(|n| n as usize).ok_or_else(|| {
-            self.fault(format!("field '{field}' is {value}, not a whole number above 0"))
-        })
-    }
-
-    /// A length in pixels, of squares: one number, or the same number twice.
-    ///
-    /// # Errors
-    /// If it is missing, something else, or not of a square.
-    pub fn square(&self, field: &str) -> Result<usize, Error> {
-        match self.json.get(field).and_then(Value::as_array).map(Vec::as_slice) {
-            Some([height, width]) if height == width => {
-                let length = height.as_u64().filter(|&n| n > 0 && n < 1 << 31);
-                length.map(|n| n as usize).ok_or_else(|| {
-                    self.fault(format!("field '{field}' is {height}, not a whole number above 0"))
-                })
-            }
-            Some(sides) => {
-                let sides = sides.iter().map(Value::to_string).collect::<Vec<_>>().join(" x ");
-                Err(self.fault(format!("field '{field}' is {sides}; only squares exist here")))
-            }
-            None => self.size(field),
-        }
-    }
-
-    /// Whether something is so, with the default that `transformers` has.
-    ///
-    /// # Errors
-    /// If it is something else than true or false.
-    pub fn flag_or(&self, field: &str, default: bool) -> Result<bool, Error> {
-        match self.json.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| {
-                self.fault(format!("field '{field}' is {value}, not true or false"))
-            }),
-        }
-    }
-
-    /// A token's id with the default that `transformers` has.
-    ///
-    /// # Errors
-    /// If it is not a whole number that an id can be.
-    pub fn id_or(&self, field: &str, default: u32) -> Result<u32, Error> {
-        match self.json.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => {
-                value.as_u64().filter(|&id| id < 1 << 31).map(|id| id as u32).ok_or_else(|| {
-                    self.fault(format!("field '{field}' is {value}, not a token's id"))
-                })
-            }
-        }
-    }
-
-    /// A number with the default that `transformers` has.
-    ///
-    /// # Errors
-    /// If it is something else than a number.
-    pub fn number_or(&self, field: &str, default: f64) -> Result<f64, Error> {
-        match self.json.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value
-                .as_f64()
-                .ok_or_else(|| self.fault(format!("field '{field}' is {value}, not a number"))),
-        }
-    }
-
-    /// A probability below 1 with the default that `transformers` has.
-    ///
-    /// # Errors
-    /// If it is something else.
-    pub fn dropout_or(&self, field: &str, default: f64) -> Result<f32, Error> {
-        let p = self.number_or(field, default)?;
-        if (0.0..1.0).contains(&p) {
-            return Ok(p as f32);
-        }
-        Err(self.fault(format!("field '{field}' is {p}, not a probability below 1")))
-    }
-
-    /// An activation with the default that `transformers` has.
-    ///
-    /// # Errors
-    /// If it is none that is known.
-    pub fn activation_or(&self, field: &str, default: Activation) -> Result<Activation, Error> {
-        match self.json.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value.as_str().and_then(Activation::from_name).ok_or_else(|| {
-                let known: Vec<_> = Activation::NAMES.iter().map(|(_, n)| n[0]).collect();
-                let known = known.join(", ");
-                self.fault(format!("field '{field}' is {value}; the activations are {known}"))
-            }),
-        }
-    }
-
-    /// Checks that so many layers can stand in a file of so many tensors, before a list of them is made.
-    ///
-    /// # Errors
-    /// If they cannot.
-    pub fn check_layers(&self, layers: usize, tensors: usize) -> Result<(), Error> {
-        if layers <= tensors {
-            return Ok(());
-        }
-        Err(self.fault(format!(
-            "asks for {layers} layers, but the weights' file holds {tensors} tensors in all"
-        )))
-    }
-
-    /// A layer norm's epsilon with the default that `transformers` has.
-    ///
-    /// # Errors
-    /// If it is not a number from 0 on and below 1.
-    pub fn epsilon_or(&self, field: &str, default: f64) -> Result<f32, Error> {
-        let epsilon = self.number_or(field, default)?;
-        if (0.0..1.0).contains(&epsilon) {
-            return Ok(epsilon as f32);
-        }
-        Err(self.fault(format!("field '{field}' is {epsilon}, not a number from 0 on and below 1")))
-    }
-
-    /// Checks what cannot be computed.
-    ///
-    /// # Errors
-    /// If the width is no multiple of the number of heads, or positions are not absolute.
-    pub fn check(&self, hidden: usize, heads: usize) -> Result<(), Error> {
-        if !hidden.is_multiple_of(heads) {
-            return Err(self.fault(format!("{heads} heads do not divide the width of {hidden}")));
-        }
-        match self.json.get("position_embedding_type").and_then(Value::as_str) {
-            None | Some("absolute") => Ok(()),
-            Some(other) => Err(self.fault(format!(
-                "position_embedding_type is '{other}'; only 'absolute' exists here"
-            ))),
-        }
-    }
-
-    /// An error at this file.
-    pub fn fault(&self, message: impl Into<String>) -> Error {
-        Error::content(self.path, message)
-    }
 }

@@ -3,7 +3,8 @@
 use budwood_base::encoder::EncoderSpec;
 
 use super::bert::{INNER, OUTER, bert_like};
-use super::{Config, Family};
+use super::config::Config;
+use super::definition::Family;
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {

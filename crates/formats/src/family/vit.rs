@@ -2,7 +2,8 @@
 
 use budwood_base::encoder::{Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement};
 
-use super::{Config, Family};
+use super::config::Config;
+use super::definition::Family;
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {

@@ -1,9 +1,8 @@
 //! The tile of the int8 matrix product: rows of unsigned bytes against one packed panel of signed
 //! bytes, summed exactly in 32 bits, then scaled to `f32` while the tile is in registers.
 
-use super::Kind;
+use super::isa::{Isa, Kind};
 use super::tile::Start;
-use crate::Isa;
 
 /// Columns of a panel of B, on every instruction set.
 pub(crate) const COLUMNS: usize = 32;
@@ -52,7 +51,7 @@ pub(crate) fn product(isa: Isa, tile: Tile<'_>) {
     if let Start::Row(row) = tile.start {
         assert!(row.len() >= COLUMNS);
     }
-    match isa.0 {
+    match isa.kind() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor was asked for AVX-512 VNNI, and the asserts above hold for every
         // access.

@@ -4,9 +4,8 @@
 //! A panel of A is a copy of its rows at the fixed distance [`A_STRIDE`]: the row offsets are then
 //! constants in the instructions, and packing is a plain copy instead of a transposition.
 
-use super::Kind;
+use super::isa::{Isa, Kind};
 use super::vector::Vector;
-use crate::Isa;
 
 /// Elements of K that one pass covers: a panel of B (32 columns) then takes 32 KiB, two thirds of
 /// L1.
@@ -19,7 +18,7 @@ pub(crate) const COLUMNS_MAX: usize = 32;
 
 /// Columns of a panel of B.
 pub(crate) fn columns(isa: Isa) -> usize {
-    match isa.0 {
+    match isa.kind() {
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => 32,
         #[cfg(target_arch = "x86_64")]
@@ -32,7 +31,7 @@ pub(crate) fn columns(isa: Isa) -> usize {
 
 /// Rows of a full tile.
 pub(crate) fn rows(isa: Isa) -> usize {
-    match isa.0 {
+    match isa.kind() {
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => 14,
         #[cfg(target_arch = "x86_64")]
@@ -87,7 +86,7 @@ pub(crate) fn product(
     // SAFETY: the asserts above hold for every access of `Tile::run`, and the `Kind` proves the
     // set.
     unsafe {
-        match isa.0 {
+        match isa.kind() {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => avx512(tile, n_rows),
             #[cfg(target_arch = "x86_64")]

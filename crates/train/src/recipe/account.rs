@@ -6,7 +6,7 @@ use budwood_base::method::MethodSpec;
 use budwood_base::record::MetricValue;
 use serde::Serialize;
 
-use super::Calibration;
+use super::calibrate::Calibration;
 use super::units::Units;
 use crate::TrainConfig;
 

@@ -6,11 +6,12 @@ use budwood_base::random::Key;
 use budwood_model::Adapter;
 
 use super::account::{Account, Chosen};
+use super::definition::{Made, OnEvent, Recipe};
 use super::ground::Ground;
 use super::held_out::Judge;
 use super::journal::{Journal, Trial};
 use super::trial::{ATTEMPTS, Ended, HeadValues, SLOWER, Task, set_head};
-use super::{Made, OnEvent, Recipe, strength, units};
+use super::{strength, units};
 use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.

@@ -2,8 +2,9 @@
 
 use budwood_base::random::Key;
 
-use super::probe::{Linear, Problem, Vectors, Wanted};
-use super::{Recipe, strength, vectors};
+use super::definition::Recipe;
+use super::problem::{Linear, Problem, Vectors, Wanted};
+use super::{strength, vectors};
 use crate::trainer::class_weights;
 use crate::{Error, Prepared};
 

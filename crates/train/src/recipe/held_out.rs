@@ -5,7 +5,7 @@ use budwood_model::Targets;
 
 use super::account::Estimate;
 use super::calibrate::{self, Calibration};
-use super::probe::Wanted;
+use super::problem::Wanted;
 use crate::{Answers, Error, Prepared, scores};
 
 /// Rows to judge by, with what is wanted of them.

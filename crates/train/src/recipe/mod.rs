@@ -12,12 +12,14 @@
 mod account;
 mod calibrate;
 mod contest;
+mod definition;
 mod ground;
 mod held_out;
 mod journal;
 mod lbfgs;
 mod plan;
 mod probe;
+mod problem;
 mod ridge;
 mod strength;
 mod trial;
@@ -26,68 +28,25 @@ mod vectors;
 mod watch;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use budwood_base::head::HeadSpec;
-use budwood_base::record::BaseId;
-use budwood_engine::Workers;
-use budwood_model::{Adapter, Base};
+use budwood_model::Adapter;
 
-use crate::{Error, Event, Outcome, PrefixCacheSpec, Prepared, TrainConfig};
+use crate::{Error, Event};
 
 pub use account::{Account, Chosen, Estimate};
 pub use calibrate::Calibration;
+pub use definition::{Made, Recipe};
 pub use journal::TRIALS;
 pub use plan::{Plan, plan};
 pub use units::Units;
 
+use definition::OnEvent;
 use journal::Journal;
 use trial::{Ended, Task};
 
 /// Rows below which no rows are kept for validation: cross-validation over all of them takes its place.
 pub const FEW_ROWS: usize = 2000;
-
-/// A run of the recipe.
-pub struct Recipe<'a> {
-    /// The frozen model.
-    pub base: &'a Base,
-    /// Threads.
-    pub workers: &'a mut Workers,
-    /// Settings of the training loop: those of [`plan`] where nothing else was asked for.
-    pub config: TrainConfig,
-    /// The head.
-    pub head: HeadSpec,
-    /// Rows to train on.
-    pub train: &'a Prepared,
-    /// Rows to choose by, if there are some.
-    pub dev: Option<&'a Prepared>,
-    /// Names base and data, so that a checkpoint is not taken for another run's.
-    pub identity: String,
-    /// The base, so that a checkpoint of another one is refused by what differs.
-    pub base_id: Option<BaseId>,
-    /// Where checkpoints go.
-    pub folder: Option<PathBuf>,
-    /// Time between them.
-    pub save_every: Duration,
-    /// What is kept of the output of frozen layers.
-    pub cache: Option<PrefixCacheSpec>,
-}
-
-/// What a recipe gives.
-pub struct Made {
-    /// The adapter; of method `linear` where the probe alone was chosen.
-    pub adapter: Adapter,
-    /// How training ended.
-    pub outcome: Outcome,
-    /// What was chosen, and why.
-    pub account: Account,
-    /// Settings of the training that was kept.
-    pub config: TrainConfig,
-}
-
-/// The receiver of events.
-type OnEvent<'a> = dyn FnMut(Event<'_>) -> ControlFlow<()> + 'a;
 
 impl Recipe<'_> {
     /// Makes an adapter. The event's receiver may ask to stop: the outcome says so then, and the same call goes on.

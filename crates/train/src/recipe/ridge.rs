@@ -1,6 +1,6 @@
 //! Ridge regression in closed form: for numbers, and for classes too many for logistic regression.
 
-use super::probe::{Linear, Problem, Wanted, add_scaled};
+use super::problem::{Linear, Problem, Wanted, add_scaled, dot};
 
 /// Weights that minimise `C * sum of squared errors + |W|^2` with a free bias: scikit-learn's `Ridge(alpha=1/C)`. Classes
 /// are learned as 1 for the right one and 0 for the others.
@@ -62,8 +62,8 @@ fn cholesky(matrix: &mut [f64], n: usize) {
         let (above, own) = matrix.split_at_mut(i * n);
         for j in 0..=i {
             let sum = match j < i {
-                true => super::probe::dot(&own[..j], &above[j * n..j * n + j]),
-                false => super::probe::dot(&own[..j], &own[..j]),
+                true => dot(&own[..j], &above[j * n..j * n + j]),
+                false => dot(&own[..j], &own[..j]),
             };
             own[j] = match j < i {
                 true => (own[j] - sum) / above[j * n + j],
@@ -78,7 +78,7 @@ fn cholesky(matrix: &mut [f64], n: usize) {
 fn substitute(l: &[f64], b: &mut [f64]) {
     let n = b.len();
     for i in 0..n {
-        let sum = super::probe::dot(&l[i * n..i * n + i], &b[..i]);
+        let sum = dot(&l[i * n..i * n + i], &b[..i]);
         b[i] = (b[i] - sum) / l[i * n + i];
     }
     for i in (0..n).rev() {

@@ -6,7 +6,7 @@ use budwood_base::random::Key;
 use budwood_engine::for_each;
 
 use super::calibrate;
-use super::probe::{Linear, Problem, Vectors, Wanted};
+use super::problem::{Linear, Problem, Vectors, Wanted};
 
 /// Strengths that are tried, from the most regularised on.
 const STRENGTHS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0];

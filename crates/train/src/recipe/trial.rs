@@ -5,9 +5,9 @@ use std::path::Path;
 
 use budwood_model::Adapter;
 
+use super::definition::{OnEvent, Recipe};
 use super::journal::{Journal, Trial};
 use super::watch::Watch;
-use super::{OnEvent, Recipe};
 use crate::{Checkpoint, Error, Event, Outcome, Prepared, TrainConfig, Trainer};
 
 /// Rates that are tried.

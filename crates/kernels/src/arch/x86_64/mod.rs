@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Kernel;
+use super::portable::Kernel;
 use super::vector::Vector;
 
 pub(crate) fn has_avx512() -> bool {
