@@ -26,6 +26,7 @@ const METHODS: &[&str] = &[
     "prompt_tuning[prompt_length=2]",
     "unipelt",
     "top_k",
+    "vera[r=3]",
     "linear",
 ];
 

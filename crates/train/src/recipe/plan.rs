@@ -40,6 +40,8 @@ const RATES: &[(&str, f64, f64)] = &[
     ("compacter", 1e-3, 2e-3),
     ("lora", 3e-4, 6e-4),
     ("ia3", 2e-3, 5e-3),
+    // Not measured: vectors that scale, as those of (IA)³.
+    ("vera", 2e-3, 5e-3),
     ("prefix_tuning", 5e-4, 1e-3),
     ("prompt_tuning", 5e-4, 1e-3),
     ("mam", 3e-4, 6e-4),

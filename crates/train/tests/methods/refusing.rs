@@ -30,6 +30,39 @@ fn faults_of_specifications_are_named() {
     assert!(error.to_string().contains("--pooling"));
 }
 
+/// No machine has the memory that these would take.
+#[test]
+fn what_is_larger_than_makes_sense_is_refused_before_memory_is_taken() {
+    let (_, base) = open("bert");
+    for (method, said) in [
+        ("vera[r=4294967295]", "no larger than the model"),
+        ("lora[r=4294967295]", "at most"),
+        ("prompt_tuning[prompt_length=4294967295]", "at most"),
+        ("prefix_tuning[bottleneck_size=4294967295]", "at most"),
+        ("seq_bn[reduction_factor=1e-9]", "at most"),
+        ("compacter[reduction_factor=1e-9]", "1 or more"),
+    ] {
+        let spec: MethodSpec = method.parse().unwrap();
+        let error = Adapter::new(&base, &spec, head(2, Pooling::Cls, None), 0).err().unwrap();
+        assert!(error.to_string().contains(said), "{method}: {error}");
+    }
+}
+
+/// A description may ask for more than its file holds.
+#[test]
+fn projections_that_the_file_does_not_explain_are_refused() {
+    let (_, base) = open("bert");
+    let trained = adapter(&base, "vera[r=3]", head(2, Pooling::Cls, None), 0);
+    let load = |method: &str| {
+        let (spec, head) = (method.parse().unwrap(), trained.head_spec().clone());
+        let tensors = trained.params.to_tensors();
+        Adapter::from_tensors(&base, &spec, head, &tensors).err().map(|e| e.to_string())
+    };
+    assert_eq!(load("vera[r=3]"), None);
+    assert!(load("vera[r=4294967295]").unwrap().contains("no larger than the model"));
+    assert!(load("vera[r=20000]").unwrap().contains("shape [3]"));
+}
+
 #[test]
 fn tensors_of_another_shape_or_number_are_refused() {
     let (_, base) = open("bert");
