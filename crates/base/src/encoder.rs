@@ -37,9 +37,8 @@ pub struct EncoderSpec {
     pub hidden_dropout: f32,
     /// Dropout on attention probabilities.
     pub attention_dropout: f32,
-    /// Stochastic depth in training (Huang et al. 2016): the probability that a sequence passes a
-    /// sub-layer by in the highest layer. It rises to this from 0 in the lowest, layer by layer, as
-    /// in DeiT's and NOAH's training.
+    /// Stochastic depth in training (Huang et al. 2016): probability of skipping a sub-layer in the
+    /// top layer. See [`EncoderSpec::drop_path_at`].
     #[serde(default)]
     pub drop_path: f32,
 }
@@ -70,6 +69,12 @@ impl EncoderSpec {
     /// SHA-256 of [`EncoderSpec::acting`].
     pub fn sha256(&self) -> String {
         digest::of_json(&self.acting())
+    }
+
+    /// Probability of skipping a sub-layer of a layer: it rises from 0 in the lowest layer to
+    /// `drop_path` in the top layer by equal steps, as in DeiT's and NOAH's training.
+    pub fn drop_path_at(&self, layer: usize) -> f32 {
+        self.drop_path * layer as f32 / (self.layers.max(2) - 1) as f32
     }
 
     /// `[outputs, inputs]` of the weight at a site.
@@ -400,6 +405,16 @@ mod tests {
         for (name, spec, expected) in models {
             assert_eq!(spec.parameters(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn stochastic_depth_rises_by_equal_steps() {
+        let mut spec = encoder(image(224, 16, false), NormPlacement::Pre, false, false);
+        (spec.layers, spec.drop_path) = (5, 0.2);
+        let rates: Vec<f32> = (0..5).map(|layer| spec.drop_path_at(layer)).collect();
+        assert_eq!(rates, [0.0, 0.05, 0.1, 0.15, 0.2].map(|p: f32| p));
+        (spec.layers, spec.drop_path) = (1, 0.2);
+        assert_eq!(spec.drop_path_at(0), 0.0);
     }
 
     #[test]

@@ -144,8 +144,7 @@ impl<'a> At<'a> {
 
     /// Stochastic depth of a sub-layer's output, forward and backward.
     pub(crate) fn drop_path(self, cx: &mut Context, sublayer: Sublayer, y: &mut Buf) {
-        let spec = self.pass.base.spec();
-        let p = spec.drop_path * self.layer as f32 / (spec.layers.max(2) - 1) as f32;
+        let p = self.pass.base.spec().drop_path_at(self.layer);
         let acts = p > 0.0 && self.layer >= self.pass.steady_layers;
         if let Some(key) = self.pass.dropout.filter(|_| acts) {
             let place = self.layer as u64 * 8 + DropoutPlace::after(sublayer) as u64;

@@ -42,3 +42,28 @@ fn a_warm_step_allocates_no_activations() {
         }
     }
 }
+
+/// The input of a product is kept for backward only where a method's gradient reads it.
+#[test]
+fn inputs_of_products_are_kept_only_where_a_method_reads_them() {
+    for family in families() {
+        let (_, base) = open(family);
+        let inputs = batch(&base, &examples(&base, 24, 9));
+        let held = |method: &str| {
+            let adapter = adapter(&base, method, head(3, Pooling::Mean, None), 11);
+            let (targets, weights) = targets(&adapter, &inputs);
+            let mut gradient = vec![0.0; adapter.params.len()];
+            let mut cx = Context::new(Device::cpu());
+            let given = (&targets, &weights, 0);
+            train_chunk(&mut cx, &base, &adapter, &inputs, given, None, &mut gradient);
+            cx.arena().bytes()
+        };
+        let (spec, rows) = (base.spec(), inputs.spans.rows());
+        let without = held("layer_norm");
+        for (site, width) in [("query", spec.hidden), ("ffn_out", spec.intermediate)] {
+            let with = held(&format!("layer_norm|lora[r=1,targets=[{site}]]"));
+            let kept = spec.layers * rows * width * size_of::<f32>();
+            assert!(with >= without + kept, "{family} {site}: {with} bytes, {without} without");
+        }
+    }
+}
