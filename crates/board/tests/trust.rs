@@ -214,7 +214,7 @@ fn synchronising_brings_nothing_back() {
     let (_folder, mut board) = board();
     know(&mut board);
     put(&mut board, &record("first", "test", "test", accuracy(80.0)), 1, &owner());
-    let mut call = |board: &mut Board, results: Value, who| {
+    let call = |board: &mut Board, results: Value, who| {
         synchronize(board, &body(&results).to_string(), &who)
     };
     assert_eq!(call(&mut board, json!([sent("s", "s-1", "70")]), sam()).unwrap().added, 1);
@@ -271,7 +271,7 @@ fn another_tolerance_has_everything_measured_again() {
     let id = put(&mut board, &record("a", "test", "test", accuracy(80.0)), 1, &owner()).result;
     check(&mut board, &[("Accuracy", 70.0)]);
     assert_eq!(state(&board, id), State::Mismatch);
-    let mut set = |board: &mut Board, tolerance| {
+    let set = |board: &mut Board, tolerance| {
         moderate::set_metric(board, NEWS, "accuracy", None, Some(tolerance), "", &mo()).unwrap();
     };
     set(&mut board, 20.0);
