@@ -258,6 +258,12 @@ impl OutFolder {
     fn recover(&self) -> Result<(), FolderError> {
         let at = |path: &Path, reason| FolderError::Io { path: path.into(), reason };
         let (part, swap, old) = (self.hidden(PART), self.hidden(SWAP), self.hidden(OLD));
+        for path in [&part, &swap, &old] {
+            if fs::symlink_metadata(path).is_ok_and(|m| !m.is_dir()) {
+                let what = "is in the way and is no folder of ours; remove it";
+                return Err(FolderError::Occupied { path: path.clone(), what });
+            }
+        }
         if is_folder(&part) {
             fs::remove_dir_all(&part).map_err(|e| at(&part, e))?;
         }
