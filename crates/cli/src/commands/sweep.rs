@@ -307,7 +307,7 @@ fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
     out::check_folder(&args.out, &inputs)?;
     let store = args.store_path();
     let store = store.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    out::check_shared(&args.out, "a sweep", &[ADAPTERS, store])
+    out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db", store])
 }
 
 /// The base model of a run; runs with the same one share it.
