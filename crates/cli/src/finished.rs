@@ -60,7 +60,8 @@ impl Trained {
             let pending = serde_json::to_vec(&finished)?;
             let at = || format!("cannot write {}", shown.join(PENDING).display());
             std::fs::write(new.join(PENDING), pending).with_context(at)
-        })?;
+        })
+        .with_context(|| format!("cannot write {}", shown.display()))?;
         Ok((self.finished, self.folder.meta))
     }
 }

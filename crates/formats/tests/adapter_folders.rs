@@ -115,6 +115,29 @@ fn faults_are_named() {
 }
 
 #[test]
+fn an_adapter_replaces_an_adapter_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("adapter");
+    let mut folder = example();
+    fs::create_dir(&path).unwrap();
+    // Names of ours alone make no adapter of ours.
+    fs::write(path.join("adapter.json"), "{}").unwrap();
+    fs::write(path.join("train.csv"), "precious").unwrap();
+    let message = folder.save(&path).unwrap_err().to_string();
+    assert!(message.contains("adapter.json, train.csv"), "{message}");
+    assert_eq!(fs::read_to_string(path.join("adapter.json")).unwrap(), "{}");
+    fs::remove_file(path.join("adapter.json")).unwrap();
+    fs::remove_file(path.join("train.csv")).unwrap();
+    folder.save(&path).unwrap();
+    fs::write(path.join("notes.txt"), "precious").unwrap();
+    folder.meta.seed += 1;
+    folder.save(&path).unwrap();
+    assert_eq!(AdapterFolder::load(&path).unwrap().meta.seed, folder.meta.seed);
+    assert_eq!(fs::read_to_string(path.join("notes.txt")).unwrap(), "precious");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something is left behind");
+}
+
+#[test]
 fn another_base_is_refused_with_both_hashes() {
     let folder = example();
     let bert = BaseModel::open(&golden().join("base/bert")).unwrap();

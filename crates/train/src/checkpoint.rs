@@ -1,6 +1,8 @@
 //! The state of a run on disk, so that a run that is killed at any moment goes on to the same result.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use budwood_base::files;
@@ -91,7 +93,10 @@ impl Checkpoint {
         let json = serde_json::to_vec_pretty(&state).map_err(|e| Error::file(folder, e))?;
         let failed = |e: std::io::Error| Error::file(&path, e);
         std::fs::create_dir_all(folder.join("checkpoint")).map_err(failed)?;
-        files::write_atomic(&path, &bytes).map_err(failed)?;
+        // No checkpoint speaks of this file yet: nothing is lost if only a part of it is written.
+        File::create(&path)
+            .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+            .map_err(failed)?;
         files::write_atomic(&folder.join(STATE), &json).map_err(failed)?;
         Ok(state)
     }
