@@ -87,7 +87,7 @@ fn weights() -> Vec<Files> {
 fn adapter(folder: &Path) {
     if let Ok(adapter) = AdapterFolder::load(folder) {
         let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
-        let _ = BaseModel::open(&base).map(|base| adapter.check_base(&base));
+        let _ = BaseModel::open(&base).map(|base| adapter.meta.check_base(&base));
     }
 }
 
