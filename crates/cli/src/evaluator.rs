@@ -344,6 +344,10 @@ const DATA_FLAGS: &[&str] = &[
     "encoding",
     "no-header",
     "tsv-quotes",
+    "separator",
+    "missing",
+    "label-names",
+    "max-classes",
     "task",
 ];
 

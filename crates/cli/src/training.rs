@@ -18,10 +18,9 @@ use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
 use budwood_images::Augment;
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
-use budwood_tasks::metric::entities::goes_on_with_nothing;
 use budwood_tasks::metric::{METRICS, default_metric};
-use budwood_tasks::task::{self, Task};
-use budwood_tasks::{Dataset, Split, Target};
+use budwood_tasks::task::Task;
+use budwood_tasks::{DataReport, DataRequest, Dataset};
 use budwood_train::{
     Checkpoint, ClassWeights, Event, Lengths, OptimizerSpec, Outcome, Prepared, Schedule, Score,
     TrainConfig, Trainer, answers, scores,
@@ -42,94 +41,35 @@ pub(crate) struct Data {
     pub(crate) train: Dataset,
     pub(crate) dev: Option<Dataset>,
     pub(crate) test: Option<Dataset>,
+    /// Columns of the texts or the image, and of the label; empty for several, which the labels are named after.
     pub(crate) columns: (Vec<String>, String),
-    pub(crate) notes: Vec<String>,
-    /// Images that were left out.
+    pub(crate) report: DataReport,
+    /// Rows and images that were left out.
     pub(crate) skipped: Vec<String>,
 }
 
 /// Reads and splits the data.
 pub(crate) fn read_data(args: &Args) -> Result<Data> {
-    let source = args.columns.source(&args.data)?;
-    let mut notes = Vec::new();
-    let task = match &args.task {
-        Some(name) => task::find(name)?,
-        None => {
-            let (task, why) = source.detect_kind(Split::Train)?;
-            notes.push(format!("task: {}, because {why}", task.name));
-            task
-        }
+    let source = |text: &String| args.columns.source(text);
+    let train = source(&args.data)?;
+    let name = args.name.clone().unwrap_or_else(|| train.task_name());
+    let request = DataRequest {
+        train,
+        dev: args.dev_data.as_ref().map(source).transpose()?,
+        test: args.test_data.as_ref().map(source).transpose()?,
+        test_of_layout: args.test,
+        dev_share: args.dev_share,
+        test_share: args.test_share,
+        split_seed: args.split_seed,
+        train_rows: args.train_rows,
+        task: args.task.clone(),
     };
-    let labels = source.labels(task, Split::Train)?;
-    let columns = source.column_names(Split::Train)?;
-    let mut train = source.examples(task, &labels, Split::Train, true)?;
-    let given = |text: &String, split| -> Result<Dataset> {
-        Ok(args.columns.source(text)?.examples(task, &labels, split, true)?)
-    };
-    let mut test = match &args.test_data {
-        Some(text) => Some(given(text, Split::Test)?),
-        None if args.test && !source.has_splits() => {
-            bail!(
-                "--test is for data whose layout has a test split; name the file with --test-data"
-            )
-        }
-        None if args.test => Some(source.examples(task, &labels, Split::Test, true)?),
-        None => None,
-    };
-    let mut dev = match &args.dev_data {
-        Some(text) => Some(given(text, Split::Dev)?),
-        None if source.has_splits() && source.has(Split::Dev) => {
-            Some(source.examples(task, &labels, Split::Dev, true)?)
-        }
-        None => None,
-    };
-    let read = [Some(&train), dev.as_ref(), test.as_ref()].into_iter().flatten();
-    let skipped = read.flat_map(|d| d.skipped.clone()).collect();
-    // Shares are of all rows, so that the test share is cut first.
-    let (test_share, dev_share) = (
-        if test.is_none() { args.test_share } else { 0.0 },
-        if dev.is_none() { args.dev_share } else { 0.0 },
-    );
-    if !(test_share >= 0.0 && dev_share >= 0.0 && test_share + dev_share < 1.0) {
-        bail!("--dev-share {dev_share} and --test-share {test_share} leave nothing to train on");
-    }
-    if test_share > 0.0 {
-        let (rest, part) = train.split(test_share, args.split_seed, "test")?;
-        notes.push(format!("test: {} of the training rows", part.examples.len()));
-        (train, test) = (rest, Some(part));
-    }
-    if dev_share > 0.0 {
-        let (rest, part) = train.split(dev_share / (1.0 - test_share), args.split_seed, "dev")?;
-        notes.push(format!("validation: {} of the training rows", part.examples.len()));
-        (train, dev) = (rest, Some(part));
-    }
-    notes.extend(unbegun(&train, &labels));
-    if let Some(n) = args.train_rows {
-        train = train.sample(n, args.split_seed);
-    }
-    let name = args.name.clone().unwrap_or_else(|| source.task_name());
-    Ok(Data { task, name, labels, train, dev, test, columns, notes, skipped })
-}
-
-/// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault elsewhere.
-fn unbegun(data: &Dataset, labels: &[String]) -> Option<String> {
-    let (mut n, mut first) = (0, None);
-    for (i, example) in data.examples.iter().enumerate() {
-        let Target::Tags(tags) = &example.target else { return None };
-        let mut before = None;
-        for (word, &tag) in tags.iter().enumerate() {
-            let tag = labels[tag as usize].as_str();
-            if goes_on_with_nothing(before, tag) {
-                n += 1;
-                first = first.or(Some((i + 1, word + 1, tag.to_string())));
-            }
-            before = Some(tag);
-        }
-    }
-    let (sentence, word, tag) = first?;
-    Some(format!(
-        "{n} entities of the training data begin without B- (the first in sentence {sentence}, word {word}: {tag}); they count as entities, as in IOB1"
-    ))
+    let data = request.read()?;
+    let skipped = data.skipped();
+    let (texts, labels) = data.columns;
+    let label = if let [label] = &labels[..] { label.clone() } else { String::new() };
+    let budwood_tasks::Data { task, labels, train, dev, test, report, .. } = data;
+    Ok(Data { task, name, labels, train, dev, test, columns: (texts, label), report, skipped })
 }
 
 /// A base model, opened and packed; several runs may share it.
@@ -273,8 +213,8 @@ impl Run {
     /// What will be done, for people.
     pub(crate) fn describe(&self) -> Result<()> {
         let data = &self.data;
-        for note in &data.notes {
-            say!("{note}")?;
+        for line in data.report.lines() {
+            say!("{line}")?;
         }
         let dev = self.dev.as_ref().map_or("none".into(), |d| thousands(d.examples() as u64));
         let kinds = match data.task.head {

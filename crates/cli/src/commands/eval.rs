@@ -65,8 +65,13 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if source.is_table() {
         loaded.take_columns(&mut columns);
     }
-    if source.is_table() && columns.label_column.is_none() {
-        columns.label_column = Some(meta.task.label_column.clone()).filter(|l| !l.is_empty());
+    if source.is_table() && columns.label_column.is_empty() {
+        columns.label_column = match meta.task.label_column.as_str() {
+            // Several columns are named as the labels are.
+            "" if meta.task.kind == "multilabel" => meta.labels.clone(),
+            "" => Vec::new(),
+            one => vec![one.into()],
+        };
     }
     let source = columns.source(&args.data)?;
     let split = match args.split {
@@ -75,7 +80,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         SplitChoice::Test => Split::Test,
     };
     let task = task::find(&meta.task.kind)?;
-    let data = source.examples(task, &meta.labels, split, true)?;
+    let mut opened = source.open(split, true)?;
+    opened.settle(Some(task))?;
+    let (data, notes) = opened.examples(task, &meta.labels)?;
     let prepared = loaded.prepare(&data, settings.threads)?;
     let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
@@ -95,11 +102,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
         json(&json!({
             "scores": named, "rows": data.examples.len(), "data": data.digest,
-            "truncated_rows": prepared.truncated, "skipped": data.skipped, "confusion": confusion, "labels": meta.labels,
+            "truncated_rows": prepared.truncated, "skipped": data.skipped, "notes": notes, "confusion": confusion, "labels": meta.labels,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
+    notes.iter().try_for_each(|note| say!("note: {note}"))?;
     if prepared.truncated > 0 {
         say!("{} {}", prepared.truncated, cut(meta.head.kind, loaded.lengths()))?;
     }
