@@ -18,12 +18,12 @@ use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
 use budwood_images::Augment;
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
-use budwood_tasks::metric::{METRICS, default_metric};
+use budwood_tasks::metric::{METRICS, default_metric, why_undefined};
 use budwood_tasks::task::Task;
-use budwood_tasks::{DataReport, DataRequest, Dataset};
+use budwood_tasks::{DataReport, DataRequest, Dataset, report};
 use budwood_train::{
-    Checkpoint, ClassWeights, Event, Lengths, OptimizerSpec, Outcome, Prepared, Schedule, Score,
-    TrainConfig, Trainer, answers, scores,
+    Checkpoint, ClassWeights, Doubt, Event, Lengths, OptimizerSpec, Outcome, Prepared, Scale,
+    Schedule, Score, TrainConfig, Trainer, answers, scores,
 };
 use serde_json::{Value, json};
 
@@ -129,8 +129,10 @@ pub(crate) struct Run {
 /// A finished run.
 pub(crate) struct Finished {
     pub(crate) summary: Value,
-    /// Images that were left out.
+    /// Rows and images that were left out.
     pub(crate) skipped: Vec<String>,
+    /// Scores that are undefined, by split and name.
+    undefined: Vec<(&'static str, String)>,
     pub(crate) meta: AdapterMeta,
     pub(crate) outcome: Outcome,
     pub(crate) bytes: u64,
@@ -146,9 +148,12 @@ impl Run {
         args: &Args,
         data: Data,
     ) -> Result<Self> {
-        let lengths = lengths(args, data.task);
+        let mut lengths = lengths(args, data.task);
         if let InputSpec::Text(text) = &frozen.model.spec().input {
             let longest = text.length_max();
+            if args.max_length.is_none() {
+                lengths.max = lengths.max.min(longest);
+            }
             if lengths.max > longest {
                 bail!("--max-length {} is more than the model's {longest} positions", lengths.max);
             }
@@ -173,11 +178,14 @@ impl Run {
             // Heads of image encoders have none.
             dropout: if frozen.reader.processor().is_some() { 0.0 } else { 0.1 },
         };
-        let config = config(args, &data)?;
+        let config = TrainConfig { max_length: lengths.max, ..config(args, &data)? };
+        let positive = positive(args.positive.as_deref(), &data.labels)?;
+        let scale = scale_of(&data);
         let begin = Instant::now();
         let prepare = |d: &Dataset, augment, cache| {
             let images = ImageReading { augment, cache };
-            frozen.reader.prepare(d, &data.labels, lengths, images, threads)
+            let prepared = frozen.reader.prepare(d, &data.labels, lengths, images, threads)?;
+            Ok::<_, anyhow::Error>(Prepared { positive, scale, ..prepared })
         };
         let augment = args.images.augment();
         if augment.any() && frozen.reader.processor().is_none() {
@@ -224,6 +232,13 @@ impl Run {
         };
         let examples = thousands(self.train.examples() as u64);
         say!("data: {examples} to train on, {dev} to validate{kinds}")?;
+        if self.train.scale != Scale::NONE {
+            let Scale { mean, deviation } = self.train.scale;
+            say!("numbers are learned less {mean}, in units of {deviation}; answers and errors are in their own unit")?;
+        }
+        if let Some(l) = report::Lengths::of(self.train.whole.clone()) {
+            say!("tokens: half of the texts have up to {}, 95 % up to {}, the longest {}", l.half, l.most, l.longest)?;
+        }
         if self.train.truncated > 0 {
             say!(
                 "{} of {examples} training {}",
@@ -282,6 +297,11 @@ impl Run {
             None => identity,
             Some(p) => format!("{identity} drop path {p}"),
         };
+        let scale = self.train.scale;
+        let identity = match scale {
+            Scale::NONE => identity,
+            Scale { mean, deviation } => format!("{identity} less {mean} in {deviation}"),
+        };
         std::fs::create_dir_all(&args.out)
             .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
         let trainer = Trainer::new(
@@ -301,6 +321,7 @@ impl Run {
         let outcome = match trainer.run(&mut adapter, on_event) {
             Ok(outcome) => outcome,
             Err(e @ budwood_train::Error::Diverged { .. }) => {
+                self.unscale(&mut adapter);
                 self.keep_what_is_good(args, &adapter, &id, &digests)?;
                 return Err(e.into());
             }
@@ -309,25 +330,37 @@ impl Run {
         if outcome.interrupted {
             return Ok(None);
         }
+        self.unscale(&mut adapter);
+        let mut none_threshold = None;
         let mut metrics =
             metric_values("dev", &outcome.scores, &self.config.metric, self.dev.as_ref());
+        let mut undefined = Vec::new();
         let mut predictions = Vec::new();
-        let splits = [("dev", &self.data.dev, &self.dev), ("test", &self.data.test, &self.test)];
+        let splits =
+            [("dev", &self.data.dev, &mut self.dev), ("test", &self.data.test, &mut self.test)];
         for (split, data, prepared) in splits {
             let (Some(data), Some(prepared)) = (data, prepared) else { continue };
-            let answers = answers(&mut self.workers, base, &adapter, prepared)?;
-            if split == "test" {
-                metrics.extend(metric_values(
-                    split,
-                    &scores(&answers, prepared),
-                    "",
-                    Some(prepared),
-                ));
+            if let (Doubt::Best, Some(threshold)) = (prepared.doubt, none_threshold) {
+                prepared.doubt = Doubt::Above(threshold);
             }
+            let answers = answers(&mut self.workers, base, &adapter, prepared)?;
+            let scores = scores(&answers, prepared);
+            none_threshold = none_threshold.or(answers.none_threshold(prepared));
+            if split == "test" || metrics.is_empty() {
+                metrics.extend(metric_values(split, &scores, "", Some(prepared)));
+            }
+            let not_defined = scores.iter().filter(|s| s.value.is_nan());
+            undefined.extend(not_defined.map(|s| (split, s.name.clone())));
             predictions
                 .push((split.to_string(), answered(data, prepared, &answers, &self.data.labels)));
         }
-        let meta = self.meta(&adapter, id, digests, metrics);
+        let mut meta = self.meta(&adapter, id, digests, metrics);
+        meta.task.none_threshold = none_threshold;
+        meta.task.positive.clone_from(&args.positive);
+        if scale != Scale::NONE {
+            let scale = json!({ "mean": scale.mean, "deviation": scale.deviation });
+            meta.training.insert("target_scale".into(), scale);
+        }
         let mut folder = AdapterFolder { meta, tensors: adapter.params.to_tensors() };
         folder.save(&args.out)?;
         Checkpoint::remove(&args.out)?;
@@ -346,11 +379,19 @@ impl Run {
             "weights_sha256": folder.meta.weights_sha256,
             "precision": folder_precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
         });
+        summary["data"] = json!(self.data.report);
+        if !undefined.is_empty() {
+            let why = |(split, name): &(&str, String)| {
+                json!({ "split": split, "metric": name, "reason": why_undefined(name) })
+            };
+            summary["undefined"] = undefined.iter().map(why).collect();
+        }
         if !self.data.skipped.is_empty() {
             summary["skipped"] = json!(self.data.skipped);
         }
         let skipped = self.data.skipped.clone();
         Ok(Some(Finished {
+            undefined,
             skipped,
             summary,
             meta: folder.meta,
@@ -359,6 +400,17 @@ impl Run {
             adapter,
             predictions,
         }))
+    }
+
+    /// From here on the adapter answers in the unit of the data.
+    fn unscale(&mut self, adapter: &mut Adapter) {
+        let scale = self.train.scale;
+        if scale == Scale::NONE {
+            return;
+        }
+        scale.put_into(adapter, &self.frozen.base, self.workers.threads());
+        let all = [Some(&mut self.train), self.dev.as_mut(), self.test.as_mut()];
+        all.into_iter().flatten().for_each(|p| p.scale = Scale::NONE);
     }
 
     /// Layers of the encoder.
@@ -442,6 +494,8 @@ impl Run {
                 doc_stride: (self.head.kind == HeadKind::QuestionAnswering)
                     .then_some(self.lengths.stride),
                 metric: self.config.metric.clone(),
+                positive: None,
+                none_threshold: None,
                 images: self.frozen.reader.processor().map(|p| json!(p)),
             },
             precision: base::precision_name(self.frozen.base.precision()).into(),
@@ -516,11 +570,43 @@ impl Finished {
         )?;
         for metric in &self.meta.metrics {
             let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
-            say!("{:<5} {:<19} {:.4}{mark}", metric.split, metric.name, metric.value)?;
+            let of = positive_of(&metric.name, &self.meta);
+            say!("{:<5} {:<19} {:.4}{of}{mark}", metric.split, metric.name, metric.value)?;
+        }
+        for (split, name) in &self.undefined {
+            say!("{split:<5} {name:<19} undefined: {}", why_undefined(name))?;
         }
         say!("adapter: {} ({})", out.display(), bytes(self.bytes))?;
         tell_skipped(&self.skipped)?;
         Ok(())
+    }
+}
+
+/// The class that F1 is about, by name: the second of two, unless another is named.
+pub(crate) fn positive(name: Option<&str>, labels: &[String]) -> Result<u32> {
+    let Some(name) = name else { return Ok(1) };
+    match (labels.len(), labels.iter().position(|l| l == name)) {
+        (2, Some(class)) => Ok(class as u32),
+        (2, None) => bail!("--positive {name} is no class; there are {}", labels.join(" and ")),
+        _ => bail!("--positive is for two classes; there are {}", labels.len()),
+    }
+}
+
+/// Of which class a score is, in words.
+pub(crate) fn positive_of(metric: &str, meta: &AdapterMeta) -> String {
+    let two = meta.task.kind == "classification" && meta.labels.len() == 2 && metric == "f1";
+    let class = meta.task.positive.as_ref().or(meta.labels.get(1));
+    class.filter(|_| two).map_or(String::new(), |class| format!("  (of class '{class}')"))
+}
+
+/// How numbers are learned: as they are where they are of the size that a head begins with, else scaled.
+fn scale_of(data: &Data) -> Scale {
+    let numbers = report::Numbers::of(&data.train.examples);
+    match numbers.filter(|n| n.deviation > 0.0) {
+        Some(n) if n.mean.abs() > 10.0 || !(0.1..=10.0).contains(&n.deviation) => {
+            Scale { mean: n.mean as f32, deviation: n.deviation as f32 }
+        }
+        _ => Scale::NONE,
     }
 }
 
@@ -548,11 +634,14 @@ pub(crate) fn cut(head: HeadKind, lengths: Lengths) -> String {
     }
 }
 
-/// Images that were left out: how many, and which.
+/// Rows and images that were left out: how many, and the first of them.
 pub(crate) fn tell_skipped(skipped: &[String]) -> Result<()> {
     if !skipped.is_empty() {
         say!("{} left out:", thousands(skipped.len() as u64))?;
-        skipped.iter().try_for_each(|line| say!("  {line}"))?;
+        skipped.iter().take(20).try_for_each(|line| say!("  {line}"))?;
+        if skipped.len() > 20 {
+            say!("  ... (--json lists more)")?;
+        }
     }
     Ok(())
 }
@@ -628,5 +717,6 @@ pub(crate) fn metric_values(
         primary: s.name == primary,
         rows,
     };
-    scores.iter().map(value).collect()
+    // A score that is undefined was not measured.
+    scores.iter().filter(|s| s.value.is_finite()).map(value).collect()
 }

@@ -18,8 +18,8 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// Token types: 0 for the first text with its special tokens, 1 for the second.
     pub types: Vec<u32>,
-    /// Whether tokens were cut off.
-    pub truncated: bool,
+    /// Tokens that were cut off.
+    pub cut: usize,
 }
 
 /// The first byte of a text that a token stands for, and the one after its last.
@@ -123,7 +123,7 @@ impl Tokenizer {
                 _ => a.pop(),
             };
         }
-        Ok(Encoded { truncated: before > room, ..self.frame(&a, b.as_deref()).0 })
+        Ok(Encoded { cut: before.saturating_sub(room), ..self.frame(&a, b.as_deref()).0 })
     }
 
     /// Tokens that fit between the special ones.
@@ -159,7 +159,7 @@ impl Tokenizer {
         }
         let second = u32::from(!roberta);
         let types = (0..ids.len()).map(|i| if i < n_first { 0 } else { second }).collect();
-        (Encoded { ids, types, truncated: false }, last)
+        (Encoded { ids, types, cut: 0 }, last)
     }
 
     /// The tokens of a text, without special ones.

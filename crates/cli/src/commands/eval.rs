@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use budwood_base::record::Prediction;
 use budwood_model::Targets;
+use budwood_tasks::metric::why_undefined;
 use budwood_tasks::{Split, metric, task};
 use budwood_train::{answers, scores};
 use clap::ValueEnum;
@@ -17,7 +18,7 @@ use crate::base::Form;
 use crate::commands::predict::Loaded;
 use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
-use crate::training::{cut, tell_skipped};
+use crate::training::{cut, positive_of, tell_skipped};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -41,6 +42,9 @@ pub(crate) struct Args {
     /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
     #[arg(long, value_name = "LAYERS")]
     leave_out: Option<String>,
+    /// The class that F1 is about, where there are two [default: that of the adapter's training].
+    #[arg(long, value_name = "CLASS")]
+    positive: Option<String>,
     /// Write each example's answer to this CSV file.
     #[arg(long)]
     predictions: Option<PathBuf>,
@@ -58,6 +62,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
     if let Some(layers) = &args.leave_out {
         loaded.leave_out(layers)?;
+    }
+    if args.positive.is_some() {
+        loaded.meta.task.positive.clone_from(&args.positive);
     }
     let mut columns = args.columns.clone();
     let source = columns.source(&args.data)?;
@@ -100,8 +107,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if settings.json {
         let named: serde_json::Map<_, _> =
             scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
+        let undefined = scores.iter().filter(|s| s.value.is_nan());
+        let undefined: serde_json::Map<_, _> =
+            undefined.map(|s| (s.name.clone(), json!(why_undefined(&s.name)))).collect();
         json(&json!({
-            "scores": named, "rows": data.examples.len(), "data": data.digest,
+            "scores": named, "undefined": undefined, "positive": meta.task.positive, "rows": data.examples.len(), "data": data.digest,
             "truncated_rows": prepared.truncated, "skipped": data.skipped, "notes": notes, "confusion": confusion, "labels": meta.labels,
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -112,20 +122,26 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         say!("{} {}", prepared.truncated, cut(meta.head.kind, loaded.lengths()))?;
     }
     for score in &scores {
-        say!("{:<19} {:.4}", score.name, score.value)?;
+        match score.value.is_nan() {
+            true => say!("{:<19} undefined: {}", score.name, why_undefined(&score.name))?,
+            false => {
+                say!("{:<19} {:.4}{}", score.name, score.value, positive_of(&score.name, &meta))?;
+            }
+        }
     }
     tell_skipped(&data.skipped)?;
     if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
         say!("")?;
         let head = ["class", "precision", "recall", "f1", "rows"];
         let mut rows = vec![head.iter().map(ToString::to_string).collect()];
+        let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
         for (class, label) in meta.labels.iter().enumerate() {
             let (p, r, f1, n) = metric::class_scores(&confusion, class);
             rows.push(vec![
                 label.clone(),
-                format!("{p:.3}"),
-                format!("{r:.3}"),
-                format!("{f1:.3}"),
+                share(p),
+                share(r),
+                share(f1),
                 n.to_string(),
             ]);
         }

@@ -13,7 +13,7 @@ use budwood_model::{Adapter, Base};
 use budwood_tasks::{
     AnswerLimits, DataSource, Dataset, Example, Image, ImageContent, Input, Split, Target, task,
 };
-use budwood_train::{Answers, Lengths, Prepared, answers};
+use budwood_train::{Answers, Doubt, Lengths, Prepared, answers};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ use crate::base::Form;
 use crate::commands::train::ColumnArgs;
 use crate::output::table;
 use crate::reader::{ImageReading, Reader};
-use crate::training::{DOC_STRIDE, cut};
+use crate::training::{DOC_STRIDE, cut, positive};
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -158,7 +158,11 @@ impl Loaded {
     /// Examples as in the adapter's training.
     pub(crate) fn prepare(&self, data: &Dataset, threads: usize) -> Result<Prepared> {
         let images = ImageReading::default();
-        self.reader.prepare(data, &self.meta.labels, self.lengths(), images, threads)
+        let labels = &self.meta.labels;
+        let prepared = self.reader.prepare(data, labels, self.lengths(), images, threads)?;
+        let doubt = self.meta.task.none_threshold.map_or(prepared.doubt, Doubt::Above);
+        let positive = positive(self.meta.task.positive.as_deref(), labels)?;
+        Ok(Prepared { doubt, positive, ..prepared })
     }
 
     /// Names the columns that the adapter was trained on, where the user named none.

@@ -162,6 +162,10 @@ pub(crate) struct Args {
     /// The score that chooses the checkpoint [default: GLUE's for its tasks, else accuracy or Spearman's].
     #[arg(long)]
     pub(crate) metric: Option<String>,
+    /// The class that F1 is about, where there are two [default: the second by name].
+    #[arg(long, value_name = "CLASS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) positive: Option<String>,
     /// Folder that the adapter is written to.
     #[arg(long)]
     #[serde(skip)]
