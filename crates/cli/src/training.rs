@@ -184,8 +184,9 @@ impl Run {
         let begin = Instant::now();
         let prepare = |d: &Dataset, augment, cache| {
             let images = ImageReading { augment, cache };
-            let prepared = frozen.reader.prepare(d, &data.labels, lengths, images, threads)?;
-            Ok::<_, anyhow::Error>(Prepared { positive, scale, ..prepared })
+            let mut prepared = frozen.reader.prepare(d, &data.labels, lengths, images, threads)?;
+            (prepared.positive, prepared.scale) = (positive, scale);
+            Ok::<_, anyhow::Error>(prepared)
         };
         let augment = args.images.augment();
         if augment.any() && frozen.reader.processor().is_none() {

@@ -226,6 +226,7 @@ fn alike<'a>(spellings: impl Iterator<Item = (&'a String, &'a usize)>) -> Option
         };
         groups.entry(number.unwrap_or_else(folded)).or_default().push((name.clone(), *n));
     }
+    groups.values_mut().for_each(|group| group.sort());
     let shown = |group: &Vec<(String, usize)>| {
         let names = group.iter().map(|(name, n)| format!("'{name}' ({n} rows)"));
         names.collect::<Vec<_>>().join(" and ")

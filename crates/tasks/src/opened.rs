@@ -399,7 +399,8 @@ impl Opened {
             Some(contents) => Some(open_all(&self.table, contents, self.threads).into_iter()),
             None => None,
         };
-        task.check_input(images.is_some())?;
+        let is_images = images.is_some();
+        task.check_input(is_images)?;
         let mut images = images;
         let of_column = match self.columns.labels[..] {
             [label] => self.table.columns[label].names.clone(),
@@ -436,7 +437,8 @@ impl Opened {
             }
         }
         if examples.is_empty() {
-            let message = format!("none of its {} rows can be used", self.left_out);
+            let what = if is_images { "images" } else { "rows" };
+            let message = format!("none of its {} {what} can be used", self.left_out);
             return Err(Error::file(&self.table.path, message));
         }
         let notes = self.notes().cloned().collect();

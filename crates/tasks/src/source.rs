@@ -220,6 +220,10 @@ impl DataSource {
                 layout.read(&file, self.options.max_unpacked)?
             }
         };
+        // Where nothing could be read, columns are not what is lacking.
+        if let (true, Some((place, fault))) = (table.is_empty(), table.bad.first.first()) {
+            return Err(table.fault_at(*place, fault));
+        }
         let columns = find_columns(&table, &choice, label_needed)?;
         Ok((table, columns, None))
     }

@@ -1,7 +1,9 @@
 //! Texts to token ids, without padding: `tokenizer.json`, or the older files that hold the same.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use budwood_base::files::foreign;
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
@@ -52,6 +54,9 @@ impl Tokenizer {
     pub fn open(folder: &Path, family: &str) -> Result<Self, Error> {
         let roberta = family == "roberta";
         let json = folder.join("tokenizer.json");
+        for name in ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"] {
+            check_content(&folder.join(name))?;
+        }
         let (path, mut inner) = if json.exists() {
             let failed = |e| Error::file(&json, format!("is not a tokenizer: {e}"));
             let inner = tokenizers::Tokenizer::from_file(&json).map_err(failed)?;
@@ -193,6 +198,22 @@ impl Tokenizer {
     }
 }
 
+/// Refuses a file in whose place something else stands.
+fn check_content(path: &Path) -> Result<(), Error> {
+    let Ok(file) = std::fs::File::open(path) else { return Ok(()) };
+    let mut head = Vec::new();
+    file.take(512).read_to_end(&mut head).map_err(Error::io(path))?;
+    foreign(&head).map_or(Ok(()), |what| Err(Error::file(path, what)))
+}
+
+/// Whether a vocabulary has words in capitals: it is then of a model that tells them from small ones.
+fn has_capitals(vocabulary: &str) -> bool {
+    let words = || vocabulary.lines().filter(|w| !w.starts_with('['));
+    let capitals = words().filter(|w| w.chars().any(char::is_uppercase)).count();
+    // A few stand in vocabularies without case by mistake.
+    capitals * 50 > words().count()
+}
+
 /// BERT's tokenizer from `vocab.txt`, with `do_lower_case` and friends from `tokenizer_config.json`.
 fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let path = folder.join("vocab.txt");
@@ -206,7 +227,8 @@ fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let model =
         WordPiece::from_file(text).unk_token("[UNK]".into()).build().map_err(|e| failed(&e))?;
     let mut tokenizer = tokenizers::Tokenizer::new(model);
-    let lower = flag("do_lower_case").unwrap_or(true);
+    let vocabulary = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let lower = flag("do_lower_case").unwrap_or_else(|| !has_capitals(&vocabulary));
     let chinese = flag("tokenize_chinese_chars").unwrap_or(true);
     let normalizer = BertNormalizer::new(true, chinese, flag("strip_accents"), lower);
     tokenizer.with_normalizer(Some(normalizer)).with_pre_tokenizer(Some(BertPreTokenizer));

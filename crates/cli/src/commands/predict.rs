@@ -159,10 +159,12 @@ impl Loaded {
     pub(crate) fn prepare(&self, data: &Dataset, threads: usize) -> Result<Prepared> {
         let images = ImageReading::default();
         let labels = &self.meta.labels;
-        let prepared = self.reader.prepare(data, labels, self.lengths(), images, threads)?;
-        let doubt = self.meta.task.none_threshold.map_or(prepared.doubt, Doubt::Above);
-        let positive = positive(self.meta.task.positive.as_deref(), labels)?;
-        Ok(Prepared { doubt, positive, ..prepared })
+        let mut prepared = self.reader.prepare(data, labels, self.lengths(), images, threads)?;
+        prepared.positive = positive(self.meta.task.positive.as_deref(), labels)?;
+        if let Some(threshold) = self.meta.task.none_threshold {
+            prepared.doubt = Doubt::Above(threshold);
+        }
+        Ok(prepared)
     }
 
     /// Names the columns that the adapter was trained on, where the user named none.
