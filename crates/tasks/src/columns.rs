@@ -209,6 +209,9 @@ fn header_hint(table: &Table) -> String {
         let sentence = c.name.split_whitespace().count() > 3;
         !c.name.is_empty() && (numbered || among || sentence)
     };
+    if table.columns.len() == 1 && table.form.name == "TSV" && !is_numbered(table) {
+        return ". If each line is a text, say --no-header".into();
+    }
     match table.columns.iter().any(like_data) && !is_numbered(table) {
         true => ". The first line looks like data; if it is, say --no-header".into(),
         false => table.notes.iter().find(|n| n.contains("--separator")).map_or(String::new(), |n| {

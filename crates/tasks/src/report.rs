@@ -76,7 +76,7 @@ pub struct ColumnReport {
     pub holds: String,
     /// Rows in which it is empty or missing.
     pub missing: usize,
-    /// `text`, `label` or `image`, if it is used.
+    /// `text`, `first text`, `second text`, `label` or `image`, if it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used: Option<&'static str>,
 }
@@ -343,7 +343,9 @@ pub(crate) fn column_reports(opened: &Opened) -> Vec<ColumnReport> {
     let columns = opened.columns();
     let of = |(i, column): (usize, &Column)| {
         let used = match () {
-            () if columns.texts.contains(&i) => Some("text"),
+            () if columns.texts == [i] => Some("text"),
+            () if columns.texts.first() == Some(&i) => Some("first text"),
+            () if columns.texts.contains(&i) => Some("second text"),
             () if columns.labels.contains(&i) => Some("label"),
             () if columns.image == Some(i) => Some("image"),
             () => None,

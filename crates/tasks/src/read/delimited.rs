@@ -12,6 +12,9 @@ use crate::{Cell, Error};
 pub(crate) const SEPARATORS: [(u8, &str); 4] =
     [(b',', "comma"), (b';', "semicolon"), (b'\t', "tab"), (b'|', "bar")];
 
+/// More columns than any table has.
+const MAX_COLUMNS: usize = 100_000;
+
 /// The separator of that name, or the character itself.
 ///
 /// # Errors
@@ -247,6 +250,10 @@ fn read(
                 blank += 1;
                 first_blank.push(record.line);
                 continue;
+            }
+            if fields.len() > MAX_COLUMNS {
+                let message = format!("has {} columns, more than {MAX_COLUMNS}", fields.len());
+                return Err(Error::row(path, "line", record.line, message));
             }
             if options.header {
                 header = fields.iter().map(|c| c.trim().to_string()).collect();

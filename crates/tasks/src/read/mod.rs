@@ -88,16 +88,23 @@ fn not_empty(table: Table) -> Result<Table, Error> {
     }
 }
 
+/// The ending of a file's name in small letters, without that of its packing.
+fn ending(path: &Path) -> String {
+    let of = |path: &Path| {
+        path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase()
+    };
+    match of(path) {
+        packed if PACKED.contains(&packed.as_str()) => {
+            path.file_stem().map(|stem| of(Path::new(stem))).unwrap_or_default()
+        }
+        ending => ending,
+    }
+}
+
 /// The form of a file: Parquet by its first bytes, others by the ending, and without a known one by how they begin.
 fn format(path: &Path, bytes: &[u8]) -> Result<&'static Format, Error> {
     let of = |ending: &str| FORMATS.iter().find(|f| f.endings.contains(&ending));
-    let ending_of = |path: &Path| {
-        path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase()
-    };
-    let mut ending = ending_of(path);
-    if PACKED.contains(&ending.as_str()) {
-        ending = path.file_stem().map(|stem| ending_of(Path::new(stem))).unwrap_or_default();
-    }
+    let ending = ending(path);
     let first_line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let found = match () {
         () if bytes.starts_with(b"PAR1") => of("parquet"),
