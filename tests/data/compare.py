@@ -59,7 +59,7 @@ FILES = {
     "backslash.csv": ('text,label\n"a \\ b",1\nc\\n,0\n', None),
     "apostrophes.csv": ("text,label\n'a, b',1\n", "error-guess"),
     "hash.csv": ("text,label\n#a,1\n# b,0\n", None),
-    "long_field.csv": ("text,label\n" + "x" * 200_000 + ",1\n", None),
+    "long_field.csv": ("text,label\n" + "x" * 200_000 + ",1\n", "long-field"),
     "header_alone_quoted.csv": ('"te,xt",label\na,1\n', None),
     "empty_name.csv": (",text,label\n0,a,1\n1,b,0\n", "empty-name"),
     "semicolon.csv": ("text;label\na, b;1\nc;0\n", "separator"),
@@ -86,7 +86,7 @@ FILES = {
     "types.jsonl": ('{"text": "a", "label": [1, 0]}\n{"text": "b", "label": [0, 1]}\n', None),
     "nulls.jsonl": ('{"text": null, "label": 1}\n{"text": "b", "label": null}\n', None),
     "list.json": ('[{"text": "a", "label": 1}, {"text": "b", "label": 0}]', None),
-    "by_columns.json": ('{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}', None),
+    "by_columns.json": ('{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}', "json-columns"),
 }
 
 
@@ -117,7 +117,9 @@ def of_datasets(path):
     kind = "json" if path.suffix in (".json", ".jsonl") else "csv"
     more = {"sep": "\t"} if path.suffix == ".tsv" else {}
     if kind == "csv":
-        more |= {"keep_default_na": False, "dtype": str}
+        columns = of_pandas(path)[0]
+        texts = datasets.Features({name: datasets.Value("string") for name in columns})
+        more |= {"keep_default_na": False, "features": texts}
     cache = tempfile.mkdtemp()
     data = datasets.load_dataset(kind, data_files=str(path), split="train", cache_dir=cache, **more)
     return data.column_names, [[row[c] for c in data.column_names] for row in data]
