@@ -20,6 +20,7 @@ pub(crate) fn answered(
         names.map(name).collect::<Vec<_>>().join(by)
     };
     let candidates = answers.candidates(prepared, AnswerLimits::default());
+    let none = no_answers(answers, prepared, &candidates);
     let tags = answers.tags(prepared);
     let answer = |(i, example): (usize, &Example)| {
         let (expected, predicted, confidence) = match &example.target {
@@ -35,7 +36,7 @@ pub(crate) fn answered(
             }
             Target::Value(v) => (v.to_string(), answers.value(i).to_string(), None),
             Target::Answers(right) => {
-                let best = candidates[i].first();
+                let best = candidates[i].first().filter(|_| !none[i]);
                 let text = best.map_or("", |c| c.text.as_str());
                 // Of several right answers the one that the given comes closest to.
                 let closer = |a: &&str, b: &&str| {
@@ -57,6 +58,15 @@ pub(crate) fn answered(
         Prediction { row: i as u64, expected, predicted, confidence }
     };
     data.examples.iter().enumerate().map(answer).collect()
+}
+
+/// For each question whether no answer is given.
+fn no_answers(answers: &Answers, prepared: &Prepared, candidates: &[Vec<Candidate>]) -> Vec<bool> {
+    let margins = answers.none_margins(prepared, candidates);
+    match answers.none_threshold(prepared) {
+        Some(threshold) => margins.into_iter().map(|margin| margin > threshold).collect(),
+        None => vec![false; candidates.len()],
+    }
 }
 
 /// A cell of a table of answers.
@@ -84,6 +94,7 @@ pub(crate) fn replies(
     (limits, top): (AnswerLimits, Option<usize>),
 ) -> Vec<Reply> {
     let candidates = answers.candidates(prepared, limits);
+    let none = no_answers(answers, prepared, &candidates);
     let tags = answers.tags(prepared);
     let reply = |(i, example): (usize, &Example)| match kind {
         HeadKind::Classification => classes(labels, answers, i, top),
@@ -93,7 +104,7 @@ pub(crate) fn replies(
             let fields = vec![("value", json!(value))];
             Reply { fields, cells: vec![("value", Cell::Number(value))], words: Vec::new() }
         }
-        HeadKind::QuestionAnswering => answer_in_text(&example.input, &candidates[i]),
+        HeadKind::QuestionAnswering => answer_in_text(&example.input, &candidates[i], none[i]),
         HeadKind::TokenClassification => sentence(labels, &example.input, &tags[i]),
     };
     data.examples.iter().enumerate().map(reply).collect()
@@ -131,8 +142,8 @@ fn label_set(labels: &[String], answers: &Answers, i: usize) -> Reply {
     Reply { fields, cells, words: Vec::new() }
 }
 
-/// Places are counted in characters, as SQuAD does.
-fn answer_in_text(input: &Input, candidates: &[Candidate]) -> Reply {
+/// Places are counted in characters, as SQuAD does. Where the text holds no answer, the answer is empty.
+fn answer_in_text(input: &Input, candidates: &[Candidate], none: bool) -> Reply {
     let Input::Question { context, .. } = input else {
         panic!("a head of answers has questions");
     };
@@ -140,9 +151,10 @@ fn answer_in_text(input: &Input, candidates: &[Candidate]) -> Reply {
         let start = context[..c.bytes.start].chars().count();
         json!({ "answer": c.text, "start": start, "score": c.probability })
     };
-    let (text, score) = candidates.first().map_or(("", 0.0), |c| (&c.text, c.probability));
+    let best = candidates.first().filter(|_| !none);
+    let (text, score) = best.map_or(("", 0.0), |c| (&c.text, c.probability));
     let all: Vec<Value> = candidates.iter().map(candidate).collect();
-    let start = all.first().map_or(Value::Null, |c| c["start"].clone());
+    let start = all.first().filter(|_| !none).map_or(Value::Null, |c| c["start"].clone());
     let fields = vec![
         ("answer", json!(text)),
         ("start", start),

@@ -157,8 +157,11 @@ impl TrainProgress {
         if self.quiet {
             return;
         }
-        let scores: Vec<String> =
-            scores.iter().map(|s| format!("{} {:.4}", s.name, s.value)).collect();
+        let score = |s: &Score| match s.value.is_nan() {
+            true => format!("{} undefined", s.name),
+            false => format!("{} {:.4}", s.name, s.value),
+        };
+        let scores: Vec<String> = scores.iter().map(score).collect();
         let line = format!(
             "step {step}  {}{}",
             scores.join("  "),

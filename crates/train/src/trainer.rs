@@ -11,6 +11,7 @@ use budwood_base::random::Key;
 use budwood_base::record::BaseId;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
+use budwood_tasks::metric::is_better;
 
 use crate::checkpoint::{Best, State};
 use crate::evaluate::answers_from;
@@ -443,10 +444,14 @@ impl<'a> Trainer<'a> {
             answers => answers?,
         };
         let scores = scores(&answers, dev);
-        let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
-        let is_best = state.best.as_ref().is_none_or(|b| score > b.score);
+        let metric = &self.config.metric;
+        let score = scores.iter().find(|s| s.name == *metric).map_or(f64::NAN, |s| s.value);
+        // A score that is undefined chooses nothing.
+        let better = |b: &Best| is_better(metric, score, b.score);
+        let is_best = score.is_finite() && state.best.as_ref().is_none_or(better);
         if is_best {
-            let all = scores.iter().map(|s| (s.name.clone(), s.value)).collect();
+            let defined = scores.iter().filter(|s| s.value.is_finite());
+            let all = defined.map(|s| (s.name.clone(), s.value)).collect();
             state.best = Some(Best { score, step: state.step, scores: all });
             state.since_best = 0;
             *best = Some(adapter.params.values.clone());

@@ -13,7 +13,7 @@ use budwood_model::{Adapter, Base};
 use budwood_tasks::{
     AnswerLimits, DataSource, Dataset, Example, Image, ImageContent, Input, Split, Target, task,
 };
-use budwood_train::{Answers, Lengths, Prepared, answers};
+use budwood_train::{Answers, Doubt, Lengths, Prepared, answers};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ use crate::base::Form;
 use crate::commands::train::ColumnArgs;
 use crate::output::table;
 use crate::reader::{ImageReading, Reader};
-use crate::training::{DOC_STRIDE, cut};
+use crate::training::{DOC_STRIDE, cut, positive};
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -168,7 +168,13 @@ impl Loaded {
     /// Examples as in the adapter's training.
     pub(crate) fn prepare(&self, data: &Dataset, threads: usize) -> Result<Prepared> {
         let images = ImageReading::default();
-        self.reader.prepare(data, &self.meta.labels, self.lengths(), images, threads)
+        let labels = &self.meta.labels;
+        let mut prepared = self.reader.prepare(data, labels, self.lengths(), images, threads)?;
+        prepared.positive = positive(self.meta.task.positive.as_deref(), labels)?;
+        if let Some(threshold) = self.meta.task.none_threshold {
+            prepared.doubt = Doubt::Above(threshold);
+        }
+        Ok(prepared)
     }
 
     /// Names the columns that the adapter was trained on, where the user named none.
@@ -228,12 +234,12 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
             loaded.take_columns(&mut columns);
         }
         let source: DataSource = columns.source(&text)?;
-        return Ok(source.examples(
-            task::find(&meta.task.kind)?,
-            &meta.labels,
-            Split::Test,
-            false,
-        )?);
+        let task = task::find(&meta.task.kind)?;
+        let mut opened = source.open(Split::Test, false)?;
+        opened.settle(Some(task))?;
+        let (data, notes) = opened.examples(task, &meta.labels)?;
+        notes.iter().for_each(|note| eprintln!("note: {note}"));
+        return Ok(data);
     }
     if matches!(loaded.reader, Reader::Images(..)) {
         return images(args);
@@ -246,15 +252,23 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
             bail!("at most two texts are answered at a time; give many with --input")
         }
         _ => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes)?;
+            let text = String::from_utf8(bytes).map_err(|e| {
+                let line =
+                    e.as_bytes()[..e.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+                anyhow::anyhow!(
+                    "standard input, line {line}: is not UTF-8; give a file with --input"
+                )
+            })?;
             let pair = meta.task.text_columns.len() == 2;
-            let lines = text.lines().filter(|l| !l.trim().is_empty());
             let split = |line: &str| match line.split_once('\t').filter(|_| pair) {
                 Some((a, b)) => input(meta, a, Some(b)),
+                // An answer a line, whatever stands in it.
+                None if pair && line.trim().is_empty() => input(meta, line, Some("")),
                 None => input(meta, line, None),
             };
-            lines.map(split).collect::<Result<_>>()?
+            text.lines().map(split).collect::<Result<_>>()?
         }
     };
     if inputs.is_empty() {
@@ -267,6 +281,7 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
         source: "command line".into(),
         rows: examples.len() as u64,
         sha256: String::new(),
+        skipped: 0,
     };
     Ok(Dataset { examples, digest, skipped: Vec::new() })
 }
@@ -283,8 +298,8 @@ fn images(args: &Args) -> Result<Dataset> {
     for name in names {
         let path = PathBuf::from(&name);
         if path.is_dir() {
-            let source = args.columns.source(&name)?;
-            let data = source.examples(kind, &[], Split::Test, false)?;
+            let opened = args.columns.source(&name)?.open(Split::Test, false)?;
+            let (data, _) = opened.examples(kind, &[])?;
             examples.extend(data.examples);
             skipped.extend(data.skipped);
             continue;
