@@ -170,8 +170,8 @@ impl fmt::Display for Account {
         if self.learned_nothing() {
             write!(
                 f,
-                "\nnothing was learned: the result cannot be told from one answer for all rows; the labels may \
-                 not follow from the inputs, or the rows are too few"
+                "\nno sign that anything was learned: on held-out rows the result cannot be told from one \
+                 answer for all; the labels do not follow from the inputs, or the rows are too few"
             )?;
         }
         if let (Some(t), Some((before, after))) = (self.temperature, self.calibration) {

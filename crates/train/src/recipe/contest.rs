@@ -15,10 +15,8 @@ use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.
 const ENOUGH: usize = 200;
-/// Folds of cross-validation, and of so many rows and more.
-const FOLDS: usize = 5;
-const ROWS_IN_FEWER: usize = 400;
-const FEWER_FOLDS: usize = 3;
+/// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more of them.
+const FOLDS: usize = 3;
 
 /// What came of trying the method.
 enum Tried {
@@ -66,9 +64,8 @@ impl Recipe<'_> {
         let (of_probe, fold) = match by_dev {
             Some(dev) => (answers(self.workers, self.base, &linear, dev)?, None),
             None => {
-                let n = if all.len() < ROWS_IN_FEWER { FOLDS } else { FEWER_FOLDS };
                 let key = Key::new(self.config.seed).named("folds");
-                let fold = strength::folds(&ground.wanted, n.min(all.len()), key);
+                let fold = strength::folds(&ground.wanted, FOLDS.min(all.len()), key);
                 (probe_by_folds(ground, &fold), Some(fold))
             }
         };

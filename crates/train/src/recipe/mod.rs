@@ -36,7 +36,7 @@ use budwood_model::{Adapter, Base};
 use crate::{Error, Event, Outcome, PrefixCacheSpec, Prepared, TrainConfig};
 
 pub use account::{Account, Chosen, Estimate};
-pub use calibrate::Calibration;
+pub use calibrate::{Calibration, Covered, accuracy_over_coverage};
 pub use journal::forget;
 pub use plan::{Plan, plan};
 pub use units::Units;
