@@ -9,6 +9,7 @@ use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::watch::Watch;
 
 const FILE: &str = "checkpoint.safetensors";
 const STATE: &str = "checkpoint.json";
@@ -39,6 +40,9 @@ pub struct State {
     pub since_best: usize,
     /// The best score, its step and all scores then.
     pub best: Option<Best>,
+    /// What watches the run, if something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) watch: Option<Watch>,
     /// Training time so far in seconds.
     pub seconds: f64,
     /// SHA-256 of the vectors' file, which is written first.

@@ -12,6 +12,7 @@ pub mod parity;
 mod prefix_cache;
 pub mod recipe;
 mod trainer;
+mod watch;
 
 pub use checkpoint::Checkpoint;
 pub use config::{ClassWeights, Schedule, TrainConfig};

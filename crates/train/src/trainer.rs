@@ -15,6 +15,7 @@ use crate::checkpoint::{Best, State};
 use crate::evaluate::answers_from;
 use crate::feed::{Feed, Step};
 use crate::prefix_cache::PrefixCache;
+use crate::watch::Watch;
 use crate::{
     Checkpoint, ClassWeights, Error, Optimizer, Place, PrefixCacheSpec, Prepared, Score,
     TrainConfig, scores,
@@ -55,8 +56,6 @@ pub enum Event<'a> {
         scores: &'a [Score],
         /// Whether this is the best so far.
         best: bool,
-        /// Whether all inputs were given the same class.
-        one_class: bool,
     },
     /// The linear probe is solved.
     Probe {
@@ -105,6 +104,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Whether it stopped because the score did not improve.
     pub stopped_early: bool,
+    /// Whether it stopped because it had fallen to one answer for all inputs, or its loss had jumped.
+    pub lost: bool,
 }
 
 impl Outcome {
@@ -117,6 +118,7 @@ impl Outcome {
             seconds: 0.0,
             interrupted: false,
             stopped_early: false,
+            lost: false,
         }
     }
 }
@@ -140,6 +142,7 @@ pub struct Trainer<'a> {
     /// Time between checkpoints.
     save_every: Duration,
     cache: Option<PrefixCacheSpec>,
+    watch: Option<Watch>,
     class_weights: Vec<f32>,
     /// Batches of each step of each epoch.
     plan: Vec<Vec<Vec<usize>>>,
@@ -188,6 +191,7 @@ impl<'a> Trainer<'a> {
             folder: None,
             save_every: Duration::from_secs(30),
             cache: None,
+            watch: None,
             class_weights,
             plan,
             epoch_ends,
@@ -208,6 +212,13 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn with_prefix_cache(mut self, spec: PrefixCacheSpec) -> Self {
         self.cache = Some(spec);
+        self
+    }
+
+    /// Ends the run where it is lost.
+    #[must_use]
+    pub(crate) fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -281,7 +292,8 @@ impl<'a> Trainer<'a> {
         let steps = plan.len();
         let spec = self.config.optimizer.clone();
         let mut optimizer = Optimizer::new(spec, adapter.params.len());
-        let mut state = State { run: self.run.clone(), ..State::default() };
+        let watch = self.watch.clone();
+        let mut state = State { run: self.run.clone(), watch, ..State::default() };
         let mut best = None;
         if let Some(checkpoint) = checkpoint {
             adapter.params.values.copy_from_slice(&checkpoint.values);
@@ -293,9 +305,9 @@ impl<'a> Trainer<'a> {
         let before = state.seconds;
         let (start, mut saved_at) = (Instant::now(), Instant::now());
         let mut interrupted = on_event(Event::Started { steps, done: state.step }).is_break();
-        let mut stopped_early = false;
+        let (mut stopped_early, mut lost) = (false, false);
         let mut gradient = vec![0.0; adapter.params.len()];
-        while state.step < steps && !interrupted && !stopped_early {
+        while state.step < steps && !interrupted && !stopped_early && !lost {
             let step = state.step;
             let rate = self.config.rate(step, steps);
             gradient.fill(0.0);
@@ -315,11 +327,15 @@ impl<'a> Trainer<'a> {
             let examples = examples.len();
             let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
             interrupted |= on_event(event).is_break();
+            lost |= state.watch.as_mut().is_some_and(|watch| watch.is_lost(loss));
             if self.is_evaluation(done, steps) {
-                interrupted |= self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
+                let (wish, one_class) =
+                    self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
+                interrupted |= wish;
+                lost |= state.watch.as_ref().is_some_and(|watch| watch.is_lost_with(one_class));
                 stopped_early = self.config.patience.is_some_and(|p| state.since_best >= p);
             }
-            if interrupted || saved_at.elapsed() >= self.save_every {
+            if !lost && (interrupted || saved_at.elapsed() >= self.save_every) {
                 state.seconds = before + start.elapsed().as_secs_f64();
                 self.save(adapter, &optimizer, &state, best.as_ref())?;
                 saved_at = Instant::now();
@@ -332,8 +348,9 @@ impl<'a> Trainer<'a> {
             kept_step,
             scores: named(state.best.as_ref().map(|b| &b.scores)),
             seconds: before + start.elapsed().as_secs_f64(),
-            interrupted: interrupted && state.step < steps,
+            interrupted: interrupted && state.step < steps && !lost,
             stopped_early,
+            lost,
         })
     }
 
@@ -406,15 +423,17 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Scores the adapter; returns whether the run was asked to stop.
+    /// Scores the adapter; returns whether the run was asked to stop, and whether all inputs were given the same class.
     fn evaluate(
         &mut self,
         adapter: &Adapter,
         caches: &Caches<'_>,
         (state, best): (&mut State, &mut Option<Vec<f32>>),
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<bool, Error> {
-        let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else { return Ok(false) };
+    ) -> Result<(bool, bool), Error> {
+        let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else {
+            return Ok((false, false));
+        };
         let answers = answers_from(self.workers, self.base, adapter, dev, caches.dev.as_ref())?;
         let scores = scores(&answers, dev);
         let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
@@ -427,13 +446,8 @@ impl<'a> Trainer<'a> {
         } else {
             state.since_best += 1;
         }
-        let event = Event::Evaluated {
-            step: state.step,
-            scores: &scores,
-            best: is_best,
-            one_class: answers.is_one_class(dev),
-        };
-        Ok(on_event(event).is_break())
+        let event = Event::Evaluated { step: state.step, scores: &scores, best: is_best };
+        Ok((on_event(event).is_break(), answers.is_one_class(dev)))
     }
 
     /// Puts the best parameters into the adapter; returns their step.

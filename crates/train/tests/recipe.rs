@@ -12,18 +12,18 @@ use budwood_formats::BaseModel;
 use budwood_model::{Base, Targets};
 use budwood_tasks::{Dataset, Example, Input, Target, Tokenizer};
 use budwood_train::recipe::{Account, Chosen, Made, Recipe, forget, plan};
-use budwood_train::{
-    Checkpoint, Error, Event, Lengths, Prepared, TrainConfig, answers, prepare, scores,
-};
+use budwood_train::{Checkpoint, Error, Lengths, Prepared, TrainConfig, answers, prepare, scores};
 
-const WORDS: usize = 40;
+const WORDS: usize = 8;
 
 fn base() -> Base {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base");
     let model = BaseModel::open(&root.join("bert")).unwrap();
     let fetch = |name: &str| Ok::<_, Error>(model.tensor(name)?);
     let spec = model.spec().clone();
-    Base::load(spec, Device::cpu(), Precision::F32, true, fetch).unwrap()
+    let mut base = Base::load(spec, Device::cpu(), Precision::F32, true, fetch).unwrap();
+    base.set_dropout(0.0);
+    base
 }
 
 /// Texts of 3 to 8 words of a small vocabulary, by their words' numbers.
@@ -193,18 +193,22 @@ fn a_run_that_is_lost_begins_again_more_slowly_and_ends_as_the_probe() {
         let probe = Given { dev, ..Given::new(&train, "linear") }.run().unwrap();
         assert_eq!(made.adapter.params.values, probe.adapter.params.values);
         // One that is lost at first goes on at a lower rate.
-        let given = Given { dev, rate: Some(0.5), ..Given::new(&train, "adapter[width=8]") };
-        let made = given.run().unwrap();
-        let lost = &made.account.lost_at;
-        assert!(!lost.is_empty() && made.config.learning_rate < 0.5, "{lost:?}");
+        let partly = [1.0, 0.5, 0.2, 0.1].into_iter().any(|rate| {
+            let given = Given { dev, rate: Some(rate), ..Given::new(&train, "adapter[width=8]") };
+            let made = given.run().unwrap();
+            (1..3).contains(&made.account.lost_at.len()) && made.config.learning_rate < rate
+        });
+        assert!(partly);
     }
 }
 
 #[test]
 fn bits_do_not_depend_on_threads_or_interruptions() {
-    let train = classes(45, 1);
-    let method = "adapter[width=8]";
-    let given = |threads| Given { threads, ..Given::new(&train, method) };
+    // What the first word is says more than a mean vector does.
+    let first = |_: usize, words: &[usize]| Target::Class(u32::from(words[0] < WORDS / 2));
+    let train = prepared(&words(45, 1), first);
+    let given =
+        |threads| Given { threads, rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
     let expected = given(1).run().unwrap();
     let account = expected.account.to_string();
     assert_eq!(expected.account.chosen, Chosen::Method, "the test is about training: {account}");
@@ -214,7 +218,7 @@ fn bits_do_not_depend_on_threads_or_interruptions() {
     }
     let dir = tempfile::tempdir().unwrap();
     // In the first fold, in the second, and in the training on all rows.
-    for stop in [9, 60, 190] {
+    for stop in [9, 60, 160] {
         let folder = dir.path().join(stop.to_string());
         std::fs::create_dir(&folder).unwrap();
         let here = Given { folder: Some(&folder), ..given(2) };
@@ -267,7 +271,7 @@ fn several_labels_are_learned() {
             let has = |range: std::ops::Range<usize>| {
                 f32::from(u8::from(w.iter().any(|x| range.contains(x))))
             };
-            Target::Labels(vec![has(0..8), has(8..20), 0.0])
+            Target::Labels(vec![has(0..1), has(1..2), 0.0])
         })
     };
     let train = of(150, 1);
