@@ -85,19 +85,20 @@ pub(crate) struct Reply {
     pub(crate) words: Vec<(String, String)>,
 }
 
-/// The answers of a head of this kind to a data set's examples; of classes only the `top` most likely are listed.
+/// The answers of a head of this kind to a data set's examples; of classes only the `top` most likely are listed, and [`NONE`] is
+/// given in the place of one less likely than `abstain_below`.
 pub(crate) fn replies(
     kind: HeadKind,
     labels: &[String],
     (data, prepared): (&Dataset, &Prepared),
     answers: &Answers,
-    (limits, top): (AnswerLimits, Option<usize>),
+    (limits, top, abstain_below): (AnswerLimits, Option<usize>, Option<f32>),
 ) -> Vec<Reply> {
     let candidates = answers.candidates(prepared, limits);
     let none = no_answers(answers, prepared, &candidates);
     let tags = answers.tags(prepared);
     let reply = |(i, example): (usize, &Example)| match kind {
-        HeadKind::Classification => classes(labels, answers, i, top),
+        HeadKind::Classification => classes(labels, answers, i, (top, abstain_below)),
         HeadKind::MultiLabel => label_set(labels, answers, i),
         HeadKind::Regression => {
             let value = answers.value(i);
@@ -115,9 +116,20 @@ fn by_name(labels: &[String], probabilities: &[f32]) -> Value {
     Value::Object(all.map(|(l, p)| (l.clone(), json!(p))).collect())
 }
 
-fn classes(labels: &[String], answers: &Answers, i: usize, top: Option<usize>) -> Reply {
+/// The answer where no class is likely enough.
+const NONE: &str = "none";
+
+fn classes(
+    labels: &[String],
+    answers: &Answers,
+    i: usize,
+    (top, abstain_below): (Option<usize>, Option<f32>),
+) -> Reply {
     let (class, probabilities) = (answers.class(i) as usize, answers.probabilities(i));
-    let (label, score) = (labels[class].clone(), probabilities[class]);
+    let score = probabilities[class];
+    // What is no number is not sure either.
+    let abstains = abstain_below.map(|least| !(score >= least));
+    let label = if abstains == Some(true) { NONE.into() } else { labels[class].clone() };
     let scores = match top {
         None => by_name(labels, &probabilities),
         Some(n) => {
@@ -127,7 +139,9 @@ fn classes(labels: &[String], answers: &Answers, i: usize, top: Option<usize>) -
             Value::Object(order.into_iter().take(n).map(named).collect())
         }
     };
-    let fields = vec![("label", json!(label)), ("score", json!(score)), ("scores", scores)];
+    let mut fields = vec![("label", json!(label)), ("score", json!(score)), ("scores", scores)];
+    // A class may have that name too.
+    fields.extend(abstains.map(|abstains| ("abstained", json!(abstains))));
     let cells = vec![("label", Cell::Text(label)), ("score", Cell::Number(score))];
     Reply { fields, cells, words: Vec::new() }
 }

@@ -294,7 +294,9 @@ pub(crate) fn data_flags(words: &[String]) -> Result<train::Args> {
         #[command(flatten)]
         args: train::Args,
     }
-    let parsed = Flags::try_parse_from(words.iter().map(String::as_str).chain(["--out=none"]));
+    // The paper's recipe always keeps validation rows; where another one keeps none, the other splits are the same.
+    let more = ["--out=none", "--recipe=paper"];
+    let parsed = Flags::try_parse_from(words.iter().map(String::as_str).chain(more));
     Ok(parsed
         .map_err(|e| {
             anyhow::anyhow!("{}", e.to_string().lines().next().unwrap_or_default().to_owned())

@@ -67,7 +67,7 @@ impl TrainProgress {
             Event::Step { step, steps, epoch, loss, examples, .. } => {
                 self.step(step, steps, epoch, loss, examples);
             }
-            Event::Evaluated { step, scores, best, .. } => self.evaluated(step, scores, best),
+            Event::Evaluated { step, scores, best } => self.evaluated(step, scores, best),
             Event::Kept { layers, train, dev, bytes } if !self.quiet => {
                 let of = |n: usize, what| (n > 0).then(|| format!("{n} {what} inputs"));
                 let inputs = [of(train, "training"), of(dev, "validation")].into_iter().flatten();

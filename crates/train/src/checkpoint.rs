@@ -12,6 +12,7 @@ use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::watch::Watch;
 
 const STATE: &str = "checkpoint/checkpoint.json";
 const VECTORS: [&str; 2] = ["checkpoint/vectors-0.safetensors", "checkpoint/vectors-1.safetensors"];
@@ -48,6 +49,9 @@ pub struct State {
     pub since_best: usize,
     /// The best score, its step and all scores then.
     pub best: Option<Best>,
+    /// What watches the run, if something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) watch: Option<Watch>,
     /// Training time so far in seconds.
     pub seconds: f64,
     /// Which of the two files of vectors this is of; the next checkpoint goes to the other one.

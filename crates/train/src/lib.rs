@@ -13,6 +13,7 @@ mod plan;
 mod prefix_cache;
 pub mod recipe;
 mod trainer;
+mod watch;
 mod work;
 
 pub use checkpoint::Checkpoint;

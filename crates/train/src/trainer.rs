@@ -18,6 +18,7 @@ use crate::evaluate::answers_from;
 use crate::feed::{Feed, Step};
 use crate::plan::Plan;
 use crate::prefix_cache::PrefixCache;
+use crate::watch::Watch;
 use crate::{
     Checkpoint, ClassWeights, Error, Optimizer, Place, PrefixCacheSpec, Prepared, Score,
     TrainConfig, scores,
@@ -58,8 +59,6 @@ pub enum Event<'a> {
         scores: &'a [Score],
         /// Whether this is the best so far.
         best: bool,
-        /// Whether all inputs were given the same class.
-        one_class: bool,
     },
     /// The linear probe is solved.
     Probe {
@@ -108,6 +107,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Whether it stopped because the score did not improve.
     pub stopped_early: bool,
+    /// Whether it stopped because it had fallen to one answer for all inputs, or its loss had jumped.
+    pub lost: bool,
 }
 
 /// Files of hidden states in a run's folder: of the training set and of the validation set.
@@ -123,6 +124,7 @@ impl Outcome {
             seconds: 0.0,
             interrupted: false,
             stopped_early: false,
+            lost: false,
         }
     }
 }
@@ -146,6 +148,7 @@ pub struct Trainer<'a> {
     /// Time between checkpoints.
     save_every: Duration,
     cache: Option<PrefixCacheSpec>,
+    watch: Option<Watch>,
     class_weights: Vec<f32>,
     plan: Arc<Plan>,
     run: String,
@@ -183,6 +186,7 @@ impl<'a> Trainer<'a> {
             folder: None,
             save_every: Duration::from_secs(30),
             cache: None,
+            watch: None,
             class_weights,
             plan,
             run,
@@ -210,6 +214,13 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn with_prefix_cache(mut self, spec: PrefixCacheSpec) -> Self {
         self.cache = Some(spec);
+        self
+    }
+
+    /// Ends the run where it is lost.
+    #[must_use]
+    pub(crate) fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -281,8 +292,8 @@ impl<'a> Trainer<'a> {
         let steps = self.plan.steps();
         let spec = self.config.optimizer.clone();
         let mut optimizer = Optimizer::new(spec, adapter.params.len());
-        let (run, base) = (self.run.clone(), self.base_id.clone());
-        let mut state = State { run, base, ..State::default() };
+        let (run, base, watch) = (self.run.clone(), self.base_id.clone(), self.watch.clone());
+        let mut state = State { run, base, watch, ..State::default() };
         let mut best = None;
         if let Some(checkpoint) = checkpoint {
             let n = adapter.params.len();
@@ -303,9 +314,9 @@ impl<'a> Trainer<'a> {
         let before = state.seconds;
         let (start, mut saved_at) = (Instant::now(), Instant::now());
         let mut interrupted = on_event(Event::Started { steps, done: state.step }).is_break();
-        let mut stopped_early = false;
+        let (mut stopped_early, mut lost) = (false, false);
         let mut gradient = vec![0.0; adapter.params.len()];
-        while state.step < steps && !interrupted && !stopped_early {
+        while state.step < steps && !interrupted && !stopped_early && !lost {
             let step = state.step;
             let rate = self.config.rate(step, steps);
             gradient.fill(0.0);
@@ -327,11 +338,15 @@ impl<'a> Trainer<'a> {
             let examples = examples.len();
             let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
             interrupted |= on_event(event).is_break();
+            lost |= state.watch.as_mut().is_some_and(|watch| watch.is_lost(loss));
             if self.is_evaluation(done, steps) {
-                interrupted |= self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
+                let (wish, one_class) =
+                    self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
+                interrupted |= wish;
+                lost |= state.watch.as_ref().is_some_and(|watch| watch.is_lost_with(one_class));
                 stopped_early = self.config.patience.is_some_and(|p| state.since_best >= p);
             }
-            if interrupted || saved_at.elapsed() >= self.save_every {
+            if !lost && (interrupted || saved_at.elapsed() >= self.save_every) {
                 state.seconds = before + start.elapsed().as_secs_f64();
                 state = self.save(adapter, &optimizer, state, best.as_ref())?;
                 saved_at = Instant::now();
@@ -344,8 +359,9 @@ impl<'a> Trainer<'a> {
             kept_step,
             scores: named(state.best.as_ref().map(|b| &b.scores)),
             seconds: before + start.elapsed().as_secs_f64(),
-            interrupted: interrupted && state.step < steps,
+            interrupted: interrupted && state.step < steps && !lost,
             stopped_early,
+            lost,
         })
     }
 
@@ -426,15 +442,17 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Scores the adapter; returns whether the run was asked to stop.
+    /// Scores the adapter; returns whether the run was asked to stop, and whether all inputs were given the same class.
     fn evaluate(
         &mut self,
         adapter: &mut Adapter,
         caches: &Caches<'_>,
         (state, best): (&mut State, &mut Option<Vec<f32>>),
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<bool, Error> {
-        let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else { return Ok(false) };
+    ) -> Result<(bool, bool), Error> {
+        let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else {
+            return Ok((false, false));
+        };
         let answers = answers_from(self.workers, self.base, adapter, dev, caches.dev.as_ref());
         let answers = match answers {
             Err(Error::NotFinite { value, .. }) => {
@@ -458,13 +476,8 @@ impl<'a> Trainer<'a> {
         } else {
             state.since_best += 1;
         }
-        let event = Event::Evaluated {
-            step: state.step,
-            scores: &scores,
-            best: is_best,
-            one_class: answers.is_one_class(dev),
-        };
-        Ok(on_event(event).is_break())
+        let event = Event::Evaluated { step: state.step, scores: &scores, best: is_best };
+        Ok((on_event(event).is_break(), answers.is_one_class(dev)))
     }
 
     /// Puts the best parameters into the adapter; returns their step.

@@ -66,6 +66,7 @@ fn read(settings: &Settings, args: &Args) -> Result<DataReport> {
         test: args.test_data.as_ref().map(source).transpose()?,
         test_of_layout: args.test,
         dev_share: args.dev_share,
+        dev_share_from: 0,
         test_share: args.test_share,
         split_seed: args.split_seed,
         train_rows: None,

@@ -8,7 +8,8 @@ use budwood_base::record::Prediction;
 use budwood_model::Targets;
 use budwood_tasks::metric::why_undefined;
 use budwood_tasks::{Split, metric, task};
-use budwood_train::{answers, scores};
+use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
+use budwood_train::{Answers, answers, scores};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -111,6 +112,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         _ => None,
     };
+    let certainty = match targets {
+        Targets::Classes(classes) => Some(certainty(&answers, classes)),
+        _ => None,
+    };
+    let (calibration, coverage) = certainty.unzip();
     if settings.json {
         let named: serde_json::Map<_, _> =
             scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
@@ -118,8 +124,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let undefined: serde_json::Map<_, _> =
             undefined.map(|s| (s.name.clone(), json!(why_undefined(&s.name)))).collect();
         json(&json!({
-            "scores": named, "undefined": undefined, "positive": meta.task.positive, "rows": data.examples.len(), "data": data.digest,
-            "truncated_rows": prepared.truncated, "skipped": data.skipped, "notes": notes, "confusion": confusion, "labels": meta.labels,
+            "scores": named, "undefined": undefined, "positive": meta.task.positive,
+            "rows": data.examples.len(), "data": data.digest,
+            "truncated_rows": prepared.truncated, "skipped": data.skipped, "notes": notes,
+            "confusion": confusion, "labels": meta.labels,
+            "calibration": calibration, "coverage": coverage,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -144,6 +153,15 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             }
         }
     }
+    if let (Some(calibration), Some(coverage)) = (calibration, coverage) {
+        say!("{:<19} {:.4}", "calibration error", calibration.ece)?;
+        say!("{:<19} {:.4}\n", "Brier score", calibration.brier)?;
+        let share = |x: f64| format!("{:.1} %", 100.0 * x);
+        let row =
+            |c: &Covered| vec![share(c.coverage), format!("{:.3}", c.least), share(c.accuracy)];
+        let head = ["answered", "probability from", "accuracy"].map(String::from).to_vec();
+        table(&[vec![head], coverage.iter().map(row).collect()].concat())?;
+    }
     tell_skipped(&data.skipped)?;
     if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
         say!("")?;
@@ -157,6 +175,17 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         table(&rows)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far probabilities can be trusted, and the accuracy of the surest answers.
+fn certainty(answers: &Answers, right: &[u32]) -> (Calibration, Vec<Covered>) {
+    let all: Vec<Vec<f32>> = (0..right.len()).map(|i| answers.probabilities(i)).collect();
+    let calibration = Calibration::of(all.iter().map(Vec::as_slice).zip(right.iter().copied()));
+    let row = |(i, right): (usize, &u32)| {
+        let class = answers.class(i);
+        (all[i].get(class as usize).copied().unwrap_or(0.0), class == *right)
+    };
+    (calibration, accuracy_over_coverage(right.iter().enumerate().map(row).collect()))
 }
 
 fn write_predictions(path: &std::path::Path, predictions: &[Prediction]) -> Result<()> {

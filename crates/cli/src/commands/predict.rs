@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// Show only the N most likely classes with their scores, the most likely first [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
+    /// Answer `none` where the most likely class has a probability below P, from 0 to 1; see `budwood eval` for what that is worth.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    abstain_below: Option<f32>,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -74,6 +77,12 @@ enum Format {
     Jsonl,
     /// A word and its tag in each line.
     Conll,
+}
+
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
+    number.ok_or_else(|| format!("'{text}' is no probability from 0 to 1"))
 }
 
 /// An adapter on its base, ready to answer.
@@ -208,13 +217,21 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(layers) = &args.leave_out {
         loaded.leave_out(layers)?;
     }
+    if args.abstain_below.is_some() && loaded.meta.head.kind != HeadKind::Classification {
+        bail!("--abstain-below is for adapters that give one of several classes");
+    }
     let data = inputs(args, &loaded)?;
     let (prepared, answers) = loaded.answer(&data, settings.threads)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
     let (meta, top) = (&loaded.meta, args.top.map(|n| n as usize));
-    let replies =
-        replies(meta.head.kind, &meta.labels, (&data, &prepared), &answers, (limits, top));
+    let replies = replies(
+        meta.head.kind,
+        &meta.labels,
+        (&data, &prepared),
+        &answers,
+        (limits, top, args.abstain_below),
+    );
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     write(&data, &replies, format)?;

@@ -522,3 +522,35 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     told?;
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::training::run_key;
+
+    fn args(more: &str) -> Args {
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            args: Args,
+        }
+        let given = "train --base base --data train.csv --epochs 2 --method adapter[width=8] \
+                     --max-length 24 --pooling mean --seed 3 --out new";
+        Flags::parse_from(given.split_whitespace().chain(more.split_whitespace())).args
+    }
+
+    /// The key is that of the program before there were recipes.
+    #[test]
+    fn the_papers_runs_keep_their_keys() {
+        let known = "a7f0c3cf9d5253bf01b078b59f532e8a30637edc75bf45d280f075394458fcb7";
+        assert_eq!(run_key(&args("--recipe paper")).unwrap(), known);
+        let in_full = "--recipe paper --lr 0.001 --batch-size 32 --dev-share 0.1 --optimizer bert";
+        assert_eq!(run_key(&args(in_full)).unwrap(), known);
+        let auto = run_key(&args("")).unwrap();
+        assert_eq!(auto, run_key(&args("--recipe auto")).unwrap());
+        assert_ne!(auto, known);
+        assert_ne!(auto, run_key(&args("--lr 0.001")).unwrap());
+    }
+}

@@ -23,7 +23,6 @@ mod strength;
 mod trial;
 mod units;
 mod vectors;
-mod watch;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -37,7 +36,7 @@ use budwood_model::{Adapter, Base};
 use crate::{Error, Event, Outcome, PrefixCacheSpec, Prepared, TrainConfig};
 
 pub use account::{Account, Chosen, Estimate};
-pub use calibrate::Calibration;
+pub use calibrate::{Calibration, Covered, accuracy_over_coverage};
 pub use journal::TRIALS;
 pub use plan::{Plan, plan};
 pub use units::Units;
@@ -107,6 +106,8 @@ impl Recipe<'_> {
         if self.head.kind.over_tokens() || self.head.dense.is_some() {
             return self.without_probe(on_event);
         }
+        // A probe's weights take the vectors' common part off again: without some of their elements its outputs are nonsense.
+        self.head.dropout = 0.0;
         // Numbers are learned in units of their deviation, about their mean.
         let units = Units::of(targets)?;
         let scaled = units.map(|u| (u.prepared(self.train), self.dev.map(|d| u.prepared(d))));
@@ -134,7 +135,7 @@ impl Recipe<'_> {
             train: self.train,
             dev: self.dev,
             head: None,
-            losses: (f64::INFINITY, f64::INFINITY),
+            nothing: f64::INFINITY,
             may_agree: true,
         };
         let (adapter, outcome) =
