@@ -47,7 +47,7 @@ def train(args):
                 continue
             layout, _, place = data.rpartition("=")
             with tempfile.TemporaryDirectory() as out:
-                command = [args.binary, "train", "--json", "--base", args.base, "--data",
+                command = [args.binary, "train", "--json", "--recipe", "paper", "--base", args.base, "--data",
                            f"{layout}=".lstrip("=") + place_of(task, place, args.data, out), "--method", args.method, "--epochs", str(epochs),
                            "--lr", str(args.lr), "--seed", str(seed), "--pooling", "mean", "--out", out + "/a", *flags, *args.flags]
                 result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

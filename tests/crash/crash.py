@@ -52,7 +52,7 @@ class Wrong(Exception):
 
 
 class Scenario:
-    def __init__(self, name, command, prepare=(), look=None, between=None):
+    def __init__(self, name, command, prepare=(), look=None, between=None, fails=None):
         self.name = name
         self.command = command
         # Commands and files that come before.
@@ -61,6 +61,8 @@ class Scenario:
         self.look = look or (lambda run: None)
         # What must hold right after a kill.
         self.between = between or (lambda run: None)
+        # A call that this system is to lack.
+        self.fails = fails
 
 
 def runs(store="runs.db"):
@@ -89,6 +91,8 @@ SCENARIOS = [
     Scenario("overwrite", TRAIN + " --seed 1 --overwrite",
              prepare=[TRAIN, {"out/notes.txt": "mine", "out/figures/a.svg": "mine"}],
              between=lambda run: run("inspect out")),
+    Scenario("overwrite-without-exchange", TRAIN + " --seed 1 --overwrite", fails="renameat2",
+             prepare=[TRAIN, {"out/notes.txt": "mine", "out/figures/a.svg": "mine"}]),
     Scenario("sweep", "sweep sweep.toml --threads 1", prepare=[{"sweep.toml": SWEEP.replace("KEEP", "true")}],
              look=runs("budwood-runs/runs.db")),
     Scenario("sweep-not-kept", "sweep sweep.toml --threads 1",
@@ -148,7 +152,7 @@ class Killer:
         whole = self.copy("whole")
         log = home / "calls"
         self.strace(whole, ["-o", str(log)])
-        self.points = self.calls(log)
+        self.points = [call for call in self.calls(log) if call[0] != scenario.fails]
         self.whole = tree(whole)
         self.expected = scenario.look(lambda words: self.run(whole, words))
         self.exported = tree(whole)
@@ -171,6 +175,8 @@ class Killer:
 
     def strace(self, place, more):
         environment = {**os.environ, "BUDWOOD_CACHE": str(self.home / "cache")}
+        if self.scenario.fails:
+            more = [*more, "-e", f"inject={self.scenario.fails}:error=ENOSYS"]
         words = ["strace", "-e", "trace=" + ",".join(CALLS), *more, *self.command(self.scenario.command)]
         return subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=120)

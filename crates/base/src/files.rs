@@ -10,6 +10,20 @@ use crate::lock::open_locked;
 /// The end of the names of files that are being written.
 pub(crate) const TEMPORARY: &str = "budwood-tmp";
 
+/// What stands in a file's place by mistake, by its first bytes, with the remedy: what a Git that lacks its extension leaves of
+/// a large file, or the page of a web server.
+pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    let begins = |start: &str| {
+        let head = bytes.trim_ascii_start().get(..start.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
+    };
+    if begins("version https://git-lfs") {
+        return Some("is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`");
+    }
+    let page = begins("<!doctype html") || begins("<html");
+    page.then_some("is a page of HTML, not the file itself; fetch it again")
+}
+
 /// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part. A link is
 /// followed; what is no file on a disk, such as a pipe, is written to as it is.
 ///

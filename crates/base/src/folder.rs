@@ -63,7 +63,7 @@ pub enum FolderError {
     #[error("'{}' names no folder of its own: give the name of a new folder", .0.display())]
     Nameless(PathBuf),
     /// Something else has its name.
-    #[error("{}: {what}; give the name of a new folder", path.display())]
+    #[error("{}: {what}; give another name", path.display())]
     Occupied {
         /// The path.
         path: PathBuf,
@@ -91,12 +91,12 @@ pub enum FolderError {
         holder: Option<u32>,
     },
     /// The file system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -124,7 +124,7 @@ impl OutFolder {
     /// or no right to write.
     pub fn open(path: &Path, kind: &'static Kind) -> Result<Self, FolderError> {
         let Some(name) = path.file_name() else { return Err(FolderError::Nameless(path.into())) };
-        let at = |source| FolderError::Io { path: path.into(), source };
+        let at = |reason| FolderError::Io { path: path.into(), reason };
         if name.len() > NAME {
             let what = "the name is too long";
             return Err(FolderError::Occupied { path: path.into(), what });
@@ -222,8 +222,8 @@ impl OutFolder {
         let swap = self.hidden(SWAP);
         match fs::rename(&self.path, &swap) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(FolderError::Io { path: self.path.clone(), source }),
-            Ok(()) => self.clear(&swap).map_err(|source| FolderError::Io { path: swap, source }),
+            Err(reason) => Err(FolderError::Io { path: self.path.clone(), reason }),
+            Ok(()) => self.clear(&swap).map_err(|reason| FolderError::Io { path: swap, reason }),
         }
     }
 
@@ -256,8 +256,14 @@ impl OutFolder {
 
     /// Ends what a killed process had begun.
     fn recover(&self) -> Result<(), FolderError> {
-        let at = |path: &Path, source| FolderError::Io { path: path.into(), source };
+        let at = |path: &Path, reason| FolderError::Io { path: path.into(), reason };
         let (part, swap, old) = (self.hidden(PART), self.hidden(SWAP), self.hidden(OLD));
+        for path in [&part, &swap, &old] {
+            if fs::symlink_metadata(path).is_ok_and(|m| !m.is_dir()) {
+                let what = "is in the way and is no folder of ours; remove it";
+                return Err(FolderError::Occupied { path: path.clone(), what });
+            }
+        }
         if is_folder(&part) {
             fs::remove_dir_all(&part).map_err(|e| at(&part, e))?;
         }
@@ -300,14 +306,16 @@ impl OutFolder {
 
     /// Refuses a place that cannot be written, or that holds files of others.
     fn check(&mut self, path: &Path) -> Result<(), FolderError> {
-        let at = |source| FolderError::Io { path: path.into(), source };
+        let at = |reason| FolderError::Io { path: path.into(), reason };
         let Ok(metadata) = fs::metadata(&self.path) else { return Ok(()) };
         let occupied = |what| Err(FolderError::Occupied { path: path.into(), what });
         if !metadata.is_dir() {
             return occupied("is a file");
         }
         if is_mount(&metadata, &self.path) {
-            return occupied("is the root of a file system, which cannot be replaced");
+            return occupied(
+                "is the root of a file system, which cannot be replaced by a new folder: name one inside",
+            );
         }
         self.whole = match self.kind.ours {
             Ours::Named { mark, .. } => mark(&self.path),
@@ -336,9 +344,7 @@ impl Drop for OutFolder {
         drop(self.lock.take());
         // Only those that are empty go.
         for folder in self.made.iter().rev() {
-            if folder.parent().is_some() && fs::remove_dir(folder).is_err() {
-                break;
-            }
+            let _ = fs::remove_dir(folder);
         }
     }
 }

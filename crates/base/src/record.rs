@@ -19,6 +19,13 @@ pub struct DataDigest {
     pub rows: u64,
     /// SHA-256 over the examples in order, after reading: independent of the file's format.
     pub sha256: String,
+    /// Rows and images of the file that were left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Identity of a frozen model: everything of it that changes an answer. The optional fields at the end are missing in

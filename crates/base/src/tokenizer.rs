@@ -15,11 +15,13 @@ pub struct WordPieceSettings {
 }
 
 impl WordPieceSettings {
-    /// The settings of a `tokenizer_config.json`, with the defaults of `transformers`; `null` where there is none.
+    /// The settings of a `tokenizer_config.json`, `null` where there is none, beside a vocabulary
+    /// with a token in each line. Defaults are those of `transformers`, but for capitals: where
+    /// nobody says what becomes of them, the vocabulary does.
     ///
     /// # Errors
     /// If it is no object, or a field is neither true nor false, in words.
-    pub fn from_config(config: &Value) -> Result<Self, String> {
+    pub fn from_config(config: &Value, vocabulary: &str) -> Result<Self, String> {
         if !(config.is_object() || config.is_null()) {
             return Err("is not an object".into());
         }
@@ -29,9 +31,17 @@ impl WordPieceSettings {
             Some(other) => Err(format!("field '{name}' is {other}, not true or false")),
         };
         Ok(Self {
-            do_lower_case: flag("do_lower_case")?.unwrap_or(true),
+            do_lower_case: flag("do_lower_case")?.unwrap_or_else(|| !has_capitals(vocabulary)),
             tokenize_chinese_chars: flag("tokenize_chinese_chars")?.unwrap_or(true),
             strip_accents: flag("strip_accents")?,
         })
     }
+}
+
+/// Whether a vocabulary has words in capitals: it is then of a model that tells them from small ones.
+fn has_capitals(vocabulary: &str) -> bool {
+    let words = || vocabulary.lines().filter(|w| !w.starts_with('['));
+    let capitals = words().filter(|w| w.chars().any(char::is_uppercase)).count();
+    // A few stand in vocabularies without case by mistake.
+    capitals * 50 > words().count()
 }

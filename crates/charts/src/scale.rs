@@ -1,5 +1,8 @@
 //! From values to places on an axis, and the ticks between.
 
+/// Values beyond this, or their inverses on a logarithmic axis, make no range: what is drawn around them stays finite.
+const LARGEST: f64 = 1e250;
+
 /// How values stand on an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -18,7 +21,8 @@ impl Scale {
 
     /// A range that holds the values with some room, and is never empty.
     pub fn range(self, values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-        let fits = move |x: &f64| x.is_finite() && (self == Self::Linear || *x > 0.0);
+        let fits =
+            move |x: &f64| x.abs() <= LARGEST && (self == Self::Linear || *x >= 1.0 / LARGEST);
         let values = values.filter(fits);
         let low = values.clone().fold(f64::INFINITY, f64::min);
         let high = values.fold(f64::NEG_INFINITY, f64::max);
@@ -27,7 +31,7 @@ impl Scale {
         }
         match self {
             Self::Log => {
-                let room = (high / low).powf(0.05).max(1.2);
+                let room = (0.05 * (high.ln() - low.ln())).exp().max(1.2);
                 (low / room, high * room)
             }
             Self::Linear => {
@@ -49,7 +53,7 @@ impl Scale {
                 let digits = (-step.log10().floor()).max(0.0) as usize;
                 let first = (low / step).ceil() as i64;
                 let last = (high / step).floor() as i64;
-                (first..=last.min(first + 50))
+                (first..=last.min(first.saturating_add(50)))
                     .map(|i| (i as f64 * step, format!("{:.digits$}", i as f64 * step)))
                     .collect()
             }
@@ -97,7 +101,8 @@ mod tests {
     #[test]
     fn ranges_are_never_empty() {
         for scale in [Scale::Linear, Scale::Log] {
-            for values in [vec![], vec![3.0], vec![f64::NAN, 0.0], vec![1.0, 2.0]] {
+            let extreme = vec![1e-320, f64::MIN_POSITIVE, 1e-249, 1e249, f64::MAX, f64::MIN];
+            for values in [vec![], vec![3.0], vec![f64::NAN, 0.0], vec![1.0, 2.0], extreme] {
                 let (low, high) = scale.range(values.iter().copied());
                 assert!(low < high, "{scale:?} {values:?}");
                 assert!(!scale.ticks((low, high)).is_empty() || values.len() < 2);

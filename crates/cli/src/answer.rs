@@ -20,6 +20,7 @@ pub(crate) fn answered(
         names.map(name).collect::<Vec<_>>().join(by)
     };
     let candidates = answers.candidates(prepared, AnswerLimits::default());
+    let none = no_answers(answers, prepared, &candidates);
     let tags = answers.tags(prepared);
     let answer = |(i, example): (usize, &Example)| {
         let (expected, predicted, confidence) = match &example.target {
@@ -35,7 +36,7 @@ pub(crate) fn answered(
             }
             Target::Value(v) => (v.to_string(), answers.value(i).to_string(), None),
             Target::Answers(right) => {
-                let best = candidates[i].first();
+                let best = candidates[i].first().filter(|_| !none[i]);
                 let text = best.map_or("", |c| c.text.as_str());
                 // Of several right answers the one that the given comes closest to.
                 let closer = |a: &&str, b: &&str| {
@@ -59,6 +60,15 @@ pub(crate) fn answered(
     data.examples.iter().enumerate().map(answer).collect()
 }
 
+/// For each question whether no answer is given.
+fn no_answers(answers: &Answers, prepared: &Prepared, candidates: &[Vec<Candidate>]) -> Vec<bool> {
+    let margins = answers.none_margins(prepared, candidates);
+    match answers.none_threshold(prepared) {
+        Some(threshold) => margins.into_iter().map(|margin| margin > threshold).collect(),
+        None => vec![false; candidates.len()],
+    }
+}
+
 /// A cell of a table of answers.
 pub(crate) enum Cell {
     Text(String),
@@ -75,25 +85,27 @@ pub(crate) struct Reply {
     pub(crate) words: Vec<(String, String)>,
 }
 
-/// The answers of a head of this kind to a data set's examples; of classes only the `top` most likely are listed.
+/// The answers of a head of this kind to a data set's examples; of classes only the `top` most likely are listed, and [`NONE`] is
+/// given in the place of one less likely than `abstain_below`.
 pub(crate) fn replies(
     kind: HeadKind,
     labels: &[String],
     (data, prepared): (&Dataset, &Prepared),
     answers: &Answers,
-    (limits, top): (AnswerLimits, Option<usize>),
+    (limits, top, abstain_below): (AnswerLimits, Option<usize>, Option<f32>),
 ) -> Vec<Reply> {
     let candidates = answers.candidates(prepared, limits);
+    let none = no_answers(answers, prepared, &candidates);
     let tags = answers.tags(prepared);
     let reply = |(i, example): (usize, &Example)| match kind {
-        HeadKind::Classification => classes(labels, answers, i, top),
+        HeadKind::Classification => classes(labels, answers, i, (top, abstain_below)),
         HeadKind::MultiLabel => label_set(labels, answers, i),
         HeadKind::Regression => {
             let value = answers.value(i);
             let fields = vec![("value", json!(value))];
             Reply { fields, cells: vec![("value", Cell::Number(value))], words: Vec::new() }
         }
-        HeadKind::QuestionAnswering => answer_in_text(&example.input, &candidates[i]),
+        HeadKind::QuestionAnswering => answer_in_text(&example.input, &candidates[i], none[i]),
         HeadKind::TokenClassification => sentence(labels, &example.input, &tags[i]),
     };
     data.examples.iter().enumerate().map(reply).collect()
@@ -104,9 +116,20 @@ fn by_name(labels: &[String], probabilities: &[f32]) -> Value {
     Value::Object(all.map(|(l, p)| (l.clone(), json!(p))).collect())
 }
 
-fn classes(labels: &[String], answers: &Answers, i: usize, top: Option<usize>) -> Reply {
+/// The answer where no class is likely enough.
+const NONE: &str = "none";
+
+fn classes(
+    labels: &[String],
+    answers: &Answers,
+    i: usize,
+    (top, abstain_below): (Option<usize>, Option<f32>),
+) -> Reply {
     let (class, probabilities) = (answers.class(i) as usize, answers.probabilities(i));
-    let (label, score) = (labels[class].clone(), probabilities[class]);
+    let score = probabilities[class];
+    // What is no number is not sure either.
+    let abstains = abstain_below.map(|least| !(score >= least));
+    let label = if abstains == Some(true) { NONE.into() } else { labels[class].clone() };
     let scores = match top {
         None => by_name(labels, &probabilities),
         Some(n) => {
@@ -116,7 +139,9 @@ fn classes(labels: &[String], answers: &Answers, i: usize, top: Option<usize>) -
             Value::Object(order.into_iter().take(n).map(named).collect())
         }
     };
-    let fields = vec![("label", json!(label)), ("score", json!(score)), ("scores", scores)];
+    let mut fields = vec![("label", json!(label)), ("score", json!(score)), ("scores", scores)];
+    // A class may have that name too.
+    fields.extend(abstains.map(|abstains| ("abstained", json!(abstains))));
     let cells = vec![("label", Cell::Text(label)), ("score", Cell::Number(score))];
     Reply { fields, cells, words: Vec::new() }
 }
@@ -131,8 +156,8 @@ fn label_set(labels: &[String], answers: &Answers, i: usize) -> Reply {
     Reply { fields, cells, words: Vec::new() }
 }
 
-/// Places are counted in characters, as SQuAD does.
-fn answer_in_text(input: &Input, candidates: &[Candidate]) -> Reply {
+/// Places are counted in characters, as SQuAD does. Where the text holds no answer, the answer is empty.
+fn answer_in_text(input: &Input, candidates: &[Candidate], none: bool) -> Reply {
     let Input::Question { context, .. } = input else {
         panic!("a head of answers has questions");
     };
@@ -140,9 +165,10 @@ fn answer_in_text(input: &Input, candidates: &[Candidate]) -> Reply {
         let start = context[..c.bytes.start].chars().count();
         json!({ "answer": c.text, "start": start, "score": c.probability })
     };
-    let (text, score) = candidates.first().map_or(("", 0.0), |c| (&c.text, c.probability));
+    let best = candidates.first().filter(|_| !none);
+    let (text, score) = best.map_or(("", 0.0), |c| (&c.text, c.probability));
     let all: Vec<Value> = candidates.iter().map(candidate).collect();
-    let start = all.first().map_or(Value::Null, |c| c["start"].clone());
+    let start = all.first().filter(|_| !none).map_or(Value::Null, |c| c["start"].clone());
     let fields = vec![
         ("answer", json!(text)),
         ("start", start),

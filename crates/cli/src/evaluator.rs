@@ -13,7 +13,8 @@ use budwood_board::Board;
 use budwood_board::submit::{metric_title, scale};
 use budwood_board::verify::{self, EvaluatedScore, Evaluation, Evaluator, Job};
 use budwood_tasks::Dataset;
-use budwood_train::{Judged, Lengths, answers, base_seconds, judged};
+use budwood_tasks::metric::ERRORS;
+use budwood_train::{Judged, Lengths, Score, answers, base_seconds, judged};
 use budwood_web::{Answer, Predictor};
 use clap::Parser;
 use serde_json::Value;
@@ -221,12 +222,15 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
     let Some(judged) = judged(&answers, &prepared) else { bail!("the data have no labels") };
     let found = judged.scores(&(0..judged.len()).collect::<Vec<_>>());
-    let intervals = (0..found.len()).map(|which| interval(&judged, which));
+    // Errors are no shares and have no place on a board, nor have scores that are undefined.
+    let fits = |s: &&(usize, Score)| s.1.value.is_finite() && !ERRORS.contains(&s.1.name.as_str());
+    let found: Vec<(usize, Score)> = found.into_iter().enumerate().filter(|s| fits(&s)).collect();
+    let intervals = found.iter().map(|(which, _)| interval(&judged, *which)).collect::<Vec<_>>();
     let evaluation = Evaluation {
         scores: found
             .iter()
             .zip(intervals)
-            .map(|(s, interval)| EvaluatedScore {
+            .map(|((_, s), interval)| EvaluatedScore {
                 name: metric_title(&s.name),
                 value: scale(s.value),
                 interval: interval.map(|(low, high)| (scale(low), scale(high))),
@@ -290,7 +294,9 @@ pub(crate) fn data_flags(words: &[String]) -> Result<train::Args> {
         #[command(flatten)]
         args: train::Args,
     }
-    let parsed = Flags::try_parse_from(words.iter().map(String::as_str).chain(["--out=none"]));
+    // The paper's recipe always keeps validation rows; where another one keeps none, the other splits are the same.
+    let more = ["--out=none", "--recipe=paper"];
+    let parsed = Flags::try_parse_from(words.iter().map(String::as_str).chain(more));
     Ok(parsed
         .map_err(|e| {
             anyhow::anyhow!("{}", e.to_string().lines().next().unwrap_or_default().to_owned())
@@ -315,6 +321,10 @@ const DATA_FLAGS: &[&str] = &[
     "encoding",
     "no-header",
     "tsv-quotes",
+    "separator",
+    "missing",
+    "label-names",
+    "max-classes",
     "task",
 ];
 

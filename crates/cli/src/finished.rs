@@ -9,11 +9,12 @@ use budwood_base::record::{Prediction, RunRecord};
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_model::Adapter;
 use budwood_store::Store;
+use budwood_tasks::metric::why_undefined;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::output::{bytes, say, seconds, thousands};
-use crate::training::tell_skipped;
+use crate::training::{positive_of, tell_skipped};
 
 /// What is left to do for a run, in the folder of its adapter until it is done.
 pub(crate) const PENDING: &str = "run.json";
@@ -39,6 +40,12 @@ pub(crate) struct Finished {
     /// Size of the adapter.
     pub(crate) bytes: u64,
     pub(crate) record: RunRecord,
+    /// Scores that are undefined, by split and name.
+    #[serde(default)]
+    pub(crate) undefined: Vec<(String, String)>,
+    /// The class that F1 is about, where one was named.
+    #[serde(default)]
+    pub(crate) positive: Option<String>,
     /// What the recipe chose and why, for people; nothing for the paper's.
     #[serde(default)]
     pub(crate) account: Option<String>,
@@ -60,7 +67,8 @@ impl Trained {
             let pending = serde_json::to_vec(&finished)?;
             let at = || format!("cannot write {}", shown.join(PENDING).display());
             std::fs::write(new.join(PENDING), pending).with_context(at)
-        })?;
+        })
+        .with_context(|| format!("cannot write {}", shown.display()))?;
         Ok((self.finished, self.folder.meta))
     }
 }
@@ -123,7 +131,12 @@ impl Finished {
         }
         for metric in &record.metrics {
             let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
-            say!("{:<5} {:<19} {:.4}{mark}", metric.split, metric.name, metric.value)?;
+            let about = (record.kind.as_str(), &record.labels[..], self.positive.as_ref());
+            let of = positive_of(&metric.name, about);
+            say!("{:<5} {:<19} {:.4}{of}{mark}", metric.split, metric.name, metric.value)?;
+        }
+        for (split, name) in &self.undefined {
+            say!("{split:<5} {name:<19} undefined: {}", why_undefined(name))?;
         }
         say!("adapter: {} ({})", out.display(), bytes(self.bytes))?;
         tell_skipped(&self.skipped)?;

@@ -54,6 +54,8 @@ enum Command {
     Quickstart(commands::quickstart::Args),
     /// Train an adapter.
     Train(Box<commands::train::Args>),
+    /// Show what `train` would read from a file, without training.
+    Data(Box<commands::data::Args>),
     /// Run all runs of a sweep file, each recorded in a store.
     Sweep(commands::sweep::Args),
     /// List, compare and export the runs of a store.
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Quickstart(args) => commands::quickstart::run(&settings, &args),
         Command::Train(args) => commands::train::run(&settings, &args),
+        Command::Data(args) => commands::data::run(&settings, &args),
         Command::Sweep(args) => commands::sweep::run(&settings, &args),
         Command::Runs(args) => commands::runs::run(&settings, &args),
         Command::Report(args) => commands::report::run(&settings, &args),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use budwood_formats::{BaseModel, model_folder, new_model};
 use serde_json::json;
 
@@ -57,6 +57,7 @@ pub(crate) fn write(args: &NewArgs) -> Result<BaseModel> {
     });
     let others = [("preprocessor_config.json", processor)];
     out::new_folder(&args.out, &model_folder::KIND, args.overwrite, &[])?
-        .replace(|new| new_model::create(new, &config, &others, args.seed).map(drop))?;
+        .replace(|new| new_model::create(new, &config, &others, args.seed).map(drop))
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
     Ok(BaseModel::open(&args.out)?)
 }

@@ -67,7 +67,7 @@ impl TrainProgress {
             Event::Step { step, steps, epoch, loss, examples, .. } => {
                 self.step(step, steps, epoch, loss, examples);
             }
-            Event::Evaluated { step, scores, best, .. } => self.evaluated(step, scores, best),
+            Event::Evaluated { step, scores, best } => self.evaluated(step, scores, best),
             Event::Kept { layers, train, dev, bytes } if !self.quiet => {
                 let of = |n: usize, what| (n > 0).then(|| format!("{n} {what} inputs"));
                 let inputs = [of(train, "training"), of(dev, "validation")].into_iter().flatten();
@@ -157,8 +157,11 @@ impl TrainProgress {
         if self.quiet {
             return;
         }
-        let scores: Vec<String> =
-            scores.iter().map(|s| format!("{} {:.4}", s.name, s.value)).collect();
+        let score = |s: &Score| match s.value.is_nan() {
+            true => format!("{} undefined", s.name),
+            false => format!("{} {:.4}", s.name, s.value),
+        };
+        let scores: Vec<String> = scores.iter().map(score).collect();
         let line = format!(
             "step {step}  {}{}",
             scores.join("  "),

@@ -18,14 +18,13 @@ use budwood_formats::{BaseModel, check_labels};
 use budwood_images::Augment;
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
-use budwood_tasks::metric::entities::goes_on_with_nothing;
-use budwood_tasks::metric::{METRICS, default_metric};
-use budwood_tasks::task::{self, Task};
-use budwood_tasks::{Dataset, Split, Target};
+use budwood_tasks::metric::{METRICS, default_metric, why_undefined};
+use budwood_tasks::task::Task;
+use budwood_tasks::{DataReport, DataRequest, Dataset, report};
 use budwood_train::recipe::{self, FEW_ROWS, Made, Plan, Recipe};
 use budwood_train::{
-    ClassWeights, Event, Lengths, OptimizerSpec, Prepared, Schedule, Score, TrainConfig, Trainer,
-    answers, scores,
+    ClassWeights, Doubt, Event, Lengths, OptimizerSpec, Prepared, Scale, Schedule, Score,
+    TrainConfig, Trainer, answers, scores,
 };
 use serde_json::{Value, json};
 
@@ -44,100 +43,37 @@ pub(crate) struct Data {
     pub(crate) train: Dataset,
     pub(crate) dev: Option<Dataset>,
     pub(crate) test: Option<Dataset>,
+    /// Columns of the texts or the image, and of the label; empty for several, which the labels are named after.
     pub(crate) columns: (Vec<String>, String),
-    pub(crate) notes: Vec<String>,
-    /// Images that were left out.
+    pub(crate) report: DataReport,
+    /// Rows and images that were left out.
     pub(crate) skipped: Vec<String>,
 }
 
 /// Reads and splits the data.
 pub(crate) fn read_data(args: &Args) -> Result<Data> {
-    let source = args.columns.source(&args.data)?;
-    let mut notes = Vec::new();
-    let task = match &args.task {
-        Some(name) => task::find(name)?,
-        None => {
-            let (task, why) = source.detect_kind(Split::Train)?;
-            notes.push(format!("task: {}, because {why}", task.name));
-            task
-        }
-    };
-    let labels = source.labels(task, Split::Train)?;
-    let columns = source.column_names(Split::Train)?;
-    let mut train = source.examples(task, &labels, Split::Train, true)?;
-    let given = |text: &String, split| -> Result<Dataset> {
-        Ok(args.columns.source(text)?.examples(task, &labels, split, true)?)
-    };
-    let mut test = match &args.test_data {
-        Some(text) => Some(given(text, Split::Test)?),
-        None if args.test && !source.has_splits() => {
-            bail!(
-                "--test is for data whose layout has a test split; name the file with --test-data"
-            )
-        }
-        None if args.test => Some(source.examples(task, &labels, Split::Test, true)?),
-        None => None,
-    };
-    let mut dev = match &args.dev_data {
-        Some(text) => Some(given(text, Split::Dev)?),
-        None if source.has_splits() && source.has(Split::Dev) => {
-            Some(source.examples(task, &labels, Split::Dev, true)?)
-        }
-        None => None,
-    };
-    let read = [Some(&train), dev.as_ref(), test.as_ref()].into_iter().flatten();
-    let skipped = read.flat_map(|d| d.skipped.clone()).collect();
-    // Shares are of all rows, so that the test share is cut first.
-    let test_share = if test.is_none() { args.test_share } else { 0.0 };
-    let left = train.examples.len() as f64 * (1.0 - test_share);
-    let rows = args.train_rows.unwrap_or(usize::MAX).min(left as usize);
-    let dev_share = match args.in_full().dev_share {
-        _ if dev.is_some() => 0.0,
-        Some(share) => share,
+    let source = |text: &String| args.columns.source(text);
+    let train = source(&args.data)?;
+    let name = args.name.clone().unwrap_or_else(|| train.task_name());
+    let request = DataRequest {
+        train,
+        dev: args.dev_data.as_ref().map(source).transpose()?,
+        test: args.test_data.as_ref().map(source).transpose()?,
+        test_of_layout: args.test,
+        dev_share: args.in_full().dev_share.unwrap_or(0.1),
         // Every row counts: cross-validation takes the place of validation rows.
-        None if rows < FEW_ROWS && !task.head.over_tokens() => 0.0,
-        None => 0.1,
+        dev_share_from: if args.in_full().dev_share.is_none() { FEW_ROWS } else { 0 },
+        test_share: args.test_share,
+        split_seed: args.split_seed,
+        train_rows: args.train_rows,
+        task: args.task.clone(),
     };
-    if !(test_share >= 0.0 && dev_share >= 0.0 && test_share + dev_share < 1.0) {
-        bail!("--dev-share {dev_share} and --test-share {test_share} leave nothing to train on");
-    }
-    if test_share > 0.0 {
-        let (rest, part) = train.split(test_share, args.split_seed, "test")?;
-        notes.push(format!("test: {} of the training rows", part.examples.len()));
-        (train, test) = (rest, Some(part));
-    }
-    if dev_share > 0.0 {
-        let (rest, part) = train.split(dev_share / (1.0 - test_share), args.split_seed, "dev")?;
-        notes.push(format!("validation: {} of the training rows", part.examples.len()));
-        (train, dev) = (rest, Some(part));
-    }
-    notes.extend(unbegun(&train, &labels));
-    if let Some(n) = args.train_rows {
-        train = train.sample(n, args.split_seed);
-    }
-    let name = args.name.clone().unwrap_or_else(|| source.task_name());
-    Ok(Data { task, name, labels, train, dev, test, columns, notes, skipped })
-}
-
-/// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault elsewhere.
-fn unbegun(data: &Dataset, labels: &[String]) -> Option<String> {
-    let (mut n, mut first) = (0, None);
-    for (i, example) in data.examples.iter().enumerate() {
-        let Target::Tags(tags) = &example.target else { return None };
-        let mut before = None;
-        for (word, &tag) in tags.iter().enumerate() {
-            let tag = labels[tag as usize].as_str();
-            if goes_on_with_nothing(before, tag) {
-                n += 1;
-                first = first.or(Some((i + 1, word + 1, tag.to_string())));
-            }
-            before = Some(tag);
-        }
-    }
-    let (sentence, word, tag) = first?;
-    Some(format!(
-        "{n} entities of the training data begin without B- (the first in sentence {sentence}, word {word}: {tag}); they count as entities, as in IOB1"
-    ))
+    let data = request.read()?;
+    let skipped = data.skipped();
+    let (texts, labels) = data.columns;
+    let label = if let [label] = &labels[..] { label.clone() } else { String::new() };
+    let budwood_tasks::Data { task, labels, train, dev, test, report, .. } = data;
+    Ok(Data { task, name, labels, train, dev, test, columns: (texts, label), report, skipped })
 }
 
 /// A base model, opened and packed; several runs may share it.
@@ -195,9 +131,12 @@ impl Run {
         args: &Args,
         data: Data,
     ) -> Result<Self> {
-        let lengths = lengths(args, data.task);
+        let mut lengths = lengths(args, data.task);
         if let InputSpec::Text(text) = &frozen.model.spec().input {
             let longest = text.length_max();
+            if args.max_length.is_none() {
+                lengths.max = lengths.max.min(longest);
+            }
             if lengths.max > longest {
                 bail!("--max-length {} is more than the model's {longest} positions", lengths.max);
             }
@@ -222,12 +161,17 @@ impl Run {
             // Heads of image encoders have none.
             dropout: if frozen.reader.processor().is_some() { 0.0 } else { 0.1 },
         };
-        let config = config(args, &data)?;
+        let config = TrainConfig { max_length: lengths.max, ..config(args, &data)? };
         check_labels(&data.labels).map_err(|e| anyhow!("the data cannot be used: {e}"))?;
+        let positive = positive(args.positive.as_deref(), &data.labels)?;
+        // The recipe has units of its own.
+        let scale = if args.recipe.is_paper() { scale_of(&data) } else { Scale::NONE };
         let begin = Instant::now();
         let prepare = |d: &Dataset, augment, cache| {
             let images = ImageReading { augment, cache };
-            frozen.reader.prepare(d, &data.labels, lengths, images, threads)
+            let mut prepared = frozen.reader.prepare(d, &data.labels, lengths, images, threads)?;
+            (prepared.positive, prepared.scale) = (positive, scale);
+            Ok::<_, anyhow::Error>(prepared)
         };
         let augment = args.images.augment();
         if augment.any() && frozen.reader.processor().is_none() {
@@ -263,8 +207,8 @@ impl Run {
     /// What will be done, for people.
     pub(crate) fn describe(&self) -> Result<()> {
         let data = &self.data;
-        for note in &data.notes {
-            say!("{note}")?;
+        for line in data.report.lines() {
+            say!("{line}")?;
         }
         let dev = self.dev.as_ref().map_or("none".into(), |d| thousands(d.examples() as u64));
         let kinds = match data.task.head {
@@ -274,6 +218,20 @@ impl Run {
         };
         let examples = thousands(self.train.examples() as u64);
         say!("data: {examples} to train on, {dev} to validate{kinds}")?;
+        if self.train.scale != Scale::NONE {
+            let Scale { mean, deviation } = self.train.scale;
+            say!(
+                "numbers are learned less {mean}, in units of {deviation}; answers and errors are in their own unit"
+            )?;
+        }
+        if let Some(l) = report::Lengths::of(self.train.whole.clone()) {
+            say!(
+                "tokens: half of the texts have up to {}, 95 % up to {}, the longest {}",
+                l.half,
+                l.most,
+                l.longest
+            )?;
+        }
         if self.train.truncated > 0 {
             say!(
                 "{} of {examples} training {}",
@@ -333,6 +291,10 @@ impl Run {
             None => identity,
             Some(p) => format!("{identity} drop path {p}"),
         };
+        let identity = match self.train.scale {
+            Scale::NONE => identity,
+            Scale { mean, deviation } => format!("{identity} less {mean} in {deviation}"),
+        };
         Ok((identity, digests))
     }
 
@@ -348,8 +310,9 @@ impl Run {
         let id = frozen.model.id(&args.base);
         let (identity, digests) = self.inputs(args)?;
         let whole_identity = self.identity(args)?;
+        let scale = self.train.scale;
         out.make().with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-        let (adapter, outcome, account) = if args.recipe.is_paper() {
+        let (mut adapter, outcome, account) = if args.recipe.is_paper() {
             let mut adapter =
                 Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
             let dev = self.dev.as_ref();
@@ -364,6 +327,7 @@ impl Run {
             let outcome = match trainer.run(&mut adapter, on_event) {
                 Ok(outcome) => outcome,
                 Err(e @ budwood_train::Error::Diverged { .. }) => {
+                    self.unscale(&mut adapter);
                     self.keep_what_is_good((args, out), &adapter, &id, &digests)?;
                     return Err(e.into());
                 }
@@ -391,29 +355,45 @@ impl Run {
         if outcome.interrupted {
             return Ok(None);
         }
+        self.unscale(&mut adapter);
+        let mut none_threshold = None;
         let primary = self.config.metric.clone();
         let mut metrics = match &account {
             None => metric_values("dev", &outcome.scores, &primary, self.dev.as_ref()),
             Some(account) => account.by_folds().into_iter().collect(),
         };
+        let mut undefined = Vec::new();
         let mut predictions = Vec::new();
-        let splits = [("dev", &self.data.dev, &self.dev), ("test", &self.data.test, &self.test)];
+        let splits =
+            [("dev", &self.data.dev, &mut self.dev), ("test", &self.data.test, &mut self.test)];
         for (split, data, prepared) in splits {
             let (Some(data), Some(prepared)) = (data, prepared) else { continue };
+            if let (Doubt::Best, Some(threshold)) = (prepared.doubt, none_threshold) {
+                prepared.doubt = Doubt::Above(threshold);
+            }
             let answers = answers(&mut self.workers, base, &adapter, prepared)?;
+            let scores = scores(&answers, prepared);
+            none_threshold = none_threshold.or(answers.none_threshold(prepared));
             // The paper's recipe has scored the validation rows already.
-            if split == "test" || account.is_some() {
-                let chose = match (split, account.as_ref().and_then(|a| a.folds)) {
-                    ("dev", None) => primary.as_str(),
+            if split == "test" || account.is_some() || metrics.is_empty() {
+                let chose = match (split, &account) {
+                    ("dev", Some(account)) if account.folds.is_none() => primary.as_str(),
                     _ => "",
                 };
-                let found = scores(&answers, prepared);
-                metrics.extend(metric_values(split, &found, chose, Some(prepared)));
+                metrics.extend(metric_values(split, &scores, chose, Some(prepared)));
             }
+            let not_defined = scores.iter().filter(|s| s.value.is_nan());
+            undefined.extend(not_defined.map(|s| (split, s.name.clone())));
             predictions
                 .push((split.to_string(), answered(data, prepared, &answers, &self.data.labels)));
         }
         let mut meta = self.meta(&adapter, id, digests, metrics);
+        meta.task.none_threshold = none_threshold;
+        meta.task.positive.clone_from(&args.positive);
+        if scale != Scale::NONE {
+            let scale = json!({ "mean": scale.mean, "deviation": scale.deviation });
+            meta.training.insert("target_scale".into(), scale);
+        }
         if let Some(account) = &account {
             meta.training.insert("recipe".into(), json!(account));
         }
@@ -432,6 +412,11 @@ impl Run {
             "weights_sha256": "",
             "precision": meta.precision, "pooling": self.head.pooling, "pooling_reason": self.why_pooling,
         });
+        summary["data"] = json!(self.data.report);
+        if !undefined.is_empty() {
+            let why = |(split, name): &(&str, String)| json!({ "split": split, "metric": name, "reason": why_undefined(name) });
+            summary["undefined"] = undefined.iter().map(why).collect();
+        }
         if let Some(account) = &account {
             summary["recipe"] = json!(account);
         }
@@ -440,6 +425,8 @@ impl Run {
         }
         let finished = Finished {
             identity: whole_identity,
+            undefined: undefined.into_iter().map(|(split, name)| (split.into(), name)).collect(),
+            positive: meta.task.positive.clone(),
             summary,
             skipped: self.data.skipped.clone(),
             steps: outcome.steps,
@@ -450,6 +437,17 @@ impl Run {
             predictions,
         };
         Ok(Some(Trained { adapter, folder, finished }))
+    }
+
+    /// From here on the adapter answers in the unit of the data.
+    fn unscale(&mut self, adapter: &mut Adapter) {
+        let scale = self.train.scale;
+        if scale == Scale::NONE {
+            return;
+        }
+        scale.put_into(adapter, &self.frozen.base, self.workers.threads());
+        let all = [Some(&mut self.train), self.dev.as_mut(), self.test.as_mut()];
+        all.into_iter().flatten().for_each(|p| p.scale = Scale::NONE);
     }
 
     /// Layers of the encoder.
@@ -534,6 +532,8 @@ impl Run {
                 doc_stride: (self.head.kind == HeadKind::QuestionAnswering)
                     .then_some(self.lengths.stride),
                 metric: self.config.metric.clone(),
+                positive: None,
+                none_threshold: None,
                 images: self.frozen.reader.processor().map(|p| json!(p)),
             },
             precision: base::precision_name(self.frozen.base.precision()).into(),
@@ -590,6 +590,37 @@ fn record(args: &Args, meta: &AdapterMeta, adapter: &Adapter, seconds: f64) -> R
     })
 }
 
+/// The class that F1 is about, by name: the second of two, unless another is named.
+pub(crate) fn positive(name: Option<&str>, labels: &[String]) -> Result<u32> {
+    let Some(name) = name else { return Ok(1) };
+    match (labels.len(), labels.iter().position(|l| l == name)) {
+        (2, Some(class)) => Ok(class as u32),
+        (2, None) => bail!("--positive {name} is no class; there are {}", labels.join(" and ")),
+        _ => bail!("--positive is for two classes; there are {}", labels.len()),
+    }
+}
+
+/// Of which class a score of a task of this kind is, in words.
+pub(crate) fn positive_of(
+    metric: &str,
+    (kind, labels, positive): (&str, &[String], Option<&String>),
+) -> String {
+    let two = kind == "classification" && labels.len() == 2 && metric == "f1";
+    let class = positive.or(labels.get(1));
+    class.filter(|_| two).map_or(String::new(), |class| format!("  (of class '{class}')"))
+}
+
+/// How numbers are learned: as they are where they are of the size that a head begins with, else scaled.
+fn scale_of(data: &Data) -> Scale {
+    let numbers = report::Numbers::of(&data.train.examples);
+    match numbers.filter(|n| n.deviation > 0.0) {
+        Some(n) if n.mean.abs() > 10.0 || !(0.1..=10.0).contains(&n.deviation) => {
+            Scale { mean: n.mean as f32, deviation: n.deviation as f32 }
+        }
+        _ => Scale::NONE,
+    }
+}
+
 /// How long inputs are, in training on a task.
 fn lengths(args: &Args, task: &Task) -> Lengths {
     let usual = if task.head == HeadKind::QuestionAnswering { 384 } else { LENGTH };
@@ -617,11 +648,14 @@ pub(crate) fn cut(head: HeadKind, lengths: Lengths) -> String {
     }
 }
 
-/// Images that were left out: how many, and which.
+/// Rows and images that were left out: how many, and the first of them.
 pub(crate) fn tell_skipped(skipped: &[String]) -> Result<()> {
     if !skipped.is_empty() {
         say!("{} left out:", thousands(skipped.len() as u64))?;
-        skipped.iter().try_for_each(|line| say!("  {line}"))?;
+        skipped.iter().take(20).try_for_each(|line| say!("  {line}"))?;
+        if skipped.len() > 20 {
+            say!("  ... (--json lists more)")?;
+        }
     }
     Ok(())
 }
@@ -719,5 +753,6 @@ pub(crate) fn metric_values(
         primary: s.name == primary,
         rows,
     };
-    scores.iter().map(value).collect()
+    // A score that is undefined was not measured.
+    scores.iter().filter(|s| s.value.is_finite()).map(value).collect()
 }

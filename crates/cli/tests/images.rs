@@ -56,7 +56,7 @@ fn train_eval_predict_on_folders() {
         fill(&world.path("data/val").join(class), kind, 5, 20);
         fill(&world.path("data/test").join(class), kind, 5, 25);
     }
-    let train = "train --json --base vit --data data --method full --lr 3e-3 --epochs 60 --batch-size 12 --test --out a";
+    let train = "train --recipe paper --json --base vit --data data --method full --lr 3e-3 --epochs 60 --batch-size 12 --test --out a";
     let summary = json(&world.ok(train));
     let score = |split: &str, name: &str| {
         let metrics = summary["metrics"].as_array().unwrap();
@@ -108,7 +108,7 @@ fn what_does_not_fit_is_said() {
     fs::write(world.path("data/a/cut.bmp"), &bytes[..200]).unwrap();
     fs::create_dir(world.path("data/c")).unwrap();
     world.fails("train --base vit --data data --out a", &["data/c"]);
-    let short = "--method linear --epochs 1 --batch-size 4";
+    let short = "--recipe paper --method linear --epochs 1 --batch-size 4";
     let output = world.ok(&format!("train --base vit --data data --skip-bad {short} --out a"));
     assert!(
         output.contains("2 left out") && output.contains("cut.bmp") && output.contains("data/c"),
@@ -124,7 +124,7 @@ fn another_size_is_remembered() {
     let world = images();
     fill(&world.path("data/a"), 0, 8, 0);
     fill(&world.path("data/b"), 1, 8, 0);
-    let short = "--base vit --data data --method linear --epochs 2 --batch-size 4";
+    let short = "--recipe paper --base vit --data data --method linear --epochs 2 --batch-size 4";
     let output = world.ok(&format!("train {short} --image-size 32 --out a"));
     assert!(output.contains("32 x 32 pixels, 17 tokens"), "{output}");
     let known = |path: &str| json(&fs::read_to_string(world.path(path)).unwrap());

@@ -87,11 +87,11 @@ fn faults_of_tags_are_named() {
         .rfind("\n\n")
         .map_or(0, |i| words[..i + 2].lines().count())
         + 1;
-    let place = format!("dev.conll, row {row}");
+    let place = format!("dev.conll, line {row}");
     let args = train_args("train.conll", "out", "--dev-data dev.conll --epochs 1");
     world.fails(&args, &[&place, "B-BAD", "B-POS"]);
     world.write("wide.conll", format!("{}the O O\n", tagged(3, 1)));
-    world.fails(&train_args("wide.conll", "out", ""), &["wide.conll, row", "3 columns"]);
+    world.fails(&train_args("wide.conll", "out", ""), &["wide.conll, line", "3 columns"]);
     // In IOB1 entities begin with I-.
     world.write("iob1.conll", tagged(60, 1).replace("B-", "I-"));
     let text = world.ok(&train_args("iob1.conll", "out", "--epochs 1"));

@@ -17,6 +17,7 @@ seeds = [0, 1, 2]
 ablate = true
 
 [train]
+recipe = "paper"
 base = "base"
 pooling = "mean"
 max-length = 24

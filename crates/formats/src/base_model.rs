@@ -268,7 +268,11 @@ fn tokenizer_settings(folder: &Path) -> Result<Option<WordPieceSettings>, Error>
     }
     let path = folder.join("tokenizer_config.json");
     let config = if path.exists() { read_json(&path)? } else { Value::Null };
-    WordPieceSettings::from_config(&config).map(Some).map_err(|e| Error::content(path, e))
+    let words = folder.join("vocab.txt");
+    text_file::check(&words, TOKENIZER_MOST)?;
+    let words = std::fs::read_to_string(&words).map_err(Error::io(&words))?;
+    let settings = WordPieceSettings::from_config(&config, &words);
+    settings.map(Some).map_err(|e| Error::content(path, e))
 }
 
 /// The hash of what the tokenizer is made from; none where there is no tokenizer.

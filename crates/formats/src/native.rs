@@ -94,6 +94,12 @@ pub struct TaskMeta {
     pub doc_stride: Option<usize>,
     /// The metric that chose the checkpoint.
     pub metric: String,
+    /// The class that F1 is about, of two; without it the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
+    /// How much surer it must be that a text holds no answer than the best answer, before none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub none_threshold: Option<f32>,
     /// How images were prepared; nothing for texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Value>,

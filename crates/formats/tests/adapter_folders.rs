@@ -39,6 +39,8 @@ fn example() -> AdapterFolder {
             max_length: 16,
             doc_stride: None,
             metric: "accuracy".into(),
+            positive: None,
+            none_threshold: None,
             images: None,
         },
         precision: "f32".into(),
@@ -112,6 +114,29 @@ fn faults_are_named() {
     let message = folder.save(&dir.path().join("bad")).err().unwrap().to_string();
     assert!(message.contains("'x'") && message.contains("NaN"), "{message}");
     assert!(!dir.path().join("bad").exists(), "nothing is half-written");
+}
+
+#[test]
+fn an_adapter_replaces_an_adapter_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("adapter");
+    let mut folder = example();
+    fs::create_dir(&path).unwrap();
+    // Names of ours alone make no adapter of ours.
+    fs::write(path.join("adapter.json"), "{}").unwrap();
+    fs::write(path.join("train.csv"), "precious").unwrap();
+    let message = folder.save(&path).unwrap_err().to_string();
+    assert!(message.contains("adapter.json, train.csv"), "{message}");
+    assert_eq!(fs::read_to_string(path.join("adapter.json")).unwrap(), "{}");
+    fs::remove_file(path.join("adapter.json")).unwrap();
+    fs::remove_file(path.join("train.csv")).unwrap();
+    folder.save(&path).unwrap();
+    fs::write(path.join("notes.txt"), "precious").unwrap();
+    folder.meta.seed += 1;
+    folder.save(&path).unwrap();
+    assert_eq!(AdapterFolder::load(&path).unwrap().meta.seed, folder.meta.seed);
+    assert_eq!(fs::read_to_string(path.join("notes.txt")).unwrap(), "precious");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "something is left behind");
 }
 
 #[test]

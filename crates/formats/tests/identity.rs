@@ -58,6 +58,8 @@ fn example(base: &BaseModel) -> AdapterFolder {
             max_length: 16,
             doc_stride: None,
             metric: "accuracy".into(),
+            positive: None,
+            none_threshold: None,
             images: None,
         },
         precision: "f32".into(),

@@ -44,8 +44,15 @@ pub(crate) fn fetch(
     if !fs::metadata(&blob).is_ok_and(|m| m.is_file() && m.len() == size) {
         let part = cache.part(&etag);
         let mut progress = |done| report(Progress { file: wanted.file, done, size });
-        client
-            .patiently(wanted.what, || fill(client, &part, wanted, (&etag, size), &mut progress))?;
+        client.patiently(wanted.what, || {
+            let filled = fill(client, &part, wanted, (&etag, size), &mut progress);
+            filled.inspect_err(|failure| {
+                // Nothing of an answer that cannot be trusted, and no full disk because of us.
+                if let Failure::Final(Error::Answer { .. } | Error::File { .. }) = failure {
+                    discard(&part);
+                }
+            })
+        })?;
         fs::rename(&part, &blob).map_err(Error::file(&blob))?;
     }
     cache.place(&etag, wanted.commit, wanted.file)?;

@@ -8,19 +8,19 @@ use crate::read::Table;
 pub struct ColumnChoice {
     /// One or two columns of text.
     pub texts: Vec<String>,
-    /// The column of the label.
-    pub label: Option<String>,
+    /// The column of the label; several hold 0 or 1 each.
+    pub labels: Vec<String>,
     /// The column of the image: a path or its bytes.
     pub image: Option<String>,
 }
 
 /// Places of columns in a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// One or two texts; none where there is an image.
     pub texts: Vec<usize>,
-    /// The label; none where there is none and none was asked for.
-    pub label: Option<usize>,
+    /// The label, or several; none where there is none and none was asked for.
+    pub labels: Vec<usize>,
     /// The image, where the data are images.
     pub image: Option<usize>,
 }
@@ -80,78 +80,149 @@ const LABELS: &[&str] = &[
     "is_duplicate",
     "quality",
     "answers",
+    "answer",
     "tags",
     "ner_tags",
 ];
 
-/// Finds the columns of a table.
+/// Finds the columns of a table. An exact name goes before one that differs in case.
 ///
 /// # Errors
-/// If a named column is not there, or none can be found; the message lists what there is.
+/// If a named column is not there, several fit, or none can be found; the message lists what there is.
 pub fn find_columns(
     table: &Table,
     choice: &ColumnChoice,
     label_needed: bool,
 ) -> Result<Columns, Error> {
-    let names: Vec<String> = table.columns.iter().map(|c| c.to_lowercase()).collect();
-    let there = || table.columns.join(", ");
-    let named = |wanted: &str| {
-        let by_name = names.iter().position(|n| *n == wanted.to_lowercase());
+    let names = table.names();
+    let fault = |message: String| Error::file(&table.path, message + &header_hint(table));
+    let there = || {
+        let shown = |n: &&str| if n.is_empty() { "(no name)".into() } else { n.to_string() };
+        names.iter().take(50).map(shown).collect::<Vec<_>>().join(", ")
+    };
+    // The columns of a name: exactly, else in other letters.
+    let by_name = |wanted: &str| -> Result<Option<usize>, Error> {
+        let places = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
+            (0..names.len()).filter(|&i| fits(names[i])).collect()
+        };
+        let mut found = places(&|name| name == wanted);
+        if found.is_empty() {
+            let small = wanted.to_lowercase();
+            found = places(&|name| name.to_lowercase() == small);
+        }
+        match found[..] {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            _ => {
+                let fitting = found.iter().map(|&i| format!("{} ({})", names[i], i + 1));
+                let fitting = fitting.collect::<Vec<_>>().join(", ");
+                Err(fault(format!(
+                    "has several columns for '{wanted}': {fitting}; name one by its number with --text-column, --label-column \
+                     or --image-column"
+                )))
+            }
+        }
+    };
+    let named = |wanted: &String| -> Result<usize, Error> {
         let by_number = || {
             let number: usize = wanted.parse().ok()?;
             (1..=names.len()).contains(&number).then(|| number - 1)
         };
-        by_name.or_else(by_number).ok_or_else(|| {
-            Error::file(
-                &table.path,
-                format!("has no column '{wanted}'; its columns are: {}", there()),
-            )
-        })
+        by_name(wanted)?
+            .or_else(by_number)
+            .ok_or_else(|| fault(format!("has no column '{wanted}'; its columns are: {}", there())))
     };
-    let found =
-        |candidates: &[&str]| candidates.iter().find_map(|c| names.iter().position(|n| n == c));
-    let label = match &choice.label {
-        Some(label) => Some(named(label)?),
-        None => found(LABELS),
+    let found = |candidates: &[&str]| -> Result<Option<usize>, Error> {
+        for candidate in candidates {
+            if let Some(place) = by_name(candidate)? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     };
-    if label.is_none() && label_needed {
-        let message = format!(
+    let labels: Vec<usize> = match &choice.labels[..] {
+        [] => found(LABELS)?.into_iter().collect(),
+        labels => labels.iter().map(named).collect::<Result<_, _>>()?,
+    };
+    if labels.is_empty() && label_needed {
+        return Err(fault(format!(
             "has no column that looks like a label; name it with --label-column. Its columns are: {}",
             there()
-        );
-        return Err(Error::file(&table.path, message));
+        )));
     }
-    let pair = PAIRS.iter().find_map(|(a, b)| Some(vec![found(&[a])?, found(&[b])?]));
+    let mut pair = None;
+    for (a, b) in PAIRS {
+        if let (None, Some(a), Some(b)) = (&pair, found(&[a])?, found(&[b])?) {
+            pair = Some(vec![a, b]);
+        }
+    }
     let image = match &choice.image {
         Some(image) => Some(named(image)?),
         // A table with texts may have paths too, but not the other way round.
-        None if choice.texts.is_empty() && found(TEXTS).is_none() && pair.is_none() => {
-            found(IMAGES)
+        None if choice.texts.is_empty() && pair.is_none() && found(TEXTS)?.is_none() => {
+            found(IMAGES)?
         }
         None => None,
     };
-    if image.is_some() {
-        if label == image {
+    if let Some(image) = image {
+        if labels.contains(&image) {
             return Err(Error::Usage("the label's column is also the image's column".into()));
         }
-        return Ok(Columns { texts: Vec::new(), label, image });
+        return Ok(Columns { texts: Vec::new(), labels, image: Some(image) });
     }
-    let texts = if choice.texts.is_empty() {
-        pair.or_else(|| found(TEXTS).map(|t| vec![t])).ok_or_else(|| {
-            let message = format!(
-                "has no column that looks like a text or an image; name it with --text-column or --image-column. Its columns are: {}",
-                there()
-            );
-            Error::file(&table.path, message)
-        })?
-    } else {
-        choice.texts.iter().map(|t| named(t)).collect::<Result<_, _>>()?
+    let texts = match &choice.texts[..] {
+        // The one column of a table without labels is the text.
+        [] if !label_needed && names.len() == 1 => vec![0],
+        [] => match pair {
+            Some(pair) => pair,
+            None => found(TEXTS)?.map(|t| vec![t]).ok_or_else(|| {
+                fault(format!(
+                    "has no column that looks like a text or an image; name it with --text-column or --image-column. Its \
+                     columns are: {}",
+                    there()
+                ))
+            })?,
+        },
+        texts => texts.iter().map(named).collect::<Result<_, _>>()?,
     };
     if texts.len() > 2 {
         return Err(Error::Usage("an example has one or two texts, not more".into()));
     }
-    if label.is_some_and(|l| texts.contains(&l)) {
+    let labels = match label_needed {
+        true => labels,
+        false => labels.into_iter().filter(|l| !texts.contains(l)).collect(),
+    };
+    if labels.iter().any(|l| texts.contains(l)) {
         return Err(Error::Usage("the label's column is also a text's column".into()));
     }
-    Ok(Columns { texts, label, image: None })
+    Ok(Columns { texts, labels, image: None })
+}
+
+/// A hint where the first row, which names the columns, looks like a row of data.
+fn header_hint(table: &Table) -> String {
+    if table.form.separator.is_none() {
+        return String::new();
+    }
+    let like_data = |c: &crate::read::Column| {
+        let numbered = c.name.trim().parse::<f64>().is_ok();
+        let among = c.cells.iter().take(1000).any(|cell| cell.text() == c.name.as_str());
+        let sentence = c.name.split_whitespace().count() > 3;
+        !c.name.is_empty() && (numbered || among || sentence)
+    };
+    if table.columns.len() == 1 && table.form.name == "TSV" && !is_numbered(table) {
+        return ". If each line is a text, say --no-header".into();
+    }
+    match table.columns.iter().any(like_data) && !is_numbered(table) {
+        true => ". The first line looks like data; if it is, say --no-header".into(),
+        false => table
+            .notes
+            .iter()
+            .find(|n| n.contains("--separator"))
+            .map_or(String::new(), |n| format!(". Mind that {n}")),
+    }
+}
+
+/// Whether the columns have numbers instead of names, as where there is no header.
+pub(crate) fn is_numbered(table: &Table) -> bool {
+    table.columns.iter().enumerate().all(|(i, c)| c.name == (i + 1).to_string())
 }

@@ -23,12 +23,14 @@ pub enum Error {
         message: String,
     },
     /// One row of a file.
-    #[error("{}, row {row}: {message}", path.display())]
+    #[error("{}, {what} {place}: {message}", path.display())]
     Row {
         /// The file.
         path: PathBuf,
-        /// Its row, from 1, the header counted.
-        row: usize,
+        /// What its places are called: `line` in texts, as an editor counts them, else `row`.
+        what: &'static str,
+        /// The place, from 1.
+        place: usize,
         /// What is wrong, and the remedy.
         message: String,
     },
@@ -42,8 +44,13 @@ impl Error {
         Self::File { path: path.into(), message: message.into() }
     }
 
-    pub(crate) fn row(path: impl Into<PathBuf>, row: usize, message: impl Into<String>) -> Self {
-        Self::Row { path: path.into(), row, message: message.into() }
+    pub(crate) fn row(
+        path: impl Into<PathBuf>,
+        what: &'static str,
+        place: usize,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::Row { path: path.into(), what, place, message: message.into() }
     }
 
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::read::{Encoding, ReadOptions, Row, Table, bytes, conll, squad, table, text};
-use crate::{ColumnChoice, Error};
+use crate::read::{Encoding, Form, ReadOptions, Table, conll, squad, table, text, unpacked};
+use crate::{Cell, ColumnChoice, Error};
 
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +47,13 @@ pub struct Layout {
     reader: Option<Reader>,
 }
 
-type Reader = fn(&Path) -> Result<Table, Error>;
+type Reader = fn(&Path, Option<u64>) -> Result<Table, Error>;
 
 const TRAIN: &[&str] = &["train.tsv", "train.csv"];
 const DEV: &[&str] = &["dev.tsv", "dev.csv", "dev_matched.tsv"];
 const TEST: &[&str] = &["test.tsv", "test.csv"];
 
-/// All layouts: GLUE's files as GLUE ships them, with or without their headers, TREC, SQuAD 1.1, and words with tags.
+/// All layouts: GLUE's files as GLUE ships them, with or without their headers, TREC, SQuAD, and words with tags.
 pub const LAYOUTS: &[Layout] = &[
     glue("glue:CoLA", "cola", &[], Some((4, &["4"], "2")), (&["sentence"], "label")),
     glue("glue:SST-2", "sst-2", &[], None, (&["sentence"], "label")),
@@ -106,10 +106,14 @@ pub const LAYOUTS: &[Layout] = &[
         task: "squad",
         kind: "question-answering",
         labels: &[],
-        files: [&["train-v1.1.json"], &["dev-v1.1.json"], &["test-v1.1.json"]],
+        files: [
+            &["train-v1.1.json", "train-v2.0.json"],
+            &["dev-v1.1.json", "dev-v2.0.json"],
+            &["test-v1.1.json", "test-v2.0.json"],
+        ],
         headless: None,
         headed: (&["question", "context"], "answers"),
-        reader: Some(|path| squad::read(path, &text(path, bytes(path)?, Encoding::Utf8)?)),
+        reader: Some(squad),
     },
     Layout {
         name: "conll",
@@ -123,7 +127,7 @@ pub const LAYOUTS: &[Layout] = &[
         ],
         headless: None,
         headed: (&["tokens"], "tags"),
-        reader: Some(|path| conll::read(path, bytes(path)?, ReadOptions::default())),
+        reader: Some(|path, max| conll::read(path, unpacked(path, max)?, ReadOptions::default())),
     },
 ];
 
@@ -164,30 +168,37 @@ impl Layout {
     ///
     /// # Errors
     /// If the file is not of this layout.
-    pub fn read(&self, path: &Path) -> Result<(Table, ColumnChoice), Error> {
+    pub fn read(&self, path: &Path, max: Option<u64>) -> Result<(Table, ColumnChoice), Error> {
         let choice = |(texts, label): (&[&str], &str)| ColumnChoice {
             texts: texts.iter().map(ToString::to_string).collect(),
-            label: Some(label.to_string()),
+            labels: vec![label.to_string()],
             image: None,
         };
         if let Some(reader) = self.reader {
-            return Ok((reader(path)?, choice(self.headed)));
+            return Ok((reader(path, max)?, choice(self.headed)));
         }
-        let headed = table(path, ReadOptions::default());
+        // In the tables of papers a tab stands in .tsv and a comma in .csv, whatever else the texts hold.
+        let comma = path.extension().is_some_and(|e| e == "csv").then_some(b',');
+        let options = ReadOptions { max_unpacked: max, separator: comma, ..ReadOptions::default() };
+        let headed = table(path, options);
         if let Ok(table) = &headed
-            && table.columns.iter().any(|c| c.eq_ignore_ascii_case(self.headed.0[0]))
+            && table.columns.iter().any(|c| c.name.eq_ignore_ascii_case(self.headed.0[0]))
         {
-            return Ok((headed?, choice(self.headed)));
+            let mut table = headed?;
+            // What quotes mean in these files is known.
+            table.notes.retain(|note| !note.contains("--tsv-quotes"));
+            return Ok((table, choice(self.headed)));
         }
         let Some((columns, texts, label)) = self.headless else {
-            let columns = headed?.columns.join(", ");
+            let columns = headed?.names().join(", ");
             let message = format!(
                 "is not a file of {}: it has no column '{}'. Its columns are: {columns}",
                 self.name, self.headed.0[0]
             );
             return Err(Error::file(path, message));
         };
-        let table = table(path, ReadOptions { header: false, ..ReadOptions::default() })?;
+        let mut table = table(path, ReadOptions { header: false, ..options })?;
+        table.notes.retain(|note| !note.contains("--tsv-quotes"));
         if table.columns.len() != columns {
             let message = format!(
                 "is not a file of {}: {columns} columns are expected, {} found",
@@ -200,15 +211,31 @@ impl Layout {
     }
 }
 
+fn squad(path: &Path, max: Option<u64>) -> Result<Table, Error> {
+    let content = unpacked(path, max)?;
+    let packed = content.packed;
+    let (text, encoding) = text(path, content.bytes, None)?;
+    let form = Form { name: "SQuAD's JSON", places: "question", packed, ..Form::default() };
+    squad::read(path, Form { encoding: Some(encoding), ..form }, &text)
+}
+
 /// Li and Roth's question classes: `COARSE:fine question`, in ISO 8859-1. The coarse class is the label.
-fn trec(path: &Path) -> Result<Table, Error> {
-    let text = text(path, bytes(path)?, Encoding::Latin1)?;
-    let mut rows = Vec::new();
+fn trec(path: &Path, max: Option<u64>) -> Result<Table, Error> {
+    let content = unpacked(path, max)?;
+    let packed = content.packed;
+    let (text, encoding) = text(path, content.bytes, Some(Encoding::WINDOWS_1252))?;
+    let form = Form { name: "TREC's lines", places: "line", packed, ..Form::default() };
+    let mut table = Table::new(path, Form { encoding: Some(encoding), ..form }, &["label", "text"]);
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let parts = line.split_once(' ').and_then(|(l, q)| Some((l.split_once(':')?.0, q)));
-        let (label, question) = parts
-            .ok_or_else(|| Error::row(path, i + 1, "is not of the form 'COARSE:fine question'"))?;
-        rows.push(Row { number: i + 1, cells: vec![label.into(), question.trim().into()] });
+        match parts {
+            Some((label, question)) => {
+                table.push(i + 1, [Cell::from(label), question.trim().into()])
+            }
+            None => {
+                table.bad.push(i as u32 + 1, || "is not of the form 'COARSE:fine question'".into())
+            }
+        }
     }
-    Ok(Table { path: path.into(), columns: vec!["label".into(), "text".into()], rows })
+    Ok(table)
 }

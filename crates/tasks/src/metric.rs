@@ -14,10 +14,32 @@ pub struct Metric {
     pub summary: &'static str,
 }
 
-/// All metrics; larger is better for each.
+/// Metrics that are errors in the unit of the numbers: smaller is better, and they are no shares.
+pub const ERRORS: &[&str] = &["rmse", "mae"];
+
+/// Whether a score of that name is better than another.
+pub fn is_better(name: &str, score: f64, than: f64) -> bool {
+    if ERRORS.contains(&name) { score < than } else { score > than }
+}
+
+/// Why a score of that name is not a number: its definition divides by 0.
+pub fn why_undefined(name: &str) -> &'static str {
+    match name {
+        "f1" | "macro_f1" | "micro_f1" => {
+            "nothing of what is counted is there, nor was it answered"
+        }
+        "matthews" => "all answers are one class, or all rows are",
+        "spearman" | "pearson" => "all answers are one number, or all rows are",
+        "precision" => "none was answered",
+        "recall" => "there is none",
+        _ => "there is no such row",
+    }
+}
+
+/// All metrics. A score that its definition leaves undefined is not a number.
 pub const METRICS: &[Metric] = &[
     Metric { name: "accuracy", kind: "classification", summary: "share of right answers" },
-    Metric { name: "f1", kind: "classification", summary: "F1 of the second class, of two" },
+    Metric { name: "f1", kind: "classification", summary: "F1 of the positive class, of two" },
     Metric { name: "macro_f1", kind: "classification", summary: "mean of all classes' F1" },
     Metric {
         name: "matthews",
@@ -63,6 +85,16 @@ pub const METRICS: &[Metric] = &[
     Metric { name: "accuracy", kind: "token-classification", summary: "share of right words" },
     Metric { name: "spearman", kind: "regression", summary: "rank correlation" },
     Metric { name: "pearson", kind: "regression", summary: "linear correlation" },
+    Metric {
+        name: "rmse",
+        kind: "regression",
+        summary: "root of the mean squared error, in the unit of the numbers",
+    },
+    Metric {
+        name: "mae",
+        kind: "regression",
+        summary: "mean absolute error, in the unit of the numbers",
+    },
 ];
 
 /// The metric that GLUE uses first for one of its tasks, else the kind's first.
@@ -77,7 +109,7 @@ pub fn default_metric(task: &str, kind: &str) -> &'static str {
     }
 }
 
-/// All classification scores of predicted classes: `(name, value)`. `f1` only for two classes.
+/// All classification scores of predicted classes: `(name, value)`. `f1` only for two classes, of the `positive` one.
 ///
 /// # Panics
 /// If the lengths differ or a class is not below `classes`.
@@ -85,6 +117,7 @@ pub fn classification(
     predicted: &[u32],
     expected: &[u32],
     classes: usize,
+    positive: usize,
 ) -> Vec<(&'static str, f64)> {
     let confusion = confusion(predicted, expected, classes);
     let mut scores = vec![
@@ -93,7 +126,7 @@ pub fn classification(
         ("matthews", matthews(&confusion)),
     ];
     if classes == 2 {
-        scores.push(("f1", class_f1(&confusion, 1)));
+        scores.push(("f1", class_f1(&confusion, positive)));
     }
     scores
 }
@@ -122,7 +155,7 @@ pub fn image_classification(outputs: &[Vec<f32>], expected: &[u32]) -> Vec<(&'st
 pub fn top_k(outputs: &[Vec<f32>], expected: &[u32], k: usize) -> f64 {
     assert_eq!(outputs.len(), expected.len());
     let hits = outputs.iter().zip(expected).filter(|(row, e)| rank(row, **e as usize) < k).count();
-    if outputs.is_empty() { 0.0 } else { hits as f64 / outputs.len() as f64 }
+    ratio(hits as f64, outputs.len() as f64)
 }
 
 /// Classes that come before one in the order of their outputs.
@@ -137,10 +170,16 @@ fn mean_class_accuracy(confusion: &[Vec<u64>]) -> f64 {
     let recall = |(c, row): (usize, &Vec<u64>)| row[c] as f64 / there(row) as f64;
     let occur = confusion.iter().enumerate().filter(|(_, row)| there(row) > 0);
     let recalls: Vec<f64> = occur.map(recall).collect();
-    if recalls.is_empty() { 0.0 } else { recalls.iter().sum::<f64>() / recalls.len() as f64 }
+    ratio(recalls.iter().sum(), recalls.len() as f64)
 }
 
-/// All scores of predicted sets of labels, each in order: `(name, value)`; as scikit-learn's with `zero_division=0`.
+/// A ratio; not a number where there is nothing to divide by.
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { f64::NAN } else { part / whole }
+}
+
+/// All scores of predicted sets of labels, each in order: `(name, value)`; as scikit-learn's with `zero_division=0` for single
+/// labels in the macro mean.
 ///
 /// # Panics
 /// If the lengths differ or a label is not below `labels`.
@@ -163,21 +202,30 @@ pub fn multilabel(
     };
     let total = counts.iter().fold([0; 3], |t, c| [t[0] + c[0], t[1] + c[1], t[2] + c[2]]);
     let exact = predicted.iter().zip(expected).filter(|(p, e)| p == e).count() as f64;
+    let micro = ratio(2.0 * total[0] as f64, (total[1] + total[2]) as f64);
     vec![
-        ("micro_f1", f1(total)),
+        ("micro_f1", micro),
         ("macro_f1", counts.iter().map(|&c| f1(c)).sum::<f64>() / labels.max(1) as f64),
-        ("exact_match", if expected.is_empty() { 0.0 } else { exact / expected.len() as f64 }),
+        ("exact_match", ratio(exact, expected.len() as f64)),
     ]
 }
 
-/// All regression scores: `(name, value)`.
+/// All regression scores: `(name, value)`; the errors in the unit of the numbers.
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn regression(predicted: &[f32], expected: &[f32]) -> Vec<(&'static str, f64)> {
     let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| f64::from(x)).collect() };
     let (p, e) = (wide(predicted), wide(expected));
-    vec![("spearman", spearman(&p, &e)), ("pearson", pearson(&p, &e))]
+    let errors = || p.iter().zip(&e).map(|(p, e)| p - e);
+    let (n, squares) = (p.len() as f64, errors().map(|x| x * x).sum());
+    let absolute = errors().map(f64::abs).sum();
+    vec![
+        ("spearman", spearman(&p, &e)),
+        ("pearson", pearson(&p, &e)),
+        ("rmse", ratio(squares, n).sqrt()),
+        ("mae", ratio(absolute, n)),
+    ]
 }
 
 /// Counts by `[expected][predicted]`.
@@ -193,12 +241,12 @@ pub fn confusion(predicted: &[u32], expected: &[u32], classes: usize) -> Vec<Vec
     counts
 }
 
-/// Precision, recall, F1 and number of examples of one class; 0 where a share has no denominator.
+/// Precision, recall, F1 and number of examples of one class; not a number where a share has no denominator.
 pub fn class_scores(confusion: &[Vec<u64>], class: usize) -> (f64, f64, f64, u64) {
     let hits = confusion[class][class] as f64;
     let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
     let there: u64 = confusion[class].iter().sum();
-    let share = |n: u64| if n == 0 { 0.0 } else { hits / n as f64 };
+    let share = |n: u64| ratio(hits, n as f64);
     (share(predicted), share(there), class_f1(confusion, class), there)
 }
 
@@ -206,13 +254,13 @@ fn class_f1(confusion: &[Vec<u64>], class: usize) -> f64 {
     let hits = confusion[class][class] as f64;
     let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
     let there: u64 = confusion[class].iter().sum();
-    if predicted + there == 0 { 0.0 } else { 2.0 * hits / (predicted + there) as f64 }
+    ratio(2.0 * hits, (predicted + there) as f64)
 }
 
 fn accuracy(confusion: &[Vec<u64>]) -> f64 {
     let total: u64 = confusion.iter().flatten().sum();
     let hits: u64 = (0..confusion.len()).map(|i| confusion[i][i]).sum();
-    if total == 0 { 0.0 } else { hits as f64 / total as f64 }
+    ratio(hits as f64, total as f64)
 }
 
 /// The mean F1 of the classes that occur among the expected or the predicted, as scikit-learn.
@@ -222,10 +270,10 @@ fn macro_f1(confusion: &[Vec<u64>]) -> f64 {
     };
     let classes: Vec<usize> = (0..confusion.len()).filter(occurs).collect();
     let sum: f64 = classes.iter().map(|&c| class_f1(confusion, c)).sum();
-    if classes.is_empty() { 0.0 } else { sum / classes.len() as f64 }
+    ratio(sum, classes.len() as f64)
 }
 
-/// Gorodkin's generalisation to several classes; 0 where a variance is 0, as scikit-learn.
+/// Gorodkin's generalisation to several classes; not a number where a variance is 0.
 fn matthews(confusion: &[Vec<u64>]) -> f64 {
     let n = confusion.len();
     let expected: Vec<f64> = confusion.iter().map(|row| row.iter().sum::<u64>() as f64).collect();
@@ -236,10 +284,10 @@ fn matthews(confusion: &[Vec<u64>]) -> f64 {
     let cross: f64 = expected.iter().zip(&predicted).map(|(a, b)| a * b).sum();
     let square = |x: &[f64]| total * total - x.iter().map(|x| x * x).sum::<f64>();
     let denominator = (square(&expected) * square(&predicted)).sqrt();
-    if denominator == 0.0 { 0.0 } else { (hits * total - cross) / denominator }
+    ratio(hits * total - cross, denominator)
 }
 
-/// Pearson's correlation; 0 where a variance is 0 (SciPy gives no number there).
+/// Pearson's correlation; not a number where a variance is 0, as SciPy.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -253,7 +301,7 @@ pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
         xx += (x - mx) * (x - mx);
         yy += (y - my) * (y - my);
     }
-    if xx == 0.0 || yy == 0.0 { 0.0 } else { (xy / (xx * yy).sqrt()).clamp(-1.0, 1.0) }
+    ratio(xy, (xx * yy).sqrt()).clamp(-1.0, 1.0)
 }
 
 /// Spearman's correlation: Pearson's of the ranks, equal values sharing their mean rank.
@@ -292,13 +340,13 @@ mod tests {
     fn scores_match_the_reference_libraries() {
         let expected = [0, 1, 2, 2, 1, 0, 1, 2, 0, 0];
         let predicted = [0, 2, 2, 2, 1, 0, 0, 1, 0, 2];
-        let s = classification(&predicted, &expected, 3);
+        let s = classification(&predicted, &expected, 3, 1);
         assert!((value(&s, "accuracy") - 0.6).abs() < 1e-12);
         assert!((value(&s, "macro_f1") - 0.573_809_523_809_523_8).abs() < 1e-12);
         assert!((value(&s, "matthews") - 0.400_047_345_682_831_35).abs() < 1e-12);
         let e = [1, 0, 1, 1, 0, 0, 1, 0];
         let p = [1, 0, 0, 1, 1, 0, 1, 1];
-        let s = classification(&p, &e, 2);
+        let s = classification(&p, &e, 2, 1);
         assert!((value(&s, "f1") - 0.666_666_666_666_666_6).abs() < 1e-12);
         assert!((value(&s, "matthews") - 0.258_198_889_747_161_1).abs() < 1e-12);
         let x = [0.1, 0.5, 0.5, 2.0, -1.0, 3.5, 0.5];
@@ -336,11 +384,30 @@ mod tests {
     }
 
     #[test]
-    fn degenerate_answers_score_zero() {
-        let s = classification(&[1, 1, 1], &[1, 1, 1], 2);
-        assert_eq!(value(&s, "matthews"), 0.0);
-        assert_eq!(value(&s, "accuracy"), 1.0);
-        assert_eq!(value(&s, "macro_f1"), 1.0);
-        assert_eq!(spearman(&[1.0, 1.0], &[0.0, 1.0]), 0.0);
+    fn undefined_scores_are_no_numbers() {
+        // scikit-learn warns and gives 0 (or what `zero_division` says), SciPy gives no number.
+        let s = classification(&[1, 1, 1], &[1, 1, 1], 2, 0);
+        assert!(value(&s, "matthews").is_nan() && value(&s, "f1").is_nan());
+        assert_eq!((value(&s, "accuracy"), value(&s, "macro_f1")), (1.0, 1.0));
+        let s = classification(&[1, 1, 1], &[0, 1, 1], 2, 0);
+        assert_eq!(value(&s, "f1"), 0.0, "the class is there: its F1 is 0");
+        assert!(spearman(&[1.0, 1.0], &[0.0, 1.0]).is_nan());
+        assert!(value(&multilabel(&[vec![]], &[vec![]], 2), "micro_f1").is_nan());
+        assert!(value(&regression(&[], &[]), "rmse").is_nan());
+        let (p, r, f1, n) = class_scores(&[vec![0, 2], vec![0, 3]], 0);
+        assert!(p.is_nan() && r == 0.0 && f1 == 0.0 && n == 2);
+    }
+
+    /// Expected values: `f1_score(pos_label=0)`, `root_mean_squared_error` and `mean_absolute_error` of scikit-learn 1.9.
+    #[test]
+    fn the_positive_class_is_chosen_and_errors_are_in_the_unit() {
+        let (e, p) = ([1, 0, 1, 1, 0, 0, 1, 0], [1, 0, 0, 1, 1, 0, 1, 1]);
+        let of = |positive| value(&classification(&p, &e, 2, positive), "f1");
+        assert!((of(1) - 2.0 / 3.0).abs() < 1e-12);
+        assert!((of(0) - 4.0 / 7.0).abs() < 1e-12);
+        let s = regression(&[100_000.0, 200_000.0], &[101_000.0, 203_000.0]);
+        assert!((value(&s, "rmse") - 5_000_000f64.sqrt()).abs() < 1e-9);
+        assert_eq!(value(&s, "mae"), 2000.0);
+        assert!(is_better("rmse", 1.0, 2.0) && is_better("f1", 2.0, 1.0));
     }
 }

@@ -101,6 +101,23 @@ impl Passage {
         self.windows.len()
     }
 
+    /// Tokens of the text, whatever windows they stand in.
+    pub fn tokens(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The places where the text holds no answer: the first token of each window.
+    pub fn no_places(&self) -> Vec<(u32, u32)> {
+        vec![(0, 0); self.windows.len()]
+    }
+
+    /// How sure the outputs `[tokens, 2]` of each window are that the text holds no answer: the least over the windows of
+    /// what they say of the first token, as BERT's code for SQuAD 2.0.
+    pub fn none_score(outputs: &[Vec<f32>]) -> f32 {
+        let first = |window: &Vec<f32>| window.first().zip(window.get(1)).map(|(a, b)| a + b);
+        outputs.iter().filter_map(first).reduce(f32::min).unwrap_or(0.0)
+    }
+
     /// For each window the first and the last token of the answer in the input, or the first token of all where it does not hold
     /// the whole answer.
     pub fn places(&self, answer: &Answer) -> Vec<(u32, u32)> {

@@ -1,7 +1,9 @@
 //! Texts to token ids, without padding: `tokenizer.json`, or the older files that hold the same.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use budwood_base::files::foreign;
 use budwood_base::tokenizer::WordPieceSettings;
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
@@ -19,8 +21,8 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// Token types: 0 for the first text with its special tokens, 1 for the second.
     pub types: Vec<u32>,
-    /// Whether tokens were cut off.
-    pub truncated: bool,
+    /// Tokens that were cut off.
+    pub cut: usize,
 }
 
 /// The first byte of a text that a token stands for, and the one after its last.
@@ -53,6 +55,11 @@ impl Tokenizer {
     pub fn open(folder: &Path, family: &str) -> Result<Self, Error> {
         let roberta = family == "roberta";
         let json = folder.join("tokenizer.json");
+        for name in
+            ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"]
+        {
+            check_content(&folder.join(name))?;
+        }
         let (path, mut inner) = if json.exists() {
             let failed = |e| Error::file(&json, format!("is not a tokenizer: {e}"));
             let text = tokenizer_limits::read(&json)?;
@@ -68,13 +75,6 @@ impl Tokenizer {
         };
         // Files may ask for padding and truncation of their own; both are ours to do.
         inner.with_padding(None);
-        let normalizer = serde_json::to_value(inner.get_normalizer()).unwrap_or_default();
-        if growth(&normalizer) > GROWTH_MOST {
-            let message = format!(
-                "has a normalizer that can make a text more than {GROWTH_MOST} times as long: it would fill any memory"
-            );
-            return Err(Error::file(&path, message));
-        }
         inner
             .with_truncation(None)
             .map_err(|e| Error::file(&path, format!("cannot be used: {e}")))?;
@@ -132,7 +132,7 @@ impl Tokenizer {
                 _ => a.pop(),
             };
         }
-        Ok(Encoded { truncated: before > room, ..self.frame(&a, b.as_deref()).0 })
+        Ok(Encoded { cut: before.saturating_sub(room), ..self.frame(&a, b.as_deref()).0 })
     }
 
     /// Tokens that fit between the special ones.
@@ -168,7 +168,7 @@ impl Tokenizer {
         }
         let second = u32::from(!roberta);
         let types = (0..ids.len()).map(|i| if i < n_first { 0 } else { second }).collect();
-        (Encoded { ids, types, truncated: false }, last)
+        (Encoded { ids, types, cut: 0 }, last)
     }
 
     /// The tokens of a text, without special ones.
@@ -202,28 +202,12 @@ impl Tokenizer {
     }
 }
 
-/// How many times as long a normalizer's replacements may make a text.
-const GROWTH_MOST: f64 = 64.0;
-
-/// How many times as long the replacements of a normalizer make a text at most. Forms of Unicode are left out: they have
-/// small bounds of their own.
-fn growth(normalizer: &Value) -> f64 {
-    let length = |value: &Value| value.as_str().map_or(0.0, |text| text.len() as f64);
-    match normalizer["type"].as_str() {
-        Some("Sequence") => {
-            normalizer["normalizers"].as_array().into_iter().flatten().map(growth).product()
-        }
-        Some("Prepend") => 1.0 + length(&normalizer["prepend"]),
-        Some("Replace") => {
-            let content = length(&normalizer["content"]);
-            match length(&normalizer["pattern"]["String"]) {
-                // An expression may match between any two characters.
-                0.0 => 1.0 + content,
-                pattern => (content / pattern).max(1.0),
-            }
-        }
-        _ => 1.0,
-    }
+/// Refuses a file in whose place something else stands.
+fn check_content(path: &Path) -> Result<(), Error> {
+    let Ok(file) = std::fs::File::open(path) else { return Ok(()) };
+    let mut head = Vec::new();
+    file.take(512).read_to_end(&mut head).map_err(Error::io(path))?;
+    foreign(&head).map_or(Ok(()), |what| Err(Error::file(path, what)))
 }
 
 /// BERT's tokenizer from `vocab.txt`, with `do_lower_case` and friends from `tokenizer_config.json`.
@@ -240,7 +224,8 @@ fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
         }
         false => Value::Null,
     };
-    let settings = WordPieceSettings::from_config(&config).map_err(wrong)?;
+    let vocabulary = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let settings = WordPieceSettings::from_config(&config, &vocabulary).map_err(wrong)?;
     let text = path.to_str().ok_or_else(|| failed(&"its path is not UTF-8"))?;
     let model =
         WordPiece::from_file(text).unk_token("[UNK]".into()).build().map_err(|e| failed(&e))?;
@@ -265,27 +250,4 @@ fn byte_level(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
     Ok(tokenizer)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn replacements_multiply() {
-        let double = json!({ "type": "Replace", "pattern": { "String": "a" }, "content": "aa" });
-        let many = json!({ "type": "Sequence", "normalizers": vec![double; 30] });
-        assert_eq!(growth(&many), f64::from(1 << 30));
-        let long =
-            json!({ "type": "Replace", "pattern": { "Regex": "" }, "content": "x".repeat(1000) });
-        assert_eq!(growth(&long), 1001.0);
-        // Those of XLM-RoBERTa.
-        let usual = json!({ "type": "Sequence", "normalizers": [
-            { "type": "Precompiled", "precompiled_charsmap": "" },
-            { "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": " " }] });
-        assert_eq!(growth(&usual), 2.0);
-        assert_eq!(growth(&Value::Null), 1.0);
-    }
 }

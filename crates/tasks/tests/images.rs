@@ -1,6 +1,8 @@
 //! Images as people keep them: folders, lists, tables, IDX files, and what is wrong with them.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,9 +45,9 @@ fn kind() -> &'static Task {
 }
 
 fn read(source: &DataSource, split: Split) -> Result<(Vec<String>, Dataset), Error> {
-    assert_eq!(source.detect_kind(split)?.0.name, "image-classification");
-    let labels = source.labels(kind(), split)?;
-    let data = source.examples(kind(), &labels, split, true)?;
+    assert_eq!(common::kind(&source)?.name, "image-classification");
+    let labels = common::labels(&source, kind(), split)?;
+    let data = common::examples(&source, kind(), &labels, split, true)?;
     Ok((labels, data))
 }
 
@@ -81,7 +83,7 @@ fn folders_are_classes() {
     let expected = [("c.bmp", 0), ("a.jpg", 1), ("b.png", 1)].map(|(n, c)| (n.to_string(), c));
     assert_eq!(classes(&data), expected);
     // Without labels too.
-    let unlabelled = one.examples(kind(), &[], Split::Test, false).unwrap();
+    let unlabelled = common::examples(&one, kind(), &[], Split::Test, false).unwrap();
     assert_eq!(unlabelled.examples.len(), 3);
     assert!(unlabelled.examples.iter().all(|e| e.target == Target::None));
 }
@@ -104,8 +106,8 @@ fn splits_are_folders_above_the_classes() {
     assert!(!all.has(Split::Dev));
     // A class that only the test split has.
     put(&dir.path().join("test/c"), &[("rgb.png", "1.png")]);
-    let labels = all.labels(kind(), Split::Train).unwrap();
-    let fault = all.examples(kind(), &labels, Split::Test, true).unwrap_err().to_string();
+    let labels = common::labels(&all, kind(), Split::Train).unwrap();
+    let fault = common::examples(&all, kind(), &labels, Split::Test, true).unwrap_err().to_string();
     assert!(fault.contains("'c'"), "{fault}");
 }
 
@@ -224,7 +226,10 @@ fn what_is_wrong_is_named_or_left_out_and_listed() {
     put(&dir.path().join("loose"), &[("rgb.png", "1.png")]);
     let loose = source(dir.path().join("loose"));
     assert!(fault(&loose).contains("no folder of images for each class"), "{}", fault(&loose));
-    assert_eq!(loose.examples(kind(), &[], Split::Test, false).unwrap().examples.len(), 1);
+    assert_eq!(
+        common::examples(&loose, kind(), &[], Split::Test, false).unwrap().examples.len(),
+        1
+    );
 }
 
 #[test]
@@ -234,19 +239,24 @@ fn images_and_texts_are_not_mixed_up() {
     fs::write(dir.path().join("t.csv"), "text,label\na,0\nb,1\n").unwrap();
     let text = task::find("classification").unwrap();
     let images = source(dir.path().join("images"));
-    let message = images.examples(text, &["a".into()], Split::Train, true).unwrap_err().to_string();
+    let message =
+        common::examples(&images, text, &["a".into()], Split::Train, true).unwrap_err().to_string();
     assert!(message.contains("images") && message.contains("image-classification"), "{message}");
     let texts = source(dir.path().join("t.csv"));
-    let message =
-        texts.examples(kind(), &["0".into()], Split::Train, true).unwrap_err().to_string();
+    let message = common::examples(&texts, kind(), &["0".into()], Split::Train, true)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("the data are texts"), "{message}");
     // A table of both is one of texts, unless the column of images is named.
     fs::write(dir.path().join("both.csv"), "path,text,label\nimages/a/1.png,a cat,0\n").unwrap();
     let mut both = source(dir.path().join("both.csv"));
-    assert_eq!(both.detect_kind(Split::Train).unwrap().0.name, "classification");
+    assert_eq!(common::kind(&both).unwrap().name, "classification");
     both.choice.image = Some("path".into());
-    assert_eq!(both.detect_kind(Split::Train).unwrap().0.name, "image-classification");
-    assert_eq!(both.column_names(Split::Train).unwrap(), (vec!["path".into()], "label".into()));
+    assert_eq!(common::kind(&both).unwrap().name, "image-classification");
+    assert_eq!(
+        both.open(Split::Train, true).unwrap().column_names(),
+        (vec!["path".into()], vec!["label".into()])
+    );
 }
 
 fn idx(sides: &[u32], data: &[u8]) -> Vec<u8> {

@@ -1,12 +1,14 @@
 //! Files as people have them: layouts, encodings, columns, splits, and what is wrong with them.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 
 use budwood_tasks::read::{Encoding, ReadOptions, table};
 use budwood_tasks::{
-    ColumnChoice, DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task,
+    Cell, ColumnChoice, DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task,
 };
 
 fn write(dir: &Path, name: &str, text: impl AsRef<[u8]>) {
@@ -24,10 +26,10 @@ fn glue_files_are_read_with_and_without_headers() {
     // CoLA has no header; a quote is an ordinary character.
     write(dir.path(), "train.tsv", "gj04\t1\t\tShe said \"no.\ngj04\t0\t*\tHim left.\n");
     let cola = layout(dir.path(), "glue:CoLA");
-    let kind = cola.detect_kind(Split::Train).unwrap().0;
-    let labels = cola.labels(kind, Split::Train).unwrap();
+    let kind = common::kind(&cola).unwrap();
+    let labels = common::labels(&cola, kind, Split::Train).unwrap();
     assert_eq!(labels, ["0", "1"]);
-    let data = cola.examples(kind, &labels, Split::Train, true).unwrap();
+    let data = common::examples(&cola, kind, &labels, Split::Train, true).unwrap();
     assert_eq!(data.examples[0].input, Input::Text("She said \"no.".into()));
     assert_eq!(data.examples[1].target, Target::Class(0));
 
@@ -40,13 +42,13 @@ fn glue_files_are_read_with_and_without_headers() {
         "index\tgenre\tsentence1\tsentence2\tscore\n0\tx\tA man.\tA boy.\t3.25\n",
     );
     let source = layout(sts.path(), "glue:STS-B");
-    let kind = source.detect_kind(Split::Train).unwrap().0;
+    let kind = common::kind(&source).unwrap();
     assert_eq!(kind.name, "regression");
-    let train = source.examples(kind, &[], Split::Train, true).unwrap();
+    let train = common::examples(&source, kind, &[], Split::Train, true).unwrap();
     let pair = Input::texts("A plane, taking off.", Some("A plane."));
     assert_eq!(train.examples[0].input, pair);
     assert_eq!(train.examples[1].target, Target::Value(0.5));
-    let dev = source.examples(kind, &[], Split::Dev, true).unwrap();
+    let dev = common::examples(&source, kind, &[], Split::Dev, true).unwrap();
     assert_eq!(dev.examples[0].target, Target::Value(3.25));
 
     // RTE keeps the order of its papers, whatever comes first in the file.
@@ -58,10 +60,10 @@ fn glue_files_are_read_with_and_without_headers() {
     );
     let source = layout(rte.path(), "glue:RTE");
     let kind = task::find("classification").unwrap();
-    let labels = source.labels(kind, Split::Train).unwrap();
+    let labels = common::labels(&source, kind, Split::Train).unwrap();
     assert_eq!(labels, ["entailment", "not_entailment"]);
     assert!(!source.has(Split::Dev));
-    let error = source.examples(kind, &labels, Split::Dev, true).unwrap_err().to_string();
+    let error = common::examples(&source, kind, &labels, Split::Dev, true).unwrap_err().to_string();
     assert!(error.contains("no file for the dev split"), "{error}");
 }
 
@@ -71,13 +73,13 @@ fn trec_is_latin_1_with_coarse_classes() {
     write(dir.path(), "TREC.train", b"NUM:dist How far is Qu\xe9bec ?\nLOC:city Where ?\n");
     let source = layout(dir.path(), "trec");
     let kind = task::find("classification").unwrap();
-    let labels = source.labels(kind, Split::Train).unwrap();
+    let labels = common::labels(&source, kind, Split::Train).unwrap();
     assert_eq!(labels, ["LOC", "NUM"]);
-    let data = source.examples(kind, &labels, Split::Train, true).unwrap();
+    let data = common::examples(&source, kind, &labels, Split::Train, true).unwrap();
     assert_eq!(data.examples[0].input, Input::Text("How far is Qu\u{e9}bec ?".into()));
     write(dir.path(), "TREC.train", "NUM How far ?\n");
-    let error = source.labels(kind, Split::Train).unwrap_err().to_string();
-    assert!(error.contains("row 1") && error.contains("COARSE:fine"), "{error}");
+    let error = common::labels(&source, kind, Split::Train).unwrap_err().to_string();
+    assert!(error.contains("line 1") && error.contains("COARSE:fine"), "{error}");
 }
 
 #[test]
@@ -91,8 +93,8 @@ fn the_digest_is_of_the_content_not_of_the_file() {
         let path = dir.path().join(name).display().to_string();
         let source =
             DataSource::parse(&path, ColumnChoice::default(), ReadOptions::default()).unwrap();
-        let labels = source.labels(kind, Split::Train).unwrap();
-        source.examples(kind, &labels, Split::Train, true).unwrap().digest.sha256
+        let labels = common::labels(&source, kind, Split::Train).unwrap();
+        common::examples(&source, kind, &labels, Split::Train, true).unwrap().digest.sha256
     };
     assert_eq!(digest("a.csv"), digest("b.jsonl"));
     assert_ne!(digest("a.csv"), digest("c.csv"));
@@ -114,13 +116,14 @@ fn packed_files_and_parquet_are_read() {
     let options = ReadOptions::default();
     for name in ["a.csv.gz", "a.csv.bz2"] {
         let table = table(&dir.path().join(name), options).unwrap();
-        assert_eq!(table.columns, ["text", "label"]);
-        assert_eq!(table.rows[1].cells, ["bad", "0"]);
+        assert_eq!(table.names(), ["text", "label"]);
+        assert_eq!((table.cell(1, 0).text(), table.cell(1, 1).text()), ("bad".into(), "0".into()));
     }
     let table = table(&parquet, options).unwrap();
-    assert_eq!(table.columns, ["text", "label", "score"]);
-    assert_eq!(table.rows[0].cells, ["good", "1", "0.5"]);
-    assert_eq!(table.rows[2].cells[0], "");
+    assert_eq!(table.names(), ["text", "label", "score"]);
+    let row: Vec<Cell> = (0..3).map(|c| table.cell(0, c).clone()).collect();
+    assert_eq!(row, [Cell::from("good"), Cell::Int(1), Cell::Number(0.5)]);
+    assert_eq!(table.cell(2, 0), &Cell::Missing);
 }
 
 #[test]
@@ -128,14 +131,17 @@ fn encodings_and_marks() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "a.csv", "\u{feff}text,label\r\n\r\n\"two\nlines\",1\r\n   \r\nb,0\r\n");
     let read = table(&dir.path().join("a.csv"), ReadOptions::default()).unwrap();
-    assert_eq!(read.columns, ["text", "label"]);
-    assert_eq!(read.rows.len(), 2);
-    assert_eq!(read.rows[0].cells[0], "two\nlines");
+    assert_eq!(read.names(), ["text", "label"]);
+    assert_eq!(read.places, [3, 6]);
+    assert_eq!(read.cell(0, 0).text(), "two\nlines");
     write(dir.path(), "b.csv", b"text,label\ncaf\xe9,1\n");
-    let error = table(&dir.path().join("b.csv"), ReadOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("row 2") && error.contains("0xe9"), "{error}");
-    let latin = ReadOptions { encoding: Encoding::Latin1, ..Default::default() };
-    assert_eq!(table(&dir.path().join("b.csv"), latin).unwrap().rows[0].cells[0], "caf\u{e9}");
+    let utf_8 =
+        ReadOptions { encoding: Some(Encoding::named("utf-8").unwrap()), ..Default::default() };
+    let error = table(&dir.path().join("b.csv"), utf_8).unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("0xe9"), "{error}");
+    let read = table(&dir.path().join("b.csv"), ReadOptions::default()).unwrap();
+    assert_eq!(read.cell(0, 0).text(), "caf\u{e9}");
+    assert_eq!(read.form.encoding, Some("windows-1252"));
 }
 
 #[test]
@@ -146,8 +152,8 @@ fn a_split_keeps_the_shares_of_the_classes() {
     let path = dir.path().join("a.csv").display().to_string();
     let source = DataSource::parse(&path, ColumnChoice::default(), ReadOptions::default()).unwrap();
     let kind = task::find("classification").unwrap();
-    let labels = source.labels(kind, Split::Train).unwrap();
-    let data = source.examples(kind, &labels, Split::Train, true).unwrap();
+    let labels = common::labels(&source, kind, Split::Train).unwrap();
+    let data = common::examples(&source, kind, &labels, Split::Train, true).unwrap();
     let (rest, dev) = data.clone().split(0.2, 5, "dev").unwrap();
     let ones = |d: &[Example]| d.iter().filter(|e| e.target == Target::Class(1)).count();
     assert_eq!((rest.examples.len(), dev.examples.len()), (160, 40));
@@ -190,7 +196,7 @@ fn word_pieces_match_the_reference() {
     let pair = tokenizer.encode(&Input::texts("the cat", Some("on")), 128).unwrap();
     assert_eq!(pair.ids, [2, 5, 6, 3, 9, 3]);
     assert_eq!(pair.types, [0, 0, 0, 0, 1, 1]);
-    assert!(!pair.truncated);
+    assert_eq!(pair.cut, 0);
     assert!(tokenizer.check_vocabulary(14).is_ok());
     assert!(tokenizer.check_vocabulary(13).unwrap_err().to_string().contains("largest id is 13"));
 }
@@ -201,7 +207,7 @@ fn the_longer_text_of_a_pair_is_cut() {
     let tokenizer = tokenizer(dir.path());
     let pair = tokenizer.encode(&Input::texts("the the the the", Some("cat cat")), 8).unwrap();
     assert_eq!(pair.ids, [2, 5, 5, 5, 3, 6, 6, 3]);
-    assert!(pair.truncated);
+    assert_eq!(pair.cut, 1);
     // BERT's code takes from the second where both are as long.
     let pair = tokenizer.encode(&Input::texts("the the", Some("cat cat")), 6).unwrap();
     assert_eq!(pair.ids, [2, 5, 5, 3, 6, 3]);

@@ -1,6 +1,8 @@
 //! Questions about a text and sentences with tags: files, windows, words, answers, and what is wrong with them.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -187,22 +189,22 @@ fn columns_of_conll_are_read() {
     .unwrap();
     for text in ["conll=DIR", "conll=DIR/eng.train", "DIR/tabs.conll", "DIR/rows.jsonl"] {
         let source = source(dir.path(), text);
-        let (task, _) = source.detect_kind(Split::Train).unwrap();
+        let task = common::kind(&source).unwrap();
         assert_eq!(task.name, "token-classification", "{text}");
-        let labels = source.labels(task, Split::Train).unwrap();
+        let labels = common::labels(&source, task, Split::Train).unwrap();
         assert_eq!(labels, ["B-ORG", "B-PER", "I-PER", "O"], "{text}");
-        let data = source.examples(task, &labels, Split::Train, true).unwrap();
+        let data = common::examples(&source, task, &labels, Split::Train, true).unwrap();
         assert_eq!(data.examples.len(), 2);
         assert_eq!(data.examples[0].input, Input::Words(vec!["EU".into(), "rejects".into()]));
         assert_eq!(data.examples[1].target, Target::Tags(vec![1, 2]));
     }
     // Another column of tags.
-    let (texts, label) = (vec!["1".into()], Some("2".into()));
-    let choice = ColumnChoice { texts, label, ..ColumnChoice::default() };
+    let (texts, labels) = (vec!["1".into()], vec!["2".into()]);
+    let choice = ColumnChoice { texts, labels, ..ColumnChoice::default() };
     let text = format!("{}/tabs.conll", dir.path().display());
     let source = DataSource::parse(&text, choice, ReadOptions::default()).unwrap();
-    let task = source.detect_kind(Split::Train).unwrap().0;
-    assert_eq!(source.labels(task, Split::Train).unwrap(), ["NNP", "VBZ"]);
+    let task = common::kind(&source).unwrap();
+    assert_eq!(common::labels(&source, task, Split::Train).unwrap(), ["NNP", "VBZ"]);
 }
 
 #[track_caller]
@@ -222,23 +224,24 @@ fn faults_of_tagged_words_are_named_with_their_row() {
         let source = source(dir.path(), "DIR/a.conll");
         let labels = ["B-PER", "I-PER", "O"].map(String::from);
         let task = budwood_tasks::task::find("token-classification").unwrap();
-        source.examples(task, &labels, Split::Dev, true)
+        common::examples(&source, task, &labels, Split::Dev, true)
     };
-    fails(read("a X O\nb O\n"), &["a.conll, row 2", "2 columns", "3"]);
-    fails(read("a O\n\nb O\nc B-XYZ\n"), &["row 3", "word 2", "'c'", "B-XYZ", "B-PER"]);
-    fails(read("a\tO\nb\t\n"), &["row 2", "empty column"]);
+    fails(read("a X O\nb O\n"), &["a.conll, line 2", "2 columns", "3"]);
+    fails(read("a O\n\nb O\nc B-XYZ\n"), &["line 3", "word 2", "'c'", "B-XYZ", "B-PER"]);
+    fails(read("a\tO\nb\t\n"), &["line 2", "empty column"]);
     fails(read("\n\n"), &["no row"]);
     fails(read("a\nb\n"), &["--label-column"]);
     let jsonl = |text: &str| {
         fs::write(dir.path().join("b.jsonl"), text).unwrap();
         let source = source(dir.path(), "DIR/b.jsonl");
         let task = budwood_tasks::task::find("token-classification").unwrap();
-        let labels = source.labels(task, Split::Train)?;
-        source.examples(task, &labels, Split::Train, true)
+        let labels = common::labels(&source, task, Split::Train)?;
+        common::examples(&source, task, &labels, Split::Train, true)
     };
-    fails(jsonl("{\"tokens\":[\"a\"],\"tags\":[\"O\",\"B\"]}\n"), &["row 1", "1 words", "2 tags"]);
-    fails(jsonl("{\"tokens\":\"a b\",\"tags\":[\"O\",\"B\"]}\n"), &["row 1", "not a list"]);
-    fails(jsonl("{\"tokens\":[\"a\",\"b\"],\"tags\":[0,1]}\n"), &["row 1", "list of names"]);
+    fails(jsonl("{\"tokens\":[\"a\"],\"tags\":[\"O\",\"B\"]}\n"), &["line 1", "1 words", "2 tags"]);
+    fails(jsonl("{\"tokens\":\"a b\",\"tags\":[\"O\",\"B\"]}\n"), &["line 1", "not a list"]);
+    let numbers = jsonl("{\"tokens\":[\"a\",\"b\"],\"tags\":[0,1]}\n").unwrap();
+    assert_eq!(numbers.examples[0].target, Target::Tags(vec![0, 1]));
     fails(jsonl("{\"tokens\":[\"a\"],\"tags\":[\"O\"]}\n"), &["all words have the tag 'O'"]);
 }
 
@@ -263,9 +266,9 @@ fn squad_and_its_other_forms_are_read() {
     for text in ["squad=DIR", "squad=DIR/train-v1.1.json", "DIR/train-v1.1.json", "DIR/rows.jsonl"]
     {
         let source = source(dir.path(), text);
-        let (task, _) = source.detect_kind(Split::Train).unwrap();
+        let task = common::kind(&source).unwrap();
         assert_eq!(task.name, "question-answering", "{text}");
-        let data = source.examples(task, &[], Split::Train, true).unwrap();
+        let data = common::examples(&source, task, &[], Split::Train, true).unwrap();
         let Target::Answers(answers) = &data.examples[0].target else { panic!("answers") };
         // Places are bytes here: two letters before have two.
         assert_eq!(answers[0], Answer { text: "Köln".into(), start: 13 });
@@ -290,17 +293,19 @@ fn faults_of_questions_are_named() {
         fs::write(dir.path().join("a.json"), SQUAD.replace(from, to)).unwrap();
         let source = source(dir.path(), "squad=DIR/a.json");
         let task = budwood_tasks::task::find("question-answering").unwrap();
-        source.examples(task, &[], Split::Train, true)
+        common::examples(&source, task, &[], Split::Train, true)
     };
-    fails(read("\"answer_start\": 18", "\"answer_start\": 17"), &["row 2", "q2", "character 17"]);
+    fails(
+        read("\"answer_start\": 18", "\"answer_start\": 17"),
+        &["question 2", "q2", "character 17"],
+    );
     fails(read("\"answer_start\": 18", "\"answer_start\": 999"), &["q2", "character 999"]);
     fails(read("\"The end\"", "\" \""), &["q2"]);
-    fails(
-        read("[{\"text\": \"The end\", \"answer_start\": 18}]", "[]"),
-        &["q2", "no answer", "2.0"],
-    );
-    fails(read("\"qas\"", "\"questions\""), &["a.json, row", "qas"]);
-    fails(read("]}]}]}", "]}"), &["a.json, row", "SQuAD"]);
+    // SQuAD 2.0 has questions without an answer.
+    let none = read("[{\"text\": \"The end\", \"answer_start\": 18}]", "[]").unwrap();
+    assert_eq!(none.examples[1].target, Target::Answers(Vec::new()));
+    fails(read("\"qas\"", "\"questions\""), &["a.json, line", "qas"]);
+    fails(read("]}]}]}", "]}"), &["a.json, line", "SQuAD"]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The state of a run on disk, so that a run that is killed at any moment goes on to the same result.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use budwood_base::files;
@@ -10,6 +12,7 @@ use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::watch::Watch;
 
 const STATE: &str = "checkpoint/checkpoint.json";
 const VECTORS: [&str; 2] = ["checkpoint/vectors-0.safetensors", "checkpoint/vectors-1.safetensors"];
@@ -46,6 +49,9 @@ pub struct State {
     pub since_best: usize,
     /// The best score, its step and all scores then.
     pub best: Option<Best>,
+    /// What watches the run, if something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) watch: Option<Watch>,
     /// Training time so far in seconds.
     pub seconds: f64,
     /// Which of the two files of vectors this is of; the next checkpoint goes to the other one.
@@ -91,7 +97,10 @@ impl Checkpoint {
         let json = serde_json::to_vec_pretty(&state).map_err(|e| Error::file(folder, e))?;
         let failed = |e: std::io::Error| Error::file(&path, e);
         std::fs::create_dir_all(folder.join("checkpoint")).map_err(failed)?;
-        files::write_atomic(&path, &bytes).map_err(failed)?;
+        // No checkpoint speaks of this file yet: nothing is lost if only a part of it is written.
+        File::create(&path)
+            .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+            .map_err(failed)?;
         files::write_atomic(&folder.join(STATE), &json).map_err(failed)?;
         Ok(state)
     }

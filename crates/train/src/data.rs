@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use budwood_model::{Batch, Targets};
+use budwood_model::{Adapter, Base, Batch, Targets};
 use budwood_tasks::{Dataset, Encoded, Example, Input, Passage, Sentence, Target, Tokenizer};
 
 use crate::{Error, Images};
@@ -17,7 +17,62 @@ pub struct Prepared {
     pub targets: Option<Targets>,
     /// How many examples were cut: to the largest length, or into several inputs.
     pub truncated: usize,
+    /// Tokens of each example before it was cut, special ones included; of images nothing.
+    pub whole: Vec<usize>,
+    /// The class that F1 is about, of two.
+    pub positive: u32,
+    /// What the model's numbers are multiplied by and what is added to give those of the data.
+    pub scale: Scale,
+    /// Whether no answer may be given to a question, and when.
+    pub doubt: Doubt,
     parts: Parts,
+}
+
+/// Numbers of the data as the model learns them: less a mean, in standard deviations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// What the model's 0 is.
+    pub mean: f32,
+    /// What the model's 1 is more than its 0.
+    pub deviation: f32,
+}
+
+impl Scale {
+    /// The numbers as they are.
+    pub const NONE: Self = Self { mean: 0.0, deviation: 1.0 };
+
+    /// A number of the model in the unit of the data.
+    pub(crate) fn value(self, x: f32) -> f32 {
+        if self == Self::NONE { x } else { x * self.deviation + self.mean }
+    }
+}
+
+impl Scale {
+    /// Makes an adapter that has learned scaled numbers answer in the unit of the data: its last layer is multiplied and moved.
+    pub fn put_into(self, adapter: &mut Adapter, base: &Base, threads: usize) {
+        let slots = |name: &str| {
+            let entries = adapter.params.entries().iter().filter(|p| p.name == name);
+            entries.map(|p| p.slot.clone()).collect::<Vec<_>>()
+        };
+        let (weights, biases) = (slots("head.out.weight"), slots("head.out.bias"));
+        let values = &mut adapter.params.values;
+        for slot in weights.iter().chain(&biases) {
+            values[slot.clone()].iter_mut().for_each(|x| *x *= self.deviation);
+        }
+        biases.into_iter().for_each(|slot| values[slot].iter_mut().for_each(|x| *x += self.mean));
+        adapter.refresh(base.device(), threads);
+    }
+}
+
+/// Whether a text may hold no answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Doubt {
+    /// Each question has one.
+    Never,
+    /// None is given above the threshold that is best on these very data.
+    Best,
+    /// None is given above this threshold.
+    Above(f32),
 }
 
 /// What the model reads.
@@ -110,18 +165,23 @@ pub fn prepare(
 /// The pieces of all examples as inputs with targets.
 fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
     let (mut encoded, mut truncated) = (Vec::new(), 0);
+    let mut whole = Vec::with_capacity(pieces.len());
     let (mut passages, mut right, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     let (mut sentences, mut right_tags, mut tags) = (Vec::new(), Vec::new(), Vec::new());
     for (piece, example) in pieces.into_iter().zip(&data.examples) {
         match piece {
             Piece::Whole(input) => {
-                truncated += usize::from(input.truncated);
+                truncated += usize::from(input.cut > 0);
+                whole.push(input.ids.len() + input.cut);
                 encoded.push(input);
             }
             Piece::Passage(passage, inputs) => {
                 truncated += usize::from(inputs.len() > 1);
+                whole.push(passage.tokens());
                 if let Target::Answers(answers) = &example.target {
-                    spans.extend(answers.first().into_iter().flat_map(|a| passage.places(a)));
+                    spans.extend(
+                        answers.first().map_or_else(|| passage.no_places(), |a| passage.places(a)),
+                    );
                     right.push(answers.iter().map(|a| a.text.clone()).collect());
                 }
                 passages.push(passage);
@@ -129,6 +189,7 @@ fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
             }
             Piece::Sentence(sentence, inputs) => {
                 truncated += usize::from(inputs.len() > 1);
+                whole.push(inputs.iter().map(|i| i.ids.len()).sum());
                 if let Target::Tags(right) = &example.target {
                     let lengths: Vec<usize> = inputs.iter().map(|i| i.ids.len()).collect();
                     tags.extend(sentence.targets(right, &lengths));
@@ -147,13 +208,28 @@ fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
     } else {
         (Parts::Whole, targets(data))
     };
-    Prepared { inputs: Inputs::Texts(encoded), targets, truncated, parts }
+    let doubt = match &parts {
+        Parts::Passages(_, right) if right.iter().any(Vec::is_empty) => Doubt::Best,
+        _ => Doubt::Never,
+    };
+    let (inputs, scale) = (Inputs::Texts(encoded), Scale::NONE);
+    Prepared { inputs, targets, truncated, whole, positive: 1, scale, doubt, parts }
 }
 
 /// A data set of images, to be decoded when they are needed.
 pub fn prepare_images(images: Images, data: &Dataset) -> Prepared {
     let (inputs, targets) = (Inputs::Images(Box::new(images)), targets(data));
-    Prepared { inputs, targets, truncated: 0, parts: Parts::Whole }
+    let (whole, scale, doubt) = (Vec::new(), Scale::NONE, Doubt::Never);
+    Prepared {
+        inputs,
+        targets,
+        truncated: 0,
+        whole,
+        positive: 1,
+        scale,
+        doubt,
+        parts: Parts::Whole,
+    }
 }
 
 /// The targets of examples that are an input each.
@@ -223,13 +299,21 @@ impl Prepared {
         let (chosen, truncated) = match &self.inputs {
             Inputs::Texts(all) => {
                 let chosen: Vec<Encoded> = inputs.iter().map(|&i| all[i].clone()).collect();
-                let truncated = chosen.iter().filter(|c| c.truncated).count();
+                let truncated = chosen.iter().filter(|c| c.cut > 0).count();
                 (Inputs::Texts(chosen), truncated)
             }
             Inputs::Images(images) => (Inputs::Images(Box::new(images.subset(inputs))), 0),
         };
-        let targets = self.targets_of(inputs);
-        Self { inputs: chosen, targets, truncated, parts: Parts::Whole }
+        Self {
+            inputs: chosen,
+            targets: self.targets_of(inputs),
+            truncated,
+            whole: inputs.iter().filter_map(|&i| self.whole.get(i).copied()).collect(),
+            positive: self.positive,
+            scale: self.scale,
+            doubt: self.doubt,
+            parts: Parts::Whole,
+        }
     }
 
     pub(crate) fn parts(&self) -> &Parts {
@@ -279,13 +363,17 @@ impl Prepared {
         }
     }
 
-    /// The targets of some inputs.
+    /// The targets of some inputs, as the model learns them.
     pub(crate) fn targets_of(&self, inputs: &[usize]) -> Option<Targets> {
         fn of<T: Clone>(all: &[T], inputs: &[usize]) -> Vec<T> {
             inputs.iter().map(|&i| all[i].clone()).collect()
         }
         Some(match self.targets.as_ref()? {
             Targets::Classes(all) => Targets::Classes(of(all, inputs)),
+            Targets::Values(all) if self.scale != Scale::NONE => {
+                let Scale { mean, deviation } = self.scale;
+                Targets::Values(inputs.iter().map(|&i| (all[i] - mean) / deviation).collect())
+            }
             Targets::Values(all) => Targets::Values(of(all, inputs)),
             Targets::Labels(all) => Targets::Labels(of(all, inputs)),
             Targets::Tags(all) => Targets::Tags(of(all, inputs)),

@@ -10,7 +10,7 @@ use budwood_tasks::{AnswerLimits, Candidate};
 
 use crate::data::Parts;
 use crate::prefix_cache::PrefixCache;
-use crate::{Error, Prepared};
+use crate::{Doubt, Error, Prepared};
 
 /// Tokens that one thread predicts at a time.
 const CHUNK_TOKENS: usize = 256;
@@ -27,7 +27,7 @@ pub struct Answers {
 pub struct Score {
     /// Name of the metric.
     pub name: String,
-    /// Its value.
+    /// Its value; not a number where the metric is undefined.
     pub value: f64,
 }
 
@@ -175,6 +175,35 @@ impl Answers {
         passages.iter().map(of_passage).collect()
     }
 
+    /// For each question whose text may hold no answer, how much surer that is than the best answer; nothing where each text
+    /// holds one.
+    pub fn none_margins(&self, data: &Prepared, candidates: &[Vec<Candidate>]) -> Vec<f32> {
+        let Parts::Passages(passages, _) = data.parts() else { return Vec::new() };
+        if data.doubt == Doubt::Never {
+            return Vec::new();
+        }
+        let mut rest = &self.outputs[..];
+        let margin = |(passage, candidates): (&budwood_tasks::Passage, &Vec<Candidate>)| {
+            let (own, after) = rest.split_at(passage.windows());
+            rest = after;
+            let none = budwood_tasks::Passage::none_score(own);
+            candidates.first().map_or(f32::MAX, |best| none - best.score)
+        };
+        passages.iter().zip(candidates).map(margin).collect()
+    }
+
+    /// The margin above which no answer is given; none where each text holds one.
+    pub fn none_threshold(&self, data: &Prepared) -> Option<f32> {
+        match data.doubt {
+            Doubt::Never => None,
+            Doubt::Above(threshold) => Some(threshold),
+            Doubt::Best => match judged(self, data) {
+                Some(Judged::Doubted(_, threshold)) => Some(threshold),
+                _ => None,
+            },
+        }
+    }
+
     /// The tag of each word of each sentence with its probability; nothing if the data are no sentences.
     pub fn tags(&self, data: &Prepared) -> Vec<Vec<(u32, f32)>> {
         let Parts::Sentences(sentences, _, names) = data.parts() else { return Vec::new() };
@@ -205,8 +234,8 @@ fn holding(row: &[f32]) -> Vec<u32> {
 /// Answers beside what they should be, an entry for each example: what scores are made from.
 #[derive(Clone, Debug)]
 pub enum Judged {
-    /// Outputs for the classes, and the right class.
-    Classes(Vec<Vec<f32>>, Vec<u32>),
+    /// Outputs for the classes, the right class, and the class that F1 is about.
+    Classes(Vec<Vec<f32>>, Vec<u32>, u32),
     /// The same of images.
     Images(Vec<Vec<f32>>, Vec<u32>),
     /// The number given, and the right one.
@@ -215,6 +244,8 @@ pub enum Judged {
     Labels(Vec<Vec<u32>>, Vec<Vec<u32>>, usize),
     /// How good the answer is.
     Answers(Vec<squad::Answered>),
+    /// How good it is and whether there is one, and the threshold above which none is given.
+    Doubted(Vec<squad::Doubted>, f32),
     /// Counts of words and entities.
     Sentences(Vec<entities::Counts>),
 }
@@ -223,11 +254,15 @@ pub enum Judged {
 pub fn judged(answers: &Answers, data: &Prepared) -> Option<Judged> {
     Some(match (data.targets.as_ref()?, data.parts()) {
         (Targets::Classes(right), _) => {
-            let kind = if data.images().is_some() { Judged::Images } else { Judged::Classes };
-            kind(answers.outputs.clone(), right.clone())
+            let (outputs, right) = (answers.outputs.clone(), right.clone());
+            match data.images().is_some() {
+                true => Judged::Images(outputs, right),
+                false => Judged::Classes(outputs, right, data.positive),
+            }
         }
         (Targets::Values(right), _) => {
-            Judged::Values((0..right.len()).map(|i| answers.value(i)).collect(), right.clone())
+            let given = (0..right.len()).map(|i| data.scale.value(answers.value(i)));
+            Judged::Values(given.collect(), right.clone())
         }
         (Targets::Labels(right), _) => {
             let of = |rows: &[Vec<f32>]| rows.iter().map(|r| holding(r)).collect();
@@ -239,7 +274,24 @@ pub fn judged(answers: &Answers, data: &Prepared) -> Option<Judged> {
             let judge = |(c, right): (&Vec<Candidate>, &Vec<String>)| {
                 squad::Answered::of(&best(c), right.iter().map(String::as_str))
             };
-            Judged::Answers(candidates.iter().zip(right).map(judge).collect())
+            let all: Vec<_> = candidates.iter().zip(right).map(judge).collect();
+            let margins = answers.none_margins(data, &candidates);
+            if margins.is_empty() {
+                return Some(Judged::Answers(all));
+            }
+            let doubted: Vec<squad::Doubted> = (0..all.len())
+                .map(|i| squad::Doubted {
+                    has_answer: !right[i].is_empty(),
+                    answered: all[i],
+                    text: !candidates[i].is_empty(),
+                    none: margins[i],
+                })
+                .collect();
+            let threshold = match data.doubt {
+                Doubt::Above(threshold) => threshold,
+                _ => squad::best_threshold(&doubted),
+            };
+            Judged::Doubted(doubted, threshold)
         }
         (Targets::Tags(_), Parts::Sentences(_, right, names)) => {
             let name = |tag: u32| names[tag as usize].as_str();
@@ -258,10 +310,11 @@ impl Judged {
     /// Number of examples.
     pub fn len(&self) -> usize {
         match self {
-            Self::Classes(_, right) | Self::Images(_, right) => right.len(),
+            Self::Classes(_, right, _) | Self::Images(_, right) => right.len(),
             Self::Values(_, right) => right.len(),
             Self::Labels(_, right, _) => right.len(),
             Self::Answers(all) => all.len(),
+            Self::Doubted(all, _) => all.len(),
             Self::Sentences(all) => all.len(),
         }
     }
@@ -277,10 +330,10 @@ impl Judged {
             examples.iter().map(|&i| all[i].clone()).collect()
         }
         let named = match self {
-            Self::Classes(outputs, right) => {
+            Self::Classes(outputs, right, positive) => {
                 let classes = outputs.first().map_or(0, Vec::len);
                 let given: Vec<u32> = examples.iter().map(|&i| largest(&outputs[i])).collect();
-                metric::classification(&given, &of(right, examples), classes)
+                metric::classification(&given, &of(right, examples), classes, *positive as usize)
             }
             Self::Images(outputs, right) => {
                 metric::image_classification(&of(outputs, examples), &of(right, examples))
@@ -291,6 +344,7 @@ impl Judged {
             Self::Labels(given, right, labels) => {
                 metric::multilabel(&of(given, examples), &of(right, examples), *labels)
             }
+            Self::Doubted(all, threshold) => squad::doubted_scores(&of(all, examples), *threshold),
             Self::Answers(all) => squad::scores(examples.iter().map(|&i| all[i])),
             Self::Sentences(all) => entities::scores(examples.iter().map(|&i| all[i])),
         };

@@ -13,11 +13,12 @@ mod plan;
 mod prefix_cache;
 pub mod recipe;
 mod trainer;
+mod watch;
 mod work;
 
 pub use checkpoint::Checkpoint;
 pub use config::{ClassWeights, Schedule, TrainConfig};
-pub use data::{Lengths, Prepared, prepare, prepare_images};
+pub use data::{Doubt, Lengths, Prepared, Scale, prepare, prepare_images};
 pub use error::Error;
 pub use evaluate::{Answers, Judged, Score, answers, base_seconds, judged, scores};
 pub use images::Images;

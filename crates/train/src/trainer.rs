@@ -11,12 +11,14 @@ use budwood_base::random::Key;
 use budwood_base::record::BaseId;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base, Loss, Targets, plan_chunks, train_chunk};
+use budwood_tasks::metric::is_better;
 
 use crate::checkpoint::{Best, State};
 use crate::evaluate::answers_from;
 use crate::feed::{Feed, Step};
 use crate::plan::Plan;
 use crate::prefix_cache::PrefixCache;
+use crate::watch::Watch;
 use crate::{
     Checkpoint, ClassWeights, Error, Optimizer, Place, PrefixCacheSpec, Prepared, Score,
     TrainConfig, scores,
@@ -57,8 +59,6 @@ pub enum Event<'a> {
         scores: &'a [Score],
         /// Whether this is the best so far.
         best: bool,
-        /// Whether all inputs were given the same class.
-        one_class: bool,
     },
     /// The linear probe is solved.
     Probe {
@@ -108,6 +108,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Whether it stopped because the score did not improve.
     pub stopped_early: bool,
+    /// Whether it stopped because it had fallen to one answer for all inputs, or its loss had jumped.
+    pub lost: bool,
 }
 
 /// Files of hidden states in a run's folder: of the training set and of the validation set.
@@ -123,6 +125,7 @@ impl Outcome {
             seconds: 0.0,
             interrupted: false,
             stopped_early: false,
+            lost: false,
         }
     }
 }
@@ -146,6 +149,7 @@ pub struct Trainer<'a> {
     /// Time between checkpoints.
     save_every: Duration,
     cache: Option<PrefixCacheSpec>,
+    watch: Option<Watch>,
     class_weights: Vec<f32>,
     plan: Arc<Plan>,
     run: String,
@@ -184,6 +188,7 @@ impl<'a> Trainer<'a> {
             folder: None,
             save_every: Duration::from_secs(30),
             cache: None,
+            watch: None,
             class_weights,
             plan,
             run,
@@ -212,6 +217,13 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn with_prefix_cache(mut self, spec: PrefixCacheSpec) -> Self {
         self.cache = Some(spec);
+        self
+    }
+
+    /// Ends the run where it is lost.
+    #[must_use]
+    pub(crate) fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -283,8 +295,8 @@ impl<'a> Trainer<'a> {
         let steps = self.plan.steps();
         let spec = self.config.optimizer.clone();
         let mut optimizer = Optimizer::new(spec, adapter.params.len());
-        let (run, base) = (self.run.clone(), self.base_id.clone());
-        let mut state = State { run, base, ..State::default() };
+        let (run, base, watch) = (self.run.clone(), self.base_id.clone(), self.watch.clone());
+        let mut state = State { run, base, watch, ..State::default() };
         let mut best = None;
         if let Some(checkpoint) = checkpoint {
             let n = adapter.params.len();
@@ -305,9 +317,9 @@ impl<'a> Trainer<'a> {
         let before = state.seconds;
         let (start, mut saved_at) = (Instant::now(), Instant::now());
         let mut interrupted = on_event(Event::Started { steps, done: state.step }).is_break();
-        let mut stopped_early = false;
+        let (mut stopped_early, mut lost) = (false, false);
         let mut gradient = vec![0.0; adapter.params.len()];
-        while state.step < steps && !interrupted && !stopped_early {
+        while state.step < steps && !interrupted && !stopped_early && !lost {
             let step = state.step;
             let rate = self.config.rate(step, steps);
             gradient.fill(0.0);
@@ -329,11 +341,15 @@ impl<'a> Trainer<'a> {
             let examples = examples.len();
             let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
             interrupted |= on_event(event).is_break();
+            lost |= state.watch.as_mut().is_some_and(|watch| watch.is_lost(loss));
             if self.is_evaluation(done, steps) {
-                interrupted |= self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
+                let (wish, one_class) =
+                    self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
+                interrupted |= wish;
+                lost |= state.watch.as_ref().is_some_and(|watch| watch.is_lost_with(one_class));
                 stopped_early = self.config.patience.is_some_and(|p| state.since_best >= p);
             }
-            if interrupted || saved_at.elapsed() >= self.save_every {
+            if !lost && (interrupted || saved_at.elapsed() >= self.save_every) {
                 state.seconds = before + start.elapsed().as_secs_f64();
                 state = self.save(adapter, &optimizer, state, best.as_ref())?;
                 saved_at = Instant::now();
@@ -346,8 +362,9 @@ impl<'a> Trainer<'a> {
             kept_step,
             scores: named(state.best.as_ref().map(|b| &b.scores)),
             seconds: before + start.elapsed().as_secs_f64(),
-            interrupted: interrupted && state.step < steps,
+            interrupted: interrupted && state.step < steps && !lost,
             stopped_early,
+            lost,
         })
     }
 
@@ -428,15 +445,17 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Scores the adapter; returns whether the run was asked to stop.
+    /// Scores the adapter; returns whether the run was asked to stop, and whether all inputs were given the same class.
     fn evaluate(
         &mut self,
         adapter: &mut Adapter,
         caches: &Caches<'_>,
         (state, best): (&mut State, &mut Option<Vec<f32>>),
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
-    ) -> Result<bool, Error> {
-        let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else { return Ok(false) };
+    ) -> Result<(bool, bool), Error> {
+        let Some(dev) = self.dev.filter(|dev| dev.targets.is_some()) else {
+            return Ok((false, false));
+        };
         let answers = answers_from(self.workers, self.base, adapter, dev, caches.dev.as_ref());
         let answers = match answers {
             Err(Error::NotFinite { value, .. }) => {
@@ -446,23 +465,22 @@ impl<'a> Trainer<'a> {
             answers => answers?,
         };
         let scores = scores(&answers, dev);
-        let score = scores.iter().find(|s| s.name == self.config.metric).map_or(0.0, |s| s.value);
-        let is_best = state.best.as_ref().is_none_or(|b| score > b.score);
+        let metric = &self.config.metric;
+        let score = scores.iter().find(|s| s.name == *metric).map_or(f64::NAN, |s| s.value);
+        // A score that is undefined chooses nothing.
+        let better = |b: &Best| is_better(metric, score, b.score);
+        let is_best = score.is_finite() && state.best.as_ref().is_none_or(better);
         if is_best {
-            let all = scores.iter().map(|s| (s.name.clone(), s.value)).collect();
+            let defined = scores.iter().filter(|s| s.value.is_finite());
+            let all = defined.map(|s| (s.name.clone(), s.value)).collect();
             state.best = Some(Best { score, step: state.step, scores: all });
             state.since_best = 0;
             *best = Some(adapter.params.values.clone());
         } else {
             state.since_best += 1;
         }
-        let event = Event::Evaluated {
-            step: state.step,
-            scores: &scores,
-            best: is_best,
-            one_class: answers.is_one_class(dev),
-        };
-        Ok(on_event(event).is_break())
+        let event = Event::Evaluated { step: state.step, scores: &scores, best: is_best };
+        Ok((on_event(event).is_break(), answers.is_one_class(dev)))
     }
 
     /// Puts the best parameters into the adapter; returns their step.

@@ -71,6 +71,8 @@ impl World {
                 max_length: 16,
                 doc_stride: Some(4),
                 metric: "accuracy".into(),
+                positive: None,
+                none_threshold: None,
                 images: None,
             },
             precision: "f32".into(),

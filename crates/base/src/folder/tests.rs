@@ -113,6 +113,11 @@ fn places_that_are_no_folder_to_write_are_refused() {
         assert!(refused(&dir.path().join("link")).contains("link to nothing"));
         std::os::unix::fs::symlink("/", dir.path().join("root")).unwrap();
         assert!(refused(&dir.path().join("root")).contains("names no folder"));
+        std::os::unix::fs::symlink("/", dir.path().join(".out.budwood-swap")).unwrap();
+        assert!(refused(&dir.path().join("out")).contains("in the way"));
+        fs::remove_file(dir.path().join(".out.budwood-swap")).unwrap();
+        // Folders above that lead nowhere do not stay.
+        drop(OutFolder::open(&dir.path().join("no/../out"), &KINDS[0]).unwrap());
         fs::remove_file(dir.path().join("root")).unwrap();
         fs::remove_file(dir.path().join("link")).unwrap();
     }

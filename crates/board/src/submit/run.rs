@@ -33,6 +33,11 @@ pub fn scale(value: f64) -> f64 {
     (value * 1e6).round() / 1e4
 }
 
+/// Whether a score is an error in the unit of its data, and no fraction.
+fn in_unit(name: &str) -> bool {
+    matches!(name, "rmse" | "mae")
+}
+
 /// Task and data set of a run, by the name that the run gives its task, where they go by other names.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("cola", "Linguistic Acceptability", "CoLA"),
@@ -58,7 +63,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
 pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Error> {
     let has = |split: &str| run.metrics.iter().any(|m| m.split == split);
     let split = split.unwrap_or(if has("test") { "test" } else { "dev" });
-    let mut scores: Vec<_> = run.metrics.iter().filter(|m| m.split == split).collect();
+    let mut scores: Vec<_> =
+        run.metrics.iter().filter(|m| m.split == split && !in_unit(&m.name)).collect();
     if scores.is_empty() {
         return Err(Error::input(
             format!("run {}", &run.key[..run.key.len().min(12)]),

@@ -1,6 +1,5 @@
 //! The choices among which settings pick, by the names that files and flags use.
 
-use budwood_tasks::read;
 use serde::{Deserialize, Serialize};
 
 /// Yes or no, where the usual answer is yes.
@@ -13,30 +12,6 @@ pub enum Switch {
     On,
     /// No.
     Off,
-}
-
-/// Encoding of text files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Encoding {
-    /// UTF-8.
-    #[default]
-    #[cfg_attr(feature = "clap", value(name = "utf-8"))]
-    #[serde(rename = "utf-8")]
-    Utf8,
-    /// ISO 8859-1.
-    #[cfg_attr(feature = "clap", value(name = "latin-1"))]
-    #[serde(rename = "latin-1")]
-    Latin1,
-}
-
-impl From<Encoding> for read::Encoding {
-    fn from(encoding: Encoding) -> Self {
-        match encoding {
-            Encoding::Utf8 => Self::Utf8,
-            Encoding::Latin1 => Self::Latin1,
-        }
-    }
 }
 
 /// How the frozen weights are held.

@@ -80,7 +80,7 @@ impl Default for DataSpec {
 }
 
 /// How files are read and where the columns are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct ColumnSpec {
@@ -101,14 +101,29 @@ pub struct ColumnSpec {
     #[cfg_attr(feature = "clap", arg(long, value_name = "COLUMN"))]
     pub label_column: Option<String>,
     /// Encoding of the files.
-    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
-    pub encoding: super::Encoding,
+    #[cfg_attr(feature = "clap", arg(long, default_value = "utf-8"))]
+    pub encoding: String,
     /// The files have no header; columns are 1, 2, ...
     #[cfg_attr(feature = "clap", arg(long))]
     pub no_header: bool,
     /// Tab-separated files quote fields as CSV does.
     #[cfg_attr(feature = "clap", arg(long))]
     pub tsv_quotes: bool,
+}
+
+impl Default for ColumnSpec {
+    fn default() -> Self {
+        Self {
+            text_column: Vec::new(),
+            image_column: None,
+            image_root: None,
+            skip_bad: false,
+            label_column: None,
+            encoding: "utf-8".into(),
+            no_header: false,
+            tsv_quotes: false,
+        }
+    }
 }
 
 /// How images are read in training.

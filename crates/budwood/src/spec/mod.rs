@@ -12,6 +12,6 @@ mod record;
 mod run;
 mod strict;
 
-pub use choices::{Encoding, Form, OptimizerChoice, PoolingChoice, ScheduleChoice, Switch};
+pub use choices::{Form, OptimizerChoice, PoolingChoice, ScheduleChoice, Switch};
 pub use data::{ColumnSpec, DataSpec, ImageSpec};
 pub use run::{PrecisionSpec, RunSpec};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
@@ -79,7 +79,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     meta.training =
         [("averaged".to_string(), json!({ "adapters": sources, "weights": weights }))].into();
     let mut folder = AdapterFolder { meta, tensors };
-    out.replace(|new| finished::write(&mut folder, new, &args.out))?;
+    out.replace(|new| finished::write(&mut folder, new, &args.out))
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
     if settings.json {
         json(&json!({ "adapter": args.out, "averaged": args.adapters, "weights": weights }))?;
     } else {

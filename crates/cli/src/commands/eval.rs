@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use budwood_base::record::Prediction;
 use budwood_model::Targets;
+use budwood_tasks::metric::why_undefined;
 use budwood_tasks::{Split, metric, task};
-use budwood_train::{answers, scores};
+use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
+use budwood_train::{Answers, answers, scores};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -16,7 +18,7 @@ use crate::base::Form;
 use crate::commands::predict::Loaded;
 use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
-use crate::training::{cut, tell_skipped};
+use crate::training::{cut, positive_of, tell_skipped};
 use crate::{Settings, out};
 
 #[derive(clap::Args)]
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
     #[arg(long, value_name = "LAYERS")]
     leave_out: Option<String>,
+    /// The class that F1 is about, where there are two [default: that of the adapter's training].
+    #[arg(long, value_name = "CLASS")]
+    positive: Option<String>,
     /// Write each example's answer to this CSV file.
     #[arg(long)]
     predictions: Option<PathBuf>,
@@ -67,14 +72,22 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(layers) = &args.leave_out {
         loaded.leave_out(layers)?;
     }
+    if args.positive.is_some() {
+        loaded.meta.task.positive.clone_from(&args.positive);
+    }
     let mut columns = args.columns.clone();
     let source = columns.source(&args.data)?;
     let meta = loaded.meta.clone();
     if source.is_table() {
         loaded.take_columns(&mut columns);
     }
-    if source.is_table() && columns.label_column.is_none() {
-        columns.label_column = Some(meta.task.label_column.clone()).filter(|l| !l.is_empty());
+    if source.is_table() && columns.label_column.is_empty() {
+        columns.label_column = match meta.task.label_column.as_str() {
+            // Several columns are named as the labels are.
+            "" if meta.task.kind == "multilabel" => meta.labels.clone(),
+            "" => Vec::new(),
+            one => vec![one.into()],
+        };
     }
     let source = columns.source(&args.data)?;
     let split = match args.split {
@@ -83,7 +96,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         SplitChoice::Test => Split::Test,
     };
     let task = task::find(&meta.task.kind)?;
-    let data = source.examples(task, &meta.labels, split, true)?;
+    let mut opened = source.open(split, true)?;
+    opened.settle(Some(task))?;
+    let (data, notes) = opened.examples(task, &meta.labels)?;
     let prepared = loaded.prepare(&data, settings.threads)?;
     let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
     let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
@@ -97,40 +112,80 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         _ => None,
     };
+    let certainty = match targets {
+        Targets::Classes(classes) => Some(certainty(&answers, classes)),
+        _ => None,
+    };
+    let (calibration, coverage) = certainty.unzip();
     if settings.json {
         let named: serde_json::Map<_, _> =
             scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
+        let undefined = scores.iter().filter(|s| s.value.is_nan());
+        let undefined: serde_json::Map<_, _> =
+            undefined.map(|s| (s.name.clone(), json!(why_undefined(&s.name)))).collect();
         json(&json!({
-            "scores": named, "rows": data.examples.len(), "data": data.digest,
-            "truncated_rows": prepared.truncated, "skipped": data.skipped, "confusion": confusion, "labels": meta.labels,
+            "scores": named, "undefined": undefined, "positive": meta.task.positive,
+            "rows": data.examples.len(), "data": data.digest,
+            "truncated_rows": prepared.truncated, "skipped": data.skipped, "notes": notes,
+            "confusion": confusion, "labels": meta.labels,
+            "calibration": calibration, "coverage": coverage,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
+    notes.iter().try_for_each(|note| say!("note: {note}"))?;
     if prepared.truncated > 0 {
         say!("{} {}", prepared.truncated, cut(meta.head.kind, loaded.lengths()))?;
     }
     for score in &scores {
-        say!("{:<19} {:.4}", score.name, score.value)?;
+        match score.value.is_nan() {
+            true => say!("{:<19} undefined: {}", score.name, why_undefined(&score.name))?,
+            false => {
+                say!(
+                    "{:<19} {:.4}{}",
+                    score.name,
+                    score.value,
+                    positive_of(
+                        &score.name,
+                        (&meta.task.kind, &meta.labels, meta.task.positive.as_ref())
+                    )
+                )?;
+            }
+        }
+    }
+    if let (Some(calibration), Some(coverage)) = (calibration, coverage) {
+        say!("{:<19} {:.4}", "calibration error", calibration.ece)?;
+        say!("{:<19} {:.4}\n", "Brier score", calibration.brier)?;
+        let share = |x: f64| format!("{:.1} %", 100.0 * x);
+        let row =
+            |c: &Covered| vec![share(c.coverage), format!("{:.3}", c.least), share(c.accuracy)];
+        let head = ["answered", "probability from", "accuracy"].map(String::from).to_vec();
+        table(&[vec![head], coverage.iter().map(row).collect()].concat())?;
     }
     tell_skipped(&data.skipped)?;
     if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
         say!("")?;
         let head = ["class", "precision", "recall", "f1", "rows"];
         let mut rows = vec![head.iter().map(ToString::to_string).collect()];
+        let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
         for (class, label) in meta.labels.iter().enumerate() {
             let (p, r, f1, n) = metric::class_scores(&confusion, class);
-            rows.push(vec![
-                label.clone(),
-                format!("{p:.3}"),
-                format!("{r:.3}"),
-                format!("{f1:.3}"),
-                n.to_string(),
-            ]);
+            rows.push(vec![label.clone(), share(p), share(r), share(f1), n.to_string()]);
         }
         table(&rows)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far probabilities can be trusted, and the accuracy of the surest answers.
+fn certainty(answers: &Answers, right: &[u32]) -> (Calibration, Vec<Covered>) {
+    let all: Vec<Vec<f32>> = (0..right.len()).map(|i| answers.probabilities(i)).collect();
+    let calibration = Calibration::of(all.iter().map(Vec::as_slice).zip(right.iter().copied()));
+    let row = |(i, right): (usize, &u32)| {
+        let class = answers.class(i);
+        (all[i].get(class as usize).copied().unwrap_or(0.0), class == *right)
+    };
+    (calibration, accuracy_over_coverage(right.iter().enumerate().map(row).collect()))
 }
 
 fn write_predictions(path: &std::path::Path, predictions: &[Prediction]) -> Result<()> {

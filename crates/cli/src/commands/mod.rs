@@ -3,6 +3,7 @@
 pub(crate) mod average;
 pub(crate) mod bench;
 pub(crate) mod board;
+pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod merge;

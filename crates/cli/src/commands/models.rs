@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use budwood_formats::{BaseModel, model_folder, quantized};
 use clap::Subcommand;
 use serde_json::json;
@@ -133,7 +133,8 @@ fn new(settings: &Settings, args: &NewArgs) -> Result<()> {
 fn import(settings: &Settings, file: &Path, out: &Path, overwrite: bool) -> Result<()> {
     let inputs: Vec<&str> = file.to_str().into_iter().collect();
     out::new_folder(out, &model_folder::KIND, overwrite, &inputs)?
-        .replace(|new| budwood_formats::convert(file, new))?;
+        .replace(|new| budwood_formats::convert(file, new))
+        .with_context(|| format!("cannot write {}", out.display()))?;
     let model = BaseModel::open(out)?;
     let (family, parameters) = (model.family().name, model.spec().parameters());
     if settings.json {
@@ -153,11 +154,13 @@ fn quantize(settings: &Settings, name: &str, out: &Path, overwrite: bool) -> Res
         bail!("{name} is stored in int8 already");
     }
     let mut size = 0;
-    place.replace(|new| -> Result<()> {
-        let id = model.id(name);
-        size = quantized::write(&model, id, new, budwood_engine::quantize_weight)?;
-        Ok(())
-    })?;
+    place
+        .replace(|new| -> Result<()> {
+            let id = model.id(name);
+            size = quantized::write(&model, id, new, budwood_engine::quantize_weight)?;
+            Ok(())
+        })
+        .with_context(|| format!("cannot write {}", out.display()))?;
     if settings.json {
         return json(&json!({ "folder": out, "weights_bytes": size }));
     }

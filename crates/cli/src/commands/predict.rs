@@ -13,7 +13,7 @@ use budwood_model::{Adapter, Base};
 use budwood_tasks::{
     AnswerLimits, DataSource, Dataset, Example, Image, ImageContent, Input, Split, Target, task,
 };
-use budwood_train::{Answers, Lengths, Prepared, answers};
+use budwood_train::{Answers, Doubt, Lengths, Prepared, answers};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ use crate::base::Form;
 use crate::commands::train::ColumnArgs;
 use crate::output::table;
 use crate::reader::{ImageReading, Reader};
-use crate::training::{DOC_STRIDE, cut};
+use crate::training::{DOC_STRIDE, cut, positive};
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// Show only the N most likely classes with their scores, the most likely first [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
+    /// Answer `none` where the most likely class has a probability below P, from 0 to 1; see `budwood eval` for what that is worth.
+    #[arg(long, value_name = "P", value_parser = probability)]
+    abstain_below: Option<f32>,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -74,6 +77,12 @@ enum Format {
     Jsonl,
     /// A word and its tag in each line.
     Conll,
+}
+
+/// A number from 0 to 1.
+fn probability(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
+    number.ok_or_else(|| format!("'{text}' is no probability from 0 to 1"))
 }
 
 /// An adapter on its base, ready to answer.
@@ -168,7 +177,13 @@ impl Loaded {
     /// Examples as in the adapter's training.
     pub(crate) fn prepare(&self, data: &Dataset, threads: usize) -> Result<Prepared> {
         let images = ImageReading::default();
-        self.reader.prepare(data, &self.meta.labels, self.lengths(), images, threads)
+        let labels = &self.meta.labels;
+        let mut prepared = self.reader.prepare(data, labels, self.lengths(), images, threads)?;
+        prepared.positive = positive(self.meta.task.positive.as_deref(), labels)?;
+        if let Some(threshold) = self.meta.task.none_threshold {
+            prepared.doubt = Doubt::Above(threshold);
+        }
+        Ok(prepared)
     }
 
     /// Names the columns that the adapter was trained on, where the user named none.
@@ -202,13 +217,21 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(layers) = &args.leave_out {
         loaded.leave_out(layers)?;
     }
+    if args.abstain_below.is_some() && loaded.meta.head.kind != HeadKind::Classification {
+        bail!("--abstain-below is for adapters that give one of several classes");
+    }
     let data = inputs(args, &loaded)?;
     let (prepared, answers) = loaded.answer(&data, settings.threads)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
     let (meta, top) = (&loaded.meta, args.top.map(|n| n as usize));
-    let replies =
-        replies(meta.head.kind, &meta.labels, (&data, &prepared), &answers, (limits, top));
+    let replies = replies(
+        meta.head.kind,
+        &meta.labels,
+        (&data, &prepared),
+        &answers,
+        (limits, top, args.abstain_below),
+    );
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     write(&data, &replies, format)?;
@@ -228,12 +251,12 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
             loaded.take_columns(&mut columns);
         }
         let source: DataSource = columns.source(&text)?;
-        return Ok(source.examples(
-            task::find(&meta.task.kind)?,
-            &meta.labels,
-            Split::Test,
-            false,
-        )?);
+        let task = task::find(&meta.task.kind)?;
+        let mut opened = source.open(Split::Test, false)?;
+        opened.settle(Some(task))?;
+        let (data, notes) = opened.examples(task, &meta.labels)?;
+        notes.iter().for_each(|note| eprintln!("note: {note}"));
+        return Ok(data);
     }
     if matches!(loaded.reader, Reader::Images(..)) {
         return images(args);
@@ -246,15 +269,23 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
             bail!("at most two texts are answered at a time; give many with --input")
         }
         _ => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes)?;
+            let text = String::from_utf8(bytes).map_err(|e| {
+                let line =
+                    e.as_bytes()[..e.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+                anyhow::anyhow!(
+                    "standard input, line {line}: is not UTF-8; give a file with --input"
+                )
+            })?;
             let pair = meta.task.text_columns.len() == 2;
-            let lines = text.lines().filter(|l| !l.trim().is_empty());
             let split = |line: &str| match line.split_once('\t').filter(|_| pair) {
                 Some((a, b)) => input(meta, a, Some(b)),
+                // An answer a line, whatever stands in it.
+                None if pair && line.trim().is_empty() => input(meta, line, Some("")),
                 None => input(meta, line, None),
             };
-            lines.map(split).collect::<Result<_>>()?
+            text.lines().map(split).collect::<Result<_>>()?
         }
     };
     if inputs.is_empty() {
@@ -267,6 +298,7 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
         source: "command line".into(),
         rows: examples.len() as u64,
         sha256: String::new(),
+        skipped: 0,
     };
     Ok(Dataset { examples, digest, skipped: Vec::new() })
 }
@@ -283,8 +315,8 @@ fn images(args: &Args) -> Result<Dataset> {
     for name in names {
         let path = PathBuf::from(&name);
         if path.is_dir() {
-            let source = args.columns.source(&name)?;
-            let data = source.examples(kind, &[], Split::Test, false)?;
+            let opened = args.columns.source(&name)?.open(Split::Test, false)?;
+            let (data, _) = opened.examples(kind, &[])?;
             examples.extend(data.examples);
             skipped.extend(data.skipped);
             continue;

@@ -235,6 +235,10 @@ pub(crate) fn repeat(r: &RunRecord) -> String {
         }
     };
     let mut words = vec!["budwood train".to_string()];
+    // Settings that name no recipe are the paper's, which needs no name in them.
+    if !r.settings.contains_key("recipe") {
+        words.push("--recipe paper".into());
+    }
     for (flag, value) in &r.settings {
         match value {
             Value::Null | Value::Bool(false) => {}

@@ -307,7 +307,9 @@ fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
     inputs.sort_unstable();
     inputs.dedup();
     out::check_folder(&args.out, &inputs)?;
-    out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db"])
+    let store = args.store_path();
+    let store = store.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db", store])
 }
 
 /// The base model of a run; runs with the same one share it.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use budwood_images::Augment;
 use budwood_store::Store;
-use budwood_tasks::read::{Encoding, ReadOptions};
-use budwood_tasks::{ColumnChoice, DataSource};
+use budwood_tasks::read::{Encoding, ReadOptions, separator};
+use budwood_tasks::{ColumnChoice, DataSource, MAX_CLASSES, Missing};
 use budwood_train::{Place, PrefixCacheSpec};
 use clap::ValueEnum;
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Base model: a folder, a name of `budwood models`, or OWNER/NAME[@REVISION] of the Hugging Face hub.
     #[arg(long, default_value = "minilm")]
     pub(crate) base: String,
-    /// Training data: a file (.csv, .tsv, .jsonl, .parquet, .conll; .gz and .bz2 too), or LAYOUT=FOLDER such as
+    /// Training data: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll; packed too), or LAYOUT=FOLDER such as
     /// glue:CoLA=DIR, trec=DIR, squad=DIR or conll=DIR; squad and conll take a FILE too. Of images: a folder with a folder
     /// for each class, list=FILE with 'path label' in each line, or idx=DIR with MNIST's files;
     /// fashion-mnist, mnist-5k and digits are fetched.
@@ -170,6 +170,10 @@ pub(crate) struct Args {
     /// The score that chooses the checkpoint [default: GLUE's for its tasks, else accuracy or Spearman's].
     #[arg(long)]
     pub(crate) metric: Option<String>,
+    /// The class that F1 is about, where there are two [default: the second by name].
+    #[arg(long, value_name = "CLASS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) positive: Option<String>,
     /// Folder that the adapter is written to.
     #[arg(long)]
     #[serde(skip)]
@@ -274,22 +278,74 @@ pub(crate) struct ColumnArgs {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) image_root: Option<PathBuf>,
-    /// Leave out images that cannot be read, and list them, instead of ending.
+    /// Leave out rows and images that cannot be read, and list them, instead of ending.
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) skip_bad: bool,
-    /// Column of the label [default: found].
+    /// Column of the label, by name or number; several times for columns of 0 and 1, a label each [default: found].
     #[arg(long, value_name = "COLUMN")]
-    pub(crate) label_column: Option<String>,
-    /// Encoding of the files.
-    #[arg(long, value_enum, default_value_t = EncodingChoice::Utf8)]
-    pub(crate) encoding: EncodingChoice,
+    #[serde(serialize_with = "one_or_many")]
+    pub(crate) label_column: Vec<String>,
+    /// Encoding of the files: utf-8, windows-1252, utf-16le, shift_jis and others [default: by their first bytes].
+    #[arg(long, value_name = "NAME", default_value = "auto", hide_default_value = true)]
+    #[serde(serialize_with = "encoding_name")]
+    pub(crate) encoding: String,
     /// The files have no header; columns are 1, 2, ...
     #[arg(long)]
     pub(crate) no_header: bool,
     /// Tab-separated files quote fields as CSV does.
     #[arg(long)]
     pub(crate) tsv_quotes: bool,
+    /// What stands between fields: comma, semicolon, tab, bar or a character [default: found].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) separator: Option<String>,
+    /// What is done with rows that have no label.
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(skip_serializing_if = "MissingChoice::is_default")]
+    pub(crate) missing: MissingChoice,
+    /// Names of the classes that numbers stand for, in their order, with commas between them.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) label_names: Vec<String>,
+    /// More different labels than this are taken for a mistake [default: 10000].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_classes: Option<usize>,
+    /// Most that a packed file may become, in MB [default: 20 times its size, at least 32 MB].
+    #[arg(long, value_name = "MB")]
+    #[serde(skip)]
+    pub(crate) max_unpacked: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MissingChoice {
+    /// They end the run.
+    #[default]
+    Error,
+    /// They are left out and counted.
+    Drop,
+}
+
+impl MissingChoice {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One column as its name: keys of runs stay what they were when there was one alone.
+fn one_or_many<S: serde::Serializer>(columns: &[String], to: S) -> Result<S::Ok, S::Error> {
+    match columns {
+        [] => to.serialize_none(),
+        [one] => to.serialize_some(one),
+        many => many.serialize(to),
+    }
+}
+
+/// What is found by itself had the name of the default.
+fn encoding_name<S: serde::Serializer>(name: &str, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(if matches!(name, "auto" | "") { "utf-8" } else { name })
 }
 
 /// How images are read in training.
@@ -347,20 +403,6 @@ impl ScheduleChoice {
     }
 }
 
-#[derive(Clone, Copy, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum EncodingChoice {
-    /// UTF-8.
-    #[default]
-    #[value(name = "utf-8")]
-    #[serde(rename = "utf-8")]
-    Utf8,
-    /// ISO 8859-1.
-    #[value(name = "latin-1")]
-    #[serde(rename = "latin-1")]
-    Latin1,
-}
-
 #[derive(Clone, Copy, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PoolingChoice {
@@ -390,15 +432,21 @@ impl ColumnArgs {
     pub(crate) fn source(&self, text: &str) -> Result<DataSource> {
         let choice = ColumnChoice {
             texts: self.text_column.clone(),
-            label: self.label_column.clone(),
+            labels: self.label_column.clone(),
             image: self.image_column.clone(),
         };
-        let encoding = match self.encoding {
-            EncodingChoice::Utf8 => Encoding::Utf8,
-            EncodingChoice::Latin1 => Encoding::Latin1,
+        let encoding = match self.encoding.as_str() {
+            "auto" | "" => None,
+            name => Some(Encoding::named(name)?),
         };
-        let options =
-            ReadOptions { encoding, header: !self.no_header, literal_quotes: !self.tsv_quotes };
+        let separator = self.separator.as_deref().map(separator).transpose()?;
+        let options = ReadOptions {
+            encoding,
+            header: !self.no_header,
+            literal_quotes: !self.tsv_quotes,
+            separator,
+            max_unpacked: self.max_unpacked.map(|mb| mb.saturating_mul(1_000_000)),
+        };
         // A data set of a package is known by its name, unless something of that name is here.
         let packaged = if Path::new(text).exists() { None } else { packages::data(text)? };
         let mut source = match packaged {
@@ -407,6 +455,12 @@ impl ColumnArgs {
         };
         source.images.root.clone_from(&self.image_root);
         source.images.skip_bad = self.skip_bad;
+        source.skip_bad = self.skip_bad;
+        if self.missing == MissingChoice::Drop {
+            source.missing = Missing::Drop;
+        }
+        source.label_names.clone_from(&self.label_names);
+        source.max_classes = self.max_classes.unwrap_or(MAX_CLASSES);
         Ok(source)
     }
 }
@@ -467,4 +521,36 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Finished::settle(&place)?;
     told?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::training::run_key;
+
+    fn args(more: &str) -> Args {
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            args: Args,
+        }
+        let given = "train --base base --data train.csv --epochs 2 --method adapter[width=8] \
+                     --max-length 24 --pooling mean --seed 3 --out new";
+        Flags::parse_from(given.split_whitespace().chain(more.split_whitespace())).args
+    }
+
+    /// The key is that of the program before there were recipes.
+    #[test]
+    fn the_papers_runs_keep_their_keys() {
+        let known = "a7f0c3cf9d5253bf01b078b59f532e8a30637edc75bf45d280f075394458fcb7";
+        assert_eq!(run_key(&args("--recipe paper")).unwrap(), known);
+        let in_full = "--recipe paper --lr 0.001 --batch-size 32 --dev-share 0.1 --optimizer bert";
+        assert_eq!(run_key(&args(in_full)).unwrap(), known);
+        let auto = run_key(&args("")).unwrap();
+        assert_eq!(auto, run_key(&args("--recipe auto")).unwrap());
+        assert_ne!(auto, known);
+        assert_ne!(auto, run_key(&args("--lr 0.001")).unwrap());
+    }
 }

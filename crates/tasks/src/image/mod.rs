@@ -11,7 +11,7 @@ use budwood_images::{BYTES_MAX, Rgb};
 use crate::Error;
 
 pub use source::ImageOptions;
-pub(crate) use source::{FOLDER, IMAGE_LAYOUTS, ImageLayout, ImageTable, cell_of_bytes, open_all};
+pub(crate) use source::{FOLDER, IMAGE_LAYOUTS, ImageLayout, ImageTable, open_all};
 
 /// An image of an example, not decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]

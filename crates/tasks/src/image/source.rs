@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Image, ImageContent};
-use crate::read::{ReadOptions, Row, Table, bytes, text};
-use crate::{Columns, Error, Split, read};
+use crate::read::{Form, ReadOptions, Table, text, unpacked};
+use crate::{Cell, Columns, Error, Split, read};
 
 /// How images are found and opened.
 #[derive(Clone, Debug, Default)]
@@ -58,14 +58,15 @@ pub(crate) const IMAGE_LAYOUTS: &[ImageLayout] = &[
 
 impl ImageTable {
     fn new(path: &Path) -> Self {
-        let columns = vec!["image".to_string(), "label".to_string()];
-        let table = Table { path: path.into(), columns, rows: Vec::new() };
+        let form = Form { name: "images", places: "row", ..Form::default() };
+        let table = Table::new(path, form, &["image", "label"]);
         Self { table, contents: Vec::new(), skipped: Vec::new() }
     }
 
     /// The columns of its table.
-    pub(crate) const COLUMNS: Columns =
-        Columns { texts: Vec::new(), label: Some(1), image: Some(0) };
+    pub(crate) fn columns() -> Columns {
+        Columns { texts: Vec::new(), labels: vec![1], image: Some(0) }
+    }
 
     /// The images of a column of a table of another kind.
     pub(crate) fn of_table(
@@ -76,21 +77,32 @@ impl ImageTable {
     ) -> Self {
         let root = options.root.as_deref().or(table.path.parent()).unwrap_or(Path::new(""));
         let mut all = Self::new(&table.path);
-        for row in &table.rows {
-            let cell = &row.cells[image];
+        for row in 0..table.len() {
+            let cell = table.cell(row, image);
             let content = content_of_cell(cell, root);
+            let place = table.places[row] as usize;
             let name = match &content {
-                ImageContent::File(_) => cell.clone(),
-                _ => format!("{}, row {}", table.path.display(), row.number),
+                ImageContent::File(path) => match cell {
+                    Cell::Text(text) => text.clone(),
+                    _ => shown(path),
+                },
+                _ => format!("{}, row {place}", table.path.display()),
             };
-            let label = label.map(|l| row.cells[l].clone()).unwrap_or_default();
-            all.push(row.number, name, label, content);
+            let label = label.map(|l| table.cell(row, l).clone()).unwrap_or_default();
+            all.push_cell(place, name, label, content);
         }
+        let Table { columns, form, notes, headers, .. } = table;
+        all.table.columns[1].names = label.and_then(|l| columns.into_iter().nth(l)?.names);
+        (all.table.form, all.table.notes, all.table.headers) = (form, notes, headers);
         all
     }
 
     fn push(&mut self, row: usize, name: String, label: String, content: ImageContent) {
-        self.table.rows.push(Row { number: row, cells: vec![name, label] });
+        self.push_cell(row, name, label.into(), content);
+    }
+
+    fn push_cell(&mut self, row: usize, name: String, label: Cell, content: ImageContent) {
+        self.table.push(row, [name.into(), label]);
         self.contents.push(content);
     }
 
@@ -111,8 +123,8 @@ pub(crate) fn open_all(
     const PIECE: usize = 32;
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if threads == 0 { all() } else { threads };
-    let named: Vec<(&str, ImageContent)> =
-        table.rows.iter().map(|row| row.cells[0].as_str()).zip(contents).collect();
+    let names: Vec<_> = table.columns[0].cells.iter().map(Cell::text).collect();
+    let named: Vec<(&str, ImageContent)> = names.iter().map(AsRef::as_ref).zip(contents).collect();
     let pieces: Vec<_> = named.chunks(PIECE).collect();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(pieces.len()));
@@ -136,24 +148,31 @@ pub(crate) fn open_all(
     done.into_iter().flat_map(|(_, opened)| opened).collect()
 }
 
-/// The image that a cell of a table stands for: a path, or bytes in base64 with or without `data:...;base64,`.
-fn content_of_cell(cell: &str, root: &Path) -> ImageContent {
+/// The image that a cell of a table stands for: bytes, a path, both as data-set hubs keep them, or bytes in base64 with or
+/// without `data:...;base64,`.
+fn content_of_cell(cell: &Cell, root: &Path) -> ImageContent {
+    let text = match cell {
+        Cell::Bytes(bytes) => return ImageContent::Bytes(bytes.as_slice().into()),
+        Cell::Dict(_) => {
+            let of = |name: &str| cell.entry(name).filter(|c| !c.is_empty());
+            return match of("bytes").or_else(|| of("path")) {
+                Some(inner) => content_of_cell(inner, root),
+                None => ImageContent::File(root.into()),
+            };
+        }
+        other => other.text(),
+    };
     let decoded = |text: &str| STANDARD.decode(text.trim()).ok();
-    let bytes = match cell.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
+    let bytes = match text.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
         Some((_, data)) => decoded(data),
         // No path is that long, and few texts that are not base64 decode.
-        None if cell.len() >= 256 => decoded(cell),
+        None if text.len() >= 256 => decoded(&text),
         None => None,
     };
     match bytes {
         Some(bytes) => ImageContent::Bytes(bytes.into()),
-        None => ImageContent::File(root.join(cell)),
+        None => ImageContent::File(root.join(&*text)),
     }
-}
-
-/// The text that stands for bytes in a cell.
-pub(crate) fn cell_of_bytes(bytes: &[u8]) -> String {
-    format!("data:;base64,{}", STANDARD.encode(bytes))
 }
 
 /// The folder of a split, where a folder has one for each.
@@ -233,12 +252,12 @@ fn shown(path: &Path) -> String {
 /// A line for each image: its path, white space, its label.
 fn list(path: &Path, _: Split, options: &ImageOptions) -> Result<ImageTable, Error> {
     let root = options.root.as_deref().or(path.parent()).unwrap_or(Path::new(""));
-    let content = text(path, bytes(path)?, read::Encoding::Utf8)?;
+    let (content, _) = text(path, unpacked(path, None)?.bytes, None)?;
     let mut all = ImageTable::new(path);
     for (i, line) in content.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         // Paths may hold blanks, labels do not.
         let Some((name, label)) = line.trim().rsplit_once(char::is_whitespace) else {
-            return Err(Error::row(path, i + 1, "is not of the form 'path label'"));
+            return Err(Error::row(path, "line", i + 1, "is not of the form 'path label'"));
         };
         let name = name.trim_end();
         all.push(i + 1, name.into(), label.into(), ImageContent::File(root.join(name)));
@@ -271,6 +290,7 @@ fn idx(folder: &Path, split: Split, _: &ImageOptions) -> Result<ImageTable, Erro
         );
         Error::file(folder, message)
     })?;
+    let bytes = |path| Ok::<_, Error>(unpacked(path, None)?.bytes);
     let (images, labels) = (bytes(&images_path)?, bytes(&labels_path)?);
     let (sides, pixels) = idx_array(&images_path, &images, 3)?;
     let (counts, labels) = idx_array(&labels_path, &labels, 1)?;
@@ -304,23 +324,28 @@ fn pixels(path: &Path, _: Split, _: &ImageOptions) -> Result<ImageTable, Error> 
             format!("has {n} columns before the label, which is no square of grey levels");
         return Err(Error::file(path, message));
     }
-    let mut levels = Vec::with_capacity(table.rows.len() * n);
-    for row in &table.rows {
-        for cell in &row.cells[..n] {
-            let level = cell.trim().parse::<f32>().ok().filter(|x| (0.0..=255.0).contains(x));
+    if let Some((place, fault)) = table.bad.first.first() {
+        return Err(table.fault_at(*place, fault));
+    }
+    let mut levels = Vec::with_capacity(table.len() * n);
+    for row in 0..table.len() {
+        for column in &table.columns[..n] {
+            let level = column.cells[row].number().filter(|x| (0.0..=255.0).contains(x));
             levels.push(level.ok_or_else(|| {
-                Error::row(path, row.number, format!("'{cell}' is no grey level from 0 to 255"))
-            })?);
+                let cell = column.cells[row].text();
+                table.fault(row, format!("'{cell}' is no grey level from 0 to 255"))
+            })? as f32);
         }
     }
     let largest = levels.iter().copied().fold(0.0, f32::max);
     let white = [1.0, 16.0].into_iter().find(|white| largest <= *white).unwrap_or(255.0);
     let mut all = ImageTable::new(path);
-    for (row, levels) in table.rows.iter().zip(levels.chunks_exact(n)) {
+    for (row, levels) in levels.chunks_exact(n).enumerate() {
         let grey = levels.iter().map(|x| (x * 255.0 / white).round() as u8).collect();
         let content = ImageContent::Grey { width: side, height: side, pixels: grey };
-        let name = format!("{}#{}", shown(path), row.number);
-        all.push(row.number, name, row.cells[n].trim().into(), content);
+        let place = table.places[row] as usize;
+        let name = format!("{}#{place}", shown(path));
+        all.push(place, name, table.cell(row, n).text().trim().into(), content);
     }
     all.whole()
 }

@@ -29,8 +29,79 @@ pub fn scores(questions: impl Iterator<Item = Answered>) -> Vec<(&'static str, f
         f1 += question.f1;
         exact += question.exact_match;
     }
-    let mean = |sum: f64| sum / f64::from(n.max(1));
+    let mean = |sum: f64| super::ratio(sum, f64::from(n));
     vec![("f1", mean(f1)), ("exact_match", mean(exact))]
+}
+
+/// The answer to a question whose text may hold none (SQuAD 2.0): how good the best text is, and how much surer it is that
+/// there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Doubted {
+    /// Whether the text holds an answer.
+    pub has_answer: bool,
+    /// How good the best text is, if it is given; without a text, none is.
+    pub answered: Answered,
+    /// Whether there is a text to be given.
+    pub text: bool,
+    /// The output for no answer less that for the best text.
+    pub none: f32,
+}
+
+impl Doubted {
+    /// The scores if no answer is given above a threshold.
+    fn at(&self, threshold: f32) -> Answered {
+        let given = self.text && self.none <= threshold;
+        match (given, self.has_answer) {
+            (true, true) => self.answered,
+            (false, false) => Answered { f1: 1.0, exact_match: 1.0 },
+            (true, false) | (false, true) => Answered { f1: 0.0, exact_match: 0.0 },
+        }
+    }
+}
+
+/// The best mean of a score over all thresholds, and the threshold: the official program's `find_best_thresh`.
+fn best(questions: &[Doubted], score: fn(&Answered) -> f64) -> (f64, f32) {
+    let mut order: Vec<&Doubted> = questions.iter().collect();
+    order.sort_by(|a, b| a.none.total_cmp(&b.none));
+    let mut sum = questions.iter().filter(|q| !q.has_answer).count() as f64;
+    let (mut best, mut threshold) = (sum, f32::MIN);
+    for (i, q) in order.iter().enumerate() {
+        sum += match (q.has_answer, q.text) {
+            (true, _) => score(&q.answered),
+            (false, true) => -1.0,
+            (false, false) => 0.0,
+        };
+        // Questions of one value are decided alike.
+        if sum > best && order.get(i + 1).is_none_or(|next| next.none > q.none) {
+            (best, threshold) = (sum, q.none);
+        }
+    }
+    (super::ratio(best, questions.len() as f64), threshold)
+}
+
+/// The threshold with the best F1.
+pub fn best_threshold(questions: &[Doubted]) -> f32 {
+    best(questions, |a| a.f1).1
+}
+
+/// All scores of questions some of which have no answer, as the official program of SQuAD 2.0 has them: over all questions, over those
+/// with an answer, over those without, and the best over all thresholds.
+pub fn doubted_scores(questions: &[Doubted], threshold: f32) -> Vec<(&'static str, f64)> {
+    let mean = |of: &dyn Fn(&Doubted) -> bool, score: fn(&Answered) -> f64| {
+        let chosen = || questions.iter().filter(|q| of(q));
+        super::ratio(chosen().map(|q| score(&q.at(threshold))).sum(), chosen().count() as f64)
+    };
+    let (f1, exact): (fn(&Answered) -> f64, fn(&Answered) -> f64) = (|a| a.f1, |a| a.exact_match);
+    vec![
+        ("f1", mean(&|_| true, f1)),
+        ("exact_match", mean(&|_| true, exact)),
+        ("has_answer_f1", mean(&|q| q.has_answer, f1)),
+        ("has_answer_exact_match", mean(&|q| q.has_answer, exact)),
+        ("no_answer_f1", mean(&|q| !q.has_answer, f1)),
+        ("no_answer_exact_match", mean(&|q| !q.has_answer, exact)),
+        ("best_f1", best(questions, f1).0),
+        ("best_exact_match", best(questions, exact).0),
+    ]
 }
 
 /// 1 where both answers are the same after [`normalized`].
@@ -112,6 +183,6 @@ mod tests {
         let s = scores([first, second].into_iter());
         assert_eq!(s[1], ("exact_match", 0.5));
         assert!((s[0].1 - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
-        assert_eq!(scores(std::iter::empty())[0].1, 0.0);
+        assert!(scores(std::iter::empty())[0].1.is_nan());
     }
 }

@@ -1,12 +1,11 @@
-//! SQuAD 1.1's JSON: articles of paragraphs with questions and answers.
+//! SQuAD's JSON, of versions 1.1 and 2.0: articles of paragraphs with questions and answers.
 
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::json;
 
-use super::{Row, Table};
-use crate::Error;
+use super::{Form, Table};
+use crate::{Cell, Error};
 
 #[derive(Deserialize)]
 struct File {
@@ -41,33 +40,44 @@ struct Answer {
     answer_start: usize,
 }
 
-/// Whether a text is of this form, by how it begins.
+/// Whether a text is of this form, by how it begins: a list of articles, which have paragraphs.
 pub(super) fn is_squad(text: &str) -> bool {
-    let mut marks = text.split_whitespace().flat_map(str::chars).take(200).collect::<String>();
-    if let Some(rest) = marks.strip_prefix("{\"version\":\"") {
-        marks = format!("{{{}", rest.split_once("\",").map_or("", |(_, rest)| rest));
-    }
-    marks.starts_with("{\"data\":[")
+    let begin: String = text.chars().take(2000).filter(|c| !c.is_whitespace()).collect();
+    begin.starts_with('{') && begin.contains("\"data\":[{") && text.contains("\"paragraphs\"")
 }
 
-/// A row for each question, with the columns that the Hugging Face form has: `id`, `title`, `context`, `question`, `answers`.
-pub(crate) fn read(path: &Path, text: &str) -> Result<Table, Error> {
+/// A row for each question, with the columns that the Hugging Face form has: `id`, `title`, `context`, `question`,
+/// `answers`. A question that SQuAD 2.0 calls impossible has no answers.
+pub(crate) fn read(path: &Path, form: Form, text: &str) -> Result<Table, Error> {
     let file: File = serde_json::from_str(text).map_err(|e| {
-        Error::row(path, e.line(), format!("is not SQuAD's JSON (column {}): {e}", e.column()))
+        let message = format!("is not SQuAD's JSON (column {}): {e}", e.column());
+        Error::row(path, "line", e.line(), message)
     })?;
-    let mut rows = Vec::new();
-    for article in &file.data {
-        for paragraph in &article.paragraphs {
-            for q in &paragraph.qas {
-                let texts: Vec<&str> = q.answers.iter().map(|a| a.text.as_str()).collect();
-                let starts: Vec<usize> = q.answers.iter().map(|a| a.answer_start).collect();
-                let answers = json!({ "text": texts, "answer_start": starts });
-                let cells =
-                    [&q.id, &article.title, &paragraph.context, &q.question, &answers.to_string()];
-                rows.push(Row { number: rows.len() + 1, cells: cells.map(String::clone).to_vec() });
+    let mut table = Table::new(path, form, &["id", "title", "context", "question", "answers"]);
+    for article in file.data {
+        for paragraph in article.paragraphs {
+            for q in paragraph.qas {
+                let (mut texts, mut starts) = (Vec::new(), Vec::new());
+                for answer in q.answers {
+                    texts.push(Cell::Text(answer.text));
+                    starts
+                        .push(i64::try_from(answer.answer_start).map_or(Cell::Missing, Cell::Int));
+                }
+                let answers = vec![
+                    ("text".into(), Cell::List(texts)),
+                    ("answer_start".into(), Cell::List(starts)),
+                ];
+                let cells = [
+                    q.id.into(),
+                    article.title.clone().into(),
+                    paragraph.context.clone().into(),
+                    q.question.into(),
+                    Cell::Dict(answers),
+                ];
+                let place = table.len() + 1;
+                table.push(place, cells);
             }
         }
     }
-    let columns = ["id", "title", "context", "question", "answers"].map(String::from).to_vec();
-    Ok(Table { path: path.into(), columns, rows })
+    Ok(table)
 }

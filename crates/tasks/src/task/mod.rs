@@ -9,10 +9,12 @@ mod token_classification;
 
 use budwood_base::head::HeadKind;
 
-use crate::read::{Row, Table};
-use crate::{Columns, Error, Input, Target};
+use crate::labels::Classes;
+use crate::opened::Opened;
+use crate::read::Table;
+use crate::{Cell, Columns, Error, Input, Target};
 
-pub(crate) use token_classification::list;
+pub(crate) use multilabel::by_column;
 
 /// A kind of task: how rows become examples, and which scores fit.
 pub struct Task {
@@ -22,48 +24,80 @@ pub struct Task {
     pub head: HeadKind,
     /// Its scores, the first is the default.
     pub metrics: &'static [&'static str],
-    /// Class names from the labels of a table, or the fixed ones; none for numbers.
+    /// Class names from the labels of a file, and what was noticed about them; none for numbers.
     pub(crate) labels: LabelsOf,
     /// What the model is shown of a row; of images it is known before.
-    pub(crate) input: fn(&Cells<'_>) -> Result<Input, Error>,
-    /// What the answer to it should be, given the class names.
-    pub(crate) target: fn(&Cells<'_>, &Input, &[String]) -> Result<Target, Error>,
+    pub(crate) input: fn(&mut Row<'_>) -> Result<Input, Error>,
+    /// What the answer to it should be, given the classes.
+    pub(crate) target: fn(&Row<'_>, &Input, &Classes<'_>) -> Result<Target, Error>,
 }
 
-/// The cells of one row that an example is made from.
-pub(crate) struct Cells<'a> {
-    pub(crate) table: &'a Table,
-    pub(crate) row: &'a Row,
+/// Names of classes, and notes on them, from a file.
+type LabelsOf = fn(&Opened) -> Result<(Vec<String>, Vec<String>), Error>;
+
+/// One row that an example is made from. Texts are taken out of it.
+pub(crate) struct Row<'a> {
+    pub(crate) table: &'a mut Table,
+    pub(crate) row: usize,
     pub(crate) columns: &'a Columns,
+    /// Whether its label is known.
+    pub(crate) labelled: bool,
 }
 
-impl<'a> Cells<'a> {
+impl Row<'_> {
     /// One text, or two.
-    fn texts(&self) -> (&'a str, Option<&'a str>) {
-        let mut texts = self.columns.texts.iter().map(|&t| self.row.cells[t].as_str());
-        (texts.next().unwrap_or_default(), texts.next())
+    fn texts(&mut self) -> Result<(String, Option<String>), Error> {
+        let texts = &self.columns.texts;
+        let first = texts.first().map_or(Ok(String::new()), |&t| self.text(t))?;
+        Ok((first, texts.get(1).map(|&t| self.text(t)).transpose()?))
     }
 
-    /// The label; empty where there is none.
-    fn label(&self) -> &'a str {
-        self.columns.label.map_or("", |label| &self.row.cells[label])
+    /// The text of a column.
+    fn text(&mut self, column: usize) -> Result<String, Error> {
+        let cell = std::mem::take(&mut self.table.columns[column].cells[self.row]);
+        let name = || format!("'{}'", self.table.columns[column].name);
+        match cell {
+            Cell::Text(text) => Ok(text),
+            Cell::Absent => Err(self.fault(format!("lacks {}", name()))),
+            Cell::Bytes(_) => {
+                let message = format!(
+                    "the column {} holds bytes that are not UTF-8; write texts as texts, or name the column of images with --image-column",
+                    name()
+                );
+                Err(self.fault(message))
+            }
+            Cell::Dict(_) => {
+                Err(self.fault(format!("the column {} holds a dictionary, not a text", name())))
+            }
+            // The words of a text whose answer is no list.
+            Cell::List(list) => match list.iter().all(|c| matches!(c, Cell::Text(_))) {
+                true => Ok(list.iter().map(Cell::text).collect::<Vec<_>>().join(" ")),
+                false => Err(self.fault(format!("the column {} holds a list, not a text", name()))),
+            },
+            other => Ok(other.text().into_owned()),
+        }
+    }
+
+    /// The label; missing where there is none.
+    fn label(&self) -> &Cell {
+        self.columns.labels.first().map_or(&Cell::Missing, |&l| self.table.cell(self.row, l))
     }
 
     /// The cell of a column by name.
-    fn named(&self, column: &str) -> Option<&'a str> {
-        let place = self.table.columns.iter().position(|c| c.eq_ignore_ascii_case(column))?;
-        Some(&self.row.cells[place])
+    fn named(&self, column: &str) -> Option<&Cell> {
+        let of_name = |c: &&crate::read::Column| c.name.eq_ignore_ascii_case(column);
+        self.table.columns.iter().find(of_name).map(|c| &c.cells[self.row])
     }
 
     /// A fault of this row.
-    fn fault(&self, message: impl Into<String>) -> Error {
-        Error::row(&self.table.path, self.row.number, message)
+    pub(crate) fn fault(&self, message: impl Into<String>) -> Error {
+        self.table.fault(self.row, message)
     }
 }
 
 /// One text or two, as they are.
-fn texts(cells: &Cells<'_>) -> Result<Input, Error> {
-    let (a, b) = cells.texts();
+fn texts(row: &mut Row<'_>) -> Result<Input, Error> {
+    let (a, b) = row.texts()?;
     Ok(Input::texts(a, b))
 }
 
@@ -82,9 +116,6 @@ impl Task {
         }
     }
 }
-
-/// Class names from a table, its label column, and the names that a layout fixes.
-type LabelsOf = fn(&Table, usize, Vec<String>) -> Result<Vec<String>, Error>;
 
 /// All kinds.
 pub const TASKS: &[&Task] = &[
@@ -105,34 +136,4 @@ pub fn find(name: &str) -> Result<&'static Task, Error> {
         let known: Vec<_> = TASKS.iter().map(|t| t.name).collect();
         Error::Usage(format!("there is no kind of task '{name}'; there are {}", known.join(", ")))
     })
-}
-
-/// The kind that labels look like: answers, lists of tags, or else numbers with fractions, or more than 20 different numbers, which are
-/// regression.
-pub(crate) fn detect(table: &Table, label: usize) -> (&'static Task, String) {
-    let labels = || table.rows.iter().map(|r| r.cells[label].as_str());
-    if labels().next().is_some_and(question_answering::is_answers) {
-        return (&question_answering::TASK, "the labels are answers with their places".into());
-    }
-    if labels().next().is_some_and(|label| list(label).is_some()) {
-        return (&token_classification::TASK, "the labels are lists of tags".into());
-    }
-    let mut distinct: Vec<f64> = Vec::new();
-    for label in labels() {
-        match label.trim().parse::<f64>() {
-            Ok(x) if x.fract() != 0.0 => {
-                return (&regression::TASK, format!("the label '{}' has a fraction", label.trim()));
-            }
-            Ok(x) => {
-                if !distinct.contains(&x) {
-                    distinct.push(x);
-                }
-            }
-            Err(_) => return (&classification::TASK, "the labels are words".into()),
-        }
-        if distinct.len() > 20 {
-            return (&regression::TASK, "the labels are more than 20 different numbers".into());
-        }
-    }
-    (&classification::TASK, format!("the labels are {} different whole numbers", distinct.len()))
 }

@@ -2,25 +2,30 @@
 
 use budwood_base::head::HeadKind;
 
-use super::{Cells, Task, texts};
+use super::{Row, Task, texts};
+use crate::labels::Classes;
 use crate::{Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "regression",
     head: HeadKind::Regression,
-    metrics: &["spearman", "pearson"],
-    labels: |_, _, _| Ok(Vec::new()),
+    metrics: &["spearman", "pearson", "rmse", "mae"],
+    labels: |_| Ok((Vec::new(), Vec::new())),
     input: texts,
     target,
 };
 
-fn target(cells: &Cells<'_>, _: &Input, _: &[String]) -> Result<Target, Error> {
-    let text = cells.label();
-    let number = text.trim().parse::<f32>().ok().filter(|x| x.is_finite());
-    number.map(Target::Value).ok_or_else(|| {
-        let message = format!(
-            "the label '{text}' is not a number; for a task with classes say --task classification"
-        );
-        cells.fault(message)
+fn target(row: &Row<'_>, _: &Input, _: &Classes<'_>) -> Result<Target, Error> {
+    // A text is taken at the nearest number of 32 bits, without a detour over 64.
+    let number = match row.label() {
+        crate::Cell::Text(text) => text.trim().parse::<f32>().ok(),
+        cell => cell.number().map(|x| x as f32),
+    };
+    number.filter(|x| x.is_finite()).map(Target::Value).ok_or_else(|| {
+        row.fault(format!(
+            "the label '{}' is not a finite number; write it as one, or leave it empty and say --missing drop; for a task \
+             with classes say --task classification",
+            row.label().text()
+        ))
     })
 }

@@ -1,12 +1,13 @@
-//! A tag for each word of a sentence. A row's text and label are lists in JSON, as the reader of CoNLL's columns makes them.
+//! A tag for each word of a sentence. A row's text and label are lists, as the reader of CoNLL's columns makes them.
 
 use std::collections::BTreeSet;
 
 use budwood_base::head::HeadKind;
 
-use super::{Cells, Task};
-use crate::read::Table;
-use crate::{Error, Input, Target};
+use super::{Row, Task};
+use crate::labels::Classes;
+use crate::opened::Opened;
+use crate::{Cell, Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "token-classification",
@@ -17,58 +18,76 @@ pub(super) const TASK: Task = Task {
     target,
 };
 
-/// The texts of a list in JSON; none if the cell is none.
-pub(crate) fn list(cell: &str) -> Option<Vec<String>> {
-    cell.trim_start().starts_with('[').then(|| serde_json::from_str(cell).ok()).flatten()
-}
-
-fn labels(table: &Table, label: usize, fixed: Vec<String>) -> Result<Vec<String>, Error> {
-    if !fixed.is_empty() {
-        return Ok(fixed);
+fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
+    let [label] = data.columns.labels[..] else {
+        return Err(Error::Usage("tags stand in one column".into()));
+    };
+    let column = &data.table.columns[label];
+    if let Some(names) = &column.names {
+        return Ok((names.clone(), Vec::new()));
     }
     let mut seen = BTreeSet::new();
-    for row in &table.rows {
-        let Some(tags) = list(&row.cells[label]) else {
+    for (row, cell) in column.cells.iter().enumerate().filter(|(_, c)| !c.is_empty()) {
+        let Some(tags) = cell.list() else {
             let message = "the tags are not a list of names, such as [\"B-PER\", \"O\"]";
-            return Err(Error::row(&table.path, row.number, message));
+            return Err(data.table.fault(row, message));
         };
-        if tags.iter().any(|t| t.trim().is_empty()) {
-            return Err(Error::row(&table.path, row.number, "a tag is empty"));
+        if tags.iter().any(Cell::is_empty) {
+            return Err(data.table.fault(row, "a tag is empty"));
         }
-        seen.extend(tags);
+        seen.extend(tags.iter().map(|t| t.text().into_owned()));
     }
     if seen.len() < 2 {
         let tags = seen.into_iter().collect::<String>();
         let message = format!("all words have the tag '{tags}'; at least two tags are needed");
-        return Err(Error::file(&table.path, message));
+        return Err(Error::file(&data.table.path, message));
     }
-    Ok(seen.into_iter().collect())
+    let mut names: Vec<String> = seen.into_iter().collect();
+    if names.iter().all(|t| t.parse::<i64>().is_ok()) {
+        names.sort_by_key(|t| t.parse::<i64>().unwrap_or_default());
+        let message = "the tags are numbers; --label-names says what they stand for, and entities need such names as B-PER";
+        return Ok((names, vec![message.into()]));
+    }
+    Ok((names, Vec::new()))
 }
 
-fn input(cells: &Cells<'_>) -> Result<Input, Error> {
-    let (text, _) = cells.texts();
-    let words = list(text).filter(|words| !words.is_empty());
-    let message = "the words are not a list, such as [\"One\", \"word\"]";
-    words.map(Input::Words).ok_or_else(|| cells.fault(message))
+fn input(row: &mut Row<'_>) -> Result<Input, Error> {
+    let Some(&column) = row.columns.texts.first() else { return Err(row.fault("has no text")) };
+    let cell = row.table.cell(row.row, column);
+    match cell {
+        Cell::List(list)
+            if list.iter().all(|w| matches!(w, Cell::Text(_) | Cell::Int(_) | Cell::Number(_))) =>
+        {
+            let words: Vec<String> = list.iter().map(|w| w.text().into_owned()).collect();
+            match words.is_empty() && row.labelled {
+                true => Err(row.fault("has no words")),
+                false => Ok(Input::Words(words)),
+            }
+        }
+        // What is to be answered may be a plain text.
+        Cell::Text(text) if !row.labelled => Ok(Input::words_of(text)),
+        Cell::Missing if !row.labelled => Ok(Input::Words(Vec::new())),
+        _ => Err(row.fault("the words are not a list, such as [\"One\", \"word\"]")),
+    }
 }
 
-fn target(cells: &Cells<'_>, input: &Input, labels: &[String]) -> Result<Target, Error> {
-    let Input::Words(words) = input else { return Err(cells.fault("is no sentence")) };
-    let tags =
-        list(cells.label()).ok_or_else(|| cells.fault("the tags are not a list of names"))?;
+fn target(row: &Row<'_>, input: &Input, classes: &Classes<'_>) -> Result<Target, Error> {
+    let Input::Words(words) = input else { return Err(row.fault("is no sentence")) };
+    let Some(tags) = row.label().list() else {
+        return Err(row.fault("the tags are not a list of names"));
+    };
     if tags.len() != words.len() {
         let message = format!("has {} words, but {} tags", words.len(), tags.len());
-        return Err(cells.fault(message));
+        return Err(row.fault(message));
     }
-    let tag = |(i, (word, tag)): (usize, (&String, &String))| {
-        let place = labels.iter().position(|l| l == tag);
-        place.map(|p| p as u32).ok_or_else(|| {
-            let known = labels.join(", ");
-            let n = i + 1;
-            cells.fault(format!(
+    let tag = |(i, (word, tag)): (usize, (&String, &Cell))| {
+        classes.find(tag).ok_or_else(|| {
+            let known = classes.names.join(", ");
+            let (n, tag) = (i + 1, tag.text());
+            row.fault(format!(
                 "word {n} from here, '{word}', has the tag '{tag}', which is not one of {known}"
             ))
         })
     };
-    words.iter().zip(&tags).enumerate().map(tag).collect::<Result<_, _>>().map(Target::Tags)
+    words.iter().zip(tags).enumerate().map(tag).collect::<Result<_, _>>().map(Target::Tags)
 }

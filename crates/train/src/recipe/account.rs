@@ -36,6 +36,12 @@ pub struct Estimate {
     pub loss: f64,
 }
 
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} ({:.3})", self.score, self.loss)
+    }
+}
+
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Account {
@@ -156,22 +162,22 @@ impl fmt::Display for Account {
         let metric = &self.metric;
         let mut found = Vec::new();
         if let Some(nothing) = self.nothing.as_ref().filter(|_| self.units.is_none()) {
-            found.push(format!("one answer for all {:.4}", nothing.score));
+            found.push(format!("one answer for all {nothing}"));
         }
         if let Some(probe) = &self.probe {
-            found.push(format!("linear probe {:.4}", probe.score));
+            found.push(format!("linear probe {probe}"));
         }
         if let Some(tuned) = &self.tuned {
-            found.push(format!("{method} {:.4}", tuned.score));
+            found.push(format!("{method} {tuned}"));
         }
         if !found.is_empty() {
-            write!(f, "\n{metric} by {how}: {}", found.join(", "))?;
+            write!(f, "\n{metric} (and loss) by {how}: {}", found.join(", "))?;
         }
         if self.learned_nothing() {
             write!(
                 f,
-                "\nnothing was learned: the result cannot be told from one answer for all rows; the labels may \
-                 not follow from the inputs, or the rows are too few"
+                "\nno sign that anything was learned: on held-out rows the result cannot be told from one \
+                 answer for all; the labels do not follow from the inputs, or the rows are too few"
             )?;
         }
         if let (Some(t), Some((before, after))) = (self.temperature, self.calibration) {

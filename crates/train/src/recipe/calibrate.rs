@@ -94,6 +94,33 @@ impl Calibration {
     }
 }
 
+/// How often the surest answers are right.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Covered {
+    /// Share of all rows that are answered.
+    pub coverage: f64,
+    /// The least probability among them.
+    pub least: f64,
+    /// Share of right answers among them.
+    pub accuracy: f64,
+}
+
+/// Shares of the rows, the surest first, with the accuracy on them; from rows' probabilities of their answers and whether these
+/// are right. Nothing without rows.
+pub fn accuracy_over_coverage(mut rows: Vec<(f32, bool)>) -> Vec<Covered> {
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let of = |share: &f64| {
+        let n = ((rows.len() as f64 * share).round() as usize).clamp(1, rows.len());
+        let hits = rows[..n].iter().filter(|(_, right)| *right).count();
+        Covered {
+            coverage: n as f64 / rows.len() as f64,
+            least: f64::from(rows[n - 1].0),
+            accuracy: hits as f64 / n as f64,
+        }
+    };
+    if rows.is_empty() { Vec::new() } else { [1.0, 0.9, 0.75, 0.5, 0.25].iter().map(of).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use budwood_base::random::Key;
@@ -142,6 +169,17 @@ mod tests {
         assert!((found.ece - ece).abs() < 1e-6, "{found:?} {ece}");
         assert!((found.brier - brier).abs() < 1e-6, "{found:?} {brier}");
         assert_eq!(Calibration::of([]), Calibration { ece: 0.0, brier: 0.0 });
+    }
+
+    #[test]
+    fn the_surest_answers_come_first() {
+        let rows = vec![(0.6, false), (0.9, true), (0.5, false), (0.8, true)];
+        let found = accuracy_over_coverage(rows);
+        let of = |i: usize| (found[i].coverage, found[i].accuracy);
+        assert_eq!((of(0), of(3)), ((1.0, 0.5), (0.5, 1.0)));
+        assert!((found[3].least - 0.8).abs() < 1e-6);
+        assert_eq!(accuracy_over_coverage(vec![(0.7, true)]).len(), 5);
+        assert!(accuracy_over_coverage(Vec::new()).is_empty());
     }
 
     #[test]

@@ -16,10 +16,8 @@ use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.
 const ENOUGH: usize = 200;
-/// Folds of cross-validation, and of so many rows and more.
-const FOLDS: usize = 5;
-const ROWS_IN_FEWER: usize = 400;
-const FEWER_FOLDS: usize = 3;
+/// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more of them.
+const FOLDS: usize = 3;
 
 /// What came of trying the method.
 enum Tried {
@@ -39,8 +37,8 @@ struct Contest<'a> {
     judge: Judge<'a>,
     /// The probe's head.
     head: HeadValues,
-    /// Losses of one answer for all, and of the probe.
-    losses: (f64, f64),
+    /// Loss of one answer for all.
+    nothing: f64,
     /// The probe's answers for the rows that judge.
     of_probe: Answers,
     /// The fold of each row, where folds judge.
@@ -67,9 +65,8 @@ impl Recipe<'_> {
         let (of_probe, fold) = match by_dev {
             Some(dev) => (answers(self.workers, self.base, &linear, dev)?, None),
             None => {
-                let n = if all.len() < ROWS_IN_FEWER { FOLDS } else { FEWER_FOLDS };
                 let key = Key::new(self.config.seed).named("folds");
-                let fold = strength::folds(&ground.wanted, n.min(all.len()), key);
+                let fold = strength::folds(&ground.wanted, FOLDS.min(all.len()), key);
                 (probe_by_folds(ground, &fold), Some(fold))
             }
         };
@@ -87,8 +84,9 @@ impl Recipe<'_> {
             ("config", serde_json::to_string(&self.config).unwrap_or_default().as_bytes()),
         ]);
         let journal = Journal::open(self.folder.as_deref(), &run);
-        let losses = ground.losses(&probe, &all);
-        let mut contest = Contest { ground, judge, head, losses, of_probe, fold, journal, account };
+        let nothing = ground.loss_of_nothing(&all);
+        let mut contest =
+            Contest { ground, judge, head, nothing, of_probe, fold, journal, account };
         let mut outcome = Outcome::of_no_step();
         let (mut adapter, mut judged) = (linear, contest.of_probe.clone());
         if self.config.method.parts.iter().any(|part| part.name != "linear") {
@@ -146,7 +144,7 @@ impl Recipe<'_> {
             train: contest.ground.train,
             dev: Some(dev),
             head: Some(&contest.head),
-            losses: contest.losses,
+            nothing: contest.nothing,
             may_agree: contest.of_probe.is_one_class(dev),
         };
         let lost_at = &mut contest.account.lost_at;
@@ -199,7 +197,7 @@ impl Recipe<'_> {
             train: contest.ground.train,
             dev: None,
             head: Some(&contest.head),
-            losses: contest.losses,
+            nothing: contest.nothing,
             may_agree,
         };
         let lost_at = &mut contest.account.lost_at;
@@ -235,7 +233,7 @@ impl Recipe<'_> {
                         train: &train,
                         dev: None,
                         head: Some(&head),
-                        losses: ground.losses(&probe, &seen),
+                        nothing: ground.loss_of_nothing(&seen),
                         may_agree: true,
                     };
                     let trial = match self.train_once(&task, None, on_event)? {

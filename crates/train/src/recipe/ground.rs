@@ -48,20 +48,17 @@ impl Ground<'_> {
         strength::fit(&problem, self.strength, self.threads)
     }
 
-    /// The mean losses over some rows of giving them all the same answer, and of a probe, as the training loop counts.
-    pub(super) fn losses(&self, probe: &Linear, rows: &[usize]) -> (f64, f64) {
+    /// The mean loss over some rows of giving them all the same answer, as the training loop counts.
+    pub(super) fn loss_of_nothing(&self, rows: &[usize]) -> f64 {
         let shares = self.wanted.shares(rows);
-        let mean = |outputs: &dyn Fn(usize) -> Vec<f64>| {
-            let of = |&row: &usize| self.wanted.loss(row, &mut outputs(row));
-            let loss = rows.iter().map(of).sum::<f64>() / rows.len().max(1) as f64;
-            match &self.wanted {
-                Wanted::Classes(..) => loss,
-                // A mean over labels there, a sum here.
-                Wanted::Labels(_, n) => loss / (*n).max(1) as f64,
-                // The squared error there, half of it here.
-                Wanted::Values(_) => 2.0 * loss,
-            }
-        };
-        (mean(&|_| shares.clone()), mean(&|row| probe.outputs(self.vectors.row(row))))
+        let of = |&row: &usize| self.wanted.loss(row, &mut shares.clone());
+        let loss = rows.iter().map(of).sum::<f64>() / rows.len().max(1) as f64;
+        match &self.wanted {
+            Wanted::Classes(..) => loss,
+            // A mean over labels there, a sum here.
+            Wanted::Labels(_, n) => loss / (*n).max(1) as f64,
+            // The squared error there, half of it here.
+            Wanted::Values(_) => 2.0 * loss,
+        }
     }
 }

@@ -25,7 +25,6 @@ mod strength;
 mod trial;
 mod units;
 mod vectors;
-mod watch;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -35,7 +34,7 @@ use budwood_model::Adapter;
 use crate::{Error, Event};
 
 pub use account::{Account, Chosen, Estimate};
-pub use calibrate::Calibration;
+pub use calibrate::{Calibration, Covered, accuracy_over_coverage};
 pub use definition::{Made, Recipe};
 pub use journal::TRIALS;
 pub use plan::{Plan, plan};
@@ -66,6 +65,8 @@ impl Recipe<'_> {
         if self.head.kind.over_tokens() || self.head.dense.is_some() {
             return self.without_probe(on_event);
         }
+        // A probe's weights take the vectors' common part off again: without some of their elements its outputs are nonsense.
+        self.head.dropout = 0.0;
         // Numbers are learned in units of their deviation, about their mean.
         let units = Units::of(targets)?;
         let scaled = units.map(|u| (u.prepared(self.train), self.dev.map(|d| u.prepared(d))));
@@ -93,7 +94,7 @@ impl Recipe<'_> {
             train: self.train,
             dev: self.dev,
             head: None,
-            losses: (f64::INFINITY, f64::INFINITY),
+            nothing: f64::INFINITY,
             may_agree: true,
         };
         let (adapter, outcome) =

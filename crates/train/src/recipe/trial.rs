@@ -1,13 +1,12 @@
 //! One training that begins as the probe, and again at a lower rate where it is lost.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use budwood_model::Adapter;
 
 use super::definition::{OnEvent, Recipe};
 use super::journal::{Journal, Trial};
-use super::watch::Watch;
+use crate::watch::Watch;
 use crate::{Checkpoint, Error, Event, Outcome, Prepared, TrainConfig, Trainer};
 
 /// Rates that are tried.
@@ -35,8 +34,8 @@ pub(super) struct Task<'a> {
     pub(super) dev: Option<&'a Prepared>,
     /// The head that it begins with; a random one without.
     pub(super) head: Option<&'a HeadValues>,
-    /// Losses of one answer for all, and of that head.
-    pub(super) losses: (f64, f64),
+    /// Loss of one answer for all.
+    pub(super) nothing: f64,
     /// Whether one answer for all validation rows is no sign of a fall.
     pub(super) may_agree: bool,
 }
@@ -75,23 +74,12 @@ impl Recipe<'_> {
         if let Some(id) = &self.base_id {
             trainer = trainer.with_base_id(id.clone());
         }
-        let (nothing, start) = task.losses;
-        let mut watch = Watch::new(nothing, start);
-        let mut lost = false;
-        let outcome = trainer.run(&mut adapter, |event| {
-            match &event {
-                Event::Step { loss, .. } => lost |= watch.is_lost(*loss),
-                Event::Evaluated { one_class, .. } => lost |= *one_class && !task.may_agree,
-                _ => {}
-            }
-            let wish = on_event(event);
-            if lost { ControlFlow::Break(()) } else { wish }
-        });
-        match outcome {
+        let trainer = trainer.with_watch(Watch::new(task.nothing, task.may_agree));
+        match trainer.run(&mut adapter, on_event) {
             // The loss is no number.
             Err(Error::Diverged { .. }) => Ok(Ended::Lost),
             Err(e) => Err(e),
-            Ok(_) if lost => Ok(Ended::Lost),
+            Ok(outcome) if outcome.lost => Ok(Ended::Lost),
             Ok(outcome) if outcome.interrupted => Ok(Ended::Interrupted(outcome)),
             Ok(outcome) => Ok(Ended::Trained(Box::new(adapter), outcome)),
         }

@@ -61,6 +61,8 @@ fn meta(model: &BaseModel, adapter: &Adapter) -> AdapterMeta {
             max_length: 32,
             doc_stride: None,
             metric: "accuracy".into(),
+            positive: None,
+            none_threshold: None,
             images: None,
         },
         precision: "f32".into(),

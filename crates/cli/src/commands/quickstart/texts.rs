@@ -65,7 +65,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             dev: Some(dev_set.clone()),
             test: Some(test_set.clone()),
             columns: (vec!["text".into()], "category".into()),
-            notes: Vec::new(),
+            report: Default::default(),
             skipped: Vec::new(),
         };
         let frozen = Arc::new(Frozen::open(&train_args)?);
@@ -131,20 +131,20 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 fn reviews(path: &std::path::Path, rows: usize) -> Result<(Dataset, Dataset)> {
     const TEST: usize = 1000;
     let table = budwood_tasks::read::table(path, Default::default())?;
-    let place = |name: &str| table.columns.iter().position(|c| c == name);
+    let place = |name: &str| table.columns.iter().position(|c| c.name == name);
     let (Some(category), Some(text)) = (place("category"), place("text")) else {
         bail!("{} lacks the columns category and text", path.display());
     };
-    let example = |row: &budwood_tasks::read::Row| {
-        let class = match row.cells[category].as_str() {
+    let example = |row: usize| {
+        let class = match &*table.cell(row, category).text() {
             "fresh" => 0,
             "rotten" => 1,
             _ => return None,
         };
-        let input = Input::Text(row.cells[text].clone());
+        let input = Input::Text(table.cell(row, text).text().into_owned());
         Some(Example { input, target: Target::Class(class) })
     };
-    let all: Vec<Example> = table.rows.iter().filter_map(example).collect();
+    let all: Vec<Example> = (0..table.len()).filter_map(example).collect();
     let order = budwood_base::random::Key::new(0).named("reviews").permutation(all.len());
     let part = |range: std::ops::Range<usize>, split: &str| {
         let examples = order[range].iter().map(|&i| all[i].clone()).collect();

@@ -1,0 +1,308 @@
+//! The recipe `auto` on a tiny model: what it promises whatever the data.
+#![allow(clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::random::Key;
+use budwood_engine::{Device, Precision, Workers};
+use budwood_formats::BaseModel;
+use budwood_model::{Base, Targets};
+use budwood_tasks::{Dataset, Example, Input, Target, Tokenizer};
+use budwood_train::recipe::{Account, Chosen, Made, Recipe, TRIALS, plan};
+use budwood_train::{Checkpoint, Error, Lengths, Prepared, TrainConfig, answers, prepare, scores};
+
+const WORDS: usize = 8;
+
+fn base() -> Base {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base");
+    let model = BaseModel::open(&root.join("bert")).unwrap();
+    let fetch = |name: &str| Ok::<_, Error>(model.tensor(name)?);
+    let spec = model.spec().clone();
+    let mut base = Base::load(spec, Device::cpu(), Precision::F32, true, fetch).unwrap();
+    base.set_dropout(0.0);
+    base
+}
+
+/// Texts of 3 to 8 words of a small vocabulary, by their words' numbers.
+fn words(n: usize, seed: u64) -> Vec<Vec<usize>> {
+    let text = |i: usize| {
+        let key = Key::new(seed).child(i as u64);
+        (0..3 + key.below(0, 6)).map(|w| key.below(1 + w as u64, WORDS)).collect()
+    };
+    (0..n).map(text).collect()
+}
+
+fn prepared(texts: &[Vec<usize>], target: impl Fn(usize, &[usize]) -> Target) -> Prepared {
+    let dir = tempfile::tempdir().unwrap();
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
+    let vocabulary: Vec<String> =
+        special.into_iter().chain((0..WORDS).map(|i| format!("w{i}"))).collect();
+    std::fs::write(dir.path().join("vocab.txt"), vocabulary.join("\n")).unwrap();
+    let tokenizer = Tokenizer::open(dir.path(), "bert").unwrap();
+    let example = |(i, words): (usize, &Vec<usize>)| {
+        let text: Vec<String> = words.iter().map(|w| format!("w{w}")).collect();
+        Example { input: Input::Text(text.join(" ")), target: target(i, words) }
+    };
+    let examples = texts.iter().enumerate().map(example).collect();
+    let data = Dataset::from_examples(examples, "train", "made up");
+    prepare(&tokenizer, &data, &[], Lengths { max: 16, stride: 8 }, 1).unwrap()
+}
+
+/// Whether most words are of the first half: nearly linear in mean vectors.
+fn half(words: &[usize]) -> u32 {
+    u32::from(2 * words.iter().filter(|w| **w < WORDS / 2).count() > words.len())
+}
+
+fn classes(n: usize, seed: u64) -> Prepared {
+    prepared(&words(n, seed), |_, words| Target::Class(half(words)))
+}
+
+/// Settings of a run.
+struct Given<'a> {
+    train: &'a Prepared,
+    dev: Option<&'a Prepared>,
+    method: &'a str,
+    kind: HeadKind,
+    outputs: usize,
+    rate: Option<f64>,
+    threads: usize,
+    folder: Option<&'a Path>,
+    /// The event at which the run is interrupted.
+    stop: Option<usize>,
+}
+
+impl<'a> Given<'a> {
+    fn new(train: &'a Prepared, method: &'a str) -> Self {
+        Self {
+            train,
+            dev: None,
+            method,
+            kind: HeadKind::Classification,
+            outputs: 2,
+            rate: None,
+            threads: 1,
+            folder: None,
+            stop: None,
+        }
+    }
+
+    fn run(&self) -> Result<Made, Error> {
+        let base = base();
+        let method = budwood_model::method::resolve(&self.method.parse().unwrap()).unwrap();
+        let plan = plan(&method, self.train.examples(), None);
+        let metric = match self.kind {
+            HeadKind::Regression => "pearson",
+            HeadKind::MultiLabel => "micro_f1",
+            _ => "accuracy",
+        };
+        let mut config = TrainConfig::new(method, metric);
+        (config.epochs, config.batch, config.optimizer) = (plan.epochs, plan.batch, plan.optimizer);
+        config.learning_rate = self.rate.unwrap_or(10.0 * plan.learning_rate);
+        let head = HeadSpec {
+            kind: self.kind,
+            outputs: self.outputs,
+            pooling: Pooling::Mean,
+            dense: None,
+            bias: true,
+            dropout: 0.1,
+        };
+        let mut workers = Workers::new(Device::cpu(), self.threads);
+        let recipe = Recipe {
+            base: &base,
+            workers: &mut workers,
+            config,
+            head,
+            train: self.train,
+            dev: self.dev,
+            identity: "test".into(),
+            base_id: None,
+            folder: self.folder.map(Into::into),
+            save_every: Duration::from_secs(1000),
+            cache: None,
+        };
+        let mut events = 0;
+        recipe.run(|_| {
+            events += 1;
+            if self.stop == Some(events) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+}
+
+fn accuracy(made: &Made, data: &Prepared) -> f64 {
+    let mut workers = Workers::new(Device::cpu(), 1);
+    let given = answers(&mut workers, &base(), &made.adapter, data).unwrap();
+    scores(&given, data).iter().find(|s| s.name == "accuracy").unwrap().value
+}
+
+/// What is kept is at least as good as the probe on the rows that judge.
+#[track_caller]
+fn never_below_the_probe(account: &Account) {
+    if account.chosen == Chosen::Method {
+        let (probe, tuned) = (account.probe.as_ref().unwrap(), account.tuned.as_ref().unwrap());
+        assert!(tuned.score >= probe.score && tuned.loss < probe.loss, "{account}");
+    }
+}
+
+#[test]
+fn the_probe_is_solved_and_kept_as_an_adapter() {
+    let (train, test) = (classes(120, 1), classes(300, 2));
+    let made = Given::new(&train, "linear").run().unwrap();
+    assert_eq!((made.account.chosen, made.outcome.steps), (Chosen::Linear, 0));
+    assert_eq!(made.adapter.spec().to_string(), "linear");
+    let found = accuracy(&made, &test);
+    assert!(found > 0.8, "{found}");
+    let by_folds = made.account.by_folds().unwrap();
+    assert!((by_folds.value - found).abs() < 0.15 && by_folds.rows == 120, "{by_folds:?} {found}");
+    let (before, after) = made.account.calibration.unwrap();
+    assert!(after.brier <= before.brier + 1e-3, "{before:?} {after:?}");
+    assert!(!made.account.learned_nothing());
+}
+
+/// In turn: the method on folds, on validation rows, and what a worse one ends as.
+#[test]
+fn held_out_rows_choose() {
+    let (train, dev) = (classes(60, 1), classes(220, 3));
+    let few = Given::new(&train, "adapter[width=8]").run().unwrap();
+    assert_eq!(few.account.folds, Some(3));
+    never_below_the_probe(&few.account);
+    let given = Given { dev: Some(&dev), ..Given::new(&train, "adapter[width=8]") };
+    let by_dev = given.run().unwrap();
+    assert_eq!((by_dev.account.folds, by_dev.account.rows_held_out), (None, 220));
+    never_below_the_probe(&by_dev.account);
+    // Validation rows that are too few to choose by are not used.
+    let some = classes(30, 4);
+    let given = Given { dev: Some(&some), ..Given::new(&train, "adapter[width=8]") };
+    assert_eq!(given.run().unwrap().adapter.params.values, few.adapter.params.values);
+}
+
+#[test]
+fn a_run_that_is_lost_begins_again_more_slowly_and_ends_as_the_probe() {
+    let (train, dev) = (classes(60, 1), classes(220, 3));
+    for dev in [None, Some(&dev)] {
+        let given = Given { dev, rate: Some(300.0), ..Given::new(&train, "adapter[width=8]") };
+        let made = given.run().unwrap();
+        let lost = &made.account.lost_at;
+        assert_eq!(made.account.chosen, Chosen::OnlyProbe, "{}", made.account);
+        assert!(lost.len() == 3 && lost[0] == 300.0 && lost[2] < 40.0, "{lost:?}");
+        let probe = Given { dev, ..Given::new(&train, "linear") }.run().unwrap();
+        assert_eq!(made.adapter.params.values, probe.adapter.params.values);
+        // One that is lost at first goes on at a lower rate.
+        let partly = [1.0, 0.5, 0.2, 0.1].into_iter().any(|rate| {
+            let given = Given { dev, rate: Some(rate), ..Given::new(&train, "adapter[width=8]") };
+            let made = given.run().unwrap();
+            (1..3).contains(&made.account.lost_at.len()) && made.config.learning_rate < rate
+        });
+        assert!(partly);
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads_or_interruptions() {
+    // What the first word is says more than a mean vector does.
+    let first = |_: usize, words: &[usize]| Target::Class(u32::from(words[0] < WORDS / 2));
+    let train = prepared(&words(45, 1), first);
+    let given =
+        |threads| Given { threads, rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
+    let expected = given(1).run().unwrap();
+    let account = expected.account.to_string();
+    assert_eq!(expected.account.chosen, Chosen::Method, "the test is about training: {account}");
+    for threads in [2, 3] {
+        let made = given(threads).run().unwrap();
+        assert_eq!(made.adapter.params.values, expected.adapter.params.values, "{threads}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // In the first fold, in the second, and in the training on all rows.
+    for stop in [9, 60, 160] {
+        let folder = dir.path().join(stop.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        let here = Given { folder: Some(&folder), ..given(2) };
+        let first = Given { stop: Some(stop), folder: Some(&folder), ..given(1) }.run().unwrap();
+        assert!(first.outcome.interrupted, "{stop}");
+        let made = here.run().unwrap();
+        assert!(!made.outcome.interrupted);
+        assert_eq!(made.adapter.params.values, expected.adapter.params.values, "{stop}");
+        assert_eq!(made.account.to_string(), account);
+        assert_eq!(folder.join("recipe-trials.json").exists(), stop > 0);
+        std::fs::remove_file(folder.join(TRIALS)).unwrap();
+        Checkpoint::remove(&folder).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is left behind");
+    }
+}
+
+#[test]
+fn numbers_are_answered_in_their_unit() {
+    let value = |words: &[usize]| {
+        let low = words.iter().filter(|w| **w < WORDS / 2).count() as f64 / words.len() as f64;
+        1e5 + 9e5 * low
+    };
+    for (unit, method) in
+        [(1.0, "linear"), (1.0, "adapter[width=8]"), (1e7, "linear"), (1e-9, "linear")]
+    {
+        let of =
+            |n, seed| prepared(&words(n, seed), |_, w| Target::Value((unit * value(w)) as f32));
+        let (train, test) = (of(150, 1), of(100, 2));
+        let given = Given { kind: HeadKind::Regression, outputs: 1, ..Given::new(&train, method) };
+        let made = given.run().unwrap();
+        let units = made.account.units.unwrap();
+        let mut workers = Workers::new(Device::cpu(), 1);
+        let given = answers(&mut workers, &base(), &made.adapter, &test).unwrap();
+        let Some(Targets::Values(right)) = &test.targets else { unreachable!() };
+        let squares = (0..right.len()).map(|i| f64::from(given.value(i) - right[i]).powi(2));
+        let rmse = (squares.sum::<f64>() / right.len() as f64).sqrt();
+        assert!(rmse < 0.6 * units.deviation, "{method} {unit}: {rmse} {units:?}");
+        assert!(!made.account.learned_nothing(), "{}", made.account);
+    }
+    let constant = prepared(&words(50, 1), |_, _| Target::Value(7.5));
+    let given = Given { kind: HeadKind::Regression, outputs: 1, ..Given::new(&constant, "linear") };
+    let fault = given.run().err().unwrap().to_string();
+    assert!(fault.contains("7.5") && fault.contains("nothing to learn"), "{fault}");
+}
+
+#[test]
+fn several_labels_are_learned() {
+    let of = |n, seed| {
+        prepared(&words(n, seed), |_, w| {
+            let has = |range: std::ops::Range<usize>| {
+                f32::from(u8::from(w.iter().any(|x| range.contains(x))))
+            };
+            Target::Labels(vec![has(0..1), has(1..2), 0.0])
+        })
+    };
+    let train = of(150, 1);
+    for method in ["linear", "bitfit"] {
+        let given = Given { kind: HeadKind::MultiLabel, outputs: 3, ..Given::new(&train, method) };
+        let made = given.run().unwrap();
+        let probe = made.account.probe.as_ref().unwrap();
+        assert!(probe.score > made.account.nothing.as_ref().unwrap().score, "{}", made.account);
+        never_below_the_probe(&made.account);
+    }
+}
+
+#[test]
+fn labels_that_nothing_can_be_learned_from_are_said_to_be() {
+    let noise = |i: usize, _: &[usize]| Target::Class((Key::new(5).bits(i as u64) % 2) as u32);
+    let train = prepared(&words(150, 1), noise);
+    let made = Given::new(&train, "adapter[width=8]").run().unwrap();
+    assert!(made.account.learned_nothing(), "{}", made.account);
+    assert!(made.account.to_string().contains("no sign that anything was learned"));
+    // Texts that are all the same say nothing either.
+    let same = prepared(&vec![vec![1, 2, 3]; 60], |i, _| Target::Class(u32::from(i % 3 == 0)));
+    let made = Given::new(&same, "adapter[width=8]").run().unwrap();
+    assert!(made.account.learned_nothing(), "{}", made.account);
+    assert_eq!(accuracy(&made, &same), 2.0 / 3.0);
+}
+
+#[test]
+fn classes_of_one_row_are_no_fault() {
+    let train = prepared(&words(30, 1), |i, _| Target::Class(i as u32));
+    let given = Given { outputs: 30, ..Given::new(&train, "adapter[width=8]") };
+    let made = given.run().unwrap();
+    assert!(made.adapter.params.values.iter().all(|x| x.is_finite()));
+}
