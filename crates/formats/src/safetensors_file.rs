@@ -65,7 +65,7 @@ impl SafetensorsFile {
         }
         let text = std::fs::read_to_string(&index).map_err(Error::io(&index))?;
         let json: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|e| Error::content(&index, format!("is not JSON: {e}")))?;
+            .map_err(|e| Error::not_json(&index, &text, &e))?;
         let map = json.get("weight_map").and_then(|m| m.as_object());
         let map = map.ok_or_else(|| Error::content(&index, "has no map 'weight_map'"))?;
         let mut files: Vec<&str> = map.values().filter_map(|v| v.as_str()).collect();
@@ -216,6 +216,9 @@ impl SafetensorsFile {
 impl Shard {
     fn read(path: PathBuf) -> Result<Self, Error> {
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        if let Some(what) = budwood_base::files::foreign(&bytes) {
+            return Err(Error::content(&path, what));
+        }
         let explain = |e: safetensors::SafeTensorError| {
             let length = bytes.len();
             let message = format!(

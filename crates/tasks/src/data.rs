@@ -71,9 +71,9 @@ impl DataRequest {
         let mut opened = self.train.open(Split::Train, true)?;
         let (task, why) = opened.settle(chosen)?;
         let columns = opened.column_names();
-        let labels = opened.labels(task)?;
         let form = opened.table().form.clone();
         let reports = column_reports(&opened);
+        let labels = opened.labels(task)?;
         let (mut train, mut notes) = opened.examples(task, &labels)?;
         let given = |source: &DataSource, split, notes: &mut Vec<String>| {
             let mut opened = source.open(split, true)?;

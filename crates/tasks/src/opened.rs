@@ -310,6 +310,9 @@ impl Opened {
     /// # Errors
     /// If the labels do not fit the kind, or are too many.
     pub fn labels(&mut self, task: &Task) -> Result<Vec<String>, Error> {
+        if self.label_needed {
+            self.without_label(task)?;
+        }
         let fixed = self.layout.map_or(&[][..], |l| l.labels);
         if !fixed.is_empty() {
             return Ok(fixed.iter().map(ToString::to_string).collect());
