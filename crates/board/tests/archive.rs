@@ -255,9 +255,7 @@ fn bombs_and_broken_files_are_refused() {
 #[test]
 fn repeated_and_contradictory_rows_and_mixed_scales_are_odd() {
     let (folder, mut board) = board();
-    let row = |model: &str, value: &str| {
-        json!({ "model_name": model, "paper_title": "P", "paper_url": "u", "metrics": { "Accuracy": value, "Loss": value } })
-    };
+    let row = |model: &str, value: &str| json!({ "model_name": model, "paper_title": "P", "paper_url": "u", "metrics": { "Accuracy": value, "Loss": value } });
     let rows = [row("m", "91.5"), row("m", "91.5"), row("m", "90.5"), row("n", "0.85")];
     let list = json!([{ "task": "T", "datasets": [{ "dataset": "D", "sota": { "metrics": ["Accuracy"], "rows": rows } }] }]);
     let report = import(&mut board, &write(folder.path(), "evaluation-tables.json", &list));

@@ -235,10 +235,17 @@ impl Run {
         say!("data: {examples} to train on, {dev} to validate{kinds}")?;
         if self.train.scale != Scale::NONE {
             let Scale { mean, deviation } = self.train.scale;
-            say!("numbers are learned less {mean}, in units of {deviation}; answers and errors are in their own unit")?;
+            say!(
+                "numbers are learned less {mean}, in units of {deviation}; answers and errors are in their own unit"
+            )?;
         }
         if let Some(l) = report::Lengths::of(self.train.whole.clone()) {
-            say!("tokens: half of the texts have up to {}, 95 % up to {}, the longest {}", l.half, l.most, l.longest)?;
+            say!(
+                "tokens: half of the texts have up to {}, 95 % up to {}, the longest {}",
+                l.half,
+                l.most,
+                l.longest
+            )?;
         }
         if self.train.truncated > 0 {
             say!(
@@ -382,9 +389,7 @@ impl Run {
         });
         summary["data"] = json!(self.data.report);
         if !undefined.is_empty() {
-            let why = |(split, name): &(&str, String)| {
-                json!({ "split": split, "metric": name, "reason": why_undefined(name) })
-            };
+            let why = |(split, name): &(&str, String)| json!({ "split": split, "metric": name, "reason": why_undefined(name) });
             summary["undefined"] = undefined.iter().map(why).collect();
         }
         if !self.data.skipped.is_empty() {

@@ -1,4 +1,5 @@
-//! Data as people have them, from the file to the answer: what is said, what is left out, and what scores mean.
+//! Data as people have them, from the file to the answer: what is said, what is left out, and what
+//! scores mean.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -16,7 +17,14 @@ fn adapter(world: &World, out: &str) -> Value {
 fn data_shows_what_train_would_read() {
     let world = World::new();
     let text = world.ok("data train.csv --base base");
-    for words in ["600 examples", "CSV, UTF-8, comma", "text 'text', label 'label'", "fresh", "tokens", "train: 540 rows"] {
+    for words in [
+        "600 examples",
+        "CSV, UTF-8, comma",
+        "text 'text', label 'label'",
+        "fresh",
+        "tokens",
+        "train: 540 rows",
+    ] {
         assert!(text.contains(words), "lacks '{words}': {text}");
     }
     let report = parsed(&world.ok("data train.csv --test-data test.csv --json"));
@@ -36,7 +44,8 @@ fn data_shows_what_train_would_read() {
 fn rows_that_cannot_be_read_are_left_out_and_counted() {
     let world = World::new();
     world.write("a.csv", reviews(100, 1) + "\"good\"film,fresh\nbad\ntext,label\nso bad,\n");
-    world.fails(&train_args("a.csv", "a", "--epochs 1"), &["line 102", "2 more rows", "--skip-bad"]);
+    world
+        .fails(&train_args("a.csv", "a", "--epochs 1"), &["line 102", "2 more rows", "--skip-bad"]);
     let text = world.ok(&train_args("a.csv", "a", "--epochs 1 --skip-bad --missing drop"));
     assert!(text.contains("4 left out:") && text.contains("line 104: equals the header"), "{text}");
     assert_eq!(adapter(&world, "a")["data"][0]["skipped"], 4);
@@ -70,7 +79,8 @@ fn numbers_of_any_size_are_learned_and_judged_in_their_unit() {
         let reviews = reviews(n, seed).replace("label", "price");
         let price = |(i, line): (usize, &str)| {
             let at = |base: usize| format!(",{}.5\n", base + 10 * i);
-            line.replace(",fresh", &at(250_000)).replace(",rotten", &at(90_000)).trim().to_string() + "\n"
+            line.replace(",fresh", &at(250_000)).replace(",rotten", &at(90_000)).trim().to_string()
+                + "\n"
         };
         reviews.lines().enumerate().map(price).collect::<String>()
     };
@@ -122,7 +132,10 @@ fn undefined_scores_are_said_and_choose_nothing() {
     assert!(text.contains("(of class 'rotten')"), "{text}");
     let text = world.ok("eval --adapter out --data test.csv --positive fresh");
     assert!(text.contains("(of class 'fresh')"), "{text}");
-    world.fails("eval --adapter out --data test.csv --positive stale", &["stale", "fresh and rotten"]);
+    world.fails(
+        "eval --adapter out --data test.csv --positive stale",
+        &["stale", "fresh and rotten"],
+    );
 }
 
 #[test]

@@ -47,8 +47,8 @@ impl BaseModel {
             return Err(Error::content(folder, message));
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let json: Value = serde_json::from_str(&text)
-            .map_err(|e| Error::not_json(&path, &text, &e))?;
+        let json: Value =
+            serde_json::from_str(&text).map_err(|e| Error::not_json(&path, &text, &e))?;
         let config = Config { path: &path, json: &json };
         let model_type = json.get("model_type").and_then(Value::as_str);
         let model_type = model_type.ok_or_else(|| config.fault("lacks the field 'model_type'"))?;

@@ -43,8 +43,7 @@ pub fn import(folder: &Path) -> Result<Imported, Error> {
 pub(crate) fn read_json(folder: &Path, name: &str) -> Result<(std::path::PathBuf, Value), Error> {
     let path = folder.join(name);
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let json = serde_json::from_str(&text)
-        .map_err(|e| Error::not_json(&path, &text, &e))?;
+    let json = serde_json::from_str(&text).map_err(|e| Error::not_json(&path, &text, &e))?;
     Ok((path, json))
 }
 

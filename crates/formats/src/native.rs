@@ -131,8 +131,8 @@ impl AdapterFolder {
             return Err(Error::content(folder, message));
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let json: Value = serde_json::from_str(&text)
-            .map_err(|e| Error::not_json(&path, &text, &e))?;
+        let json: Value =
+            serde_json::from_str(&text).map_err(|e| Error::not_json(&path, &text, &e))?;
         match json.get("budwood_adapter").and_then(Value::as_u64) {
             Some(version) if version <= u64::from(FORMAT) => {}
             Some(version) => {

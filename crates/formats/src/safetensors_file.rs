@@ -64,8 +64,8 @@ impl SafetensorsFile {
             return Err(Error::content(folder, message));
         }
         let text = std::fs::read_to_string(&index).map_err(Error::io(&index))?;
-        let json: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|e| Error::not_json(&index, &text, &e))?;
+        let json: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| Error::not_json(&index, &text, &e))?;
         let map = json.get("weight_map").and_then(|m| m.as_object());
         let map = map.ok_or_else(|| Error::content(&index, "has no map 'weight_map'"))?;
         let mut files: Vec<&str> = map.values().filter_map(|v| v.as_str()).collect();

@@ -1,6 +1,7 @@
-//! Time and memory of reading, checking and splitting a million rows: `cargo run --release -p budwood-tasks --example
-//! million_rows -- FILE...`. Without a file it writes a CSV of 300 MB to the folder for temporary files first. Each file is
-//! read in a process of its own, so that memory is its own.
+//! Time and memory of reading, checking and splitting a million rows: `cargo run --release -p
+//! budwood-tasks --example million_rows -- FILE...`. Without a file it writes a CSV of 300 MB to
+//! the folder for temporary files first. Each file is read in a process of its own, so that memory
+//! is its own.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::io::Write;
@@ -36,12 +37,15 @@ fn main() {
 fn write(path: &Path) {
     let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
     writeln!(out, "id,text,label").unwrap();
-    let words = ["a warm", "and funny", "evening,", "cold", "dull", "the soup", "was lovely", "\"so\""];
+    let words =
+        ["a warm", "and funny", "evening,", "cold", "dull", "the soup", "was lovely", "\"so\""];
     let mut state = 1u64;
     for i in 0..ROWS {
         let mut text = String::with_capacity(300);
         while text.len() < 280 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             text += words[(state >> 61) as usize];
             text.push(' ');
         }
@@ -50,8 +54,7 @@ fn write(path: &Path) {
 }
 
 fn one(path: &str) {
-    let source =
-        DataSource::parse(path, ColumnChoice::default(), ReadOptions::default()).unwrap();
+    let source = DataSource::parse(path, ColumnChoice::default(), ReadOptions::default()).unwrap();
     let size = std::fs::metadata(path).unwrap().len();
     let begin = Instant::now();
     let request = DataRequest {

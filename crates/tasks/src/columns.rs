@@ -1,4 +1,5 @@
-//! Which columns hold the texts or the image and the label: by flag, or found by the names that data sets use.
+//! Which columns hold the texts or the image and the label: by flag, or found by the names that
+//! data sets use.
 
 use crate::Error;
 use crate::read::Table;
@@ -88,7 +89,8 @@ const LABELS: &[&str] = &[
 /// Finds the columns of a table. An exact name goes before one that differs in case.
 ///
 /// # Errors
-/// If a named column is not there, several fit, or none can be found; the message lists what there is.
+/// If a named column is not there, several fit, or none can be found; the message lists what there
+/// is.
 pub fn find_columns(
     table: &Table,
     choice: &ColumnChoice,
@@ -128,9 +130,9 @@ pub fn find_columns(
             let number: usize = wanted.parse().ok()?;
             (1..=names.len()).contains(&number).then(|| number - 1)
         };
-        by_name(wanted)?.or_else(by_number).ok_or_else(|| {
-            fault(format!("has no column '{wanted}'; its columns are: {}", there()))
-        })
+        by_name(wanted)?
+            .or_else(by_number)
+            .ok_or_else(|| fault(format!("has no column '{wanted}'; its columns are: {}", there())))
     };
     let found = |candidates: &[&str]| -> Result<Option<usize>, Error> {
         for candidate in candidates {
@@ -214,9 +216,11 @@ fn header_hint(table: &Table) -> String {
     }
     match table.columns.iter().any(like_data) && !is_numbered(table) {
         true => ". The first line looks like data; if it is, say --no-header".into(),
-        false => table.notes.iter().find(|n| n.contains("--separator")).map_or(String::new(), |n| {
-            format!(". Mind that {n}")
-        }),
+        false => table
+            .notes
+            .iter()
+            .find(|n| n.contains("--separator"))
+            .map_or(String::new(), |n| format!(". Mind that {n}")),
     }
 }
 

@@ -109,7 +109,8 @@ impl DataRequest {
             (train, test) = (rest, Some(part));
         }
         if dev_share > 0.0 {
-            let (rest, part) = train.split(dev_share / (1.0 - test_share), self.split_seed, "dev")?;
+            let (rest, part) =
+                train.split(dev_share / (1.0 - test_share), self.split_seed, "dev")?;
             notes.push(format!("validation: {} of the training rows", part.examples.len()));
             (train, dev) = (rest, Some(part));
         }
@@ -125,7 +126,8 @@ impl DataRequest {
     }
 }
 
-/// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault elsewhere.
+/// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault
+/// elsewhere.
 fn unbegun(data: &Dataset, labels: &[String]) -> Option<String> {
     let (mut n, mut first) = (0, None);
     for (i, example) in data.examples.iter().enumerate() {

@@ -17,7 +17,8 @@ pub enum Target {
     Labels(Vec<f32>),
     /// A number.
     Value(f32),
-    /// The right answers to a question, of which the first is learned; none where the text holds no answer.
+    /// The right answers to a question, of which the first is learned; none where the text holds no
+    /// answer.
     Answers(Vec<Answer>),
     /// For each word its tag.
     Tags(Vec<u32>),
@@ -65,7 +66,8 @@ impl Input {
         }
     }
 
-    /// The words of a plain text: what stands between white space, punctuation at its ends by itself.
+    /// The words of a plain text: what stands between white space, punctuation at its ends by
+    /// itself.
     pub fn words_of(text: &str) -> Self {
         let mut words = Vec::new();
         for piece in text.split_whitespace() {

@@ -1,4 +1,5 @@
-//! What a column of labels holds, and the names of its classes. Numbers are compared by value, whatever form they have.
+//! What a column of labels holds, and the names of its classes. Numbers are compared by value,
+//! whatever form they have.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -70,7 +71,8 @@ impl Scan {
             }
             odd = odd.or(Some((row, text.trim().to_string())));
         }
-        // A few words among many numbers with fractions are mistakes, and do not make classes of the numbers.
+        // A few words among many numbers with fractions are mistakes, and do not make classes of
+        // the numbers.
         let mostly = fraction.is_some() && n_numbers >= 10 * n_words;
         let numbers_alone = n_numbers > 0 && (n_words == n_infinite || mostly);
         let meaning = if numbers_alone { Meaning::Numbers } else { Meaning::Words };
@@ -94,7 +96,11 @@ impl Scan {
     }
 
     /// Whether the labels are numbers to be predicted, with the reason; else they are classes.
-    pub(crate) fn is_regression(&self, table: &Table, column: &Column) -> Result<(bool, String), Error> {
+    pub(crate) fn is_regression(
+        &self,
+        table: &Table,
+        column: &Column,
+    ) -> Result<(bool, String), Error> {
         if let Some((row, text)) = &self.comma {
             let message = format!(
                 "the label '{text}' is a number with a comma, as all labels are; write numbers with a point and without marks \
@@ -106,7 +112,8 @@ impl Scan {
             return Ok((false, "the file names the classes".into()));
         }
         if self.meaning == Meaning::Words {
-            let what = if self.numbers.is_empty() { "words" } else { "words, with numbers among them" };
+            let what =
+                if self.numbers.is_empty() { "words" } else { "words, with numbers among them" };
             return Ok((false, format!("the labels are {what}")));
         }
         if let Some(text) = &self.fraction {
@@ -117,12 +124,17 @@ impl Scan {
             return Ok((false, format!("the labels are {different} different whole numbers")));
         }
         let once = self.numbers.values().filter(|n| **n == 1).count();
-        let counted = format!("the labels are {different} different whole numbers in {} rows", self.rows);
+        let counted =
+            format!("the labels are {different} different whole numbers in {} rows", self.rows);
         Ok(match once * 10 <= different && self.rows >= 2 * different {
-            true => (false, format!("{counted}, and repeat; for numbers as answers say --task regression")),
-            false => {
-                (true, format!("{counted}, which hardly repeat; for classes say --task classification"))
-            }
+            true => (
+                false,
+                format!("{counted}, and repeat; for numbers as answers say --task regression"),
+            ),
+            false => (
+                true,
+                format!("{counted}, which hardly repeat; for classes say --task classification"),
+            ),
         })
     }
 
@@ -140,8 +152,8 @@ enum Same {
     Word(String),
 }
 
-/// The names of the classes in a column of single labels, in the order of their numbers or of their names, and what was
-/// noticed about their forms. Missing labels name none.
+/// The names of the classes in a column of single labels, in the order of their numbers or of their
+/// names, and what was noticed about their forms. Missing labels name none.
 pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<String>) {
     if let Some(names) = &column.names {
         return (names.clone(), Vec::new());
@@ -193,7 +205,9 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
         let mut forms: Vec<String> = labels
             .values()
             .filter(|s| s.len() > 1)
-            .map(|s| s.iter().map(|(t, n)| format!("'{t}' ({n} rows)")).collect::<Vec<_>>().join(" = "))
+            .map(|s| {
+                s.iter().map(|(t, n)| format!("'{t}' ({n} rows)")).collect::<Vec<_>>().join(" = ")
+            })
             .collect();
         forms.sort();
         forms.truncate(5);
@@ -233,7 +247,10 @@ fn alike<'a>(spellings: impl Iterator<Item = (&'a String, &'a usize)>) -> Option
     };
     let like: Vec<String> = groups.values().filter(|g| g.len() > 1).map(shown).take(5).collect();
     (!like.is_empty()).then(|| {
-        format!("classes that differ in case, blanks or form alone, and count as different: {}", like.join("; "))
+        format!(
+            "classes that differ in case, blanks or form alone, and count as different: {}",
+            like.join("; ")
+        )
     })
 }
 
@@ -249,9 +266,8 @@ pub(crate) struct Classes<'a> {
 impl<'a> Classes<'a> {
     pub(crate) fn new(names: &'a [String], of_column: Option<Vec<String>>) -> Self {
         let numbered = || (0u32..).zip(names);
-        let number = |(i, name): (u32, &'a String)| {
-            Some((key(Cell::from(name.as_str()).number()?), i))
-        };
+        let number =
+            |(i, name): (u32, &'a String)| Some((key(Cell::from(name.as_str()).number()?), i));
         Self {
             names,
             by_name: numbered().map(|(i, name)| (name.as_str(), i)).collect(),

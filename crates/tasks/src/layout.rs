@@ -53,7 +53,8 @@ const TRAIN: &[&str] = &["train.tsv", "train.csv"];
 const DEV: &[&str] = &["dev.tsv", "dev.csv", "dev_matched.tsv"];
 const TEST: &[&str] = &["test.tsv", "test.csv"];
 
-/// All layouts: GLUE's files as GLUE ships them, with or without their headers, TREC, SQuAD, and words with tags.
+/// All layouts: GLUE's files as GLUE ships them, with or without their headers, TREC, SQuAD, and
+/// words with tags.
 pub const LAYOUTS: &[Layout] = &[
     glue("glue:CoLA", "cola", &[], Some((4, &["4"], "2")), (&["sentence"], "label")),
     glue("glue:SST-2", "sst-2", &[], None, (&["sentence"], "label")),
@@ -156,7 +157,8 @@ impl Layout {
         LAYOUTS.iter().find(|l| l.name.eq_ignore_ascii_case(name))
     }
 
-    /// The file of a split, if it is there; a file given in the folder's place is that of any split.
+    /// The file of a split, if it is there; a file given in the folder's place is that of any
+    /// split.
     pub fn file(&self, folder: &Path, split: Split) -> Option<PathBuf> {
         if folder.is_file() {
             return Some(folder.into());
@@ -177,10 +179,10 @@ impl Layout {
         if let Some(reader) = self.reader {
             return Ok((reader(path, max)?, choice(self.headed)));
         }
-        // In the tables of papers a tab stands in .tsv and a comma in .csv, whatever else the texts hold.
+        // In the tables of papers a tab stands in .tsv and a comma in .csv, whatever else the texts
+        // hold.
         let comma = path.extension().is_some_and(|e| e == "csv").then_some(b',');
-        let options =
-            ReadOptions { max_unpacked: max, separator: comma, ..ReadOptions::default() };
+        let options = ReadOptions { max_unpacked: max, separator: comma, ..ReadOptions::default() };
         let headed = table(path, options);
         if let Ok(table) = &headed
             && table.columns.iter().any(|c| c.name.eq_ignore_ascii_case(self.headed.0[0]))
@@ -220,19 +222,23 @@ fn squad(path: &Path, max: Option<u64>) -> Result<Table, Error> {
     squad::read(path, Form { encoding: Some(encoding), ..form }, &text)
 }
 
-/// Li and Roth's question classes: `COARSE:fine question`, in ISO 8859-1. The coarse class is the label.
+/// Li and Roth's question classes: `COARSE:fine question`, in ISO 8859-1. The coarse class is the
+/// label.
 fn trec(path: &Path, max: Option<u64>) -> Result<Table, Error> {
     let content = unpacked(path, max)?;
     let packed = content.packed;
     let (text, encoding) = text(path, content.bytes, Some(Encoding::WINDOWS_1252))?;
     let form = Form { name: "TREC's lines", places: "line", packed, ..Form::default() };
-    let mut table =
-        Table::new(path, Form { encoding: Some(encoding), ..form }, &["label", "text"]);
+    let mut table = Table::new(path, Form { encoding: Some(encoding), ..form }, &["label", "text"]);
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let parts = line.split_once(' ').and_then(|(l, q)| Some((l.split_once(':')?.0, q)));
         match parts {
-            Some((label, question)) => table.push(i + 1, [Cell::from(label), question.trim().into()]),
-            None => table.bad.push(i as u32 + 1, || "is not of the form 'COARSE:fine question'".into()),
+            Some((label, question)) => {
+                table.push(i + 1, [Cell::from(label), question.trim().into()])
+            }
+            None => {
+                table.bad.push(i as u32 + 1, || "is not of the form 'COARSE:fine question'".into())
+            }
         }
     }
     Ok(table)

@@ -238,7 +238,8 @@ impl<'a> Parser<'a> {
 mod tests {
     use super::*;
 
-    /// Expected values: what Python's `ast.literal_eval`, `json.loads` and NumPy say of these texts.
+    /// Expected values: what Python's `ast.literal_eval`, `json.loads` and NumPy say of these
+    /// texts.
     #[test]
     fn forms_of_json_python_and_numpy_are_read() {
         let ints = |list: &[i64]| Cell::List(list.iter().map(|&n| Cell::Int(n)).collect());
@@ -256,7 +257,8 @@ mod tests {
         let answers = parse(
             "{'text': array(['in Bath'], dtype=object), 'answer_start': array([3], dtype=int32)}",
         );
-        let expected = vec![("text".into(), texts(&["in Bath"])), ("answer_start".into(), ints(&[3]))];
+        let expected =
+            vec![("text".into(), texts(&["in Bath"])), ("answer_start".into(), ints(&[3]))];
         assert_eq!(answers, Ok(Cell::Dict(expected)));
         let mixed = vec![Cell::Number(0.5), Cell::Bool(true), Cell::Missing, Cell::Number(1.0)];
         assert_eq!(parse("[.5, True, None, 1.]"), Ok(Cell::List(mixed)));

@@ -54,7 +54,8 @@ impl Opened {
         self.table.notes.iter().chain(&self.notes)
     }
 
-    /// Names of the columns of the texts or the image, and of the labels; nothing where images are in no table.
+    /// Names of the columns of the texts or the image, and of the labels; nothing where images are
+    /// in no table.
     pub fn column_names(&self) -> (Vec<String>, Vec<String>) {
         if !self.named_columns {
             return (Vec::new(), Vec::new());
@@ -100,12 +101,15 @@ impl Opened {
         }
     }
 
-    /// Finds what the labels are for, or takes the kind of task that was chosen; also why. Lists that stand in cells as text
-    /// are read.
+    /// Finds what the labels are for, or takes the kind of task that was chosen; also why. Lists
+    /// that stand in cells as text are read.
     ///
     /// # Errors
     /// If the labels fit no kind, or not the chosen one.
-    pub fn settle(&mut self, chosen: Option<&'static Task>) -> Result<(&'static Task, String), Error> {
+    pub fn settle(
+        &mut self,
+        chosen: Option<&'static Task>,
+    ) -> Result<(&'static Task, String), Error> {
         let chosen = match (chosen, self.layout) {
             (Some(task), _) => Some((task, "as asked for".to_string())),
             (None, Some(layout)) => {
@@ -160,12 +164,19 @@ impl Opened {
                         let mut full = cells.iter().filter(|c| !c.is_empty()).peekable();
                         full.peek().is_some() && full.all(is)
                     };
-                    let as_text = |c: &Cell| literal::looks_like(&c.text()) && literal::parse(&c.text()).is_ok();
+                    let as_text = |c: &Cell| {
+                        literal::looks_like(&c.text()) && literal::parse(&c.text()).is_ok()
+                    };
                     let row = cells.iter().position(typed);
-                    let row = row.or_else(|| all(&as_text).then(|| cells.iter().position(as_text)).flatten());
+                    let row = row.or_else(|| {
+                        all(&as_text).then(|| cells.iter().position(as_text)).flatten()
+                    });
                     if let Some(row) = row {
                         let text: String = cells[row].text().chars().take(60).collect();
-                        let message = format!("the label {text} is a list or a dictionary, which no {} has", task.name);
+                        let message = format!(
+                            "the label {text} is a list or a dictionary, which no {} has",
+                            task.name
+                        );
                         return Err(self.table.fault(row, message));
                     }
                 }
@@ -174,8 +185,8 @@ impl Opened {
         Ok(())
     }
 
-    /// Reads what stands as text in a column as lists and dictionaries, if all of it can be read so; whether it is so.
-    /// Where it must be, a cell that cannot be read is an error.
+    /// Reads what stands as text in a column as lists and dictionaries, if all of it can be read
+    /// so; whether it is so. Where it must be, a cell that cannot be read is an error.
     fn parse_lists(&mut self, column: usize, must: bool) -> Result<bool, Error> {
         let cells = &self.table.columns[column].cells;
         if !cells.iter().any(|c| matches!(c, Cell::Text(text) if literal::looks_like(text))) {
@@ -194,7 +205,9 @@ impl Opened {
                         Err(_) if !must => return Ok(false),
                         Err(reason) => {
                             let shown: String = text.trim().chars().take(60).collect();
-                            let message = format!("the label {shown} cannot be read: {reason}. What is read: {FORMS}");
+                            let message = format!(
+                                "the label {shown} cannot be read: {reason}. What is read: {FORMS}"
+                            );
                             return Err(self.table.fault(row, message));
                         }
                     }
@@ -208,7 +221,9 @@ impl Opened {
             }
         }
         let name = self.table.columns[column].name.clone();
-        self.notes.push(format!("column '{name}': what stands in it as text is read as lists or dictionaries"));
+        self.notes.push(format!(
+            "column '{name}': what stands in it as text is read as lists or dictionaries"
+        ));
         Ok(true)
     }
 
@@ -218,10 +233,13 @@ impl Opened {
         let [label] = labels[..] else {
             return match labels.is_empty() {
                 true => Ok((task::find("classification")?, "there are no labels".into())),
-                false => Ok((task::find("multilabel")?, format!("{} columns are labels", labels.len()))),
+                false => {
+                    Ok((task::find("multilabel")?, format!("{} columns are labels", labels.len())))
+                }
             };
         };
-        let begins = |c: &Cell| matches!(c, Cell::Text(t) if t.trim_start().starts_with(['[', '{']));
+        let begins =
+            |c: &Cell| matches!(c, Cell::Text(t) if t.trim_start().starts_with(['[', '{']));
         let cells = &self.table.columns[label].cells;
         let full = |c: &&Cell| !c.is_empty();
         let must = cells.iter().any(begins);
@@ -235,7 +253,8 @@ impl Opened {
             return self.detect_single(label);
         }
         if let Some(row) = cells.iter().position(|c| !typed(&c) && !c.is_empty()) {
-            let message = format!("the label is a {}, but others are lists. {FORMS}", cells[row].kind());
+            let message =
+                format!("the label is a {}, but others are lists. {FORMS}", cells[row].kind());
             return Err(self.table.fault(row, message));
         }
         let is_answer = |c: &Cell| c.entry("text").is_some() && c.entry("answer_start").is_some();
@@ -245,27 +264,39 @@ impl Opened {
         };
         let empty = |c: &&Cell| c.list().is_some_and(<[Cell]>::is_empty);
         if cells.iter().any(|c| answers(&c)) {
-            return Ok((task::find("question-answering")?, "the labels are answers with their places".into()));
+            return Ok((
+                task::find("question-answering")?,
+                "the labels are answers with their places".into(),
+            ));
         }
         let single = |c: &Cell| !matches!(c, Cell::List(_) | Cell::Dict(_));
         let scalars = |c: &&Cell| c.list().is_some_and(|list| list.iter().all(single));
         if let Some(row) = cells.iter().position(|c| !c.is_empty() && !scalars(&c) && !empty(&c)) {
             let shown: String = cells[row].text().chars().take(60).collect();
-            return Err(self.table.fault(row, format!("the label {shown} has no form that is read: {FORMS}")));
+            return Err(self
+                .table
+                .fault(row, format!("the label {shown} has no form that is read: {FORMS}")));
         }
         if let [text] = self.columns.texts[..] {
             self.parse_lists(text, false)?;
-            let (texts, labels) = (&self.table.columns[text].cells, &self.table.columns[label].cells);
+            let (texts, labels) =
+                (&self.table.columns[text].cells, &self.table.columns[label].cells);
             if texts.iter().any(|c| c.list().is_some()) {
-                return Ok((task::find("token-classification")?, "the labels are lists beside lists of words".into()));
+                return Ok((
+                    task::find("token-classification")?,
+                    "the labels are lists beside lists of words".into(),
+                ));
             }
             let _ = labels;
         }
         let by_column = task::by_column(&self.table.columns[label].cells);
-        Ok((task::find("multilabel")?, match by_column {
-            Some(n) => format!("the labels are lists of {n} times 0 or 1"),
-            None => "the labels are lists beside texts".into(),
-        }))
+        Ok((
+            task::find("multilabel")?,
+            match by_column {
+                Some(n) => format!("the labels are lists of {n} times 0 or 1"),
+                None => "the labels are lists beside texts".into(),
+            },
+        ))
     }
 
     /// What labels are for that are neither lists nor dictionaries.
@@ -273,13 +304,22 @@ impl Opened {
         let column = &self.table.columns[label];
         let name = |i: &usize| self.table.columns[*i].name.to_lowercase();
         let texts: Vec<String> = self.columns.texts.iter().map(name).collect();
-        let asks = texts == ["question", "context"] && column.name.to_lowercase().starts_with("answer");
+        let asks =
+            texts == ["question", "context"] && column.name.to_lowercase().starts_with("answer");
         if asks {
-            return Ok((task::find("question-answering")?, "there are a question, a context and an answer".into()));
+            return Ok((
+                task::find("question-answering")?,
+                "there are a question, a context and an answer".into(),
+            ));
         }
-        let Some(scan) = &self.scan else { return Ok((task::find("classification")?, String::new())) };
+        let Some(scan) = &self.scan else {
+            return Ok((task::find("classification")?, String::new()));
+        };
         if column.cells.iter().all(|c| scan.is_missing(c)) {
-            return Err(Error::file(&self.table.path, format!("has no label in its column '{}'", column.name)));
+            return Err(Error::file(
+                &self.table.path,
+                format!("has no label in its column '{}'", column.name),
+            ));
         }
         let (regression, why) = scan.is_regression(&self.table, column)?;
         if let (true, Some((row, word))) = (regression, scan.odd()) {
@@ -333,7 +373,8 @@ impl Opened {
         Ok(names)
     }
 
-    /// Rows that are no examples: those without a label, and of labelled data those without anything.
+    /// Rows that are no examples: those without a label, and of labelled data those without
+    /// anything.
     fn without_label(&mut self, task: &Task) -> Result<(), Error> {
         let (table, columns) = (&self.table, &self.columns);
         let empty = |row: usize| table.columns.iter().all(|c| c.cells[row].is_empty());
@@ -343,7 +384,9 @@ impl Opened {
                 match (task.name, &self.scan) {
                     // A text without labels has none of them; only what is not there is missing.
                     ("multilabel", _) => matches!(cell, Cell::Absent | Cell::Missing),
-                    ("question-answering" | "token-classification", _) | (_, None) => cell.is_empty(),
+                    ("question-answering" | "token-classification", _) | (_, None) => {
+                        cell.is_empty()
+                    }
                     (_, Some(scan)) => scan.is_missing(cell),
                 }
             })
@@ -363,7 +406,8 @@ impl Opened {
             let label = label.collect::<Vec<_>>().join("', '");
             let n = lacking.len();
             if self.missing == Missing::Error {
-                let others = if n > 1 { format!(", and in {} more rows", n - 1) } else { String::new() };
+                let others =
+                    if n > 1 { format!(", and in {} more rows", n - 1) } else { String::new() };
                 let message = format!(
                     "the label (column '{label}') is missing{others}, of {} rows; --missing drop leaves such rows out",
                     table.len()
@@ -393,7 +437,11 @@ impl Opened {
     ///
     /// # Errors
     /// If a label is missing or not among `labels`, or a row does not fit the task.
-    pub fn examples(mut self, task: &Task, labels: &[String]) -> Result<(Dataset, Vec<String>), Error> {
+    pub fn examples(
+        mut self,
+        task: &Task,
+        labels: &[String],
+    ) -> Result<(Dataset, Vec<String>), Error> {
         let labelled = self.label_needed && !self.columns.labels.is_empty();
         if labelled {
             self.without_label(task)?;

@@ -1,4 +1,5 @@
-//! What data hold, for people and programs: `train` prints the short form, `budwood data` all of it.
+//! What data hold, for people and programs: `train` prints the short form, `budwood data` all of
+//! it.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -118,7 +119,9 @@ impl Numbers {
     /// Of the targets of examples; none where there are no numbers.
     pub fn of(examples: &[Example]) -> Option<Self> {
         let values = || {
-            examples.iter().filter_map(|e| if let Target::Value(v) = e.target { Some(v) } else { None })
+            examples
+                .iter()
+                .filter_map(|e| if let Target::Value(v) = e.target { Some(v) } else { None })
         };
         let n = values().count() as f64;
         let least = values().reduce(f32::min)?;
@@ -176,7 +179,8 @@ impl DataReport {
         report.repeat(examples);
         let is_text = |e: &&Example| !matches!(e.input, Input::Image(_));
         let texts = || examples.iter().filter(is_text);
-        let count = |of: fn(&str) -> usize| Lengths::of(texts().map(|e| length(&e.input, of)).collect());
+        let count =
+            |of: fn(&str) -> usize| Lengths::of(texts().map(|e| length(&e.input, of)).collect());
         report.characters = count(|text| text.chars().count());
         report.words = count(|text| text.split_whitespace().count());
         report
@@ -213,7 +217,8 @@ impl DataReport {
             let there = data.examples.iter().filter(|e| known.contains(&key(&e.input))).count();
             SplitCount { split, rows: data.examples.len(), in_training: there }
         };
-        self.splits = vec![SplitCount { split: "train", rows: train.examples.len(), in_training: 0 }];
+        self.splits =
+            vec![SplitCount { split: "train", rows: train.examples.len(), in_training: 0 }];
         self.splits.extend(dev.map(|d| count("dev", d)));
         self.splits.extend(test.map(|t| count("test", t)));
     }
@@ -224,7 +229,10 @@ impl DataReport {
         let Form { name, packed, encoding, separator, .. } = self.form;
         if !name.is_empty() {
             let rest = [packed, encoding, separator].into_iter().flatten();
-            lines.push(format!("file: {}", [name].into_iter().chain(rest).collect::<Vec<_>>().join(", ")));
+            lines.push(format!(
+                "file: {}",
+                [name].into_iter().chain(rest).collect::<Vec<_>>().join(", ")
+            ));
         }
         let used = |c: &ColumnReport| c.used.map(|used| format!("{used} '{}'", c.name));
         let columns: Vec<String> = self.columns.iter().filter_map(used).collect();
@@ -260,7 +268,8 @@ impl DataReport {
             ("with the text of another and another label", self.contradictory),
         ];
         let facts = facts.into_iter().filter(|(_, n)| *n > 0);
-        let facts: Vec<String> = facts.map(|(what, n)| format!("{n} {what} ({:.1} %)", share(n))).collect();
+        let facts: Vec<String> =
+            facts.map(|(what, n)| format!("{n} {what} ({:.1} %)", share(n))).collect();
         if !facts.is_empty() {
             lines.push(format!("rows: {} of {}", facts.join(", "), self.rows));
         }
@@ -284,7 +293,9 @@ fn is_empty(input: &Input) -> bool {
     match input {
         Input::Text(text) => text.trim().is_empty(),
         Input::Pair(a, b) => a.trim().is_empty() || b.trim().is_empty(),
-        Input::Question { question, context, .. } => question.is_empty() || context.trim().is_empty(),
+        Input::Question { question, context, .. } => {
+            question.is_empty() || context.trim().is_empty()
+        }
         Input::Words(words) => words.is_empty(),
         Input::Image(_) => false,
     }
@@ -369,7 +380,9 @@ fn holds(column: &Column) -> String {
                 Some(x) if x.fract() == 0.0 && !text.contains(['.', 'e', 'E']) => "whole number",
                 Some(_) => "number",
                 None if cell.truth().is_some() => "true or false",
-                None if literal::looks_like(text) && literal::parse(text).is_ok() => "list or dictionary as text",
+                None if literal::looks_like(text) && literal::parse(text).is_ok() => {
+                    "list or dictionary as text"
+                }
                 None => {
                     is_text = true;
                     "text"
@@ -382,14 +395,17 @@ fn holds(column: &Column) -> String {
         }
     }
     // Of a column of texts, it does not matter that some look like numbers.
-    let typed = |k: &&str| !["whole number", "number", "true or false", "list or dictionary as text"].contains(k);
+    let typed = |k: &&str| {
+        !["whole number", "number", "true or false", "list or dictionary as text"].contains(k)
+    };
     if is_text && kinds.iter().all(|k| *k == "text" || !typed(&k)) {
         kinds = vec!["text"];
     }
     if kinds == ["whole number", "number"] || kinds == ["number", "whole number"] {
         kinds = vec!["number"];
     }
-    let names = column.names.as_ref().map_or(String::new(), |n| format!(", with {} names", n.len()));
+    let names =
+        column.names.as_ref().map_or(String::new(), |n| format!(", with {} names", n.len()));
     match kinds.is_empty() {
         true => "nothing".into(),
         false => kinds.join(" and ") + &names,

@@ -136,8 +136,9 @@ impl DataSource {
         }
     }
 
-    /// Reads a split, once. Rows that cannot be read are an error, or are left out where that is asked for; so are rows that
-    /// equal the header, if labels are needed: otherwise each row is something to answer.
+    /// Reads a split, once. Rows that cannot be read are an error, or are left out where that is
+    /// asked for; so are rows that equal the header, if labels are needed: otherwise each row is
+    /// something to answer.
     ///
     /// # Errors
     /// If the file is missing or damaged, or the columns cannot be found.
@@ -174,7 +175,8 @@ impl DataSource {
             let labels = if label.is_some() { vec![1] } else { Vec::new() };
             opened.columns = Columns { labels, ..ImageTable::columns() };
             (opened.table, opened.images) = (all.table, Some(all.contents));
-            if let (Some(name), Some(column)) = (names.0.first(), opened.table.columns.first_mut()) {
+            if let (Some(name), Some(column)) = (names.0.first(), opened.table.columns.first_mut())
+            {
                 column.name.clone_from(name);
             }
             if let (Some(name), Some(column)) = (names.1.first(), opened.table.columns.get_mut(1)) {

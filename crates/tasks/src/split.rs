@@ -23,9 +23,9 @@ impl Dataset {
         Self::from_examples(examples.collect(), &self.digest.split, &source)
     }
 
-    /// Cuts off a share of the examples: `(rest, part)`. Depends on the seed only; classes keep their
-    /// shares in both, and questions on one article stay together. A share that is less than a row of each class
-    /// takes single rows of some, one at least.
+    /// Cuts off a share of the examples: `(rest, part)`. Depends on the seed only; classes keep
+    /// their shares in both, and questions on one article stay together. A share that is less than
+    /// a row of each class takes single rows of some, one at least.
     ///
     /// # Errors
     /// If a part would be empty.
@@ -84,8 +84,8 @@ fn choose_of_classes(examples: &[Example], share: f64, seed: u64) -> Vec<bool> {
     in_part
 }
 
-/// Where each class's share rounds to nothing, or to all of it: so many rows as the share of all examples, first of
-/// classes that have others, a row a class before a second one.
+/// Where each class's share rounds to nothing, or to all of it: so many rows as the share of all
+/// examples, first of classes that have others, a row a class before a second one.
 fn choose_rows(classes: &[Vec<usize>], n: usize, share: f64, in_part: &mut [bool]) {
     in_part.fill(false);
     let mut left = ((n as f64 * share).round() as usize).clamp(1, n.saturating_sub(1).max(1));

@@ -1,5 +1,5 @@
-//! Inputs made after public reports on other tools, each with what is right. The files in `cases` stand for kinds of faults;
-//! further members of a kind are written here.
+//! Inputs made after public reports on other tools, each with what is right. The files in `cases`
+//! stand for kinds of faults; further members of a kind are written here.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -97,7 +97,10 @@ fn words_for_nothing_are_words_among_words() {
     assert_eq!(labels("03-null-words/food.csv"), ["inf", "naan", "nan"]);
     assert_eq!(labels("03-null-words/inf.csv"), ["Infinity", "Zero"]);
     let data = read(source(case("03-null-words/foodfirst.csv"))).unwrap();
-    assert_eq!((data.task.name, &data.labels[..]), ("classification", &["nan", "pizza"].map(String::from)[..]));
+    assert_eq!(
+        (data.task.name, &data.labels[..]),
+        ("classification", &["nan", "pizza"].map(String::from)[..])
+    );
 }
 
 #[test]
@@ -138,7 +141,8 @@ fn numbers_are_equal_by_value() {
     let dev = source(case("04-label-1-and-1.0/dev.csv"));
     let dev = common::examples(&dev, train.task, &train.labels, Split::Dev, true).unwrap();
     assert_eq!(dev.examples[0].target, Target::Class(1));
-    let truths = content("b.jsonl", "{\"text\":\"a\",\"label\":true}\n{\"text\":\"b\",\"label\":false}\n");
+    let truths =
+        content("b.jsonl", "{\"text\":\"a\",\"label\":true}\n{\"text\":\"b\",\"label\":false}\n");
     assert_eq!(truths.unwrap().labels, ["false", "true"]);
     // One form throughout stays the name.
     assert_eq!(content("c.csv", "text,label\na,1.0\nb,0.0\n").unwrap().labels, ["0.0", "1.0"]);
@@ -147,10 +151,18 @@ fn numbers_are_equal_by_value() {
 
 #[test]
 fn names_that_differ_in_form_alone_are_said() {
-    let data = content("a.csv", "text,label\na,Pos\nb,pos\nc,neg\nd,pos \ne,very_good\nf,very good\n");
+    let data =
+        content("a.csv", "text,label\na,Pos\nb,pos\nc,neg\nd,pos \ne,very_good\nf,very good\n");
     let data = data.unwrap();
     assert_eq!(data.labels.len(), 5);
-    notes(&data, &["'Pos' (1 rows) and 'pos' (2 rows)", "'very good' (1 rows) and 'very_good'", "1 labels have blanks"]);
+    notes(
+        &data,
+        &[
+            "'Pos' (1 rows) and 'pos' (2 rows)",
+            "'very good' (1 rows) and 'very_good'",
+            "1 labels have blanks",
+        ],
+    );
 }
 
 #[test]
@@ -158,18 +170,33 @@ fn lists_of_0_and_1_are_several_labels() {
     let data = read(source(case("05-multihot-text/train.csv"))).unwrap();
     assert_eq!((data.task.name, data.labels.len()), ("multilabel", 3));
     assert_eq!(data.train.examples[1].target, Target::Labels(vec![0.0, 1.0, 1.0]));
-    let forms = ["[1 0 1]", "\"[1, 0, 1]\"", "\"(1, 0, 1)\"", "\"array([1, 0, 1])\"", "\"[1. 0. 1.]\"", "\"[True, False, True]\""];
+    let forms = [
+        "[1 0 1]",
+        "\"[1, 0, 1]\"",
+        "\"(1, 0, 1)\"",
+        "\"array([1, 0, 1])\"",
+        "\"[1. 0. 1.]\"",
+        "\"[True, False, True]\"",
+    ];
     for form in forms {
         let data = content("a.csv", format!("text,labels\na,{form}\nb,\"[0, 1, 0]\"\n")).unwrap();
         assert_eq!(data.train.examples[0].target, Target::Labels(vec![1.0, 0.0, 1.0]), "{form}");
     }
     // Names, and numbers that name.
     let data = content("b.jsonl", "{\"text\":\"a\",\"labels\":[\"x\",\"y\"]}\n{\"text\":\"b\",\"labels\":[]}\n{\"text\":\"c\",\"labels\":[\"y\"]}\n").unwrap();
-    assert_eq!((data.task.name, &data.labels[..]), ("multilabel", &["x", "y"].map(String::from)[..]));
+    assert_eq!(
+        (data.task.name, &data.labels[..]),
+        ("multilabel", &["x", "y"].map(String::from)[..])
+    );
     assert_eq!(data.train.examples[1].target, Target::Labels(vec![0.0, 0.0]));
     let data = content("c.csv", "text,labels\na,\"['x', 'y']\"\nb,\"['y']\"\n").unwrap();
     assert_eq!((data.task.name, data.labels.len()), ("multilabel", 2));
-    for (bad, reason) in [("[1, 0 1]", "a comma"), ("[NSFW]", "no quotes"), ("{a}", "no quotes"), ("[0 1 ... 1]", "cut short")] {
+    for (bad, reason) in [
+        ("[1, 0 1]", "a comma"),
+        ("[NSFW]", "no quotes"),
+        ("{a}", "no quotes"),
+        ("[0 1 ... 1]", "cut short"),
+    ] {
         let file = format!("text,label\na,x\nb,\"{bad}\"\n");
         fails(content("d.csv", file), &["line 2", "What is read"]);
         let file = format!("text,label\nb,\"{bad}\"\na,\"[1, 0]\"\n");
@@ -182,9 +209,13 @@ fn columns_of_0_and_1_are_several_labels() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.csv");
     fs::write(&path, "text,toxic,rude\na,1,0\nb,0,1\nc,1.0,True\n").unwrap();
-    let choice = || ColumnChoice { labels: vec!["toxic".into(), "rude".into()], ..Default::default() };
+    let choice =
+        || ColumnChoice { labels: vec!["toxic".into(), "rude".into()], ..Default::default() };
     let data = read(with(source(&path), |s| s.choice = choice())).unwrap();
-    assert_eq!((data.task.name, &data.labels[..]), ("multilabel", &["toxic", "rude"].map(String::from)[..]));
+    assert_eq!(
+        (data.task.name, &data.labels[..]),
+        ("multilabel", &["toxic", "rude"].map(String::from)[..])
+    );
     assert_eq!(data.train.examples[2].target, Target::Labels(vec![1.0, 1.0]));
     fs::write(&path, "text,toxic,rude\na,1,0\nb,2,1\n").unwrap();
     fails(read(with(source(&path), |s| s.choice = choice())), &["line 3", "'2'", "'toxic'"]);
@@ -198,8 +229,10 @@ fn tags_are_names_or_numbers() {
     assert_eq!(names.labels, ["B-LOC", "B-PER", "I-LOC", "I-PER", "O"]);
     assert_eq!(ids.labels, ["0", "1", "2", "3", "4"]);
     notes(&ids, &["--label-names"]);
-    let label_names: Vec<String> = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"].map(String::from).to_vec();
-    let named = with(source(case("07-ner-tag-ids/ids.jsonl")), |s| s.label_names = label_names.clone());
+    let label_names: Vec<String> =
+        ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"].map(String::from).to_vec();
+    let named =
+        with(source(case("07-ner-tag-ids/ids.jsonl")), |s| s.label_names = label_names.clone());
     let named = read(named).unwrap();
     assert_eq!(named.labels, label_names);
     assert_eq!(named.train.examples[0].target, Target::Tags(vec![1, 0, 0, 3, 0]));
@@ -208,7 +241,8 @@ fn tags_are_names_or_numbers() {
     let data = content("a.csv", csv).unwrap();
     assert_eq!(data.task.name, "token-classification");
     assert_eq!(data.train.examples[1].input, Input::Words(vec!["We".into(), "didn't".into()]));
-    let short = "{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\"]}\n{\"tokens\":[\"a\"],\"tags\":[\"B\"]}\n";
+    let short =
+        "{\"tokens\":[\"a\",\"b\"],\"tags\":[\"O\"]}\n{\"tokens\":[\"a\"],\"tags\":[\"B\"]}\n";
     fails(content("b.jsonl", short), &["line 1", "2 words", "1 tags"]);
 }
 
@@ -226,12 +260,18 @@ fn answers_in_python_s_form_and_alone_are_read() {
     };
     right(&read(source(case("14-qa-python-answers/py.csv"))).unwrap());
     right(&read(source(case("14-qa-python-answers/answer.csv"))).unwrap());
-    fails(content("a.csv", "question,context,answer\nWho?,Ada ran.,Bob\n"), &["line 2", "'Bob'", "does not stand"]);
+    fails(
+        content("a.csv", "question,context,answer\nWho?,Ada ran.,Bob\n"),
+        &["line 2", "'Bob'", "does not stand"],
+    );
 }
 
 #[test]
 fn a_stray_quote_is_an_error_with_its_line() {
-    fails(read(source(case("16-open-quote/train.csv"))), &["line 6", "quote opens in line 6", "--skip-bad"]);
+    fails(
+        read(source(case("16-open-quote/train.csv"))),
+        &["line 6", "quote opens in line 6", "--skip-bad"],
+    );
     let data = read(with(source(case("16-open-quote/train.csv")), |s| s.skip_bad = true)).unwrap();
     assert_eq!(data.train.examples.len() as u64 + data.train.digest.skipped, 24);
     assert_eq!(data.train.digest.skipped, 1);
@@ -239,7 +279,8 @@ fn a_stray_quote_is_an_error_with_its_line() {
 
 #[test]
 fn files_are_known_by_their_first_bytes() {
-    let table_of = |name: &str| table(&case(&format!("17-encodings/{name}")), ReadOptions::default());
+    let table_of =
+        |name: &str| table(&case(&format!("17-encodings/{name}")), ReadOptions::default());
     let expected = "a warm and funny evening \u{2013} it\u{2019}s \u{201c}caf\u{e9}\u{201d}";
     for (name, encoding, packed) in [
         ("cp1252.csv", "windows-1252", None),
@@ -256,11 +297,16 @@ fn files_are_known_by_their_first_bytes() {
     }
     let (a, b) = (table_of("dont1252.csv").unwrap(), table_of("dontutf8.csv").unwrap());
     assert_eq!(a.cell(0, 0), b.cell(0, 0));
-    let latin = ReadOptions { encoding: Some(Encoding::named("latin-1").unwrap()), ..Default::default() };
+    let latin =
+        ReadOptions { encoding: Some(Encoding::named("latin-1").unwrap()), ..Default::default() };
     assert_eq!(table(&case("17-encodings/dont1252.csv"), latin).unwrap().cell(0, 0), b.cell(0, 0));
     fails(table_of("zip.csv"), &["zip", "unpack"]);
     for (name, bytes, words) in [
-        ("a.csv", &b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"[..], "git lfs pull"),
+        (
+            "a.csv",
+            &b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"[..],
+            "git lfs pull",
+        ),
         ("a.jsonl", b"\n<!DOCTYPE html><html>", "HTML"),
         ("a.parquet", b"text,label\n", "PAR1"),
         ("a.csv", b"\x89PNG\r\n", "image"),
@@ -282,11 +328,20 @@ fn a_file_of_any_packing_is_unpacked_up_to_a_limit() {
     let mut xz = Vec::new();
     lzma_rs::xz_compress(&mut csv.as_bytes(), &mut xz).unwrap();
     let zst = zstd::encode_all(csv.as_bytes(), 3).unwrap();
-    let all = [("gzip", gz.finish().unwrap()), ("bzip2", bz.finish().unwrap()), ("xz", xz), ("zstd", zst)];
+    let all = [
+        ("gzip", gz.finish().unwrap()),
+        ("bzip2", bz.finish().unwrap()),
+        ("xz", xz),
+        ("zstd", zst),
+    ];
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in all {
         let path = dir.path().join(format!("a.csv.{name}").replace("gzip", "gz"));
-        let path = if name == "bzip2" || name == "zstd" || name == "xz" { dir.path().join("a.csv") } else { path };
+        let path = if name == "bzip2" || name == "zstd" || name == "xz" {
+            dir.path().join("a.csv")
+        } else {
+            path
+        };
         fs::write(&path, bytes).unwrap();
         let t = table(&path, ReadOptions::default()).unwrap();
         assert_eq!((t.form.packed, t.len()), (Some(name), 2000));
@@ -301,11 +356,15 @@ fn a_file_of_any_packing_is_unpacked_up_to_a_limit() {
 
 #[test]
 fn columns_are_found_exactly_and_then_in_other_letters() {
-    let two = fails(read(source(case("18-header-twice/two.csv"))), &["line 14", "equals the header"]);
+    let two =
+        fails(read(source(case("18-header-twice/two.csv"))), &["line 14", "equals the header"]);
     assert!(two.contains("--skip-bad"), "{two}");
     let data = read(with(source(case("18-header-twice/two.csv")), |s| s.skip_bad = true)).unwrap();
     assert_eq!((data.labels.len(), data.train.digest.skipped), (2, 1));
-    fails(read(source(case("18-header-twice/dup.csv"))), &["several columns for 'label'", "label (2)", "label (3)"]);
+    fails(
+        read(source(case("18-header-twice/dup.csv"))),
+        &["several columns for 'label'", "label (2)", "label (3)"],
+    );
     let data = read(source(case("18-header-twice/case.csv"))).unwrap();
     assert_eq!(data.columns.0, ["text"]);
     notes(&data, &["text 'text', label 'label' (not used: Text)"]);
@@ -332,7 +391,10 @@ fn whole_numbers_that_repeat_are_classes() {
     let data = content("a.csv", format!("text,price\n{once}").replace("price", "score")).unwrap();
     assert_eq!(data.task.name, "regression");
     notes(&data, &["hardly repeat", "--task classification"]);
-    let chosen = DataRequest { task: Some("regression".into()), ..request(source(case("20-many-int-classes/intents.csv"))) };
+    let chosen = DataRequest {
+        task: Some("regression".into()),
+        ..request(source(case("20-many-int-classes/intents.csv")))
+    };
     assert_eq!(chosen.read().unwrap().task.name, "regression");
 }
 
@@ -340,7 +402,10 @@ fn whole_numbers_that_repeat_are_classes() {
 fn more_classes_than_anybody_has_are_an_error() {
     let rows: String = (0..20_000).map(|i| format!("t{i},name{i}\n")).collect();
     let begin = std::time::Instant::now();
-    fails(content("a.csv", format!("text,label\n{rows}")), &["20000 different labels", "--max-classes"]);
+    fails(
+        content("a.csv", format!("text,label\n{rows}")),
+        &["20000 different labels", "--max-classes"],
+    );
     assert!(begin.elapsed().as_secs() < 5);
 }
 
@@ -398,7 +463,10 @@ fn only_keys_that_are_used_must_be_there() {
     let data = read(source(case("36-sparse-json-keys/pandas.json"))).unwrap();
     assert_eq!((data.train.examples.len(), data.labels.len()), (24, 2));
     assert_eq!(data.report.form.name, "JSON by columns");
-    fails(content("a.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"label\":\"y\"}\n"), &["line 2", "lacks 'text'"]);
+    fails(
+        content("a.jsonl", "{\"text\":\"a\",\"label\":\"x\"}\n{\"label\":\"y\"}\n"),
+        &["line 2", "lacks 'text'"],
+    );
     for json in [
         r#"[{"text":"a","label":"x"},{"text":"b","label":"y"}]"#,
         r#"{"data":[{"text":"a","label":"x"},{"text":"b","label":"y"}]}"#,
@@ -414,8 +482,14 @@ fn only_keys_that_are_used_must_be_there() {
     }
     fails(content("b.json", "{\"text\":[\"a\"],\"label\":[\"x\",\"y\"]}"), &["other rows"]);
     fails(content("c.json", "[{\"text\":\"a\",\n\"label\":}]"), &["line 2", "column"]);
-    fails(content("d.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":NaN}\n"), &["line 2", "NaN", "null"]);
-    fails(content("e.jsonl", "{\"text\":\"a\",\"text\":\"b\",\"label\":1}\n[1]\n"), &["stands twice"]);
+    fails(
+        content("d.jsonl", "{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\",\"label\":NaN}\n"),
+        &["line 2", "NaN", "null"],
+    );
+    fails(
+        content("e.jsonl", "{\"text\":\"a\",\"text\":\"b\",\"label\":1}\n[1]\n"),
+        &["stands twice"],
+    );
 }
 
 #[test]
@@ -438,7 +512,8 @@ fn few_rows_a_class_are_split() {
     let data = DataRequest { dev_share: 0.1, ..request(source(&path)) }.read().unwrap();
     let dev = data.dev.unwrap();
     assert_eq!((data.train.examples.len(), dev.examples.len()), (144, 16));
-    let classes: std::collections::HashSet<String> = dev.examples.iter().map(|e| format!("{:?}", e.target)).collect();
+    let classes: std::collections::HashSet<String> =
+        dev.examples.iter().map(|e| format!("{:?}", e.target)).collect();
     assert_eq!(classes.len(), 16, "a row a class");
     // Of three rows, one of the class that has another.
     fs::write(&path, "text,label\na,x\nb,y\nc,y\n").unwrap();
@@ -476,9 +551,12 @@ fn tokenizer_files_that_are_none_are_named_and_capitals_are_kept() {
     fs::write(&json, "<!doctype html>").unwrap();
     fails(open(), &["HTML"]);
     fs::remove_file(&json).unwrap();
-    fs::write(dir.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nApple\napple\nBath\n").unwrap();
+    fs::write(dir.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nApple\napple\nBath\n")
+        .unwrap();
     let tokenizer = Tokenizer::open(dir.path(), "bert").unwrap();
-    let ids = |tokenizer: &Tokenizer| tokenizer.encode(&Input::Text("Apple apple".into()), 9).unwrap().ids;
+    let ids = |tokenizer: &Tokenizer| {
+        tokenizer.encode(&Input::Text("Apple apple".into()), 9).unwrap().ids
+    };
     assert_eq!(ids(&tokenizer), [2, 4, 5, 3]);
     fs::write(dir.path().join("tokenizer_config.json"), "{\"do_lower_case\": true}").unwrap();
     assert_eq!(ids(&Tokenizer::open(dir.path(), "bert").unwrap()), [2, 5, 5, 3]);

@@ -1,6 +1,6 @@
-//! Files that nobody means: changed at random from the cases, with a fixed seed. Nothing panics, and nothing takes more
-//! memory than a multiple of the file. `BUDWOOD_FUZZ_SECONDS=600 cargo test -p budwood-tasks --test fuzz -- --ignored` goes on
-//! for so long.
+//! Files that nobody means: changed at random from the cases, with a fixed seed. Nothing panics,
+//! and nothing takes more memory than a multiple of the file. `BUDWOOD_FUZZ_SECONDS=600 cargo test
+//! -p budwood-tasks --test fuzz -- --ignored` goes on for so long.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -22,7 +22,8 @@ fn resident(name: &str) -> Option<u64> {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
-/// Reads a file as `train` and as `predict` do; the memory that it took at most, where the system says.
+/// Reads a file as `train` and as `predict` do; the memory that it took at most, where the system
+/// says.
 fn memory_to_read(path: &Path) -> u64 {
     let before = fs::write("/proc/self/clear_refs", "5").ok().and_then(|()| resident("VmRSS:"));
     let source = || {
@@ -70,9 +71,42 @@ fn corpus() -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 const PIECES: &[&[u8]] = &[
-    b"\"", b"\"\"", b",", b";", b"\n", b"\r", b"\r\n", b"\t", b"[", b"]", b"{", b"}", b":", b"'", b"\\", b"\\u", b"\xff", b"\x00",
-    b"\xef\xbb\xbf", b"\xff\xfe", b"nan", b"inf", b"1e999", b"-1", b"[1, 0]", b"array(", b"None", b"null", b"...", b"{\"data\": [",
-    b"9223372036854775808", b"\xe2\x80\xa8", b"sep=;", b"PAR1", b"\x1f\x8b", b"version https://git-lfs",
+    b"\"",
+    b"\"\"",
+    b",",
+    b";",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\t",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b":",
+    b"'",
+    b"\\",
+    b"\\u",
+    b"\xff",
+    b"\x00",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"nan",
+    b"inf",
+    b"1e999",
+    b"-1",
+    b"[1, 0]",
+    b"array(",
+    b"None",
+    b"null",
+    b"...",
+    b"{\"data\": [",
+    b"9223372036854775808",
+    b"\xe2\x80\xa8",
+    b"sep=;",
+    b"PAR1",
+    b"\x1f\x8b",
+    b"version https://git-lfs",
 ];
 
 /// One more file: a file of the corpus with some changes.
@@ -128,12 +162,19 @@ fn fuzz(time: Duration, seed: u64) {
         let read = catch_unwind(AssertUnwindSafe(|| memory_to_read(&path)));
         let took = start.elapsed();
         let keep = || {
-            let kept = std::env::temp_dir().join(format!("budwood-fuzz-{seed}-{files}-{}", path.file_name().unwrap().display()));
+            let kept = std::env::temp_dir().join(format!(
+                "budwood-fuzz-{seed}-{files}-{}",
+                path.file_name().unwrap().display()
+            ));
             fs::write(&kept, &bytes).unwrap();
             kept
         };
         assert!(read.is_ok(), "file {files} panics: {}", keep().display());
-        assert!(took < Duration::from_secs(10), "file {files} takes {took:?}: {}", keep().display());
+        assert!(
+            took < Duration::from_secs(10),
+            "file {files} takes {took:?}: {}",
+            keep().display()
+        );
         let (memory, limit) = (read.unwrap_or(0), 50 * bytes.len() as u64 + 100_000_000);
         assert!(memory < limit, "file {files} takes {memory} bytes: {}", keep().display());
         files += 1;

@@ -154,7 +154,8 @@ fn the_digest_is_of_the_images_wherever_they_are() {
     assert_eq!(digest(&elsewhere), expected);
 }
 
-/// Images as bytes in Parquet: a column of them, or as data-set hubs keep them, a group of bytes and path.
+/// Images as bytes in Parquet: a column of them, or as data-set hubs keep them, a group of bytes
+/// and path.
 fn parquet_file(path: &Path, group: bool, labels: &[&str]) {
     let schema = match group {
         false => "message m { required binary image; required binary label (UTF8); }",
@@ -226,7 +227,10 @@ fn what_is_wrong_is_named_or_left_out_and_listed() {
     put(&dir.path().join("loose"), &[("rgb.png", "1.png")]);
     let loose = source(dir.path().join("loose"));
     assert!(fault(&loose).contains("no folder of images for each class"), "{}", fault(&loose));
-    assert_eq!(common::examples(&loose, kind(), &[], Split::Test, false).unwrap().examples.len(), 1);
+    assert_eq!(
+        common::examples(&loose, kind(), &[], Split::Test, false).unwrap().examples.len(),
+        1
+    );
 }
 
 #[test]
@@ -236,11 +240,13 @@ fn images_and_texts_are_not_mixed_up() {
     fs::write(dir.path().join("t.csv"), "text,label\na,0\nb,1\n").unwrap();
     let text = task::find("classification").unwrap();
     let images = source(dir.path().join("images"));
-    let message = common::examples(&images, text, &["a".into()], Split::Train, true).unwrap_err().to_string();
+    let message =
+        common::examples(&images, text, &["a".into()], Split::Train, true).unwrap_err().to_string();
     assert!(message.contains("images") && message.contains("image-classification"), "{message}");
     let texts = source(dir.path().join("t.csv"));
-    let message =
-        common::examples(&texts, kind(), &["0".into()], Split::Train, true).unwrap_err().to_string();
+    let message = common::examples(&texts, kind(), &["0".into()], Split::Train, true)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("the data are texts"), "{message}");
     // A table of both is one of texts, unless the column of images is named.
     fs::write(dir.path().join("both.csv"), "path,text,label\nimages/a/1.png,a cat,0\n").unwrap();
@@ -248,7 +254,10 @@ fn images_and_texts_are_not_mixed_up() {
     assert_eq!(common::kind(&both).unwrap().name, "classification");
     both.choice.image = Some("path".into());
     assert_eq!(common::kind(&both).unwrap().name, "image-classification");
-    assert_eq!(both.open(Split::Train, true).unwrap().column_names(), (vec!["path".into()], vec!["label".into()]));
+    assert_eq!(
+        both.open(Split::Train, true).unwrap().column_names(),
+        (vec!["path".into()], vec!["label".into()])
+    );
 }
 
 fn idx(sides: &[u32], data: &[u8]) -> Vec<u8> {

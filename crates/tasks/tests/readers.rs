@@ -111,7 +111,8 @@ fn packed_files_and_parquet_are_read() {
     let mut bz = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     bz.write_all(csv.as_bytes()).unwrap();
     write(dir.path(), "a.csv.bz2", bz.finish().unwrap());
-    // Made with pyarrow 22: pa.table({"text": ["good", "bad", None], "label": [1, 0, 1], "score": [0.5, 1.5, 2.0]}), Snappy.
+    // Made with pyarrow 22: pa.table({"text": ["good", "bad", None], "label": [1, 0, 1], "score":
+    // [0.5, 1.5, 2.0]}), Snappy.
     let parquet = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/small.parquet");
     let options = ReadOptions::default();
     for name in ["a.csv.gz", "a.csv.bz2"] {
@@ -135,7 +136,8 @@ fn encodings_and_marks() {
     assert_eq!(read.places, [3, 6]);
     assert_eq!(read.cell(0, 0).text(), "two\nlines");
     write(dir.path(), "b.csv", b"text,label\ncaf\xe9,1\n");
-    let utf_8 = ReadOptions { encoding: Some(Encoding::named("utf-8").unwrap()), ..Default::default() };
+    let utf_8 =
+        ReadOptions { encoding: Some(Encoding::named("utf-8").unwrap()), ..Default::default() };
     let error = table(&dir.path().join("b.csv"), utf_8).unwrap_err().to_string();
     assert!(error.contains("line 2") && error.contains("0xe9"), "{error}");
     let read = table(&dir.path().join("b.csv"), ReadOptions::default()).unwrap();
@@ -168,8 +170,8 @@ fn tokenizer(dir: &Path) -> Tokenizer {
     Tokenizer::open(dir, "bert").unwrap()
 }
 
-/// Digests stand in adapters' files, so they must never change. Expected values: Python's `hashlib` over the lengths
-/// (eight bytes, little-endian), names and contents of the parts in order.
+/// Digests stand in adapters' files, so they must never change. Expected values: Python's `hashlib`
+/// over the lengths (eight bytes, little-endian), names and contents of the parts in order.
 #[test]
 fn digests_stay_as_they_are() {
     let example = |input, target| Example { input, target };

@@ -1,4 +1,5 @@
-//! Questions about a text and sentences with tags: files, windows, words, answers, and what is wrong with them.
+//! Questions about a text and sentences with tags: files, windows, words, answers, and what is
+//! wrong with them.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -240,7 +241,7 @@ fn faults_of_tagged_words_are_named_with_their_row() {
     };
     fails(jsonl("{\"tokens\":[\"a\"],\"tags\":[\"O\",\"B\"]}\n"), &["line 1", "1 words", "2 tags"]);
     fails(jsonl("{\"tokens\":\"a b\",\"tags\":[\"O\",\"B\"]}\n"), &["line 1", "not a list"]);
-let numbers = jsonl("{\"tokens\":[\"a\",\"b\"],\"tags\":[0,1]}\n").unwrap();
+    let numbers = jsonl("{\"tokens\":[\"a\",\"b\"],\"tags\":[0,1]}\n").unwrap();
     assert_eq!(numbers.examples[0].target, Target::Tags(vec![0, 1]));
     fails(jsonl("{\"tokens\":[\"a\"],\"tags\":[\"O\"]}\n"), &["all words have the tag 'O'"]);
 }
@@ -295,7 +296,10 @@ fn faults_of_questions_are_named() {
         let task = budwood_tasks::task::find("question-answering").unwrap();
         common::examples(&source, task, &[], Split::Train, true)
     };
-    fails(read("\"answer_start\": 18", "\"answer_start\": 17"), &["question 2", "q2", "character 17"]);
+    fails(
+        read("\"answer_start\": 18", "\"answer_start\": 17"),
+        &["question 2", "q2", "character 17"],
+    );
     fails(read("\"answer_start\": 18", "\"answer_start\": 999"), &["q2", "character 999"]);
     fails(read("\"The end\"", "\" \""), &["q2"]);
     // SQuAD 2.0 has questions without an answer.

@@ -48,7 +48,8 @@ impl Scale {
 }
 
 impl Scale {
-    /// Makes an adapter that has learned scaled numbers answer in the unit of the data: its last layer is multiplied and moved.
+    /// Makes an adapter that has learned scaled numbers answer in the unit of the data: its last
+    /// layer is multiplied and moved.
     pub fn put_into(self, adapter: &mut Adapter, base: &Base, threads: usize) {
         let slots = |name: &str| {
             let entries = adapter.params.entries().iter().filter(|p| p.name == name);
@@ -179,7 +180,9 @@ fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
                 truncated += usize::from(inputs.len() > 1);
                 whole.push(passage.tokens());
                 if let Target::Answers(answers) = &example.target {
-                    spans.extend(answers.first().map_or_else(|| passage.no_places(), |a| passage.places(a)));
+                    spans.extend(
+                        answers.first().map_or_else(|| passage.no_places(), |a| passage.places(a)),
+                    );
                     right.push(answers.iter().map(|a| a.text.clone()).collect());
                 }
                 passages.push(passage);
@@ -218,7 +221,16 @@ fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
 pub fn prepare_images(images: Images, data: &Dataset) -> Prepared {
     let (inputs, targets) = (Inputs::Images(Box::new(images)), targets(data));
     let (whole, scale, doubt) = (Vec::new(), Scale::NONE, Doubt::Never);
-    Prepared { inputs, targets, truncated: 0, whole, positive: 1, scale, doubt, parts: Parts::Whole }
+    Prepared {
+        inputs,
+        targets,
+        truncated: 0,
+        whole,
+        positive: 1,
+        scale,
+        doubt,
+        parts: Parts::Whole,
+    }
 }
 
 /// The targets of examples that are an input each.

@@ -16,7 +16,8 @@ const CHUNK_TOKENS: usize = 256;
 /// The outputs of the head for each input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
-    /// Logits, or the one number of a regression; of heads over tokens those of each token, one after another.
+    /// Logits, or the one number of a regression; of heads over tokens those of each token, one
+    /// after another.
     pub outputs: Vec<Vec<f32>>,
 }
 
@@ -122,8 +123,8 @@ impl Answers {
         passages.iter().map(of_passage).collect()
     }
 
-    /// For each question whose text may hold no answer, how much surer that is than the best answer; nothing where each text
-    /// holds one.
+    /// For each question whose text may hold no answer, how much surer that is than the best
+    /// answer; nothing where each text holds one.
     pub fn none_margins(&self, data: &Prepared, candidates: &[Vec<Candidate>]) -> Vec<f32> {
         let Parts::Passages(passages, _) = data.parts() else { return Vec::new() };
         if data.doubt == Doubt::Never {
@@ -151,7 +152,8 @@ impl Answers {
         }
     }
 
-    /// The tag of each word of each sentence with its probability; nothing if the data are no sentences.
+    /// The tag of each word of each sentence with its probability; nothing if the data are no
+    /// sentences.
     pub fn tags(&self, data: &Prepared) -> Vec<Vec<(u32, f32)>> {
         let Parts::Sentences(sentences, _, names) = data.parts() else { return Vec::new() };
         let mut rest = &self.outputs[..];
@@ -291,9 +293,7 @@ impl Judged {
             Self::Labels(given, right, labels) => {
                 metric::multilabel(&of(given, examples), &of(right, examples), *labels)
             }
-            Self::Doubted(all, threshold) => {
-                squad::doubted_scores(&of(all, examples), *threshold)
-            }
+            Self::Doubted(all, threshold) => squad::doubted_scores(&of(all, examples), *threshold),
             Self::Answers(all) => squad::scores(examples.iter().map(|&i| all[i])),
             Self::Sentences(all) => entities::scores(examples.iter().map(|&i| all[i])),
         };

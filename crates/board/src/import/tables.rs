@@ -287,7 +287,8 @@ fn note_odd_values(context: &Context<'_>, rows: &[ReadRow]) {
     for row in rows {
         let name = (row.model.as_str(), row.url.as_str(), row.title.as_str());
         let other = *known.entry(name).or_insert(&row.metrics);
-        if row.metrics.iter().any(|(name, raw)| other.get(name).is_some_and(|before| before != raw)) {
+        if row.metrics.iter().any(|(name, raw)| other.get(name).is_some_and(|before| before != raw))
+        {
             report.odd("row", "has the model and the paper of another row, and another value");
         }
         for (name, raw) in &row.metrics {

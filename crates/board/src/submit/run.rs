@@ -63,7 +63,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
 pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Error> {
     let has = |split: &str| run.metrics.iter().any(|m| m.split == split);
     let split = split.unwrap_or(if has("test") { "test" } else { "dev" });
-    let mut scores: Vec<_> = run.metrics.iter().filter(|m| m.split == split && !in_unit(&m.name)).collect();
+    let mut scores: Vec<_> =
+        run.metrics.iter().filter(|m| m.split == split && !in_unit(&m.name)).collect();
     if scores.is_empty() {
         return Err(Error::input(
             format!("run {}", &run.key[..run.key.len().min(12)]),

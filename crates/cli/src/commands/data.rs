@@ -108,11 +108,8 @@ fn tell(report: &DataReport) -> Result<()> {
     }
     say!("")?;
     let mut rows = vec![["length", "50 %", "95 %", "100 %"].map(String::from).to_vec()];
-    let all = [
-        ("characters", report.characters),
-        ("words", report.words),
-        ("tokens", report.tokens),
-    ];
+    let all =
+        [("characters", report.characters), ("words", report.words), ("tokens", report.tokens)];
     for (name, l) in all.into_iter().filter_map(|(name, l)| Some((name, l?))) {
         let numbers = [l.half, l.most, l.longest].map(|n| n.to_string());
         rows.push([name.to_string()].into_iter().chain(numbers).collect());

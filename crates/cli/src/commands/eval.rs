@@ -137,13 +137,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
         for (class, label) in meta.labels.iter().enumerate() {
             let (p, r, f1, n) = metric::class_scores(&confusion, class);
-            rows.push(vec![
-                label.clone(),
-                share(p),
-                share(r),
-                share(f1),
-                n.to_string(),
-            ]);
+            rows.push(vec![label.clone(), share(p), share(r), share(f1), n.to_string()]);
         }
         table(&rows)?;
     }

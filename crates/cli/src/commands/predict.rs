@@ -245,8 +245,11 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes)?;
             let text = String::from_utf8(bytes).map_err(|e| {
-                let line = e.as_bytes()[..e.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-                anyhow::anyhow!("standard input, line {line}: is not UTF-8; give a file with --input")
+                let line =
+                    e.as_bytes()[..e.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+                anyhow::anyhow!(
+                    "standard input, line {line}: is not UTF-8; give a file with --input"
+                )
             })?;
             let pair = meta.task.text_columns.len() == 2;
             let split = |line: &str| match line.split_once('\t').filter(|_| pair) {

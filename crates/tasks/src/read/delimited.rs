@@ -26,7 +26,9 @@ pub fn separator(name: &str) -> Result<u8, Error> {
         _ => None,
     };
     named.or_else(single).ok_or_else(|| {
-        Error::Usage(format!("--separator {name} is none; say comma, semicolon, tab, bar or one character"))
+        Error::Usage(format!(
+            "--separator {name} is none; say comma, semicolon, tab, bar or one character"
+        ))
     })
 }
 
@@ -77,7 +79,8 @@ fn name_of(separator: u8) -> &'static str {
     known.map_or("another character", |(_, name)| name)
 }
 
-/// The separator that gives most of the first rows as many fields as the header; a comma where several do.
+/// The separator that gives most of the first rows as many fields as the header; a comma where
+/// several do.
 fn find_separator(text: &str) -> u8 {
     const ROWS: usize = 200;
     let share = |separator: u8| -> f64 {
@@ -133,7 +136,8 @@ impl<'a> Records<'a> {
         Self { text, at: 0, line: 1, separator, quoting, skip_first: false }
     }
 
-    /// The fields of the next record. After a fault it goes on with the line after the one that the record began in.
+    /// The fields of the next record. After a fault it goes on with the line after the one that the
+    /// record began in.
     fn next(&mut self, fields: &mut Vec<Cow<'a, str>>) -> Option<Record> {
         if std::mem::take(&mut self.skip_first) {
             self.next(fields);
@@ -196,7 +200,9 @@ impl<'a> Records<'a> {
         let mut doubled = false;
         loop {
             let Some(next) = memchr(b'"', &bytes[end..]) else {
-                return Err("and is not closed; close it, or write it twice if it is part of the text");
+                return Err(
+                    "and is not closed; close it, or write it twice if it is part of the text",
+                );
             };
             end += next;
             if bytes.get(end + 1) != Some(&b'"') {
@@ -212,7 +218,9 @@ impl<'a> Records<'a> {
             None | Some(b'\n' | b'\r') => {}
             Some(b) if *b == self.separator => {}
             Some(_) => {
-                return Err("and text stands after the quote that closes it; write quotes in quotes twice");
+                return Err(
+                    "and text stands after the quote that closes it; write quotes in quotes twice",
+                );
             }
         }
         Ok(if doubled { field.replace("\"\"", "\"").into() } else { field.into() })
@@ -271,7 +279,8 @@ fn read(
             }
         }
         let width = table.columns.len();
-        // A line of blanks is no row, unless rows are lines. In quotes an empty text can be written.
+        // A line of blanks is no row, unless rows are lines. In quotes an empty text can be
+        // written.
         if is_blank && (width > 1 || (quoting && fields[0].is_empty())) {
             blank += 1;
             continue;

@@ -1,4 +1,5 @@
-//! Bytes to text: UTF-8, UTF-16 and Windows-1252 are told apart by the bytes themselves, others are named.
+//! Bytes to text: UTF-8, UTF-16 and Windows-1252 are told apart by the bytes themselves, others are
+//! named.
 
 use std::path::Path;
 
@@ -11,8 +12,8 @@ use crate::Error;
 pub struct Encoding(&'static encoding_rs::Encoding);
 
 impl Encoding {
-    /// The encoding of that name, such as `utf-8`, `windows-1252`, `latin-1` (which is the same to browsers) or
-    /// `shift_jis`.
+    /// The encoding of that name, such as `utf-8`, `windows-1252`, `latin-1` (which is the same to
+    /// browsers) or `shift_jis`.
     ///
     /// # Errors
     /// If there is none.
@@ -79,7 +80,8 @@ pub(crate) fn text(
 
 /// The line that follows so many bytes.
 fn line_of(bytes: &[u8]) -> usize {
-    let ends = |(i, b): (usize, &u8)| *b == b'\n' || (*b == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
+    let ends =
+        |(i, b): (usize, &u8)| *b == b'\n' || (*b == b'\r' && bytes.get(i + 1) != Some(&b'\n'));
     bytes.iter().enumerate().filter(|&pair| ends(pair)).count() + 1
 }
 
@@ -101,8 +103,8 @@ fn utf_16(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     }
 }
 
-/// Whether bytes that are not UTF-8 are a Western text in Windows-1252: nothing in it has no character, few letters are
-/// beyond ASCII, and next to none of them would be UTF-8.
+/// Whether bytes that are not UTF-8 are a Western text in Windows-1252: nothing in it has no
+/// character, few letters are beyond ASCII, and next to none of them would be UTF-8.
 fn is_windows_1252(bytes: &[u8]) -> bool {
     let none = |b: &u8| {
         matches!(b, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0x7f)
@@ -114,10 +116,8 @@ fn is_windows_1252(bytes: &[u8]) -> bool {
     let high = bytes.iter().filter(|b| **b >= 0x80).count();
     let letters = bytes.iter().filter(|b| b.is_ascii_alphabetic()).count();
     // What is left of UTF-8 in it, in characters of several bytes.
-    let valid: usize = bytes
-        .utf8_chunks()
-        .map(|c| c.valid().chars().filter(|c| !c.is_ascii()).count())
-        .sum();
+    let valid: usize =
+        bytes.utf8_chunks().map(|c| c.valid().chars().filter(|c| !c.is_ascii()).count()).sum();
     high * 2 <= letters.max(1) && valid * 20 <= high
 }
 

@@ -1,5 +1,5 @@
-//! JSON: an object a line, a list of objects, an object that holds one, and the forms that pandas writes by columns.
-//! SQuAD has a form of its own.
+//! JSON: an object a line, a list of objects, an object that holds one, and the forms that pandas
+//! writes by columns. SQuAD has a form of its own.
 
 use std::path::Path;
 
@@ -11,13 +11,8 @@ use crate::{Cell, Error};
 pub(super) fn read(path: &Path, content: Unpacked, options: ReadOptions) -> Result<Table, Error> {
     let packed = content.packed;
     let (text, encoding) = text(path, content.bytes, options.encoding)?;
-    let form = |name, places| Form {
-        name,
-        places,
-        packed,
-        encoding: Some(encoding),
-        separator: None,
-    };
+    let form =
+        |name, places| Form { name, places, packed, encoding: Some(encoding), separator: None };
     if squad::is_squad(&text) {
         return squad::read(path, form("SQuAD's JSON", "question"), &text);
     }
@@ -84,7 +79,8 @@ fn document(path: &Path, form: Form, bytes: usize, whole: Cell) -> Result<Table,
     match whole {
         Cell::List(list) => rows(path, Form { name: "JSON list", ..form }, bytes, list),
         Cell::Dict(mut entries) => {
-            // {"data": [{..}, ..]}, as pandas writes it with orient="table"; {"columns": .., "data": [[..], ..]} with "split".
+            // {"data": [{..}, ..]}, as pandas writes it with orient="table"; {"columns": ..,
+            // "data": [[..], ..]} with "split".
             let take = |entries: &mut Vec<(String, Cell)>, name: &str| {
                 let place = entries.iter().position(|(n, c)| n == name && c.list().is_some())?;
                 match entries.swap_remove(place).1 {
@@ -94,7 +90,8 @@ fn document(path: &Path, form: Form, bytes: usize, whole: Cell) -> Result<Table,
             };
             let is = |name: &str| entries.iter().any(|(n, _)| n == name);
             if is("columns") && is("data") {
-                let columns = take(&mut entries, "columns").ok_or_else(|| none("has no list 'columns'"))?;
+                let columns =
+                    take(&mut entries, "columns").ok_or_else(|| none("has no list 'columns'"))?;
                 let data = take(&mut entries, "data").ok_or_else(|| none("has no list 'data'"))?;
                 let form = Form { name: "JSON of pandas (split)", ..form };
                 return split(path, form, bytes, &columns, data);
@@ -111,7 +108,8 @@ fn document(path: &Path, form: Form, bytes: usize, whole: Cell) -> Result<Table,
             {
                 let (name, list) = entries.swap_remove(place);
                 let Cell::List(list) = list else { return Err(none("has no list")) };
-                let mut table = rows(path, Form { name: "JSON object with a list", ..form }, bytes, list)?;
+                let mut table =
+                    rows(path, Form { name: "JSON object with a list", ..form }, bytes, list)?;
                 table.notes.push(format!("the rows are those of the key '{name}'"));
                 return Ok(table);
             }
@@ -125,7 +123,8 @@ fn document(path: &Path, form: Form, bytes: usize, whole: Cell) -> Result<Table,
     }
 }
 
-const FORMS: &str = "an object a line, a list of objects, {\"data\": [..]}, or pandas' form by columns is read";
+const FORMS: &str =
+    "an object a line, a list of objects, {\"data\": [..]}, or pandas' form by columns is read";
 
 /// Whether a value may be a column of its own: a list, or a dictionary by rows.
 fn is_column(cell: &Cell) -> bool {
@@ -163,7 +162,8 @@ fn split(
     builder.finish()
 }
 
-/// `{"text": {"0": .., "1": ..}, ..}`, `{"text": [..], ..}`, or rows by name: `{"0": {"text": ..}, ..}`.
+/// `{"text": {"0": .., "1": ..}, ..}`, `{"text": [..], ..}`, or rows by name: `{"0": {"text": ..},
+/// ..}`.
 fn by_columns(
     path: &Path,
     form: Form,
@@ -173,7 +173,8 @@ fn by_columns(
     let fault = |message: String| Error::file(path, message);
     let is_number = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
     let by_row = entries.iter().all(|(name, cell)| {
-        is_number(name) && matches!(cell, Cell::Dict(inner) if !inner.iter().all(|(n, _)| is_number(n)))
+        is_number(name)
+            && matches!(cell, Cell::Dict(inner) if !inner.iter().all(|(n, _)| is_number(n)))
     });
     if by_row {
         let list = entries.into_iter().map(|(_, cell)| cell).collect();

@@ -1,5 +1,5 @@
-//! Parquet files, as data-set hubs keep them, with all types of columns. What the hub of Hugging Face says of classes in a
-//! file's metadata is kept.
+//! Parquet files, as data-set hubs keep them, with all types of columns. What the hub of Hugging
+//! Face says of classes in a file's metadata is kept.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -49,7 +49,8 @@ fn rows(path: &Path, form: Form, content: Unpacked) -> Result<Table, Error> {
     }
     let mut room = limit;
     for (i, row) in reader.get_row_iter(None).map_err(failed)?.enumerate() {
-        let cells: Vec<Cell> = row.map_err(failed)?.into_columns().into_iter().map(|(_, f)| cell(f)).collect();
+        let cells: Vec<Cell> =
+            row.map_err(failed)?.into_columns().into_iter().map(|(_, f)| cell(f)).collect();
         let size: usize = cells.iter().map(Cell::size).sum();
         room = room.checked_sub(size as u64).ok_or_else(|| too_large("its rows"))?;
         table.push(i + 1, cells);
@@ -83,12 +84,15 @@ fn cell(field: Field) -> Cell {
         Field::TimeMicros(us) => time(us, 6).into(),
         Field::TimestampMillis(ms) => stamp(ms, 1000, 3).into(),
         Field::TimestampMicros(us) => stamp(us, 1_000_000, 6).into(),
-        Field::Group(row) => {
-            Cell::Dict(row.into_columns().into_iter().map(|(name, field)| (name, cell(field))).collect())
+        Field::Group(row) => Cell::Dict(
+            row.into_columns().into_iter().map(|(name, field)| (name, cell(field))).collect(),
+        ),
+        Field::ListInternal(list) => {
+            Cell::List(list.elements().iter().cloned().map(cell).collect())
         }
-        Field::ListInternal(list) => Cell::List(list.elements().iter().cloned().map(cell).collect()),
         Field::MapInternal(map) => {
-            let entry = |(k, v): &(Field, Field)| (cell(k.clone()).text().into_owned(), cell(v.clone()));
+            let entry =
+                |(k, v): &(Field, Field)| (cell(k.clone()).text().into_owned(), cell(v.clone()));
             Cell::Dict(map.entries().iter().map(entry).collect())
         }
         decimal @ Field::Decimal(_) => decimal.to_string().into(),

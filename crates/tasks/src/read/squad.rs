@@ -46,8 +46,8 @@ pub(super) fn is_squad(text: &str) -> bool {
     begin.starts_with('{') && begin.contains("\"data\":[{") && text.contains("\"paragraphs\"")
 }
 
-/// A row for each question, with the columns that the Hugging Face form has: `id`, `title`, `context`, `question`,
-/// `answers`. A question that SQuAD 2.0 calls impossible has no answers.
+/// A row for each question, with the columns that the Hugging Face form has: `id`, `title`,
+/// `context`, `question`, `answers`. A question that SQuAD 2.0 calls impossible has no answers.
 pub(crate) fn read(path: &Path, form: Form, text: &str) -> Result<Table, Error> {
     let file: File = serde_json::from_str(text).map_err(|e| {
         let message = format!("is not SQuAD's JSON (column {}): {e}", e.column());
@@ -60,10 +60,13 @@ pub(crate) fn read(path: &Path, form: Form, text: &str) -> Result<Table, Error> 
                 let (mut texts, mut starts) = (Vec::new(), Vec::new());
                 for answer in q.answers {
                     texts.push(Cell::Text(answer.text));
-                    starts.push(i64::try_from(answer.answer_start).map_or(Cell::Missing, Cell::Int));
+                    starts
+                        .push(i64::try_from(answer.answer_start).map_or(Cell::Missing, Cell::Int));
                 }
-                let answers =
-                    vec![("text".into(), Cell::List(texts)), ("answer_start".into(), Cell::List(starts))];
+                let answers = vec![
+                    ("text".into(), Cell::List(texts)),
+                    ("answer_start".into(), Cell::List(starts)),
+                ];
                 let cells = [
                     q.id.into(),
                     article.title.clone().into(),

@@ -1,6 +1,6 @@
-//! Any number of several labels for a text or a pair of texts: a list of names, a list of 0 and 1 with a place for each label, a
-//! column of 0 and 1 for each label, or names in a text with `|`, `;` or `,` between them, the first of these that
-//! occurs in the column; an empty cell means none.
+//! Any number of several labels for a text or a pair of texts: a list of names, a list of 0 and 1
+//! with a place for each label, a column of 0 and 1 for each label, or names in a text with `|`,
+//! `;` or `,` between them, the first of these that occurs in the column; an empty cell means none.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,9 @@ fn holds(cell: &Cell) -> Option<f32> {
 pub(crate) fn by_column(cells: &[Cell]) -> Option<usize> {
     let mut lists = cells.iter().filter(|c| !c.is_empty()).map(Cell::list);
     let n = lists.next()??.len();
-    let is = |list: Option<&[Cell]>| list.is_some_and(|l| l.len() == n && l.iter().all(|c| holds(c).is_some()));
+    let is = |list: Option<&[Cell]>| {
+        list.is_some_and(|l| l.len() == n && l.iter().all(|c| holds(c).is_some()))
+    };
     let first = cells.iter().find(|c| !c.is_empty()).is_some_and(|c| is(c.list()));
     (n > 1 && first && lists.all(is)).then_some(n)
 }
@@ -86,12 +88,23 @@ fn target(row: &Row<'_>, _: &Input, classes: &Classes<'_>) -> Result<Target, Err
     let n = classes.names.len();
     let flag = |cell: &Cell, label: usize| {
         holds(cell).ok_or_else(|| {
-            row.fault(format!("'{}' at label '{}' is neither 0 nor 1", cell.text(), classes.names[label]))
+            row.fault(format!(
+                "'{}' at label '{}' is neither 0 nor 1",
+                cell.text(),
+                classes.names[label]
+            ))
         })
     };
     if row.columns.labels.len() > 1 {
         let cell = |(i, &column): (usize, &usize)| flag(row.table.cell(row.row, column), i);
-        let all = row.columns.labels.iter().take(n).enumerate().map(cell).collect::<Result<Vec<_>, _>>()?;
+        let all = row
+            .columns
+            .labels
+            .iter()
+            .take(n)
+            .enumerate()
+            .map(cell)
+            .collect::<Result<Vec<_>, _>>()?;
         return Ok(Target::Labels(all));
     }
     let known = |holding: &mut dyn Iterator<Item = Option<u32>>| -> Option<Vec<f32>> {
@@ -104,7 +117,8 @@ fn target(row: &Row<'_>, _: &Input, classes: &Classes<'_>) -> Result<Target, Err
     let cell = row.label();
     let found = match cell {
         Cell::List(list) => {
-            let flags = || list.iter().map(holds).collect::<Option<Vec<f32>>>().filter(|f| f.len() == n);
+            let flags =
+                || list.iter().map(holds).collect::<Option<Vec<f32>>>().filter(|f| f.len() == n);
             let column = row.columns.labels.first().map(|&l| &row.table.columns[l].cells);
             match column.and_then(|cells| by_column(cells)).is_some_and(|places| places == n) {
                 true => flags(),
@@ -119,7 +133,8 @@ fn target(row: &Row<'_>, _: &Input, classes: &Classes<'_>) -> Result<Target, Err
         }
     };
     found.map(Target::Labels).ok_or_else(|| {
-        let known = classes.names.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known =
+            classes.names.iter().take(20).map(String::as_str).collect::<Vec<_>>().join(", ");
         row.fault(format!("'{}' names a label that is not one of {known}", cell.text()))
     })
 }

@@ -1,7 +1,8 @@
-//! An answer that stands in a text (SQuAD). The texts of a row are the question and the context; its label is
-//! `{"text": [..], "answer_start": [..]}` as in the Hugging Face form, a list of `{"text": .., "answer_start": ..}` as in SQuAD's
-//! own, with places in characters, or the text of the answer alone, which is looked for. An empty list of answers says
-//! that the text holds none (SQuAD 2.0).
+//! An answer that stands in a text (SQuAD). The texts of a row are the question and the context;
+//! its label is `{"text": [..], "answer_start": [..]}` as in the Hugging Face form, a list of
+//! `{"text": .., "answer_start": ..}` as in SQuAD's own, with places in characters, or the text of
+//! the answer alone, which is looked for. An empty list of answers says that the text holds none
+//! (SQuAD 2.0).
 
 use budwood_base::head::HeadKind;
 
@@ -62,7 +63,10 @@ fn target(row: &Row<'_>, input: &Input, _: &Classes<'_>) -> Result<Target, Error
         let start = row.named("answer_start").and_then(Cell::number);
         if start.is_none() {
             let start = context.find(answer.trim()).ok_or_else(|| {
-                fault(format!("has the answer '{}', which does not stand in its context", answer.trim()))
+                fault(format!(
+                    "has the answer '{}', which does not stand in its context",
+                    answer.trim()
+                ))
             })?;
             return Ok(Target::Answers(vec![Answer { text: answer.trim().into(), start }]));
         }

@@ -1,4 +1,5 @@
-//! A tag for each word of a sentence. A row's text and label are lists, as the reader of CoNLL's columns makes them.
+//! A tag for each word of a sentence. A row's text and label are lists, as the reader of CoNLL's
+//! columns makes them.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +56,9 @@ fn input(row: &mut Row<'_>) -> Result<Input, Error> {
     let Some(&column) = row.columns.texts.first() else { return Err(row.fault("has no text")) };
     let cell = row.table.cell(row.row, column);
     match cell {
-        Cell::List(list) if list.iter().all(|w| matches!(w, Cell::Text(_) | Cell::Int(_) | Cell::Number(_))) => {
+        Cell::List(list)
+            if list.iter().all(|w| matches!(w, Cell::Text(_) | Cell::Int(_) | Cell::Number(_))) =>
+        {
             let words: Vec<String> = list.iter().map(|w| w.text().into_owned()).collect();
             match words.is_empty() && row.labelled {
                 true => Err(row.fault("has no words")),

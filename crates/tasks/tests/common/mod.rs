@@ -10,7 +10,11 @@ pub(crate) fn kind(source: &DataSource) -> Result<&'static Task, Error> {
 }
 
 /// The class names in a split.
-pub(crate) fn labels(source: &DataSource, task: &'static Task, split: Split) -> Result<Vec<String>, Error> {
+pub(crate) fn labels(
+    source: &DataSource,
+    task: &'static Task,
+    split: Split,
+) -> Result<Vec<String>, Error> {
     let mut opened = source.open(split, true)?;
     opened.settle(Some(task))?;
     opened.labels(task)
