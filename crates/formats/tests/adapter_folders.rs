@@ -38,6 +38,8 @@ fn example() -> AdapterFolder {
             label_column: "label".into(),
             max_length: 16,
             doc_stride: None,
+            positive: None,
+            none_threshold: None,
             metric: "accuracy".into(),
             images: None,
         },

@@ -212,7 +212,9 @@ fn header_hint(table: &Table) -> String {
         !c.name.is_empty() && (numbered || among || sentence)
     };
     if table.columns.len() == 1 && table.form.name == "TSV" && !is_numbered(table) {
-        return ". If each line is a text, say --no-header".into();
+        let separator = table.notes.iter().find(|n| n.contains("--separator"));
+        let separator = separator.map_or(String::new(), |n| format!(". Mind that {n}"));
+        return separator + ". If each line is a text, say --no-header";
     }
     match table.columns.iter().any(like_data) && !is_numbered(table) {
         true => ". The first line looks like data; if it is, say --no-header".into(),

@@ -26,6 +26,8 @@ pub(crate) struct Scan {
     /// How often each number occurs.
     numbers: HashMap<u64, usize>,
     rows: usize,
+    /// Whether there are words.
+    words: bool,
     /// The first word among many numbers that are no classes.
     odd: Option<(usize, String)>,
     /// The first number with a comma in it, if all labels look so.
@@ -48,7 +50,8 @@ impl Scan {
     pub(crate) fn new(column: &Column) -> Self {
         let mut numbers = HashMap::new();
         let (mut fraction, mut odd, mut comma) = (None, None, None);
-        let (mut n_numbers, mut n_words, mut n_infinite, mut n_comma) = (0, 0, 0, 0);
+        let (mut n_numbers, mut n_words, mut n_infinite, mut n_comma, mut n_missing) =
+            (0, 0, 0, 0, 0);
         for (row, cell) in column.cells.iter().enumerate() {
             if let Some(x) = cell.number() {
                 n_numbers += 1;
@@ -58,7 +61,11 @@ impl Scan {
                 }
                 continue;
             }
-            if cell.is_missing_number() || cell.truth().is_some() {
+            if cell.truth().is_some() {
+                continue;
+            }
+            if cell.is_missing_number() {
+                n_missing += usize::from(!cell.is_empty());
                 continue;
             }
             n_words += 1;
@@ -82,6 +89,7 @@ impl Scan {
             fraction,
             numbers,
             rows: n_numbers,
+            words: n_words > 0 || n_missing > 0,
             odd: odd.filter(|_| numbers_alone),
             comma: comma.filter(|_| all_comma),
         }
@@ -112,8 +120,11 @@ impl Scan {
             return Ok((false, "the file names the classes".into()));
         }
         if self.meaning == Meaning::Words {
-            let what =
-                if self.numbers.is_empty() { "words" } else { "words, with numbers among them" };
+            let what = match (self.numbers.is_empty(), self.words) {
+                (true, false) => "true or false",
+                (true, true) => "words",
+                _ => "words, with numbers among them",
+            };
             return Ok((false, format!("the labels are {what}")));
         }
         if let Some(text) = &self.fraction {
@@ -216,6 +227,14 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
     names.sort();
     if names.iter().all(|l| l.parse::<i64>().is_ok()) {
         names.sort_by_key(|l| l.parse::<i64>().unwrap_or_default());
+    }
+    let rows: usize = labels.values().flat_map(BTreeMap::values).sum();
+    if names.len() > FEW && names.len() * 2 > rows {
+        notes.push(format!(
+            "there are {} different labels in {rows} rows, so that most stand there once; is '{}' the column of the label?",
+            names.len(),
+            column.name
+        ));
     }
     if !numbers {
         notes.extend(alike(labels.values().flatten()));

@@ -239,7 +239,8 @@ impl DataReport {
         let unused: Vec<&str> =
             self.columns.iter().filter(|c| c.used.is_none()).map(|c| c.name.as_str()).collect();
         if !columns.is_empty() {
-            let mut others = unused.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+            let shown = |n: &&str| if n.is_empty() { "(no name)".into() } else { n.to_string() };
+            let mut others = unused.iter().take(10).map(shown).collect::<Vec<_>>().join(", ");
             if unused.len() > 10 {
                 others += ", ...";
             }
@@ -398,7 +399,7 @@ fn holds(column: &Column) -> String {
     let typed = |k: &&str| {
         !["whole number", "number", "true or false", "list or dictionary as text"].contains(k)
     };
-    if is_text && kinds.iter().all(|k| *k == "text" || !typed(&k)) {
+    if is_text && kinds.iter().all(|k| *k == "text" || !typed(k)) {
         kinds = vec!["text"];
     }
     if kinds == ["whole number", "number"] || kinds == ["number", "whole number"] {

@@ -1,7 +1,7 @@
 //! Files that nobody means: changed at random from the cases, with a fixed seed. Nothing panics,
 //! and nothing takes more memory than a multiple of the file. `BUDWOOD_FUZZ_SECONDS=600 cargo test
 //! -p budwood-tasks --test fuzz -- --ignored` goes on for so long.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -45,9 +45,9 @@ fn kind() -> &'static Task {
 }
 
 fn read(source: &DataSource, split: Split) -> Result<(Vec<String>, Dataset), Error> {
-    assert_eq!(common::kind(&source)?.name, "image-classification");
-    let labels = common::labels(&source, kind(), split)?;
-    let data = common::examples(&source, kind(), &labels, split, true)?;
+    assert_eq!(common::kind(source)?.name, "image-classification");
+    let labels = common::labels(source, kind(), split)?;
+    let data = common::examples(source, kind(), &labels, split, true)?;
     Ok((labels, data))
 }
 

@@ -211,6 +211,8 @@ fn meta(model: &BaseModel, adapter: &Adapter) -> AdapterMeta {
             label_column: "label".into(),
             max_length: 32,
             doc_stride: None,
+            positive: None,
+            none_threshold: None,
             metric: "accuracy".into(),
             images: None,
         },

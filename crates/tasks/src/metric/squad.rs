@@ -95,7 +95,8 @@ pub fn doubted_scores(questions: &[Doubted], threshold: f32) -> Vec<(&'static st
         let chosen = || questions.iter().filter(|q| of(q));
         super::ratio(chosen().map(|q| score(&q.at(threshold))).sum(), chosen().count() as f64)
     };
-    let (f1, exact): (fn(&Answered) -> f64, fn(&Answered) -> f64) = (|a| a.f1, |a| a.exact_match);
+    type ScoreOf = fn(&Answered) -> f64;
+    let (f1, exact): (ScoreOf, ScoreOf) = (|a| a.f1, |a| a.exact_match);
     vec![
         ("f1", mean(&|_| true, f1)),
         ("exact_match", mean(&|_| true, exact)),

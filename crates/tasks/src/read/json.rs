@@ -102,10 +102,21 @@ fn document(path: &Path, form: Form, bytes: usize, whole: Cell) -> Result<Table,
             };
             let places: Vec<usize> =
                 (0..entries.len()).filter(|&i| objects(&entries[i].1).is_some()).collect();
-            let data = places.iter().position(|&i| entries[i].0 == "data").map(|p| places[p]);
-            if let Some(place) = data.or((places.len() == 1).then(|| places[0]))
-                && entries.iter().enumerate().all(|(i, (_, c))| i == place || !is_column(c))
-            {
+            let length = |i: &usize| entries[*i].1.list().map(<[Cell]>::len);
+            let data = places.iter().copied().find(|&i| entries[i].0 == "data");
+            if data.is_none() && places.iter().any(|i| length(i) != length(&places[0])) {
+                let names: Vec<&str> = places.iter().map(|&i| entries[i].0.as_str()).collect();
+                let names = names.join(", ");
+                return Err(Error::file(
+                    path,
+                    format!(
+                        "holds several lists of objects: {names}; write each to a file of its own"
+                    ),
+                ));
+            }
+            // A list of objects beside other lists is a column among columns.
+            let alone = || entries.iter().all(|(_, c)| c.list().is_none() || objects(c).is_some());
+            if let Some(place) = data.or((places.len() == 1 && alone()).then(|| places[0])) {
                 let (name, list) = entries.swap_remove(place);
                 let Cell::List(list) = list else { return Err(none("has no list")) };
                 let mut table =
