@@ -352,6 +352,7 @@ const DATA_FLAGS: &[&str] = &[
     "missing",
     "label-names",
     "max-classes",
+    "max-unpacked",
     "task",
 ];
 

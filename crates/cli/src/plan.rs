@@ -15,7 +15,7 @@ use crate::commands::train;
 use crate::training::run_key;
 
 /// Flags that may be given several times: their lists are no grids.
-const REPEATED: &[&str] = &["text-column"];
+const REPEATED: &[&str] = &["text-column", "label-column", "label-names"];
 
 /// A sweep file as written.
 #[derive(Deserialize)]

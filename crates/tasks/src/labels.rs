@@ -329,7 +329,14 @@ impl<'a> Classes<'a> {
             known.push("...");
         }
         let like = self.names.iter().find(|n| n.to_lowercase() == text.to_lowercase());
-        let hint = like.map_or(String::new(), |n| format!(" ('{n}' differs in case alone)"));
+        let hint = match like {
+            Some(name) => format!(" ('{name}' differs in case alone)"),
+            None if text == "-1" => " (-1 hides labels in test files)".into(),
+            None if cell.number().is_some() && self.by_number.is_empty() => {
+                "; --label-names says what numbers stand for".into()
+            }
+            None => String::new(),
+        };
         format!("the label '{text}' is not one of {}{hint}", known.join(", "))
     }
 }
