@@ -143,3 +143,30 @@ impl Dataset {
         Self { examples, digest, skipped: Vec::new() }
     }
 }
+
+/// Examples that may still be divided: a data set without its digest, which takes a while.
+pub(crate) struct Rows {
+    pub(crate) examples: Vec<Example>,
+    pub(crate) split: String,
+    pub(crate) source: String,
+    pub(crate) left_out: u64,
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Rows {
+    /// The data set.
+    pub(crate) fn into_dataset(self) -> Dataset {
+        let mut data = Dataset::from_examples(self.examples, &self.split, &self.source);
+        data.digest.skipped = self.left_out;
+        data.skipped = self.skipped;
+        data
+    }
+}
+
+impl From<Dataset> for Rows {
+    fn from(data: Dataset) -> Self {
+        let (split, source) = (data.digest.split, data.digest.source);
+        let left_out = data.digest.skipped;
+        Self { examples: data.examples, split, source, left_out, skipped: data.skipped }
+    }
+}

@@ -1,6 +1,7 @@
 //! A file that was read: what its labels are, and its rows as examples.
 
 use crate::columns::is_numbered;
+use crate::dataset::Rows;
 use crate::image::{ImageContent, open_all};
 use crate::labels::{Classes, Meaning, Scan};
 use crate::layout::{Layout, Split};
@@ -437,11 +438,17 @@ impl Opened {
     ///
     /// # Errors
     /// If a label is missing or not among `labels`, or a row does not fit the task.
-    pub fn examples(
+    pub fn examples(self, task: &Task, labels: &[String]) -> Result<(Dataset, Vec<String>), Error> {
+        let (rows, notes) = self.rows(task, labels)?;
+        Ok((rows.into_dataset(), notes))
+    }
+
+    /// As [`Opened::examples`], still to be divided.
+    pub(crate) fn rows(
         mut self,
         task: &Task,
         labels: &[String],
-    ) -> Result<(Dataset, Vec<String>), Error> {
+    ) -> Result<(Rows, Vec<String>), Error> {
         let labelled = self.label_needed && !self.columns.labels.is_empty();
         if labelled {
             self.without_label(task)?;
@@ -493,10 +500,9 @@ impl Opened {
             return Err(Error::file(&self.table.path, message));
         }
         let notes = self.notes().cloned().collect();
-        let mut data = Dataset::from_examples(examples, self.split.name(), &self.text);
-        data.digest.skipped = self.left_out as u64;
-        data.skipped = self.skipped;
-        Ok((data, notes))
+        let (split, source) = (self.split.name().into(), self.text);
+        let (left_out, skipped) = (self.left_out as u64, self.skipped);
+        Ok((Rows { examples, split, source, left_out, skipped }, notes))
     }
 }
 
