@@ -183,6 +183,45 @@ mod tests {
         }
     }
 
+    /// Expected values: the definitions of the official program for SQuAD 2.0 (`apply_no_ans_threshold`, `find_best_thresh`,
+    /// `make_eval_dict`) in Python on these questions.
+    #[test]
+    fn scores_with_doubt_match_the_published_definition() {
+        let question = |has_answer, f1, text, none| {
+            let answered = Answered { f1, exact_match: f64::from(u8::from(f1 == 1.0)) };
+            Doubted { has_answer, answered, text, none }
+        };
+        let questions = [
+            question(false, 0.0, true, 2.71),
+            question(false, 0.0, true, 3.71),
+            question(false, 0.0, true, 3.61),
+            question(true, 0.8, true, -0.12),
+            question(true, 0.0, true, 0.5),
+            question(true, 0.0, false, -1.65),
+            question(true, 0.0, true, -1.13),
+            question(true, 0.5, true, -1.96),
+            question(true, 0.8, true, -3.2),
+            question(false, 0.0, true, -0.31),
+            question(false, 0.0, true, -0.37),
+            question(true, 0.0, true, -2.95),
+        ];
+        let scores = doubted_scores(&questions, 0.5);
+        let value = |name: &str| scores.iter().find(|(n, _)| *n == name).unwrap().1;
+        for (name, expected) in [
+            ("f1", 0.425),
+            ("exact_match", 0.25),
+            ("has_answer_f1", 0.3),
+            ("no_answer_f1", 0.6),
+            ("has_answer_exact_match", 0.0),
+            ("no_answer_exact_match", 0.6),
+            ("best_f1", 0.525),
+            ("best_exact_match", 5.0 / 12.0),
+        ] {
+            assert!((value(name) - expected).abs() < 1e-12, "{name}: {}", value(name));
+        }
+        assert_eq!(best_threshold(&questions), -1.96);
+    }
+
     #[test]
     fn questions_count_alike() {
         let first = Answered::of("the cat", ["cat"].into_iter());
