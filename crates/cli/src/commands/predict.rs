@@ -258,6 +258,8 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
                 None if pair && line.trim().is_empty() => input(meta, line, Some("")),
                 None => input(meta, line, None),
             };
+            // Some programs put a byte-order mark first.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             text.lines().map(split).collect::<Result<_>>()?
         }
     };
