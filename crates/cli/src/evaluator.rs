@@ -325,6 +325,7 @@ const DATA_FLAGS: &[&str] = &[
     "missing",
     "label-names",
     "max-classes",
+    "max-unpacked",
     "task",
 ];
 

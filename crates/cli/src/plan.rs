@@ -18,7 +18,7 @@ use crate::training::run_key;
 pub(crate) const ADAPTERS: &str = "adapters";
 
 /// Flags that may be given several times: their lists are no grids.
-const REPEATED: &[&str] = &["text-column"];
+const REPEATED: &[&str] = &["text-column", "label-column", "label-names"];
 /// Runs of one sweep; more are a slip in a grid.
 const RUNS: usize = 100_000;
 

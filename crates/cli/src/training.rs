@@ -368,12 +368,15 @@ impl Run {
             [("dev", &self.data.dev, &mut self.dev), ("test", &self.data.test, &mut self.test)];
         for (split, data, prepared) in splits {
             let (Some(data), Some(prepared)) = (data, prepared) else { continue };
-            if let (Doubt::Best, Some(threshold)) = (prepared.doubt, none_threshold) {
-                prepared.doubt = Doubt::Above(threshold);
+            // A threshold is chosen on validation data alone.
+            if split == "test" && prepared.doubt == Doubt::Best {
+                prepared.doubt = Doubt::Above(none_threshold.unwrap_or(f32::MAX));
             }
             let answers = answers(&mut self.workers, base, &adapter, prepared)?;
             let scores = scores(&answers, prepared);
-            none_threshold = none_threshold.or(answers.none_threshold(prepared));
+            if split == "dev" {
+                none_threshold = answers.none_threshold(prepared);
+            }
             // The paper's recipe has scored the validation rows already.
             if split == "test" || account.is_some() || metrics.is_empty() {
                 let chose = match (split, &account) {

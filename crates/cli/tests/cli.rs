@@ -64,7 +64,7 @@ fn standard_input_is_read_line_by_line() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"the film was good\n\nit is so bad\n").unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Data as people have them, from the file to the answer: what is said, what is left out, and what scores mean.
+//! Data as people have them, from the file to the answer: what is said, what is left out, and what
+//! scores mean.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -179,6 +180,13 @@ fn questions_may_have_no_answer() {
         assert!(score(name) > 0.9, "{name}: {eval}");
     }
     assert!(score("best_f1") >= score("f1"));
+    // Without validation data there is no threshold, and each question is given an answer.
+    let more = "--dev-share 0 --epochs 1 --test-data test.json";
+    world.ok(&train_args("train.json", "none", more));
+    let meta = adapter(&world, "none");
+    assert_eq!(meta["task"].get("none_threshold"), None);
+    let found = meta["metrics"].as_array().unwrap().iter().find(|m| m["name"] == "no_answer_f1");
+    assert_eq!(found.unwrap()["value"], 0.0, "{meta}");
     let ask = |context: &str| {
         let mut command = world.command("predict --json --adapter out --question");
         let output = command.args(["was it", "--context", context]).output().unwrap();

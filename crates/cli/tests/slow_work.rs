@@ -98,7 +98,7 @@ fn an_adapter_that_is_much_slower_than_its_base_is_ended() {
     world.write("few.csv", reviews(8, 5));
     world.ok(
         "train --base base --data few.csv --dev-share 0.5 --out slow --method prompt_tuning[prompt_length=1500] --max-length 24 \
-         --epochs 1 --batch-size 1",
+         --recipe paper --epochs 1 --batch-size 1",
     );
     world.ok("board --board b init");
     let data =

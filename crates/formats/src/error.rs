@@ -83,6 +83,12 @@ impl Error {
         Self::Content { path: path.into(), message: message.into() }
     }
 
+    /// That a text is not JSON, or what stands there in its place.
+    pub(crate) fn not_json(path: impl Into<PathBuf>, text: &str, e: &serde_json::Error) -> Self {
+        let what = budwood_base::files::foreign(text.as_bytes());
+        Self::content(path, what.map_or_else(|| format!("is not JSON: {e}"), Into::into))
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }

@@ -229,6 +229,9 @@ impl Shard {
     fn read(path: PathBuf) -> Result<Self, Error> {
         text_file::check(&path, u64::MAX)?;
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        if let Some(what) = budwood_base::files::foreign(&bytes) {
+            return Err(Error::content(&path, what));
+        }
         let explain = |e: safetensors::SafeTensorError| {
             let length = bytes.len();
             let message = format!(

@@ -26,5 +26,5 @@ pub(crate) fn check(path: &Path, most: u64) -> Result<(), Error> {
 pub(crate) fn read_json(path: &Path) -> Result<Value, Error> {
     check(path, MOST)?;
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    serde_json::from_str(&text).map_err(|e| Error::content(path, format!("is not JSON: {e}")))
+    serde_json::from_str(&text).map_err(|e| Error::not_json(path, &text, &e))
 }

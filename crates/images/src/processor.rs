@@ -97,6 +97,9 @@ impl Processor {
         }
         let fault = |e: &dyn std::fmt::Display| Error::Config(format!("{}: {e}", path.display()));
         let text = std::fs::read_to_string(&path).map_err(|e| fault(&e))?;
+        if let Some(what) = budwood_base::files::foreign(text.as_bytes()) {
+            return Err(fault(&what));
+        }
         let config = serde_json::from_str(&text).map_err(|e| fault(&e))?;
         Self::from_config(&config).map_err(|e| fault(&e))
     }

@@ -1,5 +1,5 @@
-//! Prints the cells of a table as JSON: `{"columns": [..], "rows": [[..], ..]}`, or `{"error": ".."}`. Used by
-//! `tests/data/compare.py`.
+//! Prints the cells of a table as JSON: `{"columns": [..], "rows": [[..], ..]}`, or `{"error":
+//! ".."}`. Used by `tests/data/compare.py`.
 #![allow(clippy::print_stdout)]
 
 use std::path::Path;

@@ -1,6 +1,7 @@
-//! Time and memory of reading, checking and splitting a million rows: `cargo run --release -p budwood-tasks --example
-//! million_rows -- FILE...`. Without a file it writes a CSV of 300 MB to the folder for temporary files first. Each file is
-//! read in a process of its own, so that memory is its own.
+//! Time and memory of reading, checking and splitting a million rows: `cargo run --release -p
+//! budwood-tasks --example million_rows -- FILE...`. Without a file it writes a CSV of 300 MB to
+//! the folder for temporary files first. Each file is read in a process of its own, so that memory
+//! is its own.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::io::Write;

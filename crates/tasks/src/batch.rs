@@ -13,8 +13,8 @@ pub enum BatchSize {
     Tokens(usize),
 }
 
-/// Batches of one epoch of training: examples in random order, those of like length together, batches
-/// in random order. `lengths` are the tokens of each example.
+/// Batches of one epoch of training: examples in random order, those of like length together,
+/// batches in random order. `lengths` are the tokens of each example.
 pub fn training(lengths: &[usize], size: BatchSize, key: Key, drop_last: bool) -> Vec<Vec<usize>> {
     let order = key.named("order").permutation(lengths.len());
     // Like lengths are sought among fifty batches, so that an epoch stays random as a whole.

@@ -1,4 +1,5 @@
-//! Which columns hold the texts or the image and the label: by flag, or found by the names that data sets use.
+//! Which columns hold the texts or the image and the label: by flag, or found by the names that
+//! data sets use.
 
 use crate::Error;
 use crate::read::Table;
@@ -88,7 +89,8 @@ const LABELS: &[&str] = &[
 /// Finds the columns of a table. An exact name goes before one that differs in case.
 ///
 /// # Errors
-/// If a named column is not there, several fit, or none can be found; the message lists what there is.
+/// If a named column is not there, several fit, or none can be found; the message lists what there
+/// is.
 pub fn find_columns(
     table: &Table,
     choice: &ColumnChoice,
@@ -210,7 +212,9 @@ fn header_hint(table: &Table) -> String {
         !c.name.is_empty() && (numbered || among || sentence)
     };
     if table.columns.len() == 1 && table.form.name == "TSV" && !is_numbered(table) {
-        return ". If each line is a text, say --no-header".into();
+        let separator = table.notes.iter().find(|n| n.contains("--separator"));
+        let separator = separator.map_or(String::new(), |n| format!(". Mind that {n}"));
+        return separator + ". If each line is a text, say --no-header";
     }
     match table.columns.iter().any(like_data) && !is_numbered(table) {
         true => ". The first line looks like data; if it is, say --no-header".into(),

@@ -4,7 +4,7 @@ use crate::layout::Split;
 use crate::metric::entities::goes_on_with_nothing;
 use crate::report::{DataReport, column_reports};
 use crate::task::{self, Task};
-use crate::{DataSource, Dataset, Error, Target};
+use crate::{DataSource, Dataset, Error, Example, Target};
 
 /// Which data, and how they are divided.
 pub struct DataRequest {
@@ -73,10 +73,10 @@ impl DataRequest {
         let mut opened = self.train.open(Split::Train, true)?;
         let (task, why) = opened.settle(chosen)?;
         let columns = opened.column_names();
-        let labels = opened.labels(task)?;
         let form = opened.table().form.clone();
         let reports = column_reports(&opened);
-        let (mut train, mut notes) = opened.examples(task, &labels)?;
+        let labels = opened.labels(task)?;
+        let (mut train, mut notes) = opened.rows(task, &labels)?;
         let given = |source: &DataSource, split, notes: &mut Vec<String>| {
             let mut opened = source.open(split, true)?;
             opened.settle(Some(task))?;
@@ -100,7 +100,7 @@ impl DataRequest {
             }
             None => None,
         };
-        notes.extend(unbegun(&train, &labels));
+        notes.extend(unbegun(&train.examples, &labels));
         let mut report = DataReport::new(&train, task, &labels);
         // Shares are of all rows, so that the test share is cut first.
         let test_share = if test.is_none() { test_share } else { 0.0 };
@@ -109,16 +109,17 @@ impl DataRequest {
         let few = few && !task.head.over_tokens();
         let dev_share = if dev.is_none() && !few { dev_share } else { 0.0 };
         if test_share > 0.0 {
-            let (rest, part) = train.split(test_share, self.split_seed, "test")?;
+            let (rest, part) = train.divide(test_share, self.split_seed, "test")?;
             notes.push(format!("test: {} of the training rows", part.examples.len()));
-            (train, test) = (rest, Some(part));
+            (train, test) = (rest, Some(part.into_dataset()));
         }
         if dev_share > 0.0 {
             let (rest, part) =
-                train.split(dev_share / (1.0 - test_share), self.split_seed, "dev")?;
+                train.divide(dev_share / (1.0 - test_share), self.split_seed, "dev")?;
             notes.push(format!("validation: {} of the training rows", part.examples.len()));
-            (train, dev) = (rest, Some(part));
+            (train, dev) = (rest, Some(part.into_dataset()));
         }
+        let mut train = train.into_dataset();
         if let Some(n) = self.train_rows {
             train = train.sample(n, self.split_seed);
         }
@@ -131,10 +132,11 @@ impl DataRequest {
     }
 }
 
-/// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault elsewhere.
-fn unbegun(data: &Dataset, labels: &[String]) -> Option<String> {
+/// A note on entities that begin with another mark than `B`, which is right in IOB1 and a fault
+/// elsewhere.
+fn unbegun(examples: &[Example], labels: &[String]) -> Option<String> {
     let (mut n, mut first) = (0, None);
-    for (i, example) in data.examples.iter().enumerate() {
+    for (i, example) in examples.iter().enumerate() {
         let Target::Tags(tags) = &example.target else { return None };
         let mut before = None;
         for (word, &tag) in tags.iter().enumerate() {

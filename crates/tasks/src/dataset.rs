@@ -17,7 +17,8 @@ pub enum Target {
     Labels(Vec<f32>),
     /// A number.
     Value(f32),
-    /// The right answers to a question, of which the first is learned; none where the text holds no answer.
+    /// The right answers to a question, of which the first is learned; none where the text holds no
+    /// answer.
     Answers(Vec<Answer>),
     /// For each word its tag.
     Tags(Vec<u32>),
@@ -65,7 +66,8 @@ impl Input {
         }
     }
 
-    /// The words of a plain text: what stands between white space, punctuation at its ends by itself.
+    /// The words of a plain text: what stands between white space, punctuation at its ends by
+    /// itself.
     pub fn words_of(text: &str) -> Self {
         let mut words = Vec::new();
         for piece in text.split_whitespace() {
@@ -139,5 +141,32 @@ impl Dataset {
         let digest =
             DataDigest { split: split.into(), source: source.into(), rows, sha256, skipped: 0 };
         Self { examples, digest, skipped: Vec::new() }
+    }
+}
+
+/// Examples that may still be divided: a data set without its digest, which takes a while.
+pub(crate) struct Rows {
+    pub(crate) examples: Vec<Example>,
+    pub(crate) split: String,
+    pub(crate) source: String,
+    pub(crate) left_out: u64,
+    pub(crate) skipped: Vec<String>,
+}
+
+impl Rows {
+    /// The data set.
+    pub(crate) fn into_dataset(self) -> Dataset {
+        let mut data = Dataset::from_examples(self.examples, &self.split, &self.source);
+        data.digest.skipped = self.left_out;
+        data.skipped = self.skipped;
+        data
+    }
+}
+
+impl From<Dataset> for Rows {
+    fn from(data: Dataset) -> Self {
+        let (split, source) = (data.digest.split, data.digest.source);
+        let left_out = data.digest.skipped;
+        Self { examples: data.examples, split, source, left_out, skipped: data.skipped }
     }
 }

@@ -1,4 +1,5 @@
-//! What a column of labels holds, and the names of its classes. Numbers are compared by value, whatever form they have.
+//! What a column of labels holds, and the names of its classes. Numbers are compared by value,
+//! whatever form they have.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,6 +26,8 @@ pub(crate) struct Scan {
     /// How often each number occurs.
     numbers: HashMap<u64, usize>,
     rows: usize,
+    /// Whether there are words.
+    words: bool,
     /// The first word among many numbers that are no classes.
     odd: Option<(usize, String)>,
     /// The first number with a comma in it, if all labels look so.
@@ -47,7 +50,8 @@ impl Scan {
     pub(crate) fn new(column: &Column) -> Self {
         let mut numbers = HashMap::new();
         let (mut fraction, mut odd, mut comma) = (None, None, None);
-        let (mut n_numbers, mut n_words, mut n_infinite, mut n_comma) = (0, 0, 0, 0);
+        let (mut n_numbers, mut n_words, mut n_infinite, mut n_comma, mut n_missing) =
+            (0, 0, 0, 0, 0);
         for (row, cell) in column.cells.iter().enumerate() {
             if let Some(x) = cell.number() {
                 n_numbers += 1;
@@ -57,7 +61,11 @@ impl Scan {
                 }
                 continue;
             }
-            if cell.is_missing_number() || cell.truth().is_some() {
+            if cell.truth().is_some() {
+                continue;
+            }
+            if cell.is_missing_number() {
+                n_missing += usize::from(!cell.is_empty());
                 continue;
             }
             n_words += 1;
@@ -70,7 +78,8 @@ impl Scan {
             }
             odd = odd.or(Some((row, text.trim().to_string())));
         }
-        // A few words among many numbers with fractions are mistakes, and do not make classes of the numbers.
+        // A few words among many numbers with fractions are mistakes, and do not make classes of
+        // the numbers.
         let mostly = fraction.is_some() && n_numbers >= 10 * n_words;
         let numbers_alone = n_numbers > 0 && (n_words == n_infinite || mostly);
         let meaning = if numbers_alone { Meaning::Numbers } else { Meaning::Words };
@@ -80,6 +89,7 @@ impl Scan {
             fraction,
             numbers,
             rows: n_numbers,
+            words: n_words > 0 || n_missing > 0,
             odd: odd.filter(|_| numbers_alone),
             comma: comma.filter(|_| all_comma),
         }
@@ -110,8 +120,11 @@ impl Scan {
             return Ok((false, "the file names the classes".into()));
         }
         if self.meaning == Meaning::Words {
-            let what =
-                if self.numbers.is_empty() { "words" } else { "words, with numbers among them" };
+            let what = match (self.numbers.is_empty(), self.words) {
+                (true, false) => "true or false",
+                (true, true) => "words",
+                _ => "words, with numbers among them",
+            };
             return Ok((false, format!("the labels are {what}")));
         }
         if let Some(text) = &self.fraction {
@@ -150,8 +163,8 @@ enum Same {
     Word(String),
 }
 
-/// The names of the classes in a column of single labels, in the order of their numbers or of their names, and what was
-/// noticed about their forms. Missing labels name none.
+/// The names of the classes in a column of single labels, in the order of their numbers or of their
+/// names, and what was noticed about their forms. Missing labels name none.
 pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<String>) {
     if let Some(names) = &column.names {
         return (names.clone(), Vec::new());
@@ -214,6 +227,14 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
     names.sort();
     if names.iter().all(|l| l.parse::<i64>().is_ok()) {
         names.sort_by_key(|l| l.parse::<i64>().unwrap_or_default());
+    }
+    let rows: usize = labels.values().flat_map(BTreeMap::values).sum();
+    if names.len() > FEW && names.len() * 2 > rows {
+        notes.push(format!(
+            "there are {} different labels in {rows} rows, so that most stand there once; is '{}' the column of the label?",
+            names.len(),
+            column.name
+        ));
     }
     if !numbers {
         notes.extend(alike(labels.values().flatten()));
@@ -308,7 +329,14 @@ impl<'a> Classes<'a> {
             known.push("...");
         }
         let like = self.names.iter().find(|n| n.to_lowercase() == text.to_lowercase());
-        let hint = like.map_or(String::new(), |n| format!(" ('{n}' differs in case alone)"));
+        let hint = match like {
+            Some(name) => format!(" ('{name}' differs in case alone)"),
+            None if text == "-1" => " (-1 hides labels in test files)".into(),
+            None if cell.number().is_some() && self.by_number.is_empty() => {
+                "; --label-names says what numbers stand for".into()
+            }
+            None => String::new(),
+        };
         format!("the label '{text}' is not one of {}{hint}", known.join(", "))
     }
 }

@@ -53,7 +53,8 @@ const TRAIN: &[&str] = &["train.tsv", "train.csv"];
 const DEV: &[&str] = &["dev.tsv", "dev.csv", "dev_matched.tsv"];
 const TEST: &[&str] = &["test.tsv", "test.csv"];
 
-/// All layouts: GLUE's files as GLUE ships them, with or without their headers, TREC, SQuAD, and words with tags.
+/// All layouts: GLUE's files as GLUE ships them, with or without their headers, TREC, SQuAD, and
+/// words with tags.
 pub const LAYOUTS: &[Layout] = &[
     glue("glue:CoLA", "cola", &[], Some((4, &["4"], "2")), (&["sentence"], "label")),
     glue("glue:SST-2", "sst-2", &[], None, (&["sentence"], "label")),
@@ -156,7 +157,8 @@ impl Layout {
         LAYOUTS.iter().find(|l| l.name.eq_ignore_ascii_case(name))
     }
 
-    /// The file of a split, if it is there; a file given in the folder's place is that of any split.
+    /// The file of a split, if it is there; a file given in the folder's place is that of any
+    /// split.
     pub fn file(&self, folder: &Path, split: Split) -> Option<PathBuf> {
         if folder.is_file() {
             return Some(folder.into());
@@ -177,7 +179,8 @@ impl Layout {
         if let Some(reader) = self.reader {
             return Ok((reader(path, max)?, choice(self.headed)));
         }
-        // In the tables of papers a tab stands in .tsv and a comma in .csv, whatever else the texts hold.
+        // In the tables of papers a tab stands in .tsv and a comma in .csv, whatever else the texts
+        // hold.
         let comma = path.extension().is_some_and(|e| e == "csv").then_some(b',');
         let options = ReadOptions { max_unpacked: max, separator: comma, ..ReadOptions::default() };
         let headed = table(path, options);
@@ -219,7 +222,8 @@ fn squad(path: &Path, max: Option<u64>) -> Result<Table, Error> {
     squad::read(path, Form { encoding: Some(encoding), ..form }, &text)
 }
 
-/// Li and Roth's question classes: `COARSE:fine question`, in ISO 8859-1. The coarse class is the label.
+/// Li and Roth's question classes: `COARSE:fine question`, in ISO 8859-1. The coarse class is the
+/// label.
 fn trec(path: &Path, max: Option<u64>) -> Result<Table, Error> {
     let content = unpacked(path, max)?;
     let packed = content.packed;

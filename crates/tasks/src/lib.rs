@@ -5,6 +5,7 @@ mod cell;
 mod columns;
 mod data;
 mod dataset;
+mod detect;
 mod error;
 mod image;
 mod labels;

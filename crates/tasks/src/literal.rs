@@ -238,7 +238,8 @@ impl<'a> Parser<'a> {
 mod tests {
     use super::*;
 
-    /// Expected values: what Python's `ast.literal_eval`, `json.loads` and NumPy say of these texts.
+    /// Expected values: what Python's `ast.literal_eval`, `json.loads` and NumPy say of these
+    /// texts.
     #[test]
     fn forms_of_json_python_and_numpy_are_read() {
         let ints = |list: &[i64]| Cell::List(list.iter().map(|&n| Cell::Int(n)).collect());

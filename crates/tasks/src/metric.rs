@@ -1,5 +1,5 @@
-//! Scores of answers. Definitions as in scikit-learn and SciPy, degenerate cases included; those of answers in a text and
-//! of entities have files of their own.
+//! Scores of answers. Definitions as in scikit-learn and SciPy, degenerate cases included; those of
+//! answers in a text and of entities have files of their own.
 
 pub mod entities;
 pub mod squad;
@@ -109,7 +109,8 @@ pub fn default_metric(task: &str, kind: &str) -> &'static str {
     }
 }
 
-/// All classification scores of predicted classes: `(name, value)`. `f1` only for two classes, of the `positive` one.
+/// All classification scores of predicted classes: `(name, value)`. `f1` only for two classes, of
+/// the `positive` one.
 ///
 /// # Panics
 /// If the lengths differ or a class is not below `classes`.
@@ -148,7 +149,8 @@ pub fn image_classification(outputs: &[Vec<f32>], expected: &[u32]) -> Vec<(&'st
     ]
 }
 
-/// Share of the examples whose class has one of the `k` largest outputs; of equal ones the first counts as larger.
+/// Share of the examples whose class has one of the `k` largest outputs; of equal ones the first
+/// counts as larger.
 ///
 /// # Panics
 /// If the lengths differ or a class is not below the number of outputs.
@@ -178,8 +180,8 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole == 0.0 { f64::NAN } else { part / whole }
 }
 
-/// All scores of predicted sets of labels, each in order: `(name, value)`; as scikit-learn's with `zero_division=0` for single
-/// labels in the macro mean.
+/// All scores of predicted sets of labels, each in order: `(name, value)`; as scikit-learn's with
+/// `zero_division=0` for single labels in the macro mean.
 ///
 /// # Panics
 /// If the lengths differ or a label is not below `labels`.
@@ -241,7 +243,8 @@ pub fn confusion(predicted: &[u32], expected: &[u32], classes: usize) -> Vec<Vec
     counts
 }
 
-/// Precision, recall, F1 and number of examples of one class; not a number where a share has no denominator.
+/// Precision, recall, F1 and number of examples of one class; not a number where a share has no
+/// denominator.
 pub fn class_scores(confusion: &[Vec<u64>], class: usize) -> (f64, f64, f64, u64) {
     let hits = confusion[class][class] as f64;
     let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
@@ -356,7 +359,8 @@ mod tests {
         assert!((value(&s, "pearson") - 0.787_399_111_689_716_5).abs() < 1e-12, "{s:?}");
     }
 
-    /// Expected values: `f1_score` (micro, macro) and `accuracy_score` of scikit-learn 1.9 on these indicator matrices.
+    /// Expected values: `f1_score` (micro, macro) and `accuracy_score` of scikit-learn 1.9 on these
+    /// indicator matrices.
     #[test]
     fn sets_of_labels_match_the_reference_library() {
         let expected = [vec![0, 1], vec![], vec![2], vec![1], vec![0, 2, 3]];
@@ -367,8 +371,8 @@ mod tests {
         assert!((value(&s, "exact_match") - 0.4).abs() < 1e-12);
     }
 
-    /// Expected values: `accuracy_score`, `top_k_accuracy_score`, `balanced_accuracy_score` and `f1_score(average='macro')`
-    /// of scikit-learn 1.9 on these very numbers.
+    /// Expected values: `accuracy_score`, `top_k_accuracy_score`, `balanced_accuracy_score` and
+    /// `f1_score(average='macro')` of scikit-learn 1.9 on these very numbers.
     #[test]
     fn scores_of_images_match_the_reference_library() {
         let output = |i: u64, c: u64| ((i * 37 + c * 101 + i * c * 13) % 97) as f32 / 10.0;
@@ -398,7 +402,8 @@ mod tests {
         assert!(p.is_nan() && r == 0.0 && f1 == 0.0 && n == 2);
     }
 
-    /// Expected values: `f1_score(pos_label=0)`, `root_mean_squared_error` and `mean_absolute_error` of scikit-learn 1.9.
+    /// Expected values: `f1_score(pos_label=0)`, `root_mean_squared_error` and
+    /// `mean_absolute_error` of scikit-learn 1.9.
     #[test]
     fn the_positive_class_is_chosen_and_errors_are_in_the_unit() {
         let (e, p) = ([1, 0, 1, 1, 0, 0, 1, 0], [1, 0, 0, 1, 1, 0, 1, 1]);

@@ -1,5 +1,5 @@
-//! A question with the text that holds its answer: cut into windows for the model, and answers from what the model says of
-//! each token (Devlin et al. 2019, section 4.2, and its code).
+//! A question with the text that holds its answer: cut into windows for the model, and answers from
+//! what the model says of each token (Devlin et al. 2019, section 4.2, and its code).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -59,8 +59,8 @@ pub struct Candidate {
 }
 
 impl Passage {
-    /// Cuts a text into windows of at most `max_length` tokens, question and special tokens included, that begin `stride` tokens after
-    /// each other; the last ends with the text.
+    /// Cuts a text into windows of at most `max_length` tokens, question and special tokens
+    /// included, that begin `stride` tokens after each other; the last ends with the text.
     ///
     /// # Errors
     /// If the tokenizer fails, or `max_length` leaves no room for the text.
@@ -111,15 +111,15 @@ impl Passage {
         vec![(0, 0); self.windows.len()]
     }
 
-    /// How sure the outputs `[tokens, 2]` of each window are that the text holds no answer: the least over the windows of
-    /// what they say of the first token, as BERT's code for SQuAD 2.0.
+    /// How sure the outputs `[tokens, 2]` of each window are that the text holds no answer: the
+    /// least over the windows of what they say of the first token, as BERT's code for SQuAD 2.0.
     pub fn none_score(outputs: &[Vec<f32>]) -> f32 {
         let first = |window: &Vec<f32>| window.first().zip(window.get(1)).map(|(a, b)| a + b);
         outputs.iter().filter_map(first).reduce(f32::min).unwrap_or(0.0)
     }
 
-    /// For each window the first and the last token of the answer in the input, or the first token of all where it does not hold
-    /// the whole answer.
+    /// For each window the first and the last token of the answer in the input, or the first token
+    /// of all where it does not hold the whole answer.
     pub fn places(&self, answer: &Answer) -> Vec<(u32, u32)> {
         let text = answer.text.trim_start();
         let start = answer.start + answer.text.len() - text.len();
@@ -136,7 +136,8 @@ impl Passage {
         self.windows.iter().map(place).collect()
     }
 
-    /// The best answers, best first, from the outputs `[tokens, 2]` of each window. None if no beginning that was tried has an end after it.
+    /// The best answers, best first, from the outputs `[tokens, 2]` of each window. None if no
+    /// beginning that was tried has an end after it.
     ///
     /// # Panics
     /// If the outputs are not those of the windows.

@@ -1,4 +1,5 @@
-//! What data hold, for people and programs: `train` prints the short form, `budwood data` all of it.
+//! What data hold, for people and programs: `train` prints the short form, `budwood data` all of
+//! it.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::dataset::Rows;
 use crate::read::{Column, Form};
 use crate::task::Task;
 use crate::{Dataset, Example, Input, Opened, Target, literal};
@@ -159,13 +161,13 @@ const SHOWN: usize = 10;
 
 impl DataReport {
     /// On examples, before they are divided.
-    pub(crate) fn new(data: &Dataset, task: &Task, labels: &[String]) -> Self {
+    pub(crate) fn new(data: &Rows, task: &Task, labels: &[String]) -> Self {
         let examples = &data.examples;
         let mut report = Self {
-            source: data.digest.source.clone(),
+            source: data.source.clone(),
             task: task.name.into(),
             rows: examples.len(),
-            left_out: data.digest.skipped,
+            left_out: data.left_out,
             left_out_rows: data.skipped.iter().take(SHOWN).cloned().collect(),
             classes: class_counts(examples, labels),
             numbers: Numbers::of(examples),
@@ -175,13 +177,17 @@ impl DataReport {
         let none = |e: &&Example| matches!(&e.target, Target::Answers(a) if a.is_empty());
         report.without_answer = examples.iter().filter(none).count();
         report.empty_texts = examples.iter().filter(|e| is_empty(&e.input)).count();
-        report.repeat(examples);
         let is_text = |e: &&Example| !matches!(e.input, Input::Image(_));
-        let texts = || examples.iter().filter(is_text);
-        let count =
-            |of: fn(&str) -> usize| Lengths::of(texts().map(|e| length(&e.input, of)).collect());
-        report.characters = count(|text| text.chars().count());
-        report.words = count(|text| text.split_whitespace().count());
+        let count = |of: fn(&str) -> usize| {
+            let texts = examples.iter().filter(is_text);
+            Lengths::of(texts.map(|e| length(&e.input, of)).collect())
+        };
+        // Both go through all texts.
+        std::thread::scope(|scope| {
+            let lengths = scope.spawn(|| (count(|text| text.chars().count()), count(words)));
+            report.repeat(examples);
+            (report.characters, report.words) = lengths.join().unwrap_or_default();
+        });
         report
     }
 
@@ -238,7 +244,8 @@ impl DataReport {
         let unused: Vec<&str> =
             self.columns.iter().filter(|c| c.used.is_none()).map(|c| c.name.as_str()).collect();
         if !columns.is_empty() {
-            let mut others = unused.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+            let shown = |n: &&str| if n.is_empty() { "(no name)".into() } else { n.to_string() };
+            let mut others = unused.iter().take(10).map(shown).collect::<Vec<_>>().join(", ");
             if unused.len() > 10 {
                 others += ", ...";
             }
@@ -279,6 +286,17 @@ impl DataReport {
         lines.extend(self.notes.iter().map(|n| format!("note: {n}")));
         lines
     }
+}
+
+/// Words between blanks of ASCII.
+fn words(text: &str) -> usize {
+    let (mut words, mut inside) = (0, false);
+    for byte in text.bytes() {
+        let blank = byte.is_ascii_whitespace();
+        words += usize::from(!blank && !inside);
+        inside = !blank;
+    }
+    words
 }
 
 /// An input by its content.
@@ -397,7 +415,7 @@ fn holds(column: &Column) -> String {
     let typed = |k: &&str| {
         !["whole number", "number", "true or false", "list or dictionary as text"].contains(k)
     };
-    if is_text && kinds.iter().all(|k| *k == "text" || !typed(&k)) {
+    if is_text && kinds.iter().all(|k| *k == "text" || !typed(k)) {
         kinds = vec!["text"];
     }
     if kinds == ["whole number", "number"] || kinds == ["number", "whole number"] {

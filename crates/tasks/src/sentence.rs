@@ -1,4 +1,5 @@
-//! A sentence of words for a model that reads tokens: a word's tag stands at the first of its tokens.
+//! A sentence of words for a model that reads tokens: a word's tag stands at the first of its
+//! tokens.
 
 use crate::{Encoded, Error, Tokenizer};
 
@@ -11,8 +12,8 @@ pub struct Sentence {
 }
 
 impl Sentence {
-    /// Cuts a sentence, between words, into as many inputs as its tokens need. A word that does not fit one input by itself loses
-    /// its last tokens.
+    /// Cuts a sentence, between words, into as many inputs as its tokens need. A word that does not
+    /// fit one input by itself loses its last tokens.
     ///
     /// # Errors
     /// If the tokenizer fails, or `max_length` leaves no room for a token.
@@ -45,7 +46,8 @@ impl Sentence {
         self.inputs
     }
 
-    /// For each input, whose lengths are given, and each token the tag of the word that begins there.
+    /// For each input, whose lengths are given, and each token the tag of the word that begins
+    /// there.
     pub fn targets(&self, tags: &[u32], lengths: &[usize]) -> Vec<Vec<Option<u32>>> {
         let mut targets: Vec<_> = lengths.iter().map(|&n| vec![None; n]).collect();
         for (&(input, token), &tag) in self.words.iter().zip(tags) {

@@ -136,8 +136,9 @@ impl DataSource {
         }
     }
 
-    /// Reads a split, once. Rows that cannot be read are an error, or are left out where that is asked for; so are rows that
-    /// equal the header, if labels are needed: otherwise each row is something to answer.
+    /// Reads a split, once. Rows that cannot be read are an error, or are left out where that is
+    /// asked for; so are rows that equal the header, if labels are needed: otherwise each row is
+    /// something to answer.
     ///
     /// # Errors
     /// If the file is missing or damaged, or the columns cannot be found.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use budwood_base::random::Key;
 
+use crate::dataset::Rows;
 use crate::{Dataset, Error, Example, Input, Target};
 
 impl Dataset {
@@ -20,16 +21,32 @@ impl Dataset {
         chosen.into_iter().for_each(|i| keep[i] = true);
         let source = format!("{} ({n} rows, seed {seed})", self.digest.source);
         let examples = self.examples.into_iter().zip(keep).filter(|(_, k)| *k).map(|(e, _)| e);
-        Self::from_examples(examples.collect(), &self.digest.split, &source)
+        let mut sample = Self::from_examples(examples.collect(), &self.digest.split, &source);
+        sample.digest.skipped = self.digest.skipped;
+        sample.skipped = self.skipped;
+        sample
     }
 
-    /// Cuts off a share of the examples: `(rest, part)`. Depends on the seed only; classes keep their
-    /// shares in both, and questions on one article stay together. A share that is less than a row of each class
-    /// takes single rows of some, one at least.
+    /// Cuts off a share of the examples: `(rest, part)`. Depends on the seed only; classes keep
+    /// their shares in both, and questions on one article stay together. A share that is less than
+    /// a row of each class takes single rows of some, one at least.
     ///
     /// # Errors
     /// If a part would be empty.
     pub fn split(self, share: f64, seed: u64, part_name: &str) -> Result<(Self, Self), Error> {
+        let (rest, part) = Rows::from(self).divide(share, seed, part_name)?;
+        Ok((rest.into_dataset(), part.into_dataset()))
+    }
+}
+
+impl Rows {
+    /// As [`Dataset::split`].
+    pub(crate) fn divide(
+        self,
+        share: f64,
+        seed: u64,
+        part_name: &str,
+    ) -> Result<(Self, Self), Error> {
         let is_share = share > 0.0 && share < 1.0;
         let in_part = match self.examples.first().map(|e| &e.input) {
             _ if !is_share => vec![false; self.examples.len()],
@@ -48,11 +65,17 @@ impl Dataset {
         for (example, in_part) in self.examples.into_iter().zip(in_part) {
             if in_part { &mut part } else { &mut rest }.push(example);
         }
-        let (split, source) = (self.digest.split, self.digest.source);
-        let mut rest = Self::from_examples(rest, &split, &source);
-        rest.digest.skipped = self.digest.skipped;
-        rest.skipped = self.skipped;
-        Ok((rest, Self::from_examples(part, part_name, &source)))
+        let source = self.source.clone();
+        let rest = Self {
+            examples: rest,
+            split: self.split,
+            source: self.source,
+            left_out: self.left_out,
+            skipped: self.skipped,
+        };
+        let (split, skipped) = (part_name.into(), Vec::new());
+        let part = Self { examples: part, split, source, left_out: 0, skipped };
+        Ok((rest, part))
     }
 }
 
@@ -84,8 +107,8 @@ fn choose_of_classes(examples: &[Example], share: f64, seed: u64) -> Vec<bool> {
     in_part
 }
 
-/// Where each class's share rounds to nothing, or to all of it: so many rows as the share of all examples, first of
-/// classes that have others, a row a class before a second one.
+/// Where each class's share rounds to nothing, or to all of it: so many rows as the share of all
+/// examples, first of classes that have others, a row a class before a second one.
 fn choose_rows(classes: &[Vec<usize>], n: usize, share: f64, in_part: &mut [bool]) {
     in_part.fill(false);
     let mut left = ((n as f64 * share).round() as usize).clamp(1, n.saturating_sub(1).max(1));

@@ -47,8 +47,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Opens the tokenizer of a model's folder: `tokenizer.json`, else `vocab.txt` (WordPiece), else
-    /// `vocab.json` and `merges.txt` (byte-level BPE).
+    /// Opens the tokenizer of a model's folder: `tokenizer.json`, else `vocab.txt` (WordPiece),
+    /// else `vocab.json` and `merges.txt` (byte-level BPE).
     ///
     /// # Errors
     /// If there is none, it is damaged, or its special tokens are missing.
@@ -106,8 +106,8 @@ impl Tokenizer {
         Err(Error::file(&self.path, message))
     }
 
-    /// The tokens of one or two texts, cut to `max_length` as BERT's code does: of two texts, the longer one
-    /// loses its last token until both fit.
+    /// The tokens of one or two texts, cut to `max_length` as BERT's code does: of two texts, the
+    /// longer one loses its last token until both fit.
     ///
     /// # Errors
     /// If the tokenizer fails, `max_length` leaves no room for a token, or the input is an image.
@@ -149,7 +149,8 @@ impl Tokenizer {
         })
     }
 
-    /// One or two texts' tokens with the special ones around them, and the place of the last text's first token.
+    /// One or two texts' tokens with the special ones around them, and the place of the last text's
+    /// first token.
     pub(crate) fn frame(&self, a: &[u32], b: Option<&[u32]>) -> (Encoded, usize) {
         let Frame { first, separator, roberta, .. } = self.frame;
         let mut ids = Vec::with_capacity(a.len() + b.map_or(0, <[u32]>::len) + 4);
@@ -210,7 +211,8 @@ fn check_content(path: &Path) -> Result<(), Error> {
     foreign(&head).map_or(Ok(()), |what| Err(Error::file(path, what)))
 }
 
-/// BERT's tokenizer from `vocab.txt`, with `do_lower_case` and friends from `tokenizer_config.json`.
+/// BERT's tokenizer from `vocab.txt`, with `do_lower_case` and friends from
+/// `tokenizer_config.json`.
 fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let path = folder.join("vocab.txt");
     let failed =

@@ -1,5 +1,5 @@
-//! Inputs made after public reports on other tools, each with what is right. The files in `cases` stand for kinds of faults;
-//! further members of a kind are written here.
+//! Inputs made after public reports on other tools, each with what is right. The files in `cases`
+//! stand for kinds of faults; further members of a kind are written here.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -472,7 +472,9 @@ fn only_keys_that_are_used_must_be_there() {
         r#"[{"text":"a","label":"x"},{"text":"b","label":"y"}]"#,
         r#"{"data":[{"text":"a","label":"x"},{"text":"b","label":"y"}]}"#,
         r#"{"version":1,"data":[{"text":"a","label":"x"},{"text":"b","label":"y"}]}"#,
+        r#"{"schema":{"fields":[]},"data":[{"index":0,"text":"a","label":"x"},{"index":1,"text":"b","label":"y"}]}"#,
         r#"{"text":["a","b"],"label":["x","y"]}"#,
+        r#"{"text":["a","b"],"label":["x","y"],"more":[{"k":1},{"k":2}]}"#,
         r#"{"columns":["text","label"],"index":[0,1],"data":[["a","x"],["b","y"]]}"#,
         r#"{"0":{"text":"a","label":"x"},"1":{"text":"b","label":"y"}}"#,
         "{\"text\":\"a\",\"label\":\"x\"}\r{\"text\":\"b\",\"label\":\"y\"}\r",
@@ -481,6 +483,10 @@ fn only_keys_that_are_used_must_be_there() {
         let texts: Vec<&str> = data.train.examples.iter().map(text).collect();
         assert_eq!((texts, data.labels.len()), (vec!["a", "b"], 2), "{json}");
     }
+    fails(
+        content("f.json", r#"{"train":[{"text":"a"}],"test":[{"text":"b"},{"text":"c"}]}"#),
+        &["train, test"],
+    );
     fails(content("b.json", "{\"text\":[\"a\"],\"label\":[\"x\",\"y\"]}"), &["other rows"]);
     fails(content("c.json", "[{\"text\":\"a\",\n\"label\":}]"), &["line 2", "column"]);
     fails(

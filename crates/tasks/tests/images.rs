@@ -45,9 +45,9 @@ fn kind() -> &'static Task {
 }
 
 fn read(source: &DataSource, split: Split) -> Result<(Vec<String>, Dataset), Error> {
-    assert_eq!(common::kind(&source)?.name, "image-classification");
-    let labels = common::labels(&source, kind(), split)?;
-    let data = common::examples(&source, kind(), &labels, split, true)?;
+    assert_eq!(common::kind(source)?.name, "image-classification");
+    let labels = common::labels(source, kind(), split)?;
+    let data = common::examples(source, kind(), &labels, split, true)?;
     Ok((labels, data))
 }
 
@@ -154,7 +154,8 @@ fn the_digest_is_of_the_images_wherever_they_are() {
     assert_eq!(digest(&elsewhere), expected);
 }
 
-/// Images as bytes in Parquet: a column of them, or as data-set hubs keep them, a group of bytes and path.
+/// Images as bytes in Parquet: a column of them, or as data-set hubs keep them, a group of bytes
+/// and path.
 fn parquet_file(path: &Path, group: bool, labels: &[&str]) {
     let schema = match group {
         false => "message m { required binary image; required binary label (UTF8); }",

@@ -111,7 +111,8 @@ fn packed_files_and_parquet_are_read() {
     let mut bz = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     bz.write_all(csv.as_bytes()).unwrap();
     write(dir.path(), "a.csv.bz2", bz.finish().unwrap());
-    // Made with pyarrow 22: pa.table({"text": ["good", "bad", None], "label": [1, 0, 1], "score": [0.5, 1.5, 2.0]}), Snappy.
+    // Made with pyarrow 22: pa.table({"text": ["good", "bad", None], "label": [1, 0, 1], "score":
+    // [0.5, 1.5, 2.0]}), Snappy.
     let parquet = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/small.parquet");
     let options = ReadOptions::default();
     for name in ["a.csv.gz", "a.csv.bz2"] {
@@ -169,8 +170,8 @@ fn tokenizer(dir: &Path) -> Tokenizer {
     Tokenizer::open(dir, "bert").unwrap()
 }
 
-/// Digests stand in adapters' files, so they must never change. Expected values: Python's `hashlib` over the lengths
-/// (eight bytes, little-endian), names and contents of the parts in order.
+/// Digests stand in adapters' files, so they must never change. Expected values: Python's `hashlib`
+/// over the lengths (eight bytes, little-endian), names and contents of the parts in order.
 #[test]
 fn digests_stay_as_they_are() {
     let example = |input, target| Example { input, target };

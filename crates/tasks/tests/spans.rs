@@ -1,4 +1,5 @@
-//! Questions about a text and sentences with tags: files, windows, words, answers, and what is wrong with them.
+//! Questions about a text and sentences with tags: files, windows, words, answers, and what is
+//! wrong with them.
 #![allow(clippy::unwrap_used)]
 
 mod common;

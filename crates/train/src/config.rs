@@ -117,8 +117,9 @@ impl TrainConfig {
         self.eval_every.map_or(Ok(()), |n| count("--eval-every", n, usize::MAX))?;
         self.patience.map_or(Ok(()), |n| count("--patience", n, usize::MAX))?;
         let rate = self.learning_rate;
-        if !(rate > 0.0 && rate <= 1000.0) {
-            let message = format!("--lr {rate} is not a learning rate above 0, of at most 1000");
+        // A rate that is far too large is named by the run that diverges.
+        if !(rate > 0.0 && rate <= f64::from(f32::MAX)) {
+            let message = format!("--lr {rate:e} is not a learning rate above 0");
             return Err(Error::Usage(message));
         }
         if let Schedule::Cosine { min } = self.schedule

@@ -48,7 +48,8 @@ impl Scale {
 }
 
 impl Scale {
-    /// Makes an adapter that has learned scaled numbers answer in the unit of the data: its last layer is multiplied and moved.
+    /// Makes an adapter that has learned scaled numbers answer in the unit of the data: its last
+    /// layer is multiplied and moved.
     pub fn put_into(self, adapter: &mut Adapter, base: &Base, threads: usize) {
         let slots = |name: &str| {
             let entries = adapter.params.entries().iter().filter(|p| p.name == name);

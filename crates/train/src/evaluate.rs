@@ -18,7 +18,8 @@ const CHUNK_TOKENS: usize = 256;
 /// The outputs of the head for each input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
-    /// Logits, or the one number of a regression; of heads over tokens those of each token, one after another.
+    /// Logits, or the one number of a regression; of heads over tokens those of each token, one
+    /// after another.
     pub outputs: Vec<Vec<f32>>,
 }
 
@@ -175,8 +176,8 @@ impl Answers {
         passages.iter().map(of_passage).collect()
     }
 
-    /// For each question whose text may hold no answer, how much surer that is than the best answer; nothing where each text
-    /// holds one.
+    /// For each question whose text may hold no answer, how much surer that is than the best
+    /// answer; nothing where each text holds one.
     pub fn none_margins(&self, data: &Prepared, candidates: &[Vec<Candidate>]) -> Vec<f32> {
         let Parts::Passages(passages, _) = data.parts() else { return Vec::new() };
         if data.doubt == Doubt::Never {
@@ -204,7 +205,8 @@ impl Answers {
         }
     }
 
-    /// The tag of each word of each sentence with its probability; nothing if the data are no sentences.
+    /// The tag of each word of each sentence with its probability; nothing if the data are no
+    /// sentences.
     pub fn tags(&self, data: &Prepared) -> Vec<Vec<(u32, f32)>> {
         let Parts::Sentences(sentences, _, names) = data.parts() else { return Vec::new() };
         let mut rest = &self.outputs[..];

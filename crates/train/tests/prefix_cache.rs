@@ -49,7 +49,7 @@ fn texts(n: usize, seed: u64) -> Prepared {
 }
 
 /// What a run gave: parameters, scores, and the inputs whose states were kept.
-type Given = (Vec<f32>, Vec<f64>, (usize, usize));
+type Given = (Vec<f32>, Vec<u64>, (usize, usize));
 
 /// Trains, interrupted after so many steps and begun again.
 fn trained(
@@ -87,7 +87,9 @@ fn trained(
         let outcome = trainer.run(&mut adapter, |event| {
             match event {
                 Event::Kept { train, dev, .. } => kept = (train, dev),
-                Event::Evaluated { scores: s, .. } => scores.extend(s.iter().map(|s| s.value)),
+                Event::Evaluated { scores: s, .. } => {
+                    scores.extend(s.iter().map(|s| s.value.to_bits()));
+                }
                 Event::Step { step, .. } if stop == Some(step) => return ControlFlow::Break(()),
                 _ => {}
             }

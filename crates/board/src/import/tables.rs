@@ -1,6 +1,6 @@
 //! `evaluation-tables.json`: tasks with sub-tasks, data sets with sub-sets, each with a table of results.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use budwood_base::digest;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -264,12 +264,51 @@ fn results(
         let hash = content(row);
         let number = seen.entry(hash.clone()).or_default();
         let content = format!("{hash}-{number}");
+        if *number > 0 {
+            context.report.borrow_mut().odd("row", "is there before, word for word");
+        }
         *number += 1;
         put_row(context, leaderboard, position as i64, &content, row, &metrics)?;
         here.insert(content);
     }
+    note_odd_values(context, &read);
     retract_missing(context, leaderboard, &here)?;
     summary::refresh(context.sql, leaderboard)
+}
+
+/// Words of metrics that are shares, which are written as fractions or per cent.
+const SHARES: [&str; 10] =
+    ["accuracy", "acc", "f1", "precision", "recall", "auc", "iou", "bleu", "rouge", "map"];
+
+/// Counts rows that contradict each other, and metrics whose values stand on two scales.
+fn note_odd_values(context: &Context<'_>, rows: &[ReadRow]) {
+    let mut report = context.report.borrow_mut();
+    let mut known: HashMap<(&str, &str, &str), &Map<String, Value>> = HashMap::new();
+    let mut scales: BTreeMap<String, [bool; 2]> = BTreeMap::new();
+    for row in rows {
+        let name = (row.model.as_str(), row.url.as_str(), row.title.as_str());
+        let other = *known.entry(name).or_insert(&row.metrics);
+        if row.metrics.iter().any(|(name, raw)| other.get(name).is_some_and(|before| before != raw))
+        {
+            report.odd("row", "has the model and the paper of another row, and another value");
+        }
+        for (name, raw) in &row.metrics {
+            let lower = name.to_lowercase();
+            let mut words = lower.split(|c: char| !c.is_alphanumeric());
+            if !words.any(|word| SHARES.contains(&word)) {
+                continue;
+            }
+            let scale = scales.entry(key(name)).or_default();
+            match value::read(raw, direction::of_size(name)).value {
+                Some(x) if x > 0.0 && x < 1.0 => scale[0] = true,
+                Some(x) if x > 10.0 => scale[1] = true,
+                _ => {}
+            }
+        }
+    }
+    for _ in scales.values().filter(|scale| **scale == [true, true]) {
+        report.odd("metric", "has fractions and per cent in one table");
+    }
 }
 
 /// Hash of what a row says.

@@ -180,8 +180,11 @@ impl Loaded {
         let labels = &self.meta.labels;
         let mut prepared = self.reader.prepare(data, labels, self.lengths(), images, threads)?;
         prepared.positive = positive(self.meta.task.positive.as_deref(), labels)?;
-        if let Some(threshold) = self.meta.task.none_threshold {
-            prepared.doubt = Doubt::Above(threshold);
+        // A threshold is never chosen on the data that are scored.
+        match self.meta.task.none_threshold {
+            Some(threshold) => prepared.doubt = Doubt::Above(threshold),
+            None if prepared.doubt == Doubt::Best => prepared.doubt = Doubt::Above(f32::MAX),
+            None => {}
         }
         Ok(prepared)
     }
@@ -285,6 +288,8 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
                 None if pair && line.trim().is_empty() => input(meta, line, Some("")),
                 None => input(meta, line, None),
             };
+            // Some programs put a byte-order mark first.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             text.lines().map(split).collect::<Result<_>>()?
         }
     };

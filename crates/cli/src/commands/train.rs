@@ -314,7 +314,7 @@ pub(crate) struct ColumnArgs {
     pub(crate) max_classes: Option<usize>,
     /// Most that a packed file may become, in MB [default: 20 times its size, at least 32 MB].
     #[arg(long, value_name = "MB")]
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_unpacked: Option<u64>,
 }
 

@@ -1,5 +1,5 @@
-//! Where labelled images come from: folders by class, lists of paths, IDX files, tables of grey levels, and columns of
-//! tables.
+//! Where labelled images come from: folders by class, lists of paths, IDX files, tables of grey
+//! levels, and columns of tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,7 +114,8 @@ impl ImageTable {
     }
 }
 
-/// Opens the images of a table's rows on several threads: for each row an image, or what is wrong with it.
+/// Opens the images of a table's rows on several threads: for each row an image, or what is wrong
+/// with it.
 pub(crate) fn open_all(
     table: &Table,
     contents: Vec<ImageContent>,
@@ -148,8 +149,8 @@ pub(crate) fn open_all(
     done.into_iter().flat_map(|(_, opened)| opened).collect()
 }
 
-/// The image that a cell of a table stands for: bytes, a path, both as data-set hubs keep them, or bytes in base64 with or
-/// without `data:...;base64,`.
+/// The image that a cell of a table stands for: bytes, a path, both as data-set hubs keep them, or
+/// bytes in base64 with or without `data:...;base64,`.
 fn content_of_cell(cell: &Cell, root: &Path) -> ImageContent {
     let text = match cell {
         Cell::Bytes(bytes) => return ImageContent::Bytes(bytes.as_slice().into()),
@@ -229,7 +230,8 @@ fn folder(path: &Path, split: Split, options: &ImageOptions) -> Result<ImageTabl
     all.whole()
 }
 
-/// The folders and the files of a folder, by name. What is hidden is not seen, nor what systems leave behind.
+/// The folders and the files of a folder, by name. What is hidden is not seen, nor what systems
+/// leave behind.
 fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     let (mut folders, mut files) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
@@ -312,8 +314,8 @@ fn idx(folder: &Path, split: Split, _: &ImageOptions) -> Result<ImageTable, Erro
     all.whole()
 }
 
-/// A row of comma-separated numbers for each image: the grey levels of a square row by row, then the label. Levels up to
-/// 1 or 16 are stretched to 255, as their largest says.
+/// A row of comma-separated numbers for each image: the grey levels of a square row by row, then
+/// the label. Levels up to 1 or 16 are stretched to 255, as their largest says.
 fn pixels(path: &Path, _: Split, _: &ImageOptions) -> Result<ImageTable, Error> {
     let options = ReadOptions { header: false, ..ReadOptions::default() };
     let table = read::comma_separated(path, options)?;

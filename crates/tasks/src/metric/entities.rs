@@ -1,5 +1,5 @@
-//! Entities in sequences of tags, and their scores, as `seqeval` 1.2 in its default mode: IOB1, IOB2 and BIOES are read
-//! alike, and broken sequences as CoNLL's own evaluation reads them.
+//! Entities in sequences of tags, and their scores, as `seqeval` 1.2 in its default mode: IOB1,
+//! IOB2 and BIOES are read alike, and broken sequences as CoNLL's own evaluation reads them.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,8 @@ pub fn entities<'a>(tags: &[&'a str]) -> Vec<Entity<'a>> {
     found
 }
 
-/// Whether the tag goes on with an entity that none before it began, given the tag before: `I-PER` after `O`.
+/// Whether the tag goes on with an entity that none before it began, given the tag before: `I-PER`
+/// after `O`.
 pub fn goes_on_with_nothing(before: Option<&str>, tag: &str) -> bool {
     let (mark, kind) = parts(tag);
     let (mark_before, kind_before) = parts(before.unwrap_or("O"));
@@ -70,7 +71,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Of the predicted and the expected tags of one sentence. Entities must agree in kind and both ends.
+    /// Of the predicted and the expected tags of one sentence. Entities must agree in kind and both
+    /// ends.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -88,7 +90,8 @@ impl Counts {
     }
 }
 
-/// All scores of some sentences: `(name, value)`. F1, precision and recall are over all entities, accuracy over all words.
+/// All scores of some sentences: `(name, value)`. F1, precision and recall are over all entities,
+/// accuracy over all words.
 pub fn scores(sentences: impl Iterator<Item = Counts>) -> Vec<(&'static str, f64)> {
     let c = sentences.fold(Counts::default(), |a, b| Counts {
         right: a.right + b.right,

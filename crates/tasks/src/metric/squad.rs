@@ -1,8 +1,10 @@
-//! Exact match and F1 of answers cut from a text, as SQuAD 1.1's own evaluation defines them (Rajpurkar et al. 2016).
+//! Exact match and F1 of answers cut from a text, as SQuAD 1.1's own evaluation defines them
+//! (Rajpurkar et al. 2016).
 
 use std::collections::BTreeMap;
 
-/// How good the answer to one question is, from 0 to 1: with the right answer that fits best, for each score by itself.
+/// How good the answer to one question is, from 0 to 1: with the right answer that fits best, for
+/// each score by itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answered {
     /// The best F1.
@@ -33,8 +35,8 @@ pub fn scores(questions: impl Iterator<Item = Answered>) -> Vec<(&'static str, f
     vec![("f1", mean(f1)), ("exact_match", mean(exact))]
 }
 
-/// The answer to a question whose text may hold none (SQuAD 2.0): how good the best text is, and how much surer it is that
-/// there is none.
+/// The answer to a question whose text may hold none (SQuAD 2.0): how good the best text is, and
+/// how much surer it is that there is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Doubted {
     /// Whether the text holds an answer.
@@ -59,7 +61,8 @@ impl Doubted {
     }
 }
 
-/// The best mean of a score over all thresholds, and the threshold: the official program's `find_best_thresh`.
+/// The best mean of a score over all thresholds, and the threshold: the official program's
+/// `find_best_thresh`.
 fn best(questions: &[Doubted], score: fn(&Answered) -> f64) -> (f64, f32) {
     let mut order: Vec<&Doubted> = questions.iter().collect();
     order.sort_by(|a, b| a.none.total_cmp(&b.none));
@@ -84,14 +87,16 @@ pub fn best_threshold(questions: &[Doubted]) -> f32 {
     best(questions, |a| a.f1).1
 }
 
-/// All scores of questions some of which have no answer, as the official program of SQuAD 2.0 has them: over all questions, over those
-/// with an answer, over those without, and the best over all thresholds.
+/// All scores of questions some of which have no answer, as the official program of SQuAD 2.0 has
+/// them: over all questions, over those with an answer, over those without, and the best over all
+/// thresholds.
 pub fn doubted_scores(questions: &[Doubted], threshold: f32) -> Vec<(&'static str, f64)> {
     let mean = |of: &dyn Fn(&Doubted) -> bool, score: fn(&Answered) -> f64| {
         let chosen = || questions.iter().filter(|q| of(q));
         super::ratio(chosen().map(|q| score(&q.at(threshold))).sum(), chosen().count() as f64)
     };
-    let (f1, exact): (fn(&Answered) -> f64, fn(&Answered) -> f64) = (|a| a.f1, |a| a.exact_match);
+    type ScoreOf = fn(&Answered) -> f64;
+    let (f1, exact): (ScoreOf, ScoreOf) = (|a| a.f1, |a| a.exact_match);
     vec![
         ("f1", mean(&|_| true, f1)),
         ("exact_match", mean(&|_| true, exact)),
@@ -109,7 +114,8 @@ pub fn exact_match(predicted: &str, expected: &str) -> f64 {
     if normalized(predicted) == normalized(expected) { 1.0 } else { 0.0 }
 }
 
-/// F1 of the words of both answers after [`normalized`], each as often as it occurs; 0 where none is shared.
+/// F1 of the words of both answers after [`normalized`], each as often as it occurs; 0 where none
+/// is shared.
 pub fn f1(predicted: &str, expected: &str) -> f64 {
     let (predicted, expected) = (normalized(predicted), normalized(expected));
     let mut there = BTreeMap::new();
@@ -130,7 +136,8 @@ pub fn f1(predicted: &str, expected: &str) -> f64 {
     2.0 * precision * recall / (precision + recall)
 }
 
-/// The text in small letters, without ASCII punctuation and the articles a, an and the, its words with one space between.
+/// The text in small letters, without ASCII punctuation and the articles a, an and the, its words
+/// with one space between.
 pub fn normalized(text: &str) -> String {
     let mut plain = text.to_lowercase();
     plain.retain(|c| !c.is_ascii_punctuation());
@@ -174,6 +181,45 @@ mod tests {
             assert_eq!(got.exact_match, case.exact_match, "{:?}", case.prediction);
             assert!((got.f1 - case.f1).abs() < 1e-12, "{:?}: {got:?}", case.prediction);
         }
+    }
+
+    /// Expected values: the definitions of the official program for SQuAD 2.0 (`apply_no_ans_threshold`, `find_best_thresh`,
+    /// `make_eval_dict`) in Python on these questions.
+    #[test]
+    fn scores_with_doubt_match_the_published_definition() {
+        let question = |has_answer, f1, text, none| {
+            let answered = Answered { f1, exact_match: f64::from(u8::from(f1 == 1.0)) };
+            Doubted { has_answer, answered, text, none }
+        };
+        let questions = [
+            question(false, 0.0, true, 2.71),
+            question(false, 0.0, true, 3.71),
+            question(false, 0.0, true, 3.61),
+            question(true, 0.8, true, -0.12),
+            question(true, 0.0, true, 0.5),
+            question(true, 0.0, false, -1.65),
+            question(true, 0.0, true, -1.13),
+            question(true, 0.5, true, -1.96),
+            question(true, 0.8, true, -3.2),
+            question(false, 0.0, true, -0.31),
+            question(false, 0.0, true, -0.37),
+            question(true, 0.0, true, -2.95),
+        ];
+        let scores = doubted_scores(&questions, 0.5);
+        let value = |name: &str| scores.iter().find(|(n, _)| *n == name).unwrap().1;
+        for (name, expected) in [
+            ("f1", 0.425),
+            ("exact_match", 0.25),
+            ("has_answer_f1", 0.3),
+            ("no_answer_f1", 0.6),
+            ("has_answer_exact_match", 0.0),
+            ("no_answer_exact_match", 0.6),
+            ("best_f1", 0.525),
+            ("best_exact_match", 5.0 / 12.0),
+        ] {
+            assert!((value(name) - expected).abs() < 1e-12, "{name}: {}", value(name));
+        }
+        assert_eq!(best_threshold(&questions), -1.96);
     }
 
     #[test]

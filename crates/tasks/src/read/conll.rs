@@ -9,9 +9,10 @@ use crate::{Cell, Error};
 /// What separates columns. Other blanks of Unicode are part of words.
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// A row for each sentence, whose place is that of its first line. The first column is `tokens`, the last `tags` (where
-/// there is more than one), those between have their number; cells are lists. Columns are separated by tabs, in lines
-/// without a tab by blanks. Lines of `-DOCSTART-` are left out.
+/// A row for each sentence, whose place is that of its first line. The first column is `tokens`,
+/// the last `tags` (where there is more than one), those between have their number; cells are
+/// lists. Columns are separated by tabs, in lines without a tab by blanks. Lines of `-DOCSTART-`
+/// are left out.
 pub(crate) fn read(path: &Path, content: Unpacked, options: ReadOptions) -> Result<Table, Error> {
     let (text, encoding) = text(path, content.bytes, options.encoding)?;
     let form = Form {

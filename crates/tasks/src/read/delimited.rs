@@ -79,7 +79,8 @@ fn name_of(separator: u8) -> &'static str {
     known.map_or("another character", |(_, name)| name)
 }
 
-/// The separator that gives most of the first rows as many fields as the header; a comma where several do.
+/// The separator that gives most of the first rows as many fields as the header; a comma where
+/// several do.
 fn find_separator(text: &str) -> u8 {
     const ROWS: usize = 200;
     let share = |separator: u8| -> f64 {
@@ -135,7 +136,8 @@ impl<'a> Records<'a> {
         Self { text, at: 0, line: 1, separator, quoting, skip_first: false }
     }
 
-    /// The fields of the next record. After a fault it goes on with the line after the one that the record began in.
+    /// The fields of the next record. After a fault it goes on with the line after the one that the
+    /// record began in.
     fn next(&mut self, fields: &mut Vec<Cow<'a, str>>) -> Option<Record> {
         if std::mem::take(&mut self.skip_first) {
             self.next(fields);
@@ -277,7 +279,8 @@ fn read(
             }
         }
         let width = table.columns.len();
-        // A line of blanks is no row, unless rows are lines. In quotes an empty text can be written.
+        // A line of blanks is no row, unless rows are lines. In quotes an empty text can be
+        // written.
         if is_blank && (width > 1 || (quoting && fields[0].is_empty())) {
             blank += 1;
             continue;

@@ -1,4 +1,5 @@
-//! Bytes to text: UTF-8, UTF-16 and Windows-1252 are told apart by the bytes themselves, others are named.
+//! Bytes to text: UTF-8, UTF-16 and Windows-1252 are told apart by the bytes themselves, others are
+//! named.
 
 use std::path::Path;
 
@@ -11,8 +12,8 @@ use crate::Error;
 pub struct Encoding(&'static encoding_rs::Encoding);
 
 impl Encoding {
-    /// The encoding of that name, such as `utf-8`, `windows-1252`, `latin-1` (which is the same to browsers) or
-    /// `shift_jis`.
+    /// The encoding of that name, such as `utf-8`, `windows-1252`, `latin-1` (which is the same to
+    /// browsers) or `shift_jis`.
     ///
     /// # Errors
     /// If there is none.
@@ -102,8 +103,8 @@ fn utf_16(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     }
 }
 
-/// Whether bytes that are not UTF-8 are a Western text in Windows-1252: nothing in it has no character, few letters are
-/// beyond ASCII, and next to none of them would be UTF-8.
+/// Whether bytes that are not UTF-8 are a Western text in Windows-1252: nothing in it has no
+/// character, few letters are beyond ASCII, and next to none of them would be UTF-8.
 fn is_windows_1252(bytes: &[u8]) -> bool {
     let none = |b: &u8| {
         matches!(b, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0x7f)

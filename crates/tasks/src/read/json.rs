@@ -1,5 +1,5 @@
-//! JSON: an object a line, a list of objects, an object that holds one, and the forms that pandas writes by columns.
-//! SQuAD has a form of its own.
+//! JSON: an object a line, a list of objects, an object that holds one, and the forms that pandas
+//! writes by columns. SQuAD has a form of its own.
 
 use std::path::Path;
 
@@ -79,7 +79,8 @@ fn document(path: &Path, form: Form, bytes: usize, whole: Cell) -> Result<Table,
     match whole {
         Cell::List(list) => rows(path, Form { name: "JSON list", ..form }, bytes, list),
         Cell::Dict(mut entries) => {
-            // {"data": [{..}, ..]}, as pandas writes it with orient="table"; {"columns": .., "data": [[..], ..]} with "split".
+            // {"data": [{..}, ..]}, as pandas writes it with orient="table"; {"columns": ..,
+            // "data": [[..], ..]} with "split".
             let take = |entries: &mut Vec<(String, Cell)>, name: &str| {
                 let place = entries.iter().position(|(n, c)| n == name && c.list().is_some())?;
                 match entries.swap_remove(place).1 {
@@ -101,10 +102,21 @@ fn document(path: &Path, form: Form, bytes: usize, whole: Cell) -> Result<Table,
             };
             let places: Vec<usize> =
                 (0..entries.len()).filter(|&i| objects(&entries[i].1).is_some()).collect();
-            let data = places.iter().position(|&i| entries[i].0 == "data").map(|p| places[p]);
-            if let Some(place) = data.or((places.len() == 1).then(|| places[0]))
-                && entries.iter().enumerate().all(|(i, (_, c))| i == place || !is_column(c))
-            {
+            let length = |i: &usize| entries[*i].1.list().map(<[Cell]>::len);
+            let data = places.iter().copied().find(|&i| entries[i].0 == "data");
+            if data.is_none() && places.iter().any(|i| length(i) != length(&places[0])) {
+                let names: Vec<&str> = places.iter().map(|&i| entries[i].0.as_str()).collect();
+                let names = names.join(", ");
+                return Err(Error::file(
+                    path,
+                    format!(
+                        "holds several lists of objects: {names}; write each to a file of its own"
+                    ),
+                ));
+            }
+            // A list of objects beside other lists is a column among columns.
+            let alone = || entries.iter().all(|(_, c)| c.list().is_none() || objects(c).is_some());
+            if let Some(place) = data.or((places.len() == 1 && alone()).then(|| places[0])) {
                 let (name, list) = entries.swap_remove(place);
                 let Cell::List(list) = list else { return Err(none("has no list")) };
                 let mut table =
@@ -161,7 +173,8 @@ fn split(
     builder.finish()
 }
 
-/// `{"text": {"0": .., "1": ..}, ..}`, `{"text": [..], ..}`, or rows by name: `{"0": {"text": ..}, ..}`.
+/// `{"text": {"0": .., "1": ..}, ..}`, `{"text": [..], ..}`, or rows by name: `{"0": {"text": ..},
+/// ..}`.
 fn by_columns(
     path: &Path,
     form: Form,

@@ -1,5 +1,5 @@
-//! Tables from files: one file a form. What a file is packed and written in is known by its first bytes, its form by
-//! the ending of its name.
+//! Tables from files: one file a form. What a file is packed and written in is known by its first
+//! bytes, its form by the ending of its name.
 
 pub(crate) mod conll;
 mod delimited;
@@ -31,7 +31,8 @@ pub struct ReadOptions {
     pub literal_quotes: bool,
     /// What stands between fields; by default a tab in `.tsv`, and in `.csv` what is found.
     pub separator: Option<u8>,
-    /// Most bytes that a packed file may become; by default 20 times its size, or 32 MB where that is more.
+    /// Most bytes that a packed file may become; by default 20 times its size, or 32 MB where that
+    /// is more.
     pub max_unpacked: Option<u64>,
 }
 
@@ -100,7 +101,8 @@ fn ending(path: &Path) -> String {
     }
 }
 
-/// The form of a file: Parquet by its first bytes, others by the ending, and without a known one by how they begin.
+/// The form of a file: Parquet by its first bytes, others by the ending, and without a known one by
+/// how they begin.
 fn format(path: &Path, bytes: &[u8]) -> Result<&'static Format, Error> {
     let of = |ending: &str| FORMATS.iter().find(|f| f.endings.contains(&ending));
     let ending = ending(path);

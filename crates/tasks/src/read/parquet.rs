@@ -1,5 +1,5 @@
-//! Parquet files, as data-set hubs keep them, with all types of columns. What the hub of Hugging Face says of classes in a
-//! file's metadata is kept.
+//! Parquet files, as data-set hubs keep them, with all types of columns. What the hub of Hugging
+//! Face says of classes in a file's metadata is kept.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -46,8 +46,8 @@ pub(super) fn is_squad(text: &str) -> bool {
     begin.starts_with('{') && begin.contains("\"data\":[{") && text.contains("\"paragraphs\"")
 }
 
-/// A row for each question, with the columns that the Hugging Face form has: `id`, `title`, `context`, `question`,
-/// `answers`. A question that SQuAD 2.0 calls impossible has no answers.
+/// A row for each question, with the columns that the Hugging Face form has: `id`, `title`,
+/// `context`, `question`, `answers`. A question that SQuAD 2.0 calls impossible has no answers.
 pub(crate) fn read(path: &Path, form: Form, text: &str) -> Result<Table, Error> {
     let file: File = serde_json::from_str(text).map_err(|e| {
         let message = format!("is not SQuAD's JSON (column {}): {e}", e.column());

@@ -1,4 +1,5 @@
-//! The bytes of a file, unpacked. What it is packed with is known by its first bytes, whatever its name says.
+//! The bytes of a file, unpacked. What it is packed with is known by its first bytes, whatever its
+//! name says.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};

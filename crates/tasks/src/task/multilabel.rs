@@ -1,6 +1,6 @@
-//! Any number of several labels for a text or a pair of texts: a list of names, a list of 0 and 1 with a place for each label, a
-//! column of 0 and 1 for each label, or names in a text with `|`, `;` or `,` between them, the first of these that
-//! occurs in the column; an empty cell means none.
+//! Any number of several labels for a text or a pair of texts: a list of names, a list of 0 and 1
+//! with a place for each label, a column of 0 and 1 for each label, or names in a text with `|`,
+//! `;` or `,` between them, the first of these that occurs in the column; an empty cell means none.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,8 @@
-//! An answer that stands in a text (SQuAD). The texts of a row are the question and the context; its label is
-//! `{"text": [..], "answer_start": [..]}` as in the Hugging Face form, a list of `{"text": .., "answer_start": ..}` as in SQuAD's
-//! own, with places in characters, or the text of the answer alone, which is looked for. An empty list of answers says
-//! that the text holds none (SQuAD 2.0).
+//! An answer that stands in a text (SQuAD). The texts of a row are the question and the context;
+//! its label is `{"text": [..], "answer_start": [..]}` as in the Hugging Face form, a list of
+//! `{"text": .., "answer_start": ..}` as in SQuAD's own, with places in characters, or the text of
+//! the answer alone, which is looked for. An empty list of answers says that the text holds none
+//! (SQuAD 2.0).
 
 use budwood_base::head::HeadKind;
 

@@ -1,4 +1,5 @@
-//! A tag for each word of a sentence. A row's text and label are lists, as the reader of CoNLL's columns makes them.
+//! A tag for each word of a sentence. A row's text and label are lists, as the reader of CoNLL's
+//! columns makes them.
 
 use std::collections::BTreeSet;
 
