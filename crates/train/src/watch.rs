@@ -10,7 +10,7 @@ const RECENT: usize = 16;
 /// Share of the loss of one answer for all above which a run that began better has fallen.
 const FALLEN: f64 = 0.97;
 /// A start must be at least so much better for that to say anything.
-const BETTER: f64 = 0.7;
+const BETTER: f64 = 0.5;
 /// How many times the loss of one answer for all, or of its own start, no run should have.
 const JUMPED: f64 = 1.5;
 
