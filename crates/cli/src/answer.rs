@@ -128,7 +128,7 @@ fn classes(
     let (class, probabilities) = (answers.class(i) as usize, answers.probabilities(i));
     let score = probabilities[class];
     // What is no number is not sure either.
-    let abstains = abstain_below.map(|least| !(score >= least));
+    let abstains = abstain_below.map(|least| score < least || score.is_nan());
     let label = if abstains == Some(true) { NONE.into() } else { labels[class].clone() };
     let scores = match top {
         None => by_name(labels, &probabilities),

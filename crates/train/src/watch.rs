@@ -10,9 +10,9 @@ const RECENT: usize = 16;
 /// Share of the loss of one answer for all above which a run that began better has fallen.
 const FALLEN: f64 = 0.97;
 /// A start must be at least so much better for that to say anything.
-const BETTER: f64 = 0.7;
+const BETTER: f64 = 0.5;
 /// How many times the loss of one answer for all, or of its own start, no run should have.
-const JUMPED: f64 = 1.5;
+const JUMPED: f64 = 3.0;
 
 /// The losses of a run beside those that it should have. Part of a checkpoint, so that a run which goes on is watched as if it
 /// had not been interrupted.
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(lost_after(ln2, [0.3; 60].into_iter().enumerate().map(one)), None);
         // Labels that nothing can be learned from stay where they are; that is no fall.
         assert_eq!(lost_after(ln2, [0.72; 100]), None);
-        assert!(lost_after(ln2, [0.7; 10].into_iter().chain([1.2; 30])).is_some());
+        assert!(lost_after(ln2, [0.7; 10].into_iter().chain([2.5; 30])).is_some());
         // Nor is a start that is worse than nothing, as dropout may make it.
         assert_eq!(lost_after(ln2, [0.9; 10].into_iter().chain([0.8; 50])), None);
     }

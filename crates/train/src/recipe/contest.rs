@@ -269,14 +269,14 @@ enum Folds {
 
 impl Contest<'_> {
     /// Whether these answers are better than the probe's: the score is not lower, and the loss, which says more where rows
-    /// are few, is.
+    /// are few, is; also than that of one answer for all.
     fn is_better(&mut self, judged: &Answers) -> bool {
         let tuned = self.judge.estimate(judged);
-        let better = self
-            .account
-            .probe
-            .as_ref()
-            .is_none_or(|probe| tuned.score >= probe.score && tuned.loss < probe.loss);
+        let nothing = self.account.nothing.as_ref().map_or(f64::INFINITY, |n| n.loss);
+        let better =
+            self.account.probe.as_ref().is_none_or(|probe| {
+                tuned.score >= probe.score && tuned.loss < probe.loss.min(nothing)
+            });
         self.account.tuned = Some(tuned);
         better
     }

@@ -15,11 +15,26 @@ const BLOCK: usize = 64;
 const STRIPE: usize = 4_000_000;
 /// Stripes at most: each has a gradient of its own.
 const STRIPES: usize = 8;
+/// Largest element of the gradient of the mean loss at a minimum.
+const CONVERGED: f64 = 1e-6;
+/// The same where models are only compared.
+pub(crate) const NEARLY: f64 = 1e-4;
 
 impl Problem<'_> {
-    /// The model of least loss for strength `c`, from `start` on if there is one. Two calls with the same data give the
+    /// The model of least loss for strength `c`. Two calls with the same data give the
     /// same bits on any number of threads.
-    pub(crate) fn solve(&self, c: f64, start: Option<&Linear>, threads: usize) -> Linear {
+    pub(crate) fn solve(&self, c: f64, threads: usize) -> Linear {
+        self.solve_within(CONVERGED, c, None, threads)
+    }
+
+    /// As [`Problem::solve`], to a gradient of this size, from `start` on if there is one.
+    pub(crate) fn solve_within(
+        &self,
+        gradient: f64,
+        c: f64,
+        start: Option<&Linear>,
+        threads: usize,
+    ) -> Linear {
         let (outputs, width) = (self.wanted.outputs(), self.vectors.width);
         if matches!(self.wanted, Wanted::Values(_)) || self.is_too_large() {
             return ridge::solve(self, c);
@@ -32,7 +47,7 @@ impl Problem<'_> {
         let stripes = (self.work() / STRIPE).clamp(1, STRIPES);
         let mut parts = vec![(0.0, vec![0.0; x.len()]); stripes];
         let each = self.rows.len().div_ceil(stripes).max(1);
-        lbfgs::minimise(&mut x, Limits { gradient: 1e-6, steps: 1000 }, |x, gradient| {
+        lbfgs::minimise(&mut x, Limits { gradient, steps: 1000 }, |x, gradient| {
             let (weights, bias) = x.split_at(outputs * width);
             let work = parts.iter_mut().zip(self.rows.chunks(each));
             for_each(threads, work, |((value, gradient), rows)| {
@@ -105,7 +120,7 @@ mod tests {
 
     fn solve(wanted: &Wanted, c: f64, class_weights: &[f32]) -> Linear {
         let rows: Vec<usize> = (0..N).collect();
-        Problem { vectors: &vectors(), wanted, rows: &rows, class_weights }.solve(c, None, 1)
+        Problem { vectors: &vectors(), wanted, rows: &rows, class_weights }.solve(c, 1)
     }
 
     #[track_caller]
@@ -258,9 +273,9 @@ mod tests {
         let problem =
             Problem { vectors: &vectors, wanted: &wanted, rows: &rows, class_weights: &[] };
         assert!(problem.work() > 2 * STRIPE);
-        let one = problem.solve(3.0, None, 1);
-        assert_eq!(problem.solve(3.0, None, 2), one);
-        assert_eq!(problem.solve(3.0, None, 3), one);
+        let one = problem.solve(3.0, 1);
+        assert_eq!(problem.solve(3.0, 2), one);
+        assert_eq!(problem.solve(3.0, 3), one);
         let (weights, bias) = one.on_raw(&vectors);
         let given = one.outputs(vectors.row(7));
         let y = |k: usize| -> f64 {
@@ -277,7 +292,7 @@ mod tests {
         let wanted = Wanted::Classes((0..20).map(|i| u32::from(i < 5)).collect(), 2);
         let rows: Vec<usize> = (0..20).collect();
         let found = Problem { vectors: &vectors, wanted: &wanted, rows: &rows, class_weights: &[] }
-            .solve(100.0, None, 1);
+            .solve(100.0, 1);
         let y = found.outputs(vectors.row(0));
         near(&[y[0] - y[1]], &[3f64.ln()], 1e-4);
     }
@@ -294,7 +309,7 @@ mod tests {
         let problem =
             Problem { vectors: &vectors, wanted: &wanted, rows: &rows, class_weights: &[] };
         assert!(problem.is_too_large());
-        let found = problem.solve(100.0, None, 1);
+        let found = problem.solve(100.0, 1);
         let y = found.outputs(vectors.row(11));
         let best = (0..4000).max_by(|&a, &b| y[a].total_cmp(&y[b]));
         assert_eq!(best, Some(5));

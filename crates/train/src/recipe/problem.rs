@@ -9,7 +9,7 @@ use budwood_model::Targets;
 use crate::Error;
 
 /// Multiplications of one gradient beyond which classes are learned by ridge regression.
-const LARGEST_LOGISTIC: usize = 1_500_000_000;
+const LARGEST_LOGISTIC: usize = 500_000_000;
 
 /// Vectors `[rows, width]`, centred and of mean squared length 1.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use budwood_base::random::Key;
 use budwood_engine::for_each;
 
 use super::calibrate;
+use super::probe::NEARLY;
 use super::problem::{Linear, Problem, Vectors, Wanted};
 
 /// Strengths that are tried, from the most regularised on.
@@ -65,10 +66,11 @@ pub(crate) fn choose(
     threads: usize,
 ) -> f64 {
     let n = wanted.rows();
-    let (repeats, used) = match n {
-        0..FEW => (REPEATS, FOLDS),
-        FEW..MANY => (1, FOLDS),
-        _ => (1, 1),
+    // With many rows the strength matters less and costs more: every second one is tried on one fold.
+    let (repeats, used, step) = match n {
+        0..FEW => (REPEATS, FOLDS, 1),
+        FEW..MANY => (1, FOLDS, 1),
+        _ => (1, 1, 2),
     };
     let drawn: Vec<Vec<usize>> =
         (0..repeats as u64).map(|r| folds(wanted, FOLDS, key.child(r))).collect();
@@ -81,9 +83,9 @@ pub(crate) fn choose(
         let (held_out, rows) = split(&drawn[repeat], fold);
         let problem = Problem { vectors, wanted, rows: &rows, class_weights };
         let mut model: Option<Linear> = None;
-        let mut found = [0.0; STRENGTHS.len()];
-        for (loss, &c) in found.iter_mut().zip(&STRENGTHS) {
-            let solved = problem.solve(c, model.as_ref(), inner);
+        let mut found = [f64::INFINITY; STRENGTHS.len()];
+        for (loss, &c) in found.iter_mut().zip(&STRENGTHS).step_by(step) {
+            let solved = problem.solve_within(NEARLY, c, model.as_ref(), inner);
             *loss = distance(&problem, &solved, &held_out);
             model = Some(solved);
         }
@@ -97,7 +99,7 @@ pub(crate) fn choose(
 
 /// A probe of some rows, and its outputs for the others.
 pub(crate) fn fit(problem: &Problem<'_>, c: f64, threads: usize) -> Linear {
-    let mut model = problem.solve(c, None, threads);
+    let mut model = problem.solve(c, threads);
     if let (Wanted::Classes(classes, _), true) = (problem.wanted, problem.is_too_large()) {
         // Outputs between 0 and 1 become logits.
         let outputs = outputs(&model, problem.vectors, problem.rows);
