@@ -51,7 +51,7 @@ fn unknown_settings_are_refused_by_name() {
 fn what_is_not_said_is_the_default() {
     let spec: RunSpec = serde_json::from_value(json!({ "data": "a.csv", "lr": 2e-4 })).unwrap();
     let data = DataSpec { data: "a.csv".into(), ..DataSpec::default() };
-    assert_eq!(spec, RunSpec { data, lr: 2e-4, ..RunSpec::default() });
+    assert_eq!(spec, RunSpec { data, lr: Some(2e-4), ..RunSpec::default() });
 }
 
 #[test]
@@ -61,7 +61,8 @@ fn every_setting_changes_the_key() {
     let mut seen = vec![key];
     for (name, value) in &usual {
         let others = [json!(true), json!(7), json!(0.25), json!("x"), json!(["x"])];
-        let named = ["int8", "f32", "cls", "latin-1", "cosine", "adamw", "off"].map(|n| json!(n));
+        let named = ["int8", "f32", "cls", "latin-1", "cosine", "adamw", "off", "paper", "drop"]
+            .map(|n| json!(n));
         let changed = others.into_iter().chain(named).filter(|other| other != value);
         let mut keys = changed.filter_map(|other| {
             let mut settings = usual.clone();

@@ -48,37 +48,6 @@ fn from_hub(name: &ModelName) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// In which form the frozen weights are held.
-#[derive(clap::Args, Clone, Copy, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct PrecisionArgs {
-    /// Form of the frozen weights: int8 takes a third to half of f32's time where the processor multiplies bytes
-    /// [default: f32; int8 for a model that is stored so].
-    #[arg(long, value_enum)]
-    pub(crate) base_precision: Option<Form>,
-    /// Form in which gradients flow through weights in int8.
-    #[arg(long, value_enum, default_value_t = Form::Int8)]
-    pub(crate) backward_precision: Form,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Form {
-    F32,
-    Int8,
-}
-
-impl PrecisionArgs {
-    pub(crate) fn get(self, quantized: bool) -> Precision {
-        let stored = if quantized { Form::Int8 } else { Form::F32 };
-        match (self.base_precision.unwrap_or(stored), self.backward_precision) {
-            (Form::F32, _) => Precision::F32,
-            (Form::Int8, Form::Int8) => Precision::Int8,
-            (Form::Int8, Form::F32) => Precision::Int8Forward,
-        }
-    }
-}
-
 /// The name of a precision in an adapter's file.
 pub(crate) fn precision_name(precision: Precision) -> &'static str {
     match precision {

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use budwood::spec::{ReadLimits, RecipeChoice};
+use budwood::{DataSpec, RunSpec};
 use budwood_base::encoder::InputSpec;
 use budwood_base::statistics::bootstrap;
 use budwood_board::Board;
@@ -22,7 +24,6 @@ use serde_json::Value;
 use crate::Settings;
 use crate::answer::answered;
 use crate::commands::predict::Loaded;
-use crate::commands::train;
 use crate::limited::{self, Allowed, without_places};
 use crate::reader::ImageReading;
 use crate::scratch::Scratches;
@@ -194,15 +195,15 @@ pub(crate) struct Args {
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     let begin = Instant::now();
-    let flags: Vec<String> = serde_json::from_str(&args.source).context("the data's source")?;
+    let source = data_source(&serde_json::from_str(&args.source).context("the data's source")?)?;
     let mut loaded = Loaded::open(settings, &args.adapter, Some(&args.base), None)?;
     loaded.check_original()?;
-    let data = read_data(&data_flags(&flags)?)?;
+    let data = read_source(&source)?;
     let (labels, kind) = (data.labels.clone(), data.task.name);
     let Some(split) = splits(data).into_iter().find(|d| d.digest.sha256 == args.sha256) else {
         bail!(
             "the data at `{}` are no longer those that the result was scored on",
-            flags.join(" ")
+            Value::Object(source.source())
         );
     };
     if labels != loaded.meta.labels || kind != loaded.meta.task.kind {
@@ -286,64 +287,40 @@ fn interval(judged: &Judged, which: usize) -> Option<(f64, f64)> {
     interval.filter(|(a, b)| a.is_finite() && b.is_finite())
 }
 
-/// Flags of `budwood train` that say which data, as their parser takes them.
-pub(crate) fn data_flags(words: &[String]) -> Result<train::Args> {
+/// Flags that say which data, as the parser of `budwood train` takes them.
+pub(crate) fn data_flags(words: &[String]) -> Result<DataSpec> {
     #[derive(Parser)]
     #[command(name = "data", no_binary_name = true, disable_help_flag = true)]
     struct Flags {
         #[command(flatten)]
-        args: train::Args,
+        data: DataSpec,
     }
-    // The paper's recipe always keeps validation rows; where another one keeps none, the other splits are the same.
-    let more = ["--out=none", "--recipe=paper"];
-    let parsed = Flags::try_parse_from(words.iter().map(String::as_str).chain(more));
+    let parsed = Flags::try_parse_from(words);
     Ok(parsed
         .map_err(|e| {
             anyhow::anyhow!("{}", e.to_string().lines().next().unwrap_or_default().to_owned())
         })?
-        .args)
+        .data)
 }
 
-/// Names of the settings of a run that say which data it used.
-const DATA_FLAGS: &[&str] = &[
-    "data",
-    "dev-data",
-    "test-data",
-    "test",
-    "dev-share",
-    "test-share",
-    "split-seed",
-    "text-column",
-    "image-column",
-    "image-root",
-    "skip-bad",
-    "label-column",
-    "encoding",
-    "no-header",
-    "tsv-quotes",
-    "separator",
-    "missing",
-    "label-names",
-    "max-classes",
-    "max-unpacked",
-    "task",
-];
-
-/// The flags of a run's data, from its settings.
-pub(crate) fn flags_of(settings: &std::collections::BTreeMap<String, Value>) -> Vec<String> {
-    let mut words = Vec::new();
-    for (name, value) in settings.iter().filter(|(n, _)| DATA_FLAGS.contains(&n.as_str())) {
-        let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), Into::into);
-        match value {
-            Value::Null | Value::Bool(false) => {}
-            Value::Bool(true) => words.push(format!("--{name}")),
-            Value::Array(list) => {
-                words.extend(list.iter().map(|v| format!("--{name}={}", text(v))))
-            }
-            other => words.push(format!("--{name}={}", text(other))),
+/// The data of a board's source: settings by name, or the list of flags of an older board.
+pub(crate) fn data_source(source: &Value) -> Result<DataSpec> {
+    match source {
+        Value::Object(settings) => Ok(DataSpec::from_settings(settings)?),
+        older => {
+            let words = serde_json::from_value::<Vec<String>>(older.clone());
+            data_flags(&words.context("the data's source is neither settings nor flags")?)
         }
     }
-    words
+}
+
+/// Reads data to score on.
+///
+/// The paper's recipe always keeps validation rows; where another one keeps none, the other splits
+/// are the same.
+pub(crate) fn read_source(data: &DataSpec) -> Result<Data> {
+    let spec = RunSpec { data: data.clone(), recipe: RecipeChoice::Paper, ..RunSpec::default() };
+    read_data(&spec, ReadLimits::default())
 }
 
 /// The labelled splits that results are scored on.

@@ -8,7 +8,6 @@ mod evaluator;
 mod finished;
 mod limited;
 mod new_vit;
-mod number;
 mod out;
 mod output;
 mod packages;
@@ -20,6 +19,7 @@ mod training;
 
 use std::process::ExitCode;
 
+use budwood::number;
 use clap::{Parser, Subcommand};
 
 /// Train and use small task adapters on one frozen model.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use budwood::number;
 use budwood_formats::{BaseModel, model_folder, new_model};
 use serde_json::json;
 
-use crate::{number, out};
+use crate::out;
 
 /// The shape of a new ViT.
 #[derive(clap::Args, Clone)]

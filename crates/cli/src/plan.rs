@@ -12,7 +12,6 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::commands::train;
-use crate::training::run_key;
 
 /// The folder of the adapters in that of a sweep.
 pub(crate) const ADAPTERS: &str = "adapters";
@@ -144,9 +143,10 @@ impl SweepFile {
                 tip.unwrap_or_default()
             )
         })?;
-        let mut args = parsed.args.in_full();
-        let key = run_key(&args)?;
-        let task = args.name.clone().unwrap_or_else(|| "task".into());
+        let mut args = parsed.args;
+        args.spec = args.spec.in_full();
+        let key = args.spec.key();
+        let task = args.spec.data.name.clone().unwrap_or_else(|| "task".into());
         let folder = format!("{}-{}-{}", word(&task), word(group), &key[..12]);
         args.out = out.join(ADAPTERS).join(folder);
         Ok(Planned { group: group.into(), args, key })
@@ -156,9 +156,10 @@ impl SweepFile {
 impl Planned {
     /// The run in a few words.
     pub(crate) fn title(&self) -> String {
-        let task = self.args.name.as_deref().unwrap_or(&self.args.data);
-        let lr = self.args.lr.map_or("by the recipe".into(), |lr| lr.to_string());
-        format!("{task}, {}, lr {lr}, seed {}", self.args.method, self.args.seed)
+        let spec = &self.args.spec;
+        let task = spec.data.name.as_deref().unwrap_or(&spec.data.data);
+        let lr = spec.lr.map_or("by the recipe".into(), |lr| lr.to_string());
+        format!("{task}, {}, lr {lr}, seed {}", spec.method, spec.seed)
     }
 }
 
@@ -264,10 +265,10 @@ mod tests {
         // Two tasks, three seeds; two widths by two rates, and one.
         assert_eq!(runs.len(), 2 * 3 * (2 * 2 + 1));
         let linear = runs.iter().find(|r| r.group == "linear").unwrap();
-        assert_eq!((linear.args.lr, linear.args.epochs), (Some(1e-2), Some(3)));
-        assert_eq!(linear.args.columns.text_column, ["x", "y"]);
-        let b = runs.iter().find(|r| r.args.name.as_deref() == Some("b")).unwrap();
-        assert_eq!(b.args.epochs, Some(1));
+        assert_eq!((linear.args.spec.lr, linear.args.spec.epochs), (Some(1e-2), Some(3)));
+        assert_eq!(linear.args.spec.data.columns.text_column, ["x", "y"]);
+        let b = runs.iter().find(|r| r.args.spec.data.name.as_deref() == Some("b")).unwrap();
+        assert_eq!(b.args.spec.epochs, Some(1));
         let mut keys: Vec<_> = runs.iter().map(|r| &r.key).collect();
         keys.sort();
         keys.dedup();
@@ -300,19 +301,29 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
         let set: BTreeMap<String, String> =
             ["DATA", "BASE", "SMS", "IMAGES"].map(|n| (n.to_string(), "x".to_string())).into();
+        // As version 0.1 made them.
+        let known: serde_json::Value =
+            serde_json::from_str(include_str!("../tests/sweep_keys.json")).unwrap();
         let mut seen = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let file = SweepFile::open(&path, &set).unwrap();
             let runs = file.runs(Path::new("out")).unwrap();
             assert!(!runs.is_empty() && !file.about.is_empty());
+            let keys: Vec<&str> = runs.iter().map(|run| run.key.as_str()).collect();
+            let found = serde_json::json!({
+                "runs": keys.len(), "first": keys[0], "last": keys[keys.len() - 1],
+                "sha256": budwood_base::digest::of_bytes(keys.join("\n").as_bytes()),
+            });
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert_eq!(found, known[name], "{name}");
             for run in runs {
-                let method = run.args.method.parse().unwrap();
+                let method = run.args.spec.method.parse().unwrap();
                 budwood_model::method::resolve(&method).unwrap();
             }
             seen += 1;
         }
-        assert!(seen >= 20, "{seen}");
+        assert_eq!(seen, known.as_object().unwrap().len());
     }
 
     #[test]

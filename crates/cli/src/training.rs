@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use budwood::RunSpec;
+use budwood::spec::{
+    ColumnSpec, OptimizerChoice, PoolingChoice, PrecisionSpec, ReadLimits, Resources,
+    ScheduleChoice, Switch,
+};
 use budwood_base::digest;
 use budwood_base::encoder::InputSpec;
 use budwood_base::folder::OutFolder;
@@ -20,7 +26,7 @@ use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
 use budwood_tasks::metric::{METRICS, default_metric, why_undefined};
 use budwood_tasks::task::Task;
-use budwood_tasks::{DataReport, DataRequest, Dataset, report};
+use budwood_tasks::{DataReport, DataRequest, DataSource, Dataset, report};
 use budwood_train::recipe::{self, FEW_ROWS, Made, Plan, Recipe};
 use budwood_train::{
     ClassWeights, Doubt, Event, Lengths, OptimizerSpec, Prepared, Scale, Schedule, Score,
@@ -29,11 +35,11 @@ use budwood_train::{
 use serde_json::{Value, json};
 
 use crate::answer::answered;
-use crate::base;
-use crate::commands::train::{Args, OptimizerChoice, PoolingChoice, ScheduleChoice, Switch};
+use crate::commands::train::Args;
 use crate::finished::{Finished, Trained, write};
 use crate::output::{peak_memory, say, thousands};
 use crate::reader::{ImageReading, Reader};
+use crate::{base, packages};
 
 /// The data of a run.
 pub(crate) struct Data {
@@ -51,22 +57,24 @@ pub(crate) struct Data {
 }
 
 /// Reads and splits the data.
-pub(crate) fn read_data(args: &Args) -> Result<Data> {
-    let source = |text: &String| args.columns.source(text);
-    let train = source(&args.data)?;
-    let name = args.name.clone().unwrap_or_else(|| train.task_name());
+pub(crate) fn read_data(spec: &RunSpec, limits: ReadLimits) -> Result<Data> {
+    let dev_share = spec.in_full().data.dev_share;
+    let spec = &spec.data;
+    let source = |text: &String| source_named(&spec.columns, text, limits);
+    let train = source(&spec.data)?;
+    let name = spec.name.clone().unwrap_or_else(|| train.task_name());
     let request = DataRequest {
         train,
-        dev: args.dev_data.as_ref().map(source).transpose()?,
-        test: args.test_data.as_ref().map(source).transpose()?,
-        test_of_layout: args.test,
-        dev_share: args.in_full().dev_share.unwrap_or(0.1),
+        dev: spec.dev_data.as_ref().map(source).transpose()?,
+        test: spec.test_data.as_ref().map(source).transpose()?,
+        test_of_layout: spec.test,
+        dev_share: dev_share.unwrap_or(0.1),
         // Every row counts: cross-validation takes the place of validation rows.
-        dev_share_from: if args.in_full().dev_share.is_none() { FEW_ROWS } else { 0 },
-        test_share: args.test_share,
-        split_seed: args.split_seed,
-        train_rows: args.train_rows,
-        task: args.task.clone(),
+        dev_share_from: if dev_share.is_none() { FEW_ROWS } else { 0 },
+        test_share: spec.test_share,
+        split_seed: spec.split_seed,
+        train_rows: spec.train_rows,
+        task: spec.task.clone(),
     };
     let data = request.read()?;
     let skipped = data.skipped();
@@ -76,6 +84,20 @@ pub(crate) fn read_data(args: &Args) -> Result<Data> {
     Ok(Data { task, name, labels, train, dev, test, columns: (texts, label), report, skipped })
 }
 
+/// The data that a text names; data sets of packages are known by their names, unless something of
+/// that name is here.
+pub(crate) fn source_named(
+    columns: &ColumnSpec,
+    text: &str,
+    limits: ReadLimits,
+) -> Result<DataSource> {
+    let packaged = if Path::new(text).exists() { None } else { packages::data(text)? };
+    Ok(match packaged {
+        Some(path) => columns.source(&path, limits)?.called(text),
+        None => columns.source(text, limits)?,
+    })
+}
+
 /// A base model, opened and packed; several runs may share it.
 pub(crate) struct Frozen {
     pub(crate) model: BaseModel,
@@ -83,28 +105,63 @@ pub(crate) struct Frozen {
     pub(crate) reader: Reader,
 }
 
+/// What decides how a base model is opened. Runs with equal options share one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FrozenOptions {
+    base: String,
+    precision: PrecisionSpec,
+    dropout: Option<f32>,
+    drop_path: Option<f32>,
+    frozen_dropout: Switch,
+    /// Height and width of images in pixels.
+    side: Option<usize>,
+}
+
+impl FrozenOptions {
+    /// Those of a run.
+    pub(crate) fn of(spec: &RunSpec) -> Self {
+        Self {
+            base: spec.base.clone(),
+            precision: spec.precision,
+            dropout: spec.dropout,
+            drop_path: spec.drop_path,
+            frozen_dropout: spec.frozen_dropout,
+            side: spec.data.images.side(),
+        }
+    }
+}
+
 impl Frozen {
-    /// Opens the model that the flags name.
-    pub(crate) fn open(args: &Args) -> Result<Self> {
-        let model = BaseModel::open(&base::folder(&args.base)?)?;
-        let reader = Reader::open(&model, args.images.side())?;
-        let mut base = base::load(&model, args.precision.get(model.is_quantized()), true)?;
-        if let Some(p) = args.dropout {
+    /// Opens the model that a specification names.
+    pub(crate) fn open(options: &FrozenOptions) -> Result<Self> {
+        let model = BaseModel::open(&base::folder(&options.base)?)?;
+        let reader = Reader::open(&model, options.side)?;
+        let mut base = base::load(&model, options.precision.get(model.is_quantized()), true)?;
+        if let Some(p) = options.dropout {
             base.set_dropout(p);
         }
-        if let Some(p) = args.drop_path {
+        if let Some(p) = options.drop_path {
             base.set_drop_path(p);
         }
-        base.set_frozen_dropout(args.frozen_dropout == Switch::On);
+        base.set_frozen_dropout(options.frozen_dropout == Switch::On);
         Ok(Self { model, base, reader })
     }
+}
 
-    /// The flags that [`Frozen::open`] reads, as a key.
-    pub(crate) fn key(args: &Args) -> String {
-        let size = args.images.side();
-        let on = args.frozen_dropout == Switch::On;
-        let random = (args.dropout, args.drop_path);
-        format!("{} {:?} {random:?} {size:?} {on}", args.base, args.precision.get(false))
+/// Base models that were opened; runs with the same options share one.
+#[derive(Default)]
+pub(crate) struct Bases(Vec<(FrozenOptions, Arc<Frozen>)>);
+
+impl Bases {
+    /// The model of a run, opened if no run before it had it.
+    pub(crate) fn get(&mut self, spec: &RunSpec) -> Result<Arc<Frozen>> {
+        let options = FrozenOptions::of(spec);
+        if let Some((_, frozen)) = self.0.iter().find(|(there, _)| *there == options) {
+            return Ok(Arc::clone(frozen));
+        }
+        let frozen = Arc::new(Frozen::open(&options)?);
+        self.0.push((options, Arc::clone(&frozen)));
+        Ok(frozen)
     }
 }
 
@@ -128,13 +185,13 @@ impl Run {
     pub(crate) fn new(
         frozen: Arc<Frozen>,
         threads: usize,
-        args: &Args,
+        (spec, resources): (&RunSpec, &Resources),
         data: Data,
     ) -> Result<Self> {
-        let mut lengths = lengths(args, data.task);
+        let mut lengths = lengths(spec, data.task);
         if let InputSpec::Text(text) = &frozen.model.spec().input {
             let longest = text.length_max();
-            if args.max_length.is_none() {
+            if spec.max_length.is_none() {
                 lengths.max = lengths.max.min(longest);
             }
             if lengths.max > longest {
@@ -142,7 +199,7 @@ impl Run {
             }
         }
         let (auto, why) = frozen.model.default_pooling();
-        let (pooling, why_pooling) = match args.pooling {
+        let (pooling, why_pooling) = match spec.pooling {
             _ if data.task.head.over_tokens() => {
                 (Pooling::Cls, "without a meaning here: every token has outputs of its own".into())
             }
@@ -161,11 +218,11 @@ impl Run {
             // Heads of image encoders have none.
             dropout: if frozen.reader.processor().is_some() { 0.0 } else { 0.1 },
         };
-        let config = TrainConfig { max_length: lengths.max, ..config(args, &data)? };
+        let config = TrainConfig { max_length: lengths.max, ..config(spec, &data)? };
         check_labels(&data.labels).map_err(|e| anyhow!("the data cannot be used: {e}"))?;
-        let positive = positive(args.positive.as_deref(), &data.labels)?;
+        let positive = positive(spec.positive.as_deref(), &data.labels)?;
         // The recipe has units of its own.
-        let scale = if args.recipe.is_paper() { scale_of(&data) } else { Scale::NONE };
+        let scale = if spec.is_paper() { scale_of(&data) } else { Scale::NONE };
         let begin = Instant::now();
         let prepare = |d: &Dataset, augment, cache| {
             let images = ImageReading { augment, cache };
@@ -173,11 +230,11 @@ impl Run {
             (prepared.positive, prepared.scale) = (positive, scale);
             Ok::<_, anyhow::Error>(prepared)
         };
-        let augment = args.images.augment();
+        let augment = spec.data.images.augment();
         if augment.any() && frozen.reader.processor().is_none() {
             bail!("--flip and --random-crop change images, but the base model reads texts");
         }
-        let (cache, each) = (args.images.cache(), frozen.reader.image_bytes());
+        let (cache, each) = (resources.image_bytes(), frozen.reader.image_bytes());
         // What random parts are taken from may be of any size; the rest of the room is for validation.
         let for_train = match augment.crop {
             true => cache / 4 * 3,
@@ -253,17 +310,17 @@ impl Run {
     }
 
     /// SHA-256 of everything that decides the result: settings, base and data.
-    pub(crate) fn identity(&self, args: &Args) -> Result<String> {
+    pub(crate) fn identity(&self, spec: &RunSpec) -> Result<String> {
         let settings = serde_json::to_string(&self.config)?;
-        let (identity, _) = self.inputs(args)?;
-        let recipe = if args.recipe.is_paper() { "" } else { "auto" };
+        let (identity, _) = self.inputs(spec)?;
+        let recipe = if spec.is_paper() { "" } else { "auto" };
         let parts = [("config", settings.as_bytes()), ("identity", identity.as_bytes())];
         let recipe = (!recipe.is_empty()).then_some(("recipe", recipe.as_bytes()));
         Ok(digest::of_parts(parts.into_iter().chain(recipe)))
     }
 
     /// What names base and data in a checkpoint, and the digests of the data.
-    fn inputs(&self, args: &Args) -> Result<(String, Vec<DataDigest>)> {
+    fn inputs(&self, spec: &RunSpec) -> Result<(String, Vec<DataDigest>)> {
         let (frozen, data) = (&self.frozen, &self.data);
         let digests: Vec<DataDigest> = [Some(&data.train), data.dev.as_ref(), data.test.as_ref()]
             .into_iter()
@@ -272,22 +329,22 @@ impl Run {
             .collect();
         let identity = serde_json::to_string(&(
             // What else it holds is compared by itself, so that older checkpoints stay.
-            frozen.model.id(&args.base).as_of_old(),
+            frozen.model.id(&spec.base).as_of_old(),
             &digests,
             &self.head,
-            args.dropout,
+            spec.dropout,
             format!("{:?}", frozen.base.precision()),
-            args.doc_stride,
+            spec.doc_stride,
             frozen.base.has_frozen_dropout(),
         ))?;
         // What is not said about texts keeps their checkpoints what they were.
         let identity = match frozen.reader.processor() {
             None => identity,
             Some(processor) => {
-                identity + &serde_json::to_string(&(processor, args.images.augment()))?
+                identity + &serde_json::to_string(&(processor, spec.data.images.augment()))?
             }
         };
-        let identity = match args.drop_path {
+        let identity = match spec.drop_path {
             None => identity,
             Some(p) => format!("{identity} drop path {p}"),
         };
@@ -305,22 +362,23 @@ impl Run {
         out: &mut OutFolder,
         on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Trained>> {
+        let (spec, resources) = (&args.spec, &args.resources);
         let frozen = Arc::clone(&self.frozen);
         let base = &frozen.base;
-        let id = frozen.model.id(&args.base);
-        let (identity, digests) = self.inputs(args)?;
-        let whole_identity = self.identity(args)?;
+        let id = frozen.model.id(&spec.base);
+        let (identity, digests) = self.inputs(spec)?;
+        let whole_identity = self.identity(spec)?;
         let scale = self.train.scale;
         out.make().with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-        let (mut adapter, outcome, account) = if args.recipe.is_paper() {
+        let (mut adapter, outcome, account) = if spec.is_paper() {
             let mut adapter =
                 Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
             let dev = self.dev.as_ref();
             let (workers, config) = (&mut self.workers, &self.config);
             let trainer = Trainer::new(base, workers, config, &self.train, dev, &identity)?;
             let trainer =
-                trainer.with_checkpoints(&args.out, args.save_every).with_base_id(id.clone());
-            let trainer = match args.cache() {
+                trainer.with_checkpoints(&args.out, resources.save_every).with_base_id(id.clone());
+            let trainer = match resources.prefix() {
                 Some(spec) => trainer.with_prefix_cache(spec),
                 None => trainer,
             };
@@ -345,8 +403,8 @@ impl Run {
                 identity: format!("{identity} recipe auto"),
                 base_id: Some(id.clone()),
                 folder: Some(args.out.clone()),
-                save_every: args.save_every,
-                cache: args.cache(),
+                save_every: resources.save_every,
+                cache: resources.prefix(),
             };
             let Made { adapter, outcome, account, config } = recipe.run(on_event)?;
             self.config = config;
@@ -392,7 +450,7 @@ impl Run {
         }
         let mut meta = self.meta(&adapter, id, digests, metrics);
         meta.task.none_threshold = none_threshold;
-        meta.task.positive.clone_from(&args.positive);
+        meta.task.positive.clone_from(&spec.positive);
         if scale != Scale::NONE {
             let scale = json!({ "mean": scale.mean, "deviation": scale.deviation });
             meta.training.insert("target_scale".into(), scale);
@@ -436,7 +494,7 @@ impl Run {
             stopped_early: outcome.stopped_early,
             bytes: 0,
             account: account.map(|a| a.to_string()),
-            record: record(args, meta, &adapter, outcome.seconds)?,
+            record: record((spec, &args.out), meta, &adapter, outcome.seconds),
             predictions,
         };
         Ok(Some(Trained { adapter, folder, finished }))
@@ -474,14 +532,14 @@ impl Run {
     pub(crate) fn seconds_a_pass(
         frozen: Arc<Frozen>,
         threads: usize,
-        args: &Args,
+        args: (&RunSpec, &Resources),
         data: Data,
     ) -> Result<f64> {
         const STEPS: usize = 4;
-        let (rows, few) = (data.train.examples.len(), STEPS * args.batch_size.unwrap_or(32));
+        let (rows, few) = (data.train.examples.len(), STEPS * args.0.batch_size.unwrap_or(32));
         let data = Data { train: data.train.sample(few, 0), dev: None, test: None, ..data };
-        let args = Args { epochs: Some(1), ..args.clone() };
-        let mut run = Self::new(frozen, threads, &args, data)?;
+        let spec = RunSpec { epochs: Some(1), ..args.0.clone() };
+        let mut run = Self::new(frozen, threads, (&spec, args.1), data)?;
         let base = &run.frozen.base;
         let mut adapter = Adapter::new(base, &run.config.method, run.head.clone(), 0)?;
         let trainer =
@@ -552,23 +610,19 @@ impl Run {
     }
 }
 
-/// The key of a run: the hash of the flags that matter for its result.
-pub(crate) fn run_key(args: &Args) -> Result<String> {
-    Ok(digest::of_bytes(serde_json::to_string(&args.in_full())?.as_bytes()))
-}
-
 /// The run for the store, as a run of its own; the hash of its weights is set when they are written.
-fn record(args: &Args, meta: &AdapterMeta, adapter: &Adapter, seconds: f64) -> Result<RunRecord> {
+fn record(
+    (spec, out): (&RunSpec, &Path),
+    meta: &AdapterMeta,
+    adapter: &Adapter,
+    seconds: f64,
+) -> RunRecord {
     let meta = meta.clone();
-    let settings = match serde_json::to_value(args.in_full())? {
-        Value::Object(map) => map.into_iter().collect(),
-        _ => BTreeMap::new(),
-    };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Ok(RunRecord {
-        key: run_key(args)?,
+    RunRecord {
+        key: spec.key(),
         sweep: String::new(),
-        group: args.method.clone(),
+        group: spec.method.clone(),
         task: meta.task.name,
         kind: meta.task.kind,
         metric: meta.task.metric,
@@ -576,7 +630,7 @@ fn record(args: &Args, meta: &AdapterMeta, adapter: &Adapter, seconds: f64) -> R
         base: meta.base,
         precision: meta.precision,
         seed: meta.seed,
-        settings,
+        settings: spec.settings().into_iter().collect(),
         training: meta.training,
         data: meta.data,
         labels: meta.labels,
@@ -587,10 +641,10 @@ fn record(args: &Args, meta: &AdapterMeta, adapter: &Adapter, seconds: f64) -> R
         seconds,
         peak_bytes: peak_memory(),
         weights_sha256: String::new(),
-        adapter: Some(args.out.display().to_string()),
+        adapter: Some(out.display().to_string()),
         versions: meta.versions,
         finished_at: now.map_or(0, |d| d.as_secs()),
-    })
+    }
 }
 
 /// The class that F1 is about, by name: the second of two, unless another is named.
@@ -625,10 +679,10 @@ fn scale_of(data: &Data) -> Scale {
 }
 
 /// How long inputs are, in training on a task.
-fn lengths(args: &Args, task: &Task) -> Lengths {
+fn lengths(spec: &RunSpec, task: &Task) -> Lengths {
     let usual = if task.head == HeadKind::QuestionAnswering { 384 } else { LENGTH };
-    let stride = args.doc_stride.map_or(DOC_STRIDE, |n| n as usize);
-    Lengths { max: args.max_length.unwrap_or(usual), stride }
+    let stride = spec.doc_stride.map_or(DOC_STRIDE, |n| n as usize);
+    Lengths { max: spec.max_length.unwrap_or(usual), stride }
 }
 
 /// Tokens of an input, where nothing else is said.
@@ -664,10 +718,10 @@ pub(crate) fn tell_skipped(skipped: &[String]) -> Result<()> {
 }
 
 /// The settings of a run on its data, checked.
-pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
-    let args = &args.in_full();
-    let plan = plan_of(args, data.train.examples.len())?;
-    let metric = match &args.metric {
+pub(crate) fn config(spec: &RunSpec, data: &Data) -> Result<TrainConfig> {
+    let spec = &spec.in_full();
+    let plan = plan_of(spec, data.train.examples.len())?;
+    let metric = match &spec.metric {
         None => default_metric(&data.name, data.task.name).to_string(),
         Some(name) => {
             let fits = METRICS.iter().filter(|m| m.kind == data.task.name);
@@ -683,60 +737,61 @@ pub(crate) fn config(args: &Args, data: &Data) -> Result<TrainConfig> {
         }
     };
     let config = TrainConfig {
-        max_length: lengths(args, data.task).max,
+        max_length: lengths(spec, data.task).max,
         metric,
-        ..settings_of(args, &plan)?
+        ..settings_of(spec, &plan)?
     };
     config.check()?;
     Ok(config)
 }
 
 /// What the recipe chooses for so many rows.
-fn plan_of(args: &Args, rows: usize) -> Result<Plan> {
-    let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
+fn plan_of(spec: &RunSpec, rows: usize) -> Result<Plan> {
+    let method: MethodSpec = spec.method.parse().map_err(budwood_model::ModelError::from)?;
     let method = budwood_model::method::resolve(&method)?;
-    let examples = args.batch_size.map(BatchSize::Examples);
-    let batch = args.batch_tokens.map(BatchSize::Tokens).or(examples);
+    let examples = spec.batch_size.map(BatchSize::Examples);
+    let batch = spec.batch_tokens.map(BatchSize::Tokens).or(examples);
     Ok(recipe::plan(&method, rows, batch))
 }
 
 /// Checks what the flags say without the data: what is wrong with them is known at once.
-pub(crate) fn check_settings(args: &Args) -> Result<()> {
-    let args = args.in_full();
-    settings_of(&args, &plan_of(&args, 1)?).map(drop)
+pub(crate) fn check_settings(spec: &RunSpec) -> Result<()> {
+    spec.check()?;
+    let spec = spec.in_full();
+    settings_of(&spec, &plan_of(&spec, 1)?).map(drop)
 }
 
 /// What the flags say, and the recipe where they say nothing; without what the data decide.
-fn settings_of(args: &Args, plan: &Plan) -> Result<TrainConfig> {
-    let method: MethodSpec = args.method.parse().map_err(budwood_model::ModelError::from)?;
-    let optimizer = match args.optimizer {
+fn settings_of(spec: &RunSpec, plan: &Plan) -> Result<TrainConfig> {
+    let method: MethodSpec = spec.method.parse().map_err(budwood_model::ModelError::from)?;
+    let optimizer = match spec.optimizer {
         Some(OptimizerChoice::Bert) => OptimizerSpec::bert(),
         Some(OptimizerChoice::Adamw) | None => plan.optimizer.clone(),
     };
     let config = TrainConfig {
         method: budwood_model::method::resolve(&method)?,
-        epochs: args.epochs.unwrap_or(plan.epochs),
+        epochs: spec.epochs.unwrap_or(plan.epochs),
         batch: plan.batch,
-        accumulate: args.accumulate,
-        learning_rate: args.lr.unwrap_or(plan.learning_rate),
-        warmup: args.warmup,
-        schedule: match (args.schedule, args.min_lr) {
+        accumulate: spec.accumulate,
+        learning_rate: spec.lr.unwrap_or(plan.learning_rate),
+        warmup: spec.warmup,
+        schedule: match (spec.schedule, spec.min_lr) {
             (ScheduleChoice::Linear, None) => Schedule::Linear,
             (ScheduleChoice::Linear, Some(_)) => bail!("--min-lr is for --schedule cosine"),
             (ScheduleChoice::Cosine, min) => Schedule::Cosine { min: min.unwrap_or(0.0) },
         },
         optimizer: OptimizerSpec {
-            weight_decay: args.weight_decay,
-            clip_norm: args.clip,
+            weight_decay: spec.weight_decay,
+            clip_norm: spec.clip,
             ..optimizer
         },
-        seed: args.seed,
-        max_length: args.max_length.unwrap_or(LENGTH),
-        eval_every: args.eval_every,
-        patience: args.patience,
-        class_weights: if args.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
-        drop_last: args.drop_last,
-        metric: args.metric.clone().unwrap_or_default(),
+        seed: spec.seed,
+        max_length: spec.max_length.unwrap_or(LENGTH),
+        eval_every: spec.eval_every,
+        patience: spec.patience,
+        class_weights: if spec.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
+        drop_last: spec.drop_last,
+        metric: spec.metric.clone().unwrap_or_default(),
     };
     config.check()?;
     Ok(config)

@@ -52,7 +52,7 @@ pub enum ScheduleChoice {
     /// To zero on a line, as in BERT's code.
     #[default]
     Linear,
-    /// To the smallest rate on half a wave.
+    /// To --min-lr on half a wave.
     Cosine,
 }
 
@@ -66,4 +66,42 @@ pub enum OptimizerChoice {
     Bert,
     /// AdamW, with bias correction.
     Adamw,
+}
+
+/// The recipe of a run. Runs in a record that name none are the paper's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum RecipeChoice {
+    /// Begins from a linear probe, trains as long and as fast as the rows suggest, and keeps what
+    /// held-out rows prefer.
+    #[default]
+    Auto,
+    /// Houlsby et al. 2019, to the letter.
+    Paper,
+}
+
+/// What is done with rows that have no label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingChoice {
+    /// They end the run.
+    #[default]
+    Error,
+    /// They are left out and counted.
+    Drop,
+}
+
+/// Where the output of frozen layers is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum CacheChoice {
+    /// In memory.
+    #[default]
+    Memory,
+    /// In a file beside the checkpoint.
+    Disk,
+    /// Nowhere.
+    Off,
 }

@@ -3,14 +3,24 @@
 use std::path::PathBuf;
 
 use budwood_images::Augment;
-use serde::{Deserialize, Serialize};
+use budwood_tasks::read::{Encoding, ReadOptions, separator};
+use budwood_tasks::{ColumnChoice, DataSource, MAX_CLASSES, Missing};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{MissingChoice, ReadLimits};
+use crate::Error;
+#[cfg(feature = "clap")]
+use crate::number;
+
+/// The encoding that is found by a file's first bytes.
+pub(super) const AUTO: &str = "auto";
 
 /// The data of a run: files or folders, splits, columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, remote = "Self")]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct DataSpec {
-    /// Training data: a file (.csv, .tsv, .jsonl, .parquet, .conll; .gz and .bz2 too), or
+    /// Training data: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll; packed too), or
     /// LAYOUT=FOLDER such as glue:CoLA=DIR, trec=DIR, squad=DIR or conll=DIR; squad and conll take
     /// a FILE too. Of images: a folder with a folder for each class, list=FILE with 'path label' in
     /// each line, or idx=DIR with MNIST's files; fashion-mnist, mnist-5k and digits are fetched.
@@ -32,11 +42,20 @@ pub struct DataSpec {
     /// Score the layout's own test split at the end.
     #[cfg_attr(feature = "clap", arg(long, conflicts_with = "test_data"))]
     pub test: bool,
-    /// Share of the training data kept for validation where there is none; 0 for no validation.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = DataSpec::default().dev_share))]
-    pub dev_share: f64,
+    /// Share of the training data kept for validation where there is none; 0 for no validation
+    /// [default: 0.1; with --recipe auto 0 for fewer than 2,000 rows, where cross-validation takes
+    /// its place].
+    #[cfg_attr(feature = "clap", arg(long, value_parser = number::amount::<1>))]
+    pub dev_share: Option<f64>,
     /// Share of the training data kept for a test where there is no test data.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = DataSpec::default().test_share))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(
+            long,
+            default_value_t = DataSpec::default().test_share,
+            value_parser = number::amount::<1>
+        )
+    )]
     pub test_share: f64,
     /// Seed of what --dev-share, --test-share and --train-rows choose: the same rows for every
     /// --seed.
@@ -51,7 +70,10 @@ pub struct DataSpec {
     #[serde(flatten)]
     pub images: ImageSpec,
     /// Use only N training rows, chosen at random.
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "N", value_parser = number::count::<1, { usize::MAX }>)
+    )]
     pub train_rows: Option<usize>,
     /// Kind of task: classification, image-classification, multilabel, regression,
     /// question-answering or token-classification [default: by the data].
@@ -68,7 +90,7 @@ impl Default for DataSpec {
             dev_data: None,
             test_data: None,
             test: false,
-            dev_share: 0.1,
+            dev_share: None,
             test_share: 0.0,
             split_seed: 0,
             columns: ColumnSpec::default(),
@@ -94,14 +116,20 @@ pub struct ColumnSpec {
     /// Folder that paths of images begin at [default: that of the file].
     #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
     pub image_root: Option<PathBuf>,
-    /// Leave out images that cannot be read, and list them, instead of ending.
+    /// Leave out rows and images that cannot be read, and list them, instead of ending.
     #[cfg_attr(feature = "clap", arg(long))]
     pub skip_bad: bool,
-    /// Column of the label [default: found].
+    /// Column of the label, by name or number; several times for columns of 0 and 1, a label each
+    /// [default: found].
     #[cfg_attr(feature = "clap", arg(long, value_name = "COLUMN"))]
-    pub label_column: Option<String>,
-    /// Encoding of the files.
-    #[cfg_attr(feature = "clap", arg(long, default_value = "utf-8"))]
+    #[serde(with = "one_or_many")]
+    pub label_column: Vec<String>,
+    /// Encoding of the files: utf-8, windows-1252, utf-16le, shift_jis and others [default: by
+    /// their first bytes].
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "NAME", default_value = "auto", hide_default_value = true)
+    )]
     pub encoding: String,
     /// The files have no header; columns are 1, 2, ...
     #[cfg_attr(feature = "clap", arg(long))]
@@ -109,6 +137,18 @@ pub struct ColumnSpec {
     /// Tab-separated files quote fields as CSV does.
     #[cfg_attr(feature = "clap", arg(long))]
     pub tsv_quotes: bool,
+    /// What stands between fields: comma, semicolon, tab, bar or a character [default: found].
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    pub separator: Option<String>,
+    /// What is done with rows that have no label.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub missing: MissingChoice,
+    /// Names of the classes that numbers stand for, in their order, with commas between them.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAMES", value_delimiter = ','))]
+    pub label_names: Vec<String>,
+    /// More different labels than this are taken for a mistake [default: 10000].
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub max_classes: Option<usize>,
 }
 
 impl Default for ColumnSpec {
@@ -118,11 +158,79 @@ impl Default for ColumnSpec {
             image_column: None,
             image_root: None,
             skip_bad: false,
-            label_column: None,
-            encoding: "utf-8".into(),
+            label_column: Vec::new(),
+            encoding: AUTO.into(),
             no_header: false,
             tsv_quotes: false,
+            separator: None,
+            missing: MissingChoice::Error,
+            label_names: Vec::new(),
+            max_classes: None,
         }
+    }
+}
+
+impl ColumnSpec {
+    /// The data that a text names, to be read with these columns: a file or LAYOUT=FOLDER.
+    ///
+    /// # Errors
+    /// If the text names no data, or a setting has no meaning.
+    pub fn source(&self, text: &str, limits: ReadLimits) -> Result<DataSource, Error> {
+        let choice = ColumnChoice {
+            texts: self.text_column.clone(),
+            labels: self.label_column.clone(),
+            image: self.image_column.clone(),
+        };
+        let encoding = match self.encoding.as_str() {
+            AUTO | "" => None,
+            name => Some(Encoding::named(name)?),
+        };
+        let options = ReadOptions {
+            encoding,
+            header: !self.no_header,
+            literal_quotes: !self.tsv_quotes,
+            separator: self.separator.as_deref().map(separator).transpose()?,
+            max_unpacked: limits.bytes(),
+        };
+        let mut source = DataSource::parse(text, choice, options)?;
+        source.images.root.clone_from(&self.image_root);
+        source.images.skip_bad = self.skip_bad;
+        source.skip_bad = self.skip_bad;
+        if self.missing == MissingChoice::Drop {
+            source.missing = Missing::Drop;
+        }
+        source.label_names.clone_from(&self.label_names);
+        source.max_classes = self.max_classes.unwrap_or(MAX_CLASSES);
+        Ok(source)
+    }
+}
+
+/// A list that is written as nothing, as its one value, or as a list: keys of runs stay what they
+/// were when there was one column of labels alone.
+mod one_or_many {
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        Many(Vec<String>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(list: &[String], to: S) -> Result<S::Ok, S::Error> {
+        match list {
+            [] => to.serialize_none(),
+            [one] => to.serialize_some(one),
+            many => many.serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        Ok(match Option::<Written>::deserialize(from)? {
+            None => Vec::new(),
+            Some(Written::One(one)) => vec![one],
+            Some(Written::Many(many)) => many,
+        })
     }
 }
 
@@ -147,6 +255,11 @@ pub struct ImageSpec {
 }
 
 impl ImageSpec {
+    /// Height and width of images in pixels, if they are not the model's.
+    pub fn side(&self) -> Option<usize> {
+        self.image_size.map(usize::from)
+    }
+
     /// The random changes.
     pub fn augment(&self) -> Augment {
         Augment { flip: self.flip, crop: self.random_crop }

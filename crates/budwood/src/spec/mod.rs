@@ -9,9 +9,14 @@
 mod choices;
 mod data;
 mod record;
+mod resources;
 mod run;
 mod strict;
 
-pub use choices::{Form, OptimizerChoice, PoolingChoice, ScheduleChoice, Switch};
+pub use choices::{
+    CacheChoice, Form, MissingChoice, OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice,
+    Switch,
+};
 pub use data::{ColumnSpec, DataSpec, ImageSpec};
+pub use resources::{ReadLimits, Resources};
 pub use run::{PrecisionSpec, RunSpec};

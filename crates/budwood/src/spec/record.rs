@@ -7,7 +7,8 @@ use budwood_base::digest;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{DataSpec, RunSpec};
+use super::data::AUTO;
+use super::{DataSpec, RecipeChoice, RunSpec};
 use crate::Error;
 
 /// The settings that came after the first version.
@@ -25,6 +26,12 @@ const LATER: &[&str] = &[
     "doc-stride",
     "drop-path",
     "frozen-dropout",
+    "recipe",
+    "separator",
+    "missing",
+    "label-names",
+    "max-classes",
+    "positive",
 ];
 
 /// A specification's settings as a record keeps them: `unsaid` is what absence means.
@@ -32,6 +39,12 @@ fn recorded<T: Serialize>(spec: &T, unsaid: &T) -> Map<String, Value> {
     let usual = object(unsaid);
     let mut map = object(spec);
     map.retain(|name, value| !LATER.contains(&name.as_str()) || usual.get(name) != Some(value));
+    // An encoding that is found had the name of the default when there was one alone.
+    if let Some(encoding) = map.get_mut("encoding")
+        && matches!(encoding.as_str(), Some(AUTO | ""))
+    {
+        *encoding = Value::from("utf-8");
+    }
     map
 }
 
@@ -46,12 +59,12 @@ fn object(spec: &impl Serialize) -> Map<String, Value> {
 impl RunSpec {
     /// What a record means by a setting that it does not name.
     fn unsaid() -> Self {
-        Self::default()
+        Self { recipe: RecipeChoice::Paper, ..Self::default() }
     }
 
     /// The settings as the record of a run keeps them.
     pub fn settings(&self) -> Map<String, Value> {
-        recorded(self, &Self::unsaid())
+        recorded(&self.in_full(), &Self::unsaid())
     }
 
     /// The specification of a record's settings.
@@ -74,6 +87,18 @@ impl DataSpec {
     /// The settings of the data as a board or a record keeps them.
     pub fn settings(&self) -> Map<String, Value> {
         recorded(self, &Self::default())
+    }
+
+    /// What says which rows a result was scored on, for a board: the settings that differ from the
+    /// default, without names and without what training alone does with the rows.
+    pub fn source(&self) -> Map<String, Value> {
+        let of_training = ["name", "area", "train-rows", "image-size", "flip", "random-crop"];
+        let usual = object(&Self::default());
+        let mut map = object(self);
+        map.retain(|name, value| {
+            !of_training.contains(&name.as_str()) && usual.get(name) != Some(value)
+        });
+        map
     }
 
     /// The data of a record's settings, whatever else stands beside them.

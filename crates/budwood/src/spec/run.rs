@@ -1,8 +1,13 @@
 //! A run: base, data, and how it is trained.
 
+use budwood_engine::Precision;
 use serde::{Deserialize, Serialize};
 
-use super::{DataSpec, Form, OptimizerChoice, PoolingChoice, ScheduleChoice, Switch};
+use super::{DataSpec, Form, OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice, Switch};
+use crate::Error;
+#[cfg(feature = "clap")]
+use crate::number;
+use crate::number::Bound;
 
 /// Every setting that decides the result of a training run.
 ///
@@ -11,7 +16,8 @@ use super::{DataSpec, Form, OptimizerChoice, PoolingChoice, ScheduleChoice, Swit
 #[serde(rename_all = "kebab-case", default, remote = "Self")]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct RunSpec {
-    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME of the Hugging Face hub.
+    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME[@REVISION] of the
+    /// Hugging Face hub.
     #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().base))]
     pub base: String,
     /// The data.
@@ -23,27 +29,31 @@ pub struct RunSpec {
     #[cfg_attr(feature = "clap", command(flatten))]
     #[serde(flatten)]
     pub precision: PrecisionSpec,
+    /// How to train: for good results on any data, or by the protocol of Houlsby et al. 2019.
+    /// Settings that are given go before those that the recipe would choose.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub recipe: RecipeChoice,
     /// Tuning method, such as adapter, adapter[width=8], seq_bn, linear; see `budwood methods`.
     #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().method))]
     pub method: String,
     /// How a sequence becomes one vector.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub pooling: PoolingChoice,
-    /// Passes over the training data.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().epochs))]
-    pub epochs: usize,
-    /// Examples in a batch.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().batch_size))]
-    pub batch_size: usize,
+    /// Passes over the training data [default: by the rows; 3 with --recipe paper].
+    #[cfg_attr(feature = "clap", arg(long))]
+    pub epochs: Option<usize>,
+    /// Examples in a batch [default: 16 or 32 by the rows; 32 with --recipe paper].
+    #[cfg_attr(feature = "clap", arg(long))]
+    pub batch_size: Option<usize>,
     /// Tokens in a batch, instead of a number of examples.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", conflicts_with = "batch_size"))]
     pub batch_tokens: Option<usize>,
     /// Batches whose gradients make one step.
     #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().accumulate))]
     pub accumulate: usize,
-    /// Largest learning rate.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().lr))]
-    pub lr: f64,
+    /// Largest learning rate [default: by the method and the rows; 0.001 with --recipe paper].
+    #[cfg_attr(feature = "clap", arg(long))]
+    pub lr: Option<f64>,
     /// Share of the steps over which the learning rate rises.
     #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().warmup))]
     pub warmup: f64,
@@ -53,9 +63,10 @@ pub struct RunSpec {
     /// Learning rate at the end of --schedule cosine [default: 0].
     #[cfg_attr(feature = "clap", arg(long))]
     pub min_lr: Option<f64>,
-    /// Adam without bias correction as in BERT's code, or AdamW with it.
-    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
-    pub optimizer: OptimizerChoice,
+    /// Adam without bias correction as in BERT's code, or AdamW with it [default: adamw; bert with
+    /// --recipe paper].
+    #[cfg_attr(feature = "clap", arg(long, value_enum))]
+    pub optimizer: Option<OptimizerChoice>,
     /// Decoupled weight decay of matrices.
     #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().weight_decay))]
     pub weight_decay: f64,
@@ -72,15 +83,25 @@ pub struct RunSpec {
     /// [default: 128].
     #[cfg_attr(
         feature = "clap",
-        arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))
+        arg(
+            long,
+            value_name = "N",
+            value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+        )
     )]
     pub doc_stride: Option<u32>,
     /// Dropout of the encoder in training [default: as the model's config.json says].
-    #[cfg_attr(feature = "clap", arg(long))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "P", value_parser = number::probability)
+    )]
     pub dropout: Option<f32>,
     /// Stochastic depth of the encoder in training: the probability of skipping a sub-layer in the
     /// top layer; it falls to 0 in the lowest [default: 0].
-    #[cfg_attr(feature = "clap", arg(long, value_name = "P"))]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "P", value_parser = number::probability)
+    )]
     pub drop_path: Option<f32>,
     /// Dropout in training in the layers, from the lowest, in which and below which nothing is
     /// trained: those of `linear`, `top_k` and adapters in the upper layers alone. Off, their
@@ -103,6 +124,9 @@ pub struct RunSpec {
     /// Spearman's].
     #[cfg_attr(feature = "clap", arg(long))]
     pub metric: Option<String>,
+    /// The class that F1 is about, where there are two [default: the second by name].
+    #[cfg_attr(feature = "clap", arg(long, value_name = "CLASS"))]
+    pub positive: Option<String>,
 }
 
 impl Default for RunSpec {
@@ -111,17 +135,18 @@ impl Default for RunSpec {
             base: "minilm".into(),
             data: DataSpec::default(),
             precision: PrecisionSpec::default(),
+            recipe: RecipeChoice::Auto,
             method: "adapter".into(),
             pooling: PoolingChoice::Auto,
-            epochs: 3,
-            batch_size: 32,
+            epochs: None,
+            batch_size: None,
             batch_tokens: None,
             accumulate: 1,
-            lr: 1e-3,
+            lr: None,
             warmup: 0.1,
             schedule: ScheduleChoice::Linear,
             min_lr: None,
-            optimizer: OptimizerChoice::Bert,
+            optimizer: None,
             weight_decay: 0.01,
             clip: 1.0,
             seed: 0,
@@ -135,7 +160,71 @@ impl Default for RunSpec {
             balanced: false,
             drop_last: false,
             metric: None,
+            positive: None,
         }
+    }
+}
+
+impl RunSpec {
+    /// The same run with what the recipe `paper` leaves open filled in: the settings by which a
+    /// run is known in a store.
+    #[must_use]
+    pub fn in_full(&self) -> Self {
+        let mut spec = self.clone();
+        if spec.recipe == RecipeChoice::Paper {
+            spec.data.dev_share.get_or_insert(0.1);
+            spec.epochs.get_or_insert(3);
+            spec.batch_size.get_or_insert(32);
+            spec.lr.get_or_insert(1e-3);
+            spec.optimizer.get_or_insert(OptimizerChoice::Bert);
+        }
+        spec
+    }
+
+    /// What a run reads: names of data, folders and the base model.
+    pub fn inputs(&self) -> Vec<&str> {
+        let data = &self.data;
+        let files = [Some(&data.data), data.dev_data.as_ref(), data.test_data.as_ref()];
+        let files = files.into_iter().flatten().map(String::as_str);
+        let root = data.columns.image_root.as_deref().and_then(std::path::Path::to_str);
+        files.chain([self.base.as_str()]).chain(root).collect()
+    }
+
+    /// Checks the numbers that have bounds whatever the data and the model are.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the first setting that is out of its bounds.
+    pub fn check(&self) -> Result<(), Error> {
+        let within = |name: &'static str, value: Option<f64>, bound: Bound| match value {
+            Some(x) if !bound.holds(x) => {
+                Err(Error::Setting { name, message: format!("{x} is {bound}") })
+            }
+            _ => Ok(()),
+        };
+        let share = Bound::Amount(1);
+        within("dev-share", self.data.dev_share, share)?;
+        within("test-share", Some(self.data.test_share), share)?;
+        within("dropout", self.dropout.map(f64::from), Bound::Probability)?;
+        within("drop-path", self.drop_path.map(f64::from), Bound::Probability)?;
+        let count = |n: Option<usize>| n.map(|n| n as f64);
+        within("train-rows", count(self.data.train_rows), Bound::Count(1, usize::MAX))?;
+        let stride = self.doc_stride.map(f64::from);
+        within("doc-stride", stride, Bound::Count(1, 1_000_000))?;
+        within("image-size", count(self.data.images.side()), Bound::Count(1, 4096))?;
+        if self.data.test && self.data.test_data.is_some() {
+            let message = "the layout's own test split or test-data: not both".into();
+            return Err(Error::Setting { name: "test", message });
+        }
+        if self.batch_size.is_some() && self.batch_tokens.is_some() && !self.is_paper() {
+            let message = "batch-tokens or batch-size: not both".into();
+            return Err(Error::Setting { name: "batch-tokens", message });
+        }
+        Ok(())
+    }
+
+    /// Whether the run is by the protocol of the paper.
+    pub fn is_paper(&self) -> bool {
+        self.recipe == RecipeChoice::Paper
     }
 }
 
@@ -154,6 +243,18 @@ pub struct PrecisionSpec {
         arg(long, value_enum, default_value_t = PrecisionSpec::default().backward_precision)
     )]
     pub backward_precision: Form,
+}
+
+impl PrecisionSpec {
+    /// The form of the weights in memory, of a model that is stored in int8 or in f32.
+    pub fn get(self, quantized: bool) -> Precision {
+        let stored = if quantized { Form::Int8 } else { Form::F32 };
+        match (self.base_precision.unwrap_or(stored), self.backward_precision) {
+            (Form::F32, _) => Precision::F32,
+            (Form::Int8, Form::Int8) => Precision::Int8,
+            (Form::Int8, Form::F32) => Precision::Int8Forward,
+        }
+    }
 }
 
 impl Default for PrecisionSpec {

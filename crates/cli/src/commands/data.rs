@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use budwood::spec::{ColumnSpec, ReadLimits};
 use budwood_formats::BaseModel;
 use budwood_tasks::report::{ClassCount, DataReport, Lengths, SplitCount};
 use budwood_tasks::{Data, DataRequest};
 use serde_json::json;
 
-use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
 use crate::reader::{ImageReading, Reader};
+use crate::training::source_named;
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -36,7 +37,9 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0)]
     split_seed: u64,
     #[command(flatten)]
-    columns: ColumnArgs,
+    columns: ColumnSpec,
+    #[command(flatten)]
+    limits: ReadLimits,
     /// Kind of task [default: by the data].
     #[arg(long)]
     task: Option<String>,
@@ -59,7 +62,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 }
 
 fn read(settings: &Settings, args: &Args) -> Result<DataReport> {
-    let source = |text: &String| args.columns.source(text);
+    let source = |text: &String| source_named(&args.columns, text, args.limits);
     let request = DataRequest {
         train: source(&args.data)?,
         dev: args.dev_data.as_ref().map(source).transpose()?,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use budwood::spec::{ColumnSpec, Form, ReadLimits};
 use budwood_base::record::Prediction;
 use budwood_model::Targets;
 use budwood_tasks::metric::why_undefined;
@@ -14,11 +15,9 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::answer::answered;
-use crate::base::Form;
 use crate::commands::predict::Loaded;
-use crate::commands::train::ColumnArgs;
 use crate::output::{json, say, table, thousands};
-use crate::training::{cut, positive_of, tell_skipped};
+use crate::training::{cut, positive_of, source_named, tell_skipped};
 use crate::{Settings, out};
 
 #[derive(clap::Args)]
@@ -36,7 +35,9 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = SplitChoice::Dev)]
     split: SplitChoice,
     #[command(flatten)]
-    columns: ColumnArgs,
+    columns: ColumnSpec,
+    #[command(flatten)]
+    limits: ReadLimits,
     /// Form of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
@@ -76,7 +77,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         loaded.meta.task.positive.clone_from(&args.positive);
     }
     let mut columns = args.columns.clone();
-    let source = columns.source(&args.data)?;
+    let source = source_named(&columns, &args.data, args.limits)?;
     let meta = loaded.meta.clone();
     if source.is_table() {
         loaded.take_columns(&mut columns);
@@ -89,7 +90,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             one => vec![one.into()],
         };
     }
-    let source = columns.source(&args.data)?;
+    let source = source_named(&columns, &args.data, args.limits)?;
     let split = match args.split {
         SplitChoice::Train => Split::Train,
         SplitChoice::Dev => Split::Dev,

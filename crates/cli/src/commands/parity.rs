@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use budwood::number;
 use budwood_engine::Device;
 use budwood_train::parity::compare;
 use serde_json::json;
 
-use crate::base::PrecisionArgs;
+use crate::Settings;
 use crate::output::json;
-use crate::{Settings, number};
+use budwood::spec::PrecisionSpec;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1e-4, value_parser = number::amount::<1>)]
     gradient_tolerance: f64,
     #[command(flatten)]
-    precision: PrecisionArgs,
+    precision: PrecisionSpec,
 }
 
 pub(crate) fn run(_: &Settings, args: &Args) -> Result<ExitCode> {

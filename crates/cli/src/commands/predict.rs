@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use budwood::spec::{ColumnSpec, Form, ReadLimits};
 use budwood_base::head::HeadKind;
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
@@ -18,11 +19,9 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::answer::{Cell, Reply, replies};
-use crate::base::Form;
-use crate::commands::train::ColumnArgs;
 use crate::output::table;
 use crate::reader::{ImageReading, Reader};
-use crate::training::{DOC_STRIDE, cut, positive};
+use crate::training::{DOC_STRIDE, cut, positive, source_named};
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -46,7 +45,9 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
     #[command(flatten)]
-    columns: ColumnArgs,
+    columns: ColumnSpec,
+    #[command(flatten)]
+    limits: ReadLimits,
     /// Form of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
@@ -190,7 +191,7 @@ impl Loaded {
     }
 
     /// Names the columns that the adapter was trained on, where the user named none.
-    pub(crate) fn take_columns(&self, columns: &mut ColumnArgs) {
+    pub(crate) fn take_columns(&self, columns: &mut ColumnSpec) {
         let known = &self.meta.task.text_columns;
         match self.reader {
             Reader::Texts(_) if columns.text_column.is_empty() => {
@@ -250,10 +251,10 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
     if let Some(input) = &args.input {
         let mut columns = args.columns.clone();
         let text = input.to_string_lossy();
-        if columns.source(&text)?.is_table() && !columns.no_header {
+        if source_named(&columns, &text, args.limits)?.is_table() && !columns.no_header {
             loaded.take_columns(&mut columns);
         }
-        let source: DataSource = columns.source(&text)?;
+        let source: DataSource = source_named(&columns, &text, args.limits)?;
         let task = task::find(&meta.task.kind)?;
         let mut opened = source.open(Split::Test, false)?;
         opened.settle(Some(task))?;
@@ -320,7 +321,8 @@ fn images(args: &Args) -> Result<Dataset> {
     for name in names {
         let path = PathBuf::from(&name);
         if path.is_dir() {
-            let opened = args.columns.source(&name)?.open(Split::Test, false)?;
+            let opened =
+                source_named(&args.columns, &name, args.limits)?.open(Split::Test, false)?;
             let (data, _) = opened.examples(kind, &[])?;
             examples.extend(data.examples);
             skipped.extend(data.skipped);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use budwood::DataSpec;
 use budwood_base::record::{Prediction, RunRecord};
 use budwood_board::query::{self, Filter};
 use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
@@ -14,9 +15,8 @@ use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_store::Store;
 use serde_json::json;
 
-use crate::evaluator::{data_flags, flags_of, splits};
+use crate::evaluator::{data_source, read_source, splits};
 use crate::output::{json, note, say};
-use crate::training::read_data;
 use crate::{Settings, base};
 
 #[derive(clap::Args)]
@@ -240,17 +240,22 @@ pub(crate) fn make_known(board: &mut Board, run: &RunRecord, actor: &Actor) -> R
             _ => notes.push(format!("the base model {} is not where the run had it, or not as it was, or in int8; to verify, `budwood board base add MODEL`", run.base.name)),
         }
     }
-    let flags = sources(flags_of(&run.settings));
     let known = local::data(board)?;
     let wanted: Vec<_> = run.data.iter().filter(|d| d.split != "train").collect();
     if wanted.iter().all(|d| known.iter().any(|k| k.sha256 == d.sha256)) {
         return Ok(notes);
     }
-    let read = data_flags(&flags).and_then(|args| read_data(&args));
-    let found = read.map(splits).unwrap_or_default();
+    let settings = run.settings.clone().into_iter().collect();
+    let Ok(data) = DataSpec::from_settings(&settings).map(whole_places) else {
+        notes.push(
+            "the run's settings are not those of data; to verify, `budwood board data add`".into(),
+        );
+        return Ok(notes);
+    };
+    let found = read_source(&data).map(splits).unwrap_or_default();
     for digest in wanted {
         if found.iter().any(|d| d.digest.sha256 == digest.sha256) {
-            local::add_data(board, digest, &json!(flags), actor)?;
+            local::add_data(board, digest, &json!(data.source()), actor)?;
         } else {
             notes.push(format!(
                 "the {} data are not where the run had them; to verify, `budwood board data add` with the data's flags",
@@ -269,39 +274,41 @@ pub(crate) fn source(name: &str) -> String {
     }
 }
 
-/// Flags whose values are places.
-const PLACES: &[&str] = &["data", "dev-data", "test-data", "image-root"];
-
-/// The place in a flag such as `--data=NAME=FOLDER`, and what stands before it.
-fn place(flag: &str) -> Option<(&str, &str)> {
-    let (name, value) = flag.strip_prefix("--")?.split_once('=')?;
-    if !PLACES.contains(&name) {
-        return None;
-    }
-    let layout = value.split_once('=').filter(|_| !Path::new(value).exists());
-    let path = layout.map_or(value, |(_, path)| path);
-    Some((&flag[..flag.len() - path.len()], path))
+/// The places that a specification of data names, and what stands before each in its setting.
+fn places(data: &mut DataSpec) -> impl Iterator<Item = (usize, &mut String)> {
+    let all = [Some(&mut data.data), data.dev_data.as_mut(), data.test_data.as_mut()];
+    all.into_iter().flatten().map(|text| {
+        let layout = text.split_once('=').filter(|_| !Path::new(text.as_str()).exists());
+        (layout.map_or(0, |(name, _)| name.len() + 1), text)
+    })
 }
 
-/// Flags of data with their places as whole paths: checks are run from other folders.
-pub(crate) fn sources(flags: Vec<String>) -> Vec<String> {
-    let whole = |flag: String| match place(&flag) {
-        Some((before, path)) => format!("{before}{}", source(path)),
-        None => flag,
-    };
-    flags.into_iter().map(whole).collect()
+/// Data with their places as whole paths: checks are run from other folders.
+pub(crate) fn whole_places(mut data: DataSpec) -> DataSpec {
+    for (at, text) in places(&mut data) {
+        let path = source(&text[at..]);
+        text.truncate(at);
+        text.push_str(&path);
+    }
+    let root = &mut data.columns.image_root;
+    *root = root.take().map(|root| std::fs::canonicalize(&root).unwrap_or(root));
+    data
 }
 
 /// What is to be said of data that an older program noted with a path from the folder that it was run in.
 pub(crate) fn relative_sources(board: &Board) -> Result<Vec<String>> {
     let all = local::data(board)?;
-    let relative = |flag: &serde_json::Value| {
-        let path = flag.as_str().and_then(place).map(|(_, path)| Path::new(path));
-        path.is_some_and(|p| {
-            p.is_relative() && (p.exists() || p.components().count() > 1 || p.extension().is_some())
+    let is_relative = |p: &Path| {
+        p.is_relative() && (p.exists() || p.components().count() > 1 || p.extension().is_some())
+    };
+    let relative = |d: &&local::Data| {
+        data_source(&d.source).is_ok_and(|mut data| {
+            let root = data.columns.image_root.clone();
+            root.is_some_and(|root| is_relative(&root))
+                || places(&mut data).any(|(at, text)| is_relative(Path::new(&text[at..])))
         })
     };
-    let known = all.iter().filter(|d| d.source.as_array().is_some_and(|f| f.iter().any(relative)));
+    let known = all.iter().filter(relative);
     let note = |d: &local::Data| {
         format!(
             "the {} data {:.12} were noted with a path that holds in one folder only ({}); \

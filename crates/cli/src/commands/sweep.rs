@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use budwood::number;
 use budwood_base::folder::{FolderError, OutFolder};
 use budwood_base::record::MetricValue;
 use budwood_model::Adapter;
@@ -17,13 +18,13 @@ use budwood_train::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
+use crate::Settings;
 use crate::finished::Finished;
 use crate::out::{self, RUN};
 use crate::output::{json, say, seconds};
 use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
-use crate::training::{Frozen, Run, check_settings, config, read_data};
-use crate::{Settings, number};
+use crate::training::{Bases, FrozenOptions, Run, check_settings, config, read_data};
 
 /// Passes that an estimate of the time counts with where the recipe chooses them.
 const PASSES: usize = 3;
@@ -70,7 +71,7 @@ struct Shared<'a> {
     threads: usize,
     jobs: usize,
     store: Mutex<Store>,
-    frozen: Mutex<HashMap<String, Arc<Frozen>>>,
+    bases: Mutex<Bases>,
     next: AtomicUsize,
     total: ProgressBar,
     failed: Mutex<Vec<String>>,
@@ -84,7 +85,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let planned = file.runs(&args.out)?;
     check_out(args, &planned)?;
     for run in &planned {
-        check_settings(&run.args).with_context(|| run.title())?;
+        check_settings(&run.args.spec).with_context(|| run.title())?;
     }
     let path = args.store_path();
     let store = Store::open(&path)?;
@@ -128,7 +129,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         threads,
         jobs,
         store: Mutex::new(store),
-        frozen: Mutex::new(HashMap::new()),
+        bases: Mutex::default(),
         next: AtomicUsize::new(0),
         total,
         failed: Mutex::new(Vec::new()),
@@ -186,11 +187,12 @@ fn style(template: &str) -> ProgressStyle {
 fn check_data(runs: &[Planned]) -> Result<()> {
     let mut seen = Vec::new();
     for run in runs {
-        let a = &run.args;
+        let (spec, limits) = (&run.args.spec, run.args.resources.limits);
+        let a = &spec.data;
         let key = (a.data.clone(), a.dev_data.clone(), a.test_data.clone(), a.name.clone());
         if !seen.contains(&key) {
             seen.push(key);
-            let checked = read_data(a).and_then(|data| config(a, &data));
+            let checked = read_data(spec, limits).and_then(|data| config(spec, &data));
             checked.with_context(|| run.title())?;
         }
     }
@@ -237,9 +239,9 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     if lock(&shared.store).has(&planned.key)? {
         return Ok(None);
     }
-    let data = read_data(args)?;
-    let frozen = frozen(shared, planned)?;
-    let mut run = Run::new(frozen, shared.threads, args, data)?;
+    let data = read_data(&args.spec, args.resources.limits)?;
+    let frozen = lock(&shared.bases).get(&args.spec)?;
+    let mut run = Run::new(frozen, shared.threads, (&args.spec, &args.resources), data)?;
     let on_event = |event: Event<'_>| {
         match event {
             Event::Started { steps, .. } => bar.set_length(steps as u64),
@@ -249,7 +251,7 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A run that was saved and not recorded is not trained again.
-    let identity = run.identity(args)?;
+    let identity = run.identity(&args.spec)?;
     let left = Finished::pending(&out).filter(|p| out.is_whole() && p.identity == identity);
     let finished = match left {
         Some(left) => left,
@@ -303,25 +305,13 @@ fn end_of_killed(folder: &Path, keep_adapters: bool) -> Result<()> {
 
 /// Refuses a folder that holds something else, or lies in what the runs read.
 fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
-    let mut inputs: Vec<&str> = planned.iter().flat_map(|run| run.args.inputs()).collect();
+    let mut inputs: Vec<&str> = planned.iter().flat_map(|run| run.args.spec.inputs()).collect();
     inputs.sort_unstable();
     inputs.dedup();
     out::check_folder(&args.out, &inputs)?;
     let store = args.store_path();
     let store = store.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db", store])
-}
-
-/// The base model of a run; runs with the same one share it.
-fn frozen(shared: &Shared<'_>, planned: &Planned) -> Result<Arc<Frozen>> {
-    let mut all = lock(&shared.frozen);
-    let key = Frozen::key(&planned.args);
-    if let Some(frozen) = all.get(&key) {
-        return Ok(Arc::clone(frozen));
-    }
-    let frozen = Arc::new(Frozen::open(&planned.args)?);
-    all.insert(key, Arc::clone(&frozen));
-    Ok(frozen)
 }
 
 /// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et al. 2019,
@@ -359,33 +349,24 @@ fn dry_run(
     jobs: usize,
     threads: usize,
 ) -> Result<ExitCode> {
-    let mut frozen: HashMap<String, Arc<Frozen>> = HashMap::new();
-    let mut rates: HashMap<(String, String, String), f64> = HashMap::new();
+    let mut bases = Bases::default();
+    let mut rates: HashMap<String, f64> = HashMap::new();
     let (mut total, mut longest) = (0.0, 0.0f64);
     for planned in left {
-        let key = (
-            format!("{:?}", (&planned.args.data, planned.args.train_rows)),
-            planned.args.method.clone(),
-            Frozen::key(&planned.args),
-        );
+        let spec = &planned.args.spec;
+        let of_rate = (&spec.data.data, spec.data.train_rows, &spec.method);
+        let key = format!("{:?}", (of_rate, FrozenOptions::of(spec)));
         let a_pass = match rates.get(&key) {
             Some(&rate) => rate,
             None => {
-                let base = match frozen.get(&key.2) {
-                    Some(base) => Arc::clone(base),
-                    None => {
-                        let base = Arc::new(Frozen::open(&planned.args)?);
-                        frozen.insert(key.2.clone(), Arc::clone(&base));
-                        base
-                    }
-                };
-                let data = read_data(&planned.args).with_context(|| planned.title())?;
-                let rate = Run::seconds_a_pass(base, threads, &planned.args, data)?;
+                let (base, resources) = (bases.get(spec)?, &planned.args.resources);
+                let data = read_data(spec, resources.limits).with_context(|| planned.title())?;
+                let rate = Run::seconds_a_pass(base, threads, (spec, resources), data)?;
                 rates.insert(key, rate);
                 rate
             }
         };
-        let one = a_pass * planned.args.epochs.unwrap_or(PASSES) as f64;
+        let one = a_pass * spec.epochs.unwrap_or(PASSES) as f64;
         total += one;
         longest = longest.max(one);
     }
@@ -393,7 +374,7 @@ fn dry_run(
     if settings.json {
         let runs: Vec<_> = left
             .iter()
-            .map(|r| json!({ "key": r.key, "group": r.group, "settings": r.args }))
+            .map(|r| json!({ "key": r.key, "group": r.group, "settings": r.args.spec.settings() }))
             .collect();
         json(&json!({
             "sweep": file.name, "about": file.about, "runs": all, "left": runs.len(), "jobs": jobs,

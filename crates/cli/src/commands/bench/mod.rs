@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use budwood::number;
 use budwood_base::encoder::{
     Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput,
 };
@@ -23,9 +24,9 @@ use budwood_train::{Optimizer, OptimizerSpec};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::base::PrecisionArgs;
+use crate::Settings;
 use crate::output::{json, peak_memory};
-use crate::{Settings, number};
+use budwood::spec::PrecisionSpec;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "adapter")]
     method: String,
     #[command(flatten)]
-    precision: PrecisionArgs,
+    precision: PrecisionSpec,
     /// With `--mode input`: a folder whose files are images.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use budwood::number;
 use budwood_base::folder::{Kind, Ours};
 use budwood_board::seed::{KnownMethod, seed};
 use budwood_board::submit::tidy;
@@ -19,11 +20,10 @@ use budwood_tasks::Dataset;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::commands::submit::{open, relative_sources, source, sources, whole_store};
-use crate::evaluator::{data_flags, flags_of, splits};
+use crate::commands::submit::{open, relative_sources, source, whole_places, whole_store};
+use crate::evaluator::{data_flags, read_source, splits};
 use crate::output::{json, note, say, table, thousands};
-use crate::training::read_data;
-use crate::{Settings, base, evaluator, number, out};
+use crate::{Settings, base, evaluator, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -547,7 +547,7 @@ fn data(settings: &Settings, folder: &Path, command: &DataCommand) -> Result<()>
     if settings.json {
         return json(&all);
     }
-    let mut rows = vec![["split", "rows", "digest", "flags"].map(ToString::to_string).to_vec()];
+    let mut rows = vec![["split", "rows", "digest", "source"].map(ToString::to_string).to_vec()];
     for d in all {
         rows.push(vec![d.split, d.rows.to_string(), d.sha256[..12].into(), d.source.to_string()]);
     }
@@ -558,14 +558,8 @@ fn add_data(board: &mut Board, args: &DataArgs, actor: &Actor) -> Result<()> {
     let words: Vec<String> = std::iter::once(format!("--data={}", args.data))
         .chain(args.flags.iter().cloned())
         .collect();
-    let parsed = data_flags(&words)?;
-    // Flags are kept as a run's settings are, so that each way of writing them is one.
-    let settings = match serde_json::to_value(&parsed)? {
-        serde_json::Value::Object(map) => map.into_iter().collect(),
-        _ => Default::default(),
-    };
-    let flags = sources(flags_of(&settings));
-    let found = splits(read_data(&parsed)?);
+    let data = whole_places(data_flags(&words)?);
+    let found = splits(read_source(&data)?);
     if found.is_empty() {
         bail!(
             "these data have no split to evaluate on: give --dev-share, --dev-data or --test after `--`"
@@ -579,7 +573,7 @@ fn add_data(board: &mut Board, args: &DataArgs, actor: &Actor) -> Result<()> {
         bail!("say with --split which of the splits ({}) the leaderboard is of", there.join(", "));
     }
     for set in &found {
-        local::add_data(board, &set.digest, &json!(flags), actor)?;
+        local::add_data(board, &set.digest, &json!(data.source()), actor)?;
     }
     if let (Some(leaderboard), [set]) = (&args.leaderboard, &named[..]) {
         let data = (set.digest.sha256.as_str(), set.digest.split.as_str());

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use budwood::number;
 use budwood_base::encoder::InputSpec;
 use budwood_board::token::Actor;
 use budwood_board::vectors::{self, Unread};
@@ -13,11 +14,12 @@ use budwood_tasks::{Encoded, Input, Tokenizer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::base::{self, PrecisionArgs};
+use crate::Settings;
+use crate::base;
 use crate::commands::submit::open;
 use crate::output::{json, say, thousands};
 use crate::progress::{catch_interrupt, stopped};
-use crate::{Settings, number};
+use budwood::spec::PrecisionSpec;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -25,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "minilm")]
     base: String,
     #[command(flatten)]
-    precision: PrecisionArgs,
+    precision: PrecisionSpec,
     /// Tokens of title and abstract that are read.
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = number::count::<3, 1_000_000>)]
     max_length: usize,

@@ -19,7 +19,7 @@ use crate::finished::Finished;
 use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Frozen, Run, read_data};
+use crate::training::{Frozen, FrozenOptions, Run, read_data};
 use crate::{Settings, out, packages};
 
 /// How the model learns clothes; part of its name in the cache, so that another recipe is another model.
@@ -34,10 +34,15 @@ fn train(
     more: &str,
 ) -> Result<Option<((Finished, AdapterMeta), f64)>> {
     let args = flags(Some(base), data, out, more)?;
-    let data = read_data(&args)?;
+    let data = read_data(&args.spec, args.resources.limits)?;
     let most = data.test.as_ref().map_or(0.0, majority);
-    let mut place = out::folder(out, &out::RUN, &args.inputs())?;
-    let mut run = Run::new(Arc::new(Frozen::open(&args)?), settings.threads, &args, data)?;
+    let mut place = out::folder(out, &out::RUN, &args.spec.inputs())?;
+    let mut run = Run::new(
+        Arc::new(Frozen::open(&FrozenOptions::of(&args.spec))?),
+        settings.threads,
+        (&args.spec, &args.resources),
+        data,
+    )?;
     catch_interrupt();
     let mut progress = TrainProgress::new(settings.json);
     let result = run.train(&args, &mut place, |event| progress.on_event(event));

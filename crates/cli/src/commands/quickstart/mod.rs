@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use budwood::number;
 use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{Dataset, Target};
 use clap::Parser;
 
 use crate::commands::train;
 use crate::finished::Finished;
-use crate::{Settings, number, out};
+use crate::{Settings, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use budwood::spec::Form;
 use budwood_engine::{Device, Precision};
 use budwood_tasks::{Dataset, Example, Input, Target, task};
 use serde_json::json;
 
 use super::{Args, accuracy, flags, majority};
-use crate::base::{Form, precision_name};
+use crate::base::precision_name;
 use crate::commands::predict::Loaded;
 use crate::finished::Finished;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Data, Frozen, Run};
+use crate::training::{Data, Frozen, FrozenOptions, Run};
 use crate::{Settings, out, packages};
 
 /// Reviews of our own, for the three predictions.
@@ -53,7 +54,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         let more = format!("--method {method} --epochs {}", args.epochs.unwrap_or(2));
         let mut train_args = flags(None, &path.to_string_lossy(), &out, &more)?;
-        train_args.precision.base_precision = Some(match precision {
+        train_args.spec.precision.base_precision = Some(match precision {
             Precision::F32 => Form::F32,
             Precision::Int8 | Precision::Int8Forward => Form::Int8,
         });
@@ -68,9 +69,10 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             report: Default::default(),
             skipped: Vec::new(),
         };
-        let frozen = Arc::new(Frozen::open(&train_args)?);
-        let mut place = out::folder(&out, &out::RUN, &train_args.inputs())?;
-        let mut run = Run::new(frozen, settings.threads, &train_args, data)?;
+        let frozen = Arc::new(Frozen::open(&FrozenOptions::of(&train_args.spec))?);
+        let mut place = out::folder(&out, &out::RUN, &train_args.spec.inputs())?;
+        let mut run =
+            Run::new(frozen, settings.threads, (&train_args.spec, &train_args.resources), data)?;
         catch_interrupt();
         let mut progress = TrainProgress::new(settings.json);
         let result = run.train(&train_args, &mut place, |event| progress.on_event(event));

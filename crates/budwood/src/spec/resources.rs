@@ -1,0 +1,88 @@
+//! What a run may take of the machine. No result depends on it, and no key of a run holds it.
+
+use std::time::Duration;
+
+use budwood_train::{Place, PrefixCacheSpec};
+
+use super::CacheChoice;
+#[cfg(feature = "clap")]
+use crate::number;
+
+/// Bytes of a megabyte.
+const MB: u64 = 1_000_000;
+
+/// Memory, places and times of a training run.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct Resources {
+    /// Memory for decoded images in MB; what does not fit is decoded in each epoch.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "MB", default_value_t = Resources::default().image_cache)
+    )]
+    pub image_cache: usize,
+    /// Where the output of layers in which and below which nothing is trained is kept over epochs;
+    /// results are the same. On disk it is a file beside the checkpoint.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub prefix_cache: CacheChoice,
+    /// Room for what is kept, in MB; what has no room is computed each time.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "MB", default_value_t = Resources::default().prefix_cache_limit)
+    )]
+    pub prefix_cache_limit: u64,
+    /// Seconds between checkpoints.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, default_value = "30", value_name = "SECONDS", value_parser = number::seconds)
+    )]
+    pub save_every: Duration,
+    /// How large files may be.
+    #[cfg_attr(feature = "clap", command(flatten))]
+    pub limits: ReadLimits,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self {
+            image_cache: 1024,
+            prefix_cache: CacheChoice::Memory,
+            prefix_cache_limit: 512,
+            save_every: Duration::from_secs(30),
+            limits: ReadLimits::default(),
+        }
+    }
+}
+
+impl Resources {
+    /// Memory for decoded images in bytes.
+    pub fn image_bytes(&self) -> usize {
+        self.image_cache.saturating_mul(MB as usize)
+    }
+
+    /// What is kept of the output of frozen layers.
+    pub fn prefix(&self) -> Option<PrefixCacheSpec> {
+        let place = match self.prefix_cache {
+            CacheChoice::Memory => Place::Memory,
+            CacheChoice::Disk => Place::Disk,
+            CacheChoice::Off => return None,
+        };
+        Some(PrefixCacheSpec { place, bytes: self.prefix_cache_limit.saturating_mul(MB) })
+    }
+}
+
+/// How large a file may be that is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct ReadLimits {
+    /// Most that a packed file may become, in MB [default: 20 times its size, at least 32 MB].
+    #[cfg_attr(feature = "clap", arg(long, value_name = "MB"))]
+    pub max_unpacked: Option<u64>,
+}
+
+impl ReadLimits {
+    /// The same in bytes.
+    pub(super) fn bytes(self) -> Option<u64> {
+        self.max_unpacked.map(|mb| mb.saturating_mul(MB))
+    }
+}
