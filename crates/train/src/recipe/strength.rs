@@ -10,7 +10,8 @@ use super::probe::NEARLY;
 use super::problem::{Linear, Problem, Vectors, Wanted};
 
 /// Strengths that are tried, from the most regularised on.
-const STRENGTHS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0];
+const STRENGTHS: [f64; 11] =
+    [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0];
 const FOLDS: usize = 5;
 /// Rows from which on one fold is enough.
 const MANY: usize = 2000;
