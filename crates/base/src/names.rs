@@ -19,6 +19,7 @@
 //!   `up.w_left [n,m/n,r]`, `up.w_right [n,r,d/n]`, `up.bias`, and `shared.bottleneck.phm_rule [n,n,n]`
 //! - lora at a weight site: `a [r,in]`, `b [out,r]`, `magnitude [out]` (DoRA), `gate.weight [1,in]`, `gate.bias [1]`
 //! - ia3 at a weight site: `scale [out]` (output) or `scale_in [in]` (input)
+//! - vera at a weight site: `d [r]`, `b [out]`; its projections are functions of a seed
 //! - prefix at [`ATTENTION_KV`]: `key [n,d]`, `value [n,d]` (flat form), or the reparametrised
 //!   `shared.prefix.embedding [n,d]`, `...prefix.in.weight|bias`, `...prefix.out.weight|bias`
 //!   with gates `gate.weight [1,d]` or `[2,d]` (keys, values) and `gate.bias` at [`ATTENTION_KV`]

@@ -222,3 +222,28 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes that panels of every instruction set divide, so that nothing is padded.
+    #[test]
+    fn bytes_are_those_of_what_is_held() {
+        let (outputs, inputs) = (64, 128);
+        let data = vec![0.5; outputs * inputs];
+        let table = |precision| Table::new(data.clone(), inputs, precision).bytes();
+        assert_eq!(table(Precision::F32), 4 * outputs * inputs);
+        assert_eq!(table(Precision::Int8), outputs * inputs + 4 * outputs);
+        let device = Device::cpu();
+        let weight = |precision, backward| {
+            Weight::new(device, &data, outputs, inputs, precision, backward).bytes()
+        };
+        assert_eq!(weight(Precision::F32, false), 4 * outputs * inputs);
+        assert_eq!(weight(Precision::F32, true), 2 * 4 * outputs * inputs);
+        // A scale and a sum for each column, and here one block of them.
+        let int8 = weight(Precision::Int8, false);
+        assert!((outputs * inputs..outputs * inputs + 16 * outputs).contains(&int8), "{int8}");
+        assert_eq!(weight(Precision::Int8Forward, true), 4 * outputs * inputs + int8);
+    }
+}
