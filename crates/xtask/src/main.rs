@@ -47,7 +47,10 @@ fn root() -> PathBuf {
     own.ancestors().nth(2).unwrap_or(own).to_path_buf()
 }
 
-/// Prints the crates' dependencies; says what is wrong with them, and every circle of modules.
+/// Circles of modules that are still there, by crate. No number may grow; zero is where it ends.
+const CIRCLES: &[(&str, usize)] = &[("board", 4), ("cli", 1), ("hub", 2), ("tasks", 2), ("web", 1)];
+
+/// Prints the crates' dependencies and the circles of modules; says what is wrong with them.
 fn structure(root: &Path) -> Vec<String> {
     let crates = crates::read(root);
     for one in &crates {
@@ -56,8 +59,15 @@ fn structure(root: &Path) -> Vec<String> {
     let mut faults = crates::compare(root, &crates);
     for one in &crates {
         let files = modules::read(&one.folder.join("src"));
-        for circle in circles::find(&modules::edges(&files)) {
-            faults.push(format!("circle of modules in {}: {circle}", one.name));
+        let found = circles::find(&modules::edges(&files));
+        found.iter().for_each(|circle| println!("circle of modules in {}: {circle}", one.name));
+        let known = CIRCLES.iter().find(|(name, _)| *name == one.name).map_or(0, |(_, n)| *n);
+        if found.len() != known {
+            faults.push(format!(
+                "crate '{}' has {} circles of modules, and CIRCLES says {known}",
+                one.name,
+                found.len()
+            ));
         }
     }
     faults
