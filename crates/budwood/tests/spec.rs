@@ -75,3 +75,42 @@ fn every_setting_changes_the_key() {
         seen.push(key);
     }
 }
+
+/// Specifications that no flag parser has seen are held to the same bounds.
+#[test]
+fn numbers_have_bounds_however_they_are_given() {
+    for (name, value) in [
+        ("dev-share", json!(1.5)),
+        ("test-share", json!(-0.1)),
+        ("dropout", json!(1.0)),
+        ("drop-path", json!(-0.5)),
+        ("train-rows", json!(0)),
+        ("doc-stride", json!(0)),
+        ("image-size", json!(5000)),
+    ] {
+        let spec: RunSpec = serde_json::from_value(json!({ "data": "a", name: value })).unwrap();
+        let fault = spec.check().unwrap_err().to_string();
+        assert!(fault.starts_with(name) && fault.contains(" not a "), "{fault}");
+    }
+    let both = json!({ "data": "a", "batch-size": 2, "batch-tokens": 64 });
+    assert!(serde_json::from_value::<RunSpec>(both).unwrap().check().is_err());
+    RunSpec::default().check().unwrap();
+}
+
+#[test]
+fn the_papers_defaults_are_in_the_key_and_those_of_the_recipe_are_not() {
+    let paper = |more: Value| {
+        let mut json = json!({ "data": "a.csv", "recipe": "paper" });
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value::<RunSpec>(json).unwrap()
+    };
+    let said = json!({
+        "epochs": 3, "batch-size": 32, "lr": 0.001, "optimizer": "bert", "dev-share": 0.1,
+        "encoding": "utf-8",
+    });
+    assert_eq!(paper(json!({})).key(), paper(said).key());
+    assert!(!paper(json!({})).settings().contains_key("recipe"));
+    let auto = serde_json::from_value::<RunSpec>(json!({ "data": "a.csv" })).unwrap();
+    assert_eq!(auto.settings()["recipe"], "auto");
+    assert_ne!(auto.key(), paper(json!({})).key());
+}

@@ -334,6 +334,31 @@ mod tests {
 
     use super::*;
 
+    /// What a board of version 0.1 noted is the same data as what is noted now.
+    #[test]
+    fn flags_of_older_boards_are_settings() {
+        let older = json!([
+            "--data=glue:MRPC=/d",
+            "--dev-share=0.1",
+            "--encoding=utf-8",
+            "--label-column=quality",
+            "--no-header",
+            "--test-share=0.0",
+            "--text-column=a",
+            "--text-column=b",
+            "--test",
+        ]);
+        let now = json!({
+            "data": "glue:MRPC=/d", "dev-share": 0.1, "encoding": "utf-8",
+            "label-column": "quality", "no-header": true, "text-column": ["a", "b"], "test": true,
+        });
+        let (older, now) = (data_source(&older).unwrap(), data_source(&now).unwrap());
+        assert_eq!(older, now);
+        assert_eq!(data_source(&Value::Object(now.source())).unwrap(), now);
+        assert!(data_source(&json!(["--data=a.csv", "--lr=1"])).is_err());
+        assert!(data_source(&json!("a.csv")).is_err());
+    }
+
     #[test]
     fn answers_come_likeliest_first() {
         let answer = json!({ "label": "b", "scores": { "a": 0.2, "b": 0.8 } });

@@ -191,3 +191,24 @@ fn faults_are_named_before_any_work() {
     world.fails("report --store notes.db", &["notes.db"]);
     world.fails("runs --store nowhere.db", &["nowhere.db", "sweep"]);
 }
+
+/// A model that is stored in int8 has no weights in f32: a run that asks for them fails, and does
+/// not share the model of the run before it.
+#[test]
+fn runs_share_a_base_only_if_they_hold_it_in_the_same_form() {
+    let world = World::new();
+    world.ok("models quantize base --out small");
+    world.write(
+        "forms.toml",
+        "name = 'forms'\n[train]\nrecipe = 'paper'\nbase = 'small'\nepochs = 1\n\
+         max-length = 24\npooling = 'mean'\n[[task]]\nname = 'reviews'\ndata = 'train.csv'\n\
+         [[method]]\nname = 'int8'\nmethod = 'linear'\n\
+         [[method]]\nname = 'f32'\nmethod = 'linear'\nbase-precision = 'f32'\n",
+    );
+    let output = world.run("sweep forms.toml --json --jobs 1");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let done = json(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(done["done"], 1, "{done}");
+    let failed = done["failed"].as_array().unwrap();
+    assert!(failed.len() == 1 && failed[0].as_str().unwrap().contains("stored in int8"), "{done}");
+}
