@@ -185,7 +185,7 @@ mod tests {
         }
         refused(&|c| c.eval_every = Some(0), "--eval-every");
         refused(&|c| c.patience = Some(0), "--patience");
-        for x in [f64::NAN, f64::INFINITY, -1.0, 1e30] {
+        for x in [f64::NAN, f64::INFINITY, -1.0, 1e39] {
             refused(&|c| c.learning_rate = x, "--lr");
             refused(&|c| c.warmup = x, "--warmup");
             refused(&|c| c.optimizer.weight_decay = x, "--weight-decay");

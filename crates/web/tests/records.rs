@@ -258,7 +258,7 @@ async fn all_pages_show(world: &World) {
 
 fn world() -> World {
     World::with(ARCHIVE, |o| {
-        o.limits = budwood_web::Limits { searches: 1e9, writes: 1e9, ..o.limits };
+        o.limits = budwood_web::Limits { searches: 1e9, writes: 1e9, exports: 1e9, ..o.limits };
     })
 }
 

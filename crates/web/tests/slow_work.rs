@@ -192,7 +192,7 @@ fn a_large_synchronisation_lets_others_write() {
         );
         (answer, start.elapsed())
     };
-    let results: Vec<_> = (0..2000)
+    let results: Vec<_> = (0..10_000)
         .map(|i| {
             json!({ "metrics": { "Accuracy": format!("{}", i % 97) }, "methodology": format!("m{i}"),
                 "paper": format!("Paper {i}"), "external_id": format!("e{i}") })
@@ -213,7 +213,7 @@ fn a_large_synchronisation_lets_others_write() {
         others += 1;
     }
     let (answer, all) = large.join().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"added\": 2000"), "{answer}");
-    println!("2,000 rows in {all:?}; {others} others wrote, the slowest in {slowest:?}");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"added\": 10000"), "{answer}");
+    println!("10,000 rows in {all:?}; {others} others wrote, the slowest in {slowest:?}");
     assert!(others > 3 && slowest < Duration::from_secs(1), "{others} others, {slowest:?}");
 }
