@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use budwood::spec::{ReadLimits, RecipeChoice};
-use budwood::{DataSpec, RunSpec};
+use budwood::{DOC_STRIDE, DataSpec, RunSpec};
 use budwood_base::encoder::InputSpec;
 use budwood_base::statistics::bootstrap;
 use budwood_board::Board;
@@ -22,12 +22,12 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::Settings;
-use crate::answer::answered;
 use crate::commands::predict::Loaded;
 use crate::limited::{self, Allowed, without_places};
-use crate::reader::ImageReading;
 use crate::scratch::Scratches;
-use crate::training::{DOC_STRIDE, Data, read_data};
+use crate::training::{Data, read_data};
+use budwood::answer::answered;
+use budwood::reader::ImageReading;
 
 /// Limits of one evaluation.
 #[derive(clap::Args, Clone, Copy)]

@@ -14,11 +14,11 @@ use budwood_train::{Answers, answers, scores};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::answer::answered;
 use crate::commands::predict::Loaded;
 use crate::output::{json, say, table, thousands};
 use crate::training::{cut, positive_of, source_named, tell_skipped};
 use crate::{Settings, out};
+use budwood::answer::answered;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

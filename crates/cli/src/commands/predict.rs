@@ -16,13 +16,14 @@ use budwood_tasks::{
 };
 use budwood_train::{Answers, Doubt, Lengths, Prepared, answers};
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::answer::{Cell, Reply, replies};
 use crate::output::table;
-use crate::reader::{ImageReading, Reader};
-use crate::training::{DOC_STRIDE, cut, positive, source_named};
+use crate::training::{cut, source_named};
 use crate::{Settings, base};
+use budwood::answer::{Answer, AnswerOptions, typed};
+use budwood::reader::{ImageReading, Reader};
+use budwood::{DOC_STRIDE, positive};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -125,14 +126,14 @@ impl Loaded {
             (Some(Form::F32), _) | (None, "f32") => Precision::F32,
             (None, other) => bail!("the adapter's precision '{other}' is not known"),
         };
-        let name = base::precision_name(precision);
+        let name = budwood::precision_name(precision);
         if name != meta.precision {
             eprintln!(
                 "the adapter was trained on weights in {}, but {name} is used",
                 meta.precision
             );
         }
-        let packed = base::load(&model, precision, false)?;
+        let packed = budwood::load(&model, precision, false)?;
         let adapter =
             Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), &folder.tensors)?;
         let workers = Workers::new(Device::cpu(), settings.threads);
@@ -226,13 +227,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
     let (meta, top) = (&loaded.meta, args.top.map(|n| n as usize));
-    let replies = replies(
-        meta.head.kind,
-        &meta.labels,
-        (&data, &prepared),
-        &answers,
-        (limits, top, args.abstain_below),
-    );
+    let options = AnswerOptions { limits, top, abstain_below: args.abstain_below };
+    let head = (meta.head.kind, &meta.labels[..]);
+    let replies = typed(head, (&data, &prepared), &answers, &options);
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     write(&data, &replies, format)?;
@@ -354,27 +351,62 @@ fn input(meta: &AdapterMeta, a: &str, b: Option<&str>) -> Result<Input> {
     })
 }
 
-fn write(data: &Dataset, replies: &[Reply], format: Format) -> Result<()> {
+/// A cell of a table of answers.
+enum Cell {
+    Text(String),
+    Number(f32),
+}
+
+/// An answer in the columns of a table; the names are the same for all answers of a task.
+fn table_cells(answer: &Answer) -> Vec<(&'static str, Cell)> {
+    match answer {
+        Answer::Class { label, score, .. } => {
+            vec![("label", Cell::Text(label.clone())), ("score", Cell::Number(*score))]
+        }
+        Answer::Labels { labels, scores } => {
+            // Of several labels, the least sure one.
+            let held = scores.iter().filter(|(name, _)| labels.contains(name));
+            let score = held.map(|(_, p)| *p).fold(1.0, f32::min);
+            vec![("label", Cell::Text(labels.join("|"))), ("score", Cell::Number(score))]
+        }
+        Answer::Value { value } => vec![("value", Cell::Number(*value))],
+        Answer::Span { answer, score, .. } => {
+            vec![("answer", Cell::Text(answer.clone())), ("score", Cell::Number(*score))]
+        }
+        Answer::Words { tags, entities, .. } => {
+            let list: Vec<_> = entities.iter().map(|e| format!("{}: {}", e.kind, e.text)).collect();
+            vec![("tags", Cell::Text(tags.join(" "))), ("entities", Cell::Text(list.join("; ")))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn write(data: &Dataset, replies: &[Answer], format: Format) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let pairs = || data.examples.iter().map(|e| e.input.cells()).zip(replies);
     match format {
         Format::Jsonl => {
             for (cells, reply) in pairs() {
                 let input = cells.into_iter().map(|(n, c)| (n, json!(c)));
-                let all = input.chain(reply.fields.iter().cloned());
-                let object = Value::Object(all.map(|(name, v)| (name.into(), v)).collect());
+                let mut object: Map<_, _> = input.map(|(name, v)| (name.into(), v)).collect();
+                // By way of a value, in which a number of 32 bits has all its digits.
+                if let Value::Object(fields) = serde_json::to_value(reply)? {
+                    object.extend(fields);
+                }
+                let object = Value::Object(object);
                 writeln!(out, "{object}")?;
             }
         }
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(out);
             for (i, (cells, reply)) in pairs().enumerate() {
-                let names = cells.iter().map(|c| c.0).chain(reply.cells.iter().map(|c| c.0));
+                let names =
+                    cells.iter().map(|c| c.0).chain(table_cells(reply).into_iter().map(|c| c.0));
                 if i == 0 {
                     csv.write_record(names)?;
                 }
-                let answers = reply.cells.iter().map(|(_, cell)| match cell {
-                    Cell::Text(text) => text.clone(),
+                let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
+                    Cell::Text(text) => text,
                     Cell::Number(x) => x.to_string(),
                 });
                 csv.write_record(cells.into_iter().map(|(_, c)| c.into_owned()).chain(answers))?;
@@ -383,11 +415,11 @@ fn write(data: &Dataset, replies: &[Reply], format: Format) -> Result<()> {
         }
         Format::Table => {
             drop(out);
-            let heads = replies.iter().take(1).flat_map(|r| r.cells.iter().map(|c| c.0));
+            let heads = replies.iter().take(1).flat_map(table_cells).map(|c| c.0);
             let mut rows = vec![heads.chain(["text"]).map(ToString::to_string).collect()];
             for (cells, reply) in pairs() {
-                let answers = reply.cells.iter().map(|(_, cell)| match cell {
-                    Cell::Text(text) => text.clone(),
+                let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
+                    Cell::Text(text) => text,
                     Cell::Number(x) => format!("{x:.3}"),
                 });
                 let texts: Vec<_> = cells.into_iter().map(|(_, cell)| cell).collect();
@@ -398,10 +430,10 @@ fn write(data: &Dataset, replies: &[Reply], format: Format) -> Result<()> {
         }
         Format::Conll => {
             for reply in replies {
-                if reply.words.is_empty() {
+                let Answer::Words { words, tags, .. } = reply else {
                     bail!("--format conll is for adapters that give each word a tag");
-                }
-                for (word, tag) in &reply.words {
+                };
+                for (word, tag) in words.iter().zip(tags) {
                     writeln!(out, "{word}\t{tag}")?;
                 }
                 writeln!(out)?;

@@ -11,13 +11,13 @@ use budwood_tasks::{Dataset, Example, Input, Target, task};
 use serde_json::json;
 
 use super::{Args, accuracy, flags, majority};
-use crate::base::precision_name;
 use crate::commands::predict::Loaded;
 use crate::finished::Finished;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::training::{Data, Frozen, FrozenOptions, Run};
 use crate::{Settings, out, packages};
+use budwood::precision_name;
 
 /// Reviews of our own, for the three predictions.
 const EXAMPLES: [&str; 3] = [
