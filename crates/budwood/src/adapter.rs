@@ -7,7 +7,7 @@ use budwood_base::head::HeadKind;
 use budwood_base::record::Prediction;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_tasks::{Dataset, Example, Input, Target, task};
-use budwood_train::{Doubt, Lengths, Prepared, Score, mixed_answers, scores};
+use budwood_train::{Answers, Doubt, Lengths, Prepared, Score, mixed_answers, scores};
 
 use crate::answer::{Answer, AnswerOptions, answered, typed};
 use crate::reader::{ImageReading, Reader};
@@ -30,6 +30,16 @@ struct Loaded {
     warnings: Vec<String>,
 }
 
+/// How an adapter is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdapterOptions {
+    /// Layers, counted from 0, whose adapters are left out (AdapterDrop, Rücklé et al. 2021);
+    /// trained layer norms and the head stay.
+    pub leave_out: Vec<usize>,
+    /// The class that F1 is about, of two; `None` is that of the adapter's training.
+    pub positive: Option<String>,
+}
+
 /// The scores of an adapter on labelled examples.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -47,7 +57,26 @@ impl Adapter {
     /// # Errors
     /// If the folder is no adapter, was changed, or was trained on another base.
     pub fn open(base: &Base, folder: impl AsRef<Path>) -> Result<Self, Error> {
-        let AdapterFolder { meta, tensors } = AdapterFolder::load(folder.as_ref())?;
+        let folder = AdapterFolder::load(folder.as_ref())?;
+        Self::from_folder(base, folder, AdapterOptions::default())
+    }
+
+    /// An adapter whose folder was read, on the base that it was trained on.
+    ///
+    /// # Errors
+    /// As [`Adapter::open`], and [`Error::Setting`] if an option does not fit the adapter.
+    pub fn from_folder(
+        base: &Base,
+        folder: AdapterFolder,
+        options: AdapterOptions,
+    ) -> Result<Self, Error> {
+        let AdapterFolder { mut meta, tensors } = folder;
+        let layers = base.model().spec().layers;
+        if let Some(layer) = options.leave_out.iter().find(|&&layer| layer >= layers) {
+            let message = format!("{layer} is not a layer; there are 0 to {}", layers - 1);
+            return Err(Error::Setting { name: "leave-out", message });
+        }
+        meta.task.positive = options.positive.or(meta.task.positive);
         let mut warnings = meta.check_base(base.model())?;
         let reader = Reader::of_adapter(base.model(), &meta.task)?;
         let (task, kind) = (task::find(&meta.task.kind)?, meta.head.kind);
@@ -65,12 +94,13 @@ impl Adapter {
             ));
         }
         let positive = positive(meta.task.positive.as_deref(), &meta.labels)?;
-        let adapter = budwood_model::Adapter::from_tensors(
+        let mut adapter = budwood_model::Adapter::from_tensors(
             base.packed(),
             &meta.method,
             meta.head.clone(),
             &tensors,
         )?;
+        adapter.leave_out(options.leave_out);
         let base = base.clone();
         Ok(Self(Arc::new(Loaded { base, meta, adapter, reader, positive, warnings })))
     }
@@ -107,28 +137,46 @@ impl Adapter {
         for (row, example) in data.examples.iter().enumerate() {
             self.check(row, &example.input)?;
         }
-        let prepared = self.prepare(data)?;
+        let (prepared, answers) = self.answers(data)?;
         if prepared.targets.is_none() {
             return Err(Error::Input { row: 1, message: "the examples have no targets".into() });
         }
-        let base = &self.0.base;
-        let all = base.with_workers(|workers| {
-            mixed_answers(workers, base.packed(), &[(&self.0.adapter, &prepared)])
-        })?;
-        let answers = &all[0];
         Ok(Evaluation {
-            scores: scores(answers, &prepared),
-            predictions: answered(data, &prepared, answers, &self.0.meta.labels),
+            scores: scores(&answers, &prepared),
+            predictions: answered(data, &prepared, &answers, &self.0.meta.labels),
             truncated: prepared.truncated,
         })
+    }
+
+    /// Examples as the adapter reads them, and the outputs of its head: what answers and scores
+    /// are made from.
+    ///
+    /// # Errors
+    /// If the examples are not of the adapter's kind, or an output is not a finite number.
+    pub fn answers(&self, data: &Dataset) -> Result<(Prepared, Answers), Error> {
+        let prepared = self.prepare(data)?;
+        let base = &self.0.base;
+        let answers = base.with_workers(|workers| {
+            budwood_train::answers(workers, base.packed(), &self.0.adapter, &prepared)
+        })?;
+        Ok((prepared, answers))
+    }
+
+    /// What makes the model's input.
+    pub fn reader(&self) -> &Reader {
+        &self.0.reader
+    }
+
+    /// How long inputs are, in tokens, as in the adapter's training.
+    pub fn lengths(&self) -> Lengths {
+        let task = &self.0.meta.task;
+        Lengths { max: task.max_length, stride: task.doc_stride.unwrap_or(DOC_STRIDE) }
     }
 
     /// Examples as in the adapter's training.
     fn prepare(&self, data: &Dataset) -> Result<Prepared, Error> {
         let Loaded { base, meta, reader, positive, .. } = &*self.0;
-        let stride = meta.task.doc_stride.unwrap_or(DOC_STRIDE);
-        let lengths = Lengths { max: meta.task.max_length, stride };
-        let images = ImageReading::default();
+        let (lengths, images) = (self.lengths(), ImageReading::default());
         let mut prepared = reader.prepare(data, &meta.labels, lengths, images, base.threads())?;
         prepared.positive = *positive;
         if let Some(threshold) = meta.task.none_threshold {

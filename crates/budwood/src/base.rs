@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
+use budwood_formats::native::AdapterMeta;
 
 use crate::spec::Form;
 use crate::{Adapter, Error};
@@ -16,6 +17,25 @@ pub struct BaseOptions {
     pub precision: Option<Form>,
     /// Threads that one call computes with, at least 1.
     pub threads: usize,
+}
+
+impl BaseOptions {
+    /// As in the training of an adapter.
+    ///
+    /// # Errors
+    /// If the adapter's file names a form that is not known.
+    pub fn of_adapter(meta: &AdapterMeta) -> Result<Self, Error> {
+        let precision = match meta.precision.as_str() {
+            "int8" => Some(Form::Int8),
+            // A model that is stored in int8 has none in f32.
+            "f32" => None,
+            other => {
+                let message = format!("the adapter's precision '{other}' is not known");
+                return Err(Error::Adapter(message));
+            }
+        };
+        Ok(Self { precision, ..Self::default() })
+    }
 }
 
 impl Default for BaseOptions {
@@ -95,7 +115,8 @@ impl Base {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) fn packed(&self) -> &budwood_model::Base {
+    /// The packed weights, for work below this crate.
+    pub fn packed(&self) -> &budwood_model::Base {
         &self.0.packed
     }
 
@@ -104,7 +125,7 @@ impl Base {
     }
 
     /// Does some work with workers of its own, whose memory stays warm for the next.
-    pub(crate) fn with_workers<R>(&self, work: impl FnOnce(&mut Workers) -> R) -> R {
+    pub fn with_workers<R>(&self, work: impl FnOnce(&mut Workers) -> R) -> R {
         let idle = || self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let warm = idle().0.pop();
         let mut workers = warm.unwrap_or_else(|| Workers::new(Device::cpu(), self.0.threads));

@@ -44,7 +44,7 @@ pub mod number;
 pub mod reader;
 pub mod spec;
 
-pub use adapter::{Adapter, DOC_STRIDE, Evaluation, positive, predict_mixed};
+pub use adapter::{Adapter, AdapterOptions, DOC_STRIDE, Evaluation, positive, predict_mixed};
 pub use answer::Answer;
 pub use base::{Base, BaseOptions, load, precision_name};
 pub use budwood_tasks::{Dataset, Example, Input, Target};

@@ -1,6 +1,7 @@
 //! The program `budwood`: flags, output, environment and exit codes around the library crates.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod adapter;
 mod base;
 mod commands;
 mod evaluator;
