@@ -34,6 +34,8 @@
 //! assert!(serde_json::from_str::<RunSpec>(r#"{"epoch": 5}"#).is_err());
 //! # Ok::<(), serde_json::Error>(())
 //! ```
+//! More is in `examples/`: many adapters in one batch, data in memory.
+//!
 //! Nothing here prints, reads the environment or uses the network.
 
 mod adapter;
