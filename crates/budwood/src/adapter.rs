@@ -51,6 +51,16 @@ pub struct Evaluation {
     pub truncated: usize,
 }
 
+impl Base {
+    /// Opens the folder of an adapter that was trained on this base.
+    ///
+    /// # Errors
+    /// As [`Adapter::open`].
+    pub fn adapter(&self, folder: impl AsRef<Path>) -> Result<Adapter, Error> {
+        Adapter::open(self, folder)
+    }
+}
+
 impl Adapter {
     /// Opens the folder of an adapter that was trained on this base.
     ///

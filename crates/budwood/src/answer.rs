@@ -211,7 +211,7 @@ fn class(labels: &[String], answers: &Answers, i: usize, options: &AnswerOptions
     let (class, probabilities) = (answers.class(i) as usize, answers.probabilities(i));
     let score = probabilities[class];
     // What is no number is not sure either.
-    let abstained = options.abstain_below.map(|least| !(score >= least));
+    let abstained = options.abstain_below.map(|least| score.is_nan() || score < least);
     let label = if abstained == Some(true) { NONE.into() } else { labels[class].clone() };
     let mut scores = named(labels, &probabilities);
     if let Some(n) = options.top {

@@ -7,8 +7,8 @@ use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterMeta;
 
+use crate::Error;
 use crate::spec::Form;
-use crate::{Adapter, Error};
 
 /// How a base model is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,14 +90,6 @@ impl Base {
         let packed = load(&model, precision, false)?;
         let threads = options.threads.max(1);
         Ok(Self(Arc::new(Shared { model, packed, threads, idle: Mutex::new(Idle(Vec::new())) })))
-    }
-
-    /// Opens the folder of an adapter that was trained on this base.
-    ///
-    /// # Errors
-    /// As [`Adapter::open`].
-    pub fn adapter(&self, folder: impl AsRef<Path>) -> Result<Adapter, Error> {
-        Adapter::open(self, folder)
     }
 
     /// The model's files.
