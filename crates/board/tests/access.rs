@@ -81,6 +81,7 @@ fn act(set: &mut Set, act: Act, who: &Actor) -> Result<(), Error> {
                 source: "x".into(),
                 rows: 1,
                 sha256: data("more"),
+                skipped: 0,
             };
             local::add_data(board, &digest, &json!([]), who)
         }

@@ -39,6 +39,8 @@ fn example() -> AdapterFolder {
             max_length: 16,
             doc_stride: None,
             metric: "accuracy".into(),
+            positive: None,
+            none_threshold: None,
             images: None,
         },
         precision: "f32".into(),

@@ -138,9 +138,10 @@ fn data(folder: &Path) {
         for text in texts {
             let source = DataSource::parse(&text, ColumnChoice::default(), ReadOptions::default());
             let Ok(source) = source else { continue };
-            let Ok((task, _)) = source.detect_kind(Split::Train) else { continue };
-            let Ok(labels) = source.labels(task, Split::Train) else { continue };
-            if let Ok(examples) = source.examples(task, &labels, Split::Train, true) {
+            let Ok(mut opened) = source.open(Split::Train, true) else { continue };
+            let Ok((task, _)) = opened.settle(None) else { continue };
+            let Ok(labels) = opened.labels(task) else { continue };
+            if let Ok((examples, _)) = opened.examples(task, &labels) {
                 let _ = examples.split(0.1, 0, "dev");
             }
         }

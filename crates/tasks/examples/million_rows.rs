@@ -62,6 +62,7 @@ fn one(path: &str) {
         test: None,
         test_of_layout: false,
         dev_share: 0.1,
+        dev_share_from: 0,
         test_share: 0.1,
         split_seed: 0,
         train_rows: None,

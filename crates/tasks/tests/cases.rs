@@ -35,6 +35,7 @@ fn request(train: DataSource) -> DataRequest {
         test: None,
         test_of_layout: false,
         dev_share: 0.0,
+        dev_share_from: 0,
         test_share: 0.0,
         split_seed: 0,
         train_rows: None,

@@ -63,7 +63,7 @@ pub(crate) const NEWS: &str = "news-on-20-newsgroups";
 pub(crate) fn know(board: &mut Board) {
     for (name, split) in [("test", "test"), ("dev", "dev"), ("toy", "test")] {
         let (sha256, split) = (data(name), split.into());
-        let digest = DataDigest { split, source: name.into(), rows: 100, sha256 };
+        let digest = DataDigest { split, source: name.into(), rows: 100, sha256, skipped: 0 };
         local::add_data(board, &digest, &json!(["--data=/x"]), &owner()).unwrap();
     }
     local::add_base(board, BASE, "tiny", &owner()).unwrap();
