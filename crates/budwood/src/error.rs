@@ -18,4 +18,30 @@ pub enum Error {
     /// Data that cannot be read.
     #[error(transparent)]
     Data(#[from] budwood_tasks::Error),
+    /// An adapter whose file asks for what it cannot have.
+    #[error("{0}")]
+    Adapter(String),
+    /// An input that the adapter does not take.
+    #[error("input {row}: {message}")]
+    Input {
+        /// Which input, counted from 1.
+        row: usize,
+        /// What it lacks.
+        message: String,
+    },
+    /// Files of a model or an adapter.
+    #[error(transparent)]
+    Format(#[from] budwood_formats::Error),
+    /// A model that cannot be made.
+    #[error(transparent)]
+    Model(#[from] budwood_model::ModelError),
+    /// Images that cannot be read.
+    #[error(transparent)]
+    Images(#[from] budwood_images::Error),
+    /// An image size that the model cannot read.
+    #[error(transparent)]
+    ImageSize(#[from] budwood_base::encoder::ImageSizeError),
+    /// What goes wrong in training and evaluation.
+    #[error(transparent)]
+    Train(#[from] budwood_train::Error),
 }

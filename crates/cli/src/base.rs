@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use budwood_engine::{Device, Precision};
 use budwood_formats::BaseModel;
 use budwood_hub::{Hub, ModelName, Settings};
-use budwood_model::Base;
 
 use crate::output::bytes;
 use crate::packages;
@@ -48,14 +46,6 @@ fn from_hub(name: &ModelName) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The name of a precision in an adapter's file.
-pub(crate) fn precision_name(precision: Precision) -> &'static str {
-    match precision {
-        Precision::F32 => "f32",
-        Precision::Int8 | Precision::Int8Forward => "int8",
-    }
-}
-
 /// Refuses a model in int8 where a base is taken by the hash of its weights: which model it was made from is only what its
 /// `budwood.json` says.
 pub(crate) fn check_original(model: &BaseModel) -> Result<()> {
@@ -67,16 +57,4 @@ pub(crate) fn check_original(model: &BaseModel) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Opens a base model and packs its weights.
-pub(crate) fn load(model: &BaseModel, precision: Precision, trainable: bool) -> Result<Base> {
-    if model.is_quantized() && precision == Precision::F32 {
-        bail!(
-            "{} is stored in int8 and has no weights in f32; leave out --base-precision f32, or give the model that it was made from with --base",
-            model.folder().display()
-        );
-    }
-    let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
-    Ok(Base::load(model.spec().clone(), Device::cpu(), precision, trainable, fetch)?)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use budwood::spec::{ReadLimits, RecipeChoice};
-use budwood::{DataSpec, RunSpec};
+use budwood::{Adapter, DOC_STRIDE, DataSpec, RunSpec};
 use budwood_base::encoder::InputSpec;
 use budwood_base::statistics::bootstrap;
 use budwood_board::Board;
@@ -16,18 +16,19 @@ use budwood_board::submit::{metric_title, scale};
 use budwood_board::verify::{self, EvaluatedScore, Evaluation, Evaluator, Job};
 use budwood_tasks::Dataset;
 use budwood_tasks::metric::ERRORS;
-use budwood_train::{Judged, Lengths, Score, answers, base_seconds, judged};
+use budwood_train::{Judged, Lengths, Score, base_seconds, judged};
 use budwood_web::{Answer, Predictor};
 use clap::Parser;
 use serde_json::Value;
 
 use crate::Settings;
-use crate::answer::answered;
-use crate::commands::predict::Loaded;
+use crate::adapter::Opening;
+use crate::base::check_original;
 use crate::limited::{self, Allowed, without_places};
-use crate::reader::ImageReading;
 use crate::scratch::Scratches;
-use crate::training::{DOC_STRIDE, Data, read_data};
+use crate::training::{Data, read_data};
+use budwood::answer::answered;
+use budwood::reader::ImageReading;
 
 /// Limits of one evaluation.
 #[derive(clap::Args, Clone, Copy)]
@@ -196,8 +197,9 @@ pub(crate) struct Args {
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     let begin = Instant::now();
     let source = data_source(&serde_json::from_str(&args.source).context("the data's source")?)?;
-    let mut loaded = Loaded::open(settings, &args.adapter, Some(&args.base), None)?;
-    loaded.check_original()?;
+    let opening = Opening { base: Some(&args.base), ..Opening::default() };
+    let adapter = opening.open(settings, &args.adapter)?;
+    check_original(adapter.base().model())?;
     let data = read_source(&source)?;
     let (labels, kind) = (data.labels.clone(), data.task.name);
     let Some(split) = splits(data).into_iter().find(|d| d.digest.sha256 == args.sha256) else {
@@ -206,10 +208,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
             Value::Object(source.source())
         );
     };
-    if labels != loaded.meta.labels || kind != loaded.meta.task.kind {
+    if labels != adapter.meta().labels || kind != adapter.meta().task.kind {
         bail!("the adapter's classes or its kind of task are not those of the data");
     }
-    let base = base_time(&mut loaded, &split, settings.threads)?;
+    let base = base_time(&adapter, &split, settings.threads)?;
     let allowed = LEAST_TIME + base.mul_f64(TIMES_BASE);
     limited::end_after(
         allowed,
@@ -219,8 +221,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
             crate::output::seconds(base.as_secs_f64())
         ),
     );
-    let prepared = loaded.prepare(&split, settings.threads)?;
-    let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
+    let (prepared, answers) = adapter.answers(&split)?;
     let Some(judged) = judged(&answers, &prepared) else { bail!("the data have no labels") };
     let found = judged.scores(&(0..judged.len()).collect::<Vec<_>>());
     // Errors are no shares and have no place on a board, nor have scores that are undefined.
@@ -257,23 +258,25 @@ const TIMED_FOR: Duration = Duration::from_secs(2);
 const TIMED_LENGTH: usize = 512;
 
 /// How long the base alone needs for the data, from some of them.
-fn base_time(loaded: &mut Loaded, data: &Dataset, threads: usize) -> Result<Duration> {
+fn base_time(adapter: &Adapter, data: &Dataset, threads: usize) -> Result<Duration> {
     let begin = Instant::now();
     let all = data.examples.len();
     let step = all.div_ceil(TIMED).max(1);
     let examples: Vec<_> = data.examples.iter().step_by(step).cloned().collect();
     let scale = all as f64 / examples.len().max(1) as f64;
     let some = Dataset { examples, digest: data.digest.clone(), skipped: Vec::new() };
-    let longest = match &loaded.base.spec().input {
+    let longest = match &adapter.base().model().spec().input {
         InputSpec::Text(text) => text.length_max(),
         InputSpec::Image(_) => TIMED_LENGTH,
     };
     let lengths = Lengths { max: longest.min(TIMED_LENGTH), stride: DOC_STRIDE };
     let images = ImageReading::default();
-    let labels = &loaded.meta.labels;
-    let prepared = loaded.reader.prepare(&some, labels, lengths, images, threads)?;
+    let labels = &adapter.meta().labels;
+    let prepared = adapter.reader().prepare(&some, labels, lengths, images, threads)?;
     let reading = begin.elapsed().as_secs_f64();
-    let running = base_seconds(&mut loaded.workers, &loaded.base, &prepared, TIMED_FOR)?;
+    let base = adapter.base();
+    let timed = |workers: &mut _| base_seconds(workers, base.packed(), &prepared, TIMED_FOR);
+    let running = base.with_workers(timed)?;
     Ok(Duration::from_secs_f64((scale * (reading + running)).min(1e9)))
 }
 

@@ -1,7 +1,7 @@
 //! The program `budwood`: flags, output, environment and exit codes around the library crates.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod answer;
+mod adapter;
 mod base;
 mod commands;
 mod evaluator;
@@ -13,7 +13,6 @@ mod output;
 mod packages;
 mod plan;
 mod progress;
-mod reader;
 mod scratch;
 mod training;
 
@@ -130,7 +129,7 @@ fn main() -> ExitCode {
         // A reader that closed its end, such as `head`, has what it wanted.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            output::note!("error: {e:#}");
+            output::note!("error: {}", output::message(&e));
             ExitCode::FAILURE
         }
     }

@@ -128,6 +128,15 @@ pub(crate) fn peak_memory() -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// An error with its causes; settings of the library are named as the flags that they are.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let one = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(budwood::Error::Setting { name, message }) => format!("--{name}: {message}"),
+        _ => cause.to_string(),
+    };
+    error.chain().map(one).collect::<Vec<_>>().join(": ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

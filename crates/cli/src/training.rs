@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use budwood::RunSpec;
 use budwood::spec::{
     ColumnSpec, OptimizerChoice, PoolingChoice, PrecisionSpec, ReadLimits, Resources,
     ScheduleChoice, Switch,
 };
+use budwood::{DOC_STRIDE, RunSpec, positive};
 use budwood_base::digest;
 use budwood_base::encoder::InputSpec;
 use budwood_base::folder::OutFolder;
@@ -34,12 +34,12 @@ use budwood_train::{
 };
 use serde_json::{Value, json};
 
-use crate::answer::answered;
 use crate::commands::train::Args;
 use crate::finished::{Finished, Trained, write};
 use crate::output::{peak_memory, say, thousands};
-use crate::reader::{ImageReading, Reader};
 use crate::{base, packages};
+use budwood::answer::answered;
+use budwood::reader::{ImageReading, Reader};
 
 /// The data of a run.
 pub(crate) struct Data {
@@ -136,7 +136,7 @@ impl Frozen {
     pub(crate) fn open(options: &FrozenOptions) -> Result<Self> {
         let model = BaseModel::open(&base::folder(&options.base)?)?;
         let reader = Reader::open(&model, options.side)?;
-        let mut base = base::load(&model, options.precision.get(model.is_quantized()), true)?;
+        let mut base = budwood::load(&model, options.precision.get(model.is_quantized()), true)?;
         if let Some(p) = options.dropout {
             base.set_dropout(p);
         }
@@ -597,7 +597,7 @@ impl Run {
                 none_threshold: None,
                 images: self.frozen.reader.processor().map(|p| json!(p)),
             },
-            precision: base::precision_name(self.frozen.base.precision()).into(),
+            precision: budwood::precision_name(self.frozen.base.precision()).into(),
             training,
             seed: self.config.seed,
             data,
@@ -647,16 +647,6 @@ fn record(
     }
 }
 
-/// The class that F1 is about, by name: the second of two, unless another is named.
-pub(crate) fn positive(name: Option<&str>, labels: &[String]) -> Result<u32> {
-    let Some(name) = name else { return Ok(1) };
-    match (labels.len(), labels.iter().position(|l| l == name)) {
-        (2, Some(class)) => Ok(class as u32),
-        (2, None) => bail!("--positive {name} is no class; there are {}", labels.join(" and ")),
-        _ => bail!("--positive is for two classes; there are {}", labels.len()),
-    }
-}
-
 /// Of which class a score of a task of this kind is, in words.
 pub(crate) fn positive_of(
     metric: &str,
@@ -687,9 +677,6 @@ fn lengths(spec: &RunSpec, task: &Task) -> Lengths {
 
 /// Tokens of an input, where nothing else is said.
 const LENGTH: usize = 128;
-
-/// Tokens between windows, where nothing else is said: as BERT's code.
-pub(crate) const DOC_STRIDE: usize = 128;
 
 /// What was done with examples that are too long for one input, after their number.
 pub(crate) fn cut(head: HeadKind, lengths: Lengths) -> String {

@@ -334,6 +334,14 @@ impl Prepared {
         }
     }
 
+    /// Tokens of one text and their types; nothing of an image.
+    pub(crate) fn sequence(&self, input: usize) -> (&[u32], &[u32]) {
+        match &self.inputs {
+            Inputs::Texts(encoded) => (&encoded[input].ids, &encoded[input].types),
+            Inputs::Images(_) => (&[], &[]),
+        }
+    }
+
     /// The images, if the inputs are images.
     pub fn images(&self) -> Option<&Images> {
         match &self.inputs {
@@ -353,10 +361,7 @@ impl Prepared {
     /// If an image cannot be decoded.
     pub(crate) fn batch(&self, inputs: &[usize]) -> Result<Batch, Error> {
         match &self.inputs {
-            Inputs::Texts(encoded) => {
-                let sequence = |&i: &usize| (&encoded[i].ids[..], &encoded[i].types[..]);
-                Ok(Batch::from_sequences(inputs.iter().map(sequence)))
-            }
+            Inputs::Texts(_) => Ok(Batch::from_sequences(inputs.iter().map(|&i| self.sequence(i)))),
             Inputs::Images(images) => {
                 let pixels = inputs.iter().map(|&i| images.pixels(i, None));
                 Ok(images.batch(&pixels.collect::<Result<Vec<_>, _>>()?))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use budwood_engine::Workers;
-use budwood_model::{Adapter, Base, Segment, Targets, hidden_states, predict};
+use budwood_model::{Adapter, Base, Batch, Segment, Targets, hidden_states, predict};
 use budwood_tasks::batch::{self, BatchSize};
 use budwood_tasks::metric::{self, entities, squad};
 use budwood_tasks::{AnswerLimits, Candidate};
@@ -105,6 +105,58 @@ pub(crate) fn answers_from(
             Err(Error::NotFinite { example: data.example_of(input) + 1, value })
         }
     }
+}
+
+/// Runs several adapters, each over its own inputs, and gives the answers of each. Texts of all
+/// adapters share batches, planned by length; an output is that of its adapter alone, to the bit,
+/// as a row does not depend on its neighbours.
+///
+/// # Errors
+/// If an image cannot be decoded, or an output is not a finite number.
+pub fn mixed_answers(
+    workers: &mut Workers,
+    base: &Base,
+    parts: &[(&Adapter, &Prepared)],
+) -> Result<Vec<Answers>, Error> {
+    // Adapters may read images in different sizes, which no batch holds.
+    if parts.len() == 1 || parts.iter().any(|(_, data)| data.images().is_some()) {
+        return parts.iter().map(|(a, data)| answers(workers, base, a, data)).collect();
+    }
+    let inputs = |(part, (_, data)): (usize, &(&Adapter, &Prepared))| {
+        (0..data.len()).map(|input| (part, input)).collect::<Vec<_>>()
+    };
+    let all: Vec<(usize, usize)> = parts.iter().enumerate().flat_map(inputs).collect();
+    let lengths: Vec<usize> = all.iter().map(|&(p, input)| parts[p].1.length(input)).collect();
+    let mut plan = batch::evaluation(&lengths, BatchSize::Tokens(CHUNK_TOKENS));
+    // The inputs of an adapter are neighbours in a batch.
+    plan.iter_mut().for_each(|batch| batch.sort_by_key(|&i| all[i].0));
+    let pieces = workers.map(plan.len(), |cx, i| {
+        let inputs: Vec<(usize, usize)> = plan[i].iter().map(|&i| all[i]).collect();
+        let mut segments = Vec::new();
+        let mut first = 0;
+        for own in inputs.chunk_by(|a, b| a.0 == b.0) {
+            let sequences = first..first + own.len();
+            first = sequences.end;
+            segments.push(Segment { adapter: Some(parts[own[0].0].0), sequences });
+        }
+        let sequences = inputs.iter().map(|&(p, input)| parts[p].1.sequence(input));
+        predict(cx, base, &Batch::from_sequences(sequences), &segments)
+    });
+    let empty =
+        |(_, data): &(&Adapter, &Prepared)| Answers { outputs: vec![Vec::new(); data.len()] };
+    let mut answers: Vec<Answers> = parts.iter().map(empty).collect();
+    for (inputs, piece) in plan.iter().zip(pieces) {
+        for (&i, output) in inputs.iter().zip(piece) {
+            let (part, input) = all[i];
+            answers[part].outputs[input] = output;
+        }
+    }
+    for (answers, (_, data)) in answers.iter().zip(parts) {
+        if let Some((input, value)) = answers.not_finite() {
+            return Err(Error::NotFinite { example: data.example_of(input) + 1, value });
+        }
+    }
+    Ok(answers)
 }
 
 impl Answers {

@@ -9,10 +9,10 @@ use budwood_tasks::report::{ClassCount, DataReport, Lengths, SplitCount};
 use budwood_tasks::{Data, DataRequest};
 use serde_json::json;
 
-use crate::output::{json, say, table, thousands};
-use crate::reader::{ImageReading, Reader};
+use crate::output::{json, message, say, table, thousands};
 use crate::training::source_named;
 use crate::{Settings, base};
+use budwood::reader::{ImageReading, Reader};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -53,7 +53,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         Ok(report) if settings.json => json(&report)?,
         Ok(report) => tell(&report)?,
         Err(e) if settings.json => {
-            json(&json!({ "source": args.data, "error": format!("{e:#}") }))?;
+            json(&json!({ "source": args.data, "error": message(&e) }))?;
             return Ok(ExitCode::FAILURE);
         }
         Err(e) => return Err(e),
@@ -85,7 +85,7 @@ fn read(settings: &Settings, args: &Args) -> Result<DataReport> {
 /// Lengths of the training texts in a model's tokens.
 fn tokens(name: &str, data: &Data, threads: usize) -> Result<Option<Lengths>> {
     let reader = Reader::open(&BaseModel::open(&base::folder(name)?)?, None)?;
-    let lengths = budwood_train::Lengths { max: 512, stride: crate::training::DOC_STRIDE };
+    let lengths = budwood_train::Lengths { max: 512, stride: budwood::DOC_STRIDE };
     let images = ImageReading::default();
     let prepared = reader.prepare(&data.train, &data.labels, lengths, images, threads)?;
     Ok(Lengths::of(prepared.whole))

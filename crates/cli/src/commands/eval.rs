@@ -10,15 +10,15 @@ use budwood_model::Targets;
 use budwood_tasks::metric::why_undefined;
 use budwood_tasks::{Split, metric, task};
 use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
-use budwood_train::{Answers, answers, scores};
+use budwood_train::{Answers, scores};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::answer::answered;
-use crate::commands::predict::Loaded;
+use crate::adapter::{Opening, take_columns};
 use crate::output::{json, say, table, thousands};
 use crate::training::{cut, positive_of, source_named, tell_skipped};
 use crate::{Settings, out};
+use budwood::answer::answered;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -68,19 +68,18 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
         out::check_file(path, args.overwrite, &inputs)?;
     }
-    let mut loaded =
-        Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
-    if let Some(layers) = &args.leave_out {
-        loaded.leave_out(layers)?;
+    let adapter = Opening {
+        base: args.base.as_deref(),
+        precision: args.base_precision,
+        leave_out: args.leave_out.as_deref(),
+        positive: args.positive.as_deref(),
     }
-    if args.positive.is_some() {
-        loaded.meta.task.positive.clone_from(&args.positive);
-    }
+    .open(settings, &args.adapter)?;
     let mut columns = args.columns.clone();
     let source = source_named(&columns, &args.data, args.limits)?;
-    let meta = loaded.meta.clone();
+    let meta = adapter.meta();
     if source.is_table() {
-        loaded.take_columns(&mut columns);
+        take_columns(&adapter, &mut columns);
     }
     if source.is_table() && columns.label_column.is_empty() {
         columns.label_column = match meta.task.label_column.as_str() {
@@ -100,9 +99,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut opened = source.open(split, true)?;
     opened.settle(Some(task))?;
     let (data, notes) = opened.examples(task, &meta.labels)?;
-    let prepared = loaded.prepare(&data, settings.threads)?;
+    let (prepared, answers) = adapter.answers(&data)?;
     let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
-    let answers = answers(&mut loaded.workers, &loaded.base, &loaded.adapter, &prepared)?;
     let scores = scores(&answers, &prepared);
     if let Some(path) = &args.predictions {
         write_predictions(path, &answered(&data, &prepared, &answers, &meta.labels))?;
@@ -136,7 +134,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
     notes.iter().try_for_each(|note| say!("note: {note}"))?;
     if prepared.truncated > 0 {
-        say!("{} {}", prepared.truncated, cut(meta.head.kind, loaded.lengths()))?;
+        say!("{} {}", prepared.truncated, cut(meta.head.kind, adapter.lengths()))?;
     }
     for score in &scores {
         match score.value.is_nan() {

@@ -50,7 +50,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     out::check_folder(&args.out, &[&model.folder().to_string_lossy()])?;
     // Whether the tensors are those of the method is checked where it is built.
     let (meta, tensors) = (&folder.meta, &folder.tensors);
-    let packed = base::load(&model, Precision::F32, false)?;
+    let packed = budwood::load(&model, Precision::F32, false)?;
     Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
     drop(packed);
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);

@@ -1,28 +1,26 @@
 //! `budwood predict`: label texts with an adapter.
 
 use std::io::{IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use budwood::spec::{ColumnSpec, Form, ReadLimits};
 use budwood_base::head::HeadKind;
-use budwood_engine::{Device, Precision, Workers};
-use budwood_formats::BaseModel;
-use budwood_formats::native::{AdapterFolder, AdapterMeta};
-use budwood_model::{Adapter, Base};
+use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{
     AnswerLimits, DataSource, Dataset, Example, Image, ImageContent, Input, Split, Target, task,
 };
-use budwood_train::{Answers, Doubt, Lengths, Prepared, answers};
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::answer::{Cell, Reply, replies};
+use crate::Settings;
+use crate::adapter::{Opening, answer, take_columns};
 use crate::output::table;
-use crate::reader::{ImageReading, Reader};
-use crate::training::{DOC_STRIDE, cut, positive, source_named};
-use crate::{Settings, base};
+use crate::training::source_named;
+use budwood::Adapter;
+use budwood::answer::{Answer, AnswerOptions, typed};
+use budwood::reader::Reader;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -86,156 +84,26 @@ fn probability(text: &str) -> Result<f32, String> {
     number.ok_or_else(|| format!("'{text}' is no probability from 0 to 1"))
 }
 
-/// An adapter on its base, ready to answer.
-pub(crate) struct Loaded {
-    pub(crate) meta: AdapterMeta,
-    pub(crate) base: Base,
-    pub(crate) adapter: Adapter,
-    pub(crate) reader: Reader,
-    pub(crate) workers: Workers,
-    /// Why the base's identity is not to be relied on, if it is not.
-    claimed: Option<String>,
-}
-
-impl Loaded {
-    /// Opens an adapter and its base, which must be the one that it was trained on.
-    ///
-    /// Without a `form` the frozen weights are held as in the adapter's training; another one is said.
-    pub(crate) fn open(
-        settings: &Settings,
-        path: &Path,
-        base_name: Option<&str>,
-        form: Option<Form>,
-    ) -> Result<Self> {
-        let folder = AdapterFolder::load(path)?;
-        let name = base_name.unwrap_or(&folder.meta.base.name);
-        let model = BaseModel::open(&base::folder(name)?)?;
-        for note in folder.meta.check_base(&model)? {
-            eprintln!("{note}");
-        }
-        let reader = Reader::of_adapter(&model, &folder.meta.task)?;
-        let meta = folder.meta;
-        let (task, kind) = (task::find(&meta.task.kind)?, meta.head.kind);
-        if task.head != kind {
-            bail!("adapter.json: a task of {} cannot have a head for {kind:?}", task.name);
-        }
-        let precision = match (form, meta.precision.as_str()) {
-            (Some(Form::Int8), _) | (None, "int8") => Precision::Int8,
-            (None, "f32") if model.is_quantized() => Precision::Int8,
-            (Some(Form::F32), _) | (None, "f32") => Precision::F32,
-            (None, other) => bail!("the adapter's precision '{other}' is not known"),
-        };
-        let name = base::precision_name(precision);
-        if name != meta.precision {
-            eprintln!(
-                "the adapter was trained on weights in {}, but {name} is used",
-                meta.precision
-            );
-        }
-        let packed = base::load(&model, precision, false)?;
-        let adapter =
-            Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), &folder.tensors)?;
-        let workers = Workers::new(Device::cpu(), settings.threads);
-        let claimed = base::check_original(&model).err().map(|e| e.to_string());
-        Ok(Self { meta, base: packed, adapter, reader, workers, claimed })
-    }
-
-    /// Refuses a base whose hash is only what its files say.
-    pub(crate) fn check_original(&self) -> Result<()> {
-        match &self.claimed {
-            None => Ok(()),
-            Some(refusal) => bail!("{refusal}"),
-        }
-    }
-
-    /// Leaves out the adapter's parts in layers given as `0-2,5`.
-    pub(crate) fn leave_out(&mut self, layers: &str) -> Result<()> {
-        let all = self.meta.encoder.layers;
-        let number = |text: &str| -> Result<usize> {
-            match text.trim().parse() {
-                Ok(layer) if layer < all => Ok(layer),
-                _ => bail!(
-                    "--leave-out {layers}: '{text}' is not a layer; there are 0 to {}",
-                    all - 1
-                ),
-            }
-        };
-        let mut list = Vec::new();
-        for part in layers.split(',') {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            list.extend(number(first)?..=number(last)?);
-        }
-        self.adapter.leave_out(list);
-        Ok(())
-    }
-
-    /// How long inputs are, as in the adapter's training.
-    pub(crate) fn lengths(&self) -> Lengths {
-        let task = &self.meta.task;
-        Lengths { max: task.max_length, stride: task.doc_stride.unwrap_or(DOC_STRIDE) }
-    }
-
-    /// Examples as in the adapter's training.
-    pub(crate) fn prepare(&self, data: &Dataset, threads: usize) -> Result<Prepared> {
-        let images = ImageReading::default();
-        let labels = &self.meta.labels;
-        let mut prepared = self.reader.prepare(data, labels, self.lengths(), images, threads)?;
-        prepared.positive = positive(self.meta.task.positive.as_deref(), labels)?;
-        // A threshold is never chosen on the data that are scored.
-        match self.meta.task.none_threshold {
-            Some(threshold) => prepared.doubt = Doubt::Above(threshold),
-            None if prepared.doubt == Doubt::Best => prepared.doubt = Doubt::Above(f32::MAX),
-            None => {}
-        }
-        Ok(prepared)
-    }
-
-    /// Names the columns that the adapter was trained on, where the user named none.
-    pub(crate) fn take_columns(&self, columns: &mut ColumnSpec) {
-        let known = &self.meta.task.text_columns;
-        match self.reader {
-            Reader::Texts(_) if columns.text_column.is_empty() => {
-                columns.text_column.clone_from(known);
-            }
-            Reader::Images(..) if columns.image_column.is_none() => {
-                columns.image_column = known.first().cloned();
-            }
-            _ => {}
-        }
-    }
-
-    pub(crate) fn answer(&mut self, data: &Dataset, threads: usize) -> Result<(Prepared, Answers)> {
-        let prepared = self.prepare(data, threads)?;
-        if prepared.truncated > 0 {
-            let what = cut(self.meta.head.kind, self.lengths());
-            eprintln!("{} of {} {what}", prepared.truncated, prepared.examples());
-        }
-        let answers = answers(&mut self.workers, &self.base, &self.adapter, &prepared)?;
-        Ok((prepared, answers))
-    }
-}
-
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let mut loaded =
-        Loaded::open(settings, &args.adapter, args.base.as_deref(), args.base_precision)?;
-    if let Some(layers) = &args.leave_out {
-        loaded.leave_out(layers)?;
+    let adapter = Opening {
+        base: args.base.as_deref(),
+        precision: args.base_precision,
+        leave_out: args.leave_out.as_deref(),
+        positive: None,
     }
-    if args.abstain_below.is_some() && loaded.meta.head.kind != HeadKind::Classification {
+    .open(settings, &args.adapter)?;
+    let meta = adapter.meta();
+    if args.abstain_below.is_some() && meta.head.kind != HeadKind::Classification {
         bail!("--abstain-below is for adapters that give one of several classes");
     }
-    let data = inputs(args, &loaded)?;
-    let (prepared, answers) = loaded.answer(&data, settings.threads)?;
+    let data = inputs(args, &adapter)?;
+    let (prepared, answers) = answer(&adapter, &data)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
-    let (meta, top) = (&loaded.meta, args.top.map(|n| n as usize));
-    let replies = replies(
-        meta.head.kind,
-        &meta.labels,
-        (&data, &prepared),
-        &answers,
-        (limits, top, args.abstain_below),
-    );
+    let top = args.top.map(|n| n as usize);
+    let options = AnswerOptions { limits, top, abstain_below: args.abstain_below };
+    let head = (meta.head.kind, &meta.labels[..]);
+    let replies = typed(head, (&data, &prepared), &answers, &options);
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     write(&data, &replies, format)?;
@@ -246,13 +114,13 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 }
 
 /// The texts to answer.
-fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
-    let meta = &loaded.meta;
+fn inputs(args: &Args, adapter: &Adapter) -> Result<Dataset> {
+    let meta = adapter.meta();
     if let Some(input) = &args.input {
         let mut columns = args.columns.clone();
         let text = input.to_string_lossy();
         if source_named(&columns, &text, args.limits)?.is_table() && !columns.no_header {
-            loaded.take_columns(&mut columns);
+            take_columns(adapter, &mut columns);
         }
         let source: DataSource = source_named(&columns, &text, args.limits)?;
         let task = task::find(&meta.task.kind)?;
@@ -262,7 +130,7 @@ fn inputs(args: &Args, loaded: &Loaded) -> Result<Dataset> {
         notes.iter().for_each(|note| eprintln!("note: {note}"));
         return Ok(data);
     }
-    if matches!(loaded.reader, Reader::Images(..)) {
+    if matches!(adapter.reader(), Reader::Images(..)) {
         return images(args);
     }
     let inputs = match (&args.question, &args.context, &args.text[..]) {
@@ -359,27 +227,62 @@ fn input(meta: &AdapterMeta, a: &str, b: Option<&str>) -> Result<Input> {
     })
 }
 
-fn write(data: &Dataset, replies: &[Reply], format: Format) -> Result<()> {
+/// A cell of a table of answers.
+enum Cell {
+    Text(String),
+    Number(f32),
+}
+
+/// An answer in the columns of a table; the names are the same for all answers of a task.
+fn table_cells(answer: &Answer) -> Vec<(&'static str, Cell)> {
+    match answer {
+        Answer::Class { label, score, .. } => {
+            vec![("label", Cell::Text(label.clone())), ("score", Cell::Number(*score))]
+        }
+        Answer::Labels { labels, scores } => {
+            // Of several labels, the least sure one.
+            let held = scores.iter().filter(|(name, _)| labels.contains(name));
+            let score = held.map(|(_, p)| *p).fold(1.0, f32::min);
+            vec![("label", Cell::Text(labels.join("|"))), ("score", Cell::Number(score))]
+        }
+        Answer::Value { value } => vec![("value", Cell::Number(*value))],
+        Answer::Span { answer, score, .. } => {
+            vec![("answer", Cell::Text(answer.clone())), ("score", Cell::Number(*score))]
+        }
+        Answer::Words { tags, entities, .. } => {
+            let list: Vec<_> = entities.iter().map(|e| format!("{}: {}", e.kind, e.text)).collect();
+            vec![("tags", Cell::Text(tags.join(" "))), ("entities", Cell::Text(list.join("; ")))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn write(data: &Dataset, replies: &[Answer], format: Format) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let pairs = || data.examples.iter().map(|e| e.input.cells()).zip(replies);
     match format {
         Format::Jsonl => {
             for (cells, reply) in pairs() {
                 let input = cells.into_iter().map(|(n, c)| (n, json!(c)));
-                let all = input.chain(reply.fields.iter().cloned());
-                let object = Value::Object(all.map(|(name, v)| (name.into(), v)).collect());
+                let mut object: Map<_, _> = input.map(|(name, v)| (name.into(), v)).collect();
+                // By way of a value, in which a number of 32 bits has all its digits.
+                if let Value::Object(fields) = serde_json::to_value(reply)? {
+                    object.extend(fields);
+                }
+                let object = Value::Object(object);
                 writeln!(out, "{object}")?;
             }
         }
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(out);
             for (i, (cells, reply)) in pairs().enumerate() {
-                let names = cells.iter().map(|c| c.0).chain(reply.cells.iter().map(|c| c.0));
+                let names =
+                    cells.iter().map(|c| c.0).chain(table_cells(reply).into_iter().map(|c| c.0));
                 if i == 0 {
                     csv.write_record(names)?;
                 }
-                let answers = reply.cells.iter().map(|(_, cell)| match cell {
-                    Cell::Text(text) => text.clone(),
+                let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
+                    Cell::Text(text) => text,
                     Cell::Number(x) => x.to_string(),
                 });
                 csv.write_record(cells.into_iter().map(|(_, c)| c.into_owned()).chain(answers))?;
@@ -388,11 +291,11 @@ fn write(data: &Dataset, replies: &[Reply], format: Format) -> Result<()> {
         }
         Format::Table => {
             drop(out);
-            let heads = replies.iter().take(1).flat_map(|r| r.cells.iter().map(|c| c.0));
+            let heads = replies.iter().take(1).flat_map(table_cells).map(|c| c.0);
             let mut rows = vec![heads.chain(["text"]).map(ToString::to_string).collect()];
             for (cells, reply) in pairs() {
-                let answers = reply.cells.iter().map(|(_, cell)| match cell {
-                    Cell::Text(text) => text.clone(),
+                let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
+                    Cell::Text(text) => text,
                     Cell::Number(x) => format!("{x:.3}"),
                 });
                 let texts: Vec<_> = cells.into_iter().map(|(_, cell)| cell).collect();
@@ -403,10 +306,10 @@ fn write(data: &Dataset, replies: &[Reply], format: Format) -> Result<()> {
         }
         Format::Conll => {
             for reply in replies {
-                if reply.words.is_empty() {
+                let Answer::Words { words, tags, .. } = reply else {
                     bail!("--format conll is for adapters that give each word a tag");
-                }
-                for (word, tag) in &reply.words {
+                };
+                for (word, tag) in words.iter().zip(tags) {
                     writeln!(out, "{word}\t{tag}")?;
                 }
                 writeln!(out)?;

@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::Settings;
 use crate::finished::Finished;
 use crate::out::{self, RUN};
-use crate::output::{json, say, seconds};
+use crate::output::{json, message, say, seconds};
 use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
 use crate::training::{Bases, FrozenOptions, Run, check_settings, config, read_data};
@@ -220,7 +220,7 @@ fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
                 }
             }
             Ok(None) => {}
-            Err(e) => lock(&shared.failed).push(format!("{}: {e:#}", run.title())),
+            Err(e) => lock(&shared.failed).push(format!("{}: {}", run.title(), message(&e))),
         }
     }
     bar.finish_and_clear();

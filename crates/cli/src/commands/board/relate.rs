@@ -43,7 +43,7 @@ pub(super) fn run(settings: &Settings, folder: &Path, args: &Args) -> Result<()>
         bail!("{} reads images; papers need a base model of texts", args.base);
     }
     let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
-    let base = base::load(&model, args.precision.get(model.is_quantized()), false)?;
+    let base = budwood::load(&model, args.precision.get(model.is_quantized()), false)?;
     vectors::begin(&mut board, &model.id(&args.base).weights_sha256, &Actor::local("local"))?;
     let all = vectors::left(&board)?;
     let mut workers = Workers::new(Device::cpu(), settings.threads);

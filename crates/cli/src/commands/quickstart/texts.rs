@@ -11,13 +11,13 @@ use budwood_tasks::{Dataset, Example, Input, Target, task};
 use serde_json::json;
 
 use super::{Args, accuracy, flags, majority};
-use crate::base::precision_name;
-use crate::commands::predict::Loaded;
+use crate::adapter::{Opening, answer};
 use crate::finished::Finished;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::training::{Data, Frozen, FrozenOptions, Run};
 use crate::{Settings, out, packages};
+use budwood::precision_name;
 
 /// Reviews of our own, for the three predictions.
 const EXAMPLES: [&str; 3] = [
@@ -84,11 +84,11 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let out = args.out.join("adapter");
     let meta = &finished[1].1;
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
-    let mut loaded = Loaded::open(settings, &out, None, None)?;
+    let adapter = Opening::default().open(settings, &out)?;
     let examples =
         EXAMPLES.map(|a| Example { input: Input::Text(a.into()), target: Target::None }).to_vec();
     let questions = Dataset { examples, ..test_set.clone() };
-    let (_, answers) = loaded.answer(&questions, settings.threads)?;
+    let (_, answers) = answer(&adapter, &questions)?;
     let predictions: Vec<_> = EXAMPLES
         .into_iter()
         .enumerate()

@@ -1,6 +1,5 @@
 //! How a base model reads examples: texts by its tokenizer, images by its processor.
 
-use anyhow::{Context, Result, bail};
 use budwood_base::encoder::{ImageInput, InputSpec};
 use budwood_formats::BaseModel;
 use budwood_formats::native::TaskMeta;
@@ -8,29 +7,39 @@ use budwood_images::{Augment, Processor};
 use budwood_tasks::{Dataset, Input, Tokenizer};
 use budwood_train::{Images, Lengths, Prepared, prepare, prepare_images};
 
+use crate::Error;
+
 /// Tokens that an image may make. Attention takes their square in memory and time.
 const TOKENS_MOST: usize = 10_000;
 
 /// What turns examples into the model's input.
-pub(crate) enum Reader {
+pub enum Reader {
+    /// Texts by a tokenizer.
     Texts(Box<Tokenizer>),
+    /// Images by a processor.
     Images(Processor, ImageInput),
+}
+
+fn mismatch(message: &str) -> Error {
+    Error::Setting { name: "base", message: message.into() }
 }
 
 /// How images are read in training, beside what the model asks for.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct ImageReading {
-    pub(crate) augment: Augment,
+pub struct ImageReading {
+    /// Random changes.
+    pub augment: Augment,
     /// Bytes for images that were decoded.
-    pub(crate) cache: usize,
+    pub cache: usize,
 }
 
 impl Reader {
     /// The reader of a model; images in another size than its own where a side is given.
-    pub(crate) fn open(model: &BaseModel, side: Option<usize>) -> Result<Self> {
+    pub fn open(model: &BaseModel, side: Option<usize>) -> Result<Self, Error> {
         match &model.spec().input {
             InputSpec::Text(_) if side.is_some() => {
-                bail!("--image-size is given, but the base model reads texts")
+                let message = "is given, but the base model reads texts".into();
+                Err(Error::Setting { name: "image-size", message })
             }
             InputSpec::Text(text) => {
                 let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
@@ -48,54 +57,53 @@ impl Reader {
     }
 
     /// The reader of an adapter on its base: images as in the adapter's training, whatever the base's own file says now.
-    pub(crate) fn of_adapter(model: &BaseModel, task: &TaskMeta) -> Result<Self> {
+    pub fn of_adapter(model: &BaseModel, task: &TaskMeta) -> Result<Self, Error> {
         match (&model.spec().input, &task.images) {
             (InputSpec::Image(image), Some(recorded)) => {
-                let processor =
-                    Processor::recorded(recorded).context("adapter.json: task.images")?;
+                let processor = Processor::recorded(recorded)
+                    .map_err(|e| Error::Adapter(format!("adapter.json: task.images: {e}")))?;
                 Self::images(processor, image)
             }
             (InputSpec::Text(_), Some(_)) => {
-                bail!("adapter.json says how images are prepared, but the base model reads texts")
+                let message =
+                    "adapter.json says how images are prepared, but the base model reads texts";
+                Err(Error::Adapter(message.into()))
             }
             _ => Self::open(model, None),
         }
     }
 
-    fn images(processor: Processor, image: &ImageInput) -> Result<Self> {
+    fn images(processor: Processor, image: &ImageInput) -> Result<Self, Error> {
         processor.check()?;
         let (height, width) = processor.output()?;
         let tokens = image.tokens(height, width)?;
         if tokens > TOKENS_MOST {
-            bail!(
-                "an image of {height} x {width} pixels makes {tokens} tokens; at most {TOKENS_MOST} are read: \
-                 choose a smaller size (--image-size in training)"
+            let message = format!(
+                "an image of {height} x {width} pixels makes {tokens} tokens; at most \
+                 {TOKENS_MOST} are read: choose a smaller size"
             );
+            return Err(Error::Setting { name: "image-size", message });
         }
         Ok(Self::Images(processor, image.clone()))
     }
 
     /// Examples, whose classes or tags have these names, as the model reads them.
-    pub(crate) fn prepare(
+    pub fn prepare(
         &self,
         data: &Dataset,
         labels: &[String],
         lengths: Lengths,
         images: ImageReading,
         threads: usize,
-    ) -> Result<Prepared> {
+    ) -> Result<Prepared, Error> {
         let is_image = matches!(data.examples.first().map(|e| &e.input), Some(Input::Image(_)));
         match self {
-            Self::Texts(_) if is_image => {
-                bail!(
-                    "the data are images, but the base model reads texts; give one of images with --base"
-                )
-            }
-            Self::Images(..) if !is_image => {
-                bail!(
-                    "the data are texts, but the base model reads images; give one of texts with --base"
-                )
-            }
+            Self::Texts(_) if is_image => Err(mismatch(
+                "the data are images, but the base model reads texts; give one of images",
+            )),
+            Self::Images(..) if !is_image => Err(mismatch(
+                "the data are texts, but the base model reads images; give one of texts",
+            )),
             Self::Texts(tokenizer) => Ok(prepare(tokenizer, data, labels, lengths, threads)?),
             Self::Images(processor, spec) => {
                 let ImageReading { augment, cache } = images;
@@ -106,7 +114,7 @@ impl Reader {
     }
 
     /// Bytes of an image in the model's size; 0 for texts.
-    pub(crate) fn image_bytes(&self) -> usize {
+    pub fn image_bytes(&self) -> usize {
         match self {
             Self::Texts(_) => 0,
             Self::Images(processor, _) => processor.output().map_or(0, |(h, w)| 3 * h * w),
@@ -114,7 +122,7 @@ impl Reader {
     }
 
     /// How images are prepared, if the model reads images.
-    pub(crate) fn processor(&self) -> Option<&Processor> {
+    pub fn processor(&self) -> Option<&Processor> {
         match self {
             Self::Texts(_) => None,
             Self::Images(processor, _) => Some(processor),

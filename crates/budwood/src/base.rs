@@ -1,0 +1,157 @@
+//! A base model in memory, shared by adapters and threads.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use budwood_engine::{Device, Precision, Workers};
+use budwood_formats::BaseModel;
+use budwood_formats::native::AdapterMeta;
+
+use crate::Error;
+use crate::spec::Form;
+
+/// How a base model is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BaseOptions {
+    /// Form of the frozen weights; `None` is that in which the model is stored.
+    pub precision: Option<Form>,
+    /// Threads that one call computes with, at least 1.
+    pub threads: usize,
+}
+
+impl BaseOptions {
+    /// As in the training of an adapter.
+    ///
+    /// # Errors
+    /// If the adapter's file names a form that is not known.
+    pub fn of_adapter(meta: &AdapterMeta) -> Result<Self, Error> {
+        let precision = match meta.precision.as_str() {
+            "int8" => Some(Form::Int8),
+            // A model that is stored in int8 has none in f32.
+            "f32" => None,
+            other => {
+                let message = format!("the adapter's precision '{other}' is not known");
+                return Err(Error::Adapter(message));
+            }
+        };
+        Ok(Self { precision, ..Self::default() })
+    }
+}
+
+impl Default for BaseOptions {
+    /// The stored form, and all processors.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { precision: None, threads }
+    }
+}
+
+/// A frozen base model. Cloning shares it; any number of threads may use it at once.
+#[derive(Clone, Debug)]
+pub struct Base(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    model: BaseModel,
+    packed: budwood_model::Base,
+    threads: usize,
+    /// Workers with warm memory that no call uses at the moment.
+    idle: Mutex<Idle>,
+}
+
+struct Idle(Vec<Workers>);
+
+impl std::fmt::Debug for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} idle workers", self.0.len())
+    }
+}
+
+impl Base {
+    /// Opens the folder of a base model in the form in which it is stored, for all processors.
+    ///
+    /// # Errors
+    /// If the folder holds no model of a known family, or a damaged one.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(folder, BaseOptions::default())
+    }
+
+    /// Opens the folder of a base model.
+    ///
+    /// # Errors
+    /// As [`Base::open`], and if a model in int8 is asked for in f32.
+    pub fn open_with(folder: impl AsRef<Path>, options: BaseOptions) -> Result<Self, Error> {
+        let model = BaseModel::open(folder.as_ref())?;
+        let stored = if model.is_quantized() { Form::Int8 } else { Form::F32 };
+        let precision = match options.precision.unwrap_or(stored) {
+            Form::F32 => Precision::F32,
+            Form::Int8 => Precision::Int8,
+        };
+        let packed = load(&model, precision, false)?;
+        let threads = options.threads.max(1);
+        Ok(Self(Arc::new(Shared { model, packed, threads, idle: Mutex::new(Idle(Vec::new())) })))
+    }
+
+    /// The model's files.
+    pub fn model(&self) -> &BaseModel {
+        &self.0.model
+    }
+
+    /// The form of the frozen weights, as adapters record it: `f32` or `int8`.
+    pub fn precision(&self) -> &'static str {
+        precision_name(self.0.packed.precision())
+    }
+
+    /// Whether two are the same one in memory.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The packed weights, for work below this crate.
+    pub fn packed(&self) -> &budwood_model::Base {
+        &self.0.packed
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.0.threads
+    }
+
+    /// Does some work with workers of its own, whose memory stays warm for the next.
+    pub fn with_workers<R>(&self, work: impl FnOnce(&mut Workers) -> R) -> R {
+        let idle = || self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let warm = idle().0.pop();
+        let mut workers = warm.unwrap_or_else(|| Workers::new(Device::cpu(), self.0.threads));
+        let result = work(&mut workers);
+        idle().0.push(workers);
+        result
+    }
+}
+
+/// The name of a precision in an adapter's file.
+pub fn precision_name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::Int8 | Precision::Int8Forward => "int8",
+    }
+}
+
+/// Packs the weights of a model; `trainable` for gradients too.
+///
+/// # Errors
+/// If a model that is stored in int8 is asked for in f32, or a tensor cannot be read.
+pub fn load(
+    model: &BaseModel,
+    precision: Precision,
+    trainable: bool,
+) -> Result<budwood_model::Base, Error> {
+    if model.is_quantized() && precision == Precision::F32 {
+        let message = format!(
+            "{} is stored in int8 and has no weights in f32; leave out base-precision f32, or \
+             give the model that it was made from",
+            model.folder().display()
+        );
+        return Err(Error::Setting { name: "base-precision", message });
+    }
+    let fetch = |name: &str| Ok::<_, Error>(model.tensor(name)?);
+    budwood_model::Base::load(model.spec().clone(), Device::cpu(), precision, trainable, fetch)
+}

@@ -1,0 +1,140 @@
+//! Predictions of one adapter, of many in one batch, and from many threads.
+#![allow(clippy::unwrap_used, clippy::default_trait_access)]
+
+mod world;
+
+use budwood::{Adapter, Answer, Base, BaseOptions, Dataset, Error, Example, Input, Target};
+use budwood::{predict_mixed, spec::Form};
+use world::{NUMBER, TAGS, THREE, TWO, World};
+
+/// Adapters of several methods, widths, heads and tasks.
+fn adapters(world: &World, base: &Base) -> Vec<Adapter> {
+    let all = [
+        ("wide", "adapter[width=8]", TWO),
+        ("narrow", "adapter[width=2]", THREE),
+        ("lora", "lora", TWO),
+        ("prompt", "prompt_tuning", NUMBER),
+        ("prefix", "prefix_tuning", TAGS),
+        ("linear", "linear", THREE),
+    ];
+    let open = |(seed, (name, method, task))| {
+        base.adapter(world.adapter(name, method, seed, task)).unwrap()
+    };
+    (1..).zip(all).map(open).collect()
+}
+
+/// An input that an adapter takes; `n` words, others for each `n`.
+fn input(adapter: &Adapter, n: usize) -> Input {
+    let words = ["good", "film", "awful", "the", "so", "it", "was", "very"];
+    let word = |i: usize| words[(i * 5 + n) % words.len()];
+    let text = (0..n).map(word).collect::<Vec<_>>().join(" ");
+    match (adapter.meta().head.kind, adapter.meta().task.text_columns.len()) {
+        (budwood_base::head::HeadKind::TokenClassification, _) => Input::words_of(&text),
+        (_, 2) => Input::Pair(text, "a film".into()),
+        _ => Input::Text(text),
+    }
+}
+
+#[test]
+fn answers_of_a_mixed_batch_are_those_of_each_adapter_alone() {
+    let world = World::new();
+    let base = world.base();
+    let adapters = adapters(&world, &base);
+    let inputs: Vec<(&Adapter, Input)> = (0..120)
+        .map(|i| (&adapters[(i * i + i / 7) % adapters.len()], i))
+        .map(|(adapter, i)| (adapter, input(adapter, 1 + i % 17)))
+        .collect();
+    let mixed = predict_mixed(&base, &inputs).unwrap();
+    assert_eq!(mixed.len(), inputs.len());
+    for ((adapter, input), answer) in inputs.iter().zip(&mixed) {
+        let alone = adapter.predict(std::slice::from_ref(input)).unwrap();
+        assert_eq!(&alone[0], answer);
+    }
+    // The adapters differ: otherwise nothing is shown.
+    let probabilities = |a: &Adapter| format!("{:?}", a.predict(&[input(a, 5)]).unwrap());
+    assert_ne!(probabilities(&adapters[0]), probabilities(&adapters[2]));
+}
+
+#[test]
+fn threads_share_a_base() {
+    let world = World::new();
+    let base = Base::open_with(world.path("base"), BaseOptions { threads: 2, precision: None });
+    let base = base.unwrap();
+    let adapters = adapters(&world, &base);
+    let alone: Vec<_> = adapters.iter().map(|a| a.predict(&[input(a, 9)]).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for (adapter, answer) in adapters.iter().zip(&alone) {
+            let adapter = adapter.clone();
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    assert_eq!(&adapter.predict(&[input(&adapter, 9)]).unwrap(), answer);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn data_in_memory_are_scored() {
+    let world = World::new();
+    let base = world.base();
+    let adapter = base.adapter(world.adapter("two", "adapter", 3, TWO)).unwrap();
+    let example = |i: usize| {
+        let target = Target::Class((i % 2) as u32);
+        Example { input: input(&adapter, 1 + i), target }
+    };
+    let data = Dataset::from_examples((0..20).map(example).collect(), "dev", "memory");
+    let evaluation = adapter.evaluate(&data).unwrap();
+    let inputs: Vec<Input> = data.examples.iter().map(|e| e.input.clone()).collect();
+    let answers = adapter.predict(&inputs).unwrap();
+    let right = |(i, answer): &(usize, &Answer)| match answer {
+        Answer::Class { label, .. } => *label == ["bad", "good"][i % 2],
+        _ => false,
+    };
+    let right = answers.iter().enumerate().filter(right).count();
+    let accuracy = evaluation.scores.iter().find(|s| s.name == "accuracy").unwrap();
+    assert_eq!(accuracy.value, right as f64 / 20.0);
+    assert_eq!(evaluation.predictions.len(), 20);
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let world = World::new();
+    let base = world.base();
+    let two = base.adapter(world.adapter("two", "adapter", 3, TWO)).unwrap();
+    let text = || Input::Text("good".into());
+    let fault = two.predict(&[text(), Input::Pair("a".into(), "b".into())]).unwrap_err();
+    let said = "input 2: this adapter reads one text, but two texts is given";
+    assert_eq!(fault.to_string(), said);
+    let other = world.base();
+    let fault = predict_mixed(&other, &[(&two, text())]).unwrap_err();
+    assert!(matches!(fault, Error::Input { row: 1, .. }), "{fault}");
+    assert!(predict_mixed(&base, &[]).unwrap().is_empty());
+    // Another form of the base than in training is allowed, and said.
+    let int8 = BaseOptions { precision: Some(Form::Int8), ..BaseOptions::default() };
+    let int8 = Base::open_with(world.path("base"), int8).unwrap();
+    let warned = int8.adapter(world.path("two")).unwrap();
+    assert!(warned.warnings()[0].contains("trained on weights in f32"));
+    assert!(two.warnings().is_empty());
+    let unlabelled = Example { input: text(), target: Target::None };
+    let data = Dataset::from_examples(vec![unlabelled], "x", "memory");
+    assert!(two.evaluate(&data).unwrap_err().to_string().contains("no targets"));
+}
+
+/// The shapes that `budwood predict` prints.
+#[test]
+fn answers_are_json() {
+    let world = World::new();
+    let base = world.base();
+    for adapter in adapters(&world, &base) {
+        let answer = adapter.predict(&[input(&adapter, 3)]).unwrap().remove(0);
+        let json = serde_json::to_value(&answer).unwrap();
+        let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected: &[&str] = match answer {
+            Answer::Class { .. } => &["label", "score", "scores"],
+            Answer::Value { .. } => &["value"],
+            _ => &["words", "tags", "scores", "entities"],
+        };
+        assert_eq!(names, expected);
+    }
+}

@@ -1,0 +1,89 @@
+//! Adapters as commands open them: by flags, with what is to be said on standard error.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use budwood::reader::Reader;
+use budwood::spec::{ColumnSpec, Form};
+use budwood::{Adapter, AdapterOptions, Base, BaseOptions, Dataset};
+use budwood_formats::native::AdapterFolder;
+use budwood_train::{Answers, Prepared};
+
+use crate::training::cut;
+use crate::{Settings, base};
+
+/// The flags of a command that opens an adapter.
+#[derive(Default)]
+pub(crate) struct Opening<'a> {
+    /// Base model, instead of the one that the adapter names.
+    pub(crate) base: Option<&'a str>,
+    /// Form of the frozen weights, instead of that of the adapter's training.
+    pub(crate) precision: Option<Form>,
+    /// Layers that are left out, as `0-2,5`.
+    pub(crate) leave_out: Option<&'a str>,
+    /// The class that F1 is about.
+    pub(crate) positive: Option<&'a str>,
+}
+
+impl Opening<'_> {
+    /// Opens an adapter and its base, which must be the one that it was trained on.
+    pub(crate) fn open(&self, settings: &Settings, path: &Path) -> Result<Adapter> {
+        let folder = AdapterFolder::load(path)?;
+        let meta = &folder.meta;
+        let as_trained = BaseOptions::of_adapter(meta)?;
+        let options = BaseOptions {
+            precision: self.precision.or(as_trained.precision),
+            threads: settings.threads,
+        };
+        let name = self.base.unwrap_or(&meta.base.name);
+        let base = Base::open_with(base::folder(name)?, options)?;
+        let layers = self.leave_out.map(|text| layers(text, meta.encoder.layers)).transpose()?;
+        let options = AdapterOptions {
+            leave_out: layers.unwrap_or_default(),
+            positive: self.positive.map(Into::into),
+        };
+        let adapter = Adapter::from_folder(&base, folder, options)?;
+        adapter.warnings().iter().for_each(|warning| eprintln!("{warning}"));
+        Ok(adapter)
+    }
+}
+
+/// Layers given as `0-2,5`.
+fn layers(text: &str, all: usize) -> Result<Vec<usize>> {
+    let number = |part: &str| -> Result<usize> {
+        match part.trim().parse() {
+            Ok(layer) if layer < all => Ok(layer),
+            _ => bail!("--leave-out {text}: '{part}' is not a layer; there are 0 to {}", all - 1),
+        }
+    };
+    let mut list = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        list.extend(number(first)?..=number(last)?);
+    }
+    Ok(list)
+}
+
+/// Names the columns that the adapter was trained on, where the user named none.
+pub(crate) fn take_columns(adapter: &Adapter, columns: &mut ColumnSpec) {
+    let known = &adapter.meta().task.text_columns;
+    match adapter.reader() {
+        Reader::Texts(_) if columns.text_column.is_empty() => {
+            columns.text_column.clone_from(known);
+        }
+        Reader::Images(..) if columns.image_column.is_none() => {
+            columns.image_column = known.first().cloned();
+        }
+        _ => {}
+    }
+}
+
+/// The adapter's outputs; how many examples were cut is told.
+pub(crate) fn answer(adapter: &Adapter, data: &Dataset) -> Result<(Prepared, Answers)> {
+    let (prepared, answers) = adapter.answers(data)?;
+    if prepared.truncated > 0 {
+        let what = cut(adapter.meta().head.kind, adapter.lengths());
+        eprintln!("{} of {} {what}", prepared.truncated, prepared.examples());
+    }
+    Ok((prepared, answers))
+}
