@@ -53,8 +53,11 @@ fn adapters() -> Vec<Files> {
             "parameters_trained": 66, "parameters_base": 1, "weights_sha256": "", "versions": {},
         });
         let meta = serde_json::from_value(meta).ok()?;
-        let weight = budwood_base::tensor::Tensor::new([2, 2], vec![1.0, -2.0, 0.5, 3.0]);
-        let tensors = [("head.out.weight".to_string(), weight)].into();
+        let weight = vec![0.25; 2 * base.spec().hidden];
+        let weight = budwood_base::tensor::Tensor::new([2, base.spec().hidden], weight);
+        let bias = budwood_base::tensor::Tensor::new([2], vec![0.5, -0.5]);
+        let tensors = [("weight", weight), ("bias", bias)];
+        let tensors = tensors.map(|(name, tensor)| (format!("head.out.{name}"), tensor)).into();
         let dir = tempfile::tempdir().ok()?;
         let folder = dir.path().join("adapter");
         AdapterFolder { meta, tensors }.save(&folder).ok()?;
@@ -176,4 +179,17 @@ fn synchronisation(folder: &Path) {
         let _ = synchronize(board, text, actor);
         let _ = synchronize(board, text, actor);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_has_something_to_begin_with() {
+        for target in TARGETS {
+            let corpus = (target.corpus)();
+            assert!(!corpus.is_empty(), "{}", target.name);
+        }
+    }
 }
