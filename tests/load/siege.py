@@ -15,7 +15,7 @@ from 127.0.1.1 on, so that each has its own share of connections and rates; read
 Without SECONDS it takes 20; an hour is for a change of the server. It fails where the 99th percentile of the readers' pages is 300 ms
 or more, where one of their pages does not come, or where the server's memory reaches 500 MB.
 """
-import asyncio, hashlib, http.client, json, multiprocessing, os, random, resource, shutil, signal, socket, sqlite3, subprocess, sys, tempfile, time
+import asyncio, hashlib, http.client, json, multiprocessing, os, random, resource, shutil, signal, socket, sqlite3, subprocess, sys, tempfile, time, threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROWS, LARGE = 10_000, 60 << 20
@@ -191,6 +191,15 @@ def memory(pid, what):
     return int(line.split()[1]) // 1024
 
 
+def watch(pid, stop, peaks):
+    """The most memory of its own that the server has: pages of the board's file, which every connection
+    maps, are the system's, and are counted once for each connection in what is resident."""
+    while not stop.is_set():
+        for what in ('RssAnon', 'RssFile'):
+            peaks[what] = max(peaks.get(what, 0), memory(pid, what))
+        stop.wait(0.05)
+
+
 def main(seconds):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
@@ -212,13 +221,17 @@ def main(seconds):
         read(port, 2, pages, quiet)
         siege = multiprocessing.Process(target=besiege, args=(port, tried, large, seconds, results))
         siege.start()
+        stop, peaks = threading.Event(), {}
+        watcher = threading.Thread(target=watch, args=(server.pid, stop, peaks))
+        watcher.start()
         time.sleep(2)
         out = multiprocessing.Queue()
         readers = [multiprocessing.Process(target=read, args=(port, seconds - 3, pages, out)) for _ in range(2)]
         for process in readers:
             process.start()
         found = [out.get() for _ in readers]
-        peak, now = memory(server.pid, 'VmHWM'), memory(server.pid, 'VmRSS')
+        stop.set()
+        watcher.join()
         for what, count in sorted(results.get().items()):
             print(f'{count:8}  {what}')
         for process in [siege, *readers]:
@@ -231,7 +244,8 @@ def main(seconds):
         print(f'pages before: {len(before)}, median {at(before, .5) * 1e3:.0f} ms, p99 {at(before, .99) * 1e3:.0f} ms')
         print(f'pages under siege: {len(times)}, median {at(times, .5) * 1e3:.0f} ms, p99 {at(times, .99) * 1e3:.0f} ms, '
               f'slowest {slowest[0] * 1e3:.0f} ms ({slowest[1]})')
-        print(f'memory of the server: {now} MB, at most {peak} MB')
+        peak, mapped = peaks['RssAnon'], peaks['RssFile']
+        print(f'memory of the server: at most {peak} MB of its own, {mapped} MB mapped from files')
         begin = time.time()
         server.send_signal(signal.SIGTERM)
         code = server.wait(timeout=20)
