@@ -21,6 +21,10 @@ const PREFIX: usize = 64;
 /// Longest word that is looked up piece by piece, in characters; time grows with its square.
 const WORD: u64 = 10_000;
 
+/// Lists and objects inside each other. Those of known tokenizers have six; the library that reads
+/// them panics on very deep ones.
+const DEPTH: usize = 32;
+
 /// The parts of the file that are checked.
 #[derive(Deserialize)]
 struct File {
@@ -53,6 +57,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn check(text: &[u8]) -> Result<(), String> {
+    let depth = depth(text);
+    if depth > DEPTH {
+        return Err(format!(
+            "has lists and objects {depth} deep inside each other; at most {DEPTH} are accepted"
+        ));
+    }
     let file: File =
         serde_json::from_slice(text).map_err(|e| format!("is not a tokenizer: {e}"))?;
     let mut count = 0;
@@ -71,6 +81,26 @@ fn check(text: &[u8]) -> Result<(), String> {
         short(&affix)?;
     }
     Ok(())
+}
+
+/// How deep lists and objects of JSON stand inside each other at most.
+fn depth(text: &[u8]) -> usize {
+    let (mut now, mut most) = (0usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for &byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                now += 1;
+                most = most.max(now);
+            }
+            b'}' | b']' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 fn short(affix: &str) -> Result<(), String> {
@@ -137,6 +167,17 @@ mod tests {
 
     fn sequence(all: &[String]) -> String {
         format!(r#"{{"type":"Sequence","normalizers":[{}]}}"#, all.join(","))
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_before_the_library_sees_it() {
+        let nested = |n: usize| {
+            let (open, close) = ("{\"decoder\":[".repeat(n), "]}".repeat(n));
+            format!("{open}1,\"]}}[{{\\\"[[\"{close}")
+        };
+        assert_eq!(depth(nested(3).as_bytes()), 6);
+        assert!(check(nested(40).as_bytes()).unwrap_err().contains("80 deep"));
+        assert!(!check(nested(10).as_bytes()).is_err_and(|e| e.contains("deep")));
     }
 
     #[test]
