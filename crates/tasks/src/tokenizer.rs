@@ -1,6 +1,7 @@
 //! Texts to token ids, without padding: `tokenizer.json`, or the older files that hold the same.
 
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use budwood_base::files::foreign;
@@ -174,13 +175,13 @@ impl Tokenizer {
 
     /// The tokens of a text, without special ones.
     pub(crate) fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| self.failed(&*e))?;
+        let encoding = self.whole(|| self.inner.encode_fast(text, false))?;
         Ok(encoding.get_ids().to_vec())
     }
 
     /// As [`Tokenizer::ids`], with the bytes that each token stands for.
     pub(crate) fn ids_and_bytes(&self, text: &str) -> Result<(Vec<u32>, Vec<Bytes>), Error> {
-        let encoding = self.inner.encode(text, false).map_err(|e| self.failed(&*e))?;
+        let encoding = self.whole(|| self.inner.encode(text, false))?;
         let bytes = encoding.get_offsets().iter().map(|&(from, to)| (from as u32, to as u32));
         Ok((encoding.get_ids().to_vec(), bytes.collect()))
     }
@@ -196,6 +197,17 @@ impl Tokenizer {
             ids.push(self.frame.unknown);
         }
         Ok(ids)
+    }
+
+    /// What the library makes of a text. Some rules of a damaged file make it panic.
+    fn whole(
+        &self,
+        encode: impl FnOnce() -> tokenizers::Result<tokenizers::Encoding>,
+    ) -> Result<tokenizers::Encoding, Error> {
+        match catch_unwind(AssertUnwindSafe(encode)) {
+            Ok(encoding) => encoding.map_err(|e| self.failed(&*e)),
+            Err(_) => Err(self.failed(&"its rules do not fit together; fetch the file again")),
+        }
     }
 
     fn failed(&self, e: &dyn std::fmt::Display) -> Error {
