@@ -45,9 +45,7 @@ impl Scale {
     pub(crate) fn value(self, x: f32) -> f32 {
         if self == Self::NONE { x } else { x * self.deviation + self.mean }
     }
-}
 
-impl Scale {
     /// Makes an adapter that has learned scaled numbers answer in the unit of the data: its last
     /// layer is multiplied and moved.
     pub fn put_into(self, adapter: &mut Adapter, base: &Base, threads: usize) {

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use budwood_formats::native::AdapterFolder;
 use serde_json::Value;
 
 /// A folder with a tiny BERT, its tokenizer and a data set that can be learned.
@@ -73,16 +72,6 @@ impl World {
         for word in words {
             assert!(error.contains(word), "budwood {args}\nlacks '{word}': {error}");
         }
-    }
-
-    /// Changes an adapter's description with both digests made again, as whoever means to deceive would.
-    pub(crate) fn forge(&self, adapter: &str, change: impl FnOnce(&mut Value)) {
-        let path = self.path(adapter);
-        let AdapterFolder { meta, tensors } = AdapterFolder::load(&path).unwrap();
-        let mut value = serde_json::to_value(&meta).unwrap();
-        change(&mut value);
-        let meta = serde_json::from_value(value).unwrap();
-        AdapterFolder { meta, tensors }.save(&path).unwrap();
     }
 
     pub(crate) fn train(&self, out: &str, more: &str) -> String {
