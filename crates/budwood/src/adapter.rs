@@ -9,9 +9,9 @@ use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_tasks::{Dataset, Example, Input, Target, task};
 use budwood_train::{Answers, Doubt, Lengths, Prepared, Score, mixed_answers, scores};
 
-use crate::answer::{Answer, AnswerOptions, answered, typed};
+use crate::answer::{Answer, AnswerOptions, answered};
 use crate::reader::{ImageReading, Reader};
-use crate::{Base, Error};
+use crate::{Base, Encoded, Error};
 
 /// Tokens between windows of a long text with an answer, where nothing else is said: as BERT's
 /// code.
@@ -25,7 +25,7 @@ struct Loaded {
     base: Base,
     meta: AdapterMeta,
     adapter: budwood_model::Adapter,
-    reader: Reader,
+    reader: Arc<Reader>,
     positive: u32,
     warnings: Vec<String>,
 }
@@ -88,7 +88,10 @@ impl Adapter {
         }
         meta.task.positive = options.positive.or(meta.task.positive);
         let mut warnings = meta.check_base(base.model())?;
-        let reader = Reader::of_adapter(base.model(), &meta.task)?;
+        let reader = match &meta.task.images {
+            None => base.reader()?,
+            Some(_) => Arc::new(Reader::of_adapter(base.model(), &meta.task)?),
+        };
         let (task, kind) = (task::find(&meta.task.kind)?, meta.head.kind);
         if task.head != kind {
             return Err(Error::Adapter(format!(
@@ -139,6 +142,19 @@ impl Adapter {
         predict_mixed(&self.0.base, &pairs)
     }
 
+    /// Inputs as the model reads them, to be computed beside those of others.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if an input is not of the adapter's kind.
+    pub fn encode(&self, inputs: Vec<Input>) -> Result<Encoded, Error> {
+        Encoded::of_adapter(self.clone(), inputs)
+    }
+
+    /// The trained parameters, for work below this crate.
+    pub fn packed(&self) -> &budwood_model::Adapter {
+        &self.0.adapter
+    }
+
     /// Scores the adapter on examples whose right answers are known.
     ///
     /// # Errors
@@ -184,7 +200,7 @@ impl Adapter {
     }
 
     /// Examples as in the adapter's training.
-    fn prepare(&self, data: &Dataset) -> Result<Prepared, Error> {
+    pub(crate) fn prepare(&self, data: &Dataset) -> Result<Prepared, Error> {
         let Loaded { base, meta, reader, positive, .. } = &*self.0;
         let (lengths, images) = (self.lengths(), ImageReading::default());
         let mut prepared = reader.prepare(data, &meta.labels, lengths, images, base.threads())?;
@@ -199,7 +215,7 @@ impl Adapter {
     }
 
     /// Refuses an input that the adapter's task does not take.
-    fn check(&self, row: usize, input: &Input) -> Result<(), Error> {
+    pub(crate) fn check(&self, row: usize, input: &Input) -> Result<(), Error> {
         let meta = &self.0.meta;
         let wanted = match (meta.head.kind, meta.task.text_columns.len()) {
             (HeadKind::QuestionAnswering, _) => "a question with its text",
@@ -247,20 +263,15 @@ pub fn predict_mixed(base: &Base, inputs: &[(&Adapter, Input)]) -> Result<Vec<An
     }
     let mut sets = Vec::with_capacity(groups.len());
     for (adapter, rows) in &groups {
-        let example = |&row: &usize| Example { input: inputs[row].1.clone(), target: Target::None };
-        let examples = rows.iter().map(example).collect();
-        let data = Dataset::from_examples(examples, "input", "memory");
-        let prepared = adapter.prepare(&data)?;
-        sets.push((data, prepared));
+        let own = rows.iter().map(|&row| inputs[row].1.clone()).collect();
+        sets.push(Encoded::of_adapter((*adapter).clone(), own)?);
     }
     let parts: Vec<_> =
-        groups.iter().zip(&sets).map(|((a, _), (_, prepared))| (&a.0.adapter, prepared)).collect();
+        groups.iter().zip(&sets).map(|((a, _), set)| (&a.0.adapter, set.prepared())).collect();
     let answers = base.with_workers(|workers| mixed_answers(workers, base.packed(), &parts))?;
     let mut all: Vec<Option<Answer>> = inputs.iter().map(|_| None).collect();
-    for (((adapter, rows), (data, prepared)), answers) in groups.iter().zip(&sets).zip(&answers) {
-        let meta = adapter.meta();
-        let head = (meta.head.kind, &meta.labels[..]);
-        let typed = typed(head, (data, prepared), answers, &AnswerOptions::default());
+    for (((_, rows), set), answers) in groups.iter().zip(&sets).zip(answers) {
+        let typed = set.answers(answers.outputs, &AnswerOptions::default())?;
         for (&row, answer) in rows.iter().zip(typed) {
             all[row] = Some(answer);
         }

@@ -8,6 +8,7 @@ use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterMeta;
 
 use crate::Error;
+use crate::reader::Reader;
 use crate::spec::Form;
 
 /// How a base model is opened.
@@ -47,23 +48,22 @@ impl Default for BaseOptions {
 }
 
 /// A frozen base model. Cloning shares it; any number of threads may use it at once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Base(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     model: BaseModel,
     packed: budwood_model::Base,
     threads: usize,
+    /// The reader of texts, which all adapters share, once it is needed.
+    reader: Mutex<Option<Arc<Reader>>>,
     /// Workers with warm memory that no call uses at the moment.
-    idle: Mutex<Idle>,
+    idle: Mutex<Vec<Workers>>,
 }
 
-struct Idle(Vec<Workers>);
-
-impl std::fmt::Debug for Idle {
+impl std::fmt::Debug for Base {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} idle workers", self.0.len())
+        write!(f, "Base({}, {})", self.0.model.folder().display(), self.precision())
     }
 }
 
@@ -89,7 +89,8 @@ impl Base {
         };
         let packed = load(&model, precision, false)?;
         let threads = options.threads.max(1);
-        Ok(Self(Arc::new(Shared { model, packed, threads, idle: Mutex::new(Idle(Vec::new())) })))
+        let (reader, idle) = (Mutex::new(None), Mutex::new(Vec::new()));
+        Ok(Self(Arc::new(Shared { model, packed, threads, reader, idle })))
     }
 
     /// The model's files.
@@ -116,13 +117,24 @@ impl Base {
         self.0.threads
     }
 
+    /// What the model's own files say of its inputs; opened once, as a tokenizer is large.
+    pub(crate) fn reader(&self) -> Result<Arc<Reader>, Error> {
+        let mut reader = self.0.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = &*reader {
+            return Ok(Arc::clone(reader));
+        }
+        let opened = Arc::new(Reader::open(&self.0.model, None)?);
+        *reader = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
     /// Does some work with workers of its own, whose memory stays warm for the next.
     pub fn with_workers<R>(&self, work: impl FnOnce(&mut Workers) -> R) -> R {
         let idle = || self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let warm = idle().0.pop();
+        let warm = idle().pop();
         let mut workers = warm.unwrap_or_else(|| Workers::new(Device::cpu(), self.0.threads));
         let result = work(&mut workers);
-        idle().0.push(workers);
+        idle().push(workers);
         result
     }
 }

@@ -41,6 +41,7 @@
 mod adapter;
 pub mod answer;
 mod base;
+mod encoded;
 mod error;
 pub mod number;
 pub mod reader;
@@ -51,5 +52,6 @@ pub use answer::Answer;
 pub use base::{Base, BaseOptions, load, precision_name};
 pub use budwood_tasks::{Dataset, Example, Input, Target};
 pub use budwood_train::Score;
+pub use encoded::{Encoded, Vectors, Worker};
 pub use error::Error;
 pub use spec::{DataSpec, RunSpec};

@@ -1,6 +1,6 @@
 //! One adapter: its parameters, where they act, and its head.
 
-use budwood_base::head::HeadSpec;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
 use budwood_base::tensor::TensorMap;
@@ -53,6 +53,24 @@ impl Adapter {
         let (params, sites) = builder.finish()?;
         let mut adapter = Self { spec, head_spec, params, sites, head };
         adapter.refresh(base.device(), 1);
+        Ok(adapter)
+    }
+
+    /// An adapter that changes nothing, whose outputs are the base's pooled vectors: the weights of
+    /// its head are the identity.
+    ///
+    /// # Errors
+    /// If the base has no such pooling.
+    pub fn pooling(base: &Base, pooling: Pooling, threads: usize) -> Result<Self, ModelError> {
+        let width = pooling.width(base.spec().hidden);
+        let kind = HeadKind::Classification;
+        let head =
+            HeadSpec { kind, outputs: width, pooling, dense: None, bias: false, dropout: 0.0 };
+        let mut adapter = Self::new(base, &MethodSpec::named("linear"), head, 0)?;
+        for (i, value) in adapter.params.values.iter_mut().enumerate() {
+            *value = if i / width == i % width { 1.0 } else { 0.0 };
+        }
+        adapter.refresh(base.device(), threads);
         Ok(adapter)
     }
 

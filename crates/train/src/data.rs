@@ -325,7 +325,7 @@ impl Prepared {
     }
 
     /// Tokens of one input.
-    pub(crate) fn length(&self, input: usize) -> usize {
+    pub fn length(&self, input: usize) -> usize {
         match &self.inputs {
             Inputs::Texts(encoded) => encoded[input].ids.len(),
             Inputs::Images(images) => images.tokens(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use budwood_engine::Workers;
+use budwood_engine::{Context, Workers};
 use budwood_model::{Adapter, Base, Batch, Segment, Targets, hidden_states, predict};
 use budwood_tasks::batch::{self, BatchSize};
 use budwood_tasks::metric::{self, entities, squad};
@@ -99,12 +99,43 @@ pub(crate) fn answers_from(
         }
     }
     let answers = Answers { outputs };
-    match answers.not_finite() {
-        None => Ok(answers),
-        Some((input, value)) => {
-            Err(Error::NotFinite { example: data.example_of(input) + 1, value })
-        }
+    answers.check(data)?;
+    Ok(answers)
+}
+
+/// The outputs of some inputs of some adapters, in their order: one batch, computed by one thread.
+/// An output is that of its input alone, to the bit. Inputs of one adapter share its small products
+/// where they are neighbours.
+///
+/// Numbers that are not finite are for the caller to find ([`Answers::check`]), as they concern one
+/// input alone.
+///
+/// # Errors
+/// If an image cannot be decoded.
+///
+/// # Panics
+/// If there are images beside other inputs; a batch of those has one adapter's.
+pub fn chunk_outputs(
+    cx: &mut Context,
+    base: &Base,
+    inputs: &[(&Adapter, &Prepared, usize)],
+) -> Result<Vec<Vec<f32>>, Error> {
+    let mut segments = Vec::new();
+    let mut first = 0;
+    for own in inputs.chunk_by(|a, b| std::ptr::eq(a.0, b.0)) {
+        let sequences = first..first + own.len();
+        first = sequences.end;
+        segments.push(Segment { adapter: Some(own[0].0), sequences });
     }
+    let batch = match inputs.first() {
+        Some((_, data, _)) if data.images().is_some() => {
+            let same = inputs.iter().all(|(_, other, _)| std::ptr::eq(*other, *data));
+            assert!(same, "images of one request are a batch of their own");
+            data.batch(&inputs.iter().map(|(.., input)| *input).collect::<Vec<_>>())?
+        }
+        _ => Batch::from_sequences(inputs.iter().map(|(_, data, input)| data.sequence(*input))),
+    };
+    Ok(predict(cx, base, &batch, &segments))
 }
 
 /// Runs several adapters, each over its own inputs, and gives the answers of each. Texts of all
@@ -131,39 +162,38 @@ pub fn mixed_answers(
     // The inputs of an adapter are neighbours in a batch.
     plan.iter_mut().for_each(|batch| batch.sort_by_key(|&i| all[i].0));
     let pieces = workers.map(plan.len(), |cx, i| {
-        let inputs: Vec<(usize, usize)> = plan[i].iter().map(|&i| all[i]).collect();
-        let mut segments = Vec::new();
-        let mut first = 0;
-        for own in inputs.chunk_by(|a, b| a.0 == b.0) {
-            let sequences = first..first + own.len();
-            first = sequences.end;
-            segments.push(Segment { adapter: Some(parts[own[0].0].0), sequences });
-        }
-        let sequences = inputs.iter().map(|&(p, input)| parts[p].1.sequence(input));
-        predict(cx, base, &Batch::from_sequences(sequences), &segments)
+        let input = |&i: &usize| (parts[all[i].0].0, parts[all[i].0].1, all[i].1);
+        chunk_outputs(cx, base, &plan[i].iter().map(input).collect::<Vec<_>>())
     });
     let empty =
         |(_, data): &(&Adapter, &Prepared)| Answers { outputs: vec![Vec::new(); data.len()] };
     let mut answers: Vec<Answers> = parts.iter().map(empty).collect();
     for (inputs, piece) in plan.iter().zip(pieces) {
-        for (&i, output) in inputs.iter().zip(piece) {
+        for (&i, output) in inputs.iter().zip(piece?) {
             let (part, input) = all[i];
             answers[part].outputs[input] = output;
         }
     }
     for (answers, (_, data)) in answers.iter().zip(parts) {
-        if let Some((input, value)) = answers.not_finite() {
-            return Err(Error::NotFinite { example: data.example_of(input) + 1, value });
-        }
+        answers.check(data)?;
     }
     Ok(answers)
 }
 
 impl Answers {
-    /// The first input with an output that is not a finite number, and that output.
-    fn not_finite(&self) -> Option<(usize, f32)> {
+    /// Refuses outputs that are not finite numbers.
+    ///
+    /// # Errors
+    /// With the first example of that kind.
+    pub fn check(&self, data: &Prepared) -> Result<(), Error> {
         let bad = |row: &Vec<f32>| row.iter().copied().find(|x| !x.is_finite());
-        self.outputs.iter().enumerate().find_map(|(i, row)| Some((i, bad(row)?)))
+        let first = self.outputs.iter().enumerate().find_map(|(i, row)| Some((i, bad(row)?)));
+        match first {
+            None => Ok(()),
+            Some((input, value)) => {
+                Err(Error::NotFinite { example: data.example_of(input) + 1, value })
+            }
+        }
     }
 
     /// The class of the largest output for an example.

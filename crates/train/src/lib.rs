@@ -20,7 +20,9 @@ pub use checkpoint::Checkpoint;
 pub use config::{ClassWeights, Schedule, TrainConfig};
 pub use data::{Doubt, Lengths, Prepared, Scale, prepare, prepare_images};
 pub use error::Error;
-pub use evaluate::{Answers, Judged, Score, answers, base_seconds, judged, mixed_answers, scores};
+pub use evaluate::{
+    Answers, Judged, Score, answers, base_seconds, chunk_outputs, judged, mixed_answers, scores,
+};
 pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};

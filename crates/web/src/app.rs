@@ -9,7 +9,6 @@ use budwood_board::{Board, Error};
 use tokio::sync::Semaphore;
 
 use crate::guard::forms::FormKeys;
-use crate::guard::handles::DOWNLOADS;
 use crate::guard::lane::{Lane, Width};
 use crate::guard::rate::Rate;
 use crate::guard::shares::Shares;
@@ -133,6 +132,11 @@ const READERS: usize = 4;
 const EXPORTS: usize = 2;
 /// Adapters that are tried at one time.
 const TRIES: usize = 2;
+/// Files that are downloaded at one time.
+const DOWNLOADS: usize = 128;
+/// Open files that are not connections: downloads, the database's connections with three files
+/// each, uploads, pipes to processes that run adapters.
+pub(crate) const FILES: usize = DOWNLOADS + 96;
 /// Downloads of one client at one time.
 const DOWNLOADS_EACH: usize = 8;
 /// Megabytes of all requests that are held.

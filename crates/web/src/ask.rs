@@ -8,12 +8,12 @@ use axum::http::StatusCode;
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
 use budwood_board::query::Part;
+use budwood_http::Peer;
 
 use crate::app::App;
 use crate::coding::wants_gzip;
 use crate::fault::Fault;
 use crate::guard::shares::Share;
-use crate::server::Peer;
 
 /// Light or dark; without a choice, as the reader's system has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

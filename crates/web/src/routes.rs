@@ -11,6 +11,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use budwood_board::{Board, Error};
+use budwood_http::key;
 use maud::html;
 
 use crate::api::write::WRITE;
@@ -18,7 +19,7 @@ use crate::api::{READ, ROOT};
 use crate::app::{App, Options, UNSENT};
 use crate::ask::Ask;
 use crate::fault::Fault;
-use crate::guard::rate::{Rate, key};
+use crate::guard::rate::Rate;
 use crate::layout::{self, Page};
 use crate::reply::Reply;
 use crate::upload::Upload;

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use budwood_http::key;
+
 /// Buckets of clients. A bucket fills steadily; a request takes one token.
 pub(crate) struct Rate {
     a_second: f64,
@@ -47,14 +49,6 @@ impl Rate {
         }
         bucket.tokens = tokens - 1.0;
         Ok(())
-    }
-}
-
-/// One client has one IPv4 address, or all of one IPv6 network.
-pub(crate) fn key(client: IpAddr) -> u128 {
-    match client.to_canonical() {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::rate::key;
+use budwood_http::key;
 
 /// Things of which there are `most`, and `each` for one client.
 #[derive(Clone)]

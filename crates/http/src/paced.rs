@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::house::Pulse;
+use crate::house::Pulse;
 
 /// How slow a client may be.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::rate::key;
+use crate::client::key;
 
 /// Who has spoken, and been still for less than this since, is not sent away for others.
 const PATIENCE: Duration = Duration::from_secs(1);
