@@ -6,12 +6,12 @@ use std::sync::Arc;
 use budwood_base::head::HeadKind;
 use budwood_base::record::Prediction;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
-use budwood_tasks::{Dataset, Example, Input, Target, task};
-use budwood_train::{Answers, Doubt, Lengths, Prepared, Score, mixed_answers, scores};
+use budwood_tasks::{Dataset, Input, task};
+use budwood_train::{Answers, Doubt, Lengths, Prepared, Score, scores};
 
-use crate::answer::{Answer, AnswerOptions, answered};
+use crate::answer::answered;
 use crate::reader::{ImageReading, Reader};
-use crate::{Base, Encoded, Error};
+use crate::{Base, Error};
 
 /// Tokens between windows of a long text with an answer, where nothing else is said: as BERT's
 /// code.
@@ -123,6 +123,11 @@ impl Adapter {
         &self.0.meta
     }
 
+    /// Whether two are the same one in memory.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Its base.
     pub fn base(&self) -> &Base {
         &self.0.base
@@ -131,23 +136,6 @@ impl Adapter {
     /// What should be known before its answers are relied on; empty is the usual case.
     pub fn warnings(&self) -> &[String] {
         &self.0.warnings
-    }
-
-    /// Answers inputs, in their order.
-    ///
-    /// # Errors
-    /// [`Error::Input`] if an input is not of the adapter's kind.
-    pub fn predict(&self, inputs: &[Input]) -> Result<Vec<Answer>, Error> {
-        let pairs: Vec<(&Self, Input)> = inputs.iter().map(|i| (self, i.clone())).collect();
-        predict_mixed(&self.0.base, &pairs)
-    }
-
-    /// Inputs as the model reads them, to be computed beside those of others.
-    ///
-    /// # Errors
-    /// [`Error::Input`] if an input is not of the adapter's kind.
-    pub fn encode(&self, inputs: Vec<Input>) -> Result<Encoded, Error> {
-        Encoded::of_adapter(self.clone(), inputs)
     }
 
     /// The trained parameters, for work below this crate.
@@ -239,44 +227,6 @@ impl Adapter {
             }
         }
     }
-}
-
-/// Answers inputs of many adapters of one base, in their order. Texts of all adapters share their
-/// batches; an answer is the same to the bit as that of its adapter alone.
-///
-/// # Errors
-/// [`Error::Input`] with the row, counted from 1, if an adapter is of another base, or an input is
-/// not of its adapter's kind.
-pub fn predict_mixed(base: &Base, inputs: &[(&Adapter, Input)]) -> Result<Vec<Answer>, Error> {
-    // The rows of each adapter, adapters in the order of their first rows.
-    let mut groups: Vec<(&Adapter, Vec<usize>)> = Vec::new();
-    for (row, (adapter, input)) in inputs.iter().enumerate() {
-        if !adapter.0.base.is(base) {
-            let message = "its adapter was opened on another base".into();
-            return Err(Error::Input { row: row + 1, message });
-        }
-        adapter.check(row, input)?;
-        match groups.iter_mut().find(|(there, _)| Arc::ptr_eq(&there.0, &adapter.0)) {
-            Some((_, rows)) => rows.push(row),
-            None => groups.push((adapter, vec![row])),
-        }
-    }
-    let mut sets = Vec::with_capacity(groups.len());
-    for (adapter, rows) in &groups {
-        let own = rows.iter().map(|&row| inputs[row].1.clone()).collect();
-        sets.push(Encoded::of_adapter((*adapter).clone(), own)?);
-    }
-    let parts: Vec<_> =
-        groups.iter().zip(&sets).map(|((a, _), set)| (&a.0.adapter, set.prepared())).collect();
-    let answers = base.with_workers(|workers| mixed_answers(workers, base.packed(), &parts))?;
-    let mut all: Vec<Option<Answer>> = inputs.iter().map(|_| None).collect();
-    for (((_, rows), set), answers) in groups.iter().zip(&sets).zip(answers) {
-        let typed = set.answers(answers.outputs, &AnswerOptions::default())?;
-        for (&row, answer) in rows.iter().zip(typed) {
-            all[row] = Some(answer);
-        }
-    }
-    Ok(all.into_iter().flatten().collect())
 }
 
 /// The class that F1 is about, by its place: the second of two, unless another is named.

@@ -82,15 +82,15 @@ impl Base {
         worker: &mut Worker,
         chunk: &[(&Encoded, usize)],
     ) -> Result<Vec<Vec<f32>>, Error> {
-        let input = |&(encoded, input): &(&Encoded, usize)| {
+        let mut inputs = Vec::with_capacity(chunk.len());
+        for &(encoded, input) in chunk {
             assert!(encoded.base().is(self), "an input of another base");
             let adapter = match &encoded.of {
                 Owner::Adapter(adapter) => adapter.packed(),
                 Owner::Vectors(vectors) => &vectors.0.adapter,
             };
-            (adapter, &encoded.prepared, input)
-        };
-        let inputs: Vec<_> = chunk.iter().map(input).collect();
+            inputs.push((adapter, &encoded.prepared, input));
+        }
         Ok(chunk_outputs(&mut worker.0, self.packed(), &inputs)?)
     }
 }
@@ -119,13 +119,24 @@ impl Vectors {
     }
 }
 
+impl Adapter {
+    /// Inputs as the model reads them, to be computed beside those of others.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if an input is not of the adapter's kind.
+    pub fn encode(&self, inputs: Vec<Input>) -> Result<Encoded, Error> {
+        Encoded::of_adapter(self.clone(), inputs)
+    }
+}
+
 /// Inputs without targets.
-pub(crate) fn dataset(inputs: Vec<Input>) -> Dataset {
+fn dataset(inputs: Vec<Input>) -> Dataset {
     let example = |input| Example { input, target: Target::None };
     Dataset::from_examples(inputs.into_iter().map(example).collect(), "input", "memory")
 }
 
 impl Encoded {
+    /// Inputs of an adapter.
     pub(crate) fn of_adapter(adapter: Adapter, inputs: Vec<Input>) -> Result<Self, Error> {
         for (row, input) in inputs.iter().enumerate() {
             adapter.check(row, input)?;

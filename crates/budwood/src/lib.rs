@@ -43,15 +43,17 @@ pub mod answer;
 mod base;
 mod encoded;
 mod error;
+mod mixed;
 pub mod number;
 pub mod reader;
 pub mod spec;
 
-pub use adapter::{Adapter, AdapterOptions, DOC_STRIDE, Evaluation, positive, predict_mixed};
+pub use adapter::{Adapter, AdapterOptions, DOC_STRIDE, Evaluation, positive};
 pub use answer::Answer;
 pub use base::{Base, BaseOptions, load, precision_name};
 pub use budwood_tasks::{Dataset, Example, Input, Target};
 pub use budwood_train::Score;
 pub use encoded::{Encoded, Vectors, Worker};
 pub use error::Error;
+pub use mixed::predict_mixed;
 pub use spec::{DataSpec, RunSpec};
