@@ -101,6 +101,11 @@ impl Vectors {
         self.0.adapter.head_spec().outputs
     }
 
+    /// What makes the model's input.
+    pub fn reader(&self) -> &Reader {
+        &self.0.reader
+    }
+
     /// Inputs as the model reads them: texts, pairs or images.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ pub mod spec;
 pub use adapter::{Adapter, AdapterOptions, DOC_STRIDE, Evaluation, positive};
 pub use answer::Answer;
 pub use base::{Base, BaseOptions, load, precision_name};
-pub use budwood_tasks::{Dataset, Example, Input, Target};
+pub use budwood_tasks::{Dataset, Example, Image, ImageContent, Input, Target};
 pub use budwood_train::Score;
 pub use encoded::{Encoded, Vectors, Worker};
 pub use error::Error;

@@ -1,0 +1,183 @@
+//! What requests give: JSON values to inputs, as the adapter reads them.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use budwood::reader::Reader;
+use budwood::{Adapter, Image, ImageContent, Input};
+use budwood_base::head::HeadKind;
+use serde_json::Value;
+
+use crate::fault::Fault;
+
+/// What an adapter reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Pair,
+    Words,
+    Question,
+    Image,
+}
+
+impl Form {
+    pub(crate) fn of(adapter: &Adapter) -> Self {
+        let meta = adapter.meta();
+        match (meta.head.kind, adapter.reader()) {
+            (HeadKind::QuestionAnswering, _) => Self::Question,
+            (HeadKind::TokenClassification, _) => Self::Words,
+            (_, Reader::Images(..)) => Self::Image,
+            _ if meta.task.text_columns.len() == 2 => Self::Pair,
+            _ => Self::Text,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "a text: \"...\"",
+            Self::Pair => "two texts: [\"...\", \"...\"]",
+            Self::Words => "a text, or {\"words\": [\"...\"]}",
+            Self::Question => "{\"question\": \"...\", \"context\": \"...\"}",
+            Self::Image => "an image: its file in base64",
+        }
+    }
+
+    /// The inputs of a value, and whether it is a list of them.
+    pub(crate) fn split(self, value: Value) -> (Vec<Value>, bool) {
+        match value {
+            Value::Array(all) => {
+                // Two texts are a pair to adapters that read pairs, and else a list of two.
+                let texts = all.len() == 2 && all.iter().all(Value::is_string);
+                match self == Self::Pair && texts {
+                    true => (vec![Value::Array(all)], false),
+                    false => (all, true),
+                }
+            }
+            one => (vec![one], false),
+        }
+    }
+
+    /// One input.
+    ///
+    /// # Errors
+    /// If the value is not of the form.
+    pub(crate) fn input(self, value: Value) -> Result<Input, Fault> {
+        let unfit = || Fault::unfit(format!("this adapter reads {}", self.name()));
+        Ok(match (self, value) {
+            (Self::Text, Value::String(text)) => Input::Text(text),
+            (Self::Text, value) => Input::Text(only(value).ok_or_else(unfit)?),
+            (Self::Pair, value) => {
+                let [a, b] = two(value).ok_or_else(unfit)?;
+                Input::Pair(a, b)
+            }
+            (Self::Words, Value::String(text)) => Input::words_of(&text),
+            (Self::Words, Value::Object(mut fields)) => match fields.remove("words") {
+                Some(words) => Input::Words(strings(words).ok_or_else(unfit)?),
+                None => Input::words_of(&only(Value::Object(fields)).ok_or_else(unfit)?),
+            },
+            (Self::Words, value) => Input::Words(strings(value).ok_or_else(unfit)?),
+            (Self::Question, Value::Object(mut fields)) => {
+                let mut text = |name: &str| match fields.remove(name) {
+                    Some(Value::String(text)) => Ok(text),
+                    _ => Err(unfit()),
+                };
+                Input::Question {
+                    question: text("question")?,
+                    context: text("context")?.into(),
+                    article: "".into(),
+                }
+            }
+            (Self::Image, Value::String(text)) => {
+                let data = text.split_once(";base64,").map_or(&*text, |(_, data)| data);
+                let bytes = STANDARD.decode(data).map_err(|_| unfit())?;
+                image(bytes)?
+            }
+            (Self::Question | Self::Image, _) => return Err(unfit()),
+        })
+    }
+}
+
+/// An image in the bytes of its file.
+///
+/// # Errors
+/// If it cannot be decoded.
+pub(crate) fn image(bytes: Vec<u8>) -> Result<Input, Fault> {
+    let content = ImageContent::Bytes(Arc::from(bytes));
+    Image::open("the image", content).map(Input::Image).map_err(|e| Fault::unfit(e.to_string()))
+}
+
+/// A text by itself in a list or under the name `text`.
+fn only(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Array(mut all) if all.len() == 1 => only(all.remove(0)),
+        Value::Object(mut fields) => match fields.remove("text") {
+            Some(Value::String(text)) if fields.is_empty() => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn two(value: Value) -> Option<[String; 2]> {
+    match value {
+        Value::Array(_) => <[String; 2]>::try_from(strings(value)?).ok(),
+        Value::Object(mut fields) => {
+            let a = fields.remove("text")?;
+            let b = fields.remove("text_pair").or_else(|| fields.remove("text2"))?;
+            match (a, b) {
+                (Value::String(a), Value::String(b)) => Some([a, b]),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn strings(value: Value) -> Option<Vec<String>> {
+    let Value::Array(all) = value else { return None };
+    let text = |value| if let Value::String(text) = value { Some(text) } else { None };
+    all.into_iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_inputs_of_the_adapters_form() {
+        let text = |t: &str| Input::Text(t.into());
+        let pair = |a: &str, b: &str| Input::Pair(a.into(), b.into());
+        let words = |w: &[&str]| Input::Words(w.iter().map(ToString::to_string).collect());
+        for (form, value, wanted) in [
+            (Form::Text, json!("a"), Some(text("a"))),
+            (Form::Text, json!(["a"]), Some(text("a"))),
+            (Form::Text, json!({"text": "a"}), Some(text("a"))),
+            (Form::Text, json!(["a", "b"]), None),
+            (Form::Text, json!(3), None),
+            (Form::Text, json!({"text": "a", "text_pair": "b"}), None),
+            (Form::Pair, json!(["a", "b"]), Some(pair("a", "b"))),
+            (Form::Pair, json!({"text": "a", "text_pair": "b"}), Some(pair("a", "b"))),
+            (Form::Pair, json!("a"), None),
+            (Form::Words, json!("to Rome."), Some(words(&["to", "Rome", "."]))),
+            (Form::Words, json!(["to", "Rome"]), Some(words(&["to", "Rome"]))),
+            (Form::Words, json!({"words": ["x"]}), Some(words(&["x"]))),
+            (Form::Question, json!({"question": "q"}), None),
+            (Form::Image, json!("no base64"), None),
+            (Form::Image, json!("AAAA"), None),
+        ] {
+            assert_eq!(form.input(value.clone()).ok(), wanted, "{form:?} {value}");
+        }
+    }
+
+    #[test]
+    fn lists_are_told_from_pairs() {
+        assert_eq!(Form::Text.split(json!(["a", "b"])).0.len(), 2);
+        assert!(!Form::Pair.split(json!(["a", "b"])).1);
+        assert_eq!(Form::Pair.split(json!([["a", "b"], ["c", "d"]])).0.len(), 2);
+        assert!(!Form::Text.split(json!("a")).1);
+        assert!(Form::Text.split(json!([])).1);
+    }
+}

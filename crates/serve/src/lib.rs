@@ -1,0 +1,28 @@
+//! Many adapters on one frozen model over HTTP: each request names its adapter, and inputs of all
+//! adapters share the model's work.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `routes` | addresses; one file for each kind of request under `routes/` |
+//! | `app` | the way of a request: allowed, read, encoded, computed, counted |
+//! | `shelf` | adapters by name, in memory under a limit, with generations |
+//! | `engine` | one queue for everybody, threads that take chunks from it |
+//! | `given`, `shape` | JSON to inputs, answers to the shapes that clients know |
+//! | `keys`, `metrics`, `fault` | who may, how much, what went wrong |
+//!
+//! No texts and no keys are written anywhere.
+
+mod app;
+mod engine;
+mod fault;
+mod given;
+mod keys;
+mod metrics;
+mod routes;
+mod server;
+mod shape;
+mod shelf;
+
+pub use app::Limits;
+pub use keys::Keys;
+pub use server::{Settings, serve};

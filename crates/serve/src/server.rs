@@ -1,0 +1,79 @@
+//! The server, until it is told to end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use budwood::Base;
+use budwood_http::Ends;
+use tokio::net::TcpListener;
+
+use crate::app::{App, Limits};
+use crate::keys::Keys;
+use crate::routes::router;
+use crate::shelf::Shelf;
+
+/// Time in which a client must say or take something.
+const STILL: Duration = Duration::from_secs(15);
+/// Files that the server has open beside its connections: adapters that are read.
+const FILES: usize = 64;
+
+/// What a server is started with.
+pub struct Settings {
+    /// The model in memory.
+    pub base: Base,
+    /// A folder whose folders are adapters, or one adapter.
+    pub adapters: PathBuf,
+    /// Bytes of adapters' parameters that stay in memory.
+    pub cache: u64,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Who may do what.
+    pub keys: Keys,
+    /// How much clients may ask.
+    pub limits: Limits,
+}
+
+/// Serves until Ctrl-C or SIGTERM; `ready` is told the address once the door is open.
+///
+/// Requests that are under way when the end comes are still answered, within the limits' grace.
+///
+/// # Errors
+/// If there is no such folder, or the address is taken.
+pub fn serve(
+    settings: Settings,
+    address: SocketAddr,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let Settings { base, adapters, cache, threads, keys, limits } = settings;
+    let vectors = base.vectors(None).ok();
+    let shelf = Shelf::new(base, &adapters, cache)?;
+    let app = Arc::new(App::new(shelf, vectors, (keys, limits, threads)));
+    let connections = budwood_http::Limits {
+        connections: limits.connections,
+        connections_each: limits.connections,
+        still: STILL,
+        grace: limits.grace,
+        files: FILES,
+    }
+    .fitted();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(address).await?;
+        let here = listener.local_addr()?;
+        let mut ends = Ends::new()?;
+        ready(here);
+        let router = router(Arc::clone(&app));
+        let ended = || app.ending.store(true, Ordering::Relaxed);
+        budwood_http::serve(listener, router, connections, ends.wait(), ended).await;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    })?;
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    Ok(())
+}
