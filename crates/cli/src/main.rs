@@ -65,6 +65,8 @@ enum Command {
     Eval(commands::eval::Args),
     /// Label texts with an adapter.
     Predict(commands::predict::Args),
+    /// Answer requests over HTTP with many adapters on one model.
+    Serve(commands::serve::Args),
     /// Write an adapter as a model of its own, with its head beside it.
     Merge(commands::merge::Args),
     /// Average several adapters of one method.
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::run(&settings, &args),
         Command::Eval(args) => commands::eval::run(&settings, &args),
         Command::Predict(args) => commands::predict::run(&settings, &args),
+        Command::Serve(args) => commands::serve::run(&settings, &args),
         Command::Merge(args) => commands::merge::run(&settings, &args),
         Command::Average(args) => commands::average::run(&settings, &args),
         Command::Board(args) => commands::board::run(&settings, &args),

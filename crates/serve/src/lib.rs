@@ -25,4 +25,4 @@ mod shelf;
 
 pub use app::Limits;
 pub use keys::Keys;
-pub use server::{Settings, serve};
+pub use server::{Settings, serve, service};

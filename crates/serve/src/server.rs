@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Router;
 use budwood::Base;
 use budwood_http::Ends;
 use tokio::net::TcpListener;
@@ -36,6 +37,21 @@ pub struct Settings {
     pub limits: Limits,
 }
 
+fn app(settings: Settings) -> Result<Arc<App>, String> {
+    let Settings { base, adapters, cache, threads, keys, limits } = settings;
+    let vectors = base.vectors(None).ok();
+    let shelf = Shelf::new(base, &adapters, cache)?;
+    Ok(Arc::new(App::new(shelf, vectors, (keys, limits, threads))))
+}
+
+/// The service without connections: for tests, and beside other services.
+///
+/// # Errors
+/// If there is no such folder.
+pub fn service(settings: Settings) -> Result<Router, String> {
+    Ok(router(app(settings)?))
+}
+
 /// Serves until Ctrl-C or SIGTERM; `ready` is told the address once the door is open.
 ///
 /// Requests that are under way when the end comes are still answered, within the limits' grace.
@@ -47,10 +63,8 @@ pub fn serve(
     address: SocketAddr,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let Settings { base, adapters, cache, threads, keys, limits } = settings;
-    let vectors = base.vectors(None).ok();
-    let shelf = Shelf::new(base, &adapters, cache)?;
-    let app = Arc::new(App::new(shelf, vectors, (keys, limits, threads)));
+    let limits = settings.limits;
+    let app = app(settings)?;
     let connections = budwood_http::Limits {
         connections: limits.connections,
         connections_each: limits.connections,

@@ -14,6 +14,7 @@ pub(crate) mod predict;
 pub(crate) mod quickstart;
 pub(crate) mod report;
 pub(crate) mod runs;
+pub(crate) mod serve;
 pub(crate) mod submit;
 pub(crate) mod sweep;
 pub(crate) mod train;

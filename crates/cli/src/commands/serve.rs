@@ -1,0 +1,111 @@
+//! `budwood serve`: many adapters on one model over HTTP.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use budwood::spec::Form;
+use budwood::{Base, BaseOptions, number};
+use budwood_serve::{Keys, Limits};
+use serde_json::json;
+
+use crate::output::{self, say};
+use crate::{Settings, base};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Base model: a folder, a model of a package, or OWNER/NAME of the hub.
+    #[arg(long)]
+    base: String,
+    /// Folder whose folders are adapters of that model, or one adapter. Requests name them by their
+    /// folders: `reviews`, `team/spam`.
+    #[arg(long, value_name = "DIR")]
+    adapters: PathBuf,
+    /// Form of the frozen weights [default: that in which the model is stored].
+    #[arg(long, value_name = "FORM")]
+    base_precision: Option<Form>,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Address to listen on; 0.0.0.0 lets other machines in.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// Megabytes of adapters' parameters that stay in memory; the least recently used are read from
+    /// disk again.
+    #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = number::count::<1, 10_000_000>)]
+    cache: usize,
+    /// File with a key on each line: `KEY predict` or `KEY manage`, and names of adapters if it is
+    /// not for all. Without it everybody who reaches the server may do everything.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Tokens that may wait for the model; more are refused with 429.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().tokens, value_parser = number::count::<1, 1_000_000_000>)]
+    queue: usize,
+    /// Inputs of one request.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().inputs, value_parser = number::count::<1, 1_000_000>)]
+    max_inputs: usize,
+    /// Megabytes of one request.
+    #[arg(long, value_name = "MB", default_value_t = Limits::default().body >> 20, value_parser = number::count::<1, 1000>)]
+    max_body: usize,
+    /// Seconds in which a request is answered, or refused with 504.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = number::seconds)]
+    max_time: Duration,
+    /// Connections that are open at one time.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = number::count::<1, 100_000>)]
+    connections: usize,
+    /// Seconds that requests under way have when the server is told to end.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = number::seconds)]
+    grace: Duration,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    if !args.adapters.is_dir() {
+        bail!("--adapters {}: there is no such folder", args.adapters.display());
+    }
+    let keys = match &args.keys {
+        None => Keys::default(),
+        Some(path) => {
+            let place = || format!("--keys {}", path.display());
+            let text = fs::read_to_string(path).with_context(place)?;
+            Keys::parse(&text).map_err(|e| anyhow!("{}: {e}", place()))?
+        }
+    };
+    if args.keys.is_none() && !args.host.is_loopback() {
+        output::note!("the server takes requests of other machines, and no --keys are given");
+    }
+    // Each of the server's threads computes by itself.
+    let options = BaseOptions { precision: args.base_precision, threads: 1 };
+    let base = Base::open_with(base::folder(&args.base)?, options)?;
+    let limits = Limits {
+        body: args.max_body << 20,
+        inputs: args.max_inputs,
+        tokens: args.queue,
+        time: args.max_time,
+        connections: args.connections,
+        grace: args.grace,
+    };
+    let service = budwood_serve::Settings {
+        base,
+        adapters: args.adapters.clone(),
+        cache: (args.cache as u64) << 20,
+        threads: settings.threads,
+        keys,
+        limits,
+    };
+    let ready = |address: SocketAddr| {
+        let url = format!("http://{address}/");
+        // Whoever closed the output still wants the server.
+        let _ = if settings.json {
+            output::json(&json!({ "url": url, "adapters": args.adapters }))
+        } else {
+            say!("Adapters in {} are at {url} (Ctrl-C ends it)", args.adapters.display())
+                .map_err(Into::into)
+        };
+    };
+    budwood_serve::serve(service, SocketAddr::new(args.host, args.port), ready)
+        .map_err(|e| anyhow!("{e}"))?;
+    Ok(ExitCode::SUCCESS)
+}
