@@ -138,7 +138,7 @@ impl App {
     /// The time that a request has; clients may ask for less, in milliseconds.
     fn time(&self, headers: &HeaderMap) -> Result<Duration, Fault> {
         let Some(value) = headers.get("x-timeout-ms") else { return Ok(self.limits.time) };
-        let asked = value.to_str().ok().and_then(|v| v.parse().ok());
+        let asked = value.to_str().ok().and_then(|v| v.parse().ok()).filter(|ms| *ms > 0);
         let bad = || Fault::bad("X-Timeout-Ms: a number of milliseconds is wanted");
         Ok(Duration::from_millis(asked.ok_or_else(bad)?).min(self.limits.time))
     }
