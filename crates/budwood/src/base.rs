@@ -1,6 +1,6 @@
 //! A base model in memory, shared by adapters and threads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use budwood_engine::{Device, Precision, Workers};
@@ -68,20 +68,26 @@ impl std::fmt::Debug for Base {
 }
 
 impl Base {
-    /// Opens the folder of a base model in the form in which it is stored, for all processors.
+    /// Opens a base model in the form in which it is stored, for all processors. It is named by
+    /// its folder, by a name of [`budwood_hub::MODELS`], or as `OWNER/NAME` of the Hugging Face
+    /// hub; what is not in a cache is fetched.
     ///
     /// # Errors
-    /// If the folder holds no model of a known family, or a damaged one.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_with(folder, BaseOptions::default())
+    /// If nothing has that name or it cannot be fetched, and if it is no model of a known family,
+    /// or a damaged one.
+    pub fn open(name_or_folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(name_or_folder, BaseOptions::default())
     }
 
-    /// Opens the folder of a base model.
+    /// Opens a base model, named as for [`Base::open`].
     ///
     /// # Errors
     /// As [`Base::open`], and if a model in int8 is asked for in f32.
-    pub fn open_with(folder: impl AsRef<Path>, options: BaseOptions) -> Result<Self, Error> {
-        let model = BaseModel::open(folder.as_ref())?;
+    pub fn open_with(
+        name_or_folder: impl AsRef<Path>,
+        options: BaseOptions,
+    ) -> Result<Self, Error> {
+        let model = BaseModel::open(&folder(name_or_folder.as_ref())?)?;
         let stored = if model.is_quantized() { Form::Int8 } else { Form::F32 };
         let precision = match options.precision.unwrap_or(stored) {
             Form::F32 => Precision::F32,
@@ -136,6 +142,14 @@ impl Base {
         let result = work(&mut workers);
         idle().push(workers);
         result
+    }
+}
+
+/// The folder of a model; a name that is not UTF-8 can be a folder's alone.
+fn folder(name_or_folder: &Path) -> Result<PathBuf, Error> {
+    match name_or_folder.to_str() {
+        Some(name) => Ok(budwood_hub::find_model(name, &mut |_| ())?),
+        None => Ok(name_or_folder.into()),
     }
 }
 

@@ -15,6 +15,9 @@ pub enum Error {
     /// Settings of a record that are not those of a specification.
     #[error("the record's settings cannot be read: {0}")]
     Record(String),
+    /// A model or a data set that nothing here has the name of, or that cannot be fetched.
+    #[error(transparent)]
+    Hub(#[from] budwood_hub::Error),
     /// Data that cannot be read.
     #[error(transparent)]
     Data(#[from] budwood_tasks::Error),

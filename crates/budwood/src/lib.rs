@@ -12,7 +12,8 @@
 //! use budwood::{Base, Input, predict_mixed};
 //!
 //! # fn main() -> Result<(), budwood::Error> {
-//! let base = Base::open("models/minilm")?;
+//! // A folder, a name of `budwood models`, or OWNER/NAME of the Hugging Face hub.
+//! let base = Base::open("minilm")?;
 //! let reviews = base.adapter("adapters/reviews")?;
 //! let spam = base.adapter("adapters/spam")?;
 //! for answer in reviews.predict(&[Input::Text("A film to see twice.".into())])? {
@@ -36,7 +37,8 @@
 //! ```
 //! More is in `examples/`: many adapters in one batch, data in memory.
 //!
-//! Nothing here prints, reads the environment or uses the network.
+//! Nothing here prints. Names of models and data sets are looked up by the crate `budwood-hub`,
+//! which alone reads the environment and uses the network.
 
 mod adapter;
 pub mod answer;

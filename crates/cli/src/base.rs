@@ -1,49 +1,31 @@
-//! From the name of a base model to the model: a folder, a model of a package, or one of the hub.
+//! Base models that the user named: found, with what is fetched told on standard error.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use budwood_formats::BaseModel;
-use budwood_hub::{Hub, ModelName, Settings};
+use budwood_hub::{Notice, find_model};
 
 use crate::output::bytes;
-use crate::packages;
 
 /// The folder of a base model that the user named.
 pub(crate) fn folder(name: &str) -> Result<PathBuf> {
-    let path = Path::new(name);
-    if path.is_dir() {
-        return Ok(path.into());
-    }
-    if path.is_file() {
-        bail!(
-            "{name} is a file; make a folder of it with `budwood models import {name} --out FOLDER`, and give that"
-        );
-    }
-    if let Some(package) = packages::model(name) {
-        return packages::fetch(package);
-    }
-    if let Some(name) = ModelName::parse(name)? {
-        return from_hub(&name);
-    }
-    let known: Vec<_> = packages::MODELS.iter().map(|m| m.name).collect();
-    bail!(
-        "there is no folder '{name}' and no model of that name; known models are {}. \
-         A model of the Hugging Face hub is given as OWNER/NAME, OWNER/NAME@REVISION or hf:NAME",
-        known.join(", ")
-    );
+    Ok(find_model(name, &mut told())?)
 }
 
-/// The folder of a model of the hub. What is fetched is told, file by file.
-fn from_hub(name: &ModelName) -> Result<PathBuf> {
+/// Tells what is fetched, file by file.
+pub(crate) fn told() -> impl FnMut(Notice<'_>) {
     let mut told = String::new();
-    let folder = Hub::new(Settings::from_env()?).model(name, &mut |progress| {
-        if progress.file != told {
-            told = progress.file.into();
-            eprintln!("fetching {told} of {name} ({}) ...", bytes(progress.size));
+    move |notice| match notice {
+        Notice::Package { name, version, with } => {
+            eprintln!("fetching {name} {version} with {with} ...");
         }
-    })?;
-    Ok(folder)
+        Notice::File { model, progress } if told != progress.file => {
+            told = progress.file.into();
+            eprintln!("fetching {told} of {model} ({}) ...", bytes(progress.size));
+        }
+        Notice::File { .. } => {}
+    }
 }
 
 /// Refuses a model in int8 where a base is taken by the hash of its weights: which model it was made from is only what its

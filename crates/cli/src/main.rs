@@ -10,7 +10,6 @@ mod limited;
 mod new_vit;
 mod out;
 mod output;
-mod packages;
 mod plan;
 mod progress;
 mod scratch;

@@ -34,10 +34,10 @@ use budwood_train::{
 };
 use serde_json::{Value, json};
 
+use crate::base;
 use crate::commands::train::Args;
 use crate::finished::{Finished, Trained, write};
 use crate::output::{peak_memory, say, thousands};
-use crate::{base, packages};
 use budwood::answer::answered;
 use budwood::reader::{ImageReading, Reader};
 
@@ -91,9 +91,8 @@ pub(crate) fn source_named(
     text: &str,
     limits: ReadLimits,
 ) -> Result<DataSource> {
-    let packaged = if Path::new(text).exists() { None } else { packages::data(text)? };
-    Ok(match packaged {
-        Some(path) => columns.source(&path, limits)?.called(text),
+    Ok(match budwood_hub::find_data(text, &mut base::told())? {
+        Some(source) => columns.source(&source, limits)?.called(text),
         None => columns.source(text, limits)?,
     })
 }

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a model was not fetched.
+/// Why a model or a data set was not found or not fetched.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A name, revision or setting that is none.
     #[error("{0}")]
@@ -52,6 +53,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A package that cannot be fetched, or is not what was promised.
+    #[error("{0}")]
+    Package(String),
+    /// A model of another form that cannot be converted.
+    #[error(transparent)]
+    Format(#[from] budwood_formats::Error),
     /// The disk.
     #[error("{}: {source}", path.display())]
     File {

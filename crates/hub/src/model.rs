@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::client::{Ask, Client, Failure};
 use crate::download::{self, Wanted};
 use crate::name::{is_commit, is_shard};
-use crate::{Error, ModelName, Settings};
+use crate::{Error, ModelName, Progress, Settings};
 
 /// Files beside the weights that a base model may have.
 const SMALL: &[&str] = &[
@@ -39,17 +39,6 @@ const WEIGHTS_LIMIT: u64 = 50_000_000_000;
 /// Largest size in bytes of the description of a model.
 const INFO_LIMIT: u64 = 10_000_000;
 const SHARDS_LIMIT: usize = 1000;
-
-/// A file that is being fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress<'a> {
-    /// Its name in the model's folder.
-    pub file: &'a str,
-    /// Bytes that are here.
-    pub done: u64,
-    /// Bytes in all.
-    pub size: u64,
-}
 
 /// A hub and the cache of what comes from it.
 pub struct Hub {

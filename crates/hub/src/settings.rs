@@ -1,9 +1,12 @@
-//! Where the hub and its cache are. The environment is read here and nowhere else.
+//! Where models and data sets are kept, where the hub is, and who asks.
+//!
+//! The environment is read here and nowhere else.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Error;
+use crate::address::is_web_address;
 
 /// How long to wait, and how often to try again.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +51,7 @@ impl Settings {
     /// # Errors
     /// If one of them has no meaning, or there is no folder for the cache.
     pub fn from_env() -> Result<Self, Error> {
-        Self::read(&|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()))
+        Self::read(&variable)
     }
 
     fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
@@ -68,7 +71,7 @@ impl Settings {
             .ok_or_else(|| Error::Usage("no folder for the hub's cache: set HF_HOME".into()))?;
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
         let endpoint = endpoint.trim().trim_end_matches('/').to_string();
-        if !crate::client::is_web_address(&endpoint) {
+        if !is_web_address(&endpoint) {
             let message = format!(
                 "HF_ENDPOINT is {endpoint:?}, which is no address such as https://huggingface.co"
             );
@@ -90,6 +93,25 @@ impl Settings {
         let offline = variable("HF_HUB_OFFLINE").is_some_and(is_true);
         Ok(Self { endpoint, cache, token, offline, patience: Patience::default() })
     }
+}
+
+/// The value of an environment variable; an empty one is as none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.trim().is_empty())
+}
+
+/// The folder in which Budwood keeps what it fetched from packages or made itself:
+/// `BUDWOOD_CACHE`, else `budwood` in `XDG_CACHE_HOME`, else `.cache/budwood` in `HOME`.
+///
+/// # Errors
+/// If none of the three is set.
+pub fn cache_folder() -> Result<PathBuf, Error> {
+    // A folder's name need not be UTF-8.
+    let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    folder("BUDWOOD_CACHE")
+        .or_else(|| folder("XDG_CACHE_HOME").map(|d| d.join("budwood")))
+        .or_else(|| folder("HOME").map(|d| d.join(".cache/budwood")))
+        .ok_or_else(|| Error::Usage("no folder for the cache: set BUDWOOD_CACHE".into()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::new_vit::NewArgs;
 use crate::output::{bytes, json, say, thousands};
-use crate::{Settings, new_vit, out, packages};
+use crate::{Settings, new_vit, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -77,10 +77,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         Some(Action::Import { file, out, overwrite }) => import(settings, file, out, *overwrite)?,
         Some(Action::New(args)) => new(settings, args)?,
         Some(Action::Cache { clear }) => {
-            let folder = packages::cache()?;
+            let folder = budwood_hub::cache_folder()?;
             let size = size_of_folder(&folder);
             if *clear {
-                packages::clear_cache()?;
+                budwood_hub::clear_cache()?;
             }
             let size = size - if *clear { size_of_folder(&folder) } else { 0 };
             if settings.json {
@@ -96,12 +96,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 
 fn list(settings: &Settings) -> Result<()> {
     let mut rows = Vec::new();
-    for model in packages::MODELS {
-        let place = packages::place(model)?;
+    for model in budwood_hub::MODELS {
+        let place = budwood_hub::place(model)?;
         rows.push((model, place.exists(), place));
     }
     if settings.json {
-        let row = |(m, there, place): &(&packages::Package, bool, std::path::PathBuf)| json!({ "name": m.name, "summary": m.summary, "cached": there, "folder": place });
+        let row = |(m, there, place): &(&budwood_hub::Package, bool, std::path::PathBuf)| json!({ "name": m.name, "summary": m.summary, "cached": there, "folder": place });
         return json(&rows.iter().map(row).collect::<Vec<_>>());
     }
     for (model, there, place) in rows {

