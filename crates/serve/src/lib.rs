@@ -7,7 +7,7 @@
 //! | `app` | the way of a request: allowed, read, encoded, computed, counted |
 //! | `shelf` | adapters by name, in memory under a limit, with generations |
 //! | `engine` | one queue for everybody, threads that take chunks from it |
-//! | `given`, `shape` | JSON to inputs, answers to the shapes that clients know |
+//! | `given`, `shape`, `reply` | JSON to inputs, answers to the shapes that clients know |
 //! | `keys`, `metrics`, `fault` | who may, how much, what went wrong |
 //!
 //! No texts and no keys are written anywhere.
@@ -18,6 +18,7 @@ mod fault;
 mod given;
 mod keys;
 mod metrics;
+mod reply;
 mod routes;
 mod server;
 mod shape;

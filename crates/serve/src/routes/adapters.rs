@@ -12,10 +12,10 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{json, reply};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::keys::{Allowed, Scope};
+use crate::reply::{json, reply};
 
 /// Bytes of a description that are read for a list.
 const DESCRIPTION_MAX: u64 = 1 << 20;

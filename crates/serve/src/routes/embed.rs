@@ -11,11 +11,11 @@ use budwood::Input;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{json, reply, with_cut};
 use crate::app::{App, Asked};
 use crate::fault::Fault;
 use crate::given::Form;
 use crate::keys::Scope;
+use crate::reply::{json, reply, with_cut};
 use crate::shape::normalized;
 
 fn yes() -> bool {

@@ -9,12 +9,7 @@ mod state;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Response};
-use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use serde_json::Value;
 
 use crate::app::App;
 use crate::fault::Fault;
@@ -45,25 +40,4 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             Fault::unknown("there is nothing at this address; see /openapi.json")
         })
         .with_state(app)
-}
-
-/// A JSON answer.
-fn json(value: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(value.to_string()));
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
-}
-
-/// An answer, or what went wrong.
-fn reply(outcome: Result<Response<Body>, Fault>) -> Response<Body> {
-    outcome.unwrap_or_else(IntoResponse::into_response)
-}
-
-/// Notes how many inputs were cut.
-fn with_cut(mut response: Response<Body>, cut: usize) -> Response<Body> {
-    if cut > 0 {
-        response.headers_mut().insert("x-cut-inputs", HeaderValue::from(cut));
-    }
-    response
 }

@@ -11,11 +11,11 @@ use budwood::answer::AnswerOptions;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{json, reply, with_cut};
 use crate::app::{App, Asked, UnderWay};
 use crate::fault::Fault;
 use crate::given::{self, Form};
 use crate::keys::Scope;
+use crate::reply::{json, reply, with_cut};
 use crate::shape::{self, Wanted};
 use crate::shelf::Loaded;
 

@@ -10,10 +10,10 @@ use axum::http::{HeaderMap, HeaderValue, Response};
 use axum::response::IntoResponse;
 use serde_json::json;
 
-use super::{json, reply};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::keys::Scope;
+use crate::reply::{json, reply};
 
 /// The process lives.
 pub(super) async fn health() -> Response<Body> {
