@@ -17,11 +17,15 @@ pub struct HeatMap {
     pub columns: Vec<String>,
     /// Names of the rows.
     pub rows: Vec<String>,
-    /// Values by row and column; cells without a value stay white. 0 is the best, the largest fall is darkest.
+    /// Digits of a value after the point.
+    pub digits: usize,
+    /// Values by row and column; cells without a value stay white. 0 is lightest, the value that is
+    /// farthest from it darkest.
     pub values: Vec<Vec<Option<f64>>>,
 }
 
-const LEFT: f64 = 70.0;
+/// Least and largest room for the names of the rows.
+const LEFT: (f64, f64) = (70.0, 240.0);
 const TOP: f64 = 40.0;
 
 impl HeatMap {
@@ -30,34 +34,38 @@ impl HeatMap {
         let cell = (620.0 / self.columns.len().max(1) as f64).clamp(24.0, 64.0);
         let (across, down) = (cell * self.columns.len() as f64, cell * self.rows.len() as f64);
         // Letters of the title are about 8.5 wide.
+        let longest = self.rows.iter().map(|r| r.chars().count()).max().unwrap_or(0);
+        let left = (40.0 + 7.0 * longest as f64).clamp(LEFT.0, LEFT.1);
         let title = 40.0 + 8.5 * self.title.chars().count() as f64;
-        let width = (LEFT + across + 24.0).max(title);
+        let width = (left + across + 24.0).max(title);
         let height = TOP + down + 52.0 + 16.0 * self.caption.len() as f64;
         let mut svg = Svg::new(width, height, &self.title);
         svg.text((16.0, 22.0), Anchor::Start, "font-size=\"15\" font-weight=\"600\"", &self.title);
-        let deepest = self.values.iter().flatten().flatten().fold(0.0f64, |m, v| m.min(*v));
+        let digits = self.digits;
+        let deepest = self.values.iter().flatten().flatten().fold(0.0f64, |m, v| m.max(v.abs()));
         for (r, row) in self.values.iter().enumerate() {
             for (c, value) in row.iter().enumerate() {
                 let Some(value) = value else { continue };
-                let share = if deepest < 0.0 { (value / deepest).clamp(0.0, 1.0) } else { 0.0 };
-                let at = (LEFT + cell * c as f64, TOP + cell * r as f64);
+                let share =
+                    if deepest > 0.0 { (value.abs() / deepest).clamp(0.0, 1.0) } else { 0.0 };
+                let at = (left + cell * c as f64, TOP + cell * r as f64);
                 let fill = format!("fill=\"{}\" stroke=\"#ffffff\"", colour(share));
-                let note = format!("{} to {}: {value:.1}", self.rows[r], self.columns[c]);
+                let note = format!("{} to {}: {value:.digits$}", self.rows[r], self.columns[c]);
                 svg.rect(at, (cell, cell), &fill, &note);
                 let ink = if share > 0.55 { "#ffffff" } else { "#222222" };
                 let style =
                     format!("fill=\"{ink}\" font-size=\"{:.0}\"", (cell / 3.6).clamp(8.0, 12.0));
                 let middle = (at.0 + cell / 2.0, at.1 + cell / 2.0 + 4.0);
-                svg.text(middle, Anchor::Middle, &style, &format!("{value:.1}"));
+                svg.text(middle, Anchor::Middle, &style, &format!("{value:.digits$}"));
             }
         }
         for (c, name) in self.columns.iter().enumerate() {
-            svg.text((LEFT + cell * (c as f64 + 0.5), TOP + down + 16.0), Anchor::Middle, "", name);
+            svg.text((left + cell * (c as f64 + 0.5), TOP + down + 16.0), Anchor::Middle, "", name);
         }
         for (r, name) in self.rows.iter().enumerate() {
-            svg.text((LEFT - 8.0, TOP + cell * (r as f64 + 0.5) + 4.0), Anchor::End, "", name);
+            svg.text((left - 8.0, TOP + cell * (r as f64 + 0.5) + 4.0), Anchor::End, "", name);
         }
-        svg.text((LEFT + across / 2.0, TOP + down + 34.0), Anchor::Middle, "", &self.x_label);
+        svg.text((left + across / 2.0, TOP + down + 34.0), Anchor::Middle, "", &self.x_label);
         let middle = TOP + down / 2.0;
         let turn = format!("transform=\"rotate(-90 16 {middle:.1})\"");
         svg.text((16.0, middle), Anchor::Middle, &turn, &self.y_label);
@@ -88,6 +96,7 @@ mod tests {
             y_label: "first".into(),
             columns: vec!["0".into(), "1".into()],
             rows: vec!["0".into(), "1".into()],
+            digits: 1,
             values: vec![vec![Some(-1.0), Some(-4.0)], vec![None, Some(0.0)]],
         };
         let svg = map.svg();

@@ -216,6 +216,7 @@ fn ablations(task: &str, settings: &[&Setting]) -> Vec<Figure> {
             y_label: "first layer removed".into(),
             columns: names.clone(),
             rows: names,
+            digits: 1,
             values: (0..layers).map(|f| (0..layers).map(|l| cell(f, l)).collect()).collect(),
         };
         let more = if number > 0 { format!("-{number}") } else { String::new() };

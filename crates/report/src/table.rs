@@ -81,6 +81,16 @@ pub fn table(settings: &[Setting]) -> Table {
 }
 
 impl Table {
+    /// As CSV (RFC 4180).
+    pub fn csv(&self) -> String {
+        let cell = |cell: &String| match cell.contains(['"', ',', '\n', '\r']) {
+            true => format!("\"{}\"", cell.replace('"', "\"\"")),
+            false => cell.clone(),
+        };
+        let line = |row: &Vec<String>| row.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
+        [&self.columns].into_iter().chain(&self.rows).map(line).collect()
+    }
+
     /// As Markdown.
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
