@@ -4,12 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use budwood_base::head::HeadKind;
-use budwood_base::record::Prediction;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_tasks::{Dataset, Input, task};
-use budwood_train::{Answers, Doubt, Lengths, Prepared, Score, scores};
+use budwood_train::{Answers, Doubt, Lengths, Prepared};
 
-use crate::answer::answered;
 use crate::reader::{ImageReading, Reader};
 use crate::{Base, Error};
 
@@ -38,17 +36,6 @@ pub struct AdapterOptions {
     pub leave_out: Vec<usize>,
     /// The class that F1 is about, of two; `None` is that of the adapter's training.
     pub positive: Option<String>,
-}
-
-/// The scores of an adapter on labelled examples.
-#[derive(Clone, Debug)]
-pub struct Evaluation {
-    /// All scores that fit the task; not a number where one is undefined on these examples.
-    pub scores: Vec<Score>,
-    /// The answer to each example in words, beside the right one.
-    pub predictions: Vec<Prediction>,
-    /// Examples that were longer than the adapter reads, and were cut.
-    pub truncated: usize,
 }
 
 impl Base {
@@ -143,25 +130,6 @@ impl Adapter {
         &self.0.adapter
     }
 
-    /// Scores the adapter on examples whose right answers are known.
-    ///
-    /// # Errors
-    /// [`Error::Input`] if the examples are not of the adapter's kind, or have no targets.
-    pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation, Error> {
-        for (row, example) in data.examples.iter().enumerate() {
-            self.check(row, &example.input)?;
-        }
-        let (prepared, answers) = self.answers(data)?;
-        if prepared.targets.is_none() {
-            return Err(Error::Input { row: 1, message: "the examples have no targets".into() });
-        }
-        Ok(Evaluation {
-            scores: scores(&answers, &prepared),
-            predictions: answered(data, &prepared, &answers, &self.0.meta.labels),
-            truncated: prepared.truncated,
-        })
-    }
-
     /// Examples as the adapter reads them, and the outputs of its head: what answers and scores
     /// are made from.
     ///
@@ -210,6 +178,8 @@ impl Adapter {
             (HeadKind::TokenClassification, _) => "the words of a sentence",
             _ if self.0.reader.processor().is_some() => "an image",
             (_, 2) => "two texts",
+            // Layouts name no columns: an adapter of theirs may be for pairs.
+            (_, 0) if matches!(input, Input::Pair(..)) => "two texts",
             _ => "one text",
         };
         let given = match input {

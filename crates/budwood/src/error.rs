@@ -1,5 +1,7 @@
 //! What can go wrong.
 
+use std::path::PathBuf;
+
 /// An error of the library. Its message says where the fault is and what can be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,26 @@ pub enum Error {
         /// What it lacks.
         message: String,
     },
+    /// A folder for results that cannot be used.
+    #[error(transparent)]
+    Folder(#[from] budwood_base::folder::FolderError),
+    /// A folder for an adapter in which there is one.
+    #[error("{} is there already and holds an adapter", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder for an adapter that cannot be written.
+    #[error("cannot write {}: {cause}", path.display())]
+    Write {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        cause: Box<budwood_formats::Error>,
+    },
+    /// A value that cannot be written as JSON.
+    #[error("cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
     /// Files of a model or an adapter.
     #[error(transparent)]
     Format(#[from] budwood_formats::Error),

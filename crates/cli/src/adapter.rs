@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use budwood::reader::Reader;
-use budwood::spec::{ColumnSpec, Form};
+use budwood::run::cut;
+use budwood::spec::Form;
 use budwood::{Adapter, AdapterOptions, Base, BaseOptions, Dataset};
 use budwood_formats::native::AdapterFolder;
 use budwood_train::{Answers, Prepared};
 
-use crate::training::cut;
-use crate::{Settings, base};
+use crate::base;
+use crate::settings::Settings;
 
 /// The flags of a command that opens an adapter.
 #[derive(Default)]
@@ -62,20 +62,6 @@ fn layers(text: &str, all: usize) -> Result<Vec<usize>> {
         list.extend(number(first)?..=number(last)?);
     }
     Ok(list)
-}
-
-/// Names the columns that the adapter was trained on, where the user named none.
-pub(crate) fn take_columns(adapter: &Adapter, columns: &mut ColumnSpec) {
-    let known = &adapter.meta().task.text_columns;
-    match adapter.reader() {
-        Reader::Texts(_) if columns.text_column.is_empty() => {
-            columns.text_column.clone_from(known);
-        }
-        Reader::Images(..) if columns.image_column.is_none() => {
-            columns.image_column = known.first().cloned();
-        }
-        _ => {}
-    }
 }
 
 /// The adapter's outputs; how many examples were cut is told.

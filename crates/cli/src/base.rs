@@ -1,16 +1,27 @@
-//! Base models that the user named: found, with what is fetched told on standard error.
+//! Models and data that the user named: found, with what is fetched told on standard error.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use budwood::spec::{ColumnSpec, ReadLimits};
 use budwood_formats::BaseModel;
 use budwood_hub::{Notice, find_model};
+use budwood_tasks::DataSource;
 
 use crate::output::bytes;
 
 /// The folder of a base model that the user named.
 pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     Ok(find_model(name, &mut told())?)
+}
+
+/// The data that a text names: a data set of a package by its name, else a file or LAYOUT=FOLDER.
+pub(crate) fn source_named(
+    columns: &ColumnSpec,
+    text: &str,
+    limits: ReadLimits,
+) -> Result<DataSource> {
+    Ok(budwood::run::source_named(columns, text, limits, &mut told())?)
 }
 
 /// Tells what is fetched, file by file.

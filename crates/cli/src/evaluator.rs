@@ -21,14 +21,14 @@ use budwood_web::{Answer, Predictor};
 use clap::Parser;
 use serde_json::Value;
 
-use crate::Settings;
 use crate::adapter::Opening;
-use crate::base::check_original;
+use crate::base::{self, check_original};
 use crate::limited::{self, Allowed, without_places};
 use crate::scratch::Scratches;
-use crate::training::{Data, read_data};
+use crate::settings::Settings;
 use budwood::answer::answered;
 use budwood::reader::ImageReading;
+use budwood::run::RunData;
 
 /// Limits of one evaluation.
 #[derive(clap::Args, Clone, Copy)]
@@ -211,14 +211,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     if labels != adapter.meta().labels || kind != adapter.meta().task.kind {
         bail!("the adapter's classes or its kind of task are not those of the data");
     }
-    let base = base_time(&adapter, &split, settings.threads)?;
-    let allowed = LEAST_TIME + base.mul_f64(TIMES_BASE);
+    let base_time = base_time(&adapter, &split, settings.threads)?;
+    let allowed = LEAST_TIME + base_time.mul_f64(TIMES_BASE);
     limited::end_after(
         allowed,
         format!(
             "the adapter took longer than {}; its base alone needs about {} for these data",
             crate::output::seconds(allowed.as_secs_f64()),
-            crate::output::seconds(base.as_secs_f64())
+            crate::output::seconds(base_time.as_secs_f64())
         ),
     );
     let (prepared, answers) = adapter.answers(&split)?;
@@ -321,13 +321,13 @@ pub(crate) fn data_source(source: &Value) -> Result<DataSpec> {
 ///
 /// The paper's recipe always keeps validation rows; where another one keeps none, the other splits
 /// are the same.
-pub(crate) fn read_source(data: &DataSpec) -> Result<Data> {
+pub(crate) fn read_source(data: &DataSpec) -> Result<RunData> {
     let spec = RunSpec { data: data.clone(), recipe: RecipeChoice::Paper, ..RunSpec::default() };
-    read_data(&spec, ReadLimits::default())
+    Ok(RunData::read(&spec, ReadLimits::default(), &mut base::told())?)
 }
 
 /// The labelled splits that results are scored on.
-pub(crate) fn splits(data: Data) -> Vec<Dataset> {
+pub(crate) fn splits(data: RunData) -> Vec<Dataset> {
     [data.dev, data.test].into_iter().flatten().collect()
 }
 

@@ -13,12 +13,14 @@ mod output;
 mod plan;
 mod progress;
 mod scratch;
-mod training;
+mod settings;
 
 use std::process::ExitCode;
 
 use budwood::number;
 use clap::{Parser, Subcommand};
+
+use crate::settings::Settings;
 
 /// Train and use small task adapters on one frozen model.
 #[derive(Parser)]
@@ -88,13 +90,6 @@ enum Command {
     Bench(commands::bench::Args),
     /// List the tuning methods with their options.
     Methods,
-}
-
-/// What every command needs to know.
-#[derive(Clone, Copy)]
-pub(crate) struct Settings {
-    pub(crate) json: bool,
-    pub(crate) threads: usize,
 }
 
 fn main() -> ExitCode {

@@ -4,20 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use budwood_base::files::write_atomic;
-use budwood_base::folder::{Kind, Ours, OutFolder, some};
-use budwood_formats::native;
-
-use crate::finished::PENDING;
-
-/// The folder of a run: its adapter, and what lies there while it goes on.
-pub(crate) static RUN: Kind = Kind {
-    what: "an adapter",
-    ours: Ours::Named {
-        files: native::FILES,
-        work: &[budwood_train::WORK, &[PENDING]],
-        mark: native::is_adapter,
-    },
-};
+use budwood_base::folder::{Kind, OutFolder, some};
 
 /// A path that a command reads: as the user wrote it, perhaps behind `LAYOUT=`.
 fn input(text: &str) -> Option<PathBuf> {

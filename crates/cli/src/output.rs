@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use anyhow::Result;
+pub(crate) use budwood::number::thousands;
 use budwood_board::text::is_hidden;
 
 /// A line on standard output; a closed pipe is an error, not a panic. What others wrote cannot steer the terminal.
@@ -63,19 +64,6 @@ fn visible(
         .into()
 }
 
-/// `1234567` as `1,234,567`.
-pub(crate) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
 /// Bytes in the unit that reads best.
 pub(crate) fn bytes(n: u64) -> String {
     match n {
@@ -120,21 +108,21 @@ pub(crate) fn table(rows: &[Vec<String>]) -> Result<()> {
     Ok(())
 }
 
-/// The largest resident memory of this process so far, in bytes; 0 where the system does not say.
-pub(crate) fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
-}
-
 /// An error with its causes; settings of the library are named as the flags that they are.
 pub(crate) fn message(error: &anyhow::Error) -> String {
     let one = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
         Some(budwood::Error::Setting { name, message }) => format!("--{name}: {message}"),
         _ => cause.to_string(),
     };
-    error.chain().map(one).collect::<Vec<_>>().join(": ")
+    let mut message = String::new();
+    for cause in error.chain().map(one) {
+        // Many errors name their cause themselves.
+        if message.is_empty() || !message.ends_with(&cause) {
+            message += if message.is_empty() { "" } else { ": " };
+            message += &cause;
+        }
+    }
+    message
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub struct Resources {
         arg(long, default_value = "30", value_name = "SECONDS", value_parser = number::seconds)
     )]
     pub save_every: Duration,
+    /// Threads to compute with, at least 1; `None` is one for each processor.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    pub threads: Option<usize>,
     /// How large files may be.
     #[cfg_attr(feature = "clap", command(flatten))]
     pub limits: ReadLimits,
@@ -49,12 +52,19 @@ impl Default for Resources {
             prefix_cache: CacheChoice::Memory,
             prefix_cache_limit: 512,
             save_every: Duration::from_secs(30),
+            threads: None,
             limits: ReadLimits::default(),
         }
     }
 }
 
 impl Resources {
+    /// Threads to compute with.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(all).max(1)
+    }
+
     /// Memory for decoded images in bytes.
     pub fn image_bytes(&self) -> usize {
         self.image_cache.saturating_mul(MB as usize)

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use budwood::run::{FOLDER, write_adapter};
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
+use crate::out;
 use crate::output::{json, say};
-use crate::{Settings, finished, out};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,7 +36,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         given => bail!("--weights has {given} usable numbers for {n} adapters"),
     };
     let inputs: Vec<&str> = args.adapters.iter().filter_map(|a| a.to_str()).collect();
-    let out = out::new_folder(&args.out, &out::RUN, args.overwrite, &inputs)?;
+    let out = out::new_folder(&args.out, &FOLDER, args.overwrite, &inputs)?;
     let folders = args
         .adapters
         .iter()
@@ -79,7 +81,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     meta.training =
         [("averaged".to_string(), json!({ "adapters": sources, "weights": weights }))].into();
     let mut folder = AdapterFolder { meta, tensors };
-    out.replace(|new| finished::write(&mut folder, new, &args.out))
+    out.replace(|new| write_adapter(&mut folder, new, &args.out))
         .with_context(|| format!("cannot write {}", args.out.display()))?;
     if settings.json {
         json(&json!({ "adapter": args.out, "averaged": args.adapters, "weights": weights }))?;

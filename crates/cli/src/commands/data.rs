@@ -9,9 +9,9 @@ use budwood_tasks::report::{ClassCount, DataReport, Lengths, SplitCount};
 use budwood_tasks::{Data, DataRequest};
 use serde_json::json;
 
+use crate::base;
 use crate::output::{json, message, say, table, thousands};
-use crate::training::source_named;
-use crate::{Settings, base};
+use crate::settings::Settings;
 use budwood::reader::{ImageReading, Reader};
 
 #[derive(clap::Args)]
@@ -62,7 +62,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 }
 
 fn read(settings: &Settings, args: &Args) -> Result<DataReport> {
-    let source = |text: &String| source_named(&args.columns, text, args.limits);
+    let source = |text: &String| base::source_named(&args.columns, text, args.limits);
     let request = DataRequest {
         train: source(&args.data)?,
         dev: args.dev_data.as_ref().map(source).transpose()?,

@@ -3,22 +3,22 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use budwood::spec::{ColumnSpec, Form, ReadLimits};
+use budwood::{EvalSpec, Evaluation, Labelled};
 use budwood_base::record::Prediction;
-use budwood_model::Targets;
 use budwood_tasks::metric::why_undefined;
-use budwood_tasks::{Split, metric, task};
-use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
-use budwood_train::{Answers, scores};
+use budwood_tasks::{Split, metric};
+use budwood_train::recipe::Covered;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::adapter::{Opening, take_columns};
+use crate::adapter::Opening;
+use crate::finished::say_all;
 use crate::output::{json, say, table, thousands};
-use crate::training::{cut, positive_of, source_named, tell_skipped};
-use crate::{Settings, out};
-use budwood::answer::answered;
+use crate::settings::Settings;
+use crate::{base, out};
+use budwood::run::{cut, positive_of, skipped};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -75,47 +75,23 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         positive: args.positive.as_deref(),
     }
     .open(settings, &args.adapter)?;
-    let mut columns = args.columns.clone();
-    let source = source_named(&columns, &args.data, args.limits)?;
+    let spec = EvalSpec {
+        data: args.data.clone(),
+        split: match args.split {
+            SplitChoice::Train => Split::Train,
+            SplitChoice::Dev => Split::Dev,
+            SplitChoice::Test => Split::Test,
+        },
+        columns: args.columns.clone(),
+        limits: args.limits,
+    };
+    let Labelled { data, notes } = adapter.read(&spec, &mut base::told())?;
     let meta = adapter.meta();
-    if source.is_table() {
-        take_columns(&adapter, &mut columns);
-    }
-    if source.is_table() && columns.label_column.is_empty() {
-        columns.label_column = match meta.task.label_column.as_str() {
-            // Several columns are named as the labels are.
-            "" if meta.task.kind == "multilabel" => meta.labels.clone(),
-            "" => Vec::new(),
-            one => vec![one.into()],
-        };
-    }
-    let source = source_named(&columns, &args.data, args.limits)?;
-    let split = match args.split {
-        SplitChoice::Train => Split::Train,
-        SplitChoice::Dev => Split::Dev,
-        SplitChoice::Test => Split::Test,
-    };
-    let task = task::find(&meta.task.kind)?;
-    let mut opened = source.open(split, true)?;
-    opened.settle(Some(task))?;
-    let (data, notes) = opened.examples(task, &meta.labels)?;
-    let (prepared, answers) = adapter.answers(&data)?;
-    let Some(targets) = &prepared.targets else { bail!("the data have no labels") };
-    let scores = scores(&answers, &prepared);
+    let Evaluation { scores, predictions, truncated, confusion, calibration, coverage } =
+        adapter.evaluate(&data)?;
     if let Some(path) = &args.predictions {
-        write_predictions(path, &answered(&data, &prepared, &answers, &meta.labels))?;
+        write_predictions(path, &predictions)?;
     }
-    let confusion = match targets {
-        Targets::Classes(classes) => {
-            Some(metric::confusion(&answers.classes(), classes, meta.labels.len()))
-        }
-        _ => None,
-    };
-    let certainty = match targets {
-        Targets::Classes(classes) => Some(certainty(&answers, classes)),
-        _ => None,
-    };
-    let (calibration, coverage) = certainty.unzip();
     if settings.json {
         let named: serde_json::Map<_, _> =
             scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
@@ -125,7 +101,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         json(&json!({
             "scores": named, "undefined": undefined, "positive": meta.task.positive,
             "rows": data.examples.len(), "data": data.digest,
-            "truncated_rows": prepared.truncated, "skipped": data.skipped, "notes": notes,
+            "truncated_rows": truncated, "skipped": data.skipped, "notes": notes,
             "confusion": confusion, "labels": meta.labels,
             "calibration": calibration, "coverage": coverage,
         }))?;
@@ -133,8 +109,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
     notes.iter().try_for_each(|note| say!("note: {note}"))?;
-    if prepared.truncated > 0 {
-        say!("{} {}", prepared.truncated, cut(meta.head.kind, adapter.lengths()))?;
+    if truncated > 0 {
+        say!("{truncated} {}", cut(meta.head.kind, adapter.lengths()))?;
     }
     for score in &scores {
         match score.value.is_nan() {
@@ -161,7 +137,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let head = ["answered", "probability from", "accuracy"].map(String::from).to_vec();
         table(&[vec![head], coverage.iter().map(row).collect()].concat())?;
     }
-    tell_skipped(&data.skipped)?;
+    say_all(&skipped(&data.skipped))?;
     if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
         say!("")?;
         let head = ["class", "precision", "recall", "f1", "rows"];
@@ -174,17 +150,6 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         table(&rows)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// How far probabilities can be trusted, and the accuracy of the surest answers.
-fn certainty(answers: &Answers, right: &[u32]) -> (Calibration, Vec<Covered>) {
-    let all: Vec<Vec<f32>> = (0..right.len()).map(|i| answers.probabilities(i)).collect();
-    let calibration = Calibration::of(all.iter().map(Vec::as_slice).zip(right.iter().copied()));
-    let row = |(i, right): (usize, &u32)| {
-        let class = answers.class(i);
-        (all[i].get(class as usize).copied().unwrap_or(0.0), class == *right)
-    };
-    (calibration, accuracy_over_coverage(right.iter().enumerate().map(row).collect()))
 }
 
 fn write_predictions(path: &std::path::Path, predictions: &[Prediction]) -> Result<()> {

@@ -9,8 +9,8 @@ use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
-use crate::Settings;
 use crate::output::{bytes, json, say, thousands};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -13,7 +13,8 @@ use budwood_model::{Adapter, merged, method};
 use serde_json::json;
 
 use crate::output::{json, say};
-use crate::{Settings, base, out};
+use crate::settings::Settings;
+use crate::{base, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -6,8 +6,8 @@ use anyhow::Result;
 use budwood_model::method::{METHODS, UNIONS};
 use serde_json::json;
 
-use crate::Settings;
 use crate::output::{json, say};
+use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings) -> Result<ExitCode> {
     if settings.json {

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::new_vit::NewArgs;
 use crate::output::{bytes, json, say, thousands};
-use crate::{Settings, new_vit, out};
+use crate::settings::Settings;
+use crate::{new_vit, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -9,8 +9,8 @@ use budwood_engine::Device;
 use budwood_train::parity::compare;
 use serde_json::json;
 
-use crate::Settings;
 use crate::output::json;
+use crate::settings::Settings;
 use budwood::spec::PrecisionSpec;
 
 #[derive(clap::Args)]

@@ -14,10 +14,10 @@ use budwood_tasks::{
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use crate::Settings;
-use crate::adapter::{Opening, answer, take_columns};
+use crate::adapter::{Opening, answer};
+use crate::base::source_named;
 use crate::output::table;
-use crate::training::source_named;
+use crate::settings::Settings;
 use budwood::Adapter;
 use budwood::answer::{Answer, AnswerOptions, typed};
 use budwood::reader::Reader;
@@ -120,7 +120,7 @@ fn inputs(args: &Args, adapter: &Adapter) -> Result<Dataset> {
         let mut columns = args.columns.clone();
         let text = input.to_string_lossy();
         if source_named(&columns, &text, args.limits)?.is_table() && !columns.no_header {
-            take_columns(adapter, &mut columns);
+            adapter.take_columns(&mut columns);
         }
         let source: DataSource = source_named(&columns, &text, args.limits)?;
         let task = task::find(&meta.task.kind)?;

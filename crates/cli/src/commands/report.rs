@@ -10,8 +10,9 @@ use budwood_store::Filter;
 use serde_json::json;
 
 use crate::commands::sweep::stored;
+use crate::out;
 use crate::output::{self, say};
-use crate::{Settings, out};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

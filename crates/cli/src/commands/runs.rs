@@ -11,8 +11,9 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::commands::sweep::stored;
+use crate::out;
 use crate::output::{json, say, seconds, table, thousands};
-use crate::{Settings, out};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -5,19 +5,21 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use budwood::DataSpec;
+use budwood::run::record_of;
 use budwood_base::record::{Prediction, RunRecord};
 use budwood_board::query::{self, Filter};
 use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
 use budwood_board::token::Actor;
 use budwood_board::{Board, local, split_key};
 use budwood_formats::BaseModel;
-use budwood_formats::native::{AdapterFolder, AdapterMeta};
+use budwood_formats::native::AdapterFolder;
 use budwood_store::Store;
 use serde_json::json;
 
+use crate::base;
 use crate::evaluator::{data_source, read_source, splits};
 use crate::output::{json, note, say};
-use crate::{Settings, base};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -153,7 +155,7 @@ fn find(args: &Args) -> Result<Found> {
     let path = Path::new(&args.what);
     let split = args.split.as_deref();
     if path.join("adapter.json").exists() {
-        let run = of_adapter(AdapterFolder::load(path)?.meta);
+        let run = record_of(&AdapterFolder::load(path)?.meta);
         let submission = from_run(&run, split)?;
         return Ok(Found {
             submission,
@@ -188,38 +190,6 @@ fn of_store(store: &Store, name: &str, split: Option<&str>) -> Result<Found> {
     let adapter =
         run.record.adapter.as_ref().map(PathBuf::from).filter(|p| p.join("adapter.json").exists());
     Ok(Found { submission, adapter, predictions, run: Some(run.record) })
-}
-
-/// An adapter's description as a run: what only a store knows is left empty.
-fn of_adapter(meta: AdapterMeta) -> RunRecord {
-    RunRecord {
-        key: meta.weights_sha256.clone(),
-        sweep: String::new(),
-        group: String::new(),
-        task: meta.task.name,
-        kind: meta.task.kind,
-        metric: meta.task.metric,
-        method: meta.method.to_string(),
-        base: meta.base,
-        precision: meta.precision,
-        seed: meta.seed,
-        settings: Default::default(),
-        training: meta.training,
-        data: meta.data,
-        labels: meta.labels,
-        metrics: meta.metrics,
-        parameters_trained: meta.parameters_trained,
-        parameters_head: 0,
-        parameters_base: meta.parameters_base,
-        seconds: 0.0,
-        peak_bytes: 0,
-        weights_sha256: meta.weights_sha256,
-        adapter: None,
-        versions: meta.versions,
-        finished_at: std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |d| d.as_secs()),
-    }
 }
 
 /// Makes a run's base model and data known to the board, if they are still where the run had them. What cannot be

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use budwood::number;
+use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBaseOptions, TrainingBases};
+use budwood::spec::Resources;
 use budwood_base::folder::{FolderError, OutFolder};
 use budwood_base::record::MetricValue;
 use budwood_model::Adapter;
@@ -18,13 +20,12 @@ use budwood_train::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::Settings;
-use crate::finished::Finished;
-use crate::out::{self, RUN};
+use crate::finished::add_to;
 use crate::output::{json, message, say, seconds};
 use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
-use crate::training::{Bases, FrozenOptions, Run, check_settings, config, read_data};
+use crate::settings::Settings;
+use crate::{base, out};
 
 /// Passes that an estimate of the time counts with where the recipe chooses them.
 const PASSES: usize = 3;
@@ -71,7 +72,7 @@ struct Shared<'a> {
     threads: usize,
     jobs: usize,
     store: Mutex<Store>,
-    bases: Mutex<Bases>,
+    bases: Mutex<TrainingBases>,
     next: AtomicUsize,
     total: ProgressBar,
     failed: Mutex<Vec<String>>,
@@ -85,7 +86,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let planned = file.runs(&args.out)?;
     check_out(args, &planned)?;
     for run in &planned {
-        check_settings(&run.args.spec).with_context(|| run.title())?;
+        run.args.spec.check_settings().with_context(|| run.title())?;
     }
     let path = args.store_path();
     let store = Store::open(&path)?;
@@ -192,8 +193,8 @@ fn check_data(runs: &[Planned]) -> Result<()> {
         let key = (a.data.clone(), a.dev_data.clone(), a.test_data.clone(), a.name.clone());
         if !seen.contains(&key) {
             seen.push(key);
-            let checked = read_data(spec, limits).and_then(|data| config(spec, &data));
-            checked.with_context(|| run.title())?;
+            let data = RunData::read(spec, limits, &mut base::told());
+            data.and_then(|data| spec.config(&data)).with_context(|| run.title())?;
         }
     }
     Ok(())
@@ -229,7 +230,7 @@ fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
 /// One run, if no other process has it; its score in words, none if it was interrupted or is done elsewhere.
 fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Option<String>> {
     let args = &planned.args;
-    let mut out = match OutFolder::open(&args.out, &RUN) {
+    let mut out = match OutFolder::open(&args.out, &FOLDER) {
         Err(FolderError::Busy { .. }) => {
             shared.elsewhere.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
@@ -239,9 +240,10 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     if lock(&shared.store).has(&planned.key)? {
         return Ok(None);
     }
-    let data = read_data(&args.spec, args.resources.limits)?;
-    let frozen = lock(&shared.bases).get(&args.spec)?;
-    let mut run = Run::new(frozen, shared.threads, (&args.spec, &args.resources), data)?;
+    let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
+    let base = lock(&shared.bases).get(&args.spec, &mut base::told())?;
+    let resources = with_threads(planned, shared.threads);
+    let mut run = Run::new(&args.spec, &resources, base, data)?;
     let on_event = |event: Event<'_>| {
         match event {
             Event::Started { steps, .. } => bar.set_length(steps as u64),
@@ -251,13 +253,15 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A run that was saved and not recorded is not trained again.
-    let identity = run.identity(&args.spec)?;
-    let left = Finished::pending(&out).filter(|p| out.is_whole() && p.identity == identity);
-    let finished = match left {
+    let identity = run.identity()?;
+    let left = Trained::pending(&out).filter(|left| left.identity == identity);
+    let trained = match left {
         Some(left) => left,
         None => {
-            let Some(mut trained) = run.train(args, &mut out, on_event)? else { return Ok(None) };
-            let record = &mut trained.finished.record;
+            let Some(mut unsaved) = run.train(&mut out, &args.out, on_event)? else {
+                return Ok(None);
+            };
+            let record = &mut unsaved.trained.record;
             (record.sweep, record.group) = (shared.file.name.clone(), planned.group.clone());
             if shared.jobs > 1 {
                 record.peak_bytes = 0;
@@ -267,15 +271,15 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
             }
             if shared.file.ablate {
                 let metric = record.metric.clone();
-                let more = ablation(&mut run, &mut trained.adapter, &metric)?;
-                trained.finished.record.metrics.extend(more);
+                let more = ablation(&mut run, &mut unsaved.adapter, &metric)?;
+                unsaved.trained.record.metrics.extend(more);
             }
-            trained.save(&out, &args.out)?.0
+            unsaved.save(&out, &args.out)?.0
         }
     };
-    finished.add_to(&mut lock(&shared.store), &args.out)?;
+    add_to(&trained, &mut lock(&shared.store), &args.out)?;
     end(out, shared.file.keep_adapters)?;
-    let record = &finished.record;
+    let record = &trained.record;
     let score =
         record.chosen().map_or("no validation".into(), |s| format!("{} {s:.4}", record.metric));
     Ok(Some(score))
@@ -286,17 +290,17 @@ fn end(out: OutFolder, keep_adapters: bool) -> Result<()> {
     if !keep_adapters {
         return Ok(out.remove()?);
     }
-    Finished::settle(out.path())
+    Ok(Trained::settle(out.path())?)
 }
 
 /// Does that for a run that is recorded, if a process was killed before it could.
 fn end_of_killed(folder: &Path, keep_adapters: bool) -> Result<()> {
     let whole = folder.join("adapter.json").exists();
-    let ended = if keep_adapters { Finished::is_settled(folder) } else { !whole };
+    let ended = if keep_adapters { Trained::is_settled(folder) } else { !whole };
     if ended && !OutFolder::was_killed(folder) {
         return Ok(());
     }
-    match OutFolder::open(folder, &RUN) {
+    match OutFolder::open(folder, &FOLDER) {
         // Another process is about to.
         Err(FolderError::Busy { .. }) => Ok(()),
         other => end(other?, keep_adapters),
@@ -336,6 +340,11 @@ fn ablation(run: &mut Run, adapter: &mut Adapter, metric: &str) -> Result<Vec<Me
     Ok(values)
 }
 
+/// What a run may take of the machine, with its share of the threads.
+fn with_threads(planned: &Planned, threads: usize) -> Resources {
+    Resources { threads: Some(threads), ..planned.args.resources.clone() }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -349,19 +358,21 @@ fn dry_run(
     jobs: usize,
     threads: usize,
 ) -> Result<ExitCode> {
-    let mut bases = Bases::default();
+    let mut bases = TrainingBases::default();
     let mut rates: HashMap<String, f64> = HashMap::new();
     let (mut total, mut longest) = (0.0, 0.0f64);
     for planned in left {
         let spec = &planned.args.spec;
         let of_rate = (&spec.data.data, spec.data.train_rows, &spec.method);
-        let key = format!("{:?}", (of_rate, FrozenOptions::of(spec)));
+        let key = format!("{:?}", (of_rate, TrainingBaseOptions::of(spec)));
         let a_pass = match rates.get(&key) {
             Some(&rate) => rate,
             None => {
-                let (base, resources) = (bases.get(spec)?, &planned.args.resources);
-                let data = read_data(spec, resources.limits).with_context(|| planned.title())?;
-                let rate = Run::seconds_a_pass(base, threads, (spec, resources), data)?;
+                let base = bases.get(spec, &mut base::told())?;
+                let resources = with_threads(planned, threads);
+                let data = RunData::read(spec, resources.limits, &mut base::told());
+                let data = data.with_context(|| planned.title())?;
+                let rate = Run::seconds_a_pass(spec, &resources, base, data)?;
                 rates.insert(key, rate);
                 rate
             }

@@ -7,15 +7,16 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood::RunSpec;
+use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBase, TrainingBaseOptions};
 use budwood::spec::Resources;
 use budwood_store::Store;
 use serde_json::json;
 
-use crate::finished::Finished;
+use crate::finished::{add_to, say_all, tell};
 use crate::output::json;
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Frozen, FrozenOptions, Run, check_settings, read_data};
-use crate::{Settings, out};
+use crate::settings::Settings;
+use crate::{base, out};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
@@ -36,29 +37,29 @@ pub(crate) struct Args {
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     out::check_store(&args.out, args.store.as_deref())?;
-    let mut out = out::folder(&args.out, &out::RUN, &args.spec.inputs())?;
+    let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;
     // A run that was saved and not recorded: the same command ends it.
     let key = args.spec.key();
-    let mut left = Finished::pending(&out).filter(|p| out.is_whole() && p.record.key == key);
-    let there = || out::there(&args.out, &out::RUN);
+    let mut left = Trained::pending(&out).filter(|left| left.record.key == key);
+    let there = || out::there(&args.out, &FOLDER);
     if out.is_whole() && left.is_none() && !args.overwrite {
         bail!("{}", there());
     }
-    // Settings that have no meaning, and a store that cannot be used, are better known before the work than after it.
-    check_settings(&args.spec)?;
+    // Settings that have no meaning, and a store that cannot be used, are better known before the
+    // work than after it.
+    args.spec.check_settings()?;
     let mut store = args.store.as_deref().map(Store::open).transpose()?;
     let begin = Instant::now();
-    let data = read_data(&args.spec, args.resources.limits)?;
+    let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
     let seconds_reading = begin.elapsed().as_secs_f64();
-    let frozen = Arc::new(Frozen::open(&FrozenOptions::of(&args.spec))?);
-    let mut run = Run::new(frozen, settings.threads, (&args.spec, &args.resources), data)?;
+    let mut run = args.load(settings.threads, data)?;
     run.seconds_reading += seconds_reading;
     if !settings.json {
-        run.describe()?;
+        say_all(&run.description()?)?;
     }
-    let identity = run.identity(&args.spec)?;
+    let identity = run.identity()?;
     left = left.filter(|left| left.identity == identity);
-    let finished = match left {
+    let trained = match left {
         Some(left) => {
             eprintln!("the adapter of this run was saved before; what was left to do is done now");
             left
@@ -67,29 +68,40 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         None => {
             catch_interrupt();
             let mut progress = TrainProgress::new(settings.json);
-            let trained = run.train(args, &mut out, |event| progress.on_event(event));
+            let unsaved = run.train(&mut out, &args.out, |event| progress.on_event(event));
             progress.finish();
-            let Some(mut trained) = trained? else {
+            let Some(mut unsaved) = unsaved? else {
                 eprintln!("interrupted; the state is saved. The same command goes on from there.");
                 return Ok(ExitCode::from(130));
             };
-            trained.finished.summary["evaluations"] = json!(progress.evaluations);
-            trained.save(&out, &args.out)?.0
+            unsaved.trained.summary["evaluations"] = json!(progress.evaluations);
+            unsaved.save(&out, &args.out)?.0
         }
     };
     if let Some(store) = &mut store {
-        finished.add_to(store, &args.out)?;
+        add_to(&trained, store, &args.out)?;
     }
     let told = match settings.json {
-        true => json(&finished.summary),
-        false => finished.tell(&args.out),
+        true => json(&trained.summary),
+        false => tell(&trained, &args.out),
     };
-    // The very last, when all files are closed: killed before it, the same command comes here again.
+    // The very last, when all files are closed: killed before it, the same command comes here
+    // again.
     let place = out.path().to_path_buf();
     drop((store, out));
-    Finished::settle(&place)?;
+    Trained::settle(&place)?;
     told?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// The run on these data, on a base of its own.
+    pub(crate) fn load(&self, threads: usize, data: RunData) -> Result<Run> {
+        let options = TrainingBaseOptions::of(&self.spec);
+        let base = Arc::new(TrainingBase::open(&options, &mut base::told())?);
+        let resources = Resources { threads: Some(threads), ..self.resources.clone() };
+        Ok(Run::new(&self.spec, &resources, base, data)?)
+    }
 }
 
 #[cfg(test)]

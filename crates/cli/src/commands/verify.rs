@@ -8,10 +8,10 @@ use budwood_board::token::Actor;
 use budwood_board::verify::{Finished, Worker, ask, ask_all};
 use budwood_board::{Board, State};
 
-use crate::Settings;
 use crate::commands::submit::{open, relative_sources};
 use crate::evaluator::{Limits, Separate};
 use crate::output::{json, note, say};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -10,8 +10,9 @@ use budwood_engine::{Device, Workers};
 use budwood_images::{Processor, decode};
 use serde_json::json;
 
-use crate::Settings;
-use crate::output::{self, peak_memory};
+use crate::output;
+use crate::settings::Settings;
+use budwood::run::peak_memory;
 
 /// Reads, decodes, resizes and normalises every file of a folder, `passes` times over, after one pass to warm up.
 pub(super) fn run(

@@ -24,8 +24,9 @@ use budwood_train::{Optimizer, OptimizerSpec};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::Settings;
-use crate::output::{json, peak_memory};
+use crate::output::json;
+use crate::settings::Settings;
+use budwood::run::peak_memory;
 use budwood::spec::PrecisionSpec;
 
 #[derive(clap::Args)]

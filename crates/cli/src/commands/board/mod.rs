@@ -23,7 +23,8 @@ use serde_json::json;
 use crate::commands::submit::{open, relative_sources, source, whole_places, whole_store};
 use crate::evaluator::{data_flags, read_source, splits};
 use crate::output::{json, note, say, table, thousands};
-use crate::{Settings, base, evaluator, out};
+use crate::settings::Settings;
+use crate::{base, evaluator, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -247,11 +248,11 @@ enum BaseCommand {
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let Some(command) = &args.command else {
-        serve::run(settings, &args.board, &args.serve)?;
+        serve(settings, &args.board, &args.serve)?;
         return Ok(ExitCode::SUCCESS);
     };
     match command {
-        Command::Serve(serve) => serve::run(settings, &args.board, serve)?,
+        Command::Serve(flags) => serve(settings, &args.board, flags)?,
         Command::Init { store } => init(settings, &args.board, store.as_deref())?,
         Command::Import(import) => import_files(settings, &args.board, import)?,
         Command::Export(export) => export_board(settings, &args.board, export)?,
@@ -319,6 +320,13 @@ fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
         note!("{note}");
     }
     Ok((board, new, runs))
+}
+
+/// Serves a board, which is filled first: it is never empty.
+fn serve(settings: &Settings, folder: &Path, flags: &serve::Args) -> Result<()> {
+    serve::with_few_arenas();
+    filled(folder, None)?;
+    serve::run(settings, folder, flags)
 }
 
 fn init(settings: &Settings, folder: &Path, store: Option<&Path>) -> Result<()> {

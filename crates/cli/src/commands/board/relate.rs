@@ -14,11 +14,11 @@ use budwood_tasks::{Encoded, Input, Tokenizer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::Settings;
 use crate::base;
 use crate::commands::submit::open;
 use crate::output::{json, say, thousands};
 use crate::progress::{catch_interrupt, stopped};
+use crate::settings::Settings;
 use budwood::spec::PrecisionSpec;
 
 #[derive(clap::Args)]

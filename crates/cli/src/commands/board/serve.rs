@@ -11,9 +11,9 @@ use budwood_board::verify::Worker;
 use budwood_web::{Limits, Options};
 use serde_json::json;
 
-use crate::Settings;
 use crate::evaluator::{self, Separate, Trial};
 use crate::output::{self, note, say};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 #[group(id = "serve")]
@@ -96,7 +96,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// the server then holds three times the memory that it uses. It reads the number of arenas once,
 /// from the environment, before the program begins.
 #[cfg(target_os = "linux")]
-fn with_few_arenas() {
+pub(super) fn with_few_arenas() {
     use std::os::unix::process::CommandExt;
 
     const ARENAS: &str = "MALLOC_ARENA_MAX";
@@ -111,12 +111,9 @@ fn with_few_arenas() {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn with_few_arenas() {}
+pub(super) fn with_few_arenas() {}
 
 pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
-    with_few_arenas();
-    // A board is never empty.
-    super::filled(dir, None)?;
     let limits = Limits {
         searches: args.searches,
         writes: args.writes,

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
+use budwood::run::{FOLDER, RunData, Trained};
 use budwood_base::folder::OutFolder;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
@@ -14,13 +14,12 @@ use budwood_model::merged;
 use clap::Parser;
 use serde_json::json;
 
-use super::{Args, accuracy, flags, majority};
-use crate::finished::Finished;
+use super::shared::{Args, accuracy, flags, majority};
 use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Frozen, FrozenOptions, Run, read_data};
-use crate::{Settings, out};
+use crate::settings::Settings;
+use crate::{base, out};
 
 /// How the model learns clothes; part of its name in the cache, so that another recipe is another model.
 const ROWS: usize = 12_000;
@@ -29,27 +28,22 @@ const EPOCHS: usize = 6;
 /// A run of the flags of `train`; none if it was interrupted.
 fn train(
     settings: &Settings,
-    (base, data): (&Path, &str),
+    (model, data): (&Path, &str),
     out: &Path,
     more: &str,
-) -> Result<Option<((Finished, AdapterMeta), f64)>> {
-    let args = flags(Some(base), data, out, more)?;
-    let data = read_data(&args.spec, args.resources.limits)?;
+) -> Result<Option<((Trained, AdapterMeta), f64)>> {
+    let args = flags(Some(model), data, out, more)?;
+    let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
     let most = data.test.as_ref().map_or(0.0, majority);
-    let mut place = out::folder(out, &out::RUN, &args.spec.inputs())?;
-    let mut run = Run::new(
-        Arc::new(Frozen::open(&FrozenOptions::of(&args.spec))?),
-        settings.threads,
-        (&args.spec, &args.resources),
-        data,
-    )?;
+    let mut place = out::folder(out, &FOLDER, &args.spec.inputs())?;
+    let mut run = args.load(settings.threads, data)?;
     catch_interrupt();
     let mut progress = TrainProgress::new(settings.json);
-    let result = run.train(&args, &mut place, |event| progress.on_event(event));
+    let result = run.train(&mut place, out, |event| progress.on_event(event));
     progress.finish();
     let Some(trained) = result? else { return Ok(None) };
     let saved = trained.save(&place, out)?;
-    Finished::settle(out)?;
+    Trained::settle(out)?;
     Ok(Some((saved, most)))
 }
 
@@ -64,7 +58,7 @@ fn model(settings: &Settings) -> Result<Option<PathBuf>> {
     let clear = || -> Result<()> {
         if work.exists() {
             OutFolder::open(&new, &model_folder::KIND)?.remove()?;
-            OutFolder::open(&trained, &out::RUN)?.remove()?;
+            OutFolder::open(&trained, &FOLDER)?.remove()?;
             let _ = std::fs::remove_dir(&work);
         }
         Ok(())

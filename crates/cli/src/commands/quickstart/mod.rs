@@ -1,72 +1,20 @@
 //! `budwood quickstart`: a model, real data, an adapter, and what it is worth.
 
 mod images;
+mod shared;
 mod texts;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use budwood::number;
-use budwood_formats::native::AdapterMeta;
-use budwood_tasks::{Dataset, Target};
-use clap::Parser;
 
-use crate::commands::train;
-use crate::finished::Finished;
-use crate::{Settings, out};
+use crate::out;
+use crate::settings::Settings;
 
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Folder that the adapters are written to.
-    #[arg(long, default_value = "budwood-quickstart")]
-    out: PathBuf,
-    /// Images instead of texts: a small model learns clothes, and adapters of it learn digits.
-    #[arg(long)]
-    images: bool,
-    /// Examples to train on [default: 4000 reviews, or 1000 images].
-    #[arg(long, value_parser = number::count::<20, 1_000_000>)]
-    rows: Option<usize>,
-    /// Passes over them [default: 2, or 10 with --images].
-    #[arg(long, value_parser = number::count::<1, 100_000>)]
-    epochs: Option<usize>,
-}
+pub(crate) use shared::Args;
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     out::check_folder(&args.out, &[])?;
     out::check_shared(&args.out, "a quickstart", &["linear", "adapter"])?;
     if args.images { images::run(settings, args) } else { texts::run(settings, args) }
-}
-
-/// The flags of `train` as if these had been written; `more` are those without spaces in their values.
-fn flags(base: Option<&Path>, data: &str, out: &Path, more: &str) -> Result<train::Args> {
-    #[derive(Parser)]
-    struct Flags {
-        #[command(flatten)]
-        args: train::Args,
-    }
-    let out = out.to_string_lossy();
-    let base = base.map(|base| base.to_string_lossy());
-    let base = base.iter().flat_map(|base| ["--base", base]);
-    let given = ["train", "--overwrite", "--data", data, "--out", &out].into_iter();
-    Ok(Flags::try_parse_from(given.chain(base).chain(more.split_whitespace()))?.args)
-}
-
-/// The accuracy of a run on its test set.
-fn accuracy((_, meta): &(Finished, AdapterMeta)) -> f64 {
-    let metrics = &meta.metrics;
-    metrics.iter().find(|m| m.split == "test" && m.name == "accuracy").map_or(0.0, |m| m.value)
-}
-
-/// The share of the class that occurs most often.
-fn majority(data: &Dataset) -> f64 {
-    let mut counts: Vec<usize> = Vec::new();
-    for example in &data.examples {
-        if let Target::Class(class) = example.target {
-            counts.resize(counts.len().max(class as usize + 1), 0);
-            counts[class as usize] += 1;
-        }
-    }
-    let most = counts.into_iter().max().unwrap_or(0);
-    most as f64 / data.examples.len().max(1) as f64
 }

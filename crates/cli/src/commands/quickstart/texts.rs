@@ -1,22 +1,21 @@
 //! Texts: MiniLM, film reviews, a linear probe and an adapter.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use budwood::run::{FOLDER, RunData, Trained};
 use budwood::spec::Form;
 use budwood_engine::{Device, Precision};
-use budwood_tasks::{Dataset, Example, Input, Target, task};
+use budwood_tasks::{Dataset, Example, Input, Target};
 use serde_json::json;
 
-use super::{Args, accuracy, flags, majority};
+use super::shared::{Args, accuracy, flags, majority};
 use crate::adapter::{Opening, answer};
-use crate::finished::Finished;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::progress::{TrainProgress, catch_interrupt};
-use crate::training::{Data, Frozen, FrozenOptions, Run};
-use crate::{Settings, base, out};
+use crate::settings::Settings;
+use crate::{base, out};
 use budwood::precision_name;
 
 /// Reviews of our own, for the three predictions.
@@ -58,28 +57,28 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             Precision::F32 => Form::F32,
             Precision::Int8 | Precision::Int8Forward => Form::Int8,
         });
-        let data = Data {
-            task: task::find("classification")?,
-            name: "rotten-tomatoes".into(),
-            labels: vec!["fresh".into(), "rotten".into()],
-            train: train_set.clone(),
+        let labels = vec!["fresh".into(), "rotten".into()];
+        let data = RunData {
             dev: Some(dev_set.clone()),
             test: Some(test_set.clone()),
-            columns: (vec!["text".into()], "category".into()),
-            report: Default::default(),
-            skipped: Vec::new(),
+            text_columns: vec!["text".into()],
+            label_column: "category".into(),
+            ..RunData::from_examples(
+                "classification",
+                "rotten-tomatoes",
+                labels,
+                train_set.clone(),
+            )?
         };
-        let frozen = Arc::new(Frozen::open(&FrozenOptions::of(&train_args.spec))?);
-        let mut place = out::folder(&out, &out::RUN, &train_args.spec.inputs())?;
-        let mut run =
-            Run::new(frozen, settings.threads, (&train_args.spec, &train_args.resources), data)?;
+        let mut place = out::folder(&out, &FOLDER, &train_args.spec.inputs())?;
+        let mut run = train_args.load(settings.threads, data)?;
         catch_interrupt();
         let mut progress = TrainProgress::new(settings.json);
-        let result = run.train(&train_args, &mut place, |event| progress.on_event(event));
+        let result = run.train(&mut place, &out, |event| progress.on_event(event));
         progress.finish();
         let Some(result) = result? else { return Ok(ExitCode::from(130)) };
         finished.push(result.save(&place, &out)?);
-        Finished::settle(&out)?;
+        Trained::settle(&out)?;
     }
     let out = args.out.join("adapter");
     let meta = &finished[1].1;

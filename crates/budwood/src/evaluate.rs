@@ -1,0 +1,141 @@
+//! Scores of an adapter on data whose right answers are known.
+
+use budwood_base::record::Prediction;
+use budwood_model::Targets;
+use budwood_tasks::{Dataset, Split, metric, task};
+use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
+use budwood_train::{Answers, Score, scores};
+
+use crate::answer::answered;
+use crate::reader::Reader;
+use crate::run::source_named;
+use crate::spec::{ColumnSpec, ReadLimits};
+use crate::{Adapter, Error, Notice};
+
+/// Which data an adapter is scored on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvalSpec {
+    /// A file, LAYOUT=FOLDER, or the name of a data set of a package.
+    pub data: String,
+    /// Split of a layout.
+    pub split: Split,
+    /// How files are read and where the columns are; those that are not named are the adapter's.
+    pub columns: ColumnSpec,
+    /// How large files may be.
+    pub limits: ReadLimits,
+}
+
+/// Data as an adapter reads them, with their right answers.
+pub struct Labelled {
+    /// The examples, and the rows that were left out.
+    pub data: Dataset,
+    /// What should be known of how the files were read.
+    pub notes: Vec<String>,
+}
+
+/// The scores of an adapter on labelled examples.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// All scores that fit the task; not a number where one is undefined on these examples.
+    pub scores: Vec<Score>,
+    /// The answer to each example in words, beside the right one.
+    pub predictions: Vec<Prediction>,
+    /// Examples that were longer than the adapter reads, and were cut.
+    pub truncated: usize,
+    /// For classes: rows by right class and by given class.
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// For classes: how far probabilities can be trusted.
+    pub calibration: Option<Calibration>,
+    /// For classes: the accuracy of the surest answers.
+    pub coverage: Option<Vec<Covered>>,
+}
+
+impl Adapter {
+    /// Names the columns of the texts or of the image that the adapter was trained on, where none
+    /// is named.
+    pub fn take_columns(&self, columns: &mut ColumnSpec) {
+        let known = &self.meta().task.text_columns;
+        match self.reader() {
+            Reader::Texts(_) if columns.text_column.is_empty() => {
+                columns.text_column.clone_from(known);
+            }
+            Reader::Images(..) if columns.image_column.is_none() => {
+                columns.image_column = known.first().cloned();
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads labelled data for the adapter. `report` is told of data sets that are fetched.
+    ///
+    /// # Errors
+    /// If the data cannot be found, fetched or read, or are not of the adapter's kind of task.
+    pub fn read(
+        &self,
+        spec: &EvalSpec,
+        report: &mut dyn FnMut(Notice<'_>),
+    ) -> Result<Labelled, Error> {
+        let mut columns = spec.columns.clone();
+        let mut source = source_named(&columns, &spec.data, spec.limits, report)?;
+        let meta = self.meta();
+        if source.is_table() {
+            self.take_columns(&mut columns);
+            if columns.label_column.is_empty() {
+                columns.label_column = match meta.task.label_column.as_str() {
+                    // Several columns are named as the labels are.
+                    "" if meta.task.kind == "multilabel" => meta.labels.clone(),
+                    "" => Vec::new(),
+                    one => vec![one.into()],
+                };
+            }
+            source = source_named(&columns, &spec.data, spec.limits, report)?;
+        }
+        let task = task::find(&meta.task.kind)?;
+        let mut opened = source.open(spec.split, true)?;
+        opened.settle(Some(task))?;
+        let (data, notes) = opened.examples(task, &meta.labels)?;
+        Ok(Labelled { data, notes })
+    }
+
+    /// Scores the adapter on examples whose right answers are known.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the examples are not of the adapter's kind, or have no targets.
+    pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation, Error> {
+        for (row, example) in data.examples.iter().enumerate() {
+            self.check(row, &example.input)?;
+        }
+        let (prepared, answers) = self.answers(data)?;
+        let Some(targets) = &prepared.targets else {
+            return Err(Error::Input { row: 1, message: "the examples have no targets".into() });
+        };
+        let labels = &self.meta().labels;
+        let (confusion, certainty) = match targets {
+            Targets::Classes(right) => (
+                Some(metric::confusion(&answers.classes(), right, labels.len())),
+                Some(certainty(&answers, right)),
+            ),
+            _ => (None, None),
+        };
+        let (calibration, coverage) = certainty.unzip();
+        Ok(Evaluation {
+            scores: scores(&answers, &prepared),
+            predictions: answered(data, &prepared, &answers, labels),
+            truncated: prepared.truncated,
+            confusion,
+            calibration,
+            coverage,
+        })
+    }
+}
+
+/// How far probabilities can be trusted, and the accuracy of the surest answers.
+fn certainty(answers: &Answers, right: &[u32]) -> (Calibration, Vec<Covered>) {
+    let all: Vec<Vec<f32>> = (0..right.len()).map(|i| answers.probabilities(i)).collect();
+    let calibration = Calibration::of(all.iter().map(Vec::as_slice).zip(right.iter().copied()));
+    let row = |(i, right): (usize, &u32)| {
+        let class = answers.class(i);
+        (all[i].get(class as usize).copied().unwrap_or(0.0), class == *right)
+    };
+    (calibration, accuracy_over_coverage(right.iter().enumerate().map(row).collect()))
+}

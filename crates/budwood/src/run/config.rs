@@ -1,0 +1,167 @@
+//! From a specification to the settings of the training loop and of the head, checked.
+
+use budwood_base::encoder::InputSpec;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::method::MethodSpec;
+use budwood_tasks::batch::BatchSize;
+use budwood_tasks::metric::{METRICS, default_metric};
+use budwood_tasks::task::Task;
+use budwood_train::recipe::{self, Plan};
+use budwood_train::{ClassWeights, Lengths, OptimizerSpec, Schedule, TrainConfig};
+
+use super::base::TrainingBase;
+use super::data::RunData;
+use crate::spec::{OptimizerChoice, PoolingChoice, ScheduleChoice};
+use crate::{DOC_STRIDE, Error, RunSpec};
+
+/// Tokens of an input, where nothing else is said.
+const LENGTH: usize = 128;
+/// The same for question answering.
+const QUESTION_LENGTH: usize = 384;
+
+impl RunSpec {
+    /// Checks all settings that have a meaning without the data: what is wrong with them is known
+    /// before any work.
+    ///
+    /// # Errors
+    /// With the first setting that has no meaning.
+    pub fn check_settings(&self) -> Result<(), Error> {
+        self.check()?;
+        let spec = self.in_full();
+        settings_of(&spec, &plan_of(&spec, 1)?).map(drop)
+    }
+
+    /// The settings of the training loop on data, checked.
+    ///
+    /// # Errors
+    /// If a setting has no meaning, or none on these data.
+    pub fn config(&self, data: &RunData) -> Result<TrainConfig, Error> {
+        let spec = &self.in_full();
+        let plan = plan_of(spec, data.train.examples.len())?;
+        let metric = match &spec.metric {
+            None => default_metric(&data.name, data.task.name).to_string(),
+            Some(name) => {
+                let fits = METRICS.iter().filter(|m| m.kind == data.task.name);
+                let names: Vec<_> = fits.map(|m| m.name).collect();
+                if !names.contains(&name.as_str()) {
+                    let (kind, names) = (data.task.name, names.join(", "));
+                    let message = format!("'{name}' does not fit a {kind} task; {names} do");
+                    return Err(Error::Setting { name: "metric", message });
+                }
+                name.clone()
+            }
+        };
+        let max_length = lengths(spec, data.task).max;
+        let config = TrainConfig { max_length, metric, ..settings_of(spec, &plan)? };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// How long inputs are, in training on a task.
+fn lengths(spec: &RunSpec, task: &Task) -> Lengths {
+    let usual = match task.head {
+        HeadKind::QuestionAnswering => QUESTION_LENGTH,
+        _ => LENGTH,
+    };
+    let stride = spec.doc_stride.map_or(DOC_STRIDE, |n| n as usize);
+    Lengths { max: spec.max_length.unwrap_or(usual), stride }
+}
+
+/// How long inputs are, in training on a task with a base, which has so many positions.
+pub(super) fn lengths_on(
+    spec: &RunSpec,
+    task: &Task,
+    base: &TrainingBase,
+) -> Result<Lengths, Error> {
+    let mut lengths = lengths(spec, task);
+    if let InputSpec::Text(text) = &base.model.spec().input {
+        let longest = text.length_max();
+        if spec.max_length.is_none() {
+            lengths.max = lengths.max.min(longest);
+        }
+        if lengths.max > longest {
+            let message = format!("{} is more than the model's {longest} positions", lengths.max);
+            return Err(Error::Setting { name: "max-length", message });
+        }
+    }
+    Ok(lengths)
+}
+
+/// The head of a run, and why its pooling is as it is.
+pub(super) fn head(spec: &RunSpec, data: &RunData, base: &TrainingBase) -> (HeadSpec, String) {
+    let (auto, why) = base.model.default_pooling();
+    let asked = |pooling| (pooling, "as asked for".into());
+    let (pooling, why) = match spec.pooling {
+        _ if data.task.head.over_tokens() => {
+            (Pooling::Cls, "without a meaning here: every token has outputs of its own".into())
+        }
+        PoolingChoice::Auto => (auto, why),
+        PoolingChoice::Pooler => asked(Pooling::Pooler),
+        PoolingChoice::Cls => asked(Pooling::Cls),
+        PoolingChoice::Mean => asked(Pooling::Mean),
+        PoolingChoice::ClsMean => asked(Pooling::ClsMean),
+    };
+    let head = HeadSpec {
+        kind: data.task.head,
+        outputs: data.task.head.outputs(data.labels.len()),
+        pooling,
+        dense: None,
+        bias: true,
+        // Heads of image encoders have none.
+        dropout: if base.reader.processor().is_some() { 0.0 } else { 0.1 },
+    };
+    (head, why)
+}
+
+/// What the recipe chooses for so many rows.
+fn plan_of(spec: &RunSpec, rows: usize) -> Result<Plan, Error> {
+    let examples = spec.batch_size.map(BatchSize::Examples);
+    let batch = spec.batch_tokens.map(BatchSize::Tokens).or(examples);
+    Ok(recipe::plan(&method_of(spec)?, rows, batch))
+}
+
+/// The method with all its options.
+fn method_of(spec: &RunSpec) -> Result<MethodSpec, Error> {
+    let method: MethodSpec = spec.method.parse().map_err(budwood_model::ModelError::from)?;
+    Ok(budwood_model::method::resolve(&method)?)
+}
+
+/// What the specification says, and the recipe where it says nothing; without what the data
+/// decide.
+fn settings_of(spec: &RunSpec, plan: &Plan) -> Result<TrainConfig, Error> {
+    let optimizer = match spec.optimizer {
+        Some(OptimizerChoice::Bert) => OptimizerSpec::bert(),
+        Some(OptimizerChoice::Adamw) | None => plan.optimizer.clone(),
+    };
+    let config = TrainConfig {
+        method: method_of(spec)?,
+        epochs: spec.epochs.unwrap_or(plan.epochs),
+        batch: plan.batch,
+        accumulate: spec.accumulate,
+        learning_rate: spec.lr.unwrap_or(plan.learning_rate),
+        warmup: spec.warmup,
+        schedule: match (spec.schedule, spec.min_lr) {
+            (ScheduleChoice::Linear, None) => Schedule::Linear,
+            (ScheduleChoice::Linear, Some(_)) => {
+                let message = "is for the schedule cosine".into();
+                return Err(Error::Setting { name: "min-lr", message });
+            }
+            (ScheduleChoice::Cosine, min) => Schedule::Cosine { min: min.unwrap_or(0.0) },
+        },
+        optimizer: OptimizerSpec {
+            weight_decay: spec.weight_decay,
+            clip_norm: spec.clip,
+            ..optimizer
+        },
+        seed: spec.seed,
+        max_length: spec.max_length.unwrap_or(LENGTH),
+        eval_every: spec.eval_every,
+        patience: spec.patience,
+        class_weights: if spec.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
+        drop_last: spec.drop_last,
+        metric: spec.metric.clone().unwrap_or_default(),
+    };
+    config.check()?;
+    Ok(config)
+}

@@ -1,0 +1,136 @@
+//! The data of a run: read from files by a specification, or given by the caller.
+
+use budwood_tasks::report::{DataReport, Numbers};
+use budwood_tasks::task::{self, Task};
+use budwood_tasks::{DataRequest, DataSource, Dataset};
+use budwood_train::Scale;
+use budwood_train::recipe::FEW_ROWS;
+
+use crate::spec::{ColumnSpec, ReadLimits};
+use crate::{Error, Notice, RunSpec};
+
+/// The data of a run.
+pub struct RunData {
+    /// Kind of the task.
+    pub task: &'static Task,
+    /// Name of the task in records.
+    pub name: String,
+    /// Names of the classes or tags; empty where answers are texts or numbers.
+    pub labels: Vec<String>,
+    /// What is trained on.
+    pub train: Dataset,
+    /// What chooses.
+    pub dev: Option<Dataset>,
+    /// What is scored at the end.
+    pub test: Option<Dataset>,
+    /// Names of the columns of the texts or of the image; empty where files have none.
+    pub text_columns: Vec<String>,
+    /// Name of the label's column; empty for several, which the labels are named after.
+    pub label_column: String,
+    /// What the files hold.
+    pub report: DataReport,
+    /// Rows and images that were left out.
+    pub skipped: Vec<String>,
+}
+
+impl RunData {
+    /// Reads and splits the data of a run. `report` is told of data sets that are fetched.
+    ///
+    /// # Errors
+    /// If the data cannot be found, fetched or read, or nothing would be left to train on.
+    pub fn read(
+        spec: &RunSpec,
+        limits: ReadLimits,
+        report: &mut dyn FnMut(Notice<'_>),
+    ) -> Result<Self, Error> {
+        let dev_share = spec.in_full().data.dev_share;
+        let spec = &spec.data;
+        let mut source = |text: &String| source_named(&spec.columns, text, limits, report);
+        let train = source(&spec.data)?;
+        let name = spec.name.clone().unwrap_or_else(|| train.task_name());
+        let request = DataRequest {
+            train,
+            dev: spec.dev_data.as_ref().map(&mut source).transpose()?,
+            test: spec.test_data.as_ref().map(&mut source).transpose()?,
+            test_of_layout: spec.test,
+            dev_share: dev_share.unwrap_or(0.1),
+            // Every row counts: cross-validation takes the place of validation rows.
+            dev_share_from: if dev_share.is_none() { FEW_ROWS } else { 0 },
+            test_share: spec.test_share,
+            split_seed: spec.split_seed,
+            train_rows: spec.train_rows,
+            task: spec.task.clone(),
+        };
+        let data = request.read()?;
+        let skipped = data.skipped();
+        let (text_columns, mut columns) = data.columns;
+        let one = columns.len() == 1;
+        let label_column = columns.pop().filter(|_| one).unwrap_or_default();
+        let budwood_tasks::Data { task, labels, train, dev, test, report, .. } = data;
+        Ok(Self {
+            task,
+            name,
+            labels,
+            train,
+            dev,
+            test,
+            text_columns,
+            label_column,
+            report,
+            skipped,
+        })
+    }
+
+    /// Data that no file holds. `kind` is a task's, such as `classification`.
+    ///
+    /// # Errors
+    /// If there is no such kind of task.
+    pub fn from_examples(
+        kind: &str,
+        name: impl Into<String>,
+        labels: Vec<String>,
+        train: Dataset,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            task: task::find(kind)?,
+            name: name.into(),
+            labels,
+            train,
+            dev: None,
+            test: None,
+            text_columns: Vec::new(),
+            label_column: String::new(),
+            report: DataReport::default(),
+            skipped: Vec::new(),
+        })
+    }
+
+    /// How numbers are learned: as they are where they are of the size that a head begins with,
+    /// else in standard deviations from their mean.
+    pub(super) fn scale(&self) -> Scale {
+        let numbers = Numbers::of(&self.train.examples);
+        match numbers.filter(|n| n.deviation > 0.0) {
+            Some(n) if n.mean.abs() > 10.0 || !(0.1..=10.0).contains(&n.deviation) => {
+                Scale { mean: n.mean as f32, deviation: n.deviation as f32 }
+            }
+            _ => Scale::NONE,
+        }
+    }
+}
+
+/// The data that a text names: a data set of a package by its name, unless something of that name
+/// is here, else a file or LAYOUT=FOLDER. `report` is told of data sets that are fetched.
+///
+/// # Errors
+/// If the text names no data, they cannot be fetched, or a setting has no meaning.
+pub fn source_named(
+    columns: &ColumnSpec,
+    text: &str,
+    limits: ReadLimits,
+    report: &mut dyn FnMut(Notice<'_>),
+) -> Result<DataSource, Error> {
+    Ok(match budwood_hub::find_data(text, report)? {
+        Some(source) => columns.source(&source, limits)?.called(text),
+        None => columns.source(text, limits)?,
+    })
+}

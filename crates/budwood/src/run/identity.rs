@@ -1,0 +1,56 @@
+//! What a run's result depends on, as one hash.
+
+use budwood_base::digest;
+use budwood_base::record::DataDigest;
+use budwood_train::Scale;
+
+use super::Run;
+use crate::Error;
+
+impl Run {
+    /// SHA-256 of everything that decides the result: settings, base and data.
+    ///
+    /// # Errors
+    /// If a setting cannot be written as JSON.
+    pub fn identity(&self) -> Result<String, Error> {
+        let settings = serde_json::to_string(&self.config)?;
+        let inputs = self.inputs()?;
+        let parts = [("config", settings.as_bytes()), ("identity", inputs.as_bytes())];
+        let recipe = (!self.spec.is_paper()).then_some(("recipe", b"auto".as_slice()));
+        Ok(digest::of_parts(parts.into_iter().chain(recipe)))
+    }
+
+    /// The digests of the data, in the order train, dev, test.
+    pub(super) fn digests(&self) -> Vec<DataDigest> {
+        let data = &self.data;
+        let all = [Some(&data.train), data.dev.as_ref(), data.test.as_ref()];
+        all.into_iter().flatten().map(|d| d.digest.clone()).collect()
+    }
+
+    /// What names base and data in a checkpoint. What came later is added only where it is said,
+    /// so that older checkpoints stay what they were.
+    pub(super) fn inputs(&self) -> Result<String, Error> {
+        let (base, spec) = (&self.base, &self.spec);
+        let mut inputs = serde_json::to_string(&(
+            // What else it holds is compared by itself.
+            base.model.id(&spec.base).as_of_old(),
+            &self.digests(),
+            &self.head,
+            spec.dropout,
+            format!("{:?}", base.packed.precision()),
+            spec.doc_stride,
+            base.packed.has_frozen_dropout(),
+        ))?;
+        if let Some(processor) = base.reader.processor() {
+            inputs += &serde_json::to_string(&(processor, spec.data.images.augment()))?;
+        }
+        if let Some(p) = spec.drop_path {
+            inputs += &format!(" drop path {p}");
+        }
+        if self.train.scale != Scale::NONE {
+            let Scale { mean, deviation } = self.train.scale;
+            inputs += &format!(" less {mean} in {deviation}");
+        }
+        Ok(inputs)
+    }
+}

@@ -1,0 +1,80 @@
+//! A run from its specification to its adapter's folder, in one call.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use budwood_base::folder::OutFolder;
+use budwood_train::Event;
+
+use super::save::{FOLDER, Trained};
+use super::{Run, RunData, TrainingBase, TrainingBaseOptions};
+use crate::spec::Resources;
+use crate::{Error, Notice, RunSpec};
+
+/// What happens in a run.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum RunEvent<'a> {
+    /// A model or a data set is fetched, which may take a while.
+    Fetching(Notice<'a>),
+    /// All is read and checked, and training begins.
+    Ready {
+        /// What will be done, for people, line by line: the data, what is cut or left out.
+        description: &'a [String],
+    },
+    /// Training goes on.
+    Training(&'a Event<'a>),
+}
+
+/// Trains an adapter and writes its folder `out`, which must be new or empty, or hold the
+/// checkpoint of the same run: then it goes on from there. `on_event` is told what happens, and
+/// stops the run with [`ControlFlow::Break`]; none is returned then.
+///
+/// # Errors
+/// If a setting has no meaning, the base or the data cannot be found or read, the folder holds an
+/// adapter of another run or something else, it cannot be written, or numbers run away.
+pub fn train(
+    spec: &RunSpec,
+    resources: &Resources,
+    out: impl AsRef<Path>,
+    mut on_event: impl FnMut(RunEvent<'_>) -> ControlFlow<()>,
+) -> Result<Option<Trained>, Error> {
+    let shown = out.as_ref();
+    spec.check_settings()?;
+    let mut out = OutFolder::open(shown, &FOLDER)?;
+    let saved = Trained::pending(&out).filter(|saved| saved.record.key == spec.key());
+    if out.is_whole() && saved.is_none() {
+        return Err(Error::Occupied { path: shown.into() });
+    }
+    let mut go_on = ControlFlow::Continue(());
+    let mut fetching = |notice: Notice<'_>| {
+        if go_on.is_continue() {
+            go_on = on_event(RunEvent::Fetching(notice));
+        }
+    };
+    let begin = Instant::now();
+    let data = RunData::read(spec, resources.limits, &mut fetching)?;
+    let seconds_reading = begin.elapsed().as_secs_f64();
+    let base = TrainingBase::open(&TrainingBaseOptions::of(spec), &mut fetching)?;
+    let mut run = Run::new(spec, resources, Arc::new(base), data)?;
+    run.seconds_reading += seconds_reading;
+    let description = run.description()?;
+    if go_on.is_break() || on_event(RunEvent::Ready { description: &description }).is_break() {
+        return Ok(None);
+    }
+    let identity = run.identity()?;
+    let trained = match saved.filter(|saved| saved.identity == identity) {
+        // A process that was killed had saved it.
+        Some(saved) => saved,
+        None if out.is_whole() => return Err(Error::Occupied { path: shown.into() }),
+        None => {
+            let on_event = |event: Event<'_>| on_event(RunEvent::Training(&event));
+            let Some(unsaved) = run.train(&mut out, shown, on_event)? else { return Ok(None) };
+            unsaved.save(&out, shown)?.0
+        }
+    };
+    Trained::settle(out.path())?;
+    Ok(Some(trained))
+}
