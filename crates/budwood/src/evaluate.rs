@@ -2,9 +2,10 @@
 
 use budwood_base::record::Prediction;
 use budwood_model::Targets;
-use budwood_tasks::{Dataset, Split, metric, task};
+use budwood_tasks::read::Table;
+use budwood_tasks::{Cell, Dataset, Split, metric, task};
 use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
-use budwood_train::{Answers, Score, scores};
+use budwood_train::{Answers, Judged, Score, judged};
 
 use crate::answer::answered;
 use crate::reader::Reader;
@@ -23,6 +24,8 @@ pub struct EvalSpec {
     pub columns: ColumnSpec,
     /// How large files may be.
     pub limits: ReadLimits,
+    /// Further columns of a table, by which scores may be shown.
+    pub slices: Vec<String>,
 }
 
 /// Data as an adapter reads them, with their right answers.
@@ -31,6 +34,8 @@ pub struct Labelled {
     pub data: Dataset,
     /// What should be known of how the files were read.
     pub notes: Vec<String>,
+    /// The further columns that were asked for: names, and a value for each example.
+    pub slices: Vec<(String, Vec<String>)>,
 }
 
 /// The scores of an adapter on labelled examples.
@@ -48,6 +53,12 @@ pub struct Evaluation {
     pub calibration: Option<Calibration>,
     /// For classes: the accuracy of the surest answers.
     pub coverage: Option<Vec<Covered>>,
+    /// For classes: the probability of each class, for each example.
+    pub probabilities: Option<Vec<Vec<f32>>>,
+    /// Answers beside what they should be: what scores of a part of the examples are made from.
+    pub judged: Judged,
+    /// Tokens of each text before it was cut; of images nothing.
+    pub tokens: Vec<usize>,
 }
 
 impl Adapter {
@@ -93,8 +104,14 @@ impl Adapter {
         let task = task::find(&meta.task.kind)?;
         let mut opened = source.open(spec.split, true)?;
         opened.settle(Some(task))?;
+        let columns = spec.slices.iter().map(|name| slice(opened.table(), name));
+        let slices = columns.collect::<Result<Vec<_>, _>>()?;
         let (data, notes) = opened.examples(task, &meta.labels)?;
-        Ok(Labelled { data, notes })
+        if slices.iter().any(|(_, values)| values.len() != data.examples.len()) {
+            let message = "cannot be used where rows make several examples or are left out".into();
+            return Err(Error::Setting { name: "slice", message });
+        }
+        Ok(Labelled { data, notes, slices })
     }
 
     /// Scores the adapter on examples whose right answers are known.
@@ -109,6 +126,8 @@ impl Adapter {
         let Some(targets) = &prepared.targets else {
             return Err(Error::Input { row: 1, message: "the examples have no targets".into() });
         };
+        let no_targets = || Error::Adapter("the examples have no targets".into());
+        let judged = judged(&answers, &prepared).ok_or_else(no_targets)?;
         let labels = &self.meta().labels;
         let (confusion, certainty) = match targets {
             Targets::Classes(right) => (
@@ -119,14 +138,32 @@ impl Adapter {
         };
         let (calibration, coverage) = certainty.unzip();
         Ok(Evaluation {
-            scores: scores(&answers, &prepared),
+            scores: judged.scores(&(0..judged.len()).collect::<Vec<_>>()),
             predictions: answered(data, &prepared, &answers, labels),
             truncated: prepared.truncated,
             confusion,
             calibration,
             coverage,
+            probabilities: matches!(targets, Targets::Classes(_))
+                .then(|| (0..data.examples.len()).map(|i| answers.probabilities(i)).collect()),
+            judged,
+            tokens: prepared.whole.clone(),
         })
     }
+}
+
+/// The values of a column of a table, in words.
+fn slice(table: &Table, name: &str) -> Result<(String, Vec<String>), Error> {
+    let Some(column) = table.columns.iter().find(|c| c.name == name) else {
+        let message =
+            format!("there is no column '{name}'; there are {}", table.names().join(", "));
+        return Err(Error::Setting { name: "slice", message });
+    };
+    let value = |cell: &Cell| match cell {
+        Cell::Absent | Cell::Missing => "(none)".to_string(),
+        other => other.text().into_owned(),
+    };
+    Ok((name.into(), column.cells.iter().map(value).collect()))
 }
 
 /// How far probabilities can be trusted, and the accuracy of the surest answers.

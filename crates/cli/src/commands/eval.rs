@@ -1,11 +1,13 @@
 //! `budwood eval`: score an adapter on labelled data.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use budwood::spec::{ColumnSpec, Form, ReadLimits};
-use budwood::{EvalSpec, Evaluation, Labelled};
+use budwood::{Adapter, Dataset, EvalSpec, Evaluation, Example, Labelled, Target};
+use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::record::Prediction;
 use budwood_tasks::metric::why_undefined;
 use budwood_tasks::{Split, metric};
@@ -47,10 +49,16 @@ pub(crate) struct Args {
     /// The class that F1 is about, where there are two [default: that of the adapter's training].
     #[arg(long, value_name = "CLASS")]
     positive: Option<String>,
+    /// Write a report to this folder: a page (report.html) and its parts as CSV, SVG and PNG.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Column of the data by whose values the report shows scores; may be given more than once.
+    #[arg(long, value_name = "COLUMN", requires = "report")]
+    slice: Vec<String>,
     /// Write each example's answer to this CSV file.
     #[arg(long)]
     predictions: Option<PathBuf>,
-    /// Replace the file of --predictions that is there.
+    /// Replace the file of --predictions and the report of --report that are there.
     #[arg(long)]
     overwrite: bool,
 }
@@ -68,6 +76,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
         out::check_file(path, args.overwrite, &inputs)?;
     }
+    let report = match &args.report {
+        None => None,
+        Some(path) => {
+            let inputs = [args.adapter.to_str(), args.base.as_deref(), Some(&args.data)];
+            let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
+            Some(out::new_folder(path, &REPORT, args.overwrite, &inputs)?)
+        }
+    };
     let adapter = Opening {
         base: args.base.as_deref(),
         precision: args.base_precision,
@@ -84,11 +100,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         },
         columns: args.columns.clone(),
         limits: args.limits,
+        slices: args.slice.clone(),
     };
-    let Labelled { data, notes } = adapter.read(&spec, &mut base::told())?;
+    let Labelled { data, notes, slices } = adapter.read(&spec, &mut base::told())?;
     let meta = adapter.meta();
-    let Evaluation { scores, predictions, truncated, confusion, calibration, coverage } =
-        adapter.evaluate(&data)?;
+    let evaluation = adapter.evaluate(&data)?;
+    if let Some(out) = report {
+        write_report(out, args, &adapter, (&data, slices), &evaluation)?;
+    }
+    let Evaluation { scores, predictions, truncated, confusion, calibration, coverage, .. } =
+        evaluation;
     if let Some(path) = &args.predictions {
         write_predictions(path, &predictions)?;
     }
@@ -137,6 +158,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let head = ["answered", "probability from", "accuracy"].map(String::from).to_vec();
         table(&[vec![head], coverage.iter().map(row).collect()].concat())?;
     }
+    if let Some(path) = &args.report {
+        say!("report: {}", path.join("report.html").display())?;
+    }
     say_all(&skipped(&data.skipped))?;
     if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
         say!("")?;
@@ -150,6 +174,75 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         table(&rows)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a report may be replaced by: a newer one.
+static REPORT: Kind = Kind { what: "a report", ours: Ours::Listed };
+
+/// Writes the report on an evaluation.
+fn write_report(
+    out: OutFolder,
+    args: &Args,
+    adapter: &Adapter,
+    (data, slices): (&Dataset, Vec<(String, Vec<String>)>),
+    evaluation: &Evaluation,
+) -> Result<()> {
+    let meta = adapter.meta();
+    let of = |examples: &[usize]| {
+        let scores = evaluation.judged.scores(examples).into_iter();
+        scores.map(|s| (s.name, s.value)).collect::<Vec<_>>()
+    };
+    let right = |e: &Example| if let Target::Class(class) = e.target { class } else { 0 };
+    let classes = evaluation.probabilities.as_ref().map(|all| budwood_report::Classes {
+        labels: meta.labels.clone(),
+        right: data.examples.iter().map(right).collect(),
+        probabilities: all.clone(),
+    });
+    let mut beside = Vec::new();
+    if let Some(confusion) = &evaluation.confusion {
+        let most = confusion.iter().map(|row| row.iter().sum::<u64>()).max().unwrap_or(0);
+        let share = most as f64 / data.examples.len().max(1) as f64;
+        beside.push(("the most frequent class alone".into(), "accuracy".into(), share));
+    }
+    let fact = |name: &str, value: String| (name.to_string(), value);
+    let text = |e: &Example| {
+        e.input.cells().iter().map(|(_, cell)| cell.to_string()).collect::<Vec<_>>().join(" | ")
+    };
+    let evaluated = budwood_report::Evaluated {
+        title: format!("{} on {}", meta.task.name, data.digest.source),
+        facts: vec![
+            fact("adapter", args.adapter.display().to_string()),
+            fact("method", meta.method.to_string()),
+            fact("base model", format!("{} ({})", meta.base.name, adapter.base().precision())),
+            fact("data", format!("{}, {}", data.digest.source, data.digest.split)),
+            fact("SHA-256 of the data", data.digest.sha256.clone()),
+            fact("rows", data.examples.len().to_string()),
+            fact("inputs that were cut", evaluation.truncated.to_string()),
+            fact("Budwood", env!("CARGO_PKG_VERSION").into()),
+        ],
+        rows: data.examples.len(),
+        scores: &of,
+        metric: meta.task.metric.clone(),
+        beside,
+        classes,
+        texts: data.examples.iter().map(text).collect(),
+        tokens: evaluation.tokens.clone(),
+        slices,
+    };
+    let parts = budwood_report::parts(&evaluated);
+    let page = budwood_report::evaluation_page(&evaluated, &parts);
+    let written = out.replace(|new| -> Result<()> {
+        fs::write(new.join("report.html"), page)?;
+        for part in &parts {
+            fs::write(new.join(format!("{}.csv", part.name)), part.table.csv())?;
+            let Some(figure) = &part.figure else { continue };
+            fs::write(new.join(format!("{}.svg", figure.name)), &figure.svg)?;
+            fs::write(new.join(format!("{}.png", figure.name)), budwood_report::png(&figure.svg)?)?;
+        }
+        Ok(())
+    });
+    let path = args.report.as_deref().unwrap_or_else(|| Path::new(""));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn write_predictions(path: &std::path::Path, predictions: &[Prediction]) -> Result<()> {
