@@ -30,7 +30,7 @@ fn main() -> Result<(), Error> {
         println!("{} {} {:.3}", metric.split, metric.name, metric.value);
     }
     let adapter = tiny.base().adapter(&out)?;
-    let texts = ["a great film", "it was so awful"];
+    let texts = ["great film so it was", "awful film so it was"];
     let inputs = texts.map(|text| Input::Text(text.into()));
     for (text, answer) in texts.iter().zip(adapter.predict(&inputs)?) {
         println!("{text}: {answer:?}");
