@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout)]
 
 #[path = "../tests/world/mod.rs"]
-#[allow(dead_code, clippy::unwrap_used, clippy::default_trait_access)]
+#[allow(clippy::unwrap_used, clippy::default_trait_access)]
 mod world;
 
 use std::path::PathBuf;

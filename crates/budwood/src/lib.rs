@@ -35,7 +35,18 @@
 //! assert!(serde_json::from_str::<RunSpec>(r#"{"epoch": 5}"#).is_err());
 //! # Ok::<(), serde_json::Error>(())
 //! ```
-//! More is in `examples/`: many adapters in one batch, data in memory.
+//! [`train`] makes an adapter of them, tells what happens, and can be stopped:
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use budwood::{Resources, RunSpec, train};
+//!
+//! let spec = RunSpec::default().with_data("reviews.csv");
+//! let trained =
+//!     train(&spec, &Resources::default(), "adapters/reviews", |_| ControlFlow::Continue(()))?;
+//! # Ok::<(), budwood::Error>(())
+//! ```
+//! More is in `examples/`: train and predict, progress and cancel, many adapters in one batch,
+//! data in memory.
 //!
 //! Nothing here prints. Names of models and data sets are looked up by the crate `budwood-hub`,
 //! which alone reads the environment and uses the network.

@@ -181,6 +181,13 @@ impl RunSpec {
         spec
     }
 
+    /// The same run on other data: a file, LAYOUT=FOLDER, or the name of a data set of a package.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Into<String>) -> Self {
+        self.data.data = data.into();
+        self
+    }
+
     /// What a run reads: names of data, folders and the base model.
     pub fn inputs(&self) -> Vec<&str> {
         let data = &self.data;

@@ -1,4 +1,5 @@
 //! A folder with a tiny BERT, its tokenizer, and adapters that hold random numbers.
+#![allow(dead_code)]
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,6 +37,20 @@ impl World {
 
     pub(crate) fn base(&self) -> Base {
         Base::open(self.path("base")).unwrap()
+    }
+
+    /// Writes a file of reviews in which the first word decides.
+    pub(crate) fn reviews(&self, rows: usize) -> PathBuf {
+        let words: Vec<&str> = WORDS.split(' ').collect();
+        let mut text = String::from("text,label\n");
+        for row in 0..rows {
+            let rest = [row * 7 + 3, row * 5 + 1, row * 3].map(|i| words[6 + i % 9]).join(" ");
+            let label = if row % 6 < 3 { "good" } else { "bad" };
+            text += &format!("{} {rest},{label}\n", words[row % 6]);
+        }
+        let path = self.path("reviews.csv");
+        fs::write(&path, text).unwrap();
+        path
     }
 
     /// Writes an adapter; its task is that of its number of texts and labels.
