@@ -123,6 +123,17 @@ pub(crate) fn change(sql: &Connection, result: i64, change: Change) -> Result<St
     Ok(after)
 }
 
+/// How far one value of a row is confirmed.
+pub(crate) fn state_of(row: State, measured: Option<f64>, confirmed: Option<bool>) -> State {
+    match (row, measured) {
+        (State::Retracted, _) => State::Retracted,
+        // A row misses its claim if one of its values does; another may well be what was claimed.
+        (State::Mismatch, Some(_)) if confirmed == Some(true) => State::Reevaluated,
+        (State::Reevaluated | State::OtherSetting | State::Mismatch, None) => State::Claimed,
+        (state, _) => state,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

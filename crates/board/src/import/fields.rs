@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
-use super::Report;
+use super::report::Report;
 
 /// The fields that are still there.
 pub(super) struct Fields<'r> {

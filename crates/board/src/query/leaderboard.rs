@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{OptionalExtension, Row as SqlRow, params};
 use serde::Serialize;
 
-use super::catalogue::names;
-use super::item::{as_written, leaderboards, named};
+use super::item::{as_written, leaderboards, named, names};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
 use crate::rank::{Standing, line, ranks};
 use crate::setting::elsewhere;
+use crate::state::state_of;
 use crate::{Board, Error, State};
 
 /// Which rows are asked for, and how they are ranked.
@@ -218,17 +218,6 @@ impl Score {
     /// The measured value, else the claimed one.
     pub fn counted(&self) -> Option<f64> {
         self.measured.or(self.value)
-    }
-}
-
-/// How far one value of a row is confirmed.
-pub(super) fn state_of(row: State, measured: Option<f64>, confirmed: Option<bool>) -> State {
-    match (row, measured) {
-        (State::Retracted, _) => State::Retracted,
-        // A row misses its claim if one of its values does; another may well be what was claimed.
-        (State::Mismatch, Some(_)) if confirmed == Some(true) => State::Reevaluated,
-        (State::Reevaluated | State::OtherSetting | State::Mismatch, None) => State::Claimed,
-        (state, _) => state,
     }
 }
 

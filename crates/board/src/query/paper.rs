@@ -3,12 +3,11 @@
 use rusqlite::{OptionalExtension, Params, params};
 use serde::Serialize;
 
-use super::catalogue::names;
-use super::item::{as_written, attribution};
-use super::leaderboard::state_of;
+use super::item::{as_written, attribution, names};
 use super::{Attribution, Named, Page, Part, Related};
 use crate::date::DateSource;
 use crate::setting::elsewhere;
+use crate::state::state_of;
 use crate::{Board, Error, State};
 
 /// A paper as an entry of a list.

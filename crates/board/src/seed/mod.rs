@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use crate::log::{Entry, Subject};
-use crate::submit::{Claim, find_or_make, put_result};
+use crate::submit::{find_or_make, put_result};
 use crate::text::key;
 use crate::token::Actor;
 use crate::{Board, Error, State, entities, summary};
@@ -132,14 +132,4 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
     }
     transaction.commit()?;
     Ok(added)
-}
-
-/// A claim of a seed table.
-fn claim(name: &str, raw: &str) -> Claim {
-    Claim {
-        name: name.into(),
-        value: raw.into(),
-        direction: Some(crate::direction::Direction::Higher),
-        interval: None,
-    }
 }

@@ -3,10 +3,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::claim;
 use crate::Error;
+use crate::direction::Direction;
 use crate::entities::free;
-use crate::submit::{AdapterOf, BaseOf, DatasetOf, ModelOf, PaperOf, Submission};
+use crate::submit::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, PaperOf, Submission};
 use crate::text::key;
 
 const TITLE: &str = "Parameter-Efficient Transfer Learning for NLP";
@@ -338,4 +338,14 @@ fn images() -> Submission {
     submission.source_url = None;
     submission.metrics = vec![claim("Average Top-1 Accuracy", "44.5")];
     submission
+}
+
+/// A claim of a seed table.
+fn claim(name: &str, raw: &str) -> Claim {
+    Claim {
+        name: name.into(),
+        value: raw.into(),
+        direction: Some(Direction::Higher),
+        interval: None,
+    }
 }
