@@ -125,6 +125,8 @@ pub(crate) struct App {
     /// Kilobytes of answers that wait to be sent.
     pub(crate) unsent: Arc<Semaphore>,
     pub(crate) forms: FormKeys,
+    /// Paths and names of what the navigation leads to.
+    pub(crate) navigation: Vec<(&'static str, &'static str)>,
 }
 
 /// Connections that read, at least: each answers one request at a time, and may wait for the disk.
@@ -141,7 +143,10 @@ pub(crate) const UPLOADS: usize = 96;
 pub(crate) const UNSENT: usize = 128;
 
 impl App {
-    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+    pub(crate) fn new(
+        options: Options,
+        navigation: Vec<(&'static str, &'static str)>,
+    ) -> Result<Self, Error> {
         let limits = options.limits;
         let folder = &options.folder;
         let readers = std::thread::available_parallelism().map_or(1, usize::from).max(READERS);
@@ -170,6 +175,7 @@ impl App {
             uploads: Arc::new(Semaphore::new(UPLOADS << 10)),
             unsent: Arc::new(Semaphore::new(UNSENT << 10)),
             forms: FormKeys::new(),
+            navigation,
             options,
         })
     }

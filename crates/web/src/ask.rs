@@ -13,7 +13,6 @@ use crate::app::App;
 use crate::coding::wants_gzip;
 use crate::fault::Fault;
 use crate::guard::shares::Share;
-use crate::server::Peer;
 
 /// Light or dark; without a choice, as the reader's system has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +39,10 @@ impl Theme {
         }
     }
 }
+
+/// The client's address, as the connection has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// A question to the board.
 pub(crate) struct Ask {

@@ -1,6 +1,6 @@
 //! Connections: how many, how long, and from whom.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,12 @@ use tokio::sync::watch;
 use tower_service::Service as _;
 
 use crate::app::Options;
+use crate::ask::Peer;
 use crate::guard::handles;
 use crate::guard::host;
 use crate::guard::house::{House, Seat};
 use crate::guard::paced::{Pace, Paced};
 use crate::routes::router;
-
-/// The client's address, as the connection has it.
-#[derive(Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Bytes of a connection's own memory, for a request's headers and for what waits to be sent.
 const BUFFER: usize = 16 << 10;

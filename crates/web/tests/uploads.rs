@@ -4,55 +4,20 @@
 mod common;
 
 use axum::http::StatusCode;
-use budwood_base::digest;
 use budwood_board::Board;
-use common::{Answer, World};
+use common::{Answer, FORM, World, adapter_of, parts, record};
 use serde_json::{Value, json};
 
-const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-
-/// The two files of an adapter with so many parameters.
-fn adapter(parameters: usize) -> (Vec<u8>, Vec<u8>) {
-    let header = json!({ "a": { "dtype": "F32", "shape": [parameters], "data_offsets": [0, 4 * parameters] } });
-    let header = header.to_string();
-    let mut weights = (header.len() as u64).to_le_bytes().to_vec();
-    weights.extend(header.as_bytes());
-    weights.resize(weights.len() + 4 * parameters, 0);
-    let meta = json!({ "budwood_adapter": 1, "weights_sha256": digest::of_bytes(&weights), "method": "lora",
-        "base": { "name": "tiny", "weights_sha256": BASE }, "parameters_trained": parameters });
-    (weights, meta.to_string().into_bytes())
-}
-
-fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (name, value) in parts {
-        body.extend(
-            format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n").bytes(),
-        );
-        body.extend(*value);
-        body.extend(b"\r\n");
-    }
-    body.extend(b"--xyz--\r\n");
-    body
-}
-
-fn record(model: &str) -> Value {
-    json!({ "task": "Image Classification", "dataset": { "name": "MNIST" }, "model": { "name": model },
-        "metrics": [{ "name": "Percentage error", "value": "0.2" }] })
-}
-
-const KIND: &str = "multipart/form-data; boundary=xyz";
-
 async fn by_api(world: &World, model: &str, parameters: usize) -> Answer {
-    let (weights, description) = adapter(parameters);
-    let record = record(model).to_string();
-    let body = form(&[
+    let (record, weights, description) = adapter_of(model, parameters);
+    let record = record.to_string();
+    let body = parts(&[
         ("record", record.as_bytes()),
         ("weights", &weights),
         ("description", &description),
     ]);
     let authorization = format!("Token {}", world.submit);
-    let headers = [("content-type", KIND), ("authorization", authorization.as_str())];
+    let headers = [("content-type", FORM), ("authorization", authorization.as_str())];
     world.post("/api/v1/submit/", &headers, body).await
 }
 
@@ -61,8 +26,8 @@ async fn by_form(world: &World, model: &str, parameters: usize) -> Answer {
     let cookie = shown.header("set-cookie").split(';').next().unwrap().to_owned();
     let page = shown.text();
     let key = page.split("name=\"form\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-    let (weights, description) = adapter(parameters);
-    let body = form(&[
+    let (_, weights, description) = adapter_of(model, parameters);
+    let body = parts(&[
         ("form", key.as_bytes()),
         ("task", b"Image Classification"),
         ("dataset", b"MNIST"),
@@ -73,7 +38,7 @@ async fn by_form(world: &World, model: &str, parameters: usize) -> Answer {
         ("weights", &weights),
         ("description", &description),
     ]);
-    world.post("/submit", &[("content-type", KIND), ("cookie", &cookie)], body).await
+    world.post("/submit", &[("content-type", FORM), ("cookie", &cookie)], body).await
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::fault::Fault;
 use crate::reply::Reply;
-use crate::routes::Job;
+use crate::route::Job;
 use crate::upload::Upload;
 
 /// Something that programs write.

@@ -16,7 +16,10 @@ use crate::layout::Page;
 use crate::parts::link::segment;
 use crate::parts::number::bytes;
 use crate::reply::Reply;
+use crate::route::Route;
 use crate::upload::Upload;
+
+pub(crate) const ROUTES: &[Route] = &[Route::page("/submit", show).named("Submit")];
 
 /// A field of one line: name, label, hint, longest text, whether it must be filled.
 struct Field {
@@ -71,7 +74,7 @@ const FROM: &[Field] = &[
 const METRICS: usize = 3;
 
 /// The empty form; `?leaderboard=` fills in its names.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let mut values: Vec<(String, String)> = Vec::new();
     if let Some(slug) = ask.get("leaderboard") {
         let found = query::leaderboard(board, slug, &Filter::default())?;
