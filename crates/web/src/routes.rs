@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use budwood_board::{Board, Error};
@@ -14,7 +14,7 @@ use maud::html;
 
 use crate::api::endpoint::ROOT;
 use crate::api::openapi::endpoints;
-use crate::api::write::WRITE;
+use crate::api::write::{WRITE, actor};
 use crate::app::{App, Options, UNSENT};
 use crate::ask::Ask;
 use crate::fault::Fault;
@@ -57,7 +57,7 @@ pub fn router(options: Options) -> Result<Router, Error> {
     }
     for &(path, write) in WRITE {
         let answer = move |State(app): State<Arc<App>>, request: Request| async move {
-            self::write(&app, write.job(), request).await
+            self::write(&app, Sender::OfHeader, write.job(), request).await
         };
         for end in ["", "/"] {
             router = router.route(&format!("{ROOT}{path}{end}"), post(answer));
@@ -66,7 +66,7 @@ pub fn router(options: Options) -> Result<Router, Error> {
     let form = |State(app): State<Arc<App>>, request: Request| async move {
         let take: Job =
             Box::new(|board, upload, ask| pages::submit::take(board, upload, ask).map(Some));
-        self::write(&app, take, request).await
+        self::write(&app, Sender::OfForm, take, request).await
     };
     router = router.route("/submit", post(form));
     let missing = |State(app): State<Arc<App>>, request: Request| async move {
@@ -178,17 +178,47 @@ async fn send(app: &App, reply: Reply, headers: HeaderMap) -> Response<Body> {
     packed.unwrap_or_else(|e| bare(&Fault::internal(e)).respond(&HeaderMap::new(), None))
 }
 
+/// Where a request that writes says who sends it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// In the header `Authorization`: it is looked at before the body.
+    OfHeader,
+    /// In fields of a form, which come before its files.
+    OfForm,
+}
+
 /// Answers a request that writes: nothing happens before its body is whole, and within its time.
-async fn write(app: &Arc<App>, mut job: Job, request: Request) -> Response<Body> {
+async fn write(app: &Arc<App>, sender: Sender, mut job: Job, request: Request) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let arrive = async {
         let ask = Ask::read(app, &mut parts).await?;
         app.writes.allow(ask.client)?;
-        Ok::<_, Fault>((Upload::read(app, &parts, body).await?, ask))
+        if sender == Sender::OfHeader {
+            let given = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+            let given = given.map(str::to_owned);
+            app.readers.run(move |board| actor(board, given.as_deref()).map(drop)).await?;
+        }
+        let forms = (Arc::clone(app), ask.form_cookie.clone());
+        let known = async move |begun: Upload| match sender {
+            Sender::OfHeader => Ok(()),
+            Sender::OfForm => {
+                let (app, cookie) = forms;
+                let readers = app.readers.clone();
+                let sender = move |board: &mut Board| {
+                    pages::submit::sender(board, &begun, &app.forms, cookie.as_deref()).map(drop)
+                };
+                readers.run(sender).await
+            }
+        };
+        let upload = match Upload::read(app, &parts, body, known).await {
+            Ok(upload) => upload,
+            Err(fault) => return Ok(Err(settled(Err(fault), &ask))),
+        };
+        Ok::<_, Fault>(Ok((upload, ask)))
     };
     let reply = match arrive.await {
         // Once it has begun, a change is not given up: the client must learn what became of it.
-        Ok((mut upload, mut ask)) => {
+        Ok(Ok((mut upload, mut ask))) => {
             let writer = app.writer.clone();
             let all = tokio::spawn(async move {
                 loop {
@@ -206,6 +236,7 @@ async fn write(app: &Arc<App>, mut job: Job, request: Request) -> Response<Body>
             let all = all.await.map_err(Fault::internal).flatten();
             all.unwrap_or_else(|fault| bare(&fault))
         }
+        Ok(Err(refusal)) => refusal,
         Err(fault) => bare(&fault),
     };
     send(app, reply, parts.headers).await
@@ -243,10 +274,11 @@ fn bare(fault: &Fault) -> Reply {
     again(reply, fault)
 }
 
-/// The reply with the time after which it can be asked for again.
+/// The reply with what the client must do before it is asked again.
 fn again(reply: Reply, fault: &Fault) -> Reply {
-    match fault.retry_after {
-        Some(seconds) => reply.header(RETRY_AFTER, &seconds.to_string()),
-        None => reply,
+    match (fault.status, fault.retry_after) {
+        (StatusCode::UNAUTHORIZED, _) => reply.header(WWW_AUTHENTICATE, "Token"),
+        (_, Some(seconds)) => reply.header(RETRY_AFTER, &seconds.to_string()),
+        _ => reply,
     }
 }

@@ -3,7 +3,7 @@
 mod relate;
 mod serve;
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -461,19 +461,26 @@ fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result
     let board = Board::open_to_read(folder)?;
     let leaderboard = args.leaderboard.as_deref();
     let result = || args.result.context("--result says which result");
-    let mut text = Vec::new();
-    match args.format {
-        Form::Archive => {}
-        Form::Csv => export::csv(&board, leaderboard, &mut text)?,
-        Form::Json => export::json(&board, leaderboard, &mut text)?,
-        Form::ModelIndex => text = export::model_index(&board, result()?)?.into_bytes(),
-        Form::EvalResults => text = export::eval_results(&board, result()?)?.into_bytes(),
-    }
+    // Row by row: the whole archive's values are more than memory should hold.
+    let write = |file: &mut dyn Write| -> Result<()> {
+        let mut file = BufWriter::new(file);
+        match args.format {
+            Form::Archive => {}
+            Form::Csv => export::csv(&board, leaderboard, &mut file)?,
+            Form::Json => export::json(&board, leaderboard, &mut file)?,
+            Form::ModelIndex => {
+                file.write_all(export::model_index(&board, result()?)?.as_bytes())?
+            }
+            Form::EvalResults => {
+                file.write_all(export::eval_results(&board, result()?)?.as_bytes())?;
+            }
+        }
+        Ok(file.flush()?)
+    };
     match &args.out {
-        Some(path) => out::write_file(path, &text)?,
-        None => std::io::stdout().lock().write_all(&text)?,
+        Some(path) => out::write_file_with(path, |file| write(file)),
+        None => write(&mut std::io::stdout().lock()),
     }
-    Ok(())
 }
 
 fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<()> {
