@@ -154,9 +154,23 @@ fn common_words_are_found_too() {
 fn seeding_again_changes_nothing() {
     use budwood_board::seed::{KnownMethod, seed};
     let (folder, mut board) = board();
-    let methods = [KnownMethod { name: "lora", summary: "Low-rank updates." }];
-    assert!(seed(&mut board, &methods).unwrap() > 0);
+    let url = "https://arxiv.org/abs/2106.09685";
+    let lora = KnownMethod { name: "lora", title: "LoRA", year: 2022, url, summary: "Low rank." };
+    // An older program knew no title of this one.
+    let old = [lora, KnownMethod { name: "vera", title: "vera", ..lora }];
+    let methods = [lora, KnownMethod { name: "vera", title: "VeRA", ..lora }];
+    assert!(seed(&mut board, &old).unwrap() > 0);
+    seed(&mut board, &methods).unwrap();
     let file = folder.path().join("board/board.db");
+    let names: Vec<String> = Connection::open(&file)
+        .unwrap()
+        .prepare("SELECT name FROM methods WHERE implemented IS NOT NULL ORDER BY id")
+        .unwrap()
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(names, ["LoRA", "VeRA"]);
     let version = |c: &Connection| -> i64 {
         c.pragma_query_value(None, "data_version", |r| r.get(0)).unwrap()
     };

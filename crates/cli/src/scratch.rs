@@ -205,6 +205,7 @@ mod tests {
         };
         let mut all = kept.to_vec();
         all.push("scratch".into());
+        all.sort();
         assert_eq!(names(board.path()), all);
         assert_eq!(names(&board.path().join("scratch")), ["0", "lock"]);
         assert_eq!(fs::read_dir(board.path().join(&kept[0])).unwrap().count(), 2);

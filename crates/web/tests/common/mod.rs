@@ -49,7 +49,13 @@ impl World {
     pub(crate) fn with(archive: &str, options: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut board = Board::open(folder.path()).unwrap();
-        let known = [seed::KnownMethod { name: "adapter", summary: "Two bottlenecks a layer." }];
+        let known = [seed::KnownMethod {
+            name: "adapter",
+            title: "Adapter",
+            year: 2019,
+            url: "https://arxiv.org/abs/1902.00751",
+            summary: "Two bottlenecks a layer.",
+        }];
         seed::seed(&mut board, &known).unwrap();
         let file = folder.path().join("evaluation-tables.json");
         std::fs::write(&file, archive).unwrap();

@@ -302,8 +302,20 @@ fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
     let take_usual = !folder.join("board.db").exists() && usual.exists();
     let mut board = at(folder)?;
     tidy(&mut board)?;
-    let methods = METHODS.iter().map(|m| KnownMethod { name: m.name, summary: m.summary });
-    let unions = UNIONS.iter().map(|u| KnownMethod { name: u.name, summary: u.summary });
+    let methods = METHODS.iter().map(|m| KnownMethod {
+        name: m.name,
+        title: m.title,
+        year: m.year,
+        url: m.url,
+        summary: m.summary,
+    });
+    let unions = UNIONS.iter().map(|u| KnownMethod {
+        name: u.name,
+        title: u.title,
+        year: u.year,
+        url: u.url,
+        summary: u.summary,
+    });
     let new = seed(&mut board, &methods.chain(unions).collect::<Vec<_>>())?;
     let (runs, notes) = match store {
         Some(path) if !path.exists() => bail!("there is no store {}", path.display()),
