@@ -181,6 +181,6 @@ impl Actor {
             Role::Moderate => "that needs a token with the role 'moderate'",
             _ => "that needs a token with the role 'submit'",
         };
-        Err(Error::Refused(format!("{} may not {}: {needs}", self.name, act.words())))
+        Err(Error::Refused(format!("'{}' may not {}: {needs}", self.name, act.words())))
     }
 }

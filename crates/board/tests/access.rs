@@ -116,7 +116,10 @@ fn everything_is_done_by_those_who_may_and_by_nobody_else() {
         for (kind, who) in all.iter().filter(|a| !may(a.0)) {
             let before = actions(&world.board).len();
             let why = refused(act(&mut world, what, who));
-            assert!(why.starts_with(&who.name), "{what:?} by {kind}: {why}");
+            assert!(
+                why.starts_with(&format!("'{}' may not", who.name)),
+                "{what:?} by {kind}: {why}"
+            );
             // To come to the fiftieth metric, sam adds those before it.
             let left = actions(&world.board).len() - before;
             assert!(
@@ -390,4 +393,20 @@ fn claims_are_within_bounds() {
             .to_string()
             .contains("2024-02-30")
     );
+    // One far off would stretch the time line of all others.
+    for (date, good) in [
+        ("2023-02-29", false),
+        ("9999-12-31", false),
+        ("9999", false),
+        ("1899-12-31", false),
+        ("0000", false),
+        ("1900-01-01", true),
+        ("2024-02-29", true),
+        ("2020", true),
+    ] {
+        new.date = Some(date.into());
+        new.model.name = format!("of {date}");
+        let done = submit(&mut set.board, &new, None, &[], &sam());
+        assert_eq!(done.is_ok(), good, "{date}: {done:?}");
+    }
 }

@@ -50,7 +50,11 @@ fn other_data_hold_no_rank() {
     let states = [first, toy, dev].map(|id| state(&board, id));
     assert_eq!(states, [State::OtherSetting, State::OtherSetting, State::Reevaluated]);
     assert_eq!(actions(&board)[0], "name data");
+    let item = table(&board, false).item;
+    assert_eq!((item.verified, item.best_verified.unwrap().result), (1, dev));
     assert_eq!(moderate::name_data(&mut board, NEWS, None, "", &mo()).unwrap(), 1);
+    let item = table(&board, false).item;
+    assert_eq!((item.verified, item.best_verified), (0, None));
     let all: Vec<_> = table(&board, false).rows.iter().map(|r| (r.state, r.rank)).collect();
     assert!(all.iter().all(|r| *r == (State::OtherSetting, None)), "{all:?}");
     // Nobody names data then: measured rows are claims like any other.

@@ -72,7 +72,17 @@ pub fn router(options: Options) -> Result<Router, Error> {
     let missing = |State(app): State<Arc<App>>, request: Request| async move {
         read(&app, Work::Page(|_, _| Err(Fault::missing("such page"))), request).await
     };
-    Ok(router.fallback(missing).with_state(app))
+    // The router adds which methods are allowed (RFC 9110, section 15.5.6).
+    let other_method = |State(app): State<Arc<App>>, request: Request| async move {
+        let asked = request.method().clone();
+        answered(&app, request, |_| async move {
+            let message = format!("{asked} is not what can be done at this address.");
+            Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, message))
+        })
+        .await
+    };
+    let router = router.fallback(missing).method_not_allowed_fallback(other_method);
+    Ok(router.with_state(app))
 }
 
 /// Answers a request that reads.

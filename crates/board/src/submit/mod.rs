@@ -194,7 +194,7 @@ fn known(sql: &Connection, id: i64, content: &str, external: &str) -> Result<Sub
 /// An `external_id` is one result's on the whole board.
 fn taken(external: &str, id: i64, leaderboard: &str) -> Error {
     Error::Conflict(format!(
-        "external_id '{external}' is result {id} on {leaderboard}, which says something else; give a new external_id"
+        "the external_id '{external}' is result {id} on {leaderboard}, which says something else; give a new external_id"
     ))
 }
 
