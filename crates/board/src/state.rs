@@ -73,7 +73,8 @@ impl State {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// The table of allowed changes: the state that a change leads to, or none where it is not allowed.
+    /// The table of allowed changes: the state that a change leads to, or none where it is not
+    /// allowed.
     pub(crate) fn after(self, change: Change) -> Option<Self> {
         use State::{Attached, Claimed, Mismatch, OtherSetting, Reevaluated, Retracted};
         match (self, change) {
@@ -149,7 +150,8 @@ mod tests {
         Change::Retract,
     ];
 
-    /// The table, written out a second time as people read it: rows are states, columns are changes.
+    /// The table, written out a second time as people read it: rows are states, columns are
+    /// changes.
     #[test]
     fn changes_are_those_of_the_table() {
         let table = "

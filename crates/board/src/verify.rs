@@ -1,9 +1,9 @@
 //! Re-evaluation: the board runs a result's adapter itself and compares.
 //!
-//! Checks stand in a queue on the board. One worker at a time works on it, and holds a lock that the system frees
-//! however the worker ends: what it was at is then taken up again. The evaluator is handed in, as this crate
-//! knows no model; it gets files by hash, a base and data that the board's owner named, and nothing else that a
-//! submitter wrote.
+//! Checks stand in a queue on the board. One worker at a time works on it, and holds a lock that
+//! the system frees however the worker ends: what it was at is then taken up again. The evaluator
+//! is handed in, as this crate knows no model; it gets files by hash, a base and data that the
+//! board's owner named, and nothing else that a submitter wrote.
 
 mod compare;
 mod evaluator;
@@ -95,11 +95,13 @@ impl Worker {
         Ok(Self { _lock: lock, turns: HashMap::new() })
     }
 
-    /// Does the next waiting check, or the one of that number; none if there is none. Submitters take turns: who sent many
-    /// adapters, or slow ones, makes others wait for one check of theirs at a time.
+    /// Does the next waiting check, or the one of that number; none if there is none. Submitters
+    /// take turns: who sent many adapters, or slow ones, makes others wait for one check of theirs
+    /// at a time.
     ///
     /// # Errors
-    /// If the board cannot be written. What an evaluator cannot do is no error here: it is the check's outcome.
+    /// If the board cannot be written. What an evaluator cannot do is no error here: it is the
+    /// check's outcome.
     pub fn next(
         &mut self,
         board: &mut Board,
@@ -129,7 +131,8 @@ impl Worker {
         finish(board, check, result, &subjected, evaluation).map(Some)
     }
 
-    /// The check whose turn it is, and its result: the oldest of the submitter who has waited for the most turns.
+    /// The check whose turn it is, and its result: the oldest of the submitter who has waited for
+    /// the most turns.
     fn turn(&mut self, sql: &Connection, only: Option<i64>) -> Result<Option<(i64, i64)>, Error> {
         let mut query = sql.prepare_cached(
             "SELECT min(c.id), c.result, r.submitter FROM checks c JOIN results r ON r.id = c.result
@@ -146,8 +149,8 @@ impl Worker {
     }
 }
 
-/// What a check is of: what is claimed, the adapter and the data. If one of them is another at the check's end, the
-/// check was of something that is gone.
+/// What a check is of: what is claimed, the adapter and the data. If one of them is another at the
+/// check's end, the check was of something that is gone.
 #[derive(PartialEq, Eq)]
 struct Subjected {
     content: String,
@@ -249,7 +252,8 @@ fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Er
     Ok(Ok(Job { check, result, model, weights, description, base, base_sha256, data }))
 }
 
-/// Writes down what came out, in one transaction. What changed while the check was running is looked at in it.
+/// Writes down what came out, in one transaction. What changed while the check was running is
+/// looked at in it.
 fn finish(
     board: &mut Board,
     check: i64,
@@ -283,7 +287,8 @@ fn finish(
     let (data, evaluation, metrics) = match compared {
         Ok(all) => all,
         Err(reason) => {
-            // Everyone reads what stands on the board; whoever runs the check learns the whole of it.
+            // Everyone reads what stands on the board; whoever runs the check learns the whole of
+            // it.
             let shown = without_folders(&reason);
             transaction.execute(
                 "UPDATE checks SET progress = 'failed', finished_at = ?2, error = ?3 WHERE id = ?1",
@@ -332,7 +337,8 @@ fn finish(
     Ok(finished)
 }
 
-/// Writes what was measured beside the claims. What an earlier check measured and this one did not is a claim again.
+/// Writes what was measured beside the claims. What an earlier check measured and this one did not
+/// is a claim again.
 fn put_measured(sql: &Connection, result: i64, metrics: &[(i64, Measured)]) -> Result<(), Error> {
     sql.execute(
         "UPDATE scores SET measured = NULL, confirmed = NULL, low = NULL, high = NULL

@@ -16,7 +16,8 @@ use common::board;
 use serde_json::{Value, json};
 use world::*;
 
-/// A board with a leaderboard of the owner's on which sam has a claim, an adapter and a synchronised row.
+/// A board with a leaderboard of the owner's on which sam has a claim, an adapter and a
+/// synchronised row.
 struct Set {
     _folder: tempfile::TempDir,
     board: Board,

@@ -98,7 +98,8 @@ fn a_submitter_cannot_name_data() {
         record("x", "toy", "test", accuracy(99.0)),
     );
     put(&mut board, &task, 1, &owner());
-    // A leaderboard that a submitter makes names nothing: its first row says what its submitter likes.
+    // A leaderboard that a submitter makes names nothing: its first row says what its submitter
+    // likes.
     other.dataset.name = "Another".into();
     let made = put(&mut board, &other, 2, &sam());
     assert_eq!(made.leaderboard, "news-on-another");
@@ -289,7 +290,8 @@ fn another_tolerance_has_everything_measured_again() {
     assert!(check(&mut board, &[]).is_empty(), "the same tolerance asks for nothing");
 }
 
-/// A result that does not say its data is measured on those of its leaderboard, unless its split is another.
+/// A result that does not say its data is measured on those of its leaderboard, unless its split is
+/// another.
 #[test]
 fn who_does_not_say_the_data_means_the_leaderboards() {
     let (_folder, mut board) = board();
@@ -308,8 +310,8 @@ fn who_does_not_say_the_data_means_the_leaderboards() {
     assert_eq!(page(&board, id).data_sha256, Some(data("test")));
 }
 
-/// An adapter that is on the board already may be submitted by another; the pages of both say so. A claim that only names
-/// an adapter has none to offer.
+/// An adapter that is on the board already may be submitted by another; the pages of both say so. A
+/// claim that only names an adapter has none to offer.
 #[test]
 fn the_same_weights_are_known_as_the_same() {
     let (_folder, mut board) = board();

@@ -54,8 +54,8 @@ fn a_board_of_an_older_version_becomes_one_of_this() {
     }
 }
 
-/// Makes of a board what version 2 of the tables was: leaderboards named no data, and whatever was measured was
-/// re-evaluated.
+/// Makes of a board what version 2 of the tables was: leaderboards named no data, and whatever was
+/// measured was re-evaluated.
 const BACK_TO_2: &str = "DROP TRIGGER results_stay_retracted;
     DROP TRIGGER results_are_of_named_data;
     UPDATE results SET state = 're-evaluated' WHERE state = 'other-setting';
@@ -67,7 +67,8 @@ const BACK_TO_2: &str = "DROP TRIGGER results_stay_retracted;
     ALTER TABLE scores DROP COLUMN confirmed;
     PRAGMA user_version = 2;";
 
-/// The owner's own leaderboards keep what they were measured on; elsewhere it is not known what they are about.
+/// The owner's own leaderboards keep what they were measured on; elsewhere it is not known what
+/// they are about.
 #[test]
 fn what_older_boards_measured_is_looked_at_again() {
     use budwood_board::State;

@@ -17,7 +17,8 @@ pub struct HeatMap {
     pub columns: Vec<String>,
     /// Names of the rows.
     pub rows: Vec<String>,
-    /// Values by row and column; cells without a value stay white. 0 is the best, the largest fall is darkest.
+    /// Values by row and column; cells without a value stay white. 0 is the best, the largest fall
+    /// is darkest.
     pub values: Vec<Vec<Option<f64>>>,
 }
 

@@ -119,7 +119,8 @@ async fn read(app: &Arc<App>, work: Work, request: Request) -> Response<Body> {
     answered(app, request, work).await
 }
 
-/// What a page needs of the board. Neither one client's many questions nor pages that take long keep all readers.
+/// What a page needs of the board. Neither one client's many questions nor pages that take long
+/// keep all readers.
 async fn page<T: Send + 'static>(
     app: &Arc<App>,
     ask: Arc<Ask>,

@@ -118,7 +118,8 @@ impl Upload {
         let bad = |_| Fault::bad("The form is not whole.");
         let mut request = Request::new(Body::from(self.bytes.clone()));
         *request.headers_mut() = self.headers.clone();
-        // The body is here and within its limit; the parser's own, of 2 MB, is for bodies that are not.
+        // The body is here and within its limit; the parser's own, of 2 MB, is for bodies that are
+        // not.
         DefaultBodyLimit::disable().apply(&mut request);
         let mut form = Multipart::from_request(request, &())
             .await

@@ -125,7 +125,8 @@ fn flat(
     }
 }
 
-/// Writes a leaderboard, or all, as CSV. Texts that a spreadsheet would run as formulas get a `'` before them.
+/// Writes a leaderboard, or all, as CSV. Texts that a spreadsheet would run as formulas get a `'`
+/// before them.
 ///
 /// # Errors
 /// If there is no such leaderboard, or `out` fails.

@@ -14,14 +14,15 @@ use crate::{Error, entities};
 /// What an import is told.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Name of the archive that the file belongs to; without one, the file's name without endings. A newer file
-    /// of the same archive brings its tables up to date.
+    /// Name of the archive that the file belongs to; without one, the file's name without endings.
+    /// A newer file of the same archive brings its tables up to date.
     pub archive: Option<String>,
     /// Whom the data comes from, as it is shown beside them.
     pub attribution: String,
     /// Terms of the data.
     pub licence: String,
-    /// Whether methods and data sets that nothing refers to are left out: much of what the archive lists is spam.
+    /// Whether methods and data sets that nothing refers to are left out: much of what the archive
+    /// lists is spam.
     pub gate: bool,
     /// How much may be read.
     pub limits: Limits,

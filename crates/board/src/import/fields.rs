@@ -1,4 +1,5 @@
-//! The fields of an element of the archive, taken out by name; what nobody takes is left over and kept.
+//! The fields of an element of the archive, taken out by name; what nobody takes is left over and
+//! kept.
 
 use std::cell::RefCell;
 

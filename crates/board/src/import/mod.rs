@@ -1,7 +1,8 @@
 //! The archive's five files, streamed onto the board.
 //!
-//! Each is a JSON list. Its elements are written in batches, each batch and the count of what is done in one
-//! transaction: an import that was killed goes on where it was, and the same file twice changes nothing.
+//! Each is a JSON list. Its elements are written in batches, each batch and the count of what is
+//! done in one transaction: an import that was killed goes on where it was, and the same file twice
+//! changes nothing.
 
 mod context;
 mod datasets;
@@ -36,11 +37,12 @@ const BATCH_BYTES: u64 = 16 << 20;
 /// All files of the archive.
 const KINDS: &[Kind] = &[tables::KIND, papers::KIND, links::KIND, methods::KIND, datasets::KIND];
 
-/// Puts a file of the archive on the board. `progress` is told the number of elements that are done.
+/// Puts a file of the archive on the board. `progress` is told the number of elements that are
+/// done.
 ///
 /// # Errors
-/// If the file is not one of the archive's, cannot be read, or goes over a limit; what was done until then
-/// stays, and the import goes on from there when it is called again.
+/// If the file is not one of the archive's, cannot be read, or goes over a limit; what was done
+/// until then stays, and the import goes on from there when it is called again.
 pub fn file(
     board: &mut Board,
     path: &Path,

@@ -1,4 +1,5 @@
-//! `evaluation-tables.json`: tasks with sub-tasks, data sets with sub-sets, each with a table of results.
+//! `evaluation-tables.json`: tasks with sub-tasks, data sets with sub-sets, each with a table of
+//! results.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -160,7 +160,8 @@ pub struct LocalData {
     pub sha256: String,
 }
 
-/// All areas with up to `top` tasks each; those with most tasks first. Tasks without an area stand in "Other".
+/// All areas with up to `top` tasks each; those with most tasks first. Tasks without an area stand
+/// in "Other".
 ///
 /// # Errors
 /// If the board cannot be read.

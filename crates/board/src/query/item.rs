@@ -22,7 +22,8 @@ pub struct LeaderboardItem {
     pub metric: Option<String>,
     /// Which values of it are better.
     pub direction: Direction,
-    /// The data that its results are measured on; rows of other data, or where it names none, are not re-evaluated ones.
+    /// The data that its results are measured on; rows of other data, or where it names none, are
+    /// not re-evaluated ones.
     pub data: Option<NamedData>,
     /// Results that are not retracted.
     pub results: u64,

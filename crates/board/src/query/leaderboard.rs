@@ -99,7 +99,8 @@ pub struct Metric {
     pub description: String,
     /// Whether the table declares it; otherwise only rows name it.
     pub declared: bool,
-    /// A measured value within this distance of the claim confirms it, if that was set for this table.
+    /// A measured value within this distance of the claim confirms it, if that was set for this
+    /// table.
     pub tolerance: Option<f64>,
 }
 
@@ -156,7 +157,8 @@ pub struct Row {
     pub split: String,
     /// SHA-256 of the examples that it was scored on.
     pub data_sha256: Option<String>,
-    /// Whether it is known to be of other data than those the leaderboard names: it is listed, and holds no rank.
+    /// Whether it is known to be of other data than those the leaderboard names: it is listed, and
+    /// holds no rank.
     pub elsewhere: bool,
     /// What is to be known of it.
     pub notes: String,
@@ -177,7 +179,8 @@ pub struct Score {
     pub interval: Option<(f64, f64)>,
     /// What the board measured.
     pub measured: Option<f64>,
-    /// How far this value is confirmed: a metric that the board did not measure is a claim, whatever the row is.
+    /// How far this value is confirmed: a metric that the board did not measure is a claim,
+    /// whatever the row is.
     pub state: State,
 }
 
@@ -227,7 +230,8 @@ impl Row {
         self.method.as_deref().map(|m| m.split('[').next().unwrap_or(m))
     }
 
-    /// How far its value of a metric is confirmed, by the metric's number; the row's own state where it has no value.
+    /// How far its value of a metric is confirmed, by the metric's number; the row's own state
+    /// where it has no value.
     pub fn state_of(&self, metric: usize) -> State {
         self.scores.get(metric).and_then(Option::as_ref).map_or(self.state, |s| s.state)
     }
@@ -266,8 +270,9 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
     Ok(found)
 }
 
-/// Calls `each` with a leaderboard, whose own list of rows is empty: first alone, then with one row after another, the best
-/// first. However many there are, a few numbers are kept of each and one is whole.
+/// Calls `each` with a leaderboard, whose own list of rows is empty: first alone, then with one row
+/// after another, the best first. However many there are, a few numbers are kept of each and one is
+/// whole.
 ///
 /// # Errors
 /// If there is no such leaderboard, or `each` fails.

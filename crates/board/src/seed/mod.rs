@@ -1,4 +1,5 @@
-//! What a new board holds: the paper's own results as claims, and the methods that the program knows.
+//! What a new board holds: the paper's own results as claims, and the methods that the program
+//! knows.
 
 mod paper;
 
@@ -26,8 +27,8 @@ pub struct KnownMethod<'a> {
     pub summary: &'a str,
 }
 
-/// Puts the paper's results and the methods on a board, once: what is there is left as it is. Says how many results
-/// are new.
+/// Puts the paper's results and the methods on a board, once: what is there is left as it is. Says
+/// how many results are new.
 ///
 /// # Errors
 /// If the board cannot be written.

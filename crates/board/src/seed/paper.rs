@@ -1,5 +1,5 @@
-//! Results of Houlsby et al. 2019 as they are printed: Table 1 (GLUE), Table 2 (17 further tasks), section 3.5 (SQuAD),
-//! and the row of another image benchmark that is listed with the paper.
+//! Results of Houlsby et al. 2019 as they are printed: Table 1 (GLUE), Table 2 (17 further tasks),
+//! section 3.5 (SQuAD), and the row of another image benchmark that is listed with the paper.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -15,7 +15,8 @@ const DAY: i64 = 86_400;
 /// The first day that a result may be of, in days since 1970: 1900-01-01.
 const EARLIEST: i64 = -25_567;
 
-/// A result to be put on the board. Unknown fields are refused, so that a misspelt one is not lost in silence.
+/// A result to be put on the board. Unknown fields are refused, so that a misspelt one is not lost
+/// in silence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Submission {
@@ -135,7 +136,8 @@ impl Submission {
     /// Whether it is whole: what is missing or too long is named.
     ///
     /// # Errors
-    /// If a needed field is empty, a text too long, a date or hash not one, or a value says nothing.
+    /// If a needed field is empty, a text too long, a date or hash not one, or a value says
+    /// nothing.
     pub fn check(&self) -> Result<(), Error> {
         needed("task", &self.task)?;
         needed("dataset.name", &self.dataset.name)?;

@@ -38,7 +38,8 @@ fn in_unit(name: &str) -> bool {
     matches!(name, "rmse" | "mae")
 }
 
-/// Task and data set of a run, by the name that the run gives its task, where they go by other names.
+/// Task and data set of a run, by the name that the run gives its task, where they go by other
+/// names.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("cola", "Linguistic Acceptability", "CoLA"),
     ("sst2", "Sentiment Analysis", "SST-2"),
@@ -56,7 +57,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("sms-spam", "Text Classification", "SMS Spam Collection"),
 ];
 
-/// The submission of a run: its scores on `split`, else on `test` if the run has them, else on `dev`.
+/// The submission of a run: its scores on `split`, else on `test` if the run has them, else on
+/// `dev`.
 ///
 /// # Errors
 /// If the run has no scores on that split.

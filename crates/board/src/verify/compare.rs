@@ -48,8 +48,8 @@ pub(super) fn compare(
     Ok(found)
 }
 
-/// Half a unit of the claim's last digit, for rounding, and one example in a thousand, at least one, for the last bits of
-/// another machine; in points of 100.
+/// Half a unit of the claim's last digit, for rounding, and one example in a thousand, at least
+/// one, for the last bits of another machine; in points of 100.
 fn default_tolerance(raw: &str, rows: usize) -> f64 {
     let digits = query::as_written(raw);
     let decimals =

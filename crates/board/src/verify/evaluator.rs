@@ -56,7 +56,7 @@ pub struct EvaluatedScore {
 
 /// Runs adapters.
 pub trait Evaluator {
-    /// Evaluates an adapter on its base and data. An error is the reason why that is not possible; it is shown on
-    /// the board.
+    /// Evaluates an adapter on its base and data. An error is the reason why that is not possible;
+    /// it is shown on the board.
     fn evaluate(&mut self, job: &Job) -> Result<Evaluation, String>;
 }

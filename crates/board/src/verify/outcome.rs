@@ -16,7 +16,8 @@ pub struct Outcome {
     pub data: Option<MeasuredOn>,
     /// Examples.
     pub rows: u64,
-    /// Examples whose prediction is not that of the claim; none if the claim came without predictions.
+    /// Examples whose prediction is not that of the claim; none if the claim came without
+    /// predictions.
     pub flipped: Option<u64>,
     /// Examples whose prediction is not that of the check before; none for the first.
     pub changed: Option<u64>,

@@ -1,5 +1,6 @@
-//! The interface for programs, after the archive's client: lists come as `count`, `next`, `previous` and `results`;
-//! entries have the client's fields, and what this board knows beside them.
+//! The interface for programs, after the archive's client: lists come as `count`, `next`,
+//! `previous` and `results`; entries have the client's fields, and what this board knows beside
+//! them.
 
 mod catalogue;
 pub(crate) mod endpoint;

@@ -46,7 +46,8 @@ pub(crate) const WRITE: &[(&str, Write)] = &[
     ("/rpc/retract", Write::Whole(retract)),
 ];
 
-/// What `/rpc/leaderboard-data` takes: both of digest and split, or neither where it names none any more.
+/// What `/rpc/leaderboard-data` takes: both of digest and split, or neither where it names none any
+/// more.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NameData {

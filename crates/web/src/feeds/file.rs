@@ -22,7 +22,8 @@ fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     send(board, ask, |name| name == ask.param("name"))
 }
 
-/// The client's words choose among the names of a result; only a hash of the board's own becomes a path.
+/// The client's words choose among the names of a result; only a hash of the board's own becomes a
+/// path.
 fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply, Fault> {
     let id = ask.number("id")?;
     let missing = || Fault::missing("such file");

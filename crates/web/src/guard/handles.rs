@@ -9,7 +9,8 @@ const OTHERS: usize = 96;
 #[cfg(unix)]
 const FEWEST: usize = 16;
 
-/// As many connections as are wanted, or as the system has room for. Raises the process's own limit as far as it may.
+/// As many connections as are wanted, or as the system has room for. Raises the process's own limit
+/// as far as it may.
 #[cfg(unix)]
 pub(crate) fn connections(wanted: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

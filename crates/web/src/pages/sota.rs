@@ -56,8 +56,8 @@ fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     ))
 }
 
-/// The leaderboard as the question filters and sorts it, and whether claims are ranked because no row has
-/// been re-evaluated.
+/// The leaderboard as the question filters and sorts it, and whether claims are ranked because no
+/// row has been re-evaluated.
 pub(crate) fn read(board: &Board, ask: &Ask, slug: &str) -> Result<(Leaderboard, bool), Fault> {
     let mut filter = filter(ask);
     let mut found = query::leaderboard(board, slug, &filter)?;

@@ -42,11 +42,13 @@ enum Command {
     Serve(serve::Args),
     /// Make a board with the paper's results, the methods and the runs of a store.
     Init {
-        /// Put the runs of this store on it [default for a new board: budwood-runs/runs.db, if it is there].
+        /// Put the runs of this store on it [default for a new board: budwood-runs/runs.db, if it
+        /// is there].
         #[arg(long, value_name = "FILE")]
         store: Option<PathBuf>,
     },
-    /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it holds.
+    /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it
+    /// holds.
     Import(ImportArgs),
     /// Let a base model read the papers, so that their pages show papers whose texts are alike.
     Relate(relate::Args),
@@ -107,7 +109,8 @@ struct ImportArgs {
     /// Files, or folders of them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Name of the archive that a file belongs to [default: its name]; a newer file of the same archive takes its place.
+    /// Name of the archive that a file belongs to [default: its name]; a newer file of the same
+    /// archive takes its place.
     #[arg(long)]
     archive: Option<String>,
     /// Whom the data come from, as pages show it.
@@ -196,9 +199,11 @@ enum RoleChoice {
 enum DataCommand {
     /// List them.
     List,
-    /// Read data as `budwood train` does with the same flags, and note the digests of the splits for evaluation.
+    /// Read data as `budwood train` does with the same flags, and note the digests of the splits
+    /// for evaluation.
     Add(Box<DataArgs>),
-    /// Name the data that a leaderboard is measured on. Only results on them are its re-evaluated ones.
+    /// Name the data that a leaderboard is measured on. Only results on them are its re-evaluated
+    /// ones.
     Name {
         /// Address of the leaderboard, such as sentiment-analysis-on-sst-2.
         leaderboard: String,
@@ -223,13 +228,15 @@ struct DataArgs {
     /// A file, or LAYOUT=FOLDER.
     #[arg(long)]
     data: String,
-    /// Name them as the data of this leaderboard, by its address: results on them are its re-evaluated ones.
+    /// Name them as the data of this leaderboard, by its address: results on them are its
+    /// re-evaluated ones.
     #[arg(long, value_name = "LEADERBOARD")]
     leaderboard: Option<String>,
     /// Which split the leaderboard is measured on, where there are several.
     #[arg(long, requires = "leaderboard")]
     split: Option<String>,
-    /// Other flags of `budwood train` about data, after `--`: --dev-data, --test, --dev-share, --text-column ...
+    /// Other flags of `budwood train` about data, after `--`: --dev-data, --test, --dev-share,
+    /// --text-column ...
     #[arg(last = true)]
     flags: Vec<String>,
 }
@@ -295,8 +302,8 @@ fn at(folder: &Path) -> Result<Board> {
 /// Where `sweep` puts its runs unless told otherwise.
 const STORE: &str = "budwood-runs/runs.db";
 
-/// A board that is not empty: the paper's results, the methods, and, if it is new or a store is named, that store's runs. How many
-/// results of the paper and how many runs are new.
+/// A board that is not empty: the paper's results, the methods, and, if it is new or a store is
+/// named, that store's runs. How many results of the paper and how many runs are new.
 fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
     let usual = Path::new(STORE);
     let take_usual = !folder.join("board.db").exists() && usual.exists();
