@@ -411,3 +411,12 @@ fn claims_are_within_bounds() {
         assert_eq!(done.is_ok(), good, "{date}: {done:?}");
     }
 }
+
+#[test]
+fn a_tokens_name_has_up_to_a_hundred_letters() {
+    let mut set = set();
+    for (letters, good) in [(0, false), (1, true), (100, true), (101, false)] {
+        let added = token::add(&mut set.board, &"é".repeat(letters), Role::Submit, "local");
+        assert_eq!(added.is_ok(), good, "{letters}");
+    }
+}

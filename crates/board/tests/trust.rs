@@ -371,3 +371,48 @@ fn what_a_failed_check_tells_names_no_folder() {
     let told = [page.checks[0].error.clone().unwrap(), page.history[0].reason.clone()];
     assert_eq!(told, ["cannot read test.csv", "cannot read test.csv"]);
 }
+
+/// What ends its worker each time is not tried for ever.
+#[test]
+fn a_check_that_ends_its_worker_three_times_is_given_up() {
+    let (_folder, mut board) = board();
+    know(&mut board);
+    let id = put(&mut board, &record("a", "test", "test", accuracy(80.0)), 1, &owner()).result;
+    let mut begun = 0;
+    for _ in 0..5 {
+        let work = std::panic::AssertUnwindSafe(|| {
+            check_while(&mut board, &[], &mut |_| {
+                begun += 1;
+                panic!("the worker dies");
+            })
+        });
+        let _ = std::panic::catch_unwind(work);
+    }
+    assert_eq!(begun, 3);
+    let given_up = page(&board, id).checks.remove(0);
+    assert!(given_up.error.unwrap().contains("ended 3 times"));
+    assert_eq!(state(&board, id), State::Attached);
+    // Whoever asks again has it tried again.
+    verify::ask(&mut board, id, &owner()).unwrap();
+    check(&mut board, &[("Accuracy", 80.0)]);
+    assert_eq!(state(&board, id), State::Reevaluated);
+}
+
+/// A metric that is turned has the other end of the table as its best, wherever that is shown.
+#[test]
+fn a_turned_metric_has_another_best() {
+    let (_folder, mut board) = board();
+    let claim = |board: &mut Board, model: &str, value| {
+        let mut record = record(model, "test", "test", accuracy(value));
+        record.date = Some("2020-01-01".into());
+        submit(board, &record, None, &[], &owner()).unwrap().result
+    };
+    let low = claim(&mut board, "low", 80.0);
+    let high = claim(&mut board, "high", 90.0);
+    let best = |board: &Board| table(board, false).item.best.unwrap().result;
+    assert_eq!(best(&board), high);
+    let lower = Some(budwood_board::direction::Direction::Lower);
+    moderate::set_metric(&mut board, NEWS, "accuracy", lower, None, "", &mo()).unwrap();
+    assert_eq!(best(&board), low);
+    assert_eq!([low, high].map(|id| row(&board, id, true).rank), [Some(1), Some(2)]);
+}

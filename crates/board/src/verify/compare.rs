@@ -78,4 +78,24 @@ mod tests {
         assert!((default_tolerance("\"91.3\"", 200) - 0.55).abs() < 1e-12);
         assert!((default_tolerance("91", 1000) - 0.6).abs() < 1e-12);
     }
+
+    #[test]
+    fn predictions_differ_one_by_one_and_only_of_the_same_examples() {
+        let all = |labels: &[&str]| -> Vec<Prediction> {
+            let prediction = |(row, label): (usize, &&str)| Prediction {
+                row: row as _,
+                expected: "a".into(),
+                predicted: (*label).into(),
+                confidence: None,
+            };
+            labels.iter().enumerate().map(prediction).collect()
+        };
+        let claimed = all(&["a", "b", "a"]);
+        assert_eq!(differing(&claimed, &all(&["a", "a", "b"])), Some(2));
+        assert_eq!(differing(&claimed, &claimed), Some(0));
+        assert_eq!(differing(&claimed, &all(&["a", "b"])), None);
+        assert_eq!(differing(&[], &[]), None);
+        assert_ne!(digest_of(&claimed), digest_of(&all(&["a", "a", "b"])));
+        assert_eq!(digest_of(&claimed), digest_of(&all(&["a", "b", "a"])));
+    }
 }
