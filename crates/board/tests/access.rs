@@ -420,3 +420,12 @@ fn a_tokens_name_has_up_to_a_hundred_letters() {
         assert_eq!(added.is_ok(), good, "{letters}");
     }
 }
+
+/// Also where there is nothing that they would have to ask for.
+#[test]
+fn a_submitter_may_not_ask_for_everything() {
+    let (_folder, mut board) = board();
+    let why = refused(verify::ask_all(&mut board, &sam()));
+    assert!(why.contains("have everything re-evaluated"), "{why}");
+    assert_eq!(verify::ask_all(&mut board, &mo()).unwrap(), 0);
+}
