@@ -109,6 +109,10 @@ mod tests {
         };
         let all = [with(90.0, 1.0), with(89.0, 1.0), with(80.0, 1.0), standing(85.0)];
         assert_eq!(ranks(&all, Higher), [Some(1), Some(1), Some(4), Some(3)]);
+        // Ends that touch meet, whichever values are better.
+        let touching = [with(90.0, 1.0), with(88.0, 1.0)];
+        assert_eq!(ranks(&touching, Higher), [Some(1), Some(1)]);
+        assert_eq!(ranks(&touching, Lower), [Some(1), Some(1)]);
         let absent = Standing { counts: false, ..standing(99.0) };
         assert_eq!(
             ranks(&[absent, standing(1.0), Standing::default()], Higher),

@@ -429,3 +429,16 @@ fn a_submitter_may_not_ask_for_everything() {
     assert!(why.contains("have everything re-evaluated"), "{why}");
     assert_eq!(verify::ask_all(&mut board, &mo()).unwrap(), 0);
 }
+
+#[test]
+fn a_revoked_token_is_nobodys_and_its_name_stays_taken() {
+    let mut set = set();
+    let secret = token::add(&mut set.board, "zoe", Role::Submit, "local").unwrap();
+    assert_eq!(token::check(&set.board, &secret).unwrap().unwrap().name, "zoe");
+    assert!(token::revoke(&mut set.board, "nobody", "local").is_err());
+    token::revoke(&mut set.board, "zoe", "local").unwrap();
+    assert_eq!(actions(&set.board)[0], "revoke token");
+    assert!(token::check(&set.board, &secret).unwrap().is_none());
+    assert!(token::revoke(&mut set.board, "zoe", "local").is_err(), "it is revoked already");
+    assert!(token::add(&mut set.board, "zoe", Role::Submit, "local").is_err());
+}

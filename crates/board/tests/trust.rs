@@ -276,6 +276,7 @@ fn another_tolerance_has_everything_measured_again() {
     let id = put(&mut board, &record("a", "test", "test", accuracy(80.0)), 1, &owner()).result;
     check(&mut board, &[("Accuracy", 70.0)]);
     assert_eq!(state(&board, id), State::Mismatch);
+    assert_eq!(actions(&board)[0], "mismatch", "what a check finds is in the log");
     let set = |board: &mut Board, tolerance| {
         moderate::set_metric(board, NEWS, "accuracy", None, Some(tolerance), "", &mo()).unwrap();
     };
