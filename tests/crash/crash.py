@@ -3,10 +3,11 @@
 
     tests/crash/crash.py PROGRAM [--points N] [--only NAME] [--jobs N]
 
-Each scenario is a command in a folder. `strace` lists its calls once, then the command is run again for each of them
-and killed when it enters that call. After each kill the same command must end well, with the files of a run that was
-not killed, and everything that was there before must still be there. `--points N` takes N calls of each scenario,
-evenly spread, instead of all. Needs Linux, Python 3 and strace, and nothing else.
+Each scenario is a command in a folder. `strace` lists its calls once, then the command is run again
+for each of them and killed when it enters that call. After each kill the same command must end
+well, with the files of a run that was not killed, and everything that was there before must still
+be there. `--points N` takes N calls of each scenario, evenly spread, instead of all. Needs Linux,
+Python 3 and strace, and nothing else.
 """
 
 import argparse

@@ -3,8 +3,9 @@
 
     python3 tests/load/siege.py PATH-TO-BUDWOOD [SECONDS]
 
-Needs Linux and Python 3.11. It makes a board of its own, serves it on loopback, and asks nothing but loopback. Clients have addresses
-from 127.0.1.1 on, so that each has its own share of connections and rates; readers come from 127.0.0.1.
+Needs Linux and Python 3.11. It makes a board of its own, serves it on loopback, and asks nothing
+but loopback. Clients have addresses from 127.0.1.1 on, so that each has its own share of
+connections and rates; readers come from 127.0.0.1.
 
     1,000 connections  ask for a file of 60 MB or a long page, and read nothing; those that are cut come again
       200 connections  say or take a byte a second
@@ -12,8 +13,9 @@ from 127.0.1.1 on, so that each has its own share of connections and rates; read
        20 clients      ask for an export of 10,000 rows, as fast as they are answered
         2 readers      ask for pages, one after another: these are timed
 
-Without SECONDS it takes 20; an hour is for a change of the server. It fails where the 99th percentile of the readers' pages is 300 ms
-or more, where one of their pages does not come, or where the server's memory reaches 500 MB.
+Without SECONDS it takes 20; an hour is for a change of the server. It fails where the 99th
+percentile of the readers' pages is 300 ms or more, where one of their pages does not come, or where
+the server's memory reaches 500 MB.
 """
 import asyncio, hashlib, http.client, json, multiprocessing, os, random, resource, shutil, signal, socket, sqlite3, subprocess, sys, tempfile, time, threading
 

@@ -30,12 +30,24 @@ pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
 /// # Errors
 /// Whatever the file system gives; the old file is then untouched and the temporary one removed.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomic_with(path, |file| file.write_all(bytes))
+}
+
+/// [`write_atomic`] of what `write` puts into the file piece by piece.
+///
+/// # Errors
+/// Whatever the file system or `write` gives; the old file is then untouched and the temporary one
+/// removed.
+pub fn write_atomic_with<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
     let old = fs::metadata(path).ok();
     if old.as_ref().is_some_and(fs::Metadata::is_dir) {
-        return Err(io::ErrorKind::IsADirectory.into());
+        return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
     }
     if old.as_ref().is_some_and(|m| !m.is_file()) {
-        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        return write(&mut fs::OpenOptions::new().write(true).open(path)?);
     }
     let path = if old.is_some() { fs::canonicalize(path)? } else { path.into() };
     // Its name is always the same: what a killed process leaves behind is used by the next.
@@ -44,13 +56,13 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let result = (|| {
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
-        file.write_all(bytes)?;
+        write(&mut file)?;
         if let Some(old) = old {
             file.set_permissions(old.permissions())?;
         }
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
-        sync_folder(path.parent())
+        Ok(sync_folder(path.parent())?)
     })();
     if result.is_err() {
         let _ = fs::remove_file(&temporary);

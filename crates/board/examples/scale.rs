@@ -45,7 +45,8 @@ impl Random {
         (self.unit() * n as f64) as u64
     }
 
-    /// Small numbers often, large ones seldom, as words and names are used: about one over its rank.
+    /// Small numbers often, large ones seldom, as words and names are used: about one over its
+    /// rank.
     fn zipf(&mut self, n: u64) -> u64 {
         ((n as f64).powf(self.unit()) as u64).saturating_sub(1).min(n - 1)
     }

@@ -1,4 +1,5 @@
-//! Who may change what: the one place that says so, for pages, interface, command line and synchronisation.
+//! Who may change what: the one place that says so, for pages, interface, command line and
+//! synchronisation.
 
 use crate::Error;
 use crate::token::{Actor, Role};
@@ -161,7 +162,8 @@ impl Actor {
         self.may_with(act, None)
     }
 
-    /// Whether they may do something to what `submitter` put on the board. What came from an archive is nobody's.
+    /// Whether they may do something to what `submitter` put on the board. What came from an
+    /// archive is nobody's.
     pub(crate) fn may_with(&self, act: Act, submitter: Option<&str>) -> Result<(), Error> {
         let own = submitter == Some(self.name.as_str());
         let needed = match act.who() {
@@ -181,6 +183,6 @@ impl Actor {
             Role::Moderate => "that needs a token with the role 'moderate'",
             _ => "that needs a token with the role 'submit'",
         };
-        Err(Error::Refused(format!("{} may not {}: {needs}", self.name, act.words())))
+        Err(Error::Refused(format!("'{}' may not {}: {needs}", self.name, act.words())))
     }
 }

@@ -36,7 +36,8 @@ const LOWER: &[&str] = &[
     "eer", "rmse", "mse", "mae", "mape", "epe", "fid", "kid", "fvd", "entropy", "distance", "ece",
     "brier", "lpips", "der", "jer", "mcd", "hd95", "emd", "regret", "latency",
 ];
-/// Words of costs, which are also units: they count where no word of what is good stands beside them.
+/// Words of costs, which are also units: they count where no word of what is good stands beside
+/// them.
 const COSTS: &[&str] = &[
     "params",
     "param",
@@ -128,8 +129,8 @@ pub fn from_name(name: &str) -> Option<Direction> {
     has(COSTS).then_some(Direction::Lower)
 }
 
-/// The direction that the order of the primary metric's values says: they stand best first if they never turn.
-/// At least three are needed, and rows in the order of their dates say nothing.
+/// The direction that the order of the primary metric's values says: they stand best first if they
+/// never turn. At least three are needed, and rows in the order of their dates say nothing.
 pub fn from_order(values: &[f64], dates: &[Option<String>]) -> Option<Direction> {
     let known: Vec<&String> = dates.iter().flatten().collect();
     let by_date = known.len() >= 3
@@ -147,7 +148,8 @@ pub fn from_order(values: &[f64], dates: &[Option<String>]) -> Option<Direction>
     }
 }
 
-/// The direction of a metric: from its name, then from the order of its values, else larger is better.
+/// The direction of a metric: from its name, then from the order of its values, else larger is
+/// better.
 pub fn infer(name: &str, values: &[f64], dates: &[Option<String>]) -> (Direction, DirectionSource) {
     if let Some(direction) = from_name(name) {
         return (direction, DirectionSource::NameRule);

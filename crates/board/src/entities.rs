@@ -142,7 +142,8 @@ pub(crate) fn find_paper(sql: &Connection, title: &str, url: &str) -> Result<Opt
     Ok(found)
 }
 
-/// The paper that is meant; an entry with title and link alone is made if it is not there. None if too little is said.
+/// The paper that is meant; an entry with title and link alone is made if it is not there. None if
+/// too little is said.
 pub(crate) fn paper(sql: &Connection, mention: &PaperMention<'_>) -> Result<Option<i64>, Error> {
     let (title, url) = (mention.title.trim(), mention.url.trim());
     if let Some(id) = find_paper(sql, title, url)? {

@@ -23,8 +23,8 @@ pub struct ClassScores {
 /// How confidence meets accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Calibration {
-    /// Expected calibration error: the mean distance of confidence and accuracy over ten bins of equal width, by
-    /// their numbers of examples (Guo et al. 2017).
+    /// Expected calibration error: the mean distance of confidence and accuracy over ten bins of
+    /// equal width, by their numbers of examples (Guo et al. 2017).
     pub ece: f64,
     /// The bins with examples.
     pub bins: Vec<Bin>,

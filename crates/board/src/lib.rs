@@ -1,9 +1,10 @@
 //! A results board whose rows can be run again.
 //!
-//! A board is a folder with one SQLite file and the adapters of its rows. It holds tasks, data sets, papers and
-//! methods, leaderboards of results, and a log of every change. Results come from archives ([`import`]), from
-//! submissions and from the store of runs; a result that carries its adapter is evaluated by the board
-//! itself, through an evaluator that is handed in: this crate knows no model. [`query`] answers what pages show.
+//! A board is a folder with one SQLite file and the adapters of its rows. It holds tasks, data
+//! sets, papers and methods, leaderboards of results, and a log of every change. Results come from
+//! archives ([`import`]), from submissions and from the store of runs; a result that carries its
+//! adapter is evaluated by the board itself, through an evaluator that is handed in: this crate
+//! knows no model. [`query`] answers what pages show.
 
 pub mod access;
 pub mod date;

@@ -34,8 +34,8 @@ pub struct Base {
     pub source: String,
 }
 
-/// Notes where data are. The same digest again replaces the place. The source must not depend on the folder that
-/// the program is run in: checks are run from others.
+/// Notes where data are. The same digest again replaces the place. The source must not depend on
+/// the folder that the program is run in: checks are run from others.
 ///
 /// # Errors
 /// If the board cannot be written, or whoever asks may not.

@@ -1,4 +1,5 @@
-//! Changes to what is on the board. Nothing is deleted, and each change is in the log with its reason.
+//! Changes to what is on the board. Nothing is deleted, and each change is in the log with its
+//! reason.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
@@ -53,8 +54,9 @@ pub fn retract(board: &mut Board, result: i64, reason: &str, actor: &Actor) -> R
     Ok(())
 }
 
-/// Sets which values of a leaderboard's metric are better, or how far a measured value may be from the claim. With
-/// another tolerance, what was measured before is measured again: nothing stays confirmed by a tolerance that is gone.
+/// Sets which values of a leaderboard's metric are better, or how far a measured value may be from
+/// the claim. With another tolerance, what was measured before is measured again: nothing stays
+/// confirmed by a tolerance that is gone.
 ///
 /// # Errors
 /// If there is no such leaderboard or metric, or whoever asks is no moderator.
@@ -118,12 +120,13 @@ pub fn set_metric(
     Ok(())
 }
 
-/// Names the data that a leaderboard's results are measured on, one split by its digest, in place of those it named
-/// before; without data it names none. Results that were measured on the named data become re-evaluated ones, others
-/// are of another setting. Says how many results change.
+/// Names the data that a leaderboard's results are measured on, one split by its digest, in place
+/// of those it named before; without data it names none. Results that were measured on the named
+/// data become re-evaluated ones, others are of another setting. Says how many results change.
 ///
 /// # Errors
-/// If there is no such leaderboard, the digest is none, the split has no name, or whoever asks may not.
+/// If there is no such leaderboard, the digest is none, the split has no name, or whoever asks may
+/// not.
 pub fn name_data(
     board: &mut Board,
     leaderboard: &str,
@@ -154,7 +157,8 @@ pub fn name_data(
     Ok(moved)
 }
 
-/// Names a leaderboard's data inside a transaction, with its entry in the log; nothing happens if it names them already.
+/// Names a leaderboard's data inside a transaction, with its entry in the log; nothing happens if
+/// it names them already.
 pub(crate) fn put_data(
     sql: &Connection,
     leaderboard: i64,

@@ -16,8 +16,8 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether it is better than `other` by more than chance, as far as that is known: where both intervals are
-    /// known they must not meet.
+    /// Whether it is better than `other` by more than chance, as far as that is known: where both
+    /// intervals are known they must not meet.
     fn beats(&self, other: &Self, direction: Direction) -> bool {
         let (Some(a), Some(b)) = (self.value, other.value) else { return false };
         if !direction.better(a, b) {
@@ -33,8 +33,8 @@ impl Standing {
     }
 }
 
-/// The rank of each: 1 and the number of those that beat it, so that ties share a rank. None for those that do not
-/// take part.
+/// The rank of each: 1 and the number of those that beat it, so that ties share a rank. None for
+/// those that do not take part.
 pub fn ranks(standings: &[Standing], direction: Direction) -> Vec<Option<u32>> {
     let mut order: Vec<usize> = (0..standings.len())
         .filter(|&i| standings[i].counts && standings[i].value.is_some())
@@ -46,7 +46,8 @@ pub fn ranks(standings: &[Standing], direction: Direction) -> Vec<Option<u32>> {
     });
     let mut ranks = vec![None; standings.len()];
     for (at, &i) in order.iter().enumerate() {
-        // Only what stands before can beat it; without an interval that is everything with another value.
+        // Only what stands before can beat it; without an interval that is everything with another
+        // value.
         let beaten_by = if standings[i].interval.is_none() {
             order[..at].partition_point(|&j| direction.better(value(j), value(i)))
         } else {
@@ -57,8 +58,8 @@ pub fn ranks(standings: &[Standing], direction: Direction) -> Vec<Option<u32>> {
     ranks
 }
 
-/// Who held the state of the art, by date: each is better than all before. Undated ones are left out; of one day
-/// the best counts.
+/// Who held the state of the art, by date: each is better than all before. Undated ones are left
+/// out; of one day the best counts.
 pub fn line(standings: &[Standing], direction: Direction) -> Vec<usize> {
     let mut dated: Vec<(i64, f64, usize)> = standings
         .iter()
@@ -108,6 +109,10 @@ mod tests {
         };
         let all = [with(90.0, 1.0), with(89.0, 1.0), with(80.0, 1.0), standing(85.0)];
         assert_eq!(ranks(&all, Higher), [Some(1), Some(1), Some(4), Some(3)]);
+        // Ends that touch meet, whichever values are better.
+        let touching = [with(90.0, 1.0), with(88.0, 1.0)];
+        assert_eq!(ranks(&touching, Higher), [Some(1), Some(1)]);
+        assert_eq!(ranks(&touching, Lower), [Some(1), Some(1)]);
         let absent = Standing { counts: false, ..standing(99.0) };
         assert_eq!(
             ranks(&[absent, standing(1.0), Standing::default()], Higher),

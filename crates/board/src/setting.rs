@@ -24,8 +24,8 @@ pub fn split_key(name: &str) -> String {
     }
 }
 
-/// A condition of SQL: the result is known to be of other data than those its leaderboard names. `r` and `l` are the
-/// names of the two tables in the query.
+/// A condition of SQL: the result is known to be of other data than those its leaderboard names.
+/// `r` and `l` are the names of the two tables in the query.
 pub(crate) fn elsewhere(r: &str, l: &str) -> String {
     format!(
         "coalesce({r}.data_sha256 <> {l}.data_sha256 OR {r}.split NOT IN ('', {l}.data_split), 0)"
@@ -72,7 +72,8 @@ pub(crate) fn set(
         let rows = query.query_map([leaderboard], |r| r.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     };
-    // First all are of another setting, then those that fit come back: no step leaves a state that is not true.
+    // First all are of another setting, then those that fit come back: no step leaves a state that
+    // is not true.
     let before = measured("r.state = 're-evaluated'")?;
     for &result in &before {
         change(sql, result, Change::Unname)?;

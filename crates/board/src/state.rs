@@ -73,7 +73,8 @@ impl State {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// The table of allowed changes: the state that a change leads to, or none where it is not allowed.
+    /// The table of allowed changes: the state that a change leads to, or none where it is not
+    /// allowed.
     pub(crate) fn after(self, change: Change) -> Option<Self> {
         use State::{Attached, Claimed, Mismatch, OtherSetting, Reevaluated, Retracted};
         match (self, change) {
@@ -123,6 +124,17 @@ pub(crate) fn change(sql: &Connection, result: i64, change: Change) -> Result<St
     Ok(after)
 }
 
+/// How far one value of a row is confirmed.
+pub(crate) fn state_of(row: State, measured: Option<f64>, confirmed: Option<bool>) -> State {
+    match (row, measured) {
+        (State::Retracted, _) => State::Retracted,
+        // A row misses its claim if one of its values does; another may well be what was claimed.
+        (State::Mismatch, Some(_)) if confirmed == Some(true) => State::Reevaluated,
+        (State::Reevaluated | State::OtherSetting | State::Mismatch, None) => State::Claimed,
+        (state, _) => state,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +150,8 @@ mod tests {
         Change::Retract,
     ];
 
-    /// The table, written out a second time as people read it: rows are states, columns are changes.
+    /// The table, written out a second time as people read it: rows are states, columns are
+    /// changes.
     #[test]
     fn changes_are_those_of_the_table() {
         let table = "

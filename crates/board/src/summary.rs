@@ -1,4 +1,5 @@
-//! What is counted ahead, so that pages need not: results and best of each leaderboard, counts of everything else.
+//! What is counted ahead, so that pages need not: results and best of each leaderboard, counts of
+//! everything else.
 
 use rusqlite::{Connection, params};
 

@@ -27,7 +27,8 @@ pub(crate) fn slug(name: &str) -> String {
     out
 }
 
-/// The last part of an address of the archive such as `https://paperswithcode.com/paper/<slug>`, if it is one of that kind.
+/// The last part of an address of the archive such as `https://paperswithcode.com/paper/<slug>`, if
+/// it is one of that kind.
 pub(crate) fn slug_of_url(url: &str, kind: &str) -> Option<String> {
     let (_, rest) = url.split_once("paperswithcode.com/")?;
     let rest = rest.strip_prefix(kind)?.strip_prefix('/')?;
@@ -42,9 +43,9 @@ pub(crate) fn key(name: &str) -> String {
     name.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a character shows nothing by itself but changes what stands around it: controls, among them those of
-/// terminals, marks of direction, characters without width, and the tags of emoji. Joiners, which some scripts need
-/// inside words, are not among them.
+/// Whether a character shows nothing by itself but changes what stands around it: controls, among
+/// them those of terminals, marks of direction, characters without width, and the tags of emoji.
+/// Joiners, which some scripts need inside words, are not among them.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}'
@@ -77,8 +78,8 @@ pub(crate) fn without_folders(message: &str) -> String {
 
 /// What a name looks like: two names with the same look are the same to a reader.
 ///
-/// Compatibility forms are unfolded, case, spaces and joiners do not count, dashes are one, and letters of Cyrillic and
-/// Greek that look like Latin ones become those.
+/// Compatibility forms are unfolded, case, spaces and joiners do not count, dashes are one, and
+/// letters of Cyrillic and Greek that look like Latin ones become those.
 pub(crate) fn look(name: &str) -> String {
     let plain: String = name
         .nfkc()

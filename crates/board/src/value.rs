@@ -13,7 +13,8 @@ pub struct Reading {
     pub plain: bool,
 }
 
-/// Reads a value of a row. `of_size` says that the metric counts something, such as parameters, so that `m` stands for a million.
+/// Reads a value of a row. `of_size` says that the metric counts something, such as parameters, so
+/// that `m` stands for a million.
 pub fn read(raw: &Value, of_size: bool) -> Reading {
     match raw {
         Value::Number(n) => Reading { value: finite(n.as_f64()), spread: None, plain: true },

@@ -101,7 +101,8 @@ fn packed(vector: &[f32]) -> Vec<u8> {
     vector.iter().map(|x| (x * scale).round() as i8 as u8).collect()
 }
 
-/// The cosine of the angle between two vectors; none if they are of different lengths or one of them is 0.
+/// The cosine of the angle between two vectors; none if they are of different lengths or one of
+/// them is 0.
 pub(crate) fn cosine(a: &[u8], b: &[u8]) -> Option<f64> {
     let dot = |a: &[u8], b: &[u8]| -> i64 {
         a.iter().zip(b).map(|(&x, &y)| i64::from(i32::from(x as i8) * i32::from(y as i8))).sum()

@@ -1,10 +1,13 @@
 //! Re-evaluation: the board runs a result's adapter itself and compares.
 //!
-//! Checks stand in a queue on the board. One worker at a time works on it, and holds a lock that the system frees
-//! however the worker ends: what it was at is then taken up again. The evaluator is handed in, as this crate
-//! knows no model; it gets files by hash, a base and data that the board's owner named, and nothing else that a
-//! submitter wrote.
+//! Checks stand in a queue on the board. One worker at a time works on it, and holds a lock that
+//! the system frees however the worker ends: what it was at is then taken up again. The evaluator
+//! is handed in, as this crate knows no model; it gets files by hash, a base and data that the
+//! board's owner named, and nothing else that a submitter wrote.
 
+mod compare;
+mod evaluator;
+mod outcome;
 mod queue;
 
 use std::collections::HashMap;
@@ -12,9 +15,8 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 use budwood_base::digest;
-use budwood_base::record::Prediction;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::db::now;
@@ -22,119 +24,14 @@ use crate::local::{self, Data};
 use crate::log::{Entry, Subject};
 use crate::state::{Change, change};
 use crate::submit::put;
-use crate::text::{key, without_folders};
+use crate::text::without_folders;
 use crate::{Board, Error, State, query, setting, summary};
 
+use compare::{compare, differing, digest_of};
+pub use evaluator::{EvaluatedScore, Evaluation, Evaluator, Job};
+pub use outcome::{Measured, MeasuredOn, Outcome};
 pub use queue::{ask, ask_all};
 pub(crate) use queue::{give_up, queue, queue_measured};
-
-/// What came out of a re-evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The state that it led to.
-    pub state: State,
-    /// Each metric that the evaluation gives and the leaderboard has.
-    pub metrics: Vec<Measured>,
-    /// The data that it was measured on; not known of checks by older programs.
-    #[serde(default)]
-    pub data: Option<MeasuredOn>,
-    /// Examples.
-    pub rows: u64,
-    /// Examples whose prediction is not that of the claim; none if the claim came without predictions.
-    pub flipped: Option<u64>,
-    /// Examples whose prediction is not that of the check before; none for the first.
-    pub changed: Option<u64>,
-    /// SHA-256 over the predictions.
-    pub predictions_sha256: String,
-    /// Seconds that it took.
-    pub seconds: f64,
-    /// The machine, as its system describes it.
-    pub machine: String,
-    /// The program and its version.
-    pub version: String,
-}
-
-/// The data of a re-evaluation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MeasuredOn {
-    /// SHA-256 over the examples.
-    pub sha256: String,
-    /// The split, as the board's owner named it.
-    pub split: String,
-}
-
-/// A metric of a re-evaluation, in the leaderboard's unit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// Its name.
-    pub name: String,
-    /// The claim.
-    pub claimed: Option<f64>,
-    /// What was measured.
-    pub measured: f64,
-    /// What was measured in the check before.
-    pub before: Option<f64>,
-    /// 95 % interval, by bootstrap over the examples.
-    pub interval: Option<(f64, f64)>,
-    /// The largest difference that confirms the claim.
-    pub tolerance: f64,
-    /// Whether it does; none without a claim.
-    pub confirmed: Option<bool>,
-}
-
-/// What is to be evaluated.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Job {
-    /// Number of the check.
-    pub check: i64,
-    /// Number of the result.
-    pub result: i64,
-    /// Its model.
-    pub model: String,
-    /// The file of the weights.
-    pub weights: PathBuf,
-    /// The file of the description.
-    pub description: PathBuf,
-    /// The base model on this machine.
-    pub base: String,
-    /// SHA-256 of its weights.
-    pub base_sha256: String,
-    /// The data on this machine.
-    pub data: Data,
-}
-
-/// What an evaluator found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Scores by the leaderboard's names, in its unit, with their 95 % intervals.
-    pub scores: Vec<EvaluatedScore>,
-    /// The answer to each example.
-    pub predictions: Vec<Prediction>,
-    /// Seconds that it took.
-    pub seconds: f64,
-    /// The machine.
-    pub machine: String,
-    /// The program and its version.
-    pub version: String,
-}
-
-/// A score of an evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EvaluatedScore {
-    /// The metric.
-    pub name: String,
-    /// The value.
-    pub value: f64,
-    /// 95 % interval.
-    pub interval: Option<(f64, f64)>,
-}
-
-/// Runs adapters.
-pub trait Evaluator {
-    /// Evaluates an adapter on its base and data. An error is the reason why that is not possible; it is shown on
-    /// the board.
-    fn evaluate(&mut self, job: &Job) -> Result<Evaluation, String>;
-}
 
 /// A check that ended.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -198,11 +95,13 @@ impl Worker {
         Ok(Self { _lock: lock, turns: HashMap::new() })
     }
 
-    /// Does the next waiting check, or the one of that number; none if there is none. Submitters take turns: who sent many
-    /// adapters, or slow ones, makes others wait for one check of theirs at a time.
+    /// Does the next waiting check, or the one of that number; none if there is none. Submitters
+    /// take turns: who sent many adapters, or slow ones, makes others wait for one check of theirs
+    /// at a time.
     ///
     /// # Errors
-    /// If the board cannot be written. What an evaluator cannot do is no error here: it is the check's outcome.
+    /// If the board cannot be written. What an evaluator cannot do is no error here: it is the
+    /// check's outcome.
     pub fn next(
         &mut self,
         board: &mut Board,
@@ -232,7 +131,8 @@ impl Worker {
         finish(board, check, result, &subjected, evaluation).map(Some)
     }
 
-    /// The check whose turn it is, and its result: the oldest of the submitter who has waited for the most turns.
+    /// The check whose turn it is, and its result: the oldest of the submitter who has waited for
+    /// the most turns.
     fn turn(&mut self, sql: &Connection, only: Option<i64>) -> Result<Option<(i64, i64)>, Error> {
         let mut query = sql.prepare_cached(
             "SELECT min(c.id), c.result, r.submitter FROM checks c JOIN results r ON r.id = c.result
@@ -249,8 +149,8 @@ impl Worker {
     }
 }
 
-/// What a check is of: what is claimed, the adapter and the data. If one of them is another at the check's end, the
-/// check was of something that is gone.
+/// What a check is of: what is claimed, the adapter and the data. If one of them is another at the
+/// check's end, the check was of something that is gone.
 #[derive(PartialEq, Eq)]
 struct Subjected {
     content: String,
@@ -352,7 +252,8 @@ fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Er
     Ok(Ok(Job { check, result, model, weights, description, base, base_sha256, data }))
 }
 
-/// Writes down what came out, in one transaction. What changed while the check was running is looked at in it.
+/// Writes down what came out, in one transaction. What changed while the check was running is
+/// looked at in it.
 fn finish(
     board: &mut Board,
     check: i64,
@@ -386,7 +287,8 @@ fn finish(
     let (data, evaluation, metrics) = match compared {
         Ok(all) => all,
         Err(reason) => {
-            // Everyone reads what stands on the board; whoever runs the check learns the whole of it.
+            // Everyone reads what stands on the board; whoever runs the check learns the whole of
+            // it.
             let shown = without_folders(&reason);
             transaction.execute(
                 "UPDATE checks SET progress = 'failed', finished_at = ?2, error = ?3 WHERE id = ?1",
@@ -435,7 +337,8 @@ fn finish(
     Ok(finished)
 }
 
-/// Writes what was measured beside the claims. What an earlier check measured and this one did not is a claim again.
+/// Writes what was measured beside the claims. What an earlier check measured and this one did not
+/// is a claim again.
 fn put_measured(sql: &Connection, result: i64, metrics: &[(i64, Measured)]) -> Result<(), Error> {
     sql.execute(
         "UPDATE scores SET measured = NULL, confirmed = NULL, low = NULL, high = NULL
@@ -478,76 +381,10 @@ fn note(
     .write(sql)
 }
 
-/// The metrics of a leaderboard that the evaluation gives, each beside the claim.
-fn compare(
-    sql: &Connection,
-    result: i64,
-    leaderboard: i64,
-    evaluation: &Evaluation,
-) -> Result<Vec<(i64, Measured)>, Error> {
-    let rows = evaluation.predictions.len();
-    let mut found = Vec::new();
-    for score in &evaluation.scores {
-        let row = sql
-            .query_row(
-                "SELECT m.id, m.tolerance, s.raw, s.value, s.measured FROM metrics m
-                 LEFT JOIN scores s ON s.metric = m.id AND s.result = ?2
-                 WHERE m.leaderboard = ?1 AND m.name_key = ?3",
-                params![leaderboard, result, key(&score.name)],
-                |r| {
-                    let texts: (Option<f64>, Option<String>) = (r.get(1)?, r.get(2)?);
-                    Ok((r.get::<_, i64>(0)?, texts, r.get::<_, Option<f64>>(3)?, r.get(4)?))
-                },
-            )
-            .optional()?;
-        let Some((metric, (tolerance, raw), claimed, before)) = row else { continue };
-        let tolerance = tolerance
-            .unwrap_or_else(|| default_tolerance(raw.as_deref().unwrap_or_default(), rows));
-        let measured = Measured {
-            name: score.name.clone(),
-            claimed,
-            measured: score.value,
-            before,
-            interval: score.interval,
-            tolerance,
-            confirmed: claimed.map(|c| (c - score.value).abs() <= tolerance + 1e-9),
-        };
-        found.push((metric, measured));
-    }
-    Ok(found)
-}
-
-/// Half a unit of the claim's last digit, for rounding, and one example in a thousand, at least one, for the last bits of
-/// another machine; in points of 100.
-fn default_tolerance(raw: &str, rows: usize) -> f64 {
-    let digits = query::as_written(raw);
-    let decimals =
-        digits.split_once('.').map_or(0, |(_, d)| d.bytes().take_while(u8::is_ascii_digit).count());
-    let rounding = 0.5 * 10f64.powi(-i32::try_from(decimals.min(12)).unwrap_or(12));
-    rounding + 100.0 * (1.0 / rows.max(1) as f64).max(0.001)
-}
-
-/// Examples with another prediction; none if these are not the same examples.
-fn differing(a: &[Prediction], b: &[Prediction]) -> Option<u64> {
-    let same = !a.is_empty() && a.len() == b.len();
-    same.then(|| a.iter().zip(b).filter(|(x, y)| x.predicted != y.predicted).count() as u64)
-}
-
-fn digest_of(predictions: &[Prediction]) -> String {
-    digest::of_parts(predictions.iter().map(|p| ("predicted", p.predicted.as_bytes())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::token::Actor;
-
-    #[test]
-    fn tolerance_follows_digits_and_examples() {
-        assert!((default_tolerance("91.28", 100_000) - 0.105).abs() < 1e-12);
-        assert!((default_tolerance("\"91.3\"", 200) - 0.55).abs() < 1e-12);
-        assert!((default_tolerance("91", 1000) - 0.6).abs() < 1e-12);
-    }
 
     /// Who sends many adapters does not stand before all others with all of them.
     #[test]

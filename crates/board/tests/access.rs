@@ -16,7 +16,8 @@ use common::board;
 use serde_json::{Value, json};
 use world::*;
 
-/// A board with a leaderboard of the owner's on which sam has a claim, an adapter and a synchronised row.
+/// A board with a leaderboard of the owner's on which sam has a claim, an adapter and a
+/// synchronised row.
 struct Set {
     _folder: tempfile::TempDir,
     board: Board,
@@ -116,7 +117,10 @@ fn everything_is_done_by_those_who_may_and_by_nobody_else() {
         for (kind, who) in all.iter().filter(|a| !may(a.0)) {
             let before = actions(&world.board).len();
             let why = refused(act(&mut world, what, who));
-            assert!(why.starts_with(&who.name), "{what:?} by {kind}: {why}");
+            assert!(
+                why.starts_with(&format!("'{}' may not", who.name)),
+                "{what:?} by {kind}: {why}"
+            );
             // To come to the fiftieth metric, sam adds those before it.
             let left = actions(&world.board).len() - before;
             assert!(
@@ -390,4 +394,51 @@ fn claims_are_within_bounds() {
             .to_string()
             .contains("2024-02-30")
     );
+    // One far off would stretch the time line of all others.
+    for (date, good) in [
+        ("2023-02-29", false),
+        ("9999-12-31", false),
+        ("9999", false),
+        ("1899-12-31", false),
+        ("0000", false),
+        ("1900-01-01", true),
+        ("2024-02-29", true),
+        ("2020", true),
+    ] {
+        new.date = Some(date.into());
+        new.model.name = format!("of {date}");
+        let done = submit(&mut set.board, &new, None, &[], &sam());
+        assert_eq!(done.is_ok(), good, "{date}: {done:?}");
+    }
+}
+
+#[test]
+fn a_tokens_name_has_up_to_a_hundred_letters() {
+    let mut set = set();
+    for (letters, good) in [(0, false), (1, true), (100, true), (101, false)] {
+        let added = token::add(&mut set.board, &"é".repeat(letters), Role::Submit, "local");
+        assert_eq!(added.is_ok(), good, "{letters}");
+    }
+}
+
+/// Also where there is nothing that they would have to ask for.
+#[test]
+fn a_submitter_may_not_ask_for_everything() {
+    let (_folder, mut board) = board();
+    let why = refused(verify::ask_all(&mut board, &sam()));
+    assert!(why.contains("have everything re-evaluated"), "{why}");
+    assert_eq!(verify::ask_all(&mut board, &mo()).unwrap(), 0);
+}
+
+#[test]
+fn a_revoked_token_is_nobodys_and_its_name_stays_taken() {
+    let mut set = set();
+    let secret = token::add(&mut set.board, "zoe", Role::Submit, "local").unwrap();
+    assert_eq!(token::check(&set.board, &secret).unwrap().unwrap().name, "zoe");
+    assert!(token::revoke(&mut set.board, "nobody", "local").is_err());
+    token::revoke(&mut set.board, "zoe", "local").unwrap();
+    assert_eq!(actions(&set.board)[0], "revoke token");
+    assert!(token::check(&set.board, &secret).unwrap().is_none());
+    assert!(token::revoke(&mut set.board, "zoe", "local").is_err(), "it is revoked already");
+    assert!(token::add(&mut set.board, "zoe", Role::Submit, "local").is_err());
 }

@@ -204,7 +204,8 @@ fn all_five_files_meet() {
 fn a_stopped_import_goes_on() {
     let (folder, mut board) = board();
     let path = write(folder.path(), "papers-with-abstracts.json", &papers(950));
-    // The file breaks off, as a copy does that is not yet whole; its hash is that of the whole file's import.
+    // The file breaks off, as a copy does that is not yet whole; its hash is that of the whole
+    // file's import.
     let options = archive::Options {
         batch: 100,
         limits: archive::Limits { element: 1 << 20, file: 200_000 },

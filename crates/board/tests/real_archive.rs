@@ -1,4 +1,5 @@
-//! The archive's real tables. They are not part of the project: `BUDWOOD_ARCHIVE` names their folder.
+//! The archive's real tables. They are not part of the project: `BUDWOOD_ARCHIVE` names their
+//! folder.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;

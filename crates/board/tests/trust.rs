@@ -50,7 +50,11 @@ fn other_data_hold_no_rank() {
     let states = [first, toy, dev].map(|id| state(&board, id));
     assert_eq!(states, [State::OtherSetting, State::OtherSetting, State::Reevaluated]);
     assert_eq!(actions(&board)[0], "name data");
+    let item = table(&board, false).item;
+    assert_eq!((item.verified, item.best_verified.unwrap().result), (1, dev));
     assert_eq!(moderate::name_data(&mut board, NEWS, None, "", &mo()).unwrap(), 1);
+    let item = table(&board, false).item;
+    assert_eq!((item.verified, item.best_verified), (0, None));
     let all: Vec<_> = table(&board, false).rows.iter().map(|r| (r.state, r.rank)).collect();
     assert!(all.iter().all(|r| *r == (State::OtherSetting, None)), "{all:?}");
     // Nobody names data then: measured rows are claims like any other.
@@ -94,7 +98,8 @@ fn a_submitter_cannot_name_data() {
         record("x", "toy", "test", accuracy(99.0)),
     );
     put(&mut board, &task, 1, &owner());
-    // A leaderboard that a submitter makes names nothing: its first row says what its submitter likes.
+    // A leaderboard that a submitter makes names nothing: its first row says what its submitter
+    // likes.
     other.dataset.name = "Another".into();
     let made = put(&mut board, &other, 2, &sam());
     assert_eq!(made.leaderboard, "news-on-another");
@@ -271,6 +276,7 @@ fn another_tolerance_has_everything_measured_again() {
     let id = put(&mut board, &record("a", "test", "test", accuracy(80.0)), 1, &owner()).result;
     check(&mut board, &[("Accuracy", 70.0)]);
     assert_eq!(state(&board, id), State::Mismatch);
+    assert_eq!(actions(&board)[0], "mismatch", "what a check finds is in the log");
     let set = |board: &mut Board, tolerance| {
         moderate::set_metric(board, NEWS, "accuracy", None, Some(tolerance), "", &mo()).unwrap();
     };
@@ -285,7 +291,8 @@ fn another_tolerance_has_everything_measured_again() {
     assert!(check(&mut board, &[]).is_empty(), "the same tolerance asks for nothing");
 }
 
-/// A result that does not say its data is measured on those of its leaderboard, unless its split is another.
+/// A result that does not say its data is measured on those of its leaderboard, unless its split is
+/// another.
 #[test]
 fn who_does_not_say_the_data_means_the_leaderboards() {
     let (_folder, mut board) = board();
@@ -304,8 +311,8 @@ fn who_does_not_say_the_data_means_the_leaderboards() {
     assert_eq!(page(&board, id).data_sha256, Some(data("test")));
 }
 
-/// An adapter that is on the board already may be submitted by another; the pages of both say so. A claim that only names
-/// an adapter has none to offer.
+/// An adapter that is on the board already may be submitted by another; the pages of both say so. A
+/// claim that only names an adapter has none to offer.
 #[test]
 fn the_same_weights_are_known_as_the_same() {
     let (_folder, mut board) = board();
@@ -364,4 +371,49 @@ fn what_a_failed_check_tells_names_no_folder() {
     let page = page(&board, id);
     let told = [page.checks[0].error.clone().unwrap(), page.history[0].reason.clone()];
     assert_eq!(told, ["cannot read test.csv", "cannot read test.csv"]);
+}
+
+/// What ends its worker each time is not tried for ever.
+#[test]
+fn a_check_that_ends_its_worker_three_times_is_given_up() {
+    let (_folder, mut board) = board();
+    know(&mut board);
+    let id = put(&mut board, &record("a", "test", "test", accuracy(80.0)), 1, &owner()).result;
+    let mut begun = 0;
+    for _ in 0..5 {
+        let work = std::panic::AssertUnwindSafe(|| {
+            check_while(&mut board, &[], &mut |_| {
+                begun += 1;
+                panic!("the worker dies");
+            })
+        });
+        let _ = std::panic::catch_unwind(work);
+    }
+    assert_eq!(begun, 3);
+    let given_up = page(&board, id).checks.remove(0);
+    assert!(given_up.error.unwrap().contains("ended 3 times"));
+    assert_eq!(state(&board, id), State::Attached);
+    // Whoever asks again has it tried again.
+    verify::ask(&mut board, id, &owner()).unwrap();
+    check(&mut board, &[("Accuracy", 80.0)]);
+    assert_eq!(state(&board, id), State::Reevaluated);
+}
+
+/// A metric that is turned has the other end of the table as its best, wherever that is shown.
+#[test]
+fn a_turned_metric_has_another_best() {
+    let (_folder, mut board) = board();
+    let claim = |board: &mut Board, model: &str, value| {
+        let mut record = record(model, "test", "test", accuracy(value));
+        record.date = Some("2020-01-01".into());
+        submit(board, &record, None, &[], &owner()).unwrap().result
+    };
+    let low = claim(&mut board, "low", 80.0);
+    let high = claim(&mut board, "high", 90.0);
+    let best = |board: &Board| table(board, false).item.best.unwrap().result;
+    assert_eq!(best(&board), high);
+    let lower = Some(budwood_board::direction::Direction::Lower);
+    moderate::set_metric(&mut board, NEWS, "accuracy", lower, None, "", &mo()).unwrap();
+    assert_eq!(best(&board), low);
+    assert_eq!([low, high].map(|id| row(&board, id, true).rank), [Some(1), Some(2)]);
 }

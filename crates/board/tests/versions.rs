@@ -54,8 +54,8 @@ fn a_board_of_an_older_version_becomes_one_of_this() {
     }
 }
 
-/// Makes of a board what version 2 of the tables was: leaderboards named no data, and whatever was measured was
-/// re-evaluated.
+/// Makes of a board what version 2 of the tables was: leaderboards named no data, and whatever was
+/// measured was re-evaluated.
 const BACK_TO_2: &str = "DROP TRIGGER results_stay_retracted;
     DROP TRIGGER results_are_of_named_data;
     UPDATE results SET state = 're-evaluated' WHERE state = 'other-setting';
@@ -67,7 +67,8 @@ const BACK_TO_2: &str = "DROP TRIGGER results_stay_retracted;
     ALTER TABLE scores DROP COLUMN confirmed;
     PRAGMA user_version = 2;";
 
-/// The owner's own leaderboards keep what they were measured on; elsewhere it is not known what they are about.
+/// The owner's own leaderboards keep what they were measured on; elsewhere it is not known what
+/// they are about.
 #[test]
 fn what_older_boards_measured_is_looked_at_again() {
     use budwood_board::State;
@@ -154,9 +155,23 @@ fn common_words_are_found_too() {
 fn seeding_again_changes_nothing() {
     use budwood_board::seed::{KnownMethod, seed};
     let (folder, mut board) = board();
-    let methods = [KnownMethod { name: "lora", summary: "Low-rank updates." }];
-    assert!(seed(&mut board, &methods).unwrap() > 0);
+    let url = "https://arxiv.org/abs/2106.09685";
+    let lora = KnownMethod { name: "lora", title: "LoRA", year: 2022, url, summary: "Low rank." };
+    // An older program knew no title of this one.
+    let old = [lora, KnownMethod { name: "vera", title: "vera", ..lora }];
+    let methods = [lora, KnownMethod { name: "vera", title: "VeRA", ..lora }];
+    assert!(seed(&mut board, &old).unwrap() > 0);
+    seed(&mut board, &methods).unwrap();
     let file = folder.path().join("board/board.db");
+    let names: Vec<String> = Connection::open(&file)
+        .unwrap()
+        .prepare("SELECT name FROM methods WHERE implemented IS NOT NULL ORDER BY id")
+        .unwrap()
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(names, ["LoRA", "VeRA"]);
     let version = |c: &Connection| -> i64 {
         c.pragma_query_value(None, "data_version", |r| r.get(0)).unwrap()
     };

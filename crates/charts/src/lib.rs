@@ -1,7 +1,8 @@
-//! Charts of scores as SVG: points and lines with error bars and bands on linear or logarithmic axes, and heat maps.
+//! Charts of scores as SVG: points and lines with error bars and bands on linear or logarithmic
+//! axes, and heat maps.
 //!
-//! A chart is plain data; [`Chart::svg`] and [`HeatMap::svg`] draw it. Every text is escaped, every point has a
-//! `<title>`, so that a browser shows it under the pointer.
+//! A chart is plain data; [`Chart::svg`] and [`HeatMap::svg`] draw it. Every text is escaped, every
+//! point has a `<title>`, so that a browser shows it under the pointer.
 
 mod chart;
 mod heat_map;

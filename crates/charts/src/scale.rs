@@ -1,6 +1,7 @@
 //! From values to places on an axis, and the ticks between.
 
-/// Values beyond this, or their inverses on a logarithmic axis, make no range: what is drawn around them stays finite.
+/// Values beyond this, or their inverses on a logarithmic axis, make no range: what is drawn around
+/// them stays finite.
 const LARGEST: f64 = 1e250;
 
 /// How values stand on an axis.

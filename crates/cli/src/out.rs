@@ -1,9 +1,10 @@
 //! Where results go: folders and files that a command writes, checked before its work begins.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use budwood_base::files::write_atomic;
+use budwood_base::files::write_atomic_with;
 use budwood_base::folder::{Kind, OutFolder, some};
 
 /// A path that a command reads: as the user wrote it, perhaps behind `LAYOUT=`.
@@ -141,5 +142,16 @@ pub(crate) fn check_file(path: &Path, overwrite: bool, inputs: &[&str]) -> Resul
 
 /// Writes a file that [`check_file`] found good.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomic(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    write_file_with(path, |file| Ok(file.write_all(bytes)?))
+}
+
+/// [`write_file`] of what `write` puts into the file piece by piece.
+pub(crate) fn write_file_with(
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> Result<()>,
+) -> Result<()> {
+    write_atomic_with(path, write).map_err(|error| match error.is::<std::io::Error>() {
+        true => error.context(format!("cannot write {}", path.display())),
+        false => error,
+    })
 }

@@ -22,6 +22,7 @@ impl Scratches {
     /// A place for them below a board, after those of dead processes were removed.
     pub(crate) fn open(board: &Path) -> Result<Self> {
         let root = board.join("scratch");
+        remove_older(board);
         Self::begin(&root).with_context(|| format!("cannot use {}", root.display()))
     }
 
@@ -37,7 +38,10 @@ impl Scratches {
             }
         }
         let taken = numbers(root)?;
-        let number = (0..).find(|n| !taken.contains(n)).unwrap_or_default();
+        // A folder without a lock is not known to be ours.
+        let free =
+            |n: &u64| !taken.contains(n) && fs::symlink_metadata(root.join(n.to_string())).is_err();
+        let number = (0..).find(free).unwrap_or_default();
         let (path, lock) = (root.join(number.to_string()), root.join(format!("{number}.lock")));
         let held = lock_file(&lock)?;
         held.lock()?;
@@ -52,7 +56,7 @@ impl Scratches {
         let scratch = Scratch { path };
         let fill = || -> std::io::Result<()> {
             fs::create_dir(&scratch.path)?;
-            for (file, name) in [(weights, "adapter.safetensors"), (description, "adapter.json")] {
+            for (file, name) in [weights, description].into_iter().zip(FILES) {
                 let place = scratch.path.join(name);
                 // A second name is enough; where the disk has none, a copy.
                 if fs::hard_link(file, &place).is_err() {
@@ -64,6 +68,41 @@ impl Scratches {
         fill().with_context(|| format!("cannot write {}", scratch.path.display()))?;
         Ok(scratch)
     }
+}
+
+/// The files of an adapter's folder.
+const FILES: [&str; 2] = ["adapter.safetensors", "adapter.json"];
+
+/// Removes what older programs left when they died: `check-N-PROCESS` and `trial-N-PROCESS` in the
+/// board's folder, each with an adapter's two files. What holds anything else stays.
+fn remove_older(board: &Path) {
+    for entry in fs::read_dir(board).into_iter().flatten().flatten() {
+        let process = entry.file_name().to_str().and_then(process_of_older);
+        let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+        if is_folder && process.is_some_and(|p| !is_alive(p)) {
+            let path = entry.path();
+            let names = fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.file_name());
+            if names.into_iter().all(|name| FILES.iter().any(|f| name == *f)) {
+                FILES.iter().for_each(|name| drop(fs::remove_file(path.join(name))));
+                let _ = fs::remove_dir(&path);
+            }
+        }
+    }
+}
+
+/// The process in a name such as `check-7-4711`.
+fn process_of_older(name: &str) -> Option<u32> {
+    let rest = name.strip_prefix("check-").or_else(|| name.strip_prefix("trial-"))?;
+    let (number, process) = rest.split_once('-')?;
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    (digits(number) && digits(process)).then(|| process.parse().ok())?
+}
+
+/// Whether another process has this number. Where the system does not tell, one does.
+fn is_alive(process: u32) -> bool {
+    let all = Path::new("/proc");
+    let told = all.join(std::process::id().to_string()).exists();
+    process != std::process::id() && (!told || all.join(process.to_string()).exists())
 }
 
 /// The numbers of the processes that have, or had, folders here: those of their locks.
@@ -127,5 +166,48 @@ mod tests {
             fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["lock", "mine"]);
+    }
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_dead_older_programs_left_is_removed_and_nothing_else() {
+        let board = tempfile::tempdir().unwrap();
+        // Linux gives out no numbers as large as this.
+        let dead = u32::MAX - 1;
+        let folder = |name: &str, files: &[&str]| {
+            let path = board.path().join(name);
+            fs::create_dir(&path).unwrap();
+            files.iter().for_each(|file| fs::write(path.join(file), "x").unwrap());
+        };
+        folder(&format!("check-1-{dead}"), &FILES);
+        folder(&format!("trial-0-{dead}"), &FILES[..1]);
+        folder(&format!("trial-2-{}", std::process::id()), &[]);
+        let parent = std::os::unix::process::parent_id();
+        let kept = [
+            format!("check-2-{dead}"),
+            format!("check-3-{parent}"),
+            "check-4".into(),
+            "check-x-1".into(),
+            format!("trial-1-{dead}"),
+        ];
+        folder(&kept[0], &["adapter.json", "notes.txt"]);
+        folder(&kept[1], &FILES);
+        folder(&kept[2], &FILES);
+        folder(&kept[3], &FILES);
+        fs::write(board.path().join(&kept[4]), "a file").unwrap();
+        // A folder without a lock is not ours either, and in nobody's way.
+        fs::create_dir_all(board.path().join("scratch/0")).unwrap();
+        drop(Scratches::open(board.path()).unwrap());
+        let names = |path: &Path| {
+            let names = fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name());
+            let mut names: Vec<_> = names.map(|n| n.into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let mut all = kept.to_vec();
+        all.push("scratch".into());
+        all.sort();
+        assert_eq!(names(board.path()), all);
+        assert_eq!(names(&board.path().join("scratch")), ["0", "lock"]);
+        assert_eq!(fs::read_dir(board.path().join(&kept[0])).unwrap().count(), 2);
     }
 }

@@ -4,7 +4,8 @@
 #[cfg(unix)]
 const FEWEST: usize = 16;
 
-/// As many connections as are wanted, or as the system has room for beside `files` others. Raises the process's own limit as far as it may.
+/// As many connections as are wanted, or as the system has room for beside `files` others. Raises
+/// the process's own limit as far as it may.
 #[cfg(unix)]
 pub(crate) fn connections(wanted: usize, files: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -1,4 +1,5 @@
-//! Who is connected. A full house lets the one go who has been still the longest, so that others can come in.
+//! Who is connected. A full house lets the one go who has been still the longest, so that others
+//! can come in.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -149,7 +150,8 @@ impl Pulse {
         self.spoke.store(true, Ordering::Relaxed);
     }
 
-    /// How long it has been still, if that is long enough to be sent away, and the server is not at work for it.
+    /// How long it has been still, if that is long enough to be sent away, and the server is not at
+    /// work for it.
     fn still(&self) -> Option<Duration> {
         let still = milliseconds().saturating_sub(self.at.load(Ordering::Relaxed));
         let still = Duration::from_millis(still);

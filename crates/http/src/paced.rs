@@ -1,4 +1,5 @@
-//! A connection that is cut when its client takes nothing, or next to nothing, of what is sent to it.
+//! A connection that is cut when its client takes nothing, or next to nothing, of what is sent to
+//! it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -41,7 +42,8 @@ impl<S> Paced<S> {
         Self { stream, pace, pulse, span: None, taken: 0 }
     }
 
-    /// Notes what became of a write: an error in the place of waiting on when the client is too slow.
+    /// Notes what became of a write: an error in the place of waiting on when the client is too
+    /// slow.
     fn noted(
         &mut self,
         cx: &mut Context<'_>,

@@ -53,7 +53,8 @@ fn point(s: &Setting, mean: f64, error: Option<f64>) -> Point {
     Point { x: s.trained, y, low: half.map(|h| y - h), high: half.map(|h| y + h), note }
 }
 
-/// Figures 1 and 3: score less that of full fine-tuning against trained parameters; the 20th, 50th and 80th percentile over tasks.
+/// Figures 1 and 3: score less that of full fine-tuning against trained parameters; the 20th, 50th
+/// and 80th percentile over tasks.
 fn trade_off(settings: &[Setting]) -> Option<Figure> {
     let mut full = BTreeMap::new();
     for task in distinct(settings.iter().map(|s| &s.task)) {
@@ -110,7 +111,8 @@ fn trade_off(settings: &[Setting]) -> Option<Figure> {
     Some(Figure { name: "trade-off".into(), svg: chart.svg() })
 }
 
-/// Figures 4 and 5: scores of one task against trained parameters, that of full fine-tuning as a line.
+/// Figures 4 and 5: scores of one task against trained parameters, that of full fine-tuning as a
+/// line.
 fn task_trade_off(task: &str, settings: &[&Setting]) -> Option<Figure> {
     let mut series = Vec::new();
     let fewest = settings.iter().map(|s| s.trained).fold(f64::INFINITY, f64::min);
@@ -147,7 +149,8 @@ fn task_trade_off(task: &str, settings: &[&Setting]) -> Option<Figure> {
     Some(Figure { name: format!("parameters-{task}"), svg: chart.svg() })
 }
 
-/// Figures 6 (right) and 7: score over something that was varied, the best of everything else at each value.
+/// Figures 6 (right) and 7: score over something that was varied, the best of everything else at
+/// each value.
 fn over(
     task: &str,
     settings: &[&Setting],
@@ -190,8 +193,8 @@ fn over(
     Some(Figure { name: format!("{name}-{task}"), svg: chart.svg() })
 }
 
-/// Figure 6, left and middle: what the validation score loses, in per cent of itself, without the trained adapters of each span
-/// of layers.
+/// Figure 6, left and middle: what the validation score loses, in per cent of itself, without the
+/// trained adapters of each span of layers.
 fn ablations(task: &str, settings: &[&Setting]) -> Vec<Figure> {
     let mut all = Vec::new();
     let with_spans = settings.iter().filter(|s| s.ablations.iter().any(|a| !a.is_empty()));

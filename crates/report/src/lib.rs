@@ -1,5 +1,6 @@
-//! The paper's tables and figures from the runs of a store (Houlsby et al. 2019, Tables 1 and 2, Figures 1 and 3 to 7),
-//! for whatever tasks, methods and base the runs have; and the report on one evaluation.
+//! The paper's tables and figures from the runs of a store (Houlsby et al. 2019, Tables 1 and 2,
+//! Figures 1 and 3 to 7), for whatever tasks, methods and base the runs have; and the report on one
+//! evaluation.
 
 mod evaluation;
 mod figures;

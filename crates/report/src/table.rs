@@ -8,7 +8,8 @@ use crate::setting::{best, caption, distinct};
 /// Methods by tasks; scores in per cent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// Names of the tasks with metric and split, before them the method and the parameters that it trains, after them the mean.
+    /// Names of the tasks with metric and split, before them the method and the parameters that it
+    /// trains, after them the mean.
     pub columns: Vec<String>,
     /// A row for each method.
     pub rows: Vec<Vec<String>>,
@@ -16,9 +17,9 @@ pub struct Table {
     pub caption: Vec<String>,
 }
 
-/// For each group of methods and task, the mean test score (validation where there is no test) of the
-/// setting with the best validation score, with its standard error over seeds. The mean is over the tasks; where tasks are
-/// counted to areas, over the means of the areas, as VTAB's.
+/// For each group of methods and task, the mean test score (validation where there is no test) of
+/// the setting with the best validation score, with its standard error over seeds. The mean is over
+/// the tasks; where tasks are counted to areas, over the means of the areas, as VTAB's.
 pub fn table(settings: &[Setting]) -> Table {
     let tasks = distinct(settings.iter().map(|s| s.task.clone()));
     let groups = distinct(settings.iter().map(|s| s.group.clone()));
@@ -125,7 +126,8 @@ mod tests {
         }
     }
 
-    /// VTAB's mean is that of its three groups' means: with 2, 1 and 1 tasks it is not that of the tasks.
+    /// VTAB's mean is that of its three groups' means: with 2, 1 and 1 tasks it is not that of the
+    /// tasks.
     #[test]
     fn the_mean_is_of_the_areas_where_there_are_some() {
         let tasks = [

@@ -1,9 +1,10 @@
 //! How fast a board's pages come to many readers at once.
 //!
-//! `load ADDRESS [CLIENTS REQUESTS]`, such as `load 127.0.0.1:7800 32 20000`. It follows the board's own links to find up to 300
-//! pages of each kind, then `CLIENTS` readers, each with a connection of its own and no pause, ask for `REQUESTS` pages in all,
-//! kinds in turn; a page counts from the first byte sent to the last one received, packed as browsers want it. Serve the board with
-//! `--searches 1000000`. Only addresses of this machine are asked.
+//! `load ADDRESS [CLIENTS REQUESTS]`, such as `load 127.0.0.1:7800 32 20000`. It follows the
+//! board's own links to find up to 300 pages of each kind, then `CLIENTS` readers, each with a
+//! connection of its own and no pause, ask for `REQUESTS` pages in all, kinds in turn; a page
+//! counts from the first byte sent to the last one received, packed as browsers want it. Serve the
+//! board with `--searches 1000000`. Only addresses of this machine are asked.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

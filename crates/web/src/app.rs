@@ -27,10 +27,12 @@ pub struct Answer {
 
 /// Runs the adapter of a result on a text. The program hands it in: this crate knows no model.
 pub trait Predictor: Send + Sync {
-    /// The answers, the likeliest first. It is called on a thread that may block, by a few at one time.
+    /// The answers, the likeliest first. It is called on a thread that may block, by a few at one
+    /// time.
     ///
     /// # Errors
-    /// A sentence for the reader, when the adapter cannot be run here: without paths of this machine.
+    /// A sentence for the reader, when the adapter cannot be run here: without paths of this
+    /// machine.
     fn predict(&self, result: i64, text: &str) -> Result<Vec<Answer>, String>;
 }
 
@@ -47,8 +49,8 @@ pub struct Limits {
     pub exports: f64,
     /// Largest request, in bytes.
     pub upload: usize,
-    /// Seconds until a page must be there, and until a request that writes must have arrived; the latter has a second more for
-    /// each 50 kB.
+    /// Seconds until a page must be there, and until a request that writes must have arrived; the
+    /// latter has a second more for each 50 kB.
     pub seconds: u64,
     /// Seconds in which a client must say or take something before its connection is cut.
     pub still: u64,
@@ -58,8 +60,8 @@ pub struct Limits {
     pub connections_each: usize,
 }
 
-/// Largest request, in bytes: an adapter of 16 million parameters, six times the paper's for BERT-base, with what
-/// describes it. A request is held in memory until it is whole.
+/// Largest request, in bytes: an adapter of 16 million parameters, six times the paper's for
+/// BERT-base, with what describes it. A request is held in memory until it is whole.
 const UPLOAD: usize = 64_000_000 + 1_000_000;
 
 impl Default for Limits {
@@ -82,8 +84,9 @@ impl Default for Limits {
 pub struct Options {
     /// The board's folder.
     pub folder: PathBuf,
-    /// The address that readers use, such as `https://board.example.org`. Without it [`serve`](crate::serve) takes the one that it
-    /// listens on; where that is no single address, links are without a server's name.
+    /// The address that readers use, such as `https://board.example.org`. Without it
+    /// [`serve`](crate::serve) takes the one that it listens on; where that is no single address,
+    /// links are without a server's name.
     pub url: Option<String>,
     /// Whether a proxy stands before the server and names the client in `X-Forwarded-For`.
     pub behind_proxy: bool,
@@ -124,6 +127,8 @@ pub(crate) struct App {
     /// Kilobytes of answers that wait to be sent.
     pub(crate) unsent: Arc<Semaphore>,
     pub(crate) forms: FormKeys,
+    /// Paths and names of what the navigation leads to.
+    pub(crate) navigation: Vec<(&'static str, &'static str)>,
 }
 
 /// Connections that read, at least: each answers one request at a time, and may wait for the disk.
@@ -145,7 +150,10 @@ pub(crate) const UPLOADS: usize = 96;
 pub(crate) const UNSENT: usize = 128;
 
 impl App {
-    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+    pub(crate) fn new(
+        options: Options,
+        navigation: Vec<(&'static str, &'static str)>,
+    ) -> Result<Self, Error> {
         let limits = options.limits;
         let folder = &options.folder;
         let readers = std::thread::available_parallelism().map_or(1, usize::from).max(READERS);
@@ -174,6 +182,7 @@ impl App {
             uploads: Arc::new(Semaphore::new(UPLOADS << 10)),
             unsent: Arc::new(Semaphore::new(UNSENT << 10)),
             forms: FormKeys::new(),
+            navigation,
             options,
         })
     }

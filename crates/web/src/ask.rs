@@ -120,14 +120,15 @@ impl Ask {
         if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) }
     }
 
-    /// An address with the server's name before it, if that is known. What the client calls the server is not asked: that would
-    /// let one client write the addresses that another is shown.
+    /// An address with the server's name before it, if that is known. What the client calls the
+    /// server is not asked: that would let one client write the addresses that another is shown.
     pub(crate) fn absolute(&self, path: &str) -> String {
         let url = self.app.options.url.as_deref().unwrap_or_default();
         format!("{}{path}", url.trim_end_matches('/'))
     }
 
-    /// A cookie for all of this server, which other sites cannot make a browser send along with a form.
+    /// A cookie for all of this server, which other sites cannot make a browser send along with a
+    /// form.
     pub(crate) fn cookie(&self, pair: &str, more: &str) -> String {
         let secure = if self.secure { "; Secure" } else { "" };
         format!("{pair}; Path=/; HttpOnly; {more}{secure}")
@@ -160,7 +161,8 @@ fn secure(app: &App, parts: &Parts) -> bool {
     url.starts_with("https://") || forwarded(app, parts, "x-forwarded-proto") == Some("https")
 }
 
-/// What the proxy says of a client, if there is one. The last entry is the proxy's own word; those before it are the client's.
+/// What the proxy says of a client, if there is one. The last entry is the proxy's own word; those
+/// before it are the client's.
 fn forwarded<'a>(app: &App, parts: &'a Parts, name: &str) -> Option<&'a str> {
     if !app.options.behind_proxy {
         return None;

@@ -7,6 +7,9 @@ use budwood_board::Board;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::reply::{Reply, hash};
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[Route::page("/static/{name}", show)];
 
 struct Asset {
     name: &'static str,
@@ -34,7 +37,7 @@ pub(crate) fn address(name: &str) -> &'static str {
 }
 
 /// An asset by its address.
-pub(crate) fn show(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let found = ASSETS.iter().find(|a| a.address == ask.path);
     let asset = found.ok_or_else(|| Fault::missing("such file"))?;
     Ok(Reply::new(asset.kind, asset.text).forever())

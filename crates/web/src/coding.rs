@@ -1,4 +1,5 @@
-//! Which coding a client takes a text in (RFC 9110, section 12.5.3), and which of our texts it has (section 13.1.2).
+//! Which coding a client takes a text in (RFC 9110, section 12.5.3), and which of our texts it has
+//! (section 13.1.2).
 
 use axum::http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, IF_NONE_MATCH};
 
@@ -19,7 +20,8 @@ pub(crate) fn wants_gzip(asked: &HeaderMap) -> bool {
     gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
 }
 
-/// The weight in the parameters of a coding; none if it is no weight, so that the coding is not there.
+/// The weight in the parameters of a coding; none if it is no weight, so that the coding is not
+/// there.
 fn weight(parameters: &str) -> Option<f64> {
     if parameters.trim().is_empty() {
         return Some(1.0);
@@ -29,7 +31,8 @@ fn weight(parameters: &str) -> Option<f64> {
     (name.trim().eq_ignore_ascii_case("q") && (0.0..=1.0).contains(&weight)).then_some(weight)
 }
 
-/// Whether a client has the text with this tag, such as `"a1"`. Tags are compared as the weak ones that caches may make of them.
+/// Whether a client has the text with this tag, such as `"a1"`. Tags are compared as the weak ones
+/// that caches may make of them.
 pub(crate) fn has(asked: &HeaderMap, tag: &str) -> bool {
     let plain = |t: &str| t.strip_prefix("W/").unwrap_or(t) == tag;
     items(asked, IF_NONE_MATCH).any(|t| t == "*" || plain(t))

@@ -1,6 +1,5 @@
 //! The frame of every page.
 
-use axum::http::header::SET_COOKIE;
 use budwood_board::query::Attribution;
 use maud::{DOCTYPE, Markup, html};
 
@@ -20,16 +19,6 @@ pub(crate) struct Page<'a> {
     /// Where data on it comes from.
     pub(crate) sources: &'a [Attribution],
 }
-
-const PARTS: &[(&str, &str)] = &[
-    ("/tasks", "Tasks"),
-    ("/datasets", "Data sets"),
-    ("/papers", "Papers"),
-    ("/methods", "Methods"),
-    ("/log", "Log"),
-    ("/submit", "Submit"),
-    ("/about", "About"),
-];
 
 impl Page<'_> {
     /// The page with its content.
@@ -71,7 +60,7 @@ impl Page<'_> {
                     span { "Budwood " span { "board" } }
                 }
                 nav aria-label="Board" {
-                    ul { @for &(path, name) in PARTS {
+                    ul { @for &(path, name) in &ask.app.navigation {
                         li { a href=(path) aria-current=[(self.part == path).then_some("page")] { (name) } }
                     } }
                 }
@@ -141,45 +130,11 @@ fn licence(name: &str) -> Markup {
     html! { @if let Some(url) = web(url) { a href=(url) rel="license noopener" { (name) } } @else { (name) } }
 }
 
-/// Keeps the reader's choice of theme and sends them back.
-pub(crate) fn theme(_: &budwood_board::Board, ask: &Ask) -> Result<Reply, crate::fault::Fault> {
-    let theme = Theme::find(ask.get("to").unwrap_or_default()).name();
-    let back = ask.get("back").filter(|b| here(b)).unwrap_or("/");
-    let age = if theme == "system" { 0 } else { 31_536_000 };
-    let cookie = ask.cookie(&format!("theme={theme}"), &format!("Max-Age={age}; SameSite=Lax"));
-    Ok(Reply::see(back).header(SET_COOKIE, &cookie))
-}
-
-/// Whether an address stays on this server.
-fn here(address: &str) -> bool {
-    let plain = address.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'\\');
-    plain && address.starts_with('/') && !address.starts_with("//")
-}
-
 /// A trail of links to a page.
 pub(crate) fn trail(steps: &[(String, &str)]) -> Markup {
     html! {
         nav.trail aria-label="Trail" {
             ol { @for (path, name) in steps { li { a href=(path) { (name) } } } }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn only_addresses_here_are_gone_back_to() {
-        for bad in [
-            "//evil.example",
-            "/\\evil.example",
-            "https://evil.example",
-            "",
-            "x",
-            "/a\r\nb",
-            "/\t/evil",
-        ] {
-            assert!(!super::here(bad), "{bad:?}");
-        }
-        assert!(super::here("/sota/a-on-b?x=%2F1"));
     }
 }

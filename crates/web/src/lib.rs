@@ -1,9 +1,11 @@
 //! The board over HTTP: pages, interface, feeds, badges.
 //!
-//! A page is a plain function from an open board and a question ([`ask::Ask`]) to a reply: it does no
-//! input or output of its own and runs on a thread that may block. [`routes`] lists all of them, so that
-//! a new page is one file and one line there. Everything around them is written once: who may ask how often
-//! ([`guard`]), what a browser may do with the answer ([`reply`]), how an error is shown ([`fault`]).
+//! A page is a plain function from an open board and a question ([`ask::Ask`]) to a reply: it does
+//! no input or output of its own and runs on a thread that may block. Each file of
+//! [`pages`](mod@pages) says which addresses it answers, and `pages/mod.rs` lists the files: a new
+//! page is one file and one line there. Everything around them is written once: who may ask how
+//! often ([`guard`]), what a browser may do with the answer ([`reply`]), how an error is shown
+//! ([`fault`]).
 
 mod api;
 mod app;
@@ -19,10 +21,11 @@ mod parts;
 mod piecewise;
 mod pool;
 mod reply;
+mod route;
 mod routes;
 mod server;
 mod upload;
 
 pub use app::{Answer, Limits, Options, Predictor};
-pub use routes::router;
+pub use routes::{addresses, router};
 pub use server::serve;

@@ -1,4 +1,5 @@
-//! Files that are sent piece by piece, so that a download takes as much memory as one piece, whoever reads it and how slowly.
+//! Files that are sent piece by piece, so that a download takes as much memory as one piece,
+//! whoever reads it and how slowly.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -64,7 +65,8 @@ impl Piecewise {
     }
 }
 
-/// A file without a name, which is written whole and then sent. It is gone when it was sent, and when the process ends.
+/// A file without a name, which is written whole and then sent. It is gone when it was sent, and
+/// when the process ends.
 pub(crate) struct Draft {
     out: Packing,
 }

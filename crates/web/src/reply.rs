@@ -121,7 +121,8 @@ impl Reply {
         }
     }
 
-    /// As a response to a request with these headers; `room` is what it takes of the memory for answers that wait.
+    /// As a response to a request with these headers; `room` is what it takes of the memory for
+    /// answers that wait.
     pub(crate) fn respond(
         self,
         asked: &HeaderMap,
@@ -175,7 +176,8 @@ impl Reply {
     }
 }
 
-/// Bytes that wait to be sent, with the room that they take: it is free when the last of them is in the system's hands.
+/// Bytes that wait to be sent, with the room that they take: it is free when the last of them is in
+/// the system's hands.
 struct Waiting {
     bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,

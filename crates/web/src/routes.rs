@@ -1,91 +1,53 @@
 //! All addresses.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use budwood_board::{Board, Error};
 use budwood_http::key;
 use maud::html;
 
-use crate::api::write::WRITE;
-use crate::api::{READ, ROOT};
+use crate::api::endpoint::ROOT;
+use crate::api::openapi::endpoints;
+use crate::api::write::{WRITE, actor};
 use crate::app::{App, Options, UNSENT};
 use crate::ask::Ask;
 use crate::fault::Fault;
-use crate::guard::rate::Rate;
-use crate::layout::{self, Page};
+use crate::layout::Page;
 use crate::reply::Reply;
+use crate::route::{Job, Route, Work};
 use crate::upload::Upload;
 use crate::{assets, feeds, pages};
 
-/// Answers a question to an open board.
-pub(crate) type Show = fn(&Board, &Ask) -> Result<Reply, Fault>;
-
-/// Everything that is read. `{name}` is one segment of a path.
-const PAGES: &[(&str, Show)] = &[
-    ("/", pages::start::show),
-    ("/about", pages::about::show),
-    ("/area/{slug}", pages::task::area),
-    ("/badge/{id}", feeds::badge::show),
-    ("/compare", pages::compare::show),
-    ("/dataset/{slug}", pages::dataset::show),
-    ("/datasets", pages::dataset::list),
-    ("/embed/{slug}", pages::sota::embed),
-    ("/feed.atom", feeds::atom::show),
-    ("/log", pages::log::show),
-    ("/method/{slug}", pages::method::show),
-    ("/methods", pages::method::list),
-    ("/paper/{slug}", pages::paper::show),
-    ("/papers", pages::paper::list),
-    ("/result/{id}", pages::result::show),
-    ("/result/{id}/adapter", feeds::file::adapter),
-    ("/result/{id}/files/{name}", feeds::file::show),
-    ("/result/{id}/model-index.yaml", feeds::export::model_index),
-    ("/robots.txt", feeds::sitemap::robots),
-    ("/sitemap.xml", feeds::sitemap::index),
-    ("/sitemap/{name}", feeds::sitemap::show),
-    ("/sota", pages::task::list),
-    ("/sota/{slug}", pages::sota::show),
-    ("/static/{name}", assets::show),
-    ("/submit", pages::submit::show),
-    ("/task/{slug}", pages::task::show),
-    ("/tasks", pages::task::list),
-    ("/theme", layout::theme),
-];
-/// What a question costs, and so who may ask it how often.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cost {
-    Page,
-    Search,
-    Export,
+/// The addresses of all pages and of what belongs to them; `{name}` is one segment of a path.
+pub fn addresses() -> impl Iterator<Item = &'static str> {
+    shown().map(|route| route.path)
 }
 
-/// What costs more than a page.
-const COSTLY: &[(&str, Show, Cost)] = &[
-    ("/search", pages::search::show, Cost::Search),
-    ("/export/{name}", feeds::export::show, Cost::Export),
-];
+/// What people read.
+fn shown() -> impl Iterator<Item = &'static Route> {
+    pages::PAGES.iter().chain(feeds::FEEDS).copied().flatten().chain(assets::ROUTES)
+}
 
 /// All addresses of a board.
 ///
 /// # Errors
 /// If the board cannot be opened.
 pub fn router(options: Options) -> Result<Router, Error> {
-    let app = Arc::new(App::new(options)?);
+    let named = shown().filter(|route| !route.name.is_empty());
+    let app = Arc::new(App::new(options, named.map(|r| (r.path, r.name)).collect())?);
     let mut router = Router::new();
-    let pages = PAGES.iter().map(|&(path, show)| (path.to_owned(), show, Cost::Page));
-    let costly = COSTLY.iter().map(|&(path, show, cost)| (path.to_owned(), show, cost));
-    let programs = READ.iter().map(|e| (format!("{ROOT}{}", e.path), e.show, e.cost));
-    for (path, show, cost) in pages.chain(costly).chain(programs) {
+    let people = shown().map(|route| (route.path.to_owned(), route.work));
+    let programs = endpoints().map(|e| (format!("{ROOT}{}", e.path), e.work));
+    for (path, work) in people.chain(programs) {
         let answer = move |State(app): State<Arc<App>>, request: Request| async move {
-            read(&app, show, cost, request).await
+            read(&app, work, request).await
         };
         // Clients of the archive end every address with a slash.
         if path.starts_with(ROOT) && !path.contains('.') {
@@ -93,14 +55,9 @@ pub fn router(options: Options) -> Result<Router, Error> {
         }
         router = router.route(&path, get(answer));
     }
-    let trial = |State(app): State<Arc<App>>, request: Request| async move {
-        let attempt = |ask: Arc<Ask>| self::attempt(Arc::clone(&app), ask);
-        answered(&app, request, attempt).await
-    };
-    router = router.route("/result/{id}/try", get(trial));
     for &(path, write) in WRITE {
         let answer = move |State(app): State<Arc<App>>, request: Request| async move {
-            self::write(&app, write.job(), request).await
+            self::write(&app, Sender::OfHeader, write.job(), request).await
         };
         for end in ["", "/"] {
             router = router.route(&format!("{ROOT}{path}{end}"), post(answer));
@@ -109,38 +66,61 @@ pub fn router(options: Options) -> Result<Router, Error> {
     let form = |State(app): State<Arc<App>>, request: Request| async move {
         let take: Job =
             Box::new(|board, upload, ask| pages::submit::take(board, upload, ask).map(Some));
-        self::write(&app, take, request).await
+        self::write(&app, Sender::OfForm, take, request).await
     };
     router = router.route("/submit", post(form));
     let missing = |State(app): State<Arc<App>>, request: Request| async move {
-        read(&app, |_, _| Err(Fault::missing("such page")), Cost::Page, request).await
+        read(&app, Work::Page(|_, _| Err(Fault::missing("such page"))), request).await
     };
-    Ok(router.fallback(missing).with_state(app))
+    // The router adds which methods are allowed (RFC 9110, section 15.5.6).
+    let other_method = |State(app): State<Arc<App>>, request: Request| async move {
+        let asked = request.method().clone();
+        answered(&app, request, |_| async move {
+            let message = format!("{asked} is not what can be done at this address.");
+            Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, message))
+        })
+        .await
+    };
+    let router = router.fallback(missing).method_not_allowed_fallback(other_method);
+    Ok(router.with_state(app))
 }
 
 /// Answers a request that reads.
-async fn read(app: &Arc<App>, show: Show, cost: Cost, request: Request) -> Response<Body> {
+async fn read(app: &Arc<App>, work: Work, request: Request) -> Response<Body> {
     let work = |ask: Arc<Ask>| async move {
         let app = Arc::clone(&ask.app);
-        match cost {
-            Cost::Page => {}
-            Cost::Search => allow(&app.searches, ask.client)?,
-            Cost::Export => {
+        match work {
+            Work::Page(show) => page(&app, ask, show).await,
+            Work::Search(show) => {
+                app.searches.allow(ask.client)?;
+                page(&app, ask, show).await
+            }
+            Work::Export(show) => {
                 let turn = app.exports.turn(ask.client).await?;
                 let export = move |board: &mut Board| {
                     // Who left does not make room before the work is over.
                     let _turn = turn;
                     show(board, &ask)
                 };
-                return app.exporters.run(export).await;
+                app.exporters.run(export).await
+            }
+            Work::Trial(prepare) => {
+                let turn = app.tries.turn(ask.client).await?;
+                // No connection to the board is held while the adapter runs.
+                let rest = page(&app, Arc::clone(&ask), prepare).await?;
+                let run = move || {
+                    let _turn = turn;
+                    rest(&ask)
+                };
+                tokio::task::spawn_blocking(run).await.map_err(Fault::internal)?
             }
         }
-        page(&app, ask, show).await
     };
     answered(app, request, work).await
 }
 
-/// What a page needs of the board. Neither one client's many questions nor pages that take long keep all readers.
+/// What a page needs of the board. Neither one client's many questions nor pages that take long
+/// keep all readers.
 async fn page<T: Send + 'static>(
     app: &Arc<App>,
     ask: Arc<Ask>,
@@ -168,17 +148,6 @@ async fn page<T: Send + 'static>(
         app.readers.run_in(place, work).await
     };
     tokio::time::timeout(limit, made).await.unwrap_or_else(|_| Err(busy()))
-}
-
-/// Lets a reader try an adapter: no connection to the board is held meanwhile.
-async fn attempt(app: Arc<App>, ask: Arc<Ask>) -> Result<Reply, Fault> {
-    let turn = app.tries.turn(ask.client).await?;
-    let wanted = page(&app, Arc::clone(&ask), pages::result::to_try).await?;
-    let work = move || {
-        let _turn = turn;
-        pages::result::tried(&wanted, &ask)
-    };
-    tokio::task::spawn_blocking(work).await.map_err(Fault::internal)?
 }
 
 /// Answers a request by `work`, and shows what goes wrong.
@@ -220,21 +189,47 @@ async fn send(app: &App, reply: Reply, headers: HeaderMap) -> Response<Body> {
     packed.unwrap_or_else(|e| bare(&Fault::internal(e)).respond(&HeaderMap::new(), None))
 }
 
-/// A change to the board, in one piece or in several: none says that others come first, then it is called again.
-pub(crate) type Job =
-    Box<dyn FnMut(&mut Board, &Upload, &Ask) -> Result<Option<Reply>, Fault> + Send>;
+/// Where a request that writes says who sends it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    /// In the header `Authorization`: it is looked at before the body.
+    OfHeader,
+    /// In fields of a form, which come before its files.
+    OfForm,
+}
 
 /// Answers a request that writes: nothing happens before its body is whole, and within its time.
-async fn write(app: &Arc<App>, mut job: Job, request: Request) -> Response<Body> {
+async fn write(app: &Arc<App>, sender: Sender, mut job: Job, request: Request) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let arrive = async {
         let ask = Ask::read(app, &mut parts).await?;
-        allow(&app.writes, ask.client)?;
-        Ok::<_, Fault>((Upload::read(app, &parts, body).await?, ask))
+        app.writes.allow(ask.client)?;
+        if sender == Sender::OfHeader {
+            let given = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+            let given = given.map(str::to_owned);
+            app.readers.run(move |board| actor(board, given.as_deref()).map(drop)).await?;
+        }
+        let forms = (Arc::clone(app), ask.form_cookie.clone());
+        let known = async move |begun: Upload| match sender {
+            Sender::OfHeader => Ok(()),
+            Sender::OfForm => {
+                let (app, cookie) = forms;
+                let readers = app.readers.clone();
+                let sender = move |board: &mut Board| {
+                    pages::submit::sender(board, &begun, &app.forms, cookie.as_deref()).map(drop)
+                };
+                readers.run(sender).await
+            }
+        };
+        let upload = match Upload::read(app, &parts, body, known).await {
+            Ok(upload) => upload,
+            Err(fault) => return Ok(Err(settled(Err(fault), &ask))),
+        };
+        Ok::<_, Fault>(Ok((upload, ask)))
     };
     let reply = match arrive.await {
         // Once it has begun, a change is not given up: the client must learn what became of it.
-        Ok((mut upload, mut ask)) => {
+        Ok(Ok((mut upload, mut ask))) => {
             let writer = app.writer.clone();
             let all = tokio::spawn(async move {
                 loop {
@@ -252,6 +247,7 @@ async fn write(app: &Arc<App>, mut job: Job, request: Request) -> Response<Body>
             let all = all.await.map_err(Fault::internal).flatten();
             all.unwrap_or_else(|fault| bare(&fault))
         }
+        Ok(Err(refusal)) => refusal,
         Err(fault) => bare(&fault),
     };
     send(app, reply, parts.headers).await
@@ -289,18 +285,11 @@ fn bare(fault: &Fault) -> Reply {
     again(reply, fault)
 }
 
-/// The reply with the time after which it can be asked for again.
+/// The reply with what the client must do before it is asked again.
 fn again(reply: Reply, fault: &Fault) -> Reply {
-    match fault.retry_after {
-        Some(seconds) => reply.header(RETRY_AFTER, &seconds.to_string()),
-        None => reply,
+    match (fault.status, fault.retry_after) {
+        (StatusCode::UNAUTHORIZED, _) => reply.header(WWW_AUTHENTICATE, "Token"),
+        (_, Some(seconds)) => reply.header(RETRY_AFTER, &seconds.to_string()),
+        _ => reply,
     }
-}
-
-/// Takes a token of the client's.
-pub(crate) fn allow(rate: &Rate, client: IpAddr) -> Result<(), Fault> {
-    rate.take(client, Instant::now()).map_err(|seconds| {
-        let lot = "That was a lot in a short time.";
-        Fault::later(StatusCode::TOO_MANY_REQUESTS, lot, seconds)
-    })
 }

@@ -28,12 +28,22 @@ pub(crate) struct Upload {
 
 /// Bytes a second that a body must come with, at least, once its first seconds are over.
 const SLOWEST: u64 = 50_000;
+/// Bytes of a body that are taken before its sender is known: room for all fields of the form.
+const UNKNOWN: usize = 64 << 10;
 /// Parts of one form.
 const PARTS: usize = 64;
 
 impl Upload {
-    /// Reads a body within the limits of size and time. What it takes of the memory for uploads grows as it arrives.
-    pub(crate) async fn read(app: &App, parts: &Parts, mut body: Body) -> Result<Self, Fault> {
+    /// Reads a body within the limits of size and time. What it takes of the memory for uploads
+    /// grows as it arrives. Of a sender who is not known, no more than [`UNKNOWN`] bytes are taken:
+    /// `known` is asked once, with what has arrived so far.
+    pub(crate) async fn read(
+        app: &App,
+        parts: &Parts,
+        mut body: Body,
+        known: impl AsyncFnOnce(Self) -> Result<(), Fault>,
+    ) -> Result<Self, Fault> {
+        let mut known = Some(known);
         let limits = app.options.limits;
         let headers = parts.headers.clone();
         let length = headers.get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
@@ -73,24 +83,47 @@ impl Upload {
                 Some(room) => room.merge(more),
             }
             bytes.extend_from_slice(&data);
+            if bytes.len() > UNKNOWN
+                && let Some(known) = known.take()
+            {
+                let begun = Bytes::copy_from_slice(&bytes[..UNKNOWN]);
+                known(Self::of(headers.clone(), begun, true).await?).await?;
+            }
         }
-        let mut upload = Self { headers, bytes: bytes.freeze(), parts: None, _room: room };
+        let upload = Self::of(headers, bytes.freeze(), false).await?;
+        Ok(Self { _room: room, ..upload })
+    }
+
+    /// A body, or its beginning.
+    async fn of(headers: HeaderMap, bytes: Bytes, begun: bool) -> Result<Self, Fault> {
+        let mut upload = Self { headers, bytes, parts: None, _room: None };
         if upload.header(CONTENT_TYPE).is_some_and(|t| t.starts_with("multipart/form-data")) {
-            upload.parts = Some(upload.split().await?);
+            let (parts, end) = upload.split().await;
+            match end {
+                Err(fault) if !begun => return Err(fault),
+                _ => upload.parts = Some(parts),
+            }
         }
         Ok(upload)
     }
 
-    async fn split(&self) -> Result<Vec<(String, Bytes)>, Fault> {
+    /// The parts of a form that are whole, and what is wrong with what follows them.
+    async fn split(&self) -> (Vec<(String, Bytes)>, Result<(), Fault>) {
+        let mut parts = Vec::new();
+        let end = self.split_into(&mut parts).await;
+        (parts, end)
+    }
+
+    async fn split_into(&self, parts: &mut Vec<(String, Bytes)>) -> Result<(), Fault> {
         let bad = |_| Fault::bad("The form is not whole.");
         let mut request = Request::new(Body::from(self.bytes.clone()));
         *request.headers_mut() = self.headers.clone();
-        // The body is here and within its limit; the parser's own, of 2 MB, is for bodies that are not.
+        // The body is here and within its limit; the parser's own, of 2 MB, is for bodies that are
+        // not.
         DefaultBodyLimit::disable().apply(&mut request);
         let mut form = Multipart::from_request(request, &())
             .await
             .map_err(|_| Fault::bad("The form is not whole."))?;
-        let mut parts = Vec::new();
         while let Some(field) = form.next_field().await.map_err(bad)? {
             if parts.len() == PARTS {
                 return Err(Fault::bad("The form has too many parts."));
@@ -98,7 +131,7 @@ impl Upload {
             let name = field.name().unwrap_or_default().to_owned();
             parts.push((name, field.bytes().await.map_err(bad)?));
         }
-        Ok(parts)
+        Ok(())
     }
 
     pub(crate) fn is_form(&self) -> bool {

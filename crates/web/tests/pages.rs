@@ -4,16 +4,55 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use budwood_web::{Answer as Prediction, Limits, Predictor};
 use common::{World, attributes};
 
-/// Follows all links of the board from its start page.
+/// Answers with the text itself.
+struct Echo;
+
+impl Predictor for Echo {
+    fn predict(&self, _: i64, text: &str) -> Result<Vec<Prediction>, String> {
+        Ok(vec![Prediction { label: text.to_owned(), probability: None }])
+    }
+}
+
+/// Whether a path is one of an address such as `/result/{id}/adapter`.
+fn is_of(path: &str, address: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let segments = |p: &str| p.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let (given, wanted) = (segments(path), segments(address));
+    let same = |(g, w): (&String, &String)| g == w || w.starts_with('{') && !g.is_empty();
+    given.len() == wanted.len() && given.iter().zip(&wanted).all(same)
+}
+
+/// What a form is sent with, and what a page is asked that begins the crawl: fields of all of them.
+const FILLED: &str = "q=a&text=a&row=1&row=2";
+
+/// Follows all links of the board from every page of its table, and meets every address there is.
 #[tokio::test]
-async fn every_link_leads_somewhere() {
-    let world = World::new();
-    let (mut seen, mut waiting) = (BTreeSet::new(), vec!["/".to_owned()]);
+async fn every_page_is_visited_and_every_link_leads_somewhere() {
+    let world = World::with(common::ARCHIVE, |o| {
+        o.predictor = Some(Arc::new(Echo));
+        let many = 1e6;
+        o.limits = Limits { searches: many, writes: many, exports: many, tries: many, ..o.limits };
+    });
+    let (record, weights, description) = common::adapter_of("With adapter", 10);
+    let body = common::parts(&[
+        ("record", record.to_string().as_bytes()),
+        ("weights", &weights),
+        ("description", &description),
+    ]);
+    let authorization = format!("Token {}", world.submit);
+    let headers = [("content-type", common::FORM), ("authorization", authorization.as_str())];
+    let sent = world.post("/api/v1/submit/", &headers, body).await;
+    assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text());
+    let (mut seen, mut waiting) = (BTreeSet::new(), Vec::new());
+    let plain = budwood_web::addresses().filter(|a| !a.contains('{'));
+    waiting.extend(plain.map(|address| format!("{address}?{FILLED}")));
     while let Some(path) = waiting.pop() {
         if !seen.insert(path.clone()) || seen.len() > 1500 {
             continue;
@@ -23,7 +62,18 @@ async fn every_link_leads_somewhere() {
             || path.starts_with("/theme") && answer.status == StatusCode::SEE_OTHER;
         assert!(good, "{path}: {}", answer.status);
         assert!(answer.header("content-security-policy").contains("base-uri 'none'"), "{path}");
-        if !answer.header("content-type").starts_with("text/html") {
+        let kind = answer.header("content-type").to_owned();
+        let head = world.send(Request::head(&path).body(Body::empty()).unwrap()).await;
+        assert_eq!((head.status, head.bytes.len()), (answer.status, 0), "HEAD {path}");
+        assert_eq!(head.header("content-type"), kind, "HEAD {path}");
+        // Addresses with the server's name: of the site map, and in texts to be copied.
+        if kind.starts_with("text/html") || kind == "application/xml" {
+            let text = answer.text();
+            let here = text.split("http://board.test/").skip(1);
+            let end = |c: char| c.is_whitespace() || "<>\"&)".contains(c);
+            waiting.extend(here.filter_map(|l| Some(format!("/{}", l.split(end).next()?))));
+        }
+        if !kind.starts_with("text/html") {
             continue;
         }
         let page = answer.text();
@@ -36,21 +86,17 @@ async fn every_link_leads_somewhere() {
             "{path}: ids are unique {ids:?}"
         );
         let links = [attributes(&page, "href"), attributes(&page, "src")].concat();
+        let forms = attributes(&page, "action").into_iter().map(|a| format!("{a}?{FILLED}"));
         // Choices of theme and orders multiply the pages without adding any.
         let new = links
             .into_iter()
+            .chain(forms)
             .filter(|l| l.starts_with('/') && !l.starts_with("/theme") && !l.contains("order="));
         waiting.extend(new);
     }
-    for part in [
-        "/tasks",
-        "/sota/image-classification-on-mnist",
-        "/task/image-classification",
-        "/export/",
-        "/badge/",
-        "/result/",
-    ] {
-        assert!(seen.iter().any(|s| s.starts_with(part)), "{part} of {}", seen.len());
+    for address in budwood_web::addresses() {
+        let visited = seen.iter().any(|path| is_of(path, address));
+        assert!(visited, "no link leads to {address}, so this test does not see it");
     }
 }
 

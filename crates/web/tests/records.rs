@@ -1,4 +1,5 @@
-//! Records of submissions and synchronisations that are almost right: no panic, no hang, no fault of the server.
+//! Records of submissions and synchronisations that are almost right: no panic, no hang, no fault
+//! of the server.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -270,7 +271,8 @@ async fn records_that_are_almost_right_do_no_harm() {
     all_pages_show(&world).await;
 }
 
-/// For an hour, or as many minutes as `BUDWOOD_FUZZ_MINUTES` says: `cargo test -p budwood-web --test records -- --ignored`.
+/// For an hour, or as many minutes as `BUDWOOD_FUZZ_MINUTES` says: `cargo test -p budwood-web
+/// --test records -- --ignored`.
 #[tokio::test]
 #[ignore = "takes an hour"]
 async fn records_do_no_harm_for_an_hour() {

@@ -296,12 +296,13 @@ async fn large_bodies_are_refused() {
     let world = World::with(common::ARCHIVE, |o| o.limits = limits);
     let large = "x".repeat((1 << 20) + 1);
     let stated = (1u64 << 40).to_string();
-    let headers = [("content-type", "application/json"), ("content-length", stated.as_str())];
+    let token = format!("Token {}", world.submit);
+    let plain = [("content-type", "application/json"), ("authorization", token.as_str())];
+    let headers = [plain[0], plain[1], ("content-length", stated.as_str())];
     assert_eq!(
         world.post("/api/v1/submit/", &headers, "{}").await.status,
         StatusCode::PAYLOAD_TOO_LARGE
     );
-    let plain = [("content-type", "application/json")];
     assert_eq!(
         world.post("/api/v1/submit/", &plain, large).await.status,
         StatusCode::PAYLOAD_TOO_LARGE
@@ -375,9 +376,7 @@ fn slow_clients_are_let_go_and_do_not_keep_others_waiting() {
         .map(|_| {
             let mut stream = TcpStream::connect(address).unwrap();
             stream
-                .write_all(
-                    b"POST /api/v1/submit/ HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{",
-                )
+                .write_all(b"POST /submit HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
                 .unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             stream

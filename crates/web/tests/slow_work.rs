@@ -157,7 +157,8 @@ fn unread_downloads_are_small_and_end() {
     }
 }
 
-/// More connections than the server takes, all of them silent: pages still come, and those that are silent the longest leave.
+/// More connections than the server takes, all of them silent: pages still come, and those that are
+/// silent the longest leave.
 #[test]
 fn silent_connections_do_not_shut_the_door() {
     let folder = tempfile::tempdir().unwrap();

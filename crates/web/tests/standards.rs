@@ -70,6 +70,29 @@ async fn a_head_request_tells_the_length() {
     }
 }
 
+/// What an address does not do is answered with what it does, as a page or for programs.
+#[tokio::test]
+async fn other_methods_are_told_which_are_allowed() {
+    let world = World::new();
+    for address in budwood_web::addresses() {
+        let path = address.replace("{id}", "1").replace("{slug}", "x").replace("{name}", "x");
+        for method in ["DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "FOO"] {
+            let request = Request::builder().method(method).uri(&path).body(Body::empty());
+            let answer = world.send(request.unwrap()).await;
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            let allow = if path == "/submit" { "GET,HEAD,POST" } else { "GET,HEAD" };
+            assert_eq!(answer.header("allow"), allow, "{method} {path}");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {path}");
+            assert!(answer.text().contains("<h1>"), "{method} {path}");
+        }
+    }
+    for path in ["/api/v1/submit/", "/api/v1/rpc/retract"] {
+        let answer = get(&world, path, &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST"), "{path}");
+        assert!(answer.json()["error"].as_str().unwrap().starts_with("GET"), "{path}");
+    }
+}
+
 #[test]
 fn a_request_names_one_host_and_it_is_not_repeated() {
     let (address, _folder) = live(Limits::default());

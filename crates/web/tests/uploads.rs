@@ -3,56 +3,29 @@
 
 mod common;
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
-use budwood_base::digest;
 use budwood_board::Board;
-use common::{Answer, World};
+use common::{Answer, FORM, World, adapter_of, parts, record};
+use hyper::body::Frame;
 use serde_json::{Value, json};
 
-const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-
-/// The two files of an adapter with so many parameters.
-fn adapter(parameters: usize) -> (Vec<u8>, Vec<u8>) {
-    let header = json!({ "a": { "dtype": "F32", "shape": [parameters], "data_offsets": [0, 4 * parameters] } });
-    let header = header.to_string();
-    let mut weights = (header.len() as u64).to_le_bytes().to_vec();
-    weights.extend(header.as_bytes());
-    weights.resize(weights.len() + 4 * parameters, 0);
-    let meta = json!({ "budwood_adapter": 1, "weights_sha256": digest::of_bytes(&weights), "method": "lora",
-        "base": { "name": "tiny", "weights_sha256": BASE }, "parameters_trained": parameters });
-    (weights, meta.to_string().into_bytes())
-}
-
-fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (name, value) in parts {
-        body.extend(
-            format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n").bytes(),
-        );
-        body.extend(*value);
-        body.extend(b"\r\n");
-    }
-    body.extend(b"--xyz--\r\n");
-    body
-}
-
-fn record(model: &str) -> Value {
-    json!({ "task": "Image Classification", "dataset": { "name": "MNIST" }, "model": { "name": model },
-        "metrics": [{ "name": "Percentage error", "value": "0.2" }] })
-}
-
-const KIND: &str = "multipart/form-data; boundary=xyz";
-
 async fn by_api(world: &World, model: &str, parameters: usize) -> Answer {
-    let (weights, description) = adapter(parameters);
-    let record = record(model).to_string();
-    let body = form(&[
+    let (record, weights, description) = adapter_of(model, parameters);
+    let record = record.to_string();
+    let body = parts(&[
         ("record", record.as_bytes()),
         ("weights", &weights),
         ("description", &description),
     ]);
     let authorization = format!("Token {}", world.submit);
-    let headers = [("content-type", KIND), ("authorization", authorization.as_str())];
+    let headers = [("content-type", FORM), ("authorization", authorization.as_str())];
     world.post("/api/v1/submit/", &headers, body).await
 }
 
@@ -61,19 +34,19 @@ async fn by_form(world: &World, model: &str, parameters: usize) -> Answer {
     let cookie = shown.header("set-cookie").split(';').next().unwrap().to_owned();
     let page = shown.text();
     let key = page.split("name=\"form\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-    let (weights, description) = adapter(parameters);
-    let body = form(&[
+    let (_, weights, description) = adapter_of(model, parameters);
+    let body = parts(&[
         ("form", key.as_bytes()),
+        ("token", world.submit.as_bytes()),
         ("task", b"Image Classification"),
         ("dataset", b"MNIST"),
         ("metric0", b"Percentage error"),
         ("value0", b"0.2"),
         ("model", model.as_bytes()),
-        ("token", world.submit.as_bytes()),
         ("weights", &weights),
         ("description", &description),
     ]);
-    world.post("/submit", &[("content-type", KIND), ("cookie", &cookie)], body).await
+    world.post("/submit", &[("content-type", FORM), ("cookie", &cookie)], body).await
 }
 
 #[tokio::test]
@@ -268,4 +241,91 @@ async fn a_value_that_was_not_measured_is_a_claim_everywhere() {
     assert_eq!((&item["best_verified"], &item["best"]["state"]), (&Value::Null, &json!("claimed")));
     let front = world.get("/task/image-classification").await.text();
     assert!(!front.contains("data-state=\"re-evaluated\""), "no list calls it re-evaluated");
+}
+
+/// A body that comes in pieces of 16 kB and counts what is taken of it.
+struct Counted {
+    pieces: std::vec::IntoIter<Bytes>,
+    taken: Arc<AtomicUsize>,
+}
+
+impl hyper::body::Body for Counted {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let piece = self.pieces.next();
+        self.taken.fetch_add(piece.as_ref().map_or(0, Bytes::len), Ordering::SeqCst);
+        Poll::Ready(piece.map(|p| Ok(Frame::data(p))))
+    }
+}
+
+fn counted(body: &[u8]) -> (Body, Arc<AtomicUsize>) {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let pieces: Vec<Bytes> = body.chunks(16 << 10).map(Bytes::copy_from_slice).collect();
+    (Body::new(Counted { pieces: pieces.into_iter(), taken: Arc::clone(&taken) }), taken)
+}
+
+/// Nobody whose token is not good makes the board hold an adapter of theirs.
+#[tokio::test]
+async fn a_sender_is_known_before_the_body_is_taken() {
+    let world = World::new();
+    let (record, weights, description) = adapter_of("big", 750_000);
+    let record = record.to_string();
+    let body = parts(&[
+        ("record", record.as_bytes()),
+        ("weights", &weights),
+        ("description", &description),
+    ]);
+    let good = format!("Token {}", world.submit);
+    for path in [
+        "/api/v1/submit/",
+        "/api/v1/rpc/evaluation-synchronize/",
+        "/api/v1/rpc/leaderboard-data",
+        "/api/v1/rpc/retract/",
+    ] {
+        for token in [None, Some("Token bw_0"), Some("Basic eDp5"), Some("Token ")] {
+            let (body, taken) = counted(&body);
+            let mut headers = vec![("content-type", FORM)];
+            headers.extend(token.map(|t| ("authorization", t)));
+            let answer = world.post(path, &headers, body).await;
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path} {token:?}");
+            assert_eq!(answer.header("www-authenticate"), "Token", "{path} {token:?}");
+            assert_eq!(taken.load(Ordering::SeqCst), 0, "{path} {token:?}");
+        }
+    }
+    let shown = world.get("/submit").await;
+    let cookie = shown.header("set-cookie").split(';').next().unwrap().to_owned();
+    let page = shown.text();
+    let (token, file) = (page.find("name=\"token\""), page.find("type=\"file\""));
+    assert!(token < file, "browsers send fields in the order of the page");
+    let key = page.split("name=\"form\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = |key: &str, token: &str| {
+        let mut fields = vec![("form", key.as_bytes()), ("token", token.as_bytes())];
+        fields.extend([("weights", &weights[..]), ("description", &description)]);
+        counted(&parts(&fields))
+    };
+    for (cookie, key, token, status) in [
+        (cookie.as_str(), key, "bw_0", 401),
+        (&cookie, key, "", 401),
+        (&cookie, "x", &world.submit, 403),
+        ("forms=00000000000000000000000000000000", key, &world.submit, 403),
+    ] {
+        let (body, taken) = form(key, token);
+        let headers = [("content-type", FORM), ("cookie", cookie)];
+        let answer = world.post("/submit", &headers, body).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert!(taken.load(Ordering::SeqCst) <= 96 << 10, "{taken:?} bytes were taken");
+    }
+    // The token after the files is too late.
+    let late =
+        parts(&[("form", key.as_bytes()), ("weights", &weights), ("token", good.as_bytes())]);
+    let (late, taken) = counted(&late);
+    let headers = [("content-type", FORM), ("cookie", cookie.as_str())];
+    assert_eq!(world.post("/submit", &headers, late).await.status, StatusCode::UNAUTHORIZED);
+    assert!(taken.load(Ordering::SeqCst) <= 96 << 10);
 }

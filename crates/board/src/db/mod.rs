@@ -21,7 +21,8 @@ pub struct Board {
 }
 
 impl Board {
-    /// Opens a board for reading and writing, and makes it if it is not there; a new board is empty.
+    /// Opens a board for reading and writing, and makes it if it is not there; a new board is
+    /// empty.
     ///
     /// # Errors
     /// If the file is something else, damaged, of a newer version, or cannot be written.
@@ -60,7 +61,8 @@ impl Board {
         }
         // Readers share the system's copy of the file; a writer's own memory stays small.
         connection.pragma_update(None, "mmap_size", 1_i64 << 32).map_err(at)?;
-        // What a writer keeps to undo an update of all rows is as large as they are, and belongs on the disk.
+        // What a writer keeps to undo an update of all rows is as large as they are, and belongs on
+        // the disk.
         connection.pragma_update(None, "temp_store", "memory").map_err(at)?;
         Self::with(folder, &path, connection)
     }

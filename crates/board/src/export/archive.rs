@@ -1,4 +1,5 @@
-//! The archive's own files again: what came from them without loss, and the board's own rows in the same form.
+//! The archive's own files again: what came from them without loss, and the board's own rows in the
+//! same form.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -23,8 +24,9 @@ pub struct Written {
 /// Name of the file of the board's own rows.
 const OWN: &str = "board";
 
-/// Writes each archive as `<name>.json` into `folder`, and the rows that come from no archive as `board.json`.
-/// Fields that say nothing are written as the format has them empty: what was missing comes back as empty.
+/// Writes each archive as `<name>.json` into `folder`, and the rows that come from no archive as
+/// `board.json`. Fields that say nothing are written as the format has them empty: what was missing
+/// comes back as empty.
 ///
 /// # Errors
 /// If the folder cannot be written or the board cannot be read.

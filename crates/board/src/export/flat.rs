@@ -125,7 +125,8 @@ fn flat(
     }
 }
 
-/// Writes a leaderboard, or all, as CSV. Texts that a spreadsheet would run as formulas get a `'` before them.
+/// Writes a leaderboard, or all, as CSV. Texts that a spreadsheet would run as formulas get a `'`
+/// before them.
 ///
 /// # Errors
 /// If there is no such leaderboard, or `out` fails.
@@ -143,11 +144,12 @@ pub fn csv(board: &Board, leaderboard: Option<&str>, out: impl Write) -> Result<
         }
     };
     rows(board, leaderboard, |mut row| {
-        for text in
-            [&mut row.model, &mut row.setting, &mut row.raw, &mut row.paper, &mut row.paper_url]
-        {
-            safe(text);
-        }
+        let given = [&mut row.base, &mut row.method, &mut row.date].into_iter().flatten();
+        given.for_each(safe);
+        let FlatRow { task, dataset, setting, model, metric, raw, .. } = &mut row;
+        [task, dataset, setting, model, metric, raw].into_iter().for_each(safe);
+        let FlatRow { paper, paper_url, attribution, licence, .. } = &mut row;
+        [paper, paper_url, attribution, licence].into_iter().for_each(safe);
         out.serialize(row).map_err(failed)
     })?;
     out.flush().map_err(io)

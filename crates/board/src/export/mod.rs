@@ -1,4 +1,5 @@
-//! What a board holds, in the forms of others: the archive's files, CSV, JSON, and the Hugging Face hub's YAML.
+//! What a board holds, in the forms of others: the archive's files, CSV, JSON, and the Hugging Face
+//! hub's YAML.
 
 mod archive;
 mod flat;

@@ -10,7 +10,8 @@ use crate::{Board, Error, State, query};
 /// What follows the rows.
 const END: &str = "]}}]}]";
 
-/// Writes a leaderboard as a list of one task with one data set. Rows that were taken back are left out.
+/// Writes a leaderboard as a list of one task with one data set. Rows that were taken back are left
+/// out.
 ///
 /// # Errors
 /// If there is no such leaderboard, or `out` fails.

@@ -1,10 +1,11 @@
-//! The fields of an element of the archive, taken out by name; what nobody takes is left over and kept.
+//! The fields of an element of the archive, taken out by name; what nobody takes is left over and
+//! kept.
 
 use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
-use super::Report;
+use super::report::Report;
 
 /// The fields that are still there.
 pub(super) struct Fields<'r> {

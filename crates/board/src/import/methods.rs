@@ -3,7 +3,8 @@
 use rusqlite::params;
 use serde_json::Value;
 
-use super::{Context, Fields, Kind, mention};
+use super::context::{Context, Kind, mention};
+use super::fields::Fields;
 use crate::text::slug_of_url;
 use crate::{Error, entities, summary};
 

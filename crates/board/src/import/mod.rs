@@ -1,8 +1,10 @@
 //! The archive's five files, streamed onto the board.
 //!
-//! Each is a JSON list. Its elements are written in batches, each batch and the count of what is done in one
-//! transaction: an import that was killed goes on where it was, and the same file twice changes nothing.
+//! Each is a JSON list. Its elements are written in batches, each batch and the count of what is
+//! done in one transaction: an import that was killed goes on where it was, and the same file twice
+//! changes nothing.
 
+mod context;
 mod datasets;
 mod fields;
 mod links;
@@ -13,135 +15,34 @@ mod stream;
 pub(crate) mod tables;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::path::Path;
 
 use budwood_base::digest;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
+pub use context::Options;
 pub use report::Report;
 pub use stream::Limits;
 
 use crate::db::now;
 use crate::log::{Entry, Subject};
-use crate::text::slug_of_url;
-use crate::{Board, Error, entities};
+use crate::{Board, Error};
 
-use fields::Fields;
-pub(crate) use fields::says_nothing;
-
-/// What an import is told.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Name of the archive that the file belongs to; without one, the file's name without endings. A newer file
-    /// of the same archive brings its tables up to date.
-    pub archive: Option<String>,
-    /// Whom the data comes from, as it is shown beside them.
-    pub attribution: String,
-    /// Terms of the data.
-    pub licence: String,
-    /// Whether methods and data sets that nothing refers to are left out: much of what the archive lists is spam.
-    pub gate: bool,
-    /// How much may be read.
-    pub limits: Limits,
-    /// Elements in a transaction; fewer where they are large.
-    pub batch: u64,
-    /// Who imports, for the log.
-    pub who: String,
-}
+use context::{Context, Kind, State};
 
 /// Bytes of the file in a transaction; what is read from them takes several times as much memory.
 const BATCH_BYTES: u64 = 16 << 20;
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            archive: None,
-            attribution: "Papers with Code archive".into(),
-            licence: "CC-BY-SA-4.0".into(),
-            gate: true,
-            limits: Limits::default(),
-            batch: 1000,
-            who: "board".into(),
-        }
-    }
-}
-
-/// A file of the archive.
-struct Kind {
-    name: &'static str,
-    /// Whether an element is of this file.
-    fits: fn(&Value) -> bool,
-    /// Puts an element on the board.
-    element: fn(&mut Context<'_>, Value) -> Result<(), Error>,
-    /// Whether elements before the one that an import goes on with must be looked at again.
-    again: bool,
-    /// What is left to do at the end.
-    finish: fn(&mut Context<'_>) -> Result<(), Error>,
-}
-
 /// All files of the archive.
 const KINDS: &[Kind] = &[tables::KIND, papers::KIND, links::KIND, methods::KIND, datasets::KIND];
 
-/// What an element's importer works with.
-struct Context<'a> {
-    sql: &'a Connection,
-    archive: i64,
-    options: &'a Options,
-    report: &'a RefCell<Report>,
-    state: &'a mut State,
-}
-
-/// What is known across the elements of one file.
-#[derive(Default)]
-struct State {
-    tree: tables::Tree,
-    tasks: HashMap<String, i64>,
-    methods: HashMap<String, i64>,
-}
-
-impl State {
-    fn task(&mut self, sql: &Connection, name: &str, archive: i64) -> Result<i64, Error> {
-        if let Some(&id) = self.tasks.get(name) {
-            return Ok(id);
-        }
-        let (id, _) = entities::task(sql, name, Some(archive))?;
-        self.tasks.insert(name.into(), id);
-        Ok(id)
-    }
-
-    fn method(&mut self, sql: &Connection, name: &str, archive: i64) -> Result<i64, Error> {
-        if let Some(&id) = self.methods.get(name) {
-            return Ok(id);
-        }
-        let (id, _) = entities::method(sql, name, Some(archive))?;
-        self.methods.insert(name.into(), id);
-        Ok(id)
-    }
-}
-
-/// The paper that an element names as `{title, url}`, with the archive's address of it or another.
-fn mention(context: &Context<'_>, paper: &Value) -> Result<Option<i64>, Error> {
-    let text = |name: &str| paper.get(name).and_then(Value::as_str).unwrap_or_default();
-    if let Some(slug) = slug_of_url(text("url"), "paper") {
-        let found = context
-            .sql
-            .prepare_cached("SELECT id FROM papers WHERE slug = ?1")?
-            .query_row([slug], |r| r.get(0))
-            .optional()?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    entities::find_paper(context.sql, text("title"), text("url"))
-}
-
-/// Puts a file of the archive on the board. `progress` is told the number of elements that are done.
+/// Puts a file of the archive on the board. `progress` is told the number of elements that are
+/// done.
 ///
 /// # Errors
-/// If the file is not one of the archive's, cannot be read, or goes over a limit; what was done until then
-/// stays, and the import goes on from there when it is called again.
+/// If the file is not one of the archive's, cannot be read, or goes over a limit; what was done
+/// until then stays, and the import goes on from there when it is called again.
 pub fn file(
     board: &mut Board,
     path: &Path,

@@ -3,7 +3,8 @@
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
-use super::{Context, Fields, Kind};
+use super::context::{Context, Kind};
+use super::fields::Fields;
 use crate::text::{key, slug, slug_of_url};
 use crate::{Error, date, summary};
 

@@ -1,4 +1,5 @@
-//! The elements of a JSON list, one at a time, from a file that may be compressed and larger than memory.
+//! The elements of a JSON list, one at a time, from a file that may be compressed and larger than
+//! memory.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -126,7 +127,8 @@ impl Read for Limited {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         let size = n as u64;
-        // The buffer reads ahead by a block, which belongs to the next element: a margin, no exact count.
+        // The buffer reads ahead by a block, which belongs to the next element: a margin, no exact
+        // count.
         let element = self.element.get().checked_sub(size);
         let (Some(element), Some(file)) = (element, self.file.checked_sub(size)) else {
             return Err(io::Error::other(

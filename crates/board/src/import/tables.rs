@@ -1,4 +1,5 @@
-//! `evaluation-tables.json`: tasks with sub-tasks, data sets with sub-sets, each with a table of results.
+//! `evaluation-tables.json`: tasks with sub-tasks, data sets with sub-sets, each with a table of
+//! results.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,7 +7,8 @@ use budwood_base::digest;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
-use super::{Context, Fields, Kind, says_nothing};
+use super::context::{Context, Kind};
+use super::fields::{Fields, says_nothing};
 use crate::db::now;
 use crate::entities::{self, PaperMention};
 use crate::state::{Change, change};
@@ -20,15 +22,6 @@ pub(super) const KIND: Kind = Kind {
     again: true,
     finish,
 };
-
-/// How far the archive's tree has grown.
-#[derive(Default)]
-pub(super) struct Tree {
-    /// Children of a node of one kind and name so far.
-    occurrences: HashMap<(i64, &'static str, String), i64>,
-    /// Children of a node so far.
-    positions: HashMap<i64, i64>,
-}
 
 /// Where in the tree an element stands.
 #[derive(Clone, Default)]

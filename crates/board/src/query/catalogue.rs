@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::item::{attribution, leaderboards, named};
+use super::item::{attribution, leaderboards, named, names};
 use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
 use crate::text::slug;
 use crate::{Board, Error};
@@ -160,7 +160,8 @@ pub struct LocalData {
     pub sha256: String,
 }
 
-/// All areas with up to `top` tasks each; those with most tasks first. Tasks without an area stand in "Other".
+/// All areas with up to `top` tasks each; those with most tasks first. Tasks without an area stand
+/// in "Other".
 ///
 /// # Errors
 /// If the board cannot be read.
@@ -252,13 +253,6 @@ fn task_items(
         Ok(item)
     };
     rows.into_iter().map(with_parts).collect()
-}
-
-/// Slugs and names that a query with one number gives.
-pub(super) fn names(board: &Board, query: &str, of: i64) -> Result<Vec<Named>, Error> {
-    let mut query = board.sql().prepare_cached(query)?;
-    let rows = query.query_map([of], |r| Ok(Named { slug: r.get(0)?, name: r.get(1)? }))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// A task by its address; `part` says which of its papers.

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
 
-use super::leaderboard::state_of;
 use super::{Attribution, Link, Named};
 use crate::direction::Direction;
 use crate::setting::NamedData;
-use crate::{Error, State};
+use crate::state::state_of;
+use crate::{Board, Error, State};
 
 /// A leaderboard as an entry of a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,7 +22,8 @@ pub struct LeaderboardItem {
     pub metric: Option<String>,
     /// Which values of it are better.
     pub direction: Direction,
-    /// The data that its results are measured on; rows of other data, or where it names none, are not re-evaluated ones.
+    /// The data that its results are measured on; rows of other data, or where it names none, are
+    /// not re-evaluated ones.
     pub data: Option<NamedData>,
     /// Results that are not retracted.
     pub results: u64,
@@ -151,6 +152,13 @@ fn best(sql: &Connection, result: Option<i64>) -> Result<Option<Best>, Error> {
 pub(super) fn named(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Named>> {
     let Some(slug) = r.get(at)? else { return Ok(None) };
     Ok(Some(Named { slug, name: r.get(at + 1)? }))
+}
+
+/// Slugs and names that a query with one number gives.
+pub(super) fn names(board: &Board, query: &str, of: i64) -> Result<Vec<Named>, Error> {
+    let mut query = board.sql().prepare_cached(query)?;
+    let rows = query.query_map([of], |r| Ok(Named { slug: r.get(0)?, name: r.get(1)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// A raw value, kept as JSON, as a person wrote it.

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{OptionalExtension, Row as SqlRow, params};
 use serde::Serialize;
 
-use super::catalogue::names;
-use super::item::{as_written, leaderboards, named};
+use super::item::{as_written, leaderboards, named, names};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
 use crate::rank::{Standing, line, ranks};
 use crate::setting::elsewhere;
+use crate::state::state_of;
 use crate::{Board, Error, State};
 
 /// Which rows are asked for, and how they are ranked.
@@ -99,7 +99,8 @@ pub struct Metric {
     pub description: String,
     /// Whether the table declares it; otherwise only rows name it.
     pub declared: bool,
-    /// A measured value within this distance of the claim confirms it, if that was set for this table.
+    /// A measured value within this distance of the claim confirms it, if that was set for this
+    /// table.
     pub tolerance: Option<f64>,
 }
 
@@ -156,7 +157,8 @@ pub struct Row {
     pub split: String,
     /// SHA-256 of the examples that it was scored on.
     pub data_sha256: Option<String>,
-    /// Whether it is known to be of other data than those the leaderboard names: it is listed, and holds no rank.
+    /// Whether it is known to be of other data than those the leaderboard names: it is listed, and
+    /// holds no rank.
     pub elsewhere: bool,
     /// What is to be known of it.
     pub notes: String,
@@ -177,7 +179,8 @@ pub struct Score {
     pub interval: Option<(f64, f64)>,
     /// What the board measured.
     pub measured: Option<f64>,
-    /// How far this value is confirmed: a metric that the board did not measure is a claim, whatever the row is.
+    /// How far this value is confirmed: a metric that the board did not measure is a claim,
+    /// whatever the row is.
     pub state: State,
 }
 
@@ -221,24 +224,14 @@ impl Score {
     }
 }
 
-/// How far one value of a row is confirmed.
-pub(super) fn state_of(row: State, measured: Option<f64>, confirmed: Option<bool>) -> State {
-    match (row, measured) {
-        (State::Retracted, _) => State::Retracted,
-        // A row misses its claim if one of its values does; another may well be what was claimed.
-        (State::Mismatch, Some(_)) if confirmed == Some(true) => State::Reevaluated,
-        (State::Reevaluated | State::OtherSetting | State::Mismatch, None) => State::Claimed,
-        (state, _) => state,
-    }
-}
-
 impl Row {
     /// The kind of its method: what stands before its options.
     pub fn method_kind(&self) -> Option<&str> {
         self.method.as_deref().map(|m| m.split('[').next().unwrap_or(m))
     }
 
-    /// How far its value of a metric is confirmed, by the metric's number; the row's own state where it has no value.
+    /// How far its value of a metric is confirmed, by the metric's number; the row's own state
+    /// where it has no value.
     pub fn state_of(&self, metric: usize) -> State {
         self.scores.get(metric).and_then(Option::as_ref).map_or(self.state, |s| s.state)
     }
@@ -277,8 +270,9 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
     Ok(found)
 }
 
-/// Calls `each` with a leaderboard, whose own list of rows is empty: first alone, then with one row after another, the best
-/// first. However many there are, a few numbers are kept of each and one is whole.
+/// Calls `each` with a leaderboard, whose own list of rows is empty: first alone, then with one row
+/// after another, the best first. However many there are, a few numbers are kept of each and one is
+/// whole.
 ///
 /// # Errors
 /// If there is no such leaderboard, or `each` fails.

@@ -10,7 +10,8 @@ use crate::{Board, Error};
 /// Which entries are asked for; empty fields take all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Kind of what they are about: `result`, `import`, `task`, `leaderboard`, `metric`, `data`, `base`, `papers`, `token`.
+    /// Kind of what they are about: `result`, `import`, `task`, `leaderboard`, `metric`, `data`,
+    /// `base`, `papers`, `token`.
     pub subject: Option<String>,
     /// Its number.
     pub id: Option<i64>,

@@ -4,8 +4,8 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::item::{as_written, attribution};
-use super::leaderboard::state_of;
 use super::{Attribution, Link, Named, Page, PaperItem, Part};
+use crate::state::state_of;
 use crate::{Board, Error, State};
 
 /// A method as an entry of a list.

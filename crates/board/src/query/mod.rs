@@ -1,7 +1,8 @@
 //! What pages and interfaces ask: plain functions that return plain structures.
 //!
-//! Each takes a [`crate::Board`] that is open for reading. A slug or number that does not exist gives
-//! [`crate::Error::Missing`]. Texts are as people wrote them: whoever shows them must escape them.
+//! Each takes a [`crate::Board`] that is open for reading. A slug or number that does not exist
+//! gives [`crate::Error::Missing`]. Texts are as people wrote them: whoever shows them must escape
+//! them.
 
 mod catalogue;
 mod item;
@@ -49,7 +50,8 @@ pub struct Named {
     pub name: String,
 }
 
-/// A link as people gave it; its address may be anything, so only `http` and `https` should be followed.
+/// A link as people gave it; its address may be anything, so only `http` and `https` should be
+/// followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Link {
     /// What it says.

@@ -3,12 +3,11 @@
 use rusqlite::{OptionalExtension, Params, params};
 use serde::Serialize;
 
-use super::catalogue::names;
-use super::item::{as_written, attribution};
-use super::leaderboard::state_of;
+use super::item::{as_written, attribution, names};
 use super::{Attribution, Named, Page, Part, Related};
 use crate::date::DateSource;
 use crate::setting::elsewhere;
+use crate::state::state_of;
 use crate::{Board, Error, State};
 
 /// A paper as an entry of a list.
@@ -139,14 +138,16 @@ pub(super) fn items(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Those of the papers that a table names beside a number, newest first; `count` says how many they are.
+/// Those of the papers that a table names beside a number, newest first; `count` says how many they
+/// are.
 pub(super) fn items_of(
     board: &Board,
     (table, column, of): (&str, &str, i64),
     count: u64,
     part: Part,
 ) -> Result<Vec<PaperItem>, Error> {
-    // Of many, the newest are soon met on the way down from the newest of all; few are quickly sorted.
+    // Of many, the newest are soon met on the way down from the newest of all; few are quickly
+    // sorted.
     let join = if count > 1000 {
         format!(
             "INDEXED BY papers_by_date CROSS JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1"

@@ -1,5 +1,5 @@
-//! Papers that are close to a paper: by the tasks, the methods and the rare words of titles that they share, and, where the board's
-//! papers were read by an encoder, by what their abstracts say.
+//! Papers that are close to a paper: by the tasks, the methods and the rare words of titles that
+//! they share, and, where the board's papers were read by an encoder, by what their abstracts say.
 
 use std::collections::{HashMap, HashSet};
 

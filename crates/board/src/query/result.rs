@@ -1,4 +1,5 @@
-//! A result's own page: its record, its evidence, its checks, its history; and the comparison of two.
+//! A result's own page: its record, its evidence, its checks, its history; and the comparison of
+//! two.
 
 use budwood_base::record::Prediction;
 use budwood_base::statistics::mcnemar;
@@ -34,7 +35,8 @@ pub struct ResultPage {
     pub data_sha256: Option<String>,
     /// Whether those examples are on this machine, so that it can be re-evaluated.
     pub data_here: bool,
-    /// Results with the same weights that are not taken back, the oldest first: who came first may be asked.
+    /// Results with the same weights that are not taken back, the oldest first: who came first may
+    /// be asked.
     pub same_weights: Vec<SameWeights>,
     /// The files of the adapter.
     pub files: Vec<ResultFile>,
@@ -249,7 +251,8 @@ fn checks(board: &Board, result: i64) -> Result<Vec<Check>, Error> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The predictions of a result: the board's own if there are any, else those that came with it. Says which.
+/// The predictions of a result: the board's own if there are any, else those that came with it.
+/// Says which.
 fn best_predictions(board: &Board, result: i64) -> Result<(bool, Vec<Prediction>), Error> {
     let measured = predictions(board, result, true)?;
     if measured.is_empty() {
@@ -258,7 +261,8 @@ fn best_predictions(board: &Board, result: i64) -> Result<(bool, Vec<Prediction>
     Ok((true, measured))
 }
 
-/// The predictions of a result by example: those that the board measured, or those that came with it.
+/// The predictions of a result by example: those that the board measured, or those that came with
+/// it.
 ///
 /// # Errors
 /// If the board cannot be read.
@@ -279,7 +283,8 @@ pub fn predictions(board: &Board, result: i64, measured: bool) -> Result<Vec<Pre
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Compares two results example by example; at most `show` examples with different answers are given.
+/// Compares two results example by example; at most `show` examples with different answers are
+/// given.
 ///
 /// # Errors
 /// If one of them is missing, has no predictions, or they were not scored on the same examples.

@@ -35,8 +35,9 @@ pub struct Found {
     pub line: String,
 }
 
-/// What fits the words of `text`, best first: at most `limit` of each kind, or of one kind alone. Every word must
-/// be there; where too little has the last one, it may be a beginning. Signs have no meaning.
+/// What fits the words of `text`, best first: at most `limit` of each kind, or of one kind alone.
+/// Every word must be there; where too little has the last one, it may be a beginning. Signs have
+/// no meaning.
 ///
 /// # Errors
 /// If the board cannot be read.
@@ -104,10 +105,12 @@ const KINDS: &[(FoundKind, List)] = &[
     (FoundKind::Paper, papers),
 ];
 
-/// Entries that are put in order at most. Common words fit hundreds of thousands, and a reader reads a few.
+/// Entries that are put in order at most. Common words fit hundreds of thousands, and a reader
+/// reads a few.
 const MOST: i64 = 500;
 
-/// Each word in quotes, so that nothing in it is an operator. The second query takes the last word for a beginning, which costs more.
+/// Each word in quotes, so that nothing in it is an operator. The second query takes the last word
+/// for a beginning, which costs more.
 fn queries(text: &str) -> Vec<Query> {
     let mut words = words(text);
     words.truncate(12);
@@ -121,7 +124,8 @@ fn queries(text: &str) -> Vec<Query> {
     forms.into_iter().map(|fts| Query { words: words.clone(), fts }).collect()
 }
 
-/// Entries of a table: those with the words in their names, the shortest names first; then those with the words in their texts.
+/// Entries of a table: those with the words in their names, the shortest names first; then those
+/// with the words in their texts.
 fn named(
     board: &Board,
     table: &str,
@@ -147,9 +151,9 @@ fn named(
     Ok(found)
 }
 
-/// Papers, by how often the words stand in a title, in an abstract and among the authors. Where the words are so common that
-/// counting would take long: a few of those with most results, then the shortest of the titles with all of them, then other papers, of
-/// both the last that came in.
+/// Papers, by how often the words stand in a title, in an abstract and among the authors. Where the
+/// words are so common that counting would take long: a few of those with most results, then the
+/// shortest of the titles with all of them, then other papers, of both the last that came in.
 fn papers(board: &Board, query: &Query, limit: i64) -> Result<Vec<Entry>, Error> {
     let sql = board.sql();
     let common = sql

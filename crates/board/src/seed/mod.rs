@@ -1,4 +1,5 @@
-//! What a new board holds: the paper's own results as claims, and the methods that the program knows.
+//! What a new board holds: the paper's own results as claims, and the methods that the program
+//! knows.
 
 mod paper;
 
@@ -6,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use crate::log::{Entry, Subject};
-use crate::submit::{Claim, find_or_make, put_result};
+use crate::submit::{find_or_make, put_result};
 use crate::text::key;
 use crate::token::Actor;
 use crate::{Board, Error, State, entities, summary};
@@ -16,32 +17,18 @@ use crate::{Board, Error, State, entities, summary};
 pub struct KnownMethod<'a> {
     /// Its name in `budwood train --method`.
     pub name: &'a str,
+    /// What people call it.
+    pub title: &'a str,
+    /// The year of its publication.
+    pub year: i64,
+    /// The address of the paper that it comes from; empty where there is none.
+    pub url: &'a str,
     /// One line on it.
     pub summary: &'a str,
 }
 
-/// Titles, years and sources of methods, by their names in the program: where none is given, the name is the title.
-const TITLES: &[(&str, &str, i64, &str)] = &[
-    ("adapter", "Adapter", 2019, "https://arxiv.org/abs/1902.00751"),
-    ("seq_bn", "Pfeiffer adapter", 2020, "https://arxiv.org/abs/2005.00247"),
-    ("par_bn", "Parallel adapter", 2022, "https://arxiv.org/abs/2110.04366"),
-    ("adapter_plus", "Adapter+", 2024, "https://arxiv.org/abs/2406.06820"),
-    ("compacter", "Compacter", 2021, "https://arxiv.org/abs/2106.04647"),
-    ("lora", "LoRA", 2022, "https://arxiv.org/abs/2106.09685"),
-    ("ia3", "(IA)³", 2022, "https://arxiv.org/abs/2205.05638"),
-    ("prefix_tuning", "Prefix tuning", 2021, "https://arxiv.org/abs/2101.00190"),
-    ("prompt_tuning", "Prompt tuning", 2021, "https://arxiv.org/abs/2104.08691"),
-    ("bitfit", "BitFit", 2022, "https://arxiv.org/abs/2106.10199"),
-    ("full", "Full fine-tuning", 2018, ""),
-    ("top_k", "Variable fine-tuning", 2019, "https://arxiv.org/abs/1902.00751"),
-    ("layer_norm", "Layer norms only", 2019, "https://arxiv.org/abs/1902.00751"),
-    ("linear", "Linear probe", 2014, ""),
-    ("mam", "Mix-and-match adapter", 2022, "https://arxiv.org/abs/2110.04366"),
-    ("unipelt", "UniPELT", 2022, "https://arxiv.org/abs/2110.07577"),
-];
-
-/// Puts the paper's results and the methods on a board, once: what is there is left as it is. Says how many results
-/// are new.
+/// Puts the paper's results and the methods on a board, once: what is there is left as it is. Says
+/// how many results are new.
 ///
 /// # Errors
 /// If the board cannot be written.
@@ -51,9 +38,13 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
     let before = transaction.total_changes();
     let paper_id = paper::entry(&transaction)?;
     for method in methods {
-        let known = TITLES.iter().find(|t| t.0 == method.name);
-        let (title, year, url) = known.map_or((method.name, None, ""), |t| (t.1, Some(t.2), t.3));
+        let KnownMethod { title, year, url, .. } = *method;
         let (id, _) = entities::method(&transaction, title, None)?;
+        // Older programs knew some methods without their titles.
+        transaction.execute(
+            "UPDATE methods SET name = ?2 WHERE id = ?1 AND name = ?3 AND name <> ?2",
+            params![id, title, method.name],
+        )?;
         transaction.execute(
             "UPDATE methods SET implemented = ?2, year = coalesce(year, ?3),
                description = CASE description WHEN '' THEN ?4 ELSE description END,
@@ -132,14 +123,4 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
     }
     transaction.commit()?;
     Ok(added)
-}
-
-/// A claim of a seed table.
-fn claim(name: &str, raw: &str) -> Claim {
-    Claim {
-        name: name.into(),
-        value: raw.into(),
-        direction: Some(crate::direction::Direction::Higher),
-        interval: None,
-    }
 }

@@ -1,12 +1,12 @@
-//! Results of Houlsby et al. 2019 as they are printed: Table 1 (GLUE), Table 2 (17 further tasks), section 3.5 (SQuAD),
-//! and the row of another image benchmark that is listed with the paper.
+//! Results of Houlsby et al. 2019 as they are printed: Table 1 (GLUE), Table 2 (17 further tasks),
+//! section 3.5 (SQuAD), and the row of another image benchmark that is listed with the paper.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::claim;
 use crate::Error;
+use crate::direction::Direction;
 use crate::entities::free;
-use crate::submit::{AdapterOf, BaseOf, DatasetOf, ModelOf, PaperOf, Submission};
+use crate::submit::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, PaperOf, Submission};
 use crate::text::key;
 
 const TITLE: &str = "Parameter-Efficient Transfer Learning for NLP";
@@ -338,4 +338,14 @@ fn images() -> Submission {
     submission.source_url = None;
     submission.metrics = vec![claim("Average Top-1 Accuracy", "44.5")];
     submission
+}
+
+/// A claim of a seed table.
+fn claim(name: &str, raw: &str) -> Claim {
+    Claim {
+        name: name.into(),
+        value: raw.into(),
+        direction: Some(Direction::Higher),
+        interval: None,
+    }
 }

@@ -1,7 +1,8 @@
-//! The adapter of a result: `adapter.safetensors` and `adapter.json`, checked before a byte is kept.
+//! The adapter of a result: `adapter.safetensors` and `adapter.json`, checked before a byte is
+//! kept.
 //!
-//! An adapter is data: nothing here runs. The checks are those that need no model; loading it on its base, which
-//! checks names and shapes, is part of the re-evaluation.
+//! An adapter is data: nothing here runs. The checks are those that need no model; loading it on
+//! its base, which checks names and shapes, is part of the re-evaluation.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,8 +61,8 @@ impl Attachment {
     /// From the bytes of the two files.
     ///
     /// # Errors
-    /// If one is too large, the weights are not a whole safetensors file of finite numbers, or the description
-    /// is not one or speaks of other weights.
+    /// If one is too large, the weights are not a whole safetensors file of finite numbers, or the
+    /// description is not one or speaks of other weights.
     pub fn new(weights: Vec<u8>, description: Vec<u8>, limits: Limits) -> Result<Self, Error> {
         within(WEIGHTS, weights.len() as u64, limits.weights)?;
         within(META, description.len() as u64, limits.description)?;
@@ -122,8 +123,8 @@ impl Attachment {
         Ok(())
     }
 
-    /// Writes the files under their hashes; those that are there are left. To be called in the transaction that notes
-    /// them: they are removed again unless they are told to stay.
+    /// Writes the files under their hashes; those that are there are left. To be called in the
+    /// transaction that notes them: they are removed again unless they are told to stay.
     pub(super) fn place(&self, folder: &Path) -> Result<Placed, Error> {
         let mut placed = Placed(Vec::new());
         for bytes in [&self.weights, &self.description] {
@@ -193,8 +194,8 @@ impl Drop for Placed {
     }
 }
 
-/// Removes the files of the board's folder that no result has: what a killed program left, and what older ones left of
-/// submissions that they refused. How many these were.
+/// Removes the files of the board's folder that no result has: what a killed program left, and what
+/// older ones left of submissions that they refused. How many these were.
 ///
 /// # Errors
 /// If the board or its folder cannot be read.

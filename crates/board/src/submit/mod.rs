@@ -1,7 +1,8 @@
 //! Putting results on the board.
 //!
-//! A [`Submission`] is the record of one result; `docs/board.md` shows it as JSON. It is checked, its leaderboard is
-//! found or made, and it comes onto the board once: the same again, or the same `external_id`, is recognised.
+//! A [`Submission`] is the record of one result; `docs/board.md` shows it as JSON. It is checked,
+//! its leaderboard is found or made, and it comes onto the board once: the same again, or the same
+//! `external_id`, is recognised.
 
 mod attachment;
 pub(crate) mod put;
@@ -42,8 +43,8 @@ pub struct Submitted {
     pub state: State,
 }
 
-/// Puts a result on the board, with its adapter and its predictions if they come with it. All of it or nothing.
-/// A result with its adapter is put into the queue of re-evaluations.
+/// Puts a result on the board, with its adapter and its predictions if they come with it. All of it
+/// or nothing. A result with its adapter is put into the queue of re-evaluations.
 ///
 /// # Errors
 /// If the record is not whole, the adapter is not what the record says, or whoever submits may not.
@@ -99,7 +100,8 @@ pub fn submit(
         transaction
             .query_row("SELECT leaderboard FROM results WHERE id = ?1", [result], |r| r.get(0))?;
     summary::refresh_around(&transaction, leaderboard)?;
-    // A commit that fails leaves them to `tidy`: by then another submission may have the same files.
+    // A commit that fails leaves them to `tidy`: by then another submission may have the same
+    // files.
     if let Some(placed) = placed {
         placed.stay();
     }
@@ -178,7 +180,8 @@ fn by_content(sql: &Connection, leaderboard: i64, content: &str) -> Result<Optio
         .optional()?)
 }
 
-/// A result that the board has. The same `external_id` with another content is an error here; `synchronize` merges.
+/// A result that the board has. The same `external_id` with another content is an error here;
+/// `synchronize` merges.
 fn known(sql: &Connection, id: i64, content: &str, external: &str) -> Result<Submitted, Error> {
     let (found, slug, state): (String, String, State) = sql
         .prepare_cached(
@@ -194,7 +197,7 @@ fn known(sql: &Connection, id: i64, content: &str, external: &str) -> Result<Sub
 /// An `external_id` is one result's on the whole board.
 fn taken(external: &str, id: i64, leaderboard: &str) -> Error {
     Error::Conflict(format!(
-        "external_id '{external}' is result {id} on {leaderboard}, which says something else; give a new external_id"
+        "the external_id '{external}' is result {id} on {leaderboard}, which says something else; give a new external_id"
     ))
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Place {
     pub(crate) metrics: Vec<i64>,
 }
 
-/// The leaderboard of a task and a data set; of several, the board's own before an archive's, then the fullest.
+/// The leaderboard of a task and a data set; of several, the board's own before an archive's, then
+/// the fullest.
 pub(crate) fn find(sql: &Connection, task: &str, dataset: &str) -> Result<Option<i64>, Error> {
     Ok(sql
         .prepare_cached(
@@ -36,7 +37,8 @@ pub(crate) fn find(sql: &Connection, task: &str, dataset: &str) -> Result<Option
         .optional()?)
 }
 
-/// The place of a submission. A leaderboard that is not there is made; a task that is not there needs a moderator.
+/// The place of a submission. A leaderboard that is not there is made; a task that is not there
+/// needs a moderator.
 pub(crate) fn find_or_make(
     sql: &Connection,
     submission: &Submission,
@@ -214,7 +216,8 @@ pub(crate) fn put_result(
     let adapter = submission.model.adapter.as_ref();
     let method = adapter.and_then(|a| a.method.as_deref());
     let links = |links| serde_json::to_string(links).unwrap_or_default();
-    // After all others of its leaderboard; those need not be looked at, as no position is larger than the newest number.
+    // After all others of its leaderboard; those need not be looked at, as no position is larger
+    // than the newest number.
     let position: i64 = sql
         .prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM results")?
         .query_row([], |r| r.get(0))?;

@@ -4,12 +4,19 @@ use budwood_base::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::db::now;
 use crate::direction::{self, Direction};
 use crate::query::Link;
 use crate::text::is_hidden;
 use crate::{Error, date, value};
 
-/// A result to be put on the board. Unknown fields are refused, so that a misspelt one is not lost in silence.
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+/// The first day that a result may be of, in days since 1970: 1900-01-01.
+const EARLIEST: i64 = -25_567;
+
+/// A result to be put on the board. Unknown fields are refused, so that a misspelt one is not lost
+/// in silence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Submission {
@@ -129,7 +136,8 @@ impl Submission {
     /// Whether it is whole: what is missing or too long is named.
     ///
     /// # Errors
-    /// If a needed field is empty, a text too long, a date or hash not one, or a value says nothing.
+    /// If a needed field is empty, a text too long, a date or hash not one, or a value says
+    /// nothing.
     pub fn check(&self) -> Result<(), Error> {
         needed("task", &self.task)?;
         needed("dataset.name", &self.dataset.name)?;
@@ -178,6 +186,15 @@ impl Submission {
         }
         if let Some(date) = self.date.as_deref().filter(|d| date::valid(d).is_none()) {
             let reason = format!("'{date}' is not a date; write YYYY-MM-DD, YYYY-MM or YYYY");
+            return Err(Error::input("date", reason));
+        }
+        // One date far off would stretch the time line of all others. It may be tomorrow already
+        // where the submitter is.
+        let latest = now() / DAY + 1;
+        let early = |day: i64| day < EARLIEST || day > latest;
+        if let Some(date) = self.date.as_deref().filter(|d| date::day(d).is_some_and(early)) {
+            let latest = date::of_seconds(latest * DAY);
+            let reason = format!("'{date}' is not from 1900-01-01 to {latest}");
             return Err(Error::input("date", reason));
         }
         let base = self.model.base.as_ref();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::record::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, Submission};
 use crate::direction::Direction;
+use crate::text::without_folders;
 use crate::{Error, date};
 
 /// How the board writes a score of this program: its name, and what fractions are multiplied by.
@@ -38,7 +39,8 @@ fn in_unit(name: &str) -> bool {
     matches!(name, "rmse" | "mae")
 }
 
-/// Task and data set of a run, by the name that the run gives its task, where they go by other names.
+/// Task and data set of a run, by the name that the run gives its task, where they go by other
+/// names.
 const KNOWN: &[(&str, &str, &str)] = &[
     ("cola", "Linguistic Acceptability", "CoLA"),
     ("sst2", "Sentiment Analysis", "SST-2"),
@@ -56,7 +58,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("sms-spam", "Text Classification", "SMS Spam Collection"),
 ];
 
-/// The submission of a run: its scores on `split`, else on `test` if the run has them, else on `dev`.
+/// The submission of a run: its scores on `split`, else on `test` if the run has them, else on
+/// `dev`.
 ///
 /// # Errors
 /// If the run has no scores on that split.
@@ -95,6 +98,13 @@ pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Erro
         })
         .collect();
     let rows = data.map(|d| d.rows);
+    let mut record = shown(&json!({
+        "key": run.key, "seed": run.seed, "precision": run.precision, "seconds": run.seconds,
+        "peak_bytes": run.peak_bytes, "settings": run.settings, "training": run.training, "data": run.data,
+        "versions": run.versions,
+    }));
+    // They are the data's words, whatever they look like.
+    record["labels"] = json!(run.labels);
     Ok(Submission {
         task: task.into(),
         dataset: DatasetOf {
@@ -124,22 +134,28 @@ pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Erro
         },
         date: Some(date::of_seconds(run.finished_at as i64)),
         command: Some(command(run)),
-        run: json!({
-            "key": run.key, "seed": run.seed, "precision": run.precision, "seconds": run.seconds,
-            "peak_bytes": run.peak_bytes, "settings": run.settings, "training": run.training, "data": run.data,
-            "versions": run.versions, "labels": run.labels,
-        }),
+        run: record,
         ..Submission::default()
     })
 }
 
-/// The last part of a path; the whole of a name such as `owner/name`.
+/// A part of a record as readers see it: of a whole path of this machine its last part stays.
+fn shown(value: &Value) -> Value {
+    match value {
+        Value::String(text) => without_folders(text).into(),
+        Value::Array(list) => list.iter().map(shown).collect(),
+        Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), shown(v))).collect(),
+        other => other.clone(),
+    }
+}
+
 /// The method as it was written: with all options in force it is no name.
 fn written(run: &RunRecord) -> &str {
     let given = run.settings.get("method").and_then(serde_json::Value::as_str);
     given.unwrap_or_else(|| run.method.split('[').next().unwrap_or(&run.method))
 }
 
+/// The last part of a path; the whole of a name such as `owner/name`.
 fn short_name(name: &str) -> &str {
     match name.strip_prefix(['/', '.']) {
         Some(_) => name.rsplit('/').find(|p| !p.is_empty()).unwrap_or(name),
@@ -151,6 +167,7 @@ fn short_name(name: &str) -> &str {
 fn command(run: &RunRecord) -> String {
     let mut out = String::from("budwood train");
     for (name, value) in &run.settings {
+        let value = &shown(value);
         let flag = name.replace('_', "-");
         let text = |v: &Value| match v {
             Value::String(s)
@@ -172,4 +189,18 @@ fn command(run: &RunRecord) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_see_no_folders_of_this_machine() {
+        let settings = json!({ "data": ["/home/sam/secret/a.csv", "b/c.csv"], "base": "/srv/m",
+            "rate": 0.5, "more": { "text": "see https://example.org/x", "out": "/home/sam/out/" } });
+        let want = json!({ "data": ["a.csv", "b/c.csv"], "base": "m", "rate": 0.5,
+            "more": { "text": "see https://example.org/x", "out": "out" } });
+        assert_eq!(shown(&settings), want);
+    }
 }

@@ -1,4 +1,5 @@
-//! The archive's `evaluation-synchronize`: a whole leaderboard from somewhere else, again and again.
+//! The archive's `evaluation-synchronize`: a whole leaderboard from somewhere else, again and
+//! again.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -74,11 +75,13 @@ pub struct Synchronized {
 /// How long one piece of a call may hold the board: others write in between.
 const PIECE: Duration = Duration::from_millis(150);
 
-/// Brings a leaderboard up to date with a body of the archive's client. Calling it twice changes nothing the second
-/// time; results that the body does not name stay, and so do those that were taken back.
+/// Brings a leaderboard up to date with a body of the archive's client. Calling it twice changes
+/// nothing the second time; results that the body does not name stay, and so do those that were
+/// taken back.
 ///
 /// # Errors
-/// If the body is not whole or whoever calls may not. What was taken before stays; the same call goes on from there.
+/// If the body is not whole or whoever calls may not. What was taken before stays; the same call
+/// goes on from there.
 pub fn synchronize(board: &mut Board, body: &str, actor: &Actor) -> Result<Synchronized, Error> {
     let mut work = Synchronization::new(body, actor)?;
     loop {
@@ -186,8 +189,8 @@ impl Body {
     }
 }
 
-/// The leaderboard of a body, and whether it was made for it. Who makes it describes it; once it is there, that needs a
-/// moderator.
+/// The leaderboard of a body, and whether it was made for it. Who makes it describes it; once it is
+/// there, that needs a moderator.
 fn place(sql: &Connection, body: &Body, actor: &Actor) -> Result<(i64, bool), Error> {
     let by_id = match &body.external_id {
         None => None,
@@ -218,7 +221,8 @@ fn place(sql: &Connection, body: &Body, actor: &Actor) -> Result<(i64, bool), Er
     Ok((id, new))
 }
 
-/// Sets what a body says of its leaderboard: a description where there is none, an address, an external name.
+/// Sets what a body says of its leaderboard: a description where there is none, an address, an
+/// external name.
 fn describe(sql: &Connection, id: i64, new: bool, body: &Body, actor: &Actor) -> Result<(), Error> {
     type Texts = (String, Option<String>, Option<String>);
     let read = || -> Result<Texts, Error> {
@@ -239,8 +243,8 @@ fn describe(sql: &Connection, id: i64, new: bool, body: &Body, actor: &Actor) ->
         return Ok(());
     }
     if !new {
-        // The client always sends its own name for the leaderboard. It is found by task and data set too, so that name
-        // is left out where it may not be set.
+        // The client always sends its own name for the leaderboard. It is found by task and data
+        // set too, so that name is left out where it may not be set.
         let only_name = (&after.0, &after.1) == (&before.0, &before.1);
         match actor.may(Act::Describe) {
             Err(_) if only_name => return Ok(()),
@@ -264,7 +268,8 @@ fn describe(sql: &Connection, id: i64, new: bool, body: &Body, actor: &Actor) ->
     .write(sql)
 }
 
-/// Adds a metric. To turn the direction of one that is there needs a moderator; one that a person set stays.
+/// Adds a metric. To turn the direction of one that is there needs a moderator; one that a person
+/// set stays.
 fn declare(
     sql: &Connection,
     leaderboard: i64,
@@ -385,7 +390,8 @@ fn one(
     Ok(())
 }
 
-/// Writes a result anew; the log keeps what it said before. If its adapter is here, it is run again.
+/// Writes a result anew; the log keeps what it said before. If its adapter is here, it is run
+/// again.
 fn edit(
     sql: &Connection,
     id: i64,

@@ -9,7 +9,8 @@ use crate::log::{Entry, Subject};
 use crate::token::Actor;
 use crate::{Board, Error, State};
 
-/// Asks for the re-evaluation of a result; the number of the check. If one is waiting or running, it is that one.
+/// Asks for the re-evaluation of a result; the number of the check. If one is waiting or running,
+/// it is that one.
 ///
 /// # Errors
 /// If there is no such result, its adapter is not here, or whoever asks may not.
@@ -83,7 +84,8 @@ pub(crate) fn queue_measured(
     Ok(results.len() as u64)
 }
 
-/// Gives up the waiting check of a result that was taken back. One that is running finds that out at its end.
+/// Gives up the waiting check of a result that was taken back. One that is running finds that out
+/// at its end.
 pub(crate) fn give_up(sql: &Connection, result: i64) -> Result<(), Error> {
     sql.execute(
         "UPDATE checks SET progress = 'failed', finished_at = ?2, error = 'the result was taken back'

@@ -60,7 +60,8 @@ pub(crate) fn tables() -> Value {
     ])
 }
 
-/// A tree of the archive in which what is missing is written as empty, so that two trees can be compared.
+/// A tree of the archive in which what is missing is written as empty, so that two trees can be
+/// compared.
 pub(crate) fn normal(value: &Value) -> Value {
     match value {
         Value::Array(list) => Value::Array(list.iter().map(normal).collect()),

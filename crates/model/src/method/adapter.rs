@@ -18,6 +18,9 @@ use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
 
 pub(super) const METHOD: Method = Method {
     name: "adapter",
+    title: "Adapter",
+    year: 2019,
+    url: "https://arxiv.org/abs/1902.00751",
     aliases: &["houlsby_paper"],
     summary: "The paper's adapters: two bottlenecks a layer, layer norms trained (Houlsby et al. 2019).",
     options: &[

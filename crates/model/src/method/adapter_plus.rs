@@ -13,6 +13,9 @@ use super::options::OptionSpec;
 
 pub(super) const METHOD: Method = Method {
     name: "adapter_plus",
+    title: "Adapter+",
+    year: 2024,
+    url: "https://arxiv.org/abs/2406.06820",
     aliases: &[],
     summary: "Adapter+: after the residual sum, a learned scale a channel (Steitz and Roth 2024).",
     options: &[

@@ -15,6 +15,9 @@ use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {
     name: "bitfit",
+    title: "BitFit",
+    year: 2022,
+    url: "https://arxiv.org/abs/2106.10199",
     aliases: &[],
     summary: "Only the biases of the layers' products and the head are trained (after Ben Zaken et al. 2022).",
     options: &[LEAVE_OUT],

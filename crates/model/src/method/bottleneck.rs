@@ -14,6 +14,9 @@ use crate::phm::Rule;
 
 pub(super) const METHOD: Method = Method {
     name: "bottleneck",
+    title: "bottleneck",
+    year: 2020,
+    url: "https://arxiv.org/abs/2007.07779",
     aliases: &[],
     summary: "AdapterHub's bottleneck family, every switch an option.",
     options: &[

@@ -46,6 +46,9 @@ const OPTIONS: &[OptionSpec] = &[
 
 pub(super) const METHOD: Method = Method {
     name: "compacter",
+    title: "Compacter",
+    year: 2021,
+    url: "https://arxiv.org/abs/2106.04647",
     aliases: &[],
     summary: "Bottlenecks made of Kronecker products, after both sub-layers (Karimi Mahabadi et al. 2021).",
     options: OPTIONS,
@@ -56,6 +59,9 @@ pub(super) const METHOD: Method = Method {
 
 pub(super) const PLUS_PLUS: Method = Method {
     name: "compacter++",
+    title: "compacter++",
+    year: 2021,
+    url: "https://arxiv.org/abs/2106.04647",
     aliases: &["compacterplusplus"],
     summary: "Compacter after the feed-forward network only.",
     options: OPTIONS,

@@ -11,6 +11,12 @@ use crate::error::ModelError;
 pub struct Method {
     /// Its name in specifications.
     pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// The year of its publication.
+    pub year: i64,
+    /// The address of the paper that it comes from; empty where there is none.
+    pub url: &'static str,
     /// Other names that mean the same.
     pub aliases: &'static [&'static str],
     /// One line on what it is and where it comes from.
@@ -46,6 +52,12 @@ impl Method {
 pub struct Union {
     /// Its name in specifications.
     pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// The year of its publication.
+    pub year: i64,
+    /// The address of the paper that it comes from; empty where there is none.
+    pub url: &'static str,
     /// Other names that mean the same.
     pub aliases: &'static [&'static str],
     /// One line on what it is and where it comes from.

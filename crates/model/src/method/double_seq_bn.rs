@@ -13,6 +13,9 @@ use super::options::OptionSpec;
 
 pub(super) const METHOD: Method = Method {
     name: "double_seq_bn",
+    title: "double_seq_bn",
+    year: 2019,
+    url: "https://arxiv.org/abs/1902.00751",
     aliases: &["houlsby"],
     summary: "AdapterHub's double sequential bottleneck: after attention and feed-forward, norms frozen.",
     options: &[

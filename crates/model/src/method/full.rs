@@ -18,6 +18,9 @@ use crate::tape::{Grads, Save};
 
 pub(super) const FULL: Method = Method {
     name: "full",
+    title: "Full fine-tuning",
+    year: 2018,
+    url: "",
     aliases: &["full_fine_tuning"],
     summary: "All weights of the model are trained: full fine-tuning.",
     options: &[],
@@ -33,6 +36,9 @@ pub(super) const FULL: Method = Method {
 
 pub(super) const TOP_K: Method = Method {
     name: "top_k",
+    title: "Variable fine-tuning",
+    year: 2019,
+    url: "https://arxiv.org/abs/1902.00751",
     aliases: &["variable_fine_tuning"],
     summary: "All weights of the top layers are trained (Houlsby et al. 2019, section 3.2).",
     options: &[OptionSpec {

@@ -17,6 +17,9 @@ use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {
     name: "ia3",
+    title: "(IA)³",
+    year: 2022,
+    url: "https://arxiv.org/abs/2205.05638",
     aliases: &[],
     summary: "Learned scales of keys, values and the feed-forward network's inside (Liu et al. 2022).",
     options: &[

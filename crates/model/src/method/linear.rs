@@ -5,6 +5,9 @@ use super::merging::OWN_TENSORS;
 
 pub(super) const METHOD: Method = Method {
     name: "linear",
+    title: "Linear probe",
+    year: 2014,
+    url: "",
     aliases: &["head", "linear_probe"],
     summary: "Only the head is trained.",
     options: &[],

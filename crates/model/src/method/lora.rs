@@ -25,6 +25,9 @@ use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {
     name: "lora",
+    title: "LoRA",
+    year: 2022,
+    url: "https://arxiv.org/abs/2106.09685",
     aliases: &[],
     summary: "Low-rank updates of frozen products (Hu et al. 2022).",
     options: &[

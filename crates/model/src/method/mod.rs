@@ -58,6 +58,9 @@ pub const METHODS: &[&Method] = &[
 pub const UNIONS: &[Union] = &[
     Union {
         name: "mam",
+        title: "Mix-and-match adapter",
+        year: 2022,
+        url: "https://arxiv.org/abs/2110.04366",
         aliases: &["mam_adapter"],
         summary: "Mix-and-match: prefixes and a parallel bottleneck (He et al. 2022).",
         members: "prefix_tuning[bottleneck_size=800]|par_bn",
@@ -67,6 +70,9 @@ pub const UNIONS: &[Union] = &[
     },
     Union {
         name: "unipelt",
+        title: "UniPELT",
+        year: 2022,
+        url: "https://arxiv.org/abs/2110.07577",
         aliases: &[],
         summary: "LoRA, prefixes and a bottleneck, each behind a gate (Mao et al. 2022).",
         members: "lora[r=8,alpha=2,use_gating=true]|prefix_tuning[prefix_length=10,use_gating=true]|seq_bn[use_gating=true]",

@@ -15,6 +15,9 @@ use crate::error::ModelError;
 
 pub(super) const METHOD: Method = Method {
     name: "par_bn",
+    title: "Parallel adapter",
+    year: 2022,
+    url: "https://arxiv.org/abs/2110.04366",
     aliases: &["parallel"],
     summary: "AdapterHub's parallel bottleneck beside the feed-forward network (He et al. 2022).",
     options: &[
@@ -37,6 +40,9 @@ pub(super) const METHOD: Method = Method {
 
 pub(super) const SCALED: Method = Method {
     name: "scaled_par_bn",
+    title: "scaled_par_bn",
+    year: 2022,
+    url: "https://arxiv.org/abs/2110.04366",
     aliases: &["scaled_parallel"],
     summary: "AdapterHub's parallel bottleneck with a learned scale (He et al. 2022).",
     options: &[

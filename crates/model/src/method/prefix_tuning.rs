@@ -15,6 +15,9 @@ use crate::prefix::{Network, Prefix, Source};
 
 pub(super) const METHOD: Method = Method {
     name: "prefix_tuning",
+    title: "Prefix tuning",
+    year: 2021,
+    url: "https://arxiv.org/abs/2101.00190",
     aliases: &["prefix"],
     summary: "Trained keys and values before each layer's own (Li and Liang 2021).",
     options: &[

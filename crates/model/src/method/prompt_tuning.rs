@@ -9,6 +9,9 @@ use crate::params::Init;
 
 pub(super) const METHOD: Method = Method {
     name: "prompt_tuning",
+    title: "Prompt tuning",
+    year: 2021,
+    url: "https://arxiv.org/abs/2104.08691",
     aliases: &["prompt"],
     summary: "Trained vectors before the embedded input (Lester et al. 2021).",
     options: &[

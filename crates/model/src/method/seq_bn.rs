@@ -12,6 +12,9 @@ use super::merging::BOTTLENECKS;
 
 pub(super) const METHOD: Method = Method {
     name: "seq_bn",
+    title: "Pfeiffer adapter",
+    year: 2020,
+    url: "https://arxiv.org/abs/2005.00247",
     aliases: &["pfeiffer"],
     summary: "AdapterHub's sequential bottleneck after the feed-forward network (Pfeiffer et al. 2020).",
     options: &[

@@ -34,6 +34,9 @@ use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {
     name: "vera",
+    title: "VeRA",
+    year: 2024,
+    url: "https://arxiv.org/abs/2310.11454",
     aliases: &[],
     summary: "Trained vectors around random projections that all products share (Kopiczko et al. 2024).",
     options: &[

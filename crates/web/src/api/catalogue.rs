@@ -1,21 +1,17 @@
 //! Areas, tasks, data sets, methods, the log.
 
 use budwood_board::Board;
-use budwood_board::query::{self, DatasetItem, LogFilter, MethodItem, Named, Page, Part, TaskItem};
+use budwood_board::query::{self, DatasetItem, LogFilter, MethodItem, Page, Part, TaskItem};
 use serde_json::{Value, json};
 
 use super::evaluations::entry as evaluation;
+use super::list::{named, page, part, whole, with};
 use super::papers::entry as paper;
-use super::{page, part, whole, with};
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::reply::Reply;
 
 const NONE: Part = Part { offset: 0, limit: 0 };
-
-pub(super) fn named(item: &Named) -> Value {
-    json!({ "id": item.slug, "name": item.name })
-}
 
 fn task_entry(task: &TaskItem) -> Value {
     with(task, json!({ "id": task.slug, "description": null }))

@@ -5,7 +5,7 @@ use budwood_board::direction::Direction;
 use budwood_board::query::{self, Filter, Leaderboard, LeaderboardItem, Metric, Row};
 use serde_json::{Map, Value, json};
 
-use super::{page, part, whole, with};
+use super::list::{page, part, whole, with};
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::pages::sota;

@@ -1,48 +1,20 @@
-//! The interface for programs, after the archive's client: lists come as `count`, `next`, `previous` and `results`;
-//! entries have the client's fields, and what this board knows beside them.
+//! The interface for programs, after the archive's client: lists come as `count`, `next`,
+//! `previous` and `results`; entries have the client's fields, and what this board knows beside
+//! them.
 
 mod catalogue;
+pub(crate) mod endpoint;
 mod evaluations;
-mod openapi;
+mod list;
+pub(crate) mod openapi;
 mod papers;
 pub(crate) mod write;
 
-use budwood_board::Board;
-use budwood_board::query::{Page, Part};
-use serde::Serialize;
-use serde_json::{Value, json};
+use crate::route::Work;
+use endpoint::{Endpoint, list, one};
 
-use crate::ask::Ask;
-use crate::fault::Fault;
-use crate::reply::Reply;
-use crate::routes::{Cost, Show};
-
-/// Something that programs can read.
-pub(crate) struct Endpoint {
-    /// Its path below `/api/v1`.
-    pub(crate) path: &'static str,
-    pub(crate) show: Show,
-    /// What it gives, for the description of the interface.
-    summary: &'static str,
-    /// Values of the query that it knows.
-    query: &'static [&'static str],
-    pub(crate) cost: Cost,
-}
-
-const PAGED: &[&str] = &["page", "items_per_page"];
-
-const fn list(path: &'static str, show: Show, summary: &'static str) -> Endpoint {
-    Endpoint { path, show, summary, query: PAGED, cost: Cost::Page }
-}
-
-const fn one(path: &'static str, show: Show, summary: &'static str) -> Endpoint {
-    Endpoint { path, show, summary, query: &[], cost: Cost::Page }
-}
-
-/// Everything that programs can read.
-pub(crate) const READ: &[Endpoint] = &[
-    one("", index, "What there is here"),
-    one("/openapi.json", openapi::show, "This description"),
+/// What programs can read, but for the list and the description of it (`openapi`).
+const READ: &[Endpoint] = &[
     list("/areas", catalogue::areas, "Areas"),
     list("/areas/{id}/tasks", catalogue::area_tasks, "Tasks of an area"),
     list("/tasks", catalogue::tasks, "Tasks"),
@@ -81,66 +53,9 @@ pub(crate) const READ: &[Endpoint] = &[
     one("/results/{id}", evaluations::result, "A result with its checks, classes and calibration"),
     list("/log", catalogue::log, "Changes, newest first"),
     Endpoint {
+        path: "/search",
+        work: Work::Search(papers::search),
+        summary: "Tasks, data sets, methods, models and papers by their words",
         query: &["q", "kind"],
-        cost: Cost::Search,
-        ..one(
-            "/search",
-            papers::search,
-            "Tasks, data sets, methods, models and papers by their words",
-        )
     },
 ];
-
-pub(crate) const ROOT: &str = "/api/v1";
-
-fn index(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
-    let lists = READ.iter().filter(|e| !e.path.contains('{') && !e.path.is_empty());
-    let link = |e: &Endpoint| {
-        let end = if e.path.contains('.') { "" } else { "/" };
-        (
-            e.path.trim_start_matches('/').to_owned(),
-            json!(ask.absolute(&format!("{ROOT}{}{end}", e.path))),
-        )
-    };
-    Ok(Reply::json(&lists.map(link).collect::<serde_json::Map<_, _>>()))
-}
-
-/// The part of a list that a program asks for.
-fn part(ask: &Ask) -> Part {
-    let size = ask.get("items_per_page").and_then(|n| n.parse().ok()).unwrap_or(50);
-    ask.part(u64::clamp(size, 1, 500))
-}
-
-/// A part of a list, with the addresses of those beside it.
-fn page<T>(ask: &Ask, page: &Page<T>, entry: impl Fn(&T) -> Value) -> Reply {
-    let size = part(ask).limit;
-    let to = |n: u64| ask.absolute(&ask.with(&[("page", &n.to_string())]));
-    let here = ask.page();
-    Reply::json(&json!({
-        "count": page.count,
-        "next": (page.offset.saturating_add(size) < page.count).then(|| to(here + 1)),
-        "previous": (here > 1).then(|| to(here - 1)),
-        "results": page.items.iter().map(entry).collect::<Vec<_>>(),
-    }))
-}
-
-/// A whole list.
-fn whole<T>(ask: &Ask, items: &[T], entry: impl Fn(&T) -> Value) -> Reply {
-    let asked = part(ask);
-    let results: Vec<Value> =
-        items.iter().skip(asked.offset as usize).take(asked.limit as usize).map(entry).collect();
-    page(
-        ask,
-        &Page { count: items.len() as u64, offset: asked.offset, items: results },
-        Value::clone,
-    )
-}
-
-/// An entry with all fields of the board's own, and those of the client beside them.
-fn with(own: &impl Serialize, more: Value) -> Value {
-    let mut value = serde_json::to_value(own).unwrap_or_default();
-    if let (Some(fields), Value::Object(more)) = (value.as_object_mut(), more) {
-        fields.extend(more);
-    }
-    value
-}

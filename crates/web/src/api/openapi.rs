@@ -3,14 +3,36 @@
 use budwood_board::Board;
 use serde_json::{Map, Value, json};
 
-use super::{READ, ROOT};
+use super::READ;
+use super::endpoint::{Endpoint, ROOT, one};
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::reply::Reply;
 
-pub(super) fn show(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
+/// Both of this file.
+const OWN: &[Endpoint] =
+    &[one("", index, "What there is here"), one("/openapi.json", show, "This description")];
+
+/// Everything that programs can read.
+pub(crate) fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
+    OWN.iter().chain(READ)
+}
+
+fn index(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
+    let lists = endpoints().filter(|e| !e.path.contains('{') && !e.path.is_empty());
+    let link = |e: &Endpoint| {
+        let end = if e.path.contains('.') { "" } else { "/" };
+        (
+            e.path.trim_start_matches('/').to_owned(),
+            json!(ask.absolute(&format!("{ROOT}{}{end}", e.path))),
+        )
+    };
+    Ok(Reply::json(&lists.map(link).collect::<serde_json::Map<_, _>>()))
+}
+
+fn show(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let mut paths = Map::new();
-    for endpoint in READ {
+    for endpoint in endpoints() {
         let names = endpoint.path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'));
         let in_path = names.map(|n| json!({ "name": n, "in": "path", "required": true, "schema": { "type": "string" } }));
         let in_query = endpoint.query.iter().map(|n| {

@@ -4,8 +4,7 @@ use budwood_board::Board;
 use budwood_board::query::{self, FoundKind, PaperItem, PaperResult};
 use serde_json::{Value, json};
 
-use super::catalogue::named;
-use super::{page, part, whole, with};
+use super::list::{named, page, part, whole, with};
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::reply::Reply;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::fault::Fault;
 use crate::reply::Reply;
-use crate::routes::Job;
+use crate::route::Job;
 use crate::upload::Upload;
 
 /// Something that programs write.
@@ -46,7 +46,8 @@ pub(crate) const WRITE: &[(&str, Write)] = &[
     ("/rpc/retract", Write::Whole(retract)),
 ];
 
-/// What `/rpc/leaderboard-data` takes: both of digest and split, or neither where it names none any more.
+/// What `/rpc/leaderboard-data` takes: both of digest and split, or neither where it names none any
+/// more.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NameData {

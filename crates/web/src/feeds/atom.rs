@@ -8,10 +8,13 @@ use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::parts::time::stamp;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[Route::page("/feed.atom", show)];
 
 const ENTRIES: u64 = 50;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let part = Part { offset: 0, limit: ENTRIES };
     let log = query::log(board, &LogFilter::default(), part)?;
     let updated = stamp(log.items.first().map_or(0, |e| e.at));

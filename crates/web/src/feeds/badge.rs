@@ -7,12 +7,15 @@ use maud::html;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[Route::page("/badge/{id}", show)];
 
 /// Width of a letter of Verdana at 11 px, about.
 const LETTER: f64 = 6.7;
 const LONGEST: usize = 48;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let id = ask.param("id").strip_suffix(".svg").and_then(|id| id.parse().ok());
     let id: i64 = id.ok_or_else(|| Fault::missing("such badge"))?;
     let result = query::result(board, id)?;

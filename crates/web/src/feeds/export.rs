@@ -8,12 +8,18 @@ use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::piecewise::{Draft, DraftLimits};
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::export("/export/{name}", show),
+    Route::page("/result/{id}/model-index.yaml", model_index),
+];
 
 /// What one export may take.
 const LIMITS: DraftLimits = DraftLimits { bytes: 1 << 30, time: Duration::from_secs(60) };
 
 /// A leaderboard as CSV or in the archive's format, by the ending of its name.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let name = ask.param("name");
     let (slug, ending) = name.rsplit_once('.').ok_or_else(|| Fault::missing("such file"))?;
     let download = ask.download()?;
@@ -36,7 +42,7 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 }
 
 /// The `model-index` of a result's model card.
-pub(crate) fn model_index(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn model_index(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let id = ask.number("id")?;
     let text = export::model_index(board, id)?;
     Ok(Reply::new("text/yaml; charset=utf-8", text).download(&format!("result-{id}.yaml")))

@@ -7,18 +7,23 @@ use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::piecewise::Piecewise;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] =
+    &[Route::page("/result/{id}/adapter", adapter), Route::page("/result/{id}/files/{name}", show)];
 
 /// The adapter's weights.
-pub(crate) fn adapter(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn adapter(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     send(board, ask, |name| name.ends_with(".safetensors"))
 }
 
 /// A file by its name.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     send(board, ask, |name| name == ask.param("name"))
 }
 
-/// The client's words choose among the names of a result; only a hash of the board's own becomes a path.
+/// The client's words choose among the names of a result; only a hash of the board's own becomes a
+/// path.
 fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply, Fault> {
     let id = ask.number("id")?;
     let missing = || Fault::missing("such file");

@@ -1,7 +1,13 @@
 //! What programs fetch beside the pages: changes, addresses, badges, files.
 
-pub(crate) mod atom;
-pub(crate) mod badge;
-pub(crate) mod export;
-pub(crate) mod file;
-pub(crate) mod sitemap;
+mod atom;
+mod badge;
+mod export;
+mod file;
+mod sitemap;
+
+use crate::route::Route;
+
+/// All of them.
+pub(crate) const FEEDS: &[&[Route]] =
+    &[atom::ROUTES, badge::ROUTES, export::ROUTES, file::ROUTES, sitemap::ROUTES];

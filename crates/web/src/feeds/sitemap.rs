@@ -8,6 +8,13 @@ use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::parts::link::segment;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::page("/robots.txt", robots),
+    Route::page("/sitemap.xml", index),
+    Route::page("/sitemap/{name}", show),
+];
 
 /// Addresses in one file; the protocol allows 50,000.
 const SIZE: u64 = 5_000;
@@ -21,7 +28,7 @@ const KINDS: &[(Listed, &str, &str)] = &[
 const SCHEMA: &str = "http://www.sitemaps.org/schemas/sitemap/0.9";
 
 /// The list of lists.
-pub(crate) fn index(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn index(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let mut files = Vec::new();
     for &(kind, name, _) in KINDS {
         let chunks = query::chunks(board, kind, SIZE)?;
@@ -34,7 +41,7 @@ pub(crate) fn index(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 }
 
 /// One list.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let name = ask.param("name");
     let missing = || Fault::missing("such list");
     let (kind, chunk) =
@@ -51,7 +58,7 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 }
 
 /// What robots may read: everything but endless combinations.
-pub(crate) fn robots(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn robots(_: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let text = format!(
         "User-agent: *\nDisallow: /search\nDisallow: /compare\nDisallow: /theme\nDisallow: /submit\nDisallow: /*?\n\
          Sitemap: {}\n",

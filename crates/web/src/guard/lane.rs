@@ -10,7 +10,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::rate::Rate;
 use super::shares::{Refusal, Share, Shares};
 use crate::fault::Fault;
-use crate::routes::allow;
 
 /// A lane of slow work.
 pub(crate) struct Lane {
@@ -61,7 +60,7 @@ impl Lane {
             ),
             Refusal::Left => full(),
         })?;
-        allow(&self.rate, client)?;
+        self.rate.allow(client)?;
         let place = tokio::time::timeout(self.patience, Arc::clone(&self.places).acquire_owned());
         let place = place.await.map_err(|_| full())?.map_err(Fault::internal)?;
         Ok(Turn { _share: share, _place: place })

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use axum::http::StatusCode;
 use budwood_http::key;
+
+use crate::fault::Fault;
 
 /// Buckets of clients. A bucket fills steadily; a request takes one token.
 pub(crate) struct Rate {
@@ -27,8 +30,16 @@ impl Rate {
         Self { a_second, burst: burst.max(1.0), buckets: Mutex::default() }
     }
 
+    /// Takes a token of the client's, or refuses.
+    pub(crate) fn allow(&self, client: IpAddr) -> Result<(), Fault> {
+        self.take(client, Instant::now()).map_err(|seconds| {
+            let lot = "That was a lot in a short time.";
+            Fault::later(StatusCode::TOO_MANY_REQUESTS, lot, seconds)
+        })
+    }
+
     /// Takes a token; else says after how many seconds there is one.
-    pub(crate) fn take(&self, client: IpAddr, now: Instant) -> Result<(), u64> {
+    fn take(&self, client: IpAddr, now: Instant) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let filled = |b: &Bucket| {
             let more = now.saturating_duration_since(b.at).as_secs_f64() * self.a_second;

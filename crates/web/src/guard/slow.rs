@@ -1,4 +1,5 @@
-//! Pages that took long lately share half of the readers among themselves: quick ones never stand behind them.
+//! Pages that took long lately share half of the readers among themselves: quick ones never stand
+//! behind them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! Turns of many: who asks for much at once waits for themselves, and so does who asks for what many ask for.
+//! Turns of many: who asks for much at once waits for themselves, and so does who asks for what
+//! many ask for.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -7,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Turns of all, by the hash of what tells them apart. Two of one hash, which nobody can choose, wait for each other.
+/// Turns of all, by the hash of what tells them apart. Two of one hash, which nobody can choose,
+/// wait for each other.
 pub(crate) struct Turns {
     each: usize,
     hash: RandomState,

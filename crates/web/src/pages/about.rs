@@ -9,8 +9,11 @@ use crate::fault::Fault;
 use crate::layout::Page;
 use crate::parts::mark;
 use crate::reply::Reply;
+use crate::route::Route;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+pub(crate) const ROUTES: &[Route] = &[Route::page("/about", show).named("About")];
+
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let sources = query::start(board)?.sources;
     let about = "What a re-evaluated row is, how results come here and how to take them away.";
     let page = Page { title: "About", about, part: "/about", sources: &sources };

@@ -11,10 +11,13 @@ use crate::parts::link;
 use crate::parts::mark;
 use crate::parts::number::{bytes, count, of, parameters, score, short, value};
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[Route::page("/compare", show)];
 
 const EXAMPLES: usize = 200;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let rows: Vec<i64> =
         ask.pairs().filter(|p| p.0 == "row").filter_map(|p| p.1.parse().ok()).collect();
     let &[first, second] = rows.as_slice() else {

@@ -13,11 +13,15 @@ use crate::parts::markdown::{markdown, plain};
 use crate::parts::number::{count, of};
 use crate::parts::pager::pager;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] =
+    &[Route::page("/datasets", list).named("Data sets"), Route::page("/dataset/{slug}", show)];
 
 const SETS: u64 = 60;
 
 /// All data sets.
-pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let sets = query::datasets(board, ask.part(SETS))?;
     let page =
         Page { title: "Data sets", about: "All data sets.", part: "/datasets", sources: &[] };
@@ -40,7 +44,7 @@ pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 }
 
 /// One data set.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let set = query::dataset(board, ask.param("slug"))?;
     let mut sources: Vec<_> = set
         .source

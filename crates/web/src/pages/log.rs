@@ -11,10 +11,13 @@ use crate::parts::number::short;
 use crate::parts::pager::pager;
 use crate::parts::time;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[Route::page("/log", show).named("Log")];
 
 const ENTRIES: u64 = 100;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let filter = LogFilter {
         subject: ask.get("subject").map(Into::into),
         id: ask.get("id").and_then(|id| id.parse().ok()),

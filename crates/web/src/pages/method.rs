@@ -14,12 +14,16 @@ use crate::parts::number::{of, parameters, short, value};
 use crate::parts::pager::pager;
 use crate::parts::papers::papers;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] =
+    &[Route::page("/methods", list).named("Methods"), Route::page("/method/{slug}", show)];
 
 const METHODS: u64 = 60;
 const PAPERS: u64 = 20;
 
 /// All methods.
-pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let found = query::methods(board, ask.part(METHODS))?;
     let page = Page { title: "Methods", about: "All methods.", part: "/methods", sources: &[] };
     Ok(page.reply(
@@ -43,7 +47,7 @@ pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 }
 
 /// One method.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let method = query::method(board, ask.param("slug"), ask.part(PAPERS))?;
     let sources: Vec<_> = method.source.iter().cloned().collect();
     let about = plain(&method.description, 200);

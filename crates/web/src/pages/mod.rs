@@ -1,14 +1,34 @@
-//! The pages: one file each, a plain function from a board and a question to a reply.
+//! The pages: one file each, plain functions from a board and a question to a reply.
 
-pub(crate) mod about;
-pub(crate) mod compare;
-pub(crate) mod dataset;
-pub(crate) mod log;
-pub(crate) mod method;
-pub(crate) mod paper;
-pub(crate) mod result;
-pub(crate) mod search;
+mod about;
+mod compare;
+mod dataset;
+mod log;
+mod method;
+mod paper;
+mod result;
+mod search;
 pub(crate) mod sota;
-pub(crate) mod start;
+mod start;
 pub(crate) mod submit;
-pub(crate) mod task;
+mod task;
+mod theme;
+
+use crate::route::Route;
+
+/// All pages. Those with a name stand in the navigation, in this order.
+pub(crate) const PAGES: &[&[Route]] = &[
+    start::ROUTES,
+    task::ROUTES,
+    dataset::ROUTES,
+    paper::ROUTES,
+    method::ROUTES,
+    log::ROUTES,
+    submit::ROUTES,
+    about::ROUTES,
+    compare::ROUTES,
+    result::ROUTES,
+    search::ROUTES,
+    sota::ROUTES,
+    theme::ROUTES,
+];

@@ -14,11 +14,15 @@ use crate::parts::number::{count, of, short, value};
 use crate::parts::pager::pager;
 use crate::parts::papers::papers;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] =
+    &[Route::page("/papers", list).named("Papers"), Route::page("/paper/{slug}", show)];
 
 const PAPERS: u64 = 30;
 
 /// All papers.
-pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let found = query::papers(board, ask.part(PAPERS))?;
     let page =
         Page { title: "Papers", about: "All papers, newest first.", part: "/papers", sources: &[] };
@@ -34,7 +38,7 @@ pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 }
 
 /// One paper.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let paper = query::paper(board, ask.param("slug"))?;
     let sources: Vec<_> = paper.source.iter().cloned().collect();
     let page =

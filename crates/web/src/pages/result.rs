@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::log::entries;
-use crate::app::Predictor;
+use crate::app::Answer;
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::layout::{Page, trail};
@@ -18,8 +18,12 @@ use crate::parts::mark;
 use crate::parts::number::{bytes, count, model, of, parameters, percent, score, value};
 use crate::parts::time;
 use crate::reply::Reply;
+use crate::route::{Rest, Route};
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+pub(crate) const ROUTES: &[Route] =
+    &[Route::page("/result/{id}", show), Route::trial("/result/{id}/try", trial)];
+
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let result = query::result(board, ask.number("id")?)?;
     let on = format!("{} on {}", result.leaderboard.task.name, result.leaderboard.dataset.name);
     let title = format!("{}: {on}", model(&result.row.model));
@@ -143,16 +147,8 @@ fn try_box(ask: &Ask, result: &ResultPage) -> Markup {
     }
 }
 
-/// A reader's text and the adapter that it is for.
-pub(crate) struct Try {
-    result: i64,
-    model: String,
-    text: String,
-    predictor: Arc<dyn Predictor>,
-}
-
-/// What a reader wants to try, if it can be tried here.
-pub(crate) fn to_try(board: &Board, ask: &Ask) -> Result<Try, Fault> {
+/// Prepares what a reader wants to try, if it can be tried here.
+fn trial(board: &Board, ask: &Ask) -> Result<Rest, Fault> {
     let id = ask.number("id")?;
     let model = query::model(board, id)?;
     let here = !query::files(board, id)?.is_empty();
@@ -162,19 +158,21 @@ pub(crate) fn to_try(board: &Board, ask: &Ask) -> Result<Try, Fault> {
     if text.is_empty() || text.chars().count() > 4000 {
         return Err(Fault::bad("Give a text of at most 4,000 characters."));
     }
-    Ok(Try { result: id, model, text: text.to_owned(), predictor })
+    let text = text.to_owned();
+    Ok(Box::new(move |ask| {
+        let answers = predictor.predict(id, &text).map_err(Fault::bad)?;
+        Ok(tried(ask, (id, &model), &text, &answers))
+    }))
 }
 
-/// Answers of the adapter to a reader's text. It takes long, and needs no board.
-pub(crate) fn tried(wanted: &Try, ask: &Ask) -> Result<Reply, Fault> {
-    let Try { result, text, .. } = wanted;
-    let answers = wanted.predictor.predict(*result, text).map_err(Fault::bad)?;
-    let title = format!("Try {}", wanted.model);
+/// Answers of a result's adapter to a reader's text.
+fn tried(ask: &Ask, (id, model): (i64, &str), text: &str, answers: &[Answer]) -> Reply {
+    let title = format!("Try {model}");
     let page = Page { title: &title, part: "/tasks", ..Page::default() };
-    Ok(page.reply(
+    page.reply(
         ask,
         html! {
-            (trail(&[(format!("/result/{result}"), &wanted.model)]))
+            (trail(&[(format!("/result/{id}"), model)]))
             h1 { (title) }
             blockquote { (text) }
             table { tbody { @for answer in answers.iter().take(20) { tr {
@@ -187,7 +185,7 @@ pub(crate) fn tried(wanted: &Try, ask: &Ask) -> Result<Reply, Fault> {
                 button { "Predict" }
             }
         },
-    ))
+    )
 }
 
 fn checks(checks: &[Check]) -> Markup {

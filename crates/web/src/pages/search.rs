@@ -11,6 +11,9 @@ use crate::parts::link::{To, address};
 use crate::parts::markdown::plain;
 use crate::parts::number::{model, of};
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[Route::search("/search", show)];
 
 const KINDS: &[(FoundKind, &str, &str)] = &[
     (FoundKind::Task, "task", "Tasks"),
@@ -23,7 +26,7 @@ const KINDS: &[(FoundKind, &str, &str)] = &[
 const FEW: u64 = 8;
 const MANY: u64 = 60;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let text = ask.get("q").unwrap_or_default();
     let kind = ask.get("kind").and_then(|k| KINDS.iter().find(|x| x.1 == k)).map(|x| x.0);
     let found = query::search(board, text, kind, if kind.is_some() { MANY } else { FEW })?;

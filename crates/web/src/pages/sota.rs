@@ -18,11 +18,15 @@ use crate::parts::markdown::markdown;
 use crate::parts::number::{bytes, count, of, parameters, percent, score, short};
 use crate::parts::pager::pager;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] =
+    &[Route::page("/sota/{slug}", show), Route::page("/embed/{slug}", embed)];
 
 /// Rows of one page.
 const ROWS: u64 = 100;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let (found, nobody) = read(board, ask, ask.param("slug"))?;
     let title = name(&found);
     let sources: Vec<_> = found.item.source.iter().cloned().collect();
@@ -52,8 +56,8 @@ pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     ))
 }
 
-/// The leaderboard as the question filters and sorts it, and whether claims are ranked because no row has
-/// been re-evaluated.
+/// The leaderboard as the question filters and sorts it, and whether claims are ranked because no
+/// row has been re-evaluated.
 pub(crate) fn read(board: &Board, ask: &Ask, slug: &str) -> Result<(Leaderboard, bool), Fault> {
     let mut filter = filter(ask);
     let mut found = query::leaderboard(board, slug, &filter)?;
@@ -434,7 +438,7 @@ fn take_away(ask: &Ask, found: &Leaderboard) -> Markup {
 }
 
 /// The leaderboard as a table of its own that other sites may show in a frame.
-pub(crate) fn embed(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn embed(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let (found, nobody) = read(board, ask, ask.param("slug"))?;
     let Some(metric) = found.metrics.get(found.chosen) else {
         return Err(Fault::missing("metric"));

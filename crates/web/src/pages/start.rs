@@ -12,8 +12,11 @@ use crate::parts::link::{self, To, address};
 use crate::parts::number::{count, of, short};
 use crate::parts::{mark, time};
 use crate::reply::Reply;
+use crate::route::Route;
 
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+pub(crate) const ROUTES: &[Route] = &[Route::page("/", show)];
+
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let start = query::start(board)?;
     let about = "Results of machine learning by task and data set, with rows that the board has run itself.";
     let page = Page { about, sources: &start.sources, ..Page::default() };

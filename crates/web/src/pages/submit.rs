@@ -1,11 +1,13 @@
 //! The form for a result.
 
-use axum::http::header::SET_COOKIE;
+use axum::http::StatusCode;
+use axum::http::header::{SET_COOKIE, WWW_AUTHENTICATE};
 use budwood_board::Board;
 use budwood_board::query::{self, Filter};
 use budwood_board::submit::{
     self, AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, PaperOf, Submission,
 };
+use budwood_board::token::Actor;
 use maud::{Markup, html};
 
 use crate::api::write::{actor, attachment};
@@ -16,7 +18,10 @@ use crate::layout::Page;
 use crate::parts::link::segment;
 use crate::parts::number::bytes;
 use crate::reply::Reply;
+use crate::route::Route;
 use crate::upload::Upload;
+
+pub(crate) const ROUTES: &[Route] = &[Route::page("/submit", show).named("Submit")];
 
 /// A field of one line: name, label, hint, longest text, whether it must be filled.
 struct Field {
@@ -71,7 +76,7 @@ const FROM: &[Field] = &[
 const METRICS: usize = 3;
 
 /// The empty form; `?leaderboard=` fills in its names.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let mut values: Vec<(String, String)> = Vec::new();
     if let Some(slug) = ask.get("leaderboard") {
         let found = query::leaderboard(board, slug, &Filter::default())?;
@@ -95,18 +100,33 @@ pub(crate) fn take(board: &mut Board, upload: &Upload, ask: &Ask) -> Result<Repl
         let names = names.chain(metrics).chain(["extra", "notes"].map(Into::into));
         let values: Vec<(String, String)> =
             names.map(|n| (n.clone(), upload.text(&n).unwrap_or_default().to_owned())).collect();
-        Ok(form(ask, &values, Some(&fault)).status(fault.status))
+        let shown = form(ask, &values, Some(&fault)).status(fault.status);
+        Ok(match fault.status {
+            StatusCode::UNAUTHORIZED => shown.header(WWW_AUTHENTICATE, "Token"),
+            _ => shown,
+        })
     })
 }
 
-fn put(board: &mut Board, upload: &Upload, ask: &Ask) -> Result<Reply, Fault> {
-    if !ask.app.forms.fits(ask.form_cookie.as_deref(), upload.text("form")?) {
+/// Who sends a form, by its first fields; refused if it was not shown here to the same reader.
+pub(crate) fn sender(
+    board: &Board,
+    upload: &Upload,
+    forms: &FormKeys,
+    cookie: Option<&str>,
+) -> Result<Actor, Fault> {
+    if !forms.fits(cookie, upload.text("form")?) {
         return Err(Fault::new(
-            axum::http::StatusCode::FORBIDDEN,
-            "This form was not shown by this server to you, or too long ago. Please send it once more.",
+            StatusCode::FORBIDDEN,
+            "This form was not shown by this server to you, or too long ago. \
+             Please send it once more.",
         ));
     }
-    let actor = actor(board, Some(upload.text("token")?))?;
+    actor(board, Some(upload.text("token")?))
+}
+
+fn put(board: &mut Board, upload: &Upload, ask: &Ask) -> Result<Reply, Fault> {
+    let actor = sender(board, upload, &ask.app.forms, ask.form_cookie.as_deref())?;
     let attachment = attachment(upload, "weights", "description")?;
     let submission = submission(upload)?;
     let done = submit::submit(board, &submission, attachment.as_ref(), &[], &actor)?;
@@ -199,17 +219,18 @@ fn form(ask: &Ask, values: &[(String, String)], fault: Option<&Fault>) -> Reply 
                     label for="notes" { "Notes" }
                     textarea #notes name="notes" rows="3" maxlength="2000" { (value("notes")) }
                 }
+                // Before the files: they are not taken from whom nobody knows.
+                fieldset { legend { "Who you are" }
+                    label for="token" { "Token" }
+                    input #token type="password" name="token" required autocomplete="current-password" maxlength="200";
+                    p.hint { "With the role “submit”, from the board's owner: " code { "budwood board token add NAME --role submit" } "." }
+                }
                 fieldset { legend { "The adapter" }
                     p.hint { "Both files of its folder, up to " (bytes(ask.app.options.limits.upload as u64)) " together. Nothing in them is ever run as a program." }
                     label for="weights" { "adapter.safetensors" }
                     input #weights type="file" name="weights" accept=".safetensors";
                     label for="description" { "adapter.json" }
                     input #description type="file" name="description" accept=".json";
-                }
-                fieldset { legend { "Who you are" }
-                    label for="token" { "Token" }
-                    input #token type="password" name="token" required autocomplete="current-password" maxlength="200";
-                    p.hint { "With the role “submit”, from the board's owner: " code { "budwood board token add NAME --role submit" } "." }
                 }
                 button { "Submit" }
             }

@@ -15,12 +15,20 @@ use crate::parts::number::{count, of};
 use crate::parts::pager::pager;
 use crate::parts::papers::papers;
 use crate::reply::Reply;
+use crate::route::Route;
+
+pub(crate) const ROUTES: &[Route] = &[
+    Route::page("/tasks", list).named("Tasks"),
+    Route::page("/sota", list),
+    Route::page("/area/{slug}", area),
+    Route::page("/task/{slug}", show),
+];
 
 const TASKS: u64 = 100;
 const PAPERS: u64 = 20;
 
 /// All areas.
-pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let found = query::areas(board, 20)?;
     let page = Page { title: "Tasks", about: "All tasks by area.", part: "/tasks", sources: &[] };
     Ok(page.reply(
@@ -34,7 +42,7 @@ pub(crate) fn list(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 }
 
 /// An area with all its tasks.
-pub(crate) fn area(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn area(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let area = query::area(board, ask.param("slug"), ask.part(TASKS))?;
     let page = Page { title: &area.name, about: "", part: "/tasks", sources: &[] };
     Ok(page.reply(
@@ -69,7 +77,7 @@ fn tasks(items: &[TaskItem]) -> Markup {
 }
 
 /// One task.
-pub(crate) fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
+fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let task = query::task(board, ask.param("slug"), ask.part(PAPERS))?;
     let mut sources: Vec<_> = task
         .source

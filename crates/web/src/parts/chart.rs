@@ -1,7 +1,8 @@
 //! Scores over time, and scores against trained parameters, as SVG in the page.
 //!
-//! Colours come from the style sheet, so that a chart follows light and dark. Every point has a `<title>`, which a
-//! browser shows under the pointer; the script shows more. The table below a chart says all of it in text.
+//! Colours come from the style sheet, so that a chart follows light and dark. Every point has a
+//! `<title>`, which a browser shows under the pointer; the script shows more. The table below a
+//! chart says all of it in text.
 
 use std::fmt::Write as _;
 

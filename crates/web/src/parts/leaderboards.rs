@@ -18,7 +18,8 @@ pub(crate) enum By {
     Both,
 }
 
-/// Leaderboards with trend and best model. The best re-evaluated one stands first, where there is one.
+/// Leaderboards with trend and best model. The best re-evaluated one stands first, where there is
+/// one.
 pub(crate) fn leaderboards(items: &[LeaderboardItem], by: By, caption: &str) -> Markup {
     html! {
         div.scroll role="region" aria-label=(caption) tabindex="0" {

@@ -5,7 +5,8 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html::push_htm
 
 use super::link::web;
 
-/// A description as HTML. Raw HTML in it is text; pictures are links; links lead to the web or nowhere.
+/// A description as HTML. Raw HTML in it is text; pictures are links; links lead to the web or
+/// nowhere.
 pub(crate) fn markdown(text: &str) -> Markup {
     let mut out = String::with_capacity(text.len() * 5 / 4);
     // One entry for each open link or picture: whether it is a link here.

@@ -9,7 +9,8 @@ const WIDTH: f64 = 96.0;
 const HEIGHT: f64 = 24.0;
 const EDGE: f64 = 3.0;
 
-/// Steps of the best value; better is up, whichever way the metric goes. Nothing for fewer than two.
+/// Steps of the best value; better is up, whichever way the metric goes. Nothing for fewer than
+/// two.
 pub(crate) fn sparkline(steps: &[(i64, f64)], direction: Direction) -> Markup {
     let [(first, from), .., (last, to)] = steps else { return html! {} };
     let across = |day: i64| {

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use budwood_base::digest;
 use budwood_board::token::Role;
 use budwood_board::{Board, import, seed, token};
 use budwood_web::{Limits, Options, router};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower_service::Service as _;
 
@@ -47,7 +49,13 @@ impl World {
     pub(crate) fn with(archive: &str, options: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut board = Board::open(folder.path()).unwrap();
-        let known = [seed::KnownMethod { name: "adapter", summary: "Two bottlenecks a layer." }];
+        let known = [seed::KnownMethod {
+            name: "adapter",
+            title: "Adapter",
+            year: 2019,
+            url: "https://arxiv.org/abs/1902.00751",
+            summary: "Two bottlenecks a layer.",
+        }];
         seed::seed(&mut board, &known).unwrap();
         let file = folder.path().join("evaluation-tables.json");
         std::fs::write(&file, archive).unwrap();
@@ -154,6 +162,44 @@ pub(crate) fn form(parts: &[(&str, &str)]) -> (String, String) {
     }
     ("multipart/form-data; boundary=xyz".into(), body + "--xyz--\r\n")
 }
+
+/// The base model of adapters here.
+const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// A record and the two files of its adapter with so many parameters.
+pub(crate) fn adapter_of(model: &str, parameters: usize) -> (Value, Vec<u8>, Vec<u8>) {
+    let header = json!({ "a": { "dtype": "F32", "shape": [parameters], "data_offsets": [0, 4 * parameters] } });
+    let header = header.to_string();
+    let mut weights = (header.len() as u64).to_le_bytes().to_vec();
+    weights.extend(header.as_bytes());
+    weights.resize(weights.len() + 4 * parameters, 0);
+    let meta = json!({ "budwood_adapter": 1, "weights_sha256": digest::of_bytes(&weights), "method": "lora",
+        "base": { "name": "tiny", "weights_sha256": BASE }, "parameters_trained": parameters });
+    (record(model), weights, meta.to_string().into_bytes())
+}
+
+/// A form with these parts, of the kind [`FORM`].
+pub(crate) fn parts(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, value) in parts {
+        body.extend(
+            format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n").bytes(),
+        );
+        body.extend(*value);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--xyz--\r\n");
+    body
+}
+
+/// A claim on a leaderboard of [`ARCHIVE`].
+pub(crate) fn record(model: &str) -> Value {
+    json!({ "task": "Image Classification", "dataset": { "name": "MNIST" }, "model": { "name": model },
+        "metrics": [{ "name": "Percentage error", "value": "0.2" }] })
+}
+
+/// The content type of [`parts`].
+pub(crate) const FORM: &str = "multipart/form-data; boundary=xyz";
 
 /// All values of `name="..."` in a page, unescaped as far as addresses need it.
 pub(crate) fn attributes(page: &str, name: &str) -> Vec<String> {

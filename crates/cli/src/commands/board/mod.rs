@@ -3,7 +3,7 @@
 mod relate;
 mod serve;
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,11 +43,13 @@ enum Command {
     Serve(serve::Args),
     /// Make a board with the paper's results, the methods and the runs of a store.
     Init {
-        /// Put the runs of this store on it [default for a new board: budwood-runs/runs.db, if it is there].
+        /// Put the runs of this store on it [default for a new board: budwood-runs/runs.db, if it
+        /// is there].
         #[arg(long, value_name = "FILE")]
         store: Option<PathBuf>,
     },
-    /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it holds.
+    /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it
+    /// holds.
     Import(ImportArgs),
     /// Let a base model read the papers, so that their pages show papers whose texts are alike.
     Relate(relate::Args),
@@ -108,7 +110,8 @@ struct ImportArgs {
     /// Files, or folders of them.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Name of the archive that a file belongs to [default: its name]; a newer file of the same archive takes its place.
+    /// Name of the archive that a file belongs to [default: its name]; a newer file of the same
+    /// archive takes its place.
     #[arg(long)]
     archive: Option<String>,
     /// Whom the data come from, as pages show it.
@@ -197,9 +200,11 @@ enum RoleChoice {
 enum DataCommand {
     /// List them.
     List,
-    /// Read data as `budwood train` does with the same flags, and note the digests of the splits for evaluation.
+    /// Read data as `budwood train` does with the same flags, and note the digests of the splits
+    /// for evaluation.
     Add(Box<DataArgs>),
-    /// Name the data that a leaderboard is measured on. Only results on them are its re-evaluated ones.
+    /// Name the data that a leaderboard is measured on. Only results on them are its re-evaluated
+    /// ones.
     Name {
         /// Address of the leaderboard, such as sentiment-analysis-on-sst-2.
         leaderboard: String,
@@ -224,13 +229,15 @@ struct DataArgs {
     /// A file, or LAYOUT=FOLDER.
     #[arg(long)]
     data: String,
-    /// Name them as the data of this leaderboard, by its address: results on them are its re-evaluated ones.
+    /// Name them as the data of this leaderboard, by its address: results on them are its
+    /// re-evaluated ones.
     #[arg(long, value_name = "LEADERBOARD")]
     leaderboard: Option<String>,
     /// Which split the leaderboard is measured on, where there are several.
     #[arg(long, requires = "leaderboard")]
     split: Option<String>,
-    /// Other flags of `budwood train` about data, after `--`: --dev-data, --test, --dev-share, --text-column ...
+    /// Other flags of `budwood train` about data, after `--`: --dev-data, --test, --dev-share,
+    /// --text-column ...
     #[arg(last = true)]
     flags: Vec<String>,
 }
@@ -296,15 +303,27 @@ fn at(folder: &Path) -> Result<Board> {
 /// Where `sweep` puts its runs unless told otherwise.
 const STORE: &str = "budwood-runs/runs.db";
 
-/// A board that is not empty: the paper's results, the methods, and, if it is new or a store is named, that store's runs. How many
-/// results of the paper and how many runs are new.
+/// A board that is not empty: the paper's results, the methods, and, if it is new or a store is
+/// named, that store's runs. How many results of the paper and how many runs are new.
 fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
     let usual = Path::new(STORE);
     let take_usual = !folder.join("board.db").exists() && usual.exists();
     let mut board = at(folder)?;
     tidy(&mut board)?;
-    let methods = METHODS.iter().map(|m| KnownMethod { name: m.name, summary: m.summary });
-    let unions = UNIONS.iter().map(|u| KnownMethod { name: u.name, summary: u.summary });
+    let methods = METHODS.iter().map(|m| KnownMethod {
+        name: m.name,
+        title: m.title,
+        year: m.year,
+        url: m.url,
+        summary: m.summary,
+    });
+    let unions = UNIONS.iter().map(|u| KnownMethod {
+        name: u.name,
+        title: u.title,
+        year: u.year,
+        url: u.url,
+        summary: u.summary,
+    });
     let new = seed(&mut board, &methods.chain(unions).collect::<Vec<_>>())?;
     let (runs, notes) = match store {
         Some(path) if !path.exists() => bail!("there is no store {}", path.display()),
@@ -469,19 +488,26 @@ fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result
     let board = Board::open_to_read(folder)?;
     let leaderboard = args.leaderboard.as_deref();
     let result = || args.result.context("--result says which result");
-    let mut text = Vec::new();
-    match args.format {
-        Form::Archive => {}
-        Form::Csv => export::csv(&board, leaderboard, &mut text)?,
-        Form::Json => export::json(&board, leaderboard, &mut text)?,
-        Form::ModelIndex => text = export::model_index(&board, result()?)?.into_bytes(),
-        Form::EvalResults => text = export::eval_results(&board, result()?)?.into_bytes(),
-    }
+    // Row by row: the whole archive's values are more than memory should hold.
+    let write = |file: &mut dyn Write| -> Result<()> {
+        let mut file = BufWriter::new(file);
+        match args.format {
+            Form::Archive => {}
+            Form::Csv => export::csv(&board, leaderboard, &mut file)?,
+            Form::Json => export::json(&board, leaderboard, &mut file)?,
+            Form::ModelIndex => {
+                file.write_all(export::model_index(&board, result()?)?.as_bytes())?
+            }
+            Form::EvalResults => {
+                file.write_all(export::eval_results(&board, result()?)?.as_bytes())?;
+            }
+        }
+        Ok(file.flush()?)
+    };
     match &args.out {
-        Some(path) => out::write_file(path, &text)?,
-        None => std::io::stdout().lock().write_all(&text)?,
+        Some(path) => out::write_file_with(path, |file| write(file)),
+        None => write(&mut std::io::stdout().lock()),
     }
-    Ok(())
 }
 
 fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<()> {

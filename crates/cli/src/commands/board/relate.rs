@@ -1,4 +1,5 @@
-//! `budwood board relate`: a base model reads the board's papers, so that their pages show papers whose texts are alike.
+//! `budwood board relate`: a base model reads the board's papers, so that their pages show papers
+//! whose texts are alike.
 
 use std::path::Path;
 
@@ -79,7 +80,8 @@ pub(super) fn run(settings: &Settings, folder: &Path, args: &Args) -> Result<()>
     Ok(())
 }
 
-/// The sum of the last hidden states of each text: it points where their mean does, and no more is kept.
+/// The sum of the last hidden states of each text: it points where their mean does, and no more is
+/// kept.
 fn sums(workers: &mut Workers, base: &Base, inputs: &[Encoded]) -> Vec<Vec<f32>> {
     let lengths: Vec<usize> = inputs.iter().map(|e| e.ids.len()).collect();
     let chunks = plan_chunks(&lengths);

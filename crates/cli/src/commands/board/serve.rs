@@ -27,8 +27,8 @@ pub(crate) struct Args {
     /// The address that readers use, for feeds, badges and cookies: `https://board.example.org`.
     #[arg(long, value_name = "URL", value_parser = address_of_readers)]
     url: Option<String>,
-    /// A proxy stands before the server and names each client in `X-Forwarded-For` and how it is connected in
-    /// `X-Forwarded-Proto`: the last word of both is believed.
+    /// A proxy stands before the server and names each client in `X-Forwarded-For` and how it is
+    /// connected in `X-Forwarded-Proto`: the last word of both is believed.
     #[arg(long, requires = "url")]
     behind_proxy: bool,
     /// Searches a second that one client may ask for.
@@ -52,7 +52,8 @@ pub(crate) struct Args {
     /// Seconds without a sign of life after which a connection is cut.
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().still, value_parser = clap::value_parser!(u64).range(1..=3600))]
     still: u64,
-    /// Also run the adapters that wait in the board's queue, one after another, each in a limited process.
+    /// Also run the adapters that wait in the board's queue, one after another, each in a limited
+    /// process.
     #[arg(long)]
     verify: bool,
     #[command(flatten)]
@@ -148,8 +149,8 @@ pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
         .map_err(|e| anyhow!("{}: {e}", dir.display()))
 }
 
-/// Does what waits in the queue, again and again. What goes wrong here is for the next round: a board that others write
-/// for long, or a `budwood verify` that is at work on the queue itself.
+/// Does what waits in the queue, again and again. What goes wrong here is for the next round: a
+/// board that others write for long, or a `budwood verify` that is at work on the queue itself.
 fn verify(settings: &Settings, dir: &Path, limits: evaluator::Limits) {
     let round = || {
         let mut board = Board::open(dir)?;

@@ -1,0 +1,132 @@
+//! What the importers of the archive's files work with.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::Value;
+
+use super::report::Report;
+use super::stream::Limits;
+use crate::text::slug_of_url;
+use crate::{Error, entities};
+
+/// What an import is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the archive that the file belongs to; without one, the file's name without endings.
+    /// A newer file of the same archive brings its tables up to date.
+    pub archive: Option<String>,
+    /// Whom the data comes from, as it is shown beside them.
+    pub attribution: String,
+    /// Terms of the data.
+    pub licence: String,
+    /// Whether methods and data sets that nothing refers to are left out: much of what the archive
+    /// lists is spam.
+    pub gate: bool,
+    /// How much may be read.
+    pub limits: Limits,
+    /// Elements in a transaction; fewer where they are large.
+    pub batch: u64,
+    /// Who imports, for the log.
+    pub who: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            archive: None,
+            attribution: "Papers with Code archive".into(),
+            licence: "CC-BY-SA-4.0".into(),
+            gate: true,
+            limits: Limits::default(),
+            batch: 1000,
+            who: "board".into(),
+        }
+    }
+}
+
+/// A file of the archive.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    /// Whether an element is of this file.
+    pub(super) fits: fn(&Value) -> bool,
+    /// Puts an element on the board.
+    pub(super) element: fn(&mut Context<'_>, Value) -> Result<(), Error>,
+    /// Whether elements before the one that an import goes on with must be looked at again.
+    pub(super) again: bool,
+    /// What is left to do at the end.
+    pub(super) finish: fn(&mut Context<'_>) -> Result<(), Error>,
+}
+
+/// What an element's importer works with.
+pub(super) struct Context<'a> {
+    pub(super) sql: &'a Connection,
+    pub(super) archive: i64,
+    pub(super) options: &'a Options,
+    pub(super) report: &'a RefCell<Report>,
+    pub(super) state: &'a mut State,
+}
+
+/// What is known across the elements of one file.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) tree: Tree,
+    pub(super) tasks: HashMap<String, i64>,
+    pub(super) methods: HashMap<String, i64>,
+}
+
+impl State {
+    pub(super) fn task(
+        &mut self,
+        sql: &Connection,
+        name: &str,
+        archive: i64,
+    ) -> Result<i64, Error> {
+        if let Some(&id) = self.tasks.get(name) {
+            return Ok(id);
+        }
+        let (id, _) = entities::task(sql, name, Some(archive))?;
+        self.tasks.insert(name.into(), id);
+        Ok(id)
+    }
+
+    pub(super) fn method(
+        &mut self,
+        sql: &Connection,
+        name: &str,
+        archive: i64,
+    ) -> Result<i64, Error> {
+        if let Some(&id) = self.methods.get(name) {
+            return Ok(id);
+        }
+        let (id, _) = entities::method(sql, name, Some(archive))?;
+        self.methods.insert(name.into(), id);
+        Ok(id)
+    }
+}
+
+/// The paper that an element names as `{title, url}`, with the archive's address of it or another.
+pub(super) fn mention(context: &Context<'_>, paper: &Value) -> Result<Option<i64>, Error> {
+    let text = |name: &str| paper.get(name).and_then(Value::as_str).unwrap_or_default();
+    if let Some(slug) = slug_of_url(text("url"), "paper") {
+        let found = context
+            .sql
+            .prepare_cached("SELECT id FROM papers WHERE slug = ?1")?
+            .query_row([slug], |r| r.get(0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    entities::find_paper(context.sql, text("title"), text("url"))
+}
+
+/// How far the archive's tree has grown.
+#[derive(Default)]
+pub(super) struct Tree {
+    /// Children of a node of one kind and name so far.
+    pub(super) occurrences: HashMap<(i64, &'static str, String), i64>,
+    /// Children of a node so far.
+    pub(super) positions: HashMap<i64, i64>,
+}
