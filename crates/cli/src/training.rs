@@ -24,7 +24,7 @@ use budwood_formats::{BaseModel, check_labels};
 use budwood_images::Augment;
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
-use budwood_tasks::metric::{METRICS, default_metric, why_undefined};
+use budwood_tasks::metric::{default_metric, of_kind, why_undefined};
 use budwood_tasks::task::Task;
 use budwood_tasks::{DataReport, DataRequest, DataSource, Dataset, report};
 use budwood_train::recipe::{self, FEW_ROWS, Made, Plan, Recipe};
@@ -711,8 +711,7 @@ pub(crate) fn config(spec: &RunSpec, data: &Data) -> Result<TrainConfig> {
     let metric = match &spec.metric {
         None => default_metric(&data.name, data.task.name).to_string(),
         Some(name) => {
-            let fits = METRICS.iter().filter(|m| m.kind == data.task.name);
-            let names: Vec<_> = fits.map(|m| m.name).collect();
+            let names: Vec<_> = of_kind(data.task.name).map(|m| m.name).collect();
             if !names.contains(&name.as_str()) {
                 bail!(
                     "metric '{name}' does not fit a {} task; {} do",

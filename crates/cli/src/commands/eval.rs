@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use budwood::spec::{ColumnSpec, Form, ReadLimits};
 use budwood_base::record::Prediction;
 use budwood_model::Targets;
+use budwood_tasks::metric::classes::{self, Classes};
 use budwood_tasks::metric::why_undefined;
-use budwood_tasks::{Split, metric, task};
+use budwood_tasks::{Split, task};
 use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
 use budwood_train::{Answers, scores};
 use clap::ValueEnum;
@@ -107,7 +108,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     let confusion = match targets {
         Targets::Classes(classes) => {
-            Some(metric::confusion(&answers.classes(), classes, meta.labels.len()))
+            Some(classes::confusion(&answers.classes(), classes, meta.labels.len()))
         }
         _ => None,
     };
@@ -167,9 +168,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let head = ["class", "precision", "recall", "f1", "rows"];
         let mut rows = vec![head.iter().map(ToString::to_string).collect()];
         let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
+        let of = Classes { counts: &confusion, positive: 0 };
         for (class, label) in meta.labels.iter().enumerate() {
-            let (p, r, f1, n) = metric::class_scores(&confusion, class);
-            rows.push(vec![label.clone(), share(p), share(r), share(f1), n.to_string()]);
+            let scores = [of.precision(class), of.recall(class), of.f1(class)].map(share);
+            let ends = ([label.clone()], [of.there(class).to_string()]);
+            rows.push([&ends.0[..], &scores, &ends.1].concat());
         }
         table(&rows)?;
     }

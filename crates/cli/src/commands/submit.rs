@@ -13,6 +13,7 @@ use budwood_board::{Board, local, split_key};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_store::Store;
+use budwood_tasks::metric;
 use serde_json::json;
 
 use crate::evaluator::{data_source, read_source, splits};
@@ -154,7 +155,7 @@ fn find(args: &Args) -> Result<Found> {
     let split = args.split.as_deref();
     if path.join("adapter.json").exists() {
         let run = of_adapter(AdapterFolder::load(path)?.meta);
-        let submission = from_run(&run, split)?;
+        let submission = from_run(&run, split, title)?;
         return Ok(Found {
             submission,
             adapter: Some(path.into()),
@@ -182,7 +183,7 @@ fn find(args: &Args) -> Result<Found> {
 
 fn of_store(store: &Store, name: &str, split: Option<&str>) -> Result<Found> {
     let run = store.run(name)?;
-    let submission = from_run(&run.record, split)?;
+    let submission = from_run(&run.record, split, title)?;
     let scored = submission.dataset.split.clone().unwrap_or_default();
     let predictions = store.predictions(run.id, &scored)?;
     let adapter =
@@ -220,6 +221,11 @@ fn of_adapter(meta: AdapterMeta) -> RunRecord {
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |d| d.as_secs()),
     }
+}
+
+/// How a score is called on a board; errors are no shares and have no place there.
+fn title(name: &str) -> Option<String> {
+    (!metric::is_error(name)).then(|| metric::title(name).into())
 }
 
 /// Makes a run's base model and data known to the board, if they are still where the run had them. What cannot be

@@ -9,6 +9,21 @@ use budwood_base::files::foreign;
 
 use crate::Error;
 
+/// Endings of packed files, which stand after that of the form.
+const PACKED: &[&str] = &["gz", "bz2", "zst", "zstd", "xz"];
+
+/// The ending of a file's name in small letters, without that of its packing.
+pub(super) fn ending(path: &Path) -> String {
+    let of =
+        |path: &Path| path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    match of(path) {
+        packed if PACKED.contains(&packed.as_str()) => {
+            path.file_stem().map(|stem| of(Path::new(stem))).unwrap_or_default()
+        }
+        ending => ending,
+    }
+}
+
 /// The content of a file.
 pub(crate) struct Unpacked {
     pub(crate) bytes: Vec<u8>,

@@ -2,11 +2,8 @@
 
 use budwood_base::head::HeadKind;
 
-use super::{Task, classification};
+use super::classification;
+use super::definition::Task;
 
-pub(super) const TASK: Task = Task {
-    name: "image-classification",
-    head: HeadKind::Classification,
-    metrics: &["accuracy", "top5", "mean_class_accuracy", "macro_f1"],
-    ..classification::TASK
-};
+pub(super) const TASK: Task =
+    Task { name: "image-classification", head: HeadKind::Classification, ..classification::TASK };

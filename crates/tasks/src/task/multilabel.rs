@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task, texts};
+use super::definition::{File, Row, Task, texts};
 use crate::labels::Classes;
-use crate::opened::Opened;
 use crate::{Cell, Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "multilabel",
     head: HeadKind::MultiLabel,
-    metrics: &["micro_f1", "macro_f1", "exact_match"],
+    images: false,
     labels,
     input: texts,
     target,
@@ -46,9 +45,12 @@ pub(crate) fn by_column(cells: &[Cell]) -> Option<usize> {
     (n > 1 && first && lists.all(is)).then_some(n)
 }
 
-fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
+fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
     let [label] = data.columns.labels[..] else {
-        return Ok((data.column_names().1, Vec::new()));
+        return Ok((
+            data.columns.labels.iter().map(|&l| data.table.columns[l].name.clone()).collect(),
+            Vec::new(),
+        ));
     };
     let column = &data.table.columns[label];
     if let Some(n) = by_column(&column.cells) {

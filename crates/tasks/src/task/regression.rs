@@ -2,14 +2,14 @@
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task, texts};
+use super::definition::{Row, Task, texts};
 use crate::labels::Classes;
 use crate::{Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "regression",
     head: HeadKind::Regression,
-    metrics: &["spearman", "pearson", "rmse", "mae"],
+    images: false,
     labels: |_| Ok((Vec::new(), Vec::new())),
     input: texts,
     target,

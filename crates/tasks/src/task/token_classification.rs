@@ -5,21 +5,20 @@ use std::collections::BTreeSet;
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task};
+use super::definition::{File, Row, Task};
 use crate::labels::Classes;
-use crate::opened::Opened;
 use crate::{Cell, Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "token-classification",
     head: HeadKind::TokenClassification,
-    metrics: &["f1", "precision", "recall", "accuracy"],
+    images: false,
     labels,
     input,
     target,
 };
 
-fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
+fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
     let [label] = data.columns.labels[..] else {
         return Err(Error::Usage("tags stand in one column".into()));
     };
