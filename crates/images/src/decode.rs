@@ -7,6 +7,7 @@
 
 use std::io::Cursor;
 
+use budwood_base::files::foreign;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::limits::{BYTES_MAX, PIXELS_MAX};
@@ -49,7 +50,8 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Error> {
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|e| Error::Decode(e.to_string()))?;
-    let format = reader.format().ok_or(Error::Unknown)?;
+    let unknown = || foreign(bytes).map_or(Error::Unknown, Error::Foreign);
+    let format = reader.format().ok_or_else(unknown)?;
     if !format.reading_enabled() {
         return Err(Error::Unknown);
     }

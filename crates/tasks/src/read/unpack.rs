@@ -38,6 +38,8 @@ const ALWAYS: u64 = 32_000_000;
 /// And so many times its size.
 const TIMES: u64 = 20;
 
+const PICKLE: &str = "is a pickle of Python, which is never run; write it as CSV or Parquet";
+
 /// First bytes of files that hold no table, and what to do about them.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"PK\x03\x04", "is a zip archive, as .xlsx is too; unpack it, or save the sheet as CSV"),
@@ -53,6 +55,14 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"SQLite format 3\0", "is an SQLite database; export the table as CSV"),
     (b"Obj\x01", "is an Avro file; write it as Parquet"),
     (b"ORC", "is an ORC file; write it as Parquet"),
+    (b"FEA1", "is a Feather file; write it as Parquet"),
+    (b"\x89HDF", "is an HDF5 file; write it as CSV or Parquet"),
+    (b"\x80\x02", PICKLE),
+    (b"\x80\x03", PICKLE),
+    (b"\x80\x04", PICKLE),
+    (b"\x80\x05", PICKLE),
+    (b"<?xml", "is XML; write it as CSV or JSON"),
+    (b"{\\rtf", "is a file of a word processor; save it as plain text"),
 ];
 
 /// Reads and unpacks a file.

@@ -45,6 +45,18 @@ pub(crate) fn by_column(cells: &[Cell]) -> Option<usize> {
     (n > 1 && first && lists.all(is)).then_some(n)
 }
 
+/// The first list of another length, if all cells are lists of 0 and 1 and hold one of them several
+/// times, so that they are no names.
+fn uneven(cells: &[Cell]) -> Option<usize> {
+    let flags = |c: &Cell| c.list()?.iter().map(holds).collect::<Option<Vec<f32>>>();
+    let lists = cells.iter().map(|c| if c.is_empty() { Some(Vec::new()) } else { flags(c) });
+    let lists = lists.collect::<Option<Vec<_>>>()?;
+    let repeats =
+        |list: &Vec<f32>| [0.0, 1.0].iter().any(|x| list.iter().filter(|y| *y == x).count() > 1);
+    let first = lists.iter().find(|l| !l.is_empty()).filter(|_| lists.iter().any(repeats))?;
+    lists.iter().position(|l| !l.is_empty() && l.len() != first.len())
+}
+
 fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
     let [label] = data.columns.labels[..] else {
         return Ok((
@@ -60,6 +72,11 @@ fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
             return Err(Error::file(&data.table.path, message));
         }
         return Ok((names.unwrap_or_else(|| (0..n).map(|i| i.to_string()).collect()), Vec::new()));
+    }
+    if let Some(row) = uneven(&column.cells) {
+        let message = "the label is a list of 0 and 1 of another length than the lists before; \
+                       such a list has a place for each label";
+        return Err(data.table.fault(row, message));
     }
     if let Some(names) = &column.names {
         return Ok((names.clone(), Vec::new()));
