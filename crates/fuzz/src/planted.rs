@@ -35,10 +35,10 @@ fn hangs(folder: &Path) {
     }
 }
 
-/// 300 MB, each page of them used.
+/// 150 MB, each page of them used.
 fn takes_memory(folder: &Path) {
     if is_odd(folder) {
-        std::hint::black_box(vec![1u8; 300_000_000]);
+        std::hint::black_box(vec![1u8; 150_000_000]);
     }
 }
 

@@ -10,13 +10,13 @@ struct Tried {
 }
 
 impl Tried {
-    /// Tries a target for two seconds; a case may take one.
-    fn new(target: &str) -> Self {
+    /// Tries a target for some seconds; a case may take `longest`.
+    fn new(target: &str, longest: u32) -> Self {
         let found = tempfile::tempdir().unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_budwood-fuzz"))
-            .args([target, "2", "1"])
+            .args([target, "3", "1"])
             .env("BUDWOOD_FUZZ_FOUND", found.path())
-            .env("BUDWOOD_FUZZ_LONGEST", "1")
+            .env("BUDWOOD_FUZZ_LONGEST", longest.to_string())
             .output()
             .unwrap();
         Self { output, found }
@@ -43,7 +43,7 @@ impl Tried {
 
 #[test]
 fn where_nothing_is_planted_nothing_is_found() {
-    let tried = Tried::new("planted-none");
+    let tried = Tried::new("planted-none", 10);
     let said = tried.said();
     assert!(tried.output.status.success() && said.contains(", 0 failed"), "{said}");
     // Many inputs were tried, odd ones among them.
@@ -54,7 +54,7 @@ fn where_nothing_is_planted_nothing_is_found() {
 
 #[test]
 fn a_panic_is_found_and_can_be_repeated() {
-    let tried = Tried::new("planted-panic");
+    let tried = Tried::new("planted-panic", 10);
     tried.fails("it panicked");
     let input = fs::read_dir(tried.found.path()).unwrap().next().unwrap().unwrap().path();
     let again = Command::new(env!("CARGO_BIN_EXE_budwood-fuzz"))
@@ -68,13 +68,13 @@ fn a_panic_is_found_and_can_be_repeated() {
 
 #[test]
 fn a_hang_is_found() {
-    Tried::new("planted-hang").fails("it took more than 1s");
+    Tried::new("planted-hang", 1).fails("it took more than 1s");
 }
 
 /// Only Linux measures the memory of a case.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_is_found() {
-    Tried::new("planted-memory").fails("it took 3");
-    Tried::new("planted-end").fails("the process ended with");
+    Tried::new("planted-memory", 10).fails("it took 1");
+    Tried::new("planted-end", 10).fails("the process ended with");
 }

@@ -183,6 +183,12 @@ impl Scan {
         })
     }
 
+    /// The number of all rows, if they have one alone.
+    pub(crate) fn only_number(&self) -> Option<String> {
+        let alone = self.numbers.len() == 1 && self.rows > 1;
+        self.numbers.keys().next().filter(|_| alone).map(|number| number.plain())
+    }
+
     /// The first word among numbers, with its row.
     pub(crate) fn odd(&self) -> Option<&(usize, String)> {
         self.odd.as_ref()
@@ -269,6 +275,18 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
              the column of the label?",
             names.len(),
             column.name
+        ));
+    }
+    let rows_of = |name: &str| -> usize {
+        let same = labels.values().filter(|s| s.contains_key(name));
+        same.flat_map(BTreeMap::values).sum()
+    };
+    if numbers && names.first().is_some_and(|n| n == "-1") && names.get(1).is_some_and(|n| n == "0")
+    {
+        notes.push(format!(
+            "{} rows have the label -1, with which some data sets say that there is none; if so, \
+             leave them out",
+            rows_of("-1")
         ));
     }
     if !numbers {

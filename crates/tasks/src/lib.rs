@@ -3,6 +3,7 @@
 pub mod batch;
 mod cell;
 mod columns;
+mod damage;
 mod data;
 mod dataset;
 mod detect;

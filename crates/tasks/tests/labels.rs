@@ -126,3 +126,53 @@ fn a_rare_class_does_not_keep_data_from_being_divided_by_class() {
     assert_eq!([0, 1, 2].map(|c| count(dev, c)), [0, 62, 187]);
     assert_eq!([0, 1, 2].map(|c| count(&data.train, c)), [2, 562, 1687]);
 }
+
+#[test]
+fn damaged_characters_are_said() {
+    let rows =
+        "text,label\nit\u{e2}\u{20ac}\u{2122}s,x\ncaf\u{c3}\u{a9},y\nlo\u{fffd}t,x\nfine,y\n";
+    let data = content("a.csv", rows).unwrap();
+    notes(&data, &["1 texts have the sign", "2 look like UTF-8", "'it\u{e2}"]);
+    let good =
+        "text,label\nN\u{c3}O, caf\u{e9} \u{c2} p\u{e2}t\u{e9},x\nb,y\n".replace("O, ", "O ");
+    let data = content("a.csv", good).unwrap();
+    assert!(data.report.notes.iter().all(|n| !n.contains("UTF-8")), "{:?}", data.report.notes);
+}
+
+#[test]
+fn a_table_of_markdown_is_named() {
+    let table = "| text | label |\n|:---|---|\n| a | x |\n| b | y |\n";
+    fails(content("a.csv", table), &["line 2", "Markdown"]);
+    assert_eq!(content("a.csv", "text|label\n--|x\n-|y\n").unwrap().labels, ["x", "y"]);
+}
+
+#[test]
+fn numbers_that_stand_for_nothing_are_said() {
+    let data = of_labels(&["-1", "0", "1", "2", "-1"]).unwrap();
+    notes(&data, &["2 rows have the label -1"]);
+    let data = of_labels(&["-1", "1"]).unwrap();
+    assert!(data.report.notes.iter().all(|n| !n.contains("-1")), "{:?}", data.report.notes);
+    let row = "{\"tokens\": [\"Ada\", \"is\"], \"ner_tags\": [1, -100]}\n";
+    fails(content("a.jsonl", row.repeat(3)), &["line 1", "-100", "below 0"]);
+    fails(content("a.csv", "text,score\na,2.5\nb,2.50\n"), &["all rows have the number 2.5"]);
+}
+
+#[test]
+fn questions_on_one_text_are_divided() {
+    let row = |i: usize| {
+        format!(
+            "{{\"question\": \"Where {i}?\", \"context\": \"Ada in Oslo\", \"answer\": \"Oslo\"}}\n"
+        )
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.jsonl");
+    fs::write(&path, (0..10).map(row).collect::<String>()).unwrap();
+    let data = DataRequest { dev_share: 0.1, ..request(source(&path)) }.read().unwrap();
+    assert_eq!((data.train.examples.len(), data.dev.unwrap().examples.len()), (9, 1));
+}
+
+#[test]
+fn a_file_without_an_ending_is_told_so() {
+    let message = fails(content("noend", "text,label\na,x\nb,y\n"), &["has no ending", ".csv"]);
+    assert!(!message.contains("'.'"), "{message}");
+}

@@ -86,6 +86,10 @@ fn format(path: &Path, bytes: &[u8]) -> Result<&'static Format, Error> {
     found.or_else(by_content).ok_or_else(|| {
         let known: Vec<_> = FORMATS.iter().flat_map(|f| f.endings).copied().collect();
         let known = known.join(", .");
-        Error::file(path, format!("the ending '.{ending}' is not known; known are .{known}"))
+        let what = match ending.is_empty() {
+            true => "has no ending that says what it is".to_string(),
+            false => format!("the ending '.{ending}' is not known"),
+        };
+        Error::file(path, format!("{what}; known are .{known}"))
     })
 }

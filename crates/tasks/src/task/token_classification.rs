@@ -35,6 +35,14 @@ fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
         if tags.iter().any(Cell::is_empty) {
             return Err(data.table.fault(row, "a tag is empty"));
         }
+        if let Some(tag) = tags.iter().find(|t| t.number().is_some_and(|x| x < 0.0)) {
+            let message = format!(
+                "the tag {} is below 0; it marks what does not count for other tools, and each word \
+                 needs a tag here",
+                tag.text()
+            );
+            return Err(data.table.fault(row, message));
+        }
         seen.extend(tags.iter().map(|t| t.text().into_owned()));
     }
     if seen.len() < 2 {
