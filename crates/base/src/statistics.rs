@@ -2,8 +2,8 @@
 
 use crate::random::Key;
 
-/// McNemar's exact test: the probability of at least this imbalance among examples that only one of two got right,
-/// if both were equally good. Two-sided, as `statsmodels`' `mcnemar(exact=True)`.
+/// McNemar's exact test: the probability of at least this imbalance among examples that only one of
+/// two got right, if both were equally good. Two-sided, as `statsmodels`' `mcnemar(exact=True)`.
 pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
     let (n, k) = (only_first + only_second, only_first.min(only_second));
     if only_first == only_second {
@@ -43,7 +43,8 @@ pub fn percentile(values: &[f64], p: f64) -> f64 {
     }
 }
 
-/// 95 % interval of a score by the bootstrap (Efron 1979): percentiles 2.5 and 97.5 of the score over `resamples` draws of
+/// 95 % interval of a score by the bootstrap (Efron 1979): percentiles 2.5 and 97.5 of the score
+/// over `resamples` draws of
 /// `n` examples with replacement. `score` gets the numbers of the drawn examples. The same seed gives the same
 /// interval. None without examples or draws.
 pub fn bootstrap(

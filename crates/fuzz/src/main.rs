@@ -5,7 +5,8 @@
 //! Its input is kept in `found`; `fuzz TARGET --replay DIR` reads one again.
 //!
 //! `tests/planted.rs` holds the harness against faults that are planted. For it,
-//! `BUDWOOD_FUZZ_FOUND` names another folder than `found`, and `BUDWOOD_FUZZ_LONGEST` other seconds.
+//! `BUDWOOD_FUZZ_FOUND` names another folder than `found`, and `BUDWOOD_FUZZ_LONGEST` other
+//! seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod corpus;

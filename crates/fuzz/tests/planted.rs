@@ -1,4 +1,5 @@
-//! The harness finds faults that are planted, keeps their input, and finds none where there is none.
+//! The harness finds faults that are planted, keeps their input, and finds none where there is
+//! none.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

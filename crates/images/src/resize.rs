@@ -1,5 +1,6 @@
-//! Resizing as Pillow does it, to the bit: antialiased filters, weights of 22 bits, rows before columns, and 8 bits
-//! in between. The library that is at hand for this takes columns first and so differs by up to twelve grey levels.
+//! Resizing as Pillow does it, to the bit: antialiased filters, weights of 22 bits, rows before
+//! columns, and 8 bits in between. The library that is at hand for this takes columns first and so
+//! differs by up to twelve grey levels.
 
 use std::f64::consts::PI;
 
@@ -89,7 +90,8 @@ fn level(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// For each place of the new side, the old places that it is made of: the first of them, and their weights.
+/// For each place of the new side, the old places that it is made of: the first of them, and their
+/// weights.
 struct Taps {
     first: Vec<usize>,
     weights: Vec<Vec<i32>>,
