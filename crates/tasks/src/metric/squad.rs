@@ -211,6 +211,9 @@ mod tests {
             assert!((value(name) - expected).abs() < 1e-12, "{name}: {}", value(name));
         }
         assert_eq!(best_threshold(&questions), -1.96);
+        // An answer that is as sure as the threshold is given: at the best one the scores are best.
+        let at_best = doubted_scores(&questions, -1.96);
+        assert!((at_best[0].1 - 0.525).abs() < 1e-12, "{at_best:?}");
     }
 
     #[test]

@@ -111,6 +111,12 @@ fn every_kind_of_task_has_metrics_of_different_names() {
         assert!(same.clone().all(|m| m.title == metric.title && m.scale == metric.scale));
         let known = |kind: &&str| crate::task::TASKS.iter().any(|t| t.name == *kind);
         assert!(metric.kinds.iter().all(known), "{}", metric.name);
+        // A share is best at 1; the two errors are best at 0. What is equal is no better.
+        let error = ["rmse", "mae"].contains(&metric.name);
+        assert_eq!(is_error(metric.name), error, "{}", metric.name);
+        assert_eq!(is_better(metric.name, 0.5, 1.0), error, "{}", metric.name);
+        assert_eq!(is_better(metric.name, 1.0, 0.5), !error, "{}", metric.name);
+        assert!(!is_better(metric.name, 0.5, 0.5), "{}", metric.name);
     }
 }
 

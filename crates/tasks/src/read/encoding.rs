@@ -73,7 +73,7 @@ pub(crate) fn text(
     let byte = bytes.get(at).copied().unwrap_or_default();
     let message = format!(
         "byte 0x{byte:02x} is not UTF-8, and the file is not Windows-1252 throughout; it is damaged, or in an encoding that \
-         --encoding can name, such as windows-1252, iso-8859-2 or shift_jis"
+         --encoding can name, such as windows-1252, iso-8859-2, macintosh or shift_jis"
     );
     Err(Error::row(path, "line", line_of(&bytes[..at]), message))
 }
