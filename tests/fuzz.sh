@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Damaged input for every reader: tests/fuzz.sh [SECONDS_PER_TARGET [SEED]].
 # What failed is kept in crates/fuzz/found; add it to a test, then remove it there.
+# FUZZ_PROFILE=dev checks arithmetic for overflow, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec cargo run --quiet --release --locked -p budwood-fuzz -- all "${1:-60}" "${2:-1}"
+profile="${FUZZ_PROFILE:-release}"
+# The target of sweep files runs the program.
+cargo build --quiet --profile "$profile" --locked -p budwood-cli
+exec cargo run --quiet --profile "$profile" --locked -p budwood-fuzz -- all "${1:-60}" "${2:-1}"

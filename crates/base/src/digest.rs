@@ -65,9 +65,10 @@ const ACTING: [&str; 12] = [
     "/task/images",
 ];
 
-/// The SHA-256 of what of an adapter's description (`adapter.json`) changes its answers; it stands in the metadata of the
-/// weights' file. What only tells where the adapter comes from (data, scores, seed, names) does not count, so that one
-/// training from other forms of the same data gives the same file.
+/// The SHA-256 of what of an adapter's description (`adapter.json`) changes its answers; it stands
+/// in the metadata of the weights' file. What only tells where the adapter comes from (data,
+/// scores, seed, names) does not count, so that one training from other forms of the same data
+/// gives the same file.
 pub fn of_description(description: &Value) -> String {
     let part =
         |pointer: &&str| Some(((*pointer).to_string(), description.pointer(pointer)?.clone()));

@@ -10,8 +10,8 @@ use crate::lock::open_locked;
 /// The end of the names of files that are being written.
 pub(crate) const TEMPORARY: &str = "budwood-tmp";
 
-/// What stands in a file's place by mistake, by its first bytes, with the remedy: what a Git that lacks its extension leaves of
-/// a large file, or the page of a web server.
+/// What stands in a file's place by mistake, by its first bytes, with the remedy: what a Git that
+/// lacks its extension leaves of a large file, or the page of a web server.
 pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
     let begins = |start: &str| {
         let head = bytes.trim_ascii_start().get(..start.len());
@@ -24,8 +24,8 @@ pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
     page.then_some("is a page of HTML, not the file itself; fetch it again")
 }
 
-/// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part. A link is
-/// followed; what is no file on a disk, such as a pipe, is written to as it is.
+/// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part. A link
+/// is followed; what is no file on a disk, such as a pipe, is written to as it is.
 ///
 /// # Errors
 /// Whatever the file system gives; the old file is then untouched and the temporary one removed.

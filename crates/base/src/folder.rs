@@ -1,8 +1,10 @@
-//! Folders that this program writes: whole or not at all, one process at a time, and never over files of others.
+//! Folders that this program writes: whole or not at all, one process at a time, and never over
+//! files of others.
 //!
-//! A folder is filled under a hidden name beside its place and exchanged with what is there in one call of the
-//! system. Then the files that we wrote before are removed by name; whatever else lay there moves to the new
-//! folder. What a killed process leaves behind has names that are always the same, and the next one clears it up.
+//! A folder is filled under a hidden name beside its place and exchanged with what is there in one
+//! call of the system. Then the files that we wrote before are removed by name; whatever else lay
+//! there moves to the new folder. What a killed process leaves behind has names that are always the
+//! same, and the next one clears it up.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -116,12 +118,12 @@ pub struct OutFolder {
 }
 
 impl OutFolder {
-    /// Checks that a folder of this kind can be written at `path`, locks it, and clears up after a process that was
-    /// killed there. Nothing that is there is changed.
+    /// Checks that a folder of this kind can be written at `path`, locks it, and clears up after a
+    /// process that was killed there. Nothing that is there is changed.
     ///
     /// # Errors
-    /// If there is anything but a folder, a folder with files of others and none of ours, another process at work,
-    /// or no right to write.
+    /// If there is anything but a folder, a folder with files of others and none of ours, another
+    /// process at work, or no right to write.
     pub fn open(path: &Path, kind: &'static Kind) -> Result<Self, FolderError> {
         let Some(name) = path.file_name() else { return Err(FolderError::Nameless(path.into())) };
         let at = |reason| FolderError::Io { path: path.into(), reason };
@@ -279,7 +281,8 @@ impl OutFolder {
         Ok(())
     }
 
-    /// Removes a hidden folder with our files in it; what others put there moves to the folder in its place.
+    /// Removes a hidden folder with our files in it; what others put there moves to the folder in
+    /// its place.
     fn clear(&self, rest: &Path) -> io::Result<()> {
         let ours = names(rest, self.kind);
         for name in &ours {
@@ -407,7 +410,8 @@ fn exchange(_: &Path, _: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Names of all files that would be ours in `folder`, with `/`; the list itself comes last, as it says what the others are.
+/// Names of all files that would be ours in `folder`, with `/`; the list itself comes last, as it
+/// says what the others are.
 fn names(folder: &Path, kind: &Kind) -> Vec<String> {
     match kind.ours {
         Ours::Named { files, work, .. } => {

@@ -14,8 +14,8 @@ pub enum Pooling {
     Cls,
     /// The mean over all tokens.
     Mean,
-    /// The first token, then the mean over all others: twice the width. What `transformers` classifies images by with
-    /// DINOv2.
+    /// The first token, then the mean over all others: twice the width. What `transformers`
+    /// classifies images by with DINOv2.
     ClsMean,
 }
 
@@ -27,8 +27,8 @@ impl Pooling {
 }
 
 /// Form of a head. Tensors: `head.dense.weight [d,d]`, `head.dense.bias [d]` where there are two
-/// layers, then `head.out.weight [outputs,d]`, `head.out.bias [outputs]`; the first layer's input is as wide as the
-/// pooling makes it.
+/// layers, then `head.out.weight [outputs,d]`, `head.out.bias [outputs]`; the first layer's input
+/// is as wide as the pooling makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeadSpec {
     /// What the head does and which loss it has.

@@ -51,7 +51,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked: whoever waits for it sees that its name is gone, and begins again.
+        // While it is still locked: whoever waits for it sees that its name is gone, and begins
+        // again.
         let _ = fs::remove_file(&self.path);
     }
 }

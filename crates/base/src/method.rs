@@ -122,8 +122,8 @@ fn parse_part(text: &str) -> Result<MethodPart, MethodSyntaxError> {
     Ok(part)
 }
 
-/// Numbers, booleans, lists and maps are JSON, with the quotes of words in lists left off if one likes;
-/// anything else is a word.
+/// Numbers, booleans, lists and maps are JSON, with the quotes of words in lists left off if one
+/// likes; anything else is a word.
 fn parse_value(text: &str) -> Value {
     if let Ok(value) = serde_json::from_str(text) {
         return value;

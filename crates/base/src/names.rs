@@ -16,8 +16,10 @@
 //!   `up.bias [d]`, `scaling [1]` or `[d]`, `gate.weight [1,d]`, `gate.bias [1]`,
 //!   `norm_before.weight|bias`, `norm_after.weight|bias`
 //! - compacter (also `bottleneck`): `down.w_left [n,d/n,r]`, `down.w_right [n,r,m/n]`, `down.bias`,
-//!   `up.w_left [n,m/n,r]`, `up.w_right [n,r,d/n]`, `up.bias`, and `shared.bottleneck.phm_rule [n,n,n]`
-//! - lora at a weight site: `a [r,in]`, `b [out,r]`, `magnitude [out]` (DoRA), `gate.weight [1,in]`, `gate.bias [1]`
+//!   `up.w_left [n,m/n,r]`, `up.w_right [n,r,d/n]`, `up.bias`, and `shared.bottleneck.phm_rule
+//!   [n,n,n]`
+//! - lora at a weight site: `a [r,in]`, `b [out,r]`, `magnitude [out]` (DoRA), `gate.weight
+//!   [1,in]`, `gate.bias [1]`
 //! - ia3 at a weight site: `scale [out]` (output) or `scale_in [in]` (input)
 //! - vera at a weight site: `d [r]`, `b [out]`; its projections are functions of a seed
 //! - prefix at [`ATTENTION_KV`]: `key [n,d]`, `value [n,d]` (flat form), or the reparametrised

@@ -28,8 +28,8 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-/// Identity of a frozen model: everything of it that changes an answer. The optional fields at the end are missing in
-/// what an older Budwood wrote.
+/// Identity of a frozen model: everything of it that changes an answer. The optional fields at the
+/// end are missing in what an older Budwood wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseId {
     /// Name or path as the user wrote it.
@@ -64,8 +64,9 @@ impl BaseId {
         Self { encoder_sha256, tokenizer_settings, int8_sha256, ..self.clone() }
     }
 
-    /// The first thing that differs in another model and changes answers. What one of the two does not say is not
-    /// compared. A model in bytes and the one that it was made from are alike; two in different bytes are not.
+    /// The first thing that differs in another model and changes answers. What one of the two does
+    /// not say is not compared. A model in bytes and the one that it was made from are alike; two
+    /// in different bytes are not.
     pub fn difference(&self, other: &Self) -> Option<Difference> {
         let none = || "none".to_string();
         let differs = |what: &str, a: &Option<String>, b: &Option<String>| {

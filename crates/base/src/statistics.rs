@@ -2,8 +2,23 @@
 
 use crate::random::Key;
 
-/// McNemar's exact test: the probability of at least this imbalance among examples that only one of two got right,
-/// if both were equally good. Two-sided, as `statsmodels`' `mcnemar(exact=True)`.
+/// McNemar's exact test: the probability of at least this imbalance among examples that only one of
+/// two got right, if both were equally good. Two-sided, as `statsmodels`' `mcnemar(exact=True)`.
+///
+/// | | second right | second wrong |
+/// |---|---|---|
+/// | first right | not used | `b`, `only_first` |
+/// | first wrong | `c`, `only_second` | not used |
+///
+/// Examples that both got right, or both wrong, say nothing about which is better. Of the
+/// `n = b + c` others, each went to one of the two by the toss of a coin if they are equally good:
+/// `b` is binomial with `n` draws of 1/2. With `k = min(b, c)` the result is
+///
+/// ```text
+/// 2 sum_{i=0..k} binomial(n, i) / 2^n,   at most 1
+/// ```
+///
+/// Each term follows from the one before in logarithms, as `2^n` leaves the numbers of 64 bits.
 pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
     let (n, k) = (only_first + only_second, only_first.min(only_second));
     if only_first == only_second {
@@ -43,9 +58,9 @@ pub fn percentile(values: &[f64], p: f64) -> f64 {
     }
 }
 
-/// 95 % interval of a score by the bootstrap (Efron 1979): percentiles 2.5 and 97.5 of the score over `resamples` draws of
-/// `n` examples with replacement. `score` gets the numbers of the drawn examples. The same seed gives the same
-/// interval. None without examples or draws.
+/// 95 % interval of a score by the bootstrap (Efron 1979): percentiles 2.5 and 97.5 of the score
+/// over `resamples` draws of `n` examples with replacement. `score` gets the numbers of the drawn
+/// examples. The same seed gives the same interval. None without examples or draws.
 pub fn bootstrap(
     n: usize,
     resamples: usize,

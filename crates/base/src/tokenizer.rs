@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What `tokenizer_config.json` says beside a `vocab.txt`. A `tokenizer.json` holds all of this itself.
+/// What `tokenizer_config.json` says beside a `vocab.txt`. A `tokenizer.json` holds all of this
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WordPieceSettings {
     /// Whether capitals become small letters.
@@ -38,7 +39,8 @@ impl WordPieceSettings {
     }
 }
 
-/// Whether a vocabulary has words in capitals: it is then of a model that tells them from small ones.
+/// Whether a vocabulary has words in capitals: it is then of a model that tells them from small
+/// ones.
 fn has_capitals(vocabulary: &str) -> bool {
     let words = || vocabulary.lines().filter(|w| !w.starts_with('['));
     let capitals = words().filter(|w| w.chars().any(char::is_uppercase)).count();

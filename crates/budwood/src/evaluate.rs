@@ -2,8 +2,9 @@
 
 use budwood_base::record::Prediction;
 use budwood_model::Targets;
+use budwood_tasks::metric::classes::confusion as counted;
 use budwood_tasks::read::Table;
-use budwood_tasks::{Cell, Dataset, Split, metric, task};
+use budwood_tasks::{Cell, Dataset, Split, task};
 use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
 use budwood_train::{Answers, Judged, Score, judged};
 
@@ -131,7 +132,7 @@ impl Adapter {
         let labels = &self.meta().labels;
         let (confusion, certainty) = match targets {
             Targets::Classes(right) => (
-                Some(metric::confusion(&answers.classes(), right, labels.len())),
+                Some(counted(&answers.classes(), right, labels.len())),
                 Some(certainty(&answers, right)),
             ),
             _ => (None, None),

@@ -86,6 +86,7 @@ fn what_was_learned_is_scored_as_in_training() {
         split: Split::Dev,
         columns: Default::default(),
         limits: Default::default(),
+        slices: Vec::new(),
     };
     let labelled = adapter.read(&eval, &mut |_| ()).unwrap();
     let evaluation = adapter.evaluate(&labelled.data).unwrap();

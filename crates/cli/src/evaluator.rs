@@ -12,10 +12,10 @@ use budwood::{Adapter, DOC_STRIDE, DataSpec, RunSpec};
 use budwood_base::encoder::InputSpec;
 use budwood_base::statistics::bootstrap;
 use budwood_board::Board;
-use budwood_board::submit::{metric_title, scale};
+use budwood_board::submit::scale;
 use budwood_board::verify::{self, EvaluatedScore, Evaluation, Evaluator, Job};
 use budwood_tasks::Dataset;
-use budwood_tasks::metric::ERRORS;
+use budwood_tasks::metric;
 use budwood_train::{Judged, Lengths, Score, base_seconds, judged};
 use budwood_web::{Answer, Predictor};
 use clap::Parser;
@@ -225,7 +225,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     let Some(judged) = judged(&answers, &prepared) else { bail!("the data have no labels") };
     let found = judged.scores(&(0..judged.len()).collect::<Vec<_>>());
     // Errors are no shares and have no place on a board, nor have scores that are undefined.
-    let fits = |s: &&(usize, Score)| s.1.value.is_finite() && !ERRORS.contains(&s.1.name.as_str());
+    let fits = |s: &&(usize, Score)| s.1.value.is_finite() && !metric::is_error(&s.1.name);
     let found: Vec<(usize, Score)> = found.into_iter().enumerate().filter(|s| fits(&s)).collect();
     let intervals = found.iter().map(|(which, _)| interval(&judged, *which)).collect::<Vec<_>>();
     let evaluation = Evaluation {
@@ -233,7 +233,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
             .iter()
             .zip(intervals)
             .map(|((_, s), interval)| EvaluatedScore {
-                name: metric_title(&s.name),
+                name: metric::title(&s.name).into(),
                 value: scale(s.value),
                 interval: interval.map(|(low, high)| (scale(low), scale(high))),
             })

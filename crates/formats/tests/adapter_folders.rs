@@ -1,64 +1,25 @@
 //! Budwood's own adapter folder and AdapterHub's, whole and damaged.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
 
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
-use budwood_base::method::MethodSpec;
+use budwood_base::head::Pooling;
 use budwood_base::tensor::Tensor;
-use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, adapterhub};
+
+/// What a Git without its extension leaves in a file's place.
+const LFS: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
 
 fn golden() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
 }
 
 fn example() -> AdapterFolder {
-    let base = BaseModel::open(&golden().join("base/bert")).unwrap();
-    let head = HeadSpec {
-        kind: HeadKind::Classification,
-        outputs: 2,
-        pooling: Pooling::Cls,
-        dense: None,
-        bias: true,
-        dropout: 0.1,
-    };
-    let meta = AdapterMeta {
-        budwood_adapter: FORMAT,
-        method: MethodSpec::named("linear"),
-        base: base.id("bert"),
-        encoder: base.spec().clone(),
-        head,
-        labels: vec!["no".into(), "yes".into()],
-        task: TaskMeta {
-            name: "t".into(),
-            kind: "classification".into(),
-            text_columns: vec!["text".into()],
-            label_column: "label".into(),
-            max_length: 16,
-            doc_stride: None,
-            metric: "accuracy".into(),
-            positive: None,
-            none_threshold: None,
-            images: None,
-        },
-        precision: "f32".into(),
-        training: Default::default(),
-        seed: 1,
-        data: Vec::new(),
-        metrics: Vec::new(),
-        parameters_trained: 66,
-        parameters_base: 1,
-        weights_sha256: String::new(),
-        versions: Default::default(),
-    };
-    let weight: Vec<f32> = (0..64).map(|i| i as f32 / 8.0 - 3.0).collect();
-    let tensors = [
-        ("head.out.weight".to_string(), Tensor::new([2, 32], weight)),
-        ("head.out.bias".to_string(), Tensor::new([2], vec![1.0, -2.0])),
-    ];
-    AdapterFolder { meta, tensors: tensors.into() }
+    common::example(&BaseModel::open(&golden().join("base/bert")).unwrap(), Pooling::Cls)
 }
 
 #[test]
@@ -99,7 +60,14 @@ fn faults_are_named() {
     assert!(fault().contains("labels"));
     change("{", "[");
     assert!(fault().contains("not JSON"));
-    fs::write(path.join("adapter.json"), &json).unwrap();
+    for (other, word) in [(LFS, "git lfs pull"), ("<!DOCTYPE html>", "HTML")] {
+        fs::write(path.join("adapter.json"), other).unwrap();
+        assert!(fault().contains(word) && fault().contains("adapter.json"), "{}", fault());
+        fs::write(path.join("adapter.json"), &json).unwrap();
+        fs::write(path.join("adapter.safetensors"), other).unwrap();
+        assert!(fault().contains(word) && fault().contains("adapter.safetensors"), "{}", fault());
+        fs::write(path.join("adapter.safetensors"), &weights).unwrap();
+    }
     let mut other = weights.clone();
     *other.last_mut().unwrap() ^= 1;
     fs::write(path.join("adapter.safetensors"), &other).unwrap();

@@ -149,6 +149,19 @@ fn damaged_files_are_refused_by_name() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_a_file_is_named() {
+    let lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+    for name in ["model.safetensors", "config.json"] {
+        for (other, word) in [(lfs, "git lfs pull"), ("\n<!doctype HTML>", "HTML")] {
+            let dir = write("bert", &golden_tensors("bert"), |_| {});
+            fs::write(dir.path().join(name), other).unwrap();
+            let message = fault(dir.path());
+            assert!(message.contains(name) && message.contains(word), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_header_whose_sizes_leave_64_bits_is_refused() {
     // Nine tensors one behind the other that end at 2^64 - 1.
     let step = u64::MAX / 9;
@@ -330,8 +343,8 @@ fn wrong_encoders_of_images_are_refused() {
     );
 }
 
-/// A new model has the tensors that transformers writes for the same configuration, weights as it draws them, and is
-/// another for each seed.
+/// A new model has the tensors that transformers writes for the same configuration, weights as it
+/// draws them, and is another for each seed.
 #[test]
 fn new_models_are_those_of_the_family() {
     for family in ["bert", "roberta", "distilbert", "vit", "deit", "dinov2"] {

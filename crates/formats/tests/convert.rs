@@ -87,7 +87,8 @@ fn damaged_files_are_refused_and_never_panic() {
             let mut bytes = whole.clone();
             bytes[i] ^= 0xff;
             fs::write(&file, &bytes).unwrap();
-            // A zip file has a checksum of each array; ONNX has none, and is not written here, which takes long.
+            // A zip file has a checksum of each array; ONNX has none, and is not written here,
+            // which takes long.
             let place = if end == "npz" { out.clone() } else { file.join("no folder") };
             refused += usize::from(convert(&file, &place).is_err());
         }

@@ -1,14 +1,17 @@
-//! What decides an answer beside the weights: edited after training, it is named or makes no difference.
+//! What decides an answer beside the weights: edited after training, it is named or makes no
+//! difference.
 #![allow(clippy::unwrap_used)]
+
+mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use budwood_base::digest;
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::head::Pooling;
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::Tensor;
-use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_formats::native::AdapterFolder;
 use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
 use budwood_formats::{BaseModel, quantized};
 use serde_json::{Value, json};
@@ -35,49 +38,7 @@ fn base(dir: &Path) -> PathBuf {
 }
 
 fn example(base: &BaseModel) -> AdapterFolder {
-    let head = HeadSpec {
-        kind: HeadKind::Classification,
-        outputs: 2,
-        pooling: Pooling::Mean,
-        dense: None,
-        bias: true,
-        dropout: 0.1,
-    };
-    let meta = AdapterMeta {
-        budwood_adapter: FORMAT,
-        method: MethodSpec::named("linear"),
-        base: base.id("base"),
-        encoder: base.spec().clone(),
-        head,
-        labels: vec!["no".into(), "yes".into()],
-        task: TaskMeta {
-            name: "t".into(),
-            kind: "classification".into(),
-            text_columns: vec!["text".into()],
-            label_column: "label".into(),
-            max_length: 16,
-            doc_stride: None,
-            metric: "accuracy".into(),
-            positive: None,
-            none_threshold: None,
-            images: None,
-        },
-        precision: "f32".into(),
-        training: Default::default(),
-        seed: 1,
-        data: Vec::new(),
-        metrics: Vec::new(),
-        parameters_trained: 66,
-        parameters_base: base.spec().parameters() as u64,
-        weights_sha256: String::new(),
-        versions: Default::default(),
-    };
-    let weight: Vec<f32> = (0..64).map(|i| i as f32 / 8.0 - 3.0).collect();
-    let tensors = [
-        ("head.out.weight".to_string(), Tensor::new([2, 32], weight)),
-        ("head.out.bias".to_string(), Tensor::new([2], vec![1.0, -2.0])),
-    ];
-    AdapterFolder { meta, tensors: tensors.into() }
+    common::example(base, Pooling::Mean)
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
@@ -106,7 +67,8 @@ fn of_old(path: &Path) {
     });
 }
 
-/// Edits of a base's files after training, and what the message must name. All leave the weights as they are.
+/// Edits of a base's files after training, and what the message must name. All leave the weights as
+/// they are.
 #[test]
 fn an_edited_base_is_refused_and_what_differs_is_named() {
     type Edit = (&'static str, Value, &'static [&'static str]);
@@ -181,8 +143,8 @@ fn settings_that_are_none_are_refused() {
     }
 }
 
-/// Every edit of a description is seen by its digest; of an older adapter, which has none, whatever does not fit the tensors
-/// is.
+/// Every edit of a description is seen by its digest; of an older adapter, which has none, whatever
+/// does not fit the tensors is.
 #[test]
 fn an_edited_description_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -190,7 +152,8 @@ fn an_edited_description_is_refused() {
     let path = dir.path().join("adapter");
     let many: Vec<String> = (0..10_000).map(|i| i.to_string()).collect();
     let edits = [
-        // Where it stands, the value, and what an older adapter's refusal says; none where nothing can be known.
+        // Where it stands, the value, and what an older adapter's refusal says; none where nothing
+        // can be known.
         ("/labels", json!(["yes", "no"]), None),
         ("/labels", json!(["no", "no"]), Some("twice")),
         ("/labels", json!(["no"]), Some("1 labels for 2 outputs")),
@@ -240,7 +203,8 @@ fn an_edited_description_is_refused() {
                 assert!(e.contains(word) && !e.contains('\u{1b}'), "{pointer}: {e}")
             }
             (None, Ok(folder)) => {
-                // What no tensor shows may be seen beside the base, and is said to be unknown otherwise.
+                // What no tensor shows may be seen beside the base, and is said to be unknown
+                // otherwise.
                 match folder.meta.check_base(&model) {
                     Ok(notes) => assert!(notes[0].contains("older Budwood"), "{notes:?}"),
                     Err(e) => {
@@ -288,7 +252,8 @@ fn sizes_beyond_the_file_are_refused_at_once() {
             {
                 edit(&dir.path().join("config.json"), |json| json[field] = hostile.clone());
                 let begin = std::time::Instant::now();
-                // Some fields mean nothing here; none may cost time, and what is opened can be described.
+                // Some fields mean nothing here; none may cost time, and what is opened can be
+                // described.
                 if let Ok(model) = BaseModel::open(dir.path()) {
                     let _ = (model.spec().parameters(), model.id(""));
                     let sizes =

@@ -1,4 +1,5 @@
-//! The list of an encoder's tensors against the files of the golden cases, which `transformers` wrote.
+//! The list of an encoder's tensors against the files of the golden cases, which `transformers`
+//! wrote.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,8 +13,9 @@ fn golden(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base").join(family)
 }
 
-/// Every tensor of the list is in the file with its shape. The file holds no other but what no encoder
-/// reads: copies that the peer's prompt tuning made, DINOv2's mask token, the pooler of image models.
+/// Every tensor of the list is in the file with its shape. The file holds no other but what no
+/// encoder reads: copies that the peer's prompt tuning made, DINOv2's mask token, the pooler of
+/// image models.
 #[test]
 fn the_list_is_what_the_files_of_every_family_hold() {
     for family in FAMILIES {

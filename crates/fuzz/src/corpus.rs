@@ -143,3 +143,42 @@ pub(crate) fn synchronisations() -> Vec<Files> {
     });
     vec![file("body.json", body.to_string())]
 }
+
+/// Sweep files: a grid of all that they hold, and a small one.
+pub(crate) fn sweeps() -> Vec<Files> {
+    let data = "text,label\na good film,yes\na bad film,no\nfine,yes\nawful,no\n";
+    let whole = r#"name = "all"
+about = "a test"
+seeds = [0, 1, 2]
+ablate = true
+keep-adapters = false
+
+[train]
+recipe = "paper"
+base = "base"
+epochs = [1, 2.5]
+lr = [1e-3, 3e-4]
+label-names = ["no", "yes"]
+
+[[task]]
+name = "films"
+data = "x.csv"
+test-share = 0.2
+
+[[task]]
+name = "few"
+data = "${HOME}/x.csv"
+train-rows = 3
+
+[[method]]
+name = "adapter"
+method = ["adapter[size=4]", "lora[r=2]"]
+epochs = 3
+"#;
+    let small = "name = \"a\"\n[[task]]\ndata = \"x.csv\"\n[[method]]\nmethod = \"lora\"\n";
+    let one = |text: &str| {
+        let files = [("sweep.toml", text), ("x.csv", data)];
+        files.map(|(name, text)| (name.to_string(), text.as_bytes().to_vec())).to_vec()
+    };
+    vec![one(whole), one(small)]
+}

@@ -3,10 +3,15 @@
 //! Cases run in a process of their own with a limit on its memory. A case fails if it panics, ends
 //! the process, takes more than 10 seconds, or more memory than 20 times the input plus 100 MB.
 //! Its input is kept in `found`; `fuzz TARGET --replay DIR` reads one again.
+//!
+//! `tests/planted.rs` holds the harness against faults that are planted. For it,
+//! `BUDWOOD_FUZZ_FOUND` names another folder than `found`, and `BUDWOOD_FUZZ_LONGEST` other
+//! seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod corpus;
 mod mutate;
+mod planted;
 mod targets;
 
 use std::fs;
@@ -16,11 +21,13 @@ use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use mutate::{Dice, Files};
+use planted::PLANTED;
 use targets::{TARGETS, Target};
 
 /// Cases of one process.
 const BATCH: u64 = 500;
-const LONGEST: Duration = Duration::from_secs(10);
+/// Seconds of a case.
+const LONGEST: u64 = 10;
 /// Memory of a case in bytes: so many times its input, and so much.
 const TIMES: u64 = 20;
 const MORE: u64 = 100_000_000;
@@ -42,7 +49,7 @@ fn main() -> ExitCode {
     match done {
         Ok(0) => ExitCode::SUCCESS,
         Ok(found) => {
-            eprintln!("{found} inputs failed; see crates/fuzz/found");
+            eprintln!("{found} inputs failed; see {}", self::found().display());
             ExitCode::FAILURE
         }
         Err(e) => {
@@ -54,13 +61,20 @@ fn main() -> ExitCode {
 
 fn find(name: &str) -> Result<&'static Target, Failure> {
     let names: Vec<_> = TARGETS.iter().map(|t| t.name).collect();
-    let found = TARGETS.iter().find(|t| t.name == name);
+    let found = TARGETS.iter().chain(PLANTED).find(|t| t.name == name);
     found.ok_or_else(|| format!("no target '{name}'; there are {}", names.join(", ")).into())
 }
 
 /// Where inputs that failed are kept.
 fn found() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("found")
+    let named = std::env::var_os("BUDWOOD_FUZZ_FOUND").map(PathBuf::from);
+    named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("found"))
+}
+
+/// The longest that a case may take.
+fn longest() -> Duration {
+    let named = std::env::var("BUDWOOD_FUZZ_LONGEST").ok().and_then(|s| s.parse().ok());
+    Duration::from_secs(named.unwrap_or(LONGEST))
 }
 
 fn replay(target: &str, folder: &Path) -> Result<u64, Failure> {
@@ -70,12 +84,12 @@ fn replay(target: &str, folder: &Path) -> Result<u64, Failure> {
 
 fn all(target: &str, seconds: &str, seed: &str) -> Result<u64, Failure> {
     let time = Duration::from_secs(seconds.parse()?);
-    let mut failed = 0;
-    for one in TARGETS.iter().filter(|t| target == "all" || t.name == target) {
-        failed += try_target(one, time, seed.parse()?)?;
-    }
     if target != "all" {
-        find(target)?;
+        return try_target(find(target)?, time, seed.parse()?);
+    }
+    let mut failed = 0;
+    for one in TARGETS {
+        failed += try_target(one, time, seed.parse()?)?;
     }
     Ok(failed)
 }
@@ -116,6 +130,7 @@ fn start(target: &Target, seed: u64, first: u64, dir: &Path) -> Result<Child, Fa
 
 /// Waits for a batch. Says why its last case failed, if it did not fail by itself.
 fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, Failure> {
+    let longest = longest();
     let (mut case, mut since) = (u64::MAX, Instant::now());
     loop {
         if let Some(status) = child.try_wait()? {
@@ -125,11 +140,11 @@ fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, 
         if now != case {
             (case, since) = (now, Instant::now());
         }
-        let late = since.elapsed() > LONGEST;
-        if late || Instant::now() > end && since.elapsed() < LONGEST / 2 {
+        let late = since.elapsed() > longest;
+        if late || Instant::now() > end && since.elapsed() < longest / 2 {
             child.kill()?;
             child.wait()?;
-            return Ok(late.then(|| format!("it took more than {LONGEST:?}")));
+            return Ok(late.then(|| format!("it took more than {longest:?}")));
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -34,6 +34,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "image", corpus: corpus::images, read: image },
     Target { name: "submission", corpus: corpus::submissions, read: submission },
     Target { name: "synchronisation", corpus: corpus::synchronisations, read: synchronisation },
+    Target { name: "sweep", corpus: corpus::sweeps, read: sweep },
 ];
 
 /// An adapter of ours, made from a reference base.
@@ -179,6 +180,25 @@ fn synchronisation(folder: &Path) {
         let _ = synchronize(board, text, actor);
         let _ = synchronize(board, text, actor);
     });
+}
+
+/// Plans a sweep with the program itself, as only it knows its flags. It stands beside this one.
+#[allow(clippy::expect_used)]
+fn sweep(folder: &Path) {
+    let own = std::env::current_exe().expect("a program knows its place");
+    let program = own.with_file_name("budwood");
+    let done = std::process::Command::new(program)
+        .args(["sweep", "--dry-run", "--out"])
+        .arg(folder.join("out"))
+        .arg(folder.join("sweep.toml"))
+        .current_dir(folder)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("`cargo build -p budwood-cli` in the same profile makes the program");
+    // 0: planned; 1: refused; 2: refused flags. A panic is 101, a signal nothing.
+    let code = done.status.code();
+    assert!(matches!(code, Some(0..=2)), "{code:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(!folder.join("out").exists(), "a plan writes nothing");
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Random changes of training images, off unless asked for. What an example becomes depends on its key only.
+//! Random changes of training images, off unless asked for. What an example becomes depends on its
+//! key only.
 
 use budwood_base::random::Key;
 use serde::{Deserialize, Serialize};
@@ -56,8 +57,9 @@ struct Part {
     height: usize,
 }
 
-/// A random part as torchvision's `RandomResizedCrop` chooses it: ten tries of a random area and a random shape, even
-/// in the logarithm; else the largest part around the middle whose shape is allowed.
+/// A random part as torchvision's `RandomResizedCrop` chooses it: ten tries of a random area and a
+/// random shape, even in the logarithm; else the largest part around the middle whose shape is
+/// allowed.
 fn part(width: usize, height: usize, key: Key) -> Part {
     let between = |(low, high): (f64, f64), u: f64| low + (high - low) * u;
     let logs = (Augment::RATIO.0.ln(), Augment::RATIO.1.ln());
@@ -101,7 +103,8 @@ mod tests {
             shares += share;
             ratios += (w / h).ln();
         }
-        // Means over 200,000 draws of `RandomResizedCrop.get_params` of torchvision 0.29 on 640 x 480.
+        // Means over 200,000 draws of `RandomResizedCrop.get_params` of torchvision 0.29 on 640 x
+        // 480.
         assert!((shares / n as f64 - 0.4337).abs() < 0.006, "{}", shares / n as f64);
         assert!((ratios / n as f64 - 0.0308).abs() < 0.006, "{}", ratios / n as f64);
     }

@@ -1,12 +1,15 @@
-//! Bytes of an image file to red, green and blue: what Pillow's `Image.open`, `ImageOps.exif_transpose` and
+//! Bytes of an image file to red, green and blue: what Pillow's `Image.open`,
+//! `ImageOps.exif_transpose` and
 //! `convert("RGB")` give.
 //!
-//! The content says which format it is, never a name. Alpha is dropped, as Pillow does, and so is all after the first
-//! picture of an animation. Of 16 bits the upper eight are kept; Pillow does so for colour, but cuts grey at 255,
-//! which leaves little of such an image, and is not followed there. Colour profiles are not applied.
+//! The content says which format it is, never a name. Alpha is dropped, as Pillow does, and so is
+//! all after the first picture of an animation. Of 16 bits the upper eight are kept; Pillow does so
+//! for colour, but cuts grey at 255, which leaves little of such an image, and is not followed
+//! there. Colour profiles are not applied.
 
 use std::io::Cursor;
 
+use budwood_base::files::foreign;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::limits::{BYTES_MAX, PIXELS_MAX};
@@ -49,7 +52,8 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Error> {
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|e| Error::Decode(e.to_string()))?;
-    let format = reader.format().ok_or(Error::Unknown)?;
+    let unknown = || foreign(bytes).map_or(Error::Unknown, Error::Foreign);
+    let format = reader.format().ok_or_else(unknown)?;
     if !format.reading_enabled() {
         return Err(Error::Unknown);
     }
@@ -71,8 +75,8 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Error> {
     Ok(decoder)
 }
 
-/// Whether the marker that ends an image (FF D9) follows the last that begins its data (FF DA). Neither can occur
-/// inside the data; pictures inside the header, such as thumbnails, have both.
+/// Whether the marker that ends an image (FF D9) follows the last that begins its data (FF DA).
+/// Neither can occur inside the data; pictures inside the header, such as thumbnails, have both.
 fn has_end_of_jpeg(bytes: &[u8]) -> bool {
     let last = |marker: u8| bytes.windows(2).rposition(|w| w == [0xff, marker]);
     matches!((last(0xda), last(0xd9)), (Some(start), Some(end)) if end > start)

@@ -15,6 +15,9 @@ pub enum Error {
     /// None of the formats that are read.
     #[error("is not an image in JPEG, PNG, WebP or BMP")]
     Unknown,
+    /// Something else that stands in the place of a file.
+    #[error("{0}")]
+    Foreign(&'static str),
     /// Width or height of 0.
     #[error("has {0} x {1} pixels, so that there is nothing to see")]
     NoPixels(u32, u32),

@@ -1,4 +1,5 @@
-//! Image files to the pixels that an encoder reads: decoding, resizing, cropping, augmentation, normalisation.
+//! Image files to the pixels that an encoder reads: decoding, resizing, cropping, augmentation,
+//! normalisation.
 //!
 //! Opens no file of an image: callers hand in bytes. Knows nothing of data sets or models.
 

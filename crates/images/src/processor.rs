@@ -1,5 +1,5 @@
-//! What a model's `preprocessor_config.json` asks for: resize, crop, scale, normalise, in this order, as the image
-//! processors of `transformers` do it on arrays.
+//! What a model's `preprocessor_config.json` asks for: resize, crop, scale, normalise, in this
+//! order, as the image processors of `transformers` do it on arrays.
 
 use std::path::Path;
 
@@ -86,7 +86,8 @@ const KINDS: &[Kind] = &[
 ];
 
 impl Processor {
-    /// The processor of a model's folder; without a `preprocessor_config.json` that of ViT, to squares of `side`.
+    /// The processor of a model's folder; without a `preprocessor_config.json` that of ViT, to
+    /// squares of `side`.
     ///
     /// # Errors
     /// If the file cannot be read or followed.
@@ -104,7 +105,8 @@ impl Processor {
         Self::from_config(&config).map_err(|e| fault(&e))
     }
 
-    /// Reads a configuration in either form: `size` a number or sides by name; fields may be missing.
+    /// Reads a configuration in either form: `size` a number or sides by name; fields may be
+    /// missing.
     ///
     /// # Errors
     /// If a field is not of its kind, or the processor is one that is not known.
@@ -201,8 +203,8 @@ impl Processor {
         Ok(())
     }
 
-    /// The same for images of another size: the crop, or the size where there is none, becomes a square of `side`; what
-    /// is cut off keeps its share.
+    /// The same for images of another size: the crop, or the size where there is none, becomes a
+    /// square of `side`; what is cut off keeps its share.
     #[must_use]
     pub fn with_side(mut self, side: usize) -> Self {
         let scaled = |n: usize, before: usize| (n * side + before / 2) / before.max(1);

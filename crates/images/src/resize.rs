@@ -1,5 +1,25 @@
-//! Resizing as Pillow does it, to the bit: antialiased filters, weights of 22 bits, rows before columns, and 8 bits
-//! in between. The library that is at hand for this takes columns first and so differs by up to twelve grey levels.
+//! Resizing as Pillow does it, to the bit: antialiased filters, weights of 22 bits, rows before
+//! columns, and 8 bits in between. The library that is at hand for this takes columns first and so
+//! differs by up to twelve grey levels.
+//!
+//! | | shape | elements |
+//! |---|---|---|
+//! | image | `[height, width, 3]` | bytes |
+//! | after the rows | `[height, new width, 3]` | bytes |
+//! | result | `[new height, new width, 3]` | bytes |
+//!
+//! A side of `n` places becomes one of `m`. Place `i` of the new side has its middle at
+//! `c = (i + 1/2) n / m` of the old one. It is made of the old places `p` within the filter's reach,
+//! which is stretched by `r = max(n / m, 1)`; a smaller image so takes the mean of what it covers:
+//!
+//! ```text
+//! w_p = f((p + 1/2 - c) / r)
+//! W_p = round(2^22 w_p / sum of all w)
+//! y_i = (sum W_p x_p + 2^21) >> 22
+//! ```
+//!
+//! Sums are exact in 32 bits and cut to a byte, after the rows and after the columns. The weights of
+//! a side are the same for all its lines and are made once (`Taps`).
 
 use std::f64::consts::PI;
 
@@ -89,7 +109,8 @@ fn level(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// For each place of the new side, the old places that it is made of: the first of them, and their weights.
+/// For each place of the new side, the old places that it is made of: the first of them, and their
+/// weights.
 struct Taps {
     first: Vec<usize>,
     weights: Vec<Vec<i32>>,

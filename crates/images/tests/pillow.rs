@@ -133,7 +133,8 @@ fn damaged_files_are_refused() {
     assert!(matches!(decode(b"GIF89a\x01\0\x01\0\0\0\0;"), Err(Error::Unknown)));
 }
 
-/// Headers that promise a hundred thousand pixels a side, with nothing behind them: refused without decoding.
+/// Headers that promise a hundred thousand pixels a side, with nothing behind them: refused without
+/// decoding.
 #[test]
 fn bombs_are_refused_by_their_header() {
     let mut png = file("rgb.png");

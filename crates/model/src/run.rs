@@ -64,7 +64,22 @@ fn pass<'a>(
 /// caches.
 const CHUNK_TOKENS: usize = 256;
 
-/// Cuts sequences of these lengths into runs of neighbours of about [`CHUNK_TOKENS`] tokens each,
+/// Cuts sequences into chunks, the unit of work: a chunk goes through the whole network, forward
+/// and backward, on one thread.
+///
+/// ```text
+/// lengths     [90 30 120 | 60 100 80 | ...]      sequences of a batch, none padded
+/// chunk       rows of `[tokens, d]`: 240         all its tokens, one sequence after another
+/// products    `[tokens, d] x [d, m]`             one for all sequences of the chunk
+/// attention   `[length, length]` for each head   one for each sequence
+/// memory      one chunk's tape for each thread   whatever the batch
+/// ```
+///
+/// Fewer tokens leave a product's packed weights to be read for too few rows; more leave the
+/// caches. Gradients of chunks are added in their order, so that any number of threads gives the
+/// same bits.
+///
+/// Sequences of these lengths become runs of neighbours of about [`CHUNK_TOKENS`] tokens each,
 /// equal in size and even in number, so that two threads end together. None with several sequences
 /// is larger by more than a half, which bounds the memory: two images of 197 tokens do not share
 /// one. Depends on the lengths only.

@@ -1,5 +1,6 @@
 //! The data of a run: files that are read, checked and split, with a report on what they hold.
 
+use crate::damage;
 use crate::layout::Split;
 use crate::metric::entities::goes_on_with_nothing;
 use crate::report::{DataReport, column_reports};
@@ -100,6 +101,7 @@ impl DataRequest {
             }
             None => None,
         };
+        notes.extend(damage::note(&train.examples));
         notes.extend(unbegun(&train.examples, &labels));
         let mut report = DataReport::new(&train, task, &labels);
         // Shares are of all rows, so that the test share is cut first.

@@ -232,6 +232,11 @@ impl Opened {
                 format!("has no label in its column '{}'", column.name),
             ));
         }
+        if let Some(row) = tags_in_text(&column.cells) {
+            let message = "the label looks like tags with blanks between them; write tags and words \
+                           as lists, such as [\"B-PER\", \"O\"], or say --task classification";
+            return Err(self.table.fault(row, message));
+        }
         let (regression, why) = scan.is_regression(&self.table, column)?;
         if let (true, Some((row, word))) = (regression, scan.odd()) {
             let message = format!(
@@ -255,4 +260,16 @@ impl Opened {
             ));
         }
     }
+}
+
+/// The first row, if all labels are tags of words (`B-PER O O`) in a text.
+fn tags_in_text(cells: &[Cell]) -> Option<usize> {
+    let tag = |t: &str| {
+        t == "O"
+            || matches!(t.split_once('-'), Some(("B" | "I" | "E" | "S" | "L" | "U", k)) if !k.is_empty())
+    };
+    let full = || cells.iter().enumerate().filter(|(_, c)| !c.is_empty());
+    let tags = full().all(|(_, c)| c.text().split_whitespace().all(tag));
+    let several = full().find(|(_, c)| c.text().split_whitespace().nth(1).is_some());
+    several.filter(|_| tags).map(|(row, _)| row)
 }

@@ -1,7 +1,9 @@
 //! What a column of labels holds, and the names of its classes. Numbers are compared by value,
 //! whatever form they have.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use unicode_normalization::UnicodeNormalization;
 
 use crate::read::{Column, Table};
 use crate::{Cell, Error};
@@ -24,38 +26,68 @@ pub(crate) struct Scan {
     /// The first number with a fraction.
     fraction: Option<String>,
     /// How often each number occurs.
-    numbers: HashMap<u64, usize>,
+    numbers: HashMap<Number, usize>,
     rows: usize,
     /// Whether there are words.
     words: bool,
     /// The first word among many numbers that are no classes.
     odd: Option<(usize, String)>,
-    /// The first number with a comma in it, if all labels look so.
-    comma: Option<(usize, String)>,
+    /// The first number with marks in or beside it, if all labels look so.
+    marked: Option<(usize, String)>,
 }
 
-/// A number as a key: equal for equal values.
-fn key(x: f64) -> u64 {
-    (if x == 0.0 { 0.0 } else { x }).to_bits()
+/// A finite number by its value: equal for equal values. Whole ones are exact, as numbers of rows
+/// in other tables are longer than what 64 bits of floating point can tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Number {
+    Whole(i128),
+    /// The bits of an `f64`.
+    Other(u64),
 }
 
-/// Whether a text is a number written with a comma: 1,5 or 250,000.
-fn has_comma(text: &str) -> bool {
+impl Number {
+    /// The number in a cell, if it is one.
+    fn of(cell: &Cell) -> Option<Self> {
+        let value = cell.number()?;
+        let whole = match cell {
+            Cell::Int(n) => Some(i128::from(*n)),
+            Cell::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        // Above, a whole number is what its digits say; 1e30 has none of its own.
+        let near = || (value.fract() == 0.0 && value.abs() < 1e30).then_some(value as i128);
+        Some(whole.or_else(near).map_or(Self::Other(value.to_bits()), Self::Whole))
+    }
+
+    /// In its shortest form: 1 for 1.0.
+    fn plain(self) -> String {
+        match self {
+            Self::Whole(n) => n.to_string(),
+            Self::Other(bits) => format!("{:?}", f64::from_bits(bits)),
+        }
+    }
+}
+
+/// Whether a text is a number with marks in or beside it: 1,5 or 250,000, 5 % or $20.
+fn is_marked(text: &str) -> bool {
     let text = text.trim().trim_start_matches(['-', '+']);
+    let sign = |c: char| c.is_whitespace() || "%\u{2030}$\u{20ac}\u{a3}\u{a5}".contains(c);
+    let alone = text.trim_matches(sign);
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    text.contains(',') && text.split([',', '.']).all(digits)
+    (alone.len() < text.len() || text.contains(',')) && alone.split([',', '.']).all(digits)
 }
 
 impl Scan {
     pub(crate) fn new(column: &Column) -> Self {
         let mut numbers = HashMap::new();
-        let (mut fraction, mut odd, mut comma) = (None, None, None);
-        let (mut n_numbers, mut n_words, mut n_infinite, mut n_comma, mut n_missing) =
+        let (mut fraction, mut odd, mut marked) = (None, None, None);
+        let (mut n_numbers, mut n_words, mut n_infinite, mut n_marked, mut n_missing) =
             (0, 0, 0, 0, 0);
         for (row, cell) in column.cells.iter().enumerate() {
-            if let Some(x) = cell.number() {
+            if let Some(number) = Number::of(cell) {
                 n_numbers += 1;
-                *numbers.entry(key(x)).or_insert(0) += 1;
+                *numbers.entry(number).or_insert(0) += 1;
+                let x = cell.number().unwrap_or_default();
                 if x.fract() != 0.0 && fraction.is_none() {
                     fraction = Some(cell.text().trim().to_string());
                 }
@@ -72,9 +104,9 @@ impl Scan {
             let text = cell.text();
             let infinite = text.trim().parse::<f64>().is_ok();
             n_infinite += usize::from(infinite);
-            if has_comma(&text) {
-                n_comma += 1;
-                comma = comma.or(Some((row, text.trim().to_string())));
+            if is_marked(&text) {
+                n_marked += 1;
+                marked = marked.or(Some((row, text.trim().to_string())));
             }
             odd = odd.or(Some((row, text.trim().to_string())));
         }
@@ -83,7 +115,7 @@ impl Scan {
         let mostly = fraction.is_some() && n_numbers >= 10 * n_words;
         let numbers_alone = n_numbers > 0 && (n_words == n_infinite || mostly);
         let meaning = if numbers_alone { Meaning::Numbers } else { Meaning::Words };
-        let all_comma = n_words > 0 && n_comma == n_words && column.names.is_none();
+        let all_marked = n_words > 0 && n_marked == n_words && column.names.is_none();
         Self {
             meaning,
             fraction,
@@ -91,7 +123,7 @@ impl Scan {
             rows: n_numbers,
             words: n_words > 0 || n_missing > 0,
             odd: odd.filter(|_| numbers_alone),
-            comma: comma.filter(|_| all_comma),
+            marked: marked.filter(|_| all_marked),
         }
     }
 
@@ -109,10 +141,12 @@ impl Scan {
         table: &Table,
         column: &Column,
     ) -> Result<(bool, String), Error> {
-        if let Some((row, text)) = &self.comma {
+        if let Some((row, text)) = &self.marked {
+            let mark = if text.contains(',') { "a comma" } else { "a sign" };
             let message = format!(
-                "the label '{text}' is a number with a comma, as all labels are; write numbers with a point and without marks \
-                 between thousands, or say --task classification if they are names"
+                "the label '{text}' is a number with {mark}, as all labels are; write numbers \
+                 with a point, without marks between thousands and without a unit, or say \
+                 --task classification if they are names"
             );
             return Err(table.fault(*row, message));
         }
@@ -149,6 +183,12 @@ impl Scan {
         })
     }
 
+    /// The number of all rows, if they have one alone.
+    pub(crate) fn only_number(&self) -> Option<String> {
+        let alone = self.numbers.len() == 1 && self.rows > 1;
+        self.numbers.keys().next().filter(|_| alone).map(|number| number.plain())
+    }
+
     /// The first word among numbers, with its row.
     pub(crate) fn odd(&self) -> Option<&(usize, String)> {
         self.odd.as_ref()
@@ -158,7 +198,7 @@ impl Scan {
 /// What makes two labels one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Same {
-    Number(u64),
+    Number(Number),
     Truth(bool),
     Word(String),
 }
@@ -177,10 +217,10 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
         let text = cell.text();
         let spelling = text.trim();
         blanks += usize::from(spelling.len() < text.len());
-        let same = match (numbers, cell.number(), cell.truth()) {
-            (true, Some(x), _) => Same::Number(key(x)),
+        let same = match (numbers, Number::of(cell), cell.truth()) {
+            (true, Some(x), _) => Same::Number(x),
             // Among numbers, true is 1.
-            (true, _, Some(b)) => Same::Number(key(f64::from(u8::from(b)))),
+            (true, _, Some(b)) => Same::Number(Number::Whole(i128::from(b))),
             (false, _, Some(b)) if matches!(cell, Cell::Bool(_)) => Same::Truth(b),
             _ => Same::Word(spelling.to_string()),
         };
@@ -208,7 +248,7 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
     for (same, spellings) in &labels {
         names.push(match same {
             // One form for all, as soon as one value has several.
-            Same::Number(bits) if several => plain(f64::from_bits(*bits)),
+            Same::Number(number) if several => number.plain(),
             _ => spellings.keys().next().cloned().unwrap_or_default(),
         });
     }
@@ -229,32 +269,66 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
         names.sort_by_key(|l| l.parse::<i64>().unwrap_or_default());
     }
     let rows: usize = labels.values().flat_map(BTreeMap::values).sum();
-    if names.len() > FEW && names.len() * 2 > rows {
+    if names.len() > FEW && names.len() * 2 > rows || rows > 5 && names.len() == rows {
         notes.push(format!(
-            "there are {} different labels in {rows} rows, so that most stand there once; is '{}' the column of the label?",
+            "there are {} different labels in {rows} rows, so that most stand there once; is '{}' \
+             the column of the label?",
             names.len(),
             column.name
         ));
     }
+    let rows_of = |name: &str| -> usize {
+        let same = labels.values().filter(|s| s.contains_key(name));
+        same.flat_map(BTreeMap::values).sum()
+    };
+    if numbers && names.first().is_some_and(|n| n == "-1") && names.get(1).is_some_and(|n| n == "0")
+    {
+        notes.push(format!(
+            "{} rows have the label -1, with which some data sets say that there is none; if so, \
+             leave them out",
+            rows_of("-1")
+        ));
+    }
     if !numbers {
         notes.extend(alike(labels.values().flatten()));
+        notes.extend(joined(labels.values().flatten()));
     }
     (names, notes)
 }
 
-/// A number in its shortest form: 1 for 1.0.
-fn plain(x: f64) -> String {
-    if x.fract() == 0.0 && x.abs() < 1e15 { format!("{x:.0}") } else { format!("{x:?}") }
+/// A note on names that look like several labels with a mark between them.
+fn joined<'a>(spellings: impl Iterator<Item = (&'a String, &'a usize)>) -> Option<String> {
+    let all: BTreeMap<&str, usize> = spellings.map(|(name, n)| (name.as_str(), *n)).collect();
+    let of_mark = |mark: char| {
+        let several = || all.iter().filter(|(name, _)| name.contains(mark));
+        let mut parts: HashMap<&str, usize> = HashMap::new();
+        for name in all.keys() {
+            let own: BTreeSet<&str> = name.split(mark).map(str::trim).collect();
+            own.into_iter().for_each(|part| *parts.entry(part).or_insert(0) += 1);
+        }
+        // Each part stands in another name too, alone or with others.
+        let again = |name: &str| name.split(mark).all(|part| parts[part.trim()] > 1);
+        let (first, _) = several().find(|(name, _)| again(name))?;
+        let rows: usize = several().map(|(_, n)| n).sum();
+        Some(format!(
+            "{rows} labels hold '{mark}', such as '{first}', and count as classes of their own; if \
+             they are several labels, say --task multilabel"
+        ))
+    };
+    ['|', ';', ','].into_iter().find_map(of_mark)
 }
 
 /// A note on names that differ in case, blanks or form alone.
 fn alike<'a>(spellings: impl Iterator<Item = (&'a String, &'a usize)>) -> Option<String> {
     let mut groups: BTreeMap<String, Vec<(String, usize)>> = BTreeMap::new();
     for (name, n) in spellings {
-        let number = Cell::from(name.as_str()).number().map(plain);
+        let number = Number::of(&Cell::from(name.as_str())).map(Number::plain);
         let plain = |c: char| if c == '_' || c == '-' || c.is_whitespace() { ' ' } else { c };
+        let unseen =
+            |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
         let folded = || {
-            let small: String = name.to_lowercase().chars().map(plain).collect();
+            let seen = name.chars().filter(|c| !unseen(c));
+            let small: String = seen.nfkc().flat_map(char::to_lowercase).map(plain).collect();
             small.split_whitespace().collect::<Vec<_>>().join(" ")
         };
         groups.entry(number.unwrap_or_else(folded)).or_default().push((name.clone(), *n));
@@ -277,7 +351,7 @@ fn alike<'a>(spellings: impl Iterator<Item = (&'a String, &'a usize)>) -> Option
 pub(crate) struct Classes<'a> {
     pub(crate) names: &'a [String],
     by_name: HashMap<&'a str, u32>,
-    by_number: HashMap<u64, u32>,
+    by_number: HashMap<Number, u32>,
     /// Names of the numbers in the column.
     of_column: Option<Vec<String>>,
 }
@@ -286,7 +360,7 @@ impl<'a> Classes<'a> {
     pub(crate) fn new(names: &'a [String], of_column: Option<Vec<String>>) -> Self {
         let numbered = || (0u32..).zip(names);
         let number =
-            |(i, name): (u32, &'a String)| Some((key(Cell::from(name.as_str()).number()?), i));
+            |(i, name): (u32, &'a String)| Some((Number::of(&Cell::from(name.as_str()))?, i));
         Self {
             names,
             by_name: numbered().map(|(i, name)| (name.as_str(), i)).collect(),
@@ -307,17 +381,17 @@ impl<'a> Classes<'a> {
             let name = (x >= 0.0 && x.fract() == 0.0).then(|| names.get(x as usize)).flatten();
             return name.and_then(|name| self.by_name.get(name.as_str()).copied());
         }
-        let value = |x: f64| self.by_number.get(&key(x)).copied();
-        if let Some(x) = number {
+        let value = |x: Number| self.by_number.get(&x).copied();
+        if let (Some(x), Some(number)) = (number, Number::of(cell)) {
             let truth = if x == 1.0 { "true" } else { "false" };
             let words = [truth.to_string(), truth[..1].to_uppercase() + &truth[1..]];
             let as_truth = || words.iter().find_map(|w| self.by_name.get(w.as_str()).copied());
-            return value(x).or_else(|| if x == 1.0 || x == 0.0 { as_truth() } else { None });
+            return value(number).or_else(|| if x == 1.0 || x == 0.0 { as_truth() } else { None });
         }
         let truth = cell.truth()?;
         let as_word = |word: &str| self.by_name.get(word).copied();
         let words = if truth { ["true", "True", "TRUE"] } else { ["false", "False", "FALSE"] };
-        words.into_iter().find_map(as_word).or_else(|| value(f64::from(u8::from(truth))))
+        words.into_iter().find_map(as_word).or_else(|| value(Number::Whole(i128::from(truth))))
     }
 
     /// That a cell names none.

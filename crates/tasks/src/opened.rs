@@ -5,8 +5,18 @@ use crate::image::{ImageContent, open_all};
 use crate::labels::{Classes, Scan};
 use crate::layout::{Layout, Split};
 use crate::read::Table;
-use crate::task::{Row, Task};
-use crate::{Cell, Columns, Dataset, Error, Example, Input, Missing, Target};
+use crate::task::{File, Row, Task};
+use crate::{Cell, Columns, Dataset, Error, Example, Input, Target};
+
+/// What is done with rows whose label is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// They end the work.
+    #[default]
+    Error,
+    /// They are left out.
+    Drop,
+}
 
 /// One split, read from its file.
 pub struct Opened {
@@ -108,7 +118,11 @@ impl Opened {
         if !fixed.is_empty() {
             return Ok(fixed.iter().map(ToString::to_string).collect());
         }
-        let (names, notes) = (task.labels)(self)?;
+        let (names, notes) = (task.labels)(&File {
+            table: &self.table,
+            columns: &self.columns,
+            scan: self.scan.as_ref(),
+        })?;
         self.notes.extend(notes);
         if names.len() > self.max_classes {
             let message = format!(

@@ -5,19 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::image::{FOLDER, IMAGE_LAYOUTS, ImageLayout, ImageOptions, ImageTable};
 use crate::labels::Scan;
 use crate::layout::{Layout, Split};
-use crate::opened::Opened;
+use crate::opened::{Missing, Opened};
 use crate::read::{self, ReadOptions, Table};
 use crate::{ColumnChoice, Columns, Error, find_columns};
-
-/// What is done with rows whose label is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
-    /// They end the work.
-    #[default]
-    Error,
-    /// They are left out.
-    Drop,
-}
 
 /// Where examples come from.
 #[derive(Clone)]

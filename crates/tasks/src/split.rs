@@ -143,6 +143,12 @@ fn choose_articles(examples: &[Example], share: f64, seed: u64) -> Vec<bool> {
         articles[place].push(i);
     }
     let mut in_part = vec![false; examples.len()];
+    // Where all are on one article, single questions are taken; the report says that texts repeat.
+    if let [all] = &articles[..] {
+        let order = Key::new(seed).named("split").permutation(all.len());
+        choose_rows(&[order], examples.len(), share, &mut in_part);
+        return in_part;
+    }
     let mut left = ((examples.len() as f64 * share).round() as usize).max(1);
     // The last article stays, so that neither part is empty where there are two.
     let most = articles.len().saturating_sub(1);

@@ -9,68 +9,13 @@ use std::path::{Path, PathBuf};
 
 use budwood_tasks::read::{Encoding, ReadOptions, table};
 use budwood_tasks::{
-    Answer, ColumnChoice, Data, DataRequest, DataSource, Dataset, Error, Example, Input, Missing,
-    Split, Target, Tokenizer, task,
+    Answer, ColumnChoice, Data, DataRequest, DataSource, Dataset, Example, Input, Missing, Split,
+    Target, Tokenizer, task,
 };
+use common::{content, fails, notes, read, request, source, with};
 
 fn case(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name)
-}
-
-fn source(path: impl AsRef<Path>) -> DataSource {
-    let text = path.as_ref().display().to_string();
-    DataSource::parse(&text, ColumnChoice::default(), ReadOptions::default()).unwrap()
-}
-
-/// A source with another setting.
-fn with(mut source: DataSource, change: impl FnOnce(&mut DataSource)) -> DataSource {
-    change(&mut source);
-    source
-}
-
-fn request(train: DataSource) -> DataRequest {
-    DataRequest {
-        train,
-        dev: None,
-        test: None,
-        test_of_layout: false,
-        dev_share: 0.0,
-        dev_share_from: 0,
-        test_share: 0.0,
-        split_seed: 0,
-        train_rows: None,
-        task: None,
-    }
-}
-
-fn read(source: DataSource) -> Result<Data, Error> {
-    request(source).read()
-}
-
-/// A file of this content, read.
-fn content(name: &str, content: impl AsRef<[u8]>) -> Result<Data, Error> {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join(name);
-    fs::write(&path, content).unwrap();
-    read(source(path))
-}
-
-#[track_caller]
-fn fails<T>(result: Result<T, Error>, words: &[&str]) -> String {
-    let Err(error) = result else { panic!("no error; {words:?} were expected") };
-    let error = error.to_string();
-    for word in words {
-        assert!(error.contains(word), "lacks '{word}': {error}");
-    }
-    error
-}
-
-#[track_caller]
-fn notes(data: &Data, words: &[&str]) {
-    let notes = data.report.lines().join("\n");
-    for word in words {
-        assert!(notes.contains(word), "lacks '{word}': {notes}");
-    }
 }
 
 fn text(example: &Example) -> &str {
@@ -311,6 +256,14 @@ fn files_are_known_by_their_first_bytes() {
         ("a.jsonl", b"\n<!DOCTYPE html><html>", "HTML"),
         ("a.parquet", b"text,label\n", "PAR1"),
         ("a.csv", b"\x89PNG\r\n", "image"),
+        ("a.csv", b"\x80\x04\x95\x10", "pickle of Python"),
+        ("a.csv", b"<?xml version=\"1.0\"?>\n<a/>", "XML"),
+        (
+            "a.parquet",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "git lfs pull",
+        ),
+        ("a.parquet", b"<!DOCTYPE html>", "HTML"),
         ("a.csv.gz", b"\x1f\x8b\x08\x00damaged", "damaged (gzip)"),
     ] {
         fails(content(name, bytes), &[words]);

@@ -212,6 +212,10 @@ fn what_is_wrong_is_named_or_left_out_and_listed() {
     let listed = |what: &str| data.skipped.iter().any(|s| s.contains(what));
     assert_eq!(data.skipped.len(), 4, "{:?}", data.skipped);
     assert!(listed("cut.jpg") && listed("empty.png") && listed("words.txt") && listed("no image"));
+    fs::write(folder("b").join("empty.png"), "version https://git-lfs.github.com/spec/v1\noid")
+        .unwrap();
+    let (_, data) = read(&all, Split::Train).unwrap();
+    assert!(data.skipped.iter().any(|s| s.contains("empty.png") && s.contains("git lfs pull")));
     // A list with a label and no file.
     fs::write(dir.path().join("list.txt"), "a/1.png 0\na/none.png 1\n").unwrap();
     let mut list = source(format!("list={}", dir.path().join("list.txt").display()));
@@ -335,4 +339,33 @@ fn tables_of_grey_levels_are_images() {
         fs::write(&path, text).unwrap();
         assert!(fault(&all).contains(expected), "{}", fault(&all));
     }
+}
+
+/// Bytes that are neither a text nor an image are not turned into some text.
+#[test]
+fn binary_cells_are_no_texts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let schema = "message m { required binary text; required binary label (UTF8); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = Arc::new(WriterProperties::builder().build());
+    let file = fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
+    let mut rows = writer.next_row_group().unwrap();
+    let texts = [b"a text".to_vec(), vec![0xff, 0xfe, 0x00]].map(ByteArray::from);
+    let labels = ["x", "y"].map(ByteArray::from);
+    for values in [texts, labels] {
+        let mut column = rows.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+    }
+    rows.close().unwrap();
+    writer.close().unwrap();
+    let source = source(&path);
+    let task = common::kind(&source).unwrap();
+    let labels = common::labels(&source, task, Split::Train).unwrap();
+    let read = common::examples(&source, task, &labels, Split::Train, true);
+    let message = read.unwrap_err().to_string();
+    assert!(message.contains("row 2") && message.contains("bytes that are not UTF-8"), "{message}");
+    assert!(message.contains("'text'") && message.contains("--image-column"), "{message}");
 }

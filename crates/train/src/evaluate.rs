@@ -429,8 +429,8 @@ impl Judged {
                 metric::multilabel(&of(given, examples), &of(right, examples), *labels)
             }
             Self::Doubted(all, threshold) => squad::doubted_scores(&of(all, examples), *threshold),
-            Self::Answers(all) => squad::scores(examples.iter().map(|&i| all[i])),
-            Self::Sentences(all) => entities::scores(examples.iter().map(|&i| all[i])),
+            Self::Answers(all) => metric::question_answering(&of(all, examples)),
+            Self::Sentences(all) => metric::token_classification(examples.iter().map(|&i| all[i])),
         };
         named.into_iter().map(|(name, value)| Score { name: name.into(), value }).collect()
     }

@@ -1,5 +1,6 @@
-//! Descriptions of adapters with every field changed to what it should not be, one at a time, from a generator with a fixed
-//! seed: each is refused with a message, or works. Nothing panics, waits, or takes memory that the files do not explain.
+//! Descriptions of adapters with every field changed to what it should not be, one at a time, from a
+//! generator with a fixed seed: each is refused with a message, or works. Nothing panics, waits, or
+//! takes memory that the files do not explain.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -12,11 +13,15 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::BaseModel;
-use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_formats::native::AdapterFolder;
 use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
 use budwood_model::{Adapter, Base, Batch, Segment, predict};
 use budwood_train::Error;
 use serde_json::{Value, json};
+
+#[path = "../../formats/tests/common/description.rs"]
+mod description;
+use description::description;
 
 const METHODS: &[&str] = &[
     "adapter[width=4]",
@@ -56,35 +61,10 @@ impl World {
         };
         let spec: MethodSpec = method.parse().unwrap();
         let adapter = Adapter::new(&self.base, &spec, head, 1).unwrap();
-        let meta = AdapterMeta {
-            budwood_adapter: FORMAT,
-            method: adapter.spec().clone(),
-            base: self.model.id("bert"),
-            encoder: self.model.spec().clone(),
-            head: adapter.head_spec().clone(),
-            labels: ["a", "b", "c"].map(String::from).to_vec(),
-            task: TaskMeta {
-                name: "t".into(),
-                kind: "classification".into(),
-                text_columns: vec!["text".into()],
-                label_column: "label".into(),
-                max_length: 16,
-                doc_stride: Some(4),
-                metric: "accuracy".into(),
-                positive: None,
-                none_threshold: None,
-                images: None,
-            },
-            precision: "f32".into(),
-            training: Default::default(),
-            seed: 1,
-            data: Vec::new(),
-            metrics: Vec::new(),
-            parameters_trained: adapter.params.len() as u64,
-            parameters_base: self.model.spec().parameters() as u64,
-            weights_sha256: String::new(),
-            versions: Default::default(),
-        };
+        let (method, head) = (adapter.spec().clone(), adapter.head_spec().clone());
+        let labels = ["a", "b", "c"];
+        let mut meta = description(&self.model, method, head, &labels, adapter.params.len());
+        meta.task.doc_stride = Some(4);
         let path = self.dir.path().join("adapter");
         AdapterFolder { meta, tensors: adapter.params.to_tensors() }.save(&path).unwrap();
         path

@@ -48,7 +48,7 @@ fn root() -> PathBuf {
 }
 
 /// Circles of modules that are still there, by crate. No number may grow; zero is where it ends.
-const CIRCLES: &[(&str, usize)] = &[("tasks", 2)];
+const CIRCLES: &[(&str, usize)] = &[];
 
 /// Prints the crates' dependencies and the circles of modules; says what is wrong with them.
 fn structure(root: &Path) -> Vec<String> {

@@ -17,7 +17,7 @@ use serde_json::json;
 
 pub use attachment::{Attachment, Limits as AttachmentLimits, tidy};
 pub use record::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, PaperOf, Submission};
-pub use run::{from_run, metric_title, scale};
+pub use run::{from_run, scale};
 pub use synchronize::{Body, Synchronization, Synchronized, synchronize};
 
 pub(crate) use put::{Place, find_or_make, put_result};

@@ -8,35 +8,10 @@ use crate::direction::Direction;
 use crate::text::without_folders;
 use crate::{Error, date};
 
-/// How the board writes a score of this program: its name, and what fractions are multiplied by.
-pub fn metric_title(name: &str) -> String {
-    let known = match name {
-        "accuracy" => "Accuracy",
-        "f1" => "F1",
-        "macro_f1" => "Macro F1",
-        "micro_f1" => "Micro F1",
-        "matthews" => "Matthews correlation",
-        "spearman" => "Spearman correlation",
-        "pearson" => "Pearson correlation",
-        "exact_match" => "Exact match",
-        "precision" => "Precision",
-        "recall" => "Recall",
-        "top5" => "Top 5 accuracy",
-        "mean_class_accuracy" => "Mean accuracy of the classes",
-        other => other,
-    };
-    known.into()
-}
-
 /// What this program's scores, which are fractions, are multiplied by: boards write per cent.
 pub fn scale(value: f64) -> f64 {
     // Two decimals beyond per cent are enough for ten thousand examples and read better.
     (value * 1e6).round() / 1e4
-}
-
-/// Whether a score is an error in the unit of its data, and no fraction.
-fn in_unit(name: &str) -> bool {
-    matches!(name, "rmse" | "mae")
 }
 
 /// Task and data set of a run, by the name that the run gives its task, where they go by other
@@ -59,15 +34,20 @@ const KNOWN: &[(&str, &str, &str)] = &[
 ];
 
 /// The submission of a run: its scores on `split`, else on `test` if the run has them, else on
-/// `dev`.
+/// `dev`. `title` says how a score is called on a board, and of what is no share that it has no
+/// place there.
 ///
 /// # Errors
 /// If the run has no scores on that split.
-pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Error> {
+pub fn from_run(
+    run: &RunRecord,
+    split: Option<&str>,
+    title: impl Fn(&str) -> Option<String>,
+) -> Result<Submission, Error> {
     let has = |split: &str| run.metrics.iter().any(|m| m.split == split);
     let split = split.unwrap_or(if has("test") { "test" } else { "dev" });
-    let mut scores: Vec<_> =
-        run.metrics.iter().filter(|m| m.split == split && !in_unit(&m.name)).collect();
+    let of_split = run.metrics.iter().filter(|m| m.split == split);
+    let mut scores: Vec<_> = of_split.filter_map(|m| Some((title(&m.name)?, m))).collect();
     if scores.is_empty() {
         return Err(Error::input(
             format!("run {}", &run.key[..run.key.len().min(12)]),
@@ -75,7 +55,7 @@ pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Erro
         ));
     }
     // The metric that the run was chosen by is primary.
-    scores.sort_by_key(|m| m.name != run.metric);
+    scores.sort_by_key(|(_, m)| m.name != run.metric);
     let known = KNOWN.iter().find(|k| k.0 == run.task.to_lowercase());
     let kind = match run.kind.as_str() {
         "classification" => "Text Classification",
@@ -90,8 +70,8 @@ pub fn from_run(run: &RunRecord, split: Option<&str>) -> Result<Submission, Erro
     let data = run.data.iter().find(|d| d.split == split);
     let metrics = scores
         .iter()
-        .map(|m| Claim {
-            name: metric_title(&m.name),
+        .map(|(name, m)| Claim {
+            name: name.clone(),
             value: json!(scale(m.value)),
             direction: Some(Direction::Higher),
             interval: None,

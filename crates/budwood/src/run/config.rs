@@ -4,7 +4,7 @@ use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_tasks::batch::BatchSize;
-use budwood_tasks::metric::{METRICS, default_metric};
+use budwood_tasks::metric::{default_metric, of_kind};
 use budwood_tasks::task::Task;
 use budwood_train::recipe::{self, Plan};
 use budwood_train::{ClassWeights, Lengths, OptimizerSpec, Schedule, TrainConfig};
@@ -41,8 +41,7 @@ impl RunSpec {
         let metric = match &spec.metric {
             None => default_metric(&data.name, data.task.name).to_string(),
             Some(name) => {
-                let fits = METRICS.iter().filter(|m| m.kind == data.task.name);
-                let names: Vec<_> = fits.map(|m| m.name).collect();
+                let names: Vec<_> = of_kind(data.task.name).map(|m| m.name).collect();
                 if !names.contains(&name.as_str()) {
                     let (kind, names) = (data.task.name, names.join(", "));
                     let message = format!("'{name}' does not fit a {kind} task; {names} do");

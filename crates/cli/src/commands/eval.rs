@@ -9,8 +9,9 @@ use budwood::spec::{ColumnSpec, Form, ReadLimits};
 use budwood::{Adapter, Dataset, EvalSpec, Evaluation, Example, Labelled, Target};
 use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::record::Prediction;
+use budwood_tasks::Split;
+use budwood_tasks::metric::classes::Classes;
 use budwood_tasks::metric::why_undefined;
-use budwood_tasks::{Split, metric};
 use budwood_train::recipe::Covered;
 use clap::ValueEnum;
 use serde_json::json;
@@ -167,9 +168,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let head = ["class", "precision", "recall", "f1", "rows"];
         let mut rows = vec![head.iter().map(ToString::to_string).collect()];
         let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
+        let of = Classes { counts: &confusion, positive: 0 };
         for (class, label) in meta.labels.iter().enumerate() {
-            let (p, r, f1, n) = metric::class_scores(&confusion, class);
-            rows.push(vec![label.clone(), share(p), share(r), share(f1), n.to_string()]);
+            let scores = [of.precision(class), of.recall(class), of.f1(class)].map(share);
+            let ends = ([label.clone()], [of.there(class).to_string()]);
+            rows.push([&ends.0[..], &scores, &ends.1].concat());
         }
         table(&rows)?;
     }

@@ -14,6 +14,7 @@ use budwood_board::{Board, local, split_key};
 use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterFolder;
 use budwood_store::Store;
+use budwood_tasks::metric;
 use serde_json::json;
 
 use crate::base;
@@ -156,7 +157,7 @@ fn find(args: &Args) -> Result<Found> {
     let split = args.split.as_deref();
     if path.join("adapter.json").exists() {
         let run = record_of(&AdapterFolder::load(path)?.meta);
-        let submission = from_run(&run, split)?;
+        let submission = from_run(&run, split, title)?;
         return Ok(Found {
             submission,
             adapter: Some(path.into()),
@@ -184,12 +185,17 @@ fn find(args: &Args) -> Result<Found> {
 
 fn of_store(store: &Store, name: &str, split: Option<&str>) -> Result<Found> {
     let run = store.run(name)?;
-    let submission = from_run(&run.record, split)?;
+    let submission = from_run(&run.record, split, title)?;
     let scored = submission.dataset.split.clone().unwrap_or_default();
     let predictions = store.predictions(run.id, &scored)?;
     let adapter =
         run.record.adapter.as_ref().map(PathBuf::from).filter(|p| p.join("adapter.json").exists());
     Ok(Found { submission, adapter, predictions, run: Some(run.record) })
+}
+
+/// How a score is called on a board; errors are no shares and have no place there.
+fn title(name: &str) -> Option<String> {
+    (!metric::is_error(name)).then(|| metric::title(name).into())
 }
 
 /// Makes a run's base model and data known to the board, if they are still where the run had them. What cannot be

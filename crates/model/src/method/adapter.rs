@@ -6,7 +6,8 @@
 //! (`init_scale=0.01`). Both are cut at two deviations.
 //!
 //! The adapters that NOAH (Zhang et al. 2022) puts into ViT are these with
-//! `placement=ffn,width=8,activation=quick_gelu,layer_norm=false,init=normal,init_scale=0.02,dropout=0.1`.
+//! `placement=ffn,width=8,activation=quick_gelu,layer_norm=false` and
+//! `init=normal,init_scale=0.02,dropout=0.1`.
 
 use budwood_base::site::Sublayer;
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::ratio::ratio;
+
 /// Neighbouring words that are one thing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entity<'a> {
@@ -88,27 +90,37 @@ impl Counts {
             words: expected.len(),
         }
     }
-}
 
-/// All scores of some sentences: `(name, value)`. F1, precision and recall are over all entities,
-/// accuracy over all words.
-pub fn scores(sentences: impl Iterator<Item = Counts>) -> Vec<(&'static str, f64)> {
-    let c = sentences.fold(Counts::default(), |a, b| Counts {
-        right: a.right + b.right,
-        given: a.given + b.given,
-        there: a.there + b.there,
-        right_words: a.right_words + b.right_words,
-        words: a.words + b.words,
-    });
-    let share = |n: usize, of: usize| super::ratio(n as f64, of as f64);
-    let (precision, recall) = (share(c.right, c.given), share(c.right, c.there));
-    let f1 = share(2 * c.right, c.given + c.there);
-    vec![
-        ("f1", f1),
-        ("precision", precision),
-        ("recall", recall),
-        ("accuracy", share(c.right_words, c.words)),
-    ]
+    /// F1 over all entities; not a number where none is there, nor was found.
+    pub fn f1(&self) -> f64 {
+        ratio(2.0 * self.right as f64, (self.given + self.there) as f64)
+    }
+
+    /// The share of found entities that are right; not a number where none was found.
+    pub fn precision(&self) -> f64 {
+        ratio(self.right as f64, self.given as f64)
+    }
+
+    /// The share of entities that were found; not a number where there is none.
+    pub fn recall(&self) -> f64 {
+        ratio(self.right as f64, self.there as f64)
+    }
+
+    /// The share of words with the right tag; not a number where there is none.
+    pub fn accuracy(&self) -> f64 {
+        ratio(self.right_words as f64, self.words as f64)
+    }
+
+    /// The counts of both.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            right: self.right + other.right,
+            given: self.given + other.given,
+            there: self.there + other.there,
+            right_words: self.right_words + other.right_words,
+            words: self.words + other.words,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +155,8 @@ mod tests {
                 let got: Vec<_> = got.iter().map(|e| (e.kind.into(), e.first, e.last)).collect();
                 assert_eq!(&got, expected, "{tags:?}");
             }
-            let scores = scores(p.iter().zip(&e).map(|(p, e)| Counts::of(p, e)));
+            let scores =
+                super::super::token_classification(p.iter().zip(&e).map(|(p, e)| Counts::of(p, e)));
             let expected = [
                 ("f1", case.f1),
                 ("precision", case.precision),

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::ratio::ratio;
+
 /// How good the answer to one question is, from 0 to 1: with the right answer that fits best, for
 /// each score by itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,18 +23,6 @@ impl Answered {
         };
         Self { f1: best(f1), exact_match: best(exact_match) }
     }
-}
-
-/// All scores of some questions, which count alike: `(name, value)`.
-pub fn scores(questions: impl Iterator<Item = Answered>) -> Vec<(&'static str, f64)> {
-    let (mut n, mut f1, mut exact) = (0, 0.0, 0.0);
-    for question in questions {
-        n += 1;
-        f1 += question.f1;
-        exact += question.exact_match;
-    }
-    let mean = |sum: f64| super::ratio(sum, f64::from(n));
-    vec![("f1", mean(f1)), ("exact_match", mean(exact))]
 }
 
 /// The answer to a question whose text may hold none (SQuAD 2.0): how good the best text is, and
@@ -79,7 +69,7 @@ fn best(questions: &[Doubted], score: fn(&Answered) -> f64) -> (f64, f32) {
             (best, threshold) = (sum, q.none);
         }
     }
-    (super::ratio(best, questions.len() as f64), threshold)
+    (ratio(best, questions.len() as f64), threshold)
 }
 
 /// The threshold with the best F1.
@@ -93,7 +83,7 @@ pub fn best_threshold(questions: &[Doubted]) -> f32 {
 pub fn doubted_scores(questions: &[Doubted], threshold: f32) -> Vec<(&'static str, f64)> {
     let mean = |of: &dyn Fn(&Doubted) -> bool, score: fn(&Answered) -> f64| {
         let chosen = || questions.iter().filter(|q| of(q));
-        super::ratio(chosen().map(|q| score(&q.at(threshold))).sum(), chosen().count() as f64)
+        ratio(chosen().map(|q| score(&q.at(threshold))).sum(), chosen().count() as f64)
     };
     type ScoreOf = fn(&Answered) -> f64;
     let (f1, exact): (ScoreOf, ScoreOf) = (|a| a.f1, |a| a.exact_match);
@@ -183,8 +173,9 @@ mod tests {
         }
     }
 
-    /// Expected values: the definitions of the official program for SQuAD 2.0 (`apply_no_ans_threshold`, `find_best_thresh`,
-    /// `make_eval_dict`) in Python on these questions.
+    /// Expected values: the definitions of the official program for SQuAD 2.0
+    /// (`apply_no_ans_threshold`, `find_best_thresh`, `make_eval_dict`) in Python on these
+    /// questions.
     #[test]
     fn scores_with_doubt_match_the_published_definition() {
         let question = |has_answer, f1, text, none| {
@@ -220,15 +211,18 @@ mod tests {
             assert!((value(name) - expected).abs() < 1e-12, "{name}: {}", value(name));
         }
         assert_eq!(best_threshold(&questions), -1.96);
+        // An answer that is as sure as the threshold is given: at the best one the scores are best.
+        let at_best = doubted_scores(&questions, -1.96);
+        assert!((at_best[0].1 - 0.525).abs() < 1e-12, "{at_best:?}");
     }
 
     #[test]
     fn questions_count_alike() {
         let first = Answered::of("the cat", ["cat"].into_iter());
         let second = Answered::of("a dog sat", ["dog", "no"].into_iter());
-        let s = scores([first, second].into_iter());
+        let s = super::super::question_answering(&[first, second]);
         assert_eq!(s[1], ("exact_match", 0.5));
         assert!((s[0].1 - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
-        assert!(scores(std::iter::empty())[0].1.is_nan());
+        assert!(super::super::question_answering(&[])[0].1.is_nan());
     }
 }

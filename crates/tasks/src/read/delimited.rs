@@ -285,6 +285,10 @@ fn read(
             blank += 1;
             continue;
         }
+        if table.is_empty() && separator == b'|' && fields.iter().all(|f| is_ruler(f)) {
+            let message = "is the second line of a table in Markdown; write the table as CSV";
+            return Err(Error::row(path, "line", record.line, message));
+        }
         if fields.len() != width {
             let n = fields.len();
             *if n < width { &mut short } else { &mut long } += 1;
@@ -321,6 +325,12 @@ fn read(
         }
     }
     Ok(table)
+}
+
+/// Whether a field is nothing, or part of the line below the header of a table in Markdown.
+fn is_ruler(field: &str) -> bool {
+    let field = field.trim();
+    field.is_empty() || field.len() > 2 && field.bytes().all(|b| matches!(b, b'-' | b':'))
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub(crate) fn text(
     let byte = bytes.get(at).copied().unwrap_or_default();
     let message = format!(
         "byte 0x{byte:02x} is not UTF-8, and the file is not Windows-1252 throughout; it is damaged, or in an encoding that \
-         --encoding can name, such as windows-1252, iso-8859-2 or shift_jis"
+         --encoding can name, such as windows-1252, iso-8859-2, macintosh or shift_jis"
     );
     Err(Error::row(path, "line", line_of(&bytes[..at]), message))
 }
@@ -104,7 +104,9 @@ fn utf_16(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
 }
 
 /// Whether bytes that are not UTF-8 are a Western text in Windows-1252: nothing in it has no
-/// character, few letters are beyond ASCII, and next to none of them would be UTF-8.
+/// character, few letters are beyond ASCII, next to none of them would be UTF-8, and few characters
+/// stand where no Western text has them. Those of Mac OS and DOS read so have capitals and opening
+/// quotes in the middle of words, Polish ones signs.
 fn is_windows_1252(bytes: &[u8]) -> bool {
     let none = |b: &u8| {
         matches!(b, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0x7f)
@@ -118,7 +120,17 @@ fn is_windows_1252(bytes: &[u8]) -> bool {
     // What is left of UTF-8 in it, in characters of several bytes.
     let valid: usize =
         bytes.utf8_chunks().map(|c| c.valid().chars().filter(|c| !c.is_ascii()).count()).sum();
-    high * 2 <= letters.max(1) && valid * 20 <= high
+    // A capital or an opening mark after a small letter; a sign between letters.
+    let after_small =
+        |b: u8| matches!(b, 0x82..=0x84 | 0x86..=0x8c | 0x8e | 0x9f | 0xc0..=0xd6 | 0xd8..=0xde);
+    let inside =
+        |b: u8| matches!(b, 0xa1..=0xa9 | 0xab | 0xac | 0xae..=0xb3 | 0xb5 | 0xb6 | 0xb8..=0xbf);
+    let odd = |w: &&[u8]| {
+        w[0].is_ascii_lowercase()
+            && (after_small(w[1]) || inside(w[1]) && w[2].is_ascii_lowercase())
+    };
+    let odd = bytes.windows(3).filter(odd).count();
+    high * 2 <= letters.max(1) && valid * 20 <= high && odd * 5 <= high
 }
 
 fn decoded(

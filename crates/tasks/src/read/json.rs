@@ -16,7 +16,7 @@ pub(super) fn read(path: &Path, content: Unpacked, options: ReadOptions) -> Resu
     if squad::is_squad(&text) {
         return squad::read(path, form("SQuAD's JSON", "question"), &text);
     }
-    let ending = super::ending(path);
+    let ending = super::unpack::ending(path);
     if !is_lines(&text) && (ending == "json" || !text.trim_start().starts_with('{')) {
         match serde_json::from_str::<Cell>(&text) {
             Ok(whole) => return document(path, form("JSON", "row"), text.len(), whole),

@@ -5,6 +5,7 @@ pub(crate) mod conll;
 mod delimited;
 mod encoding;
 mod json;
+mod options;
 mod parquet;
 pub(crate) mod squad;
 mod table;
@@ -17,36 +18,10 @@ use crate::Error;
 pub use delimited::separator;
 pub use encoding::Encoding;
 pub(crate) use encoding::text;
+pub use options::ReadOptions;
 pub use table::{Bad, Column, Form, Table};
+use unpack::ending;
 pub(crate) use unpack::{Unpacked, unpacked};
-
-/// How a file is read, where its content does not say everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// How bytes become text; by default as the first bytes say.
-    pub encoding: Option<Encoding>,
-    /// Whether the first row names the columns; files without get the names `1`, `2`, ...
-    pub header: bool,
-    /// Whether quotes in tab-separated files are ordinary characters, as in GLUE's files.
-    pub literal_quotes: bool,
-    /// What stands between fields; by default a tab in `.tsv`, and in `.csv` what is found.
-    pub separator: Option<u8>,
-    /// Most bytes that a packed file may become; by default 20 times its size, or 32 MB where that
-    /// is more.
-    pub max_unpacked: Option<u64>,
-}
-
-impl Default for ReadOptions {
-    fn default() -> Self {
-        Self {
-            encoding: None,
-            header: true,
-            literal_quotes: true,
-            separator: None,
-            max_unpacked: None,
-        }
-    }
-}
 
 /// A reader of one form of file.
 struct Format {
@@ -61,9 +36,6 @@ const FORMATS: &[Format] = &[
     Format { endings: &["parquet"], read: parquet::read },
     Format { endings: &["conll", "iob", "iob2", "bio", "bioes"], read: conll::read },
 ];
-
-/// Endings of packed files, which stand after that of the form.
-const PACKED: &[&str] = &["gz", "bz2", "zst", "zstd", "xz"];
 
 /// Reads a table. Rows that cannot be read are listed in it.
 ///
@@ -86,18 +58,6 @@ fn not_empty(table: Table) -> Result<Table, Error> {
     match table.is_empty() && table.bad.count == 0 {
         true => Err(Error::file(&table.path, "holds no row of data")),
         false => Ok(table),
-    }
-}
-
-/// The ending of a file's name in small letters, without that of its packing.
-fn ending(path: &Path) -> String {
-    let of =
-        |path: &Path| path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    match of(path) {
-        packed if PACKED.contains(&packed.as_str()) => {
-            path.file_stem().map(|stem| of(Path::new(stem))).unwrap_or_default()
-        }
-        ending => ending,
     }
 }
 
@@ -126,6 +86,10 @@ fn format(path: &Path, bytes: &[u8]) -> Result<&'static Format, Error> {
     found.or_else(by_content).ok_or_else(|| {
         let known: Vec<_> = FORMATS.iter().flat_map(|f| f.endings).copied().collect();
         let known = known.join(", .");
-        Error::file(path, format!("the ending '.{ending}' is not known; known are .{known}"))
+        let what = match ending.is_empty() {
+            true => "has no ending that says what it is".to_string(),
+            false => format!("the ending '.{ending}' is not known"),
+        };
+        Error::file(path, format!("{what}; known are .{known}"))
     })
 }

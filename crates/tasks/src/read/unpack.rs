@@ -9,6 +9,21 @@ use budwood_base::files::foreign;
 
 use crate::Error;
 
+/// Endings of packed files, which stand after that of the form.
+const PACKED: &[&str] = &["gz", "bz2", "zst", "zstd", "xz"];
+
+/// The ending of a file's name in small letters, without that of its packing.
+pub(super) fn ending(path: &Path) -> String {
+    let of =
+        |path: &Path| path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    match of(path) {
+        packed if PACKED.contains(&packed.as_str()) => {
+            path.file_stem().map(|stem| of(Path::new(stem))).unwrap_or_default()
+        }
+        ending => ending,
+    }
+}
+
 /// The content of a file.
 pub(crate) struct Unpacked {
     pub(crate) bytes: Vec<u8>,
@@ -22,6 +37,8 @@ pub(crate) struct Unpacked {
 const ALWAYS: u64 = 32_000_000;
 /// And so many times its size.
 const TIMES: u64 = 20;
+
+const PICKLE: &str = "is a pickle of Python, which is never run; write it as CSV or Parquet";
 
 /// First bytes of files that hold no table, and what to do about them.
 const OTHERS: &[(&[u8], &str)] = &[
@@ -38,6 +55,14 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"SQLite format 3\0", "is an SQLite database; export the table as CSV"),
     (b"Obj\x01", "is an Avro file; write it as Parquet"),
     (b"ORC", "is an ORC file; write it as Parquet"),
+    (b"FEA1", "is a Feather file; write it as Parquet"),
+    (b"\x89HDF", "is an HDF5 file; write it as CSV or Parquet"),
+    (b"\x80\x02", PICKLE),
+    (b"\x80\x03", PICKLE),
+    (b"\x80\x04", PICKLE),
+    (b"\x80\x05", PICKLE),
+    (b"<?xml", "is XML; write it as CSV or JSON"),
+    (b"{\\rtf", "is a file of a word processor; save it as plain text"),
 ];
 
 /// Reads and unpacks a file.

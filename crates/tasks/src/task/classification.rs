@@ -2,22 +2,21 @@
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task, texts};
+use super::definition::{File, Row, Task, texts};
 use crate::labels::{Classes, class_names};
-use crate::opened::Opened;
 use crate::{Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "classification",
     head: HeadKind::Classification,
-    metrics: &["accuracy", "f1", "macro_f1", "matthews"],
+    images: false,
     labels,
     input: texts,
     target,
 };
 
-fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
-    let (Some(scan), [label]) = (&data.scan, &data.columns.labels[..]) else {
+fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
+    let (Some(scan), [label]) = (data.scan, &data.columns.labels[..]) else {
         let message = "a class has one column of labels; several are for --task multilabel";
         return Err(Error::Usage(message.into()));
     };

@@ -1,12 +1,7 @@
 //! One of several classes for an image.
 
-use budwood_base::head::HeadKind;
+use super::classification;
+use super::definition::Task;
 
-use super::{Task, classification};
-
-pub(super) const TASK: Task = Task {
-    name: "image-classification",
-    head: HeadKind::Classification,
-    metrics: &["accuracy", "top5", "mean_class_accuracy", "macro_f1"],
-    ..classification::TASK
-};
+pub(super) const TASK: Task =
+    Task { name: "image-classification", images: true, ..classification::TASK };

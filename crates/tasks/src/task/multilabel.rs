@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task, texts};
+use super::definition::{File, Row, Task, texts};
 use crate::labels::Classes;
-use crate::opened::Opened;
 use crate::{Cell, Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "multilabel",
     head: HeadKind::MultiLabel,
-    metrics: &["micro_f1", "macro_f1", "exact_match"],
+    images: false,
     labels,
     input: texts,
     target,
@@ -46,9 +45,24 @@ pub(crate) fn by_column(cells: &[Cell]) -> Option<usize> {
     (n > 1 && first && lists.all(is)).then_some(n)
 }
 
-fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
+/// The first list of another length, if all cells are lists of 0 and 1 and hold one of them several
+/// times, so that they are no names.
+fn uneven(cells: &[Cell]) -> Option<usize> {
+    let flags = |c: &Cell| c.list()?.iter().map(holds).collect::<Option<Vec<f32>>>();
+    let lists = cells.iter().map(|c| if c.is_empty() { Some(Vec::new()) } else { flags(c) });
+    let lists = lists.collect::<Option<Vec<_>>>()?;
+    let repeats =
+        |list: &Vec<f32>| [0.0, 1.0].iter().any(|x| list.iter().filter(|y| *y == x).count() > 1);
+    let first = lists.iter().find(|l| !l.is_empty()).filter(|_| lists.iter().any(repeats))?;
+    lists.iter().position(|l| !l.is_empty() && l.len() != first.len())
+}
+
+fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
     let [label] = data.columns.labels[..] else {
-        return Ok((data.column_names().1, Vec::new()));
+        return Ok((
+            data.columns.labels.iter().map(|&l| data.table.columns[l].name.clone()).collect(),
+            Vec::new(),
+        ));
     };
     let column = &data.table.columns[label];
     if let Some(n) = by_column(&column.cells) {
@@ -58,6 +72,11 @@ fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
             return Err(Error::file(&data.table.path, message));
         }
         return Ok((names.unwrap_or_else(|| (0..n).map(|i| i.to_string()).collect()), Vec::new()));
+    }
+    if let Some(row) = uneven(&column.cells) {
+        let message = "the label is a list of 0 and 1 of another length than the lists before; \
+                       such a list has a place for each label";
+        return Err(data.table.fault(row, message));
     }
     if let Some(names) = &column.names {
         return Ok((names.clone(), Vec::new()));

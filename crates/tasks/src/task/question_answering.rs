@@ -6,7 +6,7 @@
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task};
+use super::definition::{Row, Task};
 use crate::dataset::Answer;
 use crate::labels::Classes;
 use crate::{Cell, Error, Input, Target};
@@ -14,7 +14,7 @@ use crate::{Cell, Error, Input, Target};
 pub(super) const TASK: Task = Task {
     name: "question-answering",
     head: HeadKind::QuestionAnswering,
-    metrics: &["f1", "exact_match"],
+    images: false,
     labels: |_| Ok((Vec::new(), Vec::new())),
     input,
     target,

@@ -2,18 +2,29 @@
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task, texts};
-use crate::labels::Classes;
+use super::definition::{File, Row, Task, texts};
+use crate::labels::{Classes, Scan};
 use crate::{Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "regression",
     head: HeadKind::Regression,
-    metrics: &["spearman", "pearson", "rmse", "mae"],
-    labels: |_| Ok((Vec::new(), Vec::new())),
+    images: false,
+    labels,
     input: texts,
     target,
 };
+
+/// Numbers have no names; one alone leaves nothing to learn.
+fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
+    match data.scan.and_then(Scan::only_number) {
+        Some(number) => {
+            let message = format!("all rows have the number {number}; two at least are needed");
+            Err(Error::file(&data.table.path, message))
+        }
+        None => Ok((Vec::new(), Vec::new())),
+    }
+}
 
 fn target(row: &Row<'_>, _: &Input, _: &Classes<'_>) -> Result<Target, Error> {
     // A text is taken at the nearest number of 32 bits, without a detour over 64.

@@ -5,21 +5,20 @@ use std::collections::BTreeSet;
 
 use budwood_base::head::HeadKind;
 
-use super::{Row, Task};
+use super::definition::{File, Row, Task};
 use crate::labels::Classes;
-use crate::opened::Opened;
 use crate::{Cell, Error, Input, Target};
 
 pub(super) const TASK: Task = Task {
     name: "token-classification",
     head: HeadKind::TokenClassification,
-    metrics: &["f1", "precision", "recall", "accuracy"],
+    images: false,
     labels,
     input,
     target,
 };
 
-fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
+fn labels(data: &File<'_>) -> Result<(Vec<String>, Vec<String>), Error> {
     let [label] = data.columns.labels[..] else {
         return Err(Error::Usage("tags stand in one column".into()));
     };
@@ -35,6 +34,14 @@ fn labels(data: &Opened) -> Result<(Vec<String>, Vec<String>), Error> {
         };
         if tags.iter().any(Cell::is_empty) {
             return Err(data.table.fault(row, "a tag is empty"));
+        }
+        if let Some(tag) = tags.iter().find(|t| t.number().is_some_and(|x| x < 0.0)) {
+            let message = format!(
+                "the tag {} is below 0; it marks what does not count for other tools, and each word \
+                 needs a tag here",
+                tag.text()
+            );
+            return Err(data.table.fault(row, message));
         }
         seen.extend(tags.iter().map(|t| t.text().into_owned()));
     }

@@ -2,13 +2,16 @@
 
 use budwood_base::encoder::Activation;
 use budwood_base::head::{HeadKind, Pooling};
-use budwood_base::record::BaseId;
 use budwood_engine::{Context, Device};
 use budwood_formats::BaseModel;
-use budwood_formats::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
+use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_model::{Adapter, predict};
 
 use crate::support::*;
+
+#[path = "../../../formats/tests/common/description.rs"]
+mod description;
+use description::description;
 
 #[test]
 fn outputs_survive_saving_and_loading() {
@@ -42,37 +45,10 @@ fn outputs_survive_saving_and_loading() {
 }
 
 fn meta(model: &BaseModel, adapter: &Adapter) -> AdapterMeta {
-    let base: BaseId = model.id("golden");
-    AdapterMeta {
-        budwood_adapter: FORMAT,
-        method: adapter.spec().clone(),
-        base,
-        encoder: model.spec().clone(),
-        head: adapter.head_spec().clone(),
-        labels: match adapter.head_spec().kind {
-            HeadKind::QuestionAnswering => Vec::new(),
-            _ => ["a", "b", "c"].map(String::from).to_vec(),
-        },
-        task: TaskMeta {
-            name: "test".into(),
-            kind: "classification".into(),
-            text_columns: vec!["text".into()],
-            label_column: "label".into(),
-            max_length: 32,
-            doc_stride: None,
-            metric: "accuracy".into(),
-            positive: None,
-            none_threshold: None,
-            images: None,
-        },
-        precision: "f32".into(),
-        training: Default::default(),
-        seed: 7,
-        data: Vec::new(),
-        metrics: Vec::new(),
-        parameters_trained: adapter.params.len() as u64,
-        parameters_base: model.spec().parameters() as u64,
-        weights_sha256: String::new(),
-        versions: Default::default(),
-    }
+    let head = adapter.head_spec().clone();
+    let labels: &[&str] = match head.kind {
+        HeadKind::QuestionAnswering => &[],
+        _ => &["a", "b", "c"],
+    };
+    description(model, adapter.spec().clone(), head, labels, adapter.params.len())
 }
