@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::family::{self, Family};
 use crate::imported::{Imported, read_json, refuse};
-use crate::safetensors_file::SafetensorsFile;
+use crate::weights::Weights;
 
 /// Bottleneck switches that have no counterpart here, with the value that means "off".
 const UNSUPPORTED: &[(&str, &str)] = &[
@@ -76,7 +76,7 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
     let scales = method.parts.iter().any(|p| p.name == "ia3");
     let mut names = Vec::new();
     let mut tensors = TensorMap::new();
-    let file = SafetensorsFile::open_in(folder, "adapter")?;
+    let file = Weights::open_in(folder, &["adapter.safetensors", "pytorch_adapter.bin"])?;
     for theirs in file.names() {
         let ours = canonical_name(family, name, theirs).ok_or_else(|| {
             Error::content(file.path(), format!("tensor '{theirs}' has no place in this method"))
@@ -148,7 +148,7 @@ const FLAT_PREFIX: &str = "shared.prefix.all";
 
 /// The library's flat prefixes, ordered by row, layer, keys before values.
 fn flat_prefix(
-    file: &SafetensorsFile,
+    file: &Weights,
     theirs: &str,
     method: &MethodSpec,
     all: &Tensor,
@@ -406,7 +406,7 @@ fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error
     let flag = |name: &str, default| field(name).and_then(Value::as_bool).unwrap_or(default);
     let pooling = if flag("use_pooler", false) { Pooling::Pooler } else { Pooling::Cls };
     let bias = flag("bias", true);
-    let file = SafetensorsFile::open_in(folder, "model_head")?;
+    let file = Weights::open_in(folder, &["model_head.safetensors", "pytorch_model_head.bin"])?;
     // A head has a row of weights for each output.
     if outputs as u64 > file.elements() {
         let message = format!("num_labels is {outputs}, more than the head's file has elements");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::family::{FAMILIES, Family};
 use crate::imported::{Imported, refuse};
-use crate::safetensors_file::SafetensorsFile;
+use crate::weights::Weights;
 
 /// Switches that have no counterpart here, with the values that mean "off".
 fn switches() -> Vec<(&'static str, Vec<Value>)> {
@@ -52,7 +52,7 @@ pub(crate) fn read(folder: &Path, path: &Path, config: &Value) -> Result<Importe
     for (field, off) in switches() {
         refuse(path, config, &[(field, &off)])?;
     }
-    let file = SafetensorsFile::open_in(folder, "adapter_model")?;
+    let file = Weights::open_in(folder, &["adapter_model.safetensors", "adapter_model.bin"])?;
     let is_of = |family: &Family| {
         let layers = family.layer.split("{i}").next().unwrap_or_default();
         let start = format!("{PREFIX}{}.{layers}", family.prefix);

@@ -8,6 +8,7 @@
 mod corpus;
 mod mutate;
 mod targets;
+mod torch;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
