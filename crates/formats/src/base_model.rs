@@ -150,6 +150,11 @@ impl BaseModel {
         Ok(tensor)
     }
 
+    /// All tensors of its files, those of a head included.
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.file
+    }
+
     /// The shape that a canonical tensor has in the file.
     pub(crate) fn stored_shape(&self, canonical: &str) -> Option<Vec<usize>> {
         Some(self.file.shape(&self.stored_name(canonical)?)?.to_vec())

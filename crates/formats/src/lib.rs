@@ -4,12 +4,14 @@
 //! the file and the tensor.
 
 pub mod adapterhub;
+mod adapterhub_config;
 mod base_model;
 mod convert;
 mod description;
 mod entry;
 mod error;
 pub mod family;
+pub mod foreign;
 mod import;
 mod imported;
 mod manifest;

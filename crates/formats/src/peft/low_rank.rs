@@ -33,7 +33,8 @@ impl Site {
 
     /// The library's name of the module.
     pub(super) fn module(self, family: &Family) -> String {
-        let name = names::in_layer(self.layer.unwrap_or_default(), &format!("{}.weight", self.name));
+        let name =
+            names::in_layer(self.layer.unwrap_or_default(), &format!("{}.weight", self.name));
         let full = family.checkpoint_name(&name).unwrap_or(name);
         full.strip_suffix(".weight").unwrap_or(&full).to_string()
     }
@@ -83,7 +84,9 @@ pub(super) fn method(
         };
         let update = if is_vera {
             let (d, b) = (take("vera_d")?, take("vera_b")?);
-            let shape = encoder.and_then(|e| Some(e.site_shape(WeightSite::ALL.into_iter().find(|s| s.name() == site.name)?)));
+            let shape = encoder.and_then(|e| {
+                Some(e.site_shape(WeightSite::ALL.into_iter().find(|s| s.name() == site.name)?))
+            });
             projected(&projections, &d.data, &b.data, shape).map_err(|m| Error::content(path, m))?
         } else {
             let (mut a, b) = (take("a")?, take("b")?);
@@ -177,7 +180,8 @@ fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Resul
                 continue;
             }
             if has_magnitudes {
-                let message = "'use_dora' with other modules in one layer than in another is not read";
+                let message =
+                    "'use_dora' with other modules in one layer than in another is not read";
                 return Err(Error::content(path, message));
             }
             let (a, b) = (Tensor::zeros([rank, inputs]), Tensor::zeros([outputs, rank]));
@@ -195,9 +199,8 @@ impl Update {
             self.a.data.resize(rank * self.a.shape[1], 0.0);
             self.a.shape[0] = rank;
             let rows = self.b.data.chunks(own);
-            let wide = rows.flat_map(|row| {
-                row.iter().copied().chain(std::iter::repeat_n(0.0, rank - own))
-            });
+            let wide = rows
+                .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, rank - own)));
             self.b = Tensor::new([self.b.shape[0], rank], wide.collect());
         }
         self
@@ -221,7 +224,12 @@ fn projected(
         return Err("VeRA's projections are no matrices".into());
     };
     let [outputs, inputs] = shape.unwrap_or([b.len(), *most]);
-    if d.len() != *rank || columns != rank || b.len() != outputs || outputs > *rows || inputs > *most {
+    if d.len() != *rank
+        || columns != rank
+        || b.len() != outputs
+        || outputs > *rows
+        || inputs > *most
+    {
         return Err(format!(
             "VeRA's projections {:?} and {:?} do not fit vectors of {} and {}",
             down.shape,

@@ -139,14 +139,18 @@ pub(crate) fn read(
         read.method = MethodSpec::named("layer_norm");
     } else {
         if !norms.is_empty() {
-            return Err(Error::content(file.path(), "holds norms, which its configuration does not name"));
+            return Err(Error::content(
+                file.path(),
+                "holds norms, which its configuration does not name",
+            ));
         }
         check_modules(&file, family, layers, &targets, &sites)?;
         let (part, tensors) = match kind {
             "IA3" => scales(&file, sites)?,
             _ => low_rank::method(path, config, family, encoder, (sites, projections))?,
         };
-        let present: BTreeSet<_> = tensors.keys().filter_map(|n| names::split_layer(n)).map(|s| s.0).collect();
+        let present: BTreeSet<_> =
+            tensors.keys().filter_map(|n| names::split_layer(n)).map(|s| s.0).collect();
         let left_out: Vec<usize> = (0..layers).filter(|l| !present.contains(l)).collect();
         let part = if left_out.is_empty() { part } else { part.with("leave_out", left_out) };
         read.tensors.extend(tensors);
@@ -249,9 +253,8 @@ fn check_modules(
     // The pooler is linear, too.
     let pooler = format!("{}.pooler.dense", family.prefix);
     if targets.has(&pooler, None) == Some(true) && family.name == "bert" {
-        let message = format!(
-            "adapter_config.json names '{pooler}', whose product cannot be adapted here"
-        );
+        let message =
+            format!("adapter_config.json names '{pooler}', whose product cannot be adapted here");
         return Err(Error::content(file.path(), message));
     }
     match missing.first() {

@@ -76,7 +76,8 @@ fn names(path: &Path, config: &Value, field: &str) -> Result<Option<Names>, Erro
             Names::Listed(names)
         }
         Some(other) => {
-            let message = format!("'{field}' is {other}, neither a list of names nor an expression");
+            let message =
+                format!("'{field}' is {other}, neither a list of names nor an expression");
             return Err(Error::content(path, message));
         }
     }))
@@ -89,9 +90,13 @@ fn expression(
     before: &str,
     after: &str,
 ) -> Result<Regex, Error> {
-    let built = regex::RegexBuilder::new(&format!("{before}{text}{after}")).size_limit(1 << 20).build();
+    let built =
+        regex::RegexBuilder::new(&format!("{before}{text}{after}")).size_limit(1 << 20).build();
     built.map_err(|e| {
-        Error::content(path, format!("'{field}' holds the expression '{text}', which is not read: {e}"))
+        Error::content(
+            path,
+            format!("'{field}' holds the expression '{text}', which is not read: {e}"),
+        )
     })
 }
 
