@@ -215,8 +215,7 @@ fn a_forged_quantised_model_stands_for_no_base_of_a_board() {
     world.ok("models quantize base --out small");
     // Another model's bytes that say they were made from the base.
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
-    let mut other =
-        Weights::open(&golden.join("model.safetensors")).unwrap().tensors().unwrap();
+    let mut other = Weights::open(&golden.join("model.safetensors")).unwrap().tensors().unwrap();
     other.values_mut().flat_map(|t| &mut t.data).for_each(|x| *x *= 0.5);
     fs::create_dir(world.path("other")).unwrap();
     for file in ["config.json", "vocab.txt"] {

@@ -8,7 +8,7 @@ use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
 use crate::output::{json, say};
-use crate::{Settings, finished, out};
+use crate::{Settings, finished, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -35,11 +35,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     let inputs: Vec<&str> = args.adapters.iter().filter_map(|a| a.to_str()).collect();
     let out = out::new_folder(&args.out, &out::RUN, args.overwrite, &inputs)?;
-    let folders = args
-        .adapters
-        .iter()
-        .map(|path| AdapterFolder::load(path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let folders =
+        args.adapters.iter().map(|path| foreign::load(path, None)).collect::<Result<Vec<_>>>()?;
     let first = &folders[0];
     let mut tensors = first.tensors.clone();
     tensors.values_mut().flat_map(|t| &mut t.data).for_each(|x| *x *= weights[0]);

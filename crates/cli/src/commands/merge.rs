@@ -13,7 +13,7 @@ use budwood_model::{Adapter, merged, method};
 use serde_json::json;
 
 use crate::output::{json, say};
-use crate::{Settings, base, out};
+use crate::{Settings, base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -37,7 +37,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [Some(args.adapter.as_path()), args.base.as_deref().map(Path::new)];
     let inputs: Vec<&str> = inputs.into_iter().flatten().filter_map(Path::to_str).collect();
     let out = out::new_folder(&args.out, &KIND, args.overwrite, &inputs)?;
-    let folder = AdapterFolder::load(&args.adapter)?;
+    let folder = foreign::load(&args.adapter, args.base.as_deref())?;
     let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
     let model = BaseModel::open(&base::folder(name)?)?;
     for note in folder.meta.check_base(&model)? {
