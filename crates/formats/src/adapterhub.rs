@@ -154,7 +154,7 @@ fn same_options(name: &str, config: &Value, options: &[&str]) -> MethodPart {
 }
 
 /// What the library keeps as one vector: keys and values of all layers.
-const FLAT_PREFIX: &str = "shared.prefix.all";
+pub(crate) const FLAT_PREFIX: &str = "shared.prefix.all";
 
 /// The library's flat prefixes, ordered by row, layer, keys before values.
 fn flat_prefix(
@@ -362,7 +362,7 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
 }
 
 /// `(our name, the library's)` of a prefix.
-const PREFIX_ROLES: &[(&str, &str)] = &[
+pub(crate) const PREFIX_ROLES: &[(&str, &str)] = &[
     ("shared.prefix.embedding", "wte.weight"),
     ("shared.prefix.in.weight", "control_trans.0.weight"),
     ("shared.prefix.in.bias", "control_trans.0.bias"),
@@ -372,7 +372,7 @@ const PREFIX_ROLES: &[(&str, &str)] = &[
 ];
 
 /// `(our role, the library's)` in a bottleneck.
-const ROLES: &[(&str, &str)] = &[
+pub(crate) const ROLES: &[(&str, &str)] = &[
     ("down.weight", "adapter_down.0.weight"),
     ("down.bias", "adapter_down.0.bias"),
     ("up.weight", "adapter_up.weight"),

@@ -5,11 +5,13 @@
 
 pub mod adapterhub;
 mod adapterhub_config;
+pub mod adapterhub_out;
 mod base_model;
 mod convert;
 mod description;
 mod entry;
 mod error;
+pub mod export;
 pub mod family;
 pub mod foreign;
 mod import;
@@ -18,7 +20,7 @@ mod manifest;
 pub mod model_folder;
 pub mod native;
 pub mod new_model;
-mod peft;
+pub mod peft;
 mod pickle;
 pub mod quantized;
 pub mod safetensors_file;

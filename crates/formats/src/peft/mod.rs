@@ -7,6 +7,9 @@
 pub(crate) mod head;
 mod low_rank;
 mod targets;
+mod write;
+
+pub use write::export;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
