@@ -80,6 +80,8 @@ enum Command {
     Audit(commands::verify::AuditArgs),
     /// Write an adapter of AdapterHub or PEFT, or a tuned model's head, as an adapter of ours.
     Import(commands::import::Args),
+    /// Write an adapter as a folder that AdapterHub, PEFT or transformers load.
+    Export(commands::export::Args),
     /// Show what an adapter or a model is.
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
@@ -122,6 +124,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => commands::verify::run(&settings, &args),
         Command::Audit(args) => commands::verify::audit(&settings, &args),
         Command::Import(args) => commands::import::run(&settings, &args),
+        Command::Export(args) => commands::export::run(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),
         Command::Models(args) => commands::models::run(&settings, &args),
         Command::Parity(args) => commands::parity::run(&settings, &args),
