@@ -242,7 +242,8 @@ fn adapter_tensors(
 }
 
 fn prefix_place(family: &Family, name: &str, role: &str) -> String {
-    format!("{}.prefix_tuning.prefix_tunings.{name}.self_prefix.{role}", family.prefix)
+    let place = if family.name == "distilbert" { "self" } else { "self_prefix" };
+    format!("{}.prefix_tuning.prefix_tunings.{name}.{place}.{role}", family.prefix)
 }
 
 /// The library's name of a tensor.

@@ -5,9 +5,10 @@
 
 use std::path::Path;
 
-use budwood_base::encoder::InputSpec;
-use budwood_base::head::{HeadKind, HeadSpec};
+use budwood_base::encoder::{Activation, InputSpec};
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
+use budwood_base::names;
 use budwood_base::tensor::TensorMap;
 use serde_json::{Value, json};
 
@@ -98,7 +99,8 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         Library::Transformers => tuned(base)?,
         Library::Peft => {
             let (path, json) = read_json(folder, "adapter_config.json")?;
-            let read = peft::read(folder, &path, &json, Some(base.spec()))?;
+            let mut read = peft::read(folder, &path, &json, Some(base.spec()))?;
+            fold_pooler(&path, &mut read, base)?;
             named_by_base(read, base)?
         }
         Library::AdapterHub => {
@@ -217,6 +219,42 @@ fn complete_norms(
             tensors.insert(described.name, tensor);
         }
     }
+    Ok(())
+}
+
+/// An adapted pooler, which no method here has, becomes the first layer of the head: it is the same product with the
+/// same activation.
+fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(), Error> {
+    let mut take = |role: &str| read.tensors.remove(&format!("{}.lora.{role}", names::POOLER));
+    let (Some(a), Some(b)) = (take("a"), take("b")) else { return Ok(()) };
+    let head = read.head.as_mut().filter(|head| head.pooling == Pooling::Pooler);
+    let (Some(head), None) = (head, take("magnitude")) else {
+        return Err(Error::content(
+            path,
+            "adapts the pooler with DoRA or without a head over it, which is not read",
+        ));
+    };
+    let option = |name: &str| read.method.parts.first().and_then(|p| p.options.get(name));
+    let number = |name: &str| option(name).and_then(Value::as_f64).unwrap_or(1.0);
+    let root = option("rslora") == Some(&Value::Bool(true));
+    let scale = number("alpha") / if root { number("r").sqrt() } else { number("r") };
+    let mut weight = base.tensor("pooler.weight")?;
+    let (d, rank) = (base.spec().hidden, a.shape[0]);
+    if a.shape != [rank, d] || b.shape != [d, rank] || weight.shape != [d, d] {
+        return Err(Error::content(
+            path,
+            format!("the pooler's update is {:?} by {:?}", b.shape, a.shape),
+        ));
+    }
+    for (row, b) in weight.data.chunks_mut(d).zip(b.data.chunks(rank)) {
+        for (b, a) in b.iter().zip(a.data.chunks(d)) {
+            let factor = (f64::from(*b) * scale) as f32;
+            row.iter_mut().zip(a).for_each(|(w, a)| *w += factor * a);
+        }
+    }
+    (head.pooling, head.dense) = (Pooling::Cls, Some(Activation::Tanh));
+    read.tensors.insert("head.dense.weight".into(), weight);
+    read.tensors.insert("head.dense.bias".into(), base.tensor("pooler.bias")?);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::targets::Pattern;
 use crate::Error;
 use crate::family::Family;
 
-/// A linear module of a layer.
+/// A linear module of a layer, or the pooler, which is of none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Site {
     pub(super) layer: Option<usize>,
@@ -23,7 +23,12 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn of(self, method: &str, role: &str) -> String {
-        names::in_layer(self.layer.unwrap_or_default(), &format!("{}.{method}.{role}", self.name))
+        self.named(&format!("{method}.{role}"))
+    }
+
+    fn named(self, rest: &str) -> String {
+        let name = format!("{}.{rest}", self.name);
+        self.layer.map_or(name.clone(), |layer| names::in_layer(layer, &name))
     }
 
     /// Our name of a role's tensor.
@@ -33,8 +38,7 @@ impl Site {
 
     /// The library's name of the module.
     pub(super) fn module(self, family: &Family) -> String {
-        let name =
-            names::in_layer(self.layer.unwrap_or_default(), &format!("{}.weight", self.name));
+        let name = self.named("weight");
         let full = family.checkpoint_name(&name).unwrap_or(name);
         full.strip_suffix(".weight").unwrap_or(&full).to_string()
     }
@@ -141,7 +145,8 @@ pub(super) fn method(
     };
     let scale = scale_of(alpha, rank as f64);
     fill(path, &mut updates, rank)?;
-    let targets: BTreeSet<_> = updates.keys().map(|s| s.name).collect();
+    let targets: BTreeSet<_> =
+        updates.keys().filter(|s| s.layer.is_some()).map(|s| s.name).collect();
     let mut part = MethodPart { name: "lora".into(), options: Default::default() }
         .with("r", rank as u64)
         .with("alpha", alpha)
@@ -166,8 +171,9 @@ pub(super) fn method(
 
 /// Updates of nothing for modules of a layer that has others.
 fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Result<(), Error> {
-    let names: BTreeSet<_> = updates.keys().map(|s| s.name).collect();
-    let layers: BTreeSet<_> = updates.keys().map(|s| s.layer).collect();
+    let in_layers = || updates.keys().filter(|s| s.layer.is_some());
+    let names: BTreeSet<_> = in_layers().map(|s| s.name).collect();
+    let layers: BTreeSet<_> = in_layers().map(|s| s.layer).collect();
     for name in names {
         let Some(like) = updates.iter().find(|(s, _)| s.name == name).map(|(_, u)| u) else {
             continue;

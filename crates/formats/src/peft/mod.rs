@@ -198,6 +198,9 @@ fn site(family: &'static Family, name: &str) -> Option<(Site, Role)> {
     let role = *ROLES.iter().find(|role| name.ends_with(&format!(".{}", role.0)))?;
     let module = name.strip_suffix(role.0)?.strip_suffix('.')?;
     let module = module.strip_prefix(family.prefix)?.strip_prefix('.')?;
+    if family.outer.iter().any(|(ours, theirs)| *ours == names::POOLER && *theirs == module) {
+        return Some((Site { layer: None, name: names::POOLER }, role));
+    }
     let (before, _) = family.layer.split_once("{i}")?;
     let (layer, module) = module.strip_prefix(before)?.split_once('.')?;
     let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
@@ -253,11 +256,10 @@ fn check_modules(
             }
         }
     }
-    // The pooler is linear, too.
-    let pooler = format!("{}.pooler.dense", family.prefix);
-    if targets.has(&pooler, None) == Some(true) && family.name == "bert" {
-        let message =
-            format!("adapter_config.json names '{pooler}', whose product cannot be adapted here");
+    // The pooler is linear, too; models without one have nothing of it.
+    let pooler = Site { layer: None, name: names::POOLER };
+    if sites.contains_key(&pooler) && targets.has(&pooler.module(family), None) == Some(false) {
+        let message = "holds tensors of the pooler, which adapter_config.json does not name";
         return Err(Error::content(file.path(), message));
     }
     match missing.first() {
