@@ -78,6 +78,9 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
     let mut tensors = TensorMap::new();
     let file = Weights::open_in(folder, &["adapter.safetensors", "pytorch_adapter.bin"])?;
     for theirs in file.names() {
+        if is_copy(&file, family, theirs)? {
+            continue;
+        }
         let renamed = adapterhub_config::tensor_today(theirs);
         let ours = canonical_name(family, name, &renamed).ok_or_else(|| {
             Error::content(file.path(), format!("tensor '{theirs}' has no place in this method"))
@@ -112,6 +115,21 @@ pub(crate) fn family(folder: &Path) -> Result<Option<&'static str>, Error> {
     let (_, json) = read_json(folder, file)?;
     let kind = json.get("model_type").and_then(Value::as_str);
     Ok(kind.and_then(family::find).map(|f| f.name))
+}
+
+/// Whether a tensor is what a layer has of the prefixes that all layers share: `.bin` files hold them once for each layer.
+///
+/// # Errors
+/// If it is not the same as what they share.
+fn is_copy(file: &Weights, family: &Family, theirs: &str) -> Result<bool, Error> {
+    let Some((_, rest)) = theirs.split_once(".prefix_tuning.pool.") else { return Ok(false) };
+    let shared = format!("{}.prefix_tuning.{rest}", family.prefix);
+    if file.contains(&shared) && file.tensor(&shared)? == file.tensor(theirs)? {
+        return Ok(true);
+    }
+    let message =
+        format!("tensor '{theirs}' is not the same as '{shared}', whose copy it should be");
+    Err(Error::content(file.path(), message))
 }
 
 /// The methods of a configuration; several in a union.

@@ -1,6 +1,7 @@
 //! Adapters as folders of other libraries: what the writers share.
 
-use budwood_base::head::{HeadKind, HeadSpec};
+use budwood_base::encoder::Activation;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Map, Value, json};
 
@@ -59,8 +60,8 @@ pub(crate) fn label2id(meta: &AdapterMeta) -> Map<String, Value> {
     labels.into_iter().enumerate().map(|(i, label)| (label, json!(i))).collect()
 }
 
-/// The head's tensors under the names that the model of `transformers` has for this family; refused where that model
-/// computes something else.
+/// The head's tensors under the names that the model of `transformers` has for this family, BERT's pooler among them;
+/// refused where that model computes something else.
 pub(crate) fn transformers_head(
     meta: &AdapterMeta,
     family: &Family,
@@ -72,7 +73,11 @@ pub(crate) fn transformers_head(
         .ok_or_else(|| cannot("the adapter has no head"))?;
     let HeadSpec { pooling, dense, .. } = &meta.head;
     let pools_alike = meta.head.kind.over_tokens() || *pooling == theirs.pooling;
-    if !pools_alike || *dense != theirs.dense {
+    // BERT's pooler is a first layer with tanh over the first token.
+    let as_pooler = theirs.pooling == Pooling::Pooler
+        && *pooling == Pooling::Cls
+        && *dense == Some(Activation::Tanh);
+    if !as_pooler && (!pools_alike || *dense != theirs.dense) {
         return Err(cannot(format!(
             "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; train with \
              that head, or export to a form that holds the head as it is",
@@ -82,7 +87,11 @@ pub(crate) fn transformers_head(
             layers(theirs.dense)
         )));
     }
-    let dense = if family.name == "roberta" { "classifier.dense" } else { "pre_classifier" };
+    let dense = match family.name {
+        "bert" => "bert.pooler.dense",
+        "roberta" => "classifier.dense",
+        _ => "pre_classifier",
+    };
     let out = match (family.name, meta.head.kind) {
         (_, HeadKind::QuestionAnswering) => "qa_outputs",
         ("roberta", HeadKind::TokenClassification) => "classifier",
@@ -100,7 +109,7 @@ pub(crate) fn transformers_head(
     Ok(renamed)
 }
 
-fn layers(dense: Option<budwood_base::encoder::Activation>) -> String {
+fn layers(dense: Option<Activation>) -> String {
     dense.map_or_else(|| "one layer".into(), |a| format!("two layers and {}", a.name()))
 }
 

@@ -27,6 +27,11 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
     let images = matches!(meta.encoder.input, InputSpec::Image(_));
     let head = transformers_head(meta, family, tensors)?;
+    if head.keys().any(|name| name.contains("pooler")) {
+        return Err(cannot(
+            "the head has a first layer of its own, and PEFT saves none for BERT; export to transformers or AdapterHub",
+        ));
+    }
     let task_type = match meta.head.kind {
         HeadKind::TokenClassification => json!("TOKEN_CLS"),
         HeadKind::QuestionAnswering => json!("QUESTION_ANS"),
