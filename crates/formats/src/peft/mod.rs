@@ -101,6 +101,17 @@ pub(crate) fn read(
     let files = ["adapter_model.safetensors", "adapter_model.bin"];
     let file = Weights::open_in(folder, &files)?;
     let family = family(&file)?;
+    if let Some(encoder) = encoder
+        && encoder.family != family.name
+    {
+        let name = config.get("base_model_name_or_path").and_then(Value::as_str);
+        return Err(Error::OtherBase {
+            what: "the family".into(),
+            expected: family.name.into(),
+            found: encoder.family.clone(),
+            name: name.unwrap_or("not named").into(),
+        });
+    }
     let mut read = Imported {
         method: MethodSpec { parts: Vec::new() },
         head: None,
@@ -180,7 +191,7 @@ fn head_kind(path: &Path, config: &Value) -> Result<HeadKind, Error> {
 }
 
 /// The family that the tensors' names speak of.
-pub(crate) fn family(file: &Weights) -> Result<&'static Family, Error> {
+fn family(file: &Weights) -> Result<&'static Family, Error> {
     let is_of = |family: &Family| {
         let start = format!("{PREFIX}{}.", family.prefix);
         file.names().any(|name| name.starts_with(&start))
