@@ -1,8 +1,12 @@
 //! A tensor's place in a file.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use safetensors::Dtype;
+
+/// The tensors of a file by name.
+pub(crate) type Entries = BTreeMap<String, Entry>;
 
 /// Where a tensor lies in its file.
 #[derive(Debug)]

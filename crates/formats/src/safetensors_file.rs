@@ -3,20 +3,17 @@
 //! f32 and scaled bytes are written. The header is checked by the `safetensors` crate before anything is believed:
 //! lengths, overlaps, the claim of more bytes than there are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use budwood_base::tensor::{Tensor, TensorMap};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::Error;
-use crate::entry::Entry;
+use crate::entry::{Entries, Entry};
 
 /// Where each tensor of a file lies, and the metadata in its header.
-pub(crate) fn read(
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(BTreeMap<String, Entry>, HashMap<String, String>), Error> {
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Entries, HashMap<String, String>), Error> {
     let explain = |e: safetensors::SafeTensorError| {
         let length = bytes.len();
         let message =

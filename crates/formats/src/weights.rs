@@ -11,7 +11,7 @@ use budwood_base::digest;
 use budwood_base::tensor::{Tensor, TensorMap};
 use safetensors::Dtype;
 
-use crate::entry::Entry;
+use crate::entry::{Entries, Entry};
 use crate::text_file::{self, read_json};
 use crate::{Error, pickle, safetensors_file};
 
@@ -25,7 +25,7 @@ pub struct Weights {
 struct Shard {
     path: PathBuf,
     bytes: Vec<u8>,
-    entries: BTreeMap<String, Entry>,
+    entries: Entries,
     metadata: HashMap<String, String>,
 }
 

@@ -8,11 +8,11 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::machine::{BYTES_MOST, Pickle};
 use super::place;
-use crate::entry::Entry;
+use crate::entry::Entries;
 
 const PICKLE: &str = "/data.pkl";
 
-pub(super) fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
+pub(super) fn entries(bytes: &[u8]) -> Result<Entries, String> {
     let files = files(bytes)?;
     let mut pickles = files.keys().filter_map(|name| name.strip_suffix(PICKLE));
     let (Some(root), None) = (pickles.next(), pickles.next()) else {

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use super::machine::{Node, Pickle, Value};
 use super::place;
-use crate::entry::Entry;
+use crate::entry::Entries;
 
 /// 0x1950a86a20f9469cfc6c, the lowest byte first.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const VERSION: i64 = 1001;
 
-pub(super) fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, String> {
+pub(super) fn entries(bytes: &[u8]) -> Result<Entries, String> {
     let mut at = 0;
     let mut next = || {
         let pickle = Pickle::read(&bytes[at..])?;

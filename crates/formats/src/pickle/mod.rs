@@ -8,17 +8,16 @@ mod legacy;
 mod machine;
 mod place;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::Error;
-use crate::entry::Entry;
+use crate::entry::Entries;
 
 /// Where each tensor of a file lies.
 ///
 /// # Errors
 /// If the file is damaged, holds something else than tensors, or asks for what tensors do not need.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Entry>, Error> {
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Entries, Error> {
     let fault = |message| Error::content(path, message);
     match bytes {
         [b'P', b'K', ..] => archive::entries(bytes).map_err(fault),

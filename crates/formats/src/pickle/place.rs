@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::machine::Tensor;
-use crate::entry::Entry;
+use crate::entry::{Entries, Entry};
 
 /// Bytes of all tensors together, in bytes of their file: several tensors may share their elements, but not so that a small
 /// file takes all memory.
@@ -15,7 +15,7 @@ pub(super) fn entries(
     tensors: BTreeMap<String, Tensor>,
     file: usize,
     storage: impl Fn(&str) -> Option<Range<usize>>,
-) -> Result<BTreeMap<String, Entry>, String> {
+) -> Result<Entries, String> {
     let mut all = 0u64;
     let mut entries = BTreeMap::new();
     for (name, tensor) in tensors {
