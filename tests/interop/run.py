@@ -211,6 +211,47 @@ def pefted(family, folder, tok, name, config, safe):
         for step, run in [("imported", imported), ("out", out), ("merged for transformers", whole)]:
             attempt(f"{what}: {step}", run)
 
+# Methods that are trained here: where they go to, and the pooling that is there.
+TRAINED = [
+    ("bitfit", "transformers", "pooler"),
+    ("vera[r=4]", "transformers", "pooler"),
+    ("linear", "transformers", "pooler"),
+    ("full", "transformers", "pooler"),
+    ("lora[r=4,rslora=true,dora=true]", "peft", "pooler"),
+    ("linear", "adapterhub", "cls"),
+    ("seq_bn[reduction_factor=4]", "adapterhub", "cls"),
+    ("adapter[width=5,layer_norm=false]", "adapterhub", "cls"),
+    ("adapter[width=8]", "adapterhub --norms", "cls"),
+]
+
+def trained(family, folder, tok, method, to, pooling):
+    what = f"trained here {family} {method} to {to}"
+    place = f"{ROOT}/{''.join(c if c.isalnum() else '-' for c in what)}"
+    random = torch.Generator().manual_seed(4)
+    with open(f"{ROOT}/train.csv", "w") as f:
+        f.write("text,label\n")
+        for i in range(60):
+            words = [WORDS[j] for j in torch.randint(len(WORDS), (6,), generator=random)]
+            f.write(" ".join(words) + (" good,yes\n" if i % 2 else " bad,no\n"))
+    budwood("train", "--data", f"{ROOT}/train.csv", "--base", folder, "--recipe", "paper", "--method", method, "--pooling",
+            pooling, "--lr", "0.01", "--epochs", "3", "--out", place)
+    library, *flags = to.split()
+    budwood("export", place, place + "-out", "--to", library, *flags)
+    if library == "transformers":
+        model = AutoModelForSequenceClassification.from_pretrained(place + "-out")
+    elif library == "peft":
+        start = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, ignore_mismatched_sizes=True)
+        model = peft.PeftModel.from_pretrained(start, place + "-out")
+    else:
+        model = AutoAdapterModel.from_pretrained(folder)
+        kept = dict(use_safetensors=True, set_active=True)
+        if method == "linear":
+            model.load_head(place + "-out", use_safetensors=True)
+        else:
+            model.load_adapter(place + "-out", **kept)
+        model.active_head = "task"
+    check(what, answers(model, tok), matrix(ours(place, folder), ["no", "yes"]))
+
 def main():
     print("torch", torch.__version__, "transformers", transformers.__version__, "adapters", adapters.__version__, "peft", peft.__version__)
     only = os.environ.get("ONLY", "")
@@ -228,6 +269,10 @@ def main():
             for safe in [True, False] if name == "lora" else [True]:
                 if only in name:
                     attempt(f"peft {family} {name}", lambda: pefted(family, folder, tok, name, config, safe))
+        for method, to, pooling in TRAINED:
+            if only in method and (pooling == "cls" or family == "bert"):
+                what = f"trained here {family} {method} to {to}"
+                attempt(what, lambda: trained(family, folder, tok, method, to, pooling))
     failed = [r for r in results if not isinstance(r[1], float) or r[1] > MOST]
     for what, difference in results:
         print(f"{'FAIL' if (what, difference) in failed else 'ok  '} {what}: {difference}")

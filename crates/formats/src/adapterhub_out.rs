@@ -151,8 +151,13 @@ fn factor(hidden: usize, width: usize) -> Result<f64, Error> {
     let exact = hidden as f64 / width as f64;
     [exact, exact * (1.0 - 1e-9)]
         .into_iter()
-        .find(|f| ((hidden as f64 / f) as usize).max(1) == width)
+        .find(|f| (floor_division(hidden as f64, *f) as usize).max(1) == width)
         .ok_or_else(|| cannot(format!("no reduction factor gives the width {width} of {hidden}")))
+}
+
+/// Python's `//`, by which the library finds a width: 32 // 6.4 is 4, as 6.4 is a little more than it shows.
+fn floor_division(a: f64, b: f64) -> f64 {
+    ((a - a % b) / b).round()
 }
 
 fn low_rank(part: &MethodPart) -> Result<Value, Error> {

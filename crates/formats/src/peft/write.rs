@@ -26,6 +26,10 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     };
     let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
     let images = matches!(meta.encoder.input, InputSpec::Image(_));
+    let known = ["lora", "ia3", "layer_norm", "linear", "vera"];
+    if !known.contains(&part.name.as_str()) {
+        return Err(cannot(format!("PEFT has no method like '{}'", part.name)));
+    }
     let head = transformers_head(meta, family, tensors)?;
     if head.keys().any(|name| name.contains("pooler")) {
         return Err(cannot(
