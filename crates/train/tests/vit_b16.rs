@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use budwood_base::encoder::{Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement};
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision};
-use budwood_formats::family;
 use budwood_formats::Weights;
+use budwood_formats::family;
 use budwood_model::{Base, Batch, ModelError, Segment, hidden_states};
 
 const D: usize = 768;
