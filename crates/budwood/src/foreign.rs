@@ -8,8 +8,8 @@ use budwood_model::method;
 
 use crate::Error;
 
-/// Reads an adapter's folder: ours, of AdapterHub or PEFT, or a tuned model's as its head. What is not ours is taken
-/// over for this base, which has this name.
+/// Reads an adapter's folder: ours, of AdapterHub or PEFT, or a tuned model's as its head. What is
+/// not ours is taken over for this base, which has this name.
 ///
 /// # Errors
 /// If the folder is damaged, asks for what does not exist here, or does not fit the base.

@@ -8,7 +8,8 @@ use budwood_formats::{BaseModel, foreign};
 
 use crate::base;
 
-/// Reads an adapter's folder; one of another library on the base that is named, or else on the one that it names itself.
+/// Reads an adapter's folder; one of another library on the base that is named, or else on the one
+/// that it names itself.
 pub(crate) fn load(path: &Path, base: Option<&str>) -> Result<AdapterFolder> {
     if foreign::library(path)?.is_none() {
         return Ok(AdapterFolder::load(path)?);

@@ -117,7 +117,8 @@ pub(crate) fn family(folder: &Path) -> Result<Option<&'static str>, Error> {
     Ok(kind.and_then(family::find).map(|f| f.name))
 }
 
-/// Whether a tensor is what a layer has of the prefixes that all layers share: `.bin` files hold them once for each layer.
+/// Whether a tensor is what a layer has of the prefixes that all layers share: `.bin` files hold
+/// them once for each layer.
 ///
 /// # Errors
 /// If it is not the same as what they share.
@@ -282,8 +283,8 @@ fn compacter_name(path: &Path, config: &Value) -> Result<&'static str, Error> {
     }
 }
 
-/// LoRA, or (IA)³, which the library writes as LoRA of rank 1 that scales. Dropout inside LoRA acts in training
-/// only and is left out.
+/// LoRA, or (IA)³, which the library writes as LoRA of rank 1 that scales. Dropout inside LoRA acts
+/// in training only and is left out.
 fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
     refuse(
         path,
@@ -406,8 +407,8 @@ pub(crate) const ROLES: &[(&str, &str)] = &[
     ("up.bias", "adapter_up.b"),
 ];
 
-/// A head: flexible (`heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout, linear), or static, which
-/// is that of the model's class in `transformers`.
+/// A head: flexible (`heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout,
+/// linear), or static, which is that of the model's class in `transformers`.
 fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error> {
     let (path, json) = read_json(folder, "head_config.json")?;
     let files = ["model_head.safetensors", "pytorch_model_head.bin"];

@@ -15,8 +15,9 @@ use crate::native::{AdapterFolder, AdapterMeta};
 
 const VERSION: &str = "adapters.1.3.0";
 
-/// Writes an adapter and its head under this name. Trained layer norms stand beside the adapter under the base's own
-/// names where `norms` allows it: loading the folder then changes the base itself.
+/// Writes an adapter and its head under this name. Trained layer norms stand beside the adapter
+/// under the base's own names where `norms` allows it: loading the folder then changes the base
+/// itself.
 ///
 /// # Errors
 /// If the library has no such method, family or head.
@@ -155,7 +156,8 @@ fn factor(hidden: usize, width: usize) -> Result<f64, Error> {
         .ok_or_else(|| cannot(format!("no reduction factor gives the width {width} of {hidden}")))
 }
 
-/// Python's `//`, by which the library finds a width: 32 // 6.4 is 4, as 6.4 is a little more than it shows.
+/// Python's `//`, by which the library finds a width: 32 // 6.4 is 4, as 6.4 is a little more than
+/// it shows.
 fn floor_division(a: f64, b: f64) -> f64 {
     ((a - a % b) / b).round()
 }

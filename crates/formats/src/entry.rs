@@ -15,7 +15,8 @@ pub(crate) struct Entry {
     pub(crate) shape: Vec<usize>,
     /// From its first element to its last.
     pub(crate) range: std::ops::Range<usize>,
-    /// Elements from one neighbour to the next in each dimension, where they do not simply follow each other.
+    /// Elements from one neighbour to the next in each dimension, where they do not simply follow
+    /// each other.
     pub(crate) strides: Option<Vec<usize>>,
 }
 

@@ -51,7 +51,8 @@ pub(crate) fn family_of(meta: &AdapterMeta) -> Result<&'static Family, Error> {
     found.ok_or_else(|| cannot(format!("the family '{name}' is not known")))
 }
 
-/// Class names by their places, as `transformers` and `adapters` hold them; `LABEL_0` ... where there are none.
+/// Class names by their places, as `transformers` and `adapters` hold them; `LABEL_0` ... where
+/// there are none.
 pub(crate) fn label2id(meta: &AdapterMeta) -> Map<String, Value> {
     let labels: Vec<String> = match meta.labels.is_empty() {
         true => (0..meta.head.outputs).map(|i| format!("LABEL_{i}")).collect(),
@@ -60,8 +61,8 @@ pub(crate) fn label2id(meta: &AdapterMeta) -> Map<String, Value> {
     labels.into_iter().enumerate().map(|(i, label)| (label, json!(i))).collect()
 }
 
-/// The head's tensors under the names that the model of `transformers` has for this family, BERT's pooler among them;
-/// refused where that model computes something else.
+/// The head's tensors under the names that the model of `transformers` has for this family, BERT's
+/// pooler among them; refused where that model computes something else.
 pub(crate) fn transformers_head(
     meta: &AdapterMeta,
     family: &Family,

@@ -1,7 +1,8 @@
-//! Adapters of AdapterHub and PEFT, and models of `transformers` that are tuned already, as adapters of ours on a base.
+//! Adapters of AdapterHub and PEFT, and models of `transformers` that are tuned already, as
+//! adapters of ours on a base.
 //!
-//! Such folders hold no hash of the base: that it is the right one cannot be checked beyond shapes and names, which
-//! the adapter records.
+//! Such folders hold no hash of the base: that it is the right one cannot be checked beyond shapes
+//! and names, which the adapter records.
 
 use std::path::Path;
 
@@ -85,8 +86,9 @@ pub fn base_name(folder: &Path) -> Result<Option<String>, Error> {
     Ok(name.map(String::from))
 }
 
-/// A folder of another library as an adapter of ours on this base, which has this name. The method's options are those
-/// that the folder gives; the others have their defaults. `weights_sha256` is empty: nothing is written yet.
+/// A folder of another library as an adapter of ours on this base, which has this name. The
+/// method's options are those that the folder gives; the others have their defaults.
+/// `weights_sha256` is empty: nothing is written yet.
 ///
 /// # Errors
 /// If the folder is of no known library, is damaged, or does not fit the base.
@@ -222,8 +224,8 @@ fn complete_norms(
     Ok(())
 }
 
-/// An adapted pooler, which no method here has, becomes the first layer of the head: it is the same product with the
-/// same activation.
+/// An adapted pooler, which no method here has, becomes the first layer of the head: it is the same
+/// product with the same activation.
 fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(), Error> {
     let mut take = |role: &str| read.tensors.remove(&format!("{}.lora.{role}", names::POOLER));
     let (Some(a), Some(b)) = (take("a"), take("b")) else { return Ok(()) };
@@ -258,7 +260,8 @@ fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(),
     Ok(())
 }
 
-/// Names of classes that the base's own configuration has for so many outputs, for adapters that keep none.
+/// Names of classes that the base's own configuration has for so many outputs, for adapters that
+/// keep none.
 fn named_by_base(mut read: Imported, base: &BaseModel) -> Result<Imported, Error> {
     let (_, json) = read_json(base.folder(), "config.json")?;
     let Some(head) = read.head.as_mut() else { return Ok(read) };

@@ -1,7 +1,8 @@
-//! Named tensors in the files of a model or an adapter: one or several shards, in the form of safetensors or PyTorch's.
+//! Named tensors in the files of a model or an adapter: one or several shards, in the form of
+//! safetensors or PyTorch's.
 //!
-//! f32, f16, bf16 and f64 are read as f32, and so are signed bytes where `NAME.scale` holds the scales of their
-//! rows. A file's bytes are held once; a tensor is converted when it is asked for.
+//! f32, f16, bf16 and f64 are read as f32, and so are signed bytes where `NAME.scale` holds the
+//! scales of their rows. A file's bytes are held once; a tensor is converted when it is asked for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -36,7 +37,8 @@ impl fmt::Debug for Weights {
 }
 
 impl Weights {
-    /// Reads one file: PyTorch's form where its name ends with `.bin`, `.pt` or `.pth`, else safetensors.
+    /// Reads one file: PyTorch's form where its name ends with `.bin`, `.pt` or `.pth`, else
+    /// safetensors.
     ///
     /// # Errors
     /// If it cannot be read or what it says of its tensors is not true.
@@ -44,7 +46,8 @@ impl Weights {
         Self::open_shards(vec![path.to_path_buf()])
     }
 
-    /// Reads the first of these files that is in a folder, or the shards that `FILE.index.json` lists.
+    /// Reads the first of these files that is in a folder, or the shards that `FILE.index.json`
+    /// lists.
     ///
     /// # Errors
     /// As [`Weights::open`]; also if none is there or a shard is missing.
@@ -154,7 +157,8 @@ impl Weights {
                 return Err(Error::content(&shard.path, message));
             }
         };
-        // A sum that is finite has only finite terms; the search for the culprit is for the message.
+        // A sum that is finite has only finite terms; the search for the culprit is for the
+        // message.
         if !data.iter().map(|x| x * 0.0).sum::<f32>().eq(&0.0) {
             let bad = data.iter().enumerate().find(|(_, x)| !x.is_finite());
             if let Some((index, &value)) = bad {

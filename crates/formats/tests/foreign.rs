@@ -1,4 +1,5 @@
-//! Folders of AdapterHub and PEFT: taken over on their base, and written again with the same names, shapes and bytes.
+//! Folders of AdapterHub and PEFT: taken over on their base, and written again with the same names,
+//! shapes and bytes.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! PyTorch's `.bin` files: those that PyTorch 2.15 wrote (`torch/make.py`) with the values that it read, and hostile ones.
+//! PyTorch's `.bin` files: those that PyTorch 2.15 wrote (`torch/make.py`) with the values that it
+//! read, and hostile ones.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -27,10 +27,12 @@ pub(crate) struct Args {
     /// Name of the adapter in AdapterHub's folder.
     #[arg(long, default_value = "task")]
     name: String,
-    /// Base model, for `transformers` and adapters of other libraries [default: the one that the adapter names].
+    /// Base model, for `transformers` and adapters of other libraries [default: the one that the
+    /// adapter names].
     #[arg(long)]
     base: Option<String>,
-    /// Write trained layer norms to AdapterHub's folder as those of the base, which loading it changes.
+    /// Write trained layer norms to AdapterHub's folder as those of the base, which loading it
+    /// changes.
     #[arg(long)]
     norms: bool,
     /// Replace the export that is there; other files beside it are kept.

@@ -1,4 +1,5 @@
-//! `budwood import`: an adapter of AdapterHub or PEFT, or a tuned model's head, as an adapter of ours.
+//! `budwood import`: an adapter of AdapterHub or PEFT, or a tuned model's head, as an adapter of
+//! ours.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

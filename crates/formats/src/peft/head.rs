@@ -1,4 +1,5 @@
-//! The heads of `transformers`' models, which PEFT saves beside an adapter and which tuned models end with.
+//! The heads of `transformers`' models, which PEFT saves beside an adapter and which tuned models
+//! end with.
 
 use budwood_base::encoder::Activation;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};

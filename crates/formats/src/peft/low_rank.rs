@@ -1,4 +1,5 @@
-//! LoRA with ranks and scales that differ from module to module, and the methods whose updates are of its form.
+//! LoRA with ranks and scales that differ from module to module, and the methods whose updates are
+//! of its form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

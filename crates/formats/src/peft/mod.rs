@@ -1,8 +1,9 @@
-//! Adapter folders of PEFT (0.21): `adapter_config.json` and `adapter_model.safetensors` or `.bin`, over the models of
-//! `transformers`, whose heads are "modules to save".
+//! Adapter folders of PEFT (0.21): `adapter_config.json` and `adapter_model.safetensors` or `.bin`,
+//! over the models of `transformers`, whose heads are "modules to save".
 //!
-//! What PEFT lets differ from module to module (ranks, scales, which modules) is folded into the tensors where our
-//! method has one value for all. VeRA and AdaLoRA become LoRA: their updates are of that form.
+//! What PEFT lets differ from module to module (ranks, scales, which modules) is folded into the
+//! tensors where our method has one value for all. VeRA and AdaLoRA become LoRA: their updates are
+//! of that form.
 
 pub(crate) mod head;
 mod low_rank;
@@ -50,7 +51,8 @@ fn switches() -> Vec<(&'static str, Vec<Value>)> {
 /// What stands before every name in the file.
 const PREFIX: &str = "base_model.model.";
 
-/// The last part of a tensor's name in the file, our role of it, and the parameter's name inside the model.
+/// The last part of a tensor's name in the file, our role of it, and the parameter's name inside
+/// the model.
 type Role = (&'static str, &'static str, &'static str);
 
 const ROLES: &[Role] = &[
@@ -67,8 +69,8 @@ const ROLES: &[Role] = &[
 
 const NORM: &str = "ln_tuning_layers";
 
-/// Reads a folder whose configuration is `config`, of the file `path`. Dropout acts in training only and is left out.
-/// With the base's sizes it is also checked that all its layers are there.
+/// Reads a folder whose configuration is `config`, of the file `path`. Dropout acts in training
+/// only and is left out. With the base's sizes it is also checked that all its layers are there.
 ///
 /// # Errors
 /// If a file is missing or damaged, or the configuration asks for what does not exist here.

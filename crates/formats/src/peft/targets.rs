@@ -1,4 +1,5 @@
-//! Which modules a configuration names: a list of names, an expression, or all linear ones; and patterns of ranks.
+//! Which modules a configuration names: a list of names, an expression, or all linear ones; and
+//! patterns of ranks.
 
 use std::path::Path;
 
@@ -38,7 +39,8 @@ impl Targets {
         })
     }
 
-    /// Whether a linear module of a layer (or outside of all) is adapted; none where the configuration leaves it to the file.
+    /// Whether a linear module of a layer (or outside of all) is adapted; none where the
+    /// configuration leaves it to the file.
     pub(super) fn has(&self, module: &str, layer: Option<usize>) -> Option<bool> {
         let wanted = self.wanted.as_ref()?;
         let in_layers = match (&self.layers, layer) {

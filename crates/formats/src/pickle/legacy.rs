@@ -1,5 +1,6 @@
-//! The layout before PyTorch 1.6: pickles one after another (a number that marks the layout, its version, the machine's
-//! sizes, the tensors, the keys of the storages), then each storage behind its length.
+//! The layout before PyTorch 1.6: pickles one after another (a number that marks the layout, its
+//! version, the machine's sizes, the tensors, the keys of the storages), then each storage behind
+//! its length.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

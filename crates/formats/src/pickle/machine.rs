@@ -1,7 +1,7 @@
 //! Reads a pickle without running it.
 //!
-//! Values lie in a list and name each other by number: neither nesting nor circles take stack, and what is shared is
-//! there once.
+//! Values lie in a list and name each other by number: neither nesting nor circles take stack, and
+//! what is shared is there once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -188,7 +188,8 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
     nodes: Vec<Node>,
-    /// Values that calls have copied: without a bound a short pickle could copy a long list again and again.
+    /// Values that calls have copied: without a bound a short pickle could copy a long list again
+    /// and again.
     copied: usize,
 }
 
@@ -524,7 +525,8 @@ impl Machine<'_> {
         items.iter().map(|item| count(*item)).collect()
     }
 
-    /// A storage by its persistent name: `("storage", type, key, device, length)`, and in old files what part of it is meant.
+    /// A storage by its persistent name: `("storage", type, key, device, length)`, and in old files
+    /// what part of it is meant.
     fn storage(&mut self) -> Result<(), String> {
         let name = self.pop()?;
         let items = self.items(name).ok_or(DAMAGED)?;

@@ -1,6 +1,6 @@
-//! PyTorch's `.bin` files: the zip layout of PyTorch 1.6 and later, and the one before. They hold a pickle, which is
-//! a program. Nothing of it is run: a machine that knows only what tensors are made of reads where each tensor lies,
-//! and whatever else the file asks for is refused by name.
+//! PyTorch's `.bin` files: the zip layout of PyTorch 1.6 and later, and the one before. They hold a
+//! pickle, which is a program. Nothing of it is run: a machine that knows only what tensors are
+//! made of reads where each tensor lies, and whatever else the file asks for is refused by name.
 
 mod archive;
 mod global;

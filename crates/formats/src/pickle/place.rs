@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::machine::Tensor;
 use crate::entry::{Entries, Entry};
 
-/// Bytes of all tensors together, in bytes of their file: several tensors may share their elements, but not so that a small
-/// file takes all memory.
+/// Bytes of all tensors together, in bytes of their file: several tensors may share their elements,
+/// but not so that a small file takes all memory.
 const TIMES_MOST: u64 = 8;
 
 /// Where all tensors lie. `storage` gives the bytes of a storage.
