@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use budwood_base::head::HeadKind;
+use budwood_formats::foreign;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_tasks::{Dataset, Input, task};
 use budwood_train::{Answers, Doubt, Lengths, Prepared};
 
+use crate::foreign::read_folder;
 use crate::reader::{ImageReading, Reader};
 use crate::{Base, Error};
 
@@ -54,7 +56,8 @@ impl Adapter {
     /// # Errors
     /// If the folder is no adapter, was changed, or was trained on another base.
     pub fn open(base: &Base, folder: impl AsRef<Path>) -> Result<Self, Error> {
-        let folder = AdapterFolder::load(folder.as_ref())?;
+        let name = base.model().folder().to_string_lossy();
+        let folder = read_folder(folder.as_ref(), base.model(), &name)?;
         Self::from_folder(base, folder, AdapterOptions::default())
     }
 
@@ -75,6 +78,7 @@ impl Adapter {
         }
         meta.task.positive = options.positive.or(meta.task.positive);
         let mut warnings = meta.check_base(base.model())?;
+        warnings.extend(foreign::warning(&meta));
         let reader = match &meta.task.images {
             None => base.reader()?,
             Some(_) => Arc::new(Reader::of_adapter(base.model(), &meta.task)?),

@@ -6,11 +6,10 @@ use anyhow::{Result, bail};
 use budwood::run::cut;
 use budwood::spec::Form;
 use budwood::{Adapter, AdapterOptions, Base, BaseOptions, Dataset};
-use budwood_formats::native::AdapterFolder;
 use budwood_train::{Answers, Prepared};
 
-use crate::base;
 use crate::settings::Settings;
+use crate::{base, foreign};
 
 /// The flags of a command that opens an adapter.
 #[derive(Default)]
@@ -28,7 +27,7 @@ pub(crate) struct Opening<'a> {
 impl Opening<'_> {
     /// Opens an adapter and its base, which must be the one that it was trained on.
     pub(crate) fn open(&self, settings: &Settings, path: &Path) -> Result<Adapter> {
-        let folder = AdapterFolder::load(path)?;
+        let folder = foreign::load(path, self.base)?;
         let meta = &folder.meta;
         let as_trained = BaseOptions::of_adapter(meta)?;
         let options = BaseOptions {

@@ -6,6 +6,7 @@ mod base;
 mod commands;
 mod evaluator;
 mod finished;
+mod foreign;
 mod limited;
 mod new_vit;
 mod out;
@@ -80,6 +81,10 @@ enum Command {
     Verify(commands::verify::Args),
     /// Let a board run all its adapters again, and show what moved.
     Audit(commands::verify::AuditArgs),
+    /// Write an adapter of AdapterHub or PEFT, or a tuned model's head, as an adapter of ours.
+    Import(commands::import::Args),
+    /// Write an adapter as a folder that AdapterHub, PEFT or transformers load.
+    Export(commands::export::Args),
     /// Show what an adapter or a model is.
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
@@ -115,6 +120,8 @@ fn main() -> ExitCode {
         Command::Submit(args) => commands::submit::run(&settings, &args),
         Command::Verify(args) => commands::verify::run(&settings, &args),
         Command::Audit(args) => commands::verify::audit(&settings, &args),
+        Command::Import(args) => commands::import::run(&settings, &args),
+        Command::Export(args) => commands::export::run(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),
         Command::Models(args) => commands::models::run(&settings, &args),
         Command::Parity(args) => commands::parity::run(&settings, &args),

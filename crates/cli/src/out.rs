@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use budwood_base::files::write_atomic_with;
 use budwood_base::folder::{Kind, OutFolder, some};
 

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use budwood_base::digest;
 use budwood_base::tensor::TensorMap;
-use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
+use budwood_formats::Weights;
+use budwood_formats::safetensors_file::to_bytes;
 use serde_json::{Value, json};
 use world::{World, json, train_args};
 
@@ -33,7 +34,7 @@ fn of_old(
 ) {
     let folder = world.path(adapter);
     let weights = folder.join("adapter.safetensors");
-    let mut all = SafetensorsFile::open(&weights).unwrap().tensors().unwrap();
+    let mut all = Weights::open(&weights).unwrap().tensors().unwrap();
     tensors(&mut all);
     let bytes = to_bytes(&weights, &all).unwrap();
     fs::write(&weights, &bytes).unwrap();
@@ -214,8 +215,7 @@ fn a_forged_quantised_model_stands_for_no_base_of_a_board() {
     world.ok("models quantize base --out small");
     // Another model's bytes that say they were made from the base.
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
-    let mut other =
-        SafetensorsFile::open(&golden.join("model.safetensors")).unwrap().tensors().unwrap();
+    let mut other = Weights::open(&golden.join("model.safetensors")).unwrap().tensors().unwrap();
     other.values_mut().flat_map(|t| &mut t.data).for_each(|x| *x *= 0.5);
     fs::create_dir(world.path("other")).unwrap();
     for file in ["config.json", "vocab.txt"] {

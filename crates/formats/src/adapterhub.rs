@@ -11,9 +11,11 @@ use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::adapterhub_config;
 use crate::family::{self, Family};
 use crate::imported::{Imported, read_json, refuse};
-use crate::safetensors_file::SafetensorsFile;
+use crate::peft::head;
+use crate::weights::Weights;
 
 /// Bottleneck switches that have no counterpart here, with the value that means "off".
 const UNSUPPORTED: &[(&str, &str)] = &[
@@ -68,17 +70,19 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
     let family = family::find(model_type)
         .ok_or_else(|| Error::content(&path, format!("model_type '{model_type}' is not known")))?;
     let name = text("name").ok_or_else(|| Error::content(&path, "lacks the field 'name'"))?;
-    let config = json
-        .get("config")
-        .filter(|c| c.is_object())
-        .ok_or_else(|| Error::content(&path, "lacks the map 'config'"))?;
+    let config = adapterhub_config::today(&path, &json)?;
+    let config = &config;
     let method = MethodSpec { parts: parts(&path, config)? };
     let scales = method.parts.iter().any(|p| p.name == "ia3");
     let mut names = Vec::new();
     let mut tensors = TensorMap::new();
-    let file = SafetensorsFile::open_in(folder, "adapter")?;
+    let file = Weights::open_in(folder, &["adapter.safetensors", "pytorch_adapter.bin"])?;
     for theirs in file.names() {
-        let ours = canonical_name(family, name, theirs).ok_or_else(|| {
+        if is_copy(&file, family, theirs)? {
+            continue;
+        }
+        let renamed = adapterhub_config::tensor_today(theirs);
+        let ours = canonical_name(family, name, &renamed).ok_or_else(|| {
             Error::content(file.path(), format!("tensor '{theirs}' has no place in this method"))
         })?;
         let (mut ours, mut tensor) = (ours, file.tensor(theirs)?);
@@ -102,6 +106,31 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
         read_head(folder, name, &mut read)?;
     }
     Ok(read)
+}
+
+/// The name of the family that a folder speaks of; none where it says nothing that is known.
+pub(crate) fn family(folder: &Path) -> Result<Option<&'static str>, Error> {
+    let files = ["adapter_config.json", "head_config.json"];
+    let Some(file) = files.into_iter().find(|f| folder.join(f).exists()) else { return Ok(None) };
+    let (_, json) = read_json(folder, file)?;
+    let kind = json.get("model_type").and_then(Value::as_str);
+    Ok(kind.and_then(family::find).map(|f| f.name))
+}
+
+/// Whether a tensor is what a layer has of the prefixes that all layers share: `.bin` files hold
+/// them once for each layer.
+///
+/// # Errors
+/// If it is not the same as what they share.
+fn is_copy(file: &Weights, family: &Family, theirs: &str) -> Result<bool, Error> {
+    let Some((_, rest)) = theirs.split_once(".prefix_tuning.pool.") else { return Ok(false) };
+    let shared = format!("{}.prefix_tuning.{rest}", family.prefix);
+    if file.contains(&shared) && file.tensor(&shared)? == file.tensor(theirs)? {
+        return Ok(true);
+    }
+    let message =
+        format!("tensor '{theirs}' is not the same as '{shared}', whose copy it should be");
+    Err(Error::content(file.path(), message))
 }
 
 /// The methods of a configuration; several in a union.
@@ -144,11 +173,11 @@ fn same_options(name: &str, config: &Value, options: &[&str]) -> MethodPart {
 }
 
 /// What the library keeps as one vector: keys and values of all layers.
-const FLAT_PREFIX: &str = "shared.prefix.all";
+pub(crate) const FLAT_PREFIX: &str = "shared.prefix.all";
 
 /// The library's flat prefixes, ordered by row, layer, keys before values.
 fn flat_prefix(
-    file: &SafetensorsFile,
+    file: &Weights,
     theirs: &str,
     method: &MethodSpec,
     all: &Tensor,
@@ -254,8 +283,8 @@ fn compacter_name(path: &Path, config: &Value) -> Result<&'static str, Error> {
     }
 }
 
-/// LoRA, or (IA)³, which the library writes as LoRA of rank 1 that scales. Dropout inside LoRA acts in training
-/// only and is left out.
+/// LoRA, or (IA)³, which the library writes as LoRA of rank 1 that scales. Dropout inside LoRA acts
+/// in training only and is left out.
 fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
     refuse(
         path,
@@ -352,7 +381,7 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
 }
 
 /// `(our name, the library's)` of a prefix.
-const PREFIX_ROLES: &[(&str, &str)] = &[
+pub(crate) const PREFIX_ROLES: &[(&str, &str)] = &[
     ("shared.prefix.embedding", "wte.weight"),
     ("shared.prefix.in.weight", "control_trans.0.weight"),
     ("shared.prefix.in.bias", "control_trans.0.bias"),
@@ -362,7 +391,7 @@ const PREFIX_ROLES: &[(&str, &str)] = &[
 ];
 
 /// `(our role, the library's)` in a bottleneck.
-const ROLES: &[(&str, &str)] = &[
+pub(crate) const ROLES: &[(&str, &str)] = &[
     ("down.weight", "adapter_down.0.weight"),
     ("down.bias", "adapter_down.0.bias"),
     ("up.weight", "adapter_up.weight"),
@@ -378,22 +407,31 @@ const ROLES: &[(&str, &str)] = &[
     ("up.bias", "adapter_up.b"),
 ];
 
-/// A flexible head: `heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout, linear.
+/// A head: flexible (`heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout,
+/// linear), or static, which is that of the model's class in `transformers`.
 fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error> {
     let (path, json) = read_json(folder, "head_config.json")?;
+    let files = ["model_head.safetensors", "pytorch_model_head.bin"];
     let Some(config) = json.get("config").filter(|c| c.is_object()) else {
-        return Err(Error::content(&path, "is a static head, which is not read yet"));
+        return read_static_head(&path, &json, &Weights::open_in(folder, &files)?, read);
     };
     let field = |name: &str| config.get(name);
+    let outputs = field("num_labels").and_then(Value::as_u64).unwrap_or(0) as usize;
     let kind = match field("head_type").and_then(Value::as_str) {
+        Some("classification") if outputs == 1 => HeadKind::Regression,
+        Some("classification") if field("multilabel") == Some(&json!(true)) => HeadKind::MultiLabel,
         Some("classification" | "image_classification") => HeadKind::Classification,
+        Some("multilabel_classification") => HeadKind::MultiLabel,
         Some("tagging") => HeadKind::TokenClassification,
         Some("question_answering") => HeadKind::QuestionAnswering,
         other => {
-            return Err(Error::content(&path, format!("head_type {other:?} is not read yet")));
+            let message = format!(
+                "head_type {other:?} is not read; classification, multilabel_classification, image_classification, \
+                 tagging and question_answering are"
+            );
+            return Err(Error::content(&path, message));
         }
     };
-    let outputs = field("num_labels").and_then(Value::as_u64).unwrap_or(0) as usize;
     let layers = field("layers").and_then(Value::as_u64).unwrap_or(1);
     let dense = match (layers, field("activation_function").and_then(Value::as_str)) {
         (1, _) => None,
@@ -406,7 +444,7 @@ fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error
     let flag = |name: &str, default| field(name).and_then(Value::as_bool).unwrap_or(default);
     let pooling = if flag("use_pooler", false) { Pooling::Pooler } else { Pooling::Cls };
     let bias = flag("bias", true);
-    let file = SafetensorsFile::open_in(folder, "model_head")?;
+    let file = Weights::open_in(folder, &files)?;
     // A head has a row of weights for each output.
     if outputs as u64 > file.elements() {
         let message = format!("num_labels is {outputs}, more than the head's file has elements");
@@ -431,6 +469,40 @@ fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error
         read.names.push((ours, theirs.to_string()));
     }
     Ok(())
+}
+
+fn read_static_head(
+    path: &Path,
+    json: &Value,
+    file: &Weights,
+    read: &mut Imported,
+) -> Result<(), Error> {
+    let text = |field: &str| json.get(field).and_then(Value::as_str).unwrap_or_default();
+    let class = text("model_class");
+    let outputs = json.get("num_labels").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let kind = match class.split_once("For").map(|(_, task)| task) {
+        Some("SequenceClassification") if outputs == 1 => HeadKind::Regression,
+        Some("SequenceClassification" | "ImageClassification") => HeadKind::Classification,
+        Some("TokenClassification") => HeadKind::TokenClassification,
+        Some("QuestionAnswering") => HeadKind::QuestionAnswering,
+        _ => return Err(Error::content(path, format!("the head of '{class}' is not read"))),
+    };
+    let family = family::find(text("model_type"));
+    for theirs in file.names() {
+        let (ours, ..) = head::name(theirs).ok_or_else(|| {
+            Error::content(file.path(), format!("tensor '{theirs}' has no place in this head"))
+        })?;
+        read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+        read.names.push((ours, theirs.to_string()));
+    }
+    read.head = family.and_then(|family| head::spec(family, kind, &read.tensors));
+    match &read.head {
+        Some(head) if head.outputs == outputs || kind == HeadKind::QuestionAnswering => {
+            read.labels = labels(json.get("label2id"), outputs);
+            Ok(())
+        }
+        _ => Err(Error::content(file.path(), format!("holds no head with {outputs} outputs"))),
+    }
 }
 
 /// Class names in the order of the outputs.

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::Error;
 use crate::family::{self, Config, FAMILIES, Family};
 use crate::manifest::Manifest;
-use crate::safetensors_file::SafetensorsFile;
 use crate::text_file::{self, read_json};
+use crate::weights::Weights;
 
 /// The largest file of a tokenizer that is read, in bytes; vocabularies of a million words have a tenth of it.
 const TOKENIZER_MOST: u64 = 512 << 20;
@@ -25,7 +25,7 @@ const TOKENIZER_MOST: u64 = 512 << 20;
 pub struct BaseModel {
     folder: PathBuf,
     spec: EncoderSpec,
-    file: SafetensorsFile,
+    file: Weights,
     family: &'static Family,
     /// What the names in the file lack or have in front.
     prefixed: bool,
@@ -59,7 +59,7 @@ impl BaseModel {
             ))
         })?;
         let mut spec = (family.spec)(&config)?;
-        let file = SafetensorsFile::open_in(folder, "model")?;
+        let file = Weights::open_in(folder, &["model.safetensors", "pytorch_model.bin"])?;
         let prefix = format!("{}.", family.prefix);
         let prefixed = file.names().any(|name| name.starts_with(&prefix));
         config.check_layers(spec.layers, file.names().count())?;
@@ -148,6 +148,11 @@ impl BaseModel {
             tensor.shape = flattened(&tensor.shape, dimensions);
         }
         Ok(tensor)
+    }
+
+    /// All tensors of its files, those of a head included.
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.file
     }
 
     /// The shape that a canonical tensor has in the file.

@@ -62,6 +62,9 @@ pub enum Error {
     /// An adapter's description that makes no sense on its base.
     #[error("adapter.json: {0}")]
     Description(String),
+    /// An adapter that another library has no form for.
+    #[error("cannot be exported: {0}")]
+    Export(String),
     /// The adapter was trained on another base.
     #[error(
         "this adapter belongs to another base model: {what} is {expected} in the adapter and {found} here. Load the base that it was trained on ({name}), with its files as they were"

@@ -16,7 +16,7 @@ pub fn import(folder: &Path) -> Result<Imported, Error> {
     }
     let (path, json) = read_json(folder, "adapter_config.json")?;
     match json.get("peft_type") {
-        Some(_) => peft::read(folder, &path, &json),
+        Some(_) => peft::read(folder, &path, &json, None),
         None => adapterhub::read(folder),
     }
 }

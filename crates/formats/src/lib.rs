@@ -4,21 +4,28 @@
 //! the file and the tensor.
 
 pub mod adapterhub;
+mod adapterhub_config;
+pub mod adapterhub_out;
 mod base_model;
 mod convert;
 mod description;
+mod entry;
 mod error;
+pub mod export;
 pub mod family;
+pub mod foreign;
 mod import;
 mod imported;
 mod manifest;
 pub mod model_folder;
 pub mod native;
 pub mod new_model;
-mod peft;
+pub mod peft;
+mod pickle;
 pub mod quantized;
 pub mod safetensors_file;
 mod text_file;
+mod weights;
 
 pub use base_model::BaseModel;
 pub use convert::convert;
@@ -26,3 +33,4 @@ pub use description::check_labels;
 pub use error::Error;
 pub use import::import;
 pub use imported::Imported;
+pub use weights::Weights;

@@ -4,10 +4,15 @@ use std::path::Path;
 
 use budwood_base::encoder::TensorSpec;
 use budwood_base::folder::{Kind, Ours, OutFolder};
+use budwood_base::head::HeadKind;
 use budwood_base::tensor::TensorMap;
+use serde_json::json;
 
+use crate::export::{Exported, label2id, model_class, transformers_head};
 use crate::manifest::MANIFEST;
+use crate::native::AdapterFolder;
 use crate::safetensors_file::to_bytes;
+use crate::text_file::read_json;
 use crate::{BaseModel, Error};
 
 /// The folder of a model that this program wrote.
@@ -20,6 +25,15 @@ pub static KIND: Kind = Kind { what: "a model", ours: Ours::Listed };
 /// If a tensor cannot be read or is of another shape, or the folder cannot be written; nothing is left behind then.
 pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<(), Error> {
     let path = folder.join("model.safetensors");
+    let weights = to_bytes(&path, &with_changes(model, changed)?)?;
+    write_new(folder, |new| {
+        copy_others(model.folder(), new)?;
+        std::fs::write(new.join("model.safetensors"), &weights)
+    })
+}
+
+/// The tensors of a model by the names of its family, some of them changed.
+fn with_changes(model: &BaseModel, changed: &TensorMap) -> Result<TensorMap, Error> {
     let mut tensors = TensorMap::new();
     for TensorSpec { name: canonical, shape, .. } in model.spec().tensors() {
         let mut tensor = match changed.get(&canonical) {
@@ -28,17 +42,61 @@ pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<()
         };
         if tensor.shape != shape {
             let message = format!("tensor '{canonical}' is {:?}, not {shape:?}", tensor.shape);
-            return Err(Error::content(&path, message));
+            return Err(Error::content(model.folder(), message));
         }
         tensor.shape = model.stored_shape(&canonical).unwrap_or(shape);
         let name = model.family().checkpoint_name(&canonical).unwrap_or(canonical);
         tensors.insert(name, tensor);
     }
-    let weights = to_bytes(&path, &tensors)?;
-    write_new(folder, |new| {
-        copy_others(model.folder(), new)?;
-        std::fs::write(new.join("model.safetensors"), &weights)
-    })
+    Ok(tensors)
+}
+
+/// A model of `transformers` for the task of an adapter: its base with `changed` in the place of its own tensors, and the
+/// adapter's head with the names of its classes.
+///
+/// # Errors
+/// If the model of `transformers` has no such head, or a file of the base cannot be read.
+pub fn tuned(
+    model: &BaseModel,
+    changed: &TensorMap,
+    adapter: &AdapterFolder,
+) -> Result<Exported, Error> {
+    let AdapterFolder { meta, tensors } = adapter;
+    let mut all = with_changes(model, changed)?;
+    all.extend(transformers_head(meta, model.family(), tensors)?);
+    let mut exported = Exported::default();
+    let mut config = read_json(&model.folder().join("config.json"))?;
+    let label2id = label2id(meta);
+    let id2label: serde_json::Map<_, _> =
+        label2id.iter().map(|(label, id)| (id.to_string(), json!(label))).collect();
+    config["architectures"] = json!([model_class(model.family(), meta.head.kind)]);
+    config["id2label"] = json!(id2label);
+    config["label2id"] = json!(label2id);
+    config["torch_dtype"] = json!("float32");
+    config["problem_type"] = match meta.head.kind {
+        HeadKind::Classification => json!("single_label_classification"),
+        HeadKind::MultiLabel => json!("multi_label_classification"),
+        HeadKind::Regression => json!("regression"),
+        HeadKind::TokenClassification | HeadKind::QuestionAnswering => json!(null),
+    };
+    exported.json("config.json", &config);
+    exported.tensors("model.safetensors", &all, true)?;
+    let files = std::fs::read_dir(model.folder()).map_err(Error::io(model.folder()))?;
+    let mut names: Vec<_> =
+        files.flatten().map(|f| f.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    for name in names.iter().filter(|name| is_small(name) && *name != "config.json") {
+        let path = model.folder().join(name);
+        exported.files.push((name.clone(), std::fs::read(&path).map_err(Error::io(&path))?));
+    }
+    Ok(exported)
+}
+
+/// Whether a file of a model's folder is a configuration or belongs to the tokenizer.
+fn is_small(name: &str) -> bool {
+    [".json", ".txt", ".model"].iter().any(|e| name.ends_with(e))
+        && !name.ends_with(".index.json")
+        && name != MANIFEST
 }
 
 /// Fills a new folder with a model's files, whole or not at all.
@@ -63,10 +121,7 @@ pub(crate) fn copy_others(from: &Path, to: &Path) -> std::io::Result<()> {
     const POOLING: &str = "1_Pooling";
     for entry in std::fs::read_dir(from)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if [".json", ".txt", ".model"].iter().any(|e| name.ends_with(e))
-            && !name.ends_with(".index.json")
-            && name != MANIFEST
-        {
+        if is_small(&name) {
             std::fs::write(to.join(&name), std::fs::read(from.join(&name))?)?;
         }
     }

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Error;
-use crate::safetensors_file::{SafetensorsFile, to_bytes_with};
+use crate::safetensors_file::to_bytes_with;
 use crate::text_file::{self, read_json};
+use crate::weights::Weights;
 
 /// Version of the format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -181,7 +182,7 @@ impl AdapterFolder {
         let described = digest::of_description(&json);
         let meta: AdapterMeta = serde_json::from_value(json)
             .map_err(|e| Error::content(&path, format!("is not an adapter's description: {e}")))?;
-        let file = SafetensorsFile::open(&folder.join(WEIGHTS))?;
+        let file = Weights::open(&folder.join(WEIGHTS))?;
         let found = file.sha256();
         if found != meta.weights_sha256 {
             let message = format!(

@@ -14,7 +14,8 @@ use safetensors::Dtype;
 
 use crate::manifest::{MANIFEST, Manifest};
 use crate::model_folder::{copy_others, write_new};
-use crate::safetensors_file::{Raw, scale_name, serialize};
+use crate::safetensors_file::{Raw, serialize};
+use crate::weights::scale_name;
 use crate::{BaseModel, Error};
 
 /// Writes `model` to a new folder. `quantize` gives the bytes and row scales of a matrix with so many columns.

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use budwood_base::encoder::EncoderSpec;
-use budwood_formats::safetensors_file::SafetensorsFile;
+use budwood_formats::Weights;
 use budwood_formats::{BaseModel, convert};
 
 fn golden(path: &str) -> PathBuf {
@@ -35,7 +35,7 @@ fn the_original_form_of_vit_gives_the_same_tensors() {
         let spec = EncoderSpec { norm_eps: 1e-6, pooler, ..expected.spec().clone() };
         assert_eq!(model.spec(), &spec);
         let read = |folder: &Path| {
-            SafetensorsFile::open(&folder.join("model.safetensors")).unwrap().tensors().unwrap()
+            Weights::open(&folder.join("model.safetensors")).unwrap().tensors().unwrap()
         };
         let (theirs, ours) = (read(&golden("base/vit")), read(&out));
         for (name, tensor) in &ours {
@@ -50,7 +50,7 @@ fn the_original_form_of_vit_gives_the_same_tensors() {
         assert_eq!(ours.len(), n + if pooler { 2 } else { 0 });
         if pooler {
             // It was made from another model's product, whose weight is the kernel as it stands.
-            let deit = SafetensorsFile::open(&golden("peft/deit/base/model.safetensors")).unwrap();
+            let deit = Weights::open(&golden("peft/deit/base/model.safetensors")).unwrap();
             let kernel = deit.tensor("deit.encoder.layer.0.attention.output.dense.weight").unwrap();
             let weight = &ours["pooler.dense.weight"];
             assert_eq!((weight.data[1], weight.data[32]), (kernel.data[32], kernel.data[1]));

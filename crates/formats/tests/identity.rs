@@ -11,8 +11,9 @@ use budwood_base::digest;
 use budwood_base::head::Pooling;
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::Tensor;
+use budwood_formats::Weights;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
+use budwood_formats::safetensors_file::to_bytes;
 use budwood_formats::{BaseModel, quantized};
 use serde_json::{Value, json};
 
@@ -55,7 +56,7 @@ fn set(json: &mut Value, pointer: &str, value: Value) {
 
 /// The folder as an older Budwood wrote it: no digest, no more of the base than two hashes.
 fn of_old(path: &Path) {
-    let file = SafetensorsFile::open(&path.join("adapter.safetensors")).unwrap();
+    let file = Weights::open(&path.join("adapter.safetensors")).unwrap();
     let bytes = to_bytes(path, &file.tensors().unwrap()).unwrap();
     fs::write(path.join("adapter.safetensors"), &bytes).unwrap();
     edit(&path.join("adapter.json"), |json| {
@@ -226,7 +227,7 @@ fn places_may_be_edited_and_the_digest_cannot_be_left_out() {
     edit(&path.join("adapter.json"), |json| json["base"]["name"] = json!("moved"));
     assert!(AdapterFolder::load(&path).unwrap().meta.check_base(&model).unwrap().is_empty());
     // Weights written again without metadata, and their new hash in the description.
-    let file = SafetensorsFile::open(&path.join("adapter.safetensors")).unwrap();
+    let file = Weights::open(&path.join("adapter.safetensors")).unwrap();
     let bytes = to_bytes(&path, &file.tensors().unwrap()).unwrap();
     fs::write(path.join("adapter.safetensors"), &bytes).unwrap();
     edit(&path.join("adapter.json"), |json| {

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use budwood_formats::BaseModel;
+use budwood_formats::Weights;
 use budwood_formats::family::FAMILIES;
-use budwood_formats::safetensors_file::SafetensorsFile;
 
 fn golden(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base").join(family)
@@ -26,7 +26,7 @@ fn the_list_is_what_the_files_of_every_family_hold() {
             let found = model.tensor(&tensor.name).unwrap();
             assert_eq!(found.shape, tensor.shape, "{} {}", family.name, tensor.name);
         }
-        let file = SafetensorsFile::open(&folder.join("model.safetensors")).unwrap();
+        let file = Weights::open(&folder.join("model.safetensors")).unwrap();
         let ours = |name: &str| {
             let others = ["prompt_tuning", "mask_token"].iter().any(|part| name.contains(part));
             !others && (model.spec().pooler || !name.contains("pooler"))

@@ -13,6 +13,7 @@ mod corpus;
 mod mutate;
 mod planted;
 mod targets;
+mod torch;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

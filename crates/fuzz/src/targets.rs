@@ -6,8 +6,8 @@ use budwood_base::method::MethodSpec;
 use budwood_board::Board;
 use budwood_board::submit::{Submission, submit, synchronize};
 use budwood_board::token::Actor;
+use budwood_formats::Weights;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::safetensors_file::SafetensorsFile;
 use budwood_formats::{BaseModel, import};
 use budwood_tasks::{
     ColumnChoice, DataSource, Input, LAYOUTS, Split, Tokenizer, read::ReadOptions,
@@ -15,6 +15,7 @@ use budwood_tasks::{
 
 use crate::corpus;
 use crate::mutate::Files;
+use crate::torch;
 
 /// A reader and its good inputs.
 pub(crate) struct Target {
@@ -29,6 +30,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "foreign-adapter", corpus: foreign_adapters, read: foreign_adapter },
     Target { name: "base", corpus: bases, read: base },
     Target { name: "safetensors", corpus: weights, read: safetensors },
+    Target { name: "torch", corpus: torch::corpus, read: torch::read },
     Target { name: "tokenizer", corpus: corpus::tokenizers, read: tokenizer },
     Target { name: "data", corpus: corpus::data, read: data },
     Target { name: "image", corpus: corpus::images, read: image },
@@ -112,7 +114,7 @@ fn base(folder: &Path) {
 
 fn safetensors(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if let Ok(file) = SafetensorsFile::open(&entry.path()) {
+        if let Ok(file) = Weights::open(&entry.path()) {
             let _ = file.tensors();
             for name in file.names() {
                 let _ = file.integers(name);

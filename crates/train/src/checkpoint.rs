@@ -8,7 +8,8 @@ use std::path::Path;
 use budwood_base::files;
 use budwood_base::record::BaseId;
 use budwood_base::tensor::{Tensor, TensorMap};
-use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
+use budwood_formats::Weights;
+use budwood_formats::safetensors_file::to_bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -119,7 +120,7 @@ impl Checkpoint {
         let Some(vectors) = VECTORS.get(state.slot) else {
             return Err(Error::file(&path, "names vectors that no checkpoint has"));
         };
-        let file = SafetensorsFile::open(&folder.join(vectors))?;
+        let file = Weights::open(&folder.join(vectors))?;
         if file.sha256() != state.vectors_sha256 {
             return Err(Error::file(&path, "speaks of other vectors than lie beside it"));
         }

@@ -10,7 +10,7 @@ use std::path::Path;
 use budwood_base::encoder::{ImageInput, InputSpec, NormPlacement};
 use budwood_base::names;
 use budwood_engine::{Context, Device, Precision};
-use budwood_formats::safetensors_file::SafetensorsFile;
+use budwood_formats::Weights;
 use budwood_formats::{BaseModel, Imported, import};
 use budwood_model::{Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, train_chunk};
 use serde::Serialize;
@@ -132,7 +132,7 @@ fn norm(row: &mut [f32], gain: &[f32], bias: &[f32], eps: f64) {
 }
 
 struct Case {
-    file: SafetensorsFile,
+    file: Weights,
     batch: Batch,
     targets: Targets,
     /// Rows of the padded input that are not padding.
@@ -140,7 +140,7 @@ struct Case {
 }
 
 /// Places of answers, or a tag for each token (below 0: none), or a class for each sequence.
-fn targets(file: &SafetensorsFile) -> Result<Targets, Error> {
+fn targets(file: &Weights) -> Result<Targets, Error> {
     let unsigned = |name: &str| -> Result<Vec<u32>, Error> {
         Ok(file.integers(name)?.into_iter().map(|x| x as u32).collect())
     };
@@ -160,7 +160,7 @@ fn targets(file: &SafetensorsFile) -> Result<Targets, Error> {
 
 impl Case {
     fn open(path: &Path, input: &InputSpec) -> Result<Self, Error> {
-        let file = SafetensorsFile::open(path)?;
+        let file = Weights::open(path)?;
         let targets = targets(&file)?;
         let (batch, real_rows) = match input {
             InputSpec::Text(_) => texts(&file)?,
@@ -253,7 +253,7 @@ impl Case {
     }
 }
 
-fn fault(file: &SafetensorsFile, message: &str) -> Error {
+fn fault(file: &Weights, message: &str) -> Error {
     Error::Case { path: file.path().into(), message: message.into() }
 }
 
@@ -263,7 +263,7 @@ fn rows(n: usize, all: usize, length: impl Fn(usize) -> usize) -> Vec<usize> {
 }
 
 /// Sequences of tokens, without their padding, and which rows of the reference's states are theirs.
-fn texts(file: &SafetensorsFile) -> Result<(Batch, Vec<usize>), Error> {
+fn texts(file: &Weights) -> Result<(Batch, Vec<usize>), Error> {
     let ids = file.integers("input.input_ids")?;
     let [_, length] = file.shape("input.input_ids").unwrap_or_default()[..] else {
         return Err(fault(file, "input.input_ids is not [batch, length]"));
@@ -294,7 +294,7 @@ fn texts(file: &SafetensorsFile) -> Result<(Batch, Vec<usize>), Error> {
 }
 
 /// Images, and which rows of the reference's states are theirs: all.
-fn images(file: &SafetensorsFile, spec: &ImageInput) -> Result<(Batch, Vec<usize>), Error> {
+fn images(file: &Weights, spec: &ImageInput) -> Result<(Batch, Vec<usize>), Error> {
     let pixels = file.tensor("input.pixel_values")?;
     let [n, channels, height, width] = pixels.shape[..] else {
         return Err(fault(file, "input.pixel_values is not [batch, channels, height, width]"));

@@ -8,7 +8,7 @@ use budwood_base::encoder::InputSpec;
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::BaseModel;
-use budwood_formats::safetensors_file::SafetensorsFile;
+use budwood_formats::Weights;
 use budwood_model::{Adapter, Base, Batch, Segment, hidden_states};
 use budwood_train::parity::{compare, compare_imported};
 
@@ -169,7 +169,7 @@ fn an_encoder_from_onnx_computes_what_it_did_in_transformers() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("model");
     budwood_formats::convert(&golden().join("convert/dinov2.onnx"), &folder).unwrap();
-    let case = SafetensorsFile::open(&golden().join("convert/dinov2.safetensors")).unwrap();
+    let case = Weights::open(&golden().join("convert/dinov2.safetensors")).unwrap();
     let states = states(&folder, &case.tensor("input.pixel_values").unwrap());
     let expected = case.tensor("out.last_hidden_state").unwrap().data;
     let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));

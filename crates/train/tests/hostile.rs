@@ -13,8 +13,9 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::BaseModel;
+use budwood_formats::Weights;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::safetensors_file::{SafetensorsFile, to_bytes};
+use budwood_formats::safetensors_file::to_bytes;
 use budwood_model::{Adapter, Base, Batch, Segment, predict};
 use budwood_train::Error;
 use serde_json::{Value, json};
@@ -180,7 +181,7 @@ fn no_description_does_more_than_be_refused() {
             }
         }
         // Without it, whatever is left is for the checks.
-        let file = SafetensorsFile::open(&path.join("adapter.safetensors")).unwrap();
+        let file = Weights::open(&path.join("adapter.safetensors")).unwrap();
         let bytes = to_bytes(&path, &file.tensors().unwrap()).unwrap();
         fs::write(path.join("adapter.safetensors"), &bytes).unwrap();
         json["weights_sha256"] = digest::of_bytes(&bytes).into();

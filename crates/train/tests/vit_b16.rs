@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use budwood_base::encoder::{Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement};
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision};
+use budwood_formats::Weights;
 use budwood_formats::family;
-use budwood_formats::safetensors_file::SafetensorsFile;
 use budwood_model::{Base, Batch, ModelError, Segment, hidden_states};
 
 const D: usize = 768;
@@ -75,7 +75,7 @@ fn hidden_states_of_vit_b16_match_transformers() {
     let fetch = |name: &str| Ok::<_, ModelError>(tensor(&image, name));
     let base = Base::load(spec(&image), device, Precision::F32, false, fetch).unwrap();
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/large");
-    let case = SafetensorsFile::open(&golden.join("vit_b16.safetensors")).unwrap();
+    let case = Weights::open(&golden.join("vit_b16.safetensors")).unwrap();
     for (height, width) in [(224, 224), (160, 256)] {
         let pixels = numbers(&format!("pixels {height} {width}"), 3 * height * width);
         let batch = Batch::from_images(&image, (height, width), [&pixels[..]]);

@@ -8,6 +8,7 @@ use budwood::run::{FOLDER, write_adapter};
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
+use crate::foreign;
 use crate::out;
 use crate::output::{json, say};
 use crate::settings::Settings;
@@ -37,11 +38,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     let inputs: Vec<&str> = args.adapters.iter().filter_map(|a| a.to_str()).collect();
     let out = out::new_folder(&args.out, &FOLDER, args.overwrite, &inputs)?;
-    let folders = args
-        .adapters
-        .iter()
-        .map(|path| AdapterFolder::load(path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let folders =
+        args.adapters.iter().map(|path| foreign::load(path, None)).collect::<Result<Vec<_>>>()?;
     let first = &folders[0];
     let mut tensors = first.tensors.clone();
     tensors.values_mut().flat_map(|t| &mut t.data).for_each(|x| *x *= weights[0]);

@@ -6,31 +6,44 @@ use std::process::ExitCode;
 use anyhow::Result;
 use budwood_base::tokenizer::WordPieceSettings;
 use budwood_formats::BaseModel;
+use budwood_formats::foreign::{self, Library};
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
-use crate::output::{bytes, json, say, thousands};
+use crate::output::{bytes, json, note, say, thousands};
 use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Folder of an adapter or of a base model, or a model's name.
     path: String,
+    /// Base model of an adapter of another library [default: the one that it names].
+    #[arg(long)]
+    base: Option<String>,
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let path = PathBuf::from(&args.path);
-    if path.join("adapter.json").exists() {
-        adapter(settings, &path)?;
+    let library = foreign::library(&path)?;
+    if path.join("adapter.json").exists()
+        || matches!(library, Some(Library::AdapterHub | Library::Peft))
+    {
+        adapter(settings, &path, args.base.as_deref())?;
     } else {
         model(settings, &crate::base::folder(&args.path)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn adapter(settings: &Settings, path: &std::path::Path) -> Result<()> {
-    let folder = AdapterFolder::load(path)?;
-    let size = AdapterFolder::bytes_on_disk(path)?;
+fn adapter(settings: &Settings, path: &std::path::Path, base: Option<&str>) -> Result<()> {
+    let folder = crate::foreign::load(path, base)?;
+    let size = match foreign::warning(&folder.meta) {
+        Some(warning) => {
+            note!("{warning}");
+            0
+        }
+        None => AdapterFolder::bytes_on_disk(path)?,
+    };
     let meta = &folder.meta;
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base.max(1) as f64;
     let tensors: Vec<_> =

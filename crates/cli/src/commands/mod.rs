@@ -5,6 +5,8 @@ pub(crate) mod bench;
 pub(crate) mod board;
 pub(crate) mod data;
 pub(crate) mod eval;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod methods;

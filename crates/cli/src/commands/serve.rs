@@ -12,8 +12,9 @@ use budwood::{Base, BaseOptions, number};
 use budwood_serve::{Keys, Limits};
 use serde_json::json;
 
+use crate::base;
 use crate::output::{self, say};
-use crate::{Settings, base};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -1,0 +1,108 @@
+//! `budwood export`: an adapter as a folder that Python's libraries load.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use budwood_base::folder::{Kind, Ours};
+use budwood_engine::Precision;
+use budwood_formats::export::Exported;
+use budwood_formats::native::AdapterFolder;
+use budwood_formats::{BaseModel, adapterhub_out, model_folder, peft};
+use budwood_model::{Adapter, merged};
+use serde_json::json;
+
+use crate::output::{json, note, say};
+use crate::settings::Settings;
+use crate::{base, foreign, out};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the adapter.
+    adapter: PathBuf,
+    /// Folder for the files.
+    out: PathBuf,
+    /// The library.
+    #[arg(long)]
+    to: To,
+    /// Name of the adapter in AdapterHub's folder.
+    #[arg(long, default_value = "task")]
+    name: String,
+    /// Base model, for `transformers` and adapters of other libraries [default: the one that the
+    /// adapter names].
+    #[arg(long)]
+    base: Option<String>,
+    /// Write trained layer norms to AdapterHub's folder as those of the base, which loading it
+    /// changes.
+    #[arg(long)]
+    norms: bool,
+    /// Replace the export that is there; other files beside it are kept.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum To {
+    /// A folder of `adapters`: `model.load_adapter(DIR, use_safetensors=True)`.
+    Adapterhub,
+    /// A folder of `peft`: `PeftModel.from_pretrained(model, DIR)`.
+    Peft,
+    /// A whole model of `transformers`, the adapter merged into it.
+    Transformers,
+}
+
+static KIND: Kind = Kind { what: "an export", ours: Ours::Listed };
+
+pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let inputs = [args.adapter.to_str(), args.base.as_deref()];
+    let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
+    let kind = if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &KIND };
+    let out = out::new_folder(&args.out, kind, args.overwrite, &inputs)?;
+    if args.norms && !matches!(args.to, To::Adapterhub) {
+        bail!("--norms is for --to adapterhub");
+    }
+    let folder = foreign::load(&args.adapter, args.base.as_deref())?;
+    let exported = match args.to {
+        To::Adapterhub => adapterhub_out::export(&folder, &args.name, args.norms)?,
+        To::Peft => peft::export(&folder)?,
+        To::Transformers => whole(&folder, args)?,
+    };
+    out.replace(|new| -> Result<()> {
+        for (name, bytes) in &exported.files {
+            std::fs::write(new.join(name), bytes)?;
+        }
+        Ok(())
+    })
+    .with_context(|| format!("cannot write {}", args.out.display()))?;
+    for line in &exported.notes {
+        note!("{line}");
+    }
+    let files: Vec<_> = exported.files.iter().map(|(name, _)| name).collect();
+    if settings.json {
+        json(&json!({ "folder": args.out, "files": files, "notes": exported.notes }))?;
+    } else {
+        say!("{} files in {}", files.len(), args.out.display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The base with the adapter merged into it, and the head.
+fn whole(folder: &AdapterFolder, args: &Args) -> Result<Exported> {
+    let AdapterFolder { meta, tensors } = folder;
+    let name = args.base.as_ref().unwrap_or(&meta.base.name);
+    let model = BaseModel::open(&base::folder(name)?)?;
+    for line in meta.check_base(&model)? {
+        note!("{line}");
+    }
+    if model.is_quantized() {
+        bail!("{name} is stored in int8; give the model that it was made from with --base");
+    }
+    out::check_folder(&args.out, &[&model.folder().to_string_lossy()])?;
+    // Whether the tensors are those of the method is checked where it is built.
+    let packed = budwood::load(&model, Precision::F32, false)?;
+    Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
+    drop(packed);
+    let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
+    let changed = merged(&meta.method, model.spec(), tensors, fetch)?;
+    Ok(model_folder::tuned(&model, &changed, folder)?)
+}

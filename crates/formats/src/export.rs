@@ -1,0 +1,135 @@
+//! Adapters as folders of other libraries: what the writers share.
+
+use budwood_base::encoder::Activation;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::tensor::{Tensor, TensorMap};
+use serde_json::{Map, Value, json};
+
+use crate::Error;
+use crate::family::{FAMILIES, Family};
+use crate::native::AdapterMeta;
+use crate::safetensors_file::{to_bytes, to_bytes_with};
+
+/// The files of a folder, and what the user should know of it.
+#[derive(Debug, Default)]
+pub struct Exported {
+    /// Names and bytes.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// A line each.
+    pub notes: Vec<String>,
+}
+
+impl Exported {
+    pub(crate) fn json(&mut self, name: &str, value: &Value) {
+        self.files.push((name.into(), format!("{value:#}\n").into_bytes()));
+    }
+
+    /// Tensors, with the mark of PyTorch in the header where the library asks for it.
+    pub(crate) fn tensors(
+        &mut self,
+        name: &str,
+        tensors: &TensorMap,
+        mark: bool,
+    ) -> Result<(), Error> {
+        let path = std::path::Path::new(name);
+        let bytes = match mark {
+            true => to_bytes_with(path, tensors, [("format".into(), "pt".into())].into())?,
+            false => to_bytes(path, tensors)?,
+        };
+        self.files.push((name.into(), bytes));
+        Ok(())
+    }
+}
+
+pub(crate) fn cannot(message: impl Into<String>) -> Error {
+    Error::Export(message.into())
+}
+
+pub(crate) fn family_of(meta: &AdapterMeta) -> Result<&'static Family, Error> {
+    let name = &meta.encoder.family;
+    let found = FAMILIES.iter().copied().find(|f| f.name == name);
+    found.ok_or_else(|| cannot(format!("the family '{name}' is not known")))
+}
+
+/// Class names by their places, as `transformers` and `adapters` hold them; `LABEL_0` ... where
+/// there are none.
+pub(crate) fn label2id(meta: &AdapterMeta) -> Map<String, Value> {
+    let labels: Vec<String> = match meta.labels.is_empty() {
+        true => (0..meta.head.outputs).map(|i| format!("LABEL_{i}")).collect(),
+        false => meta.labels.clone(),
+    };
+    labels.into_iter().enumerate().map(|(i, label)| (label, json!(i))).collect()
+}
+
+/// The head's tensors under the names that the model of `transformers` has for this family, BERT's
+/// pooler among them; refused where that model computes something else.
+pub(crate) fn transformers_head(
+    meta: &AdapterMeta,
+    family: &Family,
+    tensors: &TensorMap,
+) -> Result<TensorMap, Error> {
+    let mut own = tensors.clone();
+    own.retain(|name, _| name.starts_with("head."));
+    let theirs = crate::peft::head::spec(family, meta.head.kind, &own)
+        .ok_or_else(|| cannot("the adapter has no head"))?;
+    let HeadSpec { pooling, dense, .. } = &meta.head;
+    let pools_alike = meta.head.kind.over_tokens() || *pooling == theirs.pooling;
+    // BERT's pooler is a first layer with tanh over the first token.
+    let as_pooler = theirs.pooling == Pooling::Pooler
+        && *pooling == Pooling::Cls
+        && *dense == Some(Activation::Tanh);
+    if !as_pooler && (!pools_alike || *dense != theirs.dense) {
+        return Err(cannot(format!(
+            "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; train with \
+             that head, or export to a form that holds the head as it is",
+            layers(*dense),
+            family.name,
+            theirs.pooling,
+            layers(theirs.dense)
+        )));
+    }
+    let dense = match family.name {
+        "bert" => "bert.pooler.dense",
+        "roberta" => "classifier.dense",
+        _ => "pre_classifier",
+    };
+    let out = match (family.name, meta.head.kind) {
+        (_, HeadKind::QuestionAnswering) => "qa_outputs",
+        ("roberta", HeadKind::TokenClassification) => "classifier",
+        ("roberta", _) => "classifier.out_proj",
+        _ => "classifier",
+    };
+    let renamed = own.into_iter().map(|(name, tensor)| {
+        let name = name.replace("head.dense", dense).replace("head.out", out);
+        (name, tensor)
+    });
+    let mut renamed: TensorMap = renamed.collect();
+    // Their last layer has a bias always.
+    let bias = format!("{out}.bias");
+    renamed.entry(bias).or_insert_with(|| Tensor::zeros([meta.head.outputs]));
+    Ok(renamed)
+}
+
+fn layers(dense: Option<Activation>) -> String {
+    dense.map_or_else(|| "one layer".into(), |a| format!("two layers and {}", a.name()))
+}
+
+/// The class of `transformers` for a family and a kind of task.
+pub(crate) fn model_class(family: &Family, kind: HeadKind) -> String {
+    let stem = match family.name {
+        "bert" => "Bert",
+        "roberta" => "Roberta",
+        "distilbert" => "DistilBert",
+        "vit" => "ViT",
+        "deit" => "DeiT",
+        _ => "Dinov2",
+    };
+    let images = matches!(family.name, "vit" | "deit" | "dinov2");
+    let task = match kind {
+        HeadKind::TokenClassification => "TokenClassification",
+        HeadKind::QuestionAnswering => "QuestionAnswering",
+        _ if images => "ImageClassification",
+        _ => "SequenceClassification",
+    };
+    format!("{stem}For{task}")
+}

@@ -1,0 +1,258 @@
+//! LoRA with ranks and scales that differ from module to module, and the methods whose updates are
+//! of its form.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use budwood_base::encoder::EncoderSpec;
+use budwood_base::method::MethodPart;
+use budwood_base::names;
+use budwood_base::site::WeightSite;
+use budwood_base::tensor::{Tensor, TensorMap};
+use serde_json::Value;
+
+use super::targets::Pattern;
+use crate::Error;
+use crate::family::Family;
+
+/// A linear module of a layer, or the pooler, which is of none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Site {
+    pub(super) layer: Option<usize>,
+    pub(super) name: &'static str,
+}
+
+impl Site {
+    pub(super) fn of(self, method: &str, role: &str) -> String {
+        self.named(&format!("{method}.{role}"))
+    }
+
+    fn named(self, rest: &str) -> String {
+        let name = format!("{}.{rest}", self.name);
+        self.layer.map_or(name.clone(), |layer| names::in_layer(layer, &name))
+    }
+
+    /// Our name of a role's tensor.
+    pub(super) fn tensor(self, role: &str) -> String {
+        self.of(if role == "scale" { "ia3" } else { "lora" }, role)
+    }
+
+    /// The library's name of the module.
+    pub(super) fn module(self, family: &Family) -> String {
+        let name = self.named("weight");
+        let full = family.checkpoint_name(&name).unwrap_or(name);
+        full.strip_suffix(".weight").unwrap_or(&full).to_string()
+    }
+}
+
+/// The update of a module: `scale * b a`.
+struct Update {
+    a: Tensor,
+    b: Tensor,
+    magnitude: Option<Tensor>,
+    scale: f64,
+}
+
+type Sites<'a> = BTreeMap<Site, BTreeMap<&'a str, Tensor>>;
+
+/// The method and its tensors.
+pub(super) fn method(
+    path: &Path,
+    config: &Value,
+    family: &Family,
+    encoder: Option<&EncoderSpec>,
+    (sites, projections): (Sites<'_>, TensorMap),
+) -> Result<(MethodPart, TensorMap), Error> {
+    let flag = |field: &str| config.get(field).and_then(Value::as_bool).unwrap_or(false);
+    let number = |field: &str| {
+        let value = config.get(field).and_then(Value::as_f64).filter(|v| *v > 0.0);
+        value.ok_or_else(|| Error::content(path, format!("lacks '{field}', a number above zero")))
+    };
+    let is_vera = config.get("peft_type").and_then(Value::as_str) == Some("VERA");
+    let ranks = Pattern::read(path, config, "rank_pattern")?;
+    let alphas = Pattern::read(path, config, "alpha_pattern")?;
+    let rslora = flag("use_rslora");
+    let scale_of = |alpha: f64, rank: f64| alpha / if rslora { rank.sqrt() } else { rank };
+    let mut updates: BTreeMap<Site, Update> = BTreeMap::new();
+    for (site, mut roles) in sites {
+        let module = site.module(family);
+        let mut take = |role: &str| {
+            let missing = || {
+                let what = match role {
+                    "a" => "lora_A",
+                    "b" => "lora_B",
+                    other => other,
+                };
+                Error::content(path, format!("the weights lack '{what}' of '{module}'"))
+            };
+            roles.remove(role).ok_or_else(missing)
+        };
+        let update = if is_vera {
+            let (d, b) = (take("vera_d")?, take("vera_b")?);
+            let shape = encoder.and_then(|e| {
+                Some(e.site_shape(WeightSite::ALL.into_iter().find(|s| s.name() == site.name)?))
+            });
+            projected(&projections, &d.data, &b.data, shape).map_err(|m| Error::content(path, m))?
+        } else {
+            let (mut a, b) = (take("a")?, take("b")?);
+            let e = roles.remove("e");
+            let shapes = (&a.shape[..], &b.shape[..]);
+            let ([rank, _], [_, columns]) = shapes else {
+                let message = format!("the update of '{module}' has shapes {shapes:?}");
+                return Err(Error::content(path, message));
+            };
+            let (rank, columns) = (*rank, *columns);
+            let alpha = alphas.of(&module).map_or_else(|| number("lora_alpha"), Ok)?;
+            let expected = match e {
+                Some(_) => None,
+                None => Some(ranks.of(&module).map_or_else(|| number("r"), Ok)?),
+            };
+            if rank != columns || rank == 0 || expected.is_some_and(|r| r != rank as f64) {
+                let message = format!(
+                    "the update of '{module}' has shapes {:?} and {:?}, but its rank is {}",
+                    a.shape,
+                    b.shape,
+                    expected.unwrap_or(rank as f64)
+                );
+                return Err(Error::content(path, message));
+            }
+            let mut scale = scale_of(alpha, rank as f64);
+            if let Some(e) = e {
+                // AdaLoRA: a diagonal between the two, and its own divisor.
+                if e.len() != rank {
+                    let message = format!("'lora_E' of '{module}' is not of rank {rank}");
+                    return Err(Error::content(path, message));
+                }
+                let width = a.data.len() / rank;
+                for (row, factor) in a.data.chunks_mut(width.max(1)).zip(&e.data) {
+                    row.iter_mut().for_each(|x| *x *= factor);
+                }
+                scale = alpha / (rank as f64 + 1e-5);
+            }
+            let magnitude = roles.remove("magnitude");
+            if magnitude.is_some() != flag("use_dora") {
+                let message = format!("the magnitudes of '{module}' do not fit 'use_dora'");
+                return Err(Error::content(path, message));
+            }
+            Update { a, b, magnitude, scale }
+        };
+        updates.insert(site, update);
+    }
+    let rank = updates.values().map(|u| u.a.shape[0]).max().unwrap_or(1);
+    // Where all modules agree nothing is changed.
+    let alpha = match is_vera {
+        true => rank as f64,
+        false => number("lora_alpha")?,
+    };
+    let scale = scale_of(alpha, rank as f64);
+    fill(path, &mut updates, rank)?;
+    let targets: BTreeSet<_> =
+        updates.keys().filter(|s| s.layer.is_some()).map(|s| s.name).collect();
+    let mut part = MethodPart { name: "lora".into(), options: Default::default() }
+        .with("r", rank as u64)
+        .with("alpha", alpha)
+        .with("targets", targets.into_iter().collect::<Vec<_>>());
+    for (ours, theirs) in [("rslora", "use_rslora"), ("dora", "use_dora")] {
+        if flag(theirs) {
+            part = part.with(ours, true);
+        }
+    }
+    let mut tensors = TensorMap::new();
+    for (site, update) in updates {
+        let Update { a, mut b, magnitude, scale: own } = update.widened(rank);
+        if own != scale {
+            b.data.iter_mut().for_each(|x| *x = (f64::from(*x) * own / scale) as f32);
+        }
+        tensors.insert(site.of("lora", "a"), a);
+        tensors.insert(site.of("lora", "b"), b);
+        tensors.extend(magnitude.map(|m| (site.of("lora", "magnitude"), m)));
+    }
+    Ok((part, tensors))
+}
+
+/// Updates of nothing for modules of a layer that has others.
+fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Result<(), Error> {
+    let in_layers = || updates.keys().filter(|s| s.layer.is_some());
+    let names: BTreeSet<_> = in_layers().map(|s| s.name).collect();
+    let layers: BTreeSet<_> = in_layers().map(|s| s.layer).collect();
+    for name in names {
+        let Some(like) = updates.iter().find(|(s, _)| s.name == name).map(|(_, u)| u) else {
+            continue;
+        };
+        let (inputs, outputs) = (like.a.shape[1], like.b.shape[0]);
+        let has_magnitudes = like.magnitude.is_some();
+        for &layer in &layers {
+            let site = Site { layer, name };
+            if updates.contains_key(&site) {
+                continue;
+            }
+            if has_magnitudes {
+                let message =
+                    "'use_dora' with other modules in one layer than in another is not read";
+                return Err(Error::content(path, message));
+            }
+            let (a, b) = (Tensor::zeros([rank, inputs]), Tensor::zeros([outputs, rank]));
+            updates.insert(site, Update { a, b, magnitude: None, scale: 1.0 });
+        }
+    }
+    Ok(())
+}
+
+impl Update {
+    /// With rows and columns of zeros up to a rank.
+    fn widened(mut self, rank: usize) -> Self {
+        let own = self.a.shape[0];
+        if own < rank {
+            self.a.data.resize(rank * self.a.shape[1], 0.0);
+            self.a.shape[0] = rank;
+            let rows = self.b.data.chunks(own);
+            let wide = rows
+                .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0.0, rank - own)));
+            self.b = Tensor::new([self.b.shape[0], rank], wide.collect());
+        }
+        self
+    }
+}
+
+/// VeRA: fixed projections, which all modules share, with a vector before and one after.
+fn projected(
+    projections: &TensorMap,
+    d: &[f32],
+    b: &[f32],
+    shape: Option<[usize; 2]>,
+) -> Result<Update, String> {
+    let (Some(down), Some(up)) = (projections.get("A"), projections.get("B")) else {
+        return Err(
+            "the weights lack VeRA's projections (`save_projection` was false); they are not made anew here"
+                .into(),
+        );
+    };
+    let ([rank, most], [rows, columns]) = (&down.shape[..], &up.shape[..]) else {
+        return Err("VeRA's projections are no matrices".into());
+    };
+    let [outputs, inputs] = shape.unwrap_or([b.len(), *most]);
+    if d.len() != *rank
+        || columns != rank
+        || b.len() != outputs
+        || outputs > *rows
+        || inputs > *most
+    {
+        return Err(format!(
+            "VeRA's projections {:?} and {:?} do not fit vectors of {} and {}",
+            down.shape,
+            up.shape,
+            d.len(),
+            b.len()
+        ));
+    }
+    let scaled = |m: &Tensor, width: usize, columns: usize, by: &[f32]| -> Vec<f32> {
+        let rows = m.data.chunks(width.max(1)).zip(by);
+        rows.flat_map(|(row, f)| row[..columns].iter().map(move |x| x * f)).collect()
+    };
+    Ok(Update {
+        a: Tensor::new([*rank, inputs], scaled(down, *most, inputs, d)),
+        b: Tensor::new([outputs, *rank], scaled(up, *columns, *columns, b)),
+        magnitude: None,
+        scale: 1.0,
+    })
+}

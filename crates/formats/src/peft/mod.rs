@@ -1,0 +1,334 @@
+//! Adapter folders of PEFT (0.21): `adapter_config.json` and `adapter_model.safetensors` or `.bin`,
+//! over the models of `transformers`, whose heads are "modules to save".
+//!
+//! What PEFT lets differ from module to module (ranks, scales, which modules) is folded into the
+//! tensors where our method has one value for all. VeRA and AdaLoRA become LoRA: their updates are
+//! of that form.
+
+pub(crate) mod head;
+mod low_rank;
+mod targets;
+mod write;
+
+pub use write::export;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use budwood_base::encoder::EncoderSpec;
+use budwood_base::head::HeadKind;
+use budwood_base::method::{MethodPart, MethodSpec};
+use budwood_base::names;
+use budwood_base::tensor::{Tensor, TensorMap};
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::family::{FAMILIES, Family};
+use crate::imported::{Imported, refuse};
+use crate::weights::Weights;
+use low_rank::Site;
+use targets::Targets;
+
+/// Switches that have no counterpart here, with the values that mean "off".
+fn switches() -> Vec<(&'static str, Vec<Value>)> {
+    let null = || vec![json!(null)];
+    vec![
+        ("bias", vec![json!("none")]),
+        ("fan_in_fan_out", vec![json!(false), json!(null)]),
+        ("lora_bias", vec![json!(false)]),
+        ("use_qalora", vec![json!(false)]),
+        ("layers_pattern", vec![json!(null), json!([])]),
+        ("layer_replication", null()),
+        ("trainable_token_indices", null()),
+        ("target_parameters", null()),
+        ("alora_invocation_tokens", null()),
+        ("arrow_config", null()),
+        ("use_bdlora", null()),
+        ("velora_config", null()),
+    ]
+}
+
+/// What stands before every name in the file.
+const PREFIX: &str = "base_model.model.";
+
+/// The last part of a tensor's name in the file, our role of it, and the parameter's name inside
+/// the model.
+type Role = (&'static str, &'static str, &'static str);
+
+const ROLES: &[Role] = &[
+    ("lora_A.weight", "a", "lora_A.default.weight"),
+    ("lora_B.weight", "b", "lora_B.default.weight"),
+    ("lora_magnitude_vector", "magnitude", "lora_magnitude_vector.default.weight"),
+    ("lora_A", "a", "lora_A.default"),
+    ("lora_B", "b", "lora_B.default"),
+    ("lora_E", "e", "lora_E.default"),
+    ("vera_lambda_b", "vera_b", "vera_lambda_b.default"),
+    ("vera_lambda_d", "vera_d", "vera_lambda_d.default"),
+    ("ia3_l", "scale", "ia3_l.default"),
+];
+
+const NORM: &str = "ln_tuning_layers";
+
+/// Reads a folder whose configuration is `config`, of the file `path`. Dropout acts in training
+/// only and is left out. With the base's sizes it is also checked that all its layers are there.
+///
+/// # Errors
+/// If a file is missing or damaged, or the configuration asks for what does not exist here.
+pub(crate) fn read(
+    folder: &Path,
+    path: &Path,
+    config: &Value,
+    encoder: Option<&EncoderSpec>,
+) -> Result<Imported, Error> {
+    let kind = config.get("peft_type").and_then(Value::as_str).unwrap_or_default();
+    match kind {
+        "LORA" | "ADALORA" | "VERA" | "IA3" | "LN_TUNING" => {}
+        "PREFIX_TUNING" | "PROMPT_TUNING" | "P_TUNING" => {
+            let message = format!(
+                "peft_type {kind} is not read: PEFT counts a text's positions after its prompts, which the \
+                 encoder here does not"
+            );
+            return Err(Error::content(path, message));
+        }
+        other => {
+            let message = format!(
+                "peft_type '{other}' is not read; LORA, ADALORA, VERA, IA3 and LN_TUNING are"
+            );
+            return Err(Error::content(path, message));
+        }
+    }
+    for (field, off) in switches() {
+        refuse(path, config, &[(field, &off)])?;
+    }
+    let files = ["adapter_model.safetensors", "adapter_model.bin"];
+    let file = Weights::open_in(folder, &files)?;
+    let family = family(&file)?;
+    if let Some(encoder) = encoder
+        && encoder.family != family.name
+    {
+        let name = config.get("base_model_name_or_path").and_then(Value::as_str);
+        return Err(Error::OtherBase {
+            what: "the family".into(),
+            expected: family.name.into(),
+            found: encoder.family.clone(),
+            name: name.unwrap_or("not named").into(),
+        });
+    }
+    let mut read = Imported {
+        method: MethodSpec { parts: Vec::new() },
+        head: None,
+        labels: Vec::new(),
+        tensors: TensorMap::new(),
+        names: Vec::new(),
+    };
+    let (mut sites, mut norms) = (BTreeMap::<Site, _>::new(), BTreeSet::new());
+    let mut projections = TensorMap::new();
+    for theirs in file.names() {
+        let unknown =
+            || Error::content(file.path(), format!("tensor '{theirs}' has no place here"));
+        if let Some(name) = theirs.strip_prefix("base_model.vera_") {
+            projections.insert(name.into(), file.tensor(theirs)?);
+            continue;
+        }
+        let rest = theirs.strip_prefix(PREFIX).ok_or_else(unknown)?;
+        if let Some((site, role)) = site(family, rest) {
+            let roles: &mut BTreeMap<&str, Tensor> = sites.entry(site).or_default();
+            roles.insert(role.1, file.tensor(theirs)?);
+            let module = theirs.strip_suffix(role.0).unwrap_or(theirs);
+            read.names.push((site.tensor(role.1), format!("{module}{}", role.2)));
+        } else if let Some(ours) = norm(family, rest) {
+            read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+            norms.insert(ours);
+        } else {
+            let (ours, module, part) = head::name(rest).ok_or_else(unknown)?;
+            read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+            read.names.push((ours, format!("{PREFIX}{module}.modules_to_save.default.{part}")));
+        }
+    }
+    let last = sites.keys().filter_map(|s| s.layer).max().map_or(0, |last| last + 1);
+    let layers = encoder.map_or(last, |e| e.layers);
+    let targets = Targets::read(path, config)?;
+    if kind == "LN_TUNING" {
+        if !sites.is_empty() {
+            return Err(Error::content(file.path(), "holds other tensors than those of norms"));
+        }
+        read.method = MethodSpec::named("layer_norm");
+    } else {
+        if !norms.is_empty() {
+            return Err(Error::content(
+                file.path(),
+                "holds norms, which its configuration does not name",
+            ));
+        }
+        check_modules(&file, family, layers, &targets, &sites)?;
+        let (part, tensors) = match kind {
+            "IA3" => scales(&file, sites)?,
+            _ => low_rank::method(path, config, family, encoder, (sites, projections))?,
+        };
+        let present: BTreeSet<_> =
+            tensors.keys().filter_map(|n| names::split_layer(n)).map(|s| s.0).collect();
+        let left_out: Vec<usize> = (0..layers).filter(|l| !present.contains(l)).collect();
+        let part = if left_out.is_empty() { part } else { part.with("leave_out", left_out) };
+        read.tensors.extend(tensors);
+        read.method = MethodSpec { parts: vec![part] };
+    }
+    read.names.retain(|(ours, _)| read.tensors.contains_key(ours));
+    read.head = head::spec(family, head_kind(path, config)?, &read.tensors);
+    read.labels = match &read.head {
+        Some(head) if head.kind != HeadKind::QuestionAnswering => {
+            (0..head.outputs).map(|i| i.to_string()).collect()
+        }
+        _ => Vec::new(),
+    };
+    Ok(read)
+}
+
+fn head_kind(path: &Path, config: &Value) -> Result<HeadKind, Error> {
+    match config.get("task_type").and_then(Value::as_str) {
+        None | Some("SEQ_CLS" | "FEATURE_EXTRACTION") => Ok(HeadKind::Classification),
+        Some("TOKEN_CLS") => Ok(HeadKind::TokenClassification),
+        Some("QUESTION_ANS") => Ok(HeadKind::QuestionAnswering),
+        Some(other) => Err(Error::content(path, format!("task_type {other} is not read"))),
+    }
+}
+
+/// The family that the tensors' names speak of.
+fn family(file: &Weights) -> Result<&'static Family, Error> {
+    let is_of = |family: &Family| {
+        let start = format!("{PREFIX}{}.", family.prefix);
+        file.names().any(|name| name.starts_with(&start))
+    };
+    FAMILIES.iter().copied().find(|f| is_of(f)).ok_or_else(|| {
+        let known: Vec<_> = FAMILIES.iter().map(|f| f.prefix).collect();
+        let message =
+            format!("no tensor's name begins with {PREFIX} and one of {}", known.join(", "));
+        Error::content(file.path(), message)
+    })
+}
+
+/// The linear module that a tensor belongs to, and its role there.
+fn site(family: &'static Family, name: &str) -> Option<(Site, Role)> {
+    let role = *ROLES.iter().find(|role| name.ends_with(&format!(".{}", role.0)))?;
+    let module = name.strip_suffix(role.0)?.strip_suffix('.')?;
+    let module = module.strip_prefix(family.prefix)?.strip_prefix('.')?;
+    if family.outer.iter().any(|(ours, theirs)| *ours == names::POOLER && *theirs == module) {
+        return Some((Site { layer: None, name: names::POOLER }, role));
+    }
+    let (before, _) = family.layer.split_once("{i}")?;
+    let (layer, module) = module.strip_prefix(before)?.split_once('.')?;
+    let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
+    let layer = Some(names::layer_number(layer)?);
+    names::WEIGHT_SITES.contains(&name).then_some((Site { layer, name }, role))
+}
+
+/// Our name of a norm's tensor.
+fn norm(family: &Family, name: &str) -> Option<String> {
+    let (module, role) = name.split_once(&format!(".{NORM}."))?;
+    let theirs = format!("{module}.{role}");
+    let rest = theirs.strip_prefix(family.prefix)?.strip_prefix('.')?;
+    let (before, _) = family.layer.split_once("{i}")?;
+    if let Some((layer, rest)) = rest.strip_prefix(before).and_then(|r| r.split_once('.')) {
+        let rest = rest.strip_suffix(role)?.strip_suffix('.')?;
+        let ours = family.inner.iter().find(|(_, theirs)| *theirs == rest)?.0;
+        return Some(names::in_layer(names::layer_number(layer)?, &format!("{ours}.{role}")));
+    }
+    let rest = rest.strip_suffix(role)?.strip_suffix('.')?;
+    let ours = family.outer.iter().find(|(_, theirs)| *theirs == rest)?.0;
+    Some(format!("{ours}.{role}"))
+}
+
+/// Whether the modules in the file are those that the configuration names.
+fn check_modules(
+    file: &Weights,
+    family: &Family,
+    layers: usize,
+    targets: &Targets,
+    sites: &BTreeMap<Site, BTreeMap<&str, Tensor>>,
+) -> Result<(), Error> {
+    if let Some(site) = sites.keys().find(|s| s.layer.is_some_and(|l| l >= layers)) {
+        let message = format!(
+            "holds tensors of layer {}, but the base model has {layers}",
+            site.layer.unwrap_or_default()
+        );
+        return Err(Error::content(file.path(), message));
+    }
+    let mut missing = Vec::new();
+    for layer in 0..layers {
+        for name in names::WEIGHT_SITES {
+            let site = Site { layer: Some(layer), name };
+            let module = site.module(family);
+            match (targets.has(&module, Some(layer)), sites.contains_key(&site)) {
+                (Some(true), false) => missing.push(module),
+                (Some(false), true) => {
+                    let message = format!(
+                        "holds tensors of '{module}', which adapter_config.json does not name"
+                    );
+                    return Err(Error::content(file.path(), message));
+                }
+                _ => {}
+            }
+        }
+    }
+    // The pooler is linear, too; models without one have nothing of it.
+    let pooler = Site { layer: None, name: names::POOLER };
+    if sites.contains_key(&pooler) && targets.has(&pooler.module(family), None) == Some(false) {
+        let message = "holds tensors of the pooler, which adapter_config.json does not name";
+        return Err(Error::content(file.path(), message));
+    }
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::Missing {
+            path: file.path().into(),
+            count: missing.len(),
+            first: first.clone(),
+        }),
+    }
+}
+
+/// (IA)³: results are scaled; a scaled input of attention's output product is a scaled value.
+fn scales(
+    file: &Weights,
+    sites: BTreeMap<Site, BTreeMap<&str, Tensor>>,
+) -> Result<(MethodPart, TensorMap), Error> {
+    let mut scales: BTreeMap<Site, Vec<f32>> = BTreeMap::new();
+    for (site, mut roles) in sites {
+        let Some(tensor) = roles.remove("scale") else { continue };
+        let of_input = tensor.shape.len() == 2 && tensor.shape[0] == 1 && tensor.shape[1] != 1;
+        let target = match (of_input, site.name) {
+            (false, _) => site,
+            (true, names::ATTENTION_OUT) => Site { name: names::VALUE, ..site },
+            (true, name) => {
+                let message = format!(
+                    "scales the input of the product '{name}' (feedforward_modules); only results are scaled here"
+                );
+                return Err(Error::content(file.path(), message));
+            }
+        };
+        match scales.get_mut(&target) {
+            None => {
+                scales.insert(target, tensor.data);
+            }
+            Some(there) if there.len() == tensor.data.len() => {
+                there.iter_mut().zip(&tensor.data).for_each(|(x, y)| *x *= y);
+            }
+            Some(_) => {
+                let message = format!("scales '{}' by vectors of two lengths", target.name);
+                return Err(Error::content(file.path(), message));
+            }
+        }
+    }
+    let targets: BTreeSet<_> = scales.keys().map(|s| s.name).collect();
+    let layers: BTreeSet<_> = scales.keys().map(|s| s.layer).collect();
+    for &layer in &layers {
+        for &name in &targets {
+            let length = scales.iter().find(|(s, _)| s.name == name).map_or(0, |(_, v)| v.len());
+            scales.entry(Site { layer, name }).or_insert_with(|| vec![1.0; length]);
+        }
+    }
+    let targets: Vec<_> = targets.into_iter().collect();
+    let part = MethodPart { name: "ia3".into(), options: Default::default() };
+    let tensor = |(site, data): (Site, Vec<f32>)| {
+        (site.of("ia3", "scale"), Tensor::new(vec![data.len()], data))
+    };
+    Ok((part.with("targets", targets), scales.into_iter().map(tensor).collect()))
+}

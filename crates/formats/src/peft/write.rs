@@ -1,0 +1,176 @@
+//! Adapters as folders of PEFT (0.21), for the models of `transformers`.
+
+use budwood_base::encoder::InputSpec;
+use budwood_base::head::HeadKind;
+use budwood_base::names;
+use budwood_base::tensor::TensorMap;
+use serde_json::{Value, json};
+
+use super::PREFIX;
+use crate::Error;
+use crate::export::{Exported, cannot, family_of, model_class, transformers_head};
+use crate::family::Family;
+use crate::native::AdapterFolder;
+
+const VERSION: &str = "0.21.2";
+
+/// Writes an adapter with its head.
+///
+/// # Errors
+/// If the library has no such method, or the model of `transformers` no such head.
+pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
+    let AdapterFolder { meta, tensors } = folder;
+    let family = family_of(meta)?;
+    let [part] = &meta.method.parts[..] else {
+        return Err(cannot("PEFT has no unions of methods"));
+    };
+    let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
+    let images = matches!(meta.encoder.input, InputSpec::Image(_));
+    let known = ["lora", "ia3", "layer_norm", "linear", "vera"];
+    if !known.contains(&part.name.as_str()) {
+        return Err(cannot(format!("PEFT has no method like '{}'", part.name)));
+    }
+    let head = transformers_head(meta, family, tensors)?;
+    if head.keys().any(|name| name.contains("pooler")) {
+        return Err(cannot(
+            "the head has a first layer of its own, and PEFT saves none for BERT; export to transformers or AdapterHub",
+        ));
+    }
+    let task_type = match meta.head.kind {
+        HeadKind::TokenClassification => json!("TOKEN_CLS"),
+        HeadKind::QuestionAnswering => json!("QUESTION_ANS"),
+        _ if images => json!(null),
+        _ => json!("SEQ_CLS"),
+    };
+    let mut saved: Vec<&str> = head.keys().filter_map(|name| name.split('.').next()).collect();
+    saved.dedup();
+    let mut config = json!({
+        "auto_mapping": null, "base_model_name_or_path": meta.base.name, "bias": "none", "inference_mode": true,
+        "modules_to_save": saved, "peft_version": VERSION, "revision": null, "task_type": task_type,
+    });
+    if images {
+        let class = model_class(family, meta.head.kind);
+        let library = format!("transformers.models.{0}.modeling_{0}", family.name);
+        config["auto_mapping"] = json!({ "base_model_class": class, "parent_library": library });
+    }
+    let targets: Vec<String> = serde_json::from_value(option("targets")).unwrap_or_default();
+    let layers = |config: &mut Value| {
+        let left_out: Vec<usize> = serde_json::from_value(option("leave_out")).unwrap_or_default();
+        if !left_out.is_empty() {
+            let kept: Vec<_> = (0..meta.encoder.layers).filter(|l| !left_out.contains(l)).collect();
+            config["layers_to_transform"] = json!(kept);
+        }
+    };
+    let modules = || modules(family, &targets);
+    match part.name.as_str() {
+        "lora" => {
+            if option("use_gating") == true {
+                return Err(cannot("PEFT has no gates of LoRA; export to AdapterHub"));
+            }
+            config["peft_type"] = json!("LORA");
+            config["r"] = option("r");
+            config["lora_alpha"] = option("alpha");
+            config["lora_dropout"] = option("dropout");
+            config["use_rslora"] = option("rslora");
+            config["use_dora"] = option("dora");
+            config["fan_in_fan_out"] = json!(false);
+            config["target_modules"] = json!(modules()?);
+            layers(&mut config);
+        }
+        "ia3" => {
+            let left_out: Vec<usize> =
+                serde_json::from_value(option("leave_out")).unwrap_or_default();
+            if !left_out.is_empty() {
+                return Err(cannot("PEFT's (IA)³ leaves out no layers; export to AdapterHub"));
+            }
+            config["peft_type"] = json!("IA3");
+            config["feedforward_modules"] = json!([]);
+            config["fan_in_fan_out"] = json!(false);
+            config["init_ia3_weights"] = json!(true);
+            config["target_modules"] = json!(modules()?);
+        }
+        "layer_norm" => {
+            config["peft_type"] = json!("LN_TUNING");
+            let mut modules: Vec<String> =
+                tensors.keys().filter_map(|n| norm_module(family, n)).collect();
+            modules.sort();
+            modules.dedup();
+            config["target_modules"] = json!(modules);
+        }
+        "linear" => {
+            return Err(cannot(
+                "PEFT has no adapter that is a head alone; export to transformers or AdapterHub",
+            ));
+        }
+        "vera" => {
+            return Err(cannot(
+                "VeRA's random projections here are not PEFT's; export to transformers, which merges it",
+            ));
+        }
+        other => return Err(cannot(format!("PEFT has no method like '{other}'"))),
+    }
+    let mut theirs = TensorMap::new();
+    for (ours, tensor) in tensors.iter().filter(|(n, _)| !n.starts_with("head.")) {
+        let mut tensor = tensor.clone();
+        let place = place(family, ours)
+            .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
+        if ours.contains(".ia3.") {
+            tensor.shape.push(1);
+        }
+        theirs.insert(format!("{PREFIX}{place}"), tensor);
+    }
+    theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)));
+    let mut exported = Exported::default();
+    exported.json("adapter_config.json", &config);
+    exported.tensors("adapter_model.safetensors", &theirs, true)?;
+    exported.notes.push(
+        "PEFT keeps no names of classes: the model that it is loaded on has them, or nobody".into(),
+    );
+    Ok(exported)
+}
+
+/// The names of modules, long enough that no other module ends with them.
+fn modules(family: &Family, targets: &[String]) -> Result<Vec<&'static str>, Error> {
+    let find = |target: &String| {
+        let module =
+            family.inner.iter().find(|(ours, _)| ours == target).map(|(_, theirs)| *theirs);
+        module.ok_or_else(|| cannot(format!("there is no product '{target}'")))
+    };
+    let chosen = targets.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    for module in &chosen {
+        let other = family.inner.iter().find(|(ours, theirs)| {
+            theirs.strip_suffix(module).is_some_and(|r| r.ends_with('.'))
+                && !targets.iter().any(|t| t == ours)
+        });
+        if let Some((other, _)) = other {
+            return Err(cannot(format!(
+                "PEFT names modules by their ends: '{module}' is '{other}', too, which is not adapted. Add it to the targets"
+            )));
+        }
+    }
+    Ok(chosen)
+}
+
+fn norm_module(family: &Family, ours: &str) -> Option<String> {
+    let full = family.checkpoint_name(ours).filter(|_| ours.contains("norm"))?;
+    Some(full.rsplit_once('.')?.0.to_string())
+}
+
+/// The library's name of a tensor, behind its prefix.
+fn place(family: &Family, ours: &str) -> Option<String> {
+    if let Some(module) = norm_module(family, ours) {
+        let role = ours.rsplit_once('.')?.1;
+        return Some(format!("{module}.ln_tuning_layers.{role}"));
+    }
+    let (layer, rest) = names::split_layer(ours)?;
+    let (site, role) = rest.split_once('.')?;
+    let module = family.checkpoint_name(&names::in_layer(layer, &format!("{site}.weight")))?;
+    let module = module.strip_suffix(".weight")?;
+    Some(match role {
+        "lora.a" => format!("{module}.lora_A.weight"),
+        "lora.b" => format!("{module}.lora_B.weight"),
+        "lora.magnitude" => format!("{module}.lora_magnitude_vector"),
+        "ia3.scale" => format!("{module}.ia3_l"),
+        _ => return None,
+    })
+}
