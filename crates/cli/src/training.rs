@@ -29,7 +29,7 @@ use budwood_tasks::task::Task;
 use budwood_tasks::{DataReport, DataRequest, DataSource, Dataset, report};
 use budwood_train::recipe::{self, FEW_ROWS, Made, Plan, Recipe};
 use budwood_train::{
-    ClassWeights, Doubt, Event, Lengths, OptimizerSpec, Prepared, Scale, Schedule, Score,
+    Doubt, Event, Lengths, OptimizerSpec, Prepared, Scale, Schedule, Score,
     TrainConfig, Trainer, answers, scores,
 };
 use serde_json::{Value, json};
@@ -726,6 +726,7 @@ pub(crate) fn config(spec: &RunSpec, data: &Data) -> Result<TrainConfig> {
     let config = TrainConfig {
         max_length: lengths(spec, data.task).max,
         metric,
+        class_weights: spec.weights_of(&data.labels)?,
         ..settings_of(spec, &plan)?
     };
     config.check()?;
@@ -776,7 +777,9 @@ fn settings_of(spec: &RunSpec, plan: &Plan) -> Result<TrainConfig> {
         max_length: spec.max_length.unwrap_or(LENGTH),
         eval_every: spec.eval_every,
         patience: spec.patience,
-        class_weights: if spec.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
+        // Those of one's own need the classes' names.
+        class_weights: spec.weights_of(&[]).unwrap_or_default(),
+        label_smoothing: spec.label_smoothing,
         drop_last: spec.drop_last,
         metric: spec.metric.clone().unwrap_or_default(),
     };
