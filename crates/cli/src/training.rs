@@ -780,6 +780,7 @@ fn settings_of(spec: &RunSpec, plan: &Plan) -> Result<TrainConfig> {
         // Those of one's own need the classes' names.
         class_weights: spec.weights_of(&[]).unwrap_or_default(),
         label_smoothing: spec.label_smoothing,
+        contrastive: spec.recipe == budwood::spec::RecipeChoice::Contrastive,
         drop_last: spec.drop_last,
         metric: spec.metric.clone().unwrap_or_default(),
     };

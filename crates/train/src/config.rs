@@ -65,6 +65,9 @@ pub struct TrainConfig {
     /// [`budwood_model::Loss`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub label_smoothing: f64,
+    /// Whether the recipe trains the vectors on pairs before the head.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contrastive: bool,
     /// Whether incomplete batches are left out.
     pub drop_last: bool,
     /// The score that chooses the checkpoint.
@@ -89,6 +92,7 @@ impl TrainConfig {
             patience: None,
             class_weights: ClassWeights::Equal,
             label_smoothing: 0.0,
+            contrastive: false,
             drop_last: false,
             metric: metric.into(),
         }

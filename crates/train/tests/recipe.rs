@@ -9,10 +9,14 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::random::Key;
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
-use budwood_model::{Base, Targets};
+use budwood_model::{Adapter, Base, Targets};
+use budwood_tasks::batch::BatchSize;
 use budwood_tasks::{Dataset, Example, Input, Target, Tokenizer};
 use budwood_train::recipe::{Account, Chosen, Made, Recipe, TRIALS, plan};
-use budwood_train::{Checkpoint, Error, Lengths, Prepared, TrainConfig, answers, prepare, scores};
+use budwood_train::{
+    Checkpoint, ClassWeights, Error, Event, Lengths, Prepared, TrainConfig, Trainer, answers,
+    prepare, scores,
+};
 
 const WORDS: usize = 8;
 
@@ -305,4 +309,69 @@ fn classes_of_one_row_are_no_fault() {
     let given = Given { outputs: 30, ..Given::new(&train, "adapter[width=8]") };
     let made = given.run().unwrap();
     assert!(made.adapter.params.values.iter().all(|x| x.is_finite()));
+}
+
+/// Expected value: the definition, in a plain loop over rows and classes.
+#[test]
+fn weights_of_classes_and_smoothing_are_those_of_a_plain_loop() {
+    let (base, train) = (base(), classes(24, 5));
+    let mut workers = Workers::new(Device::cpu(), 2);
+    let method = budwood_model::method::resolve(&"adapter".parse().unwrap()).unwrap();
+    let mut config = TrainConfig::new(method, "accuracy");
+    (config.epochs, config.batch) = (1, BatchSize::Examples(24));
+    let (weights, share) = ([1.0f32, 3.0], 0.2f64);
+    config.class_weights = ClassWeights::Given(weights.to_vec());
+    config.label_smoothing = share;
+    let head = HeadSpec {
+        kind: HeadKind::Classification,
+        outputs: 2,
+        pooling: Pooling::Mean,
+        dense: None,
+        bias: true,
+        dropout: 0.0,
+    };
+    let mut adapter = Adapter::new(&base, &config.method, head, 7).unwrap();
+    let given = answers(&mut workers, &base, &adapter, &train).unwrap().outputs;
+    let Some(Targets::Classes(right)) = &train.targets else { panic!() };
+    assert!(right.contains(&0) && right.contains(&1));
+    let (mut sum, mut all) = (0.0, 0.0);
+    for (y, &class) in given.iter().zip(right) {
+        let exp = [f64::from(y[0]).exp(), f64::from(y[1]).exp()];
+        let weight = f64::from(weights[class as usize]);
+        for (k, e) in exp.iter().enumerate() {
+            let wanted = share / 2.0 + if k == class as usize { 1.0 - share } else { 0.0 };
+            sum -= weight * wanted * (e / (exp[0] + exp[1])).ln();
+        }
+        all += weight;
+    }
+    let mut found = None;
+    let trainer = Trainer::new(&base, &mut workers, &config, &train, None, "").unwrap();
+    let on_event = |event: Event<'_>| {
+        if let Event::Step { loss, .. } = event {
+            found = Some(loss);
+        }
+        ControlFlow::Continue(())
+    };
+    trainer.run(&mut adapter, on_event).unwrap();
+    let (found, expected) = (found.unwrap(), sum / all);
+    assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+}
+
+#[test]
+fn what_has_no_classes_is_neither_weighted_nor_smoothed() {
+    let numbers = prepared(&words(24, 5), |i, _| Target::Value(i as f32));
+    let mut workers = Workers::new(Device::cpu(), 1);
+    let base = base();
+    let mut refused = |change: &dyn Fn(&mut TrainConfig)| {
+        let method = budwood_model::method::resolve(&"adapter".parse().unwrap()).unwrap();
+        let mut config = TrainConfig::new(method, "pearson");
+        change(&mut config);
+        let new = Trainer::new(&base, &mut workers, &config, &numbers, None, "");
+        new.err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    assert_eq!(refused(&|_| ()), "");
+    let weights = refused(&|c| c.class_weights = ClassWeights::Given(vec![1.0]));
+    assert!(weights.contains("--class-weights"), "{weights}");
+    let smoothing = refused(&|c| c.label_smoothing = 0.1);
+    assert!(smoothing.contains("--label-smoothing"), "{smoothing}");
 }

@@ -91,7 +91,7 @@ impl Account {
     /// Of a run that begins.
     pub(super) fn of(config: &TrainConfig) -> Self {
         Self {
-            recipe: "auto",
+            recipe: if config.contrastive { "contrastive" } else { "auto" },
             chosen: Chosen::Method,
             method: config.method.clone(),
             metric: config.metric.clone(),

@@ -8,10 +8,11 @@ use budwood_model::Adapter;
 use super::account::{Account, Chosen};
 use super::definition::{Made, OnEvent, Recipe};
 use super::ground::Ground;
+use super::head_values::{HeadValues, scale_head, set_head};
 use super::held_out::Judge;
 use super::journal::{Journal, Trial};
-use super::trial::{ATTEMPTS, Ended, HeadValues, SLOWER, Task, set_head};
-use super::{strength, units};
+use super::strength;
+use super::trial::{ATTEMPTS, Ended, SLOWER, Start, Task};
 use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.
@@ -115,12 +116,20 @@ impl Recipe<'_> {
         let Contest { judge, mut account, .. } = contest;
         account.chance = judge.chance(&judged, &same);
         if let Some((temperature, before, after)) = judge.calibration(&judged) {
-            units::scale_head(&mut adapter, 1.0 / temperature, 0.0);
+            scale_head(&mut adapter, 1.0 / temperature, 0.0);
             adapter.refresh(self.base.device(), self.workers.threads());
             account.temperature = Some(temperature);
             account.calibration = Some((before, after));
         }
         Ok(Made { adapter, outcome, account, config: self.config.clone() })
+    }
+
+    /// What a training begins with, where this is the probe.
+    fn start<'h>(&self, head: &'h HeadValues, ground: &Ground<'_>) -> Start<'h> {
+        match self.config.contrastive {
+            true => Start::Pairs(ground.strength),
+            false => Start::Probe(head),
+        }
     }
 
     /// The probe as an adapter.
@@ -143,7 +152,7 @@ impl Recipe<'_> {
             config: self.config.clone(),
             train: contest.ground.train,
             dev: Some(dev),
-            head: Some(&contest.head),
+            start: self.start(&contest.head, contest.ground),
             nothing: contest.nothing,
             may_agree: contest.of_probe.is_one_class(dev),
         };
@@ -196,7 +205,7 @@ impl Recipe<'_> {
             config: self.config.clone(),
             train: contest.ground.train,
             dev: None,
-            head: Some(&contest.head),
+            start: self.start(&contest.head, contest.ground),
             nothing: contest.nothing,
             may_agree,
         };
@@ -232,7 +241,7 @@ impl Recipe<'_> {
                         config: self.config.clone(),
                         train: &train,
                         dev: None,
-                        head: Some(&head),
+                        start: self.start(&head, ground),
                         nothing: ground.loss_of_nothing(&seen),
                         may_agree: true,
                     };

@@ -5,7 +5,7 @@ use budwood_base::method::MethodSpec;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base};
 
-use super::trial::set_head;
+use super::head_values::set_head;
 use crate::{Error, Prepared, answers};
 
 /// The vector of each input of the frozen model, pooled as `head` does.
