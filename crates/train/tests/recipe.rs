@@ -76,6 +76,8 @@ struct Given<'a> {
     folder: Option<&'a Path>,
     /// The event at which the run is interrupted.
     stop: Option<usize>,
+    contrastive: bool,
+    smoothing: f64,
 }
 
 impl<'a> Given<'a> {
@@ -90,6 +92,8 @@ impl<'a> Given<'a> {
             threads: 1,
             folder: None,
             stop: None,
+            contrastive: false,
+            smoothing: 0.0,
         }
     }
 
@@ -105,6 +109,7 @@ impl<'a> Given<'a> {
         let mut config = TrainConfig::new(method, metric);
         (config.epochs, config.batch, config.optimizer) = (plan.epochs, plan.batch, plan.optimizer);
         config.learning_rate = self.rate.unwrap_or(10.0 * plan.learning_rate);
+        (config.contrastive, config.label_smoothing) = (self.contrastive, self.smoothing);
         let head = HeadSpec {
             kind: self.kind,
             outputs: self.outputs,
@@ -374,4 +379,75 @@ fn what_has_no_classes_is_neither_weighted_nor_smoothed() {
     assert!(weights.contains("--class-weights"), "{weights}");
     let smoothing = refused(&|c| c.label_smoothing = 0.1);
     assert!(smoothing.contains("--label-smoothing"), "{smoothing}");
+}
+
+/// Pairs of texts bring vectors of a class together where nothing but the recipe says so.
+#[test]
+fn training_on_pairs_is_kept_where_it_is_better_and_gives_the_same_bits() {
+    let (train, test) = (classes(60, 8), classes(200, 9));
+    let given = Given { contrastive: true, ..Given::new(&train, "adapter") };
+    let made = given.run().unwrap();
+    let account = &made.account;
+    assert_eq!(account.recipe, "contrastive");
+    let pairs = account.contrastive.as_ref().expect("pairs were tried");
+    assert!(account.tuned.is_none(), "nothing else was tried");
+    assert_eq!(account.chosen, Chosen::Contrastive, "{account}");
+    assert!(pairs.score >= account.probe.as_ref().unwrap().score);
+    assert!(accuracy(&made, &test) > 0.8, "{account}");
+    assert!(made.adapter.params.entries().iter().any(|p| !p.name.starts_with("head.")));
+    // On two threads, and in a folder where it is interrupted in each part.
+    let again = Given { threads: 2, ..given }.run().unwrap();
+    assert_eq!(again.adapter.params.values, made.adapter.params.values);
+    let folder = tempfile::tempdir().unwrap();
+    for stop in [10, 70, 200] {
+        let part = Given {
+            folder: Some(folder.path()),
+            stop: Some(stop),
+            contrastive: true,
+            ..Given::new(&train, "adapter")
+        };
+        assert!(part.run().unwrap().outcome.interrupted, "{stop}");
+    }
+    let rest =
+        Given { folder: Some(folder.path()), contrastive: true, ..Given::new(&train, "adapter") }
+            .run()
+            .unwrap();
+    assert_eq!(rest.adapter.params.values, made.adapter.params.values);
+}
+
+#[test]
+fn auto_tries_pairs_where_rows_are_few_and_keeps_the_least_loss() {
+    let train = classes(60, 8);
+    let account = Given::new(&train, "adapter").run().unwrap().account;
+    let estimates = [&account.probe, &account.tuned, &account.contrastive];
+    let [probe, tuned, pairs] = estimates.map(|e| e.as_ref().expect("all are tried"));
+    let kept = match account.chosen {
+        Chosen::Method => tuned,
+        Chosen::Contrastive => pairs,
+        _ => probe,
+    };
+    assert!(kept.score >= probe.score && kept.loss <= probe.loss, "{account}");
+    let better = [tuned, pairs].into_iter().filter(|e| e.score >= probe.score);
+    assert!(better.into_iter().all(|e| kept.loss <= e.loss), "{account}");
+    let many = classes(600, 8);
+    assert!(Given::new(&many, "adapter").run().unwrap().account.contrastive.is_none());
+}
+
+#[test]
+fn settings_that_say_nothing_are_refused_before_anything_is_computed() {
+    let numbers = prepared(&words(24, 5), |i, _| Target::Value(i as f32));
+    let classes = classes(24, 5);
+    let message = |given: Given<'_>| given.run().err().map(|e| e.to_string()).unwrap_or_default();
+    let regression = |g| Given { kind: HeadKind::Regression, outputs: 1, ..g };
+    let of_numbers = || regression(Given::new(&numbers, "adapter"));
+    let found = message(Given { contrastive: true, ..of_numbers() });
+    assert!(found.contains("--recipe contrastive"), "{found}");
+    let found = message(Given { smoothing: 0.1, ..of_numbers() });
+    assert!(found.contains("--label-smoothing"), "{found}");
+    let linear = || Given::new(&classes, "linear");
+    let found = message(Given { smoothing: 0.1, ..linear() });
+    assert!(found.contains("--label-smoothing"), "{found}");
+    let found = message(Given { contrastive: true, ..linear() });
+    assert!(found.contains("--recipe contrastive"), "{found}");
+    assert_eq!(message(linear()), "");
 }

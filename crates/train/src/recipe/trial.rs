@@ -32,7 +32,7 @@ pub(super) enum Start<'a> {
     Random,
     /// The probe as its head.
     Probe(&'a HeadValues),
-    /// Vectors that were trained on pairs, and a probe of this strength on them as its head.
+    /// Random values; trained on pairs, with a probe of this strength on the vectors as its head.
     Pairs(f64),
 }
 
@@ -61,7 +61,14 @@ impl Recipe<'_> {
         match task.start {
             Start::Random => {}
             Start::Probe(head) => set_head(&mut adapter, head),
-            Start::Pairs(strength) => self.contrast(&mut adapter, config, task.train, strength)?,
+            Start::Pairs(strength) => {
+                let outcome =
+                    self.contrast(&mut adapter, (config, strength), task.train, on_event)?;
+                return Ok(match outcome.interrupted {
+                    true => Ended::Interrupted(outcome),
+                    false => Ended::Trained(Box::new(adapter), outcome),
+                });
+            }
         }
         adapter.refresh(base.device(), self.workers.threads());
         let (workers, identity) = (&mut *self.workers, &self.identity);
