@@ -153,10 +153,13 @@ fn accuracy(made: &Made, data: &Prepared) -> f64 {
 /// What is kept is at least as good as the probe on the rows that judge.
 #[track_caller]
 fn never_below_the_probe(account: &Account) {
-    if account.chosen == Chosen::Method {
-        let (probe, tuned) = (account.probe.as_ref().unwrap(), account.tuned.as_ref().unwrap());
-        assert!(tuned.score >= probe.score && tuned.loss < probe.loss, "{account}");
-    }
+    let kept = match account.chosen {
+        Chosen::Method => &account.tuned,
+        Chosen::Contrastive => &account.contrastive,
+        _ => return,
+    };
+    let (probe, kept) = (account.probe.as_ref().unwrap(), kept.as_ref().unwrap());
+    assert!(kept.score >= probe.score && kept.loss < probe.loss, "{account}");
 }
 
 #[test]

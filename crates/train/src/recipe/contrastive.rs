@@ -17,8 +17,8 @@ use super::strength;
 use super::vectors::vector_adapter;
 use crate::{Error, Event, Optimizer, Outcome, Prepared, TrainConfig, answers};
 
-/// Steps, whatever the number of rows.
-const STEPS: usize = 60;
+/// Steps for 50 rows, and where they stop growing, with the root of the rows.
+const STEPS: (f64, f64) = (30.0, 90.0);
 /// How many times the method's rate: gradients of pairs are small, as cosines are.
 const FASTER: f64 = 3.3;
 /// Texts that a step begins with; each brings another one of its class.
@@ -72,6 +72,7 @@ impl Recipe<'_> {
         let config = &TrainConfig { learning_rate, ..config.clone() };
         let begin = Instant::now();
         let mut outcome = Outcome::of_no_step();
+        let steps = steps(classes.len());
         let mut adapter = vector_adapter(base, &config.method, &self.head, config.seed)?;
         let on = (base.device(), self.workers.threads());
         adapter.refresh(on.0, on.1);
@@ -81,7 +82,7 @@ impl Recipe<'_> {
         let identity = adapter.params.values[head.clone()].to_vec();
         let key = Key::new(config.seed).named("pairs");
         let mut gradient = vec![0.0; adapter.params.len()];
-        for step in 0..STEPS {
+        for step in 0..steps {
             let rows = batch(classes, step, key);
             let lengths: Vec<usize> = rows.iter().map(|&i| train.length(i)).collect();
             let chunks = plan_chunks(&lengths);
@@ -102,13 +103,13 @@ impl Recipe<'_> {
             done.into_iter().collect::<Result<(), Error>>()?;
             // The head stays the identity: neither the gradient nor the decay of weights moves it.
             gradient[head.clone()].fill(0.0);
-            let rate = config.rate(step, STEPS);
+            let rate = config.rate(step, steps);
             let norm = optimizer.step(on, &mut adapter.params, &gradient, rate);
             adapter.params.values[head.clone()].copy_from_slice(&identity);
             adapter.refresh(on.0, on.1);
             (outcome.steps, outcome.kept_step) = (step + 1, step + 1);
             let epoch = step * ANCHORS.min(classes.len()) / classes.len().max(1) + 1;
-            let (step, steps, examples) = (step + 1, STEPS, rows.len());
+            let (step, examples) = (step + 1, rows.len());
             let event = Event::Step { step, steps, epoch, loss, rate, examples, norm };
             if on_event(event).is_break() {
                 outcome.interrupted = true;
@@ -118,6 +119,11 @@ impl Recipe<'_> {
         outcome.seconds = begin.elapsed().as_secs_f64();
         Ok((adapter, outcome))
     }
+}
+
+/// Steps for so many rows.
+fn steps(rows: usize) -> usize {
+    (STEPS.0 * (rows as f64 / 50.0).sqrt()).clamp(STEPS.0, STEPS.1).round() as usize
 }
 
 /// The rows of a step: some in an order drawn anew for each pass, each with another one of its class.
@@ -203,6 +209,11 @@ mod tests {
         // One pair of four vectors' two is apart, and two of four that should be are together.
         let (found, _) = loss(&vectors, &[0, 1, 0, 1]);
         assert!((found - (1.0 + 0.5)).abs() < 1e-12, "{found}");
+    }
+
+    #[test]
+    fn steps_grow_with_the_root_of_the_rows() {
+        assert_eq!([1, 50, 200, 450, 100_000].map(steps), [30, 30, 60, 90, 90]);
     }
 
     #[test]
