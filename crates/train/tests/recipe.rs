@@ -402,7 +402,7 @@ fn training_on_pairs_is_kept_where_it_is_better_and_gives_the_same_bits() {
     let again = Given { threads: 2, ..given }.run().unwrap();
     assert_eq!(again.adapter.params.values, made.adapter.params.values);
     let folder = tempfile::tempdir().unwrap();
-    for stop in [10, 70, 200] {
+    for stop in [10, 50, 60, 50] {
         let part = Given {
             folder: Some(folder.path()),
             stop: Some(stop),
