@@ -224,7 +224,8 @@ fn bits_do_not_depend_on_threads_or_interruptions() {
         |threads| Given { threads, rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
     let expected = given(1).run().unwrap();
     let account = expected.account.to_string();
-    assert_eq!(expected.account.chosen, Chosen::Method, "the test is about training: {account}");
+    let trained = matches!(expected.account.chosen, Chosen::Method | Chosen::Contrastive);
+    assert!(trained, "the test is about training: {account}");
     for threads in [2, 3] {
         let made = given(threads).run().unwrap();
         assert_eq!(made.adapter.params.values, expected.adapter.params.values, "{threads}");

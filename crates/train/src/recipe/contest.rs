@@ -209,15 +209,18 @@ impl Recipe<'_> {
         let may_agree = contest.of_probe.is_one_class(contest.judge.data);
         let mut best: Option<(Way, Answers, f64)> = None;
         let asked = self.config.clone();
-        let (mut lost, mut config) = (true, asked.clone());
+        let (mut lost, mut config) = (false, asked.clone());
         for way in self.ways(contest.ground) {
             self.config = asked.clone();
             let judged = match self.by_folds_through(contest, (way, fold), may_agree, on_event)? {
                 Folds::Answers(judged) => judged,
-                Folds::Lost => continue,
+                // What was asked for is lost; the other way is there to be better.
+                Folds::Lost => {
+                    lost |= way == self.ways(contest.ground)[0];
+                    continue;
+                }
                 Folds::Interrupted(outcome) => return Ok(Tried::Interrupted(outcome)),
             };
-            lost = false;
             let least = best.as_ref().map(|(.., loss)| *loss);
             if let Some(loss) = contest.loss_if_better(way, &judged)
                 && least.is_none_or(|least| loss < least)
@@ -260,12 +263,10 @@ impl Recipe<'_> {
                 Folds::Lost => {}
                 ended => return Ok(ended),
             }
-            // Pairs are not watched.
-            if way == Way::Pairs {
-                break;
-            }
             let rate = self.config.learning_rate;
-            contest.account.lost_at.push(rate);
+            if way == self.ways(contest.ground)[0] {
+                contest.account.lost_at.push(rate);
+            }
             let _ = on_event(Event::Lost { rate });
             self.config.learning_rate = rate / SLOWER;
         }
@@ -284,10 +285,8 @@ impl Recipe<'_> {
         let mut outputs = vec![Vec::new(); fold.len()];
         for number in 0..folds {
             let (unseen, seen) = strength::split(fold, number);
-            let name = match way {
-                Way::Method => format!("fold {number}, rate {:e}", self.config.learning_rate),
-                Way::Pairs => format!("fold {number}, pairs"),
-            };
+            let of = if way == Way::Pairs { " on pairs" } else { "" };
+            let name = format!("fold {number}{of}, rate {:e}", self.config.learning_rate);
             let trial = match contest.journal.get(&name).cloned() {
                 Some(known) => known,
                 None => {

@@ -47,7 +47,11 @@ impl Recipe<'_> {
                     .copy_from_slice(&vectors.params.values[part.slot.clone()]);
             }
         }
-        let given = answers(self.workers, self.base, &vectors, train)?.outputs;
+        let given = match answers(self.workers, self.base, &vectors, train) {
+            Ok(given) if !outcome.lost => given.outputs,
+            Ok(_) | Err(Error::NotFinite { .. }) => return Ok(Outcome { lost: true, ..outcome }),
+            Err(e) => return Err(e),
+        };
         let vectors = Vectors::new(&given);
         let wanted = Wanted::of(targets, self.head.outputs)?;
         let class_weights = config.class_weights.of(targets)?;
@@ -110,6 +114,10 @@ impl Recipe<'_> {
             (outcome.steps, outcome.kept_step) = (step + 1, step + 1);
             let epoch = step * ANCHORS.min(classes.len()) / classes.len().max(1) + 1;
             let (step, examples) = (step + 1, rows.len());
+            if !loss.is_finite() || !norm.is_finite() {
+                outcome.lost = true;
+                break;
+            }
             let event = Event::Step { step, steps, epoch, loss, rate, examples, norm };
             if on_event(event).is_break() {
                 outcome.interrupted = true;

@@ -64,9 +64,10 @@ impl Recipe<'_> {
             Start::Pairs(strength) => {
                 let outcome =
                     self.contrast(&mut adapter, (config, strength), task.train, on_event)?;
-                return Ok(match outcome.interrupted {
-                    true => Ended::Interrupted(outcome),
-                    false => Ended::Trained(Box::new(adapter), outcome),
+                return Ok(match (outcome.lost, outcome.interrupted) {
+                    (true, _) => Ended::Lost,
+                    (false, true) => Ended::Interrupted(outcome),
+                    (false, false) => Ended::Trained(Box::new(adapter), outcome),
                 });
             }
         }
