@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use budwood::{DataSpec, RunSpec};
+use budwood_train::ClassWeights;
 use serde_json::{Map, Value, json};
 
 /// Settings and keys that version 0.1 wrote, from `tests/run_keys.json`.
@@ -84,6 +85,7 @@ fn numbers_have_bounds_however_they_are_given() {
         ("test-share", json!(-0.1)),
         ("dropout", json!(1.0)),
         ("drop-path", json!(-0.5)),
+        ("label-smoothing", json!(1.0)),
         ("train-rows", json!(0)),
         ("doc-stride", json!(0)),
         ("image-size", json!(5000)),
@@ -93,6 +95,8 @@ fn numbers_have_bounds_however_they_are_given() {
         assert!(fault.starts_with(name) && fault.contains(" not a "), "{fault}");
     }
     let both = json!({ "data": "a", "batch-size": 2, "batch-tokens": 64 });
+    assert!(serde_json::from_value::<RunSpec>(both).unwrap().check().is_err());
+    let both = json!({ "data": "a", "balanced": true, "class-weights": ["a=2"] });
     assert!(serde_json::from_value::<RunSpec>(both).unwrap().check().is_err());
     RunSpec::default().check().unwrap();
 }
@@ -113,4 +117,19 @@ fn the_papers_defaults_are_in_the_key_and_those_of_the_recipe_are_not() {
     let auto = serde_json::from_value::<RunSpec>(json!({ "data": "a.csv" })).unwrap();
     assert_eq!(auto.settings()["recipe"], "auto");
     assert_ne!(auto.key(), paper(json!({})).key());
+}
+
+#[test]
+fn weights_of_classes_are_by_name_and_need_not_be_given() {
+    let labels = ["ham".to_string(), "spam".to_string()];
+    let weights = |json: Value| {
+        let spec: RunSpec = serde_json::from_value(json).unwrap();
+        spec.weights_of(&labels).map_err(|e| e.to_string())
+    };
+    assert_eq!(weights(json!({})), Ok(ClassWeights::Equal));
+    assert_eq!(weights(json!({ "balanced": true })), Ok(ClassWeights::Balanced));
+    let given = weights(json!({ "class-weights": ["spam=2.5"] }));
+    assert_eq!(given, Ok(ClassWeights::Given(vec![1.0, 2.5])));
+    let unknown = weights(json!({ "class-weights": ["egg=2"] })).unwrap_err();
+    assert!(unknown.contains("'egg'") && unknown.contains("ham, spam"), "{unknown}");
 }

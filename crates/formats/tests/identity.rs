@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 use budwood_base::digest;
 use budwood_base::head::Pooling;
-use budwood_base::method::MethodSpec;
-use budwood_base::tensor::Tensor;
 use budwood_formats::Weights;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::safetensors_file::to_bytes;

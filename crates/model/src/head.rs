@@ -45,6 +45,9 @@ pub struct Loss {
     /// A weight for each example, already divided by their sum over the step (an example counts as
     /// often as it has losses), so that a step's loss is a mean however it is cut into chunks.
     pub weights: Vec<f32>,
+    /// Share of a class's probability that goes to all classes alike (Szegedy et al. 2016); of a
+    /// label, to yes and no alike. Numbers and places have none.
+    pub smoothing: f32,
 }
 
 /// A head with its parameters.
@@ -259,17 +262,22 @@ pub(crate) fn loss_of(
         let (y, d) = (&outputs[at.clone()], &mut d[at]);
         let value = match targets {
             Targets::Classes(classes) => {
-                loss::cross_entropy(y, classes[example] as usize, weight, d)
+                cross_entropy(y, classes[example] as usize, (weight, loss.smoothing), d)
             }
             Targets::Values(values) => {
                 loss::squared_error(y[0], values[example], weight, &mut d[0])
             }
-            Targets::Labels(labels) => loss::binary_cross_entropy(y, &labels[example], weight, d),
+            Targets::Labels(labels) => {
+                let smooth = |t: &f32| t + loss.smoothing * (0.5 - t);
+                let labels: Vec<f32> = labels[example].iter().map(smooth).collect();
+                loss::binary_cross_entropy(y, &labels, weight, d)
+            }
             Targets::Tags(tags) => {
                 assert_eq!(tags[example].len(), rows.len(), "a tag or none for each token");
                 let tokens = y.chunks(columns).zip(d.chunks_mut(columns)).zip(&tags[example]);
                 let tagged = tokens.filter_map(|((y, d), tag)| Some((y, d, (*tag)?)));
-                tagged.map(|(y, d, tag)| loss::cross_entropy(y, tag as usize, weight, d)).sum()
+                let given = (weight, loss.smoothing);
+                tagged.map(|(y, d, tag)| cross_entropy(y, tag as usize, given, d)).sum()
             }
             Targets::Spans(spans) => {
                 let (start, end) = spans[example];
@@ -284,6 +292,19 @@ pub(crate) fn loss_of(
         total += f64::from(value) * f64::from(weight);
     }
     (total, d)
+}
+
+/// Cross-entropy with a weight and a smoothing `s`. As `-ln p[k]` is `-ln p[class]` and the distance
+/// of their logits, the smoothed loss is that of the class and `s` times its logit less the mean.
+fn cross_entropy(y: &[f32], class: usize, (weight, s): (f32, f32), d: &mut [f32]) -> f32 {
+    let value = loss::cross_entropy(y, class, weight, d);
+    if s == 0.0 {
+        return value;
+    }
+    let n = y.len() as f32;
+    d[class] += weight * s;
+    d.iter_mut().for_each(|d| *d -= weight * s / n);
+    value + s * (y[class] - y.iter().sum::<f32>() / n)
 }
 
 /// Cross-entropy of softmax over the tokens in one column of `[tokens, columns]`.
@@ -302,4 +323,41 @@ fn place_loss(
         *d = x;
     }
     loss
+}
+
+#[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "one example has one range of rows")]
+mod tests {
+    use super::*;
+
+    /// Expected values: the sums of the definition, in a plain loop over all classes.
+    #[test]
+    fn smoothed_targets_are_a_share_for_all_classes() {
+        let (y, s) = ([0.3f32, -1.2, 2.0, 0.7], 0.2f32);
+        let p = |k: usize| y[k].exp() / y.iter().map(|x| x.exp()).sum::<f32>();
+        let q = |k: usize| s / 4.0 + if k == 1 { 1.0 - s } else { 0.0 };
+        let loss = Loss { weights: vec![0.5], smoothing: s };
+        let (value, d) = loss_of(&y, 4, &[0..1], &Targets::Classes(vec![1]), &loss, 0);
+        let expected = 0.5 * (0..4).map(|k| -q(k) * p(k).ln()).sum::<f32>();
+        assert!((value - f64::from(expected)).abs() < 1e-6, "{value} {expected}");
+        let tag = Targets::Tags(vec![vec![Some(1)]]);
+        assert_eq!(loss_of(&y, 4, &[0..1], &tag, &loss, 0), (value, d.clone()));
+        for (k, d) in d.iter().enumerate() {
+            assert!((d - 0.5 * (p(k) - q(k))).abs() < 1e-6, "{k}");
+        }
+    }
+
+    #[test]
+    fn smoothed_labels_are_a_share_for_yes_and_no() {
+        let (y, t, s) = ([0.3f32, -1.2], [1.0f32, 0.0], 0.2f32);
+        let loss = Loss { weights: vec![0.5], smoothing: s };
+        let (value, d) = loss_of(&y, 2, &[0..1], &Targets::Labels(vec![t.to_vec()]), &loss, 0);
+        let mut expected = 0.0;
+        for k in 0..2 {
+            let (p, q) = (1.0 / (1.0 + (-y[k]).exp()), [0.9, 0.1][k]);
+            expected -= 0.5 / 2.0 * (q * p.ln() + (1.0 - q) * (1.0 - p).ln());
+            assert!((d[k] - 0.5 * (p - q) / 2.0).abs() < 1e-6, "{k}");
+        }
+        assert!((value - f64::from(expected)).abs() < 1e-6, "{value} {expected}");
+    }
 }

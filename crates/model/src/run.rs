@@ -186,6 +186,38 @@ pub fn train_chunk(
     dropout: Option<Key>,
     gradient: &mut [f32],
 ) -> ChunkLoss {
+    let of = |outputs: &[f32], columns, rows: &[Range<usize>]| {
+        loss_of(outputs, columns, rows, targets, loss, first)
+    };
+    forward_and_backward(cx, base, adapter, batch, of, dropout, gradient)
+}
+
+/// As [`train_chunk`], of a loss whose gradient `d` with respect to each sequence's outputs is
+/// known: losses over several chunks at once are learned so.
+///
+/// # Panics
+/// If the base was not packed for gradients, or the shapes do not fit.
+pub fn backward_chunk(
+    cx: &mut Context,
+    base: &Base,
+    adapter: &Adapter,
+    batch: &Batch,
+    d: &[Vec<f32>],
+    gradient: &mut [f32],
+) {
+    let of = |_: &[f32], _, _: &[Range<usize>]| (0.0, d.concat());
+    forward_and_backward(cx, base, adapter, batch, of, None, gradient);
+}
+
+fn forward_and_backward(
+    cx: &mut Context,
+    base: &Base,
+    adapter: &Adapter,
+    batch: &Batch,
+    loss: impl FnOnce(&[f32], usize, &[Range<usize>]) -> (f64, Vec<f32>),
+    dropout: Option<Key>,
+    gradient: &mut [f32],
+) -> ChunkLoss {
     let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
     let mut pass = pass(base, batch, &[segment], dropout);
     if !base.has_frozen_dropout() {
@@ -200,7 +232,7 @@ pub fn train_chunk(
     let (outputs, columns) = (cx.download(y.view()), y.columns());
     cx.give(y);
     let rows = adapter.head.rows(part);
-    let (value, d) = loss_of(&outputs, columns, &rows, targets, loss, first);
+    let (value, d) = loss(&outputs, columns, &rows);
     let d_y = cx.upload(&d, columns);
     let mut grads = Grads { saved: &mut head_saved, gradient };
     let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut grads);

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::default_trait_access)]
 
 #[path = "../../budwood/tests/world/mod.rs"]
-#[allow(dead_code)]
 mod world;
 
 use std::time::Duration;

@@ -1,20 +1,11 @@
 //! What the training loop is told.
 
 use budwood_base::method::MethodSpec;
+use budwood_model::Targets;
 use budwood_tasks::batch::BatchSize;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, OptimizerSpec};
-
-/// How much the examples of each class count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClassWeights {
-    /// All alike.
-    Equal,
-    /// Inversely to the class's share of the training set.
-    Balanced,
-}
+use crate::{ClassWeights, Error, OptimizerSpec};
 
 /// How the learning rate falls after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +25,10 @@ impl Schedule {
     fn is_linear(&self) -> bool {
         *self == Self::Linear
     }
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 /// Settings of one run. Defaults are the paper's where it has them.
@@ -66,6 +61,13 @@ pub struct TrainConfig {
     pub patience: Option<usize>,
     /// Weights of the classes.
     pub class_weights: ClassWeights,
+    /// Share of the right class's probability that goes to all classes alike; see
+    /// [`budwood_model::Loss`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
+    /// Whether the recipe trains the vectors on pairs before the head.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contrastive: bool,
     /// Whether incomplete batches are left out.
     pub drop_last: bool,
     /// The score that chooses the checkpoint.
@@ -89,6 +91,8 @@ impl TrainConfig {
             eval_every: None,
             patience: None,
             class_weights: ClassWeights::Equal,
+            label_smoothing: 0.0,
+            contrastive: false,
             drop_last: false,
             metric: metric.into(),
         }
@@ -128,9 +132,29 @@ impl TrainConfig {
             let message = format!("--min-lr {min} is not a rate from 0 to --lr, which is {rate}");
             return Err(Error::Usage(message));
         }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            let message = format!(
+                "--label-smoothing {} is not a share from 0 to below 1",
+                self.label_smoothing
+            );
+            return Err(Error::Usage(message));
+        }
         number("--warmup", self.warmup, 1.0)?;
         number("--weight-decay", self.optimizer.weight_decay, 1000.0)?;
         number("--clip", self.optimizer.clip_norm, 1e9)
+    }
+
+    /// Refuses to smooth what has no classes.
+    pub(crate) fn check_smoothing(&self, targets: &Targets) -> Result<(), Error> {
+        let what = match targets {
+            Targets::Values(_) => "numbers",
+            Targets::Spans(_) => "places of answers",
+            Targets::Classes(_) | Targets::Labels(_) | Targets::Tags(_) => return Ok(()),
+        };
+        match self.label_smoothing == 0.0 {
+            true => Ok(()),
+            false => Err(Error::Usage(format!("--label-smoothing is for classes, not {what}"))),
+        }
     }
 
     /// The learning rate of step `step` of `steps`, from 0: rising over the warm-up, else on the line or the wave that
@@ -194,6 +218,23 @@ mod tests {
         }
         refused(&|c| c.learning_rate = 0.0, "--lr");
         refused(&|c| c.warmup = 1.01, "--warmup");
+        for x in [f64::NAN, -0.1, 1.0] {
+            refused(&|c| c.label_smoothing = x, "--label-smoothing");
+        }
+    }
+
+    #[test]
+    fn smoothing_is_for_classes_and_changes_no_record_where_there_is_none() {
+        let mut config = TrainConfig::new(MethodSpec::named("adapter"), "accuracy");
+        let numbers = Targets::Values(vec![1.0]);
+        assert!(config.check_smoothing(&numbers).is_ok());
+        assert!(!serde_json::to_string(&config).unwrap().contains("smoothing"));
+        config.label_smoothing = 0.1;
+        assert!(config.check_smoothing(&numbers).is_err());
+        assert!(config.check_smoothing(&Targets::Spans(vec![(0, 0)])).is_err());
+        assert!(config.check_smoothing(&Targets::Tags(vec![])).is_ok());
+        assert!(config.check_smoothing(&Targets::Classes(vec![0])).is_ok());
+        assert!(serde_json::to_string(&config).unwrap().contains("smoothing"));
     }
 
     /// Expected values: `CosineAnnealingLR(T_max=100, eta_min=1e-5)` of PyTorch 2.15 from 1e-3.

@@ -1,6 +1,7 @@
 //! Training, evaluation and prediction: the loop around the model. Emits events; prints nothing.
 
 mod checkpoint;
+mod class_weights;
 mod config;
 mod data;
 mod error;
@@ -17,7 +18,8 @@ mod watch;
 mod work;
 
 pub use checkpoint::Checkpoint;
-pub use config::{ClassWeights, Schedule, TrainConfig};
+pub use class_weights::ClassWeights;
+pub use config::{Schedule, TrainConfig};
 pub use data::{Doubt, Lengths, Prepared, Scale, prepare, prepare_images};
 pub use error::Error;
 pub use evaluate::{

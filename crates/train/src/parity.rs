@@ -77,7 +77,7 @@ pub fn compare_imported(
 
     let n = case.batch.spans.len();
     let losses: usize = (0..n).map(|i| case.targets.losses(i)).sum();
-    let loss = Loss { weights: vec![1.0 / losses as f32; n] };
+    let loss = Loss { weights: vec![1.0 / losses as f32; n], smoothing: 0.0 };
     let mut optimizer = Optimizer::new(OptimizerSpec::torch(), adapter.params.len());
     for step in 0..3 {
         let mut gradient = vec![0.0; adapter.params.len()];

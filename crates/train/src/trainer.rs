@@ -20,8 +20,7 @@ use crate::plan::Plan;
 use crate::prefix_cache::PrefixCache;
 use crate::watch::Watch;
 use crate::{
-    Checkpoint, ClassWeights, Error, Optimizer, Place, PrefixCacheSpec, Prepared, Score,
-    TrainConfig, scores,
+    Checkpoint, Error, Optimizer, Place, PrefixCacheSpec, Prepared, Score, TrainConfig, scores,
 };
 
 /// What happens in a run, as it happens.
@@ -174,7 +173,8 @@ impl<'a> Trainer<'a> {
             return Err(Error::Usage("the training examples have no labels".into()));
         };
         config.check()?;
-        let class_weights = class_weights(config.class_weights, targets);
+        config.check_smoothing(targets)?;
+        let class_weights = config.class_weights.of(targets)?;
         let plan = Arc::new(Plan::new(config, train.lengths())?);
         let settings = serde_json::to_string(config).map_err(|e| Error::Usage(e.to_string()))?;
         let run =
@@ -421,7 +421,7 @@ impl<'a> Trainer<'a> {
         };
         let sum: f32 = (0..).zip(&weights).map(|(i, w)| w * targets.losses(i) as f32).sum();
         weights.iter_mut().for_each(|w| *w /= sum);
-        let loss = Loss { weights };
+        let loss = Loss { weights, smoothing: self.config.label_smoothing as f32 };
         let lengths: Vec<usize> = examples.iter().map(|&i| self.train.length(i)).collect();
         let chunks = plan_chunks(&lengths);
         let base = self.base;
@@ -517,17 +517,4 @@ impl<'a> Trainer<'a> {
 fn named(scores: Option<&BTreeMap<String, f64>>) -> Vec<Score> {
     let score = |(name, value): (&String, &f64)| Score { name: name.clone(), value: *value };
     scores.into_iter().flatten().map(score).collect()
-}
-
-/// Weights of the classes; empty for equal ones. Balanced: n / (classes * n_c), as scikit-learn.
-pub(crate) fn class_weights(choice: ClassWeights, targets: &Targets) -> Vec<f32> {
-    let (ClassWeights::Balanced, Targets::Classes(classes)) = (choice, targets) else {
-        return Vec::new();
-    };
-    let n = classes.iter().max().map_or(0, |&c| c as usize + 1);
-    let mut counts = vec![0usize; n];
-    classes.iter().for_each(|&c| counts[c as usize] += 1);
-    let there = counts.iter().filter(|&&c| c > 0).count();
-    let weight = |&count: &usize| classes.len() as f32 / (there * count.max(1)) as f32;
-    counts.iter().map(weight).collect()
 }

@@ -9,10 +9,14 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::random::Key;
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
-use budwood_model::{Base, Targets};
+use budwood_model::{Adapter, Base, Targets};
+use budwood_tasks::batch::BatchSize;
 use budwood_tasks::{Dataset, Example, Input, Target, Tokenizer};
 use budwood_train::recipe::{Account, Chosen, Made, Recipe, TRIALS, plan};
-use budwood_train::{Checkpoint, Error, Lengths, Prepared, TrainConfig, answers, prepare, scores};
+use budwood_train::{
+    Checkpoint, ClassWeights, Error, Event, Lengths, Prepared, TrainConfig, Trainer, answers,
+    prepare, scores,
+};
 
 const WORDS: usize = 8;
 
@@ -72,6 +76,8 @@ struct Given<'a> {
     folder: Option<&'a Path>,
     /// The event at which the run is interrupted.
     stop: Option<usize>,
+    contrastive: bool,
+    smoothing: f64,
 }
 
 impl<'a> Given<'a> {
@@ -86,6 +92,8 @@ impl<'a> Given<'a> {
             threads: 1,
             folder: None,
             stop: None,
+            contrastive: false,
+            smoothing: 0.0,
         }
     }
 
@@ -101,6 +109,7 @@ impl<'a> Given<'a> {
         let mut config = TrainConfig::new(method, metric);
         (config.epochs, config.batch, config.optimizer) = (plan.epochs, plan.batch, plan.optimizer);
         config.learning_rate = self.rate.unwrap_or(10.0 * plan.learning_rate);
+        (config.contrastive, config.label_smoothing) = (self.contrastive, self.smoothing);
         let head = HeadSpec {
             kind: self.kind,
             outputs: self.outputs,
@@ -144,10 +153,13 @@ fn accuracy(made: &Made, data: &Prepared) -> f64 {
 /// What is kept is at least as good as the probe on the rows that judge.
 #[track_caller]
 fn never_below_the_probe(account: &Account) {
-    if account.chosen == Chosen::Method {
-        let (probe, tuned) = (account.probe.as_ref().unwrap(), account.tuned.as_ref().unwrap());
-        assert!(tuned.score >= probe.score && tuned.loss < probe.loss, "{account}");
-    }
+    let kept = match account.chosen {
+        Chosen::Method => &account.tuned,
+        Chosen::Contrastive => &account.contrastive,
+        _ => return,
+    };
+    let (probe, kept) = (account.probe.as_ref().unwrap(), kept.as_ref().unwrap());
+    assert!(kept.score >= probe.score && kept.loss < probe.loss, "{account}");
 }
 
 #[test]
@@ -212,7 +224,8 @@ fn bits_do_not_depend_on_threads_or_interruptions() {
         |threads| Given { threads, rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
     let expected = given(1).run().unwrap();
     let account = expected.account.to_string();
-    assert_eq!(expected.account.chosen, Chosen::Method, "the test is about training: {account}");
+    let trained = matches!(expected.account.chosen, Chosen::Method | Chosen::Contrastive);
+    assert!(trained, "the test is about training: {account}");
     for threads in [2, 3] {
         let made = given(threads).run().unwrap();
         assert_eq!(made.adapter.params.values, expected.adapter.params.values, "{threads}");
@@ -305,4 +318,140 @@ fn classes_of_one_row_are_no_fault() {
     let given = Given { outputs: 30, ..Given::new(&train, "adapter[width=8]") };
     let made = given.run().unwrap();
     assert!(made.adapter.params.values.iter().all(|x| x.is_finite()));
+}
+
+/// Expected value: the definition, in a plain loop over rows and classes.
+#[test]
+fn weights_of_classes_and_smoothing_are_those_of_a_plain_loop() {
+    let (base, train) = (base(), classes(24, 5));
+    let mut workers = Workers::new(Device::cpu(), 2);
+    let method = budwood_model::method::resolve(&"adapter".parse().unwrap()).unwrap();
+    let mut config = TrainConfig::new(method, "accuracy");
+    (config.epochs, config.batch) = (1, BatchSize::Examples(24));
+    let (weights, share) = ([1.0f32, 3.0], 0.2f64);
+    config.class_weights = ClassWeights::Given(weights.to_vec());
+    config.label_smoothing = share;
+    let head = HeadSpec {
+        kind: HeadKind::Classification,
+        outputs: 2,
+        pooling: Pooling::Mean,
+        dense: None,
+        bias: true,
+        dropout: 0.0,
+    };
+    let mut adapter = Adapter::new(&base, &config.method, head, 7).unwrap();
+    let given = answers(&mut workers, &base, &adapter, &train).unwrap().outputs;
+    let Some(Targets::Classes(right)) = &train.targets else { panic!() };
+    assert!(right.contains(&0) && right.contains(&1));
+    let (mut sum, mut all) = (0.0, 0.0);
+    for (y, &class) in given.iter().zip(right) {
+        let exp = [f64::from(y[0]).exp(), f64::from(y[1]).exp()];
+        let weight = f64::from(weights[class as usize]);
+        for (k, e) in exp.iter().enumerate() {
+            let wanted = share / 2.0 + if k == class as usize { 1.0 - share } else { 0.0 };
+            sum -= weight * wanted * (e / (exp[0] + exp[1])).ln();
+        }
+        all += weight;
+    }
+    let mut found = None;
+    let trainer = Trainer::new(&base, &mut workers, &config, &train, None, "").unwrap();
+    let on_event = |event: Event<'_>| {
+        if let Event::Step { loss, .. } = event {
+            found = Some(loss);
+        }
+        ControlFlow::Continue(())
+    };
+    trainer.run(&mut adapter, on_event).unwrap();
+    let (found, expected) = (found.unwrap(), sum / all);
+    assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+}
+
+#[test]
+fn what_has_no_classes_is_neither_weighted_nor_smoothed() {
+    let numbers = prepared(&words(24, 5), |i, _| Target::Value(i as f32));
+    let mut workers = Workers::new(Device::cpu(), 1);
+    let base = base();
+    let mut refused = |change: &dyn Fn(&mut TrainConfig)| {
+        let method = budwood_model::method::resolve(&"adapter".parse().unwrap()).unwrap();
+        let mut config = TrainConfig::new(method, "pearson");
+        change(&mut config);
+        let new = Trainer::new(&base, &mut workers, &config, &numbers, None, "");
+        new.err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    assert_eq!(refused(&|_| ()), "");
+    let weights = refused(&|c| c.class_weights = ClassWeights::Given(vec![1.0]));
+    assert!(weights.contains("--class-weights"), "{weights}");
+    let smoothing = refused(&|c| c.label_smoothing = 0.1);
+    assert!(smoothing.contains("--label-smoothing"), "{smoothing}");
+}
+
+/// Pairs of texts bring vectors of a class together where nothing but the recipe says so.
+#[test]
+fn training_on_pairs_is_kept_where_it_is_better_and_gives_the_same_bits() {
+    let (train, test) = (classes(60, 8), classes(200, 9));
+    let given = Given { contrastive: true, ..Given::new(&train, "adapter") };
+    let made = given.run().unwrap();
+    let account = &made.account;
+    assert_eq!(account.recipe, "contrastive");
+    let pairs = account.contrastive.as_ref().expect("pairs were tried");
+    assert!(account.tuned.is_none(), "nothing else was tried");
+    assert_eq!(account.chosen, Chosen::Contrastive, "{account}");
+    assert!(pairs.score >= account.probe.as_ref().unwrap().score);
+    assert!(accuracy(&made, &test) > 0.8, "{account}");
+    assert!(made.adapter.params.entries().iter().any(|p| !p.name.starts_with("head.")));
+    // On two threads, and in a folder where it is interrupted in each part.
+    let again = Given { threads: 2, ..given }.run().unwrap();
+    assert_eq!(again.adapter.params.values, made.adapter.params.values);
+    let folder = tempfile::tempdir().unwrap();
+    for stop in [10, 50, 60, 50] {
+        let part = Given {
+            folder: Some(folder.path()),
+            stop: Some(stop),
+            contrastive: true,
+            ..Given::new(&train, "adapter")
+        };
+        assert!(part.run().unwrap().outcome.interrupted, "{stop}");
+    }
+    let rest =
+        Given { folder: Some(folder.path()), contrastive: true, ..Given::new(&train, "adapter") }
+            .run()
+            .unwrap();
+    assert_eq!(rest.adapter.params.values, made.adapter.params.values);
+}
+
+#[test]
+fn auto_tries_pairs_where_rows_are_few_and_keeps_the_least_loss() {
+    let train = classes(60, 8);
+    let account = Given::new(&train, "adapter").run().unwrap().account;
+    let estimates = [&account.probe, &account.tuned, &account.contrastive];
+    let [probe, tuned, pairs] = estimates.map(|e| e.as_ref().expect("all are tried"));
+    let kept = match account.chosen {
+        Chosen::Method => tuned,
+        Chosen::Contrastive => pairs,
+        _ => probe,
+    };
+    assert!(kept.score >= probe.score && kept.loss <= probe.loss, "{account}");
+    let better = [tuned, pairs].into_iter().filter(|e| e.score >= probe.score);
+    assert!(better.into_iter().all(|e| kept.loss <= e.loss), "{account}");
+    let many = classes(600, 8);
+    assert!(Given::new(&many, "adapter").run().unwrap().account.contrastive.is_none());
+}
+
+#[test]
+fn settings_that_say_nothing_are_refused_before_anything_is_computed() {
+    let numbers = prepared(&words(24, 5), |i, _| Target::Value(i as f32));
+    let classes = classes(24, 5);
+    let message = |given: Given<'_>| given.run().err().map(|e| e.to_string()).unwrap_or_default();
+    let regression = |g| Given { kind: HeadKind::Regression, outputs: 1, ..g };
+    let of_numbers = || regression(Given::new(&numbers, "adapter"));
+    let found = message(Given { contrastive: true, ..of_numbers() });
+    assert!(found.contains("--recipe contrastive"), "{found}");
+    let found = message(Given { smoothing: 0.1, ..of_numbers() });
+    assert!(found.contains("--label-smoothing"), "{found}");
+    let linear = || Given::new(&classes, "linear");
+    let found = message(Given { smoothing: 0.1, ..linear() });
+    assert!(found.contains("--label-smoothing"), "{found}");
+    let found = message(Given { contrastive: true, ..linear() });
+    assert!(found.contains("--recipe contrastive"), "{found}");
+    assert_eq!(message(linear()), "");
 }

@@ -7,11 +7,11 @@ use budwood_tasks::batch::BatchSize;
 use budwood_tasks::metric::{default_metric, of_kind};
 use budwood_tasks::task::Task;
 use budwood_train::recipe::{self, Plan};
-use budwood_train::{ClassWeights, Lengths, OptimizerSpec, Schedule, TrainConfig};
+use budwood_train::{Lengths, OptimizerSpec, Schedule, TrainConfig};
 
 use super::base::TrainingBase;
 use super::data::RunData;
-use crate::spec::{OptimizerChoice, PoolingChoice, ScheduleChoice};
+use crate::spec::{OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice};
 use crate::{DOC_STRIDE, Error, RunSpec};
 
 /// Tokens of an input, where nothing else is said.
@@ -51,7 +51,9 @@ impl RunSpec {
             }
         };
         let max_length = lengths(spec, data.task).max;
-        let config = TrainConfig { max_length, metric, ..settings_of(spec, &plan)? };
+        let class_weights = spec.weights_of(&data.labels)?;
+        let settings = settings_of(spec, &plan)?;
+        let config = TrainConfig { max_length, metric, class_weights, ..settings };
         config.check()?;
         Ok(config)
     }
@@ -157,7 +159,10 @@ fn settings_of(spec: &RunSpec, plan: &Plan) -> Result<TrainConfig, Error> {
         max_length: spec.max_length.unwrap_or(LENGTH),
         eval_every: spec.eval_every,
         patience: spec.patience,
-        class_weights: if spec.balanced { ClassWeights::Balanced } else { ClassWeights::Equal },
+        // Those of one's own need the classes' names.
+        class_weights: spec.weights_of(&[]).unwrap_or_default(),
+        label_smoothing: spec.label_smoothing,
+        contrastive: spec.recipe == RecipeChoice::Contrastive,
         drop_last: spec.drop_last,
         metric: spec.metric.clone().unwrap_or_default(),
     };

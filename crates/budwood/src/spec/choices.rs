@@ -77,6 +77,8 @@ pub enum RecipeChoice {
     /// held-out rows prefer.
     #[default]
     Auto,
+    /// As auto, with vectors that are trained on pairs of rows first.
+    Contrastive,
     /// Houlsby et al. 2019, to the letter.
     Paper,
 }

@@ -32,6 +32,8 @@ const LATER: &[&str] = &[
     "label-names",
     "max-classes",
     "positive",
+    "class-weights",
+    "label-smoothing",
 ];
 
 /// A specification's settings as a record keeps them: `unsaid` is what absence means.

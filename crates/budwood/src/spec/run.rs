@@ -1,6 +1,7 @@
 //! A run: base, data, and how it is trained.
 
 use budwood_engine::Precision;
+use budwood_train::ClassWeights;
 use serde::{Deserialize, Serialize};
 
 use super::{DataSpec, Form, OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice, Switch};
@@ -117,6 +118,17 @@ pub struct RunSpec {
     /// Weight classes inversely to their share.
     #[cfg_attr(feature = "clap", arg(long))]
     pub balanced: bool,
+    /// How much examples of a class count: CLASS=WEIGHT, several with commas between them; 1 for
+    /// classes that are not named.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "CLASS=WEIGHT", value_delimiter = ',', conflicts_with = "balanced")
+    )]
+    pub class_weights: Vec<String>,
+    /// Share of the right class's probability that goes to all classes alike in training; the
+    /// linear probe is learned without.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SHARE", default_value_t = 0.0))]
+    pub label_smoothing: f64,
     /// Leave out incomplete batches.
     #[cfg_attr(feature = "clap", arg(long))]
     pub drop_last: bool,
@@ -158,6 +170,8 @@ impl Default for RunSpec {
             eval_every: None,
             patience: None,
             balanced: false,
+            class_weights: Vec::new(),
+            label_smoothing: 0.0,
             drop_last: false,
             metric: None,
             positive: None,
@@ -215,6 +229,7 @@ impl RunSpec {
         within("drop-path", self.drop_path.map(f64::from), Bound::Probability)?;
         let count = |n: Option<usize>| n.map(|n| n as f64);
         within("train-rows", count(self.data.train_rows), Bound::Count(1, usize::MAX))?;
+        within("label-smoothing", Some(self.label_smoothing), Bound::Probability)?;
         let stride = self.doc_stride.map(f64::from);
         within("doc-stride", stride, Bound::Count(1, 1_000_000))?;
         within("image-size", count(self.data.images.side()), Bound::Count(1, 4096))?;
@@ -222,11 +237,27 @@ impl RunSpec {
             let message = "the layout's own test split or test-data: not both".into();
             return Err(Error::Setting { name: "test", message });
         }
+        if self.balanced && !self.class_weights.is_empty() {
+            let message = "weights of one's own or balanced: not both".into();
+            return Err(Error::Setting { name: "class-weights", message });
+        }
         if self.batch_size.is_some() && self.batch_tokens.is_some() && !self.is_paper() {
             let message = "batch-tokens or batch-size: not both".into();
             return Err(Error::Setting { name: "batch-tokens", message });
         }
         Ok(())
+    }
+
+    /// How much the examples of each of these classes count.
+    ///
+    /// # Errors
+    /// If a weight is not written as CLASS=WEIGHT, or there is no such class.
+    pub fn weights_of(&self, labels: &[String]) -> Result<ClassWeights, Error> {
+        Ok(match (self.balanced, &self.class_weights[..]) {
+            (true, _) => ClassWeights::Balanced,
+            (false, []) => ClassWeights::Equal,
+            (false, given) => ClassWeights::named(given, labels)?,
+        })
     }
 
     /// Whether the run is by the protocol of the paper.

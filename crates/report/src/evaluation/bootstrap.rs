@@ -2,7 +2,7 @@
 
 use budwood_base::random::Key;
 
-use super::{Evaluated, Part, Scores, columns};
+use super::evaluated::{Evaluated, Part, Scores, columns};
 use crate::Table;
 
 /// Draws of the bootstrap.

@@ -2,7 +2,7 @@
 
 use budwood_charts::{Axis, Chart, HeatMap, Point, Scale, Series};
 
-use super::{Classes, Part, columns, percent};
+use super::evaluated::{Classes, Part, columns, percent};
 use crate::{Figure, Table};
 
 /// Classes that a confusion matrix is drawn for.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bootstrap::intervals;
-use super::{Evaluated, Part, columns};
+use super::evaluated::{Evaluated, Part, columns};
 use crate::Table;
 
 /// Groups of one column that are shown, the largest first.

@@ -21,6 +21,8 @@ pub enum Chosen {
     Linear,
     /// The method.
     Method,
+    /// The method, trained on pairs of rows, with a probe on its vectors.
+    Contrastive,
     /// The linear probe: the method was no better on held-out rows.
     Probe,
     /// The linear probe: the method was lost at every rate.
@@ -73,6 +75,9 @@ pub struct Account {
     /// The method on the held-out rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tuned: Option<Estimate>,
+    /// The method, trained on pairs, on the held-out rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contrastive: Option<Estimate>,
     /// Rates at which the run was lost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost_at: Vec<f64>,
@@ -91,7 +96,7 @@ impl Account {
     /// Of a run that begins.
     pub(super) fn of(config: &TrainConfig) -> Self {
         Self {
-            recipe: "auto",
+            recipe: if config.contrastive { "contrastive" } else { "auto" },
             chosen: Chosen::Method,
             method: config.method.clone(),
             metric: config.metric.clone(),
@@ -102,6 +107,7 @@ impl Account {
             chance: None,
             probe: None,
             tuned: None,
+            contrastive: None,
             lost_at: Vec::new(),
             units: None,
             temperature: None,
@@ -124,6 +130,7 @@ impl Account {
     fn kept(&self) -> Option<&Estimate> {
         match self.chosen {
             Chosen::Method => self.tuned.as_ref(),
+            Chosen::Contrastive => self.contrastive.as_ref(),
             _ => self.probe.as_ref(),
         }
     }
@@ -152,6 +159,12 @@ impl fmt::Display for Account {
             Chosen::Linear => write!(f, "chosen: the linear probe, as asked for")?,
             Chosen::Method if self.probe.is_none() => write!(f, "chosen: {method}")?,
             Chosen::Method => write!(f, "chosen: {method}, begun from the linear probe")?,
+            Chosen::Contrastive => {
+                write!(
+                    f,
+                    "chosen: {method}, trained on pairs, with a linear probe on its vectors"
+                )?;
+            }
             Chosen::Probe => {
                 write!(f, "chosen: the linear probe alone; {method} was not better by {how}")?;
             }
@@ -169,6 +182,9 @@ impl fmt::Display for Account {
         }
         if let Some(tuned) = &self.tuned {
             found.push(format!("{method} {tuned}"));
+        }
+        if let Some(pairs) = &self.contrastive {
+            found.push(format!("{method} on pairs {pairs}"));
         }
         if !found.is_empty() {
             write!(f, "\n{metric} (and loss) by {how}: {}", found.join(", "))?;

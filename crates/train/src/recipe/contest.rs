@@ -8,10 +8,12 @@ use budwood_model::Adapter;
 use super::account::{Account, Chosen};
 use super::definition::{Made, OnEvent, Recipe};
 use super::ground::Ground;
+use super::head_values::{HeadValues, scale_head, set_head};
 use super::held_out::Judge;
 use super::journal::{Journal, Trial};
-use super::trial::{ATTEMPTS, Ended, HeadValues, SLOWER, Task, set_head};
-use super::{strength, units};
+use super::problem::Wanted;
+use super::strength;
+use super::trial::{ATTEMPTS, Ended, SLOWER, Start, Task};
 use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.
@@ -19,10 +21,31 @@ const ENOUGH: usize = 200;
 /// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more of them.
 const FOLDS: usize = 3;
 
+/// Rows below which training on pairs is tried beside the method.
+const PAIRS: usize = 500;
+
+/// How the method is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    /// By the loss of its answers, from the probe on.
+    Method,
+    /// On pairs of rows, with a probe on the vectors as its head.
+    Pairs,
+}
+
+impl Way {
+    fn start<'a>(self, head: &'a HeadValues, ground: &Ground<'_>) -> Start<'a> {
+        match self {
+            Self::Method => Start::Probe(head),
+            Self::Pairs => Start::Pairs(ground.strength),
+        }
+    }
+}
+
 /// What came of trying the method.
 enum Tried {
     /// Its adapter, how its training ended, and answers for the rows that judge.
-    Better(Box<Adapter>, Outcome, Answers),
+    Better(Way, Box<Adapter>, Outcome, Answers),
     /// It is no better than the probe.
     NotBetter(Outcome),
     /// It was lost at every rate.
@@ -95,9 +118,12 @@ impl Recipe<'_> {
                 Some(fold) => self.try_by_folds(&mut contest, &fold, on_event)?,
             };
             contest.account.chosen = match tried {
-                Tried::Better(better, how, answers) => {
+                Tried::Better(way, better, how, answers) => {
                     (adapter, outcome, judged) = (*better, how, answers);
-                    Chosen::Method
+                    match way {
+                        Way::Method => Chosen::Method,
+                        Way::Pairs => Chosen::Contrastive,
+                    }
                 }
                 Tried::NotBetter(how) => {
                     outcome = how;
@@ -115,12 +141,23 @@ impl Recipe<'_> {
         let Contest { judge, mut account, .. } = contest;
         account.chance = judge.chance(&judged, &same);
         if let Some((temperature, before, after)) = judge.calibration(&judged) {
-            units::scale_head(&mut adapter, 1.0 / temperature, 0.0);
+            scale_head(&mut adapter, 1.0 / temperature, 0.0);
             adapter.refresh(self.base.device(), self.workers.threads());
             account.temperature = Some(temperature);
             account.calibration = Some((before, after));
         }
         Ok(Made { adapter, outcome, account, config: self.config.clone() })
+    }
+
+    /// What is tried. Training on pairs takes as long for few rows as for many, and is worth most
+    /// where rows are few.
+    fn ways(&self, ground: &Ground<'_>) -> Vec<Way> {
+        let classes = matches!(ground.wanted, Wanted::Classes(..));
+        match (self.config.contrastive, classes && ground.wanted.rows() < PAIRS) {
+            (true, _) => vec![Way::Pairs],
+            (false, true) => vec![Way::Method, Way::Pairs],
+            (false, false) => vec![Way::Method],
+        }
     }
 
     /// The probe as an adapter.
@@ -139,11 +176,12 @@ impl Recipe<'_> {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Tried, Error> {
         let dev = contest.judge.data;
+        let way = if self.config.contrastive { Way::Pairs } else { Way::Method };
         let task = Task {
             config: self.config.clone(),
             train: contest.ground.train,
             dev: Some(dev),
-            head: Some(&contest.head),
+            start: way.start(&contest.head, contest.ground),
             nothing: contest.nothing,
             may_agree: contest.of_probe.is_one_class(dev),
         };
@@ -155,9 +193,9 @@ impl Recipe<'_> {
                 Ended::Lost => return Ok(Tried::Lost),
             };
         let judged = answers(self.workers, self.base, &adapter, dev)?;
-        Ok(match contest.is_better(&judged) {
-            true => Tried::Better(adapter, outcome, judged),
-            false => Tried::NotBetter(outcome),
+        Ok(match contest.loss_if_better(way, &judged) {
+            Some(_) => Tried::Better(way, adapter, outcome, judged),
+            None => Tried::NotBetter(outcome),
         })
     }
 
@@ -168,51 +206,78 @@ impl Recipe<'_> {
         fold: &[usize],
         on_event: &mut OnEvent<'_>,
     ) -> Result<Tried, Error> {
-        let data = contest.judge.data;
-        let may_agree = contest.of_probe.is_one_class(data);
-        let mut attempt = 0;
-        let judged = loop {
-            let judged = match self.by_folds(contest, fold, on_event)? {
-                Folds::Answers(answers) => Some(answers),
-                Folds::Lost => None,
+        let may_agree = contest.of_probe.is_one_class(contest.judge.data);
+        let mut best: Option<(Way, Answers, f64)> = None;
+        let asked = self.config.clone();
+        let (mut lost, mut config) = (false, asked.clone());
+        for way in self.ways(contest.ground) {
+            self.config = asked.clone();
+            let judged = match self.by_folds_through(contest, (way, fold), may_agree, on_event)? {
+                Folds::Answers(judged) => judged,
+                // What was asked for is lost; the other way is there to be better.
+                Folds::Lost => {
+                    lost |= way == self.ways(contest.ground)[0];
+                    continue;
+                }
                 Folds::Interrupted(outcome) => return Ok(Tried::Interrupted(outcome)),
             };
-            if let Some(judged) = judged.filter(|a| may_agree || !a.is_one_class(data)) {
-                break judged;
+            let least = best.as_ref().map(|(.., loss)| *loss);
+            if let Some(loss) = contest.loss_if_better(way, &judged)
+                && least.is_none_or(|least| loss < least)
+            {
+                best = Some((way, judged, loss));
+                config = self.config.clone();
             }
-            let rate = self.config.learning_rate;
-            contest.account.lost_at.push(rate);
-            let _ = on_event(Event::Lost { rate });
-            attempt += 1;
-            if attempt == ATTEMPTS {
-                return Ok(Tried::Lost);
-            }
-            self.config.learning_rate = rate / SLOWER;
-        };
-        if !contest.is_better(&judged) {
-            return Ok(Tried::NotBetter(Outcome::of_no_step()));
         }
+        let Some((way, judged, _)) = best else {
+            return Ok(if lost { Tried::Lost } else { Tried::NotBetter(Outcome::of_no_step()) });
+        };
         let task = Task {
-            config: self.config.clone(),
+            config,
             train: contest.ground.train,
             dev: None,
-            head: Some(&contest.head),
+            start: way.start(&contest.head, contest.ground),
             nothing: contest.nothing,
             may_agree,
         };
         let lost_at = &mut contest.account.lost_at;
         Ok(match self.train_through(task, &mut contest.journal, lost_at, on_event)? {
-            Ended::Trained(adapter, outcome) => Tried::Better(adapter, outcome, judged),
+            Ended::Trained(adapter, outcome) => Tried::Better(way, adapter, outcome, judged),
             Ended::Interrupted(outcome) => Tried::Interrupted(outcome),
             Ended::Lost => Tried::Lost,
         })
+    }
+
+    /// Answers for all folds; at a lower rate where a training is lost.
+    fn by_folds_through(
+        &mut self,
+        contest: &mut Contest<'_>,
+        (way, fold): (Way, &[usize]),
+        may_agree: bool,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Folds, Error> {
+        let data = contest.judge.data;
+        for _ in 0..ATTEMPTS {
+            match self.by_folds(contest, (way, fold), on_event)? {
+                Folds::Answers(answers) if !may_agree && answers.is_one_class(data) => {}
+                Folds::Lost => {}
+                ended => return Ok(ended),
+            }
+            let rate = self.config.learning_rate;
+            if way == self.ways(contest.ground)[0] {
+                contest.account.lost_at.push(rate);
+            }
+            let _ = on_event(Event::Lost { rate });
+            self.config.learning_rate = rate / SLOWER;
+        }
+        Ok(Folds::Lost)
     }
 
     /// The method's answers for each fold when it was trained on the others.
     fn by_folds(
         &mut self,
         contest: &mut Contest<'_>,
-        fold: &[usize],
+        (way, fold): (Way, &[usize]),
         on_event: &mut OnEvent<'_>,
     ) -> Result<Folds, Error> {
         let ground = contest.ground;
@@ -220,7 +285,8 @@ impl Recipe<'_> {
         let mut outputs = vec![Vec::new(); fold.len()];
         for number in 0..folds {
             let (unseen, seen) = strength::split(fold, number);
-            let name = format!("fold {number}, rate {:e}", self.config.learning_rate);
+            let of = if way == Way::Pairs { " on pairs" } else { "" };
+            let name = format!("fold {number}{of}, rate {:e}", self.config.learning_rate);
             let trial = match contest.journal.get(&name).cloned() {
                 Some(known) => known,
                 None => {
@@ -232,7 +298,7 @@ impl Recipe<'_> {
                         config: self.config.clone(),
                         train: &train,
                         dev: None,
-                        head: Some(&head),
+                        start: way.start(&head, ground),
                         nothing: ground.loss_of_nothing(&seen),
                         may_agree: true,
                     };
@@ -268,17 +334,22 @@ enum Folds {
 }
 
 impl Contest<'_> {
-    /// Whether these answers are better than the probe's: the score is not lower, and the loss, which says more where rows
-    /// are few, is; also than that of one answer for all.
-    fn is_better(&mut self, judged: &Answers) -> bool {
-        let tuned = self.judge.estimate(judged);
+    /// The loss of these answers if they are better than the probe's: the score is not lower, and
+    /// the loss, which says more where rows are few, is; also than that of one answer for all.
+    fn loss_if_better(&mut self, way: Way, judged: &Answers) -> Option<f64> {
+        let found = self.judge.estimate(judged);
+        let loss = found.loss;
         let nothing = self.account.nothing.as_ref().map_or(f64::INFINITY, |n| n.loss);
-        let better =
-            self.account.probe.as_ref().is_none_or(|probe| {
-                tuned.score >= probe.score && tuned.loss < probe.loss.min(nothing)
-            });
-        self.account.tuned = Some(tuned);
-        better
+        let better = self
+            .account
+            .probe
+            .as_ref()
+            .is_none_or(|probe| found.score >= probe.score && loss < probe.loss.min(nothing));
+        match way {
+            Way::Method => self.account.tuned = Some(found),
+            Way::Pairs => self.account.contrastive = Some(found),
+        }
+        better.then_some(loss)
     }
 }
 

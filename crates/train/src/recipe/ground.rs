@@ -5,7 +5,6 @@ use budwood_base::random::Key;
 use super::definition::Recipe;
 use super::problem::{Linear, Problem, Vectors, Wanted};
 use super::{strength, vectors};
-use crate::trainer::class_weights;
 use crate::{Error, Prepared};
 
 /// Vectors of all training rows, what their outputs should be, and the strength that suits them.
@@ -32,7 +31,7 @@ impl Recipe<'_> {
             return Err(Error::Usage("the training examples have no labels".into()));
         };
         let wanted = Wanted::of(targets, self.head.outputs)?;
-        let class_weights = class_weights(self.config.class_weights, targets);
+        let class_weights = self.config.class_weights.of(targets)?;
         let key = Key::new(self.config.seed).named("probe");
         let threads = self.workers.threads();
         let strength = strength::choose(&vectors, &wanted, &class_weights, key, threads);
@@ -51,8 +50,11 @@ impl Ground<'_> {
     /// The mean loss over some rows of giving them all the same answer, as the training loop counts.
     pub(super) fn loss_of_nothing(&self, rows: &[usize]) -> f64 {
         let shares = self.wanted.shares(rows);
-        let of = |&row: &usize| self.wanted.loss(row, &mut shares.clone());
-        let loss = rows.iter().map(of).sum::<f64>() / rows.len().max(1) as f64;
+        let Self { vectors, wanted, class_weights, .. } = self;
+        let problem = Problem { vectors, wanted, rows, class_weights };
+        let of = |&row: &usize| problem.weight(row) * self.wanted.loss(row, &mut shares.clone());
+        let weight: f64 = rows.iter().map(|&row| problem.weight(row)).sum();
+        let loss = rows.iter().map(of).sum::<f64>() / weight.max(f64::MIN_POSITIVE);
         match &self.wanted {
             Wanted::Classes(..) => loss,
             // A mean over labels there, a sum here.

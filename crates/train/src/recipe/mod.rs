@@ -12,8 +12,10 @@
 mod account;
 mod calibrate;
 mod contest;
+mod contrastive;
 mod definition;
 mod ground;
+mod head_values;
 mod held_out;
 mod journal;
 mod lbfgs;
@@ -29,7 +31,7 @@ mod vectors;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use budwood_model::Adapter;
+use budwood_model::{Adapter, Targets};
 
 use crate::{Error, Event};
 
@@ -42,7 +44,7 @@ pub use units::Units;
 
 use definition::OnEvent;
 use journal::Journal;
-use trial::{Ended, Task};
+use trial::{Ended, Start, Task};
 
 /// Rows below which no rows are kept for validation: cross-validation over all of them takes its place.
 pub const FEW_ROWS: usize = 2000;
@@ -61,6 +63,7 @@ impl Recipe<'_> {
         let Some(targets) = &self.train.targets else {
             return Err(Error::Usage("the training examples have no labels".into()));
         };
+        self.check(targets)?;
         let on_event: &mut OnEvent<'_> = &mut on_event;
         if self.head.kind.over_tokens() || self.head.dense.is_some() {
             return self.without_probe(on_event);
@@ -85,6 +88,28 @@ impl Recipe<'_> {
         Ok(made)
     }
 
+    /// Refuses settings that say nothing about such targets, before anything is computed.
+    fn check(&self, targets: &Targets) -> Result<(), Error> {
+        self.config.check_smoothing(targets)?;
+        let only_probe = self.config.method.parts.iter().all(|part| part.name == "linear");
+        if self.config.contrastive && !matches!(targets, Targets::Classes(_)) {
+            let message = "--recipe contrastive is for tasks where an example has one class; use \
+                           --recipe auto";
+            return Err(Error::Usage(message.into()));
+        }
+        if only_probe && self.config.contrastive {
+            let message = "--recipe contrastive trains vectors, which --method linear leaves as \
+                           they are; choose another method, or --recipe auto";
+            return Err(Error::Usage(message.into()));
+        }
+        if only_probe && self.config.label_smoothing != 0.0 {
+            let message = "--label-smoothing has no part in the linear probe; leave it out, or \
+                           choose another method or --recipe paper";
+            return Err(Error::Usage(message.into()));
+        }
+        Ok(())
+    }
+
     /// Trains a head that has no vectors for a probe, from random values.
     fn without_probe(&mut self, on_event: &mut OnEvent<'_>) -> Result<Made, Error> {
         let mut account = Account::of(&self.config);
@@ -93,7 +118,7 @@ impl Recipe<'_> {
             config: self.config.clone(),
             train: self.train,
             dev: self.dev,
-            head: None,
+            start: Start::Random,
             nothing: f64::INFINITY,
             may_agree: true,
         };

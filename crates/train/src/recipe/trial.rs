@@ -5,6 +5,7 @@ use std::path::Path;
 use budwood_model::Adapter;
 
 use super::definition::{OnEvent, Recipe};
+use super::head_values::{HeadValues, set_head};
 use super::journal::{Journal, Trial};
 use crate::watch::Watch;
 use crate::{Checkpoint, Error, Event, Outcome, Prepared, TrainConfig, Trainer};
@@ -13,9 +14,6 @@ use crate::{Checkpoint, Error, Event, Outcome, Prepared, TrainConfig, Trainer};
 pub(super) const ATTEMPTS: usize = 3;
 /// What the rate of a lost training is divided by.
 pub(super) const SLOWER: f64 = 3.0;
-
-/// A head's weights and bias.
-pub(super) type HeadValues = (Vec<f32>, Vec<f32>);
 
 /// How a training ended.
 pub(super) enum Ended {
@@ -27,26 +25,27 @@ pub(super) enum Ended {
     Interrupted(Outcome),
 }
 
+/// What a training begins with.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    /// Random values.
+    Random,
+    /// The probe as its head.
+    Probe(&'a HeadValues),
+    /// Random values; trained on pairs, with a probe of this strength on the vectors as its head.
+    Pairs(f64),
+}
+
 /// What a training is given.
 pub(super) struct Task<'a> {
     pub(super) config: TrainConfig,
     pub(super) train: &'a Prepared,
     pub(super) dev: Option<&'a Prepared>,
-    /// The head that it begins with; a random one without.
-    pub(super) head: Option<&'a HeadValues>,
+    pub(super) start: Start<'a>,
     /// Loss of one answer for all.
     pub(super) nothing: f64,
     /// Whether one answer for all validation rows is no sign of a fall.
     pub(super) may_agree: bool,
-}
-
-/// Puts values into an adapter's head.
-pub(super) fn set_head(adapter: &mut Adapter, (weights, bias): &HeadValues) {
-    for (name, values) in [("head.out.weight", weights), ("head.out.bias", bias)] {
-        if let Some(slot) = adapter.params.get(name).map(|p| p.slot.clone()) {
-            adapter.params.values[slot].copy_from_slice(values);
-        }
-    }
 }
 
 impl Recipe<'_> {
@@ -59,10 +58,20 @@ impl Recipe<'_> {
     ) -> Result<Ended, Error> {
         let (base, config) = (self.base, &task.config);
         let mut adapter = Adapter::new(base, &config.method, self.head.clone(), config.seed)?;
-        if let Some(head) = task.head {
-            set_head(&mut adapter, head);
-            adapter.refresh(base.device(), self.workers.threads());
+        match task.start {
+            Start::Random => {}
+            Start::Probe(head) => set_head(&mut adapter, head),
+            Start::Pairs(strength) => {
+                let outcome =
+                    self.contrast(&mut adapter, (config, strength), task.train, on_event)?;
+                return Ok(match (outcome.lost, outcome.interrupted) {
+                    (true, _) => Ended::Lost,
+                    (false, true) => Ended::Interrupted(outcome),
+                    (false, false) => Ended::Trained(Box::new(adapter), outcome),
+                });
+            }
         }
+        adapter.refresh(base.device(), self.workers.threads());
         let (workers, identity) = (&mut *self.workers, &self.identity);
         let mut trainer = Trainer::new(base, workers, config, task.train, task.dev, identity)?;
         if let Some(folder) = folder {

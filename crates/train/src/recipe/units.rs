@@ -4,6 +4,7 @@
 use budwood_model::{Adapter, Base, Targets};
 use serde::Serialize;
 
+use super::head_values::scale_head;
 use crate::{Error, Prepared};
 
 /// Mean and deviation of the training targets.
@@ -52,15 +53,5 @@ impl Units {
     pub(super) fn restore(&self, adapter: &mut Adapter, base: &Base) {
         scale_head(adapter, self.deviation, self.mean);
         adapter.refresh(base.device(), 1);
-    }
-}
-
-/// Multiplies the outputs of a head, and adds to them.
-pub(super) fn scale_head(adapter: &mut Adapter, factor: f64, offset: f64) {
-    for (name, offset) in [("head.out.weight", 0.0), ("head.out.bias", offset)] {
-        if let Some(slot) = adapter.params.get(name).map(|p| p.slot.clone()) {
-            let values = &mut adapter.params.values[slot];
-            values.iter_mut().for_each(|x| *x = (f64::from(*x) * factor + offset) as f32);
-        }
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn targets(adapter: &Adapter, inputs: &Batch) -> (Targets, Loss) {
         _ => Targets::Classes(each(&|i, _| (i as u32 % 3, 0)).into_iter().map(|x| x.0).collect()),
     };
     let losses: usize = (0..lengths.len()).map(|i| targets.losses(i)).sum();
-    (targets, Loss { weights: vec![1.0 / losses as f32; lengths.len()] })
+    (targets, Loss { weights: vec![1.0 / losses as f32; lengths.len()], smoothing: 0.0 })
 }
 
 /// An adapter whose every parameter is moved away from its start: methods that begin as the

@@ -192,7 +192,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let chunks = plan_chunks(&lengths);
     let batch = |n: usize| example.batch(n);
     let targets = Targets::Classes((0..args.batch as u32).map(|i| i % 2).collect());
-    let loss = Loss { weights: vec![1.0 / args.batch as f32; args.batch] };
+    let loss = Loss { weights: vec![1.0 / args.batch as f32; args.batch], smoothing: 0.0 };
     let mut optimizer = Optimizer::new(OptimizerSpec::bert(), adapter.params.len());
     let mut gradient = vec![0.0; adapter.params.len()];
     let mut times = Vec::with_capacity(args.steps);

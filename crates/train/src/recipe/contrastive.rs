@@ -1,0 +1,245 @@
+//! Training of vectors rather than answers: texts of a class are drawn together, those of several
+//! apart, as in `SetFit` (Tunstall et al. 2022), with an adapter in the place of all weights.
+//!
+//! `SetFit` learns from pairs of texts, each of which is computed again in every pair. Here all
+//! pairs of a batch are learned from at once: the vectors are computed first, then the gradient of
+//! the loss with respect to each, then each text's gradient by itself (Gao et al. 2021).
+
+use std::time::Instant;
+
+use budwood_base::random::Key;
+use budwood_model::{Adapter, Segment, Targets, backward_chunk, plan_chunks, predict};
+
+use super::definition::{OnEvent, Recipe};
+use super::head_values::set_head;
+use super::problem::{Problem, Vectors, Wanted, dot};
+use super::strength;
+use super::vectors::vector_adapter;
+use crate::{Error, Event, Optimizer, Outcome, Prepared, TrainConfig, answers};
+
+/// Steps for 50 rows, and where they stop growing, with the root of the rows.
+const STEPS: (f64, f64) = (30.0, 90.0);
+/// How many times the method's rate: gradients of pairs are small, as cosines are.
+const FASTER: f64 = 3.3;
+/// Texts that a step begins with; each brings another one of its class.
+const ANCHORS: usize = 8;
+
+impl Recipe<'_> {
+    /// Trains an adapter on pairs, and puts a probe of this strength on its vectors.
+    ///
+    /// # Errors
+    /// If the targets are no classes, or an image cannot be decoded.
+    pub(super) fn contrast(
+        &mut self,
+        adapter: &mut Adapter,
+        (config, strength): (&TrainConfig, f64),
+        train: &Prepared,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Outcome, Error> {
+        let Some(targets @ Targets::Classes(classes)) = &train.targets else {
+            let message = "--recipe contrastive is for tasks where an example has one class";
+            return Err(Error::Usage(message.into()));
+        };
+        let (vectors, outcome) = self.contrasted(config, (train, classes), on_event)?;
+        for part in vectors.params.entries().iter().filter(|p| !p.name.starts_with("head.")) {
+            if let Some(slot) = adapter.params.get(&part.name).map(|p| p.slot.clone()) {
+                adapter.params.values[slot]
+                    .copy_from_slice(&vectors.params.values[part.slot.clone()]);
+            }
+        }
+        let given = match answers(self.workers, self.base, &vectors, train) {
+            Ok(given) if !outcome.lost => given.outputs,
+            Ok(_) | Err(Error::NotFinite { .. }) => return Ok(Outcome { lost: true, ..outcome }),
+            Err(e) => return Err(e),
+        };
+        let vectors = Vectors::new(&given);
+        let wanted = Wanted::of(targets, self.head.outputs)?;
+        let class_weights = config.class_weights.of(targets)?;
+        let rows: Vec<usize> = (0..given.len()).collect();
+        let (vectors, class_weights) = (&vectors, &class_weights[..]);
+        let problem = Problem { vectors, wanted: &wanted, rows: &rows, class_weights };
+        let probe = strength::fit(&problem, strength, self.workers.threads());
+        set_head(adapter, &probe.on_raw(vectors));
+        adapter.refresh(self.base.device(), self.workers.threads());
+        Ok(outcome)
+    }
+
+    /// An adapter whose head gives the vectors, trained on pairs.
+    fn contrasted(
+        &mut self,
+        config: &TrainConfig,
+        (train, classes): (&Prepared, &[u32]),
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<(Adapter, Outcome), Error> {
+        let base = self.base;
+        let learning_rate = FASTER * config.learning_rate;
+        let config = &TrainConfig { learning_rate, ..config.clone() };
+        let begin = Instant::now();
+        let mut outcome = Outcome::of_no_step();
+        let steps = steps(classes.len());
+        let mut adapter = vector_adapter(base, &config.method, &self.head, config.seed)?;
+        let on = (base.device(), self.workers.threads());
+        adapter.refresh(on.0, on.1);
+        let mut optimizer = Optimizer::new(config.optimizer.clone(), adapter.params.len());
+        let head =
+            adapter.params.get("head.out.weight").map(|p| p.slot.clone()).unwrap_or_default();
+        let identity = adapter.params.values[head.clone()].to_vec();
+        let key = Key::new(config.seed).named("pairs");
+        let mut gradient = vec![0.0; adapter.params.len()];
+        for step in 0..steps {
+            let rows = batch(classes, step, key);
+            let lengths: Vec<usize> = rows.iter().map(|&i| train.length(i)).collect();
+            let chunks = plan_chunks(&lengths);
+            let given = self.workers.map(chunks.len(), |cx, i| {
+                let batch = train.batch(&rows[chunks[i].clone()])?;
+                let segment = Segment { adapter: Some(&adapter), sequences: 0..chunks[i].len() };
+                Ok::<_, Error>(predict(cx, base, &batch, &[segment]))
+            });
+            let given = given.into_iter().collect::<Result<Vec<_>, Error>>()?.concat();
+            let right: Vec<u32> = rows.iter().map(|&row| classes[row]).collect();
+            let (loss, d) = loss(&given, &right);
+            gradient.fill(0.0);
+            let done = self.workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
+                let batch = train.batch(&rows[chunks[i].clone()])?;
+                backward_chunk(cx, base, &adapter, &batch, &d[chunks[i].clone()], gradient);
+                Ok::<_, Error>(())
+            });
+            done.into_iter().collect::<Result<(), Error>>()?;
+            // The head stays the identity: neither the gradient nor the decay of weights moves it.
+            gradient[head.clone()].fill(0.0);
+            let rate = config.rate(step, steps);
+            let norm = optimizer.step(on, &mut adapter.params, &gradient, rate);
+            adapter.params.values[head.clone()].copy_from_slice(&identity);
+            adapter.refresh(on.0, on.1);
+            (outcome.steps, outcome.kept_step) = (step + 1, step + 1);
+            let epoch = step * ANCHORS.min(classes.len()) / classes.len().max(1) + 1;
+            let (step, examples) = (step + 1, rows.len());
+            if !loss.is_finite() || !norm.is_finite() {
+                outcome.lost = true;
+                break;
+            }
+            let event = Event::Step { step, steps, epoch, loss, rate, examples, norm };
+            if on_event(event).is_break() {
+                outcome.interrupted = true;
+                break;
+            }
+        }
+        outcome.seconds = begin.elapsed().as_secs_f64();
+        Ok((adapter, outcome))
+    }
+}
+
+/// Steps for so many rows.
+fn steps(rows: usize) -> usize {
+    (STEPS.0 * (rows as f64 / 50.0).sqrt()).clamp(STEPS.0, STEPS.1).round() as usize
+}
+
+/// The rows of a step: some in an order drawn anew for each pass, each with another one of its class.
+fn batch(classes: &[u32], step: usize, key: Key) -> Vec<usize> {
+    let n = classes.len();
+    let each = ANCHORS.min(n);
+    let a_pass = n.div_ceil(each);
+    let order = key.named("order").child((step / a_pass) as u64).permutation(n);
+    let start = step % a_pass * each;
+    let key = key.named("partners").child(step as u64);
+    let mut rows = Vec::with_capacity(2 * each);
+    for i in 0..each {
+        let anchor = order[(start + i) % n];
+        rows.push(anchor);
+        let others: Vec<usize> =
+            (0..n).filter(|&o| o != anchor && classes[o] == classes[anchor]).collect();
+        if !others.is_empty() {
+            let place = (key.uniform(i as u64) * others.len() as f64) as usize;
+            rows.push(others[place.min(others.len() - 1)]);
+        }
+    }
+    rows
+}
+
+/// The loss of vectors with their classes, and its gradient for each: the mean over pairs of one
+/// class of `(1 - cosine)^2`, and over pairs of two classes of `cosine^2`.
+fn loss(vectors: &[Vec<f32>], classes: &[u32]) -> (f64, Vec<Vec<f32>>) {
+    let unit = |v: &Vec<f32>| {
+        let wide: Vec<f64> = v.iter().map(|&x| f64::from(x)).collect();
+        let length = dot(&wide, &wide).sqrt().max(f64::MIN_POSITIVE);
+        (wide.iter().map(|x| x / length).collect::<Vec<f64>>(), length)
+    };
+    let units: Vec<(Vec<f64>, f64)> = vectors.iter().map(unit).collect();
+    let pairs = || (0..units.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let alike = |i: usize, j: usize| classes[i] == classes[j];
+    let same = pairs().filter(|&(i, j)| alike(i, j)).count().max(1) as f64;
+    let other = pairs().filter(|&(i, j)| !alike(i, j)).count().max(1) as f64;
+    let mut d: Vec<Vec<f64>> = units.iter().map(|(u, _)| vec![0.0; u.len()]).collect();
+    let mut total = 0.0;
+    for (i, j) in pairs() {
+        let cosine = dot(&units[i].0, &units[j].0);
+        let (away, count) = if alike(i, j) { (cosine - 1.0, same) } else { (cosine, other) };
+        total += away * away / count;
+        let slope = 2.0 * away / count;
+        for (a, b) in [(i, j), (j, i)] {
+            let ((u, length), (v, _)) = (&units[a], &units[b]);
+            let pull = u.iter().zip(v).map(|(u, v)| slope * (v - cosine * u) / length);
+            d[a].iter_mut().zip(pull).for_each(|(d, x)| *d += x);
+        }
+    }
+    (total, d.into_iter().map(|row| row.into_iter().map(|x| x as f32).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(n: usize) -> Vec<Vec<f32>> {
+        let x = |i: usize, j: usize| (0.3 + i as f32 * 2.7 + j as f32 * 1.3).sin();
+        (0..n).map(|i| (0..5).map(|j| x(i, j)).collect()).collect()
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let vectors = some(6);
+        let classes = [0, 1, 0, 2, 2, 1];
+        let (_, d) = loss(&vectors, &classes);
+        for (i, j) in [(0, 0), (1, 3), (4, 2), (5, 4)] {
+            let moved = |by: f32| {
+                let mut vectors = vectors.clone();
+                vectors[i][j] += by;
+                loss(&vectors, &classes).0
+            };
+            let expected = (moved(1e-3) - moved(-1e-3)) / 2e-3;
+            assert!((f64::from(d[i][j]) - expected).abs() < 1e-4, "{} {expected}", d[i][j]);
+        }
+    }
+
+    #[test]
+    fn the_loss_is_0_where_classes_are_at_right_angles() {
+        let vectors = vec![vec![2.0, 0.0], vec![1.0, 0.0], vec![0.0, 3.0], vec![0.0, 0.5]];
+        assert!(loss(&vectors, &[0, 0, 1, 1]).0 < 1e-12);
+        // One pair of four vectors' two is apart, and two of four that should be are together.
+        let (found, _) = loss(&vectors, &[0, 1, 0, 1]);
+        assert!((found - (1.0 + 0.5)).abs() < 1e-12, "{found}");
+    }
+
+    #[test]
+    fn steps_grow_with_the_root_of_the_rows() {
+        assert_eq!([1, 50, 200, 450, 100_000].map(steps), [30, 30, 60, 90, 90]);
+    }
+
+    #[test]
+    fn each_row_is_an_anchor_in_each_pass_and_brings_its_class() {
+        let classes: Vec<u32> = (0..21).map(|i| if i == 20 { 9 } else { i % 3 }).collect();
+        let mut seen = vec![0; 21];
+        for step in 0..3 {
+            let rows = batch(&classes, step, Key::new(3));
+            let mut rest = &rows[..];
+            while let [anchor, after @ ..] = rest {
+                seen[*anchor] += 1;
+                rest = after;
+                if classes[*anchor] != 9 {
+                    assert!(classes[rest[0]] == classes[*anchor] && rest[0] != *anchor);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        assert!(seen.iter().all(|&n| n >= 1), "{seen:?}");
+    }
+}
