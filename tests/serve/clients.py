@@ -35,7 +35,12 @@ def main(program, base, adapters, adapter):
     command = [program, "serve", "--json", "--base", base, "--adapters", adapters, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        url = json.loads(server.stdout.readline())["url"].rstrip("/")
+        told = ""
+        while not told.rstrip().endswith("}"):
+            line = server.stdout.readline()
+            assert line, "the server ended"
+            told += line
+        url = json.loads(told)["url"].rstrip("/")
         text = "A good film, and so very fine."
         told = subprocess.run([program, "predict", "--json", "--adapter", f"{adapters}/{adapter}", "--base", base, text],
                               capture_output=True, text=True, check=True)
