@@ -296,7 +296,10 @@ async fn adapters_leave_memory_and_come_back_the_same() {
     let everything = service(settings(&world)).unwrap();
     let look = post(&everything, "/predict", json!({ "inputs": "good", "adapter": "a0" })).await;
     assert_eq!(look.status, 200);
-    let bytes = get(&everything, "/adapters/a0").await.json["bytes"].as_u64().unwrap();
+    let about = get(&everything, "/adapters/a0").await.json;
+    assert_eq!(about["method"], "lora");
+    assert_eq!(about["labels"], json!(["bad", "good"]));
+    let bytes = about["bytes"].as_u64().unwrap();
     let mut settings = settings(&world);
     settings.cache = bytes * 3;
     let few = service(settings).unwrap();

@@ -42,11 +42,16 @@ fn described(folder: &Path, name: &str, generation: u64, held: Option<u64>) -> V
     };
     let meta = read().unwrap_or_default();
     let at = |path: &str| meta.pointer(path).cloned().unwrap_or_default();
+    let parts = meta.pointer("/method/parts").and_then(Value::as_array);
+    let named = |parts: &Vec<Value>| {
+        parts.iter().filter_map(|p| p["name"].as_str()).collect::<Vec<_>>().join("|")
+    };
+    let method = parts.map(named);
     json!({
         "name": name,
         "generation": generation,
         "task": at("/task/kind"),
-        "method": at("/method/name"),
+        "method": method,
         "labels": at("/labels"),
         "metrics": at("/metrics"),
         "base_sha256": at("/base/weights_sha256"),
