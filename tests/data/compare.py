@@ -15,22 +15,11 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import venv
 
 PACKAGES = ["pandas", "pyarrow", "datasets"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def environment():
-    """Runs this script again in a virtual environment that has the libraries."""
-    folder = pathlib.Path(os.environ.get("BUDWOOD_COMPARE_VENV", tempfile.gettempdir() + "/budwood-compare"))
-    python = folder / "bin" / "python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-    os.environ["BUDWOOD_COMPARE"] = "1"
-    os.execv(python, [str(python), *sys.argv])
-
+sys.path.insert(0, str(ROOT / "tests"))
+import environment  # noqa: E402
 
 # Name, content, and the difference that is meant: none, or a word of docs/data.md.
 PLAIN = 'text,label\na fine evening,1\n"b, c",0\n"say ""so""",1\n'
@@ -137,8 +126,7 @@ def plain(cell):
 
 
 def main():
-    if "BUDWOOD_COMPARE" not in os.environ:
-        environment()
+    environment.enter("compare", PACKAGES)
     os.environ["HF_DATASETS_OFFLINE"] = "1"
     import datasets
 

@@ -7,24 +7,14 @@ Starts `BUDWOOD serve --base BASE --adapters ADAPTERS`, asks the text adapter AD
 the server. Makes a virtual environment in the folder for temporary files for the two packages.
 """
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import tempfile
-import venv
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import environment  # noqa: E402
 
 PACKAGES = ["huggingface_hub", "openai", "numpy"]
-
-
-def environment():
-    folder = pathlib.Path(os.environ.get("BUDWOOD_CLIENTS_VENV", tempfile.gettempdir() + "/budwood-clients"))
-    python = folder / "bin" / "python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-    os.environ["BUDWOOD_CLIENTS"] = "1"
-    os.execv(python, [str(python), *sys.argv])
 
 
 def main(program, base, adapters, adapter):
@@ -67,6 +57,5 @@ def main(program, base, adapters, adapter):
 if __name__ == "__main__":
     if len(sys.argv) != 5:
         sys.exit(__doc__)
-    if not os.environ.get("BUDWOOD_CLIENTS"):
-        environment()
+    environment.enter("clients", PACKAGES)
     main(*sys.argv[1:])

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use budwood_base::head::Pooling;
+use budwood_base::method::MethodSpec;
 use budwood_engine::{Context, Device};
 use budwood_tasks::{Dataset, Example, Input, Target};
 use budwood_train::{Answers, Lengths, Prepared, chunk_outputs};
@@ -57,7 +58,12 @@ impl Base {
     /// If the base has no such pooling, or its tokenizer or image processor cannot be read.
     pub fn vectors(&self, pooling: Option<Pooling>) -> Result<Vectors, Error> {
         let pooling = pooling.unwrap_or_else(|| self.model().default_pooling().0);
-        let adapter = budwood_model::Adapter::pooling(self.packed(), pooling, self.threads())?;
+        let adapter = budwood_model::Adapter::pooling(
+            self.packed(),
+            &MethodSpec::named("linear"),
+            pooling,
+            0,
+        )?;
         let reader = self.reader()?;
         let max = match &self.model().spec().input {
             budwood_base::encoder::InputSpec::Text(text) => text.length_max(),
@@ -69,8 +75,8 @@ impl Base {
 
     /// The outputs of some inputs, in their order: of each the numbers of its head, or its vector.
     /// One batch, computed by the calling thread; an output is the same to the bit whatever stands
-    /// beside it. Inputs of one adapter cost less where they are neighbours. About 256 tokens are
-    /// a good chunk; images are a chunk of one request each.
+    /// beside it. Inputs of one adapter cost less where they are neighbours. About
+    /// [`crate::CHUNK_TOKENS`] tokens are a good chunk; images are a chunk of one request each.
     ///
     /// # Errors
     /// If an image cannot be decoded.
@@ -176,6 +182,11 @@ impl Encoded {
     /// Tokens of one of the model's inputs.
     pub fn tokens(&self, input: usize) -> usize {
         self.prepared.length(input)
+    }
+
+    /// Tokens of all inputs.
+    pub fn all_tokens(&self) -> usize {
+        (0..self.len()).map(|input| self.tokens(input)).sum()
     }
 
     /// How many of the inputs that were given are longer than the adapter reads, and were cut.

@@ -124,29 +124,24 @@ impl Adapter {
             self.check(row, &example.input)?;
         }
         let (prepared, answers) = self.answers(data)?;
-        let Some(targets) = &prepared.targets else {
+        let (Some(targets), Some(judged)) = (&prepared.targets, judged(&answers, &prepared)) else {
             return Err(Error::Input { row: 1, message: "the examples have no targets".into() });
         };
-        let no_targets = || Error::Adapter("the examples have no targets".into());
-        let judged = judged(&answers, &prepared).ok_or_else(no_targets)?;
         let labels = &self.meta().labels;
-        let (confusion, certainty) = match targets {
-            Targets::Classes(right) => (
-                Some(counted(&answers.classes(), right, labels.len())),
-                Some(certainty(&answers, right)),
-            ),
-            _ => (None, None),
-        };
+        let right = if let Targets::Classes(right) = targets { Some(right) } else { None };
+        let all = |right: &Vec<u32>| (0..right.len()).map(|i| answers.probabilities(i)).collect();
+        let probabilities: Option<Vec<Vec<f32>>> = right.map(all);
+        let certainty = right.zip(probabilities.as_ref());
+        let certainty = certainty.map(|(right, all)| certainty_of(&answers, right, all));
         let (calibration, coverage) = certainty.unzip();
         Ok(Evaluation {
             scores: judged.scores(&(0..judged.len()).collect::<Vec<_>>()),
             predictions: answered(data, &prepared, &answers, labels),
             truncated: prepared.truncated,
-            confusion,
+            confusion: right.map(|right| counted(&answers.classes(), right, labels.len())),
             calibration,
             coverage,
-            probabilities: matches!(targets, Targets::Classes(_))
-                .then(|| (0..data.examples.len()).map(|i| answers.probabilities(i)).collect()),
+            probabilities,
             judged,
             tokens: prepared.whole.clone(),
         })
@@ -168,8 +163,7 @@ fn slice(table: &Table, name: &str) -> Result<(String, Vec<String>), Error> {
 }
 
 /// How far probabilities can be trusted, and the accuracy of the surest answers.
-fn certainty(answers: &Answers, right: &[u32]) -> (Calibration, Vec<Covered>) {
-    let all: Vec<Vec<f32>> = (0..right.len()).map(|i| answers.probabilities(i)).collect();
+fn certainty_of(answers: &Answers, right: &[u32], all: &[Vec<f32>]) -> (Calibration, Vec<Covered>) {
     let calibration = Calibration::of(all.iter().map(Vec::as_slice).zip(right.iter().copied()));
     let row = |(i, right): (usize, &u32)| {
         let class = answers.class(i);

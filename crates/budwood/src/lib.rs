@@ -69,7 +69,7 @@ pub use answer::Answer;
 pub use base::{Base, BaseOptions, load, precision_name};
 pub use budwood_hub::Notice;
 pub use budwood_tasks::{Dataset, Example, Image, ImageContent, Input, Target};
-pub use budwood_train::{Event, Score};
+pub use budwood_train::{CHUNK_TOKENS, Event, Score};
 pub use encoded::{Encoded, Vectors, Worker};
 pub use error::Error;
 pub use evaluate::{EvalSpec, Evaluation, Labelled};

@@ -29,13 +29,10 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
         )));
     }
     let family = family_of(meta)?;
-    let class = match family.name {
-        "bert" => "BertAdapterModel",
-        "roberta" => "RobertaAdapterModel",
-        "distilbert" => "DistilBertAdapterModel",
-        "vit" => "ViTAdapterModel",
-        other => return Err(cannot(format!("AdapterHub has no models of the family {other}"))),
-    };
+    if !matches!(family.name, "bert" | "roberta" | "distilbert" | "vit") {
+        return Err(cannot(format!("AdapterHub has no models of the family {}", family.name)));
+    }
+    let class = format!("{}AdapterModel", family.class);
     let about = |config: Value| {
         json!({
             "config": config, "hidden_size": meta.encoder.hidden, "model_class": class,

@@ -1,6 +1,6 @@
 //! Adapters as folders of other libraries: what the writers share.
 
-use budwood_base::encoder::Activation;
+use budwood_base::encoder::{Activation, InputSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Map, Value, json};
@@ -114,22 +114,13 @@ fn layers(dense: Option<Activation>) -> String {
     dense.map_or_else(|| "one layer".into(), |a| format!("two layers and {}", a.name()))
 }
 
-/// The class of `transformers` for a family and a kind of task.
-pub(crate) fn model_class(family: &Family, kind: HeadKind) -> String {
-    let stem = match family.name {
-        "bert" => "Bert",
-        "roberta" => "Roberta",
-        "distilbert" => "DistilBert",
-        "vit" => "ViT",
-        "deit" => "DeiT",
-        _ => "Dinov2",
-    };
-    let images = matches!(family.name, "vit" | "deit" | "dinov2");
-    let task = match kind {
+/// The class of `transformers` for an adapter's family and kind of task.
+pub(crate) fn model_class(meta: &AdapterMeta, family: &Family) -> String {
+    let task = match meta.head.kind {
         HeadKind::TokenClassification => "TokenClassification",
         HeadKind::QuestionAnswering => "QuestionAnswering",
-        _ if images => "ImageClassification",
+        _ if matches!(meta.encoder.input, InputSpec::Image(_)) => "ImageClassification",
         _ => "SequenceClassification",
     };
-    format!("{stem}For{task}")
+    format!("{}For{task}", family.class)
 }

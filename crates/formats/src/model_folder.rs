@@ -69,7 +69,7 @@ pub fn tuned(
     let label2id = label2id(meta);
     let id2label: serde_json::Map<_, _> =
         label2id.iter().map(|(label, id)| (id.to_string(), json!(label))).collect();
-    config["architectures"] = json!([model_class(model.family(), meta.head.kind)]);
+    config["architectures"] = json!([model_class(meta, model.family())]);
     config["id2label"] = json!(id2label);
     config["label2id"] = json!(label2id);
     config["torch_dtype"] = json!("float32");

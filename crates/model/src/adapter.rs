@@ -56,21 +56,27 @@ impl Adapter {
         Ok(adapter)
     }
 
-    /// An adapter that changes nothing, whose outputs are the base's pooled vectors: the weights of
-    /// its head are the identity.
+    /// An adapter of a method whose outputs are pooled vectors: the weights of its head are the
+    /// identity. With the method `linear` they are those of the base alone.
     ///
     /// # Errors
-    /// If the base has no such pooling.
-    pub fn pooling(base: &Base, pooling: Pooling, threads: usize) -> Result<Self, ModelError> {
+    /// As [`Adapter::new`], and if the base has no such pooling.
+    pub fn pooling(
+        base: &Base,
+        spec: &MethodSpec,
+        pooling: Pooling,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
         let width = pooling.width(base.spec().hidden);
         let kind = HeadKind::Classification;
         let head =
             HeadSpec { kind, outputs: width, pooling, dense: None, bias: false, dropout: 0.0 };
-        let mut adapter = Self::new(base, &MethodSpec::named("linear"), head, 0)?;
-        for (i, value) in adapter.params.values.iter_mut().enumerate() {
+        let mut adapter = Self::new(base, spec, head, seed)?;
+        let slot = adapter.params.get("head.out.weight").map(|p| p.slot.clone());
+        for (i, value) in adapter.params.values[slot.unwrap_or_default()].iter_mut().enumerate() {
             *value = if i / width == i % width { 1.0 } else { 0.0 };
         }
-        adapter.refresh(base.device(), threads);
+        adapter.refresh(base.device(), 1);
         Ok(adapter)
     }
 

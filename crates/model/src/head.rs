@@ -1,5 +1,6 @@
 //! Pooling, the head, and the losses over its outputs.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use budwood_base::head::{HeadSpec, Pooling};
@@ -269,7 +270,11 @@ pub(crate) fn loss_of(
             }
             Targets::Labels(labels) => {
                 let smooth = |t: &f32| t + loss.smoothing * (0.5 - t);
-                let labels: Vec<f32> = labels[example].iter().map(smooth).collect();
+                let labels = &labels[example][..];
+                let labels: Cow<'_, [f32]> = match loss.smoothing == 0.0 {
+                    true => labels.into(),
+                    false => labels.iter().map(smooth).collect(),
+                };
                 loss::binary_cross_entropy(y, &labels, weight, d)
             }
             Targets::Tags(tags) => {

@@ -82,14 +82,13 @@ pub fn table(settings: &[Setting]) -> Table {
 }
 
 impl Table {
-    /// As CSV (RFC 4180).
-    pub fn csv(&self) -> String {
-        let cell = |cell: &String| match cell.contains(['"', ',', '\n', '\r']) {
-            true => format!("\"{}\"", cell.replace('"', "\"\"")),
-            false => cell.clone(),
-        };
-        let line = |row: &Vec<String>| row.iter().map(cell).collect::<Vec<_>>().join(",") + "\n";
-        [&self.columns].into_iter().chain(&self.rows).map(line).collect()
+    /// As CSV.
+    pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        for row in [&self.columns].into_iter().chain(&self.rows) {
+            out.write_record(row)?;
+        }
+        out.into_inner().map_err(|e| e.into_error().into())
     }
 
     /// As Markdown.

@@ -75,9 +75,8 @@ pub(crate) struct Asked {
 
 /// Inputs of one adapter under way.
 pub(crate) struct UnderWay {
-    pub(crate) name: String,
-    pub(crate) loaded: Option<Arc<Loaded>>,
-    pub(crate) encoded: Arc<Encoded>,
+    name: String,
+    encoded: Arc<Encoded>,
     ticket: Ticket,
 }
 
@@ -145,9 +144,7 @@ impl App {
 
     /// An adapter by name, read from disk if need be.
     pub(crate) async fn adapter(&self, asked: &Asked, name: &str) -> Result<Arc<Loaded>, Fault> {
-        if !asked.allowed.allows(name) {
-            return Err(Fault::forbidden(format!("this key is not for the adapter '{name}'")));
-        }
+        asked.allowed.check(name)?;
         if let Some(held) = self.shelf.held(name) {
             return Ok(held);
         }
@@ -185,7 +182,7 @@ impl App {
                 format!("an input is longer than the {most} tokens that this adapter reads");
             return Err(Fault::large(message + "; leave out \"truncate\": false to have it cut"));
         }
-        self.submit(loaded.name.clone(), Some(Arc::clone(loaded)), encoded)
+        self.submit(loaded.name.clone(), encoded)
     }
 
     /// Puts inputs of the base alone in the queue.
@@ -201,18 +198,13 @@ impl App {
         if !cut && encoded.truncated() > 0 {
             return Err(Fault::large("an input is longer than the model's positions"));
         }
-        self.submit("(base)".into(), None, encoded)
+        self.submit("(base)".into(), encoded)
     }
 
-    fn submit(
-        &self,
-        name: String,
-        loaded: Option<Arc<Loaded>>,
-        encoded: Encoded,
-    ) -> Result<UnderWay, Fault> {
+    fn submit(&self, name: String, encoded: Encoded) -> Result<UnderWay, Fault> {
         let encoded = Arc::new(encoded);
         let ticket = self.engine.submit(&encoded).inspect_err(|_| self.metrics.refused())?;
-        Ok(UnderWay { name, loaded, encoded, ticket })
+        Ok(UnderWay { name, encoded, ticket })
     }
 
     /// Waits for the outputs, and counts the request.
@@ -220,20 +212,19 @@ impl App {
         &self,
         asked: &Asked,
         under_way: UnderWay,
-    ) -> Result<(Option<Arc<Loaded>>, Arc<Encoded>, Outputs), Fault> {
-        let UnderWay { name, loaded, encoded, ticket } = under_way;
+    ) -> Result<(Arc<Encoded>, Outputs), Fault> {
+        let UnderWay { name, encoded, ticket } = under_way;
         let outputs = timeout_at(asked.until, ticket.outputs()).await;
         let outputs = outputs.map_err(|_| Fault::late()).flatten();
-        let tokens = (0..encoded.len()).map(|i| encoded.tokens(i) as u64).sum();
         let counted = Counted {
             inputs: encoded.len() as u64,
-            tokens,
+            tokens: encoded.all_tokens() as u64,
             cut: encoded.truncated() as u64,
             failed: outputs.is_err(),
             took: asked.begin.elapsed(),
         };
         self.metrics.request(&name, &counted);
-        Ok((loaded, encoded, outputs?))
+        Ok((encoded, outputs?))
     }
 
     /// Refuses more inputs than a request may have.

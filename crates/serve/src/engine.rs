@@ -18,14 +18,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use budwood::{Base, Encoded};
+use budwood::{Base, CHUNK_TOKENS, Encoded};
 use tokio::sync::oneshot;
 
 use crate::fault::Fault;
 use crate::metrics::Metrics;
-
-/// Tokens of a chunk: large enough for the products' full speed, small enough for the caches.
-const CHUNK_TOKENS: usize = 256;
 
 /// Outputs of the inputs of a request.
 pub(crate) type Outputs = Vec<Vec<f32>>;
@@ -153,7 +150,7 @@ impl Engine {
         if queue.closed {
             return Err(Fault::ending());
         }
-        let tokens: usize = (0..n).map(|i| encoded.tokens(i)).sum();
+        let tokens = encoded.all_tokens();
         if queue.tokens > 0 && queue.tokens + tokens > self.shared.most {
             return Err(Fault::busy());
         }

@@ -82,6 +82,14 @@ impl Keys {
 }
 
 impl Allowed {
+    /// Refuses an adapter that the key is not for.
+    pub(crate) fn check(&self, name: &str) -> Result<(), Fault> {
+        match self.allows(name) {
+            true => Ok(()),
+            false => Err(Fault::forbidden(format!("this key is not for the adapter '{name}'"))),
+        }
+    }
+
     /// Whether an adapter may be used.
     pub(crate) fn allows(&self, name: &str) -> bool {
         let fits = |pattern: &String| match pattern.strip_suffix('*') {

@@ -12,8 +12,9 @@ use crate::data::Parts;
 use crate::prefix_cache::PrefixCache;
 use crate::{Doubt, Error, Prepared};
 
-/// Tokens that one thread predicts at a time.
-const CHUNK_TOKENS: usize = 256;
+/// Tokens that one thread predicts at a time: enough for the products' full speed, few enough for
+/// the caches.
+pub const CHUNK_TOKENS: usize = 256;
 
 /// The outputs of the head for each input.
 #[derive(Clone, Debug, PartialEq)]

@@ -23,7 +23,8 @@ pub use config::{Schedule, TrainConfig};
 pub use data::{Doubt, Lengths, Prepared, Scale, prepare, prepare_images};
 pub use error::Error;
 pub use evaluate::{
-    Answers, Judged, Score, answers, base_seconds, chunk_outputs, judged, mixed_answers, scores,
+    Answers, CHUNK_TOKENS, Judged, Score, answers, base_seconds, chunk_outputs, judged,
+    mixed_answers, scores,
 };
 pub use images::Images;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};

@@ -109,17 +109,17 @@ impl State {
 /// The paper that an element names as `{title, url}`, with the archive's address of it or another.
 pub(super) fn mention(context: &Context<'_>, paper: &Value) -> Result<Option<i64>, Error> {
     let text = |name: &str| paper.get(name).and_then(Value::as_str).unwrap_or_default();
-    if let Some(slug) = slug_of_url(text("url"), "paper") {
-        let found = context
-            .sql
-            .prepare_cached("SELECT id FROM papers WHERE slug = ?1")?
-            .query_row([slug], |r| r.get(0))
-            .optional()?;
-        if found.is_some() {
-            return Ok(found);
-        }
+    match paper_at(context.sql, text("url"))? {
+        Some(found) => Ok(Some(found)),
+        None => entities::find_paper(context.sql, text("title"), text("url")),
     }
-    entities::find_paper(context.sql, text("title"), text("url"))
+}
+
+/// The paper whose page in the archive this address is.
+pub(super) fn paper_at(sql: &Connection, url: &str) -> Result<Option<i64>, Error> {
+    let Some(slug) = slug_of_url(url, "paper") else { return Ok(None) };
+    let mut found = sql.prepare_cached("SELECT id FROM papers WHERE slug = ?1")?;
+    Ok(found.query_row([slug], |r| r.get(0)).optional()?)
 }
 
 /// How far the archive's tree has grown.

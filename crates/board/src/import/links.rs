@@ -1,11 +1,10 @@
 //! `links-between-papers-and-code.json`: repositories of papers.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 use serde_json::Value;
 
-use super::context::{Context, Kind};
+use super::context::{Context, Kind, paper_at};
 use super::fields::Fields;
-use crate::text::slug_of_url;
 use crate::{Error, entities, summary};
 
 pub(super) const KIND: Kind = Kind {
@@ -51,15 +50,8 @@ fn paper(context: &Context<'_>, fields: &mut Fields<'_>) -> Result<Option<i64>, 
         fields.text("paper_arxiv_id"),
         fields.text("paper_url_abs"),
     );
-    if let Some(slug) = slug_of_url(&url, "paper") {
-        let found = context
-            .sql
-            .prepare_cached("SELECT id FROM papers WHERE slug = ?1")?
-            .query_row([slug], |r| r.get(0))
-            .optional()?;
-        if found.is_some() {
-            return Ok(found);
-        }
+    if let Some(found) = paper_at(context.sql, &url)? {
+        return Ok(Some(found));
     }
     let abs = if arxiv.is_empty() { abs } else { format!("https://arxiv.org/abs/{arxiv}") };
     entities::find_paper(context.sql, &title, &abs)

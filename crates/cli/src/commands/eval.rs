@@ -72,19 +72,14 @@ enum SplitChoice {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let inputs = [args.adapter.to_str(), args.base.as_deref(), Some(&args.data)];
+    let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
     if let Some(path) = &args.predictions {
-        let inputs = [args.adapter.to_str(), args.base.as_deref(), Some(&args.data)];
-        let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
         out::check_file(path, args.overwrite, &inputs)?;
     }
-    let report = match &args.report {
-        None => None,
-        Some(path) => {
-            let inputs = [args.adapter.to_str(), args.base.as_deref(), Some(&args.data)];
-            let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
-            Some(out::new_folder(path, &REPORT, args.overwrite, &inputs)?)
-        }
-    };
+    let report = args.report.as_ref();
+    let report = report.map(|path| out::new_folder(path, &REPORT, args.overwrite, &inputs));
+    let report = report.transpose()?;
     let adapter = Opening {
         base: args.base.as_deref(),
         precision: args.base_precision,
@@ -237,7 +232,7 @@ fn write_report(
     let written = out.replace(|new| -> Result<()> {
         fs::write(new.join("report.html"), page)?;
         for part in &parts {
-            fs::write(new.join(format!("{}.csv", part.name)), part.table.csv())?;
+            fs::write(new.join(format!("{}.csv", part.name)), part.table.csv()?)?;
             let Some(figure) = &part.figure else { continue };
             fs::write(new.join(format!("{}.svg", figure.name)), &figure.svg)?;
             fs::write(new.join(format!("{}.png", figure.name)), budwood_report::png(&figure.svg)?)?;

@@ -14,6 +14,7 @@ pub(super) const FAMILY: Family = Family {
     outer: OUTER,
     layer: "encoder.layer.{i}",
     inner: INNER,
+    class: "Bert",
     adapterhub_outputs: ["attention.output.adapters", "output.adapters"],
 };
 

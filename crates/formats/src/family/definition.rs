@@ -25,6 +25,8 @@ pub struct Family {
     pub layer: &'static str,
     /// As `outer`, inside a layer.
     pub inner: &'static [(&'static str, &'static str)],
+    /// With what the names of its classes begin in `transformers` and `adapters`.
+    pub class: &'static str,
     /// Where AdapterHub keeps bottlenecks: after attention and after the feed-forward network.
     pub adapterhub_outputs: [&'static str; 2],
 }

@@ -22,6 +22,7 @@ pub(super) const FAMILY: Family = Family {
     ],
     layer: "encoder.layer.{i}",
     inner: INNER,
+    class: "DeiT",
     adapterhub_outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
 };
 

@@ -32,6 +32,7 @@ pub(super) const FAMILY: Family = Family {
         ("ffn_scale", "layer_scale2.lambda1"),
     ],
     // AdapterHub has no DINOv2: these are the names that its ViT would give.
+    class: "Dinov2",
     adapterhub_outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
 };
 

@@ -27,6 +27,7 @@ pub(super) const FAMILY: Family = Family {
         ("ffn_out", "ffn.lin2"),
         ("ffn_norm", "output_layer_norm"),
     ],
+    class: "DistilBert",
     adapterhub_outputs: ["attention_adapters.adapters", "output_adapters.adapters"],
 };
 

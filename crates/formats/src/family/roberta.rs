@@ -15,6 +15,7 @@ pub(super) const FAMILY: Family = Family {
     outer: OUTER,
     layer: "encoder.layer.{i}",
     inner: INNER,
+    class: "Roberta",
     adapterhub_outputs: ["attention.output.adapters", "output.adapters"],
 };
 

@@ -20,6 +20,7 @@ pub(super) const FAMILY: Family = Family {
     ],
     layer: "encoder.layer.{i}",
     inner: INNER,
+    class: "ViT",
     adapterhub_outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
 };
 

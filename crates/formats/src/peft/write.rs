@@ -49,7 +49,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
         "modules_to_save": saved, "peft_version": VERSION, "revision": null, "task_type": task_type,
     });
     if images {
-        let class = model_class(family, meta.head.kind);
+        let class = model_class(meta, family);
         let library = format!("transformers.models.{0}.modeling_{0}", family.name);
         config["auto_mapping"] = json!({ "base_model_class": class, "parent_library": library });
     }

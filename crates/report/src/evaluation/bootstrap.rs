@@ -2,7 +2,7 @@
 
 use budwood_base::random::Key;
 
-use super::evaluated::{Evaluated, Part, Scores, columns};
+use super::evaluated::{Evaluated, Part, Scores, columns, number};
 use crate::Table;
 
 /// Draws of the bootstrap.
@@ -47,7 +47,6 @@ pub(super) fn intervals(rows: usize, scores: Scores<'_>) -> Vec<Interval> {
 }
 
 pub(super) fn part(evaluated: &Evaluated<'_>) -> Part {
-    let number = |x: f64| if x.is_finite() { format!("{x:.4}") } else { "undefined".into() };
     let of = |i: Interval| vec![i.name, number(i.value), number(i.low), number(i.high)];
     let mut rows: Vec<Vec<String>> =
         intervals(evaluated.rows, evaluated.scores).into_iter().map(of).collect();

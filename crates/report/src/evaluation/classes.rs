@@ -1,6 +1,7 @@
 //! What is shown of a task with classes.
 
 use budwood_charts::{Axis, Chart, HeatMap, Point, Scale, Series};
+use budwood_tasks::metric::classes::{Classes as Counted, confusion as counted};
 
 use super::evaluated::{Classes, Part, columns, percent};
 use crate::{Figure, Table};
@@ -27,24 +28,17 @@ impl Classes {
 
     /// Rows by right class, then by given class.
     fn confusion(&self) -> Vec<Vec<u64>> {
-        let n = self.labels.len();
-        let mut counts = vec![vec![0; n]; n];
-        for (row, &right) in self.right.iter().enumerate() {
-            counts[right as usize][self.given(row).0 as usize] += 1;
-        }
-        counts
+        let given: Vec<u32> = (0..self.right.len()).map(|row| self.given(row).0).collect();
+        counted(&given, &self.right, self.labels.len())
     }
 }
 
 pub(super) fn by_class(classes: &Classes) -> Part {
     let counts = classes.confusion();
+    let of = Counted { counts: &counts, positive: 0 };
     let row = |(c, label): (usize, &String)| {
-        let hits = counts[c][c] as f64;
-        let right: u64 = counts[c].iter().sum();
-        let given: u64 = counts.iter().map(|r| r[c]).sum();
-        let (precision, recall) = (hits / given as f64, hits / right as f64);
-        let f1 = 2.0 * hits / (right + given) as f64;
-        vec![label.clone(), percent(precision), percent(recall), percent(f1), right.to_string()]
+        let [precision, recall, f1] = [of.precision(c), of.recall(c), of.f1(c)].map(percent);
+        vec![label.clone(), precision, recall, f1, of.there(c).to_string()]
     };
     let table = Table {
         columns: columns(&["class", "precision", "recall", "F1", "rows"]),

@@ -59,6 +59,11 @@ pub(super) fn percent(x: f64) -> String {
     if x.is_finite() { format!("{:.1} %", 100.0 * x) } else { "undefined".into() }
 }
 
+/// A score; what is no number is said.
+pub(super) fn number(x: f64) -> String {
+    if x.is_finite() { format!("{x:.4}") } else { "undefined".into() }
+}
+
 /// Columns from words.
 pub(super) fn columns(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bootstrap::intervals;
-use super::evaluated::{Evaluated, Part, columns};
+use super::evaluated::{Evaluated, Part, columns, number};
 use crate::Table;
 
 /// Groups of one column that are shown, the largest first.
@@ -54,7 +54,6 @@ pub(super) fn part(evaluated: &Evaluated<'_>) -> Option<Part> {
     if all.is_empty() {
         return None;
     }
-    let number = |x: f64| if x.is_finite() { format!("{x:.4}") } else { "undefined".into() };
     let line = |(name, rows): &(String, Vec<usize>)| {
         let own = |chosen: &[usize]| {
             let places: Vec<usize> = chosen.iter().map(|&i| rows[i]).collect();

@@ -62,9 +62,7 @@ fn described(folder: &Path, name: &str, generation: u64, held: Option<u64>) -> V
 }
 
 fn look(app: &App, allowed: &Allowed, name: &str) -> Result<Value, Fault> {
-    if !allowed.allows(name) {
-        return Err(Fault::forbidden(format!("this key is not for the adapter '{name}'")));
-    }
+    allowed.check(name)?;
     let (generation, folder, held) = app.shelf.look(name)?;
     Ok(described(&folder, name, generation, held.map(|l| l.bytes)))
 }
@@ -179,10 +177,8 @@ pub(super) async fn replace(
         let allowed = asked.allowed.clone();
         let at = Arc::clone(&app);
         let work = move || {
-            let named = change.folder.as_deref().unwrap_or(&name);
-            if !allowed.allows(&name) || !allowed.allows(named) {
-                return Err(Fault::forbidden("this key is not for that adapter"));
-            }
+            allowed.check(&name)?;
+            change.folder.as_deref().map_or(Ok(()), |folder| allowed.check(folder))?;
             at.shelf.replace(&name, change.folder, expected)?;
             look(&at, &allowed, &name)
         };
@@ -199,9 +195,7 @@ pub(super) async fn unload(
 ) -> Response<Body> {
     let answer = async {
         let allowed = app.allowed(&headers, Scope::Manage)?;
-        if !allowed.allows(&name) {
-            return Err(Fault::forbidden("this key is not for that adapter"));
-        }
+        allowed.check(&name)?;
         let expected = expected(&headers, None)?;
         let generation = on_disk(&app, move |app| app.shelf.unload(&name, expected)).await??;
         Ok(json(&json!({ "unloaded": true, "generation": generation })))

@@ -46,7 +46,7 @@ async fn vectors(
     asked: &Asked,
     inputs: Value,
     cut: bool,
-) -> Result<(Vec<Vec<f32>>, u64, usize), Fault> {
+) -> Result<(Vec<Vec<f32>>, usize, usize), Fault> {
     let form = match app.vectors.as_ref().map(|v| v.reader().processor().is_some()) {
         Some(true) => Form::Image,
         _ => Form::Text,
@@ -59,8 +59,8 @@ async fn vectors(
     let inputs: Vec<Input> =
         values.into_iter().map(|value| form.input(value)).collect::<Result<_, _>>()?;
     let under_way = app.begin_vectors(asked, inputs, cut).await?;
-    let (_, encoded, outputs) = app.finish(asked, under_way).await?;
-    let tokens = (0..encoded.len()).map(|i| encoded.tokens(i) as u64).sum();
+    let (encoded, outputs) = app.finish(asked, under_way).await?;
+    let tokens = encoded.all_tokens();
     let outputs = encoded.checked(outputs)?.outputs;
     Ok((outputs, tokens, encoded.truncated()))
 }

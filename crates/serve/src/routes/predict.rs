@@ -94,7 +94,7 @@ async fn answers(
     sent: Sent,
     wanted: Wanted,
 ) -> Result<(Vec<Value>, usize), Fault> {
-    let (_, encoded, outputs) = app.finish(asked, sent.under_way).await?;
+    let (encoded, outputs) = app.finish(asked, sent.under_way).await?;
     let raw = if wanted.raw { outputs.clone() } else { Vec::new() };
     let answers = encoded.answers(outputs, &AnswerOptions::default())?;
     let shaped = answers.iter().enumerate().map(|(i, answer)| {
@@ -301,8 +301,8 @@ pub(super) async fn classify(
         let (values, _) = Form::of(&loaded.adapter).split(body.input);
         app.check_count(values.len())?;
         let sent = send(&app, &asked, &loaded, (values, true)).await?;
-        let (_, encoded, outputs) = app.finish(&asked, sent.under_way).await?;
-        let tokens: u64 = (0..encoded.len()).map(|i| encoded.tokens(i) as u64).sum();
+        let (encoded, outputs) = app.finish(&asked, sent.under_way).await?;
+        let tokens = encoded.all_tokens();
         let answers = encoded.answers(outputs, &AnswerOptions::default())?;
         let data: Vec<Value> =
             answers.iter().enumerate().map(|(i, a)| shape::classified(a, i)).collect();

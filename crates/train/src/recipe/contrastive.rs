@@ -14,7 +14,6 @@ use super::definition::{OnEvent, Recipe};
 use super::head_values::set_head;
 use super::problem::{Problem, Vectors, Wanted, dot};
 use super::strength;
-use super::vectors::vector_adapter;
 use crate::{Error, Event, Optimizer, Outcome, Prepared, TrainConfig, answers};
 
 /// Steps for 50 rows, and where they stop growing, with the root of the rows.
@@ -77,9 +76,9 @@ impl Recipe<'_> {
         let begin = Instant::now();
         let mut outcome = Outcome::of_no_step();
         let steps = steps(classes.len());
-        let mut adapter = vector_adapter(base, &config.method, &self.head, config.seed)?;
+        let pooling = self.head.pooling;
+        let mut adapter = Adapter::pooling(base, &config.method, pooling, config.seed)?;
         let on = (base.device(), self.workers.threads());
-        adapter.refresh(on.0, on.1);
         let mut optimizer = Optimizer::new(config.optimizer.clone(), adapter.params.len());
         let head =
             adapter.params.get("head.out.weight").map(|p| p.slot.clone()).unwrap_or_default();
