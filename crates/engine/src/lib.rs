@@ -9,6 +9,7 @@ mod arena;
 mod buffer;
 mod context;
 mod device;
+mod gated;
 mod precision;
 mod products;
 mod weight;

@@ -27,7 +27,7 @@ mod sites;
 mod tape;
 
 pub use adapter::Adapter;
-pub use base::{Base, Linear, Norm};
+pub use base::{Base, Linear};
 pub use budwood_base::site::{Sublayer, WeightSite};
 pub use encoder::batch::Batch;
 pub use error::ModelError;

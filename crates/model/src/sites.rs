@@ -61,7 +61,7 @@ impl LayerSites {
 
 /// Trained embeddings.
 pub(crate) enum EmbeddingSlots {
-    Text(TextSlots),
+    Text(Box<TextSlots>),
     Image(Box<ImageSlots>),
 }
 
@@ -75,8 +75,9 @@ pub(crate) struct ImageSlots {
 /// Where trained embedding tables of texts stand in the parameter vector.
 pub(crate) struct TextSlots {
     pub(crate) word: Slot,
-    pub(crate) position: Slot,
+    pub(crate) position: Option<Slot>,
     pub(crate) token_type: Option<Slot>,
+    pub(crate) projection: Option<TrainedLinear>,
 }
 
 /// Trained rows among each sequence's embedded tokens.
@@ -92,7 +93,10 @@ pub(crate) struct Prompt {
 /// All places where an adapter acts, the head aside.
 #[derive(Default)]
 pub(crate) struct Sites {
+    /// One for each layer that has weights of its own.
     pub(crate) layers: Vec<LayerSites>,
+    /// Layers of the encoder.
+    pub(crate) all_layers: usize,
     /// Layers in which only trained norms act.
     pub(crate) left_out: Vec<usize>,
     pub(crate) embeddings: Option<EmbeddingSlots>,
@@ -104,10 +108,16 @@ pub(crate) struct Sites {
 }
 
 impl Sites {
-    /// Places in an encoder of so many layers, all of them free.
-    pub(crate) fn new(layers: usize) -> Self {
-        let layers = (0..layers).map(|_| LayerSites::default()).collect();
-        Self { layers, ..Self::default() }
+    /// Places in an encoder of so many layers, of which so many have weights of their own; all of
+    /// them free.
+    pub(crate) fn new(layers: usize, own: usize) -> Self {
+        let sites = (0..own).map(|_| LayerSites::default()).collect();
+        Self { layers: sites, all_layers: layers, ..Self::default() }
+    }
+
+    /// The place in `layers` of what acts in a layer.
+    pub(crate) fn own(&self, layer: usize) -> usize {
+        layer % self.layers.len()
     }
 
     /// How far down gradients must flow.
@@ -118,7 +128,7 @@ impl Sites {
         match self.layers.iter().position(|layer| !layer.is_empty()) {
             Some(layer) => Depth::Layer(layer),
             // A trained final norm alone is reached from above the last layer.
-            None if self.final_norm.is_some() => Depth::Layer(self.layers.len()),
+            None if self.final_norm.is_some() => Depth::Layer(self.all_layers),
             None => Depth::Head,
         }
     }
@@ -129,8 +139,12 @@ impl Sites {
             layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
             layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
         });
-        if let Some(EmbeddingSlots::Image(image)) = &mut self.embeddings {
-            image.patch.refresh(device, params);
+        match &mut self.embeddings {
+            Some(EmbeddingSlots::Image(image)) => image.patch.refresh(device, params),
+            Some(EmbeddingSlots::Text(text)) => {
+                text.projection.iter_mut().for_each(|p| p.refresh(device, params));
+            }
+            None => {}
         }
         if let Some(pooler) = &mut self.pooler {
             pooler.refresh(device, params);

@@ -1,9 +1,10 @@
 //! BERT (Devlin et al. 2019) and what shares its layout, MiniLM among them.
 
-use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::encoder::{Activation, Axes, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, ClassifierHead, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -14,8 +15,17 @@ pub(super) const FAMILY: Family = Family {
     outer: OUTER,
     layer: "encoder.layer.{i}",
     inner: INNER,
+    fused: &[],
+    parted: &[],
     class: "Bert",
-    adapterhub_outputs: ["attention.output.adapters", "output.adapters"],
+    frame: Frame::BERT,
+    classifier: Some(ClassifierHead::OVER_POOLER),
+    trusts_pooler: Some("a BERT with its pre-trained pooler, as in the paper"),
+    adapterhub: Some(AdapterHub {
+        outputs: ["attention.output.adapters", "output.adapters"],
+        prefix: "self_prefix",
+        has_models: true,
+    }),
 };
 
 pub(super) const OUTER: &[(&str, &str)] = &[
@@ -59,7 +69,7 @@ pub(super) fn bert_like(
     Ok(EncoderSpec {
         family: family.into(),
         hidden,
-        layers: config.size("num_hidden_layers")?,
+        layers: config.layers("num_hidden_layers")?,
         heads,
         intermediate: config.size("intermediate_size")?,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
@@ -77,5 +87,6 @@ pub(super) fn bert_like(
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.1)?,
         attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.1)?,
         drop_path: 0.0,
+        axes: Axes::default(),
     })
 }

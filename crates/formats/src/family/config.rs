@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use budwood_base::encoder::Activation;
-use serde_json::Value;
+use budwood_base::encoder::{Activation, EncoderSpec};
+use budwood_base::names;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 
@@ -122,7 +123,8 @@ impl Config<'_> {
     ///
     /// # Errors
     /// If they cannot.
-    pub fn check_layers(&self, layers: usize, tensors: usize) -> Result<(), Error> {
+    pub fn check_layers(&self, spec: &EncoderSpec, tensors: usize) -> Result<(), Error> {
+        let layers = spec.own_layers();
         if layers <= tensors {
             return Ok(());
         }
@@ -146,17 +148,49 @@ impl Config<'_> {
     /// Checks what cannot be computed.
     ///
     /// # Errors
-    /// If the width is no multiple of the number of heads, or positions are not absolute.
+    /// If the width is no multiple of the number of heads, positions are not absolute, or the model
+    /// is a decoder.
     pub fn check(&self, hidden: usize, heads: usize) -> Result<(), Error> {
         if !hidden.is_multiple_of(heads) {
             return Err(self.fault(format!("{heads} heads do not divide the width of {hidden}")));
         }
+        self.expect("is_decoder", &[json!(false)])?;
+        self.expect("add_cross_attention", &[json!(false)])?;
+        self.expect("pruned_heads", &[json!({}), json!([])])?;
         match self.json.get("position_embedding_type").and_then(Value::as_str) {
             None | Some("absolute") => Ok(()),
             Some(other) => Err(self.fault(format!(
                 "position_embedding_type is '{other}'; only 'absolute' exists here"
             ))),
         }
+    }
+
+    /// Checks that a field, if it is there, has one of the values that mean what the encoder here
+    /// does: any other would change its answers.
+    ///
+    /// # Errors
+    /// If it has another.
+    pub fn expect(&self, field: &str, values: &[Value]) -> Result<(), Error> {
+        let Some(value) = self.json.get(field).filter(|v| !v.is_null()) else { return Ok(()) };
+        if values.contains(value) {
+            return Ok(());
+        }
+        let known: Vec<_> = values.iter().map(Value::to_string).collect();
+        let only = if known.is_empty() { "null".into() } else { known.join(" or ") };
+        Err(self.fault(format!("field '{field}' is {value}; only {only} exists here")))
+    }
+
+    /// The number of layers.
+    ///
+    /// # Errors
+    /// If it is missing, no whole number above 0, or larger than makes sense.
+    pub fn layers(&self, field: &str) -> Result<usize, Error> {
+        let (layers, most) = (self.size(field)?, names::LAYERS_MOST);
+        if layers <= most {
+            return Ok(layers);
+        }
+        Err(self
+            .fault(format!("field '{field}' is {layers}; an encoder has at most {most} layers")))
     }
 
     /// An error at this file.

@@ -7,11 +7,13 @@ mod definition;
 mod deit;
 mod dinov2;
 mod distilbert;
+mod layout;
 mod roberta;
 mod vit;
 
 pub use config::Config;
-pub use definition::Family;
+pub use definition::{AdapterHub, ClassifierHead, Family};
+pub use layout::{Piece, Stored};
 
 /// All families.
 pub const FAMILIES: &[&Family] = &[
