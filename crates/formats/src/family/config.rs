@@ -30,6 +30,17 @@ impl Config<'_> {
         })
     }
 
+    /// As [`Config::size`], with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn size_or(&self, field: &str, default: usize) -> Result<usize, Error> {
+        match self.json.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(_) => self.size(field),
+        }
+    }
+
     /// A length in pixels, of squares: one number, or the same number twice.
     ///
     /// # Errors
@@ -190,7 +201,7 @@ impl Config<'_> {
             return Ok(layers);
         }
         Err(self
-            .fault(format!("field '{field}' is {layers}; an encoder has at most {most} layers")))
+            .fault(format!("asks for {layers} layers in '{field}'; an encoder has at most {most}")))
     }
 
     /// An error at this file.

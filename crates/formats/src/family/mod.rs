@@ -1,15 +1,19 @@
 //! Families of encoders: how a checkpoint's `config.json` and tensor names map onto Budwood's
 //! encoder. One file a family, registered in [`FAMILIES`].
 
+mod albert;
 mod bert;
 mod config;
 mod definition;
 mod deit;
 mod dinov2;
 mod distilbert;
+mod electra;
 mod layout;
 mod roberta;
+mod roberta_prelayernorm;
 mod vit;
+mod xlm_roberta_xl;
 
 pub use config::Config;
 pub use definition::{AdapterHub, ClassifierHead, Family};
@@ -20,6 +24,10 @@ pub const FAMILIES: &[&Family] = &[
     &bert::FAMILY,
     &roberta::FAMILY,
     &distilbert::FAMILY,
+    &electra::FAMILY,
+    &albert::FAMILY,
+    &roberta_prelayernorm::FAMILY,
+    &xlm_roberta_xl::FAMILY,
     &vit::FAMILY,
     &deit::FAMILY,
     &dinov2::FAMILY,
