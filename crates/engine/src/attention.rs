@@ -1,7 +1,10 @@
 //! Attention over the sequences of a batch.
 
-use budwood_kernels::ops::attention::{self, RowsMut, Shape};
+use std::ops::Range;
 
+use budwood_kernels::ops::attention::{self, RowsMut, Shape, tiled, whole};
+
+use crate::workers::{Helpers, in_order};
 use crate::{Context, Dropout, Spans, View, ViewMut};
 
 /// Attention of one layer; matrices of its bias are views.
@@ -18,6 +21,22 @@ pub struct AttentionGradients<'a> {
     pub qkv: [ViewMut<'a>; 3],
     /// Those of the bias, which are added to.
     pub bias: AttentionBiasGradient<'a>,
+}
+
+/// Working memory of the kernels, reused from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    whole: whole::Scratch,
+    /// One for each thread that computes pieces of a sequence.
+    tiled: Vec<tiled::Scratch>,
+}
+
+impl Scratch {
+    fn places(&mut self, helpers: &Helpers) -> &mut [tiled::Scratch] {
+        let n = helpers.threads();
+        self.tiled.resize_with(self.tiled.len().max(n), tiled::Scratch::default);
+        &mut self.tiled[..n]
+    }
 }
 
 /// Whose keys belong to whose queries: sequence `i` of `queries` meets sequence `i` of `keys`. Keys
@@ -44,7 +63,7 @@ impl Sequences<'_> {
 
     /// Whether backward reads what [`Context::attention`] gave.
     pub fn backward_reads_out(&self, attention: &Attention<'_>) -> bool {
-        self.lengths().any(|(queries, keys)| attention.reads_out(queries, keys))
+        self.lengths().any(|(queries, keys)| attention.is_tiled(queries, keys))
     }
 }
 
@@ -79,15 +98,22 @@ impl Context {
             let shape = shape(&rows, &key_rows, strides);
             let end = place + attention.saved(rows.len(), key_rows.len());
             let (q, k, v) = (q.rows(rows.clone()), k.rows(key_rows.clone()), v.rows(key_rows));
-            attention::forward(
-                isa,
-                &mut self.attention,
-                (&kernel, shape),
-                (q.data, k.data, v.data),
-                (dropout, mask),
-                saved.as_mut().map(|saved| &mut saved.dense()[place..end]),
-                out.reborrow().rows(rows).data,
-            );
+            let (of, qkv, mask_at) = ((&kernel, shape), (q.data, k.data, v.data), (dropout, mask));
+            let mut saved = saved.as_mut().map(|saved| &mut saved.dense()[place..end]);
+            let out = out.reborrow().rows(rows).data;
+            if kernel.is_tiled(shape.queries, shape.keys) {
+                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+                let work = |scratch: &mut tiled::Scratch, piece| {
+                    tiled::forward(isa, scratch, of, qkv, mask_at, piece);
+                };
+                let store = |scratch: &mut tiled::Scratch, piece| {
+                    tiled::store_forward(scratch, of, piece, saved.as_deref_mut(), out);
+                };
+                let helpers = self.idle.take(n.saturating_sub(1));
+                in_order(scratch.places(&helpers), n, work, store, |_| ());
+            } else {
+                whole::forward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, out);
+            }
             (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
         }
     }
@@ -112,28 +138,43 @@ impl Context {
         let kernel = attention.map(|view| view.matrix());
         let AttentionGradients { qkv: [mut d_q, mut d_k, mut d_v], mut bias } = gradients;
         assert_eq!((d_q.stride, d_k.stride, d_v.stride), (q.stride, k.stride, v.stride));
-        let strides = (q.stride, k.stride, d_out.stride);
+        let (strides, d_columns) = ((q.stride, k.stride, d_out.stride), d_k.columns);
         let (mut place, mut mask) = (0, 0);
         for (rows, key_rows) in queries.iter().zip(keys.iter()) {
             let shape = shape(&rows, &key_rows, strides);
             let end = place + attention.saved(rows.len(), key_rows.len());
             let (q, k) = (q.rows(rows.clone()), k.rows(key_rows.clone()));
             let v = v.rows(key_rows.clone());
-            attention::backward(
-                isa,
-                &mut self.attention,
-                (&kernel, shape),
-                (q.data, k.data, v.data),
-                (dropout, mask),
-                (out.map(|out| out.rows(rows.clone()).data), &saved.dense()[place..end]),
-                d_out.rows(rows.clone()).data,
-                attention::Gradients {
-                    q: d_q.reborrow().rows(rows).data,
-                    k: d_k.reborrow().rows(key_rows.clone()).data,
-                    v: d_v.reborrow().rows(key_rows).data,
-                    bias: bias_rows(&mut bias),
-                },
-            );
+            let (of, qkv, mask_at) = ((&kernel, shape), (q.data, k.data, v.data), (dropout, mask));
+            let saved = &saved.dense()[place..end];
+            let out = out.map(|out| out.rows(rows.clone()).data);
+            let d_out = d_out.rows(rows.clone()).data;
+            let mut to = attention::Gradients {
+                q: d_q.reborrow().rows(rows).data,
+                k: d_k.reborrow().rows(key_rows.clone()).data,
+                v: d_v.reborrow().rows(key_rows).data,
+                bias: bias_rows(&mut bias),
+            };
+            if kernel.is_tiled(shape.queries, shape.keys) {
+                let Some(out) = out else { panic!("backward reads what forward gave") };
+                let wanted = (&to.bias).into();
+                for gradient in [&mut *to.k, &mut *to.v] {
+                    let rows = gradient.chunks_mut(shape.key_stride);
+                    rows.for_each(|row| row[..d_columns].fill(0.0));
+                }
+                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+                let work = |scratch: &mut tiled::Scratch, piece| {
+                    let kept = (out, saved);
+                    tiled::backward(isa, scratch, of, qkv, mask_at, kept, d_out, wanted, piece);
+                };
+                let store = |scratch: &mut tiled::Scratch, piece| {
+                    tiled::store_backward(isa, scratch, of, piece, &mut to);
+                };
+                let helpers = self.idle.take(n.saturating_sub(1));
+                in_order(scratch.places(&helpers), n, work, store, |_| ());
+            } else {
+                whole::backward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, d_out, to);
+            }
             (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
         }
     }
@@ -154,8 +195,8 @@ fn bias_rows<'a>(bias: &'a mut AttentionBiasGradient<'_>) -> attention::BiasGrad
 }
 
 fn shape(
-    queries: &std::ops::Range<usize>,
-    keys: &std::ops::Range<usize>,
+    queries: &Range<usize>,
+    keys: &Range<usize>,
     (query_stride, key_stride, out_stride): (usize, usize, usize),
 ) -> Shape {
     let (queries, keys) = (queries.len(), keys.len());

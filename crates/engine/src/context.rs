@@ -1,12 +1,13 @@
 //! What one thread computes with, and the operations other than products.
 
 use budwood_kernels::ops::activation::{self, Activation};
-use budwood_kernels::ops::attention;
 use budwood_kernels::ops::dropout::{self, Dropout};
 use budwood_kernels::ops::gemm::{self, PackedB};
 use budwood_kernels::ops::int8::QuantizedRows;
 use budwood_kernels::ops::{elementwise, norm};
 
+use crate::attention;
+use crate::workers::Idle;
 use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
 
 /// A device, an arena and working memory, for one thread.
@@ -18,6 +19,7 @@ pub struct Context {
     pub(crate) packed: PackedB,
     pub(crate) quantized: QuantizedRows,
     pub(crate) attention: attention::Scratch,
+    pub(crate) idle: Idle,
 }
 
 /// Rows of a table with their weights.
@@ -71,6 +73,11 @@ impl Spans {
 impl Context {
     /// A context with an empty arena.
     pub fn new(device: Device) -> Self {
+        Self::with_idle(device, Idle::default())
+    }
+
+    /// As [`Context::new`], with other threads that may help.
+    pub(crate) fn with_idle(device: Device, idle: Idle) -> Self {
         Self {
             device,
             arena: Arena::default(),
@@ -78,6 +85,7 @@ impl Context {
             packed: PackedB::default(),
             quantized: QuantizedRows::default(),
             attention: attention::Scratch::default(),
+            idle,
         }
     }
 

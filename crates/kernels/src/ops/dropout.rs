@@ -67,6 +67,23 @@ pub fn apply(isa: Isa, dropout: Dropout, mut start: u64, mut x: &mut [f32]) {
     }
 }
 
+/// [`apply`] to the first `columns` elements of rows that are `stride` apart in `x` and whose first
+/// elements have places that are `step` apart.
+pub fn apply_rows(
+    isa: Isa,
+    dropout: Dropout,
+    (start, step): (u64, usize),
+    x: &mut [f32],
+    columns: usize,
+    stride: usize,
+) {
+    if dropout.is_active() {
+        for (i, row) in x.chunks_mut(stride).enumerate() {
+            apply(isa, dropout, start + (i * step) as u64, &mut row[..columns]);
+        }
+    }
+}
+
 kernel! {
     /// [`apply`] to places that share the upper half of their numbers.
     fn apply_near<'a>(dropout: Dropout, start: u32, x: &'a mut [f32]) {

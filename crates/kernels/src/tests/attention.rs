@@ -1,6 +1,6 @@
 use super::{assert_close, inner, numbers, numeric_gradient, wide};
 use crate::ops::attention::{
-    Attention, Bias, BiasGradient, Gradients, RowsMut, Scratch, Shape, backward, forward,
+    Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, tiled, whole,
 };
 use crate::ops::dropout::Dropout;
 use crate::ops::gemm::MatRef;
@@ -40,6 +40,23 @@ const CASE: Case = Case {
 
 /// Where the mask starts: shortly before its places leave 32 bits.
 const START: u64 = (1 << 32) - 77;
+
+/// The two kernels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Whole,
+    Tiled,
+}
+
+#[derive(Default)]
+struct Scratch {
+    whole: whole::Scratch,
+    tiled: tiled::Scratch,
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
 
 /// Everything that a case computes with.
 struct Made {
@@ -116,17 +133,40 @@ impl Made {
     }
 
     /// What forward saved and gave.
-    fn forward(&self, isa: Isa, scratch: &mut Scratch) -> (Vec<f32>, Vec<f32>) {
+    fn forward(&self, isa: Isa, scratch: &mut Scratch, way: Way) -> (Vec<f32>, Vec<f32>) {
         let (attention, shape) = (self.attention(), self.shape());
-        let mut saved = vec![f32::NAN; attention.saved(shape.queries, shape.keys)];
+        let per_row = if way == Way::Tiled { 2 } else { shape.keys };
+        let mut saved = vec![f32::NAN; attention.heads * shape.queries * per_row];
         let mut out = vec![f32::NAN; shape.queries * shape.out_stride];
+        self.run_forward(isa, scratch, way, Some(&mut saved), &mut out);
+        let mut again = vec![f32::NAN; out.len()];
+        self.run_forward(isa, scratch, way, None, &mut again);
+        assert_eq!(bits(&out), bits(&again), "{:?}: with and without saving", self.case);
+        (saved, out)
+    }
+
+    fn run_forward(
+        &self,
+        isa: Isa,
+        scratch: &mut Scratch,
+        way: Way,
+        mut saved: Option<&mut [f32]>,
+        out: &mut [f32],
+    ) {
+        let (attention, shape) = (self.attention(), self.shape());
+        let of = (&attention, shape);
         let qkv = (&self.q[..], &self.k[..], &self.v[..]);
         let dropout = (self.dropout(), START);
-        forward(isa, scratch, (&attention, shape), qkv, dropout, Some(&mut saved), &mut out);
-        let mut again = vec![f32::NAN; out.len()];
-        forward(isa, scratch, (&attention, shape), qkv, dropout, None, &mut again);
-        assert_eq!(out, again, "{:?}: with and without what backward needs", self.case);
-        (saved, out)
+        match way {
+            Way::Whole => whole::forward(isa, &mut scratch.whole, of, qkv, dropout, saved, out),
+            Way::Tiled => {
+                for piece in 0..tiled::pieces(&attention, shape) {
+                    tiled::forward(isa, &mut scratch.tiled, of, qkv, dropout, piece);
+                    let saved = saved.as_deref_mut();
+                    tiled::store_forward(&mut scratch.tiled, of, piece, saved, out);
+                }
+            }
+        }
     }
 
     /// Gradients of queries, keys, values, and of the tables.
@@ -134,14 +174,16 @@ impl Made {
         &self,
         isa: Isa,
         scratch: &mut Scratch,
+        way: Way,
         (saved, out): (&[f32], &[f32]),
         wanted: bool,
     ) -> [Vec<f32>; 6] {
         let (attention, shape) = (self.attention(), self.shape());
-        // What is written is not read.
+        // What is written is not read; what is added to is zero.
         let blank = |x: &[f32]| vec![f32::NAN; x.len()];
-        let (mut q, mut k, mut v) = (blank(&self.q), blank(&self.k), blank(&self.v));
         let zeros = |x: &[f32]| vec![0.0f32; x.len()];
+        let of_keys = if way == Way::Tiled { zeros } else { blank };
+        let (mut q, mut k, mut v) = (blank(&self.q), of_keys(&self.k), of_keys(&self.v));
         let (mut table, mut c2p, mut p2c) =
             (zeros(&self.table), zeros(&self.c2p), zeros(&self.p2c));
         let stride = shape.out_stride;
@@ -150,22 +192,30 @@ impl Made {
             _ if !wanted => BiasGradient::None,
             Places::None => BiasGradient::None,
             Places::Distance { .. } => BiasGradient::Distance(&mut table),
-            Places::Disentangled { .. } => BiasGradient::Disentangled {
-                c2p: Some(rows(&mut c2p[..])),
-                p2c: Some(rows(&mut p2c[..])),
-            },
+            Places::Disentangled { c2p: with_c2p, p2c: with_p2c, .. } => {
+                BiasGradient::Disentangled {
+                    c2p: with_c2p.then_some(rows(&mut c2p[..])),
+                    p2c: with_p2c.then_some(rows(&mut p2c[..])),
+                }
+            }
         };
-        let reads = attention.reads_out(shape.queries, shape.keys);
-        backward(
-            isa,
-            scratch,
-            (&attention, shape),
-            (&self.q, &self.k, &self.v),
-            (self.dropout(), START),
-            (reads.then_some(out), saved),
-            &self.d_out,
-            Gradients { q: &mut q, k: &mut k, v: &mut v, bias },
-        );
+        let mut to = Gradients { q: &mut q, k: &mut k, v: &mut v, bias };
+        let of = (&attention, shape);
+        let qkv = (&self.q[..], &self.k[..], &self.v[..]);
+        let (dropout, d_out) = ((self.dropout(), START), &self.d_out[..]);
+        match way {
+            Way::Whole => {
+                whole::backward(isa, &mut scratch.whole, of, qkv, dropout, saved, d_out, to);
+            }
+            Way::Tiled => {
+                for piece in 0..tiled::pieces(&attention, shape) {
+                    let (kept, wanted) = ((out, saved), (&to.bias).into());
+                    let scratch = &mut scratch.tiled;
+                    tiled::backward(isa, scratch, of, qkv, dropout, kept, d_out, wanted, piece);
+                    tiled::store_backward(isa, scratch, of, piece, &mut to);
+                }
+            }
+        }
         [q, k, v, table, c2p, p2c]
     }
 
@@ -227,17 +277,28 @@ fn without_gaps(x: &[f32], stride: usize, width: usize) -> Vec<f64> {
     x.chunks(stride).flat_map(|row| wide(&row[..width])).collect()
 }
 
-/// Forward and all gradients of a case against f64 loops and their differences.
+/// Forward and all gradients of a case against f64 loops and their differences, every way that it
+/// can go.
 #[track_caller]
 fn check(isa: Isa, case: Case) {
     let made = Made::new(case);
+    let shape = made.shape();
+    if shape.keys <= whole::KEYS_MAX && case.window.is_none() {
+        check_way(isa, &made, Way::Whole);
+    }
+    check_way(isa, &made, Way::Tiled);
+}
+
+#[track_caller]
+fn check_way(isa: Isa, made: &Made, way: Way) {
     let mut scratch = Scratch::default();
-    let (saved, out) = made.forward(isa, &mut scratch);
+    let case = made.case;
+    let (saved, out) = made.forward(isa, &mut scratch, way);
     let dense = made.dense();
     let all = || dense.each_ref().map(|x| &x[..]);
-    let what = format!("{} {case:?}", isa.name());
+    let what = format!("{} {way:?} {case:?}", isa.name());
     assert_close(&out, &made.expected(all()), 2e-6 * f64::from(case.large.max(1.0)), &what);
-    let got = made.backward(isa, &mut scratch, (&saved, &out), true);
+    let got = made.backward(isa, &mut scratch, way, (&saved, &out), true);
     let weights = wide(&made.d_out);
     let width = made.shape().out_stride;
     let strides = [made.shape().query_stride, made.shape().key_stride, made.shape().key_stride];
@@ -260,8 +321,7 @@ fn check(isa: Isa, case: Case) {
         }
     }
     // What is not wanted changes nothing else.
-    let alone = made.backward(isa, &mut scratch, (&saved, &out), false);
-    let bits = |x: &Vec<f32>| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let alone = made.backward(isa, &mut scratch, way, (&saved, &out), false);
     for i in 0..3 {
         assert_eq!(bits(&alone[i]), bits(&got[i]), "{what} {}", names[i]);
     }

@@ -1,16 +1,33 @@
 //! Scaled dot-product attention of one sequence: softmax(scale (Q Kᵀ + bias)) V for each head.
 //! Vaswani et al. 2017, section 3.2.
 //!
-//! Saved for backward: the probabilities before dropout, `[heads, S_q, S_kv]`.
+//! With h heads of width w, S_q queries and S_k keys, a head needs its probabilities
+//! P `[S_q, S_k]` once in forward, and P and their gradient once in backward. There are two ways:
+//!
+//! | way | for | saved for backward | what forward holds of P | backward |
+//! |---|---|---|---|---|
+//! | [`whole`] | at most 256 keys, all seen | P before dropout, `[h, S_q, S_k]` | one head | reads P |
+//! | [`tiled`] | all else | maximum and inverse sum of each row, `[2, h, S_q]` | a tile of 84 x 256 | makes P again |
+//!
+//! The second needs memory that grows with the length and not with its square (Rabe and Staats
+//! 2021; Dao et al. 2022, algorithms 1 and 4); for short sequences the first has less to do. A
+//! window is cut out of the range of key tiles, so that work grows with length x window.
+//!
+//! A tile's bounds depend on places within the sequence alone, and so does the order of all sums: a
+//! row does not depend on what else is in the batch. Neither does dropout: the element (head, i, j)
+//! has place `(head * S_q + i) * S_k + j` in both ways.
+//!
+//! Numbers that are not finite make the rows that see them not finite, and nothing else.
 
 mod scores;
 mod softmax;
+pub mod tiled;
+pub mod whole;
 
-use super::dropout::{self, Dropout};
 use super::gemm::{self, Beta, MatRef, PackedB, Target};
 use crate::Isa;
 
-pub use softmax::{softmax_backward_rows, softmax_rows};
+pub use softmax::softmax_rows;
 
 /// Attention of one layer. `M` is a matrix of computed rows.
 ///
@@ -104,13 +121,22 @@ impl<'a, M> Attention<'a, M> {
 
     /// Numbers that forward saves of a sequence for backward.
     pub fn saved(&self, queries: usize, keys: usize) -> usize {
-        self.heads * queries * keys
+        self.heads * queries * if self.is_tiled(queries, keys) { 2 } else { keys }
     }
 
-    /// Whether backward reads what forward gave.
-    pub fn reads_out(&self, queries: usize, keys: usize) -> bool {
-        let _ = (queries, keys);
-        false
+    /// Whether a sequence goes [`tiled`], not [`whole`]. Backward then reads what forward gave.
+    pub fn is_tiled(&self, queries: usize, keys: usize) -> bool {
+        keys > whole::KEYS_MAX || self.narrow_window(queries).is_some()
+    }
+
+    /// The window, where it hides something.
+    fn narrow_window(&self, queries: usize) -> Option<usize> {
+        self.window.filter(|&window| window < queries.saturating_sub(1))
+    }
+
+    /// The rows of one head.
+    fn head<'m>(&self, data: &'m [f32], head: usize, rows: usize, stride: usize) -> MatRef<'m> {
+        MatRef::new(&data[head * self.head_dim..], rows, self.head_dim, stride)
     }
 }
 
@@ -130,6 +156,14 @@ pub struct Shape {
     pub out_stride: usize,
 }
 
+impl Shape {
+    /// Keys before those of the sequence.
+    fn prefix(&self) -> usize {
+        assert!(self.keys >= self.queries, "{} keys for {} queries", self.keys, self.queries);
+        self.keys - self.queries
+    }
+}
+
 /// Where gradients are written, laid out as what they are of; that of the bias is added to.
 #[derive(Debug)]
 pub struct Gradients<'a> {
@@ -143,184 +177,14 @@ pub struct Gradients<'a> {
     pub bias: BiasGradient<'a>,
 }
 
-/// Working memory, reused from call to call.
-#[derive(Clone, Debug, Default)]
-pub struct Scratch {
-    gemm: gemm::Scratch,
-    scores: scores::Scratch,
-    packed: PackedB,
-    probabilities: Vec<f32>,
-    dropped: Vec<f32>,
-    d_scores: Vec<f32>,
-}
-
-fn head_rows<'a>(
-    a: &Attention<'_>,
-    data: &'a [f32],
-    head: usize,
-    rows: usize,
-    stride: usize,
-) -> MatRef<'a> {
-    MatRef::new(&data[head * a.head_dim..], rows, a.head_dim, stride)
-}
-
-/// Writes `out`, and what backward needs into `saved` if there is one. Places of the dropout mask
-/// start at `mask_start`.
-///
-/// # Panics
-/// If the shapes do not fit.
-pub fn forward(
-    isa: Isa,
-    scratch: &mut Scratch,
-    (attention, shape): (&Attention<'_>, Shape),
-    (q, k, v): (&[f32], &[f32], &[f32]),
-    (dropout, mask_start): (Dropout, u64),
-    mut saved: Option<&mut [f32]>,
-    out: &mut [f32],
-) {
-    let Shape { queries, keys, .. } = shape;
-    let prefix = prefix(shape);
-    let per_head = queries * keys;
-    let Scratch { gemm, scores, packed, probabilities, dropped, .. } = scratch;
-    for head in 0..attention.heads {
-        let p = match &mut saved {
-            Some(saved) => &mut saved[head * per_head..][..per_head],
-            None => {
-                probabilities.resize(per_head, 0.0);
-                &mut probabilities[..]
-            }
-        };
-        let q = head_rows(attention, q, head, queries, shape.query_stride);
-        let k = head_rows(attention, k, head, keys, shape.key_stride);
-        packed.pack(isa, k.transposed());
-        multiply(isa, gemm, q, packed, p, keys);
-        let tile = tile(attention, head, shape);
-        let own = own_rows(k, prefix);
-        let bias = (&attention.bias, attention.scale);
-        scores::add(isa, scores, bias, &tile, (q, own), &mut p[prefix.min(per_head)..], keys);
-        hide(p, shape, attention.window, f32::NEG_INFINITY);
-        softmax_rows(isa, p, keys, attention.scale);
-        hide(p, shape, attention.window, 0.0);
-        let p = if dropout.is_active() {
-            dropped.clear();
-            dropped.extend_from_slice(p);
-            dropout::apply(isa, dropout, mask_start + (head * per_head) as u64, dropped);
-            &*dropped
-        } else {
-            &*p
-        };
-        packed.pack(isa, head_rows(attention, v, head, keys, shape.key_stride));
-        let out = &mut out[head * attention.head_dim..];
-        let p = MatRef::new(p, queries, keys, keys);
-        multiply(isa, gemm, p, packed, out, shape.out_stride);
-    }
-}
-
-/// Sets the scores of keys outside the window.
-fn hide(p: &mut [f32], shape: Shape, window: Option<usize>, to: f32) {
-    let Some(window) = window else { return };
-    let prefix = prefix(shape);
-    for (i, row) in p.chunks_mut(shape.keys).enumerate() {
-        for (j, x) in row[prefix..].iter_mut().enumerate() {
-            if i.abs_diff(j) > window {
-                *x = to;
-            }
-        }
-    }
-}
-
-fn prefix(shape: Shape) -> usize {
-    assert!(shape.keys >= shape.queries, "fewer keys than queries");
-    shape.keys - shape.queries
-}
-
-fn own_rows(k: MatRef<'_>, prefix: usize) -> MatRef<'_> {
-    let from = (prefix * k.row_stride).min(k.data.len());
-    MatRef::new(&k.data[from..], k.rows - prefix, k.columns, k.row_stride)
-}
-
-fn tile(a: &Attention<'_>, head: usize, shape: Shape) -> scores::Tile {
-    let keys = 0..shape.keys - prefix(shape);
-    scores::Tile { heads: a.heads, head, head_dim: a.head_dim, queries: 0..shape.queries, keys }
-}
-
-/// Writes the gradients of queries, keys and values; adds those of the bias.
-///
-/// # Panics
-/// If the shapes do not fit.
-pub fn backward(
-    isa: Isa,
-    scratch: &mut Scratch,
-    (attention, shape): (&Attention<'_>, Shape),
-    (q, k, v): (&[f32], &[f32], &[f32]),
-    (dropout, mask_start): (Dropout, u64),
-    (_out, saved): (Option<&[f32]>, &[f32]),
-    d_out: &[f32],
-    mut to: Gradients<'_>,
-) {
-    let Shape { queries, keys, .. } = shape;
-    let prefix = prefix(shape);
-    let per_head = queries * keys;
-    let Scratch { gemm, scores, packed, dropped, d_scores, .. } = scratch;
-    for head in 0..attention.heads {
-        let p = &saved[head * per_head..][..per_head];
-        let at = head * attention.head_dim;
-        let start = mask_start + (head * per_head) as u64;
-        let d_out = head_rows(attention, d_out, head, queries, shape.out_stride);
-        dropped.clear();
-        dropped.extend_from_slice(p);
-        if dropout.is_active() {
-            dropout::apply(isa, dropout, start, dropped);
-        }
-        // dV = dropped(P)ᵀ dO
-        packed.pack(isa, d_out);
-        let a = MatRef::new(dropped, queries, keys, keys).transposed();
-        multiply(isa, gemm, a, packed, &mut to.v[at..], shape.key_stride);
-        // dP = dO Vᵀ, through the dropout and the softmax
-        packed.pack(isa, head_rows(attention, v, head, keys, shape.key_stride).transposed());
-        d_scores.resize(per_head, 0.0);
-        multiply(isa, gemm, d_out, packed, d_scores, keys);
-        if dropout.is_active() {
-            dropout::apply(isa, dropout, start, d_scores);
-        }
-        softmax_backward_rows(isa, p, d_scores, keys, attention.scale);
-        // dQ = dS K
-        let (q, k) = (
-            head_rows(attention, q, head, queries, shape.query_stride),
-            head_rows(attention, k, head, keys, shape.key_stride),
-        );
-        packed.pack(isa, k);
-        let a = MatRef::new(d_scores, queries, keys, keys);
-        multiply(isa, gemm, a, packed, &mut to.q[at..], shape.query_stride);
-        // dK = dSᵀ Q
-        packed.pack(isa, q);
-        let a = MatRef::new(d_scores, queries, keys, keys).transposed();
-        multiply(isa, gemm, a, packed, &mut to.k[at..], shape.key_stride);
-        let own_at = prefix * shape.key_stride + at;
-        let d_k = &mut to.k[own_at.min(keys * shape.key_stride)..];
-        scores::backward(
-            isa,
-            scores,
-            (&attention.bias, attention.scale),
-            &tile(attention, head, shape),
-            (q, own_rows(k, prefix)),
-            (&d_scores[prefix.min(per_head)..], keys),
-            (
-                RowsMut { data: &mut to.q[at..], stride: shape.query_stride },
-                RowsMut { data: d_k, stride: shape.key_stride },
-            ),
-            &mut to.bias,
-        );
-    }
-}
-
+/// `c = a b + beta`
 fn multiply(
     isa: Isa,
     scratch: &mut gemm::Scratch,
     a: MatRef<'_>,
     b: &PackedB,
-    c: &mut [f32],
-    c_stride: usize,
+    (c, c_stride): (&mut [f32], usize),
+    beta: Beta<'_>,
 ) {
-    gemm::product(isa, scratch, a, &mut [Target { b, c, c_stride, beta: Beta::Zero }]);
+    gemm::product(isa, scratch, a, &mut [Target { b, c, c_stride, beta }]);
 }

@@ -14,17 +14,15 @@
 
 use std::ops::Range;
 
-use super::{Bias, BiasGradient, RowsMut};
+use super::{Attention, Bias, BiasGradient, RowsMut};
 use crate::Isa;
 use crate::arch::{fma, kernel};
-use crate::ops::gemm::{self, Beta, MatRef, PackedB, Target};
+use crate::ops::gemm::{self, Beta, MatRef, PackedB};
 
 /// Queries and keys that meet, of one head. Keys are counted without those of a prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Tile {
-    pub(super) heads: usize,
     pub(super) head: usize,
-    pub(super) head_dim: usize,
     pub(super) queries: Range<usize>,
     pub(super) keys: Range<usize>,
 }
@@ -63,62 +61,65 @@ impl Tile {
         first as usize..end as usize
     }
 
-    /// This head's columns of some rows of a table.
-    fn columns<'a>(&self, table: MatRef<'a>, rows: &Range<usize>) -> MatRef<'a> {
+    /// This head's columns, `width` wide, of some rows of a table.
+    fn columns<'a>(&self, table: MatRef<'a>, rows: &Range<usize>, width: usize) -> MatRef<'a> {
         assert!(rows.end <= table.rows, "row {} of a table of {}", rows.end, table.rows);
-        let from = rows.start * table.row_stride + self.head * self.head_dim;
-        MatRef::new(&table.data[from..], rows.len(), self.head_dim, table.row_stride)
+        let from = rows.start * table.row_stride + self.head * width;
+        MatRef::new(&table.data[from..], rows.len(), width, table.row_stride)
     }
 }
 
-/// Adds the bias of a tile to its scores, rows `stride` apart. `q` and `k` are the tile's rows of
-/// this head.
+/// Distance of the rows of a tile's scores.
+const STRIDE: usize = gemm::IN_PLACE_STRIDE;
+
+/// Adds the bias of a tile to its scores. `q` and `k` are the tile's rows of this head.
 pub(super) fn add(
     isa: Isa,
     scratch: &mut Scratch,
-    (bias, scale): (&Bias<'_, MatRef<'_>>, f32),
+    attention: &Attention<'_>,
     tile: &Tile,
     (q, k): (MatRef<'_>, MatRef<'_>),
     scores: &mut [f32],
-    stride: usize,
 ) {
     let (n, m) = (tile.queries.len(), tile.keys.len());
     if n == 0 || m == 0 {
         return;
     }
-    match bias {
+    let width = attention.head_dim;
+    match &attention.bias {
         Bias::None => {}
         Bias::Distance { table } => {
-            let columns = table.len() / tile.heads;
+            let columns = table.len() / attention.heads;
             let table = &table[tile.head * columns..][..columns];
-            add_distance(isa, table, tile.distances().start, n, m, 1.0 / scale, scores, stride);
+            let (first, factor) = (tile.distances().start, 1.0 / attention.scale);
+            add_distance(isa, table, first, n, m, factor, scores);
         }
         Bias::Disentangled { c2p, p2c, rows } => {
             let named = tile.find_rows(rows, &mut scratch.rows);
             scratch.terms.resize(n.max(m) * named.len(), 0.0);
             if let Some(c2p) = c2p {
-                scratch.packed.pack(isa, tile.columns(*c2p, &named).transposed());
+                scratch.packed.pack(isa, tile.columns(*c2p, &named, width).transposed());
                 multiply(isa, scratch, q, named.len());
-                add_content(isa, &scratch.rows, &scratch.terms, named.len(), n, m, scores, stride);
+                add_content(isa, &scratch.rows, &scratch.terms, named.len(), n, m, scores);
             }
             if let Some(p2c) = p2c {
                 scratch.packed.pack(isa, k.transposed());
-                multiply(isa, scratch, tile.columns(*p2c, &named), m);
-                add_position(isa, &scratch.rows, &scratch.terms, n, m, scores, stride);
+                multiply(isa, scratch, tile.columns(*p2c, &named, width), m);
+                add_position(isa, &scratch.rows, &scratch.terms, n, m, scores);
             }
         }
     }
 }
 
-/// From the gradient of a tile's scores: adds to those of its queries and keys, rows
-/// `strides` apart, and to those of the tables that are wanted.
+/// From the gradient of a tile's scores: adds to those of its queries and keys, and to those of
+/// this head's part of the tables that are wanted.
 pub(super) fn backward(
     isa: Isa,
     scratch: &mut Scratch,
-    (bias, scale): (&Bias<'_, MatRef<'_>>, f32),
+    attention: &Attention<'_>,
     tile: &Tile,
     (q, k): (MatRef<'_>, MatRef<'_>),
-    (d_scores, stride): (&[f32], usize),
+    d_scores: &[f32],
     (d_q, d_k): (RowsMut<'_>, RowsMut<'_>),
     gradient: &mut BiasGradient<'_, RowsMut<'_>>,
 ) {
@@ -126,12 +127,11 @@ pub(super) fn backward(
     if n == 0 || m == 0 {
         return;
     }
-    match (bias, gradient) {
+    let width = attention.head_dim;
+    match (&attention.bias, gradient) {
         (Bias::Distance { .. }, BiasGradient::Distance(d_table)) => {
-            let columns = d_table.len() / tile.heads;
-            let d_table = &mut d_table[tile.head * columns..][..columns];
-            let first = tile.distances().start;
-            distance_backward(isa, d_scores, stride, first, n, m, 1.0 / scale, d_table);
+            let (first, factor) = (tile.distances().start, 1.0 / attention.scale);
+            distance_backward(isa, d_scores, first, n, m, factor, d_table);
         }
         (Bias::None | Bias::Distance { .. }, _) => {}
         (Bias::Disentangled { c2p, p2c, rows }, gradient) => {
@@ -140,31 +140,44 @@ pub(super) fn backward(
                 BiasGradient::None | BiasGradient::Distance(_) => (None, None),
             };
             let named = tile.find_rows(rows, &mut scratch.rows);
-            let at = tile.head * tile.head_dim;
             if let Some(c2p) = c2p {
                 let d = clear(&mut scratch.terms, n * named.len());
-                content_backward(isa, &scratch.rows, d_scores, stride, n, m, d, named.len());
+                content_backward(isa, &scratch.rows, d_scores, n, m, d, named.len());
                 let d = MatRef::new(&scratch.terms, n, named.len(), named.len());
                 let Scratch { gemm, packed, .. } = scratch;
-                packed.pack(isa, tile.columns(*c2p, &named));
-                multiply_add(isa, gemm, d, packed, d_q.data, d_q.stride);
+                packed.pack(isa, tile.columns(*c2p, &named, width));
+                super::multiply(isa, gemm, d, packed, (d_q.data, d_q.stride), Beta::Add);
                 if let Some(to) = d_c2p {
                     packed.pack(isa, q);
-                    let at = named.start * to.stride + at;
-                    multiply_add(isa, gemm, d.transposed(), packed, &mut to.data[at..], to.stride);
+                    let rows = &mut to.data[named.start * to.stride..];
+                    super::multiply(
+                        isa,
+                        gemm,
+                        d.transposed(),
+                        packed,
+                        (rows, to.stride),
+                        Beta::Add,
+                    );
                 }
             }
             if let Some(p2c) = p2c {
                 let d = clear(&mut scratch.terms, m * named.len());
-                position_backward(isa, &scratch.rows, d_scores, stride, n, m, d);
+                position_backward(isa, &scratch.rows, d_scores, n, m, d);
                 let d = MatRef::new(&scratch.terms, named.len(), m, m);
                 let Scratch { gemm, packed, .. } = scratch;
-                packed.pack(isa, tile.columns(*p2c, &named));
-                multiply_add(isa, gemm, d.transposed(), packed, d_k.data, d_k.stride);
+                packed.pack(isa, tile.columns(*p2c, &named, width));
+                super::multiply(
+                    isa,
+                    gemm,
+                    d.transposed(),
+                    packed,
+                    (d_k.data, d_k.stride),
+                    Beta::Add,
+                );
                 if let Some(to) = d_p2c {
                     packed.pack(isa, k);
-                    let at = named.start * to.stride + at;
-                    multiply_add(isa, gemm, d, packed, &mut to.data[at..], to.stride);
+                    let rows = &mut to.data[named.start * to.stride..];
+                    super::multiply(isa, gemm, d, packed, (rows, to.stride), Beta::Add);
                 }
             }
         }
@@ -180,19 +193,7 @@ fn clear(terms: &mut Vec<f32>, len: usize) -> &mut [f32] {
 /// `terms = a packed`, of `columns` columns.
 fn multiply(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, columns: usize) {
     let Scratch { gemm, packed, terms, .. } = scratch;
-    let target = Target { b: packed, c: terms, c_stride: columns, beta: Beta::Zero };
-    gemm::product(isa, gemm, a, &mut [target]);
-}
-
-fn multiply_add(
-    isa: Isa,
-    scratch: &mut gemm::Scratch,
-    a: MatRef<'_>,
-    b: &PackedB,
-    c: &mut [f32],
-    c_stride: usize,
-) {
-    gemm::product(isa, scratch, a, &mut [Target { b, c, c_stride, beta: Beta::Add }]);
+    super::multiply(isa, gemm, a, packed, (terms, columns), Beta::Zero);
 }
 
 /// Columns of a tile of `m` keys in which a row of a table by distance moves with the key: before
@@ -209,10 +210,10 @@ kernel! {
     /// `s[i][j] += factor table[j - i]` where `first` is the least distance of the tile.
     pub(super) fn add_distance<'a>(
         table: &'a [f32], first: isize, n: usize, m: usize, factor: f32,
-        scores: &'a mut [f32], stride: usize,
+        scores: &'a mut [f32],
     ) {
         let reach = (table.len() / 2) as isize;
-        for (i, row) in scores.chunks_mut(stride).take(n).enumerate() {
+        for (i, row) in scores.chunks_mut(STRIDE).take(n).enumerate() {
             let row = &mut row[..m];
             let first = first + (n - 1 - i) as isize;
             let (from, to) = inside(first, m, reach);
@@ -232,11 +233,11 @@ kernel! {
 kernel! {
     /// `d_table[j - i] += factor d[i][j]`
     pub(super) fn distance_backward<'a>(
-        d: &'a [f32], stride: usize, first: isize, n: usize, m: usize, factor: f32,
+        d: &'a [f32], first: isize, n: usize, m: usize, factor: f32,
         d_table: &'a mut [f32],
     ) {
         let (reach, last) = ((d_table.len() / 2) as isize, d_table.len() - 1);
-        for (i, row) in d.chunks(stride).take(n).enumerate() {
+        for (i, row) in d.chunks(STRIDE).take(n).enumerate() {
             let row = &row[..m];
             let first = first + (n - 1 - i) as isize;
             let (from, to) = inside(first, m, reach);
@@ -256,9 +257,9 @@ kernel! {
     /// `s[i][j] += C[i][row(j - i)]`
     pub(super) fn add_content<'a>(
         rows: &'a [u32], c: &'a [f32], columns: usize, n: usize, m: usize,
-        scores: &'a mut [f32], stride: usize,
+        scores: &'a mut [f32],
     ) {
-        for (i, s) in scores.chunks_mut(stride).take(n).enumerate() {
+        for (i, s) in scores.chunks_mut(STRIDE).take(n).enumerate() {
             let c = &c[i * columns..][..columns];
             for (s, &row) in s[..m].iter_mut().zip(&rows[n - 1 - i..]) {
                 *s += c[row as usize];
@@ -270,10 +271,10 @@ kernel! {
 kernel! {
     /// `d_C[i][row(j - i)] += d[i][j]`
     pub(super) fn content_backward<'a>(
-        rows: &'a [u32], d: &'a [f32], stride: usize, n: usize, m: usize,
+        rows: &'a [u32], d: &'a [f32], n: usize, m: usize,
         d_c: &'a mut [f32], columns: usize,
     ) {
-        for (i, d) in d.chunks(stride).take(n).enumerate() {
+        for (i, d) in d.chunks(STRIDE).take(n).enumerate() {
             let c = &mut d_c[i * columns..][..columns];
             for (d, &row) in d[..m].iter().zip(&rows[n - 1 - i..]) {
                 c[row as usize] += *d;
@@ -285,9 +286,9 @@ kernel! {
 kernel! {
     /// `s[i][j] += T[row(j - i)][j]`
     pub(super) fn add_position<'a>(
-        rows: &'a [u32], t: &'a [f32], n: usize, m: usize, scores: &'a mut [f32], stride: usize,
+        rows: &'a [u32], t: &'a [f32], n: usize, m: usize, scores: &'a mut [f32],
     ) {
-        for (i, s) in scores.chunks_mut(stride).take(n).enumerate() {
+        for (i, s) in scores.chunks_mut(STRIDE).take(n).enumerate() {
             for (j, (s, &row)) in s[..m].iter_mut().zip(&rows[n - 1 - i..]).enumerate() {
                 *s += t[row as usize * m + j];
             }
@@ -298,9 +299,9 @@ kernel! {
 kernel! {
     /// `d_T[row(j - i)][j] += d[i][j]`
     pub(super) fn position_backward<'a>(
-        rows: &'a [u32], d: &'a [f32], stride: usize, n: usize, m: usize, d_t: &'a mut [f32],
+        rows: &'a [u32], d: &'a [f32], n: usize, m: usize, d_t: &'a mut [f32],
     ) {
-        for (i, d) in d.chunks(stride).take(n).enumerate() {
+        for (i, d) in d.chunks(STRIDE).take(n).enumerate() {
             for (j, (d, &row)) in d[..m].iter().zip(&rows[n - 1 - i..]).enumerate() {
                 d_t[row as usize * m + j] += *d;
             }
