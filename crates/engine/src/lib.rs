@@ -6,6 +6,7 @@
 //! processor; a second would be a variant of [`Device`], not a type parameter.
 
 mod arena;
+mod attention;
 mod buffer;
 mod context;
 mod device;
@@ -16,6 +17,9 @@ mod weight;
 mod workers;
 
 pub use arena::Arena;
+pub use attention::{
+    Attention, AttentionBias, AttentionBiasGradient, AttentionGradients, Sequences,
+};
 pub use budwood_kernels::Isa;
 pub use budwood_kernels::ops::activation::Activation;
 pub use budwood_kernels::ops::dropout::Dropout;

@@ -4,9 +4,11 @@
 use std::slice::from_mut;
 
 use budwood_base::site::{Sublayer, WeightSite};
-use budwood_engine::{Buf, Context};
+use budwood_engine::{
+    Attention, AttentionBiasGradient, AttentionGradients, Buf, Context, Sequences,
+};
 
-use super::kept::{AttentionTape, KeptInput, PrefixGates, Prefixes};
+use super::kept::{AttentionTape, KeptHeads, KeptInput, PrefixGates, Prefixes};
 use super::pass::{At, DropoutPlace};
 use super::prefixes::{self, PrefixGradient};
 use super::products::{Into, Products};
@@ -33,13 +35,14 @@ pub(super) fn forward(
     let mut qkv = [cx.take(rows, d), cx.take(rows, d), cx.take(rows, d)];
     Products { at, sites: IN }.forward(cx, input, &mut qkv, save.reborrow());
     let gates = prefixes::gates(cx, at, input, keep);
-    let (context, probabilities) = heads_forward(cx, at, &qkv, prefixes, &gates);
+    let (context, kept) = heads_forward(cx, at, &qkv, prefixes, &gates, keep);
     let mut h = cx.take(rows, d);
     Products { at, sites: OUT }.forward(cx, context.view(), from_mut(&mut h), save.reborrow());
     output_forward(cx, at, Sublayer::Attention, &mut h, &x, save);
     let input = keep_input(cx, keep && at.needs_input(IN), normed, x);
-    let context = KeptInput::new(cx, keep && at.needs_input(OUT), context);
-    (h, AttentionTape { input, qkv, probabilities, gates, context })
+    let reads_context = at.needs_input(OUT) || kept.as_ref().is_some_and(|k| k.reads_context);
+    let context = KeptInput::new(cx, keep && reads_context, context);
+    (h, AttentionTape { input, qkv, kept, gates, context })
 }
 
 /// From the gradient of the last product's result to that of the sub-layer's input, in `flow.d`.
@@ -73,35 +76,44 @@ pub(super) fn backward(
     d_qkv.into_iter().for_each(|buffer| cx.give(buffer));
 }
 
-/// Context rows `[T, d]` and the probabilities that backward needs.
+/// The attention of a layer.
+fn attention(at: At<'_>) -> Attention<'_> {
+    let spec = at.pass.base.spec();
+    Attention::plain(spec.heads, spec.hidden / spec.heads)
+}
+
+/// Context rows `[T, d]`; with `keep` also what backward needs.
 fn heads_forward(
     cx: &mut Context,
     at: At<'_>,
     [q, k, v]: &[Buf; 3],
     prefixes: &Prefixes,
     gates: &PrefixGates,
-) -> (Buf, Buf) {
+    keep: bool,
+) -> (Buf, Option<KeptHeads>) {
     let spec = at.pass.base.spec();
     let longer = prefixes::extended(cx, at, (k, v), prefixes, gates);
     let (k, v, keys) = match &longer {
         Some(longer) => (&longer.k, &longer.v, &longer.spans),
         None => (k, v, &at.pass.spans),
     };
-    let saved = Context::attention_saved(spec.heads, &at.pass.spans, keys);
-    let mut probabilities = cx.take(1, saved);
+    let (attention, sequences) = (attention(at), Sequences { queries: &at.pass.spans, keys });
+    let mut saved = keep.then(|| cx.take(1, sequences.saved(&attention)));
     let mut context = cx.take(q.rows(), spec.hidden);
     cx.attention(
-        spec.heads,
-        (q.view(), k.view(), v.view()),
-        (&at.pass.spans, keys),
+        &attention,
+        [q.view(), k.view(), v.view()],
+        sequences,
         at.dropout(DropoutPlace::Probabilities, spec.attention_dropout),
-        probabilities.view_mut(),
+        saved.as_mut().map(Buf::view_mut),
         context.view_mut(),
     );
+    let reads_context = sequences.backward_reads_out(&attention);
+    let kept = saved.map(|saved| KeptHeads { saved, reads_context });
     if let Some(longer) = longer {
         longer.free(cx);
     }
-    (context, probabilities)
+    (context, kept)
 }
 
 /// Gradients of queries, keys and values, and of the prefix's gates where it has some; adds those
@@ -123,13 +135,16 @@ fn heads_backward(
     let mut d_q = cx.take(d_context.rows(), spec.hidden);
     let (mut d_k, mut d_v) = (cx.take(k.rows(), spec.hidden), cx.take(k.rows(), spec.hidden));
     cx.attention_backward(
-        spec.heads,
-        (q.view(), k.view(), v.view()),
-        (&at.pass.spans, keys),
+        &attention(at),
+        [q.view(), k.view(), v.view()],
+        Sequences { queries: &at.pass.spans, keys },
         at.dropout(DropoutPlace::Probabilities, spec.attention_dropout),
-        tape.probabilities.view(),
+        (tape.context.get(), tape.saved()),
         d_context.view(),
-        (d_q.view_mut(), d_k.view_mut(), d_v.view_mut()),
+        AttentionGradients {
+            qkv: [d_q.view_mut(), d_k.view_mut(), d_v.view_mut()],
+            bias: AttentionBiasGradient::None,
+        },
     );
     let Some(longer) = longer else { return ([d_q, d_k, d_v], None) };
     let d_gates = prefix.add(cx, at, &longer.spans, &tape.gates, [&mut d_k, &mut d_v]);
