@@ -64,6 +64,12 @@ impl Spans {
         self.starts[i]..self.starts[i + 1]
     }
 
+    /// The rows of some sequences, and where each of those begins and ends in them.
+    pub fn part(&self, sequences: &std::ops::Range<usize>) -> (std::ops::Range<usize>, Self) {
+        let lengths = sequences.clone().map(|i| self.get(i).len());
+        (self.starts[sequences.start]..self.starts[sequences.end], Self::from_lengths(lengths))
+    }
+
     /// The rows of each sequence in turn.
     pub fn iter(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
         self.starts.windows(2).map(|w| w[0]..w[1])

@@ -13,6 +13,7 @@ mod device;
 mod gated;
 mod precision;
 mod products;
+mod rotary;
 mod weight;
 mod workers;
 
@@ -31,6 +32,7 @@ pub use context::{Context, RowMix, Spans};
 pub use device::Device;
 pub use precision::Precision;
 pub use products::Product;
+pub use rotary::{Rotary, Turn};
 pub use weight::{Table, Weight};
 pub use workers::{Workers, for_each};
 

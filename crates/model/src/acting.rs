@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use budwood_base::site::{Sublayer, WeightSite};
 
-use crate::base::{Base, Norm};
+use crate::base::{Base, Norm, Relative};
 use crate::gate::Gate;
 use crate::linear::TrainedLinear;
 use crate::norm::{NormRef, NormSlots};
 use crate::params::Slot;
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, OutputSite, Plain};
-use crate::sites::{EmbeddingSlots, LayerSites, Prompt, Sites};
+use crate::sites::{EmbeddingSlots, LayerSites, Prompt, RelativeSlots, Sites};
 
 /// The base with an adapter's sites and parameters, or alone.
 #[derive(Clone, Copy)]
@@ -79,6 +79,26 @@ impl<'a> Acting<'a> {
     /// Trained embeddings, with the parameter vector.
     pub(crate) fn embedding_slots(&self) -> Option<(&'a EmbeddingSlots, &'a [f32])> {
         Some((self.sites()?.embeddings.as_ref()?, self.params()))
+    }
+
+    /// A trained table of distances, with the parameter vector.
+    pub(crate) fn relative_slots(&self) -> Option<(&'a RelativeSlots, &'a [f32])> {
+        Some((self.sites()?.relative.as_ref()?, self.params()))
+    }
+
+    /// The norm of the table of distances, where it has one.
+    pub(crate) fn relative_norm(&self) -> Option<NormRef<'a>> {
+        let Some(Relative::Disentangled { norm, .. }) = &self.base.relative else { return None };
+        let slots = match self.relative_slots() {
+            Some((RelativeSlots::Disentangled { norm, .. }, _)) => norm.as_ref(),
+            _ => None,
+        };
+        norm.as_ref().map(|norm| self.norm_ref(norm, slots))
+    }
+
+    /// The trained product that makes a term of distances in a layer.
+    pub(crate) fn trained_relative(&self, layer: usize, term: usize) -> Option<&'a TrainedLinear> {
+        self.trained_in(layer)?.relative[term].as_ref()
     }
 
     pub(crate) fn trained_pooler(&self) -> Option<&'a TrainedLinear> {

@@ -1,12 +1,23 @@
 //! The frozen model: weights in the form in which the device multiplies them.
 
-use budwood_base::encoder::{EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput};
+use std::sync::Arc;
+
+use budwood_base::encoder::{
+    EncoderSpec, ImageInput, InputSpec, NormPlacement, Positions, TextInput,
+};
 use budwood_base::names;
 use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::Tensor;
-use budwood_engine::{Activation, Device, Precision, Table, Weight};
+use budwood_engine::{Activation, Buf, Context, Device, Precision, Product, Rotary, Table, Weight};
 
+use crate::distance::{bias_buckets, by_distance, disentangled_rows};
 use crate::error::ModelError;
+
+/// Distances that have rows of disentangled attention at most.
+const DISTANCES_MOST: usize = 1 << 20;
+
+/// Places whose rotary angles are kept.
+const ROTARY_PLACES: usize = 8192;
 
 /// One affine product.
 #[derive(Clone, Debug)]
@@ -32,13 +43,49 @@ pub(crate) struct Norm {
 pub(crate) struct Layer {
     linears: [Linear; 6],
     norms: [Option<Norm>; 2],
+    /// Products of distances: those that make what queries meet, and what keys meet.
+    relative: [Option<Linear>; 2],
+    /// What they, or the layer's own products, make of the table of distances.
+    terms: [Option<Arc<Buf>>; 2],
     /// Layer scale of each sub-layer.
     pub(crate) scales: Option<[Vec<f32>; 2]>,
+}
+
+/// What distances between tokens add to scores.
+#[derive(Clone, Debug)]
+pub(crate) enum Relative {
+    Bias {
+        /// `[buckets, heads]`
+        table: Vec<f32>,
+        /// The bucket of each distance.
+        buckets: Vec<u16>,
+        /// `[heads, distances]`
+        by_distance: Vec<f32>,
+    },
+    Disentangled {
+        /// `[2 span, d]`
+        table: Vec<f32>,
+        norm: Option<Norm>,
+        /// The table after its norm.
+        states: Arc<Buf>,
+        /// The row of each distance.
+        rows: Vec<u16>,
+    },
 }
 
 impl Layer {
     pub(crate) fn linear(&self, site: WeightSite) -> &Linear {
         &self.linears[site as usize]
+    }
+
+    /// The product of its own that makes a term of distances, if it has one.
+    pub(crate) fn relative(&self, term: usize) -> Option<&Linear> {
+        self.relative[term].as_ref()
+    }
+
+    /// A term of distances of the base alone.
+    pub(crate) fn term(&self, term: usize) -> Option<&Buf> {
+        self.terms[term].as_deref()
     }
 
     pub(crate) fn norm(&self, sublayer: Sublayer) -> Option<&Norm> {
@@ -85,6 +132,9 @@ pub struct Base {
     frozen_dropout: bool,
     pub(crate) embeddings: Embeddings,
     pub(crate) embedding_norm: Option<Norm>,
+    pub(crate) relative: Option<Relative>,
+    /// Rotary positions: of layers that attend to all, and of those with a window.
+    rotary: Option<[Rotary; 2]>,
     /// One for each layer that has weights of its own.
     layers: Vec<Layer>,
     pub(crate) final_norm: Option<Norm>,
@@ -115,11 +165,19 @@ impl Base {
             true => Some(loader.norm(names::EMBEDDING_NORM, spec.embedding_width())?),
             false => None,
         };
-        let layers = (0..spec.own_layers()).map(|i| loader.layer(&spec, i));
+        let relative = loader.relative(&spec)?;
+        let layers = (0..spec.own_layers()).map(|i| loader.layer(&spec, i, relative.as_ref()));
         let layers = layers.collect::<Result<_, E>>()?;
         let final_norm = match spec.norm {
             NormPlacement::Post => None,
             NormPlacement::Pre => Some(loader.norm(names::FINAL_NORM, d)?),
+        };
+        let rotary = match (&spec.axes.positions, &spec.input) {
+            (Positions::Rotary { base, window_base, width }, InputSpec::Text(text)) => {
+                let places = text.length_max().min(ROTARY_PLACES);
+                Some([*base, *window_base].map(|base| Rotary::new(base, *width, places)))
+            }
+            _ => None,
         };
         // The pooler is small and never quantised.
         loader.precision = Precision::F32;
@@ -133,6 +191,8 @@ impl Base {
             frozen_dropout: true,
             embeddings,
             embedding_norm,
+            relative,
+            rotary,
             layers,
             final_norm,
             pooler,
@@ -198,6 +258,20 @@ impl Base {
         self.trainable
     }
 
+    /// The bucket of each distance, where biases are added to scores.
+    pub(crate) fn bias_buckets(&self) -> Option<&[u16]> {
+        match &self.relative {
+            Some(Relative::Bias { buckets, .. }) => Some(buckets),
+            _ => None,
+        }
+    }
+
+    /// Rotary positions of a layer, if it has them.
+    pub(crate) fn rotary(&self, layer: usize) -> Option<&Rotary> {
+        let [all, window] = self.rotary.as_ref()?;
+        Some(if self.spec.window(layer).is_some() { window } else { all })
+    }
+
     /// The activation of the feed-forward network.
     pub(crate) fn activation(&self) -> Activation {
         engine_activation(self.spec.activation)
@@ -231,7 +305,8 @@ impl Base {
     /// Bytes of all weights as held.
     pub fn bytes(&self) -> usize {
         let linears = |l: &Layer| l.linears.iter().map(|l| l.weight.bytes()).sum::<usize>();
-        self.embeddings.bytes() + self.layers.iter().map(linears).sum::<usize>()
+        let rotary = self.rotary.iter().flatten().map(Rotary::bytes).sum::<usize>();
+        self.embeddings.bytes() + rotary + self.layers.iter().map(linears).sum::<usize>()
     }
 }
 
@@ -351,7 +426,44 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         Ok(ImageEmbeddings { patch, special, position: position.data })
     }
 
-    fn layer(&mut self, spec: &EncoderSpec, i: usize) -> Result<Layer, E> {
+    fn relative(&mut self, spec: &EncoderSpec) -> Result<Option<Relative>, E> {
+        let shape = match &spec.axes.positions {
+            Positions::Embedded | Positions::Rotary { .. } => return Ok(None),
+            Positions::Bias { buckets, .. } => [*buckets, spec.heads],
+            Positions::Disentangled(relative) => [2 * relative.span, spec.hidden],
+        };
+        let table = (self.fetch)(names::RELATIVE)?;
+        check(names::RELATIVE, &table, &shape)?;
+        let table = table.data;
+        Ok(Some(match &spec.axes.positions {
+            Positions::Disentangled(relative) => {
+                let norm = match relative.norm {
+                    true => Some(self.norm(names::RELATIVE_NORM, spec.hidden)?),
+                    false => None,
+                };
+                let mut cx = Context::new(self.device);
+                let mut states = cx.upload(&table, spec.hidden);
+                if let Some(Norm { gamma, beta, .. }) = &norm {
+                    cx.norm_in_place(states.view_mut(), gamma, beta, spec.norm_eps);
+                }
+                let rows = disentangled_rows(relative.span, relative.reach, DISTANCES_MOST);
+                Relative::Disentangled { table, norm, states: Arc::new(states), rows }
+            }
+            Positions::Bias { buckets, reach } => {
+                let buckets = bias_buckets(*buckets, *reach);
+                let by_distance = by_distance(&table, spec.heads, &buckets);
+                Relative::Bias { table, buckets, by_distance }
+            }
+            Positions::Embedded | Positions::Rotary { .. } => return Ok(None),
+        }))
+    }
+
+    fn layer(
+        &mut self,
+        spec: &EncoderSpec,
+        i: usize,
+        relative: Option<&Relative>,
+    ) -> Result<Layer, E> {
         let d = spec.hidden;
         let mut linear = |site: WeightSite| {
             let name = names::in_layer(i, site.name());
@@ -378,7 +490,30 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         } else {
             None
         };
-        Ok(Layer { linears, norms, scales })
+        let (mut own, mut terms) = ([None, None], [None, None]);
+        if let (Positions::Disentangled(of), Some(Relative::Disentangled { states, .. })) =
+            (&spec.axes.positions, relative)
+        {
+            let sites = [
+                (names::RELATIVE_KEY, WeightSite::Key),
+                (names::RELATIVE_QUERY, WeightSite::Query),
+            ];
+            for (term, (name, site)) in sites.into_iter().enumerate() {
+                if ![of.keys, of.queries][term] {
+                    continue;
+                }
+                if !of.shared {
+                    own[term] = Some(self.linear(&names::in_layer(i, name), [d, d], true)?);
+                }
+                let Linear { weight, bias } = own[term].as_ref().unwrap_or(&linears[site as usize]);
+                let mut cx = Context::new(self.device);
+                let mut out = cx.take(states.rows(), d);
+                let product = Product { weight, bias: bias.as_deref(), out: out.view_mut() };
+                cx.linear(states.view(), &mut [product]);
+                terms[term] = Some(Arc::new(out));
+            }
+        }
+        Ok(Layer { linears, norms, relative: own, terms, scales })
     }
 }
 

@@ -7,7 +7,7 @@ use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::TensorMap;
 use budwood_engine::Table;
 
-use crate::base::{Base, Embeddings, ImageEmbeddings, Linear, Norm, TextEmbeddings};
+use crate::base::{Base, Embeddings, ImageEmbeddings, Linear, Norm, Relative, TextEmbeddings};
 use crate::error::ModelError;
 use crate::gate::Gate;
 use crate::linear::{TrainedLinear, TrainedMatrix};
@@ -15,7 +15,7 @@ use crate::norm::NormSlots;
 use crate::params::{Init, Params, Slot};
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, InputGradient, OutputGradient, OutputSite};
-use crate::sites::{EmbeddingSlots, ImageSlots, Prompt, Sites, TextSlots};
+use crate::sites::{EmbeddingSlots, ImageSlots, Prompt, RelativeSlots, Sites, TextSlots};
 
 /// Parameters that any new adapter may have: a gigabyte. More only beside a base that is as large.
 const PARAMETERS_MOST: usize = 1 << 28;
@@ -290,6 +290,41 @@ impl<'a> Builder<'a> {
             Embeddings::Image(image) => EmbeddingSlots::Image(Box::new(self.image_slots(image)?)),
         };
         self.sites.embeddings = Some(slots);
+        Ok(())
+    }
+
+    /// Trains the table of distances and its norm, where the encoder has one.
+    pub(crate) fn train_relative(&mut self) -> Result<(), ModelError> {
+        let spec = self.base.spec();
+        let table = |builder: &mut Self, table: &[f32], columns: usize| {
+            builder.claim(names::RELATIVE.into())?;
+            let shape = [table.len() / columns, columns];
+            builder.parameter(names::RELATIVE.into(), &shape, Init::Copy(table))
+        };
+        self.sites.relative = match &self.base.relative {
+            None => None,
+            Some(Relative::Bias { table: values, buckets, .. }) => Some(RelativeSlots::Bias {
+                table: table(self, values, spec.heads)?,
+                heads: spec.heads,
+                buckets: buckets.clone(),
+                by_distance: Vec::new(),
+            }),
+            Some(Relative::Disentangled { table: values, norm, .. }) => {
+                let table = table(self, values, spec.hidden)?;
+                let norm = norm.as_ref().map(|norm| self.norm(names::RELATIVE_NORM, norm));
+                Some(RelativeSlots::Disentangled { table, norm: norm.transpose()? })
+            }
+        };
+        Ok(())
+    }
+
+    /// Trains a layer's own products of distances, where it has them.
+    pub(crate) fn train_relative_products(&mut self, layer: usize) -> Result<(), ModelError> {
+        for (term, name) in [names::RELATIVE_KEY, names::RELATIVE_QUERY].into_iter().enumerate() {
+            let Some(product) = self.base.layer(layer).relative(term) else { continue };
+            let trained = self.trained(&names::in_layer(layer, name), product)?;
+            self.sites.layers[layer].relative[term] = Some(trained);
+        }
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod adapter;
 mod base;
 mod bottleneck;
 mod builder;
+mod distance;
 mod drop_path;
 mod encoder;
 mod error;

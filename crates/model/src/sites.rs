@@ -3,6 +3,7 @@
 use budwood_base::encoder::NormPlacement;
 use budwood_engine::Device;
 
+use crate::distance::by_distance;
 use crate::linear::TrainedLinear;
 use crate::norm::NormSlots;
 use crate::params::Slot;
@@ -26,6 +27,8 @@ pub(crate) struct LayerSites {
     pub(crate) outputs: [Option<Box<dyn OutputSite>>; 2],
     pub(crate) products: [Option<AtProduct>; 6],
     pub(crate) norms: [Option<NormSlots>; 2],
+    /// Trained products that make terms of distances.
+    pub(crate) relative: [Option<TrainedLinear>; 2],
     /// Trained layer scale of each sub-layer.
     pub(crate) scales: [Option<Slot>; 2],
     /// Whether a prefix acts in its attention.
@@ -65,6 +68,21 @@ pub(crate) enum EmbeddingSlots {
     Image(Box<ImageSlots>),
 }
 
+/// Where a trained table of distances stands in the parameter vector.
+pub(crate) enum RelativeSlots {
+    Bias {
+        table: Slot,
+        heads: usize,
+        buckets: Vec<u16>,
+        /// `[heads, distances]`
+        by_distance: Vec<f32>,
+    },
+    Disentangled {
+        table: Slot,
+        norm: Option<NormSlots>,
+    },
+}
+
 /// Where trained embeddings of images stand in the parameter vector.
 pub(crate) struct ImageSlots {
     pub(crate) patch: TrainedLinear,
@@ -101,6 +119,7 @@ pub(crate) struct Sites {
     pub(crate) left_out: Vec<usize>,
     pub(crate) embeddings: Option<EmbeddingSlots>,
     pub(crate) embedding_norm: Option<NormSlots>,
+    pub(crate) relative: Option<RelativeSlots>,
     pub(crate) final_norm: Option<NormSlots>,
     pub(crate) pooler: Option<TrainedLinear>,
     pub(crate) prompt: Option<Prompt>,
@@ -122,7 +141,13 @@ impl Sites {
 
     /// How far down gradients must flow.
     pub(crate) fn depth(&self) -> Depth {
-        if self.embeddings.is_some() || self.embedding_norm.is_some() || self.prompt.is_some() {
+        let input = [
+            self.embeddings.is_some(),
+            self.embedding_norm.is_some(),
+            self.relative.is_some(),
+            self.prompt.is_some(),
+        ];
+        if input.contains(&true) {
             return Depth::Embeddings;
         }
         match self.layers.iter().position(|layer| !layer.is_empty()) {
@@ -138,6 +163,7 @@ impl Sites {
         budwood_engine::for_each(threads, self.layers.iter_mut(), |layer| {
             layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
             layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
+            layer.relative.iter_mut().flatten().for_each(|product| product.refresh(device, params));
         });
         match &mut self.embeddings {
             Some(EmbeddingSlots::Image(image)) => image.patch.refresh(device, params),
@@ -145,6 +171,11 @@ impl Sites {
                 text.projection.iter_mut().for_each(|p| p.refresh(device, params));
             }
             None => {}
+        }
+        if let Some(RelativeSlots::Bias { table, heads, buckets, by_distance: all }) =
+            &mut self.relative
+        {
+            *all = by_distance(&params[table.clone()], *heads, buckets);
         }
         if let Some(pooler) = &mut self.pooler {
             pooler.refresh(device, params);

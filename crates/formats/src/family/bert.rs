@@ -60,12 +60,30 @@ pub(super) fn bert_like(
     norm_eps: f64,
     pad_id: u32,
 ) -> Result<EncoderSpec, Error> {
+    let positions = config.size("max_position_embeddings")?;
+    let input = InputSpec::Text(TextInput {
+        vocab: config.size("vocab_size")?,
+        positions,
+        position_offset,
+        token_types: config.size("type_vocab_size")?,
+        pad_id,
+    });
+    let spec = text_like(config, family, input, norm_eps)?;
+    match positions > position_offset {
+        true => Ok(spec),
+        false => Err(config.fault("max_position_embeddings leaves no position for a token")),
+    }
+}
+
+/// Sizes and switches of encoders whose configuration has BERT's fields but for what they read.
+pub(super) fn text_like(
+    config: &Config<'_>,
+    family: &str,
+    input: InputSpec,
+    norm_eps: f64,
+) -> Result<EncoderSpec, Error> {
     let (hidden, heads) = (config.size("hidden_size")?, config.size("num_attention_heads")?);
     config.check(hidden, heads)?;
-    let positions = config.size("max_position_embeddings")?;
-    if positions <= position_offset {
-        return Err(config.fault("max_position_embeddings leaves no position for a token"));
-    }
     Ok(EncoderSpec {
         family: family.into(),
         hidden,
@@ -75,13 +93,7 @@ pub(super) fn bert_like(
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
         norm_eps: config.epsilon_or("layer_norm_eps", norm_eps)?,
         norm: NormPlacement::Post,
-        input: InputSpec::Text(TextInput {
-            vocab: config.size("vocab_size")?,
-            positions,
-            position_offset,
-            token_types: config.size("type_vocab_size")?,
-            pad_id,
-        }),
+        input,
         pooler: true,
         layer_scale: false,
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.1)?,

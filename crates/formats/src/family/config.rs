@@ -41,6 +41,41 @@ impl Config<'_> {
         }
     }
 
+    /// A whole number from 0 on, with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn count_or(&self, field: &str, default: usize) -> Result<usize, Error> {
+        match self.json.get(field) {
+            Some(value) if value.as_u64() == Some(0) => Ok(0),
+            _ => self.size_or(field, default),
+        }
+    }
+
+    /// The base of rotary positions, with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is no number from 1 on.
+    pub fn base_or(&self, field: &str, default: f64) -> Result<f32, Error> {
+        let base = self.number_or(field, default)?;
+        if (1.0..1e12).contains(&base) {
+            return Ok(base as f32);
+        }
+        Err(self.fault(format!("field '{field}' is {base}, not a number from 1 on and below 1e12")))
+    }
+
+    /// The width of heads, or of what is turned of them, where their elements are turned in pairs.
+    ///
+    /// # Errors
+    /// If it is odd or 0.
+    pub fn even_head_dim(&self, width: usize) -> Result<usize, Error> {
+        if width > 0 && width.is_multiple_of(2) {
+            return Ok(width);
+        }
+        Err(self
+            .fault(format!("rotary positions turn pairs, and {width} elements of a head are none")))
+    }
+
     /// A length in pixels, of squares: one number, or the same number twice.
     ///
     /// # Errors

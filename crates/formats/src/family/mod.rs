@@ -4,12 +4,16 @@
 mod albert;
 mod bert;
 mod config;
+mod deberta_v2;
 mod definition;
 mod deit;
 mod dinov2;
 mod distilbert;
 mod electra;
 mod layout;
+mod modernbert;
+mod mpnet;
+mod nomic_bert;
 mod roberta;
 mod roberta_prelayernorm;
 mod vit;
@@ -28,6 +32,10 @@ pub const FAMILIES: &[&Family] = &[
     &albert::FAMILY,
     &roberta_prelayernorm::FAMILY,
     &xlm_roberta_xl::FAMILY,
+    &modernbert::FAMILY,
+    &nomic_bert::FAMILY,
+    &mpnet::FAMILY,
+    &deberta_v2::FAMILY,
     &vit::FAMILY,
     &deit::FAMILY,
     &dinov2::FAMILY,

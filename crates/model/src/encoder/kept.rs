@@ -18,6 +18,8 @@
 
 use budwood_engine::{Buf, Context, View};
 
+use super::relative::Made;
+
 /// The input of some products, where a method's gradient reads it.
 pub(crate) struct KeptInput(Option<Buf>);
 
@@ -90,6 +92,8 @@ pub(crate) struct KeptHeads {
     pub(crate) saved: Buf,
     /// Whether backward also reads what the heads gave.
     pub(crate) reads_context: bool,
+    /// What distances add to the scores, where an adapter changes it.
+    pub(crate) made: Made,
 }
 
 /// What forward kept of attention in one layer.
@@ -104,18 +108,21 @@ pub(crate) struct AttentionTape {
 }
 
 impl AttentionTape {
-    /// What the kernel of attention saved.
+    /// What the kernel of attention kept.
     ///
     /// # Panics
     /// If forward kept nothing.
-    pub(crate) fn saved(&self) -> View<'_> {
+    pub(crate) fn heads(&self) -> &KeptHeads {
         let Some(kept) = &self.kept else { panic!("forward keeps what backward needs") };
-        kept.saved.view()
+        kept
     }
 
     pub(crate) fn free(self, cx: &mut Context) {
-        let heads = self.kept.map(|kept| kept.saved);
-        self.qkv.into_iter().chain(heads).for_each(|buffer| cx.give(buffer));
+        if let Some(kept) = self.kept {
+            cx.give(kept.saved);
+            kept.made.free(cx);
+        }
+        self.qkv.into_iter().for_each(|buffer| cx.give(buffer));
         [self.input, self.context].into_iter().for_each(|input| input.free(cx));
         self.gates.free(cx);
     }

@@ -29,6 +29,7 @@ pub(super) const FULL: Method = Method {
     build: |_, builder| {
         builder.train_embeddings()?;
         builder.train_embedding_norm()?;
+        builder.train_relative()?;
         let layers = builder.base().spec().own_layers();
         top(builder, layers)
     },
@@ -77,6 +78,7 @@ fn top(builder: &mut Builder<'_>, k: usize) -> Result<(), ModelError> {
                 builder.linear(&name, shape, Init::Copy(&weight), bias).map(Whole)
             })?;
         }
+        builder.train_relative_products(layer)?;
         builder.train_layer_norms(layer)?;
         builder.train_layer_scales(layer)?;
     }
