@@ -82,7 +82,7 @@ pub(super) const METHOD: Method = Method {
         // A gate takes the place of the scale.
         let scale = if gated { 1.0 } else { scale(options) };
         let targets = options.words("targets");
-        for layer in options.layers("leave_out", spec.own_layers())? {
+        for layer in options.layers("leave_out", spec)? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
                 let [outputs, inputs] = spec.site_shape(site);
                 let name = |role: &str| parameter_name(layer, site, role);
@@ -129,7 +129,7 @@ fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelEr
         });
     }
     let (targets, scale) = (options.words("targets"), scale(options));
-    for layer in options.layers("leave_out", merging.encoder().own_layers())? {
+    for layer in options.layers("leave_out", merging.encoder())? {
         for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
             let mut take = |role: &str| merging.take(&parameter_name(layer, site, role));
             let (a, b) = (take("a")?, take("b")?);
