@@ -240,6 +240,10 @@ impl ProductSite for Lora {
         kept.into_iter().for_each(|buffer| save.push(cx, buffer));
     }
 
+    fn reads_sequences(&self) -> bool {
+        self.gate.is_some()
+    }
+
     fn refresh(&mut self, device: Device, params: &[f32]) {
         self.a.refresh(device, params);
         self.b.refresh(device, params);
