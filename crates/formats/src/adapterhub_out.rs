@@ -274,7 +274,7 @@ fn place((family, name): (&Family, &str), ours: &str, tensors: &TensorMap) -> Op
     match method {
         "bottleneck" => {
             let outputs = [names::ATTENTION_OUT, names::FFN_OUT];
-            let module = family.adapterhub?.outputs[outputs.iter().position(|s| *s == site)?];
+            let module = family.adapterhub?.outputs[outputs.iter().position(|s| *s == site)?]?;
             let of_products = tensors.contains_key(&ours.replace(role, "down.w_left"));
             // A bias of Compacter's products has another name than a plain one.
             let theirs = match role {

@@ -11,7 +11,9 @@ use budwood_base::method::MethodSpec;
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::{BaseModel, Weights};
-use budwood_model::{Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, train_chunk};
+use budwood_model::{
+    Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, predict, train_chunk,
+};
 use budwood_train::{Optimizer, OptimizerSpec};
 
 fn golden() -> PathBuf {
@@ -167,6 +169,25 @@ fn check_all(name: &str) {
     }
     if golden().join("families").join(name).join("full.safetensors").exists() {
         check(name, "full", "full", Device::cpu());
+    }
+}
+
+/// A tuned model of `transformers` is a base with a head: its answers are the same.
+#[test]
+fn tuned_models_answer_as_in_transformers() {
+    for family in ["electra", "albert", "mpnet", "deberta-v2"] {
+        let folder = golden().join("peft").join(family).join("base");
+        let (model, base) = open(&folder, Device::cpu());
+        let tuned = budwood_formats::foreign::adopt(&folder, &model, "tuned").unwrap();
+        let (meta, tensors) = (&tuned.meta, &tuned.tensors);
+        let adapter =
+            Adapter::from_tensors(&base, &meta.method, meta.head.clone(), tensors).unwrap();
+        let case = Weights::open(&folder.join("tuned.safetensors")).unwrap();
+        let inputs = batch(&case);
+        let segment = Segment { adapter: Some(&adapter), sequences: 0..inputs.spans.len() };
+        let got = predict(&mut Context::new(Device::cpu()), &base, &inputs, &[segment]).concat();
+        let d = difference(&got, &case.tensor("out.logits").unwrap().data, 0.0);
+        assert!(d < 1e-5, "{family}: answers differ by {d}");
     }
 }
 
