@@ -1,5 +1,5 @@
-//! Folders and files for results: nothing of others is ever replaced, one process at a time writes, and a killed one
-//! loses nothing.
+//! Folders and files for results: nothing of others is ever replaced, one process at a time writes,
+//! and a killed one loses nothing.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -237,7 +237,8 @@ fn a_run_that_was_saved_is_recorded_by_the_same_command() {
     world.fails(&command("again", 4), &["--overwrite"]);
 }
 
-/// Runs a training while the store is locked, and kills it when the adapter is there. Whether it had not been recorded.
+/// Runs a training while the store is locked, and kills it when the adapter is there. Whether it
+/// had not been recorded.
 fn killed_before_recording(world: &World, out: &str, args: &str) -> bool {
     let script = "import os, sqlite3, time\n\
         c = sqlite3.connect('runs.db', isolation_level=None)\n\

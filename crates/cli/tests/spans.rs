@@ -1,4 +1,5 @@
-//! Questions about a text and tags of words, from training to answers; and the output of frozen layers, kept or not.
+//! Questions about a text and tags of words, from training to answers; and the output of frozen
+//! layers, kept or not.
 #![allow(clippy::unwrap_used)]
 
 mod world;

@@ -33,7 +33,8 @@ pub struct Score {
     pub value: f64,
 }
 
-/// Seconds that the base alone needs for all inputs, judged by those that it gets through in `at_most`, and one batch at least.
+/// Seconds that the base alone needs for all inputs, judged by those that it gets through in
+/// `at_most`, and one batch at least.
 ///
 /// # Errors
 /// If an image cannot be decoded.

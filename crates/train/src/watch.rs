@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// Steps whose mean loss is looked at. A run begins with a rate of next to 0, so that the first ones tell where it began.
+/// Steps whose mean loss is looked at. A run begins with a rate of next to 0, so that the first
+/// ones tell where it began.
 const FIRST: usize = 2;
 const RECENT: usize = 16;
 /// Share of the loss of one answer for all above which a run that began better has fallen.
@@ -14,8 +15,8 @@ const BETTER: f64 = 0.5;
 /// How many times the loss of one answer for all, or of its own start, no run should have.
 const JUMPED: f64 = 3.0;
 
-/// The losses of a run beside those that it should have. Part of a checkpoint, so that a run which goes on is watched as if it
-/// had not been interrupted.
+/// The losses of a run beside those that it should have. Part of a checkpoint, so that a run which
+/// goes on is watched as if it had not been interrupted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watch {
     /// The loss of giving the classes' shares, or the mean, to all inputs.

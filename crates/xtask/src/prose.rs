@@ -1,20 +1,17 @@
 //! Lines of comments and pages that are too wide to read.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::files;
 
 /// Columns of a line.
 const WIDEST: usize = 100;
-/// Folders that hold nothing of ours to read.
-const SKIPPED: &[&str] = &["target", "node_modules", ".git"];
 
 /// Every line of a comment or of a page that is too long.
 pub(crate) fn long_lines(root: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    collect(root, &mut files);
-    files.sort();
     let mut faults = Vec::new();
-    for file in files {
+    for file in files::below(root, &["rs", "md"]) {
         let Ok(text) = fs::read_to_string(&file) else { continue };
         let is_page = file.extension().is_some_and(|e| e == "md");
         let lines = if is_page { page(&text) } else { comments(&text) };
@@ -22,19 +19,6 @@ pub(crate) fn long_lines(root: &Path) -> Vec<String> {
         faults.extend(lines.iter().map(|(line, n)| format!("{name}:{line}: {n} columns")));
     }
     faults
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() {
-            if !SKIPPED.iter().any(|s| name == *s) {
-                collect(&path, files);
-            }
-        } else if path.extension().is_some_and(|e| e == "rs" || e == "md") {
-            files.push(path);
-        }
-    }
 }
 
 fn comments(text: &str) -> Vec<(usize, usize)> {

@@ -17,8 +17,8 @@ use crate::number::Bound;
 #[serde(rename_all = "kebab-case", default, remote = "Self")]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct RunSpec {
-    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME or OWNER/NAME@REVISION of the
-    /// Hugging Face hub.
+    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME or OWNER/NAME@REVISION of
+    /// the Hugging Face hub.
     #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().base))]
     pub base: String,
     /// The data.

@@ -1,4 +1,5 @@
-//! `budwood average`: several adapters as one, by the weighted mean of their parameters (AdapterSoup, Chronopoulou et al. 2023).
+//! `budwood average`: several adapters as one, by the weighted mean of their parameters
+//! (AdapterSoup, Chronopoulou et al. 2023).
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -39,8 +39,8 @@ enum Action {
         #[arg(long, alias = "force")]
         overwrite: bool,
     },
-    /// Write a model of another form as a folder in Hugging Face's layout: ViT's original .npz, or a network in
-    /// ONNX around an encoder of DINOv2's layout.
+    /// Write a model of another form as a folder in Hugging Face's layout: ViT's original .npz, or
+    /// a network in ONNX around an encoder of DINOv2's layout.
     Import {
         /// The file, ending in .npz or .onnx.
         file: PathBuf,
@@ -51,7 +51,8 @@ enum Action {
         #[arg(long, alias = "force")]
         overwrite: bool,
     },
-    /// Write a ViT that nothing has trained yet: the start of an image model of one's own, with --method full.
+    /// Write a ViT that nothing has trained yet: the start of an image model of one's own, with
+    /// --method full.
     New(NewArgs),
     /// Print the cache's folder and size.
     Cache {

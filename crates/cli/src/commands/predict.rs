@@ -30,8 +30,9 @@ pub(crate) struct Args {
     /// Base model [default: the one that the adapter names].
     #[arg(long)]
     base: Option<String>,
-    /// The text, or two texts for a task of pairs; image files or folders of them for a task of images. Without one and
-    /// without --input, lines of standard input are read; a pair's texts are separated by a tab.
+    /// The text, or two texts for a task of pairs; image files or folders of them for a task of
+    /// images. Without one and without --input, lines of standard input are read; a pair's texts
+    /// are separated by a tab.
     text: Vec<String>,
     /// A question about --context.
     #[arg(long, requires = "context", conflicts_with = "text")]
@@ -61,7 +62,8 @@ pub(crate) struct Args {
     /// Show only the N most likely classes with their scores, the most likely first [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
-    /// Answer `none` where the most likely class has a probability below P, from 0 to 1; see `budwood eval` for what that is worth.
+    /// Answer `none` where the most likely class has a probability below P, from 0 to 1; see
+    /// `budwood eval` for what that is worth.
     #[arg(long, value_name = "P", value_parser = probability)]
     abstain_below: Option<f32>,
     /// Form of the answers [default: table on a terminal, else jsonl].

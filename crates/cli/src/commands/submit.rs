@@ -24,8 +24,8 @@ use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run of the store by its number or the beginning of its key, the folder of an adapter, or a file with a record
-    /// as `docs/board.md` describes it.
+    /// A run of the store by its number or the beginning of its key, the folder of an adapter, or a
+    /// file with a record as `docs/board.md` describes it.
     what: String,
     /// Folder of the board.
     #[arg(long, default_value = "budwood-board")]
@@ -126,7 +126,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to be said where a result cannot become a re-evaluated one, because its leaderboard names other data or none.
+/// What is to be said where a result cannot become a re-evaluated one, because its leaderboard
+/// names other data or none.
 fn setting_note(board: &Board, leaderboard: &str, s: &Submission) -> Result<Option<String>> {
     let Some(sha256) = &s.dataset.sha256 else { return Ok(None) };
     let split = s.dataset.split.as_deref().unwrap_or_default();
@@ -198,8 +199,8 @@ fn title(name: &str) -> Option<String> {
     (!metric::is_error(name)).then(|| metric::title(name).into())
 }
 
-/// Makes a run's base model and data known to the board, if they are still where the run had them. What cannot be
-/// found is said, and is no error: the run is on the board all the same.
+/// Makes a run's base model and data known to the board, if they are still where the run had them.
+/// What cannot be found is said, and is no error: the run is on the board all the same.
 pub(crate) fn make_known(board: &mut Board, run: &RunRecord, actor: &Actor) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if local::bases(board)?.iter().all(|b| b.sha256 != run.base.weights_sha256) {
@@ -242,7 +243,8 @@ pub(crate) fn make_known(board: &mut Board, run: &RunRecord, actor: &Actor) -> R
     Ok(notes)
 }
 
-/// A folder by its whole path, as the board may be used from elsewhere; names of models as they are.
+/// A folder by its whole path, as the board may be used from elsewhere; names of models as they
+/// are.
 pub(crate) fn source(name: &str) -> String {
     match std::fs::canonicalize(name) {
         Ok(path) => path.display().to_string(),
@@ -271,7 +273,8 @@ pub(crate) fn whole_places(mut data: DataSpec) -> DataSpec {
     data
 }
 
-/// What is to be said of data that an older program noted with a path from the folder that it was run in.
+/// What is to be said of data that an older program noted with a path from the folder that it was
+/// run in.
 pub(crate) fn relative_sources(board: &Board) -> Result<Vec<String>> {
     let all = local::data(board)?;
     let is_relative = |p: &Path| {

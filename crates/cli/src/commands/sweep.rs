@@ -227,7 +227,8 @@ fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
     bar.finish_and_clear();
 }
 
-/// One run, if no other process has it; its score in words, none if it was interrupted or is done elsewhere.
+/// One run, if no other process has it; its score in words, none if it was interrupted or is done
+/// elsewhere.
 fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Option<String>> {
     let args = &planned.args;
     let mut out = match OutFolder::open(&args.out, &FOLDER) {
@@ -318,8 +319,8 @@ fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
     out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db", store])
 }
 
-/// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et al. 2019,
-/// Fig. 6): split `ablation`, named `FIRST-LAST`.
+/// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et
+/// al. 2019, Fig. 6): split `ablation`, named `FIRST-LAST`.
 fn ablation(run: &mut Run, adapter: &mut Adapter, metric: &str) -> Result<Vec<MetricValue>> {
     let layers = run.layers();
     let mut values = Vec::new();

@@ -1,4 +1,5 @@
-//! DINOv2 (Oquab et al. 2023): ViT with layer scale. The mask token of its pre-training is not read.
+//! DINOv2 (Oquab et al. 2023): ViT with layer scale. The mask token of its pre-training is not
+//! read.
 
 use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement};
 

@@ -94,8 +94,8 @@ impl Recipe<'_> {
         }
     }
 
-    /// Trains with checkpoints, and again at a lower rate where that is lost. Leaves the settings of what was trained in the
-    /// recipe.
+    /// Trains with checkpoints, and again at a lower rate where that is lost. Leaves the settings
+    /// of what was trained in the recipe.
     pub(super) fn train_through(
         &mut self,
         mut task: Task<'_>,

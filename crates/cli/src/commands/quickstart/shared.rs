@@ -27,7 +27,8 @@ pub(crate) struct Args {
     pub(super) epochs: Option<usize>,
 }
 
-/// The flags of `train` as if these had been written; `more` are those without spaces in their values.
+/// The flags of `train` as if these had been written; `more` are those without spaces in their
+/// values.
 pub(super) fn flags(
     base: Option<&Path>,
     data: &str,
