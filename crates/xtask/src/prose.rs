@@ -21,9 +21,13 @@ pub(crate) fn long_lines(root: &Path) -> Vec<String> {
     faults
 }
 
+/// Tables may be wider.
 fn comments(text: &str) -> Vec<(usize, usize)> {
-    let is_comment = |line: &str| line.trim_start().starts_with("//");
-    numbered(text).filter(|(_, line)| is_comment(line)).filter_map(long).collect()
+    let is_prose = |line: &str| {
+        let comment = line.trim_start().strip_prefix("//");
+        comment.is_some_and(|c| !c.trim_start_matches(['/', '!', ' ']).starts_with('|'))
+    };
+    numbered(text).filter(|(_, line)| is_prose(line)).filter_map(long).collect()
 }
 
 /// Tables and blocks of code may be wider, and so may a line that is one address.
@@ -55,7 +59,8 @@ mod tests {
     #[test]
     fn only_prose_counts() {
         let long = "x ".repeat(60);
-        assert_eq!(comments(&format!("// {long}\nlet a = 1; {long}")), [(1, 123)]);
+        let text = format!("// {long}\nlet a = 1; {long}\n    //! | {long} |");
+        assert_eq!(comments(&text), [(1, 123)]);
         let text = format!("{long}\n| {long} |\n```\n{long}\n```\n{}\n", "x".repeat(200));
         assert_eq!(page(&text), [(1, 120)]);
     }

@@ -3,14 +3,12 @@
 //!
 //! | part | from |
 //! |---|---|
-//! | scores with 95 % intervals | percentile bootstrap over rows (Efron and Tibshirani 1993, ch.
-//! 13) |
+//! | scores with 95 % intervals | percentile bootstrap over rows (Efron and Tibshirani 1993, ch. 13) |
 //! | classes | precision, recall, F1, rows |
 //! | confusion | right classes by given ones |
 //! | reliability | 15 groups of probabilities (Guo et al. 2017) |
 //! | coverage | accuracy of the surest rows |
-//! | mistakes | wrong answers, the surest first: there the labels are often wrong (Northcutt et al.
-//! 2021) |
+//! | mistakes | wrong answers, the surest first: there the labels are often wrong (Northcutt et al. 2021) |
 //! | slices | scores by length, and by columns of the data |
 
 mod bootstrap;
