@@ -33,7 +33,7 @@ pub(crate) struct NewArgs {
     /// Seed of the initial weights.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Replace the model that is there; other files beside it are kept.
+    /// Replace the model in that folder; other files in it are kept.
     #[arg(long, alias = "force")]
     pub(crate) overwrite: bool,
 }

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Folder of the new adapter.
     #[arg(long)]
     out: PathBuf,
-    /// Replace the adapter that is there; other files beside it are kept.
+    /// Replace the adapter in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// changes.
     #[arg(long)]
     norms: bool,
-    /// Replace the export that is there; other files beside it are kept.
+    /// Replace the export in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

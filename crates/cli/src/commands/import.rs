@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Longest input in tokens [default: as many as the base has positions].
     #[arg(long)]
     max_length: Option<usize>,
-    /// Replace the adapter that is there; other files beside it are kept.
+    /// Replace the adapter in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

@@ -43,17 +43,14 @@ pub(crate) struct Args {
     /// File with a text, a question with its context, a sentence or an image in each row.
     #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
-    #[command(flatten)]
-    columns: ColumnSpec,
-    #[command(flatten)]
-    limits: ReadLimits,
-    /// Form of the frozen weights [default: that of the adapter's training].
+    /// Number format of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
-    /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
+    /// Layers to run without their adapters, such as 0-2,5 (AdapterDrop); layer norms and head
+    /// stay.
     #[arg(long, value_name = "LAYERS")]
     leave_out: Option<String>,
-    /// Answers to a question that are kept, of which the best is given; all stand in JSON.
+    /// Number of candidate answers to a question; the best is shown, JSON has all.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     n_best: u32,
     /// Longest answer to a question, in tokens.
@@ -62,13 +59,17 @@ pub(crate) struct Args {
     /// Show only the N most likely classes with their scores, the most likely first [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
-    /// Answer `none` where the most likely class has a probability below P, from 0 to 1; see
-    /// `budwood eval` for what that is worth.
+    /// Answer `none` if the most likely class has a probability below P, from 0 to 1. `budwood
+    /// eval` shows how accuracy rises with it.
     #[arg(long, value_name = "P", value_parser = probability)]
     abstain_below: Option<f32>,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    columns: ColumnSpec,
+    #[command(flatten)]
+    limits: ReadLimits,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

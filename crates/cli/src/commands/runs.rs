@@ -56,7 +56,7 @@ enum Command {
         /// File to write [default: standard output].
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Replace the file that is there.
+        /// Replace an earlier file.
         #[arg(long)]
         overwrite: bool,
     },

@@ -36,10 +36,10 @@ pub(crate) struct Args {
     /// Split whose scores are submitted [default: test where there are such, else dev].
     #[arg(long)]
     split: Option<String>,
-    /// Task on the board [default: by the run's task].
+    /// Task on the board [default: that of the run].
     #[arg(long)]
     task: Option<String>,
-    /// Data set on the board [default: by the run's task].
+    /// Data set on the board [default: that of the run].
     #[arg(long)]
     dataset: Option<String>,
     /// Split or protocol in a few words [default: the split and its number of examples].
@@ -48,19 +48,19 @@ pub(crate) struct Args {
     /// Name of the model as the board shows it [default: base and method].
     #[arg(long)]
     model: Option<String>,
-    /// What is to be known of it.
+    /// Notes that the board shows.
     #[arg(long)]
     notes: Option<String>,
     /// Address of its paper.
     #[arg(long)]
     paper: Option<String>,
-    /// A name of your own for it: submitting it again finds it.
+    /// Your own name for the result; submitting again with it updates the result.
     #[arg(long)]
     external_id: Option<String>,
-    /// Leave the adapter out: a claim alone, which the board cannot run.
+    /// Submit the claim without the adapter; the board cannot run it then.
     #[arg(long)]
     no_adapter: bool,
-    /// Who submits, for the log.
+    /// Who submits, for the board's log.
     #[arg(long, default_value = "local")]
     who: String,
 }

@@ -40,13 +40,13 @@ pub(crate) struct Args {
     /// Store of the runs [default: runs.db in --out].
     #[arg(long)]
     store: Option<PathBuf>,
-    /// What `${NAME}` in the file stands for, such as DATA=/path/to/data.
+    /// Value for `${NAME}` in the file, such as DATA=/path/to/data.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Runs at a time; threads are shared out among them [default: one a thread].
+    /// Runs at the same time; they share the threads [default: one for each thread].
     #[arg(long, value_parser = number::count::<1, 1024>)]
     jobs: Option<usize>,
-    /// Show the runs and an estimate of the time, and do nothing.
+    /// Show the runs and an estimate of the time, without training.
     #[arg(long)]
     dry_run: bool,
 }

@@ -20,19 +20,19 @@ use crate::{base, out};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
+    /// Folder for the adapter.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Replace the adapter in that folder; other files in it are kept.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Record the run in this store; `budwood runs` reads it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) spec: RunSpec,
     #[command(flatten)]
     pub(crate) resources: Resources,
-    /// Folder that the adapter is written to.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
-    /// Replace the adapter that is there; other files beside it are kept.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    /// Add the run to this store; see `budwood runs`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: Option<PathBuf>,
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {

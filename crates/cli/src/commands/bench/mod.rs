@@ -51,11 +51,11 @@ pub(crate) struct Args {
     /// Tuning method.
     #[arg(long, default_value = "adapter")]
     method: String,
-    #[command(flatten)]
-    precision: PrecisionSpec,
     /// With `--mode input`: a folder whose files are images.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    precision: PrecisionSpec,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
