@@ -60,7 +60,7 @@ pub(crate) fn check_folder(path: &Path, inputs: &[&str]) -> Result<()> {
 pub(crate) fn check_shared(folder: &Path, what: &str, marks: &[&str]) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         if std::fs::symlink_metadata(folder).is_ok() {
-            bail!("{} is no folder; give the name of a new folder", folder.display());
+            bail!("{} is not a folder; give the name of a new folder", folder.display());
         }
         return Ok(());
     };

@@ -294,7 +294,7 @@ fn files_are_not_replaced_by_accident_and_inputs_never() {
     world.write("archive/mine.json", "mine");
     world.ok("board --board b export --out archive --overwrite");
     assert!(world.path("archive/board.json").exists() && world.path("archive/mine.json").exists());
-    // A pipe is no file that could be lost.
+    // A pipe is not a file that could be lost.
     #[cfg(unix)]
     {
         let text = world.ok("runs export --store runs.db --out /dev/stdout");

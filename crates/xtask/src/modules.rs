@@ -1,7 +1,7 @@
 //! The files of a crate as modules, and which file uses what another defines.
 //!
 //! A path is followed to the file that defines what it names: through `pub use` to where that
-//! leads. Declaring a module or handing a name on is no use of it.
+//! leads. Declaring a module or handing a name on is not a use of it.
 
 use std::collections::BTreeMap;
 use std::fs;

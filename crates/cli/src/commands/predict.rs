@@ -84,7 +84,7 @@ enum Format {
 /// A number from 0 to 1.
 fn probability(text: &str) -> Result<f32, String> {
     let number = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
-    number.ok_or_else(|| format!("'{text}' is no probability from 0 to 1"))
+    number.ok_or_else(|| format!("'{text}' is not a probability from 0 to 1"))
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {

@@ -175,7 +175,7 @@ fn find(args: &Args) -> Result<Found> {
     }
     if !args.store.exists() {
         bail!(
-            "'{}' is no folder with an adapter and no file, and there is no store {} to look for a run",
+            "'{}' is not a folder with an adapter and no file, and there is no store {} that could hold a run",
             args.what,
             args.store.display()
         );
@@ -200,7 +200,7 @@ fn title(name: &str) -> Option<String> {
 }
 
 /// Makes a run's base model and data known to the board, if they are still where the run had them.
-/// What cannot be found is said, and is no error: the run is on the board all the same.
+/// What cannot be found is said, and is not an error: the run is on the board all the same.
 pub(crate) fn make_known(board: &mut Board, run: &RunRecord, actor: &Actor) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if local::bases(board)?.iter().all(|b| b.sha256 != run.base.weights_sha256) {

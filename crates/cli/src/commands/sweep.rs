@@ -174,7 +174,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         eprintln!("failed: {message}");
     }
     if stopped() {
-        eprintln!("interrupted; the same command goes on from there.");
+        eprintln!("interrupted. Run the same command to continue.");
         return Ok(ExitCode::from(130));
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -61,7 +61,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     left = left.filter(|left| left.identity == identity);
     let trained = match left {
         Some(left) => {
-            eprintln!("the adapter of this run was saved before; what was left to do is done now");
+            eprintln!("the adapter of this run is saved already; finishing what was left");
             left
         }
         None if out.is_whole() && !args.overwrite => bail!("{}", there()),
@@ -71,7 +71,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             let unsaved = run.train(&mut out, &args.out, |event| progress.on_event(event));
             progress.finish();
             let Some(mut unsaved) = unsaved? else {
-                eprintln!("interrupted; the state is saved. The same command goes on from there.");
+                eprintln!("interrupted; progress is saved. Run the same command to continue.");
                 return Ok(ExitCode::from(130));
             };
             unsaved.trained.summary["evaluations"] = json!(progress.evaluations);

@@ -21,7 +21,7 @@ use crate::{BaseModel, Error};
 /// `preprocessor_config.json`. The SHA-256 of the file stands in `config.json`.
 ///
 /// # Errors
-/// If the file is damaged or is no such checkpoint, or the folder cannot be written; nothing is
+/// If the file is damaged or is not such a checkpoint, or the folder cannot be written; nothing is
 /// left behind then.
 pub fn convert(file: &Path, folder: &Path) -> Result<(), Error> {
     let bytes = std::fs::read(file).map_err(Error::io(file))?;

@@ -53,7 +53,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     let intermediate = hidden as f64 * ratio;
     if !(1.0..f64::from(1 << 30)).contains(&intermediate) {
         return Err(
-            config.fault(format!("field 'mlp_ratio' is {ratio}, which is no sensible ratio"))
+            config.fault(format!("field 'mlp_ratio' is {ratio}, which is not a sensible ratio"))
         );
     }
     Ok(EncoderSpec {
