@@ -219,7 +219,7 @@ fn a_run_that_was_saved_is_recorded_by_the_same_command() {
     world.fails(&other, &["--overwrite"]);
     let output = world.run(&command("again", 4));
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && error.contains("saved before"), "{error}");
+    assert!(output.status.success() && error.contains("is saved already"), "{error}");
     let summary = json(&String::from_utf8(output.stdout).unwrap());
     for field in ["weights_sha256", "metrics", "evaluations", "bytes", "steps"] {
         assert_eq!(summary[field], json(&whole)[field], "{field}");
