@@ -346,8 +346,11 @@ impl State {
     }
 }
 
+/// Whether a folder looks like an adapter, of whatever library: nothing of it is read.
 fn is_adapter(folder: &Path) -> bool {
-    folder.join("adapter.json").is_file()
+    ["adapter.json", "adapter_config.json", "head_config.json"]
+        .iter()
+        .any(|file| folder.join(file).is_file())
 }
 
 /// Names of the adapters below a folder, two folders deep.

@@ -25,7 +25,7 @@ use budwood::run::{cut, positive_of, skipped};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the adapter.
+    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].

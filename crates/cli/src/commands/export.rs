@@ -18,7 +18,7 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the adapter.
+    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
     adapter: PathBuf,
     /// Folder for the files.
     out: PathBuf,
