@@ -3,10 +3,12 @@
 //! Base model (all `[out, in]` for products, as `torch.nn.Linear`):
 //! `embeddings.word|position|token_type` (tables), `embeddings.norm.weight|bias`,
 //! `embeddings.patch.weight|bias` (`[d, channels*patch*patch]`), `embeddings.cls` and
-//! `embeddings.distillation` (`[d]`),
+//! `embeddings.distillation` (`[d]`), `embeddings.projection.weight|bias`, `relative.table`,
+//! `relative.norm.weight|bias`,
 //! `layers.{i}.{site}.weight|bias` for the six weight sites below, `layers.{i}.{norm}.weight|bias`,
-//! `layers.{i}.attention_scale` and `layers.{i}.ffn_scale` (`[d]`, layer scale),
-//! `final_norm.weight|bias` (pre-norm encoders), `pooler.weight|bias`.
+//! `layers.{i}.relative_key|relative_query.weight|bias`, `layers.{i}.attention_scale` and
+//! `layers.{i}.ffn_scale` (`[d]`, layer scale), `final_norm.weight|bias` (pre-norm encoders),
+//! `pooler.weight|bias`.
 //!
 //! Adapters: `layers.{i}.{site}.{method}.{role}` with a site of this file, and
 //! `shared.{method}.{role}` for what all layers share; trained base tensors (layer norms, biases,
@@ -69,6 +71,16 @@ pub const DISTILLATION_TOKEN: &str = "embeddings.distillation";
 pub const ATTENTION_SCALE: &str = "attention_scale";
 /// Layer scale of the feed-forward sub-layer.
 pub const FFN_SCALE: &str = "ffn_scale";
+/// Product that makes the hidden width of narrower embeddings.
+pub const EMBEDDING_PROJECTION: &str = "embeddings.projection";
+/// Table of distances between tokens, which all layers share.
+pub const RELATIVE: &str = "relative.table";
+/// Norm of that table's rows.
+pub const RELATIVE_NORM: &str = "relative.norm";
+/// Product of a layer that makes keys of distances.
+pub const RELATIVE_KEY: &str = "relative_key";
+/// Product of a layer that makes queries of distances.
+pub const RELATIVE_QUERY: &str = "relative_query";
 /// Norm after the last layer of pre-norm encoders.
 pub const FINAL_NORM: &str = "final_norm";
 /// Product over the first token that some checkpoints bring.
@@ -87,7 +99,7 @@ pub fn layer_number(text: &str) -> Option<usize> {
 }
 
 /// Layers that an encoder has at most, by names of tensors.
-const LAYERS_MOST: usize = 1 << 12;
+pub const LAYERS_MOST: usize = 1 << 12;
 
 /// Splits `layers.{i}.{rest}` into `i` and `rest`.
 pub fn split_layer(name: &str) -> Option<(usize, &str)> {

@@ -1,5 +1,7 @@
 //! The places of an encoder layer where a method may act.
 
+use serde::{Deserialize, Serialize};
+
 use crate::names;
 
 /// The two halves of a layer.
@@ -41,7 +43,8 @@ impl Sublayer {
 }
 
 /// The six products of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WeightSite {
     /// Queries.
     Query,

@@ -1,7 +1,41 @@
-//! Settings of a tokenizer that do not stand in its vocabulary.
+//! What a tokenizer's vocabulary does not say: its settings, and how special tokens stand around
+//! texts.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// How special tokens stand around one or two texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The tokens before the first text, after each text, and for what has no token. Of several
+    /// sets, a tokenizer has the first whose tokens it holds.
+    pub tokens: &'static [[&'static str; 3]],
+    /// Whether two separators stand between two texts.
+    pub doubled: bool,
+    /// Whether the second text is of the second type.
+    pub types: bool,
+    /// Whether a word of a sentence is looked up with a space before it, as byte-level vocabularies
+    /// hold it.
+    pub spaced_words: bool,
+}
+
+impl Frame {
+    /// That of BERT.
+    pub const BERT: Self = Self {
+        tokens: &[["[CLS]", "[SEP]", "[UNK]"]],
+        doubled: false,
+        types: true,
+        spaced_words: false,
+    };
+
+    /// That of RoBERTa.
+    pub const ROBERTA: Self = Self {
+        tokens: &[["<s>", "</s>", "<unk>"]],
+        doubled: true,
+        types: false,
+        spaced_words: true,
+    };
+}
 
 /// What `tokenizer_config.json` says beside a `vocab.txt`. A `tokenizer.json` holds all of this
 /// itself.

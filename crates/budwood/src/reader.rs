@@ -42,7 +42,7 @@ impl Reader {
                 Err(Error::Setting { name: "image-size", message })
             }
             InputSpec::Text(text) => {
-                let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
+                let tokenizer = Tokenizer::open(model.folder(), model.family().frame)?;
                 tokenizer.check_vocabulary(text.vocab)?;
                 Ok(Self::Texts(Box::new(tokenizer)))
             }

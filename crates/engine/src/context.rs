@@ -1,12 +1,13 @@
 //! What one thread computes with, and the operations other than products.
 
 use budwood_kernels::ops::activation::{self, Activation};
-use budwood_kernels::ops::attention::{self, Shape};
 use budwood_kernels::ops::dropout::{self, Dropout};
 use budwood_kernels::ops::gemm::{self, PackedB};
 use budwood_kernels::ops::int8::QuantizedRows;
 use budwood_kernels::ops::{elementwise, norm};
 
+use crate::attention;
+use crate::workers::Idle;
 use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
 
 /// A device, an arena and working memory, for one thread.
@@ -17,7 +18,8 @@ pub struct Context {
     pub(crate) gemm: gemm::Scratch,
     pub(crate) packed: PackedB,
     pub(crate) quantized: QuantizedRows,
-    attention: attention::Scratch,
+    pub(crate) attention: attention::Scratch,
+    pub(crate) idle: Idle,
 }
 
 /// Rows of a table with their weights.
@@ -62,6 +64,12 @@ impl Spans {
         self.starts[i]..self.starts[i + 1]
     }
 
+    /// The rows of some sequences, and where each of those begins and ends in them.
+    pub fn part(&self, sequences: &std::ops::Range<usize>) -> (std::ops::Range<usize>, Self) {
+        let lengths = sequences.clone().map(|i| self.get(i).len());
+        (self.starts[sequences.start]..self.starts[sequences.end], Self::from_lengths(lengths))
+    }
+
     /// The rows of each sequence in turn.
     pub fn iter(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
         self.starts.windows(2).map(|w| w[0]..w[1])
@@ -71,6 +79,11 @@ impl Spans {
 impl Context {
     /// A context with an empty arena.
     pub fn new(device: Device) -> Self {
+        Self::with_idle(device, Idle::default())
+    }
+
+    /// As [`Context::new`], with other threads that may help.
+    pub(crate) fn with_idle(device: Device, idle: Idle) -> Self {
         Self {
             device,
             arena: Arena::default(),
@@ -78,6 +91,7 @@ impl Context {
             packed: PackedB::default(),
             quantized: QuantizedRows::default(),
             attention: attention::Scratch::default(),
+            idle,
         }
     }
 
@@ -293,80 +307,6 @@ impl Context {
         norm::backward_parameters(self.isa(), normal.dense(), dy.dense(), d_gamma, d_beta);
     }
 
-    /// Elements that [`Context::attention`] saves.
-    pub fn attention_saved(heads: usize, queries: &Spans, keys: &Spans) -> usize {
-        queries.iter().zip(keys.iter()).map(|(q, k)| heads * q.len() * k.len()).sum()
-    }
-
-    /// Attention of each sequence by itself: `out` from queries (rows of `queries`), keys and
-    /// values (rows of `keys`). `probabilities` is `[1, attention_saved]`.
-    pub fn attention(
-        &mut self,
-        heads: usize,
-        (q, k, v): (View<'_>, View<'_>, View<'_>),
-        (queries, keys): (&Spans, &Spans),
-        dropout: Dropout,
-        mut probabilities: ViewMut<'_>,
-        mut out: ViewMut<'_>,
-    ) {
-        assert_eq!(queries.len(), keys.len());
-        assert_eq!((queries.rows(), keys.rows()), (q.rows, k.rows));
-        let isa = self.isa();
-        let out_stride = out.stride;
-        let mut place = 0;
-        for (rows, key_rows) in queries.iter().zip(keys.iter()) {
-            let shape = shape(heads, q, k, out_stride, &rows, &key_rows);
-            let (q, k, v) = (q.rows(rows.clone()), k.rows(key_rows.clone()), v.rows(key_rows));
-            let end = place + shape.probabilities();
-            attention::forward(
-                isa,
-                &mut self.attention,
-                shape,
-                (q.data, k.data, v.data),
-                (dropout, place as u32),
-                &mut probabilities.dense()[place..end],
-                out.reborrow().rows(rows).data,
-            );
-            place = end;
-        }
-    }
-
-    /// Writes the gradients of queries, keys and values.
-    pub fn attention_backward(
-        &mut self,
-        heads: usize,
-        (q, k, v): (View<'_>, View<'_>, View<'_>),
-        (queries, keys): (&Spans, &Spans),
-        dropout: Dropout,
-        probabilities: View<'_>,
-        d_out: View<'_>,
-        (mut d_q, mut d_k, mut d_v): (ViewMut<'_>, ViewMut<'_>, ViewMut<'_>),
-    ) {
-        let isa = self.isa();
-        let mut place = 0;
-        for (rows, key_rows) in queries.iter().zip(keys.iter()) {
-            let shape = shape(heads, q, k, d_out.stride, &rows, &key_rows);
-            let (q, k) = (q.rows(rows.clone()), k.rows(key_rows.clone()));
-            let v = v.rows(key_rows.clone());
-            let end = place + shape.probabilities();
-            let d_q = d_q.reborrow().rows(rows.clone());
-            let (d_k, d_v) =
-                (d_k.reborrow().rows(key_rows.clone()), d_v.reborrow().rows(key_rows.clone()));
-            assert_eq!((d_q.stride, d_k.stride), (q.stride, k.stride));
-            attention::backward(
-                isa,
-                &mut self.attention,
-                shape,
-                (q.data, k.data, v.data),
-                (dropout, place as u32),
-                &probabilities.dense()[place..end],
-                d_out.rows(rows).data,
-                (d_q.data, d_k.data, d_v.data),
-            );
-            place = end;
-        }
-    }
-
     /// `y[t] += table[rows[t]]`
     ///
     /// # Panics
@@ -481,24 +421,5 @@ impl Context {
         for (i, rows) in spans.iter().enumerate() {
             dx.row(rows.start).copy_from_slice(dy.row(i));
         }
-    }
-}
-
-fn shape(
-    heads: usize,
-    q: View<'_>,
-    k: View<'_>,
-    out_stride: usize,
-    rows: &std::ops::Range<usize>,
-    key_rows: &std::ops::Range<usize>,
-) -> Shape {
-    Shape {
-        heads,
-        head_dim: q.columns / heads,
-        queries: rows.len(),
-        keys: key_rows.len(),
-        query_stride: q.stride,
-        key_stride: k.stride,
-        out_stride,
     }
 }

@@ -6,15 +6,21 @@
 //! processor; a second would be a variant of [`Device`], not a type parameter.
 
 mod arena;
+mod attention;
 mod buffer;
 mod context;
 mod device;
+mod gated;
 mod precision;
 mod products;
+mod rotary;
 mod weight;
 mod workers;
 
 pub use arena::Arena;
+pub use attention::{
+    Attention, AttentionBias, AttentionBiasGradient, AttentionGradients, Sequences,
+};
 pub use budwood_kernels::Isa;
 pub use budwood_kernels::ops::activation::Activation;
 pub use budwood_kernels::ops::dropout::Dropout;
@@ -26,6 +32,7 @@ pub use context::{Context, RowMix, Spans};
 pub use device::Device;
 pub use precision::Precision;
 pub use products::Product;
+pub use rotary::{Rotary, Turn};
 pub use weight::{Table, Weight};
 pub use workers::{Workers, for_each};
 

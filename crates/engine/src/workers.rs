@@ -1,7 +1,17 @@
 //! Threads that take numbered pieces of work, with results in the order of the numbers.
+//!
+//! ```text
+//! 3 threads, 2 pieces          thread A   piece 0 ---------+--- helped ---+-----|
+//!                              thread B   piece 1 ----|    | (idle: C, B) |
+//!                              thread C   idle        | idle
+//! ```
+//!
+//! A thread without a piece is counted as idle. Operations that have parts of their own
+//! ([`Idle::take`]) borrow idle threads for as long as they last. Their parts and the order in
+//! which parts are added up depend on shapes alone, so that no result depends on who was idle.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -12,16 +22,16 @@ use crate::{Context, Device};
 pub struct Workers {
     contexts: Vec<Context>,
     gradients: Vec<Vec<f32>>,
+    idle: Idle,
 }
 
 impl Workers {
     /// Workers on `threads` threads (at least one).
     pub fn new(device: Device, threads: usize) -> Self {
         let n = threads.max(1);
-        Self {
-            contexts: (0..n).map(|_| Context::new(device)).collect(),
-            gradients: vec![Vec::new(); n],
-        }
+        let idle = Idle::default();
+        let contexts = (0..n).map(|_| Context::with_idle(device, idle.clone())).collect();
+        Self { contexts, gradients: vec![Vec::new(); n], idle }
     }
 
     /// The contexts, for their counters.
@@ -46,14 +56,14 @@ impl Workers {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= n {
-                    return;
+                    return context.idle.add(1);
                 }
                 let result = work(context, i);
                 lock(&results)[i] = Some(result);
             }
         };
         let run = &run;
-        let threads = self.contexts.len().min(n);
+        let threads = self.start(n);
         match &mut self.contexts[..threads] {
             [] => {}
             [one] => run(one),
@@ -68,6 +78,13 @@ impl Workers {
         results.into_iter().flatten().collect()
     }
 
+    /// How many threads take `n` pieces of work; the others are idle and help them.
+    fn start(&mut self, n: usize) -> usize {
+        let threads = self.contexts.len().min(n);
+        self.idle.set(self.contexts.len() - threads);
+        threads
+    }
+
     /// Runs `work` for `0..n`, each time with a vector of zeros as long as `total` to add gradients
     /// to, and adds these vectors to `total` in the order of the numbers: the sum is the same to
     /// the bit for any number of threads.
@@ -77,56 +94,132 @@ impl Workers {
         total: &mut [f32],
         work: impl Fn(&mut Context, usize, &mut [f32]) -> R + Sync,
     ) -> Vec<R> {
-        struct Merge<'a, R> {
-            next: usize,
-            total: &'a mut [f32],
-            results: Vec<R>,
+        struct Place<'a, R> {
+            context: &'a mut Context,
+            gradient: &'a mut Vec<f32>,
+            result: Option<R>,
         }
-        let (len, started) = (total.len(), AtomicUsize::new(0));
-        let merge = Mutex::new(Merge { next: 0, total, results: Vec::with_capacity(n) });
-        let turn = Condvar::new();
-        let failed = AtomicBool::new(false);
-        let run = |context: &mut Context, gradient: &mut Vec<f32>| {
-            gradient.resize(len, 0.0);
-            // A thread that panics must not leave the others waiting for its turn.
-            let _panics = OnPanic { failed: &failed, turn: &turn };
-            loop {
-                let i = started.fetch_add(1, Ordering::Relaxed);
-                if i >= n {
+        let len = total.len();
+        let threads = self.start(n);
+        let contexts = self.contexts[..threads].iter_mut();
+        let mut places: Vec<_> = contexts
+            .zip(&mut self.gradients)
+            .map(|(context, gradient)| Place { context, gradient, result: None })
+            .collect();
+        let mut results = Vec::with_capacity(n);
+        let work = |place: &mut Place<'_, R>, i: usize| {
+            place.gradient.clear();
+            place.gradient.resize(len, 0.0);
+            place.result = Some(work(place.context, i, place.gradient));
+        };
+        let store = |place: &mut Place<'_, R>, _: usize| {
+            let isa = place.context.device().isa();
+            budwood_kernels::ops::elementwise::add(isa, total, place.gradient);
+            results.extend(place.result.take());
+        };
+        in_order(&mut places, n, work, store, |place| place.context.idle.add(1));
+        results
+    }
+}
+
+/// Computes pieces `0..n`, each into one of these places, of which each has a thread, and stores
+/// them in the order of their numbers. A thread that has no piece left ends with `done`.
+///
+/// Pieces are begun in order, so that a piece that waits for its turn waits for pieces that are
+/// being computed.
+pub(crate) fn in_order<P: Send>(
+    places: &mut [P],
+    n: usize,
+    work: impl Fn(&mut P, usize) + Sync,
+    store: impl FnMut(&mut P, usize) + Send,
+    done: impl Fn(&mut P) + Sync,
+) {
+    let started = AtomicUsize::new(0);
+    let next = Mutex::new((0, store));
+    let turn = Condvar::new();
+    let failed = AtomicBool::new(false);
+    let run = |place: &mut P| {
+        // A thread that panics must not leave the others waiting for its turn.
+        let _panics = OnPanic { failed: &failed, turn: &turn };
+        loop {
+            let i = started.fetch_add(1, Ordering::Relaxed);
+            if i >= n {
+                return done(place);
+            }
+            work(place, i);
+            let mut next = lock(&next);
+            while next.0 != i {
+                if failed.load(Ordering::SeqCst) {
                     return;
                 }
-                gradient.fill(0.0);
-                let result = work(context, i, gradient);
-                let mut merge = lock(&merge);
-                while merge.next != i {
-                    if failed.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    merge = turn
-                        .wait_timeout(merge, Duration::from_millis(100))
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .0;
-                }
-                let device = context.device();
-                budwood_kernels::ops::elementwise::add(device.isa(), merge.total, gradient);
-                merge.results.push(result);
-                merge.next += 1;
-                drop(merge);
-                turn.notify_all();
+                next = turn
+                    .wait_timeout(next, Duration::from_millis(100))
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .0;
             }
-        };
-        let run = &run;
-        let threads = self.contexts.len().min(n);
-        let mut pairs = self.contexts[..threads].iter_mut().zip(&mut self.gradients);
-        if let Some((first, first_gradient)) = pairs.next() {
-            thread::scope(|scope| {
-                for (context, gradient) in pairs {
-                    scope.spawn(move || run(context, gradient));
-                }
-                run(first, first_gradient);
-            });
+            next.1(place, i);
+            next.0 += 1;
+            drop(next);
+            turn.notify_all();
         }
-        merge.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).results
+    };
+    let run = &run;
+    let threads = places.len().min(n);
+    if let Some((first, rest)) = places[..threads].split_first_mut() {
+        if rest.is_empty() {
+            return run(first);
+        }
+        thread::scope(|scope| {
+            for place in rest {
+                scope.spawn(move || run(place));
+            }
+            run(first);
+        });
+    }
+}
+
+/// Threads of a group of workers that have nothing to do, and so can help those that have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Idle(Arc<AtomicUsize>);
+
+impl Idle {
+    fn set(&self, threads: usize) {
+        self.0.store(threads, Ordering::SeqCst);
+    }
+
+    fn add(&self, threads: usize) {
+        self.0.fetch_add(threads, Ordering::SeqCst);
+    }
+
+    /// Takes up to `most` of them, until what is returned is dropped.
+    pub(crate) fn take(&self, most: usize) -> Helpers {
+        let mut taken = 0;
+        let take = |idle: usize| {
+            taken = idle.min(most);
+            Some(idle - taken)
+        };
+        // Never fails, as `take` gives a number always.
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+        Helpers { idle: self.clone(), taken }
+    }
+}
+
+/// Threads that help with a piece of work.
+pub(crate) struct Helpers {
+    idle: Idle,
+    taken: usize,
+}
+
+impl Helpers {
+    /// How many threads there are with the one that is helped.
+    pub(crate) fn threads(&self) -> usize {
+        self.taken + 1
+    }
+}
+
+impl Drop for Helpers {
+    fn drop(&mut self) {
+        self.idle.add(self.taken);
     }
 }
 

@@ -350,11 +350,7 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
         let role = PREFIX_ROLES.iter().find(|(_, theirs)| *theirs == role)?.0;
         return Some(role.into());
     }
-    let (before, after) = family.layer.split_once("{i}")?;
-    let rest = rest.strip_prefix(before)?;
-    let (layer, rest) = rest.split_once('.')?;
-    let layer = names::layer_number(layer)?;
-    let rest = rest.strip_prefix(after.trim_start_matches('.')).unwrap_or(rest);
+    let (layer, rest) = family.split_layer(rest)?;
     if let Some((_, role)) = rest.split_once(".prefix_tuning.prefix_gates.") {
         let role = role.strip_prefix(adapter)?.strip_prefix('.')?;
         let ours = format!("{}.prefix.gate.{role}", names::ATTENTION_KV);
@@ -372,7 +368,7 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
         return Some(names::in_layer(layer, &format!("{site}.lora.{role}")));
     }
     let sites = [names::ATTENTION_OUT, names::FFN_OUT];
-    sites.iter().zip(family.adapterhub_outputs).find_map(|(site, module)| {
+    sites.iter().zip(family.adapterhub?.outputs).find_map(|(site, module)| {
         let role = rest.strip_prefix(module)?.strip_prefix('.')?;
         let role = role.strip_prefix(adapter)?.strip_prefix('.')?;
         let role = ROLES.iter().find(|(_, theirs)| *theirs == role)?.0;
@@ -489,7 +485,8 @@ fn read_static_head(
     };
     let family = family::find(text("model_type"));
     for theirs in file.names() {
-        let (ours, ..) = head::name(theirs).ok_or_else(|| {
+        let found = family.and_then(|family| head::name(family, theirs));
+        let (ours, ..) = found.ok_or_else(|| {
             Error::content(file.path(), format!("tensor '{theirs}' has no place in this head"))
         })?;
         read.tensors.insert(ours.clone(), file.tensor(theirs)?);

@@ -29,7 +29,7 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
         )));
     }
     let family = family_of(meta)?;
-    if !matches!(family.name, "bert" | "roberta" | "distilbert" | "vit") {
+    if !family.adapterhub.is_some_and(|hub| hub.has_models) {
         return Err(cannot(format!("AdapterHub has no models of the family {}", family.name)));
     }
     let class = format!("{}AdapterModel", family.class);
@@ -246,7 +246,7 @@ fn adapter_tensors(
 }
 
 fn prefix_place(family: &Family, name: &str, role: &str) -> String {
-    let place = if family.name == "distilbert" { "self" } else { "self_prefix" };
+    let place = family.adapterhub.map_or("self_prefix", |hub| hub.prefix);
     format!("{}.prefix_tuning.prefix_tunings.{name}.{place}.{role}", family.prefix)
 }
 
@@ -267,14 +267,14 @@ fn place((family, name): (&Family, &str), ours: &str, tensors: &TensorMap) -> Op
         return Some(prefix_place(family, name, theirs));
     }
     let (layer, rest) = names::split_layer(ours)?;
-    let layer = format!("{prefix}.{}", family.layer.replace("{i}", &layer.to_string()));
+    let layer = format!("{prefix}.{}", family.layer_name(layer));
     let (site, rest) = rest.split_once('.')?;
     let (method, role) = rest.split_once('.')?;
     let module = |site: &str| family.inner.iter().find(|(ours, _)| *ours == site).map(|(_, t)| *t);
     match method {
         "bottleneck" => {
             let outputs = [names::ATTENTION_OUT, names::FFN_OUT];
-            let module = family.adapterhub_outputs[outputs.iter().position(|s| *s == site)?];
+            let module = family.adapterhub?.outputs[outputs.iter().position(|s| *s == site)?];
             let of_products = tensors.contains_key(&ours.replace(role, "down.w_left"));
             // A bias of Compacter's products has another name than a plain one.
             let theirs = match role {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use budwood_base::digest;
-use budwood_base::encoder::{EncoderSpec, InputSpec, TensorSpec};
+use budwood_base::encoder::{EncoderSpec, InputSpec};
 use budwood_base::head::Pooling;
 use budwood_base::names;
 use budwood_base::record::BaseId;
@@ -13,7 +13,7 @@ use budwood_base::tokenizer::WordPieceSettings;
 use serde_json::Value;
 
 use crate::Error;
-use crate::family::{self, Config, FAMILIES, Family};
+use crate::family::{self, Config, FAMILIES, Family, Stored};
 use crate::manifest::Manifest;
 use crate::text_file::{self, read_json};
 use crate::weights::Weights;
@@ -31,6 +31,8 @@ pub struct BaseModel {
     family: &'static Family,
     /// What the names in the file lack or have in front.
     prefixed: bool,
+    /// The tensors of the file that the encoder reads.
+    layout: Vec<Stored>,
     weights_sha256: String,
     tokenizer_sha256: Option<String>,
     tokenizer_settings: Option<WordPieceSettings>,
@@ -65,7 +67,7 @@ impl BaseModel {
         let file = Weights::open_in(folder, &["model.safetensors", "pytorch_model.bin"])?;
         let prefix = format!("{}.", family.prefix);
         let prefixed = file.names().any(|name| name.starts_with(&prefix));
-        config.check_layers(spec.layers, file.names().count())?;
+        config.check_layers(&spec, file.names().count())?;
         let found = file.sha256();
         let original = Manifest::original(folder, &found)?;
         let (weights_sha256, int8_sha256) = match &original {
@@ -79,13 +81,16 @@ impl BaseModel {
             file,
             family,
             prefixed,
+            layout: Vec::new(),
             weights_sha256,
             tokenizer_sha256: tokenizer_sha256(folder)?,
             tokenizer_settings: tokenizer_settings(folder)?,
             int8_sha256,
         };
-        let pooler = ["pooler.weight", "pooler.bias"];
-        model.spec.pooler = pooler.iter().all(|name| model.stored_name(name).is_some());
+        let pooler = ["pooler.weight", "pooler.bias"].map(|name| family.checkpoint_name(name));
+        model.spec.pooler =
+            pooler.iter().all(|name| name.as_ref().is_some_and(|n| model.found(n).is_some()));
+        model.layout = family.layout(&model.spec);
         model.check()?;
         if let Some(found) = original.and_then(|original| original.difference(&model.id(""))) {
             let message = format!(
@@ -141,16 +146,45 @@ impl BaseModel {
     /// # Errors
     /// If it is not there or holds NaN or infinity.
     pub fn tensor(&self, canonical: &str) -> Result<Tensor, Error> {
-        let name = self.stored_name(canonical).ok_or_else(|| Error::Missing {
-            path: self.file.path().into(),
-            count: 1,
-            first: self.family.checkpoint_name(canonical).unwrap_or_else(|| canonical.into()),
-        })?;
-        let mut tensor = self.file.tensor(&name)?;
-        if let Some(dimensions) = dimensions(canonical) {
-            tensor.shape = flattened(&tensor.shape, dimensions);
+        let mut data = Vec::new();
+        let mut found = None;
+        for stored in &self.layout {
+            let mut start = 0;
+            for piece in &stored.pieces {
+                let columns: usize = piece.tensor.shape[1..].iter().product();
+                let end = start + piece.rows.len() * columns;
+                if piece.tensor.name == canonical {
+                    let whole = self.stored(stored)?.data;
+                    found = Some(&piece.tensor.shape);
+                    match whole.len() == end && start == 0 && data.is_empty() {
+                        true => data = whole,
+                        false => data.extend_from_slice(&whole[start..end]),
+                    }
+                }
+                start = end;
+            }
         }
-        Ok(tensor)
+        match found {
+            Some(shape) => Ok(Tensor { shape: shape.clone(), data }),
+            None => Err(self.missing(
+                self.family.checkpoint_name(canonical).unwrap_or_else(|| canonical.into()),
+            )),
+        }
+    }
+
+    /// The tensors of its file that the encoder reads.
+    pub(crate) fn layout(&self) -> &[Stored] {
+        &self.layout
+    }
+
+    /// One of those, in the file's own shape.
+    pub(crate) fn stored(&self, stored: &Stored) -> Result<Tensor, Error> {
+        let name = self.found(&stored.name);
+        self.file.tensor(&name.ok_or_else(|| self.missing(stored.name.clone()))?)
+    }
+
+    fn missing(&self, first: String) -> Error {
+        Error::Missing { path: self.file.path().into(), count: 1, first }
     }
 
     /// All tensors of its files, those of a head included.
@@ -158,22 +192,15 @@ impl BaseModel {
         &self.file
     }
 
-    /// The shape that a canonical tensor has in the file.
-    pub(crate) fn stored_shape(&self, canonical: &str) -> Option<Vec<usize>> {
-        Some(self.file.shape(&self.stored_name(canonical)?)?.to_vec())
-    }
-
-    /// The name under which a canonical tensor stands in the file: with or without the family's
+    /// The name under which a tensor of the layout stands in the file: with or without the family's
     /// prefix, and with `gamma` and `beta` for a norm's gain and bias in old files.
-    fn stored_name(&self, canonical: &str) -> Option<String> {
-        let full = self.family.checkpoint_name(canonical)?;
-        let name = if self.prefixed {
-            full
-        } else {
-            full.strip_prefix(self.family.prefix)?.strip_prefix('.')?.to_string()
+    fn found(&self, full: &str) -> Option<String> {
+        let name = match self.prefixed {
+            true => full,
+            false => full.strip_prefix(self.family.prefix)?.strip_prefix('.')?,
         };
-        if self.file.contains(&name) {
-            return Some(name);
+        if self.file.contains(name) {
+            return Some(name.into());
         }
         let old = if let Some(stem) = name.strip_suffix("LayerNorm.weight") {
             format!("{stem}LayerNorm.gamma")
@@ -185,13 +212,14 @@ impl BaseModel {
 
     fn check(&self) -> Result<(), Error> {
         let mut missing = Vec::new();
-        for TensorSpec { name: canonical, shape, .. } in self.spec.tensors() {
-            let Some(name) = self.stored_name(&canonical) else {
-                missing.push(self.family.checkpoint_name(&canonical).unwrap_or(canonical));
+        for stored in &self.layout {
+            let Some(name) = self.found(&stored.name) else {
+                missing.push(&stored.name);
                 continue;
             };
-            let found = self.file.shape(&name).unwrap_or_default();
-            let same = match dimensions(&canonical) {
+            let (found, shape) = (self.file.shape(&name).unwrap_or_default(), stored.shape());
+            let dimensions = stored.whole().and_then(|tensor| dimensions(&tensor.name));
+            let same = match dimensions {
                 Some(dimensions) => flattened(found, dimensions) == shape,
                 None => found == shape,
             };
@@ -209,7 +237,7 @@ impl BaseModel {
             Some(first) => Err(Error::Missing {
                 path: self.file.path().into(),
                 count: missing.len(),
-                first: first.clone(),
+                first: (*first).clone(),
             }),
         }
     }
@@ -235,8 +263,12 @@ impl BaseModel {
                 "a sentence encoder: its pooler was left behind in training".into(),
             );
         }
-        if self.spec.pooler && self.family.name == "bert" {
-            return (Pooling::Pooler, "a BERT with its pre-trained pooler, as in the paper".into());
+        if let Some(reason) = self.family.trusts_pooler.filter(|_| self.spec.pooler) {
+            return (Pooling::Pooler, reason.into());
+        }
+        let config = read_json(&self.folder.join("config.json")).unwrap_or_default();
+        if config.get("classifier_pooling").and_then(Value::as_str) == Some("mean") {
+            return (Pooling::Mean, "as its config.json says (classifier_pooling)".into());
         }
         if matches!(self.spec.input, InputSpec::Image(_)) {
             return (Pooling::Cls, "an image encoder: its class token after the final norm".into());

@@ -2,6 +2,7 @@
 
 use budwood_base::encoder::{Activation, InputSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Map, Value, json};
 
@@ -70,10 +71,18 @@ pub(crate) fn transformers_head(
 ) -> Result<TensorMap, Error> {
     let mut own = tensors.clone();
     own.retain(|name, _| name.starts_with("head."));
+    let over_tokens = meta.head.kind.over_tokens();
+    if family.classifier.is_none() && !over_tokens {
+        return Err(cannot(format!(
+            "the model of `transformers` for {} ends with a head of a form that heads here have not; export to a form that \
+             holds the head as it is",
+            family.name
+        )));
+    }
     let theirs = crate::peft::head::spec(family, meta.head.kind, &own)
         .ok_or_else(|| cannot("the adapter has no head"))?;
     let HeadSpec { pooling, dense, .. } = &meta.head;
-    let pools_alike = meta.head.kind.over_tokens() || *pooling == theirs.pooling;
+    let pools_alike = over_tokens || *pooling == theirs.pooling;
     // BERT's pooler is a first layer with tanh over the first token.
     let as_pooler = theirs.pooling == Pooling::Pooler
         && *pooling == Pooling::Cls
@@ -88,19 +97,18 @@ pub(crate) fn transformers_head(
             layers(theirs.dense)
         )));
     }
-    let dense = match family.name {
-        "bert" => "bert.pooler.dense",
-        "roberta" => "classifier.dense",
-        _ => "pre_classifier",
+    let dense = match family.classifier.and_then(|c| c.dense) {
+        Some((_, module)) => Some(module.to_string()),
+        None => family.checkpoint_name(names::POOLER),
     };
-    let out = match (family.name, meta.head.kind) {
-        (_, HeadKind::QuestionAnswering) => "qa_outputs",
-        ("roberta", HeadKind::TokenClassification) => "classifier",
-        ("roberta", _) => "classifier.out_proj",
-        _ => "classifier",
+    let dense = dense.unwrap_or_default();
+    let out = match (meta.head.kind, &family.classifier) {
+        (HeadKind::QuestionAnswering, _) => "qa_outputs",
+        (HeadKind::TokenClassification, _) | (_, None) => "classifier",
+        (_, Some(classifier)) => classifier.out,
     };
     let renamed = own.into_iter().map(|(name, tensor)| {
-        let name = name.replace("head.dense", dense).replace("head.out", out);
+        let name = name.replace("head.dense", &dense).replace("head.out", out);
         (name, tensor)
     });
     let mut renamed: TensorMap = renamed.collect();

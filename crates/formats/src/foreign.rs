@@ -309,7 +309,7 @@ fn tuned(base: &BaseModel) -> Result<Imported, Error> {
     let (mut tensors, mut names) = (TensorMap::new(), Vec::new());
     let weights = base.weights();
     for theirs in weights.names() {
-        if let Some((ours, ..)) = head::name(theirs) {
+        if let Some((ours, ..)) = head::name(base.family(), theirs) {
             tensors.insert(ours.clone(), weights.tensor(theirs)?);
             names.push((ours, theirs.to_string()));
         }

@@ -9,6 +9,7 @@ use budwood_base::tensor::TensorMap;
 use serde_json::json;
 
 use crate::export::{Exported, label2id, model_class, transformers_head};
+use crate::family::Piece;
 use crate::manifest::MANIFEST;
 use crate::native::AdapterFolder;
 use crate::safetensors_file::to_bytes;
@@ -36,18 +37,23 @@ pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<()
 /// The tensors of a model by the names of its family, some of them changed.
 fn with_changes(model: &BaseModel, changed: &TensorMap) -> Result<TensorMap, Error> {
     let mut tensors = TensorMap::new();
-    for TensorSpec { name: canonical, shape, .. } in model.spec().tensors() {
-        let mut tensor = match changed.get(&canonical) {
-            Some(tensor) => tensor.clone(),
-            None => model.tensor(&canonical)?,
-        };
-        if tensor.shape != shape {
-            let message = format!("tensor '{canonical}' is {:?}, not {shape:?}", tensor.shape);
-            return Err(Error::content(model.folder(), message));
+    for stored in model.layout() {
+        let mut tensor = model.stored(stored)?;
+        let mut start = 0;
+        for Piece { tensor: TensorSpec { name, shape, .. }, rows } in &stored.pieces {
+            let columns: usize = shape[1..].iter().product();
+            let end = start + rows.len() * columns;
+            if let Some(changed) = changed.get(name) {
+                if changed.shape != *shape {
+                    let message = format!("tensor '{name}' is {:?}, not {shape:?}", changed.shape);
+                    return Err(Error::content(model.folder(), message));
+                }
+                let rows = rows.start * columns..rows.end * columns;
+                tensor.data[start..end].copy_from_slice(&changed.data[rows]);
+            }
+            start = end;
         }
-        tensor.shape = model.stored_shape(&canonical).unwrap_or(shape);
-        let name = model.family().checkpoint_name(&canonical).unwrap_or(canonical);
-        tensors.insert(name, tensor);
+        tensors.insert(stored.name.clone(), tensor);
     }
     Ok(tensors)
 }

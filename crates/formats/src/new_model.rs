@@ -8,7 +8,7 @@ use budwood_base::random::Key;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::Value;
 
-use crate::family::{self, Config};
+use crate::family::{self, Config, Piece, Stored};
 use crate::model_folder::write_new;
 use crate::safetensors_file::to_bytes;
 use crate::{BaseModel, Error};
@@ -36,6 +36,16 @@ fn check_size(config: &Config<'_>, spec: &EncoderSpec) -> Result<(), Error> {
     )))
 }
 
+/// The elements of a tensor of the checkpoint that holds rows of ours.
+fn rows(stored: &Stored, ours: &TensorMap) -> Vec<f32> {
+    let piece = |piece: &Piece| {
+        let columns: usize = piece.tensor.shape[1..].iter().product();
+        let data = ours.get(&piece.tensor.name).map_or(&[][..], |tensor| &tensor.data);
+        data[piece.rows.start * columns..piece.rows.end * columns].to_vec()
+    };
+    stored.pieces.iter().flat_map(piece).collect()
+}
+
 /// Writes a model's folder in Hugging Face's layout from its `config.json` and further files:
 /// weights, tokens and positions from a normal distribution cut at two deviations, norms that
 /// change nothing, biases of 0, no pooler.
@@ -58,7 +68,7 @@ pub fn create(
     spec.pooler = false;
     check_size(&read, &spec)?;
     let key = Key::new(seed).named("new model");
-    let mut tensors = TensorMap::new();
+    let mut ours = TensorMap::new();
     for TensorSpec { name: canonical, shape, kind } in spec.tensors() {
         let key = key.named(&canonical);
         let n: usize = shape.iter().product();
@@ -79,8 +89,16 @@ pub fn create(
             (InputSpec::Image(_), TensorKind::Table) => [vec![1], shape].concat(),
             _ => shape,
         };
-        let name = family.checkpoint_name(&canonical).unwrap_or(canonical);
-        tensors.insert(name, Tensor::new(shape, data));
+        ours.insert(canonical, Tensor::new(shape, data));
+    }
+    let mut tensors = TensorMap::new();
+    for stored in family.layout(&spec) {
+        let tensor = match stored.whole() {
+            Some(whole) => ours.remove(&whole.name),
+            None => None,
+        };
+        let tensor = tensor.unwrap_or_else(|| Tensor::new(stored.shape(), rows(&stored, &ours)));
+        tensors.insert(stored.name, tensor);
     }
     let weights = to_bytes(&folder.join("model.safetensors"), &tensors)?;
     write_new(folder, |new| {

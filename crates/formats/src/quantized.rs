@@ -32,13 +32,10 @@ pub fn write(
 ) -> Result<u64, Error> {
     let path = folder.join("model.safetensors");
     let mut raw = Vec::new();
-    for described in model.spec().tensors() {
-        let is_large = is_large(&described);
-        let TensorSpec { name: canonical, shape, .. } = described;
-        let mut tensor = model.tensor(&canonical)?;
-        let name = model.family().checkpoint_name(&canonical).unwrap_or(canonical.clone());
-        if !is_large {
-            tensor.shape = model.stored_shape(&canonical).unwrap_or(shape);
+    for stored in model.layout() {
+        let (name, shape) = (stored.name.clone(), stored.shape());
+        let tensor = model.stored(stored)?;
+        if !stored.pieces.iter().any(|piece| is_large(&piece.tensor)) {
             raw.push(Raw::from_f32(&path, &name, &tensor)?);
             continue;
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use budwood_base::method::MethodSpec;
+use budwood_base::tokenizer::Frame;
 use budwood_board::Board;
 use budwood_board::submit::{Submission, submit, synchronize};
 use budwood_board::token::Actor;
@@ -107,7 +108,7 @@ fn base(folder: &Path) {
     for i in 0..3 {
         let _ = model.tensor(&format!("layer.{i}.attention.query.weight"));
     }
-    if let Ok(tokenizer) = Tokenizer::open(folder, &model.spec().family) {
+    if let Ok(tokenizer) = Tokenizer::open(folder, model.family().frame) {
         let _ = tokenizer.check_vocabulary(1000);
     }
 }
@@ -124,7 +125,7 @@ fn safetensors(folder: &Path) {
 }
 
 fn tokenizer(folder: &Path) {
-    let Ok(tokenizer) = Tokenizer::open(folder, "bert") else { return };
+    let Ok(tokenizer) = Tokenizer::open(folder, Frame::BERT) else { return };
     let _ = tokenizer.check_vocabulary(1000);
     let long = "a good film, é\u{301} 电影 ".repeat(200);
     for text in ["", "a good film.", &long, &"a".repeat(5000)] {

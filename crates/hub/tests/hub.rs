@@ -452,7 +452,7 @@ fn adapters_of_each_library_come_with_their_heads() {
         assert_eq!(fetch().unwrap(), folder);
         assert_eq!(server.requests().len(), asked);
     }
-    // A description without weights is no adapter.
+    // A description without weights is not an adapter.
     let bare = vec![("adapter_config.json", some())];
     let server = Server::start(move |r| good(r, &bare));
     let name = ModelName::parse("owner/tiny").unwrap().unwrap();

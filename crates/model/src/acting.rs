@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use budwood_base::site::{Sublayer, WeightSite};
 
-use crate::base::{Base, Embeddings, Norm};
+use crate::base::{Base, Norm, Relative};
 use crate::gate::Gate;
 use crate::linear::TrainedLinear;
 use crate::norm::{NormRef, NormSlots};
 use crate::params::Slot;
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, OutputSite, Plain};
-use crate::sites::{EmbeddingSlots, LayerSites, Prompt, Sites};
+use crate::sites::{EmbeddingSlots, LayerSites, Prompt, RelativeSlots, Sites};
 
 /// The base with an adapter's sites and parameters, or alone.
 #[derive(Clone, Copy)]
@@ -39,13 +39,13 @@ impl<'a> Acting<'a> {
 
     /// All that is trained in a layer, left out or not.
     pub(crate) fn trained_in(&self, layer: usize) -> Option<&'a LayerSites> {
-        self.sites().map(|sites| &sites.layers[layer])
+        self.sites().map(|sites| &sites.layers[sites.own(layer)])
     }
 
     /// What the method put into a layer, unless it is left out.
     fn in_layer(&self, layer: usize) -> Option<&'a LayerSites> {
         let sites = self.sites().filter(|sites| !sites.left_out.contains(&layer))?;
-        Some(&sites.layers[layer])
+        Some(&sites.layers[sites.own(layer)])
     }
 
     pub(crate) fn output(&self, layer: usize, sublayer: Sublayer) -> &'a dyn OutputSite {
@@ -57,9 +57,11 @@ impl<'a> Acting<'a> {
         self.in_layer(layer).and_then(|l| l.products[site as usize].as_ref())
     }
 
-    pub(crate) fn norm(&self, layer: usize, sublayer: Sublayer) -> NormRef<'a> {
+    /// The norm of a sub-layer, where it has one.
+    pub(crate) fn norm(&self, layer: usize, sublayer: Sublayer) -> Option<NormRef<'a>> {
+        let norm = self.base.norm(layer, sublayer)?;
         let slots = self.trained_in(layer).and_then(|l| l.norms[sublayer as usize].as_ref());
-        self.norm_ref(self.base.norm(layer, sublayer), slots)
+        Some(self.norm_ref(norm, slots))
     }
 
     /// The layer scale of a sub-layer, where the encoder has it, and where its gradient goes if it
@@ -69,7 +71,7 @@ impl<'a> Acting<'a> {
         layer: usize,
         sublayer: Sublayer,
     ) -> Option<(&'a [f32], Option<&'a Slot>)> {
-        let frozen = &self.base.layers[layer].scales.as_ref()?[sublayer as usize];
+        let frozen = &self.base.layer(layer).scales.as_ref()?[sublayer as usize];
         let slot = self.trained_in(layer).and_then(|l| l.scales[sublayer as usize].as_ref());
         Some((slot.map_or(&frozen[..], |slot| &self.params()[slot.clone()]), slot))
     }
@@ -77,6 +79,26 @@ impl<'a> Acting<'a> {
     /// Trained embeddings, with the parameter vector.
     pub(crate) fn embedding_slots(&self) -> Option<(&'a EmbeddingSlots, &'a [f32])> {
         Some((self.sites()?.embeddings.as_ref()?, self.params()))
+    }
+
+    /// A trained table of distances, with the parameter vector.
+    pub(crate) fn relative_slots(&self) -> Option<(&'a RelativeSlots, &'a [f32])> {
+        Some((self.sites()?.relative.as_ref()?, self.params()))
+    }
+
+    /// The norm of the table of distances, where it has one.
+    pub(crate) fn relative_norm(&self) -> Option<NormRef<'a>> {
+        let Some(Relative::Disentangled { norm, .. }) = &self.base.relative else { return None };
+        let slots = match self.relative_slots() {
+            Some((RelativeSlots::Disentangled { norm, .. }, _)) => norm.as_ref(),
+            _ => None,
+        };
+        norm.as_ref().map(|norm| self.norm_ref(norm, slots))
+    }
+
+    /// The trained product that makes a term of distances in a layer.
+    pub(crate) fn trained_relative(&self, layer: usize, term: usize) -> Option<&'a TrainedLinear> {
+        self.trained_in(layer)?.relative[term].as_ref()
     }
 
     pub(crate) fn trained_pooler(&self) -> Option<&'a TrainedLinear> {
@@ -94,19 +116,18 @@ impl<'a> Acting<'a> {
     /// What opens the prefix in a layer.
     pub(crate) fn prefix_gate(&self, layer: usize) -> Option<&'a Gate> {
         self.in_layer(layer).filter(|sites| sites.prefix)?;
-        self.prefix()?.gate(layer)
+        self.prefix()?.gate(self.sites()?.own(layer))
     }
 
     /// The columns of a layer's keys and values in [`Prefix::rows`].
     pub(crate) fn prefix_columns(&self, layer: usize) -> Option<(Range<usize>, Range<usize>)> {
         self.in_layer(layer).filter(|sites| sites.prefix)?;
-        self.prefix()?.columns(layer)
+        self.prefix()?.columns(self.sites()?.own(layer))
     }
 
     pub(crate) fn embedding_norm(&self) -> Option<NormRef<'a>> {
-        let Embeddings::Text(text) = &self.base.embeddings else { return None };
         let slots = self.sites().and_then(|sites| sites.embedding_norm.as_ref());
-        Some(self.norm_ref(&text.norm, slots))
+        self.base.embedding_norm.as_ref().map(|norm| self.norm_ref(norm, slots))
     }
 
     pub(crate) fn final_norm(&self) -> Option<NormRef<'a>> {
@@ -120,7 +141,7 @@ impl<'a> Acting<'a> {
             None => NormRef { gamma: &norm.gamma, beta: &norm.beta, eps, slots: None },
             Some(slots) => NormRef {
                 gamma: &self.params()[slots.gamma.clone()],
-                beta: &self.params()[slots.beta.clone()],
+                beta: slots.beta.as_ref().map_or(&norm.beta, |beta| &self.params()[beta.clone()]),
                 eps,
                 slots: Some(slots),
             },

@@ -115,7 +115,7 @@ impl Adapter {
     /// If there is no such layer.
     pub fn leave_out(&mut self, layers: impl IntoIterator<Item = usize>) {
         let left_out: Vec<usize> = layers.into_iter().collect();
-        let all = self.sites.layers.len();
+        let all = self.sites.all_layers;
         assert!(left_out.iter().all(|&l| l < all), "there are {all} layers");
         self.sites.left_out = left_out;
     }
@@ -130,7 +130,7 @@ impl Adapter {
         match self.depth() {
             Depth::Embeddings => 0,
             Depth::Layer(layer) => layer,
-            Depth::Head => self.sites.layers.len(),
+            Depth::Head => self.sites.all_layers,
         }
     }
 

@@ -1,38 +1,76 @@
 //! The frozen model: weights in the form in which the device multiplies them.
 
-use budwood_base::encoder::{EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput};
+use std::sync::Arc;
+
+use budwood_base::encoder::{
+    EncoderSpec, ImageInput, InputSpec, NormPlacement, Positions, TextInput,
+};
 use budwood_base::names;
 use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::Tensor;
-use budwood_engine::{Activation, Device, Precision, Table, Weight};
+use budwood_engine::{Activation, Buf, Context, Device, Precision, Product, Rotary, Table, Weight};
 
+use crate::distance::{bias_buckets, by_distance, disentangled_rows};
 use crate::error::ModelError;
+
+/// Distances that have rows of disentangled attention at most.
+const DISTANCES_MOST: usize = 1 << 20;
+
+/// Places whose rotary angles are kept.
+const ROTARY_PLACES: usize = 8192;
 
 /// One affine product.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// The weight `[out, in]`.
     pub weight: Weight,
-    /// The bias `[out]`.
-    pub bias: Vec<f32>,
+    /// The bias `[out]`, if it has one.
+    pub bias: Option<Vec<f32>>,
 }
 
 /// Gain and bias of one layer norm.
 #[derive(Clone, Debug)]
-pub struct Norm {
+pub(crate) struct Norm {
     /// Gain (γ).
-    pub gamma: Vec<f32>,
-    /// Bias (β).
-    pub beta: Vec<f32>,
+    pub(crate) gamma: Vec<f32>,
+    /// Bias (β); zeros where the encoder's norms have none.
+    pub(crate) beta: Vec<f32>,
+    pub(crate) has_bias: bool,
 }
 
 /// One layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     linears: [Linear; 6],
-    norms: [Norm; 2],
+    norms: [Option<Norm>; 2],
+    /// Products of distances: those that make what queries meet, and what keys meet.
+    relative: [Option<Linear>; 2],
+    /// What they, or the layer's own products, make of the table of distances.
+    terms: [Option<Arc<Buf>>; 2],
     /// Layer scale of each sub-layer.
     pub(crate) scales: Option<[Vec<f32>; 2]>,
+}
+
+/// What distances between tokens add to scores.
+#[derive(Clone, Debug)]
+pub(crate) enum Relative {
+    Bias {
+        /// `[buckets, heads]`
+        table: Vec<f32>,
+        /// The bucket of each distance.
+        buckets: Vec<u16>,
+        /// `[heads, distances]`
+        by_distance: Vec<f32>,
+    },
+    Disentangled {
+        /// `[2 span, d]`
+        table: Vec<f32>,
+        norm: Option<Norm>,
+        /// The table after its norm.
+        states: Arc<Buf>,
+        /// The row of each distance.
+        rows: Vec<u16>,
+    },
 }
 
 impl Layer {
@@ -40,8 +78,18 @@ impl Layer {
         &self.linears[site as usize]
     }
 
-    pub(crate) fn norm(&self, sublayer: Sublayer) -> &Norm {
-        &self.norms[sublayer as usize]
+    /// The product of its own that makes a term of distances, if it has one.
+    pub(crate) fn relative(&self, term: usize) -> Option<&Linear> {
+        self.relative[term].as_ref()
+    }
+
+    /// A term of distances of the base alone.
+    pub(crate) fn term(&self, term: usize) -> Option<&Buf> {
+        self.terms[term].as_deref()
+    }
+
+    pub(crate) fn norm(&self, sublayer: Sublayer) -> Option<&Norm> {
+        self.norms[sublayer as usize].as_ref()
     }
 }
 
@@ -52,13 +100,14 @@ pub(crate) enum Embeddings {
     Image(ImageEmbeddings),
 }
 
-/// Tables that are added up, and the norm of their sum.
+/// Tables that are added up.
 #[derive(Clone, Debug)]
 pub(crate) struct TextEmbeddings {
     pub(crate) word: Table,
-    pub(crate) position: Table,
+    pub(crate) position: Option<Table>,
     pub(crate) token_type: Option<Table>,
-    pub(crate) norm: Norm,
+    /// What makes the hidden width of narrower tables; never quantised, as it is small.
+    pub(crate) projection: Option<Linear>,
 }
 
 /// The projection of patches, the tokens before them, and the table of positions.
@@ -82,7 +131,12 @@ pub struct Base {
     trainable: bool,
     frozen_dropout: bool,
     pub(crate) embeddings: Embeddings,
-    pub(crate) layers: Vec<Layer>,
+    pub(crate) embedding_norm: Option<Norm>,
+    pub(crate) relative: Option<Relative>,
+    /// Rotary positions: of layers that attend to all, and of those with a window.
+    rotary: Option<[Rotary; 2]>,
+    /// One for each layer that has weights of its own.
+    layers: Vec<Layer>,
     pub(crate) final_norm: Option<Norm>,
     pub(crate) pooler: Option<Linear>,
 }
@@ -101,19 +155,34 @@ impl Base {
         mut fetch: impl FnMut(&str) -> Result<Tensor, E>,
     ) -> Result<Self, E> {
         let d = spec.hidden;
-        let mut loader = Loader { device, precision, trainable, fetch: &mut fetch };
+        let norm_bias = !spec.axes.norms_without_bias;
+        let mut loader = Loader { device, precision, trainable, norm_bias, fetch: &mut fetch };
         let embeddings = match &spec.input {
-            InputSpec::Text(text) => Embeddings::Text(loader.text_embeddings(text, d)?),
+            InputSpec::Text(text) => Embeddings::Text(loader.text_embeddings(text, &spec)?),
             InputSpec::Image(image) => Embeddings::Image(loader.image_embeddings(image, d)?),
         };
-        let layers = (0..spec.layers).map(|i| loader.layer(&spec, i)).collect::<Result<_, E>>()?;
+        let embedding_norm = match spec.has_embedding_norm() {
+            true => Some(loader.norm(names::EMBEDDING_NORM, spec.embedding_width())?),
+            false => None,
+        };
+        let relative = loader.relative(&spec)?;
+        let layers = (0..spec.own_layers()).map(|i| loader.layer(&spec, i, relative.as_ref()));
+        let layers = layers.collect::<Result<_, E>>()?;
         let final_norm = match spec.norm {
             NormPlacement::Post => None,
             NormPlacement::Pre => Some(loader.norm(names::FINAL_NORM, d)?),
         };
+        let rotary = match (&spec.axes.positions, &spec.input) {
+            (Positions::Rotary { base, window_base, width }, InputSpec::Text(text)) => {
+                let places = text.length_max().min(ROTARY_PLACES);
+                Some([*base, *window_base].map(|base| Rotary::new(base, *width, places)))
+            }
+            _ => None,
+        };
         // The pooler is small and never quantised.
         loader.precision = Precision::F32;
-        let pooler = if spec.pooler { Some(loader.linear(names::POOLER, d, d)?) } else { None };
+        let pooler =
+            if spec.pooler { Some(loader.linear(names::POOLER, [d, d], true)?) } else { None };
         Ok(Self {
             spec,
             device,
@@ -121,6 +190,9 @@ impl Base {
             trainable,
             frozen_dropout: true,
             embeddings,
+            embedding_norm,
+            relative,
+            rotary,
             layers,
             final_norm,
             pooler,
@@ -186,35 +258,55 @@ impl Base {
         self.trainable
     }
 
+    /// The bucket of each distance, where biases are added to scores.
+    pub(crate) fn bias_buckets(&self) -> Option<&[u16]> {
+        match &self.relative {
+            Some(Relative::Bias { buckets, .. }) => Some(buckets),
+            _ => None,
+        }
+    }
+
+    /// Rotary positions of a layer, if it has them.
+    pub(crate) fn rotary(&self, layer: usize) -> Option<&Rotary> {
+        let [all, window] = self.rotary.as_ref()?;
+        Some(if self.spec.window(layer).is_some() { window } else { all })
+    }
+
     /// The activation of the feed-forward network.
     pub(crate) fn activation(&self) -> Activation {
         engine_activation(self.spec.activation)
     }
 
-    /// The frozen bias of a product.
-    pub(crate) fn linear_bias(&self, layer: usize, site: WeightSite) -> &[f32] {
-        &self.layers[layer].linear(site).bias
+    /// A layer's weights; of all layers alike where they share them.
+    pub(crate) fn layer(&self, layer: usize) -> &Layer {
+        &self.layers[layer % self.layers.len()]
+    }
+
+    /// The frozen bias of a product, if it has one.
+    pub(crate) fn linear_bias(&self, layer: usize, site: WeightSite) -> Option<&[f32]> {
+        self.layer(layer).linear(site).bias.as_deref()
     }
 
     /// The elements of a product's weight; none where they are held in bytes.
     pub(crate) fn elements(&self, layer: usize, site: WeightSite) -> Option<Vec<f32>> {
-        self.layers[layer].linear(site).weight.elements()
+        self.layer(layer).linear(site).weight.elements()
     }
 
     /// The squared norm of each row of a product's weight.
     pub(crate) fn row_squares(&self, layer: usize, site: WeightSite) -> Vec<f32> {
-        self.layers[layer].linear(site).weight.row_squares()
+        self.layer(layer).linear(site).weight.row_squares()
     }
 
-    /// A layer norm of a layer.
-    pub fn norm(&self, layer: usize, sublayer: Sublayer) -> &Norm {
-        self.layers[layer].norm(sublayer)
+    /// A layer norm of a layer, where it has it.
+    pub(crate) fn norm(&self, layer: usize, sublayer: Sublayer) -> Option<&Norm> {
+        self.layer(layer).norm(sublayer)
     }
 
     /// Bytes of all weights as held.
     pub fn bytes(&self) -> usize {
         let linears = |l: &Layer| l.linears.iter().map(|l| l.weight.bytes()).sum::<usize>();
-        self.embeddings.bytes() + self.layers.iter().map(linears).sum::<usize>()
+        let rotary = self.rotary.iter().flatten().map(Rotary::bytes).sum::<usize>();
+        self.embeddings.bytes() + rotary + self.layers.iter().map(linears).sum::<usize>()
     }
 }
 
@@ -222,8 +314,9 @@ impl Embeddings {
     fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => {
-                let tables = [Some(&text.word), Some(&text.position), text.token_type.as_ref()];
-                tables.into_iter().flatten().map(Table::bytes).sum()
+                let tables = [Some(&text.word), text.position.as_ref(), text.token_type.as_ref()];
+                let projection = text.projection.as_ref().map_or(0, |p| p.weight.bytes());
+                tables.into_iter().flatten().map(Table::bytes).sum::<usize>() + projection
             }
             Self::Image(image) => {
                 let vectors = [&image.special, &image.position];
@@ -253,6 +346,7 @@ struct Loader<'a, F> {
     device: Device,
     precision: Precision,
     trainable: bool,
+    norm_bias: bool,
     fetch: &'a mut F,
 }
 
@@ -265,16 +359,24 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
 
     fn norm(&mut self, name: &str, d: usize) -> Result<Norm, E> {
         let gamma = self.vector(&format!("{name}.weight"), d)?;
-        Ok(Norm { gamma, beta: self.vector(&format!("{name}.bias"), d)? })
+        let has_bias = self.norm_bias;
+        let beta = if has_bias { self.vector(&format!("{name}.bias"), d)? } else { vec![0.0; d] };
+        Ok(Norm { gamma, beta, has_bias })
     }
 
-    fn linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, E> {
+    fn linear(
+        &mut self,
+        name: &str,
+        [outputs, inputs]: [usize; 2],
+        has_bias: bool,
+    ) -> Result<Linear, E> {
         let weight_name = format!("{name}.weight");
         let tensor = (self.fetch)(&weight_name)?;
         check(&weight_name, &tensor, &[outputs, inputs])?;
         let weight =
             Weight::new(self.device, &tensor.data, outputs, inputs, self.precision, self.trainable);
-        Ok(Linear { weight, bias: self.vector(&format!("{name}.bias"), outputs)? })
+        let bias = has_bias.then(|| self.vector(&format!("{name}.bias"), outputs));
+        Ok(Linear { weight, bias: bias.transpose()? })
     }
 
     fn table(&mut self, name: &str, shape: [usize; 2], precision: Precision) -> Result<Table, E> {
@@ -283,17 +385,27 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         Ok(Table::new(tensor.data, shape[1], precision))
     }
 
-    fn text_embeddings(&mut self, text: &TextInput, d: usize) -> Result<TextEmbeddings, E> {
+    fn text_embeddings(
+        &mut self,
+        text: &TextInput,
+        spec: &EncoderSpec,
+    ) -> Result<TextEmbeddings, E> {
+        let width = spec.embedding_width();
         // Only the table of words is large enough for bytes to matter.
-        Ok(TextEmbeddings {
-            word: self.table(names::WORD, [text.vocab, d], self.precision)?,
-            position: self.table(names::POSITION, [text.positions, d], Precision::F32)?,
-            token_type: match text.token_types {
-                0 => None,
-                n => Some(self.table(names::TOKEN_TYPE, [n, d], Precision::F32)?),
-            },
-            norm: self.norm(names::EMBEDDING_NORM, d)?,
-        })
+        let word = self.table(names::WORD, [text.vocab, width], self.precision)?;
+        let mut table = |name: &str, rows: usize, exists: bool| {
+            exists.then(|| self.table(name, [rows, width], Precision::F32)).transpose()
+        };
+        let has_positions = !spec.axes.without_position_table;
+        let position = table(names::POSITION, text.positions, has_positions)?;
+        let token_type = table(names::TOKEN_TYPE, text.token_types, text.token_types > 0)?;
+        let precision = std::mem::replace(&mut self.precision, Precision::F32);
+        let projection = spec
+            .axes
+            .embedding_width
+            .map(|width| self.linear(names::EMBEDDING_PROJECTION, [spec.hidden, width], true));
+        self.precision = precision;
+        Ok(TextEmbeddings { word, position, token_type, projection: projection.transpose()? })
     }
 
     fn image_embeddings(&mut self, image: &ImageInput, d: usize) -> Result<ImageEmbeddings, E> {
@@ -310,14 +422,52 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         }
         let position = (self.fetch)(names::POSITION)?;
         check(names::POSITION, &position, &[image.positions(), d])?;
-        Ok(ImageEmbeddings { patch: Linear { weight, bias }, special, position: position.data })
+        let patch = Linear { weight, bias: Some(bias) };
+        Ok(ImageEmbeddings { patch, special, position: position.data })
     }
 
-    fn layer(&mut self, spec: &EncoderSpec, i: usize) -> Result<Layer, E> {
+    fn relative(&mut self, spec: &EncoderSpec) -> Result<Option<Relative>, E> {
+        let shape = match &spec.axes.positions {
+            Positions::Embedded | Positions::Rotary { .. } => return Ok(None),
+            Positions::Bias { buckets, .. } => [*buckets, spec.heads],
+            Positions::Disentangled(relative) => [2 * relative.span, spec.hidden],
+        };
+        let table = (self.fetch)(names::RELATIVE)?;
+        check(names::RELATIVE, &table, &shape)?;
+        let table = table.data;
+        Ok(Some(match &spec.axes.positions {
+            Positions::Disentangled(relative) => {
+                let norm = match relative.norm {
+                    true => Some(self.norm(names::RELATIVE_NORM, spec.hidden)?),
+                    false => None,
+                };
+                let mut cx = Context::new(self.device);
+                let mut states = cx.upload(&table, spec.hidden);
+                if let Some(Norm { gamma, beta, .. }) = &norm {
+                    cx.norm_in_place(states.view_mut(), gamma, beta, spec.norm_eps);
+                }
+                let rows = disentangled_rows(relative.span, relative.reach, DISTANCES_MOST);
+                Relative::Disentangled { table, norm, states: Arc::new(states), rows }
+            }
+            Positions::Bias { buckets, reach } => {
+                let buckets = bias_buckets(*buckets, *reach);
+                let by_distance = by_distance(&table, spec.heads, &buckets);
+                Relative::Bias { table, buckets, by_distance }
+            }
+            Positions::Embedded | Positions::Rotary { .. } => return Ok(None),
+        }))
+    }
+
+    fn layer(
+        &mut self,
+        spec: &EncoderSpec,
+        i: usize,
+        relative: Option<&Relative>,
+    ) -> Result<Layer, E> {
         let d = spec.hidden;
         let mut linear = |site: WeightSite| {
-            let [outputs, inputs] = spec.site_shape(site);
-            self.linear(&names::in_layer(i, site.name()), outputs, inputs)
+            let name = names::in_layer(i, site.name());
+            self.linear(&name, spec.site_shape(site), spec.has_bias(site))
         };
         let linears = [
             linear(WeightSite::Query)?,
@@ -327,10 +477,11 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
             linear(WeightSite::FfnIn)?,
             linear(WeightSite::FfnOut)?,
         ];
-        let norms = [
-            self.norm(&names::in_layer(i, names::ATTENTION_NORM), d)?,
-            self.norm(&names::in_layer(i, names::FFN_NORM), d)?,
-        ];
+        let mut norm = |sublayer: Sublayer| {
+            let name = names::in_layer(i, sublayer.norm_name());
+            spec.has_norm(i, sublayer).then(|| self.norm(&name, d)).transpose()
+        };
+        let norms = [norm(Sublayer::Attention)?, norm(Sublayer::Ffn)?];
         let scales = if spec.layer_scale {
             Some([
                 self.vector(&names::in_layer(i, Sublayer::Attention.scale_name()), d)?,
@@ -339,7 +490,30 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         } else {
             None
         };
-        Ok(Layer { linears, norms, scales })
+        let (mut own, mut terms) = ([None, None], [None, None]);
+        if let (Positions::Disentangled(of), Some(Relative::Disentangled { states, .. })) =
+            (&spec.axes.positions, relative)
+        {
+            let sites = [
+                (names::RELATIVE_KEY, WeightSite::Key),
+                (names::RELATIVE_QUERY, WeightSite::Query),
+            ];
+            for (term, (name, site)) in sites.into_iter().enumerate() {
+                if ![of.keys, of.queries][term] {
+                    continue;
+                }
+                if !of.shared {
+                    own[term] = Some(self.linear(&names::in_layer(i, name), [d, d], true)?);
+                }
+                let Linear { weight, bias } = own[term].as_ref().unwrap_or(&linears[site as usize]);
+                let mut cx = Context::new(self.device);
+                let mut out = cx.take(states.rows(), d);
+                let product = Product { weight, bias: bias.as_deref(), out: out.view_mut() };
+                cx.linear(states.view(), &mut [product]);
+                terms[term] = Some(Arc::new(out));
+            }
+        }
+        Ok(Layer { linears, norms, relative: own, terms, scales })
     }
 }
 

@@ -7,7 +7,7 @@ use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Precision, Table, Weight};
 
-use crate::base::{Base, Embeddings, ImageEmbeddings, Norm, TextEmbeddings};
+use crate::base::{Base, Embeddings, ImageEmbeddings, Linear, Norm, Relative, TextEmbeddings};
 use crate::error::ModelError;
 use crate::gate::Gate;
 use crate::linear::{TrainedLinear, TrainedMatrix};
@@ -15,7 +15,7 @@ use crate::norm::NormSlots;
 use crate::params::{Init, Params, Slot};
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, InputGradient, OutputGradient, OutputSite};
-use crate::sites::{EmbeddingSlots, ImageSlots, Prompt, Sites, TextSlots};
+use crate::sites::{EmbeddingSlots, ImageSlots, Prompt, RelativeSlots, Sites, TextSlots};
 
 /// Parameters that any new adapter may have: a gigabyte. More only beside a base that is as large.
 const PARAMETERS_MOST: usize = 1 << 28;
@@ -56,7 +56,7 @@ impl<'a> Builder<'a> {
             given,
             limit: (4 * base.spec().parameters()).max(PARAMETERS_MOST),
             params: Params::default(),
-            sites: Sites::new(base.spec().layers),
+            sites: Sites::new(base.spec().layers, base.spec().own_layers()),
             owners: Vec::new(),
             method: String::new(),
         }
@@ -284,17 +284,18 @@ impl<'a> Builder<'a> {
 
     /// Trains the norm of the embeddings, where there is one.
     pub(crate) fn train_embedding_norm(&mut self) -> Result<(), ModelError> {
-        if let Embeddings::Text(text) = &self.base.embeddings {
-            self.sites.embedding_norm = Some(self.norm(names::EMBEDDING_NORM, &text.norm)?);
+        if let Some(norm) = &self.base.embedding_norm {
+            self.sites.embedding_norm = Some(self.norm(names::EMBEDDING_NORM, norm)?);
         }
         Ok(())
     }
 
-    /// Trains both norms of a layer.
+    /// Trains the norms of a layer: both, but in an encoder whose first layer has one.
     pub(crate) fn train_layer_norms(&mut self, layer: usize) -> Result<(), ModelError> {
         for sublayer in Sublayer::ALL {
             let name = names::in_layer(layer, sublayer.norm_name());
-            let slots = self.norm(&name, self.base.norm(layer, sublayer))?;
+            let Some(norm) = self.base.norm(layer, sublayer) else { continue };
+            let slots = self.norm(&name, norm)?;
             self.sites.layers[layer].norms[sublayer as usize] = Some(slots);
         }
         Ok(())
@@ -302,7 +303,7 @@ impl<'a> Builder<'a> {
 
     /// Trains both layer scales of a layer, where the encoder has them.
     pub(crate) fn train_layer_scales(&mut self, layer: usize) -> Result<(), ModelError> {
-        let Some(scales) = &self.base.layers[layer].scales else { return Ok(()) };
+        let Some(scales) = &self.base.layer(layer).scales else { return Ok(()) };
         for (sublayer, frozen) in Sublayer::ALL.into_iter().zip(scales) {
             let name = names::in_layer(layer, sublayer.scale_name());
             self.claim(name.clone())?;
@@ -323,14 +324,49 @@ impl<'a> Builder<'a> {
     /// Trains all embeddings but their norm.
     pub(crate) fn train_embeddings(&mut self) -> Result<(), ModelError> {
         let slots = match &self.base.embeddings {
-            Embeddings::Text(text) => EmbeddingSlots::Text(self.text_slots(text)?),
+            Embeddings::Text(text) => EmbeddingSlots::Text(Box::new(self.text_slots(text)?)),
             Embeddings::Image(image) => EmbeddingSlots::Image(Box::new(self.image_slots(image)?)),
         };
         self.sites.embeddings = Some(slots);
         Ok(())
     }
 
-    /// Tables of words, positions and token types.
+    /// Trains the table of distances and its norm, where the encoder has one.
+    pub(crate) fn train_relative(&mut self) -> Result<(), ModelError> {
+        let spec = self.base.spec();
+        let table = |builder: &mut Self, table: &[f32], columns: usize| {
+            builder.claim(names::RELATIVE.into())?;
+            let shape = [table.len() / columns, columns];
+            builder.parameter(names::RELATIVE.into(), &shape, Init::Copy(table))
+        };
+        self.sites.relative = match &self.base.relative {
+            None => None,
+            Some(Relative::Bias { table: values, buckets, .. }) => Some(RelativeSlots::Bias {
+                table: table(self, values, spec.heads)?,
+                heads: spec.heads,
+                buckets: buckets.clone(),
+                by_distance: Vec::new(),
+            }),
+            Some(Relative::Disentangled { table: values, norm, .. }) => {
+                let table = table(self, values, spec.hidden)?;
+                let norm = norm.as_ref().map(|norm| self.norm(names::RELATIVE_NORM, norm));
+                Some(RelativeSlots::Disentangled { table, norm: norm.transpose()? })
+            }
+        };
+        Ok(())
+    }
+
+    /// Trains a layer's own products of distances, where it has them.
+    pub(crate) fn train_relative_products(&mut self, layer: usize) -> Result<(), ModelError> {
+        for (term, name) in [names::RELATIVE_KEY, names::RELATIVE_QUERY].into_iter().enumerate() {
+            let Some(product) = self.base.layer(layer).relative(term) else { continue };
+            let trained = self.trained(&names::in_layer(layer, name), product)?;
+            self.sites.layers[layer].relative[term] = Some(trained);
+        }
+        Ok(())
+    }
+
+    /// Tables of words, positions and token types, and what makes the hidden width of them.
     fn text_slots(&mut self, text: &TextEmbeddings) -> Result<TextSlots, ModelError> {
         let mut table = |name: &str, table: &Table| {
             self.claim(name.to_string())?;
@@ -339,19 +375,27 @@ impl<'a> Builder<'a> {
             self.parameter(name.into(), &shape, Init::Copy(elements))
         };
         let word = table(names::WORD, &text.word)?;
-        let position = table(names::POSITION, &text.position)?;
+        let position = text.position.as_ref().map(|t| table(names::POSITION, t)).transpose()?;
         let types = text.token_type.as_ref();
         let token_type = types.map(|t| table(names::TOKEN_TYPE, t)).transpose()?;
-        Ok(TextSlots { word, position, token_type })
+        let projection = text.projection.as_ref();
+        let projection = projection.map(|p| self.trained(names::EMBEDDING_PROJECTION, p));
+        Ok(TextSlots { word, position, token_type, projection: projection.transpose()? })
+    }
+
+    /// A product of the base as parameters under its own name.
+    fn trained(&mut self, name: &str, base: &Linear) -> Result<TrainedLinear, ModelError> {
+        self.claim(name.into())?;
+        let weight = base.weight.elements().ok_or_else(ModelError::in_bytes)?;
+        let shape = [base.weight.outputs(), base.weight.inputs()];
+        let bias = base.bias.as_ref().map(|bias| Init::Copy(bias));
+        self.linear(name, shape, Init::Copy(&weight), bias)
     }
 
     /// Projection of patches, tokens before them, and positions.
     fn image_slots(&mut self, image: &ImageEmbeddings) -> Result<ImageSlots, ModelError> {
         let d = self.base.spec().hidden;
-        self.claim(names::PATCH.into())?;
-        let weight = image.patch.weight.elements().ok_or_else(ModelError::in_bytes)?;
-        let (shape, bias) = ([d, image.patch.weight.inputs()], Init::Copy(&image.patch.bias));
-        let patch = self.linear(names::PATCH, shape, Init::Copy(&weight), Some(bias))?;
+        let patch = self.trained(names::PATCH, &image.patch)?;
         let tokens = [names::CLASS_TOKEN, names::DISTILLATION_TOKEN].into_iter();
         let mut slots = tokens
             .zip(image.special.chunks(d))
@@ -372,11 +416,7 @@ impl<'a> Builder<'a> {
         let Some(pooler) = base.pooler.as_ref().filter(|_| self.pooling == Pooling::Pooler) else {
             return Ok(());
         };
-        self.claim("the pooler".into())?;
-        let weight = pooler.weight.elements().ok_or_else(ModelError::in_bytes)?;
-        let shape = [pooler.weight.outputs(), pooler.weight.inputs()];
-        let bias = Some(Init::Copy(&pooler.bias));
-        self.sites.pooler = Some(self.linear(names::POOLER, shape, Init::Copy(&weight), bias)?);
+        self.sites.pooler = Some(self.trained(names::POOLER, pooler)?);
         Ok(())
     }
 
@@ -384,7 +424,9 @@ impl<'a> Builder<'a> {
         self.claim(name.to_string())?;
         let d = [norm.gamma.len()];
         let gamma = self.parameter(format!("{name}.weight"), &d, Init::Copy(&norm.gamma))?;
-        let beta = self.parameter(format!("{name}.bias"), &d, Init::Copy(&norm.beta))?;
-        Ok(NormSlots { gamma, beta })
+        let beta = norm
+            .has_bias
+            .then(|| self.parameter(format!("{name}.bias"), &d, Init::Copy(&norm.beta)));
+        Ok(NormSlots { gamma, beta: beta.transpose()? })
     }
 }

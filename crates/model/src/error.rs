@@ -88,6 +88,16 @@ pub enum ModelError {
         /// What is possible.
         limit: usize,
     },
+    /// The method trains what the encoder does not have.
+    #[error("method '{method}' trains {what}, and encoders like this one, {family}, have none")]
+    NothingToTrain {
+        /// The method.
+        method: String,
+        /// What it trains.
+        what: String,
+        /// The encoder's family.
+        family: String,
+    },
     /// Tensors in the file that the adapter has no place for.
     #[error(
         "the adapter's file holds {count} tensors that its method does not have, first '{first}'; none is dropped in silence"

@@ -118,7 +118,7 @@ impl Head {
     ) -> Buf {
         let params = part.acting.params();
         let mut x = self.pool(cx, part, hidden, save.reborrow());
-        let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
+        let dropout = |place| pass.dropout(pass.base.spec().layers, place, self.spec.dropout);
         cx.dropout(dropout(DropoutPlace::Pooled), x.view_mut());
         if let Some((dense, activation)) = &self.dense {
             let pre = dense.forward(cx, params, x.view());
@@ -143,7 +143,7 @@ impl Head {
         d_y: View<'_>,
         grads: &mut Grads<'_>,
     ) -> Buf {
-        let dropout = |place| pass.dropout(pass.base.layers.len(), place, self.spec.dropout);
+        let dropout = |place| pass.dropout(pass.base.spec().layers, place, self.spec.dropout);
         let x = grads.pop();
         let mut d = self.out.backward(cx, x.view(), d_y, grads);
         cx.give(x);
@@ -183,7 +183,7 @@ impl Head {
                 cx.first_rows(hidden, spans, first.view_mut());
                 let (weight, bias) = match part.acting.trained_pooler() {
                     Some(trained) => (trained.packed(), trained.bias_of(part.acting.params())),
-                    None => (&pooler.weight, Some(&pooler.bias[..])),
+                    None => (&pooler.weight, pooler.bias.as_deref()),
                 };
                 cx.linear(first.view(), &mut [Product { weight, bias, out: pooled.view_mut() }]);
                 let pre = cx.copy(pooled.view());

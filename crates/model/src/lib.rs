@@ -8,6 +8,7 @@ mod adapter;
 mod base;
 mod bottleneck;
 mod builder;
+mod distance;
 mod drop_path;
 mod encoder;
 mod error;
@@ -27,7 +28,7 @@ mod sites;
 mod tape;
 
 pub use adapter::Adapter;
-pub use base::{Base, Linear, Norm};
+pub use base::{Base, Linear};
 pub use budwood_base::site::{Sublayer, WeightSite};
 pub use encoder::batch::Batch;
 pub use error::ModelError;

@@ -9,7 +9,8 @@ use crate::tape::{Grads, Save};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NormSlots {
     pub(crate) gamma: Slot,
-    pub(crate) beta: Slot,
+    /// None where the encoder's norms have no bias.
+    pub(crate) beta: Option<Slot>,
 }
 
 /// A layer norm to apply.
@@ -39,8 +40,13 @@ impl NormRef<'_> {
         let rstd = grads.pop();
         let normal = grads.pop();
         if let Some(slots) = self.slots {
-            let (d_gamma, d_beta) = grads.of_two(&slots.gamma, &slots.beta);
-            cx.norm_backward_parameters(normal.view(), d.read(), d_gamma, d_beta);
+            match &slots.beta {
+                Some(beta) => {
+                    let (d_gamma, d_beta) = grads.of_two(&slots.gamma, beta);
+                    cx.norm_backward_parameters(normal.view(), d.read(), d_gamma, d_beta);
+                }
+                None => cx.add_column_dots(normal.view(), d.read(), grads.of(&slots.gamma)),
+            }
         }
         cx.norm_backward_input(self.gamma, (normal.view(), rstd.view()), d);
         cx.give(normal);

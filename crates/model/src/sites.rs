@@ -3,6 +3,7 @@
 use budwood_base::encoder::NormPlacement;
 use budwood_engine::Device;
 
+use crate::distance::by_distance;
 use crate::linear::TrainedLinear;
 use crate::norm::NormSlots;
 use crate::params::Slot;
@@ -26,6 +27,8 @@ pub(crate) struct LayerSites {
     pub(crate) outputs: [Option<Box<dyn OutputSite>>; 2],
     pub(crate) products: [Option<AtProduct>; 6],
     pub(crate) norms: [Option<NormSlots>; 2],
+    /// Trained products that make terms of distances.
+    pub(crate) relative: [Option<TrainedLinear>; 2],
     /// Trained layer scale of each sub-layer.
     pub(crate) scales: [Option<Slot>; 2],
     /// Whether a prefix acts in its attention.
@@ -61,8 +64,23 @@ impl LayerSites {
 
 /// Trained embeddings.
 pub(crate) enum EmbeddingSlots {
-    Text(TextSlots),
+    Text(Box<TextSlots>),
     Image(Box<ImageSlots>),
+}
+
+/// Where a trained table of distances stands in the parameter vector.
+pub(crate) enum RelativeSlots {
+    Bias {
+        table: Slot,
+        heads: usize,
+        buckets: Vec<u16>,
+        /// `[heads, distances]`
+        by_distance: Vec<f32>,
+    },
+    Disentangled {
+        table: Slot,
+        norm: Option<NormSlots>,
+    },
 }
 
 /// Where trained embeddings of images stand in the parameter vector.
@@ -75,8 +93,9 @@ pub(crate) struct ImageSlots {
 /// Where trained embedding tables of texts stand in the parameter vector.
 pub(crate) struct TextSlots {
     pub(crate) word: Slot,
-    pub(crate) position: Slot,
+    pub(crate) position: Option<Slot>,
     pub(crate) token_type: Option<Slot>,
+    pub(crate) projection: Option<TrainedLinear>,
 }
 
 /// Trained rows among each sequence's embedded tokens.
@@ -92,11 +111,15 @@ pub(crate) struct Prompt {
 /// All places where an adapter acts, the head aside.
 #[derive(Default)]
 pub(crate) struct Sites {
+    /// One for each layer that has weights of its own.
     pub(crate) layers: Vec<LayerSites>,
+    /// Layers of the encoder.
+    pub(crate) all_layers: usize,
     /// Layers in which only trained norms act.
     pub(crate) left_out: Vec<usize>,
     pub(crate) embeddings: Option<EmbeddingSlots>,
     pub(crate) embedding_norm: Option<NormSlots>,
+    pub(crate) relative: Option<RelativeSlots>,
     pub(crate) final_norm: Option<NormSlots>,
     pub(crate) pooler: Option<TrainedLinear>,
     pub(crate) prompt: Option<Prompt>,
@@ -104,21 +127,33 @@ pub(crate) struct Sites {
 }
 
 impl Sites {
-    /// Places in an encoder of so many layers, all of them free.
-    pub(crate) fn new(layers: usize) -> Self {
-        let layers = (0..layers).map(|_| LayerSites::default()).collect();
-        Self { layers, ..Self::default() }
+    /// Places in an encoder of so many layers, of which so many have weights of their own; all of
+    /// them free.
+    pub(crate) fn new(layers: usize, own: usize) -> Self {
+        let sites = (0..own).map(|_| LayerSites::default()).collect();
+        Self { layers: sites, all_layers: layers, ..Self::default() }
+    }
+
+    /// The place in `layers` of what acts in a layer.
+    pub(crate) fn own(&self, layer: usize) -> usize {
+        layer % self.layers.len()
     }
 
     /// How far down gradients must flow.
     pub(crate) fn depth(&self) -> Depth {
-        if self.embeddings.is_some() || self.embedding_norm.is_some() || self.prompt.is_some() {
+        let input = [
+            self.embeddings.is_some(),
+            self.embedding_norm.is_some(),
+            self.relative.is_some(),
+            self.prompt.is_some(),
+        ];
+        if input.contains(&true) {
             return Depth::Embeddings;
         }
         match self.layers.iter().position(|layer| !layer.is_empty()) {
             Some(layer) => Depth::Layer(layer),
             // A trained final norm alone is reached from above the last layer.
-            None if self.final_norm.is_some() => Depth::Layer(self.layers.len()),
+            None if self.final_norm.is_some() => Depth::Layer(self.all_layers),
             None => Depth::Head,
         }
     }
@@ -128,9 +163,19 @@ impl Sites {
         budwood_engine::for_each(threads, self.layers.iter_mut(), |layer| {
             layer.outputs.iter_mut().flatten().for_each(|site| site.refresh(device, params));
             layer.products.iter_mut().flatten().for_each(|site| site.refresh(device, params));
+            layer.relative.iter_mut().flatten().for_each(|product| product.refresh(device, params));
         });
-        if let Some(EmbeddingSlots::Image(image)) = &mut self.embeddings {
-            image.patch.refresh(device, params);
+        match &mut self.embeddings {
+            Some(EmbeddingSlots::Image(image)) => image.patch.refresh(device, params),
+            Some(EmbeddingSlots::Text(text)) => {
+                text.projection.iter_mut().for_each(|p| p.refresh(device, params));
+            }
+            None => {}
+        }
+        if let Some(RelativeSlots::Bias { table, heads, buckets, by_distance: all }) =
+            &mut self.relative
+        {
+            *all = by_distance(&params[table.clone()], *heads, buckets);
         }
         if let Some(pooler) = &mut self.pooler {
             pooler.refresh(device, params);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use budwood_base::files::foreign;
-use budwood_base::tokenizer::WordPieceSettings;
+use budwood_base::tokenizer::{Frame, WordPieceSettings};
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
@@ -29,15 +29,12 @@ pub struct Encoded {
 /// The first byte of a text that a token stands for, and the one after its last.
 pub(crate) type Bytes = (u32, u32);
 
-/// How special tokens stand around texts.
+/// Ids of the special tokens of a [`Frame`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
+struct Special {
     first: u32,
     separator: u32,
-    /// Stands for what has no token.
     unknown: u32,
-    /// RoBERTa puts two separators between texts and has no second type.
-    roberta: bool,
 }
 
 /// A tokenizer with the frame of its model's family.
@@ -45,6 +42,7 @@ pub struct Tokenizer {
     path: PathBuf,
     inner: tokenizers::Tokenizer,
     frame: Frame,
+    special: Special,
 }
 
 impl Tokenizer {
@@ -53,8 +51,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// If there is none, it is damaged, or its special tokens are missing.
-    pub fn open(folder: &Path, family: &str) -> Result<Self, Error> {
-        let roberta = family == "roberta";
+    pub fn open(folder: &Path, frame: Frame) -> Result<Self, Error> {
         let json = folder.join("tokenizer.json");
         for name in
             ["tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"]
@@ -83,13 +80,11 @@ impl Tokenizer {
             let missing = || Error::file(&path, format!("lacks the special token {token}"));
             inner.token_to_id(token).ok_or_else(missing)
         };
-        let (first, separator, unknown) = match roberta {
-            true => ("<s>", "</s>", "<unk>"),
-            false => ("[CLS]", "[SEP]", "[UNK]"),
-        };
+        let sets = || frame.tokens.iter();
+        let held = sets().find(|set| set.iter().all(|token| inner.token_to_id(token).is_some()));
+        let [first, separator, unknown] = held.or(sets().next()).copied().unwrap_or_default();
         let (first, separator, unknown) = (id(first)?, id(separator)?, id(unknown)?);
-        let frame = Frame { first, separator, unknown, roberta };
-        Ok(Self { path, inner, frame })
+        Ok(Self { path, inner, frame, special: Special { first, separator, unknown } })
     }
 
     /// Checks that every id has a row in an embedding of `rows` rows.
@@ -138,7 +133,7 @@ impl Tokenizer {
 
     /// Tokens that fit between the special ones.
     pub(crate) fn room(&self, max_length: usize, pair: bool) -> Result<usize, Error> {
-        let special = match (pair, self.frame.roberta) {
+        let special = match (pair, self.frame.doubled) {
             (false, _) => 2,
             (true, false) => 3,
             (true, true) => 4,
@@ -153,7 +148,7 @@ impl Tokenizer {
     /// One or two texts' tokens with the special ones around them, and the place of the last text's
     /// first token.
     pub(crate) fn frame(&self, a: &[u32], b: Option<&[u32]>) -> (Encoded, usize) {
-        let Frame { first, separator, roberta, .. } = self.frame;
+        let Special { first, separator, .. } = self.special;
         let mut ids = Vec::with_capacity(a.len() + b.map_or(0, <[u32]>::len) + 4);
         ids.push(first);
         let mut last = ids.len();
@@ -161,14 +156,14 @@ impl Tokenizer {
         ids.push(separator);
         let n_first = ids.len();
         if let Some(b) = b {
-            if roberta {
+            if self.frame.doubled {
                 ids.push(separator);
             }
             last = ids.len();
             ids.extend_from_slice(b);
             ids.push(separator);
         }
-        let second = u32::from(!roberta);
+        let second = u32::from(self.frame.types);
         let types = (0..ids.len()).map(|i| if i < n_first { 0 } else { second }).collect();
         (Encoded { ids, types, cut: 0 }, last)
     }
@@ -188,13 +183,12 @@ impl Tokenizer {
 
     /// The tokens of a word of a sentence: at least one.
     pub(crate) fn word(&self, word: &str) -> Result<Vec<u32>, Error> {
-        // In byte-level vocabularies a word begins with its space.
-        let mut ids = match self.frame.roberta {
+        let mut ids = match self.frame.spaced_words {
             true => self.ids(&format!(" {word}"))?,
             false => self.ids(word)?,
         };
         if ids.is_empty() {
-            ids.push(self.frame.unknown);
+            ids.push(self.special.unknown);
         }
         Ok(ids)
     }

@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use budwood_base::tokenizer::Frame;
 use budwood_tasks::read::{Encoding, ReadOptions, table};
 use budwood_tasks::{
     Answer, ColumnChoice, Data, DataRequest, DataSource, Dataset, Example, Input, Missing, Split,
@@ -504,7 +505,7 @@ fn conll_is_split_at_blanks_and_tabs_alone() {
 #[test]
 fn tokenizer_files_that_are_none_are_named_and_capitals_are_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || Tokenizer::open(dir.path(), "bert").map(|_| ());
+    let open = || Tokenizer::open(dir.path(), Frame::BERT).map(|_| ());
     let json = dir.path().join("tokenizer.json");
     fs::write(&json, "version https://git-lfs.github.com/spec/v1\noid sha256:1\n").unwrap();
     fails(open(), &["tokenizer.json", "git lfs pull"]);
@@ -513,13 +514,13 @@ fn tokenizer_files_that_are_none_are_named_and_capitals_are_kept() {
     fs::remove_file(&json).unwrap();
     fs::write(dir.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nApple\napple\nBath\n")
         .unwrap();
-    let tokenizer = Tokenizer::open(dir.path(), "bert").unwrap();
+    let tokenizer = Tokenizer::open(dir.path(), Frame::BERT).unwrap();
     let ids = |tokenizer: &Tokenizer| {
         tokenizer.encode(&Input::Text("Apple apple".into()), 9).unwrap().ids
     };
     assert_eq!(ids(&tokenizer), [2, 4, 5, 3]);
     fs::write(dir.path().join("tokenizer_config.json"), "{\"do_lower_case\": true}").unwrap();
-    assert_eq!(ids(&Tokenizer::open(dir.path(), "bert").unwrap()), [2, 5, 5, 3]);
+    assert_eq!(ids(&Tokenizer::open(dir.path(), Frame::BERT).unwrap()), [2, 5, 5, 3]);
     fs::write(dir.path().join("vocab.txt"), "<html>").unwrap();
     fails(open(), &["vocab.txt", "HTML"]);
 }

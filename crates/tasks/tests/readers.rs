@@ -6,6 +6,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use budwood_base::tokenizer::Frame;
 use budwood_tasks::read::{Encoding, ReadOptions, table};
 use budwood_tasks::{
     Cell, ColumnChoice, DataSource, Dataset, Example, Input, Split, Target, Tokenizer, task,
@@ -167,7 +168,7 @@ fn a_split_keeps_the_shares_of_the_classes() {
 fn tokenizer(dir: &Path) -> Tokenizer {
     let words = "[PAD] [UNK] [CLS] [SEP] [MASK] the cat sat ##s on mat , cafe 中";
     write(dir, "vocab.txt", words.replace(' ', "\n"));
-    Tokenizer::open(dir, "bert").unwrap()
+    Tokenizer::open(dir, Frame::BERT).unwrap()
 }
 
 /// Digests stand in adapters' files, so they must never change. Expected values: Python's `hashlib`

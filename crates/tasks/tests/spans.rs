@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use budwood_base::random::Key;
+use budwood_base::tokenizer::Frame;
 use budwood_tasks::read::ReadOptions;
 use budwood_tasks::{
     Answer, AnswerLimits, ColumnChoice, DataSource, Error, Input, Passage, Sentence, Split, Target,
@@ -27,7 +28,8 @@ fn tokenizer(cases: &Value, dir: &Path, family: &str) -> Tokenizer {
     for file in files {
         fs::write(dir.join(file), cases[*file].as_str().unwrap()).unwrap();
     }
-    Tokenizer::open(dir, family).unwrap()
+    let frame = if family == "bert" { Frame::BERT } else { Frame::ROBERTA };
+    Tokenizer::open(dir, frame).unwrap()
 }
 
 fn numbers<T: serde::de::DeserializeOwned>(value: &Value) -> T {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::random::Key;
+use budwood_base::tokenizer::Frame;
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_model::{Adapter, Base};
@@ -36,7 +37,7 @@ fn texts(n: usize, seed: u64) -> Prepared {
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
     let vocabulary: Vec<String> = special.iter().chain(&words).cloned().collect();
     std::fs::write(dir.path().join("vocab.txt"), vocabulary.join("\n")).unwrap();
-    let tokenizer = Tokenizer::open(dir.path(), "bert").unwrap();
+    let tokenizer = Tokenizer::open(dir.path(), Frame::BERT).unwrap();
     let example = |i: usize| {
         let key = Key::new(seed).child(i as u64);
         let chosen: Vec<usize> =

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::random::Key;
+use budwood_base::tokenizer::Frame;
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_model::{Adapter, Base, Targets};
@@ -45,7 +46,7 @@ fn prepared(texts: &[Vec<usize>], target: impl Fn(usize, &[usize]) -> Target) ->
     let vocabulary: Vec<String> =
         special.into_iter().chain((0..WORDS).map(|i| format!("w{i}"))).collect();
     std::fs::write(dir.path().join("vocab.txt"), vocabulary.join("\n")).unwrap();
-    let tokenizer = Tokenizer::open(dir.path(), "bert").unwrap();
+    let tokenizer = Tokenizer::open(dir.path(), Frame::BERT).unwrap();
     let example = |(i, words): (usize, &Vec<usize>)| {
         let text: Vec<String> = words.iter().map(|w| format!("w{w}")).collect();
         Example { input: Input::Text(text.join(" ")), target: target(i, words) }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use budwood_base::encoder::{Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement};
+use budwood_base::encoder::{Activation, Axes, EncoderSpec, ImageInput, InputSpec, NormPlacement};
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::Weights;
@@ -31,6 +31,7 @@ fn spec(image: &ImageInput) -> EncoderSpec {
         hidden_dropout: 0.0,
         attention_dropout: 0.0,
         drop_path: 0.0,
+        axes: Axes::default(),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapters, folders or OWNER/NAME of the Hugging Face hub: of one method, base, head and set of classes.
+    /// The adapters, folders or OWNER/NAME of the Hugging Face hub: of one method, base, head and
+    /// set of classes.
     #[arg(required = true, num_args = 2..)]
     adapters: Vec<PathBuf>,
     /// Their weights, in the same order, such as 0.5,0.25,0.25 [default: equal].

@@ -18,8 +18,8 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapter (a folder, or OWNER/NAME of the hub): of LoRA, (IA)³, or a method that trains the
-    /// model's own weights.
+    /// The adapter (a folder, or OWNER/NAME of the hub): of LoRA, (IA)³, or a method that trains
+    /// the model's own weights.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].

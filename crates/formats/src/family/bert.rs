@@ -1,9 +1,10 @@
 //! BERT (Devlin et al. 2019) and what shares its layout, MiniLM among them.
 
-use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::encoder::{Activation, Axes, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, ClassifierHead, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -14,8 +15,17 @@ pub(super) const FAMILY: Family = Family {
     outer: OUTER,
     layer: "encoder.layer.{i}",
     inner: INNER,
+    fused: &[],
+    parted: &[],
     class: "Bert",
-    adapterhub_outputs: ["attention.output.adapters", "output.adapters"],
+    frame: Frame::BERT,
+    classifier: Some(ClassifierHead::OVER_POOLER),
+    trusts_pooler: Some("a BERT with its pre-trained pooler, as in the paper"),
+    adapterhub: Some(AdapterHub {
+        outputs: ["attention.output.adapters", "output.adapters"],
+        prefix: "self_prefix",
+        has_models: true,
+    }),
 };
 
 pub(super) const OUTER: &[(&str, &str)] = &[
@@ -50,32 +60,45 @@ pub(super) fn bert_like(
     norm_eps: f64,
     pad_id: u32,
 ) -> Result<EncoderSpec, Error> {
+    let positions = config.size("max_position_embeddings")?;
+    let input = InputSpec::Text(TextInput {
+        vocab: config.size("vocab_size")?,
+        positions,
+        position_offset,
+        token_types: config.size("type_vocab_size")?,
+        pad_id,
+    });
+    let spec = text_like(config, family, input, norm_eps)?;
+    match positions > position_offset {
+        true => Ok(spec),
+        false => Err(config.fault("max_position_embeddings leaves no position for a token")),
+    }
+}
+
+/// Sizes and switches of encoders whose configuration has BERT's fields but for what they read.
+pub(super) fn text_like(
+    config: &Config<'_>,
+    family: &str,
+    input: InputSpec,
+    norm_eps: f64,
+) -> Result<EncoderSpec, Error> {
     let (hidden, heads) = (config.size("hidden_size")?, config.size("num_attention_heads")?);
     config.check(hidden, heads)?;
-    let positions = config.size("max_position_embeddings")?;
-    if positions <= position_offset {
-        return Err(config.fault("max_position_embeddings leaves no position for a token"));
-    }
     Ok(EncoderSpec {
         family: family.into(),
         hidden,
-        layers: config.size("num_hidden_layers")?,
+        layers: config.layers("num_hidden_layers")?,
         heads,
         intermediate: config.size("intermediate_size")?,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
         norm_eps: config.epsilon_or("layer_norm_eps", norm_eps)?,
         norm: NormPlacement::Post,
-        input: InputSpec::Text(TextInput {
-            vocab: config.size("vocab_size")?,
-            positions,
-            position_offset,
-            token_types: config.size("type_vocab_size")?,
-            pad_id,
-        }),
+        input,
         pooler: true,
         layer_scale: false,
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.1)?,
         attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.1)?,
         drop_path: 0.0,
+        axes: Axes::default(),
     })
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use budwood_base::encoder::Activation;
-use serde_json::Value;
+use budwood_base::encoder::{Activation, EncoderSpec};
+use budwood_base::names;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 
@@ -27,6 +28,52 @@ impl Config<'_> {
         number.map(|n| n as usize).ok_or_else(|| {
             self.fault(format!("field '{field}' is {value}, not a whole number above 0"))
         })
+    }
+
+    /// As [`Config::size`], with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn size_or(&self, field: &str, default: usize) -> Result<usize, Error> {
+        match self.json.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(_) => self.size(field),
+        }
+    }
+
+    /// A whole number from 0 on, with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn count_or(&self, field: &str, default: usize) -> Result<usize, Error> {
+        match self.json.get(field) {
+            Some(value) if value.as_u64() == Some(0) => Ok(0),
+            _ => self.size_or(field, default),
+        }
+    }
+
+    /// The base of rotary positions, with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// If it is not a number from 1 on.
+    pub fn base_or(&self, field: &str, default: f64) -> Result<f32, Error> {
+        let base = self.number_or(field, default)?;
+        if (1.0..1e12).contains(&base) {
+            return Ok(base as f32);
+        }
+        Err(self.fault(format!("field '{field}' is {base}, not a number from 1 on and below 1e12")))
+    }
+
+    /// The width of heads, or of what is turned of them, where their elements are turned in pairs.
+    ///
+    /// # Errors
+    /// If it is odd or 0.
+    pub fn even_head_dim(&self, width: usize) -> Result<usize, Error> {
+        if width > 0 && width.is_multiple_of(2) {
+            return Ok(width);
+        }
+        Err(self
+            .fault(format!("rotary positions turn pairs, and {width} elements of a head are none")))
     }
 
     /// A length in pixels, of squares: one number, or the same number twice.
@@ -122,7 +169,8 @@ impl Config<'_> {
     ///
     /// # Errors
     /// If they cannot.
-    pub fn check_layers(&self, layers: usize, tensors: usize) -> Result<(), Error> {
+    pub fn check_layers(&self, spec: &EncoderSpec, tensors: usize) -> Result<(), Error> {
+        let layers = spec.own_layers();
         if layers <= tensors {
             return Ok(());
         }
@@ -146,17 +194,49 @@ impl Config<'_> {
     /// Checks what cannot be computed.
     ///
     /// # Errors
-    /// If the width is not a multiple of the number of heads, or positions are not absolute.
+    /// If the width is not a multiple of the number of heads, positions are not absolute, or the
+    /// model is a decoder.
     pub fn check(&self, hidden: usize, heads: usize) -> Result<(), Error> {
         if !hidden.is_multiple_of(heads) {
             return Err(self.fault(format!("{heads} heads do not divide the width of {hidden}")));
         }
+        self.expect("is_decoder", &[json!(false)])?;
+        self.expect("add_cross_attention", &[json!(false)])?;
+        self.expect("pruned_heads", &[json!({}), json!([])])?;
         match self.json.get("position_embedding_type").and_then(Value::as_str) {
             None | Some("absolute") => Ok(()),
             Some(other) => Err(self.fault(format!(
                 "position_embedding_type is '{other}'; only 'absolute' exists here"
             ))),
         }
+    }
+
+    /// Checks that a field, if it is there, has one of the values that mean what the encoder here
+    /// does: any other would change its answers.
+    ///
+    /// # Errors
+    /// If it has another.
+    pub fn expect(&self, field: &str, values: &[Value]) -> Result<(), Error> {
+        let Some(value) = self.json.get(field).filter(|v| !v.is_null()) else { return Ok(()) };
+        if values.contains(value) {
+            return Ok(());
+        }
+        let known: Vec<_> = values.iter().map(Value::to_string).collect();
+        let only = if known.is_empty() { "null".into() } else { known.join(" or ") };
+        Err(self.fault(format!("field '{field}' is {value}; only {only} exists here")))
+    }
+
+    /// The number of layers.
+    ///
+    /// # Errors
+    /// If it is missing, no whole number above 0, or larger than makes sense.
+    pub fn layers(&self, field: &str) -> Result<usize, Error> {
+        let (layers, most) = (self.size(field)?, names::LAYERS_MOST);
+        if layers <= most {
+            return Ok(layers);
+        }
+        Err(self
+            .fault(format!("asks for {layers} layers in '{field}'; an encoder has at most {most}")))
     }
 
     /// An error at this file.

@@ -1,9 +1,10 @@
 //! DeiT (Touvron et al. 2021): ViT with a distillation token after the class token.
 
 use budwood_base::encoder::EncoderSpec;
+use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, ClassifierHead, Family};
 use super::vit::{INNER, vit_like};
 use crate::Error;
 
@@ -22,8 +23,17 @@ pub(super) const FAMILY: Family = Family {
     ],
     layer: "encoder.layer.{i}",
     inner: INNER,
+    fused: &[],
+    parted: &[],
     class: "DeiT",
-    adapterhub_outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+    frame: Frame::BERT,
+    classifier: Some(ClassifierHead::OVER_FIRST),
+    trusts_pooler: None,
+    adapterhub: Some(AdapterHub {
+        outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+        prefix: "self_prefix",
+        has_models: false,
+    }),
 };
 
 fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {

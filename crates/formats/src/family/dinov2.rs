@@ -1,10 +1,12 @@
 //! DINOv2 (Oquab et al. 2023): ViT with layer scale. The mask token of its pre-training is not
 //! read.
 
-use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement};
+use budwood_base::encoder::{Activation, Axes, EncoderSpec, InputSpec, NormPlacement};
+use budwood_base::head::Pooling;
+use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, ClassifierHead, Family};
 use super::vit::image;
 use crate::Error;
 
@@ -33,8 +35,17 @@ pub(super) const FAMILY: Family = Family {
         ("ffn_scale", "layer_scale2.lambda1"),
     ],
     // AdapterHub has no DINOv2: these are the names that its ViT would give.
+    fused: &[],
+    parted: &[],
     class: "Dinov2",
-    adapterhub_outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+    frame: Frame::BERT,
+    classifier: Some(ClassifierHead { pooling: Pooling::ClsMean, ..ClassifierHead::OVER_FIRST }),
+    trusts_pooler: None,
+    adapterhub: Some(AdapterHub {
+        outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+        prefix: "self_prefix",
+        has_models: false,
+    }),
 };
 
 fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
@@ -59,7 +70,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     Ok(EncoderSpec {
         family: "dinov2".into(),
         hidden,
-        layers: config.size("num_hidden_layers")?,
+        layers: config.layers("num_hidden_layers")?,
         heads,
         intermediate: intermediate as usize,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
@@ -71,5 +82,6 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.0)?,
         attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.0)?,
         drop_path: 0.0,
+        axes: Axes::default(),
     })
 }

@@ -1,9 +1,10 @@
 //! DistilBERT (Sanh et al. 2019): BERT without token types and pooler, under other names.
 
-use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::encoder::{Activation, Axes, EncoderSpec, InputSpec, NormPlacement, TextInput};
+use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, ClassifierHead, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -27,8 +28,20 @@ pub(super) const FAMILY: Family = Family {
         ("ffn_out", "ffn.lin2"),
         ("ffn_norm", "output_layer_norm"),
     ],
+    fused: &[],
+    parted: &[],
     class: "DistilBert",
-    adapterhub_outputs: ["attention_adapters.adapters", "output_adapters.adapters"],
+    frame: Frame::BERT,
+    classifier: Some(ClassifierHead {
+        dense: Some((Activation::Relu, "pre_classifier")),
+        ..ClassifierHead::OVER_FIRST
+    }),
+    trusts_pooler: None,
+    adapterhub: Some(AdapterHub {
+        outputs: ["attention_adapters.adapters", "output_adapters.adapters"],
+        prefix: "self",
+        has_models: true,
+    }),
 };
 
 fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
@@ -37,7 +50,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     Ok(EncoderSpec {
         family: "distilbert".into(),
         hidden,
-        layers: config.size("n_layers")?,
+        layers: config.layers("n_layers")?,
         heads,
         intermediate: config.size("hidden_dim")?,
         activation: config.activation_or("activation", Activation::Gelu)?,
@@ -56,5 +69,6 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         hidden_dropout: config.dropout_or("dropout", 0.1)?,
         attention_dropout: config.dropout_or("attention_dropout", 0.1)?,
         drop_path: 0.0,
+        axes: Axes::default(),
     })
 }

@@ -1,10 +1,12 @@
 //! RoBERTa (Liu et al. 2019) and XLM-R: BERT's layout; positions begin after the padding id.
 
-use budwood_base::encoder::EncoderSpec;
+use budwood_base::encoder::{Activation, EncoderSpec};
 
 use super::bert::{INNER, OUTER, bert_like};
+use budwood_base::tokenizer::Frame;
+
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, ClassifierHead, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -15,11 +17,20 @@ pub(super) const FAMILY: Family = Family {
     outer: OUTER,
     layer: "encoder.layer.{i}",
     inner: INNER,
+    fused: &[],
+    parted: &[],
     class: "Roberta",
-    adapterhub_outputs: ["attention.output.adapters", "output.adapters"],
+    frame: Frame::ROBERTA,
+    classifier: Some(ClassifierHead::of_two(Activation::Tanh)),
+    trusts_pooler: None,
+    adapterhub: Some(AdapterHub {
+        outputs: ["attention.output.adapters", "output.adapters"],
+        prefix: "self_prefix",
+        has_models: true,
+    }),
 };
 
-fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
+pub(super) fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     let pad = config.id_or("pad_token_id", 1)?;
     bert_like(config, "roberta", pad as usize + 1, 1e-12, pad)
 }

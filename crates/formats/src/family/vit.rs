@@ -1,9 +1,10 @@
 //! ViT (Dosovitskiy et al. 2021): patches after a class token, norms before the sub-layers.
 
-use budwood_base::encoder::{Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement};
+use budwood_base::encoder::{Activation, Axes, EncoderSpec, ImageInput, InputSpec, NormPlacement};
+use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, ClassifierHead, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -20,8 +21,17 @@ pub(super) const FAMILY: Family = Family {
     ],
     layer: "encoder.layer.{i}",
     inner: INNER,
+    fused: &[],
+    parted: &[],
     class: "ViT",
-    adapterhub_outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+    frame: Frame::BERT,
+    classifier: Some(ClassifierHead::OVER_FIRST),
+    trusts_pooler: None,
+    adapterhub: Some(AdapterHub {
+        outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+        prefix: "self_prefix",
+        has_models: true,
+    }),
 };
 
 pub(super) const INNER: &[(&str, &str)] = &[
@@ -54,7 +64,7 @@ pub(super) fn vit_like(
     Ok(EncoderSpec {
         family: family.into(),
         hidden,
-        layers: config.size("num_hidden_layers")?,
+        layers: config.layers("num_hidden_layers")?,
         heads,
         intermediate: config.size("intermediate_size")?,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,
@@ -66,6 +76,7 @@ pub(super) fn vit_like(
         hidden_dropout: config.dropout_or("hidden_dropout_prob", 0.0)?,
         attention_dropout: config.dropout_or("attention_probs_dropout_prob", 0.0)?,
         drop_path: 0.0,
+        axes: Axes::default(),
     })
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn read(
     }
     let files = ["adapter_model.safetensors", "adapter_model.bin"];
     let file = Weights::open_in(folder, &files)?;
-    let family = family(&file)?;
+    let family = family(&file, encoder)?;
     if let Some(encoder) = encoder
         && encoder.family != family.name
     {
@@ -124,8 +124,7 @@ pub(crate) fn read(
     let (mut sites, mut norms) = (BTreeMap::<Site, _>::new(), BTreeSet::new());
     let mut projections = TensorMap::new();
     for theirs in file.names() {
-        let unknown =
-            || Error::content(file.path(), format!("tensor '{theirs}' has no place here"));
+        let unknown = || Error::content(file.path(), no_place(family, theirs));
         if let Some(name) = theirs.strip_prefix("base_model.vera_") {
             projections.insert(name.into(), file.tensor(theirs)?);
             continue;
@@ -140,13 +139,13 @@ pub(crate) fn read(
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
             norms.insert(ours);
         } else {
-            let (ours, module, part) = head::name(rest).ok_or_else(unknown)?;
+            let (ours, module, part) = head::name(family, rest).ok_or_else(unknown)?;
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
             read.names.push((ours, format!("{PREFIX}{module}.modules_to_save.default.{part}")));
         }
     }
     let last = sites.keys().filter_map(|s| s.layer).max().map_or(0, |last| last + 1);
-    let layers = encoder.map_or(last, |e| e.layers);
+    let layers = encoder.map_or(last, EncoderSpec::own_layers);
     let targets = Targets::read(path, config)?;
     if kind == "LN_TUNING" {
         if !sites.is_empty() {
@@ -192,13 +191,28 @@ fn head_kind(path: &Path, config: &Value) -> Result<HeadKind, Error> {
     }
 }
 
-/// The family that the tensors' names speak of.
-fn family(file: &Weights) -> Result<&'static Family, Error> {
+/// Why a tensor is not read.
+fn no_place(family: &Family, theirs: &str) -> String {
+    let fused = family.fused.iter().find(|(module, _)| theirs.contains(&format!(".{module}.")));
+    match fused {
+        Some((module, ours)) => format!(
+            "tensor '{theirs}' adapts '{module}', which is {} in one; here those are adapted one by one, and such an \
+             adapter is not read",
+            ours.join(", ")
+        ),
+        None => format!("tensor '{theirs}' has no place here"),
+    }
+}
+
+/// The family that the tensors' names speak of: of several with the same prefix, that of the base.
+fn family(file: &Weights, encoder: Option<&EncoderSpec>) -> Result<&'static Family, Error> {
     let is_of = |family: &Family| {
         let start = format!("{PREFIX}{}.", family.prefix);
         file.names().any(|name| name.starts_with(&start))
     };
-    FAMILIES.iter().copied().find(|f| is_of(f)).ok_or_else(|| {
+    let of_base = |family: &&Family| encoder.is_some_and(|e| e.family == family.name);
+    let mut all = FAMILIES.iter().copied().filter(|f| is_of(f));
+    all.clone().find(of_base).or_else(|| all.next()).ok_or_else(|| {
         let known: Vec<_> = FAMILIES.iter().map(|f| f.prefix).collect();
         let message =
             format!("no tensor's name begins with {PREFIX} and one of {}", known.join(", "));
@@ -214,10 +228,9 @@ fn site(family: &'static Family, name: &str) -> Option<(Site, Role)> {
     if family.outer.iter().any(|(ours, theirs)| *ours == names::POOLER && *theirs == module) {
         return Some((Site { layer: None, name: names::POOLER }, role));
     }
-    let (before, _) = family.layer.split_once("{i}")?;
-    let (layer, module) = module.strip_prefix(before)?.split_once('.')?;
+    let (layer, module) = family.split_layer(module)?;
     let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
-    let layer = Some(names::layer_number(layer)?);
+    let layer = Some(layer);
     names::WEIGHT_SITES.contains(&name).then_some((Site { layer, name }, role))
 }
 
@@ -226,11 +239,10 @@ fn norm(family: &Family, name: &str) -> Option<String> {
     let (module, role) = name.split_once(&format!(".{NORM}."))?;
     let theirs = format!("{module}.{role}");
     let rest = theirs.strip_prefix(family.prefix)?.strip_prefix('.')?;
-    let (before, _) = family.layer.split_once("{i}")?;
-    if let Some((layer, rest)) = rest.strip_prefix(before).and_then(|r| r.split_once('.')) {
+    if let Some((layer, rest)) = family.split_layer(rest) {
         let rest = rest.strip_suffix(role)?.strip_suffix('.')?;
         let ours = family.inner.iter().find(|(_, theirs)| *theirs == rest)?.0;
-        return Some(names::in_layer(names::layer_number(layer)?, &format!("{ours}.{role}")));
+        return Some(names::in_layer(layer, &format!("{ours}.{role}")));
     }
     let rest = rest.strip_suffix(role)?.strip_suffix('.')?;
     let ours = family.outer.iter().find(|(_, theirs)| *theirs == rest)?.0;

@@ -31,7 +31,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
         return Err(cannot(format!("PEFT has no method like '{}'", part.name)));
     }
     let head = transformers_head(meta, family, tensors)?;
-    if head.keys().any(|name| name.contains("pooler")) {
+    if head.keys().any(|name| name.starts_with(family.prefix) && name.contains("pooler")) {
         return Err(cannot(
             "the head has a first layer of its own, and PEFT saves none for BERT; export to transformers or AdapterHub",
         ));
@@ -57,7 +57,8 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     let layers = |config: &mut Value| {
         let left_out: Vec<usize> = serde_json::from_value(option("leave_out")).unwrap_or_default();
         if !left_out.is_empty() {
-            let kept: Vec<_> = (0..meta.encoder.layers).filter(|l| !left_out.contains(l)).collect();
+            let kept: Vec<_> =
+                (0..meta.encoder.own_layers()).filter(|l| !left_out.contains(l)).collect();
             config["layers_to_transform"] = json!(kept);
         }
     };
@@ -134,7 +135,14 @@ fn modules(family: &Family, targets: &[String]) -> Result<Vec<&'static str>, Err
     let find = |target: &String| {
         let module =
             family.inner.iter().find(|(ours, _)| ours == target).map(|(_, theirs)| *theirs);
-        module.ok_or_else(|| cannot(format!("there is no product '{target}'")))
+        module.ok_or_else(|| match family.other_layout(target) {
+            Some(module) => cannot(format!(
+                "PEFT adapts modules, and the model of `transformers` for {} has no module of its own for '{target}', which \
+                 is in '{module}'; export to transformers, which merges it",
+                family.name
+            )),
+            None => cannot(format!("there is no product '{target}'")),
+        })
     };
     let chosen = targets.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     for module in &chosen {

@@ -35,13 +35,13 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-/// Defines a public function whose body is compiled for every instruction set and chosen by its
+/// Defines a function whose body is compiled for every instruction set and chosen by its
 /// first argument. Inside, `FMA` is in scope for [`fma`].
 macro_rules! kernel {
-    ($(#[$meta:meta])* pub fn $name:ident<$life:lifetime>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$life:lifetime>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, unused_parens)]
-        pub fn $name<$life>(isa: crate::Isa, $($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name<$life>(isa: crate::Isa, $($arg: $ty),*) $(-> $ret)? {
             struct Body<$life> { $($arg: $ty),* , _life: std::marker::PhantomData<&$life ()> }
             impl<$life> crate::arch::Kernel for Body<$life> {
                 type Output = ($($ret)?);

@@ -6,6 +6,7 @@
 //! other rows and columns are, so a row's result does not depend on the batch around it.
 
 use crate::Isa;
+use crate::arch::kernel;
 use crate::arch::tile::{self, A_STRIDE, COLUMNS_MAX, K_BLOCK, Start};
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
@@ -184,6 +185,42 @@ pub struct Target<'a> {
     pub beta: Beta<'a>,
 }
 
+kernel! {
+    /// `to += fromᵀ` of dense matrices; `from` is `[rows, columns]`.
+    pub fn add_transposed<'a>(from: &'a [f32], shape: (usize, usize), to: &'a mut [f32]) {
+        let (rows, columns) = shape;
+        for (j, to) in to.chunks_exact_mut(rows).take(columns).enumerate() {
+            for (i, to) in to.iter_mut().enumerate() {
+                *to += from[i * columns + j];
+            }
+        }
+    }
+}
+
+impl Target<'_> {
+    fn check(&self, isa: Isa, m: usize, k: usize) {
+        assert_eq!(self.b.k, k, "inner dimensions differ");
+        assert_eq!(self.b.panel, tile::columns(isa), "packed for another instruction set");
+        assert!(self.c_stride >= self.b.n || m == 1);
+        assert!(self.c.len() >= (m - 1) * self.c_stride + self.b.n);
+    }
+}
+
+kernel! {
+    /// Writes the transposed of `from`, `[rows, columns]` with its rows `stride` apart, to `to`,
+    /// with its rows `to_stride` apart.
+    pub fn transpose<'a>(
+        from: &'a [f32], shape: (usize, usize, usize), to: &'a mut [f32], to_stride: usize,
+    ) {
+        let (rows, columns, stride) = shape;
+        for (j, to) in to.chunks_mut(to_stride).take(columns).enumerate() {
+            for (i, to) in to[..rows].iter_mut().enumerate() {
+                *to = from[i * stride + j];
+            }
+        }
+    }
+}
+
 /// Working memory of [`product`], reused from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
@@ -199,12 +236,7 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
     if m == 0 {
         return;
     }
-    for t in targets.iter() {
-        assert_eq!(t.b.k, k, "inner dimensions differ");
-        assert_eq!(t.b.panel, tile::columns(isa), "packed for another instruction set");
-        assert!(t.c_stride >= t.b.n || m == 1);
-        assert!(t.c.len() >= (m - 1) * t.c_stride + t.b.n);
-    }
+    targets.iter().for_each(|target| target.check(isa, m, k));
     let needed = m * A_STRIDE;
     if scratch.a.len() < needed {
         scratch.a.resize(needed, 0.0);
@@ -218,6 +250,25 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
         }
         k0 += k_len;
     }
+}
+
+/// Distance of the rows of an A that [`product_in_place`] reads.
+pub const IN_PLACE_STRIDE: usize = A_STRIDE;
+/// Columns that such an A may have.
+pub const IN_PLACE_COLUMNS: usize = K_BLOCK;
+
+/// As [`product`] for an A `[m, k]` of at most [`IN_PLACE_COLUMNS`] columns whose rows already are
+/// [`IN_PLACE_STRIDE`] apart, so that it need not be copied.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn product_in_place(isa: Isa, a: &[f32], (m, k): (usize, usize), mut target: Target<'_>) {
+    if m == 0 || k == 0 {
+        return;
+    }
+    assert!(k <= K_BLOCK);
+    target.check(isa, m, k);
+    pass(isa, a, m, 0, k, &mut target);
 }
 
 /// Columns `k0..k0 + k_len` of A, its rows [`A_STRIDE`] apart.

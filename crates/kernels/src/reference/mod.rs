@@ -37,28 +37,22 @@ pub fn softmax(x: &[f64], columns: usize) -> Vec<f64> {
     y
 }
 
-/// Attention of one sequence; `q` `[queries, heads * dim]`, `k` and `v` `[keys, heads * dim]`.
+/// Attention of one sequence: `v` `[keys, heads * dim]`, the result `[queries, heads * dim]`.
+/// `score(head, query, key)` is what the softmax reads, none where the query does not see the key.
 /// `mask` multiplies the probabilities `[heads, queries, keys]`.
 pub fn attention(
-    q: &[f64],
-    k: &[f64],
+    score: impl Fn(usize, usize, usize) -> Option<f64>,
     v: &[f64],
     mask: &[f64],
-    heads: usize,
-    dim: usize,
+    (heads, dim, queries): (usize, usize, usize),
 ) -> Vec<f64> {
     let width = heads * dim;
-    let (queries, keys) = (q.len() / width, k.len() / width);
+    let keys = v.len() / width;
     let mut out = vec![0.0; queries * width];
     for h in 0..heads {
         for i in 0..queries {
-            let scores: Vec<f64> = (0..keys)
-                .map(|j| {
-                    let at = |x: &[f64], r: usize, c: usize| x[r * width + h * dim + c];
-                    (0..dim).map(|c| at(q, i, c) * at(k, j, c)).sum::<f64>() / (dim as f64).sqrt()
-                })
-                .collect();
-            let p = softmax(&scores, keys);
+            let seen = |j: usize| score(h, i, j).unwrap_or(f64::NEG_INFINITY);
+            let p = softmax(&(0..keys).map(seen).collect::<Vec<_>>(), keys);
             for c in 0..dim {
                 out[i * width + h * dim + c] = (0..keys)
                     .map(|j| p[j] * mask[(h * queries + i) * keys + j] * v[j * width + h * dim + c])

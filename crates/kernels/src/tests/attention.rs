@@ -1,69 +1,363 @@
 use super::{assert_close, inner, numbers, numeric_gradient, wide};
-use crate::ops::attention::{Scratch, Shape, backward, forward};
+use crate::ops::attention::{
+    Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, tiled, whole,
+};
 use crate::ops::dropout::Dropout;
+use crate::ops::gemm::MatRef;
 use crate::{Isa, reference};
 
+/// The bias of a case; tables are made of their seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Places {
+    None,
+    Distance { reach: usize },
+    Disentangled { reach: usize, c2p: bool, p2c: bool },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    heads: usize,
+    dim: usize,
+    queries: usize,
+    prefix: usize,
+    dropout: f32,
+    window: Option<usize>,
+    places: Places,
+    /// Queries are multiplied by this.
+    large: f32,
+}
+
+const CASE: Case = Case {
+    heads: 2,
+    dim: 3,
+    queries: 5,
+    prefix: 0,
+    dropout: 0.0,
+    window: None,
+    places: Places::None,
+    large: 1.0,
+};
+
+/// Where the mask starts: shortly before its places leave 32 bits.
+const START: u64 = (1 << 32) - 77;
+
+/// The two kernels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Whole,
+    Tiled,
+}
+
+#[derive(Default)]
+struct Scratch {
+    whole: whole::Scratch,
+    tiled: tiled::Scratch,
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+/// Everything that a case computes with.
+struct Made {
+    case: Case,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    table: Vec<f32>,
+    c2p: Vec<f32>,
+    p2c: Vec<f32>,
+    rows: Vec<u16>,
+    d_out: Vec<f32>,
+}
+
+/// Rows wider than needed: queries, keys and values usually stand in one matrix.
+const QUERY_GAP: usize = 2;
+const KEY_GAP: usize = 5;
+/// Rows of the tables of positions.
+const ROWS: usize = 9;
+
+impl Made {
+    fn new(case: Case) -> Self {
+        let Case { heads, dim, queries, prefix, .. } = case;
+        let (width, keys) = (heads * dim, queries + prefix);
+        let reach = match case.places {
+            Places::None => 0,
+            Places::Distance { reach } | Places::Disentangled { reach, .. } => reach,
+        };
+        let mut q = numbers(queries * (width + QUERY_GAP), 1);
+        q.iter_mut().for_each(|q| *q *= case.large);
+        Self {
+            case,
+            q,
+            k: numbers(keys * (width + KEY_GAP), 2),
+            v: numbers(keys * (width + KEY_GAP), 3),
+            table: numbers(heads * (2 * reach + 1), 5),
+            c2p: numbers(ROWS * width, 6),
+            p2c: numbers(ROWS * width, 7),
+            // Neither monotone nor each row once.
+            rows: (0..2 * reach + 1).map(|d| (d * d % ROWS) as u16).collect(),
+            d_out: numbers(queries * width, 4),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        let Case { heads, dim, queries, prefix, .. } = self.case;
+        let width = heads * dim;
+        Shape {
+            queries,
+            keys: queries + prefix,
+            query_stride: width + QUERY_GAP,
+            key_stride: width + KEY_GAP,
+            out_stride: width,
+        }
+    }
+
+    fn attention(&self) -> Attention<'_> {
+        let Case { heads, dim, window, places, .. } = self.case;
+        let table = |data| MatRef::new(data, ROWS, heads * dim, heads * dim);
+        let bias = match places {
+            Places::None => Bias::None,
+            Places::Distance { .. } => Bias::Distance { table: &self.table },
+            Places::Disentangled { c2p, p2c, .. } => Bias::Disentangled {
+                c2p: c2p.then(|| table(&self.c2p)),
+                p2c: p2c.then(|| table(&self.p2c)),
+                rows: &self.rows,
+            },
+        };
+        Attention { window, bias, ..Attention::plain(heads, dim) }
+    }
+
+    fn dropout(&self) -> Dropout {
+        Dropout::new(self.case.dropout, 0x1234_5678_9abc_def0)
+    }
+
+    /// What forward saved and gave.
+    fn forward(&self, isa: Isa, scratch: &mut Scratch, way: Way) -> (Vec<f32>, Vec<f32>) {
+        let (attention, shape) = (self.attention(), self.shape());
+        let per_row = if way == Way::Tiled { 2 } else { shape.keys };
+        let mut saved = vec![f32::NAN; attention.heads * shape.queries * per_row];
+        let mut out = vec![f32::NAN; shape.queries * shape.out_stride];
+        self.run_forward(isa, scratch, way, Some(&mut saved), &mut out);
+        let mut again = vec![f32::NAN; out.len()];
+        self.run_forward(isa, scratch, way, None, &mut again);
+        assert_eq!(bits(&out), bits(&again), "{:?}: with and without saving", self.case);
+        (saved, out)
+    }
+
+    fn run_forward(
+        &self,
+        isa: Isa,
+        scratch: &mut Scratch,
+        way: Way,
+        mut saved: Option<&mut [f32]>,
+        out: &mut [f32],
+    ) {
+        let (attention, shape) = (self.attention(), self.shape());
+        let of = (&attention, shape);
+        let qkv = (&self.q[..], &self.k[..], &self.v[..]);
+        let dropout = (self.dropout(), START);
+        match way {
+            Way::Whole => whole::forward(isa, &mut scratch.whole, of, qkv, dropout, saved, out),
+            Way::Tiled => {
+                for piece in 0..tiled::pieces(&attention, shape) {
+                    tiled::forward(isa, &mut scratch.tiled, of, qkv, dropout, piece);
+                    let saved = saved.as_deref_mut();
+                    tiled::store_forward(&mut scratch.tiled, of, piece, saved, out);
+                }
+            }
+        }
+    }
+
+    /// Gradients of queries, keys, values, and of the tables.
+    fn backward(
+        &self,
+        isa: Isa,
+        scratch: &mut Scratch,
+        way: Way,
+        (saved, out): (&[f32], &[f32]),
+        wanted: bool,
+    ) -> [Vec<f32>; 6] {
+        let (attention, shape) = (self.attention(), self.shape());
+        // What is written is not read; what is added to is zero.
+        let blank = |x: &[f32]| vec![f32::NAN; x.len()];
+        let zeros = |x: &[f32]| vec![0.0f32; x.len()];
+        let of_keys = if way == Way::Tiled { zeros } else { blank };
+        let (mut q, mut k, mut v) = (blank(&self.q), of_keys(&self.k), of_keys(&self.v));
+        let (mut table, mut c2p, mut p2c) =
+            (zeros(&self.table), zeros(&self.c2p), zeros(&self.p2c));
+        let stride = shape.out_stride;
+        let rows = |data| RowsMut { data, stride };
+        let bias = match self.case.places {
+            _ if !wanted => BiasGradient::None,
+            Places::None => BiasGradient::None,
+            Places::Distance { .. } => BiasGradient::Distance(&mut table),
+            Places::Disentangled { c2p: with_c2p, p2c: with_p2c, .. } => {
+                BiasGradient::Disentangled {
+                    c2p: with_c2p.then_some(rows(&mut c2p[..])),
+                    p2c: with_p2c.then_some(rows(&mut p2c[..])),
+                }
+            }
+        };
+        let mut to = Gradients { q: &mut q, k: &mut k, v: &mut v, bias };
+        let of = (&attention, shape);
+        let qkv = (&self.q[..], &self.k[..], &self.v[..]);
+        let (dropout, d_out) = ((self.dropout(), START), &self.d_out[..]);
+        match way {
+            Way::Whole => {
+                whole::backward(isa, &mut scratch.whole, of, qkv, dropout, saved, d_out, to);
+            }
+            Way::Tiled => {
+                for piece in 0..tiled::pieces(&attention, shape) {
+                    let (kept, wanted) = ((out, saved), (&to.bias).into());
+                    let scratch = &mut scratch.tiled;
+                    tiled::backward(isa, scratch, of, qkv, dropout, kept, d_out, wanted, piece);
+                    tiled::store_backward(isa, scratch, of, piece, &mut to);
+                }
+            }
+        }
+        [q, k, v, table, c2p, p2c]
+    }
+
+    /// The expected output, of inputs in f64.
+    fn expected(&self, [q, k, v, table, c2p, p2c]: [&[f64]; 6]) -> Vec<f64> {
+        let Case { heads, dim, queries, prefix, window, places, .. } = self.case;
+        let (width, keys) = (heads * dim, queries + prefix);
+        let mask: Vec<f64> = (0..heads * queries * keys)
+            .map(|i| match self.case.dropout {
+                0.0 => 1.0,
+                _ => f64::from(self.dropout().factor(START + i as u64)),
+            })
+            .collect();
+        let scale = 1.0 / (dim as f64).sqrt();
+        let score = |h: usize, i: usize, j: usize| {
+            let dot = |a: &[f64], r: usize, b: &[f64], s: usize| -> f64 {
+                let at = |x: &[f64], r: usize, c: usize| x[r * width + h * dim + c];
+                (0..dim).map(|c| at(a, r, c) * at(b, s, c)).sum()
+            };
+            let own = scale * dot(q, i, k, j);
+            let Some(place) = j.checked_sub(prefix) else { return Some(own) };
+            if window.is_some_and(|w| place.abs_diff(i) > w) {
+                return None;
+            }
+            let of_distance = |reach: usize| {
+                let reach = reach as isize;
+                ((place as isize - i as isize).clamp(-reach, reach) + reach) as usize
+            };
+            Some(match places {
+                Places::None => own,
+                Places::Distance { reach } => own + table[h * (2 * reach + 1) + of_distance(reach)],
+                Places::Disentangled { reach, c2p: with_c2p, p2c: with_p2c } => {
+                    let row = usize::from(self.rows[of_distance(reach)]);
+                    let content = if with_c2p { dot(q, i, c2p, row) } else { 0.0 };
+                    let position = if with_p2c { dot(k, j, p2c, row) } else { 0.0 };
+                    own + scale * (content + position)
+                }
+            })
+        };
+        reference::attention(score, v, &mask, (heads, dim, queries))
+    }
+
+    /// Rows without their gaps.
+    fn dense(&self) -> [Vec<f64>; 6] {
+        let shape = self.shape();
+        let dense = |x: &[f32], stride: usize| without_gaps(x, stride, shape.out_stride);
+        [
+            dense(&self.q, shape.query_stride),
+            dense(&self.k, shape.key_stride),
+            dense(&self.v, shape.key_stride),
+            wide(&self.table),
+            wide(&self.c2p),
+            wide(&self.p2c),
+        ]
+    }
+}
+
+fn without_gaps(x: &[f32], stride: usize, width: usize) -> Vec<f64> {
+    x.chunks(stride).flat_map(|row| wide(&row[..width])).collect()
+}
+
+/// Forward and all gradients of a case against f64 loops and their differences, every way that it
+/// can go.
+#[track_caller]
+fn check(isa: Isa, case: Case) {
+    let made = Made::new(case);
+    let shape = made.shape();
+    if shape.keys <= whole::KEYS_MAX && case.window.is_none() {
+        check_way(isa, &made, Way::Whole);
+    }
+    check_way(isa, &made, Way::Tiled);
+}
+
+#[track_caller]
+fn check_way(isa: Isa, made: &Made, way: Way) {
+    let mut scratch = Scratch::default();
+    let case = made.case;
+    let (saved, out) = made.forward(isa, &mut scratch, way);
+    let dense = made.dense();
+    let all = || dense.each_ref().map(|x| &x[..]);
+    let what = format!("{} {way:?} {case:?}", isa.name());
+    assert_close(&out, &made.expected(all()), 2e-6 * f64::from(case.large.max(1.0)), &what);
+    let got = made.backward(isa, &mut scratch, way, (&saved, &out), true);
+    let weights = wide(&made.d_out);
+    let width = made.shape().out_stride;
+    let strides = [made.shape().query_stride, made.shape().key_stride, made.shape().key_stride];
+    let names = ["dq", "dk", "dv", "table", "c2p", "p2c"];
+    for (i, got) in got.iter().enumerate() {
+        let expected = numeric_gradient(&dense[i], |x| {
+            let mut inputs = all();
+            inputs[i] = x;
+            inner(&made.expected(inputs), &weights)
+        });
+        let got: Vec<f32> = match strides.get(i) {
+            Some(&stride) => got.chunks(stride).flat_map(|row| row[..width].to_vec()).collect(),
+            None => got.clone(),
+        };
+        let what = format!("{what} {}", names[i]);
+        if expected.iter().any(|x| x.abs() > 1e-6) {
+            assert_close(&got, &expected, 5e-5 * f64::from(case.large.max(1.0)), &what);
+        } else {
+            assert!(got.iter().all(|x| x.abs() < 1e-6), "{what}");
+        }
+    }
+    // What is not wanted changes nothing else.
+    let alone = made.backward(isa, &mut scratch, way, (&saved, &out), false);
+    for i in 0..3 {
+        assert_eq!(bits(&alone[i]), bits(&got[i]), "{what} {}", names[i]);
+    }
+}
+
 #[test]
-fn forward_and_backward_match_the_reference() {
+fn plain_attention_matches_the_reference() {
     for isa in Isa::available() {
-        for (heads, dim, queries, keys, p) in
-            [(1, 4, 1, 1, 0.0), (2, 3, 5, 5, 0.0), (3, 8, 4, 7, 0.3), (2, 5, 17, 18, 0.1)]
+        for (heads, dim, queries, prefix, dropout) in
+            [(1, 4, 1, 0, 0.0), (2, 3, 5, 0, 0.0), (3, 8, 4, 3, 0.3), (2, 5, 17, 1, 0.1)]
         {
-            check(isa, heads, dim, queries, keys, p);
+            check(isa, Case { heads, dim, queries, prefix, dropout, ..CASE });
         }
     }
 }
 
-fn check(isa: Isa, heads: usize, dim: usize, queries: usize, keys: usize, p: f32) {
-    let what = format!("{} heads {heads} dim {dim} {queries}x{keys} p {p}", isa.name());
-    let width = heads * dim;
-    // Rows wider than needed: queries, keys and values usually stand in one matrix.
-    let (query_stride, key_stride) = (width + 2, width + 5);
-    let shape =
-        Shape { heads, head_dim: dim, queries, keys, query_stride, key_stride, out_stride: width };
-    let q = numbers(queries * query_stride, 1);
-    let (k, v) = (numbers(keys * key_stride, 2), numbers(keys * key_stride, 3));
-    let dropout = Dropout::new(p, 0x1234_5678_9abc_def0);
-    let start = 77;
-    let mask: Vec<f64> = (0..shape.probabilities())
-        .map(|i| if p == 0.0 { 1.0 } else { f64::from(dropout.factor(start + i as u32)) })
-        .collect();
-    let mut scratch = Scratch::default();
-    let mut probabilities = vec![0.0; shape.probabilities()];
-    let mut out = vec![0.0; queries * width];
-    forward(isa, &mut scratch, shape, (&q, &k, &v), (dropout, start), &mut probabilities, &mut out);
-    let dense = |x: &[f32], stride: usize| -> Vec<f64> {
-        x.chunks(stride).flat_map(|row| wide(&row[..width])).collect()
-    };
-    let (q64, k64, v64) = (dense(&q, query_stride), dense(&k, key_stride), dense(&v, key_stride));
-    let expected = reference::attention(&q64, &k64, &v64, &mask, heads, dim);
-    assert_close(&out, &expected, 2e-6, &what);
-
-    let d_out = numbers(queries * width, 4);
-    let w = wide(&d_out);
-    let (mut d_q, mut d_k, mut d_v) = (q.clone(), k.clone(), v.clone());
-    backward(
-        isa,
-        &mut scratch,
-        shape,
-        (&q, &k, &v),
-        (dropout, start),
-        &probabilities,
-        &d_out,
-        (&mut d_q, &mut d_k, &mut d_v),
-    );
-    let loss = |q: &[f64], k: &[f64], v: &[f64]| {
-        inner(&reference::attention(q, k, v, &mask, heads, dim), &w)
-    };
-    let close = |got: &[f32], stride: usize, expected: Vec<f64>, name: &str| {
-        let got: Vec<f32> = got.chunks(stride).flat_map(|row| row[..width].to_vec()).collect();
-        if expected.iter().any(|x| x.abs() > 1e-6) {
-            assert_close(&got, &expected, 5e-5, &format!("{what} {name}"));
-        } else {
-            assert!(got.iter().all(|x| x.abs() < 1e-6), "{what} {name}");
+#[test]
+fn windows_and_biases_match_the_reference() {
+    let all = [
+        Places::None,
+        Places::Distance { reach: 0 },
+        Places::Distance { reach: 3 },
+        Places::Distance { reach: 40 },
+        Places::Disentangled { reach: 2, c2p: true, p2c: false },
+        Places::Disentangled { reach: 6, c2p: false, p2c: true },
+        Places::Disentangled { reach: 30, c2p: true, p2c: true },
+    ];
+    for isa in Isa::available() {
+        for places in all {
+            for window in [None, Some(0), Some(2), Some(100)] {
+                for prefix in [0, 2] {
+                    let dropout = if window == Some(2) { 0.2 } else { 0.0 };
+                    check(isa, Case { queries: 9, prefix, window, places, dropout, ..CASE });
+                }
+            }
+            check(isa, Case { queries: 1, places, ..CASE });
         }
-    };
-    close(&d_q, query_stride, numeric_gradient(&q64, |q| loss(q, &k64, &v64)), "dq");
-    close(&d_k, key_stride, numeric_gradient(&k64, |k| loss(&q64, k, &v64)), "dk");
-    close(&d_v, key_stride, numeric_gradient(&v64, |v| loss(&q64, &k64, v)), "dv");
+    }
 }

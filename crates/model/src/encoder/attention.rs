@@ -3,13 +3,15 @@
 
 use std::slice::from_mut;
 
+use budwood_base::encoder::Positions;
 use budwood_base::site::{Sublayer, WeightSite};
-use budwood_engine::{Buf, Context};
+use budwood_engine::{Attention, AttentionGradients, Buf, Context, Sequences, Turn};
 
-use super::kept::{AttentionTape, KeptInput, PrefixGates, Prefixes};
+use super::kept::{AttentionTape, KeptHeads, KeptInput, PrefixGates, Prefixes};
 use super::pass::{At, DropoutPlace};
 use super::prefixes::{self, PrefixGradient};
 use super::products::{Into, Products};
+use super::relative::{self, Bias, BiasGradient};
 use super::sublayer::{
     Flow, InputGradients, input_backward, input_forward, keep_input, output_forward,
 };
@@ -32,14 +34,16 @@ pub(super) fn forward(
     let input = normed.as_ref().unwrap_or(&x).view();
     let mut qkv = [cx.take(rows, d), cx.take(rows, d), cx.take(rows, d)];
     Products { at, sites: IN }.forward(cx, input, &mut qkv, save.reborrow());
+    rotate(cx, at, &mut qkv, Turn::Forward);
     let gates = prefixes::gates(cx, at, input, keep);
-    let (context, probabilities) = heads_forward(cx, at, &qkv, prefixes, &gates);
+    let (context, kept) = heads_forward(cx, at, &qkv, prefixes, &gates, save.reborrow());
     let mut h = cx.take(rows, d);
     Products { at, sites: OUT }.forward(cx, context.view(), from_mut(&mut h), save.reborrow());
     output_forward(cx, at, Sublayer::Attention, &mut h, &x, save);
     let input = keep_input(cx, keep && at.needs_input(IN), normed, x);
-    let context = KeptInput::new(cx, keep && at.needs_input(OUT), context);
-    (h, AttentionTape { input, qkv, probabilities, gates, context })
+    let reads_context = at.needs_input(OUT) || kept.as_ref().is_some_and(|k| k.reads_context);
+    let context = KeptInput::new(cx, keep && reads_context, context);
+    (h, AttentionTape { input, qkv, kept, gates, context })
 }
 
 /// From the gradient of the last product's result to that of the sub-layer's input, in `flow.d`.
@@ -55,8 +59,9 @@ pub(super) fn backward(
     let d_out = from_mut(&mut flow.d);
     let out = Products { at, sites: OUT };
     out.backward(cx, &tape.context, d_out, &mut d_context, Into::Write, grads);
-    let (mut d_qkv, d_gates) = heads_backward(cx, at, tape, &d_context, prefix);
+    let (mut d_qkv, d_gates) = heads_backward(cx, at, tape, &d_context, prefix, grads);
     cx.give(d_context);
+    rotate(cx, at, &mut d_qkv, Turn::Back);
     let more = d_gates.and_then(|d_gates| {
         let part = &at.pass.parts[0];
         let gate = part.acting.prefix_gate(at.layer)?;
@@ -73,35 +78,75 @@ pub(super) fn backward(
     d_qkv.into_iter().for_each(|buffer| cx.give(buffer));
 }
 
-/// Context rows `[T, d]` and the probabilities that backward needs.
+/// The attention of a layer.
+fn attention<'a>(at: At<'a>, bias: &'a Bias<'_>) -> Attention<'a> {
+    let spec = at.pass.base.spec();
+    let (window, bias) = (spec.window(at.layer), bias.of_attention());
+    let terms = match &spec.axes.positions {
+        Positions::Disentangled(of) => usize::from(of.keys) + usize::from(of.queries),
+        _ => 0,
+    };
+    let scale = 1.0 / ((spec.head_dim() * (1 + terms)) as f32).sqrt();
+    Attention { window, bias, scale, ..Attention::plain(spec.heads, spec.head_dim()) }
+}
+
+/// Turns queries and keys by their places, where the layer's positions are rotary.
+fn rotate(cx: &mut Context, at: At<'_>, [q, k, _]: &mut [Buf; 3], turn: Turn) {
+    let Some(rotary) = at.pass.base.rotary(at.layer) else { return };
+    for x in [q, k] {
+        let dim = at.pass.base.spec().head_dim();
+        cx.rotate(x.view_mut(), dim, &at.pass.spans, rotary, turn);
+    }
+}
+
+/// Context rows `[T, d]`; with `keep` also what backward needs.
 fn heads_forward(
     cx: &mut Context,
     at: At<'_>,
     [q, k, v]: &[Buf; 3],
     prefixes: &Prefixes,
     gates: &PrefixGates,
-) -> (Buf, Buf) {
+    mut save: Save<'_>,
+) -> (Buf, Option<KeptHeads>) {
     let spec = at.pass.base.spec();
     let longer = prefixes::extended(cx, at, (k, v), prefixes, gates);
     let (k, v, keys) = match &longer {
         Some(longer) => (&longer.k, &longer.v, &longer.spans),
         None => (k, v, &at.pass.spans),
     };
-    let saved = Context::attention_saved(spec.heads, &at.pass.spans, keys);
-    let mut probabilities = cx.take(1, saved);
     let mut context = cx.take(q.rows(), spec.hidden);
-    cx.attention(
-        spec.heads,
-        (q.view(), k.view(), v.view()),
-        (&at.pass.spans, keys),
-        at.dropout(DropoutPlace::Probabilities, spec.attention_dropout),
-        probabilities.view_mut(),
-        context.view_mut(),
-    );
+    let mut kept = None;
+    for group in relative::groups(at) {
+        let made = relative::make(cx, at, &group, save.reborrow());
+        let bias = Bias::new(at, &group, &made);
+        let attention = attention(at, &bias);
+        let (queries, keys) = (at.pass.spans.part(&group.sequences), keys.part(&group.sequences));
+        let sequences = Sequences { queries: &queries.1, keys: &keys.1 };
+        let mut saved = save.is_on().then(|| cx.take(1, sequences.saved(&attention)));
+        cx.attention(
+            &attention,
+            [
+                q.view().rows(queries.0.clone()),
+                k.view().rows(keys.0.clone()),
+                v.view().rows(keys.0),
+            ],
+            sequences,
+            at.dropout(DropoutPlace::Probabilities, spec.attention_dropout),
+            saved.as_mut().map(Buf::view_mut),
+            context.view_mut().rows(queries.0),
+        );
+        let reads_context = sequences.backward_reads_out(&attention);
+        drop(bias);
+        match saved {
+            // A pass that backward follows has one part, and so one group.
+            Some(saved) => kept = Some(KeptHeads { saved, reads_context, made }),
+            None => made.free(cx),
+        }
+    }
     if let Some(longer) = longer {
         longer.free(cx);
     }
-    (context, probabilities)
+    (context, kept)
 }
 
 /// Gradients of queries, keys and values, and of the prefix's gates where it has some; adds those
@@ -112,6 +157,7 @@ fn heads_backward(
     tape: &AttentionTape,
     d_context: &Buf,
     prefix: PrefixGradient<'_>,
+    grads: &mut Grads<'_>,
 ) -> ([Buf; 3], Option<Buf>) {
     let spec = at.pass.base.spec();
     let [q, k, v] = &tape.qkv;
@@ -122,15 +168,23 @@ fn heads_backward(
     };
     let mut d_q = cx.take(d_context.rows(), spec.hidden);
     let (mut d_k, mut d_v) = (cx.take(k.rows(), spec.hidden), cx.take(k.rows(), spec.hidden));
+    let kept = tape.heads();
+    let group = relative::whole(at);
+    let bias = Bias::new(at, &group, &kept.made);
+    let mut d_bias = BiasGradient::new(cx, at, &kept.made);
     cx.attention_backward(
-        spec.heads,
-        (q.view(), k.view(), v.view()),
-        (&at.pass.spans, keys),
+        &attention(at, &bias),
+        [q.view(), k.view(), v.view()],
+        Sequences { queries: &at.pass.spans, keys },
         at.dropout(DropoutPlace::Probabilities, spec.attention_dropout),
-        tape.probabilities.view(),
+        (tape.context.get(), kept.saved.view()),
         d_context.view(),
-        (d_q.view_mut(), d_k.view_mut(), d_v.view_mut()),
+        AttentionGradients {
+            qkv: [d_q.view_mut(), d_k.view_mut(), d_v.view_mut()],
+            bias: d_bias.of_attention(),
+        },
     );
+    d_bias.add(cx, at, &kept.made, grads);
     let Some(longer) = longer else { return ([d_q, d_k, d_v], None) };
     let d_gates = prefix.add(cx, at, &longer.spans, &tape.gates, [&mut d_k, &mut d_v]);
     let own = |cx: &mut Context, d| prefixes::own_rows(cx, at, &longer.spans, d);

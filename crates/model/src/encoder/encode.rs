@@ -31,7 +31,7 @@ pub(crate) fn forward(
         Depth::Head => usize::MAX,
     };
     let prefixes = prefixes::make(cx, pass, tape.is_some());
-    for layer in first..pass.base.layers.len() {
+    for layer in first..pass.base.spec().layers {
         let mut tape = tape.as_deref_mut().filter(|_| layer >= lowest);
         let kept;
         (x, kept) = layer::forward(cx, At { pass, layer }, x, &prefixes, tape.is_some());
@@ -61,15 +61,16 @@ pub(crate) fn lowest(cx: &mut Context, pass: &Pass<'_>, layers: usize) -> Buf {
 }
 
 /// The embedded input with dropout and prompts.
-fn embed(cx: &mut Context, pass: &Pass<'_>, save: Save<'_>) -> Buf {
+fn embed(cx: &mut Context, pass: &Pass<'_>, mut save: Save<'_>) -> Buf {
     let spec = pass.base.spec();
-    let mut x = cx.zeros(pass.batch.tokens(), spec.hidden);
+    let mut x = cx.zeros(pass.batch.tokens(), spec.embedding_width());
     match &pass.batch.input {
-        Input::Tokens(tokens) => text::embed(cx, pass, tokens, &mut x, save),
+        Input::Tokens(tokens) => text::embed(cx, pass, tokens, &mut x, save.reborrow()),
         Input::Images(images) => image::embed(cx, pass, images, &mut x),
         Input::States(_) => panic!("hidden states are past the embeddings"),
     }
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());
+    let x = text::widen(cx, pass, x, save);
     prompt::insert(cx, pass, x)
 }
 
@@ -114,7 +115,7 @@ fn layers_backward(
     let acting = &pass.parts[0].acting;
     let rows = tape.prefixes.rows.first().and_then(Option::as_ref);
     let mut d_prefix = rows.map(|rows| cx.zeros(rows.rows(), rows.columns()));
-    for layer in (0..pass.base.layers.len()).rev() {
+    for layer in (0..pass.base.spec().layers).rev() {
         let Some(kept) = tape.layers.pop() else { break };
         let is_lowest = depth == Depth::Layer(layer);
         let lowest = acting.trained_in(layer).filter(|_| is_lowest);
@@ -136,10 +137,11 @@ fn embed_backward(
     saved: &mut Vec<Buf>,
     gradient: &mut [f32],
 ) -> Buf {
-    let mut d = prompt::remove(cx, pass, d, gradient);
+    let d = prompt::remove(cx, pass, d, gradient);
+    let mut grads = Grads { saved, gradient };
+    let mut d = text::widen_backward(cx, pass, d, &mut grads);
     let p = pass.base.spec().hidden_dropout;
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, p), d.view_mut());
-    let mut grads = Grads { saved, gradient };
     match &pass.batch.input {
         Input::Tokens(tokens) => text::backward(cx, pass, tokens, &mut d, &mut grads),
         Input::Images(images) => image::backward(cx, pass, images, &d, &mut grads),

@@ -1,7 +1,9 @@
-//! The feed-forward network: two products around an activation, with what methods do at them.
+//! The feed-forward network: two products around an activation, plain or gated, with what methods
+//! do at them.
 
 use std::slice::from_mut;
 
+use budwood_base::encoder::Ffn;
 use budwood_base::site::{Sublayer, WeightSite};
 use budwood_engine::{Buf, Context};
 
@@ -22,10 +24,14 @@ pub(super) fn forward(cx: &mut Context, at: At<'_>, x: Buf, mut save: Save<'_>) 
     let (rows, keep) = (x.rows(), save.is_on());
     let normed = input_forward(cx, at, Sublayer::Ffn, &x, save.reborrow());
     let input = normed.as_ref().unwrap_or(&x).view();
-    let mut pre = cx.take(rows, spec.intermediate);
+    let mut pre = cx.take(rows, spec.site_shape(WeightSite::FfnIn)[0]);
     Products { at, sites: IN }.forward(cx, input, from_mut(&mut pre), save.reborrow());
     let mut active = cx.take(rows, spec.intermediate);
-    cx.activation(at.pass.base.activation(), pre.view(), active.view_mut());
+    let f = at.pass.base.activation();
+    match spec.axes.ffn {
+        Ffn::Plain => cx.activation(f, pre.view(), active.view_mut()),
+        Ffn::Gated => cx.gated_activation(f, pre.view(), active.view_mut()),
+    }
     let mut h = cx.take(rows, spec.hidden);
     Products { at, sites: OUT }.forward(cx, active.view(), from_mut(&mut h), save.reborrow());
     output_forward(cx, at, Sublayer::Ffn, &mut h, &x, save);
@@ -46,7 +52,15 @@ pub(super) fn backward(
     let mut d = cx.take(flow.d.rows(), base.spec().intermediate);
     let d_out = from_mut(&mut flow.d);
     Products { at, sites: OUT }.backward(cx, &tape.active, d_out, &mut d, Into::Write, grads);
-    cx.activation_backward(base.activation(), tape.pre.view(), d.view_mut());
+    match base.spec().axes.ffn {
+        Ffn::Plain => cx.activation_backward(base.activation(), tape.pre.view(), d.view_mut()),
+        Ffn::Gated => {
+            let mut d_pre = cx.take(d.rows(), tape.pre.columns());
+            let f = base.activation();
+            cx.gated_activation_backward(f, tape.pre.view(), d.view(), d_pre.view_mut());
+            cx.give(std::mem::replace(&mut d, d_pre));
+        }
+    }
     let gradients = InputGradients {
         products: Products { at, sites: IN },
         x: &tape.input,

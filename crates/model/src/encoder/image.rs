@@ -51,7 +51,7 @@ pub(super) fn embed(cx: &mut Context, pass: &Pass<'_>, images: &Images, x: &mut 
             ),
             _ => (
                 &frozen.patch.weight,
-                Some(&frozen.patch.bias[..]),
+                frozen.patch.bias.as_deref(),
                 &frozen.special[..],
                 &frozen.position[..],
             ),

@@ -6,16 +6,19 @@
 //! | buffer | shape | for the gradient of |
 //! |---|---|---|
 //! | `attention.qkv` | 3 of `[T, d]` | queries, keys and values |
-//! | `attention.probabilities` | heads x queries x keys of each sequence | the softmax |
+//! | `attention.kept` | see `kernels/ops/attention` | the softmax |
 //! | `ffn.pre` | `[T, f]` | the activation |
 //! | `attention.input`, `.context` | `[T, d]` | what a method trains at the products that read it |
+//! | `attention.context` | `[T, d]` | the softmax of long sequences |
 //! | `ffn.input`, `.active` | `[T, d]`, `[T, f]` | likewise |
 //! | `saved` | norms: `[T, d]` and `[T, 1]`; what sites push | norms and trained sites |
 //!
 //! The inputs of products are kept only where a method at one of them says that it reads them
-//! ([`crate::site::AtProduct::Input`]).
+//! ([`crate::site::AtProduct::Input`]), or the kernel of attention does.
 
 use budwood_engine::{Buf, Context, View};
+
+use super::relative::Made;
 
 /// The input of some products, where a method's gradient reads it.
 pub(crate) struct KeptInput(Option<Buf>);
@@ -36,10 +39,15 @@ impl KeptInput {
     /// If forward did not keep it: forward and backward ask the same question,
     /// [`super::pass::At::needs_input`].
     pub(crate) fn view(&self) -> View<'_> {
-        match &self.0 {
-            Some(buffer) => buffer.view(),
-            None => panic!("forward keeps the input of every product whose method reads it"),
-        }
+        let Some(view) = self.get() else {
+            panic!("forward keeps the input of every product whose method reads it")
+        };
+        view
+    }
+
+    /// The input, if it was kept.
+    pub(crate) fn get(&self) -> Option<View<'_>> {
+        self.0.as_ref().map(Buf::view)
     }
 
     pub(crate) fn free(self, cx: &mut Context) {
@@ -78,19 +86,43 @@ impl PrefixGates {
     }
 }
 
+/// What the kernel of attention kept of all heads.
+pub(crate) struct KeptHeads {
+    /// As the kernel left it.
+    pub(crate) saved: Buf,
+    /// Whether backward also reads what the heads gave.
+    pub(crate) reads_context: bool,
+    /// What distances add to the scores, where an adapter changes it.
+    pub(crate) made: Made,
+}
+
 /// What forward kept of attention in one layer.
 pub(crate) struct AttentionTape {
     pub(crate) input: KeptInput,
     pub(crate) qkv: [Buf; 3],
-    pub(crate) probabilities: Buf,
+    /// None outside training.
+    pub(crate) kept: Option<KeptHeads>,
     /// Gates of the parts' prefixes, and what making them saved.
     pub(crate) gates: PrefixGates,
     pub(crate) context: KeptInput,
 }
 
 impl AttentionTape {
+    /// What the kernel of attention kept.
+    ///
+    /// # Panics
+    /// If forward kept nothing.
+    pub(crate) fn heads(&self) -> &KeptHeads {
+        let Some(kept) = &self.kept else { panic!("forward keeps what backward needs") };
+        kept
+    }
+
     pub(crate) fn free(self, cx: &mut Context) {
-        self.qkv.into_iter().chain([self.probabilities]).for_each(|buffer| cx.give(buffer));
+        if let Some(kept) = self.kept {
+            cx.give(kept.saved);
+            kept.made.free(cx);
+        }
+        self.qkv.into_iter().for_each(|buffer| cx.give(buffer));
         [self.input, self.context].into_iter().for_each(|input| input.free(cx));
         self.gates.free(cx);
     }

@@ -12,6 +12,7 @@ pub(crate) mod pass;
 mod prefixes;
 mod products;
 mod prompt;
+mod relative;
 mod sublayer;
 mod text;
 

@@ -34,12 +34,12 @@ impl<'a> Products<'a> {
         mut save: Save<'_>,
     ) {
         let Self { at, sites } = self;
-        let layer = &at.pass.base.layers[at.layer];
+        let layer = at.pass.base.layer(at.layer);
         let mut shared = Vec::with_capacity(sites.len());
         for (&site, out) in sites.iter().zip(out.iter_mut()) {
             let linear = layer.linear(site);
             if !at.replaced(site) {
-                let (weight, bias) = (&linear.weight, Some(&linear.bias[..]));
+                let (weight, bias) = (&linear.weight, linear.bias.as_deref());
                 shared.push(Product { weight, bias, out: out.view_mut() });
             }
         }
@@ -101,7 +101,7 @@ impl<'a> Products<'a> {
         }
         for (&site, d_y) in sites.iter().zip(d_y.iter()) {
             if !at.replaced(site) {
-                let weight = &at.pass.base.layers[at.layer].linear(site).weight;
+                let weight = &at.pass.base.layer(at.layer).linear(site).weight;
                 cx.linear_backward_input(d_y.view(), weight, d_x.view_mut(), add);
                 add = true;
             }

@@ -35,7 +35,13 @@ pub(super) struct InputGradients<'a> {
     pub(super) more: Option<Buf>,
 }
 
-/// The normed input of a sub-layer in pre-norm encoders.
+/// Whether a sub-layer's products read its input through a norm.
+fn has_norm_before(at: At<'_>, sublayer: Sublayer) -> bool {
+    let spec = at.pass.base.spec();
+    spec.norm == NormPlacement::Pre && spec.has_norm(at.layer, sublayer)
+}
+
+/// The normed input of a sub-layer, where products read it through a norm.
 pub(super) fn input_forward(
     cx: &mut Context,
     at: At<'_>,
@@ -43,12 +49,12 @@ pub(super) fn input_forward(
     x: &Buf,
     mut save: Save<'_>,
 ) -> Option<Buf> {
-    if at.pass.base.spec().norm == NormPlacement::Post {
+    if !has_norm_before(at, sublayer) {
         return None;
     }
     let mut normed = cx.copy(x.view());
     for part in &at.pass.parts {
-        let norm = part.acting.norm(at.layer, sublayer);
+        let Some(norm) = part.acting.norm(at.layer, sublayer) else { continue };
         norm.forward(cx, normed.view_mut().rows(part.rows.clone()), save.reborrow());
     }
     Some(normed)
@@ -78,7 +84,7 @@ pub(super) fn input_backward(
 ) {
     let InputGradients { products, x, d_y, more } = gradients;
     let at = products.at;
-    let pre = at.pass.base.spec().norm == NormPlacement::Pre;
+    let pre = has_norm_before(at, sublayer);
     let (d_x, into) = match pre {
         true => (&mut flow.d, Into::Write),
         false => (&mut flow.residual, Into::Add),
@@ -90,7 +96,7 @@ pub(super) fn input_backward(
     }
     if pre {
         for part in at.pass.parts.iter().rev() {
-            let norm = part.acting.norm(at.layer, sublayer);
+            let Some(norm) = part.acting.norm(at.layer, sublayer) else { continue };
             norm.backward(cx, flow.d.view_mut().rows(part.rows.clone()), grads);
         }
         cx.add(flow.residual.view_mut(), flow.d.view());
@@ -124,7 +130,7 @@ pub(super) fn output_forward(
         let io = OutputForward {
             out: h.view_mut().rows(part.rows.clone()),
             residual: residual.view().rows(part.rows.clone()),
-            norm: post.then(|| part.acting.norm(at.layer, sublayer)),
+            norm: part.acting.norm(at.layer, sublayer).filter(|_| post),
             spans: &part.spans,
             dropout: at.output_dropout(sublayer),
         };
@@ -148,7 +154,7 @@ pub(super) fn output_backward(
         let io = OutputBackward {
             d: flow.d.view_mut().rows(part.rows.clone()),
             d_residual: flow.residual.view_mut().rows(part.rows.clone()),
-            norm: post.then(|| part.acting.norm(at.layer, sublayer)),
+            norm: part.acting.norm(at.layer, sublayer).filter(|_| post),
             spans: &part.spans,
             dropout: at.output_dropout(sublayer),
         };

@@ -1,11 +1,13 @@
-//! Embeddings of texts: words, token types and positions, added and normed.
+//! Embeddings of texts: words, token types and positions, added and normed, and the product that
+//! makes the hidden width of narrower ones.
 
 use budwood_base::encoder::{InputSpec, TextInput};
-use budwood_engine::{Buf, Context, Spans};
+use budwood_engine::{Buf, Context, Product, Spans};
 
 use super::batch::Tokens;
-use super::pass::Pass;
+use super::pass::{Part, Pass};
 use crate::base::{Embeddings, TextEmbeddings};
+use crate::linear::TrainedLinear;
 use crate::sites::EmbeddingSlots;
 use crate::tape::{Grads, Save};
 
@@ -43,14 +45,18 @@ pub(super) fn embed(
                 if let Some(slot) = &slots.token_type {
                     cx.add_rows(rows.reborrow(), &params[slot.clone()], types);
                 }
-                cx.add_rows(rows.reborrow(), &params[slots.position.clone()], positions);
+                if let Some(slot) = &slots.position {
+                    cx.add_rows(rows.reborrow(), &params[slot.clone()], positions);
+                }
             }
             _ => {
                 cx.add_table_rows(rows.reborrow(), &frozen.word, words);
                 if let Some(table) = &frozen.token_type {
                     cx.add_table_rows(rows.reborrow(), table, types);
                 }
-                cx.add_table_rows(rows.reborrow(), &frozen.position, positions);
+                if let Some(table) = &frozen.position {
+                    cx.add_table_rows(rows.reborrow(), table, positions);
+                }
             }
         }
         if let Some(norm) = part.acting.embedding_norm() {
@@ -81,7 +87,66 @@ pub(super) fn backward(
         if let Some(slot) = &slots.token_type {
             cx.add_rows_backward(d, &tokens.types[at.clone()], grads.of(slot));
         }
-        let positions = positions(&pass.batch.spans, spec.position_offset);
-        cx.add_rows_backward(d, &positions[at], grads.of(&slots.position));
+        if let Some(slot) = &slots.position {
+            let positions = positions(&pass.batch.spans, spec.position_offset);
+            cx.add_rows_backward(d, &positions[at], grads.of(slot));
+        }
     }
+}
+
+/// A part's product that makes the hidden width, where the adapter trains it.
+fn trained_projection<'a>(part: &Part<'a>) -> Option<(&'a TrainedLinear, &'a [f32])> {
+    match part.acting.embedding_slots()? {
+        (EmbeddingSlots::Text(slots), params) => Some((slots.projection.as_ref()?, params)),
+        (EmbeddingSlots::Image(_), _) => None,
+    }
+}
+
+/// The embeddings `[T, d]` of narrower ones. Consumes `x`.
+pub(super) fn widen(cx: &mut Context, pass: &Pass<'_>, x: Buf, mut save: Save<'_>) -> Buf {
+    let Embeddings::Text(TextEmbeddings { projection: Some(frozen), .. }) = &pass.base.embeddings
+    else {
+        return x;
+    };
+    let mut y = cx.take(x.rows(), frozen.weight.outputs());
+    for part in &pass.parts {
+        let (weight, bias) = match trained_projection(part) {
+            Some((trained, params)) => (trained.packed(), trained.bias_of(params)),
+            None => (&frozen.weight, frozen.bias.as_deref()),
+        };
+        let out = y.view_mut().rows(part.tokens.clone());
+        cx.linear(x.view().rows(part.tokens.clone()), &mut [Product { weight, bias, out }]);
+    }
+    save.push(cx, x);
+    y
+}
+
+/// The gradient of what [`widen`] read; adds those of a trained product. Consumes `d`.
+pub(super) fn widen_backward(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    d: Buf,
+    grads: &mut Grads<'_>,
+) -> Buf {
+    let Embeddings::Text(TextEmbeddings { projection: Some(frozen), .. }) = &pass.base.embeddings
+    else {
+        return d;
+    };
+    let x = grads.pop();
+    let mut d_x = cx.take(x.rows(), x.columns());
+    for part in &pass.parts {
+        let rows = part.tokens.clone();
+        let d_y = d.view().rows(rows.clone());
+        let weight = match trained_projection(part) {
+            Some((trained, _)) => {
+                trained.add_gradients(cx, x.view().rows(rows.clone()), d_y, grads);
+                trained.packed()
+            }
+            None => &frozen.weight,
+        };
+        cx.linear_backward_input(d_y, weight, d_x.view_mut().rows(rows), false);
+    }
+    cx.give(x);
+    cx.give(d);
+    d_x
 }

@@ -25,9 +25,16 @@ pub(super) const METHOD: Method = Method {
     merge: OWN_TENSORS,
     build: |options, builder| -> Result<(), ModelError> {
         let base = builder.base();
-        for layer in options.layers("leave_out", base.spec().layers)? {
+        if !WeightSite::ALL.into_iter().any(|site| base.spec().has_bias(site)) {
+            return Err(ModelError::NothingToTrain {
+                method: METHOD.name.into(),
+                what: "biases of products".into(),
+                family: base.spec().family.clone(),
+            });
+        }
+        for layer in options.layers("leave_out", base.spec().own_layers())? {
             for site in WeightSite::ALL {
-                let frozen = base.linear_bias(layer, site);
+                let Some(frozen) = base.linear_bias(layer, site) else { continue };
                 let name = names::in_layer(layer, &format!("{}.bias", site.name()));
                 builder.set_product(layer, site, |builder| {
                     let bias = builder.parameter(name, &[frozen.len()], Init::Copy(frozen))?;
@@ -47,7 +54,8 @@ impl ProductSite for BitFit {
     fn forward(&self, cx: &mut Context, params: &[f32], io: ProductForward<'_>, _: Save<'_>) {
         // The product has the frozen bias already: add what the trained one has more.
         let trained = &params[self.bias.clone()];
-        let more: Vec<f32> = trained.iter().zip(&io.base.bias).map(|(t, f)| t - f).collect();
+        let frozen = io.base.bias.as_deref().unwrap_or_default();
+        let more: Vec<f32> = trained.iter().zip(frozen).map(|(t, f)| t - f).collect();
         cx.add_row(io.y, &more);
     }
 

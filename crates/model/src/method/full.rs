@@ -29,7 +29,8 @@ pub(super) const FULL: Method = Method {
     build: |_, builder| {
         builder.train_embeddings()?;
         builder.train_embedding_norm()?;
-        let layers = builder.base().spec().layers;
+        builder.train_relative()?;
+        let layers = builder.base().spec().own_layers();
         top(builder, layers)
     },
 };
@@ -50,7 +51,7 @@ pub(super) const TOP_K: Method = Method {
     examples: &["top_k[layers=1]"],
     merge: OWN_TENSORS,
     build: |options, builder| {
-        let (k, all) = (options.count("layers"), builder.base().spec().layers);
+        let (k, all) = (options.count("layers"), builder.base().spec().own_layers());
         if k > all {
             return Err(ModelError::OptionValue {
                 method: "top_k".into(),
@@ -67,15 +68,17 @@ pub(super) const TOP_K: Method = Method {
 fn top(builder: &mut Builder<'_>, k: usize) -> Result<(), ModelError> {
     let base = builder.base();
     let spec = base.spec();
-    for layer in spec.layers - k..spec.layers {
+    for layer in spec.own_layers() - k..spec.own_layers() {
         for site in WeightSite::ALL {
             let weight = base.elements(layer, site).ok_or_else(ModelError::in_bytes)?;
             let name = names::in_layer(layer, site.name());
-            let (shape, bias) = (spec.site_shape(site), Init::Copy(base.linear_bias(layer, site)));
+            let (shape, bias) =
+                (spec.site_shape(site), base.linear_bias(layer, site).map(Init::Copy));
             builder.set_product_with_input(layer, site, |builder| {
-                builder.linear(&name, shape, Init::Copy(&weight), Some(bias)).map(Whole)
+                builder.linear(&name, shape, Init::Copy(&weight), bias).map(Whole)
             })?;
         }
+        builder.train_relative_products(layer)?;
         builder.train_layer_norms(layer)?;
         builder.train_layer_scales(layer)?;
     }

@@ -36,7 +36,7 @@ pub(super) const METHOD: Method = Method {
     build: |options, builder| {
         let spec = builder.base().spec();
         let targets = options.words("targets");
-        for layer in options.layers("leave_out", spec.layers)? {
+        for layer in options.layers("leave_out", spec.own_layers())? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
                 let [outputs, _] = spec.site_shape(site);
                 let name = scale_name(layer, site);
@@ -57,10 +57,12 @@ fn scale_name(layer: usize, site: WeightSite) -> String {
 /// The scales multiply the rows of weights and biases.
 fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
     let targets = options.words("targets");
-    for layer in options.layers("leave_out", merging.encoder().layers)? {
+    let encoder = merging.encoder();
+    for layer in options.layers("leave_out", encoder.own_layers())? {
         for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
             let scale = merging.take(&scale_name(layer, site))?;
-            for role in ["weight", "bias"] {
+            let roles = ["weight", "bias"].into_iter();
+            for role in roles.filter(|role| *role == "weight" || encoder.has_bias(site)) {
                 let name = names::in_layer(layer, &format!("{}.{role}", site.name()));
                 let scale = scale.clone();
                 merging.update(name, move |values| {

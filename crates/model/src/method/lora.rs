@@ -82,7 +82,7 @@ pub(super) const METHOD: Method = Method {
         // A gate takes the place of the scale.
         let scale = if gated { 1.0 } else { scale(options) };
         let targets = options.words("targets");
-        for layer in options.layers("leave_out", spec.layers)? {
+        for layer in options.layers("leave_out", spec.own_layers())? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
                 let [outputs, inputs] = spec.site_shape(site);
                 let name = |role: &str| parameter_name(layer, site, role);
@@ -137,7 +137,7 @@ fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelEr
         });
     }
     let (targets, scale) = (options.words("targets"), scale(options));
-    for layer in options.layers("leave_out", merging.encoder().layers)? {
+    for layer in options.layers("leave_out", merging.encoder().own_layers())? {
         for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
             let mut take = |role: &str| merging.take(&parameter_name(layer, site, role));
             let (a, b) = (take("a")?, take("b")?);
@@ -233,11 +233,15 @@ impl ProductSite for Lora {
         cx.give(update);
         if let Some(dora) = &self.dora {
             let inverse = self.inverse_norms(cx, params, dora, &io.base.weight);
-            cx.add_scaled_row(y.reborrow(), -1.0, &io.base.bias);
+            if let Some(bias) = &io.base.bias {
+                cx.add_scaled_row(y.reborrow(), -1.0, bias);
+            }
             kept.push(cx.copy(y.read()));
             cx.multiply_row(y.reborrow(), &params[dora.magnitude.clone()]);
             cx.multiply_by_row(y.reborrow(), inverse.view());
-            cx.add_row(y, &io.base.bias);
+            if let Some(bias) = &io.base.bias {
+                cx.add_row(y, bias);
+            }
             kept.push(inverse);
         }
         save.push(cx, inner);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use budwood::number;
 use budwood_base::encoder::{
-    Activation, EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput,
+    Activation, Axes, EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput,
 };
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
@@ -105,6 +105,7 @@ impl Shape {
             hidden_dropout: 0.1,
             attention_dropout: 0.1,
             drop_path: 0.0,
+            axes: Axes::default(),
         };
         if !matches!(self, Shape::VitBase) {
             return text;

@@ -43,7 +43,7 @@ pub(super) fn run(settings: &Settings, folder: &Path, args: &Args) -> Result<()>
     if !matches!(model.spec().input, InputSpec::Text(_)) {
         bail!("{} reads images; papers need a base model of texts", args.base);
     }
-    let tokenizer = Tokenizer::open(model.folder(), &model.spec().family)?;
+    let tokenizer = Tokenizer::open(model.folder(), model.family().frame)?;
     let base = budwood::load(&model, args.precision.get(model.is_quantized()), false)?;
     vectors::begin(&mut board, &model.id(&args.base).weights_sha256, &Actor::local("local"))?;
     let all = vectors::left(&board)?;

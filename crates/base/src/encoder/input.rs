@@ -1,0 +1,106 @@
+//! What an encoder reads, and the sizes of what embeds it.
+
+use serde::{Deserialize, Serialize};
+
+/// What an encoder reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum InputSpec {
+    /// Token ids.
+    Text(TextInput),
+    /// Pixels.
+    Image(ImageInput),
+}
+
+/// Sizes of a text encoder's embeddings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextInput {
+    /// Rows of the word embedding.
+    pub vocab: usize,
+    /// Rows of the position embedding.
+    pub positions: usize,
+    /// Row of the first token's position: 0, or `pad_id + 1` in the RoBERTa family.
+    pub position_offset: usize,
+    /// Rows of the token-type embedding; 0 where there is none.
+    pub token_types: usize,
+    /// Id of the padding token. Budwood never feeds it; files of other libraries may hold it.
+    pub pad_id: u32,
+}
+
+impl TextInput {
+    /// The longest sequence that the position embedding allows, special tokens included.
+    pub fn length_max(&self) -> usize {
+        self.positions - self.position_offset
+    }
+}
+
+/// Sizes of an image encoder's input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageInput {
+    /// Height and width in pixels that the position embedding was made for.
+    pub image_size: usize,
+    /// Height and width of a patch in pixels.
+    pub patch: usize,
+    /// Colour channels.
+    pub channels: usize,
+    /// Whether a distillation token follows the class token, as in DeiT.
+    pub distillation: bool,
+}
+
+/// An image that patches do not cover.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an image of {height} x {width} pixels cannot be cut into patches of {patch} x {patch}: height and width must be multiples of {patch}"
+)]
+pub struct ImageSizeError {
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height and width of a patch in pixels.
+    pub patch: usize,
+}
+
+impl ImageInput {
+    /// Rows and columns of patches of an image of that size in pixels.
+    ///
+    /// # Errors
+    /// If patches do not cover it.
+    pub fn grid(&self, height: usize, width: usize) -> Result<(usize, usize), ImageSizeError> {
+        let patch = self.patch;
+        let whole = |length: usize| length > 0 && length.is_multiple_of(patch);
+        match whole(height) && whole(width) {
+            true => Ok((height / patch, width / patch)),
+            false => Err(ImageSizeError { height, width, patch }),
+        }
+    }
+
+    /// Tokens of an image of that size in pixels: those before the patches, and the patches.
+    ///
+    /// # Errors
+    /// If patches do not cover it.
+    pub fn tokens(&self, height: usize, width: usize) -> Result<usize, ImageSizeError> {
+        let (rows, columns) = self.grid(height, width)?;
+        Ok(self.special_tokens() + rows * columns)
+    }
+
+    /// Tokens before the patches: the class token and, if there is one, the distillation token.
+    pub fn special_tokens(&self) -> usize {
+        1 + usize::from(self.distillation)
+    }
+
+    /// Rows, and columns, of patches that the position embedding was made for.
+    pub fn side(&self) -> usize {
+        self.image_size / self.patch
+    }
+
+    /// Rows of the position embedding.
+    pub fn positions(&self) -> usize {
+        self.special_tokens() + self.side().pow(2)
+    }
+
+    /// Numbers in a patch.
+    pub fn patch_elements(&self) -> usize {
+        self.channels * self.patch * self.patch
+    }
+}

@@ -1,0 +1,204 @@
+//! Attention over the sequences of a batch.
+
+use std::ops::Range;
+
+use budwood_kernels::ops::attention::{self, RowsMut, Shape, tiled, whole};
+
+use crate::workers::{Helpers, in_order};
+use crate::{Context, Dropout, Spans, View, ViewMut};
+
+/// Attention of one layer; matrices of its bias are views.
+pub type Attention<'a> = attention::Attention<'a, View<'a>>;
+/// What places add to the scores of [`Attention`].
+pub type AttentionBias<'a> = attention::Bias<'a, View<'a>>;
+/// Where gradients of an [`AttentionBias`] are added.
+pub type AttentionBiasGradient<'a> = attention::BiasGradient<'a, ViewMut<'a>>;
+
+/// Where the gradients of [`Context::attention`] go.
+#[derive(Debug)]
+pub struct AttentionGradients<'a> {
+    /// Those of queries, keys and values, which are written.
+    pub qkv: [ViewMut<'a>; 3],
+    /// Those of the bias, which are added to.
+    pub bias: AttentionBiasGradient<'a>,
+}
+
+/// Working memory of the kernels, reused from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    whole: whole::Scratch,
+    /// One for each thread that computes pieces of a sequence.
+    tiled: Vec<tiled::Scratch>,
+}
+
+impl Scratch {
+    fn places(&mut self, helpers: &Helpers) -> &mut [tiled::Scratch] {
+        let n = helpers.threads();
+        self.tiled.resize_with(self.tiled.len().max(n), tiled::Scratch::default);
+        &mut self.tiled[..n]
+    }
+}
+
+/// Whose keys belong to whose queries: sequence `i` of `queries` meets sequence `i` of `keys`. Keys
+/// that a sequence has beyond its queries are a prefix and stand first.
+#[derive(Clone, Copy, Debug)]
+pub struct Sequences<'a> {
+    /// Rows of the queries.
+    pub queries: &'a Spans,
+    /// Rows of the keys and values.
+    pub keys: &'a Spans,
+}
+
+impl Sequences<'_> {
+    /// Numbers of queries and keys of each sequence.
+    fn lengths(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        assert_eq!(self.queries.len(), self.keys.len());
+        self.queries.iter().zip(self.keys.iter()).map(|(q, k)| (q.len(), k.len()))
+    }
+
+    /// Numbers that [`Context::attention`] saves for backward.
+    pub fn saved(&self, attention: &Attention<'_>) -> usize {
+        self.lengths().map(|(queries, keys)| attention.saved(queries, keys)).sum()
+    }
+
+    /// Whether backward reads what [`Context::attention`] gave.
+    pub fn backward_reads_out(&self, attention: &Attention<'_>) -> bool {
+        self.lengths().any(|(queries, keys)| attention.is_tiled(queries, keys))
+    }
+}
+
+/// The place of a sequence's first probability among those of the batch, for dropout.
+fn places(attention: &Attention<'_>, queries: usize, keys: usize) -> u64 {
+    attention.heads as u64 * queries as u64 * keys as u64
+}
+
+impl Context {
+    /// Attention of each sequence by itself: `out` from queries, keys and values. What backward
+    /// needs goes into `saved`, `[1, Sequences::saved]`, if there is one.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn attention(
+        &mut self,
+        attention: &Attention<'_>,
+        [q, k, v]: [View<'_>; 3],
+        sequences: Sequences<'_>,
+        dropout: Dropout,
+        mut saved: Option<ViewMut<'_>>,
+        mut out: ViewMut<'_>,
+    ) {
+        let Sequences { queries, keys } = sequences;
+        assert_eq!((queries.rows(), keys.rows(), v.rows), (q.rows, k.rows, k.rows));
+        assert_eq!((out.rows, v.stride), (q.rows, k.stride));
+        let isa = self.isa();
+        let kernel = attention.map(|view| view.matrix());
+        let strides = (q.stride, k.stride, out.stride);
+        let (mut place, mut mask) = (0, 0);
+        for (rows, key_rows) in queries.iter().zip(keys.iter()) {
+            let shape = shape(&rows, &key_rows, strides);
+            let end = place + attention.saved(rows.len(), key_rows.len());
+            let (q, k, v) = (q.rows(rows.clone()), k.rows(key_rows.clone()), v.rows(key_rows));
+            let (of, qkv, mask_at) = ((&kernel, shape), (q.data, k.data, v.data), (dropout, mask));
+            let mut saved = saved.as_mut().map(|saved| &mut saved.dense()[place..end]);
+            let out = out.reborrow().rows(rows).data;
+            if kernel.is_tiled(shape.queries, shape.keys) {
+                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+                let work = |scratch: &mut tiled::Scratch, piece| {
+                    tiled::forward(isa, scratch, of, qkv, mask_at, piece);
+                };
+                let store = |scratch: &mut tiled::Scratch, piece| {
+                    tiled::store_forward(scratch, of, piece, saved.as_deref_mut(), out);
+                };
+                let helpers = self.idle.take(n.saturating_sub(1));
+                in_order(scratch.places(&helpers), n, work, store, |_| ());
+            } else {
+                whole::forward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, out);
+            }
+            (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
+        }
+    }
+
+    /// Backward of [`Context::attention`]. `out` is what forward gave, where
+    /// [`Sequences::backward_reads_out`].
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn attention_backward(
+        &mut self,
+        attention: &Attention<'_>,
+        [q, k, v]: [View<'_>; 3],
+        sequences: Sequences<'_>,
+        dropout: Dropout,
+        (out, saved): (Option<View<'_>>, View<'_>),
+        d_out: View<'_>,
+        gradients: AttentionGradients<'_>,
+    ) {
+        let Sequences { queries, keys } = sequences;
+        let isa = self.isa();
+        let kernel = attention.map(|view| view.matrix());
+        let AttentionGradients { qkv: [mut d_q, mut d_k, mut d_v], mut bias } = gradients;
+        assert_eq!((d_q.stride, d_k.stride, d_v.stride), (q.stride, k.stride, v.stride));
+        let (strides, d_columns) = ((q.stride, k.stride, d_out.stride), d_k.columns);
+        let (mut place, mut mask) = (0, 0);
+        for (rows, key_rows) in queries.iter().zip(keys.iter()) {
+            let shape = shape(&rows, &key_rows, strides);
+            let end = place + attention.saved(rows.len(), key_rows.len());
+            let (q, k) = (q.rows(rows.clone()), k.rows(key_rows.clone()));
+            let v = v.rows(key_rows.clone());
+            let (of, qkv, mask_at) = ((&kernel, shape), (q.data, k.data, v.data), (dropout, mask));
+            let saved = &saved.dense()[place..end];
+            let out = out.map(|out| out.rows(rows.clone()).data);
+            let d_out = d_out.rows(rows.clone()).data;
+            let mut to = attention::Gradients {
+                q: d_q.reborrow().rows(rows).data,
+                k: d_k.reborrow().rows(key_rows.clone()).data,
+                v: d_v.reborrow().rows(key_rows).data,
+                bias: bias_rows(&mut bias),
+            };
+            if kernel.is_tiled(shape.queries, shape.keys) {
+                let Some(out) = out else { panic!("backward reads what forward gave") };
+                let wanted = (&to.bias).into();
+                for gradient in [&mut *to.k, &mut *to.v] {
+                    let rows = gradient.chunks_mut(shape.key_stride);
+                    rows.for_each(|row| row[..d_columns].fill(0.0));
+                }
+                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+                let work = |scratch: &mut tiled::Scratch, piece| {
+                    let kept = (out, saved);
+                    tiled::backward(isa, scratch, of, qkv, mask_at, kept, d_out, wanted, piece);
+                };
+                let store = |scratch: &mut tiled::Scratch, piece| {
+                    tiled::store_backward(isa, scratch, of, piece, &mut to);
+                };
+                let helpers = self.idle.take(n.saturating_sub(1));
+                in_order(scratch.places(&helpers), n, work, store, |_| ());
+            } else {
+                whole::backward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, d_out, to);
+            }
+            (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
+        }
+    }
+}
+
+/// The gradient of a bias as the kernel writes it.
+fn bias_rows<'a>(bias: &'a mut AttentionBiasGradient<'_>) -> attention::BiasGradient<'a> {
+    fn rows<'a>(view: &'a mut Option<ViewMut<'_>>) -> Option<RowsMut<'a>> {
+        view.as_mut().map(|view| RowsMut { data: view.data, stride: view.stride })
+    }
+    match bias {
+        attention::BiasGradient::None => attention::BiasGradient::None,
+        attention::BiasGradient::Distance(table) => attention::BiasGradient::Distance(table),
+        attention::BiasGradient::Disentangled { c2p, p2c } => {
+            attention::BiasGradient::Disentangled { c2p: rows(c2p), p2c: rows(p2c) }
+        }
+    }
+}
+
+fn shape(
+    queries: &Range<usize>,
+    keys: &Range<usize>,
+    (query_stride, key_stride, out_stride): (usize, usize, usize),
+) -> Shape {
+    let (queries, keys) = (queries.len(), keys.len());
+    Shape { queries, keys, query_stride, key_stride, out_stride }
+}

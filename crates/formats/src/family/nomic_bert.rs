@@ -1,0 +1,124 @@
+//! Nomic's BERT (Nussbaum et al. 2024): BERT with rotary positions, a gated feed-forward network
+//! and no biases. `transformers` reads it by code of the model's own.
+
+use budwood_base::encoder::{
+    Activation, Axes, EncoderSpec, Ffn, InputSpec, NormPlacement, Positions, TextInput,
+};
+use budwood_base::site::WeightSite;
+use serde_json::{Value, json};
+
+use super::bert;
+use super::config::Config;
+use super::definition::Family;
+use crate::Error;
+
+pub(super) const FAMILY: Family = Family {
+    name: "nomic_bert",
+    model_types: &["nomic_bert"],
+    spec,
+    outer: &[
+        ("embeddings.word", "embeddings.word_embeddings.weight"),
+        ("embeddings.token_type", "embeddings.token_type_embeddings.weight"),
+        ("embeddings.norm", "emb_ln"),
+    ],
+    layer: "encoder.layers.{i}",
+    inner: &[
+        ("attention_out", "attn.out_proj"),
+        ("attention_norm", "norm1"),
+        ("ffn_out", "mlp.fc2"),
+        ("ffn_norm", "norm2"),
+    ],
+    fused: &[("attn.Wqkv", &["query", "key", "value"])],
+    // The half that the activation reads, and the half that it gates.
+    parted: &[("ffn_in", &["mlp.fc12", "mlp.fc11"])],
+    class: "NomicBert",
+    classifier: None,
+    trusts_pooler: None,
+    adapterhub: None,
+    ..bert::FAMILY
+};
+
+fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
+    let (hidden, heads) = (config.size("n_embd")?, config.size("n_head")?);
+    config.check(hidden, heads)?;
+    let off = [json!(false)];
+    let fixed: [(&str, &[Value]); 10] = [
+        ("prenorm", &off),
+        ("causal", &off),
+        ("parallel_block", &off),
+        ("use_rms_norm", &off),
+        ("rotary_emb_interleaved", &off),
+        ("rotary_emb_scale_base", &[]),
+        ("scale_attn_weights", &[json!(true)]),
+        ("scale_attn_by_inverse_layer_idx", &off),
+        ("rotary_scaling_factor", &[]),
+        ("num_experts", &[json!(0)]),
+    ];
+    for (field, values) in fixed {
+        config.expect(field, values)?;
+    }
+    // Its own code has swiglu, geglu and glu for gated networks, and names of plain ones.
+    let activation = match config.json.get("activation_function").and_then(Value::as_str) {
+        Some("swiglu") => Activation::Silu,
+        Some("geglu") => Activation::Gelu,
+        Some("glu") => Activation::Sigmoid,
+        other => {
+            let other = other.unwrap_or("missing");
+            let message = format!(
+                "field 'activation_function' is {other}; only swiglu, geglu and glu exist here"
+            );
+            return Err(config.fault(message));
+        }
+    };
+    let mut without_bias = Vec::new();
+    if !config.flag_or("qkv_proj_bias", true)? {
+        without_bias.extend(WeightSite::ATTENTION_INPUTS);
+        without_bias.push(WeightSite::AttentionOut);
+    }
+    for (field, site) in [("mlp_fc1_bias", WeightSite::FfnIn), ("mlp_fc2_bias", WeightSite::FfnOut)]
+    {
+        if !config.flag_or(field, true)? {
+            without_bias.push(site);
+        }
+    }
+    let fraction = config.number_or("rotary_emb_fraction", 0.0)?;
+    if !(fraction > 0.0 && fraction <= 1.0) {
+        return Err(config.fault(format!(
+            "field 'rotary_emb_fraction' is {fraction}; only rotary positions, above 0 and up to 1, exist here"
+        )));
+    }
+    let base = config.base_or("rotary_emb_base", 10_000.0)?;
+    Ok(EncoderSpec {
+        family: FAMILY.name.into(),
+        hidden,
+        layers: config.layers("n_layer")?,
+        heads,
+        intermediate: config.size("n_inner")?,
+        activation,
+        norm_eps: config.epsilon_or("layer_norm_epsilon", 1e-5)?,
+        norm: NormPlacement::Post,
+        input: InputSpec::Text(TextInput {
+            vocab: config.size("vocab_size")?,
+            positions: config.size("n_positions")?,
+            position_offset: 0,
+            token_types: config.count_or("type_vocab_size", 0)?,
+            pad_id: config.id_or("pad_token_id", 0)?,
+        }),
+        pooler: false,
+        layer_scale: false,
+        hidden_dropout: config.dropout_or("resid_pdrop", 0.0)?,
+        attention_dropout: config.dropout_or("attn_pdrop", 0.0)?,
+        drop_path: 0.0,
+        axes: Axes {
+            without_position_table: true,
+            positions: Positions::Rotary {
+                base,
+                window_base: base,
+                width: config.even_head_dim(((hidden / heads) as f64 * fraction) as usize)?,
+            },
+            ffn: Ffn::Gated,
+            without_bias,
+            ..Axes::default()
+        },
+    })
+}

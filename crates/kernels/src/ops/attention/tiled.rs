@@ -1,0 +1,490 @@
+//! Attention of a long sequence, or in a window, in tiles: blocks of queries against blocks of
+//! keys.
+//!
+//! The work of a sequence is cut into **pieces**, a head and a segment of its queries each, that
+//! need nothing of each other. A piece is computed into working memory and then stored. Pieces may
+//! be computed in any order and on any threads; they are stored in the order of their numbers, so
+//! that gradients of keys, to which all segments add, are the same to the bit.
+//!
+//! ```text
+//! w width of a head, n <= 84 queries and m <= 256 keys of a tile, S <= 1008 queries of a segment
+//!
+//! forward, for each tile of keys, for each tile of queries of the segment that sees one of them
+//!   s  = Q Kᵀ + bias                    [n, m]
+//!   m' = max(m, scale s), l' = l exp(m - m') + sum exp(scale s - m')      a row
+//!   O' = O exp(m - m') + dropped(exp(scale s - m')) V                     [S, w]
+//! at the end                            O / l; m and 1 / l are saved
+//!
+//! backward, D = sum of dO O a row, over the same tiles
+//!   p  = exp(scale s - m) / l           [n, m]
+//!   dp = dropped(dO Vᵀ)                 [n, m]
+//!   ds = scale p (dp - D)               [n, m]
+//!   dVᵀ += dOᵀ dropped(p)               [w, m]     dOᵀ, Qᵀ: turned once a segment
+//!   dKᵀ += Qᵀ ds                        [w, m]
+//!   dQ  += ds K                         [S, w]
+//! ```
+//!
+//! Working memory: tiles, a segment of queries, and in backward the gradients of one head's keys
+//! and values.
+
+use std::ops::Range;
+
+use super::scores::{self, Tile};
+use super::softmax::{Seen, one_more_tile, tile_again, tile_backward};
+use super::{Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, multiply};
+use crate::Isa;
+use crate::ops::dropout::{self, Dropout};
+use crate::ops::elementwise;
+use crate::ops::gemm::{
+    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
+};
+
+/// Queries of a tile: whole tiles of the product on every instruction set.
+const QUERIES: usize = 84;
+/// Keys of a tile.
+const KEYS: usize = IN_PLACE_COLUMNS;
+/// Keys of a tile where a window is narrower than [`KEYS`].
+const KEYS_IN_WINDOW: usize = 64;
+/// Queries of a piece: its tiles share what is packed of the keys.
+const SEGMENT: usize = 12 * QUERIES;
+
+/// Working memory, reused from call to call; a piece's results until they are stored.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    gemm: gemm::Scratch,
+    bias: scores::Scratch,
+    keys: PackedB,
+    keys_turned: PackedB,
+    values: PackedB,
+    packed: PackedB,
+    /// Scores and probabilities of a tile, rows [`IN_PLACE_STRIDE`] apart; and their gradients.
+    p: Vec<f32>,
+    d: Vec<f32>,
+    /// Of each query of the segment: the largest score, the sum or its inverse, and D.
+    max: Vec<f32>,
+    sums: Vec<f32>,
+    along: Vec<f32>,
+    /// The segment's output or the gradient of its queries, `[S, w]`.
+    rows: Vec<f32>,
+    /// Qᵀ and dOᵀ of each tile of queries, `[w, n]` one after another.
+    q_turned: Vec<f32>,
+    d_out_turned: Vec<f32>,
+    /// dKᵀ and dVᵀ of a tile, `[w, m]`.
+    d_k_turned: Vec<f32>,
+    d_v_turned: Vec<f32>,
+    /// Gradients of all keys and values that the segment sees, `[keys, w]`.
+    d_k: Vec<f32>,
+    d_v: Vec<f32>,
+    /// Gradients of this head's part of the bias: the table; or `c2p` and `p2c`.
+    d_tables: [Vec<f32>; 2],
+}
+
+/// A head and a segment of the queries.
+#[derive(Clone, Debug)]
+struct Piece {
+    head: usize,
+    queries: Range<usize>,
+    window: Option<usize>,
+    prefix: usize,
+    keys: usize,
+}
+
+/// Keys of a tile: all in the prefix or none.
+#[derive(Clone, Debug)]
+struct KeyTile {
+    /// Among all keys.
+    rows: Range<usize>,
+    /// Places in the sequence; none in the prefix.
+    places: Option<Range<usize>>,
+}
+
+/// Pieces of a sequence's work.
+pub fn pieces(attention: &Attention<'_>, shape: Shape) -> usize {
+    attention.heads * shape.queries.div_ceil(SEGMENT)
+}
+
+impl Piece {
+    fn new(attention: &Attention<'_>, shape: Shape, piece: usize) -> Self {
+        let segments = shape.queries.div_ceil(SEGMENT);
+        let from = piece % segments * SEGMENT;
+        Self {
+            head: piece / segments,
+            queries: from..shape.queries.min(from + SEGMENT),
+            window: attention.narrow_window(shape.queries),
+            prefix: shape.prefix(),
+            keys: shape.keys,
+        }
+    }
+
+    /// The tiles of keys that a query of the segment sees: those of the prefix, then those of the
+    /// sequence, cut at multiples of their size from its beginning.
+    fn key_tiles(&self) -> impl Iterator<Item = KeyTile> + use<> {
+        let (prefix, length) = (self.prefix, self.keys - self.prefix);
+        let before = (0..prefix)
+            .step_by(KEYS)
+            .map(move |k| KeyTile { rows: k..prefix.min(k + KEYS), places: None });
+        let (size, first, end) = match self.window {
+            None => (KEYS, 0, length),
+            Some(w) => (
+                if w < KEYS { KEYS_IN_WINDOW } else { KEYS },
+                self.queries.start.saturating_sub(w),
+                length.min(self.queries.end.saturating_add(w)),
+            ),
+        };
+        let own = (first / size * size..end).step_by(size).map(move |k| {
+            let places = k..length.min(k + size);
+            KeyTile { rows: prefix + places.start..prefix + places.end, places: Some(places) }
+        });
+        before.chain(own)
+    }
+
+    /// The tiles of queries that see one of these keys, counted in the segment.
+    fn query_tiles(&self, keys: &KeyTile) -> impl Iterator<Item = Range<usize>> + use<> {
+        let n = self.queries.len();
+        let (first, end) = match (self.window, &keys.places) {
+            (Some(w), Some(places)) => {
+                let from = places.start.saturating_sub(w).saturating_sub(self.queries.start);
+                let to = places.end.saturating_add(w).saturating_sub(self.queries.start);
+                (from, to.min(n))
+            }
+            _ => (0, n),
+        };
+        (first / QUERIES * QUERIES..end).step_by(QUERIES).map(move |q| q..n.min(q + QUERIES))
+    }
+
+    /// Which keys of a tile a tile of queries sees.
+    fn seen(&self, queries: &Range<usize>, keys: &KeyTile) -> Seen {
+        let (Some(w), Some(places)) = (self.window, &keys.places) else { return Seen::ALL };
+        let at = (self.queries.start + queries.start) as isize - places.start as isize;
+        Seen { from: at - w as isize, to: at + w as isize + 1 }
+    }
+
+    /// Where queries meet keys that have places.
+    fn tile(&self, queries: &Range<usize>, keys: &KeyTile) -> Option<Tile> {
+        let start = self.queries.start;
+        let queries = start + queries.start..start + queries.end;
+        keys.places.clone().map(|keys| Tile { head: self.head, queries, keys })
+    }
+
+    /// The place of the first element of a tile's first row for dropout, and the distance of the
+    /// rows' places.
+    fn place(&self, mask: u64, all: usize, queries: &Range<usize>, keys: &KeyTile) -> (u64, usize) {
+        let row = self.head * all + self.queries.start + queries.start;
+        (mask + (row * self.keys + keys.rows.start) as u64, self.keys)
+    }
+}
+
+/// Some rows of a matrix.
+fn rows<'a>(m: MatRef<'a>, rows: &Range<usize>) -> MatRef<'a> {
+    MatRef::new(&m.data[rows.start * m.row_stride..], rows.len(), m.columns, m.row_stride)
+}
+
+/// At least `len` elements, of any content.
+fn room(x: &mut Vec<f32>, len: usize) {
+    if x.len() < len {
+        x.resize(len, 0.0);
+    }
+}
+
+/// Exactly `len` elements of this value.
+fn fill(x: &mut Vec<f32>, len: usize, value: f32) {
+    x.clear();
+    x.resize(len, value);
+}
+
+/// Computes a piece of the output. Places of the dropout mask start at `mask_start`.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn forward(
+    isa: Isa,
+    scratch: &mut Scratch,
+    (attention, shape): (&Attention<'_>, Shape),
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    (dropout, mask_start): (Dropout, u64),
+    piece: usize,
+) {
+    let piece = Piece::new(attention, shape, piece);
+    let (head, width, scale) = (piece.head, attention.head_dim, attention.scale);
+    let q = rows(attention.head(q, head, shape.queries, shape.query_stride), &piece.queries);
+    let k = attention.head(k, head, shape.keys, shape.key_stride);
+    let v = attention.head(v, head, shape.keys, shape.key_stride);
+    let Scratch { gemm, bias, keys_turned, values, p, max, sums, rows: out, .. } = scratch;
+    room(p, QUERIES * IN_PLACE_STRIDE);
+    fill(max, q.rows, f32::NEG_INFINITY);
+    fill(sums, q.rows, 0.0);
+    fill(out, q.rows * width, 0.0);
+    for keys in piece.key_tiles() {
+        let (k, m) = (rows(k, &keys.rows), keys.rows.len());
+        keys_turned.pack(isa, k.transposed());
+        values.pack(isa, rows(v, &keys.rows));
+        for queries in piece.query_tiles(&keys) {
+            let (q, n) = (rows(q, &queries), queries.len());
+            let p = &mut p[..n * IN_PLACE_STRIDE];
+            multiply(isa, gemm, q, keys_turned, (p, IN_PLACE_STRIDE), Beta::Zero);
+            if let Some(tile) = piece.tile(&queries, &keys) {
+                scores::add(isa, bias, attention, &tile, (q, k), p);
+            }
+            let seen = piece.seen(&queries, &keys);
+            let (max, sums) = (&mut max[queries.clone()], &mut sums[queries.clone()]);
+            let out = &mut out[queries.start * width..queries.end * width];
+            one_more_tile(isa, p, m, IN_PLACE_STRIDE, seen, scale, max, sums, out, width);
+            let place = piece.place(mask_start, shape.queries, &queries, &keys);
+            dropout::apply_rows(isa, dropout, place, p, m, IN_PLACE_STRIDE);
+            let target = Target { b: values, c: out, c_stride: width, beta: Beta::Add };
+            product_in_place(isa, p, (n, m), target);
+        }
+    }
+    for (row, sum) in out.chunks_exact_mut(width).zip(sums) {
+        *sum = 1.0 / *sum;
+        elementwise::scale(isa, row, *sum);
+    }
+}
+
+/// Stores what [`forward`] computed: a part of `out`, and of `saved` if there is one.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn store_forward(
+    scratch: &mut Scratch,
+    (attention, shape): (&Attention<'_>, Shape),
+    piece: usize,
+    saved: Option<&mut [f32]>,
+    out: &mut [f32],
+) {
+    let Piece { head, queries, .. } = Piece::new(attention, shape, piece);
+    let width = attention.head_dim;
+    let to = out[queries.start * shape.out_stride + head * width..].chunks_mut(shape.out_stride);
+    for (to, from) in to.zip(scratch.rows.chunks_exact(width)) {
+        to[..width].copy_from_slice(from);
+    }
+    if let Some(saved) = saved {
+        let [max, inverse] = saved_rows(attention, shape, head, &queries);
+        saved[max].copy_from_slice(&scratch.max);
+        saved[inverse].copy_from_slice(&scratch.sums);
+    }
+}
+
+/// Where maxima and inverse sums of some queries are saved.
+fn saved_rows(
+    attention: &Attention<'_>,
+    shape: Shape,
+    head: usize,
+    queries: &Range<usize>,
+) -> [Range<usize>; 2] {
+    [head, attention.heads + head].map(|row| {
+        let at = row * shape.queries;
+        at + queries.start..at + queries.end
+    })
+}
+
+/// Computes a piece of the gradients. `out` and `saved` are what forward gave.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn backward(
+    isa: Isa,
+    scratch: &mut Scratch,
+    (attention, shape): (&Attention<'_>, Shape),
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    (dropout, mask_start): (Dropout, u64),
+    (out, saved): (&[f32], &[f32]),
+    d_out: &[f32],
+    wanted: BiasWanted,
+    piece: usize,
+) {
+    let piece = Piece::new(attention, shape, piece);
+    let (head, width, scale) = (piece.head, attention.head_dim, attention.scale);
+    let of_queries =
+        |data, stride| rows(attention.head(data, head, shape.queries, stride), &piece.queries);
+    let q = of_queries(q, shape.query_stride);
+    let (out, d_out) = (of_queries(out, shape.out_stride), of_queries(d_out, shape.out_stride));
+    let k = attention.head(k, head, shape.keys, shape.key_stride);
+    let v = attention.head(v, head, shape.keys, shape.key_stride);
+    let [max, inverse] = saved_rows(attention, shape, head, &piece.queries).map(|at| &saved[at]);
+    scratch.start_backward(isa, attention, (q, out, d_out), wanted);
+    let Scratch { gemm, bias, keys: packed_k, keys_turned, values, packed, .. } = scratch;
+    let Scratch { p, d, along, rows: d_q, d_k, d_v, .. } = scratch;
+    let [d_table, d_p2c] = &mut scratch.d_tables;
+    let mut at = 0;
+    for keys in piece.key_tiles() {
+        let (k, v, m) = (rows(k, &keys.rows), rows(v, &keys.rows), keys.rows.len());
+        packed_k.pack(isa, k);
+        keys_turned.pack(isa, k.transposed());
+        values.pack(isa, v.transposed());
+        let (d_k_turned, d_v_turned) = (&mut scratch.d_k_turned, &mut scratch.d_v_turned);
+        fill(d_k_turned, width * m, 0.0);
+        fill(d_v_turned, width * m, 0.0);
+        d_k.resize(at + m * width, 0.0);
+        d_v.resize(at + m * width, 0.0);
+        let (d_k, d_v) = (&mut d_k[at..], &mut d_v[at..]);
+        for queries in piece.query_tiles(&keys) {
+            let (q, d_out, n) = (rows(q, &queries), rows(d_out, &queries), queries.len());
+            let turned = queries.start * width..queries.end * width;
+            let d_out_turned = MatRef::new(&scratch.d_out_turned[turned.clone()], width, n, n);
+            let q_turned = MatRef::new(&scratch.q_turned[turned], width, n, n);
+            let (p, d) = (&mut p[..n * IN_PLACE_STRIDE], &mut d[..n * IN_PLACE_STRIDE]);
+            let seen = piece.seen(&queries, &keys);
+            let tile = piece.tile(&queries, &keys);
+            multiply(isa, gemm, q, keys_turned, (p, IN_PLACE_STRIDE), Beta::Zero);
+            if let Some(tile) = &tile {
+                scores::add(isa, bias, attention, tile, (q, k), p);
+            }
+            let (max, inverse) = (&max[queries.clone()], &inverse[queries.clone()]);
+            tile_again(isa, p, m, IN_PLACE_STRIDE, seen, scale, max, inverse);
+            multiply(isa, gemm, d_out, values, (d, IN_PLACE_STRIDE), Beta::Zero);
+            let place = piece.place(mask_start, shape.queries, &queries, &keys);
+            dropout::apply_rows(isa, dropout, place, d, m, IN_PLACE_STRIDE);
+            tile_backward(isa, p, d, m, IN_PLACE_STRIDE, scale, &along[queries.clone()]);
+            dropout::apply_rows(isa, dropout, place, p, m, IN_PLACE_STRIDE);
+            packed.pack(isa, MatRef::new(p, n, m, IN_PLACE_STRIDE));
+            multiply(isa, gemm, d_out_turned, packed, (d_v_turned, m), Beta::Add);
+            packed.pack(isa, MatRef::new(d, n, m, IN_PLACE_STRIDE));
+            multiply(isa, gemm, q_turned, packed, (d_k_turned, m), Beta::Add);
+            let d_q = &mut d_q[queries.start * width..queries.end * width];
+            let target = Target { b: packed_k, c: d_q, c_stride: width, beta: Beta::Add };
+            product_in_place(isa, d, (n, m), target);
+            if let Some(tile) = &tile {
+                let d_qk = [&mut *d_q, &mut *d_k].map(|data| RowsMut { data, stride: width });
+                let [d_q, d_k] = d_qk;
+                let mut to = wanted.gradient(d_table, d_p2c, width);
+                scores::backward(isa, bias, attention, tile, (q, k), d, (d_q, d_k), &mut to);
+            }
+        }
+        gemm::add_transposed(isa, d_k_turned, (width, m), d_k);
+        gemm::add_transposed(isa, d_v_turned, (width, m), d_v);
+        at += m * width;
+    }
+}
+
+/// Which gradients of a bias are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BiasWanted {
+    table: bool,
+    c2p: bool,
+    p2c: bool,
+}
+
+impl<M> From<&BiasGradient<'_, M>> for BiasWanted {
+    fn from(gradient: &BiasGradient<'_, M>) -> Self {
+        match gradient {
+            BiasGradient::None => Self::default(),
+            BiasGradient::Distance(_) => Self { table: true, ..Self::default() },
+            BiasGradient::Disentangled { c2p, p2c } => {
+                Self { table: false, c2p: c2p.is_some(), p2c: p2c.is_some() }
+            }
+        }
+    }
+}
+
+impl BiasWanted {
+    /// Where a piece adds them up.
+    fn gradient<'a>(
+        self,
+        first: &'a mut [f32],
+        second: &'a mut [f32],
+        stride: usize,
+    ) -> BiasGradient<'a> {
+        let rows = |wanted: bool, data| wanted.then_some(RowsMut { data, stride });
+        match self {
+            Self { table: true, .. } => BiasGradient::Distance(first),
+            Self { c2p: false, p2c: false, .. } => BiasGradient::None,
+            Self { c2p, p2c, .. } => {
+                BiasGradient::Disentangled { c2p: rows(c2p, first), p2c: rows(p2c, second) }
+            }
+        }
+    }
+}
+
+impl Scratch {
+    /// What backward needs of the queries alone; and zeros where it adds.
+    fn start_backward(
+        &mut self,
+        isa: Isa,
+        attention: &Attention<'_>,
+        (q, out, d_out): (MatRef<'_>, MatRef<'_>, MatRef<'_>),
+        wanted: BiasWanted,
+    ) {
+        let width = attention.head_dim;
+        room(&mut self.p, QUERIES * IN_PLACE_STRIDE);
+        room(&mut self.d, QUERIES * IN_PLACE_STRIDE);
+        self.along.clear();
+        self.along.extend((0..q.rows).map(|i| {
+            let row = |m: MatRef<'_>| i * m.row_stride..i * m.row_stride + width;
+            elementwise::dot(isa, &out.data[row(out)], &d_out.data[row(d_out)])
+        }));
+        room(&mut self.q_turned, q.rows * width);
+        room(&mut self.d_out_turned, q.rows * width);
+        for (from, to) in [(q, &mut self.q_turned), (d_out, &mut self.d_out_turned)] {
+            for q0 in (0..q.rows).step_by(QUERIES) {
+                let n = QUERIES.min(q.rows - q0);
+                let shape = (n, width, from.row_stride);
+                let to = &mut to[q0 * width..][..n * width];
+                gemm::transpose(isa, &from.data[q0 * from.row_stride..], shape, to, n);
+            }
+        }
+        fill(&mut self.rows, q.rows * width, 0.0);
+        self.d_k.clear();
+        self.d_v.clear();
+        let of_rows = |table: &Option<MatRef<'_>>, wanted: bool| {
+            table.filter(|_| wanted).map_or(0, |table| table.rows * width)
+        };
+        let lengths = match &attention.bias {
+            Bias::None => [0, 0],
+            Bias::Distance { table } => {
+                [if wanted.table { table.len() / attention.heads } else { 0 }, 0]
+            }
+            Bias::Disentangled { c2p, p2c, .. } => {
+                [of_rows(c2p, wanted.c2p), of_rows(p2c, wanted.p2c)]
+            }
+        };
+        for (table, len) in self.d_tables.iter_mut().zip(lengths) {
+            fill(table, len, 0.0);
+        }
+    }
+}
+
+/// Adds what [`backward`] computed: writes a part of the gradient of queries, and adds to those of
+/// keys and values, which are zeros before the first piece, and of the bias.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn store_backward(
+    isa: Isa,
+    scratch: &mut Scratch,
+    (attention, shape): (&Attention<'_>, Shape),
+    piece: usize,
+    to: &mut Gradients<'_>,
+) {
+    let piece = Piece::new(attention, shape, piece);
+    let width = attention.head_dim;
+    let at = piece.head * width;
+    let d_q = to.q[piece.queries.start * shape.query_stride + at..].chunks_mut(shape.query_stride);
+    for (to, from) in d_q.zip(scratch.rows.chunks_exact(width)) {
+        to[..width].copy_from_slice(from);
+    }
+    for (to, from) in [(&mut *to.k, &scratch.d_k), (&mut *to.v, &scratch.d_v)] {
+        let rows = piece.key_tiles().flat_map(|tile| tile.rows);
+        for (row, from) in rows.zip(from.chunks_exact(width)) {
+            elementwise::add(isa, &mut to[row * shape.key_stride + at..][..width], from);
+        }
+    }
+    let [first, second] = &scratch.d_tables;
+    let add_rows = |to: &mut Option<RowsMut<'_>>, from: &[f32]| {
+        let Some(to) = to else { return };
+        for (to, from) in to.data.chunks_mut(to.stride).zip(from.chunks_exact(width)) {
+            elementwise::add(isa, &mut to[at..at + width], from);
+        }
+    };
+    match &mut to.bias {
+        BiasGradient::None => {}
+        BiasGradient::Distance(table) => {
+            let at = piece.head * first.len();
+            elementwise::add(isa, &mut table[at..at + first.len()], first);
+        }
+        BiasGradient::Disentangled { c2p, p2c } => {
+            add_rows(c2p, first);
+            add_rows(p2c, second);
+        }
+    }
+}

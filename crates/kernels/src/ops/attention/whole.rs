@@ -1,0 +1,182 @@
+//! Attention of a short sequence: a head's probabilities at once. Each query sees every key.
+
+use super::scores::{self, Tile};
+use super::softmax::{softmax_backward_rows, softmax_rows};
+use super::{Attention, BiasGradient, Gradients, RowsMut, Shape, multiply};
+use crate::Isa;
+use crate::ops::dropout::{self, Dropout};
+use crate::ops::gemm::{
+    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
+};
+
+/// Keys of the longest sequence: a row of probabilities is then the left side of a product where it
+/// stands.
+pub const KEYS_MAX: usize = IN_PLACE_COLUMNS;
+
+/// Queries whose scores stay in the cache from their product to that with the values.
+const QUERIES: usize = 84;
+
+/// Working memory, reused from call to call.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    gemm: gemm::Scratch,
+    bias: scores::Scratch,
+    keys: PackedB,
+    values: PackedB,
+    /// Scores, probabilities or their gradients, rows [`IN_PLACE_STRIDE`] apart.
+    rows: Vec<f32>,
+    /// Probabilities after dropout, dense.
+    dropped: Vec<f32>,
+    packed: PackedB,
+    /// A gradient `[head_dim, keys]`.
+    turned: Vec<f32>,
+}
+
+fn tile(head: usize, queries: std::ops::Range<usize>, shape: Shape) -> Tile {
+    Tile { head, queries, keys: 0..shape.keys - shape.prefix() }
+}
+
+/// The rows of keys after those of the prefix.
+fn own<'a>(k: MatRef<'a>, shape: Shape) -> MatRef<'a> {
+    let prefix = shape.prefix();
+    let from = (prefix * k.row_stride).min(k.data.len());
+    MatRef::new(&k.data[from..], k.rows - prefix, k.columns, k.row_stride)
+}
+
+/// Writes `out`, and what backward needs into `saved` if there is one. Places of the dropout mask
+/// start at `mask_start`.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn forward(
+    isa: Isa,
+    scratch: &mut Scratch,
+    (attention, shape): (&Attention<'_>, Shape),
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    (dropout, mask_start): (Dropout, u64),
+    mut saved: Option<&mut [f32]>,
+    out: &mut [f32],
+) {
+    let Shape { queries, keys, .. } = shape;
+    let Scratch { gemm, bias, keys: packed_k, values, rows, .. } = scratch;
+    for head in 0..attention.heads {
+        let q = attention.head(q, head, queries, shape.query_stride);
+        let k = attention.head(k, head, keys, shape.key_stride);
+        packed_k.pack(isa, k.transposed());
+        values.pack(isa, attention.head(v, head, keys, shape.key_stride));
+        for q0 in (0..queries).step_by(QUERIES) {
+            let n = QUERIES.min(queries - q0);
+            let q = MatRef::new(&q.data[q0 * q.row_stride..], n, q.columns, q.row_stride);
+            rows.resize(rows.len().max(n * IN_PLACE_STRIDE), 0.0);
+            let p = &mut rows[..n * IN_PLACE_STRIDE];
+            multiply(isa, gemm, q, packed_k, (p, IN_PLACE_STRIDE), Beta::Zero);
+            let (own, columns) = (own(k, shape), &mut p[shape.prefix()..]);
+            scores::add(isa, bias, attention, &tile(head, q0..q0 + n, shape), (q, own), columns);
+            softmax_rows(isa, p, keys, IN_PLACE_STRIDE, attention.scale);
+            let place = (head * queries + q0) * keys;
+            if let Some(saved) = &mut saved {
+                let saved = saved[place..].chunks_exact_mut(keys);
+                for (to, p) in saved.zip(p.chunks_exact(IN_PLACE_STRIDE)) {
+                    to.copy_from_slice(&p[..keys]);
+                }
+            }
+            let start = mask_start + place as u64;
+            dropout::apply_rows(isa, dropout, (start, keys), p, keys, IN_PLACE_STRIDE);
+            let c = &mut out[q0 * shape.out_stride + head * attention.head_dim..];
+            let target = Target { b: values, c, c_stride: shape.out_stride, beta: Beta::Zero };
+            product_in_place(isa, p, (n, keys), target);
+        }
+    }
+}
+
+/// Writes the gradients of queries, keys and values; adds those of the bias.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn backward(
+    isa: Isa,
+    scratch: &mut Scratch,
+    (attention, shape): (&Attention<'_>, Shape),
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    (dropout, mask_start): (Dropout, u64),
+    saved: &[f32],
+    d_out: &[f32],
+    mut to: Gradients<'_>,
+) {
+    let Shape { queries, keys, .. } = shape;
+    let (per_head, dim) = (queries * keys, attention.head_dim);
+    let Scratch { gemm, bias, packed, rows, dropped, turned, .. } = scratch;
+    turned.resize(turned.len().max(dim * keys), 0.0);
+    rows.resize(rows.len().max(queries * IN_PLACE_STRIDE), 0.0);
+    for head in 0..attention.heads {
+        let p = &saved[head * per_head..][..per_head];
+        let start = mask_start + (head * per_head) as u64;
+        let at = head * dim;
+        let d_out = attention.head(d_out, head, queries, shape.out_stride);
+        let q = attention.head(q, head, queries, shape.query_stride);
+        let k = attention.head(k, head, keys, shape.key_stride);
+        // dVᵀ = dOᵀ dropped(P)
+        let after_dropout = if dropout.is_active() {
+            dropped.clear();
+            dropped.extend_from_slice(p);
+            dropout::apply(isa, dropout, start, dropped);
+            &*dropped
+        } else {
+            p
+        };
+        packed.pack(isa, MatRef::new(after_dropout, queries, keys, keys));
+        multiply(isa, gemm, d_out.transposed(), packed, (turned, keys), Beta::Zero);
+        gemm::transpose(isa, turned, (dim, keys, keys), &mut to.v[at..], shape.key_stride);
+        // dP = dO Vᵀ, through the dropout and the softmax
+        let d = &mut rows[..queries * IN_PLACE_STRIDE];
+        packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
+        multiply(isa, gemm, d_out, packed, (d, IN_PLACE_STRIDE), Beta::Zero);
+        dropout::apply_rows(isa, dropout, (start, keys), d, keys, IN_PLACE_STRIDE);
+        softmax_backward_rows(isa, p, keys, d, IN_PLACE_STRIDE, attention.scale);
+        // dQ = dS K
+        packed.pack(isa, k);
+        let (c, c_stride) = (&mut to.q[at..], shape.query_stride);
+        let target = Target { b: packed, c, c_stride, beta: Beta::Zero };
+        product_in_place(isa, d, (queries, keys), target);
+        // dKᵀ = Qᵀ dS
+        packed.pack(isa, MatRef::new(d, queries, keys, IN_PLACE_STRIDE));
+        multiply(isa, gemm, q.transposed(), packed, (turned, keys), Beta::Zero);
+        gemm::transpose(isa, turned, (dim, keys, keys), &mut to.k[at..], shape.key_stride);
+        let d_k = &mut to.k[at + shape.prefix() * shape.key_stride..];
+        scores::backward(
+            isa,
+            bias,
+            attention,
+            &tile(head, 0..queries, shape),
+            (q, own(k, shape)),
+            &d[shape.prefix()..],
+            (
+                RowsMut { data: &mut to.q[at..], stride: shape.query_stride },
+                RowsMut { data: d_k, stride: shape.key_stride },
+            ),
+            &mut of_head(&mut to.bias, attention, head),
+        );
+    }
+}
+
+/// The gradient of one head's part of a bias.
+fn of_head<'a>(
+    bias: &'a mut BiasGradient<'_>,
+    attention: &Attention<'_>,
+    head: usize,
+) -> BiasGradient<'a> {
+    fn columns<'a>(rows: &'a mut Option<RowsMut<'_>>, at: usize) -> Option<RowsMut<'a>> {
+        rows.as_mut().map(|rows| RowsMut { data: &mut rows.data[at..], stride: rows.stride })
+    }
+    match bias {
+        BiasGradient::None => BiasGradient::None,
+        BiasGradient::Distance(table) => {
+            let columns = table.len() / attention.heads;
+            BiasGradient::Distance(&mut table[head * columns..][..columns])
+        }
+        BiasGradient::Disentangled { c2p, p2c } => {
+            let at = head * attention.head_dim;
+            BiasGradient::Disentangled { c2p: columns(c2p, at), p2c: columns(p2c, at) }
+        }
+    }
+}

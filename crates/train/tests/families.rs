@@ -1,0 +1,202 @@
+//! Families of texts after BERT, RoBERTa and DistilBERT, against what `transformers` computes
+//! (`tests/golden/make_families.py`): states, gradients and steps of all weights, of LoRA at all
+//! products and of bottlenecks.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::method::MethodSpec;
+use budwood_base::tensor::{Tensor, TensorMap};
+use budwood_engine::{Context, Device, Precision};
+use budwood_formats::{BaseModel, Weights};
+use budwood_model::{Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, train_chunk};
+use budwood_train::{Optimizer, OptimizerSpec};
+
+fn golden() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
+}
+
+/// The base of a case: a variant has its own, a family's stands where nested tests find it.
+fn base_of(name: &str) -> PathBuf {
+    let own = golden().join("families").join(name).join("base");
+    if own.exists() { own } else { golden().join("base").join(name) }
+}
+
+fn open(folder: &Path, device: Device) -> (BaseModel, Base) {
+    let model = BaseModel::open(folder).unwrap();
+    let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
+    let spec = model.spec().clone();
+    let base = Base::load(spec, device, Precision::F32, true, fetch).unwrap();
+    (model, base)
+}
+
+/// The sequences of a case, without their padding.
+fn batch(case: &Weights) -> Batch {
+    let integers = |name: &str| case.integers(&format!("input.{name}")).unwrap();
+    let (ids, mask) = (integers("input_ids"), integers("attention_mask"));
+    let types = match case.contains("input.token_type_ids") {
+        true => integers("token_type_ids"),
+        false => vec![0; ids.len()],
+    };
+    let length = case.shape("input.input_ids").unwrap()[1];
+    let real = |row: &[i64], values: &[i64]| -> Vec<u32> {
+        values.iter().zip(row).filter(|(_, m)| **m == 1).map(|(v, _)| *v as u32).collect()
+    };
+    let rows = mask.chunks(length).zip(ids.chunks(length).zip(types.chunks(length)));
+    let rows: Vec<_> = rows.map(|(m, (a, b))| (real(m, a), real(m, b))).collect();
+    Batch::from_sequences(rows.iter().map(|(a, b)| (&a[..], &b[..])))
+}
+
+/// The largest difference, relative to the largest expected element, or to `floor`.
+fn difference(got: &[f32], expected: &[f32], floor: f32) -> f64 {
+    assert_eq!(got.len(), expected.len());
+    let largest = expected.iter().fold(floor, |m, x| m.max(x.abs()));
+    got.iter().zip(expected).fold(0.0, |m, (g, e)| {
+        let d = f64::from((g - e).abs() / largest);
+        if d.is_nan() { f64::INFINITY } else { d.max(m) }
+    })
+}
+
+fn largest(x: &[f32]) -> f32 {
+    x.iter().fold(0.0, |m, x| m.max(x.abs()))
+}
+
+/// Tensors of a case that begin with `what`, by our names: where the case has the checkpoint's,
+/// ours are cut out of them. Steps may hold the first rows alone: so do ours then.
+fn expected(model: &BaseModel, case: &Weights, what: &str) -> TensorMap {
+    let mut ours = TensorMap::new();
+    let start = format!("{what}.");
+    for name in case.names().filter_map(|name| name.strip_prefix(&start)) {
+        let tensor = case.tensor(&format!("{start}{name}")).unwrap();
+        let layout = model.family().layout(model.spec());
+        let Some(stored) = layout.into_iter().find(|stored| stored.name == name) else {
+            ours.insert(name.into(), tensor);
+            continue;
+        };
+        let mut row = 0;
+        for piece in stored.pieces {
+            let columns: usize = piece.tensor.shape[1..].iter().product();
+            let end = (row + piece.rows.len()).min(tensor.shape[0]);
+            let data = &tensor.data[row.min(end) * columns..end * columns];
+            row += piece.rows.len();
+            let entry = ours.entry(piece.tensor.name).or_insert(Tensor::zeros([0]));
+            entry.data.extend_from_slice(data);
+        }
+    }
+    ours
+}
+
+/// Compares a case on a device.
+fn check(name: &str, case: &str, method: &str, device: Device) {
+    let (model, base) = open(&base_of(name), device);
+    let path = golden().join("families").join(name).join(format!("{case}.safetensors"));
+    let case = Weights::open(&path).unwrap();
+    let spec: MethodSpec = method.parse().unwrap();
+    let kind = HeadKind::Classification;
+    let head =
+        HeadSpec { kind, outputs: 3, pooling: Pooling::Cls, dense: None, bias: true, dropout: 0.0 };
+    let mut given = expected(&model, &case, "param");
+    if spec.parts[0].name == "full" {
+        // All weights but the head's begin as the base's.
+        given = Adapter::new(&base, &spec, head.clone(), 0).unwrap().params.to_tensors();
+        for role in ["weight", "bias"] {
+            let name = format!("head.out.{role}");
+            given.insert(name.clone(), case.tensor(&format!("param.{name}")).unwrap());
+        }
+    }
+    let mut adapter = Adapter::from_tensors(&base, &spec, head, &given).unwrap();
+    let (inputs, mut cx) = (batch(&case), Context::new(device));
+    let what = format!("{name} {method} {}", device.name());
+
+    let segment = Segment { adapter: Some(&adapter), sequences: 0..inputs.spans.len() };
+    let states = hidden_states(&mut cx, &base, &inputs, &[segment]);
+    let d = difference(&states, &case.tensor("out.last_hidden_state").unwrap().data, 0.0);
+    assert!(d < 1e-5, "{what}: states differ by {d}");
+
+    let labels = case.integers("input.labels").unwrap();
+    let targets = Targets::Classes(labels.into_iter().map(|l| l as u32).collect());
+    let loss = Loss { weights: vec![1.0 / 3.0; 3], smoothing: 0.0 };
+    let gradients = expected(&model, &case, "grad");
+    let all = gradients.values().map(|t| largest(&t.data)).fold(0.0, f32::max);
+    assert_eq!(gradients.len(), adapter.params.entries().len(), "{what}");
+    let mut optimizer = Optimizer::new(OptimizerSpec::torch(), adapter.params.len());
+    for step in 0..3 {
+        let mut gradient = vec![0.0; adapter.params.len()];
+        let given = (&targets, &loss, 0);
+        let result = train_chunk(&mut cx, &base, &adapter, &inputs, given, None, &mut gradient);
+        if step == 0 {
+            let logits = case.tensor("out.logits").unwrap().data;
+            let d = difference(&result.outputs.concat(), &logits, 0.0);
+            assert!(d < 1e-5, "{what}: outputs differ by {d}");
+            for entry in adapter.params.entries() {
+                let expected = &gradients[&entry.name].data;
+                // Softmax does not feel a bias of all keys: its gradient is rounding.
+                let floor = if largest(expected) < 1e-6 * all { all } else { 0.0 };
+                let d = difference(&gradient[entry.slot.clone()], expected, floor);
+                assert!(d < 1e-4, "{what}: the gradient of {} differs by {d}", entry.name);
+            }
+        }
+        optimizer.step((device, 1), &mut adapter.params, &gradient, 1e-3);
+        adapter.refresh(device, 1);
+    }
+    for (name, tensor) in expected(&model, &case, "step3") {
+        // Adam blows rounding up to whole steps.
+        if largest(&gradients[&name].data) < 1e-6 * all || tensor.data.is_empty() {
+            continue;
+        }
+        let slot = adapter.params.get(&name).unwrap().slot.clone();
+        let got = &adapter.params.values[slot][..tensor.data.len()];
+        let d = difference(got, &tensor.data, 0.0);
+        assert!(d < 1e-4, "{what}: after three steps {name} differs by {d}");
+    }
+}
+
+const LORA: &str = "lora[r=2,alpha=4,targets=[query,key,value,attention_out,ffn_in,ffn_out]]";
+const BOTTLENECK: &str = "double_seq_bn[reduction_factor=4]";
+
+fn check_all(name: &str) {
+    for device in Device::all() {
+        check(name, "lora", LORA, device);
+        check(name, "bottleneck", BOTTLENECK, device);
+    }
+    if golden().join("families").join(name).join("full.safetensors").exists() {
+        check(name, "full", "full", Device::cpu());
+    }
+}
+
+#[test]
+fn factorised_embeddings_match() {
+    check_all("electra");
+}
+
+#[test]
+fn layers_that_are_one_match() {
+    check_all("albert");
+}
+
+#[test]
+fn rotary_positions_windows_and_gates_match() {
+    check_all("modernbert");
+    check_all("modernbert-biases");
+    check_all("nomic_bert");
+}
+
+#[test]
+fn biases_by_distance_match() {
+    check_all("mpnet");
+}
+
+#[test]
+fn disentangled_attention_matches() {
+    check_all("deberta-v2");
+    check_all("deberta-v2-own");
+    check_all("deberta-v2-one");
+}
+
+#[test]
+fn norms_before_the_sublayers_match() {
+    check_all("roberta-prelayernorm");
+    check_all("xlm-roberta-xl");
+}
