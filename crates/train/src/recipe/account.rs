@@ -13,6 +13,10 @@ use crate::TrainConfig;
 /// The probability above which answers may as well be those of nothing learned.
 const CHANCE: f64 = 0.05;
 
+/// The names of the ways in [`Account::given_up`].
+pub(super) const METHOD: &str = "method";
+pub(super) const PAIRS: &str = "pairs";
+
 /// What was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +82,10 @@ pub struct Account {
     /// The method, trained on pairs, on the held-out rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contrastive: Option<Estimate>,
+    /// Ways that were given up after the first fold, as clearly worse than the probe or the other
+    /// way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<&'static str>,
     /// Rates at which the run was lost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost_at: Vec<f64>,
@@ -108,6 +116,7 @@ impl Account {
             probe: None,
             tuned: None,
             contrastive: None,
+            given_up: Vec::new(),
             lost_at: Vec::new(),
             units: None,
             temperature: None,
@@ -188,6 +197,10 @@ impl fmt::Display for Account {
         }
         if !found.is_empty() {
             write!(f, "\n{metric} (and loss) by {how}: {}", found.join(", "))?;
+        }
+        for way in &self.given_up {
+            let way = if *way == PAIRS { "the training on pairs" } else { "the method" };
+            write!(f, "\n{way} was given up after the first fold: clearly worse there")?;
         }
         if self.learned_nothing() {
             write!(

@@ -34,15 +34,21 @@ impl<'a> Judge<'a> {
     /// itself is not thought worse.
     pub(super) fn estimate(&self, answers: &Answers) -> Estimate {
         let found = scores(answers, self.data).into_iter().find(|s| s.name == self.metric);
-        let mut logits = wide(answers);
+        let rows: Vec<usize> = (0..answers.outputs.len()).collect();
+        let losses = self.losses(&rows, &answers.outputs);
+        let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+        Estimate { score: found.map_or(0.0, |s| s.value), loss }
+    }
+
+    /// The loss of each of some rows, with logits at the temperature that suits them best.
+    pub(super) fn losses(&self, rows: &[usize], outputs: &[Vec<f32>]) -> Vec<f64> {
+        let mut logits = wide(outputs);
         if let Some(right) = self.right() {
-            let t = calibrate::temperature(&logits, right);
+            let right: Vec<u32> = rows.iter().map(|&row| right[row]).collect();
+            let t = calibrate::temperature(&logits, &right);
             logits.iter_mut().flatten().for_each(|x| *x /= t);
         }
-        let of = |(row, y): (usize, &mut Vec<f64>)| self.wanted.loss(row, y);
-        let n = logits.len().max(1) as f64;
-        let loss = logits.iter_mut().enumerate().map(of).sum::<f64>() / n;
-        Estimate { score: found.map_or(0.0, |s| s.value), loss }
+        rows.iter().zip(&mut logits).map(|(&row, y)| self.wanted.loss(row, y)).collect()
     }
 
     /// The probability that answers which are no better than one answer for all would differ from it as much; none for
@@ -63,7 +69,7 @@ impl<'a> Judge<'a> {
     /// The temperature for these logits, with their calibration before and after; none for tasks without classes.
     pub(super) fn calibration(&self, answers: &Answers) -> Option<(f64, Calibration, Calibration)> {
         let right = self.right()?;
-        let logits = wide(answers);
+        let logits = wide(&answers.outputs);
         let t = calibrate::temperature(&logits, right);
         let of = |t| Calibration::of_logits(&logits, right, t);
         Some((t, of(1.0), of(t)))
@@ -84,7 +90,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn wide(answers: &Answers) -> Vec<Vec<f64>> {
+fn wide(outputs: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let row = |row: &Vec<f32>| row.iter().map(|&x| f64::from(x)).collect();
-    answers.outputs.iter().map(row).collect()
+    outputs.iter().map(row).collect()
 }

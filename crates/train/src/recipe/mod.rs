@@ -14,6 +14,7 @@ mod calibrate;
 mod contest;
 mod contrastive;
 mod definition;
+mod folds;
 mod ground;
 mod head_values;
 mod held_out;
