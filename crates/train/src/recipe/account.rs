@@ -7,6 +7,7 @@ use budwood_base::record::MetricValue;
 use serde::Serialize;
 
 use super::calibrate::Calibration;
+use super::thresholds::USUAL;
 use super::units::Units;
 use crate::TrainConfig;
 
@@ -46,6 +47,17 @@ impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.4} ({:.3})", self.score, self.loss)
     }
+}
+
+/// A threshold for each label.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Thresholded {
+    /// The probability above which each label is said to hold.
+    pub values: Vec<f32>,
+    /// The metric on the held-out rows at 0.5 for all.
+    pub before: f64,
+    /// The same with thresholds, each row's chosen by other rows.
+    pub after: f64,
 }
 
 /// What was done.
@@ -92,6 +104,9 @@ pub struct Account {
     /// Mean and deviation of targets that are numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<Units>,
+    /// Thresholds of several labels; none where 0.5 is no worse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholded>,
     /// What logits were divided by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -119,6 +134,7 @@ impl Account {
             given_up: Vec::new(),
             lost_at: Vec::new(),
             units: None,
+            thresholds: None,
             temperature: None,
             calibration: None,
         }
@@ -134,6 +150,11 @@ impl Account {
             primary: true,
             rows: self.rows_held_out as u64,
         })
+    }
+
+    /// Thresholds of the labels, where they have some of their own.
+    pub fn thresholds(&self) -> Option<Vec<f32>> {
+        self.thresholds.as_ref().map(|t| t.values.clone())
     }
 
     fn kept(&self) -> Option<&Estimate> {
@@ -207,6 +228,15 @@ impl fmt::Display for Account {
                 f,
                 "\nno sign that anything was learned: on held-out rows the result cannot be told from one \
                  answer for all; the labels do not follow from the inputs, or the rows are too few"
+            )?;
+        }
+        if let Some(Thresholded { values, before, after }) = &self.thresholds {
+            let own = values.iter().filter(|t| **t != USUAL).count();
+            write!(
+                f,
+                "\nthresholds: {own} of {} labels have one of their own; {metric} {before:.4} at 0.5 for all, \
+                 {after:.4} with them",
+                values.len()
             )?;
         }
         if let (Some(t), Some((before, after))) = (self.temperature, self.calibration) {

@@ -119,6 +119,7 @@ impl Recipe<'_> {
         }
         let Contest { judge, mut account, .. } = contest;
         account.chance = judge.chance(&judged, &same);
+        account.thresholds = judge.thresholds(&judged);
         if let Some((temperature, before, after)) = judge.calibration(&judged) {
             scale_head(&mut adapter, 1.0 / temperature, 0.0);
             adapter.refresh(self.base.device(), self.workers.threads());

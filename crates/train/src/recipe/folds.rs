@@ -306,7 +306,8 @@ impl Recipe<'_> {
             }
         };
         let done = runners.iter().flat_map(|r| &r.outputs).filter(|given| given.is_some()).count();
-        let (mut number, of) = (done + names.len() - unknown.len(), runners.len() * course.folds.count());
+        let (mut number, of) =
+            (done + names.len() - unknown.len(), runners.len() * course.folds.count());
         let (mut interrupted, mut failed) = (false, None);
         std::thread::scope(|scope| {
             for _ in 0..at_once {

@@ -2,10 +2,12 @@
 
 use budwood_base::statistics::mcnemar;
 use budwood_model::Targets;
+use budwood_tasks::metric::multilabel;
 
-use super::account::Estimate;
+use super::account::{Estimate, Thresholded};
 use super::calibrate::{self, Calibration};
 use super::problem::Wanted;
+use super::thresholds;
 use crate::{Answers, Error, Prepared, scores};
 
 /// Rows to judge by, with what is wanted of them.
@@ -73,6 +75,25 @@ impl<'a> Judge<'a> {
         let t = calibrate::temperature(&logits, right);
         let of = |t| Calibration::of_logits(&logits, right, t);
         Some((t, of(1.0), of(t)))
+    }
+
+    /// Thresholds for several labels, if they are better on held-out rows.
+    pub(super) fn thresholds(&self, answers: &Answers) -> Option<Thresholded> {
+        let Wanted::Labels(holds, labels) = &self.wanted else { return None };
+        let (labels, outputs) = (*labels, &answers.outputs);
+        let own = |i: usize| &holds[i * labels..(i + 1) * labels];
+        let fitted = thresholds::fit(outputs, |i, label| own(i)[label] > 0.0)?;
+        let right = |i: usize| (0u32..).zip(own(i)).filter(|(_, h)| **h > 0.0).map(|(l, _)| l);
+        let right: Vec<Vec<u32>> = (0..outputs.len()).map(|i| right(i).collect()).collect();
+        let usual: Vec<Vec<u32>> =
+            (0..outputs.len()).map(|i| answers.labels(i, self.data)).collect();
+        let score = |given: &[Vec<u32>]| {
+            let found = multilabel(given, &right, labels).into_iter();
+            found.filter(|(name, _)| *name == self.metric).map(|(_, value)| value).next()
+        };
+        let (before, after) = (score(&usual)?, score(&fitted.given)?);
+        // What is better label by label may be worse by what the run is chosen by.
+        (after > before).then_some(Thresholded { values: fitted.thresholds, before, after })
     }
 
     /// The estimate of giving all rows the same outputs.

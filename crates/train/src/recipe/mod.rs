@@ -25,6 +25,7 @@ mod probe;
 mod problem;
 mod ridge;
 mod strength;
+mod thresholds;
 mod trial;
 mod units;
 mod vectors;
@@ -36,7 +37,7 @@ use budwood_model::{Adapter, Targets};
 
 use crate::{Error, Event};
 
-pub use account::{Account, Chosen, Estimate};
+pub use account::{Account, Chosen, Estimate, Thresholded};
 pub use calibrate::{Calibration, Covered, accuracy_over_coverage};
 pub use definition::{Made, Recipe};
 pub use journal::TRIALS;

@@ -74,8 +74,7 @@ impl Common<'_> {
             }
         }
         adapter.refresh(base.device(), workers.threads());
-        let mut trainer =
-            Trainer::new(base, workers, config, task.train, task.dev, self.identity)?;
+        let mut trainer = Trainer::new(base, workers, config, task.train, task.dev, self.identity)?;
         if let Some(folder) = folder {
             trainer = trainer.with_checkpoints(folder, self.save_every);
         }
