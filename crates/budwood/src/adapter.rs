@@ -165,6 +165,7 @@ impl Adapter {
         let (lengths, images) = (self.lengths(), ImageReading::default());
         let mut prepared = reader.prepare(data, &meta.labels, lengths, images, base.threads())?;
         prepared.positive = *positive;
+        prepared.thresholds = meta.task.thresholds.clone().unwrap_or_default();
         // A threshold is never chosen on the data that are scored.
         match meta.task.none_threshold {
             Some(threshold) => prepared.doubt = Doubt::Above(threshold),

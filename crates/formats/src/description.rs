@@ -81,6 +81,20 @@ impl AdapterMeta {
         if task.doc_stride == Some(0) {
             return Err("doc_stride is 0: windows of a text would never go on".into());
         }
+        if let Some(thresholds) = &task.thresholds {
+            if head.kind != HeadKind::MultiLabel || thresholds.len() != self.labels.len() {
+                return Err(format!(
+                    "there are {} thresholds for {} labels of a head for {:?}; one a label belongs to a \
+                     head for several labels",
+                    thresholds.len(),
+                    self.labels.len(),
+                    head.kind
+                ));
+            }
+            if let Some(bad) = thresholds.iter().find(|t| !(0.0..=1.0).contains(*t)) {
+                return Err(format!("the threshold {bad} is not a probability from 0 to 1"));
+            }
+        }
         if self.parameters_trained != elements {
             return Err(format!(
                 "parameters_trained is {}, but the tensors have {elements} elements",

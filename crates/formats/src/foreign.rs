@@ -201,6 +201,7 @@ fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
         metric: metric.into(),
         positive: None,
         none_threshold: None,
+        thresholds: None,
         images: None,
     }
 }

@@ -102,6 +102,10 @@ pub struct TaskMeta {
     /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none_threshold: Option<f32>,
+    /// The probability above which each of several labels is said to hold, in the order of
+    /// `labels`; without them 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Vec<f32>>,
     /// How images were prepared; nothing for texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Value>,

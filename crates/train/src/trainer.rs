@@ -65,12 +65,14 @@ pub enum Event<'a> {
         strength: f64,
     },
     /// A training on all folds but one begins.
-    Fold {
+    Trial {
         /// Its number, from 1.
         number: usize,
-        /// Number of folds.
+        /// Number of trainings, if none is given up early.
         of: usize,
     },
+    /// A step of a trial is done; several trials may run beside each other.
+    Trying,
     /// A training fell to one answer, or its loss jumped; it begins again at a lower rate, or is
     /// given up.
     Lost {

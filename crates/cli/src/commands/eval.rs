@@ -108,8 +108,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(out) = report {
         write_report(out, args, &adapter, (&data, slices), &evaluation)?;
     }
-    let Evaluation { scores, predictions, truncated, confusion, calibration, coverage, .. } =
-        evaluation;
+    let Evaluation {
+        scores,
+        without_thresholds,
+        predictions,
+        truncated,
+        confusion,
+        calibration,
+        coverage,
+        ..
+    } = evaluation;
     if let Some(path) = &args.predictions {
         write_predictions(path, &predictions)?;
     }
@@ -119,13 +127,19 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let undefined = scores.iter().filter(|s| s.value.is_nan());
         let undefined: serde_json::Map<_, _> =
             undefined.map(|s| (s.name.clone(), json!(why_undefined(&s.name)))).collect();
-        json(&json!({
+        let mut summary = json!({
             "scores": named, "undefined": undefined, "positive": meta.task.positive,
             "rows": data.examples.len(), "data": data.digest,
             "truncated_rows": truncated, "skipped": data.skipped, "notes": notes,
             "confusion": confusion, "labels": meta.labels,
             "calibration": calibration, "coverage": coverage,
-        }))?;
+        });
+        if let Some(usual) = &without_thresholds {
+            let usual = usual.iter().map(|s| (s.name.clone(), json!(s.value)));
+            summary["scores_without_thresholds"] = usual.collect::<serde_json::Map<_, _>>().into();
+            summary["thresholds"] = json!(meta.task.thresholds);
+        }
+        json(&summary)?;
         return Ok(ExitCode::SUCCESS);
     }
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
@@ -147,6 +161,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                     )
                 )?;
             }
+        }
+    }
+    if let Some(usual) = &without_thresholds {
+        say!("with 0.5 for each label in the place of its own threshold:")?;
+        for score in usual.iter().filter(|s| !s.value.is_nan()) {
+            say!("{:<19} {:.4}", score.name, score.value)?;
         }
     }
     if let (Some(calibration), Some(coverage)) = (calibration, coverage) {
@@ -205,6 +225,9 @@ fn write_report(
         let most = confusion.iter().map(|row| row.iter().sum::<u64>()).max().unwrap_or(0);
         let share = most as f64 / data.examples.len().max(1) as f64;
         beside.push(("the most frequent class alone".into(), "accuracy".into(), share));
+    }
+    for score in evaluation.without_thresholds.iter().flatten() {
+        beside.push(("the adapter at 0.5 for each label".into(), score.name.clone(), score.value));
     }
     let fact = |name: &str, value: String| (name.to_string(), value);
     let text = |e: &Example| {

@@ -1,7 +1,9 @@
 //! `budwood predict`: label texts with an adapter.
 
+mod explain;
+
 use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -16,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::adapter::{Opening, answer};
 use crate::base::source_named;
+use crate::out;
 use crate::output::table;
 use crate::settings::Settings;
 use budwood::Adapter;
@@ -63,6 +66,15 @@ pub(crate) struct Args {
     /// eval` shows how accuracy rises with it.
     #[arg(long, value_name = "P", value_parser = probability)]
     abstain_below: Option<f32>,
+    /// Say which words an answer hangs on: each is left out in turn, and the text answered again.
+    #[arg(long)]
+    explain: bool,
+    /// Write the explanation to this file, as a page that needs nothing else.
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    html: Option<PathBuf>,
+    /// Replace the file of --html that is there.
+    #[arg(long, requires = "html")]
+    overwrite: bool,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -88,6 +100,11 @@ fn probability(text: &str) -> Result<f32, String> {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    if let Some(path) = &args.html {
+        let inputs = [args.adapter.to_str(), args.input.as_deref().and_then(Path::to_str)];
+        let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
+        out::check_file(path, args.overwrite, &inputs)?;
+    }
     let adapter = Opening {
         base: args.base.as_deref(),
         precision: args.base_precision,
@@ -99,17 +116,23 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.abstain_below.is_some() && meta.head.kind != HeadKind::Classification {
         bail!("--abstain-below is for adapters that give one of several classes");
     }
+    if args.explain {
+        adapter.can_explain()?;
+    }
     let data = inputs(args, &adapter)?;
-    let (prepared, answers) = answer(&adapter, &data)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
     let top = args.top.map(|n| n as usize);
     let options = AnswerOptions { limits, top, abstain_below: args.abstain_below };
-    let head = (meta.head.kind, &meta.labels[..]);
-    let replies = typed(head, (&data, &prepared), &answers, &options);
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
-    write(&data, &replies, format)?;
+    if args.explain {
+        explain::run(&adapter, &data, &options, (format, args.html.as_deref()))?;
+    } else {
+        let (prepared, answers) = answer(&adapter, &data)?;
+        let head = (meta.head.kind, &meta.labels[..]);
+        write(&data, &typed(head, (&data, &prepared), &answers, &options), format)?;
+    }
     for line in &data.skipped {
         eprintln!("left out: {line}");
     }

@@ -17,6 +17,7 @@ mod calibrate;
 mod contest;
 mod contrastive;
 mod definition;
+mod folds;
 mod ground;
 mod head_values;
 mod held_out;
@@ -27,6 +28,7 @@ mod probe;
 mod problem;
 mod ridge;
 mod strength;
+mod thresholds;
 mod trial;
 mod units;
 mod vectors;
@@ -38,7 +40,7 @@ use budwood_model::{Adapter, Targets};
 
 use crate::{Error, Event};
 
-pub use account::{Account, Chosen, Estimate};
+pub use account::{Account, Chosen, Estimate, Thresholded};
 pub use calibrate::{Calibration, Covered, accuracy_over_coverage};
 pub use definition::{Made, Recipe};
 pub use journal::TRIALS;
