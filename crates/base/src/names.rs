@@ -6,8 +6,9 @@
 //! `embeddings.distillation` (`[d]`), `embeddings.projection.weight|bias`, `relative.table`,
 //! `relative.norm.weight|bias`,
 //! `layers.{i}.{site}.weight|bias` for the six weight sites below, `layers.{i}.{norm}.weight|bias`,
-//! `layers.{i}.relative_key|relative_query.weight|bias`, `layers.{i}.attention_scale` and `layers.{i}.ffn_scale` (`[d]`, layer scale),
-//! `final_norm.weight|bias` (pre-norm encoders), `pooler.weight|bias`.
+//! `layers.{i}.relative_key|relative_query.weight|bias`, `layers.{i}.attention_scale` and
+//! `layers.{i}.ffn_scale` (`[d]`, layer scale), `final_norm.weight|bias` (pre-norm encoders),
+//! `pooler.weight|bias`.
 //!
 //! Adapters: `layers.{i}.{site}.{method}.{role}` with a site of this file, and
 //! `shared.{method}.{role}` for what all layers share; trained base tensors (layer norms, biases,

@@ -146,7 +146,7 @@ fn damaged_files_are_refused_by_name() {
     fs::remove_file(&path).unwrap();
     fs::write(dir.path().join("pytorch_model.bin"), b"pickle").unwrap();
     let message = fault(dir.path());
-    assert!(message.contains("pytorch_model.bin: is no file of PyTorch"), "{message}");
+    assert!(message.contains("pytorch_model.bin: is not a file of PyTorch"), "{message}");
 }
 
 #[test]
