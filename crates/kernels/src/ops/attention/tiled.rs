@@ -38,6 +38,7 @@ use crate::ops::elementwise;
 use crate::ops::gemm::{
     self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
 };
+use crate::ops::transpose::{add_transposed, transpose};
 
 /// Queries of a tile: whole tiles of the product on every instruction set.
 const QUERIES: usize = 84;
@@ -351,8 +352,8 @@ pub fn backward(
                 scores::backward(isa, bias, attention, tile, (q, k), d, (d_q, d_k), &mut to);
             }
         }
-        gemm::add_transposed(isa, d_k_turned, (width, m), d_k);
-        gemm::add_transposed(isa, d_v_turned, (width, m), d_v);
+        add_transposed(isa, d_k_turned, width, m, d_k);
+        add_transposed(isa, d_v_turned, width, m, d_v);
         at += m * width;
     }
 }
@@ -418,9 +419,8 @@ impl Scratch {
         for (from, to) in [(q, &mut self.q_turned), (d_out, &mut self.d_out_turned)] {
             for q0 in (0..q.rows).step_by(QUERIES) {
                 let n = QUERIES.min(q.rows - q0);
-                let shape = (n, width, from.row_stride);
-                let to = &mut to[q0 * width..][..n * width];
-                gemm::transpose(isa, &from.data[q0 * from.row_stride..], shape, to, n);
+                let (stride, to) = (from.row_stride, &mut to[q0 * width..][..n * width]);
+                transpose(isa, &from.data[q0 * stride..], n, width, stride, to, n);
             }
         }
         fill(&mut self.rows, q.rows * width, 0.0);

@@ -8,6 +8,7 @@ use crate::ops::dropout::{self, Dropout};
 use crate::ops::gemm::{
     self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
 };
+use crate::ops::transpose::transpose;
 
 /// Keys of the longest sequence: a row of probabilities is then the left side of a product where it
 /// stands.
@@ -126,7 +127,7 @@ pub fn backward(
         };
         packed.pack(isa, MatRef::new(after_dropout, queries, keys, keys));
         multiply(isa, gemm, d_out.transposed(), packed, (turned, keys), Beta::Zero);
-        gemm::transpose(isa, turned, (dim, keys, keys), &mut to.v[at..], shape.key_stride);
+        transpose(isa, turned, dim, keys, keys, &mut to.v[at..], shape.key_stride);
         // dP = dO Vᵀ, through the dropout and the softmax
         let d = &mut rows[..queries * IN_PLACE_STRIDE];
         packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
@@ -141,7 +142,7 @@ pub fn backward(
         // dKᵀ = Qᵀ dS
         packed.pack(isa, MatRef::new(d, queries, keys, IN_PLACE_STRIDE));
         multiply(isa, gemm, q.transposed(), packed, (turned, keys), Beta::Zero);
-        gemm::transpose(isa, turned, (dim, keys, keys), &mut to.k[at..], shape.key_stride);
+        transpose(isa, turned, dim, keys, keys, &mut to.k[at..], shape.key_stride);
         let d_k = &mut to.k[at + shape.prefix() * shape.key_stride..];
         scores::backward(
             isa,
