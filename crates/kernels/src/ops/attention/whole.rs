@@ -8,7 +8,6 @@ use crate::ops::dropout::{self, Dropout};
 use crate::ops::gemm::{
     self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
 };
-use crate::ops::transpose::transpose;
 
 /// Keys of the longest sequence: a row of probabilities is then the left side of a product where it
 /// stands.
@@ -29,8 +28,6 @@ pub struct Scratch {
     /// Probabilities after dropout, dense.
     dropped: Vec<f32>,
     packed: PackedB,
-    /// A gradient `[head_dim, keys]`.
-    turned: Vec<f32>,
 }
 
 fn tile(head: usize, queries: std::ops::Range<usize>, shape: Shape) -> Tile {
@@ -105,18 +102,17 @@ pub fn backward(
     mut to: Gradients<'_>,
 ) {
     let Shape { queries, keys, .. } = shape;
-    let (per_head, dim) = (queries * keys, attention.head_dim);
-    let Scratch { gemm, bias, packed, rows, dropped, turned, .. } = scratch;
-    turned.resize(turned.len().max(dim * keys), 0.0);
+    let per_head = queries * keys;
+    let Scratch { gemm, bias, packed, rows, dropped, .. } = scratch;
     rows.resize(rows.len().max(queries * IN_PLACE_STRIDE), 0.0);
     for head in 0..attention.heads {
         let p = &saved[head * per_head..][..per_head];
         let start = mask_start + (head * per_head) as u64;
-        let at = head * dim;
+        let at = head * attention.head_dim;
         let d_out = attention.head(d_out, head, queries, shape.out_stride);
         let q = attention.head(q, head, queries, shape.query_stride);
         let k = attention.head(k, head, keys, shape.key_stride);
-        // dVᵀ = dOᵀ dropped(P)
+        // dV = dropped(P)ᵀ dO
         let after_dropout = if dropout.is_active() {
             dropped.clear();
             dropped.extend_from_slice(p);
@@ -125,9 +121,9 @@ pub fn backward(
         } else {
             p
         };
-        packed.pack(isa, MatRef::new(after_dropout, queries, keys, keys));
-        multiply(isa, gemm, d_out.transposed(), packed, (turned, keys), Beta::Zero);
-        transpose(isa, turned, dim, keys, keys, &mut to.v[at..], shape.key_stride);
+        packed.pack(isa, d_out);
+        let a = MatRef::new(after_dropout, queries, keys, keys).transposed();
+        multiply(isa, gemm, a, packed, (&mut to.v[at..], shape.key_stride), Beta::Zero);
         // dP = dO Vᵀ, through the dropout and the softmax
         let d = &mut rows[..queries * IN_PLACE_STRIDE];
         packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
@@ -139,10 +135,10 @@ pub fn backward(
         let (c, c_stride) = (&mut to.q[at..], shape.query_stride);
         let target = Target { b: packed, c, c_stride, beta: Beta::Zero };
         product_in_place(isa, d, (queries, keys), target);
-        // dKᵀ = Qᵀ dS
-        packed.pack(isa, MatRef::new(d, queries, keys, IN_PLACE_STRIDE));
-        multiply(isa, gemm, q.transposed(), packed, (turned, keys), Beta::Zero);
-        transpose(isa, turned, dim, keys, keys, &mut to.k[at..], shape.key_stride);
+        // dK = dSᵀ Q
+        packed.pack(isa, q);
+        let a = MatRef::new(d, queries, keys, IN_PLACE_STRIDE).transposed();
+        multiply(isa, gemm, a, packed, (&mut to.k[at..], shape.key_stride), Beta::Zero);
         let d_k = &mut to.k[at + shape.prefix() * shape.key_stride..];
         scores::backward(
             isa,
