@@ -6,7 +6,7 @@ use budwood_base::head::Pooling;
 use budwood_base::random::Key;
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision, Workers};
-use budwood_model::{Adapter, Base, Batch, predict, train_chunk};
+use budwood_model::{Adapter, Base, Batch, predict};
 
 use crate::support::*;
 
@@ -30,9 +30,10 @@ fn base() -> Base {
     Base::load(spec, Device::cpu(), Precision::F32, true, fetch).unwrap()
 }
 
-fn sequence(base: &Base, length: usize) -> Batch {
+fn sequence(length: usize) -> Batch {
     let ids: Vec<u32> = (0..length).map(|i| 5 + (i * i % 90) as u32).collect();
-    batch(base, &[Example::Text(ids)])
+    let types = vec![0; length];
+    Batch::from_sequences([(&ids[..], &types[..])])
 }
 
 fn step(cx: &mut Context, base: &Base, adapter: &Adapter, inputs: &Batch) -> Vec<f32> {
@@ -45,7 +46,7 @@ fn memory_grows_with_the_length_and_not_with_its_square() {
     let adapter =
         adapter(&base, "lora[r=2,targets=[query,value]]", head(3, Pooling::Mean, None), 11);
     let held = |length: usize| {
-        let inputs = sequence(&base, length);
+        let inputs = sequence(length);
         let forward = measure(|| {
             predict(&mut Context::new(Device::cpu()), &base, &inputs, &all(&adapter, 1));
         });
@@ -69,7 +70,7 @@ fn one_long_sequence_gives_the_same_bits_on_any_number_of_threads() {
     let base = base();
     for method in ["lora[r=2,targets=[query,value]]", "prefix_tuning[prefix_length=3]", "full"] {
         let adapter = adapter(&base, method, head(3, Pooling::Mean, None), 11);
-        let inputs = sequence(&base, 2500);
+        let inputs = sequence(2500);
         let on = |threads: usize| {
             let mut workers = Workers::new(base.device(), threads);
             let outputs = workers.map(1, |cx, _| predict(cx, &base, &inputs, &all(&adapter, 1)));
