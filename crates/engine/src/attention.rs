@@ -55,7 +55,7 @@ impl Sequences<'_> {
 
     /// Whether backward reads what [`Context::attention`] gave.
     pub fn backward_reads_out(&self, attention: &Attention<'_>) -> bool {
-        self.lengths().any(|(queries, keys)| attention.is_tiled(queries, keys))
+        self.lengths().any(|(_, keys)| attention.is_tiled(keys))
     }
 }
 
@@ -93,7 +93,7 @@ impl Context {
             let (of, qkv, mask_at) = ((&kernel, shape), (q.data, k.data, v.data), (dropout, mask));
             let mut saved = saved.as_mut().map(|saved| &mut saved.dense()[place..end]);
             let out = out.reborrow().rows(rows).data;
-            if kernel.is_tiled(shape.queries, shape.keys) {
+            if kernel.is_tiled(shape.keys) {
                 let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
                 let work = |scratch: &mut tiled::Scratch, piece| {
                     tiled::forward(isa, scratch, of, qkv, mask_at, piece);
@@ -147,7 +147,7 @@ impl Context {
                 v: d_v.reborrow().rows(key_rows).data,
                 bias: bias_rows(&mut bias),
             };
-            if kernel.is_tiled(shape.queries, shape.keys) {
+            if kernel.is_tiled(shape.keys) {
                 let Some(out) = out else { panic!("backward reads what forward gave") };
                 let wanted = (&to.bias).into();
                 for gradient in [&mut *to.k, &mut *to.v] {

@@ -40,7 +40,7 @@ fn times(isa: Isa, attention: &Attention<'_>, length: usize, p: f32) -> [f64; 2]
     let mut out = vec![0.0; length * width];
     let [mut d_q, mut d_k, mut d_v] = [0; 3].map(|_| vec![0.0; length * width]);
     let runs = (400_000_000 / (length * length * width)).clamp(3, 200);
-    if !attention.is_tiled(length, length) {
+    if !attention.is_tiled(length) {
         let mut scratch = whole::Scratch::default();
         let forward = median(runs, || {
             whole::forward(isa, &mut scratch, of, qkv, dropout, Some(&mut saved), &mut out);

@@ -1,5 +1,4 @@
-//! Attention of a long sequence, or in a window, in tiles: blocks of queries against blocks of
-//! keys.
+//! Attention of a long sequence in tiles: blocks of queries against blocks of keys.
 //!
 //! The work of a sequence is cut into **pieces**, a head and a segment of its queries each, that
 //! need nothing of each other. A piece is computed into working memory and then stored. Pieces may

@@ -1,4 +1,4 @@
-//! Attention of a short sequence: a head's probabilities at once. Each query sees every key.
+//! Attention of a short sequence: a head's probabilities at once.
 
 use super::scores::{self, Tile};
 use super::softmax::{softmax_backward_rows, softmax_rows};
@@ -41,6 +41,19 @@ fn own<'a>(k: MatRef<'a>, shape: Shape) -> MatRef<'a> {
     MatRef::new(&k.data[from..], k.rows - prefix, k.columns, k.row_stride)
 }
 
+/// Gives the scores or probabilities of queries from `q0` on and of the keys that they do not see
+/// this value.
+fn hide(rows: &mut [f32], q0: usize, window: Option<usize>, shape: Shape, value: f32) {
+    let (Some(window), length) = (window, shape.keys - shape.prefix()) else { return };
+    for (i, row) in rows.chunks_exact_mut(IN_PLACE_STRIDE).enumerate() {
+        let own = &mut row[shape.prefix()..shape.keys];
+        let from = (q0 + i).saturating_sub(window);
+        let to = (q0 + i + 1).saturating_add(window).min(length);
+        own[..from].fill(value);
+        own[to..].fill(value);
+    }
+}
+
 /// Writes `out`, and what backward needs into `saved` if there is one. Places of the dropout mask
 /// start at `mask_start`.
 ///
@@ -57,6 +70,7 @@ pub fn forward(
 ) {
     let Shape { queries, keys, .. } = shape;
     let Scratch { gemm, bias, keys: packed_k, values, rows, .. } = scratch;
+    let window = attention.narrow_window(queries);
     for head in 0..attention.heads {
         let q = attention.head(q, head, queries, shape.query_stride);
         let k = attention.head(k, head, keys, shape.key_stride);
@@ -70,7 +84,10 @@ pub fn forward(
             multiply(isa, gemm, q, packed_k, (p, IN_PLACE_STRIDE), Beta::Zero);
             let (own, columns) = (own(k, shape), &mut p[shape.prefix()..]);
             scores::add(isa, bias, attention, &tile(head, q0..q0 + n, shape), (q, own), columns);
+            // Scores of keys that are hidden become no probability, and not a very small one.
+            hide(p, q0, window, shape, f32::NEG_INFINITY);
             softmax_rows(isa, p, keys, IN_PLACE_STRIDE, attention.scale);
+            hide(p, q0, window, shape, 0.0);
             let place = (head * queries + q0) * keys;
             if let Some(saved) = &mut saved {
                 let saved = saved[place..].chunks_exact_mut(keys);
