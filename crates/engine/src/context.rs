@@ -2,22 +2,20 @@
 
 use budwood_kernels::ops::activation::{self, Activation};
 use budwood_kernels::ops::dropout::{self, Dropout};
-use budwood_kernels::ops::gemm::{self, PackedB};
-use budwood_kernels::ops::int8::QuantizedRows;
+use budwood_kernels::ops::gemm::PackedB;
 use budwood_kernels::ops::{elementwise, norm};
 
-use crate::attention;
-use crate::workers::Idle;
+use crate::workers::{Idle, Places};
 use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
+use crate::{attention, products};
 
 /// A device, an arena and working memory, for one thread.
 #[derive(Debug)]
 pub struct Context {
     device: Device,
     arena: Arena,
-    pub(crate) gemm: gemm::Scratch,
+    pub(crate) products: Places<products::Scratch>,
     pub(crate) packed: PackedB,
-    pub(crate) quantized: QuantizedRows,
     pub(crate) attention: attention::Scratch,
     pub(crate) idle: Idle,
 }
@@ -87,9 +85,8 @@ impl Context {
         Self {
             device,
             arena: Arena::default(),
-            gemm: gemm::Scratch::default(),
+            products: Places::default(),
             packed: PackedB::default(),
-            quantized: QuantizedRows::default(),
             attention: attention::Scratch::default(),
             idle,
         }

@@ -204,6 +204,20 @@ impl Idle {
     }
 }
 
+/// Working memory for each thread that takes part in an operation, reused from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct Places<P>(Vec<P>);
+
+impl<P: Default> Places<P> {
+    /// Places for so many threads.
+    pub(crate) fn places(&mut self, threads: usize) -> &mut [P] {
+        if self.0.len() < threads {
+            self.0.resize_with(threads, P::default);
+        }
+        &mut self.0[..threads]
+    }
+}
+
 /// Threads that help with a piece of work.
 pub(crate) struct Helpers {
     idle: Idle,
@@ -237,6 +251,9 @@ pub fn for_each<T: Send>(
             work(item);
         }
     };
+    if threads < 2 {
+        return run();
+    }
     thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(run);
@@ -305,6 +322,18 @@ mod tests {
             for_each(threads, items.iter_mut(), |x| *x += 1);
             assert_eq!(items, [1; 37]);
         }
+    }
+
+    #[test]
+    fn idle_threads_are_lent_and_come_back() {
+        let mut workers = Workers::new(Device::cpu(), 5);
+        let lent = workers.map(2, |cx, _| cx.idle.take(usize::MAX).threads());
+        assert!(lent.iter().all(|threads| (1..=5).contains(threads)), "{lent:?}");
+        assert!(lent.iter().max() >= Some(&4), "three threads had nothing to do: {lent:?}");
+        // As many as there are threads, when nothing is done.
+        assert_eq!(workers.idle.take(usize::MAX).threads(), 5 + 1);
+        // A thread alone has no help.
+        assert_eq!(Context::new(Device::cpu()).idle.take(9).threads(), 1);
     }
 
     #[test]

@@ -6,18 +6,20 @@
 //!
 //! | way | for | saved for backward | what forward holds of P | backward |
 //! |---|---|---|---|---|
-//! | [`whole`] | at most 256 keys, all seen | P before dropout, `[h, S_q, S_k]` | one head | reads P |
+//! | [`whole`] | at most 256 keys | P before dropout, `[h, S_q, S_k]` | one head | reads P |
 //! | [`tiled`] | all else | maximum and inverse sum of each row, `[2, h, S_q]` | a tile of 84 x 256 | makes P again |
 //!
 //! The second needs memory that grows with the length and not with its square (Rabe and Staats
-//! 2021; Dao et al. 2022, algorithms 1 and 4); for short sequences the first has less to do. A
-//! window is cut out of the range of key tiles, so that work grows with length x window.
+//! 2021; Dao et al. 2022, algorithms 1 and 4); for short sequences the first has less to do. There
+//! a window hides scores; in tiles it is cut out of their range, so that work grows with length x
+//! window.
 //!
 //! A tile's bounds depend on places within the sequence alone, and so does the order of all sums: a
 //! row does not depend on what else is in the batch. Neither does dropout: the element (head, i, j)
 //! has place `(head * S_q + i) * S_k + j` in both ways.
 //!
-//! Numbers that are not finite make the rows that see them not finite, and nothing else.
+//! Numbers that are not finite make the rows that see them not finite. A query's own concern its row
+//! alone.
 
 mod scores;
 mod softmax;
@@ -121,12 +123,12 @@ impl<'a, M> Attention<'a, M> {
 
     /// Numbers that forward saves of a sequence for backward.
     pub fn saved(&self, queries: usize, keys: usize) -> usize {
-        self.heads * queries * if self.is_tiled(queries, keys) { 2 } else { keys }
+        self.heads * queries * if self.is_tiled(keys) { 2 } else { keys }
     }
 
     /// Whether a sequence goes [`tiled`], not [`whole`]. Backward then reads what forward gave.
-    pub fn is_tiled(&self, queries: usize, keys: usize) -> bool {
-        keys > whole::KEYS_MAX || self.narrow_window(queries).is_some()
+    pub fn is_tiled(&self, keys: usize) -> bool {
+        keys > whole::KEYS_MAX
     }
 
     /// The window, where it hides something.
