@@ -12,6 +12,8 @@ mod context;
 mod device;
 mod precision;
 mod products;
+mod scratch;
+mod threads;
 mod weight;
 mod workers;
 
@@ -30,8 +32,9 @@ pub use context::{Context, RowMix, Spans};
 pub use device::Device;
 pub use precision::Precision;
 pub use products::Product;
+pub use threads::for_each;
 pub use weight::{Table, Weight};
-pub use workers::{Workers, for_each};
+pub use workers::Workers;
 
 /// The sum of squares of a vector of gradients, for its norm.
 pub fn sum_of_squares(device: Device, x: &[f32]) -> f64 {
