@@ -7,7 +7,7 @@
 //! | | [`whole`] | [`tiled`] |
 //! |---|---|---|
 //! | for | at most 256 keys | all else |
-//! | saved for backward | P before dropout, `[h, S_q, S_k]` | of each row two numbers, `[2, h, S_q]` |
+//! | saved for backward | P before dropout, `[h, S_q, S_k]` | two numbers a row, `[2, h, S_q]` |
 //! | forward holds of P | 84 rows | a tile of 84 x 256 |
 //! | backward | reads P | makes P again from maximum and inverse sum of each row |
 //!
