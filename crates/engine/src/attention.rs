@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use budwood_kernels::ops::attention::{self, RowsMut, Shape, tiled, whole};
 
-use crate::workers::{Places, in_order};
+use crate::threads::in_order;
 use crate::{Context, Dropout, Spans, View, ViewMut};
 
 /// Attention of one layer; matrices of its bias are views.
@@ -21,14 +21,6 @@ pub struct AttentionGradients<'a> {
     pub qkv: [ViewMut<'a>; 3],
     /// Those of the bias, which are added to.
     pub bias: AttentionBiasGradient<'a>,
-}
-
-/// Working memory of the kernels, reused from call to call.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    whole: whole::Scratch,
-    /// For each thread that computes pieces of a sequence.
-    tiled: Places<tiled::Scratch>,
 }
 
 /// Whose keys belong to whose queries: sequence `i` of `queries` meets sequence `i` of `keys`. Keys
@@ -94,7 +86,7 @@ impl Context {
             let mut saved = saved.as_mut().map(|saved| &mut saved.dense()[place..end]);
             let out = out.reborrow().rows(rows).data;
             if kernel.is_tiled(shape.keys) {
-                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+                let n = tiled::pieces(&kernel, shape);
                 let work = |scratch: &mut tiled::Scratch, piece| {
                     tiled::forward(isa, scratch, of, qkv, mask_at, piece);
                 };
@@ -102,9 +94,9 @@ impl Context {
                     tiled::store_forward(scratch, of, piece, saved.as_deref_mut(), out);
                 };
                 let helpers = self.idle.take(n.saturating_sub(1));
-                in_order(scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
+                in_order(self.scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
             } else {
-                whole::forward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, out);
+                whole::forward(isa, &mut self.scratch.whole, of, qkv, mask_at, saved, out);
             }
             (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
         }
@@ -154,7 +146,7 @@ impl Context {
                     let rows = gradient.chunks_mut(shape.key_stride);
                     rows.for_each(|row| row[..d_columns].fill(0.0));
                 }
-                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+                let n = tiled::pieces(&kernel, shape);
                 let work = |scratch: &mut tiled::Scratch, piece| {
                     let kept = (out, saved);
                     tiled::backward(isa, scratch, of, qkv, mask_at, kept, d_out, wanted, piece);
@@ -163,9 +155,9 @@ impl Context {
                     tiled::store_backward(isa, scratch, of, piece, &mut to);
                 };
                 let helpers = self.idle.take(n.saturating_sub(1));
-                in_order(scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
+                in_order(self.scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
             } else {
-                whole::backward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, d_out, to);
+                whole::backward(isa, &mut self.scratch.whole, of, qkv, mask_at, saved, d_out, to);
             }
             (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
         }

@@ -2,21 +2,18 @@
 
 use budwood_kernels::ops::activation::{self, Activation};
 use budwood_kernels::ops::dropout::{self, Dropout};
-use budwood_kernels::ops::gemm::PackedB;
 use budwood_kernels::ops::{elementwise, norm};
 
-use crate::workers::{Idle, Places};
+use crate::scratch::Scratch;
+use crate::threads::Idle;
 use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
-use crate::{attention, products};
 
 /// A device, an arena and working memory, for one thread.
 #[derive(Debug)]
 pub struct Context {
     device: Device,
     arena: Arena,
-    pub(crate) products: Places<products::Scratch>,
-    pub(crate) packed: PackedB,
-    pub(crate) attention: attention::Scratch,
+    pub(crate) scratch: Scratch,
     pub(crate) idle: Idle,
 }
 
@@ -82,14 +79,7 @@ impl Context {
 
     /// As [`Context::new`], with other threads that may help.
     pub(crate) fn with_idle(device: Device, idle: Idle) -> Self {
-        Self {
-            device,
-            arena: Arena::default(),
-            products: Places::default(),
-            packed: PackedB::default(),
-            attention: attention::Scratch::default(),
-            idle,
-        }
+        Self { device, arena: Arena::default(), scratch: Scratch::default(), idle }
     }
 
     /// The device it computes on.

@@ -1,21 +1,15 @@
 //! Products of activations with weights, and their gradients.
 
 use budwood_kernels::ops::gemm::{self, Beta, Target};
-use budwood_kernels::ops::int8::{self, QuantizedRows};
+use budwood_kernels::ops::int8;
 
+use crate::scratch;
+use crate::threads::{Helpers, for_each};
 use crate::weight::{Int8Backward, Store};
-use crate::workers::{Helpers, for_each};
 use crate::{Buf, Context, Isa, View, ViewMut, Weight};
 
 /// Multiplications that take about ten times as long as a thread takes to start.
 const WORTH_A_THREAD: usize = 1 << 24;
-
-/// Working memory of one thread's products, reused from call to call.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Scratch {
-    gemm: gemm::Scratch,
-    quantized: QuantizedRows,
-}
 
 /// One of several products of the same input.
 pub struct Product<'a> {
@@ -30,7 +24,7 @@ pub struct Product<'a> {
 /// `out = x Wᵀ + bias` for one input and any number of weights with their biases.
 fn linear(
     isa: Isa,
-    scratch: &mut Scratch,
+    scratch: &mut scratch::Product,
     x: View<'_>,
     weights: &[(&Weight, Option<&[f32]>)],
     outs: Vec<ViewMut<'_>>,
@@ -78,12 +72,12 @@ impl Context {
         x: View<'_>,
         outs: Vec<ViewMut<'_>>,
         outputs: usize,
-        work: impl Fn(&mut Scratch, View<'_>, Vec<ViewMut<'_>>) + Sync,
+        work: impl Fn(&mut scratch::Product, View<'_>, Vec<ViewMut<'_>>) + Sync,
     ) {
         assert!(outs.iter().all(|out| out.rows == x.rows));
         let helpers = self.helpers(x.rows, x.columns * outputs);
         let threads = helpers.threads();
-        let places = self.products.places(threads);
+        let places = self.scratch.products.places(threads);
         if let [place] = places {
             return work(place, x, outs);
         }
@@ -203,10 +197,10 @@ impl Context {
     fn add_products_of_columns(&mut self, a: View<'_>, b: View<'_>, c: &mut [f32]) {
         let isa = self.isa();
         let (rows, width) = (a.columns, b.columns);
-        self.packed.pack(isa, b.matrix());
+        self.scratch.packed.pack(isa, b.matrix());
         let helpers = self.helpers(rows, a.rows * width);
         let threads = helpers.threads();
-        let (packed, places) = (&self.packed, self.products.places(threads));
+        let (packed, places) = (&self.scratch.packed, self.scratch.products.places(threads));
         let part = rows.div_ceil(threads).max(1);
         let parts = places.iter_mut().zip(c.chunks_mut(part * width)).enumerate();
         let parts: Vec<_> = parts.collect();
@@ -226,7 +220,10 @@ impl Context {
     /// `out = a b` for small matrices that are packed on the spot; `b` is `[k, n]`.
     pub fn matmul(&mut self, a: View<'_>, b: View<'_>, out: ViewMut<'_>) {
         let isa = self.isa();
-        let (packed, [place, ..]) = (&mut self.packed, self.products.places(1)) else { return };
+        let (packed, [place, ..]) = (&mut self.scratch.packed, self.scratch.products.places(1))
+        else {
+            return;
+        };
         packed.pack(isa, b.matrix());
         let target = Target { b: packed, c: out.data, c_stride: out.stride, beta: Beta::Zero };
         gemm::product(isa, &mut place.gemm, a.matrix(), &mut [target]);

@@ -61,7 +61,8 @@ fn times(isa: Isa, attention: &Attention<'_>, length: usize, p: f32) -> [f64; 2]
         }
     });
     let backward = median(runs, || {
-        (d_k.fill(0.0), d_v.fill(0.0));
+        d_k.fill(0.0);
+        d_v.fill(0.0);
         let bias = BiasGradient::None;
         let mut to = Gradients { q: &mut d_q, k: &mut d_k, v: &mut d_v, bias };
         for piece in pieces.clone() {

@@ -232,6 +232,21 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
     }
 }
 
+/// `c = a b + beta`: [`product`] of one right-hand side.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn multiply(
+    isa: Isa,
+    scratch: &mut Scratch,
+    a: MatRef<'_>,
+    b: &PackedB,
+    (c, c_stride): (&mut [f32], usize),
+    beta: Beta<'_>,
+) {
+    product(isa, scratch, a, &mut [Target { b, c, c_stride, beta }]);
+}
+
 /// Distance of the rows of an A that [`product_in_place`] reads.
 pub const IN_PLACE_STRIDE: usize = A_STRIDE;
 /// Columns that such an A may have.

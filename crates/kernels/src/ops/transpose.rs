@@ -11,13 +11,8 @@ fn turn_block(from: &[f32], stride: usize, mut store: impl FnMut(usize, [f32; BL
     for (i, row) in rows.iter_mut().enumerate() {
         row.copy_from_slice(&from[i * stride..][..BLOCK]);
     }
-    for j in 0..BLOCK {
-        let mut column = [0.0; BLOCK];
-        for i in 0..BLOCK {
-            column[i] = rows[i][j];
-        }
-        store(j, column);
-    }
+    let column = |j: usize| std::array::from_fn(|i| rows[i][j]);
+    (0..BLOCK).for_each(|j| store(j, column(j)));
 }
 
 kernel! {

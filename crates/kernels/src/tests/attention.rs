@@ -1,6 +1,6 @@
 use super::{assert_close, inner, numbers, wide};
 use crate::ops::attention::{
-    Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, tiled, whole,
+    Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, WHOLE_KEYS_MAX, tiled, whole,
 };
 use crate::ops::dropout::Dropout;
 use crate::ops::gemm::MatRef;
@@ -323,7 +323,7 @@ fn check(case: Case) {
         (at, expected)
     });
     for isa in Isa::available() {
-        if made.shape().keys <= whole::KEYS_MAX {
+        if made.shape().keys <= WHOLE_KEYS_MAX {
             check_way(isa, &made, Way::Whole, (&out, &gradients));
         }
         check_way(isa, &made, Way::Tiled, (&out, &gradients));

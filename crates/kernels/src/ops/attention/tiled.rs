@@ -28,14 +28,15 @@
 
 use std::ops::Range;
 
+use super::description::{Attention, Bias, BiasGradient, Gradients, RowsMut, Shape};
 use super::scores::{self, Tile};
 use super::softmax::{Seen, one_more_tile, tile_again, tile_backward};
-use super::{Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, multiply};
 use crate::Isa;
 use crate::ops::dropout::{self, Dropout};
 use crate::ops::elementwise;
 use crate::ops::gemm::{
-    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
+    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, multiply,
+    product_in_place,
 };
 use crate::ops::transpose::{add_transposed, transpose};
 

@@ -1,17 +1,13 @@
 //! Attention of a short sequence: a head's probabilities at once.
 
+use super::description::{Attention, BiasGradient, Gradients, RowsMut, Shape};
 use super::scores::{self, Tile};
 use super::softmax::{softmax_backward_rows, softmax_rows};
-use super::{Attention, BiasGradient, Gradients, RowsMut, Shape, multiply};
 use crate::Isa;
 use crate::ops::dropout::{self, Dropout};
 use crate::ops::gemm::{
-    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
+    self, Beta, IN_PLACE_STRIDE, MatRef, PackedB, Target, multiply, product_in_place,
 };
-
-/// Keys of the longest sequence: a row of probabilities is then the left side of a product where it
-/// stands.
-pub const KEYS_MAX: usize = IN_PLACE_COLUMNS;
 
 /// Queries whose scores stay in the cache from their product to that with the values.
 const QUERIES: usize = 84;
@@ -129,7 +125,13 @@ pub fn backward(
         let d_out = attention.head(d_out, head, queries, shape.out_stride);
         let q = attention.head(q, head, queries, shape.query_stride);
         let k = attention.head(k, head, keys, shape.key_stride);
-        // dV = dropped(P)ᵀ dO
+        // dP = dO Vᵀ, through the dropout and the softmax
+        let d = &mut rows[..queries * IN_PLACE_STRIDE];
+        packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
+        multiply(isa, gemm, d_out, packed, (d, IN_PLACE_STRIDE), Beta::Zero);
+        dropout::apply_rows(isa, dropout, (start, keys), d, keys, IN_PLACE_STRIDE);
+        softmax_backward_rows(isa, p, keys, d, IN_PLACE_STRIDE, attention.scale);
+        // dV = dropped(P)ᵀ dO; P was read in order just now, and is turned in the cache
         let after_dropout = if dropout.is_active() {
             dropped.clear();
             dropped.extend_from_slice(p);
@@ -141,12 +143,6 @@ pub fn backward(
         packed.pack(isa, d_out);
         let a = MatRef::new(after_dropout, queries, keys, keys).transposed();
         multiply(isa, gemm, a, packed, (&mut to.v[at..], shape.key_stride), Beta::Zero);
-        // dP = dO Vᵀ, through the dropout and the softmax
-        let d = &mut rows[..queries * IN_PLACE_STRIDE];
-        packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
-        multiply(isa, gemm, d_out, packed, (d, IN_PLACE_STRIDE), Beta::Zero);
-        dropout::apply_rows(isa, dropout, (start, keys), d, keys, IN_PLACE_STRIDE);
-        softmax_backward_rows(isa, p, keys, d, IN_PLACE_STRIDE, attention.scale);
         // dQ = dS K
         packed.pack(isa, k);
         let (c, c_stride) = (&mut to.q[at..], shape.query_stride);
