@@ -188,6 +188,17 @@ fn axes_follow_the_configuration() {
     }
 }
 
+/// A head of another form is refused by the family's name.
+#[test]
+fn a_tuned_modernbert_is_refused_by_name() {
+    let dir = with("modernbert", &|config| {
+        config["architectures"] = json!(["ModernBertForSequenceClassification"]);
+    });
+    let base = BaseModel::open(dir.path()).unwrap();
+    let error = budwood_formats::foreign::adopt(dir.path(), &base, "tuned").unwrap_err();
+    assert!(error.to_string().contains("tuned modernbert"), "{error}");
+}
+
 #[test]
 fn pooling_follows_the_configuration_of_modernbert() {
     let dir = with("modernbert", &|config| config["classifier_pooling"] = json!("mean"));
