@@ -20,6 +20,7 @@ pub mod method;
 mod norm;
 mod params;
 mod phm;
+mod pooler;
 mod positions;
 mod prefix;
 mod run;

@@ -7,6 +7,7 @@ use crate::distance::by_distance;
 use crate::linear::TrainedLinear;
 use crate::norm::NormSlots;
 use crate::params::Slot;
+use crate::pooler::PoolerSlots;
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, OutputSite};
 
@@ -86,8 +87,9 @@ pub(crate) enum RelativeSlots {
 /// Where trained embeddings of images stand in the parameter vector.
 pub(crate) struct ImageSlots {
     pub(crate) patch: TrainedLinear,
+    /// Those of the tokens before the patches, which are neighbours.
     pub(crate) special: Slot,
-    pub(crate) position: Slot,
+    pub(crate) position: Option<Slot>,
 }
 
 /// Where trained embedding tables of texts stand in the parameter vector.
@@ -121,7 +123,7 @@ pub(crate) struct Sites {
     pub(crate) embedding_norm: Option<NormSlots>,
     pub(crate) relative: Option<RelativeSlots>,
     pub(crate) final_norm: Option<NormSlots>,
-    pub(crate) pooler: Option<TrainedLinear>,
+    pub(crate) pooler: Option<PoolerSlots>,
     pub(crate) prompt: Option<Prompt>,
     pub(crate) prefix: Option<Prefix>,
 }
