@@ -7,10 +7,10 @@
 //! `embeddings.projection.weight|bias`, `relative.table`,
 //! `relative.norm.weight|bias`,
 //! `layers.{i}.{site}.weight|bias` for the six weight sites below, `layers.{i}.{norm}.weight|bias`,
-//! `layers.{i}.relative_key|relative_query.weight|bias`, `layers.{i}.attention_scale` and `layers.{i}.ffn_scale` (`[d]`, layer scale),
-//! `final_norm.weight|bias` (pre-norm encoders), `pooler.weight|bias`; of pooling by attention
-//! `pooler.probe` (`[d]`), `pooler.in.weight|bias` (`[3 d, d]`: query, key, value),
-//! `pooler.out|norm|ffn_in|ffn_out.weight|bias`.
+//! `layers.{i}.relative_key|relative_query.weight|bias`, `layers.{i}.attention_scale` and
+//! `layers.{i}.ffn_scale` (`[d]`, layer scale), `final_norm.weight|bias` (pre-norm encoders),
+//! `pooler.weight|bias`; of pooling by attention `pooler.probe` (`[d]`), `pooler.in.weight|bias`
+//! (`[3 d, d]`: query, key, value), `pooler.out|norm|ffn_in|ffn_out.weight|bias`.
 //!
 //! Adapters: `layers.{i}.{site}.{method}.{role}` with a site of this file, and
 //! `shared.{method}.{role}` for what all layers share; trained base tensors (layer norms, biases,

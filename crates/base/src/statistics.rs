@@ -34,6 +34,23 @@ pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
     (2.0 * sum).min(1.0)
 }
 
+/// Probability of a mean at least as far from 0 as that of these differences, if each had its sign
+/// by the toss of a coin (Fisher's randomisation test on pairs). Two-sided, from `draws` draws; the
+/// differences themselves count as one, so that it is never 0. The same seed gives the same number.
+pub fn sign_flips(differences: &[f64], draws: usize, seed: u64) -> f64 {
+    let key = Key::new(seed).named("signs");
+    let found = differences.iter().sum::<f64>().abs();
+    // What differs by rounding alone is as far.
+    let least = found * (1.0 - 1e-9);
+    let as_far = (0..draws as u64).filter(|&draw| {
+        let key = key.child(draw);
+        let signed =
+            (0u64..).zip(differences).map(|(i, d)| if key.uniform(i) < 0.5 { -d } else { *d });
+        signed.sum::<f64>().abs() >= least
+    });
+    (as_far.count() + 1) as f64 / (draws + 1) as f64
+}
+
 /// Mean and standard error of the mean; none for less than two values.
 pub fn mean_and_error(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
@@ -85,6 +102,19 @@ pub fn bootstrap(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of n equal differences, only all signs alike are as far: 2 of 2^n.
+    #[test]
+    fn sign_flips_are_those_of_all_signs() {
+        let p = sign_flips(&[1.0; 5], 20_000, 0);
+        assert!((p - 2.0 / 32.0).abs() < 0.005, "{p}");
+        // 1 + 2 + 3 of 8 signs: 6 and -6 are as far.
+        let p = sign_flips(&[1.0, 2.0, 3.0], 20_000, 0);
+        assert!((p - 0.25).abs() < 0.01, "{p}");
+        assert_eq!(sign_flips(&[0.0; 4], 100, 0), 1.0);
+        assert_eq!(sign_flips(&[], 100, 0), 1.0);
+        assert!(sign_flips(&[1.0; 200], 1000, 0) < 0.002);
+    }
 
     #[test]
     fn mcnemar_matches_the_binomial() {

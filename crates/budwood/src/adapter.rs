@@ -54,7 +54,7 @@ impl Adapter {
     /// Opens the folder of an adapter that was trained on this base.
     ///
     /// # Errors
-    /// If the folder is no adapter, was changed, or was trained on another base.
+    /// If the folder is not an adapter, was changed, or was trained on another base.
     pub fn open(base: &Base, folder: impl AsRef<Path>) -> Result<Self, Error> {
         let name = base.model().folder().to_string_lossy();
         let folder = read_folder(folder.as_ref(), base.model(), &name)?;
@@ -165,6 +165,7 @@ impl Adapter {
         let (lengths, images) = (self.lengths(), ImageReading::default());
         let mut prepared = reader.prepare(data, &meta.labels, lengths, images, base.threads())?;
         prepared.positive = *positive;
+        prepared.thresholds = meta.task.thresholds.clone().unwrap_or_default();
         // A threshold is never chosen on the data that are scored.
         match meta.task.none_threshold {
             Some(threshold) => prepared.doubt = Doubt::Above(threshold),
@@ -211,7 +212,7 @@ pub fn positive(name: Option<&str>, labels: &[String]) -> Result<u32, Error> {
     let Some(name) = name else { return Ok(1) };
     let message = match (labels.len(), labels.iter().position(|l| l == name)) {
         (2, Some(class)) => return Ok(class as u32),
-        (2, None) => format!("{name} is no class; there are {}", labels.join(" and ")),
+        (2, None) => format!("{name} is not a class; there are {}", labels.join(" and ")),
         _ => format!("is for two classes; there are {}", labels.len()),
     };
     Err(Error::Setting { name: "positive", message })

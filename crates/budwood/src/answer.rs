@@ -32,7 +32,7 @@ pub fn answered(
             }
             Target::Labels(holds) => {
                 let mut expected = (0u32..).zip(holds).filter(|(_, h)| **h > 0.0).map(|(l, _)| l);
-                let mut predicted = answers.labels(i).into_iter();
+                let mut predicted = answers.labels(i, prepared).into_iter();
                 (joined(&mut expected, "|"), joined(&mut predicted, "|"), None)
             }
             Target::Value(v) => (v.to_string(), answers.value(i).to_string(), None),
@@ -90,7 +90,7 @@ pub enum Answer {
     },
     /// The labels that hold.
     Labels {
-        /// Those with a probability above 0.5.
+        /// Those with a probability above the adapter's threshold for them, 0.5 where it has none.
         labels: Vec<String>,
         /// The probability of each label, by itself.
         #[serde(serialize_with = "by_name")]
@@ -189,7 +189,8 @@ pub fn typed(
     let answer = |(i, example): (usize, &Example)| match kind {
         HeadKind::Classification => class(labels, answers, i, options),
         HeadKind::MultiLabel => {
-            let holding = answers.labels(i).into_iter().map(|l| labels[l as usize].clone());
+            let holding = answers.labels(i, prepared).into_iter();
+            let holding = holding.map(|l| labels[l as usize].clone());
             let scores = named(labels, &answers.label_probabilities(i));
             Answer::Labels { labels: holding.collect(), scores }
         }
@@ -210,7 +211,7 @@ const NONE: &str = "none";
 fn class(labels: &[String], answers: &Answers, i: usize, options: &AnswerOptions) -> Answer {
     let (class, probabilities) = (answers.class(i) as usize, answers.probabilities(i));
     let score = probabilities[class];
-    // What is no number is not sure either.
+    // What is not a number is not sure either.
     let abstained = options.abstain_below.map(|least| score.is_nan() || score < least);
     let label = if abstained == Some(true) { NONE.into() } else { labels[class].clone() };
     let mut scores = named(labels, &probabilities);

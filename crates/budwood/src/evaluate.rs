@@ -6,7 +6,7 @@ use budwood_tasks::metric::classes::confusion as counted;
 use budwood_tasks::read::Table;
 use budwood_tasks::{Cell, Dataset, Split, task};
 use budwood_train::recipe::{Calibration, Covered, accuracy_over_coverage};
-use budwood_train::{Answers, Judged, Score, judged};
+use budwood_train::{Answers, Judged, Score};
 
 use crate::answer::answered;
 use crate::reader::Reader;
@@ -44,6 +44,8 @@ pub struct Labelled {
 pub struct Evaluation {
     /// All scores that fit the task; not a number where one is undefined on these examples.
     pub scores: Vec<Score>,
+    /// Of several labels with thresholds of their own: all scores at 0.5 for each.
+    pub without_thresholds: Option<Vec<Score>>,
     /// The answer to each example in words, beside the right one.
     pub predictions: Vec<Prediction>,
     /// Examples that were longer than the adapter reads, and were cut.
@@ -123,8 +125,10 @@ impl Adapter {
         for (row, example) in data.examples.iter().enumerate() {
             self.check(row, &example.input)?;
         }
-        let (prepared, answers) = self.answers(data)?;
-        let (Some(targets), Some(judged)) = (&prepared.targets, judged(&answers, &prepared)) else {
+        let (mut prepared, answers) = self.answers(data)?;
+        let (Some(targets), Some(judged)) =
+            (&prepared.targets, budwood_train::judged(&answers, &prepared))
+        else {
             return Err(Error::Input { row: 1, message: "the examples have no targets".into() });
         };
         let labels = &self.meta().labels;
@@ -134,11 +138,22 @@ impl Adapter {
         let certainty = right.zip(probabilities.as_ref());
         let certainty = certainty.map(|(right, all)| certainty_of(&answers, right, all));
         let (calibration, coverage) = certainty.unzip();
+        let confusion = right.map(|right| counted(&answers.classes(), right, labels.len()));
+        let predictions = answered(data, &prepared, &answers, labels);
+        let every: Vec<usize> = (0..judged.len()).collect();
+        let usual = match prepared.thresholds.is_empty() {
+            true => None,
+            false => {
+                prepared.thresholds.clear();
+                budwood_train::judged(&answers, &prepared)
+            }
+        };
         Ok(Evaluation {
-            scores: judged.scores(&(0..judged.len()).collect::<Vec<_>>()),
-            predictions: answered(data, &prepared, &answers, labels),
+            scores: judged.scores(&every),
+            without_thresholds: usual.map(|usual| usual.scores(&every)),
+            predictions,
             truncated: prepared.truncated,
-            confusion: right.map(|right| counted(&answers.classes(), right, labels.len())),
+            confusion,
             calibration,
             coverage,
             probabilities,

@@ -83,8 +83,7 @@ impl TrainProgress {
             Event::Probe { strength } if !self.quiet => {
                 eprintln!("linear probe solved; strength {strength} by cross-validation");
             }
-            Event::Fold { number, of } if !self.quiet => {
-                self.finish();
+            Event::Trial { number, of } if !self.quiet => {
                 eprintln!("trial {number} of {of}: trained on all folds but one");
             }
             Event::Lost { rate } if !self.quiet => {
@@ -94,7 +93,8 @@ impl TrainProgress {
             Event::Kept { .. }
             | Event::Saved
             | Event::Probe { .. }
-            | Event::Fold { .. }
+            | Event::Trial { .. }
+            | Event::Trying
             | Event::Lost { .. } => {}
         }
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A thread without a piece is counted as idle. Operations that have parts of their own
-//! ([`Idle::take`]) borrow idle threads for as long as they last. Their parts and the order in which
-//! parts are added up depend on shapes alone, so that no result depends on who was idle.
+//! ([`Idle::take`]) borrow idle threads for as long as they last. Their parts and the order in
+//! which parts are added up depend on shapes alone, so that no result depends on who was idle.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

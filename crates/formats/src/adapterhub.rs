@@ -369,7 +369,7 @@ fn canonical_name(family: &Family, adapter: &str, theirs: &str) -> Option<String
     }
     let sites = [names::ATTENTION_OUT, names::FFN_OUT];
     sites.iter().zip(family.adapterhub?.outputs).find_map(|(site, module)| {
-        let role = rest.strip_prefix(module)?.strip_prefix('.')?;
+        let role = rest.strip_prefix(module?)?.strip_prefix('.')?;
         let role = role.strip_prefix(adapter)?.strip_prefix('.')?;
         let role = ROLES.iter().find(|(_, theirs)| *theirs == role)?.0;
         Some(names::in_layer(layer, &format!("{site}.bottleneck.{role}")))

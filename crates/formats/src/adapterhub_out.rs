@@ -25,7 +25,7 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
     let AdapterFolder { meta, tensors } = folder;
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         return Err(cannot(format!(
-            "'{name}' is no name for an adapter: use letters, digits, - and _"
+            "'{name}' is not a name for an adapter: use letters, digits, - and _"
         )));
     }
     let family = family_of(meta)?;
@@ -274,7 +274,7 @@ fn place((family, name): (&Family, &str), ours: &str, tensors: &TensorMap) -> Op
     match method {
         "bottleneck" => {
             let outputs = [names::ATTENTION_OUT, names::FFN_OUT];
-            let module = family.adapterhub?.outputs[outputs.iter().position(|s| *s == site)?];
+            let module = family.adapterhub?.outputs[outputs.iter().position(|s| *s == site)?]?;
             let of_products = tensors.contains_key(&ours.replace(role, "down.w_left"));
             // A bias of Compacter's products has another name than a plain one.
             let theirs = match role {

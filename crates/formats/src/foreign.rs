@@ -94,7 +94,7 @@ pub fn base_name(folder: &Path) -> Result<Option<String>, Error> {
 /// If the folder is of no known library, is damaged, or does not fit the base.
 pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolder, Error> {
     let library = library(folder)?.ok_or_else(|| {
-        let message = "is no adapter: there is neither adapter.json nor adapter_config.json";
+        let message = "is not an adapter: there is neither adapter.json nor adapter_config.json";
         Error::content(folder, message)
     })?;
     let read = match library {
@@ -201,6 +201,7 @@ fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
         metric: metric.into(),
         positive: None,
         none_threshold: None,
+        thresholds: None,
         images: None,
     }
 }

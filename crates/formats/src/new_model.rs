@@ -46,11 +46,13 @@ fn rows(stored: &Stored, ours: &TensorMap) -> Vec<f32> {
     stored.pieces.iter().flat_map(piece).collect()
 }
 
-/// Writes a model's folder in Hugging Face's layout from its `config.json` and further files: weights, tokens and
-/// positions from a normal distribution cut at two deviations, norms that change nothing, biases of 0, no pooler.
+/// Writes a model's folder in Hugging Face's layout from its `config.json` and further files:
+/// weights, tokens and positions from a normal distribution cut at two deviations, norms that
+/// change nothing, biases of 0, no pooler.
 ///
 /// # Errors
-/// If the configuration is not one of a known family, or the folder cannot be written; nothing is left behind then.
+/// If the configuration is not one of a known family, or the folder cannot be written; nothing is
+/// left behind then.
 pub fn create(
     folder: &Path,
     config: &Value,

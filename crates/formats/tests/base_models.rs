@@ -146,7 +146,7 @@ fn damaged_files_are_refused_by_name() {
     fs::remove_file(&path).unwrap();
     fs::write(dir.path().join("pytorch_model.bin"), b"pickle").unwrap();
     let message = fault(dir.path());
-    assert!(message.contains("pytorch_model.bin: is no file of PyTorch"), "{message}");
+    assert!(message.contains("pytorch_model.bin: is not a file of PyTorch"), "{message}");
 }
 
 #[test]
@@ -399,9 +399,8 @@ fn pooling_follows_the_checkpoint() {
 #[test]
 fn configurations_of_image_families_that_cannot_be_followed_are_refused() {
     let refused = |family: &str, field: &str, value: serde_json::Value| {
-        let message = fault(
-            write(family, &golden_tensors(family), |c| c[field] = value.clone()).path(),
-        );
+        let message =
+            fault(write(family, &golden_tensors(family), |c| c[field] = value.clone()).path());
         assert!(message.contains(field), "{family} {field} {value}: {message}");
     };
     for family in ["clip", "siglip", "dinov2_with_registers", "dinov2_swiglu", "dinov3_vit"] {

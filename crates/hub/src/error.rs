@@ -28,7 +28,7 @@ pub enum Error {
     #[error("the hub has no {0}")]
     Missing(String),
     /// Too many requests (429), also after waiting.
-    #[error("the hub asks for patience (status 429) with {what}: try again {when}")]
+    #[error("the hub limits requests (status 429) for {what}: try again {when}")]
     Busy {
         /// The model or file.
         what: String,
@@ -53,6 +53,14 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Nothing here has the name, and the hub does not help either.
+    #[error("{here}; {source}")]
+    Elsewhere {
+        /// What is not here, in words.
+        here: String,
+        /// What the hub said.
+        source: Box<Error>,
+    },
     /// A package that cannot be fetched, or is not what was promised.
     #[error("{0}")]
     Package(String),
@@ -72,6 +80,11 @@ pub enum Error {
 impl Error {
     pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<'_> {
         |source| Self::File { path: path.into(), source }
+    }
+
+    pub(crate) fn elsewhere(name: &Path, source: Self) -> Self {
+        let here = format!("there is no folder '{}'", name.display());
+        Self::Elsewhere { here, source: Box::new(source) }
     }
 
     pub(crate) fn answer(what: &str, why: impl Into<String>) -> Self {

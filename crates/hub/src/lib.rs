@@ -1,4 +1,5 @@
-//! Models and data sets by their names: those of packages, and the models of the Hugging Face hub.
+//! Models, adapters and data sets by their names: those of packages, and those of the Hugging Face
+//! hub.
 //!
 //! Nothing else in Budwood speaks to the network of its own accord or reads the environment for
 //! the library.
@@ -17,17 +18,17 @@ mod error;
 mod fetch;
 mod find;
 mod hash;
-mod model;
 mod name;
 mod notice;
 mod packages;
+mod repository;
 mod settings;
 
 pub use error::Error;
 pub use fetch::{clear_cache, fetch, place};
-pub use find::{find_data, find_model};
-pub use model::Hub;
+pub use find::{find_adapter, find_data, find_model};
 pub use name::ModelName;
 pub use notice::{Notice, Progress};
 pub use packages::{IMAGES, MADE, MODELS, Package, ROTTEN_TOMATOES};
+pub use repository::Hub;
 pub use settings::{Patience, Settings, cache_folder};

@@ -34,12 +34,12 @@ impl ModelName {
             (true, _) => {}
             (false, false) => return Ok(None),
             (false, true) => {
-                return Err(Error::Usage(format!("{text:?} is no name of the hub: OWNER/NAME")));
+                return Err(Error::Usage(format!("{text:?} is not a name of the hub: OWNER/NAME")));
             }
         }
         if !is_revision(revision) {
             let message = format!(
-                "{revision:?} is no revision: give a branch, a tag or a commit, as OWNER/NAME@main"
+                "{revision:?} is not a revision: give a branch, a tag or a commit, as OWNER/NAME@main"
             );
             return Err(Error::Usage(message));
         }
@@ -103,10 +103,13 @@ pub(crate) fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether a text is `model-00001-of-00002.safetensors` with digits of its own.
+/// Whether a text is `model-00001-of-00002.safetensors`, or `pytorch_model-...bin`, with digits of
+/// its own.
 pub(crate) fn is_shard(text: &str) -> bool {
     let number = |t: &str| t.len() == 5 && t.bytes().all(|b| b.is_ascii_digit());
-    let middle = text.strip_prefix("model-").and_then(|t| t.strip_suffix(".safetensors"));
+    let middle = [("model-", ".safetensors"), ("pytorch_model-", ".bin")]
+        .into_iter()
+        .find_map(|(begin, end)| text.strip_prefix(begin)?.strip_suffix(end));
     middle.and_then(|m| m.split_once("-of-")).is_some_and(|(i, n)| number(i) && number(n))
 }
 
@@ -134,6 +137,7 @@ mod tests {
     #[test]
     fn shards_have_one_pattern() {
         assert!(is_shard("model-00001-of-00002.safetensors"));
+        assert!(is_shard("pytorch_model-00001-of-00002.bin"));
         for bad in [
             "model-00001-of-00002.safetensors/../x",
             "../model-00001-of-00002.safetensors",

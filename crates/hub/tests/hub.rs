@@ -195,7 +195,7 @@ fn shards_are_those_of_the_index() {
         let files = model(bad);
         let server = Server::start(move |r| good(r, &files));
         let message = world.fetch(&server).unwrap_err().to_string();
-        assert!(message.contains("no shard's name"), "{bad}: {message}");
+        assert!(message.contains("not a shard's name"), "{bad}: {message}");
     }
 }
 
@@ -386,6 +386,82 @@ fn sizes_have_bounds() {
 }
 
 #[test]
+fn weights_in_a_pickle_come_where_there_are_no_others() {
+    let index = serde_json::json!({ "weight_map": { "a": "pytorch_model-00001-of-00001.bin" } });
+    for (more, wanted) in [
+        (vec![("pytorch_model.bin", weights())], "pytorch_model.bin"),
+        (
+            vec![
+                ("pytorch_model.bin.index.json", index.to_string().into_bytes()),
+                ("pytorch_model-00001-of-00001.bin", weights()),
+            ],
+            "pytorch_model-00001-of-00001.bin",
+        ),
+    ] {
+        let mut all = files();
+        all.extend(more.clone());
+        let server = Server::start(move |r| good(r, &all));
+        let folder = World::new().fetch(&server).unwrap();
+        assert!(!folder.join(wanted).exists(), "safetensors go first");
+        let mut only = files();
+        only.retain(|f| f.0 != "model.safetensors");
+        only.extend(more);
+        let server = Server::start(move |r| good(r, &only));
+        let world = World::new();
+        let folder = world.fetch(&server).unwrap();
+        assert_eq!(std::fs::read(folder.join(wanted)).unwrap(), weights());
+        // Whole: the hub is not asked again.
+        let asked = server.requests().len();
+        assert_eq!(world.fetch(&server).unwrap(), folder);
+        assert_eq!(server.requests().len(), asked);
+    }
+}
+
+#[test]
+fn adapters_of_each_library_come_with_their_heads() {
+    let some = || b"{}".to_vec();
+    for files in [
+        vec![("adapter.json", some()), ("adapter.safetensors", weights())],
+        vec![("adapter_config.json", some()), ("adapter_model.safetensors", weights())],
+        vec![("adapter_config.json", some()), ("adapter_model.bin", weights())],
+        vec![
+            ("adapter_config.json", some()),
+            ("pytorch_adapter.bin", weights()),
+            ("head_config.json", some()),
+            ("pytorch_model_head.bin", some()),
+        ],
+        // A model that is tuned for a task.
+        files(),
+    ] {
+        let mut there = files.clone();
+        there.extend([("training_args.bin", vec![1]), ("optimizer.pt", vec![1])]);
+        let server = Server::start(move |r| good(r, &there));
+        let world = World::new();
+        let name = ModelName::parse("owner/tiny").unwrap().unwrap();
+        let fetch = || Hub::new(world.settings(&server)).adapter(&name, &mut |_| {});
+        let folder = fetch().unwrap();
+        let mut found: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        found.sort();
+        let mut wanted: Vec<_> = files.iter().map(|f| f.0).collect();
+        wanted.sort_unstable();
+        assert_eq!(found, wanted);
+        let asked = server.requests().len();
+        assert_eq!(fetch().unwrap(), folder);
+        assert_eq!(server.requests().len(), asked);
+    }
+    // A description without weights is not an adapter.
+    let bare = vec![("adapter_config.json", some())];
+    let server = Server::start(move |r| good(r, &bare));
+    let name = ModelName::parse("owner/tiny").unwrap().unwrap();
+    let world = World::new();
+    let message = Hub::new(world.settings(&server)).adapter(&name, &mut |_| {}).unwrap_err();
+    assert!(message.to_string().contains("the adapter 'owner/tiny' has none of"), "{message}");
+}
+
+#[test]
 fn descriptions_are_checked() {
     for sha in ["../../../evil", "", "main", "0123", &"A".repeat(40)] {
         let body = serde_json::json!({ "sha": sha, "siblings": [] }).to_string().into_bytes();
@@ -393,10 +469,10 @@ fn descriptions_are_checked() {
         World::new().refused(&server, "its commit is not 40 hexadecimal digits");
     }
     let server = Server::start(|_| Reply::ok(b"<html>".to_vec()));
-    World::new().refused(&server, "it is not the description of a model");
-    let pickle = vec![("config.json", CONFIG.to_vec()), ("pytorch_model.bin", weights())];
-    let server = Server::start(move |r| good(r, &pickle));
-    World::new().refused(&server, "only a pickle");
+    World::new().refused(&server, "it is not the description of a repository");
+    let bare = vec![("config.json", CONFIG.to_vec()), ("flax_model.msgpack", weights())];
+    let server = Server::start(move |r| good(r, &bare));
+    World::new().refused(&server, "has none of model.safetensors");
     // Names beside ours are not asked for.
     let mut strange = files();
     strange.extend([("../../evil", vec![1]), ("/etc/evil", vec![1]), ("run.sh", vec![1])]);
@@ -413,7 +489,7 @@ fn redirects_end() {
     for bad in ["file:///etc/passwd", "gopher://x/", "http://user@host/", ""] {
         let server = Server::start(move |_| Reply::status("302 Found").with("location", bad));
         let message = World::new().fetch(&server).unwrap_err().to_string();
-        assert!(message.contains("no https or http address") || bad.is_empty(), "{message}");
+        assert!(message.contains("not an https or http address") || bad.is_empty(), "{message}");
     }
 }
 

@@ -1,12 +1,12 @@
-//! Distances between tokens: which bucket each falls into, and tables of numbers by bucket as tables
-//! by distance.
+//! Distances between tokens: which bucket each falls into, and tables of numbers by bucket as
+//! tables by distance.
 //!
 //! A distance is the key's place less the query's. Tables by distance hold those from `-reach` to
 //! `reach`; farther ones count as these.
 
-/// The bucket of each distance from `-reach` to `reach`, as in T5 and MPNet: one half of the buckets
-/// is for keys behind the query; half of each half is for one distance each, the others grow with
-/// the logarithm.
+/// The bucket of each distance from `-reach` to `reach`, as in T5 and MPNet: one half of the
+/// buckets is for keys behind the query; half of each half is for one distance each, the others
+/// grow with the logarithm.
 pub(crate) fn bias_buckets(buckets: usize, reach: usize) -> Vec<u16> {
     let (half, exact) = (buckets / 2, buckets / 4);
     let bucket = |distance: usize| {

@@ -37,7 +37,6 @@ pub use head::{Loss, Targets};
 pub use merge::merged;
 pub use params::{Init, Param, Params, Slot};
 pub use run::{
-    ChunkLoss, Segment, backward_chunk, hidden_states, lowest_states, plan_chunks, predict,
-    train_chunk,
+    ChunkLoss, Forward, Segment, hidden_states, lowest_states, plan_chunks, predict, train_chunk,
 };
 pub use sites::Depth;

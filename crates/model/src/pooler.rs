@@ -10,8 +10,8 @@
 use budwood_base::encoder::EncoderSpec;
 use budwood_base::names;
 use budwood_engine::{
-    Activation, Attention, AttentionBiasGradient, AttentionGradients, Buf, Context, Device, Dropout, Product, Sequences,
-    Spans, View, Weight,
+    Activation, Attention, AttentionBiasGradient, AttentionGradients, Buf, Context, Device,
+    Dropout, Product, Sequences, Spans, View, Weight,
 };
 
 use crate::base::{Base, Linear, Norm};
@@ -343,4 +343,3 @@ impl<'a> Attending<'a> {
         d_hidden
     }
 }
-

@@ -24,7 +24,7 @@
 use std::ops::Range;
 
 use budwood_base::random::Key;
-use budwood_engine::Context;
+use budwood_engine::{Buf, Context};
 
 use crate::acting::Acting;
 use crate::adapter::Adapter;
@@ -79,7 +79,7 @@ const CHUNK_TOKENS: usize = 256;
 /// caches. Gradients of chunks are added in their order, so that any number of threads gives the
 /// same bits.
 ///
-/// Sequences of these lengths become runs of neighbours of about [`CHUNK_TOKENS`] tokens each,
+/// Sequences of these lengths become runs of neighbours of about `CHUNK_TOKENS` tokens each,
 /// equal in size and even in number, so that two threads end together. None with several sequences
 /// is larger by more than a half, which bounds the memory: two images of 197 tokens do not share
 /// one. Depends on the lengths only.
@@ -186,60 +186,77 @@ pub fn train_chunk(
     dropout: Option<Key>,
     gradient: &mut [f32],
 ) -> ChunkLoss {
-    let of = |outputs: &[f32], columns, rows: &[Range<usize>]| {
-        loss_of(outputs, columns, rows, targets, loss, first)
-    };
-    forward_and_backward(cx, base, adapter, batch, of, dropout, gradient)
+    let forward = Forward::new(cx, base, adapter, batch, dropout);
+    let rows = forward.rows();
+    let (loss, d) = loss_of(&forward.all, forward.columns, &rows, targets, loss, first);
+    let outputs = forward.outputs();
+    forward.backward(cx, &d, gradient);
+    ChunkLoss { loss, outputs }
 }
 
-/// As [`train_chunk`], of a loss whose gradient `d` with respect to each sequence's outputs is
-/// known: losses over several chunks at once are learned so.
-///
-/// # Panics
-/// If the base was not packed for gradients, or the shapes do not fit.
-pub fn backward_chunk(
-    cx: &mut Context,
-    base: &Base,
-    adapter: &Adapter,
-    batch: &Batch,
-    d: &[Vec<f32>],
-    gradient: &mut [f32],
-) {
-    let of = |_: &[f32], _, _: &[Range<usize>]| (0.0, d.concat());
-    forward_and_backward(cx, base, adapter, batch, of, None, gradient);
+/// A chunk that went forward in training: its outputs, and what the way back needs. A loss over
+/// several chunks is learned so: all go forward, then each goes back with its part of the gradient.
+pub struct Forward<'a> {
+    adapter: &'a Adapter,
+    pass: Pass<'a>,
+    tape: Tape,
+    head_saved: Vec<Buf>,
+    /// Outputs row by row, and how many a row has.
+    all: Vec<f32>,
+    columns: usize,
 }
 
-fn forward_and_backward(
-    cx: &mut Context,
-    base: &Base,
-    adapter: &Adapter,
-    batch: &Batch,
-    loss: impl FnOnce(&[f32], usize, &[Range<usize>]) -> (f64, Vec<f32>),
-    dropout: Option<Key>,
-    gradient: &mut [f32],
-) -> ChunkLoss {
-    let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
-    let mut pass = pass(base, batch, &[segment], dropout);
-    if !base.has_frozen_dropout() {
-        pass.steady_layers = adapter.frozen_layers();
+impl<'a> Forward<'a> {
+    /// Takes a chunk forward for one adapter. `dropout` is the key of this chunk in this step, or
+    /// none.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn new(
+        cx: &mut Context,
+        base: &'a Base,
+        adapter: &'a Adapter,
+        batch: &'a Batch,
+        dropout: Option<Key>,
+    ) -> Self {
+        let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
+        let mut pass = pass(base, batch, &[segment], dropout);
+        if !base.has_frozen_dropout() {
+            pass.steady_layers = adapter.frozen_layers();
+        }
+        let (mut tape, mut head_saved) = (Tape::default(), Vec::new());
+        let hidden = encoder::forward(cx, &pass, adapter.depth(), Some(&mut tape));
+        let part = &pass.parts[0];
+        let y = adapter.head.forward(cx, &pass, part, hidden.view(), Save::on(&mut head_saved));
+        cx.give(hidden);
+        let (all, columns) = (cx.download(y.view()), y.columns());
+        cx.give(y);
+        Self { adapter, pass, tape, head_saved, all, columns }
     }
-    let depth = adapter.depth();
-    let (mut tape, mut head_saved) = (Tape::default(), Vec::new());
-    let hidden = encoder::forward(cx, &pass, depth, Some(&mut tape));
-    let part = &pass.parts[0];
-    let y = adapter.head.forward(cx, &pass, part, hidden.view(), Save::on(&mut head_saved));
-    cx.give(hidden);
-    let (outputs, columns) = (cx.download(y.view()), y.columns());
-    cx.give(y);
-    let rows = adapter.head.rows(part);
-    let (value, d) = loss(&outputs, columns, &rows);
-    let d_y = cx.upload(&d, columns);
-    let mut grads = Grads { saved: &mut head_saved, gradient };
-    let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut grads);
-    cx.give(d_y);
-    encoder::backward(cx, &pass, depth, d_hidden, tape, gradient);
-    let of_sequence = |rows: Range<usize>| outputs[rows.start * columns..rows.end * columns].into();
-    ChunkLoss { loss: value, outputs: rows.into_iter().map(of_sequence).collect() }
+
+    /// The rows of each example among the outputs.
+    fn rows(&self) -> Vec<Range<usize>> {
+        self.adapter.head.rows(&self.pass.parts[0])
+    }
+
+    /// The outputs of each example, as [`predict`] gives them.
+    pub fn outputs(&self) -> Vec<Vec<f32>> {
+        let of = |r: Range<usize>| self.all[r.start * self.columns..r.end * self.columns].into();
+        self.rows().into_iter().map(of).collect()
+    }
+
+    /// Takes the gradient of the loss with respect to all outputs back, and adds to `gradient`.
+    ///
+    /// # Panics
+    /// If the base was not packed for gradients, or the shapes do not fit.
+    pub fn backward(self, cx: &mut Context, d: &[f32], gradient: &mut [f32]) {
+        let Self { adapter, pass, tape, mut head_saved, columns, .. } = self;
+        let d_y = cx.upload(d, columns);
+        let mut grads = Grads { saved: &mut head_saved, gradient };
+        let d_hidden = adapter.head.backward(cx, &pass, &pass.parts[0], d_y.view(), &mut grads);
+        cx.give(d_y);
+        encoder::backward(cx, &pass, adapter.depth(), d_hidden, tape, gradient);
+    }
 }
 
 #[cfg(test)]

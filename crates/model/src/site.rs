@@ -85,6 +85,11 @@ pub(crate) trait ProductSite: Send + Sync {
         false
     }
 
+    /// Whether what it makes of a row depends on the other rows of its sequence.
+    fn reads_sequences(&self) -> bool {
+        false
+    }
+
     /// Brings packed copies of the parameters up to date.
     fn refresh(&mut self, device: Device, params: &[f32]);
 }

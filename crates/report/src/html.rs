@@ -15,6 +15,7 @@ th:first-child, td:first-child { text-align: left; }
 th { background: var(--soft); white-space: normal; vertical-align: bottom; }
 td.long { white-space: normal; text-align: left; min-width: 20rem; }
 figure { margin: 2rem 0; } figure svg { max-width: 100%; height: auto; }
+.explained { white-space: pre-wrap; } .explained span { border-radius: 3px; padding: 0 1px; }
 .note { color: color-mix(in srgb, var(--ink) 65%, var(--paper)); font-size: 13px; }
 ";
 
@@ -36,12 +37,7 @@ pub fn page(title: &str, table: &Table, figures: &[Figure]) -> String {
 
 /// A page with sections one after another.
 pub(crate) fn sections(title: &str, sections: &[Section<'_>]) -> String {
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\"><title>{0}</title><style>{STYLE}</style>\
-         </head><body><h1>{0}</h1>\n",
-        escape(title)
-    );
+    let mut out = head(title);
     for section in sections {
         if !section.title.is_empty() {
             let _ = writeln!(out, "<h2>{}</h2>", escape(section.title));
@@ -58,6 +54,21 @@ pub(crate) fn sections(title: &str, sections: &[Section<'_>]) -> String {
     }
     out += "</body></html>\n";
     out
+}
+
+/// A page of other HTML, in which what others wrote is escaped already.
+pub(crate) fn with_body(title: &str, note: &str, body: &str) -> String {
+    let note = escape(note);
+    format!("{}<p class=\"note\">{note}</p>\n{body}</body></html>\n", head(title))
+}
+
+fn head(title: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\"><title>{0}</title><style>{STYLE}</style>\
+         </head><body><h1>{0}</h1>\n",
+        escape(title)
+    )
 }
 
 fn write_table(out: &mut String, table: &Table) {
@@ -84,6 +95,6 @@ fn write_table(out: &mut String, table: &Table) {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -3,6 +3,7 @@
 //! evaluation.
 
 mod evaluation;
+mod explanation;
 mod figures;
 mod html;
 mod png;
@@ -10,6 +11,7 @@ mod setting;
 mod table;
 
 pub use evaluation::{Classes, Evaluated, Interval, Part, Scores, evaluation_page, parts};
+pub use explanation::{Explained, Marked, explanation_page};
 pub use figures::{Figure, figures};
 pub use html::page;
 pub use png::{Error, png};

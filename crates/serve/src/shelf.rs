@@ -209,7 +209,7 @@ impl Shelf {
             }
             None => entry.generation = entry.generation.max(1),
         }
-        let bytes = adapter.packed().params.len() as u64 * 4;
+        let bytes = adapter.packed().params.elements() as u64 * 4;
         let generation = entry.generation;
         let loaded = Arc::new(Loaded { name: name.into(), adapter, generation, bytes });
         let before = entry.held.replace(Arc::clone(&loaded)).map_or(0, |l| l.bytes);
@@ -346,8 +346,11 @@ impl State {
     }
 }
 
+/// Whether a folder looks like an adapter, of whatever library: nothing of it is read.
 fn is_adapter(folder: &Path) -> bool {
-    folder.join("adapter.json").is_file()
+    ["adapter.json", "adapter_config.json", "head_config.json"]
+        .iter()
+        .any(|file| folder.join(file).is_file())
 }
 
 /// Names of the adapters below a folder, two folders deep.

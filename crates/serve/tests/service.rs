@@ -4,6 +4,7 @@
 #[path = "../../budwood/tests/world/mod.rs"]
 mod world;
 
+use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use budwood::{Answer, Input};
+use budwood::{Answer, Base, Input};
 use budwood_model::method::METHODS;
 use budwood_serve::{Keys, Limits, Settings, service};
 use serde_json::{Value, json};
@@ -67,6 +68,33 @@ fn labelled(answer: &Answer) -> Value {
 
 const TEXTS: [&str; 6] =
     ["good", "a film so good", "it was very poor and bad and awful", "the the the", "", "unknown"];
+
+/// Adapters of PEFT as they are, listed and answered as the library answers.
+#[tokio::test]
+async fn folders_of_other_libraries_are_served() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/peft/bert");
+    let world = World::new();
+    let folder = world.path("peft-base");
+    std::fs::create_dir(&folder).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(golden.join("base").join(file), folder.join(file)).unwrap();
+    }
+    std::fs::write(folder.join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\nfilm\n").unwrap();
+    let base = Base::open(&folder).unwrap();
+    let settings = Settings { base: base.clone(), adapters: golden.clone(), ..settings(&world) };
+    let router = service(settings).unwrap();
+    let name = "lora/adapter";
+    let listed = get(&router, "/adapters").await;
+    let names: Vec<_> =
+        listed.json["adapters"].as_array().unwrap().iter().map(|a| &a["name"]).collect();
+    assert!(names.contains(&&json!(name)), "{}", listed.text);
+    let wanted = base.adapter(golden.join(name)).unwrap();
+    let wanted = wanted.predict(&[Input::Text(TEXTS[0].into())]).unwrap();
+    let reply = post(&router, "/predict", json!({ "inputs": TEXTS[0], "adapter": name })).await;
+    assert_eq!(reply.json, labelled(&wanted[0]), "{}", reply.text);
+    let known = get(&router, &format!("/adapters/{name}")).await.json;
+    assert_eq!((&known["in_memory"], &known["method"]), (&json!(true), &json!("lora")), "{known}");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_a_mixed_crowd_are_those_of_each_adapter_alone() {
@@ -338,7 +366,7 @@ async fn a_full_queue_is_said_and_clients_that_leave_give_their_place_back() {
     settings.threads = 1;
     let router = service(settings).unwrap();
     let many =
-        json!({ "inputs": vec!["it was very poor and bad and awful"; 3000], "adapter": "a" });
+        json!({ "inputs": vec!["it was very poor and bad and awful"; 12_000], "adapter": "a" });
     // Much larger than the queue: taken as nothing else waits.
     let first = {
         let (router, many) = (router.clone(), many.clone());

@@ -25,6 +25,8 @@ pub struct Prepared {
     pub scale: Scale,
     /// Whether no answer may be given to a question, and when.
     pub doubt: Doubt,
+    /// The probability above which each of several labels is said to hold; without any, 0.5.
+    pub thresholds: Vec<f32>,
     parts: Parts,
 }
 
@@ -212,7 +214,17 @@ fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
         _ => Doubt::Never,
     };
     let (inputs, scale) = (Inputs::Texts(encoded), Scale::NONE);
-    Prepared { inputs, targets, truncated, whole, positive: 1, scale, doubt, parts }
+    Prepared {
+        inputs,
+        targets,
+        truncated,
+        whole,
+        positive: 1,
+        scale,
+        doubt,
+        thresholds: Vec::new(),
+        parts,
+    }
 }
 
 /// A data set of images, to be decoded when they are needed.
@@ -227,6 +239,7 @@ pub fn prepare_images(images: Images, data: &Dataset) -> Prepared {
         positive: 1,
         scale,
         doubt,
+        thresholds: Vec::new(),
         parts: Parts::Whole,
     }
 }
@@ -311,6 +324,7 @@ impl Prepared {
             positive: self.positive,
             scale: self.scale,
             doubt: self.doubt,
+            thresholds: self.thresholds.clone(),
             parts: Parts::Whole,
         }
     }

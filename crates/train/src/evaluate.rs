@@ -33,7 +33,8 @@ pub struct Score {
     pub value: f64,
 }
 
-/// Seconds that the base alone needs for all inputs, judged by those that it gets through in `at_most`, and one batch at least.
+/// Seconds that the base alone needs for all inputs, judged by those that it gets through in
+/// `at_most`, and one batch at least.
 ///
 /// # Errors
 /// If an image cannot be decoded.
@@ -223,14 +224,15 @@ impl Answers {
             && classes.all(|c| Some(c) == first)
     }
 
-    /// The labels of an example that are more likely than not.
-    pub fn labels(&self, example: usize) -> Vec<u32> {
-        holding(&self.outputs[example])
+    /// The labels of an example whose probabilities are above their thresholds; without thresholds
+    /// those that are more likely than not.
+    pub fn labels(&self, example: usize, data: &Prepared) -> Vec<u32> {
+        holding(&self.outputs[example], &data.thresholds)
     }
 
     /// The probability of each label of an example, by itself.
     pub fn label_probabilities(&self, example: usize) -> Vec<f32> {
-        self.outputs[example].iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect()
+        self.outputs[example].iter().map(|x| probability(*x)).collect()
     }
 
     /// The one number of an example.
@@ -311,9 +313,18 @@ fn largest(row: &[f32]) -> u32 {
     best.0 as u32
 }
 
-/// The columns above 0.
-fn holding(row: &[f32]) -> Vec<u32> {
-    (0u32..).zip(row).filter(|(_, x)| **x > 0.0).map(|(i, _)| i).collect()
+/// The probability of a label with this logit.
+pub(crate) fn probability(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// The columns whose probabilities are above their thresholds; above 0 where there are none.
+fn holding(row: &[f32], thresholds: &[f32]) -> Vec<u32> {
+    let holds = |(i, x): (usize, &f32)| match thresholds.get(i) {
+        Some(threshold) => probability(*x) > *threshold,
+        None => *x > 0.0,
+    };
+    (0u32..).zip(row.iter().enumerate()).filter(|(_, x)| holds(*x)).map(|(i, _)| i).collect()
 }
 
 /// Answers beside what they should be, an entry for each example: what scores are made from.
@@ -350,8 +361,11 @@ pub fn judged(answers: &Answers, data: &Prepared) -> Option<Judged> {
             Judged::Values(given.collect(), right.clone())
         }
         (Targets::Labels(right), _) => {
-            let of = |rows: &[Vec<f32>]| rows.iter().map(|r| holding(r)).collect();
-            Judged::Labels(of(&answers.outputs), of(right), right.first().map_or(0, Vec::len))
+            let of = |rows: &[Vec<f32>], thresholds: &[f32]| {
+                rows.iter().map(|r| holding(r, thresholds)).collect()
+            };
+            let given = of(&answers.outputs, &data.thresholds);
+            Judged::Labels(given, of(right, &[]), right.first().map_or(0, Vec::len))
         }
         (Targets::Spans(_), Parts::Passages(_, right)) => {
             let candidates = answers.candidates(data, AnswerLimits::default());

@@ -65,13 +65,16 @@ pub enum Event<'a> {
         strength: f64,
     },
     /// A training on all folds but one begins.
-    Fold {
+    Trial {
         /// Its number, from 1.
         number: usize,
-        /// Number of folds.
+        /// Number of trainings, if none is given up early.
         of: usize,
     },
-    /// A training fell to one answer, or its loss jumped; it begins again at a lower rate, or is given up.
+    /// A step of a trial is done; several trials may run beside each other.
+    Trying,
+    /// A training fell to one answer, or its loss jumped; it begins again at a lower rate, or is
+    /// given up.
     Lost {
         /// The rate.
         rate: f64,
@@ -107,7 +110,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Whether it stopped because the score did not improve.
     pub stopped_early: bool,
-    /// Whether it stopped because it had fallen to one answer for all inputs, or its loss had jumped.
+    /// Whether it stopped because it had fallen to one answer for all inputs, or its loss had
+    /// jumped.
     pub lost: bool,
 }
 
@@ -196,7 +200,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Refuses a checkpoint of a run on another base, and says what differs. Older checkpoints do not hold all of it.
+    /// Refuses a checkpoint of a run on another base, and says what differs. Older checkpoints do
+    /// not hold all of it.
     #[must_use]
     pub fn with_base_id(mut self, id: BaseId) -> Self {
         self.base_id = Some(id);
@@ -445,7 +450,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Scores the adapter; returns whether the run was asked to stop, and whether all inputs were given the same class.
+    /// Scores the adapter; returns whether the run was asked to stop, and whether all inputs were
+    /// given the same class.
     fn evaluate(
         &mut self,
         adapter: &mut Adapter,

@@ -86,6 +86,16 @@ fn families_that_only_one_library_has_match() {
 }
 
 #[test]
+fn later_families_that_the_libraries_have_match() {
+    let cases = ["lora", "prefix_tuning_flat", "peft/lora"];
+    check_of(&["electra", "albert", "deberta-v2"], &cases, Device::cpu());
+    check_of(&["electra", "deberta-v2"], &["double_seq_bn"], Device::cpu());
+    // In ALBERT the library's bottleneck after attention reads that sub-layer's input.
+    check_of(&["albert"], &["seq_bn"], Device::cpu());
+    check_of(&["mpnet"], &["peft/lora"], Device::cpu());
+}
+
+#[test]
 fn heads_over_tokens_match() {
     for device in Device::all() {
         check_of(&["bert", "roberta", "distilbert"], &["tagging", "question_answering"], device);

@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use budwood_base::encoder::{Activation, Axes, EncoderSpec, ImageAxes, ImageInput, InputSpec, NormPlacement};
+use budwood_base::encoder::{
+    Activation, Axes, EncoderSpec, ImageAxes, ImageInput, InputSpec, NormPlacement,
+};
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::Weights;

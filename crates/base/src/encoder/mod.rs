@@ -1,5 +1,5 @@
-//! What an encoder looks like: the axes in which the families differ. Plain data; a family's file in
-//! `formats` fills it from `config.json`, the model builds itself from it.
+//! What an encoder looks like: the axes in which the families differ. Plain data; a family's file
+//! in `formats` fills it from `config.json`, the model builds itself from it.
 
 mod activation;
 mod axes;

@@ -73,6 +73,7 @@ impl Run {
                 metric: self.config.metric.clone(),
                 positive: None,
                 none_threshold: None,
+                thresholds: None,
                 images: base.reader.processor().map(|p| json!(p)),
             },
             precision: precision_name(base.packed.precision()).into(),

@@ -64,6 +64,7 @@ impl Run {
         let scored = self.score(&adapter, &outcome, account.as_ref())?;
         let mut meta = self.meta(&adapter, scored.metrics.clone());
         meta.task.none_threshold = scored.none_threshold;
+        meta.task.thresholds = account.as_ref().and_then(Account::thresholds);
         meta.task.positive.clone_from(&self.spec.positive);
         if scale != Scale::NONE {
             let scale = json!({ "mean": scale.mean, "deviation": scale.deviation });
@@ -199,6 +200,9 @@ impl Run {
             // A threshold is chosen on validation data alone.
             if split == "test" && prepared.doubt == Doubt::Best {
                 prepared.doubt = Doubt::Above(all.none_threshold.unwrap_or(f32::MAX));
+            }
+            if let Some(thresholds) = account.and_then(Account::thresholds) {
+                prepared.thresholds = thresholds;
             }
             let answers = answers(&mut self.workers, &base.packed, adapter, prepared)?;
             let scores = scores(&answers, prepared);

@@ -90,6 +90,7 @@ impl World {
                 metric: task.metric.into(),
                 positive: None,
                 none_threshold: None,
+                thresholds: None,
                 images: None,
             },
             precision: "f32".into(),

@@ -1,4 +1,5 @@
-//! `budwood average`: several adapters as one, by the weighted mean of their parameters (AdapterSoup, Chronopoulou et al. 2023).
+//! `budwood average`: several adapters as one, by the weighted mean of their parameters
+//! (AdapterSoup, Chronopoulou et al. 2023).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +16,8 @@ use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folders of the adapters: of one method, base, head and set of classes.
+    /// The adapters, folders or OWNER/NAME of the Hugging Face hub: of one method, base, head and
+    /// set of classes.
     #[arg(required = true, num_args = 2..)]
     adapters: Vec<PathBuf>,
     /// Their weights, in the same order, such as 0.5,0.25,0.25 [default: equal].
@@ -24,7 +26,7 @@ pub(crate) struct Args {
     /// Folder of the new adapter.
     #[arg(long)]
     out: PathBuf,
-    /// Replace the adapter that is there; other files beside it are kept.
+    /// Replace the adapter in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

@@ -25,7 +25,7 @@ use budwood::run::{cut, positive_of, skipped};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the adapter.
+    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].
@@ -34,34 +34,38 @@ pub(crate) struct Args {
     /// Data: a file or LAYOUT=FOLDER.
     #[arg(long)]
     data: String,
-    /// Split of a layout.
+    /// Split of a layout such as glue:CoLA=FOLDER.
     #[arg(long, value_enum, default_value_t = SplitChoice::Dev)]
     split: SplitChoice,
+    /// Number format of the frozen weights [default: that of the adapter's training].
+    #[arg(long, value_enum)]
+    base_precision: Option<Form>,
+    /// Layers to run without their adapters, such as 0-2,5 (AdapterDrop); layer norms and head
+    /// stay.
+    #[arg(long, value_name = "LAYERS")]
+    leave_out: Option<String>,
+    /// The positive class for F1, if there are two classes [default: that of the adapter's
+    /// training].
+    #[arg(long, value_name = "CLASS")]
+    positive: Option<String>,
+    /// Write a report to this folder: a page (report.html), and its tables and figures as CSV, SVG
+    /// and PNG.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Column of the data: the report shows scores for each of its values. May be given more than
+    /// once.
+    #[arg(long, value_name = "COLUMN", requires = "report")]
+    slice: Vec<String>,
+    /// Write the prediction for each example to this CSV file.
+    #[arg(long)]
+    predictions: Option<PathBuf>,
+    /// Replace an earlier --predictions file and --report.
+    #[arg(long)]
+    overwrite: bool,
     #[command(flatten)]
     columns: ColumnSpec,
     #[command(flatten)]
     limits: ReadLimits,
-    /// Form of the frozen weights [default: that of the adapter's training].
-    #[arg(long, value_enum)]
-    base_precision: Option<Form>,
-    /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
-    #[arg(long, value_name = "LAYERS")]
-    leave_out: Option<String>,
-    /// The class that F1 is about, where there are two [default: that of the adapter's training].
-    #[arg(long, value_name = "CLASS")]
-    positive: Option<String>,
-    /// Write a report to this folder: a page (report.html) and its parts as CSV, SVG and PNG.
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
-    /// Column of the data by whose values the report shows scores; may be given more than once.
-    #[arg(long, value_name = "COLUMN", requires = "report")]
-    slice: Vec<String>,
-    /// Write each example's answer to this CSV file.
-    #[arg(long)]
-    predictions: Option<PathBuf>,
-    /// Replace the file of --predictions and the report of --report that are there.
-    #[arg(long)]
-    overwrite: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -104,8 +108,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(out) = report {
         write_report(out, args, &adapter, (&data, slices), &evaluation)?;
     }
-    let Evaluation { scores, predictions, truncated, confusion, calibration, coverage, .. } =
-        evaluation;
+    let Evaluation {
+        scores,
+        without_thresholds,
+        predictions,
+        truncated,
+        confusion,
+        calibration,
+        coverage,
+        ..
+    } = evaluation;
     if let Some(path) = &args.predictions {
         write_predictions(path, &predictions)?;
     }
@@ -115,13 +127,19 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let undefined = scores.iter().filter(|s| s.value.is_nan());
         let undefined: serde_json::Map<_, _> =
             undefined.map(|s| (s.name.clone(), json!(why_undefined(&s.name)))).collect();
-        json(&json!({
+        let mut summary = json!({
             "scores": named, "undefined": undefined, "positive": meta.task.positive,
             "rows": data.examples.len(), "data": data.digest,
             "truncated_rows": truncated, "skipped": data.skipped, "notes": notes,
             "confusion": confusion, "labels": meta.labels,
             "calibration": calibration, "coverage": coverage,
-        }))?;
+        });
+        if let Some(usual) = &without_thresholds {
+            let usual = usual.iter().map(|s| (s.name.clone(), json!(s.value)));
+            summary["scores_without_thresholds"] = usual.collect::<serde_json::Map<_, _>>().into();
+            summary["thresholds"] = json!(meta.task.thresholds);
+        }
+        json(&summary)?;
         return Ok(ExitCode::SUCCESS);
     }
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
@@ -143,6 +161,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                     )
                 )?;
             }
+        }
+    }
+    if let Some(usual) = &without_thresholds {
+        say!("with 0.5 for each label in the place of its own threshold:")?;
+        for score in usual.iter().filter(|s| !s.value.is_nan()) {
+            say!("{:<19} {:.4}", score.name, score.value)?;
         }
     }
     if let (Some(calibration), Some(coverage)) = (calibration, coverage) {
@@ -201,6 +225,9 @@ fn write_report(
         let most = confusion.iter().map(|row| row.iter().sum::<u64>()).max().unwrap_or(0);
         let share = most as f64 / data.examples.len().max(1) as f64;
         beside.push(("the most frequent class alone".into(), "accuracy".into(), share));
+    }
+    for score in evaluation.without_thresholds.iter().flatten() {
+        beside.push(("the adapter at 0.5 for each label".into(), score.name.clone(), score.value));
     }
     let fact = |name: &str, value: String| (name.to_string(), value);
     let text = |e: &Example| {

@@ -18,7 +18,7 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the adapter.
+    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
     adapter: PathBuf,
     /// Folder for the files.
     out: PathBuf,
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// changes.
     #[arg(long)]
     norms: bool,
-    /// Replace the export that is there; other files beside it are kept.
+    /// Replace the export in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

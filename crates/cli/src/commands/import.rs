@@ -15,7 +15,7 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of AdapterHub or PEFT, or of a tuned model.
+    /// Adapter of AdapterHub or PEFT, or tuned model: a folder, or OWNER/NAME of the hub.
     folder: PathBuf,
     /// Base model [default: the one that the folder names].
     #[arg(long)]
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Longest input in tokens [default: as many as the base has positions].
     #[arg(long)]
     max_length: Option<usize>,
-    /// Replace the adapter that is there; other files beside it are kept.
+    /// Replace the adapter in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }
@@ -38,13 +38,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [args.folder.to_str(), args.base.as_deref()];
     let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
     let out = out::new_folder(&args.out, &FOLDER, args.overwrite, &inputs)?;
-    let Some(library) = formats::library(&args.folder)? else {
+    let place = foreign::folder(&args.folder)?;
+    let Some(library) = formats::library(&place)? else {
         bail!(
-            "{} is of no other library: there is no adapter_config.json, and no config.json that names a head",
+            "{} is not an adapter of another library: there is no adapter_config.json, and no config.json that names a head",
             args.folder.display()
         );
     };
-    let mut folder = foreign::load(&args.folder, args.base.as_deref())?;
+    let mut folder = foreign::load(&place, args.base.as_deref())?;
     let meta = &mut folder.meta;
     match args.text_column.len() {
         0 => {}

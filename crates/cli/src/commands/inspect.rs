@@ -1,6 +1,6 @@
 //! `budwood inspect`: what an adapter or a base model is.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,14 +8,16 @@ use budwood_base::tokenizer::WordPieceSettings;
 use budwood_formats::BaseModel;
 use budwood_formats::foreign::{self, Library};
 use budwood_formats::native::AdapterFolder;
+use budwood_hub::MODELS;
 use serde_json::json;
 
 use crate::output::{bytes, json, note, say, thousands};
 use crate::settings::Settings;
+use crate::{base, foreign as adapters};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of an adapter or of a base model, or a model's name.
+    /// An adapter or a base model: a folder, a name of `budwood models`, or OWNER/NAME of the hub.
     path: String,
     /// Base model of an adapter of another library [default: the one that it names].
     #[arg(long)]
@@ -23,20 +25,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let path = PathBuf::from(&args.path);
+    let path = match MODELS.iter().any(|model| args.path == model.name) {
+        true => base::folder(&args.path)?,
+        false => adapters::folder(Path::new(&args.path))?,
+    };
     let library = foreign::library(&path)?;
     if path.join("adapter.json").exists()
         || matches!(library, Some(Library::AdapterHub | Library::Peft))
     {
         adapter(settings, &path, args.base.as_deref())?;
     } else {
-        model(settings, &crate::base::folder(&args.path)?)?;
+        model(settings, &path)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn adapter(settings: &Settings, path: &std::path::Path, base: Option<&str>) -> Result<()> {
-    let folder = crate::foreign::load(path, base)?;
+fn adapter(settings: &Settings, path: &Path, base: Option<&str>) -> Result<()> {
+    let folder = adapters::load(path, base)?;
     let size = match foreign::warning(&folder.meta) {
         Some(warning) => {
             note!("{warning}");
@@ -101,7 +106,7 @@ fn adapter(settings: &Settings, path: &std::path::Path, base: Option<&str>) -> R
     Ok(())
 }
 
-fn model(settings: &Settings, path: &std::path::Path) -> Result<()> {
+fn model(settings: &Settings, path: &Path) -> Result<()> {
     let model = BaseModel::open(path)?;
     let (spec, id) = (model.spec(), model.id(&path.display().to_string()));
     let (pooling, why) = model.default_pooling();

@@ -18,7 +18,8 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the adapter: of LoRA, (IA)³, or a method that trains the model's own weights.
+    /// The adapter (a folder, or OWNER/NAME of the hub): of LoRA, (IA)³, or a method that trains
+    /// the model's own weights.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     /// Folder for the model (`model`) and the head as an adapter of it (`head`).
     #[arg(long)]
     out: PathBuf,
-    /// Replace the merged model that is there; other files beside it are kept.
+    /// Replace the merged model in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

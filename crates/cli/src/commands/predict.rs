@@ -1,7 +1,9 @@
 //! `budwood predict`: label texts with an adapter.
 
+mod explain;
+
 use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -16,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::adapter::{Opening, answer};
 use crate::base::source_named;
+use crate::out;
 use crate::output::table;
 use crate::settings::Settings;
 use budwood::Adapter;
@@ -24,14 +27,15 @@ use budwood::reader::Reader;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the adapter.
+    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].
     #[arg(long)]
     base: Option<String>,
-    /// The text, or two texts for a task of pairs; image files or folders of them for a task of images. Without one and
-    /// without --input, lines of standard input are read; a pair's texts are separated by a tab.
+    /// The text, or two texts for a task of pairs; image files or folders of them for a task of
+    /// images. Without one and without --input, lines of standard input are read; a pair's texts
+    /// are separated by a tab.
     text: Vec<String>,
     /// A question about --context.
     #[arg(long, requires = "context", conflicts_with = "text")]
@@ -42,17 +46,14 @@ pub(crate) struct Args {
     /// File with a text, a question with its context, a sentence or an image in each row.
     #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
-    #[command(flatten)]
-    columns: ColumnSpec,
-    #[command(flatten)]
-    limits: ReadLimits,
-    /// Form of the frozen weights [default: that of the adapter's training].
+    /// Number format of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
-    /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
+    /// Layers to run without their adapters, such as 0-2,5 (AdapterDrop); layer norms and head
+    /// stay.
     #[arg(long, value_name = "LAYERS")]
     leave_out: Option<String>,
-    /// Answers to a question that are kept, of which the best is given; all stand in JSON.
+    /// Number of candidate answers to a question; the best is shown, JSON has all.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     n_best: u32,
     /// Longest answer to a question, in tokens.
@@ -61,12 +62,26 @@ pub(crate) struct Args {
     /// Show only the N most likely classes with their scores, the most likely first [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
-    /// Answer `none` where the most likely class has a probability below P, from 0 to 1; see `budwood eval` for what that is worth.
+    /// Answer `none` if the most likely class has a probability below P, from 0 to 1. `budwood
+    /// eval` shows how accuracy rises with it.
     #[arg(long, value_name = "P", value_parser = probability)]
     abstain_below: Option<f32>,
+    /// Say which words an answer hangs on: each is left out in turn, and the text answered again.
+    #[arg(long)]
+    explain: bool,
+    /// Write the explanation to this file, as a page that needs nothing else.
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    html: Option<PathBuf>,
+    /// Replace the file of --html that is there.
+    #[arg(long, requires = "html")]
+    overwrite: bool,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    columns: ColumnSpec,
+    #[command(flatten)]
+    limits: ReadLimits,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,10 +96,15 @@ enum Format {
 /// A number from 0 to 1.
 fn probability(text: &str) -> Result<f32, String> {
     let number = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
-    number.ok_or_else(|| format!("'{text}' is no probability from 0 to 1"))
+    number.ok_or_else(|| format!("'{text}' is not a probability from 0 to 1"))
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    if let Some(path) = &args.html {
+        let inputs = [args.adapter.to_str(), args.input.as_deref().and_then(Path::to_str)];
+        let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
+        out::check_file(path, args.overwrite, &inputs)?;
+    }
     let adapter = Opening {
         base: args.base.as_deref(),
         precision: args.base_precision,
@@ -96,17 +116,23 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.abstain_below.is_some() && meta.head.kind != HeadKind::Classification {
         bail!("--abstain-below is for adapters that give one of several classes");
     }
+    if args.explain {
+        adapter.can_explain()?;
+    }
     let data = inputs(args, &adapter)?;
-    let (prepared, answers) = answer(&adapter, &data)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
     let top = args.top.map(|n| n as usize);
     let options = AnswerOptions { limits, top, abstain_below: args.abstain_below };
-    let head = (meta.head.kind, &meta.labels[..]);
-    let replies = typed(head, (&data, &prepared), &answers, &options);
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
-    write(&data, &replies, format)?;
+    if args.explain {
+        explain::run(&adapter, &data, &options, (format, args.html.as_deref()))?;
+    } else {
+        let (prepared, answers) = answer(&adapter, &data)?;
+        let head = (meta.head.kind, &meta.labels[..]);
+        write(&data, &typed(head, (&data, &prepared), &answers, &options), format)?;
+    }
     for line in &data.skipped {
         eprintln!("left out: {line}");
     }

@@ -1,12 +1,13 @@
 //! `budwood runs`: what a store holds.
 
+mod compare;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
-use budwood_base::record::{Prediction, RunRecord};
-use budwood_store::{Filter, Store, StoredRun};
-use budwood_tasks::metric::squad;
+use anyhow::Result;
+use budwood_base::record::RunRecord;
+use budwood_store::{Filter, StoredRun};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -33,15 +34,16 @@ enum Command {
         /// Number of the run, or the beginning of its key.
         run: String,
     },
-    /// Compare the answers of two runs, example by example.
+    /// Compare the answers of two runs, example by example, and say whether they differ beyond
+    /// chance.
     Compare {
         /// Number of the first run.
         a: String,
         /// Number of the second.
         b: String,
-        /// Split of the answers.
-        #[arg(long, default_value = "dev")]
-        split: String,
+        /// Split of the answers [default: dev, else test, if both runs have answers for it].
+        #[arg(long)]
+        split: Option<String>,
         /// Examples shown that only one of them got right.
         #[arg(long, default_value_t = 10)]
         show: usize,
@@ -56,7 +58,7 @@ enum Command {
         /// File to write [default: standard output].
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Replace the file that is there.
+        /// Replace an earlier file.
         #[arg(long)]
         overwrite: bool,
     },
@@ -97,7 +99,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         Some(Command::List(filter)) => list(settings, &args.store, filter)?,
         Some(Command::Show { run }) => show(settings, &args.store, run)?,
         Some(Command::Compare { a, b, split, show }) => {
-            compare(settings, &args.store, [a, b], split, *show)?;
+            compare::run(settings, &args.store, [a, b], split.as_deref(), *show)?;
         }
         Some(Command::Export { filter, format, out, overwrite }) => {
             if let Some(path) = out {
@@ -260,70 +262,6 @@ pub(crate) fn repeat(r: &RunRecord) -> String {
     words.join(" ")
 }
 
-fn compare(
-    settings: &Settings,
-    path: &Path,
-    names: [&str; 2],
-    split: &str,
-    limit: usize,
-) -> Result<()> {
-    let store = Store::open(path)?;
-    let runs = [store.run(names[0])?, store.run(names[1])?];
-    let digest =
-        |r: &StoredRun| r.record.data.iter().find(|d| d.split == split).map(|d| d.sha256.clone());
-    if digest(&runs[0]).is_none() || digest(&runs[0]) != digest(&runs[1]) {
-        bail!(
-            "runs {} and {} were not scored on the same {split} examples, so their answers cannot be compared",
-            runs[0].id,
-            runs[1].id
-        );
-    }
-    let answers = [store.predictions(runs[0].id, split)?, store.predictions(runs[1].id, split)?];
-    let right = |p: &Prediction| match runs[0].record.kind.as_str() {
-        "question-answering" => squad::exact_match(&p.predicted, &p.expected) > 0.0,
-        _ => p.predicted == p.expected,
-    };
-    let pairs: Vec<_> = answers[0].iter().zip(&answers[1]).collect();
-    let only =
-        |a: bool, b: bool| pairs.iter().filter(|(x, y)| right(x) == a && right(y) == b).count();
-    let (both, first, second, none) =
-        (only(true, true), only(true, false), only(false, true), only(false, false));
-    let p = budwood_base::statistics::mcnemar(first as u64, second as u64);
-    let differing = pairs.iter().filter(|(x, y)| x.predicted != y.predicted);
-    if settings.json {
-        let rows: Vec<_> = differing.map(|(x, y)| json!({ "row": x.row, "expected": x.expected, "a": x.predicted, "b": y.predicted })).collect();
-        return json(&json!({
-            "both_right": both, "only_a": first, "only_b": second, "both_wrong": none,
-            "mcnemar_p": p, "differing": rows,
-        }));
-    }
-    if runs[0].record.kind == "regression" {
-        say!("the answers are numbers: right and wrong have no meaning here; see the scores")?;
-    }
-    say!(
-        "{} examples of {split}: both right {both}, only run {} {first}, only run {} {second}, none {none}",
-        pairs.len(),
-        runs[0].id,
-        runs[1].id
-    )?;
-    say!(
-        "McNemar's exact test: p = {p:.3}{}",
-        if p < 0.05 {
-            ", a difference that chance hardly makes"
-        } else {
-            ", no difference is shown"
-        }
-    )?;
-    let mut rows = vec![["row", "expected", "first", "second"].map(ToString::to_string).to_vec()];
-    rows.extend(differing.take(limit).map(|(x, y)| {
-        vec![x.row.to_string(), x.expected.clone(), x.predicted.clone(), y.predicted.clone()]
-    }));
-    if rows.len() > 1 {
-        table(&rows)?;
-    }
-    Ok(())
-}
-
 fn csv_of(runs: &[StoredRun]) -> Result<String> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record([
@@ -385,7 +323,8 @@ fn csv_of(runs: &[StoredRun]) -> Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-/// The `model-index` of a model card (Hugging Face hub documentation, "Model cards"). Every text is a JSON string, which YAML reads too.
+/// The `model-index` of a model card (Hugging Face hub documentation, "Model cards"). Every text is
+/// a JSON string, which YAML reads too.
 fn model_index(runs: &[StoredRun]) -> String {
     let mut out = String::from("model-index:\n");
     for run in runs {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::bert::{self, bert_like};
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{AdapterHub, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -37,7 +37,12 @@ pub(super) const FAMILY: Family = Family {
     class: "Albert",
     frame: FRAME,
     trusts_pooler: Some("an ALBERT with its pre-trained pooler"),
-    adapterhub: None,
+    adapterhub: Some(AdapterHub {
+        // After attention, the library gives its bottleneck the sub-layer's input for its output.
+        outputs: [None, Some("output_adapters.adapters")],
+        prefix: "self_prefix",
+        has_models: true,
+    }),
     ..bert::FAMILY
 };
 

@@ -22,7 +22,7 @@ pub(super) const FAMILY: Family = Family {
     classifier: Some(ClassifierHead::OVER_POOLER),
     trusts_pooler: Some("a BERT with its pre-trained pooler, as in the paper"),
     adapterhub: Some(AdapterHub {
-        outputs: ["attention.output.adapters", "output.adapters"],
+        outputs: [Some("attention.output.adapters"), Some("output.adapters")],
         prefix: "self_prefix",
         has_models: true,
     }),

@@ -55,7 +55,7 @@ impl Config<'_> {
     /// The base of rotary positions, with the default that `transformers` has.
     ///
     /// # Errors
-    /// If it is no number from 1 on.
+    /// If it is not a number from 1 on.
     pub fn base_or(&self, field: &str, default: f64) -> Result<f32, Error> {
         let base = self.number_or(field, default)?;
         if (1.0..1e12).contains(&base) {
@@ -228,8 +228,8 @@ impl Config<'_> {
     /// Checks what cannot be computed.
     ///
     /// # Errors
-    /// If the width is no multiple of the number of heads, positions are not absolute, or the model
-    /// is a decoder.
+    /// If the width is not a multiple of the number of heads, positions are not absolute, or the
+    /// model is a decoder.
     pub fn check(&self, hidden: usize, heads: usize) -> Result<(), Error> {
         if !hidden.is_multiple_of(heads) {
             return Err(self.fault(format!("{heads} heads do not divide the width of {hidden}")));

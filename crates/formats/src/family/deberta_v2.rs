@@ -47,7 +47,6 @@ pub(super) const FAMILY: Family = Family {
         ..ClassifierHead::OVER_FIRST
     }),
     trusts_pooler: None,
-    adapterhub: None,
     ..bert::FAMILY
 };
 

@@ -74,8 +74,9 @@ impl ClassifierHead {
 /// Names of AdapterHub.
 #[derive(Clone, Copy, Debug)]
 pub struct AdapterHub {
-    /// Where it keeps bottlenecks: after attention and after the feed-forward network.
-    pub outputs: [&'static str; 2],
+    /// Where it keeps bottlenecks: after attention and after the feed-forward network; none where
+    /// its bottleneck computes something else.
+    pub outputs: [Option<&'static str>; 2],
     /// Which of a model's attentions prefixes are for.
     pub prefix: &'static str,
     /// Whether the library has models of the family, so that folders are written for it.

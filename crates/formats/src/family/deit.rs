@@ -30,7 +30,7 @@ pub(super) const FAMILY: Family = Family {
     classifier: Some(ClassifierHead::OVER_FIRST),
     trusts_pooler: None,
     adapterhub: Some(AdapterHub {
-        outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+        outputs: [Some("attention_adapters.adapters"), Some("output.output_adapters.adapters")],
         prefix: "self_prefix",
         has_models: false,
     }),

@@ -3,7 +3,8 @@
 //! is not read.
 
 use budwood_base::encoder::{
-    Activation, Axes, EncoderSpec, Ffn, ImageAxes, ImageInput, InputSpec, NormPlacement, PositionResize,
+    Activation, Axes, EncoderSpec, Ffn, ImageAxes, ImageInput, InputSpec, NormPlacement,
+    PositionResize,
 };
 use budwood_base::head::Pooling;
 use budwood_base::tokenizer::Frame;
@@ -55,7 +56,7 @@ pub(super) const FAMILY: Family = Family {
     trusts_pooler: None,
     // AdapterHub has no DINOv2: these are the names that its ViT would give.
     adapterhub: Some(AdapterHub {
-        outputs: ["attention_adapters.adapters", "output.output_adapters.adapters"],
+        outputs: [Some("attention_adapters.adapters"), Some("output.output_adapters.adapters")],
         prefix: "self_prefix",
         has_models: false,
     }),
@@ -137,7 +138,7 @@ fn sizes(config: &Config<'_>, family: &str, image: ImageInput) -> Result<Encoder
     let intermediate = hidden as f64 * ratio;
     if !(1.0..f64::from(1 << 30)).contains(&intermediate) {
         return Err(
-            config.fault(format!("field 'mlp_ratio' is {ratio}, which is no sensible ratio"))
+            config.fault(format!("field 'mlp_ratio' is {ratio}, which is not a sensible ratio"))
         );
     }
     Ok(EncoderSpec {

@@ -38,7 +38,7 @@ pub(super) const FAMILY: Family = Family {
     }),
     trusts_pooler: None,
     adapterhub: Some(AdapterHub {
-        outputs: ["attention_adapters.adapters", "output_adapters.adapters"],
+        outputs: [Some("attention_adapters.adapters"), Some("output_adapters.adapters")],
         prefix: "self",
         has_models: true,
     }),

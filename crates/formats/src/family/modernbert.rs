@@ -63,8 +63,8 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     if !config.flag_or("mlp_bias", false)? {
         without_bias.extend([WeightSite::FfnIn, WeightSite::FfnOut]);
     }
-    // One value of `transformers` is dropout of the probabilities and of attention's result, another
-    // that inside the feed-forward network.
+    // One value of `transformers` is dropout of the probabilities and of attention's result,
+    // another that inside the feed-forward network.
     let attention_dropout = config.dropout_or("attention_dropout", 0.0)?;
     for field in ["embedding_dropout", "mlp_dropout"] {
         config.dropout_or(field, 0.0)?;

@@ -1,5 +1,5 @@
-//! Nomic's BERT (Nussbaum et al. 2024): BERT with rotary positions, a gated feed-forward network and
-//! no biases. `transformers` reads it by code of the model's own.
+//! Nomic's BERT (Nussbaum et al. 2024): BERT with rotary positions, a gated feed-forward network
+//! and no biases. `transformers` reads it by code of the model's own.
 
 use budwood_base::encoder::{
     Activation, Axes, EncoderSpec, Ffn, InputSpec, NormPlacement, Positions, TextInput,

@@ -24,7 +24,7 @@ pub(super) const FAMILY: Family = Family {
     classifier: Some(ClassifierHead::of_two(Activation::Tanh)),
     trusts_pooler: None,
     adapterhub: Some(AdapterHub {
-        outputs: ["attention.output.adapters", "output.adapters"],
+        outputs: [Some("attention.output.adapters"), Some("output.adapters")],
         prefix: "self_prefix",
         has_models: true,
     }),

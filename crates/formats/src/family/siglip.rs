@@ -1,9 +1,7 @@
 //! The image encoder of SigLIP (Zhai et al. 2023), which SigLIP 2 of fixed resolution is too:
 //! patches without a class token, pooled by attention. The encoder of texts is not read.
 
-use budwood_base::encoder::{
-    Activation, Axes, EncoderSpec, ImageAxes, InputSpec, PoolerForm,
-};
+use budwood_base::encoder::{Activation, Axes, EncoderSpec, ImageAxes, InputSpec, PoolerForm};
 use budwood_base::head::Pooling;
 use budwood_base::tokenizer::Frame;
 

@@ -23,7 +23,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Entries, Error> {
         [b'P', b'K', ..] => archive::entries(bytes).map_err(fault),
         [machine::PROTO, ..] => legacy::entries(bytes).map_err(fault),
         _ => Err(fault(
-            "is no file of PyTorch: it is neither a zip archive nor a pickle of tensors. Fetch it again"
+            "is not a file of PyTorch: it is neither a zip archive nor a pickle of tensors. Fetch it again"
                 .into(),
         )),
     }

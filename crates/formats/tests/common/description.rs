@@ -31,6 +31,7 @@ pub(crate) fn description(
             metric: "accuracy".into(),
             positive: None,
             none_threshold: None,
+            thresholds: None,
             images: None,
         },
         precision: "f32".into(),

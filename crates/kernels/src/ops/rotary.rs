@@ -1,5 +1,5 @@
-//! Rotary positions (Su et al. 2021): pairs of a head's elements are turned by angles that grow with
-//! the place. The pairs are those of GPT-NeoX: element `i` with element `i + width / 2`.
+//! Rotary positions (Su et al. 2021): pairs of a head's elements are turned by angles that grow
+//! with the place. The pairs are those of GPT-NeoX: element `i` with element `i + width / 2`.
 
 use crate::arch::{fma, kernel};
 

@@ -94,6 +94,11 @@ impl<'a> Maker<'a> {
     fn is_adapted(&self) -> bool {
         self.method.is_some() || self.trained.is_some() || self.states_trained
     }
+
+    /// Whether what it makes of a row of the table depends on all its rows.
+    fn reads_all(&self) -> bool {
+        self.method.is_some_and(|method| method.forward_site().reads_sequences())
+    }
 }
 
 /// The terms that a part makes itself.
@@ -122,6 +127,12 @@ fn reached<T>(by_distance: &[T], longest: usize) -> &[T] {
     &by_distance[middle - reach..=middle + reach]
 }
 
+/// The rows from the first to the last of some.
+fn bounds(rows: &[u16]) -> Range<usize> {
+    let (first, last) = (rows.iter().min(), rows.iter().max());
+    first.map_or(0, |&row| row.into())..last.map_or(0, |&row| usize::from(row) + 1)
+}
+
 /// Makes the terms that a group does not have from the base.
 pub(super) fn make(cx: &mut Context, at: At<'_>, group: &Group, mut save: Save<'_>) -> Made {
     let base = at.pass.base;
@@ -133,9 +144,10 @@ pub(super) fn make(cx: &mut Context, at: At<'_>, group: &Group, mut save: Save<'
     if makers.iter().all(Option::is_none) {
         return Made::default();
     }
-    let rows = reached(rows, longest(at, group));
-    let bounds = (rows.iter().min().copied().unwrap_or(0), rows.iter().max().copied().unwrap_or(0));
-    let rows = usize::from(bounds.0)..usize::from(bounds.1) + 1;
+    let rows = match makers.iter().flatten().any(Maker::reads_all) {
+        true => 0..states.rows(),
+        false => bounds(reached(rows, longest(at, group))),
+    };
     let x = match part.acting.relative_slots() {
         Some((RelativeSlots::Disentangled { table, .. }, params)) => {
             let d = states.columns();

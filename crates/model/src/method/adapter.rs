@@ -87,7 +87,7 @@ pub(super) const METHOD: Method = Method {
                 options.fault("init_scale", "above 0: with zero weights nothing is learned")
             );
         }
-        for layer in options.layers("leave_out", builder.base().spec().own_layers())? {
+        for layer in options.layers("leave_out", builder.base().spec())? {
             for &sublayer in sublayers {
                 let bottleneck = Bottleneck {
                     width: options.count("width"),

@@ -32,7 +32,7 @@ pub(super) const METHOD: Method = Method {
                 family: base.spec().family.clone(),
             });
         }
-        for layer in options.layers("leave_out", base.spec().own_layers())? {
+        for layer in options.layers("leave_out", base.spec())? {
             for site in WeightSite::ALL {
                 let Some(frozen) = base.linear_bias(layer, site) else { continue };
                 let name = names::in_layer(layer, &format!("{}.bias", site.name()));

@@ -172,7 +172,7 @@ pub(super) fn build_with(
     };
     let sublayers =
         [(switches.mh_adapter, Sublayer::Attention), (switches.output_adapter, Sublayer::Ffn)];
-    for layer in options.layers("leave_out", spec.own_layers())? {
+    for layer in options.layers("leave_out", spec)? {
         // The library divides, cuts off, and allows no width below 1.
         let factor = options.per_layer("reduction_factor", layer)?;
         let width = ((hidden as f64 / factor) as usize).max(1);

@@ -36,7 +36,7 @@ pub(super) const METHOD: Method = Method {
     build: |options, builder| {
         let spec = builder.base().spec();
         let targets = options.words("targets");
-        for layer in options.layers("leave_out", spec.own_layers())? {
+        for layer in options.layers("leave_out", spec)? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
                 let [outputs, _] = spec.site_shape(site);
                 let name = scale_name(layer, site);
@@ -58,7 +58,7 @@ fn scale_name(layer: usize, site: WeightSite) -> String {
 fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
     let targets = options.words("targets");
     let encoder = merging.encoder();
-    for layer in options.layers("leave_out", encoder.own_layers())? {
+    for layer in options.layers("leave_out", encoder)? {
         for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
             let scale = merging.take(&scale_name(layer, site))?;
             let roles = ["weight", "bias"].into_iter();

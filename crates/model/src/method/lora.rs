@@ -82,25 +82,33 @@ pub(super) const METHOD: Method = Method {
         // A gate takes the place of the scale.
         let scale = if gated { 1.0 } else { scale(options) };
         let targets = options.words("targets");
-        for layer in options.layers("leave_out", spec.own_layers())? {
+        for layer in options.layers("leave_out", spec)? {
             for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
                 let [outputs, inputs] = spec.site_shape(site);
                 let name = |role: &str| parameter_name(layer, site, role);
                 let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
                 let squares = options.flag("dora").then(|| builder.base().row_squares(layer, site));
                 builder.set_product_with_input(layer, site, |builder| {
-                    let mut dora = |squares: Vec<f32>| {
+                    let dora = |squares: Vec<f32>| {
                         let norms: Vec<f32> = squares.iter().map(|s| s.sqrt()).collect();
                         let init = Init::Copy(&norms);
                         let magnitude = builder.parameter(name("magnitude"), &[outputs], init)?;
                         Ok::<_, ModelError>(Dora { magnitude, squares })
                     };
+                    let dora = squares.map(dora).transpose()?;
+                    // The norms of DoRA's rows are made of the elements.
+                    let mut matrix = |name, shape, init| match dora {
+                        Some(_) => builder.matrix_with_values(name, shape, init),
+                        None => builder.matrix(name, shape, init),
+                    };
+                    let a = matrix(name("a"), [rank, inputs], bound)?;
+                    let b = matrix(name("b"), [outputs, rank], Init::Constant(0.0))?;
                     Ok(Lora {
                         scale,
-                        dora: squares.map(&mut dora).transpose()?,
+                        dora,
                         dropout: options.number("dropout") as f32,
-                        a: builder.matrix(name("a"), [rank, inputs], bound)?,
-                        b: builder.matrix(name("b"), [outputs, rank], Init::Constant(0.0))?,
+                        a,
+                        b,
                         gate: gated.then(|| builder.gate(&name("gate"), 1, inputs)).transpose()?,
                     })
                 })?;
@@ -129,7 +137,7 @@ fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelEr
         });
     }
     let (targets, scale) = (options.words("targets"), scale(options));
-    for layer in options.layers("leave_out", merging.encoder().own_layers())? {
+    for layer in options.layers("leave_out", merging.encoder())? {
         for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
             let mut take = |role: &str| merging.take(&parameter_name(layer, site, role));
             let (a, b) = (take("a")?, take("b")?);
@@ -238,6 +246,10 @@ impl ProductSite for Lora {
         }
         save.push(cx, inner);
         kept.into_iter().for_each(|buffer| save.push(cx, buffer));
+    }
+
+    fn reads_sequences(&self) -> bool {
+        self.gate.is_some()
     }
 
     fn refresh(&mut self, device: Device, params: &[f32]) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use budwood_base::encoder::Activation;
+use budwood_base::encoder::{Activation, EncoderSpec};
 use budwood_base::method::MethodPart;
 use serde_json::Value;
 
@@ -192,9 +192,18 @@ impl<'a> Options<'a> {
     }
 
     /// The layers that are not left out.
-    pub(crate) fn layers(&self, left_out: &str, n_layers: usize) -> Result<Vec<usize>, ModelError> {
+    pub(crate) fn layers(
+        &self,
+        left_out: &str,
+        encoder: &EncoderSpec,
+    ) -> Result<Vec<usize>, ModelError> {
+        let n_layers = encoder.own_layers();
         let list = self.get(left_out).as_array().cloned().unwrap_or_default();
         let list: Vec<usize> = list.iter().filter_map(Value::as_u64).map(|l| l as usize).collect();
+        if encoder.axes.shared_layers && !list.is_empty() {
+            let none = "no layers: those of this encoder are one, with what methods put into it";
+            return Err(self.fault(left_out, none));
+        }
         if list.iter().any(|&l| l >= n_layers) {
             return Err(self.fault(left_out, &format!("layers of 0..{n_layers}")));
         }

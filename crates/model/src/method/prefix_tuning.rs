@@ -63,7 +63,7 @@ pub(super) const METHOD: Method = Method {
     build: |options, builder| {
         let spec = builder.base().spec();
         let (length, width) = (options.count("prefix_length"), spec.hidden);
-        let layers = options.layers("leave_out", spec.own_layers())?;
+        let layers = options.layers("leave_out", spec)?;
         builder.set_prefix(&layers, |builder| {
             let source = if options.flag("flat") {
                 let mut slot = |layer: usize, role: &str| {

@@ -88,7 +88,7 @@ pub(super) const METHOD: Method = Method {
         let pack = |elements: &[f32], outputs, inputs| {
             Arc::new(Weight::new(device, elements, outputs, inputs, Precision::F32, true))
         };
-        for layer in options.layers("leave_out", spec.own_layers())? {
+        for layer in options.layers("leave_out", spec)? {
             for &site in &sites {
                 let [outputs, inputs] = spec.site_shape(site);
                 let d_initial = options.number("d_initial") as f32;
@@ -179,7 +179,7 @@ fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelEr
     let (spec, rank) = (merging.encoder(), options.count("r"));
     let sites = targets(options);
     let projections = Projections::new(options, spec, &sites)?;
-    for layer in options.layers("leave_out", spec.own_layers())? {
+    for layer in options.layers("leave_out", spec)? {
         for &site in &sites {
             let [outputs, inputs] = spec.site_shape(site);
             let d = merging.take(&parameter_name(layer, site, "d"))?;

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::keys::{Allowed, Scope};
 use crate::reply::{json, reply};
+use crate::shelf::Loaded;
 
 /// Bytes of a description that are read for a list.
 const DESCRIPTION_MAX: u64 = 1 << 20;
@@ -32,15 +33,17 @@ pub(super) struct Part {
     limit: Option<usize>,
 }
 
-/// What an adapter's file says of it, without its weights.
-fn described(folder: &Path, name: &str, generation: u64, held: Option<u64>) -> Value {
+/// What is known of an adapter without reading its weights. Of one of another library that is not
+/// in memory this is little.
+fn described(folder: &Path, name: &str, generation: u64, held: Option<&Loaded>) -> Value {
     let read = || -> Option<Value> {
         let mut text = String::new();
         let file = File::open(folder.join("adapter.json")).ok()?;
         file.take(DESCRIPTION_MAX).read_to_string(&mut text).ok()?;
         serde_json::from_str(&text).ok()
     };
-    let meta = read().unwrap_or_default();
+    let known = held.and_then(|l| serde_json::to_value(l.adapter.meta()).ok());
+    let meta = known.or_else(read).unwrap_or_default();
     let at = |path: &str| meta.pointer(path).cloned().unwrap_or_default();
     let parts = meta.pointer("/method/parts").and_then(Value::as_array);
     let named = |parts: &Vec<Value>| {
@@ -57,14 +60,14 @@ fn described(folder: &Path, name: &str, generation: u64, held: Option<u64>) -> V
         "base_sha256": at("/base/weights_sha256"),
         "max_length": at("/task/max_length"),
         "in_memory": held.is_some(),
-        "bytes": held.or_else(|| Some(meta.get("parameters_trained")?.as_u64()? * 4)),
+        "bytes": held.map(|l| l.bytes).or_else(|| Some(meta.get("parameters_trained")?.as_u64()? * 4)),
     })
 }
 
 fn look(app: &App, allowed: &Allowed, name: &str) -> Result<Value, Fault> {
     allowed.check(name)?;
     let (generation, folder, held) = app.shelf.look(name)?;
-    Ok(described(&folder, name, generation, held.map(|l| l.bytes)))
+    Ok(described(&folder, name, generation, held.as_deref()))
 }
 
 fn listed(app: &App, allowed: &Allowed, part: &Part) -> (Vec<Value>, Option<String>) {

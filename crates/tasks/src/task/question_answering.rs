@@ -54,7 +54,7 @@ fn answers(cell: &Cell) -> Option<Vec<(String, Option<u64>)>> {
 
 fn target(row: &Row<'_>, input: &Input, _: &Classes<'_>) -> Result<Target, Error> {
     let Input::Question { context, .. } = input else {
-        return Err(row.fault("is no question"));
+        return Err(row.fault("is not a question"));
     };
     let id = row.named("id").filter(|id| !id.is_empty());
     let question = id.map_or("the question".into(), |id| format!("question '{}'", id.text()));

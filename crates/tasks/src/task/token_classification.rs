@@ -80,7 +80,7 @@ fn input(row: &mut Row<'_>) -> Result<Input, Error> {
 }
 
 fn target(row: &Row<'_>, input: &Input, classes: &Classes<'_>) -> Result<Target, Error> {
-    let Input::Words(words) = input else { return Err(row.fault("is no sentence")) };
+    let Input::Words(words) = input else { return Err(row.fault("is not a sentence")) };
     let Some(tags) = row.label().list() else {
         return Err(row.fault("the tags are not a list of names"));
     };

@@ -7,11 +7,16 @@ use budwood_base::record::MetricValue;
 use serde::Serialize;
 
 use super::calibrate::Calibration;
+use super::thresholds::USUAL;
 use super::units::Units;
 use crate::TrainConfig;
 
 /// The probability above which answers may as well be those of nothing learned.
 const CHANCE: f64 = 0.05;
+
+/// The names of the ways in [`Account::given_up`].
+pub(super) const METHOD: &str = "method";
+pub(super) const PAIRS: &str = "pairs";
 
 /// What was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +47,17 @@ impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.4} ({:.3})", self.score, self.loss)
     }
+}
+
+/// A threshold for each label.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Thresholded {
+    /// The probability above which each label is said to hold.
+    pub values: Vec<f32>,
+    /// The metric on the held-out rows at 0.5 for all.
+    pub before: f64,
+    /// The same with thresholds, each row's chosen by other rows.
+    pub after: f64,
 }
 
 /// What was done.
@@ -78,12 +94,19 @@ pub struct Account {
     /// The method, trained on pairs, on the held-out rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contrastive: Option<Estimate>,
+    /// Ways that were given up after the first fold, as clearly worse than the probe or the other
+    /// way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<&'static str>,
     /// Rates at which the run was lost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost_at: Vec<f64>,
     /// Mean and deviation of targets that are numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<Units>,
+    /// Thresholds of several labels; none where 0.5 is not a worse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholded>,
     /// What logits were divided by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -108,8 +131,10 @@ impl Account {
             probe: None,
             tuned: None,
             contrastive: None,
+            given_up: Vec::new(),
             lost_at: Vec::new(),
             units: None,
+            thresholds: None,
             temperature: None,
             calibration: None,
         }
@@ -125,6 +150,11 @@ impl Account {
             primary: true,
             rows: self.rows_held_out as u64,
         })
+    }
+
+    /// Thresholds of the labels, where they have some of their own.
+    pub fn thresholds(&self) -> Option<Vec<f32>> {
+        self.thresholds.as_ref().map(|t| t.values.clone())
     }
 
     fn kept(&self) -> Option<&Estimate> {
@@ -189,11 +219,24 @@ impl fmt::Display for Account {
         if !found.is_empty() {
             write!(f, "\n{metric} (and loss) by {how}: {}", found.join(", "))?;
         }
+        for way in &self.given_up {
+            let way = if *way == PAIRS { "the training on pairs" } else { "the method" };
+            write!(f, "\n{way} was given up after the first fold: clearly worse there")?;
+        }
         if self.learned_nothing() {
             write!(
                 f,
                 "\nno sign that anything was learned: on held-out rows the result cannot be told from one \
                  answer for all; the labels do not follow from the inputs, or the rows are too few"
+            )?;
+        }
+        if let Some(Thresholded { values, before, after }) = &self.thresholds {
+            let own = values.iter().filter(|t| **t != USUAL).count();
+            write!(
+                f,
+                "\nthresholds: {own} of {} labels have one of their own; {metric} {before:.4} at 0.5 for all, \
+                 {after:.4} with them",
+                values.len()
             )?;
         }
         if let (Some(t), Some((before, after))) = (self.temperature, self.calibration) {

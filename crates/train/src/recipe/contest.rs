@@ -5,42 +5,21 @@ use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
 use budwood_model::Adapter;
 
-use super::account::{Account, Chosen};
+use super::account::{self, Account, Chosen};
 use super::definition::{Made, OnEvent, Recipe};
+use super::folds::{Course, Folds, Standing, Way};
 use super::ground::Ground;
 use super::head_values::{HeadValues, scale_head, set_head};
 use super::held_out::Judge;
-use super::journal::{Journal, Trial};
+use super::journal::Journal;
 use super::problem::Wanted;
-use super::strength;
-use super::trial::{ATTEMPTS, Ended, SLOWER, Start, Task};
+use super::trial::{Ended, Task};
 use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.
 const ENOUGH: usize = 200;
-/// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more of them.
-const FOLDS: usize = 3;
-
 /// Rows below which training on pairs is tried beside the method.
 const PAIRS: usize = 500;
-
-/// How the method is trained.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
-    /// By the loss of its answers, from the probe on.
-    Method,
-    /// On pairs of rows, with a probe on the vectors as its head.
-    Pairs,
-}
-
-impl Way {
-    fn start<'a>(self, head: &'a HeadValues, ground: &Ground<'_>) -> Start<'a> {
-        match self {
-            Self::Method => Start::Probe(head),
-            Self::Pairs => Start::Pairs(ground.strength),
-        }
-    }
-}
 
 /// What came of trying the method.
 enum Tried {
@@ -64,8 +43,8 @@ struct Contest<'a> {
     nothing: f64,
     /// The probe's answers for the rows that judge.
     of_probe: Answers,
-    /// The fold of each row, where folds judge.
-    fold: Option<Vec<usize>>,
+    /// Where folds judge.
+    folds: Option<Folds>,
     journal: Journal,
     account: Account,
 }
@@ -85,18 +64,18 @@ impl Recipe<'_> {
         let by_dev = ground.dev.filter(|d| d.examples() >= ENOUGH && d.targets.is_some());
         let metric = self.config.metric.clone();
         let judge = Judge::new(by_dev.unwrap_or(ground.train), self.head.outputs, &metric)?;
-        let (of_probe, fold) = match by_dev {
+        let (of_probe, folds) = match by_dev {
             Some(dev) => (answers(self.workers, self.base, &linear, dev)?, None),
             None => {
                 let key = Key::new(self.config.seed).named("folds");
-                let fold = strength::folds(&ground.wanted, FOLDS.min(all.len()), key);
-                (probe_by_folds(ground, &fold), Some(fold))
+                let folds = Folds::new(ground, key);
+                (folds.of_probe().clone(), Some(folds))
             }
         };
         let same = ground.wanted.shares(&all);
         let account = Account {
             rows_held_out: judge.data.examples(),
-            folds: fold.as_ref().and_then(|f| f.iter().max()).map(|last| last + 1),
+            folds: folds.as_ref().map(Folds::count),
             strength: Some(ground.strength),
             nothing: Some(judge.of_one_answer(&same)),
             probe: Some(judge.estimate(&of_probe)),
@@ -109,13 +88,13 @@ impl Recipe<'_> {
         let journal = Journal::open(self.folder.as_deref(), &run);
         let nothing = ground.loss_of_nothing(&all);
         let mut contest =
-            Contest { ground, judge, head, nothing, of_probe, fold, journal, account };
+            Contest { ground, judge, head, nothing, of_probe, folds, journal, account };
         let mut outcome = Outcome::of_no_step();
         let (mut adapter, mut judged) = (linear, contest.of_probe.clone());
         if self.config.method.parts.iter().any(|part| part.name != "linear") {
-            let tried = match contest.fold.clone() {
+            let tried = match contest.folds.take() {
                 None => self.try_by_dev(&mut contest, on_event)?,
-                Some(fold) => self.try_by_folds(&mut contest, &fold, on_event)?,
+                Some(folds) => self.try_by_folds(&mut contest, &folds, on_event)?,
             };
             contest.account.chosen = match tried {
                 Tried::Better(way, better, how, answers) => {
@@ -140,6 +119,7 @@ impl Recipe<'_> {
         }
         let Contest { judge, mut account, .. } = contest;
         account.chance = judge.chance(&judged, &same);
+        account.thresholds = judge.thresholds(&judged);
         if let Some((temperature, before, after)) = judge.calibration(&judged) {
             scale_head(&mut adapter, 1.0 / temperature, 0.0);
             adapter.refresh(self.base.device(), self.workers.threads());
@@ -169,7 +149,8 @@ impl Recipe<'_> {
         Ok(adapter)
     }
 
-    /// Trains with validation rows, which choose the step that is kept, and say whether it is better than the probe.
+    /// Trains with validation rows, which choose the step that is kept, and say whether it is
+    /// better than the probe.
     fn try_by_dev(
         &mut self,
         contest: &mut Contest<'_>,
@@ -199,34 +180,41 @@ impl Recipe<'_> {
         })
     }
 
-    /// Trains on all folds but one in turn, to see what the method is worth; then on all rows, if it is better.
+    /// Trains on all folds but one in turn, to see what the method is worth; then on all rows, if
+    /// it is better.
     fn try_by_folds(
         &mut self,
         contest: &mut Contest<'_>,
-        fold: &[usize],
+        folds: &Folds,
         on_event: &mut OnEvent<'_>,
     ) -> Result<Tried, Error> {
         let may_agree = contest.of_probe.is_one_class(contest.judge.data);
+        let ways = self.ways(contest.ground);
+        let course = Course { ground: contest.ground, judge: &contest.judge, folds, may_agree };
+        let runners = self.race(&course, &ways, &mut contest.journal, on_event)?;
+        let Some(runners) = runners else {
+            let outcome = Outcome { interrupted: true, ..Outcome::of_no_step() };
+            return Ok(Tried::Interrupted(outcome));
+        };
         let mut best: Option<(Way, Answers, f64)> = None;
-        let asked = self.config.clone();
-        let (mut lost, mut config) = (false, asked.clone());
-        for way in self.ways(contest.ground) {
-            self.config = asked.clone();
-            let judged = match self.by_folds_through(contest, (way, fold), may_agree, on_event)? {
-                Folds::Answers(judged) => judged,
-                // What was asked for is lost; the other way is there to be better.
-                Folds::Lost => {
-                    lost |= way == self.ways(contest.ground)[0];
-                    continue;
-                }
-                Folds::Interrupted(outcome) => return Ok(Tried::Interrupted(outcome)),
-            };
+        // What was asked for may be lost; the other way is there to be better.
+        let lost = runners[0].standing == Standing::Lost;
+        contest.account.lost_at.clone_from(&runners[0].lost_at);
+        let mut config = self.config.clone();
+        for runner in runners {
+            if runner.standing == Standing::GivenUp {
+                contest.account.given_up.push(match runner.way {
+                    Way::Method => account::METHOD,
+                    Way::Pairs => account::PAIRS,
+                });
+            }
+            let Some(judged) = runner.answers(folds) else { continue };
             let least = best.as_ref().map(|(.., loss)| *loss);
-            if let Some(loss) = contest.loss_if_better(way, &judged)
+            if let Some(loss) = contest.loss_if_better(runner.way, &judged)
                 && least.is_none_or(|least| loss < least)
             {
-                best = Some((way, judged, loss));
-                config = self.config.clone();
+                best = Some((runner.way, judged, loss));
+                config = runner.config;
             }
         }
         let Some((way, judged, _)) = best else {
@@ -247,90 +235,6 @@ impl Recipe<'_> {
             Ended::Lost => Tried::Lost,
         })
     }
-
-    /// Answers for all folds; at a lower rate where a training is lost.
-    fn by_folds_through(
-        &mut self,
-        contest: &mut Contest<'_>,
-        (way, fold): (Way, &[usize]),
-        may_agree: bool,
-        on_event: &mut OnEvent<'_>,
-    ) -> Result<Folds, Error> {
-        let data = contest.judge.data;
-        for _ in 0..ATTEMPTS {
-            match self.by_folds(contest, (way, fold), on_event)? {
-                Folds::Answers(answers) if !may_agree && answers.is_one_class(data) => {}
-                Folds::Lost => {}
-                ended => return Ok(ended),
-            }
-            let rate = self.config.learning_rate;
-            if way == self.ways(contest.ground)[0] {
-                contest.account.lost_at.push(rate);
-            }
-            let _ = on_event(Event::Lost { rate });
-            self.config.learning_rate = rate / SLOWER;
-        }
-        Ok(Folds::Lost)
-    }
-
-    /// The method's answers for each fold when it was trained on the others.
-    fn by_folds(
-        &mut self,
-        contest: &mut Contest<'_>,
-        (way, fold): (Way, &[usize]),
-        on_event: &mut OnEvent<'_>,
-    ) -> Result<Folds, Error> {
-        let ground = contest.ground;
-        let folds = contest.account.folds.unwrap_or(1);
-        let mut outputs = vec![Vec::new(); fold.len()];
-        for number in 0..folds {
-            let (unseen, seen) = strength::split(fold, number);
-            let of = if way == Way::Pairs { " on pairs" } else { "" };
-            let name = format!("fold {number}{of}, rate {:e}", self.config.learning_rate);
-            let trial = match contest.journal.get(&name).cloned() {
-                Some(known) => known,
-                None => {
-                    let _ = on_event(Event::Fold { number: number + 1, of: folds });
-                    let probe = ground.probe(&seen);
-                    let (train, rest) = (ground.train.subset(&seen), ground.train.subset(&unseen));
-                    let head = probe.on_raw(&ground.vectors);
-                    let task = Task {
-                        config: self.config.clone(),
-                        train: &train,
-                        dev: None,
-                        start: way.start(&head, ground),
-                        nothing: ground.loss_of_nothing(&seen),
-                        may_agree: true,
-                    };
-                    let trial = match self.train_once(&task, None, on_event)? {
-                        Ended::Interrupted(outcome) => return Ok(Folds::Interrupted(outcome)),
-                        Ended::Lost => Trial::Lost,
-                        Ended::Trained(adapter, _) => {
-                            let given = answers(self.workers, self.base, &adapter, &rest)?;
-                            Trial::Outputs(given.outputs)
-                        }
-                    };
-                    contest.journal.add(&name, trial.clone())?;
-                    trial
-                }
-            };
-            match trial {
-                Trial::Outputs(given) => {
-                    unseen.into_iter().zip(given).for_each(|(row, y)| outputs[row] = y);
-                }
-                Trial::Lost => return Ok(Folds::Lost),
-            }
-        }
-        Ok(Folds::Answers(Answers { outputs }))
-    }
-}
-
-/// How the trainings on folds ended.
-enum Folds {
-    /// With answers for all rows.
-    Answers(Answers),
-    Lost,
-    Interrupted(Outcome),
 }
 
 impl Contest<'_> {
@@ -351,18 +255,4 @@ impl Contest<'_> {
         }
         better.then_some(loss)
     }
-}
-
-/// Answers of probes for each fold when they were solved on the others.
-fn probe_by_folds(ground: &Ground<'_>, fold: &[usize]) -> Answers {
-    let mut outputs = vec![Vec::new(); fold.len()];
-    for number in 0..=fold.iter().copied().max().unwrap_or(0) {
-        let (unseen, seen) = strength::split(fold, number);
-        let probe = ground.probe(&seen);
-        for row in unseen {
-            let y = probe.outputs(ground.vectors.row(row));
-            outputs[row] = y.into_iter().map(|x| x as f32).collect();
-        }
-    }
-    Answers { outputs }
 }

@@ -5,12 +5,15 @@
 //! pairs of a batch are learned from at once: the vectors are computed first, then the gradient of
 //! the loss with respect to each, then each text's gradient by itself (Gao et al. 2021).
 
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use budwood_base::random::Key;
-use budwood_model::{Adapter, Segment, Targets, backward_chunk, plan_chunks, predict};
+use budwood_engine::Workers;
+use budwood_model::{Adapter, Forward, Segment, Targets, plan_chunks, predict};
 
-use super::definition::{OnEvent, Recipe};
+use super::definition::{Common, OnEvent};
 use super::head_values::set_head;
 use super::problem::{Problem, Vectors, Wanted, dot};
 use super::strength;
@@ -22,14 +25,18 @@ const STEPS: (f64, f64) = (30.0, 90.0);
 const FASTER: f64 = 3.3;
 /// Texts that a step begins with; each brings another one of its class.
 const ANCHORS: usize = 8;
+/// Tokens of a step up to which what the way back needs is kept; of longer ones each chunk goes
+/// forward twice, so that memory is that of a chunk a thread.
+const KEPT_TOKENS: usize = 1024;
 
-impl Recipe<'_> {
+impl Common<'_> {
     /// Trains an adapter on pairs, and puts a probe of this strength on its vectors.
     ///
     /// # Errors
     /// If the targets are no classes, or an image cannot be decoded.
     pub(super) fn contrast(
-        &mut self,
+        &self,
+        workers: &mut Workers,
         adapter: &mut Adapter,
         (config, strength): (&TrainConfig, f64),
         train: &Prepared,
@@ -39,14 +46,14 @@ impl Recipe<'_> {
             let message = "--recipe contrastive is for tasks where an example has one class";
             return Err(Error::Usage(message.into()));
         };
-        let (vectors, outcome) = self.contrasted(config, (train, classes), on_event)?;
+        let (vectors, outcome) = self.contrasted(workers, config, (train, classes), on_event)?;
         for part in vectors.params.entries().iter().filter(|p| !p.name.starts_with("head.")) {
             if let Some(slot) = adapter.params.get(&part.name).map(|p| p.slot.clone()) {
                 adapter.params.values[slot]
                     .copy_from_slice(&vectors.params.values[part.slot.clone()]);
             }
         }
-        let given = match answers(self.workers, self.base, &vectors, train) {
+        let given = match answers(workers, self.base, &vectors, train) {
             Ok(given) if !outcome.lost => given.outputs,
             Ok(_) | Err(Error::NotFinite { .. }) => return Ok(Outcome { lost: true, ..outcome }),
             Err(e) => return Err(e),
@@ -57,15 +64,16 @@ impl Recipe<'_> {
         let rows: Vec<usize> = (0..given.len()).collect();
         let (vectors, class_weights) = (&vectors, &class_weights[..]);
         let problem = Problem { vectors, wanted: &wanted, rows: &rows, class_weights };
-        let probe = strength::fit(&problem, strength, self.workers.threads());
+        let probe = strength::fit(&problem, strength, workers.threads());
         set_head(adapter, &probe.on_raw(vectors));
-        adapter.refresh(self.base.device(), self.workers.threads());
+        adapter.refresh(self.base.device(), workers.threads());
         Ok(outcome)
     }
 
     /// An adapter whose head gives the vectors, trained on pairs.
     fn contrasted(
-        &mut self,
+        &self,
+        workers: &mut Workers,
         config: &TrainConfig,
         (train, classes): (&Prepared, &[u32]),
         on_event: &mut OnEvent<'_>,
@@ -78,7 +86,7 @@ impl Recipe<'_> {
         let steps = steps(classes.len());
         let pooling = self.head.pooling;
         let mut adapter = Adapter::pooling(base, &config.method, pooling, config.seed)?;
-        let on = (base.device(), self.workers.threads());
+        let on = (base.device(), workers.threads());
         let mut optimizer = Optimizer::new(config.optimizer.clone(), adapter.params.len());
         let head =
             adapter.params.get("head.out.weight").map(|p| p.slot.clone()).unwrap_or_default();
@@ -88,22 +96,32 @@ impl Recipe<'_> {
         for step in 0..steps {
             let rows = batch(classes, step, key);
             let lengths: Vec<usize> = rows.iter().map(|&i| train.length(i)).collect();
-            let chunks = plan_chunks(&lengths);
-            let given = self.workers.map(chunks.len(), |cx, i| {
-                let batch = train.batch(&rows[chunks[i].clone()])?;
-                let segment = Segment { adapter: Some(&adapter), sequences: 0..chunks[i].len() };
-                Ok::<_, Error>(predict(cx, base, &batch, &[segment]))
+            let chunks = chunks(&lengths);
+            let batches = chunks.iter().map(|chunk| train.batch(&rows[chunk.clone()]));
+            let batches = batches.collect::<Result<Vec<_>, Error>>()?;
+            let keep = lengths.iter().sum::<usize>() <= KEPT_TOKENS;
+            let given = workers.map(chunks.len(), |cx, i| match keep {
+                true => {
+                    let forward = Forward::new(cx, base, &adapter, &batches[i], None);
+                    (forward.outputs(), Mutex::new(Some(forward)))
+                }
+                false => {
+                    let sequences = 0..chunks[i].len();
+                    let segment = Segment { adapter: Some(&adapter), sequences };
+                    (predict(cx, base, &batches[i], &[segment]), Mutex::new(None))
+                }
             });
-            let given = given.into_iter().collect::<Result<Vec<_>, Error>>()?.concat();
+            let (outputs, kept): (Vec<_>, Vec<_>) = given.into_iter().unzip();
             let right: Vec<u32> = rows.iter().map(|&row| classes[row]).collect();
-            let (loss, d) = loss(&given, &right);
+            let (loss, d) = loss(&outputs.concat(), &right);
             gradient.fill(0.0);
-            let done = self.workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
-                let batch = train.batch(&rows[chunks[i].clone()])?;
-                backward_chunk(cx, base, &adapter, &batch, &d[chunks[i].clone()], gradient);
-                Ok::<_, Error>(())
+            workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
+                let kept = kept[i].lock().unwrap_or_else(PoisonError::into_inner).take();
+                let again = || Forward::new(cx, base, &adapter, &batches[i], None);
+                let forward = kept.unwrap_or_else(again);
+                forward.backward(cx, &d[chunks[i].clone()].concat(), gradient);
             });
-            done.into_iter().collect::<Result<(), Error>>()?;
+            drop(kept);
             // The head stays the identity: neither the gradient nor the decay of weights moves it.
             gradient[head.clone()].fill(0.0);
             let rate = config.rate(step, steps);
@@ -128,12 +146,21 @@ impl Recipe<'_> {
     }
 }
 
+/// The chunks of a step: two at least, so that two threads have work.
+fn chunks(lengths: &[usize]) -> Vec<Range<usize>> {
+    match plan_chunks(lengths).as_slice() {
+        [whole] if whole.len() > 1 => vec![0..whole.len() / 2, whole.len() / 2..whole.len()],
+        planned => planned.to_vec(),
+    }
+}
+
 /// Steps for so many rows.
 fn steps(rows: usize) -> usize {
     (STEPS.0 * (rows as f64 / 50.0).sqrt()).clamp(STEPS.0, STEPS.1).round() as usize
 }
 
-/// The rows of a step: some in an order drawn anew for each pass, each with another one of its class.
+/// The rows of a step: some in an order drawn anew for each pass, each with another one of its
+/// class.
 fn batch(classes: &[u32], step: usize, key: Key) -> Vec<usize> {
     let n = classes.len();
     let each = ANCHORS.min(n);

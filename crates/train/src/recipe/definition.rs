@@ -18,7 +18,7 @@ pub struct Recipe<'a> {
     pub base: &'a Base,
     /// Threads.
     pub workers: &'a mut Workers,
-    /// Settings of the training loop: those of [`plan`] where nothing else was asked for.
+    /// Settings of the training loop: those of `plan` where nothing else was asked for.
     pub config: TrainConfig,
     /// The head.
     pub head: HeadSpec,
@@ -36,6 +36,32 @@ pub struct Recipe<'a> {
     pub save_every: Duration,
     /// What is kept of the output of frozen layers.
     pub cache: Option<PrefixCacheSpec>,
+}
+
+/// What all trainings of a run share.
+#[derive(Clone, Copy)]
+pub(super) struct Common<'a> {
+    pub(super) base: &'a Base,
+    pub(super) head: &'a HeadSpec,
+    pub(super) identity: &'a str,
+    pub(super) base_id: Option<&'a BaseId>,
+    pub(super) save_every: Duration,
+    pub(super) cache: Option<PrefixCacheSpec>,
+}
+
+impl Recipe<'_> {
+    /// What all trainings share, and the threads.
+    pub(super) fn parts(&mut self) -> (Common<'_>, &mut Workers) {
+        let common = Common {
+            base: self.base,
+            head: &self.head,
+            identity: &self.identity,
+            base_id: self.base_id.as_ref(),
+            save_every: self.save_every,
+            cache: self.cache,
+        };
+        (common, self.workers)
+    }
 }
 
 /// What a recipe gives.

@@ -2,10 +2,12 @@
 
 use budwood_base::statistics::mcnemar;
 use budwood_model::Targets;
+use budwood_tasks::metric::multilabel;
 
-use super::account::Estimate;
+use super::account::{Estimate, Thresholded};
 use super::calibrate::{self, Calibration};
 use super::problem::Wanted;
+use super::thresholds;
 use crate::{Answers, Error, Prepared, scores};
 
 /// Rows to judge by, with what is wanted of them.
@@ -30,23 +32,29 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Score and loss. Logits are taken at the temperature that suits them best, so that a model which is only too sure of
-    /// itself is not thought worse.
+    /// Score and loss. Logits are taken at the temperature that suits them best, so that a model
+    /// which is only too sure of itself is not thought worse.
     pub(super) fn estimate(&self, answers: &Answers) -> Estimate {
         let found = scores(answers, self.data).into_iter().find(|s| s.name == self.metric);
-        let mut logits = wide(answers);
-        if let Some(right) = self.right() {
-            let t = calibrate::temperature(&logits, right);
-            logits.iter_mut().flatten().for_each(|x| *x /= t);
-        }
-        let of = |(row, y): (usize, &mut Vec<f64>)| self.wanted.loss(row, y);
-        let n = logits.len().max(1) as f64;
-        let loss = logits.iter_mut().enumerate().map(of).sum::<f64>() / n;
+        let rows: Vec<usize> = (0..answers.outputs.len()).collect();
+        let losses = self.losses(&rows, &answers.outputs);
+        let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
         Estimate { score: found.map_or(0.0, |s| s.value), loss }
     }
 
-    /// The probability that answers which are no better than one answer for all would differ from it as much; none for
-    /// tasks without classes.
+    /// The loss of each of some rows, with logits at the temperature that suits them best.
+    pub(super) fn losses(&self, rows: &[usize], outputs: &[Vec<f32>]) -> Vec<f64> {
+        let mut logits = wide(outputs);
+        if let Some(right) = self.right() {
+            let right: Vec<u32> = rows.iter().map(|&row| right[row]).collect();
+            let t = calibrate::temperature(&logits, &right);
+            logits.iter_mut().flatten().for_each(|x| *x /= t);
+        }
+        rows.iter().zip(&mut logits).map(|(&row, y)| self.wanted.loss(row, y)).collect()
+    }
+
+    /// The probability that answers which are no better than one answer for all would differ from
+    /// it as much; none for tasks without classes.
     pub(super) fn chance(&self, answers: &Answers, same: &[f64]) -> Option<f64> {
         let right = self.right()?;
         let one = Answers { outputs: vec![same.iter().map(|&x| x as f32).collect()] }.class(0);
@@ -60,13 +68,33 @@ impl<'a> Judge<'a> {
         Some(if better > worse { mcnemar(better, worse) } else { 1.0 })
     }
 
-    /// The temperature for these logits, with their calibration before and after; none for tasks without classes.
+    /// The temperature for these logits, with their calibration before and after; none for tasks
+    /// without classes.
     pub(super) fn calibration(&self, answers: &Answers) -> Option<(f64, Calibration, Calibration)> {
         let right = self.right()?;
-        let logits = wide(answers);
+        let logits = wide(&answers.outputs);
         let t = calibrate::temperature(&logits, right);
         let of = |t| Calibration::of_logits(&logits, right, t);
         Some((t, of(1.0), of(t)))
+    }
+
+    /// Thresholds for several labels, if they are better on held-out rows.
+    pub(super) fn thresholds(&self, answers: &Answers) -> Option<Thresholded> {
+        let Wanted::Labels(holds, labels) = &self.wanted else { return None };
+        let (labels, outputs) = (*labels, &answers.outputs);
+        let own = |i: usize| &holds[i * labels..(i + 1) * labels];
+        let fitted = thresholds::fit(outputs, |i, label| own(i)[label] > 0.0)?;
+        let right = |i: usize| (0u32..).zip(own(i)).filter(|(_, h)| **h > 0.0).map(|(l, _)| l);
+        let right: Vec<Vec<u32>> = (0..outputs.len()).map(|i| right(i).collect()).collect();
+        let usual: Vec<Vec<u32>> =
+            (0..outputs.len()).map(|i| answers.labels(i, self.data)).collect();
+        let score = |given: &[Vec<u32>]| {
+            let found = multilabel(given, &right, labels).into_iter();
+            found.filter(|(name, _)| *name == self.metric).map(|(_, value)| value).next()
+        };
+        let (before, after) = (score(&usual)?, score(&fitted.given)?);
+        // What is better label by label may be worse by what the run is chosen by.
+        (after > before).then_some(Thresholded { values: fitted.thresholds, before, after })
     }
 
     /// The estimate of giving all rows the same outputs.
@@ -84,7 +112,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn wide(answers: &Answers) -> Vec<Vec<f64>> {
+fn wide(outputs: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let row = |row: &Vec<f32>| row.iter().map(|&x| f64::from(x)).collect();
-    answers.outputs.iter().map(row).collect()
+    outputs.iter().map(row).collect()
 }

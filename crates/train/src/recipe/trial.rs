@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use budwood_engine::Workers;
 use budwood_model::Adapter;
 
-use super::definition::{OnEvent, Recipe};
+use super::definition::{Common, OnEvent, Recipe};
 use super::head_values::{HeadValues, set_head};
 use super::journal::{Journal, Trial};
 use crate::watch::Watch;
@@ -44,14 +45,15 @@ pub(super) struct Task<'a> {
     pub(super) start: Start<'a>,
     /// Loss of one answer for all.
     pub(super) nothing: f64,
-    /// Whether one answer for all validation rows is no sign of a fall.
+    /// Whether one answer for all validation rows is not a sign of a fall.
     pub(super) may_agree: bool,
 }
 
-impl Recipe<'_> {
+impl Common<'_> {
     /// Trains once, with checkpoints in `folder`.
     pub(super) fn train_once(
-        &mut self,
+        &self,
+        workers: &mut Workers,
         task: &Task<'_>,
         folder: Option<&Path>,
         on_event: &mut OnEvent<'_>,
@@ -62,8 +64,8 @@ impl Recipe<'_> {
             Start::Random => {}
             Start::Probe(head) => set_head(&mut adapter, head),
             Start::Pairs(strength) => {
-                let outcome =
-                    self.contrast(&mut adapter, (config, strength), task.train, on_event)?;
+                let how = (config, strength);
+                let outcome = self.contrast(workers, &mut adapter, how, task.train, on_event)?;
                 return Ok(match (outcome.lost, outcome.interrupted) {
                     (true, _) => Ended::Lost,
                     (false, true) => Ended::Interrupted(outcome),
@@ -71,21 +73,20 @@ impl Recipe<'_> {
                 });
             }
         }
-        adapter.refresh(base.device(), self.workers.threads());
-        let (workers, identity) = (&mut *self.workers, &self.identity);
-        let mut trainer = Trainer::new(base, workers, config, task.train, task.dev, identity)?;
+        adapter.refresh(base.device(), workers.threads());
+        let mut trainer = Trainer::new(base, workers, config, task.train, task.dev, self.identity)?;
         if let Some(folder) = folder {
             trainer = trainer.with_checkpoints(folder, self.save_every);
         }
         if let Some(spec) = self.cache {
             trainer = trainer.with_prefix_cache(spec);
         }
-        if let Some(id) = &self.base_id {
+        if let Some(id) = self.base_id {
             trainer = trainer.with_base_id(id.clone());
         }
         let trainer = trainer.with_watch(Watch::new(task.nothing, task.may_agree));
         match trainer.run(&mut adapter, on_event) {
-            // The loss is no number.
+            // The loss is not a number.
             Err(Error::Diverged { .. }) => Ok(Ended::Lost),
             Err(e) => Err(e),
             Ok(outcome) if outcome.lost => Ok(Ended::Lost),
@@ -93,9 +94,11 @@ impl Recipe<'_> {
             Ok(outcome) => Ok(Ended::Trained(Box::new(adapter), outcome)),
         }
     }
+}
 
-    /// Trains with checkpoints, and again at a lower rate where that is lost. Leaves the settings of what was trained in the
-    /// recipe.
+impl Recipe<'_> {
+    /// Trains with checkpoints, and again at a lower rate where that is lost. Leaves the settings
+    /// of what was trained in the recipe.
     pub(super) fn train_through(
         &mut self,
         mut task: Task<'_>,
@@ -108,7 +111,8 @@ impl Recipe<'_> {
             let rate = task.config.learning_rate;
             let name = format!("rate {rate:e}");
             if journal.get(&name) != Some(&Trial::Lost) {
-                match self.train_once(&task, folder.as_deref(), on_event)? {
+                let (common, workers) = self.parts();
+                match common.train_once(workers, &task, folder.as_deref(), on_event)? {
                     Ended::Lost => {}
                     ended => {
                         self.config = task.config;

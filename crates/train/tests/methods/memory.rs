@@ -15,7 +15,7 @@ use crate::support::*;
 fn a_warm_step_allocates_no_activations() {
     for family in families() {
         let (_, base) = open(family);
-        for (i, method) in methods().iter().enumerate() {
+        for (i, method) in methods_of(&base).iter().enumerate() {
             let adapter = adapter(&base, method, any_head(i, 3, Pooling::Mean, None), 11);
             let inputs = batch(&base, &examples(&base, 24, 9));
             let (targets, weights) = targets(&adapter, &inputs);

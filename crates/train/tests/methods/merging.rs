@@ -24,7 +24,7 @@ fn what_is_merged_answers_as_the_adapter_did_or_is_refused_by_name() {
     for family in families() {
         let (model, base) = open(family);
         let inputs = batch(&base, &examples(&base, 5, 1));
-        for method in methods() {
+        for method in methods_of(&base) {
             let before = adapter(&base, method, head(3, Pooling::Mean, None), 7);
             let tensors = before.params.to_tensors();
             let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);

@@ -12,7 +12,7 @@ fn a_row_of_a_mixed_batch_equals_the_row_alone() {
     for family in families() {
         let (_, base) = open(family);
         // Heads of different sizes side by side, too.
-        let adapters: Vec<Adapter> = methods()
+        let adapters: Vec<Adapter> = methods_of(&base)
             .iter()
             .enumerate()
             .map(|(i, m)| {
@@ -29,7 +29,7 @@ fn a_row_of_a_mixed_batch_equals_the_row_alone() {
         for (i, input) in inputs.iter().enumerate() {
             let one = std::slice::from_ref(input);
             let alone = predict(&mut cx, &base, &batch(&base, one), &all(&adapters[i / 2], 1));
-            assert_eq!(alone[0], together[i], "{family} {} row {i}", methods()[i / 2]);
+            assert_eq!(alone[0], together[i], "{family} {} row {i}", methods_of(&base)[i / 2]);
         }
     }
 }

@@ -81,3 +81,29 @@ fn tensors_of_another_shape_or_number_are_refused() {
     let shape = load(&|t| drop(t.insert("head.out.bias".into(), Tensor::zeros([4]))));
     assert!(shape.unwrap().contains("head.out.bias"));
 }
+
+/// What a method cannot do on an encoder, by name; all else it can (`support::acts_on`).
+#[test]
+fn what_an_encoder_does_not_have_is_refused_by_name() {
+    let mut refused = Vec::new();
+    for family in families() {
+        let (_, base) = open(family);
+        for method in methods() {
+            let spec: MethodSpec = method.parse().unwrap();
+            let made = Adapter::new(&base, &spec, head(3, Pooling::Cls, None), 0);
+            if let Err(error) = made {
+                let known = ["biases of products", "those of this encoder are one"];
+                assert!(known.iter().any(|k| error.to_string().contains(k)), "{family}: {error}");
+                refused.push((family, method));
+            }
+            assert_eq!(
+                refused.last() == Some(&(family, method)),
+                !methods_of(&base).contains(&method)
+            );
+        }
+    }
+    let of = |family: &str| refused.iter().filter(|(f, _)| *f == family).count();
+    assert_eq!((of("modernbert"), of("nomic_bert"), of("bert")), (1, 1, 0));
+    assert!(of("albert") > 3);
+    assert_eq!(refused.len(), 2 + of("albert"), "{refused:?}");
+}

@@ -6,6 +6,7 @@ use budwood_base::encoder::{Activation, ImageInput, InputSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
+use budwood_base::site::WeightSite;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::BaseModel;
 use budwood_formats::family::FAMILIES;
@@ -23,6 +24,19 @@ pub(crate) fn methods() -> Vec<&'static str> {
     let methods = METHODS.iter().flat_map(|m| m.examples);
     let unions = UNIONS.iter().flat_map(|u| u.examples);
     methods.chain(unions).chain(&TOGETHER).copied().collect()
+}
+
+/// Whether a method's example can act on a base; where not, it is refused by name (`refusing`).
+fn acts_on(method: &str, base: &Base) -> bool {
+    let spec = base.spec();
+    let has_biases = WeightSite::ALL.into_iter().any(|site| spec.has_bias(site));
+    (has_biases || method != "bitfit")
+        && !(spec.axes.shared_layers && method.contains("leave_out=[0]"))
+}
+
+/// Examples of all methods and unions that can act on a base.
+pub(crate) fn methods_of(base: &Base) -> Vec<&'static str> {
+    methods().into_iter().filter(|method| acts_on(method, base)).collect()
 }
 
 /// Names of all families; each has a small base among the golden cases.

@@ -84,7 +84,7 @@ fn three_steps(base: &Base, adapter: &mut Adapter, threads: usize) {
 fn training_is_the_same_to_the_bit_on_any_number_of_threads() {
     for family in families() {
         let (_, base) = open(family);
-        for (i, method) in methods().iter().enumerate() {
+        for (i, method) in methods_of(&base).iter().enumerate() {
             let run = |threads: usize| {
                 let mut a = adapter(&base, method, any_head(i, 3, Pooling::Mean, None), 11);
                 let start = a.params.values.clone();
@@ -112,7 +112,7 @@ fn training_leaves_the_base_and_other_adapters_alone() {
         let other = adapter(&base, "adapter[width=8]", head(3, Pooling::Mean, None), 1);
         let states = plain(&mut cx);
         let answers = predict(&mut cx, &base, &inputs, &all(&other, 6));
-        for method in methods() {
+        for method in methods_of(&base) {
             let mut trained = adapter(&base, method, head(3, Pooling::Mean, None), 5);
             three_steps(&base, &mut trained, 2);
             assert_eq!(plain(&mut cx), states, "{family} {method} changed the base");

@@ -1,0 +1,217 @@
+//! Configurations of the families of texts: what would change answers and does not exist here is
+//! refused by name, before memory is taken.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use budwood_base::encoder::{EncoderSpec, Ffn, Positions};
+use budwood_base::head::Pooling;
+use budwood_base::site::WeightSite;
+use budwood_formats::family::FAMILIES;
+use budwood_formats::{BaseModel, Weights, model_folder, new_model, quantized};
+use serde_json::{Value, json};
+
+fn golden(family: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base").join(family)
+}
+
+fn config(family: &str) -> Value {
+    let text = fs::read_to_string(golden(family).join("config.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A model's folder with another configuration.
+fn with(family: &str, change: &dyn Fn(&mut Value)) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(family);
+    change(&mut config);
+    fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    let weights = golden(family).join("model.safetensors");
+    fs::copy(weights, dir.path().join("model.safetensors")).unwrap();
+    dir
+}
+
+/// Why the model is not read with this field; `null` takes the field away.
+fn fault(family: &str, field: &str, value: Value) -> String {
+    let dir = with(family, &|config| config[field] = value.clone());
+    let error = BaseModel::open(dir.path()).map(|_| ()).expect_err(&format!("{family} {field}"));
+    // A new model of this configuration must not be made either, and takes no memory.
+    let mut asked = config(family);
+    asked[field] = value;
+    let new = new_model::create(&dir.path().join("new"), &asked, &[], 0);
+    assert!(new.is_err() || error.to_string().contains("shape"), "{family} {field}");
+    error.to_string()
+}
+
+#[test]
+fn what_would_change_answers_is_refused_by_name() {
+    let all: &[(&str, &str, Value)] = &[
+        ("bert", "is_decoder", json!(true)),
+        ("roberta", "add_cross_attention", json!(true)),
+        ("bert", "pruned_heads", json!({ "0": [1] })),
+        ("electra", "position_embedding_type", json!("relative_key")),
+        ("electra", "hidden_act", json!("softsign")),
+        ("electra", "embedding_size", json!(0)),
+        ("electra", "num_attention_heads", json!(5)),
+        ("albert", "position_embedding_type", json!("relative_key_query")),
+        ("albert", "num_hidden_groups", json!(2)),
+        ("albert", "inner_group_num", json!(2)),
+        ("albert", "num_hidden_layers", json!(1_000_000_000)),
+        ("xlm-roberta-xl", "num_hidden_layers", json!(1_000_000_000)),
+        ("mpnet", "relative_attention_num_buckets", json!(64)),
+        ("mpnet", "relative_attention_num_buckets", json!(0)),
+        ("mpnet", "max_position_embeddings", json!(2)),
+        ("modernbert", "rope_scaling", json!({ "rope_type": "yarn", "factor": 2.0 })),
+        ("modernbert", "global_attn_every_n_layers", json!(0)),
+        ("modernbert", "local_attention", json!(0)),
+        ("modernbert", "local_attention", json!(-1)),
+        ("modernbert", "global_rope_theta", json!(0)),
+        ("modernbert", "local_rope_theta", json!(-5.0)),
+        ("modernbert", "hidden_activation", json!("reglu")),
+        ("modernbert", "classifier_pooling", json!("max")),
+        ("modernbert", "num_attention_heads", json!(5)),
+        ("nomic_bert", "prenorm", json!(true)),
+        ("nomic_bert", "causal", json!(true)),
+        ("nomic_bert", "rotary_emb_interleaved", json!(true)),
+        ("nomic_bert", "rotary_emb_fraction", json!(0.0)),
+        ("nomic_bert", "rotary_scaling_factor", json!(2)),
+        ("nomic_bert", "use_rms_norm", json!(true)),
+        ("nomic_bert", "num_experts", json!(8)),
+        ("nomic_bert", "activation_function", json!("gelu")),
+        ("deberta-v2", "relative_attention", json!(false)),
+        ("deberta-v2", "relative_attention", json!(null)),
+        ("deberta-v2", "conv_kernel_size", json!(3)),
+        ("deberta-v2", "embedding_size", json!(16)),
+        ("deberta-v2", "attention_head_size", json!(16)),
+        ("deberta-v2", "position_buckets", json!(0)),
+        ("deberta-v2", "position_buckets", json!(1)),
+        ("deberta-v2", "position_buckets", json!(-2)),
+        ("deberta-v2", "position_buckets", json!(2_000_000_000)),
+        ("deberta-v2", "max_relative_positions", json!(2_000_000_000)),
+        ("deberta-v2", "max_relative_positions", json!(0)),
+        ("deberta-v2", "pos_att_type", json!(["p2p"])),
+        ("deberta-v2", "pos_att_type", json!(null)),
+        ("deberta-v2", "norm_rel_ebd", json!("batch_norm")),
+    ];
+    for (family, field, value) in all {
+        let message = fault(family, field, value.clone());
+        let named = match *field {
+            "num_attention_heads" => "heads do not divide",
+            other => other,
+        };
+        assert!(message.contains(named), "{family} {field}: {message}");
+    }
+    // Another number of layers than the file has, and a table of another size.
+    assert!(fault("albert", "embedding_size", json!(24)).contains("shape"));
+    assert!(fault("deberta-v2", "position_buckets", json!(16)).contains("shape"));
+}
+
+/// Odd widths of heads cannot be turned.
+#[test]
+fn rotary_positions_need_pairs() {
+    let dir = with("modernbert", &|config| {
+        config["hidden_size"] = json!(35);
+        config["num_attention_heads"] = json!(5);
+    });
+    assert!(BaseModel::open(dir.path()).unwrap_err().to_string().contains("pairs"));
+}
+
+#[test]
+fn axes_follow_the_configuration() {
+    let spec =
+        |family: &str| -> EncoderSpec { BaseModel::open(&golden(family)).unwrap().spec().clone() };
+    let modern = spec("modernbert");
+    assert_eq!((modern.window(0), modern.window(1), modern.window(2)), (None, Some(5), None));
+    assert!(matches!(modern.axes.positions, Positions::Rotary { width: 8, .. }));
+    assert!(!WeightSite::ALL.into_iter().any(|site| modern.has_bias(site)));
+    assert_eq!(modern.site_shape(WeightSite::FfnIn), [72, 32]);
+    assert_eq!(spec("nomic_bert").axes.ffn, Ffn::Gated);
+    let albert = spec("albert");
+    assert_eq!((albert.layers, albert.own_layers(), albert.embedding_width()), (3, 1, 20));
+    // What is as in BERT is not written: descriptions and hashes of older bases stay.
+    let text = serde_json::to_string(&spec("bert")).unwrap();
+    assert!(!text.contains("axes"), "{text}");
+    for family in FAMILIES {
+        let spec = spec(family.name);
+        let text = serde_json::to_string(&spec).unwrap();
+        let back: EncoderSpec = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, spec, "{}", family.name);
+    }
+}
+
+#[test]
+fn pooling_follows_the_configuration_of_modernbert() {
+    let dir = with("modernbert", &|config| config["classifier_pooling"] = json!("mean"));
+    let (pooling, why) = BaseModel::open(dir.path()).unwrap().default_pooling();
+    assert_eq!(pooling, Pooling::Mean);
+    assert!(why.contains("classifier_pooling"));
+    assert_eq!(BaseModel::open(&golden("modernbert")).unwrap().default_pooling().0, Pooling::Cls);
+}
+
+/// A folder that is written holds the checkpoint's own tensors, fused ones too, and reads as the
+/// same model.
+#[test]
+fn every_family_is_written_as_it_was_read() {
+    let dir = tempfile::tempdir().unwrap();
+    for family in FAMILIES {
+        let model = BaseModel::open(&golden(family.name)).unwrap();
+        let folder = dir.path().join(family.name);
+        let mut changed = budwood_base::tensor::TensorMap::new();
+        let mut value = model.tensor("layers.0.value.weight").unwrap();
+        value.data.iter_mut().for_each(|x| *x += 1.0);
+        changed.insert("layers.0.value.weight".into(), value);
+        model_folder::write(&model, &changed, &folder).unwrap();
+        let written = BaseModel::open(&folder).unwrap();
+        for tensor in model.spec().tensors() {
+            let expected = changed.get(&tensor.name).cloned();
+            let expected = expected.unwrap_or_else(|| model.tensor(&tensor.name).unwrap());
+            assert_eq!(
+                written.tensor(&tensor.name).unwrap(),
+                expected,
+                "{} {}",
+                family.name,
+                tensor.name
+            );
+        }
+        let int8 = dir.path().join(format!("{}-int8", family.name));
+        let quantize = |data: &[f32], columns: usize| {
+            let scale = |row: &[f32]| row.iter().fold(1e-9f32, |m, x| m.max(x.abs())) / 127.0;
+            let scales: Vec<f32> = data.chunks(columns).map(scale).collect();
+            let rows = data.chunks(columns).zip(&scales);
+            (
+                rows.flat_map(|(row, s)| row.iter().map(move |x| (x / s).round() as i8)).collect(),
+                scales,
+            )
+        };
+        quantized::write(&model, model.id("x"), &int8, quantize).unwrap();
+        let int8 = BaseModel::open(&int8).unwrap();
+        for tensor in model.spec().tensors() {
+            let (a, b) = (int8.tensor(&tensor.name).unwrap(), model.tensor(&tensor.name).unwrap());
+            let far = a.data.iter().zip(&b.data).any(|(a, b)| (a - b).abs() > 0.02);
+            assert!(a.shape == b.shape && !far, "{} {}", family.name, tensor.name);
+        }
+        let new = new_model::create(
+            &dir.path().join(format!("{}-new", family.name)),
+            &config(family.name),
+            &[],
+            1,
+        )
+        .unwrap();
+        for tensor in new.spec().tensors() {
+            assert_eq!(new.tensor(&tensor.name).unwrap().shape, tensor.shape);
+        }
+        let names = |folder: &Path| -> Vec<String> {
+            let file = Weights::open(&folder.join("model.safetensors")).unwrap();
+            file.names().map(String::from).collect()
+        };
+        let stored: Vec<String> =
+            new.family().layout(new.spec()).into_iter().map(|stored| stored.name).collect();
+        let mut found = names(new.folder());
+        found.sort();
+        let mut expected = stored;
+        expected.sort();
+        assert_eq!(found, expected, "{}", family.name);
+    }
+}
