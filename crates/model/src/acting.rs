@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use budwood_base::site::{Sublayer, WeightSite};
 
-use crate::base::{Base, Norm, Relative};
+use crate::base::{Base, Relative};
+use crate::frozen::Norm;
 use crate::gate::Gate;
 use crate::linear::TrainedLinear;
 use crate::norm::{NormRef, NormSlots};
 use crate::params::Slot;
-use crate::pooler::PoolerSlots;
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, OutputSite, Plain};
-use crate::sites::{EmbeddingSlots, LayerSites, Prompt, RelativeSlots, Sites};
+use crate::sites::{EmbeddingSlots, LayerSites, PoolerSlots, Prompt, RelativeSlots, Sites};
 
 /// The base with an adapter's sites and parameters, or alone.
 #[derive(Clone, Copy)]

@@ -14,32 +14,13 @@ use budwood_engine::{
 
 use crate::distance::{bias_buckets, by_distance, disentangled_rows};
 use crate::error::ModelError;
-use crate::pooler::{AttentionPooler, Pooler, PoolerProduct};
+use crate::frozen::{AttentionPooler, Linear, Norm, Pooler, PoolerProduct};
 
 /// Distances that have rows of disentangled attention at most.
 const DISTANCES_MOST: usize = 1 << 20;
 
 /// Places whose rotary angles are kept.
 const ROTARY_PLACES: usize = 8192;
-
-/// One affine product.
-#[derive(Clone, Debug)]
-pub struct Linear {
-    /// The weight `[out, in]`.
-    pub weight: Weight,
-    /// The bias `[out]`, if it has one.
-    pub bias: Option<Vec<f32>>,
-}
-
-/// Gain and bias of one layer norm.
-#[derive(Clone, Debug)]
-pub(crate) struct Norm {
-    /// Gain (γ).
-    pub(crate) gamma: Vec<f32>,
-    /// Bias (β); zeros where the encoder's norms have none.
-    pub(crate) beta: Vec<f32>,
-    pub(crate) has_bias: bool,
-}
 
 /// One layer.
 #[derive(Clone, Debug)]

@@ -8,16 +8,19 @@ use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Precision, Table, Weight};
 
-use crate::base::{Base, Embeddings, ImageEmbeddings, Linear, Norm, Relative, TextEmbeddings};
+use crate::base::{Base, Embeddings, ImageEmbeddings, Relative, TextEmbeddings};
 use crate::error::ModelError;
+use crate::frozen::{AttentionPooler, Linear, Norm, Pooler, PoolerProduct};
 use crate::gate::Gate;
 use crate::linear::{TrainedLinear, TrainedMatrix};
 use crate::norm::NormSlots;
 use crate::params::{Init, Params, Slot};
-use crate::pooler::{AttentionPooler, AttentionPoolerSlots, Pooler, PoolerProduct, PoolerSlots};
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, InputGradient, OutputGradient, OutputSite};
-use crate::sites::{EmbeddingSlots, ImageSlots, Prompt, RelativeSlots, Sites, TextSlots};
+use crate::sites::{
+    AttentionPoolerSlots, EmbeddingSlots, ImageSlots, PoolerSlots, Prompt, RelativeSlots, Sites,
+    TextSlots,
+};
 
 /// Parameters that any new adapter may have: a gigabyte. More only beside a base that is as large.
 const PARAMETERS_MOST: usize = 1 << 28;

@@ -10,9 +10,10 @@ use crate::base::engine_activation;
 use crate::builder::Builder;
 use crate::encoder::pass::{DropoutPlace, Part, Pass};
 use crate::error::ModelError;
+use crate::frozen::Pooler;
 use crate::linear::TrainedLinear;
 use crate::params::Init;
-use crate::pooler::Pooler;
+use crate::pooler;
 use crate::tape::{Grads, Save};
 
 /// What the outputs of some sequences should have been.
@@ -175,7 +176,7 @@ impl Head {
             return tokens;
         }
         if let Some(pooler) = self.pooler(part) {
-            return pooler.forward(cx, part, hidden, save);
+            return pooler::forward(cx, part, pooler, hidden, save);
         }
         let mut pooled = cx.take(spans.len(), self.spec.pooling.width(d));
         match self.spec.pooling {
@@ -208,7 +209,7 @@ impl Head {
             return d_hidden;
         }
         if let Some(pooler) = self.pooler(part) {
-            return pooler.backward(cx, part, d, grads);
+            return pooler::backward(cx, part, pooler, d, grads);
         }
         let mut d_hidden = cx.take(spans.rows(), width);
         match self.spec.pooling {

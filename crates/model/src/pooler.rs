@@ -7,115 +7,44 @@
 //! y = a + W2 f(W1 norm(a))
 //! ```
 
-use budwood_base::encoder::EncoderSpec;
-use budwood_base::names;
 use budwood_engine::{
-    Activation, Attention, AttentionBiasGradient, AttentionGradients, Buf, Context, Device,
-    Dropout, Product, Sequences, Spans, View, Weight,
+    Activation, Attention, AttentionBiasGradient, AttentionGradients, Buf, Context, Dropout,
+    Product, Sequences, Spans, View, Weight,
 };
 
-use crate::base::{Base, Linear, Norm};
+use crate::base::Base;
 use crate::encoder::pass::Part;
+use crate::frozen::{AttentionPooler, Linear, Pooler, PoolerProduct};
 use crate::linear::TrainedLinear;
-use crate::norm::{NormRef, NormSlots};
-use crate::params::Slot;
+use crate::norm::NormRef;
+use crate::sites::{AttentionPoolerSlots, PoolerSlots};
 use crate::tape::{Grads, Save};
 
-/// A checkpoint's own pooler.
-#[derive(Clone, Debug)]
-pub(crate) enum Pooler {
-    /// A product of the first token and tanh.
-    FirstToken(Linear),
-    /// Attention to all tokens.
-    Attention(Box<AttentionPooler>),
-}
-
-/// The products of pooling by attention, in the order of the data flow.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum PoolerProduct {
-    /// Query, keys and values, `[3 d, d]`.
-    In,
-    Out,
-    FfnIn,
-    FfnOut,
-}
-
-impl PoolerProduct {
-    pub(crate) const ALL: [Self; 4] = [Self::In, Self::Out, Self::FfnIn, Self::FfnOut];
-
-    /// Its canonical name.
-    pub(crate) fn name(self) -> &'static str {
-        [names::POOLER_IN, names::POOLER_OUT, names::POOLER_FFN_IN, names::POOLER_FFN_OUT]
-            [self as usize]
-    }
-
-    /// `[outputs, inputs]`.
-    pub(crate) fn shape(self, spec: &EncoderSpec) -> [usize; 2] {
-        let (d, f) = (spec.hidden, spec.intermediate);
-        [[3 * d, d], [d, d], [f, d], [d, f]][self as usize]
+/// `[sequences, d]` from the hidden states of a part.
+pub(crate) fn forward(
+    cx: &mut Context,
+    part: &Part<'_>,
+    pooler: &Pooler,
+    hidden: View<'_>,
+    save: Save<'_>,
+) -> Buf {
+    match pooler {
+        Pooler::FirstToken(frozen) => first_token(cx, part, frozen, hidden, save),
+        Pooler::Attention(frozen) => Attending::new(part, frozen).forward(cx, hidden, save),
     }
 }
 
-/// The weights of pooling by attention.
-#[derive(Clone, Debug)]
-pub(crate) struct AttentionPooler {
-    /// The query, `[d]`.
-    pub(crate) probe: Vec<f32>,
-    pub(crate) products: [Linear; 4],
-    pub(crate) norm: Norm,
-}
-
-/// A trained pooler.
-pub(crate) enum PoolerSlots {
-    FirstToken(TrainedLinear),
-    Attention(Box<AttentionPoolerSlots>),
-}
-
-/// Where trained pooling by attention stands in the parameter vector.
-pub(crate) struct AttentionPoolerSlots {
-    pub(crate) probe: Slot,
-    pub(crate) products: [TrainedLinear; 4],
-    pub(crate) norm: NormSlots,
-}
-
-impl PoolerSlots {
-    /// Packs the values again after they have changed.
-    pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
-        let products = match self {
-            Self::FirstToken(product) => std::slice::from_mut(product),
-            Self::Attention(slots) => &mut slots.products[..],
-        };
-        products.iter_mut().for_each(|product| product.refresh(device, params));
-    }
-}
-
-impl Pooler {
-    /// `[sequences, d]` from the hidden states of a part.
-    pub(crate) fn forward(
-        &self,
-        cx: &mut Context,
-        part: &Part<'_>,
-        hidden: View<'_>,
-        save: Save<'_>,
-    ) -> Buf {
-        match self {
-            Self::FirstToken(frozen) => first_token(cx, part, frozen, hidden, save),
-            Self::Attention(frozen) => Attending::new(part, frozen).forward(cx, hidden, save),
-        }
-    }
-
-    /// The gradient of the hidden states; adds those of a trained pooler. Consumes `d`.
-    pub(crate) fn backward(
-        &self,
-        cx: &mut Context,
-        part: &Part<'_>,
-        d: Buf,
-        grads: &mut Grads<'_>,
-    ) -> Buf {
-        match self {
-            Self::FirstToken(frozen) => first_token_backward(cx, part, frozen, d, grads),
-            Self::Attention(frozen) => Attending::new(part, frozen).backward(cx, d, grads),
-        }
+/// The gradient of the hidden states; adds those of a trained pooler. Consumes `d`.
+pub(crate) fn backward(
+    cx: &mut Context,
+    part: &Part<'_>,
+    pooler: &Pooler,
+    d: Buf,
+    grads: &mut Grads<'_>,
+) -> Buf {
+    match pooler {
+        Pooler::FirstToken(frozen) => first_token_backward(cx, part, frozen, d, grads),
+        Pooler::Attention(frozen) => Attending::new(part, frozen).backward(cx, d, grads),
     }
 }
 

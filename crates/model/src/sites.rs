@@ -7,7 +7,6 @@ use crate::distance::by_distance;
 use crate::linear::TrainedLinear;
 use crate::norm::NormSlots;
 use crate::params::Slot;
-use crate::pooler::PoolerSlots;
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, OutputSite};
 
@@ -98,6 +97,30 @@ pub(crate) struct TextSlots {
     pub(crate) position: Option<Slot>,
     pub(crate) token_type: Option<Slot>,
     pub(crate) projection: Option<TrainedLinear>,
+}
+
+/// A trained pooler.
+pub(crate) enum PoolerSlots {
+    FirstToken(TrainedLinear),
+    Attention(Box<AttentionPoolerSlots>),
+}
+
+/// Where trained pooling by attention stands in the parameter vector.
+pub(crate) struct AttentionPoolerSlots {
+    pub(crate) probe: Slot,
+    pub(crate) products: [TrainedLinear; 4],
+    pub(crate) norm: NormSlots,
+}
+
+impl PoolerSlots {
+    /// Packs the values again after they have changed.
+    pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
+        let products = match self {
+            Self::FirstToken(product) => std::slice::from_mut(product),
+            Self::Attention(slots) => &mut slots.products[..],
+        };
+        products.iter_mut().for_each(|product| product.refresh(device, params));
+    }
 }
 
 /// Trained rows among each sequence's embedded tokens.
