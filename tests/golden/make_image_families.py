@@ -30,13 +30,13 @@ ALL = {
     "dinov2_with_registers": ("dinov2_with_registers", "dinov2_with_registers", "encoder.layer", {**DINO2_SITES, "ffn_in": "mlp.fc1", "ffn_out": "mlp.fc2"},
                               Dinov2WithRegistersModel, Dinov2WithRegistersConfig(mlp_ratio=1.2, num_register_tokens=3, **SIZES), True),
     "dinov2_swiglu": ("dinov2_swiglu", "dinov2", "encoder.layer", {**DINO2_SITES, "ffn_in": "mlp.weights_in", "ffn_out": "mlp.weights_out"},
-                      Dinov2Model, Dinov2Config(mlp_ratio=1.3, use_swiglu_ffn=True, **{**SIZES, "num_hidden_layers": 1}), False),
+                      Dinov2Model, Dinov2Config(mlp_ratio=1.3, use_swiglu_ffn=True, **SIZES), False),
     "dinov2_with_registers_swiglu": ("dinov2_with_registers_swiglu", "dinov2_with_registers", "encoder.layer", {**DINO2_SITES, "ffn_in": "mlp.weights_in", "ffn_out": "mlp.weights_out"},
-                                     Dinov2WithRegistersModel, Dinov2WithRegistersConfig(mlp_ratio=1.3, use_swiglu_ffn=True, num_register_tokens=1, **{**SIZES, "num_hidden_layers": 1}), False),
+                                     Dinov2WithRegistersModel, Dinov2WithRegistersConfig(mlp_ratio=1.3, use_swiglu_ffn=True, num_register_tokens=1, **SIZES), False),
     "dinov3_vit": ("dinov3_vit", "dinov3_vit", "layer", {**DINO3_SITES, "ffn_in": "mlp.up_proj"}, DINOv3ViTModel, DINOv3ViTConfig(num_register_tokens=2, **BOTH), True),
     "dinov3_vit_gated": ("dinov3_vit_gated", "dinov3_vit", "layer", {**DINO3_SITES, "ffn_in": ("mlp.gate_proj", "mlp.up_proj")}, DINOv3ViTModel,
                          DINOv3ViTConfig(num_register_tokens=2, use_gated_mlp=True, hidden_act="silu", query_bias=False, value_bias=False, proj_bias=False, mlp_bias=False,
-                                         **{**BOTH, "num_hidden_layers": 1}), False),
+                                         **BOTH), False),
 }
 
 
@@ -102,7 +102,7 @@ def record(model, trained, pixels, path, all_weights=False):
     save_file({k: v.detach().contiguous().clone() for k, v in io.items()}, path)
 
 
-for name in sys.argv[1:] or ALL:
+for name in [name for name in ALL if name in sys.argv[1:]] if sys.argv[1:] else ALL:
     family, prefix, layer, sites, cls, config, full = ALL[name]
     torch.manual_seed(1)
     base = cls(copy.deepcopy(config)).eval()
@@ -164,3 +164,24 @@ for name in sys.argv[1:] or ALL:
     for path in [f"{at}/model.safetensors", *(f"{folder}/{f}" for f in os.listdir(folder))]:
         os.chmod(path, 0o644)
     print(name, sum(p.numel() for p in base.parameters()))
+
+
+# Tuned models with a head, as the library saves them.
+TUNED = {
+    "siglip": SiglipForImageClassification(SiglipConfig(vision_config=dict(BOTH, num_hidden_layers=1, vision_use_head=False), text_config=dict(hidden_size=32, num_attention_heads=4))),
+    "dinov2_with_registers": Dinov2WithRegistersForImageClassification(Dinov2WithRegistersConfig(mlp_ratio=1.2, num_register_tokens=3, **{**SIZES, "num_hidden_layers": 1}, num_labels=3)),
+}
+for family, model in TUNED.items():
+    if sys.argv[1:] and "tuned" not in sys.argv[1:]:
+        break
+    if family == "siglip":
+        model.classifier = nn.Linear(D, 3)
+        model.config.num_labels = model.num_labels = 3
+    model = model.eval()
+    random(model.named_parameters(), 11)
+    folder = f"{OUT}/peft/{family}/base"
+    model.save_pretrained(folder)
+    pixels = images(6, 15) if family != "siglip" else images(9, 9)
+    save_file({"input.pixel_values": pixels, "out.logits": model(pixels).logits.detach()}, f"{folder}/tuned.safetensors")
+    for file in os.listdir(folder):
+        os.chmod(f"{folder}/{file}", 0o644)

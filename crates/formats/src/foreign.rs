@@ -307,6 +307,16 @@ fn tuned(base: &BaseModel) -> Result<Imported, Error> {
     let (path, json) = read_json(base.folder(), "config.json")?;
     let kind = tuned_kind(&json)
         .ok_or_else(|| Error::content(&path, "names no class with a head in 'architectures'"))?;
+    if base.family().classifier.is_none() && !kind.over_tokens() {
+        return Err(Error::content(
+            &path,
+            format!(
+                "is of a model of {} with a head, which is of a form that heads here have not; its \
+                 encoder can be used as a base",
+                base.family().name
+            ),
+        ));
+    }
     let (mut tensors, mut names) = (TensorMap::new(), Vec::new());
     let weights = base.weights();
     for theirs in weights.names() {

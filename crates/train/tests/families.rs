@@ -186,7 +186,8 @@ fn check_all(name: &str) {
 /// A tuned model of `transformers` is a base with a head: its answers are the same.
 #[test]
 fn tuned_models_answer_as_in_transformers() {
-    for family in ["electra", "albert", "mpnet", "deberta-v2"] {
+    let texts = ["electra", "albert", "mpnet", "deberta-v2"];
+    for family in texts.into_iter().chain(["siglip", "dinov2_with_registers"]) {
         let folder = golden().join("peft").join(family).join("base");
         let (model, base) = open(&folder, Device::cpu());
         let tuned = budwood_formats::foreign::adopt(&folder, &model, "tuned").unwrap();
