@@ -127,6 +127,7 @@ impl<'a> Given<'a> {
         let mut workers = Workers::new(Device::cpu(), self.threads);
         let recipe = Recipe {
             base: &base,
+            trial_base: None,
             workers: &mut workers,
             config,
             head,

@@ -277,7 +277,9 @@ impl Recipe<'_> {
         let names: Vec<String> = wanted.iter().map(|&(r, fold)| runners[r].trial(fold)).collect();
         let unknown: Vec<usize> =
             (0..names.len()).filter(|&i| journal.get(&names[i]).is_none()).collect();
+        let trial_base = self.trial_base;
         let (common, workers) = self.parts();
+        let common = Common { base: trial_base.unwrap_or(common.base), ..common };
         let config = &runners[0].config;
         let new = Adapter::new(common.base, &config.method, common.head.clone(), config.seed)?;
         let trained = new.params.len();
