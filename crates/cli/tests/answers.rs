@@ -8,17 +8,18 @@ use std::fs;
 use serde_json::Value;
 use world::{World, json, reviews, train_args};
 
-/// Rows with two labels: `warm` where a good word stands, `short` rarely and by the word `the`.
+/// Rows with two labels: `warm` where a good word stands, `the` in a third of the rows that have that
+/// word.
 fn labelled(n: usize, seed: u64) -> String {
-    let row = |line: &str| {
+    let row = |(i, line): (usize, &str)| {
         let (text, label) = line.split_once(',').unwrap();
         let warm = (label == "fresh").then_some("warm");
-        let words: Vec<&str> = text.split(' ').collect();
-        let short = (words.len() < 5 && words.contains(&"the")).then_some("short");
-        let labels: Vec<&str> = warm.into_iter().chain(short).collect();
+        let the = (text.split(' ').any(|w| w == "the") && i % 3 == 0).then_some("the");
+        let labels: Vec<&str> = warm.into_iter().chain(the).collect();
         format!("{text},{}\n", labels.join("|"))
     };
-    format!("text,label\n{}", reviews(n, seed).lines().skip(1).map(row).collect::<String>())
+    let rows: String = reviews(n, seed).lines().skip(1).enumerate().map(row).collect();
+    format!("text,label\n{rows}")
 }
 
 const LINEAR: &str = "train --base base --max-length 24 --pooling mean --threads 2 --method linear";
@@ -37,8 +38,8 @@ fn labels_have_thresholds_that_every_answer_goes_by() {
     let thresholds: Vec<f64> =
         meta["task"]["thresholds"].as_array().unwrap().iter().flat_map(Value::as_f64).collect();
     assert_eq!(thresholds.len(), labels.len());
-    let short = labels.iter().position(|l| *l == "short").unwrap();
-    assert!(thresholds[short] < 0.45, "a rare label: {thresholds:?}");
+    let rare = labels.iter().position(|l| *l == "the").unwrap();
+    assert!(thresholds[rare] < 0.45, "a rare label: {thresholds:?}");
     // `predict` gives the labels above their thresholds, and no others.
     let mut between = 0;
     for line in world.ok("predict --adapter out --input more.csv --format jsonl").lines() {
@@ -80,7 +81,7 @@ fn labels_have_thresholds_that_every_answer_goes_by() {
 #[test]
 fn an_explanation_is_what_the_answer_is_without_each_word() {
     let world = World::new();
-    world.ok(&format!("{LINEAR} --data train.csv --out out"));
+    world.train("out", "");
     let text = "the film was lovely and so";
     let mut command = world.command("predict --adapter out --explain --json");
     let output = command.arg(text).output().unwrap();
@@ -140,7 +141,8 @@ fn numbers_labels_and_pairs_are_explained_and_tags_are_not() {
     let answer = json(&world.ok("predict --adapter price --explain --json lovely"));
     let explained = &answer["explained"][0];
     assert_eq!((explained["of"].as_str(), &explained["number"]), (Some("value"), &answer["value"]));
-    assert!(explained["words"][0]["effect"].as_f64().unwrap() > 10_000.0, "in the unit: {answer}");
+    let effect = explained["words"][0]["effect"].as_f64().unwrap();
+    assert!(effect.abs() > 10_000.0, "in the unit: {answer}");
     world.write("several.csv", labelled(300, 1));
     world.ok(&format!("{LINEAR} --data several.csv --out several --task multilabel"));
     let answer = json(&world.ok("predict --adapter several --explain --json lovely"));
