@@ -7,7 +7,7 @@ use budwood_tasks::metric::multilabel;
 use super::account::{Estimate, Thresholded};
 use super::calibrate::{self, Calibration};
 use super::problem::Wanted;
-use super::thresholds;
+use super::thresholds::{self, Aim};
 use crate::{Answers, Error, Prepared, scores};
 
 /// Draws of the test of losses.
@@ -96,7 +96,8 @@ impl<'a> Judge<'a> {
         let Wanted::Labels(holds, labels) = &self.wanted else { return None };
         let (labels, outputs) = (*labels, &answers.outputs);
         let own = |i: usize| &holds[i * labels..(i + 1) * labels];
-        let fitted = thresholds::fit(outputs, |i, label| own(i)[label] > 0.0)?;
+        let aim = if self.metric == "macro_f1" { Aim::Each } else { Aim::Together };
+        let fitted = thresholds::fit(outputs, |i, label| own(i)[label] > 0.0, aim)?;
         let right = |i: usize| (0u32..).zip(own(i)).filter(|(_, h)| **h > 0.0).map(|(l, _)| l);
         let right: Vec<Vec<u32>> = (0..outputs.len()).map(|i| right(i).collect()).collect();
         let usual: Vec<Vec<u32>> =
@@ -106,7 +107,6 @@ impl<'a> Judge<'a> {
             found.filter(|(name, _)| *name == self.metric).map(|(_, value)| value).next()
         };
         let (before, after) = (score(&usual)?, score(&fitted.given)?);
-        // What is better label by label may be worse by what the run is chosen by.
         (after > before).then_some(Thresholded { values: fitted.thresholds, before, after })
     }
 
