@@ -8,15 +8,18 @@ use std::fs;
 use serde_json::Value;
 use world::{World, json, reviews, train_args};
 
-/// Rows with two labels: `warm` where a good word stands, `the` in a third of the rows that have that
-/// word.
+/// Rows with labels: `warm` for half of the rows with a good word, `cold` for a third of the others, and
+/// `seventh` by nothing that they say.
 fn labelled(n: usize, seed: u64) -> String {
     let row = |(i, line): (usize, &str)| {
         let (text, label) = line.split_once(',').unwrap();
-        let warm = (label == "fresh").then_some("warm");
-        let the = (text.split(' ').any(|w| w == "the") && i % 3 == 0).then_some("the");
-        let labels: Vec<&str> = warm.into_iter().chain(the).collect();
-        format!("{text},{}\n", labels.join("|"))
+        let said = match label {
+            "fresh" if i % 2 == 0 => Some("warm"),
+            "rotten" if i % 3 == 0 => Some("cold"),
+            _ => None,
+        };
+        let labels = said.into_iter().chain((i % 7 == 0).then_some("seventh"));
+        format!("{text},{}\n", labels.collect::<Vec<_>>().join("|"))
     };
     let rows: String = reviews(n, seed).lines().skip(1).enumerate().map(row).collect();
     format!("text,label\n{rows}")

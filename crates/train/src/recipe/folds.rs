@@ -19,7 +19,7 @@ use super::held_out::Judge;
 use super::journal::{Journal, Trial};
 use super::strength;
 use super::trial::{ATTEMPTS, Ended, SLOWER, Start, Task};
-use crate::{Answers, Error, Event, TrainConfig, answers};
+use crate::{Answers, Error, Event, PrefixCacheSpec, TrainConfig, answers};
 
 /// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more of them.
 const FOLDS: usize = 3;
@@ -285,6 +285,12 @@ impl Recipe<'_> {
         let trained = new.params.len();
         let at_once = if trained > LARGE { 1 } else { unknown.len().min(workers.threads()) };
         let each = workers.threads() / at_once.max(1);
+        // What may be kept of frozen layers is kept for all of them together.
+        let share = |spec: PrefixCacheSpec| PrefixCacheSpec {
+            bytes: spec.bytes / at_once.max(1) as u64,
+            ..spec
+        };
+        let common = Common { cache: common.cache.map(share), ..common };
         let (stop, queue) = (AtomicBool::new(false), Mutex::new(unknown.iter()));
         let (sender, receiver) = mpsc::channel();
         let work = |sender: mpsc::Sender<Message>| {

@@ -10,6 +10,8 @@ use super::problem::Wanted;
 use super::thresholds::{self, Aim};
 use crate::{Answers, Error, Prepared, scores};
 
+/// Share by which a temperature may make the Brier score worse: what it is fitted by is the likelihood.
+const WORSE: f64 = 0.02;
 /// Draws of the test of losses.
 const DRAWS: usize = 2000;
 
@@ -88,7 +90,11 @@ impl<'a> Judge<'a> {
         // The likelihood may ask for a temperature that makes probabilities worse: where a few rows
         // have classes that no other fold holds.
         let (before, after) = (of(1.0), of(t));
-        Some(if after.brier <= before.brier { (t, before, after) } else { (1.0, before, before) })
+        Some(if after.brier <= (1.0 + WORSE) * before.brier {
+            (t, before, after)
+        } else {
+            (1.0, before, before)
+        })
     }
 
     /// Thresholds for several labels, if they are better on held-out rows.
