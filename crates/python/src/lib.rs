@@ -1,0 +1,4 @@
+//! x
+use pyo3::prelude::*;
+#[pymodule]
+fn _budwood(_m: &Bound<'_, PyModule>) -> PyResult<()> { Ok(()) }
