@@ -153,6 +153,10 @@ impl Adapter {
         &self.0.reader
     }
 
+    pub(crate) fn shared_reader(&self) -> Arc<Reader> {
+        Arc::clone(&self.0.reader)
+    }
+
     /// How long inputs are, in tokens, as in the adapter's training.
     pub fn lengths(&self) -> Lengths {
         let task = &self.0.meta.task;

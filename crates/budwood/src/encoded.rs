@@ -112,6 +112,19 @@ impl Vectors {
         &self.0.reader
     }
 
+    /// The vectors of inputs, in their order.
+    ///
+    /// # Errors
+    /// If an input cannot be read, or a number is not finite.
+    pub fn of(&self, inputs: Vec<Input>) -> Result<Vec<Vec<f32>>, Error> {
+        let set = self.encode(inputs)?;
+        let Pooled { base, adapter, .. } = &*self.0;
+        let answers = base.with_workers(|workers| {
+            budwood_train::answers(workers, base.packed(), adapter, set.prepared())
+        })?;
+        Ok(answers.outputs)
+    }
+
     /// Inputs as the model reads them: texts, pairs or images.
     ///
     /// # Errors
@@ -131,6 +144,26 @@ impl Vectors {
 }
 
 impl Adapter {
+    /// The vectors that the adapter's head sees: those of its base, changed by the adapter.
+    ///
+    /// # Errors
+    /// If memory for them cannot be had.
+    pub fn vectors(&self) -> Result<Vectors, Error> {
+        let (base, meta, trained) = (self.base(), self.meta(), &self.packed().params);
+        let mut adapter =
+            budwood_model::Adapter::pooling(base.packed(), &meta.method, meta.head.pooling, 0)?;
+        let own: Vec<_> = 
+            adapter.params.entries().iter().map(|p| (p.name.clone(), p.slot.clone())).collect();
+        for (name, slot) in own.into_iter().filter(|(name, _)| !name.starts_with("head.")) {
+            if let Some(there) = trained.get(&name) {
+                adapter.params.values[slot].copy_from_slice(&trained.values[there.slot.clone()]);
+            }
+        }
+        adapter.refresh(Device::cpu(), 1);
+        let (reader, lengths) = (self.shared_reader(), self.lengths());
+        Ok(Vectors(Arc::new(Pooled { base: base.clone(), adapter, reader, lengths })))
+    }
+
     /// Inputs as the model reads them, to be computed beside those of others.
     ///
     /// # Errors

@@ -93,6 +93,7 @@ impl TrainProgress {
             }
             Event::Kept { .. }
             | Event::Saved
+            | Event::Vectors { .. }
             | Event::Probe { .. }
             | Event::Fold { .. }
             | Event::Lost { .. } => {}

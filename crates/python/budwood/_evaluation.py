@@ -1,0 +1,136 @@
+"""Scores of adapters on data whose right answers are known."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from budwood import _columns, _html, _settings
+from budwood._adapter import Adapter, load
+from budwood._base import warn
+
+
+class Evaluation:
+    """The scores of an adapter on labelled rows.
+
+    Attributes:
+        scores: value by name; NaN where a score is undefined on these rows.
+        rows: how many rows were scored.
+        labels: names of the classes.
+        predictions: for each row the expected and the given answer.
+        confusion: rows by right class and by given class, ``int64 [classes, classes]``; or ``None``.
+        probabilities: ``float32 [rows, classes]``, or ``None`` where there are no classes.
+        calibration: how far probabilities can be trusted, or ``None``.
+        coverage: the accuracy of the surest answers, or ``None``.
+        notes: what was noticed in reading the data.
+    """
+
+    __module__ = "budwood"
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        def matrix(rows: Any, kind: Any) -> np.ndarray[Any, Any] | None:
+            return None if rows is None else np.array(rows, kind)
+
+        self.scores: dict[str, float] = {
+            name: float("nan") if value is None else value for name, value in told["scores"].items()
+        }
+        self.rows: int = told["rows"]
+        self.labels: list[str] = told["labels"]
+        self.predictions: list[dict[str, Any]] = told["predictions"]
+        self.confusion = matrix(told["confusion"], np.int64)
+        self.probabilities = matrix(told["probabilities"], np.float32)
+        self.calibration: dict[str, Any] | None = told["calibration"]
+        self.coverage: list[dict[str, Any]] | None = told["coverage"]
+        self.notes: list[str] = told["notes"]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        return f"<Evaluation of {self.rows} rows: {shown}>"
+
+    def _repr_html_(self) -> str:
+        scores = _html.table(["score", "value"], self.scores.items())
+        if self.confusion is None or len(self.labels) > 30:
+            return scores
+        rows = [(label, *counts) for label, counts in zip(self.labels, self.confusion.tolist())]
+        return scores + _html.table(["right \\ given", *self.labels], rows)
+
+
+def evaluate(
+    adapter: Adapter | str | os.PathLike[str],
+    data: Any,
+    *,
+    split: str = "dev",
+    **given: Any,
+) -> Evaluation:
+    """Scores an adapter, as ``budwood eval`` does.
+
+    Args:
+        adapter: an adapter, or its folder.
+        data: a file, ``LAYOUT=FOLDER`` or the name of a data set; or ``(inputs, labels)``, which
+            are columns as for :meth:`budwood.Classifier.fit`.
+        split: of a layout with splits: ``"train"``, ``"dev"`` or ``"test"``.
+        given: how files are read, such as ``text_column``, ``label_column``, ``separator``; see
+            :func:`budwood.train`.
+
+    Raises:
+        TypeError: if there is no such setting.
+        ValueError: if the data cannot be read, or are not of the adapter's kind.
+        FileNotFoundError: if there are no such data.
+    """
+    own = adapter if isinstance(adapter, Adapter) else load(adapter)
+    if isinstance(data, tuple):
+        if given:
+            raise TypeError(f"{next(iter(given))} is for files; columns are given")
+        columns = labelled(*data, images=own.info["task"].get("images") is not None)
+        told = json.loads(own._native.evaluate_columns(columns))
+    else:
+        known = sorted(_settings.OF_FILES - {"data", "name", "area", "dev_data", "test_data", "test", "task"})
+        _settings.check(given, [*known, "missing", "max_classes"], "evaluate")
+        told = json.loads(own._native.evaluate(os.fspath(data), split, _settings.encoded(given)))
+    if told["truncated"]:
+        warn(f"{told['truncated']} of {told['rows']} rows are longer than the adapter reads", 2)
+    return Evaluation(told)
+
+
+def labelled(inputs: Any, labels: Any = None, *, images: bool = False) -> list[tuple[str, list[Any]]]:
+    """Columns of a table: of one or two texts, of words, or of images; and of labels."""
+    what = "X"
+    rows = _columns.images(inputs, what) if images else _columns.texts(inputs, what)
+    if not rows:
+        raise ValueError(f"{what} is empty")
+    if labels is None:
+        raise TypeError("the labels (y) are missing")
+    right = _columns.to_list(labels, "y")
+    right = [value.tolist() if isinstance(value, np.ndarray) else value for value in right]
+    if len(right) != len(rows):
+        raise ValueError(f"there are {len(rows)} rows in {what}, but {len(right)} labels in y")
+    if images:
+        return [("image", rows), ("label", right)]
+    if _columns.is_frame(inputs):
+        names = list(_columns.frame_columns(inputs))
+        texts = [list(column) for column in zip(*rows)] if len(names) == 2 else [rows]
+        for name, column in zip(names, texts):
+            check_texts(column, name)
+        return [*zip(names, texts), ("label" if "label" not in names else "y", right)]
+    if all(isinstance(row, tuple) and len(row) == 2 for row in rows):
+        first, second = (list(column) for column in zip(*rows))
+        check_texts(first, what)
+        check_texts(second, what)
+        return [("text", first), ("text2", second), ("label", right)]
+    check_texts(rows, what)
+    return [("text", rows), ("label", right)]
+
+
+def check_texts(rows: list[Any], name: str) -> None:
+    """Refuses what is no text, nor a list of words, by its index."""
+    for i, row in enumerate(rows):
+        if isinstance(row, str) or isinstance(row, (list, tuple)):
+            continue
+        if _columns.is_missing(row):
+            raise ValueError(
+                f"{name}, index {i}: the text is missing ({row!r}); leave such rows out, or give ''"
+            )
+        raise TypeError(f"{name}, index {i}: {type(row).__name__} is no text")

@@ -1,0 +1,82 @@
+//! The library's errors as Python's exceptions, with settings named as arguments.
+
+use std::io::ErrorKind;
+
+use budwood::Error;
+use budwood_base::folder::FolderError;
+use pyo3::exceptions::{
+    PyException, PyFileExistsError, PyFileNotFoundError, PyOSError, PyPermissionError, PyValueError,
+};
+use pyo3::prelude::*;
+
+use crate::settings::as_arguments;
+
+pyo3::create_exception!(
+    budwood,
+    BudwoodError,
+    PyException,
+    "What the library cannot do, and why: a damaged file, an adapter of another base, a training \
+     whose numbers run away. What is wrong with an argument is a ValueError or a TypeError."
+);
+
+/// An error with its causes in one line; settings are arguments.
+fn message(error: &Error) -> String {
+    if let Error::Setting { name, message } = error {
+        return format!("{}: {}", name.replace('-', "_"), as_arguments(message));
+    }
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        // Many errors name their cause themselves.
+        let said = next.to_string();
+        if !text.ends_with(&said) {
+            text += &format!(": {said}");
+        }
+        cause = next.source();
+    }
+    as_arguments(&text)
+}
+
+/// What the system said, if that is the cause.
+fn of_system(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return Some(io.kind());
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// The exception for an error. Rows are counted from `offset`.
+pub(crate) fn raised_at(error: &Error, offset: usize) -> PyErr {
+    if let Error::Input { row, message } = error {
+        let index = offset + row - 1;
+        return PyValueError::new_err(format!("index {index}: {}", as_arguments(message)));
+    }
+    let said = message(error);
+    match (of_system(error), error) {
+        (Some(ErrorKind::NotFound), _) => PyFileNotFoundError::new_err(said),
+        (Some(ErrorKind::PermissionDenied), _) => PyPermissionError::new_err(said),
+        (Some(_), _) => PyOSError::new_err(said),
+        (None, Error::Occupied { .. }) => PyFileExistsError::new_err(said),
+        (None, Error::Setting { .. } | Error::Data(_) | Error::Model(_) | Error::Images(_)) => {
+            PyValueError::new_err(said)
+        }
+        (None, Error::Hub(budwood_hub::Error::Usage(_) | budwood_hub::Error::Missing(_))) => {
+            PyFileNotFoundError::new_err(said)
+        }
+        _ => BudwoodError::new_err(said),
+    }
+}
+
+/// The exception for an error.
+pub(crate) fn raised(error: impl Into<Error>) -> PyErr {
+    raised_at(&error.into(), 0)
+}
+
+/// The exception for a folder that cannot be written.
+pub(crate) fn of_folder(error: FolderError) -> PyErr {
+    raised(Error::from(error))
+}
