@@ -19,6 +19,7 @@ _HOMES = {
     "Error": "_budwood",
     "Evaluation": "_evaluation",
     "ImageClassifier": "_estimators",
+    "OnEvent": "_run",
     "Regressor": "_estimators",
     "Run": "_run",
     "TokenClassifier": "_estimators",

@@ -19,7 +19,7 @@ class _Estimator:
     """Settings as parameters, and training on columns in memory."""
 
     _task: ClassVar[str]
-    _settings: ClassVar[dict[str, Any]]
+    _defaults: ClassVar[dict[str, Any]]
     #: What scikit-learn before 1.6 asks for.
     _estimator_type: ClassVar[str]
 
@@ -28,15 +28,15 @@ class _Estimator:
         own = _settings.without(_settings.OF_FILES, left_out)
         if also:
             own |= {name: value for name, value in _settings.settings().items() if name == also}
-        cls._settings = {**own, "out": None, "on_event": None}
+        cls._defaults = {**own, "out": None, "on_event": None}
         me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
         def __init__(self: _Estimator, **given: Any) -> None:
-            _settings.check(given, cls._settings, cls.__name__)
-            for name, default in cls._settings.items():
+            _settings.check(given, cls._defaults, cls.__name__)
+            for name, default in cls._defaults.items():
                 setattr(self, name, given.get(name, default))
 
-        __init__.__signature__ = _settings.signature([me], cls._settings, None)  # type: ignore[attr-defined]
+        __init__.__signature__ = _settings.signature([me], cls._defaults, None)  # type: ignore[attr-defined]
         __init__.__qualname__ = f"{cls.__qualname__}.__init__"
         cls.__init__ = __init__  # type: ignore[method-assign]
         cls.__module__ = "budwood"
@@ -50,7 +50,7 @@ class _Estimator:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """All parameters with their values."""
-        return {name: getattr(self, name) for name in self._settings}
+        return {name: getattr(self, name) for name in self._defaults}
 
     def set_params(self, **given: Any) -> Any:
         """Sets parameters; returns itself.
@@ -59,8 +59,8 @@ class _Estimator:
             ValueError: if there is no such parameter.
         """
         for name in given:
-            if name not in self._settings:
-                known = ", ".join(self._settings)
+            if name not in self._defaults:
+                known = ", ".join(self._defaults)
                 raise ValueError(f"Invalid parameter {name!r} for {self!r}; the parameters are {known}")
         for name, value in given.items():
             setattr(self, name, value)
@@ -71,9 +71,9 @@ class _Estimator:
         images = self._task == "image-classification"
 
         def table(data: Any) -> list[tuple[str, list[Any]]] | None:
-            return None if data is None else labelled(*data, images=images)
+            return None if data is None else labelled(self._task, *data)
 
-        train = labelled(X, y, images=images)
+        train = labelled(self._task, X, y)
         columns = [name for name, _ in train]
         given = {n: v for n, v in self.get_params().items() if n not in ("out", "on_event")}
         given |= {"task": self._kind(train[-1][1]), "label_column": columns[-1:]}
@@ -139,7 +139,7 @@ class _Estimator:
     def __repr__(self) -> str:
         changed = ", ".join(
             f"{name}={getattr(self, name)!r}"
-            for name, default in self._settings.items()
+            for name, default in self._defaults.items()
             if not _same(getattr(self, name), default)
         )
         return f"{type(self).__name__}({changed})"

@@ -84,7 +84,7 @@ def evaluate(
     if isinstance(data, tuple):
         if given:
             raise TypeError(f"{next(iter(given))} is for files; columns are given")
-        columns = labelled(*data, images=own.info["task"].get("images") is not None)
+        columns = labelled(own.kind, *data)
         told = json.loads(own._native.evaluate_columns(columns))
     else:
         known = sorted(_settings.OF_FILES - {"data", "name", "area", "dev_data", "test_data", "test", "task"})
@@ -95,42 +95,45 @@ def evaluate(
     return Evaluation(told)
 
 
-def labelled(inputs: Any, labels: Any = None, *, images: bool = False) -> list[tuple[str, list[Any]]]:
-    """Columns of a table: of one or two texts, of words, or of images; and of labels."""
-    what = "X"
-    rows = _columns.images(inputs, what) if images else _columns.texts(inputs, what)
+def labelled(kind: str, inputs: Any, labels: Any = None) -> list[tuple[str, list[Any]]]:
+    """Columns of a table for a kind of task: of one or two texts, of words, or of images; and of labels."""
+    images, words = kind == "image-classification", kind == "token-classification"
+    rows = _columns.images(inputs, "X") if images else _columns.texts(inputs, "X")
     if not rows:
-        raise ValueError(f"{what} is empty")
+        raise ValueError("X is empty")
     if labels is None:
         raise TypeError("the labels (y) are missing")
     right = _columns.to_list(labels, "y")
     right = [value.tolist() if isinstance(value, np.ndarray) else value for value in right]
     if len(right) != len(rows):
-        raise ValueError(f"there are {len(rows)} rows in {what}, but {len(right)} labels in y")
+        raise ValueError(f"there are {len(rows)} rows in X, but {len(right)} labels in y")
     if images:
         return [("image", rows), ("label", right)]
-    if _columns.is_frame(inputs):
-        names = list(_columns.frame_columns(inputs))
-        texts = [list(column) for column in zip(*rows)] if len(names) == 2 else [rows]
-        for name, column in zip(names, texts):
-            check_texts(column, name)
-        return [*zip(names, texts), ("label" if "label" not in names else "y", right)]
-    if all(isinstance(row, tuple) and len(row) == 2 for row in rows):
-        first, second = (list(column) for column in zip(*rows))
-        check_texts(first, what)
-        check_texts(second, what)
-        return [("text", first), ("text2", second), ("label", right)]
-    check_texts(rows, what)
-    return [("text", rows), ("label", right)]
+    names = list(_columns.frame_columns(inputs)) if _columns.is_frame(inputs) else []
+    columns = [rows]
+    if not words and any(isinstance(row, (list, tuple)) for row in rows):
+        odd = next((i for i, r in enumerate(rows) if not _is_pair(r)), None)
+        if odd is not None and not _columns.is_missing(rows[odd]):
+            raise ValueError(f"X, index {odd}: two texts are expected, as in other rows")
+        columns = [list(column) for column in zip(*(r if _is_pair(r) else (r, r) for r in rows))]
+    names = names or ["text", "text2"][: len(columns)]
+    for column in columns:
+        check_texts(column, "X", words)
+    return [*zip(names, columns), ("label" if "label" not in names else "y", right)]
 
 
-def check_texts(rows: list[Any], name: str) -> None:
-    """Refuses what is no text, nor a list of words, by its index."""
+def _is_pair(row: object) -> bool:
+    return isinstance(row, (list, tuple)) and len(row) == 2
+
+
+def check_texts(rows: list[Any], name: str, words: bool) -> None:
+    """Refuses what is no text, nor a list of words where they are read, by its index."""
     for i, row in enumerate(rows):
-        if isinstance(row, str) or isinstance(row, (list, tuple)):
+        if isinstance(row, (list, tuple) if words else str):
             continue
         if _columns.is_missing(row):
             raise ValueError(
                 f"{name}, index {i}: the text is missing ({row!r}); leave such rows out, or give ''"
             )
-        raise TypeError(f"{name}, index {i}: {type(row).__name__} is no text")
+        what = "no list of words" if words else "no text"
+        raise TypeError(f"{name}, index {i}: {type(row).__name__} is {what}")
