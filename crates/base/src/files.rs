@@ -25,7 +25,7 @@ pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part. A link
-/// is followed; what is no file on a disk, such as a pipe, is written to as it is.
+/// is followed; what is not a file on a disk, such as a pipe, is written to as it is.
 ///
 /// # Errors
 /// Whatever the file system gives; the old file is then untouched and the temporary one removed.

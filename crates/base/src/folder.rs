@@ -262,7 +262,7 @@ impl OutFolder {
         let (part, swap, old) = (self.hidden(PART), self.hidden(SWAP), self.hidden(OLD));
         for path in [&part, &swap, &old] {
             if fs::symlink_metadata(path).is_ok_and(|m| !m.is_dir()) {
-                let what = "is in the way and is no folder of ours; remove it";
+                let what = "is in the way and is not a folder of ours; remove it";
                 return Err(FolderError::Occupied { path: path.clone(), what });
             }
         }

@@ -112,7 +112,7 @@ mod tests {
         }
         drop(first);
         assert!(!path.exists(), "no lock is left behind");
-        // A file that a dead process left behind is no lock.
+        // A file that a dead process left behind is not a lock.
         fs::write(&path, "99999999").unwrap();
         assert!(matches!(Lock::take(&path).unwrap(), Taken::Ours(_)));
     }

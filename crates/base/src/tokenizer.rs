@@ -21,7 +21,7 @@ impl WordPieceSettings {
     /// nobody says what becomes of them, the vocabulary does.
     ///
     /// # Errors
-    /// If it is no object, or a field is neither true nor false, in words.
+    /// If it is not an object, or a field is neither true nor false, in words.
     pub fn from_config(config: &Value, vocabulary: &str) -> Result<Self, String> {
         if !(config.is_object() || config.is_null()) {
             return Err("is not an object".into());

@@ -59,7 +59,7 @@ pub fn retract(board: &mut Board, result: i64, reason: &str, actor: &Actor) -> R
 /// confirmed by a tolerance that is gone.
 ///
 /// # Errors
-/// If there is no such leaderboard or metric, or whoever asks is no moderator.
+/// If there is no such leaderboard or metric, or whoever asks is not a moderator.
 pub fn set_metric(
     board: &mut Board,
     leaderboard: &str,

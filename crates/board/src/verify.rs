@@ -100,7 +100,7 @@ impl Worker {
     /// at a time.
     ///
     /// # Errors
-    /// If the board cannot be written. What an evaluator cannot do is no error here: it is the
+    /// If the board cannot be written. What an evaluator cannot do is not an error here: it is the
     /// check's outcome.
     pub fn next(
         &mut self,

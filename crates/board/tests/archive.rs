@@ -58,7 +58,7 @@ fn tables_come_in_by_the_rules() {
     assert_eq!(leaves.rows[2].scores[0].as_ref().unwrap().raw, "6.2*");
     assert_eq!(leaves.rows[2].additional_data, Some(true));
     assert_eq!(leaves.undated, 2);
-    // Ash came first and was beaten by Oak; what comes later and is worse is no step.
+    // Ash came first and was beaten by Oak; what comes later and is worse is not a step.
     assert_eq!(leaves.line.iter().map(|s| s.value).collect::<Vec<_>>(), [6.2, 4.91]);
     assert!(
         query::leaderboard(&board, "text-classification-on-leaves", &Filter::default())

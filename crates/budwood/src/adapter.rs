@@ -54,7 +54,7 @@ impl Adapter {
     /// Opens the folder of an adapter that was trained on this base.
     ///
     /// # Errors
-    /// If the folder is no adapter, was changed, or was trained on another base.
+    /// If the folder is not an adapter, was changed, or was trained on another base.
     pub fn open(base: &Base, folder: impl AsRef<Path>) -> Result<Self, Error> {
         let name = base.model().folder().to_string_lossy();
         let folder = read_folder(folder.as_ref(), base.model(), &name)?;
@@ -153,10 +153,6 @@ impl Adapter {
         &self.0.reader
     }
 
-    pub(crate) fn shared_reader(&self) -> Arc<Reader> {
-        Arc::clone(&self.0.reader)
-    }
-
     /// How long inputs are, in tokens, as in the adapter's training.
     pub fn lengths(&self) -> Lengths {
         let task = &self.0.meta.task;
@@ -215,7 +211,7 @@ pub fn positive(name: Option<&str>, labels: &[String]) -> Result<u32, Error> {
     let Some(name) = name else { return Ok(1) };
     let message = match (labels.len(), labels.iter().position(|l| l == name)) {
         (2, Some(class)) => return Ok(class as u32),
-        (2, None) => format!("{name} is no class; there are {}", labels.join(" and ")),
+        (2, None) => format!("{name} is not a class; there are {}", labels.join(" and ")),
         _ => format!("is for two classes; there are {}", labels.len()),
     };
     Err(Error::Setting { name: "positive", message })

@@ -210,7 +210,7 @@ const NONE: &str = "none";
 fn class(labels: &[String], answers: &Answers, i: usize, options: &AnswerOptions) -> Answer {
     let (class, probabilities) = (answers.class(i) as usize, answers.probabilities(i));
     let score = probabilities[class];
-    // What is no number is not sure either.
+    // What is not a number is not sure either.
     let abstained = options.abstain_below.map(|least| score.is_nan() || score < least);
     let label = if abstained == Some(true) { NONE.into() } else { labels[class].clone() };
     let mut scores = named(labels, &probabilities);

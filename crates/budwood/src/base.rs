@@ -73,8 +73,8 @@ impl Base {
     /// hub; what is not in a cache is fetched.
     ///
     /// # Errors
-    /// If nothing has that name or it cannot be fetched, and if it is no model of a known family,
-    /// or a damaged one.
+    /// If nothing has that name or it cannot be fetched, and if it is not a model of a known
+    /// family, or a damaged one.
     pub fn open(name_or_folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(name_or_folder, BaseOptions::default())
     }

@@ -9,9 +9,11 @@
 
 use std::sync::Arc;
 
-use budwood_base::head::Pooling;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
+use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Context, Device};
+use budwood_formats::native::AdapterFolder;
 use budwood_tasks::{Dataset, Example, Input, Target};
 use budwood_train::{Answers, Lengths, Prepared, chunk_outputs};
 
@@ -70,6 +72,38 @@ impl Base {
             budwood_base::encoder::InputSpec::Image(_) => usize::MAX,
         };
         let lengths = Lengths { max, stride: crate::DOC_STRIDE };
+        Ok(Vectors(Arc::new(Pooled { base: self.clone(), adapter, reader, lengths })))
+    }
+
+    /// The vectors that an adapter's head sees: the base's, changed by the adapter.
+    ///
+    /// # Errors
+    /// If the adapter does not fit the base.
+    pub fn vectors_of(&self, folder: &AdapterFolder) -> Result<Vectors, Error> {
+        let AdapterFolder { meta, tensors } = folder;
+        let width = meta.head.pooling.width(self.model().spec().hidden);
+        let head = HeadSpec {
+            kind: HeadKind::Classification,
+            outputs: width,
+            pooling: meta.head.pooling,
+            dense: None,
+            bias: false,
+            dropout: 0.0,
+        };
+        // The head hands on what it sees.
+        let own = tensors.iter().filter(|(name, _)| !name.starts_with("head."));
+        let mut tensors: TensorMap = own.map(|(name, t)| (name.clone(), t.clone())).collect();
+        let diagonal = (0..width * width).map(|i| f32::from(u8::from(i / width == i % width)));
+        let same = Tensor::new(vec![width, width], diagonal.collect());
+        tensors.insert("head.out.weight".into(), same);
+        let adapter =
+            budwood_model::Adapter::from_tensors(self.packed(), &meta.method, head, &tensors)?;
+        let reader = match &meta.task.images {
+            None => self.reader()?,
+            Some(_) => Arc::new(Reader::of_adapter(self.model(), &meta.task)?),
+        };
+        let stride = meta.task.doc_stride.unwrap_or(crate::DOC_STRIDE);
+        let lengths = Lengths { max: meta.task.max_length, stride };
         Ok(Vectors(Arc::new(Pooled { base: self.clone(), adapter, reader, lengths })))
     }
 
@@ -144,26 +178,6 @@ impl Vectors {
 }
 
 impl Adapter {
-    /// The vectors that the adapter's head sees: those of its base, changed by the adapter.
-    ///
-    /// # Errors
-    /// If memory for them cannot be had.
-    pub fn vectors(&self) -> Result<Vectors, Error> {
-        let (base, meta, trained) = (self.base(), self.meta(), &self.packed().params);
-        let mut adapter =
-            budwood_model::Adapter::pooling(base.packed(), &meta.method, meta.head.pooling, 0)?;
-        let own: Vec<_> = 
-            adapter.params.entries().iter().map(|p| (p.name.clone(), p.slot.clone())).collect();
-        for (name, slot) in own.into_iter().filter(|(name, _)| !name.starts_with("head.")) {
-            if let Some(there) = trained.get(&name) {
-                adapter.params.values[slot].copy_from_slice(&trained.values[there.slot.clone()]);
-            }
-        }
-        adapter.refresh(Device::cpu(), 1);
-        let (reader, lengths) = (self.shared_reader(), self.lengths());
-        Ok(Vectors(Arc::new(Pooled { base: base.clone(), adapter, reader, lengths })))
-    }
-
     /// Inputs as the model reads them, to be computed beside those of others.
     ///
     /// # Errors

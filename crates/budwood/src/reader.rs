@@ -56,7 +56,8 @@ impl Reader {
         }
     }
 
-    /// The reader of an adapter on its base: images as in the adapter's training, whatever the base's own file says now.
+    /// The reader of an adapter on its base: images as in the adapter's training, whatever the
+    /// base's own file says now.
     pub fn of_adapter(model: &BaseModel, task: &TaskMeta) -> Result<Self, Error> {
         match (&model.spec().input, &task.images) {
             (InputSpec::Image(image), Some(recorded)) => {

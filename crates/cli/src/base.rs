@@ -39,8 +39,8 @@ pub(crate) fn told() -> impl FnMut(Notice<'_>) {
     }
 }
 
-/// Refuses a model in int8 where a base is taken by the hash of its weights: which model it was made from is only what its
-/// `budwood.json` says.
+/// Refuses a model in int8 where a base is taken by the hash of its weights: which model it was
+/// made from is only what its `budwood.json` says.
 pub(crate) fn check_original(model: &BaseModel) -> Result<()> {
     if model.is_quantized() {
         bail!(

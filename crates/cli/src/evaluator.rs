@@ -1,5 +1,6 @@
-//! What the board's re-evaluations run: an adapter on a base and data of this machine, in a process of its own whose
-//! memory and time are limited, so that a hostile file can end that process and nothing else.
+//! What the board's re-evaluations run: an adapter on a base and data of this machine, in a process
+//! of its own whose memory and time are limited, so that a hostile file can end that process and
+//! nothing else.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -103,7 +104,8 @@ impl Predictor for Trial {
 
 impl Trial {
     const ALLOWED: Allowed = Allowed { memory: 4, time: Duration::from_secs(20), threads: 1 };
-    /// An adapter that took too long is not tried again for this time: it would take the places of others.
+    /// An adapter that took too long is not tried again for this time: it would take the places of
+    /// others.
     const PAUSE: Duration = Duration::from_secs(600);
 
     /// Trials of the adapters of the board in a folder.
@@ -248,8 +250,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
 
 /// Time that every adapter may take beyond what its base needs: for reading, and for clocks.
 const LEAST_TIME: Duration = Duration::from_secs(5);
-/// How many times as long as its base an adapter may take. Prompts as long as the texts are twice the rows, and so at most four
-/// times the work.
+/// How many times as long as its base an adapter may take. Prompts as long as the texts are twice
+/// the rows, and so at most four times the work.
 const TIMES_BASE: f64 = 20.0;
 /// Examples that the base is timed on, and the time for it.
 const TIMED: usize = 256;

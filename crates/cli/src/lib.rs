@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
 
-/// Train and use small task adapters on one frozen model.
+/// Train, compare, share and serve small task adapters on one frozen model.
 #[derive(Parser)]
 #[command(
     name = "budwood",
@@ -39,10 +39,16 @@ use crate::settings::Settings;
 )]
 struct Cli {
     /// Print one JSON value on standard output instead of text.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 1000)]
     json: bool,
     /// Threads to compute with [default: all processors].
-    #[arg(long, global = true, value_name = "N", value_parser = number::count::<1, 1024>)]
+    #[arg(
+        long,
+        global = true,
+        display_order = 1000,
+        value_name = "N",
+        value_parser = number::count::<1, 1024>
+    )]
     threads: Option<usize>,
     /// End with the process that began this one, and after so many seconds.
     #[arg(long, global = true, hide = true, value_name = "SECONDS")]
@@ -56,7 +62,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (the message says where a
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train an adapter on a real model and real data, and show what it is worth.
+    /// Train an adapter on a real model and real data, and show how good it is.
     Quickstart(commands::quickstart::Args),
     /// Train an adapter.
     Train(Box<commands::train::Args>),
@@ -66,35 +72,36 @@ enum Command {
     Sweep(commands::sweep::Args),
     /// List, compare and export the runs of a store.
     Runs(commands::runs::Args),
-    /// Draw the table and the figures of the runs of a store.
+    /// Draw the table and figures of a store's runs.
     Report(commands::report::Args),
-    /// Score an adapter on labelled data.
+    /// Evaluate an adapter on labelled data.
     Eval(commands::eval::Args),
-    /// Label texts with an adapter.
+    /// Predict labels, values, answers or tags with an adapter.
     Predict(commands::predict::Args),
-    /// Answer requests over HTTP with many adapters on one model.
+    /// Serve many adapters on one model over HTTP.
     Serve(commands::serve::Args),
-    /// Write an adapter as a model of its own, with its head beside it.
+    /// Merge an adapter into its base model; the head is written beside it.
     Merge(commands::merge::Args),
-    /// Average several adapters of one method.
+    /// Average the weights of several adapters.
     Average(commands::average::Args),
-    /// Make, fill, keep and serve a results board whose rows can be run again.
+    /// Make and serve a results board whose rows can be run again.
     Board(commands::board::Args),
-    /// Put a run or an adapter on a board.
+    /// Submit a run or an adapter to a board.
     Submit(commands::submit::Args),
-    /// Let a board run the adapter of a result, and compare with what was claimed.
+    /// Run the adapter of a board's result and compare its score with the claim.
     Verify(commands::verify::Args),
-    /// Let a board run all its adapters again, and show what moved.
+    /// Run all adapters of a board again and show which scores changed.
     Audit(commands::verify::AuditArgs),
-    /// Write an adapter of AdapterHub or PEFT, or a tuned model's head, as an adapter of ours.
+    /// Convert an adapter of AdapterHub or PEFT, or the head of a tuned model, to an adapter of
+    /// Budwood.
     Import(commands::import::Args),
-    /// Write an adapter as a folder that AdapterHub, PEFT or transformers load.
+    /// Convert an adapter to a folder that AdapterHub, PEFT or transformers can load.
     Export(commands::export::Args),
-    /// Show what an adapter or a model is.
+    /// Describe an adapter or a model.
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
     Models(commands::models::Args),
-    /// Compare with a reference library on a case file.
+    /// Compare with a reference library, on a file of recorded inputs and outputs.
     Parity(commands::parity::Args),
     /// Measure speed and memory.
     Bench(commands::bench::Args),

@@ -1,7 +1,7 @@
 //! This program in a process of its own, with limits on memory and time, for what strangers sent.
 //!
-//! The process ends with the one that began it, however that one ends: its standard input is a pipe that nobody writes to, and the
-//! end of that pipe is the end of the parent.
+//! The process ends with the one that began it, however that one ends: its standard input is a pipe
+//! that nobody writes to, and the end of that pipe is the end of the parent.
 
 use std::io::Read;
 use std::path::Path;
@@ -30,8 +30,8 @@ const WORDS: u64 = 1 << 16;
 pub(crate) fn run(words: &[&str], allowed: Allowed) -> Result<Vec<u8>> {
     let Allowed { memory, time, threads } = allowed;
     let program = again::program().context("cannot find the program itself")?;
-    // The shell sets the limit and becomes the program; nothing of a submission is among its words. Whoever asks for pages comes
-    // before it.
+    // The shell sets the limit and becomes the program; nothing of a submission is among its words.
+    // Whoever asks for pages comes before it.
     let mut child = Command::new("/bin/sh")
         .args(["-c", "ulimit -v \"$0\" && exec nice -n 10 \"$@\""])
         .arg((memory * 1_000_000).to_string())
@@ -100,7 +100,8 @@ pub(crate) fn end_after(time: Duration, message: String) {
     });
 }
 
-/// A message for readers: of files of this machine it names the last part alone. `places` are those that are known to stand in it.
+/// A message for readers: of files of this machine it names the last part alone. `places` are those
+/// that are known to stand in it.
 pub(crate) fn without_places(message: &str, places: &[&Path]) -> String {
     let mut text = message.to_owned();
     for place in places.iter().filter(|p| p.is_absolute()) {

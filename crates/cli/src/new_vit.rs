@@ -33,7 +33,7 @@ pub(crate) struct NewArgs {
     /// Seed of the initial weights.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Replace the model that is there; other files beside it are kept.
+    /// Replace the model in that folder; other files in it are kept.
     #[arg(long, alias = "force")]
     pub(crate) overwrite: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) struct NewArgs {
 /// Writes a new ViT.
 pub(crate) fn write(args: &NewArgs) -> Result<BaseModel> {
     if args.patch == 0 || !args.image_size.is_multiple_of(args.patch) {
-        bail!("--image-size {} is no multiple of --patch {}", args.image_size, args.patch);
+        bail!("--image-size {} is not a multiple of --patch {}", args.image_size, args.patch);
     }
     let config = json!({
         "architectures": ["ViTModel"], "model_type": "vit", "hidden_size": args.hidden,

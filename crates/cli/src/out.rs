@@ -25,7 +25,8 @@ fn resolved(path: &Path) -> PathBuf {
     whole
 }
 
-/// Refuses a folder for results that is, holds, or lies in what the command reads, or in which the user is at home.
+/// Refuses a folder for results that is, holds, or lies in what the command reads, or in which the
+/// user is at home.
 pub(crate) fn check_folder(path: &Path, inputs: &[&str]) -> Result<()> {
     let name = path.display();
     if path.to_str().is_none() {
@@ -54,11 +55,12 @@ pub(crate) fn check_folder(path: &Path, inputs: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a folder to which results are added bit by bit, if something is in it and none of `marks`.
+/// Refuses a folder to which results are added bit by bit, if something is in it and none of
+/// `marks`.
 pub(crate) fn check_shared(folder: &Path, what: &str, marks: &[&str]) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         if std::fs::symlink_metadata(folder).is_ok() {
-            bail!("{} is no folder; give the name of a new folder", folder.display());
+            bail!("{} is not a folder; give the name of a new folder", folder.display());
         }
         return Ok(());
     };
@@ -89,7 +91,8 @@ pub(crate) fn folder(path: &Path, kind: &'static Kind, inputs: &[&str]) -> Resul
     Ok(OutFolder::open(path, kind)?)
 }
 
-/// As [`folder`], for commands that make something new: what is there is replaced only with `--overwrite`.
+/// As [`folder`], for commands that make something new: what is there is replaced only with
+/// `--overwrite`.
 pub(crate) fn new_folder(
     path: &Path,
     kind: &'static Kind,
@@ -109,7 +112,8 @@ pub(crate) fn there(path: &Path, kind: &Kind) -> String {
     format!("{path} is there already and holds {what}; say --overwrite to replace it")
 }
 
-/// Refuses a file for results that is there, unless it may be replaced, and always one that the command reads.
+/// Refuses a file for results that is there, unless it may be replaced, and always one that the
+/// command reads.
 pub(crate) fn check_file(path: &Path, overwrite: bool, inputs: &[&str]) -> Result<()> {
     let name = path.display();
     if path.file_name().is_none() || path.is_dir() {

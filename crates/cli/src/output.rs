@@ -7,7 +7,8 @@ use anyhow::Result;
 pub(crate) use budwood::number::thousands;
 use budwood_board::text::is_hidden;
 
-/// A line on standard output; a closed pipe is an error, not a panic. What others wrote cannot steer the terminal.
+/// A line on standard output; a closed pipe is an error, not a panic. What others wrote cannot
+/// steer the terminal.
 macro_rules! say {
     ($($arg:tt)*) => {{
         use std::io::Write as _;
@@ -26,14 +27,15 @@ pub(crate) use note;
 /// A JSON value on standard output.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    // JSON escapes what stands below U+0020 itself. The rest can only stand inside its texts, where it may be escaped.
+    // JSON escapes what stands below U+0020 itself. The rest can only stand inside its texts, where
+    // it may be escaped.
     let text = visible(&text, |c| c == '\n', |c| format!("\\u{:04x}", c as u32));
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(())
 }
 
-/// A text of others without characters that steer a terminal or hide from a reader: these are written as `\u{1b}`.
-/// Ends of lines and tabs stay.
+/// A text of others without characters that steer a terminal or hide from a reader: these are
+/// written as `\u{1b}`. Ends of lines and tabs stay.
 pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     visible(text, |c| matches!(c, '\n' | '\t'), |c| c.escape_unicode().to_string())
 }

@@ -1,7 +1,7 @@
 //! Sweep files: from a TOML file to the list of its runs.
 //!
-//! A value that is a list is a grid: every combination is a run. Flags are those of `budwood train`, without
-//! the dashes; a task's flags go before those of `[train]`, a method's before both.
+//! A value that is a list is a grid: every combination is a run. Flags are those of `budwood
+//! train`, without the dashes; a task's flags go before those of `[train]`, a method's before both.
 
 use std::collections::BTreeMap;
 use std::path::Path;

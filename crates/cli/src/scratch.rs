@@ -1,8 +1,8 @@
 //! Folders for files that a process needs for a while. What dead processes left is removed.
 //!
-//! Below the board, `scratch/N` belongs to one process, which holds a lock on `scratch/N.lock` for as long as it lives; the
-//! system frees the lock however the process ends. Whoever comes, under the lock `scratch/lock`, removes folders whose own lock
-//! is free.
+//! Below the board, `scratch/N` belongs to one process, which holds a lock on `scratch/N.lock` for
+//! as long as it lives; the system frees the lock however the process ends. Whoever comes, under
+//! the lock `scratch/lock`, removes folders whose own lock is free.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

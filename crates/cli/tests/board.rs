@@ -1,4 +1,5 @@
-//! The board on the command line: from a training run to a row that was run again, and what must not become one.
+//! The board on the command line: from a training run to a row that was run again, and what must
+//! not become one.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -91,7 +92,8 @@ fn damaged_and_hostile_adapters_are_refused() {
     world.fails("submit nowhere --board b --store none.db", &["nowhere"]);
 }
 
-/// A new board takes the runs that are where a sweep puts them; an old one takes only what it is told to.
+/// A new board takes the runs that are where a sweep puts them; an old one takes only what it is
+/// told to.
 #[test]
 fn a_new_board_holds_the_runs_of_the_usual_store() {
     let world = World::new();
@@ -154,7 +156,8 @@ fn a_check_does_not_depend_on_the_folder_that_it_is_run_in() {
     assert!(!flags.contains("\"train.csv\"") && !flags.contains("\"held.csv\""), "{flags}");
 }
 
-/// A run on data that its leaderboard does not name is of another setting, until someone names them.
+/// A run on data that its leaderboard does not name is of another setting, until someone names
+/// them.
 #[test]
 fn a_leaderboard_is_about_the_data_that_it_names() {
     let world = trained();

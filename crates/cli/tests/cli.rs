@@ -344,7 +344,8 @@ fn early_stopping_and_accumulation_work() {
     assert!(json["steps"].as_u64().unwrap() > 0);
 }
 
-/// Killed at ten moments of the run, the adapter is the same to the bit as that of a run in one piece.
+/// Killed at ten moments of the run, the adapter is the same to the bit as that of a run in one
+/// piece.
 #[test]
 fn a_killed_run_goes_on_to_the_same_result() {
     let world = World::new();

@@ -1,5 +1,5 @@
-//! Folders and files for results: nothing of others is ever replaced, one process at a time writes, and a killed one
-//! loses nothing.
+//! Folders and files for results: nothing of others is ever replaced, one process at a time writes,
+//! and a killed one loses nothing.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -219,7 +219,7 @@ fn a_run_that_was_saved_is_recorded_by_the_same_command() {
     world.fails(&other, &["--overwrite"]);
     let output = world.run(&command("again", 4));
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && error.contains("saved before"), "{error}");
+    assert!(output.status.success() && error.contains("is saved already"), "{error}");
     let summary = json(&String::from_utf8(output.stdout).unwrap());
     for field in ["weights_sha256", "metrics", "evaluations", "bytes", "steps"] {
         assert_eq!(summary[field], json(&whole)[field], "{field}");
@@ -237,7 +237,8 @@ fn a_run_that_was_saved_is_recorded_by_the_same_command() {
     world.fails(&command("again", 4), &["--overwrite"]);
 }
 
-/// Runs a training while the store is locked, and kills it when the adapter is there. Whether it had not been recorded.
+/// Runs a training while the store is locked, and kills it when the adapter is there. Whether it
+/// had not been recorded.
 fn killed_before_recording(world: &World, out: &str, args: &str) -> bool {
     let script = "import os, sqlite3, time\n\
         c = sqlite3.connect('runs.db', isolation_level=None)\n\
@@ -293,7 +294,7 @@ fn files_are_not_replaced_by_accident_and_inputs_never() {
     world.write("archive/mine.json", "mine");
     world.ok("board --board b export --out archive --overwrite");
     assert!(world.path("archive/board.json").exists() && world.path("archive/mine.json").exists());
-    // A pipe is no file that could be lost.
+    // A pipe is not a file that could be lost.
     #[cfg(unix)]
     {
         let text = world.ok("runs export --store runs.db --out /dev/stdout");

@@ -57,7 +57,7 @@ fn what_does_not_fit_leaves_nothing_behind() {
     for (words, said) in [
         (vec!["import", &lora, "--out", "x"], "--base"),
         (vec!["import", &lora, "--base", &golden("base/roberta"), "--out", "x"], "roberta"),
-        (vec!["import", &golden("base/bert"), "--out", "x"], "no other library"),
+        (vec!["import", &golden("base/bert"), "--out", "x"], "not an adapter of another library"),
     ] {
         let out = budwood(dir, &words);
         let message = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use world::{World, json};
 
-/// A world with a tiny ViT and images that can be told apart: bright above and dark below, or the other way round, or
-/// with a bright middle.
+/// A world with a tiny ViT and images that can be told apart: bright above and dark below, or the
+/// other way round, or with a bright middle.
 fn images() -> World {
     let world = World::new();
     let args = "models new --hidden 32 --layers 2 --heads 2 --image-size 16 --patch 8 --out vit";
@@ -134,7 +134,8 @@ fn another_size_is_remembered() {
     assert!(metric["value"].is_number() && before["rows"] == 16);
 }
 
-/// A list of images of two kinds in `folder`, as benchmarks have them: a path and a number in each line.
+/// A list of images of two kinds in `folder`, as benchmarks have them: a path and a number in each
+/// line.
 fn list(world: &World, folder: &str, name: &str, first: usize, n: usize) {
     let mut lines = String::new();
     for i in first..first + n {
@@ -156,7 +157,8 @@ fn small(world: &World, file: &str) -> String {
     "sweep.toml".into()
 }
 
-/// The protocols of VTAB-1k and OmniBenchmark on trees of their layout, from lists to the report's means.
+/// The protocols of VTAB-1k and OmniBenchmark on trees of their layout, from lists to the report's
+/// means.
 #[test]
 fn benchmarks_run_from_their_lists_to_their_means() {
     let world = images();

@@ -57,7 +57,8 @@ fn scratch(world: &World) -> Vec<String> {
     names
 }
 
-/// However a check's process ends, what it began ends with it, and its folder goes at the next start.
+/// However a check's process ends, what it began ends with it, and its folder goes at the next
+/// start.
 #[test]
 fn a_check_ends_with_its_parent() {
     let world = World::new();
@@ -90,7 +91,8 @@ fn a_check_ends_with_its_parent() {
     assert_eq!(scratch(&world), ["lock", "someone's"]);
 }
 
-/// An adapter is given a time that follows from what its base needs, and not the whole of `--minutes`.
+/// An adapter is given a time that follows from what its base needs, and not the whole of
+/// `--minutes`.
 #[test]
 fn an_adapter_that_is_much_slower_than_its_base_is_ended() {
     let world = World::new();
@@ -117,7 +119,8 @@ fn an_adapter_that_is_much_slower_than_its_base_is_ended() {
     assert!(begin.elapsed() < Duration::from_secs(120), "{:?}", begin.elapsed());
 }
 
-/// What goes wrong in a check is shown to readers: without places of this machine, and without numbers of processes.
+/// What goes wrong in a check is shown to readers: without places of this machine, and without
+/// numbers of processes.
 #[test]
 fn errors_that_readers_see_name_no_places() {
     let world = World::new();

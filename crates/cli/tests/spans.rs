@@ -1,4 +1,5 @@
-//! Questions about a text and tags of words, from training to answers; and the output of frozen layers, kept or not.
+//! Questions about a text and tags of words, from training to answers; and the output of frozen
+//! layers, kept or not.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -155,7 +156,7 @@ fn questions_are_answered() {
     // Windows: the same text read in pieces.
     let more = "--dev-data test.json --epochs 1 --max-length 10 --doc-stride 2 --store runs.db";
     let text = world.ok(&train_args("train.json", "pieces", more).replace("--max-length 24 ", ""));
-    assert!(text.contains("windows that begin 2 tokens after"), "{text}");
+    assert!(text.contains("windows that begin 2 tokens apart"), "{text}");
     let compared = parsed(&world.ok("runs compare 1 2 --split dev --json --store runs.db"));
     let counts = ["both_right", "only_a", "only_b", "both_wrong"].map(|n| compared[n].as_u64());
     assert_eq!(counts.iter().flatten().sum::<u64>(), 40, "{compared}");

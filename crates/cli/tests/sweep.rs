@@ -56,7 +56,8 @@ fn world() -> World {
 
 const RUN: &str = "sweep sweep.toml --set WHERE=. --threads 2";
 
-/// Killed at ten moments, the sweep ends with each of its runs once, with the same weights as without.
+/// Killed at ten moments, the sweep ends with each of its runs once, with the same weights as
+/// without.
 #[test]
 fn a_killed_sweep_ends_with_every_run_once() {
     let world = world();

@@ -47,20 +47,20 @@ impl Weight {
         precision: Precision,
         backward: bool,
     ) -> Self {
-        let store = match precision {
-            Precision::F32 => Store::F32 {
-                forward: PackedB::default(),
-                backward: backward.then(PackedB::default),
-            },
-            Precision::Int8 | Precision::Int8Forward => {
-                assert_eq!(weight.len(), outputs * inputs, "a weight of another size");
-                let store = int8_store(device, weight, inputs, precision, backward);
-                return Self { outputs, inputs, store };
-            }
-        };
-        let mut packed = Self { outputs, inputs, store };
-        packed.set(device, weight);
-        packed
+        if precision == Precision::F32 {
+            let mut packed = Self::unfilled(outputs, inputs, backward);
+            packed.set(device, weight);
+            return packed;
+        }
+        assert_eq!(weight.len(), outputs * inputs, "a weight of another size");
+        let store = int8_store(device, weight, inputs, precision, backward);
+        Self { outputs, inputs, store }
+    }
+
+    /// A weight in f32 that waits for its elements: [`Weight::set`].
+    pub fn unfilled(outputs: usize, inputs: usize, backward: bool) -> Self {
+        let (forward, backward) = (PackedB::default(), backward.then(PackedB::default));
+        Self { outputs, inputs, store: Store::F32 { forward, backward } }
     }
 
     /// Replaces the elements, in the storage that is there.

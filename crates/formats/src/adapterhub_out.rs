@@ -25,7 +25,7 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
     let AdapterFolder { meta, tensors } = folder;
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         return Err(cannot(format!(
-            "'{name}' is no name for an adapter: use letters, digits, - and _"
+            "'{name}' is not a name for an adapter: use letters, digits, - and _"
         )));
     }
     let family = family_of(meta)?;

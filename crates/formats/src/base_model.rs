@@ -1,4 +1,5 @@
-//! A base model's folder in Hugging Face's layout: `config.json`, `model.safetensors` (or shards), tokenizer.
+//! A base model's folder in Hugging Face's layout: `config.json`, `model.safetensors` (or shards),
+//! tokenizer.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,8 @@ use crate::manifest::Manifest;
 use crate::text_file::{self, read_json};
 use crate::weights::Weights;
 
-/// The largest file of a tokenizer that is read, in bytes; vocabularies of a million words have a tenth of it.
+/// The largest file of a tokenizer that is read, in bytes; vocabularies of a million words have a
+/// tenth of it.
 const TOKENIZER_MOST: u64 = 512 << 20;
 
 /// An opened base model: its description and its tensors, by canonical name and on demand.
@@ -37,7 +39,8 @@ pub struct BaseModel {
 }
 
 impl BaseModel {
-    /// Opens a folder and checks that every tensor is there and of the size that `config.json` says.
+    /// Opens a folder and checks that every tensor is there and of the size that `config.json`
+    /// says.
     ///
     /// # Errors
     /// If a file is missing, damaged, or of a family that is not known.
@@ -109,8 +112,8 @@ impl BaseModel {
         self.int8_sha256.is_some()
     }
 
-    /// SHA-256 of its weights' file, if it is stored in bytes. Its identity then names the model that it says it was made from,
-    /// which nothing here can check.
+    /// SHA-256 of its weights' file, if it is stored in bytes. Its identity then names the model
+    /// that it says it was made from, which nothing here can check.
     pub fn int8_sha256(&self) -> Option<&str> {
         self.int8_sha256.as_deref()
     }
@@ -160,8 +163,8 @@ impl BaseModel {
         Some(self.file.shape(&self.stored_name(canonical)?)?.to_vec())
     }
 
-    /// The name under which a canonical tensor stands in the file: with or without the family's prefix, and
-    /// with `gamma` and `beta` for a norm's gain and bias in old files.
+    /// The name under which a canonical tensor stands in the file: with or without the family's
+    /// prefix, and with `gamma` and `beta` for a norm's gain and bias in old files.
     fn stored_name(&self, canonical: &str) -> Option<String> {
         let full = self.family.checkpoint_name(canonical)?;
         let name = if self.prefixed {
@@ -242,8 +245,8 @@ impl BaseModel {
     }
 }
 
-/// Dimensions of the tensors that checkpoints hold with more of them: tokens and tables with units in front, and the
-/// projection of patches as a convolution `[d, channels, patch, patch]`.
+/// Dimensions of the tensors that checkpoints hold with more of them: tokens and tables with units
+/// in front, and the projection of patches as a convolution `[d, channels, patch, patch]`.
 fn dimensions(canonical: &str) -> Option<usize> {
     match canonical.strip_suffix(".weight").unwrap_or(canonical) {
         names::CLASS_TOKEN | names::DISTILLATION_TOKEN => Some(1),
@@ -252,7 +255,8 @@ fn dimensions(canonical: &str) -> Option<usize> {
     }
 }
 
-/// A shape of the same elements with fewer dimensions: units in front are dropped, then the last dimensions multiplied.
+/// A shape of the same elements with fewer dimensions: units in front are dropped, then the last
+/// dimensions multiplied.
 fn flattened(shape: &[usize], dimensions: usize) -> Vec<usize> {
     let mut shape = shape.to_vec();
     while shape.len() > dimensions && shape.first() == Some(&1) {
@@ -266,7 +270,8 @@ fn flattened(shape: &[usize], dimensions: usize) -> Vec<usize> {
     shape
 }
 
-/// What `tokenizer_config.json` adds to a vocabulary of WordPiece; none where that is not what the tokenizer is made from.
+/// What `tokenizer_config.json` adds to a vocabulary of WordPiece; none where that is not what the
+/// tokenizer is made from.
 fn tokenizer_settings(folder: &Path) -> Result<Option<WordPieceSettings>, Error> {
     if folder.join("tokenizer.json").exists() || !folder.join("vocab.txt").exists() {
         return Ok(None);

@@ -1,7 +1,8 @@
-//! What an adapter's description may say: checked against its tensors and its base before anything is made of it.
+//! What an adapter's description may say: checked against its tensors and its base before anything
+//! is made of it.
 //!
-//! How many options of a method fit the tensors is checked where the method is built (`model`), tensor by tensor and
-//! before memory is taken for one.
+//! How many options of a method fit the tensors is checked where the method is built (`model`),
+//! tensor by tensor and before memory is taken for one.
 
 use budwood_base::difference::{self, Difference};
 use budwood_base::digest;
@@ -37,7 +38,8 @@ pub fn check_labels(labels: &[String]) -> Result<(), String> {
 }
 
 impl AdapterMeta {
-    /// Checks the description by itself and against the shapes of the adapter's tensors. Returns the fault in words.
+    /// Checks the description by itself and against the shapes of the adapter's tensors. Returns
+    /// the fault in words.
     pub(crate) fn check<'a>(
         &self,
         shape: impl Fn(&str) -> Option<&'a [usize]>,
@@ -88,8 +90,8 @@ impl AdapterMeta {
         Ok(())
     }
 
-    /// Refuses a base that the adapter was not trained on, or on which its description makes no sense. Returns what could not
-    /// be checked, a line each.
+    /// Refuses a base that the adapter was not trained on, or on which its description makes no
+    /// sense. Returns what could not be checked, a line each.
     ///
     /// # Errors
     /// Naming what differs, with both values.

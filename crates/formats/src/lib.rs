@@ -1,7 +1,7 @@
 //! Checkpoints and adapter folders: bytes on disk <-> named tensors, for every family and format.
 //!
-//! Nothing here computes, and nothing panics whatever the files hold: each fault is an [`Error`] that names
-//! the file and the tensor.
+//! Nothing here computes, and nothing panics whatever the files hold: each fault is an [`Error`]
+//! that names the file and the tensor.
 
 pub mod adapterhub;
 mod adapterhub_config;

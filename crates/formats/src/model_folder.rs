@@ -18,11 +18,12 @@ use crate::{BaseModel, Error};
 /// The folder of a model that this program wrote.
 pub static KIND: Kind = Kind { what: "a model", ours: Ours::Listed };
 
-/// Writes `model` to a new folder, with `changed` in the place of its own tensors, in f32 and under the names of its family. Heads
-/// of the checkpoint are left out.
+/// Writes `model` to a new folder, with `changed` in the place of its own tensors, in f32 and under
+/// the names of its family. Heads of the checkpoint are left out.
 ///
 /// # Errors
-/// If a tensor cannot be read or is of another shape, or the folder cannot be written; nothing is left behind then.
+/// If a tensor cannot be read or is of another shape, or the folder cannot be written; nothing is
+/// left behind then.
 pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<(), Error> {
     let path = folder.join("model.safetensors");
     let weights = to_bytes(&path, &with_changes(model, changed)?)?;
@@ -51,8 +52,8 @@ fn with_changes(model: &BaseModel, changed: &TensorMap) -> Result<TensorMap, Err
     Ok(tensors)
 }
 
-/// A model of `transformers` for the task of an adapter: its base with `changed` in the place of its own tensors, and the
-/// adapter's head with the names of its classes.
+/// A model of `transformers` for the task of an adapter: its base with `changed` in the place of
+/// its own tensors, and the adapter's head with the names of its classes.
 ///
 /// # Errors
 /// If the model of `transformers` has no such head, or a file of the base cannot be read.

@@ -22,8 +22,8 @@ use crate::weights::Weights;
 pub const FORMAT: u32 = 1;
 const META: &str = "adapter.json";
 const WEIGHTS: &str = "adapter.safetensors";
-/// Where the digest of the description stands in the metadata of the weights' file. `adapter.json` holds the hash of that
-/// file, so that neither can be changed alone.
+/// Where the digest of the description stands in the metadata of the weights' file. `adapter.json`
+/// holds the hash of that file, so that neither can be changed alone.
 const DESCRIPTION: &str = "budwood.description";
 
 /// The files of an adapter's folder.
@@ -98,7 +98,8 @@ pub struct TaskMeta {
     /// The class that F1 is about, of two; without it the second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
-    /// How much surer it must be that a text holds no answer than the best answer, before none is given.
+    /// How much surer it must be that a text holds no answer than the best answer, before none is
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none_threshold: Option<f32>,
     /// How images were prepared; nothing for texts.
@@ -116,7 +117,8 @@ pub struct AdapterFolder {
 }
 
 impl AdapterFolder {
-    /// Writes the folder whole or not at all; an adapter that was there is replaced, other files are kept.
+    /// Writes the folder whole or not at all; an adapter that was there is replaced, other files
+    /// are kept.
     ///
     /// # Errors
     /// As [`AdapterFolder::write`], and if the folder holds files of others and no adapter.
@@ -135,7 +137,8 @@ impl AdapterFolder {
         std::fs::write(folder.join(META), &json).map_err(Error::io(folder.join(META)))
     }
 
-    /// The bytes of the weights' file and of the description, each of which holds the other's digest.
+    /// The bytes of the weights' file and of the description, each of which holds the other's
+    /// digest.
     fn files(&mut self, folder: &Path) -> Result<(Vec<u8>, String), Error> {
         let fault = |message: String| Error::content(folder.join(META), message);
         let text = |meta: &AdapterMeta| {
@@ -160,8 +163,8 @@ impl AdapterFolder {
     /// Reads a folder. The description is checked against the tensors before they are read.
     ///
     /// # Errors
-    /// If a file is missing or damaged, the format is newer than this program, the weights are not those
-    /// that the description speaks of, or the description was changed or does not fit them.
+    /// If a file is missing or damaged, the format is newer than this program, the weights are not
+    /// those that the description speaks of, or the description was changed or does not fit them.
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(META);
         if !path.exists() {

@@ -36,11 +36,13 @@ fn check_size(config: &Config<'_>, spec: &EncoderSpec) -> Result<(), Error> {
     )))
 }
 
-/// Writes a model's folder in Hugging Face's layout from its `config.json` and further files: weights, tokens and
-/// positions from a normal distribution cut at two deviations, norms that change nothing, biases of 0, no pooler.
+/// Writes a model's folder in Hugging Face's layout from its `config.json` and further files:
+/// weights, tokens and positions from a normal distribution cut at two deviations, norms that
+/// change nothing, biases of 0, no pooler.
 ///
 /// # Errors
-/// If the configuration is not one of a known family, or the folder cannot be written; nothing is left behind then.
+/// If the configuration is not one of a known family, or the folder cannot be written; nothing is
+/// left behind then.
 pub fn create(
     folder: &Path,
     config: &Value,

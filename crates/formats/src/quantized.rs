@@ -1,8 +1,9 @@
-//! A base model's folder with large weights as signed bytes, a quarter of the size: the files of the model it was
-//! made from, with `model.safetensors` rewritten and `budwood.json` beside it.
+//! A base model's folder with large weights as signed bytes, a quarter of the size: the files of
+//! the model it was made from, with `model.safetensors` rewritten and `budwood.json` beside it.
 //!
-//! A weight `NAME`, `[rows, columns]`, is of type I8 and `NAME.scale`, `[rows]`, holds a scale for each row. Everything
-//! else is f32. `budwood.json` keeps the identity of the model it was made from, so that adapters fit both.
+//! A weight `NAME`, `[rows, columns]`, is of type I8 and `NAME.scale`, `[rows]`, holds a scale for
+//! each row. Everything else is f32. `budwood.json` keeps the identity of the model it was made
+//! from, so that adapters fit both.
 
 use std::path::Path;
 
@@ -18,8 +19,8 @@ use crate::safetensors_file::{Raw, serialize};
 use crate::weights::scale_name;
 use crate::{BaseModel, Error};
 
-/// Writes `model` to a new folder. `quantize` gives the bytes and row scales of a matrix with so many columns.
-/// Returns the size of the weights' file.
+/// Writes `model` to a new folder. `quantize` gives the bytes and row scales of a matrix with so
+/// many columns. Returns the size of the weights' file.
 ///
 /// # Errors
 /// If a tensor cannot be read or the folder cannot be written; nothing is left behind then.

@@ -1,7 +1,7 @@
 //! The safetensors form: reading a file's header, and writing.
 //!
-//! f32 and scaled bytes are written. The header is checked by the `safetensors` crate before anything is believed:
-//! lengths, overlaps, the claim of more bytes than there are.
+//! f32 and scaled bytes are written. The header is checked by the `safetensors` crate before
+//! anything is believed: lengths, overlaps, the claim of more bytes than there are.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,8 +34,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<(Entries, HashMap<String
     Ok((entries, header.metadata().clone().unwrap_or_default()))
 }
 
-/// Refuses a header in which a tensor ends behind the file, before the library adds up such numbers: their
-/// sum could leave 64 bits. Whatever else is wrong is left for the library to find.
+/// Refuses a header in which a tensor ends behind the file, before the library adds up such
+/// numbers: their sum could leave 64 bits. Whatever else is wrong is left for the library to find.
 fn check_offsets(bytes: &[u8]) -> Result<(), String> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
@@ -64,7 +64,8 @@ pub fn to_bytes(path: &Path, tensors: &TensorMap) -> Result<Vec<u8>, Error> {
     serialize(path, &raw.collect::<Result<Vec<_>, _>>()?, None)
 }
 
-/// As [`to_bytes`], with metadata in the header. Of several entries the order in the file is not fixed.
+/// As [`to_bytes`], with metadata in the header. Of several entries the order in the file is not
+/// fixed.
 pub(crate) fn to_bytes_with(
     path: &Path,
     tensors: &TensorMap,

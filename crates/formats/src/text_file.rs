@@ -9,7 +9,8 @@ use crate::Error;
 /// The largest configuration that is read, in bytes: far above any that exists.
 pub(crate) const MOST: u64 = 16 << 20;
 
-/// Refuses what is no plain file (reading a pipe would wait for ever) or has more than `most` bytes.
+/// Refuses what is not a plain file (reading a pipe would wait for ever) or has more than `most`
+/// bytes.
 pub(crate) fn check(path: &Path, most: u64) -> Result<(), Error> {
     let file = std::fs::metadata(path).map_err(Error::io(path))?;
     if !file.is_file() {

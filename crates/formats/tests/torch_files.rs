@@ -60,7 +60,7 @@ fn tensors_are_those_that_pytorch_wrote() {
 fn what_is_no_map_of_tensors_is_refused_by_name() {
     for (name, said) in [
         ("evil", "asks for posix.system"),
-        ("checkpoint", "holds 'state_dict', which is no tensor"),
+        ("checkpoint", "holds 'state_dict', which is not a tensor"),
         ("model", "asks for torch.nn.modules.container.Sequential"),
         ("sparse", "asks for torch._utils._rebuild_sparse_tensor"),
         ("expanded", "behind the"),
@@ -229,7 +229,7 @@ fn hostile_programs_end_in_a_message() {
         (b"\x80\x02\x82\x01.".to_vec(), "instruction"),
         (b"\x80\x09.".to_vec(), "protocol 9"),
         (b"\x80\x02(.".to_vec(), "makes no sense"),
-        (b"\x80\x02N)R.".to_vec(), "calls what is no known name"),
+        (b"\x80\x02N)R.".to_vec(), "calls what is not a known name"),
         (b"\x80\x02X\xff\xff\xff\x7fabc".to_vec(), "not whole"),
     ] {
         fs::write(&path, archive(&pickle, 0, false)).unwrap();

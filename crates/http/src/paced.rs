@@ -188,7 +188,7 @@ mod tests {
         assert!(start.elapsed() > 2 * PACE.still, "it took several spans");
     }
 
-    /// A pause between two answers is no stall.
+    /// A pause between two answers is not a stall.
     #[tokio::test]
     async fn each_answer_has_its_own_span() {
         let mut paced = paced(100);

@@ -152,7 +152,7 @@ impl Client {
             }
             let next = header(&answer, "location").and_then(|l| follow(&address, l));
             address = next.ok_or_else(|| {
-                Error::answer(what, "it leads to something that is no https or http address")
+                Error::answer(what, "it leads to something that is not an https or http address")
             })?;
         }
         Err(Error::answer(what, format!("it is redirected more than {REDIRECTS} times")).into())

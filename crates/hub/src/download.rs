@@ -204,7 +204,7 @@ impl Arriving<'_> {
     }
 }
 
-/// Refuses what is no file: a page of a proxy or of a login, or something compressed.
+/// Refuses what is not a file: a page of a proxy or of a login, or something compressed.
 fn check_kind(answer: &Response<Body>, what: &str) -> Result<(), Error> {
     if header(answer, "content-encoding").is_some_and(|e| !e.eq_ignore_ascii_case("identity")) {
         return Err(Error::answer(what, "it is compressed, though that was not asked for"));

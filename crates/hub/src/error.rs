@@ -28,7 +28,7 @@ pub enum Error {
     #[error("the hub has no {0}")]
     Missing(String),
     /// Too many requests (429), also after waiting.
-    #[error("the hub asks for patience (status 429) with {what}: try again {when}")]
+    #[error("the hub limits requests (status 429) for {what}: try again {when}")]
     Busy {
         /// The model or file.
         what: String,

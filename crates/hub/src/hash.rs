@@ -9,7 +9,7 @@ use crate::name::is_hex;
 pub(crate) struct ETag(String);
 
 impl ETag {
-    /// Reads the header's value, quotes and the mark of a weak one aside; none if it is no hash.
+    /// Reads the header's value, quotes and the mark of a weak one aside; none if it is not a hash.
     pub(crate) fn parse(header: &str) -> Option<Self> {
         let text = header.trim();
         let text = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');

@@ -160,7 +160,7 @@ fn shards(folder: &Path) -> Result<BTreeSet<String>, String> {
     let shards: BTreeSet<String> = index.weight_map.into_values().collect();
     if let Some(bad) = shards.iter().find(|name| !is_shard(name)) {
         return Err(format!(
-            "{bad:?} is no shard's name, such as model-00001-of-00002.safetensors"
+            "{bad:?} is not a shard's name, such as model-00001-of-00002.safetensors"
         ));
     }
     if shards.is_empty() || shards.len() > SHARDS_LIMIT {

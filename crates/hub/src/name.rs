@@ -34,12 +34,12 @@ impl ModelName {
             (true, _) => {}
             (false, false) => return Ok(None),
             (false, true) => {
-                return Err(Error::Usage(format!("{text:?} is no name of the hub: OWNER/NAME")));
+                return Err(Error::Usage(format!("{text:?} is not a name of the hub: OWNER/NAME")));
             }
         }
         if !is_revision(revision) {
             let message = format!(
-                "{revision:?} is no revision: give a branch, a tag or a commit, as OWNER/NAME@main"
+                "{revision:?} is not a revision: give a branch, a tag or a commit, as OWNER/NAME@main"
             );
             return Err(Error::Usage(message));
         }

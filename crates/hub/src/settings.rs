@@ -73,7 +73,7 @@ impl Settings {
         let endpoint = endpoint.trim().trim_end_matches('/').to_string();
         if !is_web_address(&endpoint) {
             let message = format!(
-                "HF_ENDPOINT is {endpoint:?}, which is no address such as https://huggingface.co"
+                "HF_ENDPOINT is {endpoint:?}, which is not an address such as https://huggingface.co"
             );
             return Err(Error::Usage(message));
         }

@@ -19,7 +19,7 @@ pub enum Error {
     #[error("{0}")]
     Foreign(&'static str),
     /// Width or height of 0.
-    #[error("has {0} x {1} pixels, so that there is nothing to see")]
+    #[error("has {0} x {1} pixels, but an image has at least 1 x 1")]
     NoPixels(u32, u32),
     /// More pixels than are decoded, as its header says; nothing has been decoded.
     #[error("has {0} x {1} pixels by its header; images of up to {PIXELS_MAX} pixels are decoded")]

@@ -122,7 +122,7 @@ impl Processor {
             Some(value) => value
                 .as_u64()
                 .and_then(Filter::from_number)
-                .ok_or_else(|| wrong(&format!("resample {value} is no filter of Pillow")))?,
+                .ok_or_else(|| wrong(&format!("resample {value} is not a filter of Pillow")))?,
         };
         let size = match given(config, "size") {
             None => kind.size,
@@ -193,7 +193,9 @@ impl Processor {
         if let Some((_, std)) = self.normalize
             && let Some(bad) = std.iter().find(|s| !(s.is_finite() && **s > 0.0))
         {
-            return Err(wrong(&format!("image_std holds {bad}, which nothing can be divided by")));
+            return Err(wrong(&format!(
+                "image_std holds {bad}, by which pixels cannot be divided"
+            )));
         }
         if (0..3).any(|channel| self.levels(channel).iter().any(|x| !x.is_finite())) {
             return Err(wrong(

@@ -9,8 +9,9 @@
 //! | result | `[new height, new width, 3]` | bytes |
 //!
 //! A side of `n` places becomes one of `m`. Place `i` of the new side has its middle at
-//! `c = (i + 1/2) n / m` of the old one. It is made of the old places `p` within the filter's reach,
-//! which is stretched by `r = max(n / m, 1)`; a smaller image so takes the mean of what it covers:
+//! `c = (i + 1/2) n / m` of the old one. It is made of the old places `p` within the filter's
+//! reach, which is stretched by `r = max(n / m, 1)`; a smaller image so takes the mean of what it
+//! covers:
 //!
 //! ```text
 //! w_p = f((p + 1/2 - c) / r)
@@ -18,8 +19,8 @@
 //! y_i = (sum W_p x_p + 2^21) >> 22
 //! ```
 //!
-//! Sums are exact in 32 bits and cut to a byte, after the rows and after the columns. The weights of
-//! a side are the same for all its lines and are made once (`Taps`).
+//! Sums are exact in 32 bits and cut to a byte, after the rows and after the columns. The weights
+//! of a side are the same for all its lines and are made once (`Taps`).
 
 use std::f64::consts::PI;
 

@@ -83,6 +83,9 @@ impl Adapter {
     /// An adapter with the values of a file. Memory is taken for a tensor only once it is found
     /// there in the shape that the method asks for.
     ///
+    /// On a base that is not trainable no adapter of a file is either: of most of its matrices only
+    /// the packed copy is held, and `params` lacks their values.
+    ///
     /// # Errors
     /// As [`Adapter::new`]; also if a tensor is missing, left over or of another shape.
     pub fn from_tensors(

@@ -26,7 +26,7 @@ use crate::builder::Builder;
 use crate::drop_path::drop_path;
 use crate::error::ModelError;
 use crate::gate::Gate;
-use crate::linear::unfilled;
+use crate::linear::TrainedMatrix;
 use crate::params::{Init, Slot};
 use crate::phm::{Phm, Rule};
 use crate::site::{OutputBackward, OutputForward, OutputSite};
@@ -107,7 +107,6 @@ impl Bottleneck {
         sublayer: Sublayer,
     ) -> Result<BottleneckSite, ModelError> {
         let (d, m) = (builder.base().spec().hidden, self.width);
-        let device = builder.base().device();
         let site = format!("{}.bottleneck", sublayer.output_name());
         let name = |role: &str| names::in_layer(layer, &format!("{site}.{role}"));
         let (down_init, up_init) = match self.init {
@@ -133,8 +132,6 @@ impl Bottleneck {
         let gate = self.gate.then(|| builder.gate(&name("gate"), 1, d)).transpose()?;
         Ok(BottleneckSite {
             activation: engine_activation(self.activation),
-            down_packed: unfilled(device, [m, d]),
-            up_packed: unfilled(device, [d, m]),
             config: self,
             down,
             down_bias,
@@ -147,10 +144,9 @@ impl Bottleneck {
 }
 
 /// Where a product's weight comes from.
-#[derive(Clone, Debug)]
 enum Matrix {
-    Dense(Slot),
-    Phm(Phm),
+    Dense(TrainedMatrix),
+    Phm { phm: Phm, packed: Weight },
 }
 
 /// Adds the parameters of a weight `[outputs, inputs]`.
@@ -163,7 +159,7 @@ fn matrix(
 ) -> Result<Matrix, ModelError> {
     let Some(rule) = rule.cloned() else {
         let name = format!("{name}.weight");
-        return Ok(Matrix::Dense(builder.parameter(name, &[outputs, inputs], init)?));
+        return Ok(Matrix::Dense(builder.matrix(name, [outputs, inputs], init)?));
     };
     let (rows, columns, r) = (inputs / rule.n, outputs / rule.n, rule.rank);
     // Xavier's normal distribution for each small factor.
@@ -171,14 +167,24 @@ fn matrix(
     let (left, right) = ([rule.n, rows, r], [rule.n, r, columns]);
     let left = builder.parameter(format!("{name}.w_left"), &left, xavier(rows, r))?;
     let right = builder.parameter(format!("{name}.w_right"), &right, xavier(r, columns))?;
-    Ok(Matrix::Phm(Phm { rule, left, right, rows, columns }))
+    let packed = builder.unfilled([outputs, inputs]);
+    Ok(Matrix::Phm { phm: Phm { rule, left, right, rows, columns }, packed })
 }
 
 impl Matrix {
-    fn pack(&self, device: Device, params: &[f32], packed: &mut Weight) {
+    /// Packs the values again after they have changed.
+    fn refresh(&mut self, device: Device, params: &[f32]) {
         match self {
-            Matrix::Dense(slot) => packed.set(device, &params[slot.clone()]),
-            Matrix::Phm(phm) => packed.set(device, &phm.dense(params)),
+            Matrix::Dense(matrix) => matrix.refresh(device, params),
+            Matrix::Phm { phm, packed } => packed.set(device, &phm.dense(params)),
+        }
+    }
+
+    /// The copy that is multiplied.
+    fn packed(&self) -> &Weight {
+        match self {
+            Matrix::Dense(matrix) => matrix.packed(),
+            Matrix::Phm { packed, .. } => packed,
         }
     }
 
@@ -192,8 +198,8 @@ impl Matrix {
         grads: &mut Grads<'_>,
     ) {
         match self {
-            Matrix::Dense(slot) => cx.linear_backward_weight(d_y, x, grads.of(slot)),
-            Matrix::Phm(phm) => {
+            Matrix::Dense(matrix) => matrix.add_gradient(cx, x, d_y, grads),
+            Matrix::Phm { phm, .. } => {
                 let mut d = vec![0.0; d_y.n_columns() * x.n_columns()];
                 cx.linear_backward_weight(d_y, x, &mut d);
                 phm.backward(params, &d, grads.gradient);
@@ -218,8 +224,6 @@ struct BottleneckSite {
     up_bias: Slot,
     scaling: Option<Slot>,
     gate: Option<Gate>,
-    down_packed: Weight,
-    up_packed: Weight,
 }
 
 impl OutputSite for BottleneckSite {
@@ -293,8 +297,8 @@ impl OutputSite for BottleneckSite {
     }
 
     fn refresh(&mut self, device: Device, params: &[f32]) {
-        self.down.pack(device, params, &mut self.down_packed);
-        self.up.pack(device, params, &mut self.up_packed);
+        self.down.refresh(device, params);
+        self.up.refresh(device, params);
         if let Some(gate) = &mut self.gate {
             gate.refresh(device, params);
         }
@@ -315,10 +319,10 @@ impl BottleneckSite {
         let rows = x.rows();
         let mut pre = cx.take(rows, self.config.width);
         let mut up = cx.take(rows, x.columns());
-        let (weight, bias) = (&self.down_packed, Some(&params[self.down_bias.clone()]));
+        let (weight, bias) = (self.down.packed(), Some(&params[self.down_bias.clone()]));
         cx.linear(x.view(), &mut [Product { weight, bias, out: pre.view_mut() }]);
         let active = self.active(cx, dropout, &pre);
-        let (weight, bias) = (&self.up_packed, Some(&params[self.up_bias.clone()]));
+        let (weight, bias) = (self.up.packed(), Some(&params[self.up_bias.clone()]));
         cx.linear(active.view(), &mut [Product { weight, bias, out: up.view_mut() }]);
         cx.give(active);
         save.push(cx, pre);
@@ -418,13 +422,13 @@ impl BottleneckSite {
         self.up.backward(cx, params, d_up.view(), active.view(), grads);
         cx.linear_backward_bias(d_up.view(), grads.of(&self.up_bias));
         let mut d_pre = active;
-        cx.linear_backward_input(d_up.view(), &self.up_packed, d_pre.view_mut(), false);
+        cx.linear_backward_input(d_up.view(), self.up.packed(), d_pre.view_mut(), false);
         self.drop_inside(cx, dropout, &mut d_pre);
         cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
         self.down.backward(cx, params, d_pre.view(), x.view(), grads);
         cx.linear_backward_bias(d_pre.view(), grads.of(&self.down_bias));
         let mut d_x = d_up;
-        cx.linear_backward_input(d_pre.view(), &self.down_packed, d_x.view_mut(), false);
+        cx.linear_backward_input(d_pre.view(), self.down.packed(), d_x.view_mut(), false);
         if let Some(d_gate) = d_gate {
             cx.add(d_x.view_mut(), d_gate.view());
             cx.give(d_gate);

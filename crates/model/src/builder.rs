@@ -4,8 +4,8 @@ use budwood_base::head::Pooling;
 use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::site::{Sublayer, WeightSite};
-use budwood_base::tensor::TensorMap;
-use budwood_engine::Table;
+use budwood_base::tensor::{Tensor, TensorMap};
+use budwood_engine::{Precision, Table, Weight};
 
 use crate::base::{Base, Embeddings, ImageEmbeddings, Norm, TextEmbeddings};
 use crate::error::ModelError;
@@ -95,12 +95,7 @@ impl<'a> Builder<'a> {
         shape: &[usize],
         init: Init<'_>,
     ) -> Result<Slot, ModelError> {
-        if self.params.get(&name).is_some() {
-            let (first, second) = (self.method.clone(), self.method.clone());
-            let site = format!("the parameter '{name}'");
-            return Err(ModelError::Clash { first, second, site });
-        }
-        let Some(given) = self.given else {
+        let Some(tensor) = self.find(&name, shape)? else {
             let elements = shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side));
             let all = elements.and_then(|n| n.checked_add(self.params.len()));
             if all.is_none_or(|n| n > self.limit) {
@@ -109,23 +104,66 @@ impl<'a> Builder<'a> {
             }
             return Ok(self.params.add(self.key, name, shape, init));
         };
-        let Some(tensor) = given.get(&name) else { return Err(ModelError::Missing { name }) };
-        if tensor.shape != shape {
-            let (found, expected) = (tensor.shape.clone(), shape.to_vec());
-            return Err(ModelError::Shape { name, found, expected });
-        }
         Ok(self.params.add(self.key, name, shape, Init::Copy(&tensor.data)))
     }
 
-    /// Adds `name`, a matrix `[outputs, inputs]`.
+    /// The tensor of the file; none for a new adapter.
+    ///
+    /// # Errors
+    /// If the parameter is there already, or is not that of the file.
+    fn find(&self, name: &str, shape: &[usize]) -> Result<Option<&'a Tensor>, ModelError> {
+        if self.params.get(name).is_some() {
+            let (first, second) = (self.method.clone(), self.method.clone());
+            let site = format!("the parameter '{name}'");
+            return Err(ModelError::Clash { first, second, site });
+        }
+        let Some(given) = self.given else { return Ok(None) };
+        let Some(tensor) = given.get(name) else {
+            return Err(ModelError::Missing { name: name.into() });
+        };
+        if tensor.shape != shape {
+            let (name, found, expected) = (name.into(), tensor.shape.clone(), shape.to_vec());
+            return Err(ModelError::Shape { name, found, expected });
+        }
+        Ok(Some(tensor))
+    }
+
+    /// Adds `name`, a matrix `[outputs, inputs]`, of which only products are asked for. Where
+    /// nothing can be trained, it is held packed alone: that is all that a server needs of it.
     pub(crate) fn matrix(
         &mut self,
         name: String,
         shape: [usize; 2],
         init: Init<'_>,
     ) -> Result<TrainedMatrix, ModelError> {
+        if !self.base.is_trainable()
+            && let Some(tensor) = self.find(&name, &shape)?
+        {
+            self.params.note(name, &shape);
+            let [outputs, inputs] = shape;
+            let (device, form) = (self.base.device(), Precision::F32);
+            let packed = Weight::new(device, &tensor.data, outputs, inputs, form, false);
+            return Ok(TrainedMatrix::new(0..0, packed));
+        }
+        self.matrix_with_values(name, shape, init)
+    }
+
+    /// Adds `name`, a matrix `[outputs, inputs]`, whose elements are asked for too.
+    pub(crate) fn matrix_with_values(
+        &mut self,
+        name: String,
+        shape: [usize; 2],
+        init: Init<'_>,
+    ) -> Result<TrainedMatrix, ModelError> {
         let slot = self.parameter(name, &shape, init)?;
-        Ok(TrainedMatrix::new(self.base.device(), slot, shape))
+        Ok(TrainedMatrix::new(slot, self.unfilled(shape)))
+    }
+
+    /// A weight `[outputs, inputs]` that waits for its values.
+    pub(crate) fn unfilled(&self, [outputs, inputs]: [usize; 2]) -> Weight {
+        // A new adapter's head can be trained on a base that is not trainable.
+        let backward = self.given.is_none() || self.base.is_trainable();
+        Weight::unfilled(outputs, inputs, backward)
     }
 
     /// Adds `name.weight`, `[outputs, inputs]`, and with an initial value `name.bias`, `[outputs]`.

@@ -299,8 +299,9 @@ pub(crate) fn loss_of(
     (total, d)
 }
 
-/// Cross-entropy with a weight and a smoothing `s`. As `-ln p[k]` is `-ln p[class]` and the distance
-/// of their logits, the smoothed loss is that of the class and `s` times its logit less the mean.
+/// Cross-entropy with a weight and a smoothing `s`. As `-ln p[k]` is `-ln p[class]` and the
+/// distance of their logits, the smoothed loss is that of the class and `s` times its logit less
+/// the mean.
 fn cross_entropy(y: &[f32], class: usize, (weight, s): (f32, f32), d: &mut [f32]) -> f32 {
     let value = loss::cross_entropy(y, class, weight, d);
     if s == 0.0 {

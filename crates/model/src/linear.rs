@@ -1,25 +1,29 @@
 //! Matrices and linear layers among the trained parameters.
 
-use budwood_engine::{Buf, Context, Device, Precision, Product, View, Weight};
+use budwood_engine::{Buf, Context, Device, Product, View, Weight};
 
 use crate::params::Slot;
 use crate::tape::Grads;
 
 /// A trained matrix `[outputs, inputs]` with the packed copy that is multiplied.
 pub(crate) struct TrainedMatrix {
+    /// Empty where the packed copy is all that is held.
     slot: Slot,
     packed: Weight,
 }
 
 impl TrainedMatrix {
-    /// The matrix at `slot`; to be packed by [`TrainedMatrix::refresh`] before use.
-    pub(crate) fn new(device: Device, slot: Slot, [outputs, inputs]: [usize; 2]) -> Self {
-        Self { slot, packed: unfilled(device, [outputs, inputs]) }
+    /// The matrix at `slot`, to be packed by [`TrainedMatrix::refresh`] before use; with an empty
+    /// `slot` one that is packed already.
+    pub(crate) fn new(slot: Slot, packed: Weight) -> Self {
+        Self { slot, packed }
     }
 
     /// Packs the values again after they have changed.
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
-        self.packed.set(device, &params[self.slot.clone()]);
+        if !self.slot.is_empty() {
+            self.packed.set(device, &params[self.slot.clone()]);
+        }
     }
 
     /// The packed copy.
@@ -27,7 +31,7 @@ impl TrainedMatrix {
         &self.packed
     }
 
-    /// Its elements, row by row.
+    /// Its elements, row by row; none where they are held packed alone.
     pub(crate) fn values<'a>(&self, params: &'a [f32]) -> &'a [f32] {
         &params[self.slot.clone()]
     }
@@ -49,11 +53,6 @@ impl TrainedMatrix {
     ) {
         cx.linear_backward_weight(d_y, x, grads.of(&self.slot));
     }
-}
-
-/// A weight `[outputs, inputs]` that waits for its values.
-pub(crate) fn unfilled(device: Device, [outputs, inputs]: [usize; 2]) -> Weight {
-    Weight::new(device, &vec![0.0; outputs * inputs], outputs, inputs, Precision::F32, true)
 }
 
 /// `y = x Wᵀ + b` with W and b in the parameter vector.

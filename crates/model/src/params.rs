@@ -16,7 +16,7 @@ pub struct Param {
     pub name: String,
     /// Shape.
     pub shape: Vec<usize>,
-    /// Its place.
+    /// Its place; empty where the values are held elsewhere.
     pub slot: Slot,
 }
 
@@ -46,7 +46,7 @@ pub enum Init<'a> {
 /// All trained parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params {
-    /// The elements of all tensors, one after another.
+    /// The elements of the tensors, one after another.
     pub values: Vec<f32>,
     entries: Vec<Param>,
 }
@@ -86,6 +86,11 @@ impl Params {
         slot
     }
 
+    /// Notes a tensor whose values are held elsewhere.
+    pub(crate) fn note(&mut self, name: String, shape: &[usize]) {
+        self.entries.push(Param { name, shape: shape.to_vec(), slot: 0..0 });
+    }
+
     /// All tensors in the order of the vector.
     pub fn entries(&self) -> &[Param] {
         &self.entries
@@ -96,9 +101,14 @@ impl Params {
         self.entries.iter().find(|p| p.name == name)
     }
 
-    /// Number of elements.
+    /// Number of elements in the vector.
     pub fn len(&self) -> usize {
         self.values.len()
+    }
+
+    /// Number of elements of all tensors, wherever they are held.
+    pub fn elements(&self) -> usize {
+        self.entries.iter().map(|p| p.shape.iter().product::<usize>()).sum()
     }
 
     /// Whether nothing is trained.
@@ -107,6 +117,11 @@ impl Params {
     }
 
     /// The tensors by name.
+    ///
+    /// # Panics
+    /// If the values of one are held elsewhere: see [`Adapter::from_tensors`].
+    ///
+    /// [`Adapter::from_tensors`]: crate::Adapter::from_tensors
     pub fn to_tensors(&self) -> TensorMap {
         let tensor = |p: &Param| Tensor::new(p.shape.clone(), self.values[p.slot.clone()].to_vec());
         self.entries.iter().map(|p| (p.name.clone(), tensor(p))).collect()

@@ -79,7 +79,7 @@ const CHUNK_TOKENS: usize = 256;
 /// caches. Gradients of chunks are added in their order, so that any number of threads gives the
 /// same bits.
 ///
-/// Sequences of these lengths become runs of neighbours of about [`CHUNK_TOKENS`] tokens each,
+/// Sequences of these lengths become runs of neighbours of about `CHUNK_TOKENS` tokens each,
 /// equal in size and even in number, so that two threads end together. None with several sequences
 /// is larger by more than a half, which bounds the memory: two images of 197 tokens do not share
 /// one. Depends on the lengths only.

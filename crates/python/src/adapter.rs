@@ -31,6 +31,8 @@ use crate::inputs::{Kind, inputs};
 #[pyclass(frozen)]
 pub(crate) struct Adapter {
     own: budwood::Adapter,
+    /// What is written and pickled: what computes holds its matrices in another form.
+    folder: AdapterFolder,
 }
 
 impl Adapter {
@@ -68,11 +70,6 @@ impl Adapter {
         let what = cut(self.own.meta().head.kind, self.own.lengths());
         Ok((all, (truncated > 0).then(|| format!("{truncated} of {} {what}", values.len()))))
     }
-
-    fn folder(&self) -> AdapterFolder {
-        let tensors = self.own.packed().params.to_tensors();
-        AdapterFolder { meta: self.own.meta().clone(), tensors }
-    }
 }
 
 #[pymethods]
@@ -103,10 +100,10 @@ impl Adapter {
                 open.call1((name, precision))?.cast::<Base>()?.get().own.clone()
             }
         };
-        let own = py.detach(|| {
-            budwood::Adapter::from_folder(&base, folder, AdapterOptions::default())
-        });
-        Ok(Self { own: own.map_err(raised)? })
+        let read = folder.clone();
+        let own =
+            py.detach(|| budwood::Adapter::from_folder(&base, read, AdapterOptions::default()));
+        Ok(Self { own: own.map_err(raised)?, folder })
     }
 
     /// What its description says, as JSON.
@@ -193,12 +190,19 @@ impl Adapter {
         name: &str,
         values: &Bound<'py, PyList>,
     ) -> PyResult<(Bound<'py, PyByteArray>, usize)> {
-        let vectors = py.detach(|| self.own.vectors()).map_err(raised)?;
+        let vectors = py.detach(|| self.own.base().vectors_of(&self.folder));
+        let vectors = vectors.map_err(raised)?;
         embedded(py, &vectors, (name, values))
     }
 
     /// Scores on a file, as JSON.
-    fn evaluate(&self, py: Python<'_>, data: String, split: &str, columns: &str) -> PyResult<String> {
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        data: String,
+        split: &str,
+        columns: &str,
+    ) -> PyResult<String> {
         let split = match split {
             "train" => Split::Train,
             "dev" => Split::Dev,
@@ -250,7 +254,7 @@ impl Adapter {
 
     /// Writes its folder, which must be new or empty.
     fn save(&self, py: Python<'_>, out: PathBuf) -> PyResult<()> {
-        let mut folder = self.folder();
+        let mut folder = self.folder.clone();
         py.detach(|| {
             let place = new_folder(&out, &FOLDER)?;
             place.replace(|new| write_adapter(&mut folder, new, &out)).map_err(raised)
@@ -266,7 +270,7 @@ impl Adapter {
         name: &str,
         norms: bool,
     ) -> PyResult<Vec<String>> {
-        let folder = self.folder();
+        let folder = &self.folder;
         py.detach(|| {
             let whole = to == "transformers";
             let model = match whole {
@@ -280,16 +284,17 @@ impl Adapter {
                 _ => return Err(PyValueError::new_err(format!("there is no export to '{to}'"))),
             };
             let place = new_folder(&out, if whole { &model_folder::KIND } else { &EXPORT_FOLDER })?;
-            let exported = export(&folder, target).map_err(raised)?;
+            let exported = export(folder, target).map_err(raised)?;
             let fill = |new: &Path| -> std::io::Result<()> {
-                exported.files.iter().try_for_each(|(name, bytes)| {
-                    std::fs::write(new.join(name), bytes)
-                })
+                exported
+                    .files
+                    .iter()
+                    .try_for_each(|(name, bytes)| std::fs::write(new.join(name), bytes))
             };
             let path = out.clone();
-            place.replace(fill).map_err(|source| {
-                raised(budwood_formats::Error::Io { path, source })
-            })?;
+            place
+                .replace(fill)
+                .map_err(|source| raised(budwood_formats::Error::Io { path, source }))?;
             Ok(exported.notes)
         })
     }
@@ -370,4 +375,3 @@ fn at_index(py: Python<'_>, error: PyErr, index: usize) -> PyErr {
     let said = error.value(py).to_string().replacen("index 0", &format!("index {index}"), 1);
     PyErr::from_type(error.get_type(py), said)
 }
-

@@ -41,11 +41,7 @@ fn cell(column: &str, index: usize, value: &Bound<'_, PyAny>) -> PyResult<Cell> 
 }
 
 /// The text of a string, which may hold what no file can.
-pub(crate) fn text_of(
-    column: &str,
-    index: usize,
-    text: &Bound<'_, PyString>,
-) -> PyResult<String> {
+pub(crate) fn text_of(column: &str, index: usize, text: &Bound<'_, PyString>) -> PyResult<String> {
     text.to_str().map(ToString::to_string).map_err(|_| {
         let message = "the text holds half of a surrogate pair, which is no character";
         PyValueError::new_err(format!("{column}, index {index}: {message}"))

@@ -97,9 +97,9 @@ pub(crate) fn as_arguments(message: &str) -> String {
         };
         rest = &behind[name.len()..];
         out += &name;
-        let value = rest.strip_prefix(' ').and_then(|r| {
-            r.split(|c: char| !(c.is_alphanumeric() || "-_.".contains(c))).next()
-        });
+        let value = rest
+            .strip_prefix(' ')
+            .and_then(|r| r.split(|c: char| !(c.is_alphanumeric() || "-_.".contains(c))).next());
         let value = value.map(|v| v.trim_end_matches('.')).filter(|v| !v.is_empty());
         let task = ["classification", "regression", "multilabel"];
         let is_word = |v: &str| setting.choices.iter().any(|c| c == v) || task.contains(&v);

@@ -1,12 +1,14 @@
-//! What the SQLite files of this program have in common, stores and boards: how they are made when several processes come at once.
+//! What the SQLite files of this program have in common, stores and boards: how they are made when
+//! several processes come at once.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-/// Keeps changes in a log beside the file, so that readers and a writer do not wait for each other. While another process turns this
-/// on, SQLite says at once that the file is busy, whatever the timeout: this waits as long as other statements would.
+/// Keeps changes in a log beside the file, so that readers and a writer do not wait for each other.
+/// While another process turns this on, SQLite says at once that the file is busy, whatever the
+/// timeout: this waits as long as other statements would.
 ///
 /// # Errors
 /// If the file cannot be written, or is busy for longer than 30 seconds.
@@ -25,8 +27,8 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
 }
 
-/// Makes the tables of a new file and marks it with the program's number and the tables' version. Two processes may come here at
-/// once: the second finds the tables when it gets its turn.
+/// Makes the tables of a new file and marks it with the program's number and the tables' version.
+/// Two processes may come here at once: the second finds the tables when it gets its turn.
 ///
 /// # Errors
 /// If the file cannot be written.

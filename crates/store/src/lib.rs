@@ -1,8 +1,8 @@
 //! The record of every run, in an embedded SQLite database. The only SQL about runs is here.
 //!
-//! One file holds all: runs with their settings, their scores by split, and the answer to each example. A run has a
-//! key, the hash of its settings, and is stored once: [`Store::add`] of a key that is there changes nothing.
-//! Several processes may use one store at a time.
+//! One file holds all: runs with their settings, their scores by split, and the answer to each
+//! example. A run has a key, the hash of its settings, and is stored once: [`Store::add`] of a key
+//! that is there changes nothing. Several processes may use one store at a time.
 
 mod error;
 pub mod file;
@@ -64,8 +64,8 @@ impl Store {
         &self.path
     }
 
-    /// Adds a run with its answers by split, whole or not at all. Returns false, and changes nothing, if a run of
-    /// that key is there.
+    /// Adds a run with its answers by split, whole or not at all. Returns false, and changes
+    /// nothing, if a run of that key is there.
     ///
     /// # Errors
     /// If the store cannot be written.

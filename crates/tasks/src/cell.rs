@@ -94,7 +94,7 @@ impl Cell {
         }
     }
 
-    /// As JSON; bytes as text, and what is no finite number as null.
+    /// As JSON; bytes as text, and what is not a finite number as null.
     pub fn json(&self) -> Value {
         match self {
             Self::Absent | Self::Missing => Value::Null,

@@ -240,7 +240,7 @@ impl Opened {
         let (regression, why) = scan.is_regression(&self.table, column)?;
         if let (true, Some((row, word))) = (regression, scan.odd()) {
             let message = format!(
-                "the label '{word}' is no finite number, as most others are; write it as one, leave it empty, or say --task classification"
+                "the label '{word}' is not a finite number, as most others are; write it as one, leave it empty, or say --task classification"
             );
             return Err(self.table.fault(*row, message));
         }

@@ -127,7 +127,7 @@ impl Scan {
         }
     }
 
-    /// Whether a cell is no label at all.
+    /// Whether a cell is not a label at all.
     pub(crate) fn is_missing(&self, cell: &Cell) -> bool {
         match self.meaning {
             Meaning::Words => cell.is_empty(),

@@ -43,7 +43,7 @@ pub struct Layout {
     headless: Option<(usize, &'static [&'static str], &'static str)>,
     /// Texts and label of a file with a header.
     headed: (&'static [&'static str], &'static str),
-    /// Reads a file that is no table, into the columns of `headed`.
+    /// Reads a file that is not a table, into the columns of `headed`.
     reader: Option<Reader>,
 }
 

@@ -182,14 +182,14 @@ impl<'a> Parser<'a> {
             let low = self.hex(4)?;
             code = 0x10000 + ((code - 0xd800) << 10) + low.wrapping_sub(0xdc00);
         }
-        out.push(char::from_u32(code).ok_or("an escape in it is no character")?);
+        out.push(char::from_u32(code).ok_or("an escape in it is not a character")?);
         Ok(())
     }
 
     fn hex(&mut self, digits: usize) -> Result<u32, String> {
         let code = self.rest().get(..digits).and_then(|d| u32::from_str_radix(d, 16).ok());
         self.at += digits;
-        code.ok_or_else(|| "an escape in it is no character".into())
+        code.ok_or_else(|| "an escape in it is not a character".into())
     }
 
     fn word(&mut self, depth: usize) -> Result<Cell, String> {

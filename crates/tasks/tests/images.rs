@@ -331,7 +331,7 @@ fn tables_of_grey_levels_are_images() {
     assert_eq!(first("0,0.5,1,0,7\n0,0,0,0,3\n"), [0, 128, 255, 0]);
     for (text, expected) in [
         ("0,1,2,7\n", "3 columns"),
-        ("0,1,2,x,7\n", "'x' is no grey level"),
+        ("0,1,2,x,7\n", "'x' is not a grey level"),
         ("0,1,2,256,7\n", "'256'"),
         ("7\n", "0 columns"),
         ("", "no row"),

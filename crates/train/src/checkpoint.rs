@@ -1,4 +1,5 @@
-//! The state of a run on disk, so that a run that is killed at any moment goes on to the same result.
+//! The state of a run on disk, so that a run that is killed at any moment goes on to the same
+//! result.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -74,8 +75,8 @@ pub struct Best {
 }
 
 impl Checkpoint {
-    /// Replaces the checkpoint in `folder`: the vectors beside the old ones, then in one step the file that names
-    /// them. Returns the state as it was written.
+    /// Replaces the checkpoint in `folder`: the vectors beside the old ones, then in one step the
+    /// file that names them. Returns the state as it was written.
     ///
     /// # Errors
     /// If it cannot be written; the old one is untouched.

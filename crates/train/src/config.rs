@@ -157,8 +157,8 @@ impl TrainConfig {
         }
     }
 
-    /// The learning rate of step `step` of `steps`, from 0: rising over the warm-up, else on the line or the wave that
-    /// begins at step 0, as in BERT's code.
+    /// The learning rate of step `step` of `steps`, from 0: rising over the warm-up, else on the
+    /// line or the wave that begins at step 0, as in BERT's code.
     pub fn rate(&self, step: usize, steps: usize) -> f64 {
         let warm = (self.warmup * steps as f64) as usize;
         if step < warm {

@@ -47,7 +47,7 @@ pub enum Error {
         /// The largest learning rate.
         learning_rate: f64,
     },
-    /// An answer that is no number.
+    /// An answer that is not a number.
     #[error(
         "the answer to example {example} is {value}: numbers of the adapter or of its base are too large for the \
          arithmetic, so nothing it says can be used"

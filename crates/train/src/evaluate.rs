@@ -34,7 +34,8 @@ pub struct Score {
     pub value: f64,
 }
 
-/// Seconds that the base alone needs for all inputs, judged by those that it gets through in `at_most`, and one batch at least.
+/// Seconds that the base alone needs for all inputs, judged by those that it gets through in
+/// `at_most`, and one batch at least.
 ///
 /// # Errors
 /// If an image cannot be decoded.
@@ -85,9 +86,8 @@ pub(crate) fn answers_from(
     data: &Prepared,
     cache: Option<&PrefixCache<'_>>,
 ) -> Result<Answers, Error> {
-    let all = answers_while(workers, base, (adapter, data), cache, &mut |_, _| {
-        ControlFlow::Continue(())
-    });
+    let all =
+        answers_while(workers, base, (adapter, data), cache, &mut |_, _| ControlFlow::Continue(()));
     Ok(all?.unwrap_or(Answers { outputs: Vec::new() }))
 }
 

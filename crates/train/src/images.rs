@@ -37,7 +37,7 @@ impl Images {
     /// The images of `data` for an encoder. `cache` is the memory for decoded ones in bytes.
     ///
     /// # Errors
-    /// If an example is no image, or the images' size is none that the encoder can take.
+    /// If an example is not an image, or the images' size is none that the encoder can take.
     pub fn new(
         data: &Dataset,
         processor: Processor,

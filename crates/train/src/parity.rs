@@ -115,7 +115,7 @@ fn difference_over(got: &[f32], expected: &[f32], floor: f32) -> f64 {
     }
     let largest = largest(expected).max(floor);
     let pairs = got.iter().zip(expected);
-    // A difference that is no number must not pass.
+    // A difference that is not a number must not pass.
     let worse = |m: f64, d: f64| if d.is_nan() { f64::INFINITY } else { m.max(d) };
     pairs.map(|(g, e)| f64::from(g - e).abs() / f64::from(largest)).fold(0.0, worse)
 }

@@ -78,7 +78,8 @@ pub enum Event<'a> {
         /// Number of folds.
         of: usize,
     },
-    /// A training fell to one answer, or its loss jumped; it begins again at a lower rate, or is given up.
+    /// A training fell to one answer, or its loss jumped; it begins again at a lower rate, or is
+    /// given up.
     Lost {
         /// The rate.
         rate: f64,
@@ -114,7 +115,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Whether it stopped because the score did not improve.
     pub stopped_early: bool,
-    /// Whether it stopped because it had fallen to one answer for all inputs, or its loss had jumped.
+    /// Whether it stopped because it had fallen to one answer for all inputs, or its loss had
+    /// jumped.
     pub lost: bool,
 }
 
@@ -203,7 +205,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Refuses a checkpoint of a run on another base, and says what differs. Older checkpoints do not hold all of it.
+    /// Refuses a checkpoint of a run on another base, and says what differs. Older checkpoints do
+    /// not hold all of it.
     #[must_use]
     pub fn with_base_id(mut self, id: BaseId) -> Self {
         self.base_id = Some(id);
@@ -452,7 +455,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Scores the adapter; returns whether the run was asked to stop, and whether all inputs were given the same class.
+    /// Scores the adapter; returns whether the run was asked to stop, and whether all inputs were
+    /// given the same class.
     fn evaluate(
         &mut self,
         adapter: &mut Adapter,

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// Steps whose mean loss is looked at. A run begins with a rate of next to 0, so that the first ones tell where it began.
+/// Steps whose mean loss is looked at. A run begins with a rate of next to 0, so that the first
+/// ones tell where it began.
 const FIRST: usize = 2;
 const RECENT: usize = 16;
 /// Share of the loss of one answer for all above which a run that began better has fallen.
@@ -14,13 +15,13 @@ const BETTER: f64 = 0.5;
 /// How many times the loss of one answer for all, or of its own start, no run should have.
 const JUMPED: f64 = 3.0;
 
-/// The losses of a run beside those that it should have. Part of a checkpoint, so that a run which goes on is watched as if it
-/// had not been interrupted.
+/// The losses of a run beside those that it should have. Part of a checkpoint, so that a run which
+/// goes on is watched as if it had not been interrupted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watch {
     /// The loss of giving the classes' shares, or the mean, to all inputs.
     nothing: f32,
-    /// Whether one class for all validation inputs is no sign of a fall.
+    /// Whether one class for all validation inputs is not a sign of a fall.
     may_agree: bool,
     first: Vec<f32>,
     recent: VecDeque<f32>,
@@ -78,7 +79,7 @@ mod tests {
         assert!(lost_after(ln2, falls).is_some_and(|step| step < 29));
         let one = |(i, x): (usize, f64)| if i % 9 == 5 { 2.0 } else { x };
         assert_eq!(lost_after(ln2, [0.3; 60].into_iter().enumerate().map(one)), None);
-        // Labels that nothing can be learned from stay where they are; that is no fall.
+        // Labels that nothing can be learned from stay where they are; that is not a fall.
         assert_eq!(lost_after(ln2, [0.72; 100]), None);
         assert!(lost_after(ln2, [0.7; 10].into_iter().chain([2.5; 30])).is_some());
         // Nor is a start that is worse than nothing, as dropout may make it.

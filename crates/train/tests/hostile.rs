@@ -1,6 +1,6 @@
-//! Descriptions of adapters with every field changed to what it should not be, one at a time, from a
-//! generator with a fixed seed: each is refused with a message, or works. Nothing panics, waits, or
-//! takes memory that the files do not explain.
+//! Descriptions of adapters with every field changed to what it should not be, one at a time, from
+//! a generator with a fixed seed: each is refused with a message, or works. Nothing panics, waits,
+//! or takes memory that the files do not explain.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

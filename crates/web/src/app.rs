@@ -85,8 +85,8 @@ pub struct Options {
     /// The board's folder.
     pub folder: PathBuf,
     /// The address that readers use, such as `https://board.example.org`. Without it
-    /// [`serve`](crate::serve) takes the one that it listens on; where that is no single address,
-    /// links are without a server's name.
+    /// [`serve`](crate::serve) takes the one that it listens on; where that is not a single
+    /// address, links are without a server's name.
     pub url: Option<String>,
     /// Whether a proxy stands before the server and names the client in `X-Forwarded-For`.
     pub behind_proxy: bool,

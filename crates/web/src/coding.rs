@@ -20,7 +20,7 @@ pub(crate) fn wants_gzip(asked: &HeaderMap) -> bool {
     gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
 }
 
-/// The weight in the parameters of a coding; none if it is no weight, so that the coding is not
+/// The weight in the parameters of a coding; none if it is not a weight, so that the coding is not
 /// there.
 fn weight(parameters: &str) -> Option<f64> {
     if parameters.trim().is_empty() {

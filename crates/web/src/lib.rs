@@ -1,11 +1,11 @@
 //! The board over HTTP: pages, interface, feeds, badges.
 //!
-//! A page is a plain function from an open board and a question ([`ask::Ask`]) to a reply: it does
+//! A page is a plain function from an open board and a question (`ask::Ask`) to a reply: it does
 //! no input or output of its own and runs on a thread that may block. Each file of
-//! [`pages`](mod@pages) says which addresses it answers, and `pages/mod.rs` lists the files: a new
+//! `pages` says which addresses it answers, and `pages/mod.rs` lists the files: a new
 //! page is one file and one line there. Everything around them is written once: who may ask how
-//! often ([`guard`]), what a browser may do with the answer ([`reply`]), how an error is shown
-//! ([`fault`]).
+//! often (`guard`), what a browser may do with the answer (`reply`), how an error is shown
+//! (`fault`).
 
 mod api;
 mod app;

@@ -76,7 +76,7 @@ pub fn router(options: Options) -> Result<Router, Error> {
     let other_method = |State(app): State<Arc<App>>, request: Request| async move {
         let asked = request.method().clone();
         answered(&app, request, |_| async move {
-            let message = format!("{asked} is not what can be done at this address.");
+            let message = format!("{asked} is not allowed at this address.");
             Err(Fault::new(StatusCode::METHOD_NOT_ALLOWED, message))
         })
         .await

@@ -1,8 +1,10 @@
 //! `cargo xtask`: checks of the project's structure and prose, and recipes for what is done often.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod api;
 mod circles;
 mod crates;
+mod files;
 mod modules;
 mod prose;
 mod recipes;
@@ -15,8 +17,11 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
 Checks, which `.ci/run` does too:
-  structure   what each crate of ours depends on, held against ARCHITECTURE.md; circles of modules
+  structure   what each crate of ours depends on, held against ARCHITECTURE.md; circles of modules;
+              the library's public interface, held against crates/budwood/api.txt
   prose       comments and pages within 100 columns
+
+  api         writes crates/budwood/api.txt
 
 Recipes:
 ";
@@ -26,6 +31,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let faults = match words.first().map(String::as_str) {
         Some("structure") => structure(&root),
+        Some("api") => api::write(&root),
         Some("prose") => prose::long_lines(&root),
         Some(name) if recipes::find(name).is_some() => {
             return recipes::run(&root, name, &words[1..]);
@@ -62,5 +68,6 @@ fn structure(root: &Path) -> Vec<String> {
             faults.push(format!("crate '{}' has {} circles of modules", one.name, found.len()));
         }
     }
+    faults.extend(api::compare(root));
     faults
 }

@@ -1,13 +1,14 @@
 //! The files of a crate as modules, and which file uses what another defines.
 //!
 //! A path is followed to the file that defines what it names: through `pub use` to where that
-//! leads. Declaring a module or handing a name on is no use of it.
+//! leads. Declaring a module or handing a name on is not a use of it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::circles::Edges;
+use crate::files;
 use crate::source::{code, is_word, without_tests};
 
 /// One file.
@@ -30,9 +31,6 @@ struct Use {
 
 /// All files below a crate's `src`, without its tests.
 pub(crate) fn read(src: &Path) -> Vec<Module> {
-    let mut files = Vec::new();
-    collect(src, &mut files);
-    files.sort();
     let module = |file: PathBuf| {
         let text = fs::read_to_string(&file).ok()?;
         let inside = file.strip_prefix(src).ok()?.with_extension("");
@@ -48,18 +46,7 @@ pub(crate) fn read(src: &Path) -> Vec<Module> {
         let file = file.strip_prefix(src).ok()?.to_string_lossy().into_owned();
         Some(Module { path, file, code, uses })
     };
-    files.into_iter().filter_map(module).collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
+    files::below(src, &["rs"]).into_iter().filter_map(module).collect()
 }
 
 /// The declarations `use a::{b, c as d};` of a file, a path each, and the code without them.

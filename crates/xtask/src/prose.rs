@@ -1,20 +1,17 @@
 //! Lines of comments and pages that are too wide to read.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::files;
 
 /// Columns of a line.
 const WIDEST: usize = 100;
-/// Folders that hold nothing of ours to read.
-const SKIPPED: &[&str] = &["target", "node_modules", ".git"];
 
 /// Every line of a comment or of a page that is too long.
 pub(crate) fn long_lines(root: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    collect(root, &mut files);
-    files.sort();
     let mut faults = Vec::new();
-    for file in files {
+    for file in files::below(root, &["rs", "md"]) {
         let Ok(text) = fs::read_to_string(&file) else { continue };
         let is_page = file.extension().is_some_and(|e| e == "md");
         let lines = if is_page { page(&text) } else { comments(&text) };
@@ -24,22 +21,13 @@ pub(crate) fn long_lines(root: &Path) -> Vec<String> {
     faults
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() {
-            if !SKIPPED.iter().any(|s| name == *s) {
-                collect(&path, files);
-            }
-        } else if path.extension().is_some_and(|e| e == "rs" || e == "md") {
-            files.push(path);
-        }
-    }
-}
-
+/// Tables may be wider.
 fn comments(text: &str) -> Vec<(usize, usize)> {
-    let is_comment = |line: &str| line.trim_start().starts_with("//");
-    numbered(text).filter(|(_, line)| is_comment(line)).filter_map(long).collect()
+    let is_prose = |line: &str| {
+        let comment = line.trim_start().strip_prefix("//");
+        comment.is_some_and(|c| !c.trim_start_matches(['/', '!', ' ']).starts_with('|'))
+    };
+    numbered(text).filter(|(_, line)| is_prose(line)).filter_map(long).collect()
 }
 
 /// Tables and blocks of code may be wider, and so may a line that is one address.
@@ -71,7 +59,8 @@ mod tests {
     #[test]
     fn only_prose_counts() {
         let long = "x ".repeat(60);
-        assert_eq!(comments(&format!("// {long}\nlet a = 1; {long}")), [(1, 123)]);
+        let text = format!("// {long}\nlet a = 1; {long}\n    //! | {long} |");
+        assert_eq!(comments(&text), [(1, 123)]);
         let text = format!("{long}\n| {long} |\n```\n{long}\n```\n{}\n", "x".repeat(200));
         assert_eq!(page(&text), [(1, 120)]);
     }

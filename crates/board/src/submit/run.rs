@@ -34,7 +34,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
 ];
 
 /// The submission of a run: its scores on `split`, else on `test` if the run has them, else on
-/// `dev`. `title` says how a score is called on a board, and of what is no share that it has no
+/// `dev`. `title` says how a score is called on a board, and of what is not a share that it has no
 /// place there.
 ///
 /// # Errors
@@ -129,7 +129,7 @@ fn shown(value: &Value) -> Value {
     }
 }
 
-/// The method as it was written: with all options in force it is no name.
+/// The method as it was written: with all options in force it is not a name.
 fn written(run: &RunRecord) -> &str {
     let given = run.settings.get("method").and_then(serde_json::Value::as_str);
     given.unwrap_or_else(|| run.method.split('[').next().unwrap_or(&run.method))

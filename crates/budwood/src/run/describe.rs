@@ -27,7 +27,7 @@ impl Run {
         if self.train.scale != Scale::NONE {
             let Scale { mean, deviation } = self.train.scale;
             lines.push(format!(
-                "numbers are learned less {mean}, in units of {deviation}; answers and errors are \
+                "targets are standardised (mean {mean}, deviation {deviation}); answers and errors are \
                  in their own unit"
             ));
         }
@@ -61,7 +61,7 @@ pub fn cut(head: HeadKind, lengths: Lengths) -> String {
     match head {
         HeadKind::QuestionAnswering => format!(
             "questions have texts longer than {max} tokens, which are read in windows that begin \
-             {stride} tokens after each other"
+             {stride} tokens apart"
         ),
         HeadKind::TokenClassification => {
             format!("sentences are longer than {max} tokens and were cut into pieces between words")
@@ -84,7 +84,7 @@ pub fn skipped(skipped: &[String]) -> Vec<String> {
     lines
 }
 
-/// Of which class a score of a task of this kind is, in words; empty where that is no question.
+/// Of which class a score of a task of this kind is, in words; empty where that is not a question.
 pub fn positive_of(
     metric: &str,
     (kind, labels, positive): (&str, &[String], Option<&String>),

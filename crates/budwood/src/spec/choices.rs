@@ -30,11 +30,10 @@ pub enum Form {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum PoolingChoice {
-    /// By the checkpoint: mean for sentence encoders, pooler for a BERT with one, else the first
-    /// token.
+    /// By the model: mean for sentence encoders, pooler for a BERT that has one, else cls.
     #[default]
     Auto,
-    /// The pre-trained pooler, frozen: the paper's.
+    /// The pre-trained pooler over the first token, frozen, as in the paper.
     Pooler,
     /// The first token.
     Cls,
@@ -49,10 +48,10 @@ pub enum PoolingChoice {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleChoice {
-    /// To zero on a line, as in BERT's code.
+    /// Linearly to zero, as in BERT's code.
     #[default]
     Linear,
-    /// To --min-lr on half a wave.
+    /// Along half a cosine to --min-lr.
     Cosine,
 }
 
@@ -73,13 +72,13 @@ pub enum OptimizerChoice {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum RecipeChoice {
-    /// Begins from a linear probe, trains as long and as fast as the rows suggest, and keeps what
-    /// held-out rows prefer.
+    /// For good results on any data: starts from a linear probe, sets steps and rate by the data,
+    /// keeps what does best on held-out rows.
     #[default]
     Auto,
-    /// As auto, with vectors that are trained on pairs of rows first.
+    /// Like auto, after training the vectors on pairs of rows.
     Contrastive,
-    /// Houlsby et al. 2019, to the letter.
+    /// The protocol of Houlsby et al. 2019, to the letter.
     Paper,
 }
 
@@ -88,10 +87,10 @@ pub enum RecipeChoice {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum MissingChoice {
-    /// They end the run.
+    /// Stop with an error.
     #[default]
     Error,
-    /// They are left out and counted.
+    /// Leave them out and say how many.
     Drop,
 }
 

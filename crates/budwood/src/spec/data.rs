@@ -18,19 +18,18 @@ pub(super) const AUTO: &str = "auto";
 /// The data of a run: files or folders, splits, columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, remote = "Self")]
-#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Data"))]
 pub struct DataSpec {
-    /// Training data: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll; packed too), or
-    /// LAYOUT=FOLDER such as glue:CoLA=DIR, trec=DIR, squad=DIR or conll=DIR; squad and conll take
-    /// a FILE too. Of images: a folder with a folder for each class, list=FILE with 'path label' in
-    /// each line, or idx=DIR with MNIST's files; fashion-mnist, mnist-5k and digits are fetched.
+    /// Training data. Texts: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll; packed too),
+    /// glue:CoLA=DIR, trec=DIR, squad=DIR or FILE, conll=DIR or FILE. Images: a folder with a
+    /// folder for each class, list=FILE with 'path label' in each line, idx=DIR with MNIST's files,
+    /// or fashion-mnist, mnist-5k or digits, which are fetched.
     #[cfg_attr(feature = "clap", arg(long))]
     pub data: String,
     /// Name of the task in records [default: the layout's, or the file's].
     #[cfg_attr(feature = "clap", arg(long))]
     pub name: Option<String>,
-    /// The area that the task is counted to in reports: their mean is then that of the areas'
-    /// means.
+    /// Area of the task in reports. The overall mean is then the mean of the areas' means.
     #[cfg_attr(feature = "clap", arg(long))]
     pub area: Option<String>,
     /// Validation data; without it the layout's own, or a share of the training data.
@@ -42,24 +41,24 @@ pub struct DataSpec {
     /// Score the layout's own test split at the end.
     #[cfg_attr(feature = "clap", arg(long, conflicts_with = "test_data"))]
     pub test: bool,
-    /// Share of the training data kept for validation where there is none; 0 for no validation
-    /// [default: 0.1; with --recipe auto 0 for fewer than 2,000 rows, where cross-validation takes
-    /// its place].
-    #[cfg_attr(feature = "clap", arg(long, value_parser = number::amount::<1>))]
+    /// Share of the training data to validate on if there is no validation data; 0 for none
+    /// [default: 0.1; with --recipe auto and fewer than 2,000 rows 0, and cross-validation
+    /// instead].
+    #[cfg_attr(feature = "clap", arg(value_name = "SHARE", long, value_parser = number::amount::<1>))]
     pub dev_share: Option<f64>,
-    /// Share of the training data kept for a test where there is no test data.
+    /// Share of the training data to test on if there is no test data.
     #[cfg_attr(
         feature = "clap",
-        arg(
+        arg(value_name = "SHARE", 
             long,
             default_value_t = DataSpec::default().test_share,
             value_parser = number::amount::<1>
         )
     )]
     pub test_share: f64,
-    /// Seed of what --dev-share, --test-share and --train-rows choose: the same rows for every
+    /// Seed for choosing the rows of --dev-share, --test-share and --train-rows; independent of
     /// --seed.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = DataSpec::default().split_seed))]
+    #[cfg_attr(feature = "clap", arg(value_name = "N", long, default_value_t = DataSpec::default().split_seed))]
     pub split_seed: u64,
     /// How files are read and where the columns are.
     #[cfg_attr(feature = "clap", command(flatten))]
@@ -72,12 +71,12 @@ pub struct DataSpec {
     /// Use only N training rows, chosen at random.
     #[cfg_attr(
         feature = "clap",
-        arg(long, value_name = "N", value_parser = number::count::<1, { usize::MAX }>)
+        arg(help_heading = "Data", long, value_name = "N", value_parser = number::count::<1, { usize::MAX }>)
     )]
     pub train_rows: Option<usize>,
     /// Kind of task: classification, image-classification, multilabel, regression,
     /// question-answering or token-classification [default: by the data].
-    #[cfg_attr(feature = "clap", arg(long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = "Data", value_name = "KIND", long))]
     pub task: Option<String>,
 }
 
@@ -104,22 +103,22 @@ impl Default for DataSpec {
 /// How files are read and where the columns are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Data"))]
 pub struct ColumnSpec {
-    /// Column of the text, by name or number; twice for pairs [default: found].
+    /// Column of the text, by name or number; give it twice for pairs [default: found].
     #[cfg_attr(feature = "clap", arg(long, value_name = "COLUMN"))]
     pub text_column: Vec<String>,
     /// Column of the image, a path or its bytes, by name or number [default: found where there is
     /// no text].
     #[cfg_attr(feature = "clap", arg(long, value_name = "COLUMN"))]
     pub image_column: Option<String>,
-    /// Folder that paths of images begin at [default: that of the file].
+    /// Folder that paths of images are relative to [default: the file's folder].
     #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
     pub image_root: Option<PathBuf>,
-    /// Leave out rows and images that cannot be read, and list them, instead of ending.
+    /// Skip rows and images that cannot be read, and list them, instead of stopping.
     #[cfg_attr(feature = "clap", arg(long))]
     pub skip_bad: bool,
-    /// Column of the label, by name or number; several times for columns of 0 and 1, a label each
+    /// Column of the label, by name or number. Several columns of 0 and 1 are one label each
     /// [default: found].
     #[cfg_attr(feature = "clap", arg(long, value_name = "COLUMN"))]
     #[serde(with = "one_or_many")]
@@ -134,19 +133,19 @@ pub struct ColumnSpec {
     /// The files have no header; columns are 1, 2, ...
     #[cfg_attr(feature = "clap", arg(long))]
     pub no_header: bool,
-    /// Tab-separated files quote fields as CSV does.
+    /// Fields of tab-separated files may be quoted, as in CSV.
     #[cfg_attr(feature = "clap", arg(long))]
     pub tsv_quotes: bool,
-    /// What stands between fields: comma, semicolon, tab, bar or a character [default: found].
+    /// Separator of fields: comma, semicolon, tab, bar or a character [default: found].
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub separator: Option<String>,
-    /// What is done with rows that have no label.
+    /// What to do with rows that have no label.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub missing: MissingChoice,
-    /// Names of the classes that numbers stand for, in their order, with commas between them.
+    /// Names for the classes 0, 1, 2, ..., separated by commas.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAMES", value_delimiter = ','))]
     pub label_names: Vec<String>,
-    /// More different labels than this are taken for a mistake [default: 10000].
+    /// Refuse data with more classes than this [default: 10000].
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub max_classes: Option<usize>,
 }
@@ -249,7 +248,7 @@ mod one_or_many {
 /// How images are read in training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Images"))]
 pub struct ImageSpec {
     /// Height and width of images in pixels, a multiple of the model's patch [default: the model's
     /// own].
@@ -258,10 +257,10 @@ pub struct ImageSpec {
         arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..=4096))
     )]
     pub image_size: Option<u16>,
-    /// Exchange left and right in half of the training images, another half in each epoch.
+    /// Mirror half of the training images left to right, another half in each epoch.
     #[cfg_attr(feature = "clap", arg(long))]
     pub flip: bool,
-    /// Show random parts of the training images, 8 to 100 % of the area, others in each epoch.
+    /// Crop training images to a random 8 to 100 % of their area, anew in each epoch.
     #[cfg_attr(feature = "clap", arg(long))]
     pub random_crop: bool,
 }

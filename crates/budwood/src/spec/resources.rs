@@ -13,19 +13,23 @@ const MB: u64 = 1_000_000;
 
 /// Memory, places and times of a training run.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(
+    feature = "clap",
+    derive(clap::Args),
+    command(next_help_heading = "Memory and checkpoints")
+)]
 pub struct Resources {
-    /// Memory for decoded images in MB; what does not fit is decoded in each epoch.
+    /// Memory for decoded images in MB. Images that do not fit are decoded again in each epoch.
     #[cfg_attr(
         feature = "clap",
         arg(long, value_name = "MB", default_value_t = Resources::default().image_cache)
     )]
     pub image_cache: usize,
-    /// Where the output of layers in which and below which nothing is trained is kept over epochs;
-    /// results are the same. On disk it is a file beside the checkpoint.
+    /// Where to keep the output of the lowest layers, below everything that is trained, between
+    /// epochs. Results are the same.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub prefix_cache: CacheChoice,
-    /// Room for what is kept, in MB; what has no room is computed each time.
+    /// Size of --prefix-cache in MB. What does not fit is computed again in each epoch.
     #[cfg_attr(
         feature = "clap",
         arg(long, value_name = "MB", default_value_t = Resources::default().prefix_cache_limit)
@@ -83,9 +87,10 @@ impl Resources {
 
 /// How large a file may be that is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Data"))]
 pub struct ReadLimits {
-    /// Most that a packed file may become, in MB [default: 20 times its size, at least 32 MB].
+    /// Largest size of a compressed file once unpacked, in MB [default: 20 times its size, at least
+    /// 32 MB].
     #[cfg_attr(feature = "clap", arg(long, value_name = "MB"))]
     pub max_unpacked: Option<u64>,
 }

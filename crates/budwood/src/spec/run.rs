@@ -17,9 +17,9 @@ use crate::number::Bound;
 #[serde(rename_all = "kebab-case", default, remote = "Self")]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct RunSpec {
-    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME or OWNER/NAME@REVISION of the
-    /// Hugging Face hub.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().base))]
+    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME or OWNER/NAME@REVISION of
+    /// the Hugging Face hub.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Model", long, default_value_t = RunSpec::default().base))]
     pub base: String,
     /// The data.
     // Through the functions that do not ask whether all names are known: these are not all names.
@@ -30,114 +30,133 @@ pub struct RunSpec {
     #[cfg_attr(feature = "clap", command(flatten))]
     #[serde(flatten)]
     pub precision: PrecisionSpec,
-    /// How to train: for good results on any data, or by the protocol of Houlsby et al. 2019.
-    /// Settings that are given go before those that the recipe would choose.
-    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    /// How to train. A setting that is given goes before what the recipe would choose.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, value_enum, default_value_t))]
     pub recipe: RecipeChoice,
     /// Tuning method, such as adapter, adapter[width=8], seq_bn, linear; see `budwood methods`.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().method))]
+    #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, default_value_t = RunSpec::default().method))]
     pub method: String,
     /// How a sequence becomes one vector.
-    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, value_enum, default_value_t))]
     pub pooling: PoolingChoice,
     /// Passes over the training data [default: by the rows; 3 with --recipe paper].
-    #[cfg_attr(feature = "clap", arg(long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "N", long))]
     pub epochs: Option<usize>,
     /// Examples in a batch [default: 16 or 32 by the rows; 32 with --recipe paper].
-    #[cfg_attr(feature = "clap", arg(long))]
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "N", long))]
     pub batch_size: Option<usize>,
     /// Tokens in a batch, instead of a number of examples.
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N", conflicts_with = "batch_size"))]
-    pub batch_tokens: Option<usize>,
-    /// Batches whose gradients make one step.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().accumulate))]
-    pub accumulate: usize,
-    /// Largest learning rate [default: by the method and the rows; 0.001 with --recipe paper].
-    #[cfg_attr(feature = "clap", arg(long))]
-    pub lr: Option<f64>,
-    /// Share of the steps over which the learning rate rises.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().warmup))]
-    pub warmup: f64,
-    /// How the learning rate falls after that.
-    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
-    pub schedule: ScheduleChoice,
-    /// Learning rate at the end of --schedule cosine [default: 0].
-    #[cfg_attr(feature = "clap", arg(long))]
-    pub min_lr: Option<f64>,
-    /// Adam without bias correction as in BERT's code, or AdamW with it [default: adamw; bert with
-    /// --recipe paper].
-    #[cfg_attr(feature = "clap", arg(long, value_enum))]
-    pub optimizer: Option<OptimizerChoice>,
-    /// Decoupled weight decay of matrices.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().weight_decay))]
-    pub weight_decay: f64,
-    /// Largest norm of a step's gradient; 0 for no limit.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = RunSpec::default().clip))]
-    pub clip: f64,
-    /// Seed of initial values, order and dropout.
-    #[cfg_attr(feature = "clap", arg(long, default_value_t = 0))]
-    pub seed: u64,
-    /// Tokens of an input; longer ones are cut [default: 128; 384 for question answering].
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub max_length: Option<usize>,
-    /// Tokens between the beginnings of the windows in which a long text with an answer is read
-    /// [default: 128].
     #[cfg_attr(
         feature = "clap",
-        arg(
+        arg(help_heading = "Training", long, value_name = "N", conflicts_with = "batch_size")
+    )]
+    pub batch_tokens: Option<usize>,
+    /// Batches whose gradients are combined into one step.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "N", long, default_value_t = RunSpec::default().accumulate))]
+    pub accumulate: usize,
+    /// Largest learning rate [default: by the method and the rows; 0.001 with --recipe paper].
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "RATE", long))]
+    pub lr: Option<f64>,
+    /// Share of the steps in which the learning rate rises from zero.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "SHARE", long, default_value_t = RunSpec::default().warmup))]
+    pub warmup: f64,
+    /// How the learning rate falls after the warm-up.
+    #[cfg_attr(
+        feature = "clap",
+        arg(help_heading = "Training", long, value_enum, default_value_t)
+    )]
+    pub schedule: ScheduleChoice,
+    /// Learning rate at the end of --schedule cosine [default: 0].
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "RATE", long))]
+    pub min_lr: Option<f64>,
+    /// Optimizer [default: adamw; bert with --recipe paper].
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", long, value_enum))]
+    pub optimizer: Option<OptimizerChoice>,
+    /// Decoupled weight decay; biases and norms have none.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "X", long, default_value_t = RunSpec::default().weight_decay))]
+    pub weight_decay: f64,
+    /// Scale gradients with a larger norm down to this norm; 0 for no limit.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", value_name = "NORM", long, default_value_t = RunSpec::default().clip))]
+    pub clip: f64,
+    /// Seed of initial values, the order of examples, and dropout.
+    #[cfg_attr(
+        feature = "clap",
+        arg(help_heading = "Training", value_name = "N", long, default_value_t = 0)
+    )]
+    pub seed: u64,
+    /// Tokens of an input; longer inputs are cut [default: 128; 384 for question answering].
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", long, value_name = "N"))]
+    pub max_length: Option<usize>,
+    /// Question answering: tokens from the start of one window over a long text to the start of the
+    /// next [default: 128].
+    #[cfg_attr(
+        feature = "clap",
+        arg(help_heading = "Training", 
             long,
             value_name = "N",
             value_parser = clap::value_parser!(u32).range(1..=1_000_000)
         )
     )]
     pub doc_stride: Option<u32>,
-    /// Dropout of the encoder in training [default: as the model's config.json says].
+    /// Dropout of the encoder in training [default: that of the model's config.json].
     #[cfg_attr(
         feature = "clap",
-        arg(long, value_name = "P", value_parser = number::probability)
+        arg(help_heading = "Training", long, value_name = "P", value_parser = number::probability)
     )]
     pub dropout: Option<f32>,
     /// Stochastic depth of the encoder in training: the probability of skipping a sub-layer in the
     /// top layer; it falls to 0 in the lowest [default: 0].
     #[cfg_attr(
         feature = "clap",
-        arg(long, value_name = "P", value_parser = number::probability)
+        arg(help_heading = "Training", long, value_name = "P", value_parser = number::probability)
     )]
     pub drop_path: Option<f32>,
-    /// Dropout in training in the layers, from the lowest, in which and below which nothing is
-    /// trained: those of `linear`, `top_k` and adapters in the upper layers alone. Off, their
-    /// output is the same in every step, and is computed once.
-    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
-    pub frozen_dropout: Switch,
-    /// Steps between evaluations [default: one after each epoch].
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub eval_every: Option<usize>,
-    /// Stop after N evaluations without a better score.
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub patience: Option<usize>,
-    /// Weight classes inversely to their share.
-    #[cfg_attr(feature = "clap", arg(long))]
-    pub balanced: bool,
-    /// How much examples of a class count: CLASS=WEIGHT, several with commas between them; 1 for
-    /// classes that are not named.
+    /// Dropout in the lowest layers, below everything that is trained. Matters for `linear`,
+    /// `top_k` and adapters in the upper layers alone. With `off` the output of these layers is
+    /// computed once and reused.
     #[cfg_attr(
         feature = "clap",
-        arg(long, value_name = "CLASS=WEIGHT", value_delimiter = ',', conflicts_with = "balanced")
+        arg(help_heading = "Training", long, value_enum, default_value_t)
+    )]
+    pub frozen_dropout: Switch,
+    /// Steps between evaluations [default: one after each epoch].
+    #[cfg_attr(feature = "clap", arg(help_heading = "Validation", long, value_name = "N"))]
+    pub eval_every: Option<usize>,
+    /// Stop after N evaluations without a better score.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Validation", long, value_name = "N"))]
+    pub patience: Option<usize>,
+    /// Weight classes inversely to their frequency.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
+    pub balanced: bool,
+    /// Weights of classes in the loss: CLASS=WEIGHT, separated by commas. Other classes have weight
+    /// 1.
+    #[cfg_attr(
+        feature = "clap",
+        arg(
+            help_heading = "Training",
+            long,
+            value_name = "CLASS=WEIGHT",
+            value_delimiter = ',',
+            conflicts_with = "balanced"
+        )
     )]
     pub class_weights: Vec<String>,
-    /// Share of the right class's probability that goes to all classes alike in training; the
-    /// linear probe is learned without.
-    #[cfg_attr(feature = "clap", arg(long, value_name = "SHARE", default_value_t = 0.0))]
+    /// Share of the target probability that is spread over all classes in training. The linear
+    /// probe is fitted without it.
+    #[cfg_attr(
+        feature = "clap",
+        arg(help_heading = "Training", long, value_name = "SHARE", default_value_t = 0.0)
+    )]
     pub label_smoothing: f64,
-    /// Leave out incomplete batches.
-    #[cfg_attr(feature = "clap", arg(long))]
+    /// Leave out the last batch of an epoch if it is not full.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
     pub drop_last: bool,
-    /// The score that chooses the checkpoint [default: GLUE's for its tasks, else accuracy or
-    /// Spearman's].
-    #[cfg_attr(feature = "clap", arg(long))]
+    /// Score by which the best checkpoint is chosen [default: GLUE's for its tasks, else accuracy
+    /// or Spearman's correlation].
+    #[cfg_attr(feature = "clap", arg(value_name = "NAME", help_heading = "Validation", long))]
     pub metric: Option<String>,
-    /// The class that F1 is about, where there are two [default: the second by name].
-    #[cfg_attr(feature = "clap", arg(long, value_name = "CLASS"))]
+    /// The positive class for F1, if there are two classes [default: the second by name].
+    #[cfg_attr(feature = "clap", arg(help_heading = "Validation", long, value_name = "CLASS"))]
     pub positive: Option<String>,
 }
 
@@ -269,13 +288,13 @@ impl RunSpec {
 /// How the frozen weights are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Model"))]
 pub struct PrecisionSpec {
-    /// Form of the frozen weights: int8 takes a third to half of f32's time where the processor
-    /// multiplies bytes [default: f32; int8 for a model that is stored so].
+    /// Number format of the frozen weights. int8 takes a third to half of the time of f32 on
+    /// processors that multiply bytes [default: f32; int8 for a model that is stored so].
     #[cfg_attr(feature = "clap", arg(long, value_enum))]
     pub base_precision: Option<Form>,
-    /// Form in which gradients flow through weights in int8.
+    /// Number format of the backward pass through int8 weights.
     #[cfg_attr(
         feature = "clap",
         arg(long, value_enum, default_value_t = PrecisionSpec::default().backward_precision)

@@ -1,4 +1,5 @@
-//! `budwood average`: several adapters as one, by the weighted mean of their parameters (AdapterSoup, Chronopoulou et al. 2023).
+//! `budwood average`: several adapters as one, by the weighted mean of their parameters
+//! (AdapterSoup, Chronopoulou et al. 2023).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     /// Folder of the new adapter.
     #[arg(long)]
     out: PathBuf,
-    /// Replace the adapter that is there; other files beside it are kept.
+    /// Replace the adapter in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

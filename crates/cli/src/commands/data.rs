@@ -27,25 +27,25 @@ pub(crate) struct Args {
     /// Read the layout's own test split too.
     #[arg(long, conflicts_with = "test_data")]
     test: bool,
-    /// Share of the training data kept for validation where there is none.
+    /// Share of the training data to validate on if there is no validation data.
     #[arg(long, default_value_t = 0.1)]
     dev_share: f64,
-    /// Share of the training data kept for a test where there is no test data.
+    /// Share of the training data to test on if there is no test data.
     #[arg(long, default_value_t = 0.0)]
     test_share: f64,
-    /// Seed of what the shares choose.
+    /// Seed for choosing the rows of the shares.
     #[arg(long, default_value_t = 0)]
     split_seed: u64,
-    #[command(flatten)]
-    columns: ColumnSpec,
-    #[command(flatten)]
-    limits: ReadLimits,
     /// Kind of task [default: by the data].
     #[arg(long)]
     task: Option<String>,
     /// Base model whose tokens are counted [default: words and characters are].
     #[arg(long)]
     base: Option<String>,
+    #[command(flatten)]
+    columns: ColumnSpec,
+    #[command(flatten)]
+    limits: ReadLimits,
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {

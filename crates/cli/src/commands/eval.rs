@@ -34,34 +34,38 @@ pub(crate) struct Args {
     /// Data: a file or LAYOUT=FOLDER.
     #[arg(long)]
     data: String,
-    /// Split of a layout.
+    /// Split of a layout such as glue:CoLA=FOLDER.
     #[arg(long, value_enum, default_value_t = SplitChoice::Dev)]
     split: SplitChoice,
+    /// Number format of the frozen weights [default: that of the adapter's training].
+    #[arg(long, value_enum)]
+    base_precision: Option<Form>,
+    /// Layers to run without their adapters, such as 0-2,5 (AdapterDrop); layer norms and head
+    /// stay.
+    #[arg(long, value_name = "LAYERS")]
+    leave_out: Option<String>,
+    /// The positive class for F1, if there are two classes [default: that of the adapter's
+    /// training].
+    #[arg(long, value_name = "CLASS")]
+    positive: Option<String>,
+    /// Write a report to this folder: a page (report.html), and its tables and figures as CSV, SVG
+    /// and PNG.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Column of the data: the report shows scores for each of its values. May be given more than
+    /// once.
+    #[arg(long, value_name = "COLUMN", requires = "report")]
+    slice: Vec<String>,
+    /// Write the prediction for each example to this CSV file.
+    #[arg(long)]
+    predictions: Option<PathBuf>,
+    /// Replace an earlier --predictions file and --report.
+    #[arg(long)]
+    overwrite: bool,
     #[command(flatten)]
     columns: ColumnSpec,
     #[command(flatten)]
     limits: ReadLimits,
-    /// Form of the frozen weights [default: that of the adapter's training].
-    #[arg(long, value_enum)]
-    base_precision: Option<Form>,
-    /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
-    #[arg(long, value_name = "LAYERS")]
-    leave_out: Option<String>,
-    /// The class that F1 is about, where there are two [default: that of the adapter's training].
-    #[arg(long, value_name = "CLASS")]
-    positive: Option<String>,
-    /// Write a report to this folder: a page (report.html) and its parts as CSV, SVG and PNG.
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
-    /// Column of the data by whose values the report shows scores; may be given more than once.
-    #[arg(long, value_name = "COLUMN", requires = "report")]
-    slice: Vec<String>,
-    /// Write each example's answer to this CSV file.
-    #[arg(long)]
-    predictions: Option<PathBuf>,
-    /// Replace the file of --predictions and the report of --report that are there.
-    #[arg(long)]
-    overwrite: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// changes.
     #[arg(long)]
     norms: bool,
-    /// Replace the export that is there; other files beside it are kept.
+    /// Replace the export in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }
@@ -52,7 +52,8 @@ enum To {
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [args.adapter.to_str(), args.base.as_deref()];
     let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
-    let kind = if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &EXPORT_FOLDER };
+    let kind =
+        if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &EXPORT_FOLDER };
     let out = out::new_folder(&args.out, kind, args.overwrite, &inputs)?;
     if args.norms && !matches!(args.to, To::Adapterhub) {
         bail!("--norms is for --to adapterhub");

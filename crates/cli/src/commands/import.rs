@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Longest input in tokens [default: as many as the base has positions].
     #[arg(long)]
     max_length: Option<usize>,
-    /// Replace the adapter that is there; other files beside it are kept.
+    /// Replace the adapter in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }
@@ -40,7 +40,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let out = out::new_folder(&args.out, &FOLDER, args.overwrite, &inputs)?;
     let Some(library) = formats::library(&args.folder)? else {
         bail!(
-            "{} is of no other library: there is no adapter_config.json, and no config.json that names a head",
+            "{} is not an adapter of another library: there is no adapter_config.json, and no config.json that names a head",
             args.folder.display()
         );
     };

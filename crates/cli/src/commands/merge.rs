@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Folder for the model (`model`) and the head as an adapter of it (`head`).
     #[arg(long)]
     out: PathBuf,
-    /// Replace the merged model that is there; other files beside it are kept.
+    /// Replace the merged model in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }

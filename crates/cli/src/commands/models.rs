@@ -28,30 +28,31 @@ enum Action {
         /// Name of the model: one of the list, or OWNER/NAME of the Hugging Face hub.
         name: String,
     },
-    /// Write a model with its large weights in int8: a quarter of the size; adapters fit both.
+    /// Write a copy of a model with its large weights in int8, a quarter of the size. Adapters fit
+    /// both.
     Quantize {
         /// The model: a folder, a name of the list, or OWNER/NAME of the Hugging Face hub.
         name: String,
         /// The new folder.
         #[arg(long)]
         out: PathBuf,
-        /// Replace the model that is there; other files beside it are kept.
+        /// Replace the model in that folder; other files in it are kept.
         #[arg(long, alias = "force")]
         overwrite: bool,
     },
-    /// Write a model of another form as a folder in Hugging Face's layout: ViT's original .npz, or a network in
-    /// ONNX around an encoder of DINOv2's layout.
+    /// Write a model of another form as a folder in Hugging Face's layout: ViT's original .npz, or
+    /// a network in ONNX around an encoder of DINOv2's layout.
     Import {
         /// The file, ending in .npz or .onnx.
         file: PathBuf,
         /// The new folder.
         #[arg(long)]
         out: PathBuf,
-        /// Replace the model that is there; other files beside it are kept.
+        /// Replace the model in that folder; other files in it are kept.
         #[arg(long, alias = "force")]
         overwrite: bool,
     },
-    /// Write a ViT that nothing has trained yet: the start of an image model of one's own, with --method full.
+    /// Write a ViT with random weights, to train from nothing with --method full.
     New(NewArgs),
     /// Print the cache's folder and size.
     Cache {

@@ -15,7 +15,8 @@ use budwood::spec::PrecisionSpec;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The base model: a folder, a name that `budwood models` lists, or OWNER/NAME of the Hugging Face hub.
+    /// The base model: a folder, a name that `budwood models` lists, or OWNER/NAME of the Hugging
+    /// Face hub.
     #[arg(long)]
     base: String,
     /// AdapterHub or PEFT folder with adapter and head.

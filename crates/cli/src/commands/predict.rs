@@ -30,8 +30,9 @@ pub(crate) struct Args {
     /// Base model [default: the one that the adapter names].
     #[arg(long)]
     base: Option<String>,
-    /// The text, or two texts for a task of pairs; image files or folders of them for a task of images. Without one and
-    /// without --input, lines of standard input are read; a pair's texts are separated by a tab.
+    /// The text, or two texts for a task of pairs; image files or folders of them for a task of
+    /// images. Without one and without --input, lines of standard input are read; a pair's texts
+    /// are separated by a tab.
     text: Vec<String>,
     /// A question about --context.
     #[arg(long, requires = "context", conflicts_with = "text")]
@@ -42,17 +43,14 @@ pub(crate) struct Args {
     /// File with a text, a question with its context, a sentence or an image in each row.
     #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
-    #[command(flatten)]
-    columns: ColumnSpec,
-    #[command(flatten)]
-    limits: ReadLimits,
-    /// Form of the frozen weights [default: that of the adapter's training].
+    /// Number format of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
-    /// Layers whose adapters are left out, such as 0-2,5 (AdapterDrop); layer norms and head stay.
+    /// Layers to run without their adapters, such as 0-2,5 (AdapterDrop); layer norms and head
+    /// stay.
     #[arg(long, value_name = "LAYERS")]
     leave_out: Option<String>,
-    /// Answers to a question that are kept, of which the best is given; all stand in JSON.
+    /// Number of candidate answers to a question; the best is shown, JSON has all.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     n_best: u32,
     /// Longest answer to a question, in tokens.
@@ -61,12 +59,17 @@ pub(crate) struct Args {
     /// Show only the N most likely classes with their scores, the most likely first [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
-    /// Answer `none` where the most likely class has a probability below P, from 0 to 1; see `budwood eval` for what that is worth.
+    /// Answer `none` if the most likely class has a probability below P, from 0 to 1. `budwood
+    /// eval` shows how accuracy rises with it.
     #[arg(long, value_name = "P", value_parser = probability)]
     abstain_below: Option<f32>,
     /// Form of the answers [default: table on a terminal, else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    columns: ColumnSpec,
+    #[command(flatten)]
+    limits: ReadLimits,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,7 +84,7 @@ enum Format {
 /// A number from 0 to 1.
 fn probability(text: &str) -> Result<f32, String> {
     let number = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
-    number.ok_or_else(|| format!("'{text}' is no probability from 0 to 1"))
+    number.ok_or_else(|| format!("'{text}' is not a probability from 0 to 1"))
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {

@@ -56,7 +56,7 @@ enum Command {
         /// File to write [default: standard output].
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Replace the file that is there.
+        /// Replace an earlier file.
         #[arg(long)]
         overwrite: bool,
     },
@@ -385,7 +385,8 @@ fn csv_of(runs: &[StoredRun]) -> Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-/// The `model-index` of a model card (Hugging Face hub documentation, "Model cards"). Every text is a JSON string, which YAML reads too.
+/// The `model-index` of a model card (Hugging Face hub documentation, "Model cards"). Every text is
+/// a JSON string, which YAML reads too.
 fn model_index(runs: &[StoredRun]) -> String {
     let mut out = String::from("model-index:\n");
     for run in runs {

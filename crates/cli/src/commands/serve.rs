@@ -51,10 +51,10 @@ pub(crate) struct Args {
     /// Megabytes of one request.
     #[arg(long, value_name = "MB", default_value_t = Limits::default().body >> 20, value_parser = number::count::<1, 1000>)]
     max_body: usize,
-    /// Seconds in which a request is answered, or refused with 504.
+    /// Time limit of a request, in seconds; later it is refused with 504.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = number::seconds)]
     max_time: Duration,
-    /// Connections that are open at one time.
+    /// Limit of open connections.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = number::count::<1, 100_000>)]
     connections: usize,
     /// Seconds that requests under way have when the server is told to end.

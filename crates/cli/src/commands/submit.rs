@@ -24,8 +24,8 @@ use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run of the store by its number or the beginning of its key, the folder of an adapter, or a file with a record
-    /// as `docs/board.md` describes it.
+    /// A run of the store by its number or the beginning of its key, the folder of an adapter, or a
+    /// file with a record as `docs/board.md` describes it.
     what: String,
     /// Folder of the board.
     #[arg(long, default_value = "budwood-board")]
@@ -36,10 +36,10 @@ pub(crate) struct Args {
     /// Split whose scores are submitted [default: test where there are such, else dev].
     #[arg(long)]
     split: Option<String>,
-    /// Task on the board [default: by the run's task].
+    /// Task on the board [default: that of the run].
     #[arg(long)]
     task: Option<String>,
-    /// Data set on the board [default: by the run's task].
+    /// Data set on the board [default: that of the run].
     #[arg(long)]
     dataset: Option<String>,
     /// Split or protocol in a few words [default: the split and its number of examples].
@@ -48,19 +48,19 @@ pub(crate) struct Args {
     /// Name of the model as the board shows it [default: base and method].
     #[arg(long)]
     model: Option<String>,
-    /// What is to be known of it.
+    /// Notes that the board shows.
     #[arg(long)]
     notes: Option<String>,
     /// Address of its paper.
     #[arg(long)]
     paper: Option<String>,
-    /// A name of your own for it: submitting it again finds it.
+    /// Your own name for the result; submitting again with it updates the result.
     #[arg(long)]
     external_id: Option<String>,
-    /// Leave the adapter out: a claim alone, which the board cannot run.
+    /// Submit the claim without the adapter; the board cannot run it then.
     #[arg(long)]
     no_adapter: bool,
-    /// Who submits, for the log.
+    /// Who submits, for the board's log.
     #[arg(long, default_value = "local")]
     who: String,
 }
@@ -126,7 +126,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to be said where a result cannot become a re-evaluated one, because its leaderboard names other data or none.
+/// What is to be said where a result cannot become a re-evaluated one, because its leaderboard
+/// names other data or none.
 fn setting_note(board: &Board, leaderboard: &str, s: &Submission) -> Result<Option<String>> {
     let Some(sha256) = &s.dataset.sha256 else { return Ok(None) };
     let split = s.dataset.split.as_deref().unwrap_or_default();
@@ -174,7 +175,7 @@ fn find(args: &Args) -> Result<Found> {
     }
     if !args.store.exists() {
         bail!(
-            "'{}' is no folder with an adapter and no file, and there is no store {} to look for a run",
+            "'{}' is not a folder with an adapter and no file, and there is no store {} that could hold a run",
             args.what,
             args.store.display()
         );
@@ -198,8 +199,8 @@ fn title(name: &str) -> Option<String> {
     (!metric::is_error(name)).then(|| metric::title(name).into())
 }
 
-/// Makes a run's base model and data known to the board, if they are still where the run had them. What cannot be
-/// found is said, and is no error: the run is on the board all the same.
+/// Makes a run's base model and data known to the board, if they are still where the run had them.
+/// What cannot be found is said, and is not an error: the run is on the board all the same.
 pub(crate) fn make_known(board: &mut Board, run: &RunRecord, actor: &Actor) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if local::bases(board)?.iter().all(|b| b.sha256 != run.base.weights_sha256) {
@@ -242,7 +243,8 @@ pub(crate) fn make_known(board: &mut Board, run: &RunRecord, actor: &Actor) -> R
     Ok(notes)
 }
 
-/// A folder by its whole path, as the board may be used from elsewhere; names of models as they are.
+/// A folder by its whole path, as the board may be used from elsewhere; names of models as they
+/// are.
 pub(crate) fn source(name: &str) -> String {
     match std::fs::canonicalize(name) {
         Ok(path) => path.display().to_string(),
@@ -271,7 +273,8 @@ pub(crate) fn whole_places(mut data: DataSpec) -> DataSpec {
     data
 }
 
-/// What is to be said of data that an older program noted with a path from the folder that it was run in.
+/// What is to be said of data that an older program noted with a path from the folder that it was
+/// run in.
 pub(crate) fn relative_sources(board: &Board) -> Result<Vec<String>> {
     let all = local::data(board)?;
     let is_relative = |p: &Path| {

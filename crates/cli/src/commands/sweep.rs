@@ -40,13 +40,13 @@ pub(crate) struct Args {
     /// Store of the runs [default: runs.db in --out].
     #[arg(long)]
     store: Option<PathBuf>,
-    /// What `${NAME}` in the file stands for, such as DATA=/path/to/data.
+    /// Value for `${NAME}` in the file, such as DATA=/path/to/data.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Runs at a time; threads are shared out among them [default: one a thread].
+    /// Runs at the same time; they share the threads [default: one for each thread].
     #[arg(long, value_parser = number::count::<1, 1024>)]
     jobs: Option<usize>,
-    /// Show the runs and an estimate of the time, and do nothing.
+    /// Show the runs and an estimate of the time, without training.
     #[arg(long)]
     dry_run: bool,
 }
@@ -174,7 +174,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         eprintln!("failed: {message}");
     }
     if stopped() {
-        eprintln!("interrupted; the same command goes on from there.");
+        eprintln!("interrupted. Run the same command to continue.");
         return Ok(ExitCode::from(130));
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -227,7 +227,8 @@ fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
     bar.finish_and_clear();
 }
 
-/// One run, if no other process has it; its score in words, none if it was interrupted or is done elsewhere.
+/// One run, if no other process has it; its score in words, none if it was interrupted or is done
+/// elsewhere.
 fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Option<String>> {
     let args = &planned.args;
     let mut out = match OutFolder::open(&args.out, &FOLDER) {
@@ -318,8 +319,8 @@ fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
     out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db", store])
 }
 
-/// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et al. 2019,
-/// Fig. 6): split `ablation`, named `FIRST-LAST`.
+/// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et
+/// al. 2019, Fig. 6): split `ablation`, named `FIRST-LAST`.
 fn ablation(run: &mut Run, adapter: &mut Adapter, metric: &str) -> Result<Vec<MetricValue>> {
     let layers = run.layers();
     let mut values = Vec::new();

@@ -20,19 +20,19 @@ use crate::{base, out};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
+    /// Folder for the adapter.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Replace the adapter in that folder; other files in it are kept.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Record the run in this store; `budwood runs` reads it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) spec: RunSpec,
     #[command(flatten)]
     pub(crate) resources: Resources,
-    /// Folder that the adapter is written to.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
-    /// Replace the adapter that is there; other files beside it are kept.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    /// Add the run to this store; see `budwood runs`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: Option<PathBuf>,
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
@@ -61,7 +61,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     left = left.filter(|left| left.identity == identity);
     let trained = match left {
         Some(left) => {
-            eprintln!("the adapter of this run was saved before; what was left to do is done now");
+            eprintln!("the adapter of this run is saved already; finishing what was left");
             left
         }
         None if out.is_whole() && !args.overwrite => bail!("{}", there()),
@@ -71,7 +71,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             let unsaved = run.train(&mut out, &args.out, |event| progress.on_event(event));
             progress.finish();
             let Some(mut unsaved) = unsaved? else {
-                eprintln!("interrupted; the state is saved. The same command goes on from there.");
+                eprintln!("interrupted; progress is saved. Run the same command to continue.");
                 return Ok(ExitCode::from(130));
             };
             unsaved.trained.summary["evaluations"] = json!(progress.evaluations);

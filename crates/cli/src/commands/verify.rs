@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Folder of the board.
     #[arg(long, default_value = "budwood-board")]
     board: PathBuf,
-    /// Do all that wait in the board's queue.
+    /// Run all results that wait in the board's queue.
     #[arg(long, conflicts_with = "result")]
     queue: bool,
     #[command(flatten)]

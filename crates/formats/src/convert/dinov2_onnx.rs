@@ -1,5 +1,6 @@
-//! A DINOv2 encoder inside a network in ONNX, as PyTorch exports `transformers`' model: named weights under a prefix, products
-//! transposed and without a name of their own, and the table of positions cut in two. What follows the encoder is left out.
+//! A DINOv2 encoder inside a network in ONNX, as PyTorch exports `transformers`' model: named
+//! weights under a prefix, products transposed and without a name of their own, and the table of
+//! positions cut in two. What follows the encoder is left out.
 
 use std::path::Path;
 
@@ -88,7 +89,8 @@ fn products(network: &Network, prefix: &str, tensors: &mut TensorMap) {
     }
 }
 
-/// The table of positions `[1, n, d]`: the class token's and the patches', which the embeddings read from tensors of their own.
+/// The table of positions `[1, n, d]`: the class token's and the patches', which the embeddings
+/// read from tensors of their own.
 fn positions(network: &Network, prefix: &str, d: usize) -> Option<Tensor> {
     let scope = format!("/{}embeddings/", prefix.replace('.', "/"));
     let nodes = network.nodes.iter().filter(|n| n.name.starts_with(&scope));

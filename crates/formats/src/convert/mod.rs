@@ -1,5 +1,6 @@
-//! Checkpoints in other forms than Hugging Face's, rewritten as its folders: the original files of ViT (`.npz`) and
-//! networks in ONNX with the layout of DINOv2. What is written is a base model like any other.
+//! Checkpoints in other forms than Hugging Face's, rewritten as its folders: the original files of
+//! ViT (`.npz`) and networks in ONNX with the layout of DINOv2. What is written is a base model
+//! like any other.
 
 mod checkpoint;
 mod dinov2_onnx;
@@ -16,11 +17,12 @@ use crate::model_folder::write_new;
 use crate::safetensors_file::to_bytes;
 use crate::{BaseModel, Error};
 
-/// Reads a checkpoint and writes it to a new folder: `config.json`, `model.safetensors` and `preprocessor_config.json`. The SHA-256
-/// of the file stands in `config.json`.
+/// Reads a checkpoint and writes it to a new folder: `config.json`, `model.safetensors` and
+/// `preprocessor_config.json`. The SHA-256 of the file stands in `config.json`.
 ///
 /// # Errors
-/// If the file is damaged or is no such checkpoint, or the folder cannot be written; nothing is left behind then.
+/// If the file is damaged or is not such a checkpoint, or the folder cannot be written; nothing is
+/// left behind then.
 pub fn convert(file: &Path, folder: &Path) -> Result<(), Error> {
     let bytes = std::fs::read(file).map_err(Error::io(file))?;
     let mut checkpoint = match file.extension().and_then(|e| e.to_str()) {

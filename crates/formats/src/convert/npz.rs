@@ -1,5 +1,5 @@
-//! NumPy's archives: arrays in `.npy` form, stored or deflated in a zip file. Numbers only: objects, which are pickles, are
-//! refused.
+//! NumPy's archives: arrays in `.npy` form, stored or deflated in a zip file. Numbers only:
+//! objects, which are pickles, are refused.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -16,7 +16,8 @@ const HEADER_MAX: usize = 1 << 16;
 /// All arrays by name, as f32.
 ///
 /// # Errors
-/// If the archive or an array is damaged, or an array holds something else than floating-point numbers of the machine's order.
+/// If the archive or an array is damaged, or an array holds something else than floating-point
+/// numbers of the machine's order.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Error> {
     let damaged = |e: zip::result::ZipError| {
         Error::content(path, format!("is not a whole .npz archive ({e}). Fetch it again"))
@@ -81,7 +82,8 @@ fn array(from: &mut impl Read) -> Result<Tensor, String> {
     Ok(Tensor::new(shape, data))
 }
 
-/// The text of a value in a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
+/// The text of a value in a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3,
+/// 4), }`.
 fn field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = header.split_once(&format!("'{name}':"))?;
     let rest = rest.trim_start();

@@ -1,5 +1,6 @@
-//! As much of ONNX as weights need: the initialisers of a network and which nodes read them. The fields are those of
-//! `onnx.proto3`; everything else in the file is passed over, and nothing is run.
+//! As much of ONNX as weights need: the initialisers of a network and which nodes read them. The
+//! fields are those of `onnx.proto3`; everything else in the file is passed over, and nothing is
+//! run.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! ViT as its authors published it (Dosovitskiy et al. 2021; `ViT-B_16.npz` and its sisters): arrays of Flax. Heads are left out; the
-//! layer before them, where there is one, is what Hugging Face calls the pooler.
+//! ViT as its authors published it (Dosovitskiy et al. 2021; `ViT-B_16.npz` and its sisters):
+//! arrays of Flax. Heads are left out; the layer before them, where there is one, is what Hugging
+//! Face calls the pooler.
 
 use std::collections::BTreeMap;
 use std::path::Path;

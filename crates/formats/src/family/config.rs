@@ -146,7 +146,7 @@ impl Config<'_> {
     /// Checks what cannot be computed.
     ///
     /// # Errors
-    /// If the width is no multiple of the number of heads, or positions are not absolute.
+    /// If the width is not a multiple of the number of heads, or positions are not absolute.
     pub fn check(&self, hidden: usize, heads: usize) -> Result<(), Error> {
         if !hidden.is_multiple_of(heads) {
             return Err(self.fault(format!("{heads} heads do not divide the width of {hidden}")));

@@ -1,4 +1,5 @@
-//! DINOv2 (Oquab et al. 2023): ViT with layer scale. The mask token of its pre-training is not read.
+//! DINOv2 (Oquab et al. 2023): ViT with layer scale. The mask token of its pre-training is not
+//! read.
 
 use budwood_base::encoder::{Activation, EncoderSpec, InputSpec, NormPlacement};
 
@@ -52,7 +53,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     let intermediate = hidden as f64 * ratio;
     if !(1.0..f64::from(1 << 30)).contains(&intermediate) {
         return Err(
-            config.fault(format!("field 'mlp_ratio' is {ratio}, which is no sensible ratio"))
+            config.fault(format!("field 'mlp_ratio' is {ratio}, which is not a sensible ratio"))
         );
     }
     Ok(EncoderSpec {

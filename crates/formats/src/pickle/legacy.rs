@@ -46,7 +46,7 @@ pub(super) fn entries(bytes: &[u8]) -> Result<Entries, String> {
     let known = pickle.storages()?;
     let mut places: BTreeMap<&str, Range<usize>> = BTreeMap::new();
     for key in keys_of {
-        let key = keys.text(*key).ok_or("has a storage whose key is no text")?;
+        let key = keys.text(*key).ok_or("has a storage whose key is not text")?;
         let storage = known.get(key).ok_or_else(|| {
             format!(
                 "has data for the storage '{key}', which no tensor uses: its length is not known"

@@ -125,14 +125,16 @@ impl<'a> Pickle<'a> {
     /// The tensors of the map that it gives, by name.
     pub(super) fn tensors(&self) -> Result<BTreeMap<String, Tensor>, String> {
         let Some(Node::Dict(entries)) = self.node(self.result) else {
-            return Err("does not hold a map of tensors by name: it is no model's weights".into());
+            return Err(
+                "does not hold a map of tensors by name: it is not a model's weights".into()
+            );
         };
         let mut tensors = BTreeMap::new();
         for (name, value) in entries {
-            let name = self.text(*name).ok_or("holds an entry whose name is no text")?;
+            let name = self.text(*name).ok_or("holds an entry whose name is not text")?;
             let Some(Node::Tensor(tensor)) = self.node(*value) else {
                 return Err(format!(
-                    "holds '{name}', which is no tensor: it is no model's weights. Where it is a checkpoint of \
+                    "holds '{name}', which is not a tensor: it is not a model's weights. Where it is a checkpoint of \
                      training, save the model's `state_dict` alone"
                 ));
             };
@@ -461,7 +463,7 @@ impl Machine<'_> {
     fn call(&mut self) -> Result<(), String> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
         let Value::Global(callee) = callee else {
-            return Err("calls what is no known name in its pickle; it was not run".into());
+            return Err("calls what is not a known name in its pickle; it was not run".into());
         };
         let arguments = self.items(arguments).ok_or(DAMAGED)?;
         match (callee, arguments) {

@@ -1,7 +1,7 @@
 //! Matrix product C = A B over a packed B.
 //!
-//! B is cut into panels of [`tile::columns`] columns, each stored K-major and contiguous. One pass
-//! covers [`tile::K_BLOCK`] elements of K: the rows of A are copied at a fixed distance (L2), then
+//! B is cut into panels of `tile::columns` columns, each stored K-major and contiguous. One pass
+//! covers `tile::K_BLOCK` elements of K: the rows of A are copied at a fixed distance (L2), then
 //! each panel of B (L1) meets all of them. The sum of an element runs over K in order, whatever the
 //! other rows and columns are, so a row's result does not depend on the batch around it.
 

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Both sums are exact in 32 bits; only the two roundings to bytes differ from the product in
-//! `f32`. K is cut into blocks of [`K_BLOCK`]; a block's sums get their scales and are added to C
+//! `f32`. K is cut into blocks of `K_BLOCK`; a block's sums get their scales and are added to C
 //! while they are in registers.
 
 use super::gemm::MatRef;

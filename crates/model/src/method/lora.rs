@@ -89,18 +89,26 @@ pub(super) const METHOD: Method = Method {
                 let bound = Init::Uniform(1.0 / (inputs as f64).sqrt());
                 let squares = options.flag("dora").then(|| builder.base().row_squares(layer, site));
                 builder.set_product_with_input(layer, site, |builder| {
-                    let mut dora = |squares: Vec<f32>| {
+                    let dora = |squares: Vec<f32>| {
                         let norms: Vec<f32> = squares.iter().map(|s| s.sqrt()).collect();
                         let init = Init::Copy(&norms);
                         let magnitude = builder.parameter(name("magnitude"), &[outputs], init)?;
                         Ok::<_, ModelError>(Dora { magnitude, squares })
                     };
+                    let dora = squares.map(dora).transpose()?;
+                    // The norms of DoRA's rows are made of the elements.
+                    let mut matrix = |name, shape, init| match dora {
+                        Some(_) => builder.matrix_with_values(name, shape, init),
+                        None => builder.matrix(name, shape, init),
+                    };
+                    let a = matrix(name("a"), [rank, inputs], bound)?;
+                    let b = matrix(name("b"), [outputs, rank], Init::Constant(0.0))?;
                     Ok(Lora {
                         scale,
-                        dora: squares.map(&mut dora).transpose()?,
+                        dora,
                         dropout: options.number("dropout") as f32,
-                        a: builder.matrix(name("a"), [rank, inputs], bound)?,
-                        b: builder.matrix(name("b"), [outputs, rank], Init::Constant(0.0))?,
+                        a,
+                        b,
                         gate: gated.then(|| builder.gate(&name("gate"), 1, inputs)).transpose()?,
                     })
                 })?;

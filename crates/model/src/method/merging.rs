@@ -14,7 +14,7 @@ use crate::error::ModelError;
 pub(crate) enum Merge {
     /// It changes weights: the hook takes its tensors and notes the changes.
     Weights(fn(&Options<'_>, &mut Merging<'_>) -> Result<(), ModelError>),
-    /// It is no change of weights, for this reason.
+    /// It is not a change of weights, for this reason.
     Never(&'static str),
 }
 

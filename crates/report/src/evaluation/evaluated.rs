@@ -54,12 +54,12 @@ pub struct Part {
     pub figure: Option<Figure>,
 }
 
-/// A share as a percentage; what is no number is said.
+/// A share as a percentage; what is not a number is said.
 pub(super) fn percent(x: f64) -> String {
     if x.is_finite() { format!("{:.1} %", 100.0 * x) } else { "undefined".into() }
 }
 
-/// A score; what is no number is said.
+/// A score; what is not a number is said.
 pub(super) fn number(x: f64) -> String {
     if x.is_finite() { format!("{x:.4}") } else { "undefined".into() }
 }

@@ -150,7 +150,7 @@ fn by_input(inputs: &mut Value) -> Result<Option<Vec<String>>, Fault> {
             Some(Value::String(name)) => found.push(name),
             _ => return Err(Fault::bad("\"adapter\" of an input: a name is wanted")),
         }
-        // `{"inputs": ...}` around what is no object.
+        // `{"inputs": ...}` around what is not an object.
         if let (1, Some(inner)) = (fields.len(), fields.get("inputs")) {
             *value = inner.clone();
         }

@@ -34,7 +34,7 @@ pub(crate) struct ImageTable {
     pub(crate) skipped: Vec<String>,
 }
 
-/// A way to keep images with their labels that is no table.
+/// A way to keep images with their labels that is not a table.
 pub(crate) struct ImageLayout {
     /// Its name on the command line; folders of images need none.
     pub(crate) name: &'static str,
@@ -323,7 +323,7 @@ fn pixels(path: &Path, _: Split, _: &ImageOptions) -> Result<ImageTable, Error> 
     let side = n.isqrt();
     if side == 0 || side * side != n {
         let message =
-            format!("has {n} columns before the label, which is no square of grey levels");
+            format!("has {n} columns before the label; a square number of grey levels is expected");
         return Err(Error::file(path, message));
     }
     if let Some((place, fault)) = table.bad.first.first() {
@@ -335,7 +335,7 @@ fn pixels(path: &Path, _: Split, _: &ImageOptions) -> Result<ImageTable, Error> 
             let level = column.cells[row].number().filter(|x| (0.0..=255.0).contains(x));
             levels.push(level.ok_or_else(|| {
                 let cell = column.cells[row].text();
-                table.fault(row, format!("'{cell}' is no grey level from 0 to 255"))
+                table.fault(row, format!("'{cell}' is not a grey level from 0 to 255"))
             })? as f32);
         }
     }

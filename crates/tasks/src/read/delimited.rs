@@ -27,7 +27,7 @@ pub fn separator(name: &str) -> Result<u8, Error> {
     };
     named.or_else(single).ok_or_else(|| {
         Error::Usage(format!(
-            "--separator {name} is none; say comma, semicolon, tab, bar or one character"
+            "--separator {name} is not a separator; give comma, semicolon, tab, bar or one character"
         ))
     })
 }
@@ -279,7 +279,7 @@ fn read(
             }
         }
         let width = table.columns.len();
-        // A line of blanks is no row, unless rows are lines. In quotes an empty text can be
+        // A line of blanks is not a row, unless rows are lines. In quotes an empty text can be
         // written.
         if is_blank && (width > 1 || (quoting && fields[0].is_empty())) {
             blank += 1;

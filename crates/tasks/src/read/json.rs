@@ -20,7 +20,7 @@ pub(super) fn read(path: &Path, content: Unpacked, options: ReadOptions) -> Resu
     if !is_lines(&text) && (ending == "json" || !text.trim_start().starts_with('{')) {
         match serde_json::from_str::<Cell>(&text) {
             Ok(whole) => return document(path, form("JSON", "row"), text.len(), whole),
-            // A list has no other reading; what is no object may be one bad line among others.
+            // A list has no other reading; what is not an object may be one bad line among others.
             Err(e) if text.trim_start().starts_with('[') || ending == "json" => {
                 let message = format!("is not JSON (column {}): {}", e.column(), without_place(&e));
                 return Err(Error::row(path, "line", e.line(), message));

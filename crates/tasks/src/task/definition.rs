@@ -68,7 +68,7 @@ impl Row<'_> {
             Cell::Dict(_) => {
                 Err(self.fault(format!("the column {} holds a dictionary, not a text", name())))
             }
-            // The words of a text whose answer is no list.
+            // The words of a text whose answer is not a list.
             Cell::List(list) => match list.iter().all(|c| matches!(c, Cell::Text(_))) {
                 true => Ok(list.iter().map(Cell::text).collect::<Vec<_>>().join(" ")),
                 false => Err(self.fault(format!("the column {} holds a list, not a text", name()))),

@@ -1,5 +1,5 @@
-//! Probabilities that can be trusted: a temperature that logits are divided by (Guo et al. 2017), and how far
-//! probabilities are from what happens.
+//! Probabilities that can be trusted: a temperature that logits are divided by (Guo et al. 2017),
+//! and how far probabilities are from what happens.
 
 use serde::Serialize;
 
@@ -18,8 +18,8 @@ fn cross_entropy(logits: &[Vec<f64>], right: &[u32], temperature: f64) -> f64 {
     logits.iter().zip(right).map(of).sum::<f64>() / right.len().max(1) as f64
 }
 
-/// The temperature at which the logits' cross-entropy is least. It is convex in the inverse and has one valley in the
-/// logarithm, so that a search by golden sections ends in it.
+/// The temperature at which the logits' cross-entropy is least. It is convex in the inverse and has
+/// one valley in the logarithm, so that a search by golden sections ends in it.
 pub(crate) fn temperature(logits: &[Vec<f64>], right: &[u32]) -> f64 {
     let loss = |log: f64| cross_entropy(logits, right, log.exp());
     golden_section(RANGE, loss).exp()
@@ -47,10 +47,11 @@ fn golden_section((mut low, mut high): (f64, f64), f: impl Fn(f64) -> f64) -> f6
 /// How good probabilities are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Calibration {
-    /// Expected calibration error over 15 groups of equal width, weighted by rows: how far the share of right answers is
-    /// from the probability of the answer.
+    /// Expected calibration error over 15 groups of equal width, weighted by rows: how far the
+    /// share of right answers is from the probability of the answer.
     pub ece: f64,
-    /// Brier score: the squared distance of all probabilities from 1 for the right class and 0 for the others.
+    /// Brier score: the squared distance of all probabilities from 1 for the right class and 0 for
+    /// the others.
     pub brier: f64,
 }
 
@@ -105,8 +106,8 @@ pub struct Covered {
     pub accuracy: f64,
 }
 
-/// Shares of the rows, the surest first, with the accuracy on them; from rows' probabilities of their answers and whether these
-/// are right. Nothing without rows.
+/// Shares of the rows, the surest first, with the accuracy on them; from rows' probabilities of
+/// their answers and whether these are right. Nothing without rows.
 pub fn accuracy_over_coverage(mut rows: Vec<(f32, bool)>) -> Vec<Covered> {
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     let of = |share: &f64| {

@@ -18,7 +18,8 @@ use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.
 const ENOUGH: usize = 200;
-/// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more of them.
+/// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more
+/// of them.
 const FOLDS: usize = 3;
 
 /// Rows below which training on pairs is tried beside the method.
@@ -169,7 +170,8 @@ impl Recipe<'_> {
         Ok(adapter)
     }
 
-    /// Trains with validation rows, which choose the step that is kept, and say whether it is better than the probe.
+    /// Trains with validation rows, which choose the step that is kept, and say whether it is
+    /// better than the probe.
     fn try_by_dev(
         &mut self,
         contest: &mut Contest<'_>,
@@ -199,7 +201,8 @@ impl Recipe<'_> {
         })
     }
 
-    /// Trains on all folds but one in turn, to see what the method is worth; then on all rows, if it is better.
+    /// Trains on all folds but one in turn, to see what the method is worth; then on all rows, if
+    /// it is better.
     fn try_by_folds(
         &mut self,
         contest: &mut Contest<'_>,

@@ -133,7 +133,8 @@ fn steps(rows: usize) -> usize {
     (STEPS.0 * (rows as f64 / 50.0).sqrt()).clamp(STEPS.0, STEPS.1).round() as usize
 }
 
-/// The rows of a step: some in an order drawn anew for each pass, each with another one of its class.
+/// The rows of a step: some in an order drawn anew for each pass, each with another one of its
+/// class.
 fn batch(classes: &[u32], step: usize, key: Key) -> Vec<usize> {
     let n = classes.len();
     let each = ANCHORS.min(n);

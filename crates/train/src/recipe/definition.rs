@@ -18,7 +18,7 @@ pub struct Recipe<'a> {
     pub base: &'a Base,
     /// Threads.
     pub workers: &'a mut Workers,
-    /// Settings of the training loop: those of [`plan`] where nothing else was asked for.
+    /// Settings of the training loop: those of `plan` where nothing else was asked for.
     pub config: TrainConfig,
     /// The head.
     pub head: HeadSpec,

@@ -49,7 +49,8 @@ impl Ground<'_> {
         strength::fit(&problem, self.strength, self.threads)
     }
 
-    /// The mean loss over some rows of giving them all the same answer, as the training loop counts.
+    /// The mean loss over some rows of giving them all the same answer, as the training loop
+    /// counts.
     pub(super) fn loss_of_nothing(&self, rows: &[usize]) -> f64 {
         let shares = self.wanted.shares(rows);
         let Self { vectors, wanted, class_weights, .. } = self;

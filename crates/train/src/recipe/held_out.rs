@@ -30,8 +30,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Score and loss. Logits are taken at the temperature that suits them best, so that a model which is only too sure of
-    /// itself is not thought worse.
+    /// Score and loss. Logits are taken at the temperature that suits them best, so that a model
+    /// which is only too sure of itself is not thought worse.
     pub(super) fn estimate(&self, answers: &Answers) -> Estimate {
         let found = scores(answers, self.data).into_iter().find(|s| s.name == self.metric);
         let mut logits = wide(answers);
@@ -45,8 +45,8 @@ impl<'a> Judge<'a> {
         Estimate { score: found.map_or(0.0, |s| s.value), loss }
     }
 
-    /// The probability that answers which are no better than one answer for all would differ from it as much; none for
-    /// tasks without classes.
+    /// The probability that answers which are no better than one answer for all would differ from
+    /// it as much; none for tasks without classes.
     pub(super) fn chance(&self, answers: &Answers, same: &[f64]) -> Option<f64> {
         let right = self.right()?;
         let one = Answers { outputs: vec![same.iter().map(|&x| x as f32).collect()] }.class(0);
@@ -60,7 +60,8 @@ impl<'a> Judge<'a> {
         Some(if better > worse { mcnemar(better, worse) } else { 1.0 })
     }
 
-    /// The temperature for these logits, with their calibration before and after; none for tasks without classes.
+    /// The temperature for these logits, with their calibration before and after; none for tasks
+    /// without classes.
     pub(super) fn calibration(&self, answers: &Answers) -> Option<(f64, Calibration, Calibration)> {
         let right = self.right()?;
         let logits = wide(answers);

@@ -1,5 +1,5 @@
-//! What a run has found out so far, on disk: a run that is killed goes on with it. Each trial gives the same numbers again,
-//! so that it makes no difference where the run was ended.
+//! What a run has found out so far, on disk: a run that is killed goes on with it. Each trial gives
+//! the same numbers again, so that it makes no difference where the run was ended.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

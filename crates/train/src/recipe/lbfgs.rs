@@ -1,5 +1,5 @@
-//! Minimising a smooth function of many numbers: L-BFGS (Nocedal 1980; Nocedal and Wright, *Numerical Optimization*,
-//! algorithm 7.5) with a backtracking line search.
+//! Minimising a smooth function of many numbers: L-BFGS (Nocedal 1980; Nocedal and Wright,
+//! *Numerical Optimization*, algorithm 7.5) with a backtracking line search.
 
 use std::collections::VecDeque;
 
@@ -29,8 +29,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Moves `x` to the minimum of a convex function. `f` gives the value at a point and writes the gradient. Returns the
-/// value reached.
+/// Moves `x` to the minimum of a convex function. `f` gives the value at a point and writes the
+/// gradient. Returns the value reached.
 pub(crate) fn minimise(
     x: &mut [f64],
     limits: Limits,

@@ -1,13 +1,16 @@
 //! The recipe `auto`: good results without tuning.
 //!
-//! 1. The frozen model's pooled vectors are computed once, and a linear probe on them is solved to convergence.
-//! 2. The adapter's head begins as the probe; then everything trains (Kumar et al. 2022), for a number of steps and at a
-//!    rate that the method and the number of rows say. A run that is lost begins again at a lower rate.
-//! 3. Held-out rows decide between the adapter and the probe alone: with few rows by cross-validation, after which the
-//!    chosen one is trained on all of them.
+//! 1. The frozen model's pooled vectors are computed once, and a linear probe on them is solved to
+//!    convergence.
+//! 2. The adapter's head begins as the probe; then everything trains (Kumar et al. 2022), for a
+//!    number of steps and at a rate that the method and the number of rows say. A run that is lost
+//!    begins again at a lower rate.
+//! 3. Held-out rows decide between the adapter and the probe alone: with few rows by
+//!    cross-validation, after which the chosen one is trained on all of them.
 //! 4. Probabilities get the temperature at which they fit the held-out rows.
 //!
-//! The same settings and data give the same bits, on any number of threads and wherever a run was interrupted.
+//! The same settings and data give the same bits, on any number of threads and wherever a run was
+//! interrupted.
 
 mod account;
 mod calibrate;
@@ -46,15 +49,17 @@ use definition::OnEvent;
 use journal::Journal;
 use trial::{Ended, Start, Task};
 
-/// Rows below which no rows are kept for validation: cross-validation over all of them takes its place.
+/// Rows below which no rows are kept for validation: cross-validation over all of them takes its
+/// place.
 pub const FEW_ROWS: usize = 2000;
 
 impl Recipe<'_> {
-    /// Makes an adapter. The event's receiver may ask to stop: the outcome says so then, and the same call goes on.
+    /// Makes an adapter. The event's receiver may ask to stop: the outcome says so then, and the
+    /// same call goes on.
     ///
     /// # Errors
-    /// If the targets leave nothing to learn, a checkpoint is another run's or cannot be written, or an image cannot be
-    /// decoded.
+    /// If the targets leave nothing to learn, a checkpoint is another run's or cannot be written,
+    /// or an image cannot be decoded.
     pub fn run(
         mut self,
         mut on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
@@ -68,7 +73,8 @@ impl Recipe<'_> {
         if self.head.kind.over_tokens() || self.head.dense.is_some() {
             return self.without_probe(on_event);
         }
-        // A probe's weights take the vectors' common part off again: without some of their elements its outputs are nonsense.
+        // A probe's weights take the vectors' common part off again: without some of their elements
+        // its outputs are nonsense.
         self.head.dropout = 0.0;
         // Numbers are learned in units of their deviation, about their mean.
         let units = Units::of(targets)?;

@@ -22,16 +22,17 @@ pub struct Plan {
 const BATCHES: [(usize, usize); 3] = [(100, 8), (400, 16), (usize::MAX, 32)];
 /// Passes at least; as many as in the paper's protocol.
 const PASSES: usize = 3;
-/// Steps at least for 50 rows, how they grow with the rows, and where they stop growing: more rows than that are seen
-/// [`PASSES`] times.
+/// Steps at least for 50 rows, how they grow with the rows, and where they stop growing: more rows
+/// than that are seen [`PASSES`] times.
 const STEPS: f64 = 60.0;
 const GROWTH: f64 = 0.37;
 const STEPS_MAX: f64 = 160.0;
 
-/// Rates for few rows (50) and many (2,000); between them the rate goes with the logarithm of the rows.
+/// Rates for few rows (50) and many (2,000); between them the rate goes with the logarithm of the
+/// rows.
 const RATE: (f64, f64) = (3e-4, 6e-4);
-/// Those of methods that train the model's own weights, which need smaller steps, and of methods with very few or oddly scaled
-/// parameters, which need larger ones.
+/// Those of methods that train the model's own weights, which need smaller steps, and of methods
+/// with very few or oddly scaled parameters, which need larger ones.
 const RATES: &[(&str, (f64, f64))] = &[
     ("full", (2e-5, 5e-5)),
     ("top_k", (2e-5, 5e-5)),

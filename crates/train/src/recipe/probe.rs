@@ -129,7 +129,8 @@ mod tests {
         assert!(found.len() == expected.len() && away < within, "{found:?}\n{expected:?}");
     }
 
-    /// Expected values: `LogisticRegression(C, tol=1e-12)` of scikit-learn 1.9 on the same vectors, centred and scaled.
+    /// Expected values: `LogisticRegression(C, tol=1e-12)` of scikit-learn 1.9 on the same vectors,
+    /// centred and scaled.
     #[test]
     fn logistic_regression_is_that_of_scikit_learn() {
         let wanted = Wanted::Classes((0..N as u32).map(|i| i % 3).collect(), 3);
@@ -169,8 +170,8 @@ mod tests {
         near(&found.bias, &[0.11654554757170, 0.24923350626476, -0.36577905383646], 2e-3);
     }
 
-    /// Two classes have one row of weights there and two here, so that `C` is doubled there; the difference of the outputs
-    /// is its `decision_function`.
+    /// Two classes have one row of weights there and two here, so that `C` is doubled there; the
+    /// difference of the outputs is its `decision_function`.
     #[test]
     fn two_classes_are_those_of_scikit_learn() {
         let wanted = Wanted::Classes((0..N as u32).map(|i| u32::from(i % 3 == 1)).collect(), 2);

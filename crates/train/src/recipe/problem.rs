@@ -116,8 +116,8 @@ impl Wanted {
         }
     }
 
-    /// The loss of one row's outputs: cross-entropy, the mean over labels of it, or half the squared error. Writes the
-    /// gradient in the place of the outputs.
+    /// The loss of one row's outputs: cross-entropy, the mean over labels of it, or half the
+    /// squared error. Writes the gradient in the place of the outputs.
     pub(crate) fn loss(&self, row: usize, outputs: &mut [f64]) -> f64 {
         match self {
             Self::Classes(classes, _) => {
@@ -190,7 +190,8 @@ pub(crate) struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// Whether the classes are so many that ridge regression takes the place of logistic regression.
+    /// Whether the classes are so many that ridge regression takes the place of logistic
+    /// regression.
     pub(crate) fn is_too_large(&self) -> bool {
         self.work() > LARGEST_LOGISTIC
     }

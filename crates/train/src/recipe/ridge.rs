@@ -2,8 +2,8 @@
 
 use super::problem::{Linear, Problem, Wanted, add_scaled, dot};
 
-/// Weights that minimise `C * sum of squared errors + |W|^2` with a free bias: scikit-learn's `Ridge(alpha=1/C)`. Classes
-/// are learned as 1 for the right one and 0 for the others.
+/// Weights that minimise `C * sum of squared errors + |W|^2` with a free bias: scikit-learn's
+/// `Ridge(alpha=1/C)`. Classes are learned as 1 for the right one and 0 for the others.
 pub(super) fn solve(problem: &Problem<'_>, c: f64) -> Linear {
     let (width, outputs) = (problem.vectors.width, problem.wanted.outputs());
     let n = problem.rows.len().max(1) as f64;

@@ -41,8 +41,8 @@ fn outputs(model: &Linear, vectors: &Vectors, rows: &[usize]) -> Vec<Vec<f64>> {
     rows.iter().map(|&row| model.outputs(vectors.row(row))).collect()
 }
 
-/// How far a model is from what is wanted: the mean loss; the share of wrong answers where classes are learned by ridge
-/// regression, whose outputs are no logits.
+/// How far a model is from what is wanted: the mean loss; the share of wrong answers where classes
+/// are learned by ridge regression, whose outputs are no logits.
 fn distance(problem: &Problem<'_>, model: &Linear, rows: &[usize]) -> f64 {
     let wanted = problem.wanted;
     let of = |&row: &usize| {
@@ -67,7 +67,8 @@ pub(crate) fn choose(
     threads: usize,
 ) -> f64 {
     let n = wanted.rows();
-    // With many rows the strength matters less and costs more: every second one is tried on one fold.
+    // With many rows the strength matters less and costs more: every second one is tried on one
+    // fold.
     let (repeats, used, step) = match n {
         0..FEW => (REPEATS, FOLDS, 1),
         FEW..MANY => (1, FOLDS, 1),

@@ -44,7 +44,7 @@ pub(super) struct Task<'a> {
     pub(super) start: Start<'a>,
     /// Loss of one answer for all.
     pub(super) nothing: f64,
-    /// Whether one answer for all validation rows is no sign of a fall.
+    /// Whether one answer for all validation rows is not a sign of a fall.
     pub(super) may_agree: bool,
 }
 
@@ -85,7 +85,7 @@ impl Recipe<'_> {
         }
         let trainer = trainer.with_watch(Watch::new(task.nothing, task.may_agree));
         match trainer.run(&mut adapter, on_event) {
-            // The loss is no number.
+            // The loss is not a number.
             Err(Error::Diverged { .. }) => Ok(Ended::Lost),
             Err(e) => Err(e),
             Ok(outcome) if outcome.lost => Ok(Ended::Lost),
@@ -94,8 +94,8 @@ impl Recipe<'_> {
         }
     }
 
-    /// Trains with checkpoints, and again at a lower rate where that is lost. Leaves the settings of what was trained in the
-    /// recipe.
+    /// Trains with checkpoints, and again at a lower rate where that is lost. Leaves the settings
+    /// of what was trained in the recipe.
     pub(super) fn train_through(
         &mut self,
         mut task: Task<'_>,

@@ -1,5 +1,5 @@
-//! Numbers as targets: learned about their mean and in units of their deviation, answered in the user's unit. Mean and
-//! deviation become part of the head, which is linear.
+//! Numbers as targets: learned about their mean and in units of their deviation, answered in the
+//! user's unit. Mean and deviation become part of the head, which is linear.
 
 use budwood_model::{Adapter, Base, Targets};
 use serde::Serialize;

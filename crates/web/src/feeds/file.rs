@@ -31,7 +31,7 @@ fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply
     let file = files.iter().find(|f| wanted(&f.name)).ok_or_else(missing)?;
     let hash = &file.sha256;
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Fault::internal("a file's hash is none"));
+        return Err(Fault::internal("not the hash of a file"));
     }
     let download = ask.download()?;
     let content = Piecewise::open(&board.files().join(hash), hash).map_err(Fault::internal)?;

@@ -68,7 +68,11 @@ impl Lane {
 }
 
 fn full() -> Fault {
-    Fault::later(StatusCode::SERVICE_UNAVAILABLE, "Many others ask for the same just now.", 10)
+    Fault::later(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many requests of this kind at the moment.",
+        10,
+    )
 }
 
 #[cfg(test)]

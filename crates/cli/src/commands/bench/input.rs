@@ -14,7 +14,8 @@ use crate::output;
 use crate::settings::Settings;
 use budwood::run::peak_memory;
 
-/// Reads, decodes, resizes and normalises every file of a folder, `passes` times over, after one pass to warm up.
+/// Reads, decodes, resizes and normalises every file of a folder, `passes` times over, after one
+/// pass to warm up.
 pub(super) fn run(
     settings: &Settings,
     folder: &Path,

@@ -1,4 +1,5 @@
-//! `budwood bench`: speed and memory of a training step or a forward pass on random weights, and of reading images.
+//! `budwood bench`: speed and memory of a training step or a forward pass on random weights, and of
+//! reading images.
 
 mod input;
 
@@ -37,7 +38,8 @@ pub(crate) struct Args {
     /// Sequences, or images, in a batch.
     #[arg(long, default_value_t = 32, value_parser = number::count::<1, 100_000>)]
     batch: usize,
-    /// Tokens in a sequence; of images the height and width in pixels [default: 128; 224 of images].
+    /// Tokens in a sequence; of images the height and width in pixels [default: 128; 224 of
+    /// images].
     #[arg(long, value_parser = number::count::<1, 4096>)]
     length: Option<usize>,
     /// What is measured.
@@ -49,11 +51,11 @@ pub(crate) struct Args {
     /// Tuning method.
     #[arg(long, default_value = "adapter")]
     method: String,
-    #[command(flatten)]
-    precision: PrecisionSpec,
     /// With `--mode input`: a folder whose files are images.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    precision: PrecisionSpec,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -25,36 +25,36 @@ pub(crate) struct Args {
     /// Address to listen on; 0.0.0.0 lets other machines in.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: IpAddr,
-    /// The address that readers use, for feeds, badges and cookies: `https://board.example.org`.
+    /// Public address of the board, for feeds, badges and cookies, such as
+    /// `https://board.example.org`.
     #[arg(long, value_name = "URL", value_parser = address_of_readers)]
     url: Option<String>,
-    /// A proxy stands before the server and names each client in `X-Forwarded-For` and how it is
-    /// connected in `X-Forwarded-Proto`: the last word of both is believed.
+    /// Trust the last entry of `X-Forwarded-For` (the client) and of `X-Forwarded-Proto` (http or
+    /// https). Only behind a proxy that sets both.
     #[arg(long, requires = "url")]
     behind_proxy: bool,
-    /// Searches a second that one client may ask for.
+    /// Limit of searches per client and second.
     #[arg(long, value_name = "N", default_value_t = Limits::default().searches, value_parser = rate)]
     searches: f64,
-    /// Submissions a minute that one client may make.
+    /// Limit of submissions per client and minute.
     #[arg(long, value_name = "N", default_value_t = Limits::default().writes, value_parser = rate)]
     writes: f64,
-    /// Adapters a minute that one client may try.
+    /// Limit of trial predictions per client and minute.
     #[arg(long, value_name = "N", default_value_t = Limits::default().tries, value_parser = rate)]
     tries: f64,
-    /// Exports a minute that one client may ask for.
+    /// Limit of exports per client and minute.
     #[arg(long, value_name = "N", default_value_t = Limits::default().exports, value_parser = rate)]
     exports: f64,
-    /// Connections that are open at one time.
+    /// Limit of open connections.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = positive)]
     connections: usize,
-    /// Of these, connections of one client.
+    /// Limit of open connections per client.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_each, value_parser = positive)]
     connections_each: usize,
-    /// Seconds without a sign of life after which a connection is cut.
+    /// Close a connection after this many idle seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().still, value_parser = clap::value_parser!(u64).range(1..=3600))]
     still: u64,
-    /// Also run the adapters that wait in the board's queue, one after another, each in a limited
-    /// process.
+    /// Also run the adapters that wait in the board's queue, each in a process with limits.
     #[arg(long)]
     verify: bool,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! Images: a small ViT that this machine trains on clothes (or has trained before), frozen, and adapters of it that
-//! tell handwritten digits apart.
+//! Images: a small ViT that this machine trains on clothes (or has trained before), frozen, and
+//! adapters of it that tell handwritten digits apart.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +21,8 @@ use crate::progress::{TrainProgress, catch_interrupt};
 use crate::settings::Settings;
 use crate::{base, out};
 
-/// How the model learns clothes; part of its name in the cache, so that another recipe is another model.
+/// How the model learns clothes; part of its name in the cache, so that another recipe is another
+/// model.
 const ROWS: usize = 12_000;
 const EPOCHS: usize = 6;
 
@@ -47,7 +48,8 @@ fn train(
     Ok(Some((saved, most)))
 }
 
-/// The folder of the model that knows clothes, trained if it is not in the cache; none if that was interrupted.
+/// The folder of the model that knows clothes, trained if it is not in the cache; none if that was
+/// interrupted.
 fn model(settings: &Settings) -> Result<Option<PathBuf>> {
     let place = budwood_hub::cache_folder()?
         .join("models")

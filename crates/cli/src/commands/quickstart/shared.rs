@@ -13,7 +13,7 @@ use crate::commands::train;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder that the adapters are written to.
+    /// Folder for the adapters.
     #[arg(long, default_value = "budwood-quickstart")]
     pub(super) out: PathBuf,
     /// Images instead of texts: a small model learns clothes, and adapters of it learn digits.
@@ -22,12 +22,13 @@ pub(crate) struct Args {
     /// Examples to train on [default: 4000 reviews, or 1000 images].
     #[arg(long, value_parser = number::count::<20, 1_000_000>)]
     pub(super) rows: Option<usize>,
-    /// Passes over them [default: 2, or 10 with --images].
+    /// Passes over the examples [default: 2, or 10 with --images].
     #[arg(long, value_parser = number::count::<1, 100_000>)]
     pub(super) epochs: Option<usize>,
 }
 
-/// The flags of `train` as if these had been written; `more` are those without spaces in their values.
+/// The flags of `train` as if these had been written; `more` are those without spaces in their
+/// values.
 pub(super) fn flags(
     base: Option<&Path>,
     data: &str,

@@ -127,8 +127,8 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reviews, mixed once for all by a fixed seed: the first to train on, a thousand others to test. Rows that
-/// are summaries of plots are left out.
+/// Reviews, mixed once for all by a fixed seed: the first to train on, a thousand others to test.
+/// Rows that are summaries of plots are left out.
 fn reviews(path: &std::path::Path, rows: usize) -> Result<(Dataset, Dataset)> {
     const TEST: usize = 1000;
     let table = budwood_tasks::read::table(path, Default::default())?;
