@@ -23,6 +23,7 @@ def adapter(trained):
 
 def test_answers_are_those_of_the_program(adapter, trained):
     printed = answers_of_program("predict", "--adapter", trained, stdin="\n".join(TEXTS))
+    assert [a.pop("text") for a in printed] == TEXTS
     assert adapter.answers(TEXTS) == printed
     assert adapter.predict(TEXTS).tolist() == [a["label"] for a in printed]
     given = adapter.predict_proba(TEXTS)
@@ -223,11 +224,14 @@ def test_saving_and_conversions(adapter, trained, base, tmp_path):
     with pytest.raises(Exception, match="thesis"):
         adapter.save(tmp_path / "mine")
     hub = tmp_path / "hub"
-    adapter.to_adapterhub(hub)
+    with pytest.raises(budwood.Error, match="With norms they"):
+        adapter.to_adapterhub(hub)
+    assert not hub.exists()
+    assert "base" in " ".join(adapter.to_adapterhub(hub, norms=True))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         back = budwood.load(hub, base=base)
     assert np.allclose(back.predict_proba(TEXTS), adapter.predict_proba(TEXTS), atol=1e-6)
-    with pytest.raises(Exception):
+    with pytest.raises(budwood.Error, match="peft"):
         adapter.to_peft(tmp_path / "peft")
     assert not (tmp_path / "peft").exists()

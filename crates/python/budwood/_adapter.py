@@ -160,7 +160,7 @@ class Adapter:
         n_best: int = 20,
         max_answer_length: int = 30,
     ) -> list[dict[str, Any]]:
-        """All that is known of each answer, as ``budwood predict --json`` prints it.
+        """All that is known of each answer: what ``budwood predict --json`` prints, but the input.
 
         Args:
             texts: inputs, as ``pairs`` and ``images``: see :meth:`predict`.

@@ -140,8 +140,8 @@ impl Adapter {
         let limits = AnswerLimits { n_best, max_tokens: max_answer_length };
         let options = AnswerOptions { limits, top, abstain_below };
         let (answers, cut) = self.answers(py, (name, values), &options)?;
-        let json = serde_json::to_string(&answers).map_err(|e| raised(budwood::Error::from(e)))?;
-        Ok((json, cut))
+        // As a value, in which numbers are those that the program prints.
+        Ok((json!(answers).to_string(), cut))
     }
 
     /// The likeliest class of each, by its place among the labels, and what was cut; for classes.
@@ -212,7 +212,7 @@ impl Adapter {
                 return Err(PyValueError::new_err(message));
             }
         };
-        let (run, resources) = crate::settings::parse(columns)?;
+        let (run, resources) = crate::arguments::parse(columns)?;
         let spec = EvalSpec {
             data,
             split,
@@ -367,7 +367,7 @@ pub(crate) fn predict_mixed(
         all.extend(answers.map_err(|e| raised_at(&e, offset))?);
         py.check_signals()?;
     }
-    serde_json::to_string(&all).map_err(|e| raised(budwood::Error::from(e)))
+    Ok(json!(all).to_string())
 }
 
 /// The same error of the row that it is of.

@@ -2,7 +2,6 @@
 
 use std::io::ErrorKind;
 
-use budwood::Error;
 use budwood_base::folder::FolderError;
 use pyo3::exceptions::{
     PyException, PyFileExistsError, PyFileNotFoundError, PyOSError, PyPermissionError, PyValueError,
@@ -13,15 +12,15 @@ use crate::settings::as_arguments;
 
 pyo3::create_exception!(
     budwood,
-    BudwoodError,
+    Error,
     PyException,
     "What the library cannot do, and why: a damaged file, an adapter of another base, a training \
      whose numbers run away. What is wrong with an argument is a ValueError or a TypeError."
 );
 
 /// An error with its causes in one line; settings are arguments.
-fn message(error: &Error) -> String {
-    if let Error::Setting { name, message } = error {
+fn message(error: &budwood::Error) -> String {
+    if let budwood::Error::Setting { name, message } = error {
         return format!("{}: {}", name.replace('-', "_"), as_arguments(message));
     }
     let mut text = error.to_string();
@@ -50,8 +49,8 @@ fn of_system(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
 }
 
 /// The exception for an error. Rows are counted from `offset`.
-pub(crate) fn raised_at(error: &Error, offset: usize) -> PyErr {
-    if let Error::Input { row, message } = error {
+pub(crate) fn raised_at(error: &budwood::Error, offset: usize) -> PyErr {
+    if let budwood::Error::Input { row, message } = error {
         let index = offset + row - 1;
         return PyValueError::new_err(format!("index {index}: {}", as_arguments(message)));
     }
@@ -60,23 +59,28 @@ pub(crate) fn raised_at(error: &Error, offset: usize) -> PyErr {
         (Some(ErrorKind::NotFound), _) => PyFileNotFoundError::new_err(said),
         (Some(ErrorKind::PermissionDenied), _) => PyPermissionError::new_err(said),
         (Some(_), _) => PyOSError::new_err(said),
-        (None, Error::Occupied { .. }) => PyFileExistsError::new_err(said),
-        (None, Error::Setting { .. } | Error::Data(_) | Error::Model(_) | Error::Images(_)) => {
-            PyValueError::new_err(said)
-        }
-        (None, Error::Hub(budwood_hub::Error::Usage(_) | budwood_hub::Error::Missing(_))) => {
-            PyFileNotFoundError::new_err(said)
-        }
-        _ => BudwoodError::new_err(said),
+        (None, budwood::Error::Occupied { .. }) => PyFileExistsError::new_err(said),
+        (
+            None,
+            budwood::Error::Setting { .. }
+            | budwood::Error::Data(_)
+            | budwood::Error::Model(_)
+            | budwood::Error::Images(_),
+        ) => PyValueError::new_err(said),
+        (
+            None,
+            budwood::Error::Hub(budwood_hub::Error::Usage(_) | budwood_hub::Error::Missing(_)),
+        ) => PyFileNotFoundError::new_err(said),
+        _ => Error::new_err(said),
     }
 }
 
 /// The exception for an error.
-pub(crate) fn raised(error: impl Into<Error>) -> PyErr {
+pub(crate) fn raised(error: impl Into<budwood::Error>) -> PyErr {
     raised_at(&error.into(), 0)
 }
 
 /// The exception for a folder that cannot be written.
 pub(crate) fn of_folder(error: FolderError) -> PyErr {
-    raised(Error::from(error))
+    raised(error)
 }

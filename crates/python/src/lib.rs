@@ -2,6 +2,7 @@
 //! program. What Python sees of it is in the package's own modules.
 
 mod adapter;
+mod arguments;
 mod base;
 mod cells;
 mod errors;
@@ -27,12 +28,11 @@ fn main(py: Python<'_>, begin: Vec<OsString>, words: Vec<OsString>) -> u8 {
 #[pymodule]
 fn _budwood(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add("Error", module.py().get_type::<errors::BudwoodError>())?;
+    module.add("Error", module.py().get_type::<errors::Error>())?;
     module.add_class::<base::Base>()?;
     module.add_class::<adapter::Adapter>()?;
     module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(settings::settings, module)?)?;
-    module.add_function(wrap_pyfunction!(settings::run_key, module)?)?;
     module.add_function(wrap_pyfunction!(cells::label_names, module)?)?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
     module.add_function(wrap_pyfunction!(training::fit, module)?)?;

@@ -12,9 +12,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use serde_json::{Value, json};
 
+use crate::arguments::parse;
 use crate::cells::table;
-use crate::errors::{BudwoodError, raised};
-use crate::settings::parse;
+use crate::errors::{Error, raised};
 
 /// Columns of a table: names and lists of values.
 type Columns<'py> = Vec<(String, Bound<'py, PyList>)>;
@@ -100,7 +100,7 @@ fn followed(
     }
     match outcome.map_err(raised)? {
         Some(trained) => Ok(told_of(&trained)),
-        None => Err(BudwoodError::new_err("the run was stopped")),
+        None => Err(Error::new_err("the run was stopped")),
     }
 }
 
