@@ -127,7 +127,7 @@ def test_the_program_is_interrupted_as_any(base, data, tmp_path):
     time.sleep(1.5)
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=30)[1]
-    assert child.returncode == 130 and "the state is saved" in said
+    assert child.returncode == 130 and "progress is saved" in said
     child = subprocess.Popen([*begin, "predict", "--adapter", "x"], stdin=subprocess.PIPE)
     child.communicate(timeout=30)
     assert child.returncode == 1

@@ -184,11 +184,13 @@ class _Classes(_Estimator, left_out=frozenset()):
             ValueError: if a row or a setting cannot be used.
             KeyboardInterrupt: on Ctrl-C; with ``out`` the same call goes on from what is trained.
         """
-        labels = _columns.to_list(y, "y") if y is not None else []
+        if y is None:
+            raise TypeError("the labels (y) are missing")
+        labels = _columns.to_list(y, "y")
         several = any(isinstance(v, (list, tuple, set, frozenset, np.ndarray)) for v in labels)
         if several:
-            plain = [sorted(v, key=str) if isinstance(v, (set, frozenset)) else list(v) for v in labels]
-            self._fit(X, plain, dev, test, None)
+            rows = [sorted(v, key=str) if isinstance(v, (set, frozenset)) else v for v in labels]
+            self._fit(X, rows, dev, test, None)
             names = self.adapter_.labels
             indicator = hasattr(y, "ndim") and y.ndim == 2
             self.classes_ = np.arange(len(names)) if indicator else np.array(names)

@@ -89,14 +89,16 @@ def _plain(name: str, value: Any) -> Any:
         return [f"{label}={_plain(name, w)}" for label, w in zip(classes, value.values())]
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
         return [_plain(name, item) for item in value]
-    if isinstance(value, str) and isinstance(_known()[name][0], tuple):
-        return [value]
     return value
 
 
 def encoded(given: dict[str, Any]) -> str:
     """Settings as the library takes them."""
-    plain = {name: _plain(name, value) for name, value in given.items()}
+    plain = {}
+    for name, value in given.items():
+        # One value in the place of a list of them.
+        is_list = isinstance(_known()[name][0], tuple)
+        plain[name] = _plain(name, [value] if is_list and isinstance(value, str) else value)
     for name, value in plain.items():
         try:
             json.dumps(value)

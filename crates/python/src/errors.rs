@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use budwood_base::folder::FolderError;
+use budwood_train::Error as Train;
 use pyo3::exceptions::{
     PyException, PyFileExistsError, PyFileNotFoundError, PyOSError, PyPermissionError, PyValueError,
 };
