@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use budwood_base::folder::FolderError;
+use budwood_hub::Error as Hub;
 use budwood_train::Error as Train;
 use pyo3::exceptions::{
     PyException, PyFileExistsError, PyFileNotFoundError, PyOSError, PyPermissionError, PyValueError,
@@ -55,23 +56,18 @@ pub(crate) fn raised_at(error: &budwood::Error, offset: usize) -> PyErr {
         let index = offset + row - 1;
         return PyValueError::new_err(format!("index {index}: {}", as_arguments(message)));
     }
+    use budwood::Error as Own;
     let said = message(error);
     match (of_system(error), error) {
         (Some(ErrorKind::NotFound), _) => PyFileNotFoundError::new_err(said),
         (Some(ErrorKind::PermissionDenied), _) => PyPermissionError::new_err(said),
         (Some(_), _) => PyOSError::new_err(said),
-        (None, budwood::Error::Occupied { .. }) => PyFileExistsError::new_err(said),
-        (
-            None,
-            budwood::Error::Setting { .. }
-            | budwood::Error::Data(_)
-            | budwood::Error::Model(_)
-            | budwood::Error::Images(_),
-        ) => PyValueError::new_err(said),
-        (
-            None,
-            budwood::Error::Hub(budwood_hub::Error::Usage(_) | budwood_hub::Error::Missing(_)),
-        ) => PyFileNotFoundError::new_err(said),
+        (None, Own::Occupied { .. }) => PyFileExistsError::new_err(said),
+        (None, Own::Setting { .. } | Own::Data(_) | Own::Model(_) | Own::Images(_))
+        | (None, Own::Train(Train::Usage(_) | Train::Data(_) | Train::Model(_))) => {
+            PyValueError::new_err(said)
+        }
+        (None, Own::Hub(Hub::Usage(_) | Hub::Missing(_))) => PyFileNotFoundError::new_err(said),
         _ => Error::new_err(said),
     }
 }
