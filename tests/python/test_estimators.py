@@ -79,6 +79,16 @@ def test_parameters(Estimator):
     assert ("image_size" in params) == (Estimator is budwood.ImageClassifier)
 
 
+def test_classes_of_users_are_estimators_too(settings):
+    class Mine(budwood.Classifier):
+        def predict(self, X):
+            return super().predict([text.lower() for text in X])
+
+    model = clone(Mine(**settings)).fit(TEXTS, LABELS)
+    assert model.predict(["GOOD FILM"]) == budwood.Classifier.predict(model, ["good film"])
+    assert model.get_params()["epochs"] == 2
+
+
 def test_defaults_are_those_of_the_program():
     said = program("train", "--help").stdout
     for name, value in budwood.settings().items():

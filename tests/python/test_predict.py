@@ -11,7 +11,7 @@ import pyarrow
 import pytest
 
 import budwood
-from conftest import answers_of_program, reviews
+from conftest import SHORT, answers_of_program, reviews
 
 TEXTS = reviews(31)[0]
 
@@ -223,15 +223,23 @@ def test_saving_and_conversions(adapter, trained, base, tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(Exception, match="thesis"):
         adapter.save(tmp_path / "mine")
-    hub = tmp_path / "hub"
-    with pytest.raises(budwood.Error, match="With norms they"):
-        adapter.to_adapterhub(hub)
-    assert not hub.exists()
-    assert "base" in " ".join(adapter.to_adapterhub(hub, norms=True))
+    with pytest.raises(budwood.Error, match="With norms they|pooling='cls'"):
+        adapter.to_adapterhub(tmp_path / "hub", name="x")
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize(
+    "method, export", [("seq_bn", "to_adapterhub"), ("lora", "to_peft"), ("lora", "to_transformers")]
+)
+def test_conversions_and_back(base, tmp_path, method, export):
+    texts, labels = reviews(40)
+    settings = {**SHORT, "method": method, "pooling": "pooler", "base": base}
+    adapter = budwood.Classifier(**settings).fit(texts, labels).adapter_
+    expected, out = adapter.predict_proba(TEXTS), tmp_path / "out"
+    assert all(isinstance(line, str) for line in getattr(adapter, export)(out))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        back = budwood.load(hub, base=base)
-    assert np.allclose(back.predict_proba(TEXTS), adapter.predict_proba(TEXTS), atol=1e-6)
-    with pytest.raises(budwood.Error, match="peft"):
-        adapter.to_peft(tmp_path / "peft")
-    assert not (tmp_path / "peft").exists()
+        back = budwood.load(out, base=None if export == "to_transformers" else base)
+    assert np.allclose(back.predict_proba(TEXTS), expected, atol=1e-5)
+    with pytest.raises(FileExistsError):
+        getattr(adapter, export)(out)

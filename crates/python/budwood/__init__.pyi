@@ -5,6 +5,24 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Adapter",
+    "Base",
+    "Classifier",
+    "Error",
+    "Evaluation",
+    "ImageClassifier",
+    "OnEvent",
+    "Regressor",
+    "Run",
+    "TokenClassifier",
+    "__version__",
+    "evaluate",
+    "load",
+    "settings",
+    "train",
+]
+
 __version__: str
 
 # A list, tuple, array, or column of pandas, polars or Arrow; or a table of such columns.

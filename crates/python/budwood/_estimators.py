@@ -12,7 +12,7 @@ import numpy as np
 from budwood import _budwood, _columns, _evaluation, _html, _settings
 from budwood._adapter import load
 from budwood._evaluation import labelled
-from budwood._run import finished, listener
+from budwood._run import OnEvent, finished, listener
 
 
 class _Estimator:
@@ -22,9 +22,18 @@ class _Estimator:
     _defaults: ClassVar[dict[str, Any]]
     #: What scikit-learn before 1.6 asks for.
     _estimator_type: ClassVar[str]
+    out: str | os.PathLike[str] | None
+    on_event: OnEvent | None
+    threads: int | None
 
-    def __init_subclass__(cls, *, left_out: frozenset[str], also: str = "") -> None:
-        """Gives a class its parameters: the settings that fit it, ``out`` and ``on_event``."""
+    def __init_subclass__(cls, *, left_out: frozenset[str] | None = None, also: str = "") -> None:
+        """Gives a class its parameters: the settings that fit it, ``out`` and ``on_event``.
+
+        Classes of users inherit them.
+        """
+        super().__init_subclass__()
+        if left_out is None:
+            return
         own = _settings.without(_settings.OF_FILES, left_out)
         if also:
             own |= {name: value for name, value in _settings.settings().items() if name == also}
@@ -38,7 +47,7 @@ class _Estimator:
 
         __init__.__signature__ = _settings.signature([me], cls._defaults, None)  # type: ignore[attr-defined]
         __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-        cls.__init__ = __init__  # type: ignore[method-assign]
+        cls.__init__ = __init__  # type: ignore[assignment, method-assign]
         cls.__module__ = "budwood"
         cls.__doc__ = f"""{cls.__doc__}
 
