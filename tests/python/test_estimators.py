@@ -108,8 +108,12 @@ CASES = {
     "int32": np.array([l == "good" for l in LABELS], np.int32),
     "numpy truth values": np.array([l == "good" for l in LABELS]),
     "pandas": pandas.Series(LABELS),
+    "frame of one column": pandas.DataFrame({"label": LABELS}),
+    "nullable": pandas.Series([int(l == "good") for l in LABELS], dtype="Int64"),
     "categories": pandas.Series(LABELS, dtype="category"),
     "polars": polars.Series([3 if l == "good" else 4 for l in LABELS]),
+    "list of numpy numbers": [np.int64(l == "good") for l in LABELS],
+    "list of numpy strings": [np.str_(l) if i % 2 else l for i, l in enumerate(LABELS)],
     "more than nine": [i % 12 for i in range(60)],
     "more than nine strings": [str(i % 12) for i in range(60)],
     "odd names": ["O'Neil, \"x\"|; <b>" if l == "good" else "--epochs 3" for l in LABELS],
@@ -118,8 +122,10 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_labels_come_back_as_they_are(settings, name):
-    labels = CASES[name]
-    model = budwood.Classifier(**{**settings, "epochs": 1}).fit(TEXTS, labels)
+    given = CASES[name]
+    labels = given["label"] if isinstance(given, pandas.DataFrame) else given
+    labels = labels.to_numpy(int) if name == "nullable" else labels
+    model = budwood.Classifier(**{**settings, "epochs": 1}).fit(TEXTS, given)
     given, expected = model.predict(TEXTS), np.unique(np.asarray(labels))
     assert (model.classes_ == expected).all()
     if isinstance(labels, np.ndarray):
@@ -145,12 +151,17 @@ def test_columns_of_probabilities_are_those_of_classes(settings):
         (TEXTS, LABELS[:-1], ValueError, "60 rows in X, but 59 labels in y"),
         ([], [], ValueError, "X is empty"),
         (TEXTS, None, TypeError, "labels"),
+        (TEXTS, [object()] * 60, TypeError, "labels of object"),
+        (["a", "b", "c"], ["x", "y", "\ud800"], ValueError, "y, index 2"),
         ("a film", ["good"], TypeError, r"give a list, \[X\]"),
         (TEXTS, "good", TypeError, r"give a list, \[y\]"),
         (["a", None, "b"], ["x", "y", "x"], ValueError, "X, index 1: the text is missing"),
         (["a", float("nan"), "b"], ["x", "y", "x"], ValueError, "X, index 1"),
         (["a", 3, "b"], ["x", "y", "x"], TypeError, "X, index 1: int is no text"),
         (["a", "b", "c"], ["x", None, "y"], ValueError, "index 1: the label .*missing"),
+        (["a", "b", "c"], pandas.Series([1, None, 0], dtype="Int64"), ValueError, "index 1: the label"),
+        (["a", "b", "c"], [1.0, float("nan"), 0.0], ValueError, "index 1: the label"),
+        (["a", "b", "c"], pandas.DataFrame({"p": [1, 0, 1], "q": [1, 0, 1]}), ValueError, "y has 2 columns"),
         (["a", "b", "c"], ["x", 1, "y"], ValueError, "several types"),
         (["a", "b", "c"], [0.1, 0.5, 1.0], ValueError, "Regressor"),
         (["a", "b", "c"], ["x", "x ", "y"], ValueError, "'x'"),
@@ -162,6 +173,17 @@ def test_what_cannot_be_learned_is_refused(settings, X, y, error, said):
     with pytest.raises(error, match=said) as fault:
         model.fit(X, y)
     assert "--" not in str(fault.value) and not hasattr(model, "adapter_")
+
+
+def test_rows_for_choosing(settings):
+    model = budwood.Classifier(**settings)
+    model.fit(TEXTS, LABELS, dev=(TEXTS[:6], LABELS[:6]), test=(TEXTS[:8], LABELS[:8]))
+    rows = {m["split"]: m["rows"] for m in model.run_.metrics}
+    assert rows == {"dev": 6, "test": 8}
+    with pytest.raises(TypeError, match=r"a pair \(X, y\)"):
+        model.fit(TEXTS, LABELS, dev=TEXTS)
+    with pytest.raises(ValueError, match="'x' is not one of"):
+        model.fit(TEXTS, LABELS, dev=(TEXTS[:2], ["x", "y"]))
 
 
 def test_a_failed_fit_leaves_the_one_before(fitted, settings):

@@ -69,7 +69,8 @@ def test_columns_of_any_library(adapter, name):
         (["a", math.nan], ValueError, "texts, index 1: the text is missing"),
         (np.array(["a", np.nan], object), ValueError, "index 1"),
         (pandas.Series(["a", None]), ValueError, "index 1"),
-        (pandas.Series(["a", pandas.NA], dtype="string"), (TypeError, ValueError), "index 1"),
+        (pandas.Series(["a", pandas.NA], dtype="string"), ValueError, "index 1: the text is missing"),
+        (pandas.Series(["a", pandas.NaT], dtype=object), ValueError, "index 1: the text is missing"),
         (polars.Series(["a", None]), ValueError, "index 1"),
         (["a", 3], TypeError, "index 1: int is no text"),
         (["a", b"b"], TypeError, "index 1: bytes is no text"),
@@ -99,6 +100,10 @@ def test_exactly_one_kind_of_input(adapter):
         adapter.predict(["a"], pairs=[("a", "b")])
     with pytest.raises(ValueError, match="index 0"):
         adapter.predict(pairs=[("a", "b")])
+    with pytest.raises(TypeError, match="reads texts, but images are given"):
+        adapter.predict(images=["a.png"])
+    with pytest.raises(TypeError, match="reads texts, but images are given"):
+        adapter.embed(images=["a.png"])
     assert adapter.predict([]).shape == (0,)
     assert adapter.predict_proba([]).shape == (0, 2)
     assert adapter.answers([]) == [] and adapter.embed([]).shape[0] == 0
@@ -132,6 +137,8 @@ def test_bases_are_shared(trained, base):
         own.predict_mixed(["a"], [a])
     with pytest.raises(ValueError, match="2 texts, but 1 adapters"):
         own.predict_mixed(["a", "b"], [c])
+    with pytest.raises(TypeError, match="adapters, index 0: int"):
+        own.predict_mixed(["a"], [3])
     assert own.predict_mixed([], []) == []
 
 

@@ -86,7 +86,13 @@ class Base:
         Returns:
             For each text the answer as a dictionary: see :meth:`Adapter.answers`.
         """
-        natives = [adapter._native for adapter in adapters]
+        from budwood._adapter import Adapter
+
+        natives = []
+        for i, adapter in enumerate(adapters):
+            if not isinstance(adapter, Adapter):
+                raise TypeError(f"adapters, index {i}: {type(adapter).__name__} is no adapter")
+            natives.append(adapter._native)
         values = _columns.texts(texts, "texts")
         answers: list[dict[str, Any]] = json.loads(
             _budwood.predict_mixed(self._native, "texts", values, natives)

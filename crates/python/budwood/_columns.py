@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 
 
+#: Types of pandas' marks of missing values, which are no numbers.
+_MARKS = ("NAType", "NaTType")
+
+
 def is_missing(value: object) -> bool:
     """Whether a value stands for none: None, NaN, and those of pandas."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    if value is None or type(value).__name__ in _MARKS:
         return True
     return isinstance(value, float) and math.isnan(value)
 
@@ -45,21 +49,41 @@ def to_list(column: Any, name: str) -> list[Any]:
         )
     if isinstance(column, (dict, set, frozenset)):
         raise TypeError(f"{name} is a {type(column).__name__}, which has no order: give a list")
+    if is_frame(column):
+        columns = list(frame_columns(column).values())
+        if len(columns) != 1:
+            raise ValueError(f"{name} has {len(columns)} columns: give one")
+        return columns[0]
     if isinstance(column, np.ndarray):
         if column.ndim == 2 and column.shape[1] == 1:
             column = column[:, 0]
         if column.ndim == 0:
             raise ValueError(f"{name} is an array of no dimension: give a list")
-        return list(column) if column.ndim > 1 else column.tolist()
+        return list(column) if column.ndim > 1 else _without_marks(column.tolist())
     # Python's own list of pandas and polars, Arrow's, in this order: an Arrow array has the last.
     for way in ("to_list", "tolist", "to_pylist"):
         if hasattr(column, way):
-            return list(getattr(column, way)())
+            return _without_marks(getattr(column, way)())
     try:
-        return list(column)
+        return _without_marks(column)
     except TypeError:
         kind = type(column).__name__
         raise TypeError(f"{name} is a {kind}, but a list of values is expected") from None
+
+
+def _without_marks(column: Any) -> list[Any]:
+    """A list of plain values: NumPy's as Python's, and pandas' marks of missing ones as None."""
+    values = list(column)
+    # Columns of texts, which most are, hold neither.
+    if all(type(value) is str for value in values):
+        return values
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        return None if type(value).__name__ in _MARKS else value
+
+    return [plain(value) for value in values]
 
 
 def texts(data: Any, name: str) -> list[Any]:

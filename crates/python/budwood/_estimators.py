@@ -11,7 +11,7 @@ import numpy as np
 
 from budwood import _budwood, _columns, _evaluation, _html, _settings
 from budwood._adapter import load
-from budwood._evaluation import labelled
+from budwood._evaluation import labelled, pair
 from budwood._run import OnEvent, finished, listener
 
 
@@ -80,7 +80,7 @@ class _Estimator:
         images = self._task == "image-classification"
 
         def table(data: Any) -> list[tuple[str, list[Any]]] | None:
-            return None if data is None else labelled(self._task, *data)
+            return None if data is None else labelled(self._task, *pair(data))
 
         train = labelled(self._task, X, y)
         columns = [name for name, _ in train]
@@ -248,13 +248,28 @@ class _Classes(_Estimator, left_out=frozenset()):
         return float(np.average(hits, weights=sample_weight))
 
 
+def _kind_of(label: Any) -> str | None:
+    """The type of a label; a truth value is a whole number too, but not here."""
+    kinds = (bool, int, float, str, bytes)
+    return next((kind.__name__ for kind in kinds if isinstance(label, kind)), None)
+
+
 def _classes_of(y: Any, labels: list[Any]) -> tuple[np.ndarray[Any, Any], list[str]]:
     """The labels in their order, in the type that they have, and the names of their classes."""
     there = [v for v in labels if not _columns.is_missing(v)]
-    kinds = {bool if isinstance(v, (bool, np.bool_)) else type(v) for v in there}
-    if len(kinds) > 1 and not kinds <= {int, float}:
-        shown = ", ".join(sorted(kind.__name__ for kind in kinds))
+    kinds = {_kind_of(v) for v in there}
+    if None in kinds:
+        other = next(type(v).__name__ for v in there if _kind_of(v) is None)
+        raise TypeError(f"labels of {other} are not read: give strings, whole numbers or truth values")
+    if len(kinds) > 1 and not kinds <= {"int", "float"}:
+        shown = ", ".join(sorted(map(str, kinds)))
         raise ValueError(f"the labels are of several types ({shown}): give all the same")
+    for i, label in enumerate(labels):
+        if isinstance(label, str) and not label.isascii():
+            try:
+                label.encode()
+            except UnicodeEncodeError:
+                raise ValueError(f"y, index {i}: the label {label!r} holds what is no character") from None
     fraction = next((v for v in there if isinstance(v, float) and not float(v).is_integer()), None)
     if fraction is not None:
         raise ValueError(

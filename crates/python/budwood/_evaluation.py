@@ -84,7 +84,7 @@ def evaluate(
     if isinstance(data, tuple):
         if given:
             raise TypeError(f"{next(iter(given))} is for files; columns are given")
-        columns = labelled(own.kind, *data)
+        columns = labelled(own.kind, *pair(data))
         told = json.loads(own._native.evaluate_columns(columns))
     else:
         known = sorted(_settings.OF_FILES - {"data", "name", "area", "dev_data", "test_data", "test", "task"})
@@ -93,6 +93,13 @@ def evaluate(
     if told["truncated"]:
         warn(f"{told['truncated']} of {told['rows']} rows are longer than the adapter reads", 2)
     return Evaluation(told)
+
+
+def pair(data: Any) -> tuple[Any, Any]:
+    """Inputs and their labels, of one value."""
+    if not isinstance(data, tuple) or len(data) != 2:
+        raise TypeError(f"a pair (X, y) is expected, but {type(data).__name__} is given")
+    return data
 
 
 def labelled(kind: str, inputs: Any, labels: Any = None) -> list[tuple[str, list[Any]]]:

@@ -116,6 +116,9 @@ def train(
     Settings:
 """
     _settings.check(given, _settings.without(["data"]), "train")
+    if not isinstance(data, (str, os.PathLike)):
+        kind = type(data).__name__
+        raise TypeError(f"data is a {kind}, but a file is expected; for columns use Classifier.fit")
     arguments = _settings.encoded({"data": os.fspath(data), **given})
     folder = os.fspath(out)
     return finished(_budwood.train(arguments, folder, listener(on_event)), folder)

@@ -53,6 +53,11 @@ impl Adapter {
         options: &AnswerOptions,
     ) -> PyResult<(Vec<Answer>, Option<String>)> {
         let kind = self.kind();
+        if (kind == Kind::Images) != (name == "images") {
+            let reads = if kind == Kind::Images { "images" } else { "texts" };
+            let message = format!("this adapter reads {reads}, but {name} are given: {reads}=");
+            return Err(PyTypeError::new_err(message));
+        }
         let size = if kind == Kind::Images { PIECE_OF_IMAGES } else { PIECE };
         let mut rest = inputs(kind, name, values)?.into_iter();
         let (mut all, mut truncated) = (Vec::with_capacity(values.len()), 0);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use budwood::reader::Reader;
 use budwood::spec::Form;
 use budwood::{BaseOptions, Vectors};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyList};
 
@@ -115,6 +115,11 @@ pub(crate) fn embedded<'py>(
 ) -> PyResult<(Bound<'py, PyByteArray>, usize)> {
     let images = matches!(vectors.reader(), Reader::Images(..));
     let kind = if images { Kind::Images } else { Kind::Texts };
+    if images != (name == "images") {
+        let reads = if images { "images" } else { "texts" };
+        let message = format!("this base reads {reads}, but {name} are given: {reads}=");
+        return Err(PyTypeError::new_err(message));
+    }
     let mut rest = inputs(kind, name, values)?.into_iter();
     let (mut bytes, mut done) = (Vec::new(), 0);
     loop {
