@@ -31,7 +31,8 @@ pub(crate) fn train(
     followed(py, on_event.as_ref(), |told| budwood::train(&spec, &resources, &out, told))
 }
 
-/// Trains on columns that are lists; the run as JSON. With `labels`, each of them must be a class of its own.
+/// Trains on columns that are lists; the run as JSON. With `labels`, each of them must be a class
+/// of its own.
 #[pyfunction]
 #[pyo3(signature = (arguments, train, dev, test, labels, out, on_event))]
 pub(crate) fn fit(
