@@ -85,7 +85,7 @@ struct Search<'a> {
 
 /// How a trial ended.
 enum Ended {
-    Scored(Tried),
+    Scored(Box<Tried>),
     /// The time was up, or it was interrupted.
     Stopped,
     /// The settings do not fit this model or these data.
@@ -137,7 +137,7 @@ pub(super) fn run(settings: &Settings, args: &Args, minutes: f64) -> Result<Exit
     search.say(&format!("the run as it was asked for, on {} rows", thousands(rows as u64)))?;
     // It is the least that there must be, whatever the time.
     let first = match search.one(&asked, rows, false)? {
-        Ended::Scored(tried) => tried,
+        Ended::Scored(tried) => *tried,
         Ended::Stopped => return Ok(interrupted()),
         Ended::Unfit => bail!(
             "--minutes chooses by validation rows, and there are none: give --dev-data or --dev-share"
@@ -236,7 +236,7 @@ impl Search<'_> {
                         }
                     };
                     if let Ended::Scored(tried) = self.one(&spec, n, true)? {
-                        scored.push(tried);
+                        scored.push(*tried);
                     }
                 }
                 if share == 1 || scored.is_empty() {
@@ -333,7 +333,7 @@ impl Search<'_> {
         let Some(score) = record.chosen().filter(|s| s.is_finite()) else { return Ended::Unfit };
         let tried = Tried { spec: spec.clone(), rows, score, seconds: record.seconds };
         self.tried.push(tried.clone());
-        Ended::Scored(tried)
+        Ended::Scored(Box::new(tried))
     }
 
     /// Puts the adapter of a trial into the folder that was asked for. The others' adapters go.
