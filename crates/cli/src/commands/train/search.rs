@@ -28,7 +28,6 @@ use budwood_train::Event;
 use budwood_train::recipe::{FEW_ROWS, plan};
 use serde_json::{Value, json};
 
-use super::Args;
 use crate::finished::add_to;
 use crate::output::{json, say, seconds, table, thousands};
 use crate::progress::{catch_interrupt, stopped};
@@ -58,6 +57,15 @@ const DROPOUT: [f32; 3] = [0.0, 0.1, 0.2];
 const POOLING: [PoolingChoice; 3] = [PoolingChoice::Auto, PoolingChoice::Mean, PoolingChoice::Cls];
 const LENGTHS: [usize; 3] = [64, 128, 256];
 
+/// The run that was asked for.
+pub(super) struct Asked<'a> {
+    pub(super) spec: &'a RunSpec,
+    pub(super) resources: &'a Resources,
+    pub(super) out: &'a Path,
+    pub(super) overwrite: bool,
+    pub(super) store: Option<&'a Path>,
+}
+
 /// A trial that has a score.
 #[derive(Clone)]
 struct Tried {
@@ -69,7 +77,7 @@ struct Tried {
 
 /// A search under way.
 struct Search<'a> {
-    args: &'a Args,
+    args: &'a Asked<'a>,
     settings: &'a Settings,
     /// Folder of the trials, and what they are recorded as.
     folder: PathBuf,
@@ -92,20 +100,20 @@ enum Ended {
     Unfit,
 }
 
-pub(super) fn run(settings: &Settings, args: &Args, minutes: f64) -> Result<ExitCode> {
+pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result<ExitCode> {
     if args.spec.is_paper() {
         bail!("--minutes searches for good results; it is for --recipe auto and contrastive");
     }
-    let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;
+    let mut out = out::folder(args.out, &FOLDER, &args.spec.inputs())?;
     if out.is_whole() && !args.overwrite {
-        bail!("{}", out::there(&args.out, &FOLDER));
+        bail!("{}", out::there(args.out, &FOLDER));
     }
     args.spec.check_settings()?;
-    let folder = beside(&args.out)?;
+    let folder = beside(args.out)?;
     out::check_folder(&folder, &args.spec.inputs())?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = args.store.clone().unwrap_or_else(|| folder.join("runs.db"));
+    let path = args.store.map_or_else(|| folder.join("runs.db"), PathBuf::from);
     let store = Store::open(&path)?;
     let mut asked = args.spec.clone();
     let data = RunData::read(&asked, args.resources.limits, &mut base::told())?;
