@@ -81,11 +81,11 @@ fn texts_that_are_all_equal_or_empty_say_that_nothing_was_learned() {
 #[test]
 fn labels_of_noise_are_said_to_teach_nothing() {
     let world = World::new();
-    let kinds: [(&str, fn(usize) -> String); 2] = [
-        ("classes", |i| ["x", "y"][noise(i) % 2].into()),
-        ("numbers", |i| format!("{}.5", noise(i))),
-    ];
-    for (name, label) in kinds {
+    for name in ["classes", "numbers"] {
+        let label = |i: usize| match name {
+            "classes" => ["x", "y"][noise(i) % 2].to_string(),
+            _ => format!("{}.5", noise(i)),
+        };
         world.write("noise.csv", rows(120, label));
         let text = world.ok(&linear("noise.csv", name, ""));
         assert!(text.contains(NOTHING), "{name}\n{text}");

@@ -127,7 +127,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     if args.explain {
-        explain::run(&adapter, &data, &options, (format, args.html.as_deref()))?;
+        if !matches!(format, Format::Table | Format::Jsonl) {
+            bail!("--explain is written as a table or as jsonl");
+        }
+        let how = (format == Format::Jsonl, args.html.as_deref());
+        explain::run(&adapter, &data, &options, how)?;
     } else {
         let (prepared, answers) = answer(&adapter, &data)?;
         let head = (meta.head.kind, &meta.labels[..]);

@@ -45,7 +45,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(minutes) = args.minutes {
-        return search::run(settings, args, minutes);
+        let asked = search::Asked {
+            spec: &args.spec,
+            resources: &args.resources,
+            out: &args.out,
+            overwrite: args.overwrite,
+            store: args.store.as_deref(),
+        };
+        return search::run(settings, &asked, minutes);
     }
     out::check_store(&args.out, args.store.as_deref())?;
     let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;

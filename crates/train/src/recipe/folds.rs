@@ -355,3 +355,20 @@ impl Recipe<'_> {
         Ok(trials.filter(|_| !interrupted))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand: differences 0.1, 0.3, 0.2 have a mean of 0.2 and a standard error of 0.058.
+    #[test]
+    fn a_loss_is_above_another_beyond_the_error_of_the_differences() {
+        let above = |a: &[f64], b: &[f64]| is_above(a, b);
+        assert!(above(&[1.1, 1.3, 1.2], &[1.0; 3]) && !above(&[1.0; 3], &[1.1, 1.3, 1.2]));
+        // A mean of 0.2 with a standard error of 0.35.
+        assert!(!above(&[0.9, 1.9, 0.8], &[1.0; 3]));
+        assert!(!above(&[1.0; 3], &[1.0; 3]), "equal");
+        // One row, or none, says nothing.
+        assert!(!above(&[5.0], &[1.0]) && !above(&[], &[]));
+    }
+}

@@ -3,14 +3,13 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use budwood::answer::AnswerOptions;
 use budwood::{Adapter, Error, Explained, Explanation, Input, Word};
 use budwood_report::{Marked, explanation_page};
 use budwood_tasks::Dataset;
 use serde_json::{Map, Value, json};
 
-use super::Format;
 use crate::out;
 use crate::output::{say, table};
 
@@ -23,20 +22,17 @@ pub(super) fn run(
     adapter: &Adapter,
     data: &Dataset,
     options: &AnswerOptions,
-    (format, html): (Format, Option<&Path>),
+    (as_json, html): (bool, Option<&Path>),
 ) -> Result<()> {
-    if !matches!(format, Format::Table | Format::Jsonl) {
-        bail!("--explain is written as a table or as jsonl");
-    }
     let mut page = Vec::new();
     for (row, example) in data.examples.iter().enumerate() {
         let explained = adapter.explain(&example.input, options).map_err(|e| match e {
             Error::Input { message, .. } => Error::Input { row: row + 1, message },
             other => other,
         })?;
-        match format {
-            Format::Jsonl => write_json(&example.input, &explained)?,
-            _ => write_text(&example.input, &explained)?,
+        match as_json {
+            true => write_json(&example.input, &explained)?,
+            false => write_text(&example.input, &explained)?,
         }
         if html.is_some() {
             page.extend(explained.explained.iter().map(|e| on_page(&example.input, e)));
@@ -49,7 +45,7 @@ pub(super) fn run(
                     rests on it.";
         let page = explanation_page(&format!("What answers of {name} hang on"), note, &page);
         out::write_file(path, page.as_bytes())?;
-        if format == Format::Table {
+        if !as_json {
             say!("explanation: {}", path.display())?;
         }
     }

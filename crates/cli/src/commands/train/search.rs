@@ -29,7 +29,6 @@ use budwood_train::Event;
 use budwood_train::recipe::{FEW_ROWS, plan};
 use serde_json::{Value, json};
 
-use super::Args;
 use crate::finished::add_to;
 use crate::output::{json, say, seconds, table, thousands};
 use crate::progress::{catch_interrupt, stopped};
@@ -59,6 +58,15 @@ const DROPOUT: [f32; 3] = [0.0, 0.1, 0.2];
 const POOLING: [PoolingChoice; 3] = [PoolingChoice::Auto, PoolingChoice::Mean, PoolingChoice::Cls];
 const LENGTHS: [usize; 3] = [64, 128, 256];
 
+/// The run that was asked for.
+pub(super) struct Asked<'a> {
+    pub(super) spec: &'a RunSpec,
+    pub(super) resources: &'a Resources,
+    pub(super) out: &'a Path,
+    pub(super) overwrite: bool,
+    pub(super) store: Option<&'a Path>,
+}
+
 /// A trial that has a score.
 #[derive(Clone)]
 struct Tried {
@@ -70,7 +78,7 @@ struct Tried {
 
 /// A search under way.
 struct Search<'a> {
-    args: &'a Args,
+    args: &'a Asked<'a>,
     settings: &'a Settings,
     /// Folder of the trials, and what they are recorded as.
     folder: PathBuf,
@@ -86,27 +94,27 @@ struct Search<'a> {
 
 /// How a trial ended.
 enum Ended {
-    Scored(Tried),
+    Scored(Box<Tried>),
     /// The time was up, or it was interrupted.
     Stopped,
     /// The settings do not fit this model or these data.
     Unfit,
 }
 
-pub(super) fn run(settings: &Settings, args: &Args, minutes: f64) -> Result<ExitCode> {
+pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result<ExitCode> {
     if args.spec.is_paper() {
         bail!("--minutes searches for good results; it is for --recipe auto and contrastive");
     }
-    let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;
+    let mut out = out::folder(args.out, &FOLDER, &args.spec.inputs())?;
     if out.is_whole() && !args.overwrite {
-        bail!("{}", out::there(&args.out, &FOLDER));
+        bail!("{}", out::there(args.out, &FOLDER));
     }
     args.spec.check_settings()?;
-    let folder = beside(&args.out)?;
+    let folder = beside(args.out)?;
     out::check_folder(&folder, &args.spec.inputs())?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = args.store.clone().unwrap_or_else(|| folder.join("runs.db"));
+    let path = args.store.map_or_else(|| folder.join("runs.db"), PathBuf::from);
     let store = Store::open(&path)?;
     let mut asked = args.spec.clone();
     let data = RunData::read(&asked, args.resources.limits, &mut base::told())?;
@@ -138,7 +146,7 @@ pub(super) fn run(settings: &Settings, args: &Args, minutes: f64) -> Result<Exit
     search.say(&format!("the run as it was asked for, on {} rows", thousands(rows as u64)))?;
     // It is the least that there must be, whatever the time.
     let first = match search.one(&asked, rows, false)? {
-        Ended::Scored(tried) => tried,
+        Ended::Scored(tried) => *tried,
         Ended::Stopped => return Ok(interrupted()),
         Ended::Unfit => bail!(
             "--minutes chooses by validation rows, and there are none: give --dev-data or --dev-share"
@@ -237,7 +245,7 @@ impl Search<'_> {
                         }
                     };
                     if let Ended::Scored(tried) = self.one(&spec, n, true)? {
-                        scored.push(tried);
+                        scored.push(*tried);
                     }
                 }
                 if share == 1 || scored.is_empty() {
@@ -334,7 +342,7 @@ impl Search<'_> {
         let Some(score) = record.chosen().filter(|s| s.is_finite()) else { return Ended::Unfit };
         let tried = Tried { spec: spec.clone(), rows, score, seconds: record.seconds };
         self.tried.push(tried.clone());
-        Ended::Scored(tried)
+        Ended::Scored(Box::new(tried))
     }
 
     /// Puts the adapter of a trial into the folder that was asked for. The others' adapters go.
