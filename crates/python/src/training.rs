@@ -146,7 +146,8 @@ fn as_json(event: &RunEvent<'_>) -> Option<Value> {
             }
             Event::Vectors { done, of } => json!({ "event": "vectors", "done": done, "of": of }),
             Event::Probe { strength } => json!({ "event": "probe", "strength": strength }),
-            Event::Fold { number, of } => json!({ "event": "fold", "number": number, "of": of }),
+            Event::Trial { number, of } => json!({ "event": "trial", "number": number, "of": of }),
+            Event::Trying => json!({ "event": "trying" }),
             Event::Lost { rate } => json!({ "event": "lost", "rate": rate }),
             Event::Saved => json!({ "event": "saved" }),
             Event::Kept { .. } => return None,
