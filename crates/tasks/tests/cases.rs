@@ -525,8 +525,8 @@ fn tokenizer_files_that_are_none_are_named_and_capitals_are_kept() {
     fails(open(), &["vocab.txt", "HTML"]);
 }
 
-/// The frames of MPNet (RoBERTa's tokens and two separators over WordPiece) and of ModernBERT, whose
-/// relatives have other special tokens.
+/// The frames of MPNet (RoBERTa's tokens and two separators over WordPiece) and of ModernBERT,
+/// whose relatives have other special tokens.
 #[test]
 fn special_tokens_stand_as_a_family_has_them() {
     let frame = |tokens: &'static [[&'static str; 3]], doubled, types| Frame {
