@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use budwood_base::encoder::{EncoderSpec, Ffn, Positions};
+use budwood_base::encoder::{EncoderSpec, Ffn, InputSpec, Positions};
 use budwood_base::head::Pooling;
 use budwood_base::site::WeightSite;
 use budwood_formats::family::FAMILIES;
@@ -76,7 +76,8 @@ fn what_would_change_answers_is_refused_by_name() {
         ("nomic_bert", "causal", json!(true)),
         ("nomic_bert", "rotary_emb_interleaved", json!(true)),
         ("nomic_bert", "rotary_emb_fraction", json!(0.0)),
-        ("nomic_bert", "rotary_scaling_factor", json!(2)),
+        ("nomic_bert", "norm_mlp", json!(true)),
+        ("nomic_bert", "num_heads_kv", json!(2)),
         ("nomic_bert", "use_rms_norm", json!(true)),
         ("nomic_bert", "num_experts", json!(8)),
         ("nomic_bert", "activation_function", json!("gelu")),
@@ -128,6 +129,14 @@ fn axes_follow_the_configuration() {
     assert!(!WeightSite::ALL.into_iter().any(|site| modern.has_bias(site)));
     assert_eq!(modern.site_shape(WeightSite::FfnIn), [72, 32]);
     assert_eq!(spec("nomic_bert").axes.ffn, Ffn::Gated);
+    // Beyond the lengths of training, Nomic's code changes the base of its positions.
+    let scaled = with("nomic_bert", &|config| {
+        config["rotary_scaling_factor"] = json!(2);
+        config["max_trained_positions"] = json!(100);
+    });
+    let scaled = BaseModel::open(scaled.path()).unwrap();
+    let InputSpec::Text(text) = &scaled.spec().input else { panic!("no text") };
+    assert_eq!(text.length_max(), 100);
     let albert = spec("albert");
     assert_eq!((albert.layers, albert.own_layers(), albert.embedding_width()), (3, 1, 20));
     // What is as in BERT is not written: descriptions and hashes of older bases stay.
