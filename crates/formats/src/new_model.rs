@@ -67,6 +67,7 @@ pub fn create(
     let mut spec = (family.spec)(&read)?;
     spec.pooler = false;
     check_size(&read, &spec)?;
+    read.check_layers(&spec, usize::MAX)?;
     let key = Key::new(seed).named("new model");
     let mut ours = TensorMap::new();
     for TensorSpec { name: canonical, shape, kind } in spec.tensors() {

@@ -70,7 +70,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     Ok(EncoderSpec {
         family: "dinov2".into(),
         hidden,
-        layers: config.layers("num_hidden_layers")?,
+        layers: config.size("num_hidden_layers")?,
         heads,
         intermediate: intermediate as usize,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,

@@ -98,7 +98,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     Ok(EncoderSpec {
         family: FAMILY.name.into(),
         hidden,
-        layers: config.layers("n_layer")?,
+        layers: config.size("n_layer")?,
         heads,
         intermediate: config.size("n_inner")?,
         activation,
