@@ -8,14 +8,15 @@ use crate::encoder::Activation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// The checkpoint's pre-trained tanh pooler over the first token, frozen (the paper's choice).
+    /// The checkpoint's own pooler, frozen: BERT's product and tanh over the first token (the
+    /// paper's choice), SigLIP's attention over all tokens.
     Pooler,
     /// The first token.
     Cls,
     /// The mean over all tokens.
     Mean,
-    /// The first token, then the mean over all others: twice the width. What `transformers`
-    /// classifies images by with DINOv2.
+    /// The first token, then the mean over all others but registers: twice the width. What
+    /// `transformers` classifies images by with DINOv2.
     ClsMean,
 }
 

@@ -3,12 +3,14 @@
 //! Base model (all `[out, in]` for products, as `torch.nn.Linear`):
 //! `embeddings.word|position|token_type` (tables), `embeddings.norm.weight|bias`,
 //! `embeddings.patch.weight|bias` (`[d, channels*patch*patch]`), `embeddings.cls` and
-//! `embeddings.distillation` (`[d]`), `embeddings.projection.weight|bias`, `relative.table`,
+//! `embeddings.distillation` (`[d]`), `embeddings.registers` (`[registers, d]`),
+//! `embeddings.projection.weight|bias`, `relative.table`,
 //! `relative.norm.weight|bias`,
 //! `layers.{i}.{site}.weight|bias` for the six weight sites below, `layers.{i}.{norm}.weight|bias`,
 //! `layers.{i}.relative_key|relative_query.weight|bias`, `layers.{i}.attention_scale` and
 //! `layers.{i}.ffn_scale` (`[d]`, layer scale), `final_norm.weight|bias` (pre-norm encoders),
-//! `pooler.weight|bias`.
+//! `pooler.weight|bias`; of pooling by attention `pooler.probe` (`[d]`), `pooler.in.weight|bias`
+//! (`[3 d, d]`: query, key, value), `pooler.out|norm|ffn_in|ffn_out.weight|bias`.
 //!
 //! Adapters: `layers.{i}.{site}.{method}.{role}` with a site of this file, and
 //! `shared.{method}.{role}` for what all layers share; trained base tensors (layer norms, biases,
@@ -67,6 +69,8 @@ pub const PATCH: &str = "embeddings.patch";
 pub const CLASS_TOKEN: &str = "embeddings.cls";
 /// Distillation token of an image.
 pub const DISTILLATION_TOKEN: &str = "embeddings.distillation";
+/// Register tokens of an image.
+pub const REGISTERS: &str = "embeddings.registers";
 /// Layer scale of the attention sub-layer.
 pub const ATTENTION_SCALE: &str = "attention_scale";
 /// Layer scale of the feed-forward sub-layer.
@@ -85,6 +89,18 @@ pub const RELATIVE_QUERY: &str = "relative_query";
 pub const FINAL_NORM: &str = "final_norm";
 /// Product over the first token that some checkpoints bring.
 pub const POOLER: &str = "pooler";
+/// The query of pooling by attention.
+pub const POOLER_PROBE: &str = "pooler.probe";
+/// Its product that makes query, keys and values, one after another.
+pub const POOLER_IN: &str = "pooler.in";
+/// Its output product.
+pub const POOLER_OUT: &str = "pooler.out";
+/// The norm before its feed-forward network.
+pub const POOLER_NORM: &str = "pooler.norm";
+/// First product of its feed-forward network.
+pub const POOLER_FFN_IN: &str = "pooler.ffn_in";
+/// Second product of its feed-forward network.
+pub const POOLER_FFN_OUT: &str = "pooler.ffn_out";
 
 /// `layers.{layer}.{rest}`.
 pub fn in_layer(layer: usize, rest: &str) -> String {

@@ -47,6 +47,15 @@ impl Reader {
                 Ok(Self::Texts(Box::new(tokenizer)))
             }
             InputSpec::Image(image) => {
+                let config = "preprocessor_config.json";
+                if !image.axes.is_default() && !model.folder().join(config).exists() {
+                    let message = format!(
+                        "the model has no {config}, which says how its images are prepared; put \
+                         that of the original model into {}",
+                        model.folder().display()
+                    );
+                    return Err(Error::Setting { name: "base", message });
+                }
                 let mut processor = Processor::open(model.folder(), image.image_size)?;
                 if let Some(side) = side {
                     processor = processor.with_side(side);

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A thread without a piece is counted as idle. Operations that have parts of their own
-//! ([`Idle::take`]) borrow idle threads for as long as they last. Their parts and the order in
-//! which parts are added up depend on shapes alone, so that no result depends on who was idle.
+//! ([`Idle::take`]) borrow idle threads for as long as they last. Either the parts and the order in
+//! which they are added up depend on shapes alone, or parts are rows that need nothing of each
+//! other: no result depends on who was idle.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

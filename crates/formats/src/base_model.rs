@@ -13,7 +13,7 @@ use budwood_base::tokenizer::WordPieceSettings;
 use serde_json::Value;
 
 use crate::Error;
-use crate::family::{self, Config, FAMILIES, Family, Stored};
+use crate::family::{self, Config, Family, Stored};
 use crate::manifest::Manifest;
 use crate::text_file::{self, read_json};
 use crate::weights::Weights;
@@ -54,15 +54,7 @@ impl BaseModel {
         }
         let json = read_json(&path)?;
         let config = Config { path: &path, json: &json };
-        let model_type = json.get("model_type").and_then(Value::as_str);
-        let model_type = model_type.ok_or_else(|| config.fault("lacks the field 'model_type'"))?;
-        let family = family::find(model_type).ok_or_else(|| {
-            let known: Vec<_> = FAMILIES.iter().flat_map(|f| f.model_types).copied().collect();
-            config.fault(format!(
-                "model_type is '{model_type}', which is not known; known are {}",
-                known.join(", ")
-            ))
-        })?;
+        let family = family::of(&config)?;
         let mut spec = (family.spec)(&config)?;
         let file = Weights::open_in(folder, &["model.safetensors", "pytorch_model.bin"])?;
         let prefix = format!("{}.", family.prefix);
@@ -74,6 +66,7 @@ impl BaseModel {
             Some(original) => (original.weights_sha256.clone(), Some(found)),
             None => (found, None),
         };
+        let pooler = EncoderSpec { pooler: true, layers: 0, ..spec.clone() }.pooler_tensors();
         spec.pooler = false;
         let mut model = Self {
             folder: folder.into(),
@@ -87,9 +80,8 @@ impl BaseModel {
             tokenizer_settings: tokenizer_settings(folder)?,
             int8_sha256,
         };
-        let pooler = ["pooler.weight", "pooler.bias"].map(|name| family.checkpoint_name(name));
-        model.spec.pooler =
-            pooler.iter().all(|name| name.as_ref().is_some_and(|n| model.found(n).is_some()));
+        let mut pooler = pooler.iter().map(|tensor| family.checkpoint_name(&tensor.name));
+        model.spec.pooler = pooler.any(|name| name.is_some_and(|n| model.found(&n).is_some()));
         model.layout = family.layout(&model.spec);
         model.check()?;
         if let Some(found) = original.and_then(|original| original.difference(&model.id(""))) {
@@ -270,8 +262,13 @@ impl BaseModel {
         if config.get("classifier_pooling").and_then(Value::as_str) == Some("mean") {
             return (Pooling::Mean, "as its config.json says (classifier_pooling)".into());
         }
-        if matches!(self.spec.input, InputSpec::Image(_)) {
-            return (Pooling::Cls, "an image encoder: its class token after the final norm".into());
+        if let InputSpec::Image(image) = &self.spec.input {
+            return match image.axes.without_class_token {
+                false => {
+                    (Pooling::Cls, "an image encoder: its class token after the final norm".into())
+                }
+                true => (Pooling::Mean, "an image encoder without a class token".into()),
+            };
         }
         (Pooling::Cls, "no pre-trained pooler that can be trusted: the first token".into())
     }
@@ -281,8 +278,8 @@ impl BaseModel {
 /// in front, and the projection of patches as a convolution `[d, channels, patch, patch]`.
 fn dimensions(canonical: &str) -> Option<usize> {
     match canonical.strip_suffix(".weight").unwrap_or(canonical) {
-        names::CLASS_TOKEN | names::DISTILLATION_TOKEN => Some(1),
-        names::POSITION | names::PATCH => Some(2),
+        names::CLASS_TOKEN | names::DISTILLATION_TOKEN | names::POOLER_PROBE => Some(1),
+        names::POSITION | names::PATCH | names::REGISTERS => Some(2),
         _ => None,
     }
 }

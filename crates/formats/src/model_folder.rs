@@ -73,6 +73,11 @@ pub fn tuned(
     all.extend(transformers_head(meta, model.family(), tensors)?);
     let mut exported = Exported::default();
     let mut config = read_json(&model.folder().join("config.json"))?;
+    // Models with a head are of the type of both halves, as CLIP's and SigLIP's.
+    let model_type = config["model_type"].as_str().unwrap_or_default();
+    if let Some(both) = model_type.strip_suffix("_vision_model") {
+        config = json!({ "model_type": both, "vision_config": config });
+    }
     let label2id = label2id(meta);
     let id2label: serde_json::Map<_, _> =
         label2id.iter().map(|(label, id)| (id.to_string(), json!(label))).collect();

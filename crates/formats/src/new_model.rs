@@ -61,14 +61,15 @@ pub fn create(
 ) -> Result<BaseModel, Error> {
     let path = folder.join("config.json");
     let read = Config { path: &path, json: config };
-    let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
-    let family = family::find(model_type)
-        .ok_or_else(|| read.fault(format!("model_type is '{model_type}', which is not known")))?;
+    let family = family::of(&read)?;
     let mut spec = (family.spec)(&read)?;
     spec.pooler = false;
     check_size(&read, &spec)?;
     read.check_layers(&spec, usize::MAX)?;
     let key = Key::new(seed).named("new model");
+    // Tokens and tables that are no modules of their own have units in front.
+    let position = family.checkpoint_name(names::POSITION);
+    let units = position.is_none_or(|name| !name.ends_with(".weight"));
     let mut ours = TensorMap::new();
     for TensorSpec { name: canonical, shape, kind } in spec.tensors() {
         let key = key.named(&canonical);
@@ -86,8 +87,10 @@ pub fn create(
             {
                 vec![spec.hidden, image.channels, image.patch, image.patch]
             }
-            (InputSpec::Image(_), TensorKind::Token) => vec![1, 1, n],
-            (InputSpec::Image(_), TensorKind::Table) => [vec![1], shape].concat(),
+            (InputSpec::Image(_), TensorKind::Token) if units => {
+                [&vec![1; 3 - shape.len()][..], &shape].concat()
+            }
+            (InputSpec::Image(_), TensorKind::Table) if units => [vec![1], shape].concat(),
             _ => shape,
         };
         ours.insert(canonical, Tensor::new(shape, data));

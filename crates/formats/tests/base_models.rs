@@ -318,8 +318,9 @@ fn wrong_encoders_of_images_are_refused() {
     let open = |family: &str, change: &dyn Fn(&mut serde_json::Value)| {
         fault(write(family, &golden_tensors(family), change).path())
     };
+    // The plain network's modules have other names.
     let giant = open("dinov2", &|c| c["use_swiglu_ffn"] = true.into());
-    assert!(giant.contains("use_swiglu_ffn") && giant.contains("giant"), "{giant}");
+    assert!(giant.contains("mlp.weights_in.weight"), "{giant}");
     assert!(open("dinov2", &|c| c["mlp_ratio"] = (-1.0).into()).contains("mlp_ratio"));
     assert!(open("vit", &|c| c["qkv_bias"] = false.into()).contains("qkv_bias"));
     assert!(open("vit", &|c| c["patch_size"] = 64.into()).contains("patch_size"));
@@ -392,4 +393,98 @@ fn pooling_follows_the_checkpoint() {
     assert_eq!(pooling(dir.path()), Pooling::Cls);
     assert_eq!(pooling(&golden("distilbert")), Pooling::Cls);
     assert_eq!(pooling(&golden("roberta")), Pooling::Cls);
+}
+
+/// Nothing of a size is taken, and nothing that would change answers is passed over.
+#[test]
+fn configurations_of_image_families_that_cannot_be_followed_are_refused() {
+    let refused = |family: &str, field: &str, value: serde_json::Value| {
+        let message =
+            fault(write(family, &golden_tensors(family), |c| c[field] = value.clone()).path());
+        assert!(message.contains(field), "{family} {field} {value}: {message}");
+    };
+    for family in ["clip", "siglip", "dinov2_with_registers", "dinov2_swiglu", "dinov3_vit"] {
+        refused(family, "patch_size", 0.into());
+        refused(family, "patch_size", 10.into());
+        refused(family, "image_size", 0.into());
+        refused(family, "image_size", (1 << 20).into());
+        refused(family, "image_size", serde_json::json!([9, 12]));
+        refused(family, "num_hidden_layers", 1_000_000_000.into());
+        refused(family, "hidden_act", "softplus".into());
+        refused(family, "layer_norm_eps", (-1.0).into());
+    }
+    for family in ["clip", "siglip", "dinov2_with_registers", "dinov3_vit"] {
+        refused(family, "num_channels", 4.into());
+    }
+    for family in ["clip", "siglip", "dinov3_vit"] {
+        refused(family, "intermediate_size", 0.into());
+        refused(family, "attention_dropout", 1.5.into());
+    }
+    refused("siglip", "vision_use_head", "yes".into());
+    refused("dinov2_with_registers", "num_register_tokens", 2_000_000_000.into());
+    refused("dinov2_with_registers", "num_register_tokens", (-1).into());
+    refused("dinov2_with_registers", "qkv_bias", false.into());
+    refused("dinov2_with_registers", "mlp_ratio", 1e30.into());
+    refused("dinov3_vit", "rope_theta", 0.into());
+    refused("dinov3_vit", "use_gated_mlp", 3.into());
+    let message = fault(
+        write("dinov3_vit", &golden_tensors("dinov3_vit"), |c| {
+            c["num_attention_heads"] = 16.into();
+        })
+        .path(),
+    );
+    assert!(message.contains("multiple of 4"), "{message}");
+}
+
+/// A model that reads texts too has its image encoder's configuration in a field.
+#[test]
+fn the_image_half_of_models_of_two_halves_is_read() {
+    for (family, both) in [("clip", "clip"), ("siglip", "siglip")] {
+        let alone = BaseModel::open(&golden(family)).unwrap();
+        let mut tensors = golden_tensors(family);
+        for name in ["text_model.embeddings.token_embedding.weight", "logit_scale"] {
+            tensors.insert(name.into(), Tensor::zeros([1]));
+        }
+        let within = |c: &mut serde_json::Value, field: &str| {
+            *c = serde_json::json!({ "model_type": both, field: c.clone() });
+        };
+        for field in ["vision_config", "vision_config_dict"] {
+            let dir = write(family, &tensors, |c| within(c, field));
+            assert_eq!(BaseModel::open(dir.path()).unwrap().spec(), alone.spec());
+        }
+        let dir = write(family, &tensors, |c| within(c, "other_config"));
+        assert!(fault(dir.path()).contains("vision_config"));
+        let dir = write(family, &tensors, |c| within(c, "vision_config"));
+        // What stands beside it is not read.
+        let path = dir.path().join("config.json");
+        let mut config: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        config["vision_config"] = 7.into();
+        std::fs::write(&path, config.to_string()).unwrap();
+        assert!(fault(dir.path()).contains("vision_config"));
+    }
+    for (model_type, remedy) in
+        [("siglip2", "of type siglip"), ("clip_text_model", "clip_vision_model")]
+    {
+        let change = |c: &mut serde_json::Value| c["model_type"] = model_type.into();
+        let message = fault(write("siglip", &golden_tensors("siglip"), change).path());
+        assert!(message.contains(remedy), "{message}");
+    }
+}
+
+/// A part of a pooler is damage, not a model without one.
+#[test]
+fn pooling_by_attention_is_whole_or_absent() {
+    let mut tensors = golden_tensors("siglip");
+    let whole = BaseModel::open(&golden("siglip")).unwrap();
+    assert!(whole.spec().pooler);
+    assert_eq!(whole.default_pooling().0, Pooling::Pooler);
+    tensors.remove("vision_model.head.mlp.fc2.bias");
+    let message = fault(write("siglip", &tensors, |_| {}).path());
+    assert!(message.contains("head.mlp.fc2.bias"), "{message}");
+    tensors.retain(|name, _| !name.contains(".head."));
+    let dir = write("siglip", &tensors, |c| c["vision_use_head"] = false.into());
+    let without = BaseModel::open(dir.path()).unwrap();
+    assert!(!without.spec().pooler);
+    assert_eq!(without.default_pooling().0, Pooling::Mean);
 }

@@ -24,6 +24,11 @@ pub struct Processor {
     pub rescale: Option<f64>,
     /// Mean and standard deviation of the channels, red, green, blue: `(x - mean) / std`.
     pub normalize: Option<([f32; 3], [f32; 3])>,
+    /// Whether of an odd number of black lines around an image that is smaller than the crop, the
+    /// odd one is below and to the right, as in the library's fast processors. Elsewhere it is
+    /// above and to the left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pads_end: bool,
 }
 
 /// A size to resize to.
@@ -49,6 +54,25 @@ struct Kind {
 const HALF: [f32; 3] = [0.5; 3];
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Fields beside `do_` ones that change pixels and are not followed.
+const NOT_FOLLOWED: &[&str] = &["crop_pct", "use_square_size", "size_divisor", "max_num_patches"];
+
+/// Steps that are followed, or that change nothing of images in red, green and blue.
+const STEPS: &[&str] = &[
+    "do_resize",
+    "do_center_crop",
+    "do_rescale",
+    "do_normalize",
+    "do_convert_rgb",
+    "do_reduce_labels",
+];
+
+/// The kind whose images are resized after they were scaled, without rounding to grey levels.
+const UNROUNDED: &str = "DINOv3ViT";
 
 const KINDS: &[Kind] = &[
     Kind {
@@ -83,6 +107,22 @@ const KINDS: &[Kind] = &[
         mean: CLIP_MEAN,
         std: CLIP_STD,
     },
+    Kind {
+        name: "Siglip",
+        size: Size::Exact(224, 224),
+        filter: Filter::Bicubic,
+        crop: None,
+        mean: HALF,
+        std: HALF,
+    },
+    Kind {
+        name: UNROUNDED,
+        size: Size::Exact(224, 224),
+        filter: Filter::Bilinear,
+        crop: None,
+        mean: IMAGENET_MEAN,
+        std: IMAGENET_STD,
+    },
 ];
 
 impl Processor {
@@ -112,7 +152,8 @@ impl Processor {
     /// If a field is not of its kind, or the processor is one that is not known.
     pub fn from_config(config: &Value) -> Result<Self, Error> {
         let config = config.as_object().ok_or_else(|| wrong("is not an object"))?;
-        let kind = kind(config)?;
+        let (kind, fast) = kind(config)?;
+        check_settings(config)?;
         let flag = |name: &str, default: bool| match config.get(name) {
             None | Some(Value::Null) => Ok(default),
             Some(value) => value.as_bool().ok_or_else(|| wrong(&format!("{name} is {value}"))),
@@ -124,6 +165,12 @@ impl Processor {
                 .and_then(Filter::from_number)
                 .ok_or_else(|| wrong(&format!("resample {value} is not a filter of Pillow")))?,
         };
+        if kind.name == UNROUNDED && filter == Filter::Bicubic {
+            return Err(wrong(
+                "resample 3 (bicubic) of this processor leaves values beyond black and white, which \
+                 does not exist here; 2 (bilinear) does",
+            ));
+        }
         let size = match given(config, "size") {
             None => kind.size,
             Some(value) => match (whole(value, "size")?, kind.size) {
@@ -152,13 +199,15 @@ impl Processor {
         if std.iter().any(|s| *s <= 0.0) {
             return Err(wrong("image_std holds a number that is not above 0"));
         }
-        let processor = Self {
+        let mut processor = Self {
             resize: flag("do_resize", true)?.then_some(size),
             filter,
             crop: flag("do_center_crop", kind.crop.is_some())?.then_some(crop),
             rescale: flag("do_rescale", true)?.then_some(rescale),
             normalize: flag("do_normalize", true)?.then_some((mean, std)),
+            pads_end: false,
         };
+        processor.pads_end = fast && processor.may_pad();
         processor.check()?;
         Ok(processor)
     }
@@ -172,6 +221,16 @@ impl Processor {
             .map_err(|e| wrong(&format!("is not how images are prepared: {e}")))?;
         processor.check()?;
         Ok(processor)
+    }
+
+    /// Whether an image can be smaller than the crop.
+    fn may_pad(&self) -> bool {
+        let Some((height, width)) = self.crop else { return false };
+        match self.resize {
+            None => true,
+            Some(Size::Exact(h, w)) => h < height || w < width,
+            Some(Size::ShortestEdge(side)) => side < height.max(width),
+        }
     }
 
     /// Refuses sizes beyond bounds, and factors from which pixels come out that are no numbers.
@@ -248,8 +307,10 @@ impl Processor {
         match self.crop {
             None => image.clone(),
             Some((height, width)) => {
-                let offset =
-                    |image: usize, crop: usize| (image as isize - crop as isize).div_euclid(2);
+                let offset = |image: usize, crop: usize| {
+                    let outside = image as isize - crop as isize;
+                    if self.pads_end { outside / 2 } else { outside.div_euclid(2) }
+                };
                 let (left, top) = (offset(image.width, width), offset(image.height, height));
                 image.crop(left, top, width, height)
             }
@@ -302,14 +363,28 @@ impl Size {
     }
 }
 
-fn kind(config: &Map<String, Value>) -> Result<&'static Kind, Error> {
+/// Refuses steps and sizes that are not followed.
+fn check_settings(config: &Map<String, Value>) -> Result<(), Error> {
+    for (name, value) in config {
+        let known_step = !name.starts_with("do_") || STEPS.contains(&name.as_str());
+        let acts = !matches!(value, Value::Null | Value::Bool(false));
+        if acts && (!known_step || NOT_FOLLOWED.contains(&name.as_str())) {
+            return Err(wrong(&format!("{name} is {value}, which is not followed here")));
+        }
+    }
+    Ok(())
+}
+
+/// The kind of processor, and whether it is a fast one of the library.
+fn kind(config: &Map<String, Value>) -> Result<(&'static Kind, bool), Error> {
     let name = ["image_processor_type", "feature_extractor_type"]
         .iter()
         .find_map(|key| config.get(*key).and_then(Value::as_str));
-    let Some(name) = name else { return Ok(&KINDS[0]) };
+    let Some(name) = name else { return Ok((&KINDS[0], false)) };
     let plain = name.trim_end_matches("Fast");
     let plain = plain.trim_end_matches("ImageProcessor").trim_end_matches("FeatureExtractor");
-    KINDS.iter().find(|k| k.name == plain).ok_or_else(|| {
+    let fast = name.ends_with("Fast");
+    KINDS.iter().find(|k| k.name == plain).map(|kind| (kind, fast)).ok_or_else(|| {
         let known: Vec<_> = KINDS.iter().map(|k| k.name).collect();
         wrong(&format!(
             "the image processor {name} is not known; known are those of {}",

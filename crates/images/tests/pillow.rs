@@ -80,6 +80,62 @@ fn images_are_prepared_as_in_transformers() {
     }
 }
 
+/// Within one grey level before normalising: the fast processors resize with other roundings.
+#[test]
+fn processors_of_later_families_prepare_as_in_transformers() {
+    let all: Value = serde_json::from_slice(&file("processors.json")).unwrap();
+    let cases = all["cases"].as_array().unwrap();
+    assert!(cases.len() > 20);
+    for case in cases {
+        let processor = Processor::from_config(&case["config"]).unwrap();
+        let image = processor.prepare(&decode(&file(text(case, "file"))).unwrap());
+        let shape = [3, image.height, image.width].map(Value::from).to_vec();
+        assert_eq!(case["shape"], Value::from(shape), "{case}");
+        let n = image.height * image.width;
+        let mut pixels = vec![0.0; 3 * n];
+        processor.normalize(&image, &mut pixels);
+        let bytes = file(text(case, "expected"));
+        let expected = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+        for (i, (x, expected)) in pixels.iter().zip(expected).enumerate() {
+            let of = |name: &str| case[name][i / n].as_f64().unwrap();
+            let level = (f64::from(*x) * of("std") + of("mean")) * 255.0;
+            assert!((level - f64::from(expected)).abs() < 1.01, "{level} {expected} {case}");
+        }
+        // What an adapter's description keeps prepares the same.
+        let kept = serde_json::to_value(&processor).unwrap();
+        assert_eq!(Processor::recorded(&kept).unwrap(), processor);
+    }
+}
+
+#[test]
+fn settings_that_change_pixels_and_are_not_followed_are_refused() {
+    for (name, value) in [
+        ("do_pad", Value::from(true)),
+        ("do_flip_channel_order", true.into()),
+        ("crop_pct", 0.875.into()),
+        ("use_square_size", true.into()),
+        ("max_num_patches", 256.into()),
+    ] {
+        for kind in ["CLIPImageProcessor", "SiglipImageProcessorFast", "ViTImageProcessor"] {
+            let mut config = serde_json::json!({ "image_processor_type": kind });
+            config[name] = value.clone();
+            let error = Processor::from_config(&config).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+            config[name] = Value::Bool(false);
+            Processor::from_config(&config).unwrap();
+        }
+    }
+    let of = |kind: &str, resample: u64| {
+        let config = serde_json::json!({ "image_processor_type": kind, "resample": resample });
+        Processor::from_config(&config)
+    };
+    assert!(of("DINOv3ViTImageProcessorFast", 3).unwrap_err().to_string().contains("resample"));
+    assert!(of("DINOv3ViTImageProcessorFast", 2).is_ok());
+    assert!(of("SiglipImageProcessor", 9).unwrap_err().to_string().contains("resample"));
+    let naflex = of("Siglip2ImageProcessor", 2).unwrap_err().to_string();
+    assert!(naflex.contains("Siglip2ImageProcessor"), "{naflex}");
+}
+
 #[test]
 fn configurations_that_cannot_be_followed_are_refused() {
     let fault = |text: &str| {

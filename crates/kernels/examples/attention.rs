@@ -61,8 +61,7 @@ fn times(isa: Isa, attention: &Attention<'_>, length: usize, p: f32) -> [f64; 2]
         }
     });
     let backward = median(runs, || {
-        d_k.fill(0.0);
-        d_v.fill(0.0);
+        [&mut d_k, &mut d_v].into_iter().for_each(|d| d.fill(0.0));
         let bias = BiasGradient::None;
         let mut to = Gradients { q: &mut d_q, k: &mut d_k, v: &mut d_v, bias };
         for piece in pieces.clone() {

@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use budwood_base::site::{Sublayer, WeightSite};
 
-use crate::base::{Base, Norm, Relative};
+use crate::base::{Base, Relative};
+use crate::frozen::Norm;
 use crate::gate::Gate;
 use crate::linear::TrainedLinear;
 use crate::norm::{NormRef, NormSlots};
 use crate::params::Slot;
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, OutputSite, Plain};
-use crate::sites::{EmbeddingSlots, LayerSites, Prompt, RelativeSlots, Sites};
+use crate::sites::{EmbeddingSlots, LayerSites, PoolerSlots, Prompt, RelativeSlots, Sites};
 
 /// The base with an adapter's sites and parameters, or alone.
 #[derive(Clone, Copy)]
@@ -101,7 +102,7 @@ impl<'a> Acting<'a> {
         self.trained_in(layer)?.relative[term].as_ref()
     }
 
-    pub(crate) fn trained_pooler(&self) -> Option<&'a TrainedLinear> {
+    pub(crate) fn trained_pooler(&self) -> Option<&'a PoolerSlots> {
         self.sites()?.pooler.as_ref()
     }
 
@@ -135,7 +136,8 @@ impl<'a> Acting<'a> {
         self.base.final_norm.as_ref().map(|norm| self.norm_ref(norm, slots))
     }
 
-    fn norm_ref(&self, norm: &'a Norm, slots: Option<&'a NormSlots>) -> NormRef<'a> {
+    /// A norm of the base, or what is trained in its place.
+    pub(crate) fn norm_ref(&self, norm: &'a Norm, slots: Option<&'a NormSlots>) -> NormRef<'a> {
         let eps = self.base.spec().norm_eps;
         match slots {
             None => NormRef { gamma: &norm.gamma, beta: &norm.beta, eps, slots: None },

@@ -3,40 +3,24 @@
 use std::sync::Arc;
 
 use budwood_base::encoder::{
-    EncoderSpec, ImageInput, InputSpec, NormPlacement, Positions, TextInput,
+    EncoderSpec, ImageInput, InputSpec, NormPlacement, PoolerForm, Positions, TextInput,
 };
 use budwood_base::names;
 use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::Tensor;
-use budwood_engine::{Activation, Buf, Context, Device, Precision, Product, Rotary, Table, Weight};
+use budwood_engine::{
+    Activation, Buf, Context, Device, PatchRotary, Precision, Product, Rotary, Table, Weight,
+};
 
 use crate::distance::{bias_buckets, by_distance, disentangled_rows};
 use crate::error::ModelError;
+use crate::frozen::{AttentionPooler, Linear, Norm, Pooler, PoolerProduct};
 
 /// Distances that have rows of disentangled attention at most.
 const DISTANCES_MOST: usize = 1 << 20;
 
 /// Places whose rotary angles are kept.
 const ROTARY_PLACES: usize = 8192;
-
-/// One affine product.
-#[derive(Clone, Debug)]
-pub struct Linear {
-    /// The weight `[out, in]`.
-    pub weight: Weight,
-    /// The bias `[out]`, if it has one.
-    pub bias: Option<Vec<f32>>,
-}
-
-/// Gain and bias of one layer norm.
-#[derive(Clone, Debug)]
-pub(crate) struct Norm {
-    /// Gain (γ).
-    pub(crate) gamma: Vec<f32>,
-    /// Bias (β); zeros where the encoder's norms have none.
-    pub(crate) beta: Vec<f32>,
-    pub(crate) has_bias: bool,
-}
 
 /// One layer.
 #[derive(Clone, Debug)]
@@ -118,8 +102,8 @@ pub(crate) struct ImageEmbeddings {
     pub(crate) patch: Linear,
     /// `[special tokens, d]`
     pub(crate) special: Vec<f32>,
-    /// `[positions, d]`
-    pub(crate) position: Vec<f32>,
+    /// `[positions, d]`; none where attention alone knows places.
+    pub(crate) position: Option<Vec<f32>>,
 }
 
 /// A frozen encoder, ready to compute.
@@ -138,7 +122,7 @@ pub struct Base {
     /// One for each layer that has weights of its own.
     layers: Vec<Layer>,
     pub(crate) final_norm: Option<Norm>,
-    pub(crate) pooler: Option<Linear>,
+    pub(crate) pooler: Option<Pooler>,
 }
 
 impl Base {
@@ -159,7 +143,7 @@ impl Base {
         let mut loader = Loader { device, precision, trainable, norm_bias, fetch: &mut fetch };
         let embeddings = match &spec.input {
             InputSpec::Text(text) => Embeddings::Text(loader.text_embeddings(text, &spec)?),
-            InputSpec::Image(image) => Embeddings::Image(loader.image_embeddings(image, d)?),
+            InputSpec::Image(image) => Embeddings::Image(loader.image_embeddings(image, &spec)?),
         };
         let embedding_norm = match spec.has_embedding_norm() {
             true => Some(loader.norm(names::EMBEDDING_NORM, spec.embedding_width())?),
@@ -181,8 +165,7 @@ impl Base {
         };
         // The pooler is small and never quantised.
         loader.precision = Precision::F32;
-        let pooler =
-            if spec.pooler { Some(loader.linear(names::POOLER, [d, d], true)?) } else { None };
+        let pooler = if spec.pooler { Some(loader.pooler(&spec)?) } else { None };
         Ok(Self {
             spec,
             device,
@@ -272,6 +255,25 @@ impl Base {
         Some(if self.spec.window(layer).is_some() { window } else { all })
     }
 
+    /// Rotary positions of images of so many rows and columns of patches, where it has them.
+    ///
+    /// # Panics
+    /// If it has them and the input is not of images.
+    pub(crate) fn patch_rotary(&self, grid: Option<(usize, usize)>) -> Option<PatchRotary> {
+        let Positions::RotaryPatches { base } = self.spec.axes.positions else { return None };
+        let Some(grid) = grid else { panic!("hidden states of images without rows and columns") };
+        Some(PatchRotary::new(base, self.spec.head_dim(), grid))
+    }
+
+    /// Tokens at a sequence's beginning that stand for all of it: the first of a text; the class
+    /// token and registers of an image.
+    pub(crate) fn first_tokens(&self) -> usize {
+        match &self.spec.input {
+            InputSpec::Text(_) => 1,
+            InputSpec::Image(image) => image.first_tokens(),
+        }
+    }
+
     /// The activation of the feed-forward network.
     pub(crate) fn activation(&self) -> Activation {
         engine_activation(self.spec.activation)
@@ -319,9 +321,9 @@ impl Embeddings {
                 tables.into_iter().flatten().map(Table::bytes).sum::<usize>() + projection
             }
             Self::Image(image) => {
-                let vectors = [&image.special, &image.position];
+                let vectors = [Some(&image.special), image.position.as_ref()];
                 image.patch.weight.bytes()
-                    + vectors.map(|v| size_of_val(&v[..])).iter().sum::<usize>()
+                    + vectors.into_iter().flatten().map(|v| size_of_val(&v[..])).sum::<usize>()
             }
         }
     }
@@ -408,27 +410,60 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         Ok(TextEmbeddings { word, position, token_type, projection: projection.transpose()? })
     }
 
-    fn image_embeddings(&mut self, image: &ImageInput, d: usize) -> Result<ImageEmbeddings, E> {
+    fn image_embeddings(
+        &mut self,
+        image: &ImageInput,
+        spec: &EncoderSpec,
+    ) -> Result<ImageEmbeddings, E> {
+        let d = spec.hidden;
         let name = format!("{}.weight", names::PATCH);
         let tensor = (self.fetch)(&name)?;
         let inputs = image.patch_elements();
         check(&name, &tensor, &[d, inputs])?;
         // No gradient flows to pixels.
         let weight = Weight::new(self.device, &tensor.data, d, inputs, Precision::F32, false);
-        let bias = self.vector(&format!("{}.bias", names::PATCH), d)?;
-        let mut special = self.vector(names::CLASS_TOKEN, d)?;
-        if image.distillation {
-            special.extend(self.vector(names::DISTILLATION_TOKEN, d)?);
+        let bias = !image.axes.without_patch_bias;
+        let bias = bias.then(|| self.vector(&format!("{}.bias", names::PATCH), d)).transpose()?;
+        let mut special = Vec::new();
+        for (name, tokens) in image.special() {
+            let tensor = (self.fetch)(name)?;
+            let shape = [tokens, d];
+            check(name, &tensor, if name == names::REGISTERS { &shape } else { &shape[1..] })?;
+            special.extend(tensor.data);
         }
-        let position = (self.fetch)(names::POSITION)?;
-        check(names::POSITION, &position, &[image.positions(), d])?;
-        let patch = Linear { weight, bias: Some(bias) };
-        Ok(ImageEmbeddings { patch, special, position: position.data })
+        let position = match spec.axes.without_position_table {
+            true => None,
+            false => {
+                let position = (self.fetch)(names::POSITION)?;
+                check(names::POSITION, &position, &[image.positions(), d])?;
+                Some(position.data)
+            }
+        };
+        Ok(ImageEmbeddings { patch: Linear { weight, bias }, special, position })
+    }
+
+    fn pooler(&mut self, spec: &EncoderSpec) -> Result<Pooler, E> {
+        let d = spec.hidden;
+        if spec.axes.pooler == PoolerForm::FirstToken {
+            return Ok(Pooler::FirstToken(self.linear(names::POOLER, [d, d], true)?));
+        }
+        let mut product = |p: PoolerProduct| self.linear(p.name(), p.shape(spec), true);
+        let products = [
+            product(PoolerProduct::In)?,
+            product(PoolerProduct::Out)?,
+            product(PoolerProduct::FfnIn)?,
+            product(PoolerProduct::FfnOut)?,
+        ];
+        let probe = self.vector(names::POOLER_PROBE, d)?;
+        let norm = self.norm(names::POOLER_NORM, d)?;
+        Ok(Pooler::Attention(Box::new(AttentionPooler { probe, products, norm })))
     }
 
     fn relative(&mut self, spec: &EncoderSpec) -> Result<Option<Relative>, E> {
         let shape = match &spec.axes.positions {
-            Positions::Embedded | Positions::Rotary { .. } => return Ok(None),
+            Positions::Embedded | Positions::Rotary { .. } | Positions::RotaryPatches { .. } => {
+                return Ok(None);
+            }
             Positions::Bias { buckets, .. } => [*buckets, spec.heads],
             Positions::Disentangled(relative) => [2 * relative.span, spec.hidden],
         };
@@ -454,7 +489,9 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
                 let by_distance = by_distance(&table, spec.heads, &buckets);
                 Relative::Bias { table, buckets, by_distance }
             }
-            Positions::Embedded | Positions::Rotary { .. } => return Ok(None),
+            Positions::Embedded | Positions::Rotary { .. } | Positions::RotaryPatches { .. } => {
+                return Ok(None);
+            }
         }))
     }
 

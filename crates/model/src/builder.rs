@@ -1,5 +1,6 @@
 //! Collects what methods put at which sites, and the parameters with their initial values.
 
+use budwood_base::encoder::{ImageInput, InputSpec};
 use budwood_base::head::Pooling;
 use budwood_base::names;
 use budwood_base::random::Key;
@@ -7,15 +8,19 @@ use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Precision, Table, Weight};
 
-use crate::base::{Base, Embeddings, ImageEmbeddings, Linear, Norm, Relative, TextEmbeddings};
+use crate::base::{Base, Embeddings, ImageEmbeddings, Relative, TextEmbeddings};
 use crate::error::ModelError;
+use crate::frozen::{AttentionPooler, Linear, Norm, Pooler, PoolerProduct};
 use crate::gate::Gate;
 use crate::linear::{TrainedLinear, TrainedMatrix};
 use crate::norm::NormSlots;
 use crate::params::{Init, Params, Slot};
 use crate::prefix::Prefix;
 use crate::site::{AtProduct, InputGradient, OutputGradient, OutputSite};
-use crate::sites::{EmbeddingSlots, ImageSlots, Prompt, RelativeSlots, Sites, TextSlots};
+use crate::sites::{
+    AttentionPoolerSlots, EmbeddingSlots, ImageSlots, PoolerSlots, Prompt, RelativeSlots, Sites,
+    TextSlots,
+};
 
 /// Parameters that any new adapter may have: a gigabyte. More only beside a base that is as large.
 const PARAMETERS_MOST: usize = 1 << 28;
@@ -323,9 +328,12 @@ impl<'a> Builder<'a> {
 
     /// Trains all embeddings but their norm.
     pub(crate) fn train_embeddings(&mut self) -> Result<(), ModelError> {
-        let slots = match &self.base.embeddings {
-            Embeddings::Text(text) => EmbeddingSlots::Text(Box::new(self.text_slots(text)?)),
-            Embeddings::Image(image) => EmbeddingSlots::Image(Box::new(self.image_slots(image)?)),
+        let slots = match (&self.base.embeddings, &self.base.spec().input) {
+            (Embeddings::Text(text), _) => EmbeddingSlots::Text(Box::new(self.text_slots(text)?)),
+            (Embeddings::Image(image), InputSpec::Image(input)) => {
+                EmbeddingSlots::Image(Box::new(self.image_slots(input, image)?))
+            }
+            (Embeddings::Image(_), InputSpec::Text(_)) => return Ok(()),
         };
         self.sites.embeddings = Some(slots);
         Ok(())
@@ -393,21 +401,29 @@ impl<'a> Builder<'a> {
     }
 
     /// Projection of patches, tokens before them, and positions.
-    fn image_slots(&mut self, image: &ImageEmbeddings) -> Result<ImageSlots, ModelError> {
-        let d = self.base.spec().hidden;
+    fn image_slots(
+        &mut self,
+        input: &ImageInput,
+        image: &ImageEmbeddings,
+    ) -> Result<ImageSlots, ModelError> {
+        let spec = self.base.spec();
+        let d = spec.hidden;
         let patch = self.trained(names::PATCH, &image.patch)?;
-        let tokens = [names::CLASS_TOKEN, names::DISTILLATION_TOKEN].into_iter();
-        let mut slots = tokens
-            .zip(image.special.chunks(d))
-            .map(|(name, token)| self.parameter(name.into(), &[d], Init::Copy(token)))
-            .collect::<Result<Vec<_>, _>>()?;
         // They are neighbours.
-        let special = slots.remove(0);
-        let special = special.start..slots.pop().unwrap_or(special).end;
-        let shape = [image.position.len() / d, d];
-        let position =
-            self.parameter(names::POSITION.into(), &shape, Init::Copy(&image.position))?;
-        Ok(ImageSlots { patch, special, position })
+        let mut special = self.params.len()..self.params.len();
+        let mut frozen = &image.special[..];
+        for (name, tokens) in input.special() {
+            let (token, rest) = frozen.split_at(tokens * d);
+            let shape = [tokens, d];
+            let shape = if name == names::REGISTERS { &shape[..] } else { &shape[1..] };
+            special.end = self.parameter(name.into(), shape, Init::Copy(token))?.end;
+            frozen = rest;
+        }
+        let position = image.position.as_ref().map(|table| {
+            let shape = [table.len() / d, d];
+            self.parameter(names::POSITION.into(), &shape, Init::Copy(table))
+        });
+        Ok(ImageSlots { patch, special, position: position.transpose()? })
     }
 
     /// Trains the pooler, where the head reads it.
@@ -416,8 +432,32 @@ impl<'a> Builder<'a> {
         let Some(pooler) = base.pooler.as_ref().filter(|_| self.pooling == Pooling::Pooler) else {
             return Ok(());
         };
-        self.sites.pooler = Some(self.trained(names::POOLER, pooler)?);
+        self.sites.pooler = Some(match pooler {
+            Pooler::FirstToken(product) => {
+                PoolerSlots::FirstToken(self.trained(names::POOLER, product)?)
+            }
+            Pooler::Attention(pooler) => {
+                PoolerSlots::Attention(Box::new(self.attention_pooler(pooler)?))
+            }
+        });
         Ok(())
+    }
+
+    fn attention_pooler(
+        &mut self,
+        pooler: &AttentionPooler,
+    ) -> Result<AttentionPoolerSlots, ModelError> {
+        let (name, probe) = (names::POOLER_PROBE, &pooler.probe);
+        let probe = self.parameter(name.into(), &[probe.len()], Init::Copy(probe))?;
+        let mut product = |p: PoolerProduct| self.trained(p.name(), &pooler.products[p as usize]);
+        let products = [
+            product(PoolerProduct::In)?,
+            product(PoolerProduct::Out)?,
+            product(PoolerProduct::FfnIn)?,
+            product(PoolerProduct::FfnOut)?,
+        ];
+        let norm = self.norm(names::POOLER_NORM, &pooler.norm)?;
+        Ok(AttentionPoolerSlots { probe, products, norm })
     }
 
     fn norm(&mut self, name: &str, norm: &Norm) -> Result<NormSlots, ModelError> {

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use budwood_base::head::{HeadSpec, Pooling};
-use budwood_engine::{Activation, Buf, Context, Device, Product, View, loss};
+use budwood_engine::{Activation, Buf, Context, Device, View, loss};
 
 use crate::base::engine_activation;
 use crate::builder::Builder;
 use crate::encoder::pass::{DropoutPlace, Part, Pass};
 use crate::error::ModelError;
+use crate::frozen::Pooler;
 use crate::linear::TrainedLinear;
 use crate::params::Init;
+use crate::pooler;
 use crate::tape::{Grads, Save};
 
 /// What the outputs of some sequences should have been.
@@ -158,7 +160,12 @@ impl Head {
         self.pool_backward(cx, part, d, grads)
     }
 
-    fn pool(&self, cx: &mut Context, part: &Part<'_>, hidden: View<'_>, mut save: Save<'_>) -> Buf {
+    /// The checkpoint's own pooler, where it is read.
+    fn pooler<'a>(&self, part: &Part<'a>) -> Option<&'a Pooler> {
+        part.acting.base.pooler.as_ref().filter(|_| self.spec.pooling == Pooling::Pooler)
+    }
+
+    fn pool(&self, cx: &mut Context, part: &Part<'_>, hidden: View<'_>, save: Save<'_>) -> Buf {
         let spans = &part.spans;
         let d = hidden.n_columns();
         if self.spec.kind.over_tokens() {
@@ -168,28 +175,18 @@ impl Head {
             }
             return tokens;
         }
+        if let Some(pooler) = self.pooler(part) {
+            return pooler::forward(cx, part, pooler, hidden, save);
+        }
         let mut pooled = cx.take(spans.len(), self.spec.pooling.width(d));
-        match (self.spec.pooling, &part.acting.base.pooler) {
-            (Pooling::Mean, _) => cx.mean_rows(hidden, (spans, 0), pooled.view_mut()),
-            (Pooling::ClsMean, _) => {
+        match self.spec.pooling {
+            Pooling::Mean => cx.mean_rows(hidden, (spans, 0), pooled.view_mut()),
+            Pooling::ClsMean => {
+                let others = (spans, part.acting.base.first_tokens());
                 cx.first_rows(hidden, spans, pooled.view_mut().columns(0..d));
-                cx.mean_rows(hidden, (spans, 1), pooled.view_mut().columns(d..2 * d));
+                cx.mean_rows(hidden, others, pooled.view_mut().columns(d..2 * d));
             }
-            (Pooling::Cls, _) | (Pooling::Pooler, None) => {
-                cx.first_rows(hidden, spans, pooled.view_mut());
-            }
-            (Pooling::Pooler, Some(pooler)) => {
-                let mut first = cx.take(spans.len(), hidden.n_columns());
-                cx.first_rows(hidden, spans, first.view_mut());
-                let (weight, bias) = match part.acting.trained_pooler() {
-                    Some(trained) => (trained.packed(), trained.bias_of(part.acting.params())),
-                    None => (&pooler.weight, pooler.bias.as_deref()),
-                };
-                cx.linear(first.view(), &mut [Product { weight, bias, out: pooled.view_mut() }]);
-                let pre = cx.copy(pooled.view());
-                cx.activation(Activation::Tanh, pre.view(), pooled.view_mut());
-                [first, pre].into_iter().for_each(|buffer| save.push(cx, buffer));
-            }
+            Pooling::Cls | Pooling::Pooler => cx.first_rows(hidden, spans, pooled.view_mut()),
         }
         pooled
     }
@@ -198,7 +195,7 @@ impl Head {
         &self,
         cx: &mut Context,
         part: &Part<'_>,
-        mut d: Buf,
+        d: Buf,
         grads: &mut Grads<'_>,
     ) -> Buf {
         let spans = &part.spans;
@@ -211,29 +208,20 @@ impl Head {
             cx.give(d);
             return d_hidden;
         }
+        if let Some(pooler) = self.pooler(part) {
+            return pooler::backward(cx, part, pooler, d, grads);
+        }
         let mut d_hidden = cx.take(spans.rows(), width);
-        match (self.spec.pooling, &part.acting.base.pooler) {
-            (Pooling::Mean, _) => cx.mean_rows_backward(d.view(), (spans, 0), d_hidden.view_mut()),
-            (Pooling::ClsMean, _) => {
+        match self.spec.pooling {
+            Pooling::Mean => cx.mean_rows_backward(d.view(), (spans, 0), d_hidden.view_mut()),
+            Pooling::ClsMean => {
                 let (first, rest) = (0..width, width..2 * width);
+                let others = (spans, part.acting.base.first_tokens());
                 cx.first_rows_backward(d.view().columns(first), spans, d_hidden.view_mut());
-                cx.mean_rows_backward(d.view().columns(rest), (spans, 1), d_hidden.view_mut());
+                cx.mean_rows_backward(d.view().columns(rest), others, d_hidden.view_mut());
             }
-            (Pooling::Cls, _) | (Pooling::Pooler, None) => {
+            Pooling::Cls | Pooling::Pooler => {
                 cx.first_rows_backward(d.view(), spans, d_hidden.view_mut());
-            }
-            (Pooling::Pooler, Some(pooler)) => {
-                let (pre, first) = (grads.pop(), grads.pop());
-                cx.activation_backward(Activation::Tanh, pre.view(), d.view_mut());
-                let trained = part.acting.trained_pooler();
-                if let Some(trained) = trained {
-                    trained.add_gradients(cx, first.view(), d.view(), grads);
-                }
-                let weight = trained.map_or(&pooler.weight, |t| t.packed());
-                let mut d_first = cx.take(d.rows(), d.columns());
-                cx.linear_backward_input(d.view(), weight, d_first.view_mut(), false);
-                cx.first_rows_backward(d_first.view(), spans, d_hidden.view_mut());
-                [pre, first, d_first].into_iter().for_each(|buffer| cx.give(buffer));
             }
         }
         cx.give(d);

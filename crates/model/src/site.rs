@@ -4,7 +4,7 @@
 use budwood_base::random::Key;
 use budwood_engine::{Context, Device, Spans, View, ViewMut};
 
-use crate::base::Linear;
+use crate::frozen::Linear;
 use crate::norm::NormRef;
 use crate::tape::{Grads, Save};
 

@@ -86,8 +86,9 @@ pub(crate) enum RelativeSlots {
 /// Where trained embeddings of images stand in the parameter vector.
 pub(crate) struct ImageSlots {
     pub(crate) patch: TrainedLinear,
+    /// Those of the tokens before the patches, which are neighbours.
     pub(crate) special: Slot,
-    pub(crate) position: Slot,
+    pub(crate) position: Option<Slot>,
 }
 
 /// Where trained embedding tables of texts stand in the parameter vector.
@@ -96,6 +97,30 @@ pub(crate) struct TextSlots {
     pub(crate) position: Option<Slot>,
     pub(crate) token_type: Option<Slot>,
     pub(crate) projection: Option<TrainedLinear>,
+}
+
+/// A trained pooler.
+pub(crate) enum PoolerSlots {
+    FirstToken(TrainedLinear),
+    Attention(Box<AttentionPoolerSlots>),
+}
+
+/// Where trained pooling by attention stands in the parameter vector.
+pub(crate) struct AttentionPoolerSlots {
+    pub(crate) probe: Slot,
+    pub(crate) products: [TrainedLinear; 4],
+    pub(crate) norm: NormSlots,
+}
+
+impl PoolerSlots {
+    /// Packs the values again after they have changed.
+    pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
+        let products = match self {
+            Self::FirstToken(product) => std::slice::from_mut(product),
+            Self::Attention(slots) => &mut slots.products[..],
+        };
+        products.iter_mut().for_each(|product| product.refresh(device, params));
+    }
 }
 
 /// Trained rows among each sequence's embedded tokens.
@@ -121,7 +146,7 @@ pub(crate) struct Sites {
     pub(crate) embedding_norm: Option<NormSlots>,
     pub(crate) relative: Option<RelativeSlots>,
     pub(crate) final_norm: Option<NormSlots>,
-    pub(crate) pooler: Option<TrainedLinear>,
+    pub(crate) pooler: Option<PoolerSlots>,
     pub(crate) prompt: Option<Prompt>,
     pub(crate) prefix: Option<Prefix>,
 }

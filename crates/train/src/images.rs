@@ -21,7 +21,8 @@ pub struct Images {
     processor: Processor,
     augment: Augment,
     spec: ImageInput,
-    tokens: usize,
+    /// Rows and columns of patches.
+    grid: (usize, usize),
     cache: Arc<Mutex<Cache>>,
 }
 
@@ -54,7 +55,7 @@ impl Images {
         }
         let usage = |e: &dyn std::fmt::Display| Error::Usage(e.to_string());
         let (height, width) = processor.output().map_err(|e| usage(&e))?;
-        let tokens = spec.tokens(height, width).map_err(|e| usage(&e))?;
+        let grid = spec.grid(height, width).map_err(|e| usage(&e))?;
         let image = |input: &Input| match input {
             Input::Image(image) => Ok(image.clone()),
             _ => Err(Error::Usage("the model reads images, but the data are texts".into())),
@@ -62,7 +63,7 @@ impl Images {
         let images = data.examples.iter().map(|e| image(&e.input)).collect::<Result<_, _>>()?;
         let cache = Arc::new(Mutex::new(Cache { images: HashMap::new(), room: cache }));
         let numbers = (0..data.examples.len()).collect();
-        Ok(Self { images, numbers, processor, augment, spec: spec.clone(), tokens, cache })
+        Ok(Self { images, numbers, processor, augment, spec: spec.clone(), grid, cache })
     }
 
     /// Some of the images, with the same cache.
@@ -73,7 +74,7 @@ impl Images {
             processor: self.processor.clone(),
             augment: self.augment,
             spec: self.spec.clone(),
-            tokens: self.tokens,
+            grid: self.grid,
             cache: Arc::clone(&self.cache),
         }
     }
@@ -95,7 +96,12 @@ impl Images {
 
     /// Tokens of an image.
     pub(crate) fn tokens(&self) -> usize {
-        self.tokens
+        self.spec.special_tokens() + self.grid.0 * self.grid.1
+    }
+
+    /// Rows and columns of patches of an image.
+    pub(crate) fn grid(&self) -> (usize, usize) {
+        self.grid
     }
 
     /// One image in the model's size, in eight bits; changed at random where a key is given.

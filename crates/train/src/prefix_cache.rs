@@ -11,6 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use budwood_engine::Context;
 use budwood_model::{Base, Batch, lowest_states};
 
+use crate::images::Images;
 use crate::{Error, Prepared};
 
 /// Where hidden states are kept.
@@ -112,7 +113,7 @@ impl<'a> PrefixCache<'a> {
                 }
             }
         }
-        Ok(Batch::from_states(self.layers, rows, &lengths))
+        Ok(Batch::from_states(self.layers, rows, &lengths, self.data.images().map(Images::grid)))
     }
 
     fn get(&self, input: usize) -> Option<Vec<f32>> {

@@ -1,11 +1,12 @@
-//! Families of texts after BERT, RoBERTa and DistilBERT, against what `transformers` computes
-//! (`tests/golden/make_families.py`): states, gradients and steps of all weights, of LoRA at all
-//! products and of bottlenecks.
+//! Families after BERT, RoBERTa, DistilBERT and ViT, against what `transformers` computes
+//! (`tests/golden/make_families.py`, `make_image_families.py`): states, gradients and steps of all
+//! weights, of LoRA at all products and of bottlenecks.
 
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 
+use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::{Tensor, TensorMap};
@@ -34,8 +35,14 @@ fn open(folder: &Path, device: Device) -> (BaseModel, Base) {
     (model, base)
 }
 
-/// The sequences of a case, without their padding.
-fn batch(case: &Weights) -> Batch {
+/// The sequences of a case, without their padding, or its images.
+fn batch(case: &Weights, input: &InputSpec) -> Batch {
+    if let InputSpec::Image(spec) = input {
+        let pixels = case.tensor("input.pixel_values").unwrap();
+        let [_, channels, height, width] = pixels.shape[..] else { panic!("no images") };
+        let images = pixels.data.chunks(channels * height * width);
+        return Batch::from_images(spec, (height, width), images);
+    }
     let integers = |name: &str| case.integers(&format!("input.{name}")).unwrap();
     let (ids, mask) = (integers("input_ids"), integers("attention_mask"));
     let types = match case.contains("input.token_type_ids") {
@@ -101,8 +108,12 @@ fn check(name: &str, case: &str, method: &str, device: Device) {
     let case = Weights::open(&path).unwrap();
     let spec: MethodSpec = method.parse().unwrap();
     let kind = HeadKind::Classification;
-    let head =
-        HeadSpec { kind, outputs: 3, pooling: Pooling::Cls, dense: None, bias: true, dropout: 0.0 };
+    // Of images what `transformers` calls `pooler_output`.
+    let pooling = match &model.spec().input {
+        InputSpec::Text(_) => Pooling::Cls,
+        InputSpec::Image(_) => model.default_pooling().0,
+    };
+    let head = HeadSpec { kind, outputs: 3, pooling, dense: None, bias: true, dropout: 0.0 };
     let mut given = expected(&model, &case, "param");
     if spec.parts[0].name == "full" {
         // All weights but the head's begin as the base's.
@@ -113,7 +124,7 @@ fn check(name: &str, case: &str, method: &str, device: Device) {
         }
     }
     let mut adapter = Adapter::from_tensors(&base, &spec, head, &given).unwrap();
-    let (inputs, mut cx) = (batch(&case), Context::new(device));
+    let (inputs, mut cx) = (batch(&case, &model.spec().input), Context::new(device));
     let what = format!("{name} {method} {}", device.name());
 
     let segment = Segment { adapter: Some(&adapter), sequences: 0..inputs.spans.len() };
@@ -175,7 +186,8 @@ fn check_all(name: &str) {
 /// A tuned model of `transformers` is a base with a head: its answers are the same.
 #[test]
 fn tuned_models_answer_as_in_transformers() {
-    for family in ["electra", "albert", "mpnet", "deberta-v2"] {
+    let texts = ["electra", "albert", "mpnet", "deberta-v2"];
+    for family in texts.into_iter().chain(["siglip", "dinov2_with_registers"]) {
         let folder = golden().join("peft").join(family).join("base");
         let (model, base) = open(&folder, Device::cpu());
         let tuned = budwood_formats::foreign::adopt(&folder, &model, "tuned").unwrap();
@@ -183,7 +195,7 @@ fn tuned_models_answer_as_in_transformers() {
         let adapter =
             Adapter::from_tensors(&base, &meta.method, meta.head.clone(), tensors).unwrap();
         let case = Weights::open(&folder.join("tuned.safetensors")).unwrap();
-        let inputs = batch(&case);
+        let inputs = batch(&case, &model.spec().input);
         let segment = Segment { adapter: Some(&adapter), sequences: 0..inputs.spans.len() };
         let got = predict(&mut Context::new(Device::cpu()), &base, &inputs, &[segment]).concat();
         let d = difference(&got, &case.tensor("out.logits").unwrap().data, 0.0);
@@ -224,4 +236,27 @@ fn disentangled_attention_matches() {
 fn norms_before_the_sublayers_match() {
     check_all("roberta-prelayernorm");
     check_all("xlm-roberta-xl");
+}
+
+#[test]
+fn a_norm_after_the_patches_matches() {
+    check_all("clip");
+}
+
+#[test]
+fn pooling_by_attention_matches() {
+    check_all("siglip");
+}
+
+#[test]
+fn registers_and_gates_of_images_match() {
+    check_all("dinov2_with_registers");
+    check_all("dinov2_swiglu");
+    check_all("dinov2_with_registers_swiglu");
+}
+
+#[test]
+fn patches_turned_by_row_and_column_match() {
+    check_all("dinov3_vit");
+    check_all("dinov3_vit_gated");
 }

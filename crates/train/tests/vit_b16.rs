@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use budwood_base::encoder::{Activation, Axes, EncoderSpec, ImageInput, InputSpec, NormPlacement};
+use budwood_base::encoder::{
+    Activation, Axes, EncoderSpec, ImageAxes, ImageInput, InputSpec, NormPlacement,
+};
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::Weights;
@@ -71,7 +73,8 @@ fn tensor(image: &ImageInput, canonical: &str) -> Tensor {
 
 #[test]
 fn hidden_states_of_vit_b16_match_transformers() {
-    let image = ImageInput { image_size: 224, patch: 16, channels: 3, distillation: false };
+    let (image_size, patch, axes) = (224, 16, ImageAxes::default());
+    let image = ImageInput { image_size, patch, channels: 3, distillation: false, axes };
     let device = Device::cpu();
     let fetch = |name: &str| Ok::<_, ModelError>(tensor(&image, name));
     let base = Base::load(spec(&image), device, Precision::F32, false, fetch).unwrap();

@@ -39,6 +39,9 @@ pub struct Axes {
     /// Whether all layers are the same one (ALBERT): its weights, and what methods put into it.
     #[serde(skip_serializing_if = "is_off")]
     pub shared_layers: bool,
+    /// What the checkpoint's own pooler is, where it has one.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pooler: PoolerForm,
 }
 
 fn is_off(flag: &bool) -> bool {
@@ -72,6 +75,13 @@ pub enum Positions {
         window_base: f32,
         /// Elements of each head that are turned, from its first: an even number.
         width: usize,
+    },
+    /// As `Rotary`, of patches alone, in two dimensions (Siméoni et al. 2025). With `w` the width
+    /// of a head, pairs `i` below `w / 4` are turned by `2 pi y base^(-4 i / w)`, the others
+    /// likewise by `x`; `y` and `x` are the middle of the patch, from -1 to 1 over the image.
+    RotaryPatches {
+        /// The base.
+        base: f32,
     },
     /// A learned number for each head and bucket of distances is added to the scores (Raffel et al.
     /// 2020); all layers share the table `[buckets, heads]`. Half of the buckets are for keys
@@ -124,4 +134,16 @@ pub enum Ffn {
     /// `W2 (f(a) * b)` where `a` and `b` are the halves of `W1 x`, whose width is twice the
     /// intermediate one.
     Gated,
+}
+
+/// What a checkpoint's own pooler makes one vector of the last hidden states by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolerForm {
+    /// A product of the first token and tanh, as in BERT.
+    #[default]
+    FirstToken,
+    /// A trained query attends to all tokens; a norm and a feed-forward network with a residual
+    /// follow (Zhai et al. 2022). Heads, activation and inner width are those of the layers.
+    Attention,
 }

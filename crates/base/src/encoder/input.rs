@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::image_axes::ImageAxes;
+use crate::names;
+
 /// What an encoder reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -45,6 +48,9 @@ pub struct ImageInput {
     pub channels: usize,
     /// Whether a distillation token follows the class token, as in DeiT.
     pub distillation: bool,
+    /// Where its embeddings are other than ViT's.
+    #[serde(default, skip_serializing_if = "ImageAxes::is_default")]
+    pub axes: ImageAxes,
 }
 
 /// An image that patches do not cover.
@@ -62,14 +68,17 @@ pub struct ImageSizeError {
 }
 
 impl ImageInput {
-    /// Rows and columns of patches of an image of that size in pixels.
+    /// Rows and columns of patches of an image of that size in pixels. Of an image of the model's
+    /// own size that patches do not cover, the rest to the right and below is not read, as in the
+    /// convolution of other libraries (384 pixels in patches of 14).
     ///
     /// # Errors
-    /// If patches do not cover it.
+    /// If patches do not cover an image of another size.
     pub fn grid(&self, height: usize, width: usize) -> Result<(usize, usize), ImageSizeError> {
         let patch = self.patch;
         let whole = |length: usize| length > 0 && length.is_multiple_of(patch);
-        match whole(height) && whole(width) {
+        let own = (height, width) == (self.image_size, self.image_size) && patch <= height;
+        match own || (whole(height) && whole(width)) {
             true => Ok((height / patch, width / patch)),
             false => Err(ImageSizeError { height, width, patch }),
         }
@@ -84,9 +93,30 @@ impl ImageInput {
         Ok(self.special_tokens() + rows * columns)
     }
 
-    /// Tokens before the patches: the class token and, if there is one, the distillation token.
+    /// The tensors of the tokens before the patches, in order, with how many tokens each holds.
+    pub fn special(&self) -> impl Iterator<Item = (&'static str, usize)> + use<> {
+        let class = usize::from(!self.axes.without_class_token);
+        let all = [
+            (names::CLASS_TOKEN, class),
+            (names::DISTILLATION_TOKEN, usize::from(self.distillation)),
+            (names::REGISTERS, self.axes.registers),
+        ];
+        all.into_iter().filter(|(_, tokens)| *tokens > 0)
+    }
+
+    /// Tokens before the patches.
     pub fn special_tokens(&self) -> usize {
-        1 + usize::from(self.distillation)
+        self.special().map(|(_, tokens)| tokens).sum()
+    }
+
+    /// Those of them that have a position.
+    pub fn positioned_tokens(&self) -> usize {
+        self.special_tokens() - self.axes.registers
+    }
+
+    /// Those of them that methods keep at the beginning: class token and registers.
+    pub fn first_tokens(&self) -> usize {
+        self.special_tokens() - usize::from(self.distillation)
     }
 
     /// Rows, and columns, of patches that the position embedding was made for.
@@ -96,7 +126,7 @@ impl ImageInput {
 
     /// Rows of the position embedding.
     pub fn positions(&self) -> usize {
-        self.special_tokens() + self.side().pow(2)
+        self.positioned_tokens() + self.side().pow(2)
     }
 
     /// Numbers in a patch.

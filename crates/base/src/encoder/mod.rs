@@ -3,12 +3,14 @@
 
 mod activation;
 mod axes;
+mod image_axes;
 mod input;
 mod spec;
 mod tensors;
 
 pub use activation::Activation;
-pub use axes::{Axes, Disentangled, Ffn, Positions, Window};
+pub use axes::{Axes, Disentangled, Ffn, PoolerForm, Positions, Window};
+pub use image_axes::{ImageAxes, PositionResize};
 pub use input::{ImageInput, ImageSizeError, InputSpec, TextInput};
 pub use spec::{EncoderSpec, NormPlacement};
 pub use tensors::{TensorKind, TensorSpec};

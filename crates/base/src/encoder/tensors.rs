@@ -1,6 +1,6 @@
 //! The tensors of an encoder.
 
-use super::axes::Positions;
+use super::axes::{PoolerForm, Positions};
 use super::input::InputSpec;
 use super::spec::{EncoderSpec, NormPlacement};
 use crate::names;
@@ -17,10 +17,26 @@ impl EncoderSpec {
         if self.norm == NormPlacement::Pre {
             list.extend(self.norm_tensors(names::FINAL_NORM, self.hidden));
         }
-        if self.pooler {
-            list.extend(product(names::POOLER, [self.hidden, self.hidden], true));
-        }
+        list.extend(self.pooler_tensors());
         list
+    }
+
+    /// The tensors of the checkpoint's own pooler, where it has one.
+    pub fn pooler_tensors(&self) -> Vec<TensorSpec> {
+        let d = self.hidden;
+        match self.axes.pooler {
+            _ if !self.pooler => Vec::new(),
+            PoolerForm::FirstToken => product(names::POOLER, [d, d], true),
+            PoolerForm::Attention => {
+                let mut list = vec![tensor(names::POOLER_PROBE, &[d], TensorKind::Token)];
+                list.extend(product(names::POOLER_IN, [3 * d, d], true));
+                list.extend(product(names::POOLER_OUT, [d, d], true));
+                list.extend(self.norm_tensors(names::POOLER_NORM, d));
+                list.extend(product(names::POOLER_FFN_IN, [self.intermediate, d], true));
+                list.extend(product(names::POOLER_FFN_OUT, [d, self.intermediate], true));
+                list
+            }
+        }
     }
 
     /// The tensors below the first layer.
@@ -39,11 +55,12 @@ impl EncoderSpec {
                 }
             }
             InputSpec::Image(image) => {
-                list.extend(product(names::PATCH, [d, image.patch_elements()], true));
-                list.push(tensor(names::CLASS_TOKEN, &[d], Token));
-                if image.distillation {
-                    list.push(tensor(names::DISTILLATION_TOKEN, &[d], Token));
-                }
+                let bias = !image.axes.without_patch_bias;
+                list.extend(product(names::PATCH, [d, image.patch_elements()], bias));
+                list.extend(image.special().map(|(name, tokens)| match name {
+                    names::REGISTERS => tensor(name, &[tokens, d], Token),
+                    _ => tensor(name, &[d], Token),
+                }));
                 list.extend(positions.then(|| table(names::POSITION, image.positions())));
             }
         }
@@ -54,7 +71,7 @@ impl EncoderSpec {
             list.extend(product(names::EMBEDDING_PROJECTION, [d, width], true));
         }
         match &self.axes.positions {
-            Positions::Embedded | Positions::Rotary { .. } => {}
+            Positions::Embedded | Positions::Rotary { .. } | Positions::RotaryPatches { .. } => {}
             Positions::Bias { buckets, .. } => {
                 list.push(tensor(names::RELATIVE, &[*buckets, self.heads], Table));
             }
@@ -149,7 +166,7 @@ fn product(name: &str, shape: [usize; 2], bias: bool) -> Vec<TensorSpec> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Activation, Axes, ImageInput, TextInput};
+    use super::super::{Activation, Axes, ImageAxes, ImageInput, TextInput};
     use super::*;
 
     fn encoder(input: InputSpec, norm: NormPlacement, pooler: bool, scale: bool) -> EncoderSpec {
@@ -177,7 +194,8 @@ mod tests {
     }
 
     fn image(image_size: usize, patch: usize, distillation: bool) -> InputSpec {
-        InputSpec::Image(ImageInput { image_size, patch, channels: 3, distillation })
+        let axes = ImageAxes::default();
+        InputSpec::Image(ImageInput { image_size, patch, channels: 3, distillation, axes })
     }
 
     /// The numbers that `transformers` counts in these models without heads; of DINOv2 without its

@@ -90,7 +90,14 @@ pub(super) fn lengths_on(
 }
 
 /// The head of a run, and why its pooling is as it is.
-pub(super) fn head(spec: &RunSpec, data: &RunData, base: &TrainingBase) -> (HeadSpec, String) {
+///
+/// # Errors
+/// If it should pool a class token that the model has not.
+pub(super) fn head(
+    spec: &RunSpec,
+    data: &RunData,
+    base: &TrainingBase,
+) -> Result<(HeadSpec, String), Error> {
     let (auto, why) = base.model.default_pooling();
     let asked = |pooling| (pooling, "as asked for".into());
     let (pooling, why) = match spec.pooling {
@@ -103,6 +110,14 @@ pub(super) fn head(spec: &RunSpec, data: &RunData, base: &TrainingBase) -> (Head
         PoolingChoice::Mean => asked(Pooling::Mean),
         PoolingChoice::ClsMean => asked(Pooling::ClsMean),
     };
+    if let InputSpec::Image(image) = &base.model.spec().input
+        && image.axes.without_class_token
+        && matches!(pooling, Pooling::Cls | Pooling::ClsMean)
+    {
+        let message = "the model has no class token: its first token is a patch; use mean, or \
+                       pooler where the model has one";
+        return Err(Error::Setting { name: "pooling", message: message.into() });
+    }
     let head = HeadSpec {
         kind: data.task.head,
         outputs: data.task.head.outputs(data.labels.len()),
@@ -112,7 +127,7 @@ pub(super) fn head(spec: &RunSpec, data: &RunData, base: &TrainingBase) -> (Head
         // Heads of image encoders have none.
         dropout: if base.reader.processor().is_some() { 0.0 } else { 0.1 },
     };
-    (head, why)
+    Ok((head, why))
 }
 
 /// What the recipe chooses for so many rows.

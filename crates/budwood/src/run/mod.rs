@@ -75,7 +75,7 @@ impl Run {
         data: RunData,
     ) -> Result<Self, Error> {
         let lengths = config::lengths_on(spec, data.task, &base)?;
-        let (head, why_pooling) = config::head(spec, &data, &base);
+        let (head, why_pooling) = config::head(spec, &data, &base)?;
         let config = TrainConfig { max_length: lengths.max, ..spec.config(&data)? };
         check_labels(&data.labels).map_err(|e| {
             Error::Data(budwood_tasks::Error::Usage(format!("the data cannot be used: {e}")))

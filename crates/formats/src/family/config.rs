@@ -96,6 +96,29 @@ impl Config<'_> {
         }
     }
 
+    /// As [`Config::square`], with the default that `transformers` has.
+    ///
+    /// # Errors
+    /// As [`Config::square`].
+    pub fn square_or(&self, field: &str, default: usize) -> Result<usize, Error> {
+        match self.json.get(field) {
+            None | Some(Value::Null) => Ok(default),
+            Some(_) => self.square(field),
+        }
+    }
+
+    /// The part of a model's configuration that stands in a field of its own.
+    ///
+    /// # Errors
+    /// If it is missing or no object.
+    pub fn part(&self, field: &str) -> Result<Config<'_>, Error> {
+        match self.json.get(field) {
+            Some(json @ Value::Object(_)) => Ok(Config { path: self.path, json }),
+            Some(other) => Err(self.fault(format!("field '{field}' is {other}, not an object"))),
+            None => Err(self.fault(format!("lacks the field '{field}'"))),
+        }
+    }
+
     /// Whether something is so, with the default that `transformers` has.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! ViT (Dosovitskiy et al. 2021): patches after a class token, norms before the sub-layers.
 
-use budwood_base::encoder::{Activation, Axes, EncoderSpec, ImageInput, InputSpec, NormPlacement};
+use budwood_base::encoder::{
+    Activation, Axes, EncoderSpec, ImageAxes, ImageInput, InputSpec, NormPlacement,
+};
 use budwood_base::tokenizer::Frame;
+use serde_json::json;
 
 use super::config::Config;
 use super::definition::{AdapterHub, ClassifierHead, Family};
@@ -83,6 +86,26 @@ pub(super) fn vit_like(
 /// Sizes of the input.
 pub(super) fn image(config: &Config<'_>, distillation: bool) -> Result<ImageInput, Error> {
     let (image_size, patch) = (config.square("image_size")?, config.square("patch_size")?);
+    check_sizes(config, image_size, patch)?;
+    let (channels, axes) = (config.size("num_channels")?, ImageAxes::default());
+    Ok(ImageInput { image_size, patch, channels, distillation, axes })
+}
+
+/// As [`image`], with the sizes that `transformers` takes where the file says nothing.
+pub(super) fn image_or(
+    config: &Config<'_>,
+    image_size: usize,
+    patch: usize,
+    axes: ImageAxes,
+) -> Result<ImageInput, Error> {
+    let image_size = config.square_or("image_size", image_size)?;
+    let patch = config.square_or("patch_size", patch)?;
+    check_sizes(config, image_size, patch)?;
+    config.expect("num_channels", &[json!(3)])?;
+    Ok(ImageInput { image_size, patch, channels: 3, distillation: false, axes })
+}
+
+fn check_sizes(config: &Config<'_>, image_size: usize, patch: usize) -> Result<(), Error> {
     if patch > image_size {
         let message = format!("'patch_size' is {patch}, larger than 'image_size', {image_size}");
         return Err(config.fault(message));
@@ -91,5 +114,5 @@ pub(super) fn image(config: &Config<'_>, distillation: bool) -> Result<ImageInpu
     if image_size > 1 << 14 {
         return Err(config.fault(format!("'image_size' is {image_size}, above {}", 1 << 14)));
     }
-    Ok(ImageInput { image_size, patch, channels: config.size("num_channels")?, distillation })
+    Ok(())
 }

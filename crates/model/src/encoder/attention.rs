@@ -92,10 +92,14 @@ fn attention<'a>(at: At<'a>, bias: &'a Bias<'_>) -> Attention<'a> {
 
 /// Turns queries and keys by their places, where the layer's positions are rotary.
 fn rotate(cx: &mut Context, at: At<'_>, [q, k, _]: &mut [Buf; 3], turn: Turn) {
-    let Some(rotary) = at.pass.base.rotary(at.layer) else { return };
+    let spans = &at.pass.spans;
     for x in [q, k] {
-        let dim = at.pass.base.spec().head_dim();
-        cx.rotate(x.view_mut(), dim, &at.pass.spans, rotary, turn);
+        if let Some(patches) = &at.pass.patches {
+            cx.rotate_patches(x.view_mut(), spans, patches, turn);
+        } else if let Some(rotary) = at.pass.base.rotary(at.layer) {
+            let dim = at.pass.base.spec().head_dim();
+            cx.rotate(x.view_mut(), dim, spans, rotary, turn);
+        }
     }
 }
 

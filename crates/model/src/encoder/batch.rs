@@ -42,6 +42,8 @@ pub(crate) struct States {
     pub(crate) layers: usize,
     /// `[T, d]`
     pub(crate) rows: Vec<f32>,
+    /// Rows and columns of patches, if they are those of images.
+    pub(crate) grid: Option<(usize, usize)>,
 }
 
 impl Batch {
@@ -79,10 +81,25 @@ impl Batch {
     }
 
     /// A batch of sequences of these lengths whose hidden states after the lowest `layers` layers,
-    /// `[T, d]`, are known; see [`crate::lowest_states`].
-    pub fn from_states(layers: usize, rows: Vec<f32>, lengths: &[usize]) -> Self {
-        let input = Input::States(States { layers, rows });
+    /// `[T, d]`, are known; see [`crate::lowest_states`]. `grid` is rows and columns of patches, if
+    /// they are those of images.
+    pub fn from_states(
+        layers: usize,
+        rows: Vec<f32>,
+        lengths: &[usize],
+        grid: Option<(usize, usize)>,
+    ) -> Self {
+        let input = Input::States(States { layers, rows, grid });
         Self { input, spans: Spans::from_lengths(lengths.iter().copied()) }
+    }
+
+    /// Rows and columns of patches in each image.
+    pub(crate) fn grid(&self) -> Option<(usize, usize)> {
+        match &self.input {
+            Input::Tokens(_) => None,
+            Input::Images(images) => Some(images.grid),
+            Input::States(states) => states.grid,
+        }
     }
 
     /// Number of tokens of all sequences.

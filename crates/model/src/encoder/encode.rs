@@ -60,14 +60,18 @@ pub(crate) fn lowest(cx: &mut Context, pass: &Pass<'_>, layers: usize) -> Buf {
     (0..layers).fold(x, |x, layer| layer::forward(cx, At { pass, layer }, x, &none, false).0)
 }
 
-/// The embedded input with dropout and prompts.
+/// The embedded input with its norm, dropout and prompts.
 fn embed(cx: &mut Context, pass: &Pass<'_>, mut save: Save<'_>) -> Buf {
     let spec = pass.base.spec();
     let mut x = cx.zeros(pass.batch.tokens(), spec.embedding_width());
     match &pass.batch.input {
-        Input::Tokens(tokens) => text::embed(cx, pass, tokens, &mut x, save.reborrow()),
+        Input::Tokens(tokens) => text::embed(cx, pass, tokens, &mut x),
         Input::Images(images) => image::embed(cx, pass, images, &mut x),
         Input::States(_) => panic!("hidden states are past the embeddings"),
+    }
+    for part in &pass.parts {
+        let Some(norm) = part.acting.embedding_norm() else { continue };
+        norm.forward(cx, x.view_mut().rows(part.tokens.clone()), save.reborrow());
     }
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());
     let x = text::widen(cx, pass, x, save);
@@ -129,7 +133,7 @@ fn layers_backward(
     d
 }
 
-/// Through prompts and dropout into trained embeddings. Returns a buffer to give back.
+/// Through prompts, dropout and norm into trained embeddings. Returns a buffer to give back.
 fn embed_backward(
     cx: &mut Context,
     pass: &Pass<'_>,
@@ -142,8 +146,12 @@ fn embed_backward(
     let mut d = text::widen_backward(cx, pass, d, &mut grads);
     let p = pass.base.spec().hidden_dropout;
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, p), d.view_mut());
+    for part in pass.parts.iter().rev() {
+        let Some(norm) = part.acting.embedding_norm() else { continue };
+        norm.backward(cx, d.view_mut().rows(part.tokens.clone()), &mut grads);
+    }
     match &pass.batch.input {
-        Input::Tokens(tokens) => text::backward(cx, pass, tokens, &mut d, &mut grads),
+        Input::Tokens(tokens) => text::backward(cx, pass, tokens, &d, &mut grads),
         Input::Images(images) => image::backward(cx, pass, images, &d, &mut grads),
         Input::States(_) => panic!("hidden states do not lead to the embeddings"),
     }

@@ -1,5 +1,5 @@
-//! Embeddings of images: projected patches after the class token (and DeiT's distillation token),
-//! with positions.
+//! Embeddings of images: projected patches after the class token (and DeiT's distillation token,
+//! and registers), with positions where there is a table of them.
 
 use std::ops::Range;
 
@@ -47,20 +47,22 @@ pub(super) fn embed(cx: &mut Context, pass: &Pass<'_>, images: &Images, x: &mut 
                 slots.patch.packed(),
                 slots.patch.bias_of(params),
                 &params[slots.special.clone()],
-                &params[slots.position.clone()],
+                slots.position.clone().map(|slot| &params[slot]),
             ),
             _ => (
                 &frozen.patch.weight,
                 frozen.patch.bias.as_deref(),
                 &frozen.special[..],
-                &frozen.position[..],
+                frozen.position.as_deref(),
             ),
         };
         for (first, rows, at) in places(spec, images, part) {
             cx.add_rows(x.view_mut().rows(first.clone()), tokens, &special);
             let out = x.view_mut().rows(rows.clone());
             cx.linear(patches.view().rows(at), &mut [Product { weight, bias, out }]);
-            cx.add_mixed_rows(x.view_mut().rows(first.start..rows.end), table, &positions);
+            if let Some(table) = table {
+                cx.add_mixed_rows(x.view_mut().rows(first.start..rows.end), table, &positions);
+            }
         }
     }
     cx.give(patches);
@@ -84,7 +86,9 @@ pub(super) fn backward(
         let special: Vec<u32> = (0..spec.special_tokens() as u32).collect();
         for (first, rows, at) in places(spec, images, part) {
             let all = d.view().rows(first.start..rows.end);
-            cx.add_mixed_rows_backward(all, &positions, grads.of(&slots.position));
+            if let Some(slot) = &slots.position {
+                cx.add_mixed_rows_backward(all, &positions, grads.of(slot));
+            }
             let (x, d_y) = (patches.view().rows(at), d.view().rows(rows));
             slots.patch.add_gradients(cx, x, d_y, grads);
             let d_special = d.view().rows(first);

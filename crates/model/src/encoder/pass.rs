@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use budwood_base::random::Key;
 use budwood_base::site::{Sublayer, WeightSite};
-use budwood_engine::{Buf, Context, Dropout, Spans};
+use budwood_engine::{Buf, Context, Dropout, PatchRotary, Spans};
 
 use super::batch::Batch;
 use crate::acting::Acting;
@@ -53,6 +53,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) parts: Vec<Part<'a>>,
     /// All sequences, prompts included.
     pub(crate) spans: Spans,
+    /// Rotary positions of patches, where the encoder has them.
+    pub(crate) patches: Option<PatchRotary>,
     /// The key of this pass's dropout; `None` outside training.
     pub(crate) dropout: Option<Key>,
     /// Layers, from the lowest, in which the encoder has no dropout.
@@ -110,7 +112,8 @@ impl<'a> Pass<'a> {
         let parts = runs.into_iter().map(part).collect();
         assert_eq!(next, batch.spans.len(), "segments cover the batch");
         let spans = Spans::from_lengths(lengths);
-        Self { base, batch, parts, spans, dropout, steady_layers: 0 }
+        let patches = base.patch_rotary(batch.grid());
+        Self { base, batch, parts, spans, patches, dropout, steady_layers: 0 }
     }
 
     /// Whether any sequence has a prompt.

@@ -1,5 +1,5 @@
-//! Embeddings of texts: words, token types and positions, added and normed, and the product that
-//! makes the hidden width of narrower ones.
+//! Embeddings of texts: words, token types and positions, added, and the product that makes the
+//! hidden width of narrower ones.
 
 use budwood_base::encoder::{InputSpec, TextInput};
 use budwood_engine::{Buf, Context, Product, Spans};
@@ -24,14 +24,8 @@ fn of<'a>(pass: &Pass<'a>) -> (&'a TextInput, &'a TextEmbeddings) {
     }
 }
 
-/// Adds to `x`, which is zero, the embeddings of each token, and norms them.
-pub(super) fn embed(
-    cx: &mut Context,
-    pass: &Pass<'_>,
-    tokens: &Tokens,
-    x: &mut Buf,
-    mut save: Save<'_>,
-) {
+/// Adds to `x`, which is zero, the embeddings of each token.
+pub(super) fn embed(cx: &mut Context, pass: &Pass<'_>, tokens: &Tokens, x: &mut Buf) {
     let (spec, frozen) = of(pass);
     let positions = positions(&pass.batch.spans, spec.position_offset);
     for part in &pass.parts {
@@ -59,26 +53,20 @@ pub(super) fn embed(
                 }
             }
         }
-        if let Some(norm) = part.acting.embedding_norm() {
-            norm.forward(cx, rows, save.reborrow());
-        }
     }
 }
 
-/// Adds the gradients of trained tables and norm. `d` is the gradient of what [`embed`] gave.
+/// Adds the gradients of trained tables. `d` is the gradient of what [`embed`] gave.
 pub(super) fn backward(
     cx: &mut Context,
     pass: &Pass<'_>,
     tokens: &Tokens,
-    d: &mut Buf,
+    d: &Buf,
     grads: &mut Grads<'_>,
 ) {
     let (spec, _) = of(pass);
     for part in pass.parts.iter().rev() {
         let at = part.tokens.clone();
-        if let Some(norm) = part.acting.embedding_norm() {
-            norm.backward(cx, d.view_mut().rows(at.clone()), grads);
-        }
         let Some((EmbeddingSlots::Text(slots), _)) = part.acting.embedding_slots() else {
             continue;
         };

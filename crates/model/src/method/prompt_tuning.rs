@@ -31,6 +31,7 @@ pub(super) const METHOD: Method = Method {
             name: "combine",
             kind: Kind::Word(&["prefix", "prefix_after_bos"]),
             default: "prefix",
+            // Of images: class token and registers.
             help: "before the first token, or after it",
         },
     ],
@@ -40,7 +41,8 @@ pub(super) const METHOD: Method = Method {
     ],
     merge: Merge::Never("rows among the embedded tokens of each sequence are no weights"),
     build: |options, builder| {
-        let at = usize::from(options.word("combine") == "prefix_after_bos");
+        let after = options.word("combine") == "prefix_after_bos";
+        let at = if after { builder.base().first_tokens() } else { 0 };
         let init = Init::Uniform(options.number("random_uniform_scale"));
         builder.set_prompt(options.count("prompt_length"), at, init)
     },

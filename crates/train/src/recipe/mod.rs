@@ -99,6 +99,7 @@ impl Recipe<'_> {
     /// Refuses settings that say nothing about such targets, before anything is computed.
     fn check(&self, targets: &Targets) -> Result<(), Error> {
         self.config.check_smoothing(targets)?;
+        self.config.class_weights.of(targets)?;
         let only_probe = self.config.method.parts.iter().all(|part| part.name == "linear");
         if self.config.contrastive && !matches!(targets, Targets::Classes(_)) {
             let message = "--recipe contrastive is for tasks where an example has one class; use \

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use budwood_base::encoder::{Activation, InputSpec};
+use budwood_base::encoder::{Activation, ImageInput, InputSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
@@ -127,8 +127,11 @@ pub(crate) enum Example {
     Image(Vec<f32>),
 }
 
-/// Height and width of images: not square, and of another size than the positions were made for.
-pub(crate) const SIZE: (usize, usize) = (24, 40);
+/// Height and width of images, 3 x 5 patches: not square, and of another size than the positions
+/// were made for.
+pub(crate) fn size(image: &ImageInput) -> (usize, usize) {
+    (3 * image.patch, 5 * image.patch)
+}
 
 pub(crate) fn examples(base: &Base, n: usize, seed: u64) -> Vec<Example> {
     let key = Key::new(seed);
@@ -140,7 +143,8 @@ pub(crate) fn examples(base: &Base, n: usize, seed: u64) -> Vec<Example> {
                 Example::Text((0..length).map(|t| 5 + stream.below(1 + t, 90) as u32).collect())
             }
             InputSpec::Image(image) => {
-                let elements = (image.channels * SIZE.0 * SIZE.1) as u64;
+                let (height, width) = size(image);
+                let elements = (image.channels * height * width) as u64;
                 Example::Image((0..elements).map(|t| stream.normal(t) as f32).collect())
             }
         }
@@ -166,7 +170,7 @@ pub(crate) fn batch(base: &Base, examples: &[Example]) -> Batch {
             Batch::from_sequences(ids.map(|ids| (ids, &TYPES[..ids.len()])))
         }
         InputSpec::Image(image) => {
-            Batch::from_images(image, SIZE, examples.iter().map(Example::pixels))
+            Batch::from_images(image, size(image), examples.iter().map(Example::pixels))
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use budwood::number;
 use budwood_base::encoder::{
-    Activation, Axes, EncoderSpec, ImageInput, InputSpec, NormPlacement, TextInput,
+    Activation, Axes, EncoderSpec, ImageAxes, ImageInput, InputSpec, NormPlacement, TextInput,
 };
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
@@ -110,7 +110,8 @@ impl Shape {
         if !matches!(self, Shape::VitBase) {
             return text;
         }
-        let image = ImageInput { image_size: 224, patch: 16, channels: 3, distillation: false };
+        let (image_size, patch, axes) = (224, 16, ImageAxes::default());
+        let image = ImageInput { image_size, patch, channels: 3, distillation: false, axes };
         EncoderSpec {
             family: "vit".into(),
             norm: NormPlacement::Pre,

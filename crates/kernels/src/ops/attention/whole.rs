@@ -125,24 +125,21 @@ pub fn backward(
         let d_out = attention.head(d_out, head, queries, shape.out_stride);
         let q = attention.head(q, head, queries, shape.query_stride);
         let k = attention.head(k, head, keys, shape.key_stride);
+        // dV = dropped(P)ᵀ dO. A copy that was just written is turned faster than what was saved.
+        dropped.clear();
+        dropped.extend_from_slice(p);
+        if dropout.is_active() {
+            dropout::apply(isa, dropout, start, dropped);
+        }
+        packed.pack(isa, d_out);
+        let a = MatRef::new(dropped, queries, keys, keys).transposed();
+        multiply(isa, gemm, a, packed, (&mut to.v[at..], shape.key_stride), Beta::Zero);
         // dP = dO Vᵀ, through the dropout and the softmax
         let d = &mut rows[..queries * IN_PLACE_STRIDE];
         packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
         multiply(isa, gemm, d_out, packed, (d, IN_PLACE_STRIDE), Beta::Zero);
         dropout::apply_rows(isa, dropout, (start, keys), d, keys, IN_PLACE_STRIDE);
         softmax_backward_rows(isa, p, keys, d, IN_PLACE_STRIDE, attention.scale);
-        // dV = dropped(P)ᵀ dO; P was read in order just now, and is turned in the cache
-        let after_dropout = if dropout.is_active() {
-            dropped.clear();
-            dropped.extend_from_slice(p);
-            dropout::apply(isa, dropout, start, dropped);
-            &*dropped
-        } else {
-            p
-        };
-        packed.pack(isa, d_out);
-        let a = MatRef::new(after_dropout, queries, keys, keys).transposed();
-        multiply(isa, gemm, a, packed, (&mut to.v[at..], shape.key_stride), Beta::Zero);
         // dQ = dS K
         packed.pack(isa, k);
         let (c, c_stride) = (&mut to.q[at..], shape.query_stride);
