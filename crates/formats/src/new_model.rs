@@ -65,6 +65,7 @@ pub fn create(
     let mut spec = (family.spec)(&read)?;
     spec.pooler = false;
     check_size(&read, &spec)?;
+    read.check_layers(&spec, usize::MAX)?;
     let key = Key::new(seed).named("new model");
     // Tokens and tables that are no modules of their own have units in front.
     let position = family.checkpoint_name(names::POSITION);

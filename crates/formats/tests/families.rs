@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use budwood_base::encoder::{EncoderSpec, Ffn, Positions};
+use budwood_base::encoder::{EncoderSpec, Ffn, InputSpec, Positions};
 use budwood_base::head::Pooling;
 use budwood_base::site::WeightSite;
 use budwood_formats::family::FAMILIES;
@@ -59,7 +59,6 @@ fn what_would_change_answers_is_refused_by_name() {
         ("albert", "num_hidden_groups", json!(2)),
         ("albert", "inner_group_num", json!(2)),
         ("albert", "num_hidden_layers", json!(1_000_000_000)),
-        ("xlm-roberta-xl", "num_hidden_layers", json!(1_000_000_000)),
         ("mpnet", "relative_attention_num_buckets", json!(64)),
         ("mpnet", "relative_attention_num_buckets", json!(0)),
         ("mpnet", "max_position_embeddings", json!(2)),
@@ -76,7 +75,8 @@ fn what_would_change_answers_is_refused_by_name() {
         ("nomic_bert", "causal", json!(true)),
         ("nomic_bert", "rotary_emb_interleaved", json!(true)),
         ("nomic_bert", "rotary_emb_fraction", json!(0.0)),
-        ("nomic_bert", "rotary_scaling_factor", json!(2)),
+        ("nomic_bert", "norm_mlp", json!(true)),
+        ("nomic_bert", "num_heads_kv", json!(2)),
         ("nomic_bert", "use_rms_norm", json!(true)),
         ("nomic_bert", "num_experts", json!(8)),
         ("nomic_bert", "activation_function", json!("gelu")),
@@ -103,7 +103,9 @@ fn what_would_change_answers_is_refused_by_name() {
         };
         assert!(message.contains(named), "{family} {field}: {message}");
     }
-    // Another number of layers than the file has, and a table of another size.
+    let many = fault("xlm-roberta-xl", "num_hidden_layers", json!(1_000_000_000));
+    assert!(many.contains("1000000000 layers") && many.contains("holds"), "{many}");
+    // Tables of another size than the file has.
     assert!(fault("albert", "embedding_size", json!(24)).contains("shape"));
     assert!(fault("deberta-v2", "position_buckets", json!(16)).contains("shape"));
 }
@@ -175,6 +177,14 @@ fn axes_follow_the_configuration() {
     assert!(!WeightSite::ALL.into_iter().any(|site| modern.has_bias(site)));
     assert_eq!(modern.site_shape(WeightSite::FfnIn), [72, 32]);
     assert_eq!(spec("nomic_bert").axes.ffn, Ffn::Gated);
+    // Beyond the lengths of training, Nomic's code changes the base of its positions.
+    let scaled = with("nomic_bert", &|config| {
+        config["rotary_scaling_factor"] = json!(2);
+        config["max_trained_positions"] = json!(100);
+    });
+    let scaled = BaseModel::open(scaled.path()).unwrap();
+    let InputSpec::Text(text) = &scaled.spec().input else { panic!("no text") };
+    assert_eq!(text.length_max(), 100);
     let albert = spec("albert");
     assert_eq!((albert.layers, albert.own_layers(), albert.embedding_width()), (3, 1, 20));
     // What is as in BERT is not written: descriptions and hashes of older bases stay.

@@ -87,7 +87,7 @@ pub(super) fn text_like(
     Ok(EncoderSpec {
         family: family.into(),
         hidden,
-        layers: config.layers("num_hidden_layers")?,
+        layers: config.size("num_hidden_layers")?,
         heads,
         intermediate: config.size("intermediate_size")?,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,

@@ -86,7 +86,7 @@ pub(super) fn sizes(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     Ok(EncoderSpec {
         family: String::new(),
         hidden,
-        layers: config.layers_or("num_hidden_layers", 12)?,
+        layers: config.size_or("num_hidden_layers", 12)?,
         heads,
         intermediate: config.size_or("intermediate_size", 3072)?,
         activation: Activation::Gelu,

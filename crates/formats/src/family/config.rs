@@ -107,17 +107,6 @@ impl Config<'_> {
         }
     }
 
-    /// As [`Config::layers`], with the default that `transformers` has.
-    ///
-    /// # Errors
-    /// As [`Config::layers`].
-    pub fn layers_or(&self, field: &str, default: usize) -> Result<usize, Error> {
-        match self.json.get(field) {
-            None | Some(Value::Null) => Ok(default),
-            Some(_) => self.layers(field),
-        }
-    }
-
     /// The part of a model's configuration that stands in a field of its own.
     ///
     /// # Errors
@@ -204,9 +193,14 @@ impl Config<'_> {
     /// # Errors
     /// If they cannot.
     pub fn check_layers(&self, spec: &EncoderSpec, tensors: usize) -> Result<(), Error> {
-        let layers = spec.own_layers();
-        if layers <= tensors {
-            return Ok(());
+        let (layers, most) = (spec.layers, names::LAYERS_MOST);
+        if spec.own_layers() <= tensors {
+            return match layers <= most {
+                true => Ok(()),
+                false => Err(self.fault(format!(
+                    "asks for {layers} layers in 'num_hidden_layers'; an encoder has at most {most}"
+                ))),
+            };
         }
         Err(self.fault(format!(
             "asks for {layers} layers, but the weights' file holds {tensors} tensors in all"
@@ -258,19 +252,6 @@ impl Config<'_> {
         let known: Vec<_> = values.iter().map(Value::to_string).collect();
         let only = if known.is_empty() { "null".into() } else { known.join(" or ") };
         Err(self.fault(format!("field '{field}' is {value}; only {only} exists here")))
-    }
-
-    /// The number of layers.
-    ///
-    /// # Errors
-    /// If it is missing, no whole number above 0, or larger than makes sense.
-    pub fn layers(&self, field: &str) -> Result<usize, Error> {
-        let (layers, most) = (self.size(field)?, names::LAYERS_MOST);
-        if layers <= most {
-            return Ok(layers);
-        }
-        Err(self
-            .fault(format!("asks for {layers} layers in '{field}'; an encoder has at most {most}")))
     }
 
     /// An error at this file.

@@ -144,7 +144,7 @@ fn sizes(config: &Config<'_>, family: &str, image: ImageInput) -> Result<Encoder
     Ok(EncoderSpec {
         family: family.into(),
         hidden,
-        layers: config.layers("num_hidden_layers")?,
+        layers: config.size("num_hidden_layers")?,
         heads,
         intermediate: intermediate as usize,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,

@@ -95,7 +95,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     Ok(EncoderSpec {
         family: FAMILY.name.into(),
         hidden,
-        layers: config.layers_or("num_hidden_layers", 12)?,
+        layers: config.size_or("num_hidden_layers", 12)?,
         heads,
         intermediate: config.size_or("intermediate_size", 1536)?,
         activation: config.activation_or("hidden_act", Activation::Gelu)?,

@@ -50,7 +50,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     Ok(EncoderSpec {
         family: "distilbert".into(),
         hidden,
-        layers: config.layers("n_layers")?,
+        layers: config.size("n_layers")?,
         heads,
         intermediate: config.size("hidden_dim")?,
         activation: config.activation_or("activation", Activation::Gelu)?,

@@ -52,7 +52,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     config.check(hidden, heads)?;
     config.expect("rope_scaling", &[])?;
     config.expect("classifier_pooling", &[json!("cls"), json!("mean")])?;
-    let layers = config.layers("num_hidden_layers")?;
+    let layers = config.size("num_hidden_layers")?;
     let every = every(config, layers)?;
     let width = config.size_or("local_attention", 128)?;
     let mut without_bias = Vec::new();

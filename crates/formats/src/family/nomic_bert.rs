@@ -41,8 +41,8 @@ pub(super) const FAMILY: Family = Family {
 fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     let (hidden, heads) = (config.size("n_embd")?, config.size("n_head")?);
     config.check(hidden, heads)?;
-    let off = [json!(false)];
-    let fixed: [(&str, &[Value]); 10] = [
+    let (off, one_each) = ([json!(false)], [json!(heads)]);
+    let fixed: [(&str, &[Value]); 12] = [
         ("prenorm", &off),
         ("causal", &off),
         ("parallel_block", &off),
@@ -51,7 +51,9 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         ("rotary_emb_scale_base", &[]),
         ("scale_attn_weights", &[json!(true)]),
         ("scale_attn_by_inverse_layer_idx", &off),
-        ("rotary_scaling_factor", &[]),
+        ("rotary_head_dim", &off),
+        ("norm_mlp", &off),
+        ("num_heads_kv", &one_each),
         ("num_experts", &[json!(0)]),
     ];
     for (field, values) in fixed {
@@ -87,11 +89,16 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
             "field 'rotary_emb_fraction' is {fraction}; only rotary positions, above 0 and up to 1, exist here"
         )));
     }
-    let base = config.base_or("rotary_emb_base", 10_000.0)?;
+    let base = config.base_or("rotary_emb_base", 1000.0)?;
+    // The base grows with inputs that are longer than those of training; those are left out.
+    let mut positions = config.size("n_positions")?;
+    if config.number_or("rotary_scaling_factor", 0.0)? != 0.0 {
+        positions = positions.min(config.size_or("max_trained_positions", 2048)?);
+    }
     Ok(EncoderSpec {
         family: FAMILY.name.into(),
         hidden,
-        layers: config.layers("n_layer")?,
+        layers: config.size("n_layer")?,
         heads,
         intermediate: config.size("n_inner")?,
         activation,
@@ -99,15 +106,15 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         norm: NormPlacement::Post,
         input: InputSpec::Text(TextInput {
             vocab: config.size("vocab_size")?,
-            positions: config.size("n_positions")?,
+            positions,
             position_offset: 0,
-            token_types: config.count_or("type_vocab_size", 0)?,
+            token_types: config.count_or("type_vocab_size", 2)?,
             pad_id: config.id_or("pad_token_id", 0)?,
         }),
         pooler: false,
         layer_scale: false,
-        hidden_dropout: config.dropout_or("resid_pdrop", 0.0)?,
-        attention_dropout: config.dropout_or("attn_pdrop", 0.0)?,
+        hidden_dropout: config.dropout_or("resid_pdrop", 0.1)?,
+        attention_dropout: config.dropout_or("attn_pdrop", 0.1)?,
         drop_path: 0.0,
         axes: Axes {
             without_position_table: true,
