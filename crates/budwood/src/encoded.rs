@@ -9,9 +9,11 @@
 
 use std::sync::Arc;
 
-use budwood_base::head::Pooling;
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
+use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Context, Device};
+use budwood_formats::native::AdapterFolder;
 use budwood_tasks::{Dataset, Example, Input, Target};
 use budwood_train::{Answers, Lengths, Prepared, chunk_outputs};
 
@@ -73,6 +75,38 @@ impl Base {
         Ok(Vectors(Arc::new(Pooled { base: self.clone(), adapter, reader, lengths })))
     }
 
+    /// The vectors that an adapter's head sees: the base's, changed by the adapter.
+    ///
+    /// # Errors
+    /// If the adapter does not fit the base.
+    pub fn vectors_of(&self, folder: &AdapterFolder) -> Result<Vectors, Error> {
+        let AdapterFolder { meta, tensors } = folder;
+        let width = meta.head.pooling.width(self.model().spec().hidden);
+        let head = HeadSpec {
+            kind: HeadKind::Classification,
+            outputs: width,
+            pooling: meta.head.pooling,
+            dense: None,
+            bias: false,
+            dropout: 0.0,
+        };
+        // The head hands on what it sees.
+        let own = tensors.iter().filter(|(name, _)| !name.starts_with("head."));
+        let mut tensors: TensorMap = own.map(|(name, t)| (name.clone(), t.clone())).collect();
+        let diagonal = (0..width * width).map(|i| f32::from(u8::from(i / width == i % width)));
+        let same = Tensor::new(vec![width, width], diagonal.collect());
+        tensors.insert("head.out.weight".into(), same);
+        let adapter =
+            budwood_model::Adapter::from_tensors(self.packed(), &meta.method, head, &tensors)?;
+        let reader = match &meta.task.images {
+            None => self.reader()?,
+            Some(_) => Arc::new(Reader::of_adapter(self.model(), &meta.task)?),
+        };
+        let stride = meta.task.doc_stride.unwrap_or(crate::DOC_STRIDE);
+        let lengths = Lengths { max: meta.task.max_length, stride };
+        Ok(Vectors(Arc::new(Pooled { base: self.clone(), adapter, reader, lengths })))
+    }
+
     /// The outputs of some inputs, in their order: of each the numbers of its head, or its vector.
     /// One batch, computed by the calling thread; an output is the same to the bit whatever stands
     /// beside it. Inputs of one adapter cost less where they are neighbours. About
@@ -110,6 +144,19 @@ impl Vectors {
     /// What makes the model's input.
     pub fn reader(&self) -> &Reader {
         &self.0.reader
+    }
+
+    /// The vectors of inputs, in their order.
+    ///
+    /// # Errors
+    /// If an input cannot be read, or a number is not finite.
+    pub fn of(&self, inputs: Vec<Input>) -> Result<Vec<Vec<f32>>, Error> {
+        let set = self.encode(inputs)?;
+        let Pooled { base, adapter, .. } = &*self.0;
+        let answers = base.with_workers(|workers| {
+            budwood_train::answers(workers, base.packed(), adapter, set.prepared())
+        })?;
+        Ok(answers.outputs)
     }
 
     /// Inputs as the model reads them: texts, pairs or images.

@@ -1,6 +1,7 @@
 //! Scores of an adapter on data whose right answers are known.
 
 use budwood_base::record::Prediction;
+use budwood_base::statistics::{mcnemar, sign_flips};
 use budwood_model::Targets;
 use budwood_tasks::metric::classes::confusion as counted;
 use budwood_tasks::read::Table;
@@ -60,8 +61,21 @@ pub struct Evaluation {
     pub probabilities: Option<Vec<Vec<f32>>>,
     /// Answers beside what they should be: what scores of a part of the examples are made from.
     pub judged: Judged,
+    /// The probability that answers which are no better than one answer for all would look better
+    /// by as much on these examples; none for answers to questions and tags of words.
+    pub chance: Option<f64>,
     /// Tokens of each text before it was cut; of images nothing.
     pub tokens: Vec<usize>,
+}
+
+/// The probability above which answers may as well be those of nothing learned.
+const CHANCE: f64 = 0.05;
+
+impl Evaluation {
+    /// Whether the answers cannot be told from always the same one on these examples.
+    pub fn shows_nothing(&self) -> bool {
+        self.chance.is_some_and(|p| p > CHANCE)
+    }
 }
 
 impl Adapter {
@@ -157,9 +171,56 @@ impl Adapter {
             calibration,
             coverage,
             probabilities,
+            chance: chance(&judged),
             judged,
             tokens: prepared.whole.clone(),
         })
+    }
+}
+
+/// Draws of the test of errors.
+const DRAWS: usize = 2000;
+
+/// How likely answers as good as these are if nothing was learned: McNemar's test beside the most
+/// frequent class, or beside the mean, or the labels that most rows have, errors whose signs fall
+/// as coins do.
+fn chance(judged: &Judged) -> Option<f64> {
+    let classes = |outputs: &[Vec<f32>], right: &[u32]| {
+        let most = (0..outputs.first().map_or(0, Vec::len) as u32)
+            .max_by_key(|class| right.iter().filter(|r| *r == class).count());
+        let (mut better, mut worse) = (0, 0);
+        for (output, right) in outputs.iter().zip(right) {
+            let largest = (0..output.len()).max_by(|&a, &b| output[a].total_cmp(&output[b]));
+            let given = largest.map(|class| class as u32);
+            better += u64::from(given == Some(*right) && most != Some(*right));
+            worse += u64::from(given != Some(*right) && most == Some(*right));
+        }
+        if better > worse { mcnemar(better, worse) } else { 1.0 }
+    };
+    let errors = |away: &[f64]| {
+        if away.iter().sum::<f64>() < 0.0 { sign_flips(away, DRAWS, 0) } else { 1.0 }
+    };
+    match judged {
+        Judged::Classes(outputs, right, _) | Judged::Images(outputs, right) => {
+            Some(classes(outputs, right))
+        }
+        Judged::Values(given, right) => {
+            let mean = right.iter().map(|&y| f64::from(y)).sum::<f64>() / right.len() as f64;
+            let square = |a: f64, b: f32| (a - f64::from(b)).powi(2);
+            let away = |(x, y): (&f32, &f32)| square(f64::from(*x), *y) - square(mean, *y);
+            Some(errors(&given.iter().zip(right).map(away).collect::<Vec<_>>()))
+        }
+        Judged::Labels(given, right, labels) => {
+            let often = |l: &u32| 2 * right.iter().filter(|r| r.contains(l)).count() > right.len();
+            let usual: Vec<u32> = (0..*labels as u32).filter(often).collect();
+            let wrong = |a: &[u32], b: &[u32]| {
+                let lacks = |a: &[u32], b: &[u32]| a.iter().filter(|l| !b.contains(l)).count();
+                (lacks(a, b) + lacks(b, a)) as f64
+            };
+            let away = |(x, y): (&Vec<u32>, &Vec<u32>)| wrong(x, y) - wrong(&usual, y);
+            Some(errors(&given.iter().zip(right).map(away).collect::<Vec<_>>()))
+        }
+        Judged::Answers(_) | Judged::Doubted(..) | Judged::Sentences(_) => None,
     }
 }
 

@@ -17,6 +17,34 @@ impl Adapter {
     }
 }
 
+/// Answers, and what was done to have them.
+pub struct Predicted {
+    /// The answer to each input, in their order.
+    pub answers: Vec<Answer>,
+    /// Inputs that are longer than the adapter reads, and were cut.
+    pub truncated: usize,
+}
+
+impl Adapter {
+    /// Answers inputs, in their order, with more or less in each answer.
+    ///
+    /// # Errors
+    /// As [`Adapter::predict`].
+    pub fn predict_with(
+        &self,
+        inputs: Vec<Input>,
+        options: &AnswerOptions,
+    ) -> Result<Predicted, Error> {
+        let set = self.encode(inputs)?;
+        let (base, own) = (self.base(), self.packed());
+        let answers = base.with_workers(|workers| {
+            budwood_train::answers(workers, base.packed(), own, set.prepared())
+        })?;
+        let truncated = set.truncated();
+        Ok(Predicted { answers: set.answers(answers.outputs, options)?, truncated })
+    }
+}
+
 /// Answers inputs of many adapters of one base, in their order. Texts of all adapters share their
 /// batches; an answer is the same to the bit as that of its adapter alone.
 ///

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::again;
+
 /// What a process may take.
 #[derive(Clone, Copy)]
 pub(crate) struct Allowed {
@@ -27,13 +29,13 @@ const WORDS: u64 = 1 << 16;
 /// What this program prints when it is run with these words.
 pub(crate) fn run(words: &[&str], allowed: Allowed) -> Result<Vec<u8>> {
     let Allowed { memory, time, threads } = allowed;
-    let program = std::env::current_exe().context("cannot find the program itself")?;
+    let program = again::program().context("cannot find the program itself")?;
     // The shell sets the limit and becomes the program; nothing of a submission is among its words.
     // Whoever asks for pages comes before it.
     let mut child = Command::new("/bin/sh")
         .args(["-c", "ulimit -v \"$0\" && exec nice -n 10 \"$@\""])
         .arg((memory * 1_000_000).to_string())
-        .arg(program)
+        .args(program)
         .args(["--threads", &threads.to_string()])
         .args(["--ends-with-parent", &time.as_secs().max(1).to_string()])
         .args(words)

@@ -123,6 +123,9 @@ impl SweepFile {
             args: train::Args,
         }
         let mut words = vec![format!("--seed={seed}"), "--out=out".into()];
+        if flags.contains_key("minutes") {
+            bail!("the sweep '{}' has 'minutes': a run of a sweep is not a search", self.name);
+        }
         for (flag, value) in flags {
             match value {
                 Value::Boolean(true) => words.push(format!("--{flag}")),

@@ -92,6 +92,7 @@ impl TrainProgress {
             }
             Event::Kept { .. }
             | Event::Saved
+            | Event::Vectors { .. }
             | Event::Probe { .. }
             | Event::Trial { .. }
             | Event::Trying

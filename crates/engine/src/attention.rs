@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use budwood_kernels::ops::attention::{self, RowsMut, Shape, tiled, whole};
 
-use crate::workers::{Helpers, in_order};
+use crate::threads::in_order;
 use crate::{Context, Dropout, Spans, View, ViewMut};
 
 /// Attention of one layer; matrices of its bias are views.
@@ -21,22 +21,6 @@ pub struct AttentionGradients<'a> {
     pub qkv: [ViewMut<'a>; 3],
     /// Those of the bias, which are added to.
     pub bias: AttentionBiasGradient<'a>,
-}
-
-/// Working memory of the kernels, reused from call to call.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    whole: whole::Scratch,
-    /// One for each thread that computes pieces of a sequence.
-    tiled: Vec<tiled::Scratch>,
-}
-
-impl Scratch {
-    fn places(&mut self, helpers: &Helpers) -> &mut [tiled::Scratch] {
-        let n = helpers.threads();
-        self.tiled.resize_with(self.tiled.len().max(n), tiled::Scratch::default);
-        &mut self.tiled[..n]
-    }
 }
 
 /// Whose keys belong to whose queries: sequence `i` of `queries` meets sequence `i` of `keys`. Keys
@@ -63,7 +47,7 @@ impl Sequences<'_> {
 
     /// Whether backward reads what [`Context::attention`] gave.
     pub fn backward_reads_out(&self, attention: &Attention<'_>) -> bool {
-        self.lengths().any(|(queries, keys)| attention.is_tiled(queries, keys))
+        self.lengths().any(|(_, keys)| attention.is_tiled(keys))
     }
 }
 
@@ -101,8 +85,8 @@ impl Context {
             let (of, qkv, mask_at) = ((&kernel, shape), (q.data, k.data, v.data), (dropout, mask));
             let mut saved = saved.as_mut().map(|saved| &mut saved.dense()[place..end]);
             let out = out.reborrow().rows(rows).data;
-            if kernel.is_tiled(shape.queries, shape.keys) {
-                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+            if kernel.is_tiled(shape.keys) {
+                let n = tiled::pieces(&kernel, shape);
                 let work = |scratch: &mut tiled::Scratch, piece| {
                     tiled::forward(isa, scratch, of, qkv, mask_at, piece);
                 };
@@ -110,9 +94,9 @@ impl Context {
                     tiled::store_forward(scratch, of, piece, saved.as_deref_mut(), out);
                 };
                 let helpers = self.idle.take(n.saturating_sub(1));
-                in_order(scratch.places(&helpers), n, work, store, |_| ());
+                in_order(self.scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
             } else {
-                whole::forward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, out);
+                whole::forward(isa, &mut self.scratch.whole, of, qkv, mask_at, saved, out);
             }
             (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
         }
@@ -155,14 +139,14 @@ impl Context {
                 v: d_v.reborrow().rows(key_rows).data,
                 bias: bias_rows(&mut bias),
             };
-            if kernel.is_tiled(shape.queries, shape.keys) {
+            if kernel.is_tiled(shape.keys) {
                 let Some(out) = out else { panic!("backward reads what forward gave") };
                 let wanted = (&to.bias).into();
                 for gradient in [&mut *to.k, &mut *to.v] {
                     let rows = gradient.chunks_mut(shape.key_stride);
                     rows.for_each(|row| row[..d_columns].fill(0.0));
                 }
-                let (n, scratch) = (tiled::pieces(&kernel, shape), &mut self.attention);
+                let n = tiled::pieces(&kernel, shape);
                 let work = |scratch: &mut tiled::Scratch, piece| {
                     let kept = (out, saved);
                     tiled::backward(isa, scratch, of, qkv, mask_at, kept, d_out, wanted, piece);
@@ -171,9 +155,9 @@ impl Context {
                     tiled::store_backward(isa, scratch, of, piece, &mut to);
                 };
                 let helpers = self.idle.take(n.saturating_sub(1));
-                in_order(scratch.places(&helpers), n, work, store, |_| ());
+                in_order(self.scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
             } else {
-                whole::backward(isa, &mut self.attention.whole, of, qkv, mask_at, saved, d_out, to);
+                whole::backward(isa, &mut self.scratch.whole, of, qkv, mask_at, saved, d_out, to);
             }
             (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
         }
@@ -201,4 +185,87 @@ fn shape(
 ) -> Shape {
     let (queries, keys) = (queries.len(), keys.len());
     Shape { queries, keys, query_stride, key_stride, out_stride }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Buf, Device, Workers};
+
+    const HEADS: usize = 3;
+    const WIDTH: usize = 4;
+    const ROWS: usize = 9;
+
+    fn matrix(cx: &mut Context, rows: usize, seed: usize) -> Buf {
+        let n = rows * HEADS * WIDTH;
+        let x: Vec<f32> = (0..n).map(|i| ((i * 37 + seed * 11) % 97) as f32 / 97.0 - 0.5).collect();
+        cx.upload(&x, HEADS * WIDTH)
+    }
+
+    /// The output and all gradients, element by element, of sequences of these lengths.
+    fn run(
+        cx: &mut Context,
+        lengths: &[usize],
+        (prefix, window, dropout): (usize, Option<usize>, f32),
+    ) -> Vec<Vec<f32>> {
+        let queries = Spans::from_lengths(lengths.iter().copied());
+        let keys = Spans::from_lengths(lengths.iter().map(|n| n + prefix));
+        let sequences = Sequences { queries: &queries, keys: &keys };
+        let [q, d_out] = [1, 2].map(|seed| matrix(cx, queries.rows(), seed));
+        let [k, v] = [3, 4].map(|seed| matrix(cx, keys.rows(), seed));
+        let [c2p, p2c] = [5, 6].map(|seed| matrix(cx, ROWS, seed));
+        let rows: Vec<u16> = (0..101).map(|d| d * 9 / 101).collect();
+        let bias = AttentionBias::Disentangled {
+            c2p: Some(c2p.view()),
+            p2c: Some(p2c.view()),
+            rows: &rows,
+        };
+        let attention = Attention { window, bias, ..Attention::plain(HEADS, WIDTH) };
+        let mut saved = cx.take(1, sequences.saved(&attention));
+        let mut out = cx.take(queries.rows(), HEADS * WIDTH);
+        let dropout = Dropout::new(dropout, 5);
+        let qkv = [q.view(), k.view(), v.view()];
+        let keep = Some(saved.view_mut());
+        cx.attention(&attention, qkv, sequences, dropout, keep, out.view_mut());
+        let mut d = [&q, &k, &v].map(|x| cx.take(x.rows(), x.columns()));
+        let mut d_tables = [ROWS, ROWS].map(|rows| cx.zeros(rows, HEADS * WIDTH));
+        let [d_q, d_k, d_v] = &mut d;
+        let [d_c2p, d_p2c] = &mut d_tables;
+        let gradients = AttentionGradients {
+            qkv: [d_q.view_mut(), d_k.view_mut(), d_v.view_mut()],
+            bias: AttentionBiasGradient::Disentangled {
+                c2p: Some(d_c2p.view_mut()),
+                p2c: Some(d_p2c.view_mut()),
+            },
+        };
+        let kept = (Some(out.view()), saved.view());
+        cx.attention_backward(&attention, qkv, sequences, dropout, kept, d_out.view(), gradients);
+        [&out].into_iter().chain(&d).chain(&d_tables).map(|x| cx.download(x.view())).collect()
+    }
+
+    #[test]
+    fn a_long_sequence_gives_the_same_bits_on_any_number_of_threads() {
+        for case in [(0, None, 0.0), (5, Some(70), 0.2)] {
+            let on = |threads: usize| {
+                Workers::new(Device::cpu(), threads).map(1, |cx, _| run(cx, &[2100], case))
+            };
+            let one = on(1);
+            assert!(one[0].iter().flatten().all(|x| x.is_finite()));
+            for threads in [2, 3, 7] {
+                assert_eq!(one, on(threads), "{case:?} on {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sequence_does_not_depend_on_its_neighbours() {
+        let mut cx = Context::new(Device::cpu());
+        for case in [(0, None, 0.0), (5, Some(70), 0.0)] {
+            // Sequences alike in their rows must start alike: the first of two batches.
+            let (alone, among) = (run(&mut cx, &[300], case), run(&mut cx, &[300, 20, 700], case));
+            for (alone, among) in alone.iter().zip(&among).take(4) {
+                assert_eq!(alone[..], among[..alone.len()], "{case:?}");
+            }
+        }
+    }
 }

@@ -147,6 +147,15 @@ impl<'a> ViewMut<'a> {
         }
     }
 
+    /// Its first `n` rows, and the others.
+    pub(crate) fn split_rows(self, n: usize) -> (ViewMut<'a>, ViewMut<'a>) {
+        let at = if n < self.rows { n * self.stride } else { self.data.len() };
+        let (first, rest) = self.data.split_at_mut(at);
+        let (columns, stride) = (self.columns, self.stride);
+        let part = |data, rows| ViewMut { data, rows, columns, stride };
+        (part(first, n), part(rest, self.rows - n))
+    }
+
     /// Some of its columns.
     #[must_use]
     pub fn columns(self, columns: Range<usize>) -> ViewMut<'a> {

@@ -2,12 +2,10 @@
 
 use budwood_kernels::ops::activation::{self, Activation};
 use budwood_kernels::ops::dropout::{self, Dropout};
-use budwood_kernels::ops::gemm::{self, PackedB};
-use budwood_kernels::ops::int8::QuantizedRows;
 use budwood_kernels::ops::{elementwise, norm};
 
-use crate::attention;
-use crate::workers::Idle;
+use crate::scratch::Scratch;
+use crate::threads::Idle;
 use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
 
 /// A device, an arena and working memory, for one thread.
@@ -15,10 +13,7 @@ use crate::{Arena, Buf, Device, Isa, Table, View, ViewMut};
 pub struct Context {
     device: Device,
     arena: Arena,
-    pub(crate) gemm: gemm::Scratch,
-    pub(crate) packed: PackedB,
-    pub(crate) quantized: QuantizedRows,
-    pub(crate) attention: attention::Scratch,
+    pub(crate) scratch: Scratch,
     pub(crate) idle: Idle,
 }
 
@@ -84,15 +79,7 @@ impl Context {
 
     /// As [`Context::new`], with other threads that may help.
     pub(crate) fn with_idle(device: Device, idle: Idle) -> Self {
-        Self {
-            device,
-            arena: Arena::default(),
-            gemm: gemm::Scratch::default(),
-            packed: PackedB::default(),
-            quantized: QuantizedRows::default(),
-            attention: attention::Scratch::default(),
-            idle,
-        }
+        Self { device, arena: Arena::default(), scratch: Scratch::default(), idle }
     }
 
     /// The device it computes on.

@@ -15,6 +15,8 @@ mod patch_rotary;
 mod precision;
 mod products;
 mod rotary;
+mod scratch;
+mod threads;
 mod weight;
 mod workers;
 
@@ -35,8 +37,9 @@ pub use patch_rotary::PatchRotary;
 pub use precision::Precision;
 pub use products::Product;
 pub use rotary::{Rotary, Turn};
+pub use threads::for_each;
 pub use weight::{Table, Weight};
-pub use workers::{Workers, for_each};
+pub use workers::Workers;
 
 /// The sum of squares of a vector of gradients, for its norm.
 pub fn sum_of_squares(device: Device, x: &[f32]) -> f64 {

@@ -24,7 +24,7 @@ impl PatchRotary {
     /// products in 32 bits, as in other libraries.
     ///
     /// # Panics
-    /// If `dim` is no multiple of 4.
+    /// If `dim` is not a multiple of 4.
     pub fn new(base: f32, dim: usize, (rows, columns): (usize, usize)) -> Self {
         assert!(dim.is_multiple_of(4), "pairs of {dim} elements are not for two dimensions");
         let step = |i: usize| 1.0 / base.powf((4 * i) as f32 / dim as f32);

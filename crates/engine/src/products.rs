@@ -1,10 +1,15 @@
 //! Products of activations with weights, and their gradients.
 
-use budwood_kernels::ops::gemm::{self, Beta, MatRef, PackedB, Target};
+use budwood_kernels::ops::gemm::{self, Beta, Target};
 use budwood_kernels::ops::int8;
 
+use crate::scratch;
+use crate::threads::{Helpers, for_each};
 use crate::weight::{Int8Backward, Store};
-use crate::{Buf, Context, View, ViewMut, Weight};
+use crate::{Buf, Context, Isa, View, ViewMut, Weight};
+
+/// Multiplications that take about ten times as long as a thread takes to start.
+const WORTH_A_THREAD: usize = 1 << 24;
 
 /// One of several products of the same input.
 pub struct Product<'a> {
@@ -16,6 +21,36 @@ pub struct Product<'a> {
     pub out: ViewMut<'a>,
 }
 
+/// `out = x Wᵀ + bias` for one input and any number of weights with their biases.
+fn linear(
+    isa: Isa,
+    scratch: &mut scratch::Product,
+    x: View<'_>,
+    weights: &[(&Weight, Option<&[f32]>)],
+    outs: Vec<ViewMut<'_>>,
+) {
+    let mut targets = Vec::with_capacity(outs.len());
+    let mut byte_targets = Vec::new();
+    for (out, (weight, bias)) in outs.into_iter().zip(weights) {
+        assert_eq!(out.columns, weight.outputs());
+        let (c, c_stride) = (out.data, out.stride);
+        let beta = bias.map_or(Beta::Zero, Beta::Bias);
+        match weight.store() {
+            Store::F32 { forward, .. } => targets.push(Target { b: forward, c, c_stride, beta }),
+            Store::Int8 { forward, .. } => {
+                byte_targets.push(int8::Target { b: forward, c, c_stride, beta });
+            }
+        }
+    }
+    if !targets.is_empty() {
+        gemm::product(isa, &mut scratch.gemm, x.matrix(), &mut targets);
+    }
+    if !byte_targets.is_empty() {
+        scratch.quantized.set(isa, x.matrix(), None);
+        int8::product(isa, &scratch.quantized, &mut byte_targets);
+    }
+}
+
 impl Context {
     /// `out = x Wᵀ + bias` for one input `[T, in]` and any number of weights.
     ///
@@ -23,28 +58,45 @@ impl Context {
     /// If the shapes do not fit; so for all operations.
     pub fn linear(&mut self, x: View<'_>, products: &mut [Product<'_>]) {
         let isa = self.isa();
-        let mut targets = Vec::with_capacity(products.len());
-        let mut byte_targets = Vec::new();
-        for product in products {
-            assert_eq!((product.out.rows, product.out.columns), (x.rows, product.weight.outputs()));
-            let (c, c_stride) = (&mut *product.out.data, product.out.stride);
-            let beta = product.bias.map_or(Beta::Zero, Beta::Bias);
-            match product.weight.store() {
-                Store::F32 { forward, .. } => {
-                    targets.push(Target { b: forward, c, c_stride, beta });
-                }
-                Store::Int8 { forward, .. } => {
-                    byte_targets.push(int8::Target { b: forward, c, c_stride, beta });
-                }
-            }
+        let outputs: usize = products.iter().map(|product| product.out.columns).sum();
+        let weights: Vec<_> = products.iter().map(|p| (p.weight, p.bias)).collect();
+        let outs = products.iter_mut().map(|p| p.out.reborrow()).collect();
+        self.by_rows(x, outs, outputs, |scratch, x, outs| linear(isa, scratch, x, &weights, outs));
+    }
+
+    /// Does `work` on rows of `x` with the same rows of `outs`: on all of them, or on as many parts
+    /// as there are threads for it, if it is large. Every row is a function of that row of `x`
+    /// alone, so that parts change no result.
+    fn by_rows(
+        &mut self,
+        x: View<'_>,
+        outs: Vec<ViewMut<'_>>,
+        outputs: usize,
+        work: impl Fn(&mut scratch::Product, View<'_>, Vec<ViewMut<'_>>) + Sync,
+    ) {
+        assert!(outs.iter().all(|out| out.rows == x.rows));
+        let helpers = self.helpers(x.rows, x.columns * outputs);
+        let threads = helpers.threads();
+        let places = self.scratch.products.places(threads);
+        if let [place] = places {
+            return work(place, x, outs);
         }
-        if !targets.is_empty() {
-            gemm::product(isa, &mut self.gemm, x.matrix(), &mut targets);
+        let (size, mut rest) = (x.rows.div_ceil(threads), outs);
+        let mut parts = Vec::with_capacity(threads);
+        for (from, place) in (0..x.rows).step_by(size).zip(places) {
+            let rows = from..x.rows.min(from + size);
+            let split = rest.into_iter().map(|out| out.split_rows(rows.len()));
+            let (part, others) = split.unzip();
+            rest = others;
+            parts.push((place, x.rows(rows), part));
         }
-        if !byte_targets.is_empty() {
-            self.quantized.set(isa, x.matrix(), None);
-            int8::product(isa, &self.quantized, &mut byte_targets);
-        }
+        for_each(threads, parts.into_iter(), |(place, x, outs)| work(place, x, outs));
+    }
+
+    /// Idle threads for something of so many rows with so many multiplications each.
+    fn helpers(&self, rows: usize, multiplications: usize) -> Helpers {
+        let worth = rows.saturating_mul(multiplications) / WORTH_A_THREAD;
+        self.idle.take(worth.min(rows).saturating_sub(1))
     }
 
     /// `1 / ‖W_o + s b_o A‖` for each row o of a weight `[out, in]` with the low-rank update `s B
@@ -97,22 +149,25 @@ impl Context {
         let isa = self.isa();
         assert_eq!((dx.rows, dx.columns), (dy.rows, weight.inputs()));
         let beta = if add { Beta::Add } else { Beta::Zero };
-        let (c, c_stride) = (dx.data, dx.stride);
-        match weight.store() {
-            Store::F32 { backward: Some(b), .. }
-            | Store::Int8 { backward: Some(Int8Backward::F32(b)), .. } => {
-                let target = Target { b, c, c_stride, beta };
-                gemm::product(isa, &mut self.gemm, dy.matrix(), &mut [target]);
+        self.by_rows(dy, vec![dx], weight.inputs(), |scratch, dy, mut dx| {
+            let [ViewMut { data: c, stride, .. }] = &mut dx[..] else { return };
+            let c_stride = *stride;
+            match weight.store() {
+                Store::F32 { backward: Some(b), .. }
+                | Store::Int8 { backward: Some(Int8Backward::F32(b)), .. } => {
+                    let target = Target { b, c, c_stride, beta };
+                    gemm::product(isa, &mut scratch.gemm, dy.matrix(), &mut [target]);
+                }
+                Store::Int8 { backward: Some(Int8Backward::Int8 { scales, packed }), .. } => {
+                    scratch.quantized.set(isa, dy.matrix(), Some(scales));
+                    let target = int8::Target { b: packed, c, c_stride, beta };
+                    int8::product(isa, &scratch.quantized, &mut [target]);
+                }
+                Store::F32 { backward: None, .. } | Store::Int8 { backward: None, .. } => {
+                    panic!("a gradient was asked through a weight that was packed for inference")
+                }
             }
-            Store::Int8 { backward: Some(Int8Backward::Int8 { scales, packed }), .. } => {
-                self.quantized.set(isa, dy.matrix(), Some(scales));
-                let target = int8::Target { b: packed, c, c_stride, beta };
-                int8::product(isa, &self.quantized, &mut [target]);
-            }
-            Store::F32 { backward: None, .. } | Store::Int8 { backward: None, .. } => {
-                panic!("a gradient was asked through a weight that was packed for inference")
-            }
-        }
+        });
     }
 
     /// `d_weight += dyᵀ x`, `[out, in]`.
@@ -121,16 +176,14 @@ impl Context {
         assert_eq!(dy.rows, x.rows);
         assert_eq!(d_weight.len(), outputs * inputs);
         if outputs <= inputs {
-            self.packed.pack(self.isa(), x.matrix());
-            self.product_add(dy.matrix().transposed(), d_weight, inputs);
+            self.add_products_of_columns(dy, x, d_weight);
             return;
         }
         // The left operand is transposed while it is copied, which is slow: let it be the narrow
         // one.
         let mut d_transposed = self.take(inputs, outputs);
         d_transposed.view_mut().dense().fill(0.0);
-        self.packed.pack(self.isa(), dy.matrix());
-        self.product_add(x.matrix().transposed(), d_transposed.view_mut().data, outputs);
+        self.add_products_of_columns(x, dy, d_transposed.view_mut().dense());
         let from = d_transposed.view().data;
         for (o, row) in d_weight.chunks_exact_mut(inputs).enumerate() {
             for (i, d) in row.iter_mut().enumerate() {
@@ -140,12 +193,22 @@ impl Context {
         self.give(d_transposed);
     }
 
-    fn product_add(&mut self, a: MatRef<'_>, c: &mut [f32], c_stride: usize) {
+    /// `c += aᵀ b`, `[columns of a, columns of b]`; threads share the rows of `c`.
+    fn add_products_of_columns(&mut self, a: View<'_>, b: View<'_>, c: &mut [f32]) {
         let isa = self.isa();
-        let packed = std::mem::take(&mut self.packed);
-        let target = Target { b: &packed, c, c_stride, beta: Beta::Add };
-        gemm::product(isa, &mut self.gemm, a, &mut [target]);
-        self.packed = packed;
+        let (rows, width) = (a.columns, b.columns);
+        self.scratch.packed.pack(isa, b.matrix());
+        let helpers = self.helpers(rows, a.rows * width);
+        let threads = helpers.threads();
+        let (packed, places) = (&self.scratch.packed, self.scratch.products.places(threads));
+        let part = rows.div_ceil(threads).max(1);
+        let parts = places.iter_mut().zip(c.chunks_mut(part * width)).enumerate();
+        let parts: Vec<_> = parts.collect();
+        for_each(threads, parts.into_iter(), |(i, (place, c))| {
+            let a = a.columns(i * part..rows.min((i + 1) * part)).matrix().transposed();
+            let target = Target { b: packed, c, c_stride: width, beta: Beta::Add };
+            gemm::product(isa, &mut place.gemm, a, &mut [target]);
+        });
     }
 
     /// `d_bias += sum of the rows of dy`.
@@ -157,10 +220,12 @@ impl Context {
     /// `out = a b` for small matrices that are packed on the spot; `b` is `[k, n]`.
     pub fn matmul(&mut self, a: View<'_>, b: View<'_>, out: ViewMut<'_>) {
         let isa = self.isa();
-        let mut packed = std::mem::take(&mut self.packed);
-        PackedB::pack(&mut packed, isa, b.matrix());
-        let target = Target { b: &packed, c: out.data, c_stride: out.stride, beta: Beta::Zero };
-        gemm::product(isa, &mut self.gemm, a.matrix(), &mut [target]);
-        self.packed = packed;
+        let (packed, [place, ..]) = (&mut self.scratch.packed, self.scratch.products.places(1))
+        else {
+            return;
+        };
+        packed.pack(isa, b.matrix());
+        let target = Target { b: packed, c: out.data, c_stride: out.stride, beta: Beta::Zero };
+        gemm::product(isa, &mut place.gemm, a.matrix(), &mut [target]);
     }
 }

@@ -7,14 +7,15 @@
 //! ```
 //!
 //! A thread without a piece is counted as idle. Operations that have parts of their own
-//! ([`Idle::take`]) borrow idle threads for as long as they last. Their parts and the order in
-//! which parts are added up depend on shapes alone, so that no result depends on who was idle.
+//! ([`Idle::take`]) borrow idle threads for as long as they last. Either the parts and the order in
+//! which they are added up depend on shapes alone, or parts are rows that need nothing of each
+//! other: no result depends on who was idle.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
+use crate::threads::{Idle, in_order, lock};
 use crate::{Context, Device};
 
 /// One context a thread.
@@ -122,148 +123,6 @@ impl Workers {
     }
 }
 
-/// Computes pieces `0..n`, each into one of these places, of which each has a thread, and stores
-/// them in the order of their numbers. A thread that has no piece left ends with `done`.
-///
-/// Pieces are begun in order, so that a piece that waits for its turn waits for pieces that are
-/// being computed.
-pub(crate) fn in_order<P: Send>(
-    places: &mut [P],
-    n: usize,
-    work: impl Fn(&mut P, usize) + Sync,
-    store: impl FnMut(&mut P, usize) + Send,
-    done: impl Fn(&mut P) + Sync,
-) {
-    let started = AtomicUsize::new(0);
-    let next = Mutex::new((0, store));
-    let turn = Condvar::new();
-    let failed = AtomicBool::new(false);
-    let run = |place: &mut P| {
-        // A thread that panics must not leave the others waiting for its turn.
-        let _panics = OnPanic { failed: &failed, turn: &turn };
-        loop {
-            let i = started.fetch_add(1, Ordering::Relaxed);
-            if i >= n {
-                return done(place);
-            }
-            work(place, i);
-            let mut next = lock(&next);
-            while next.0 != i {
-                if failed.load(Ordering::SeqCst) {
-                    return;
-                }
-                next = turn
-                    .wait_timeout(next, Duration::from_millis(100))
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .0;
-            }
-            next.1(place, i);
-            next.0 += 1;
-            drop(next);
-            turn.notify_all();
-        }
-    };
-    let run = &run;
-    let threads = places.len().min(n);
-    if let Some((first, rest)) = places[..threads].split_first_mut() {
-        if rest.is_empty() {
-            return run(first);
-        }
-        thread::scope(|scope| {
-            for place in rest {
-                scope.spawn(move || run(place));
-            }
-            run(first);
-        });
-    }
-}
-
-/// Threads of a group of workers that have nothing to do, and so can help those that have.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Idle(Arc<AtomicUsize>);
-
-impl Idle {
-    fn set(&self, threads: usize) {
-        self.0.store(threads, Ordering::SeqCst);
-    }
-
-    fn add(&self, threads: usize) {
-        self.0.fetch_add(threads, Ordering::SeqCst);
-    }
-
-    /// Takes up to `most` of them, until what is returned is dropped.
-    pub(crate) fn take(&self, most: usize) -> Helpers {
-        let mut taken = 0;
-        let take = |idle: usize| {
-            taken = idle.min(most);
-            Some(idle - taken)
-        };
-        // Never fails, as `take` gives a number always.
-        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
-        Helpers { idle: self.clone(), taken }
-    }
-}
-
-/// Threads that help with a piece of work.
-pub(crate) struct Helpers {
-    idle: Idle,
-    taken: usize,
-}
-
-impl Helpers {
-    /// How many threads there are with the one that is helped.
-    pub(crate) fn threads(&self) -> usize {
-        self.taken + 1
-    }
-}
-
-impl Drop for Helpers {
-    fn drop(&mut self) {
-        self.idle.add(self.taken);
-    }
-}
-
-/// Runs `work` for each item, on up to `threads` threads, in no order.
-pub fn for_each<T: Send>(
-    threads: usize,
-    items: impl ExactSizeIterator<Item = T> + Send,
-    work: impl Fn(T) + Sync,
-) {
-    let threads = threads.min(items.len());
-    let items = Mutex::new(items);
-    let run = || {
-        loop {
-            let Some(item) = lock(&items).next() else { return };
-            work(item);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(run);
-        }
-        run();
-    });
-}
-
-/// Says that its thread panicked when it is dropped by a panic.
-struct OnPanic<'a> {
-    failed: &'a AtomicBool,
-    turn: &'a Condvar,
-}
-
-impl Drop for OnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.failed.store(true, Ordering::SeqCst);
-            self.turn.notify_all();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,17 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn each_item_is_met_once() {
-        for threads in 1..4 {
-            let mut items = [0; 37];
-            for_each(threads, items.iter_mut(), |x| *x += 1);
-            assert_eq!(items, [1; 37]);
-        }
+    fn idle_threads_are_lent_and_come_back() {
+        let mut workers = Workers::new(Device::cpu(), 5);
+        let lent = workers.map(2, |cx, _| cx.idle.take(usize::MAX).threads());
+        assert!(lent.iter().all(|threads| (1..=5).contains(threads)), "{lent:?}");
+        assert!(lent.iter().max() >= Some(&4), "three threads had nothing to do: {lent:?}");
+        // As many as there are threads, when nothing is done.
+        assert_eq!(workers.idle.take(usize::MAX).threads(), 5 + 1);
+        // A thread alone has no help.
+        assert_eq!(Context::new(Device::cpu()).idle.take(9).threads(), 1);
     }
 
     #[test]
     fn no_work_is_fine() {
-        for_each(2, [0u8; 0].iter(), |_| unreachable!());
         let mut workers = Workers::new(Device::cpu(), 2);
         assert!(workers.map(0, |_, i| i).is_empty());
         assert!(workers.accumulate(0, &mut [], |_, i, _| i).is_empty());

@@ -311,8 +311,7 @@ fn tuned(base: &BaseModel) -> Result<Imported, Error> {
         return Err(Error::content(
             &path,
             format!(
-                "is of a model of {} with a head, which is of a form that heads here have not; its \
-                 encoder can be used as a base",
+                "is of a tuned {}, whose head for whole inputs is of a form that heads here have not; train a head on it",
                 base.family().name
             ),
         ));

@@ -108,6 +108,53 @@ fn what_would_change_answers_is_refused_by_name() {
     assert!(fault("deberta-v2", "position_buckets", json!(16)).contains("shape"));
 }
 
+/// `transformers` 4 and 5 say the same in two ways; what only one of them has is refused.
+#[test]
+fn modernbert_is_read_in_both_forms() {
+    let read = |change: &dyn Fn(&mut Value)| {
+        let dir = with("modernbert", change);
+        let spec = BaseModel::open(dir.path()).map(|model| model.spec().clone());
+        spec.map(|spec| (spec.axes.window, spec.axes.positions)).map_err(|e| e.to_string())
+    };
+    let turned = |base, window_base| Positions::Rotary { base, window_base, width: 8 };
+    let without = |config: &mut Value| {
+        for field in ["global_rope_theta", "local_rope_theta", "global_attn_every_n_layers"] {
+            config.as_object_mut().unwrap().remove(field);
+        }
+    };
+    // The defaults of `transformers`: null is not the same as nothing.
+    assert_eq!(read(&without).unwrap().1, turned(160_000.0, 10_000.0));
+    let null = read(&|config| {
+        without(config);
+        config["local_rope_theta"] = Value::Null;
+    });
+    assert_eq!(null.unwrap().1, turned(160_000.0, 160_000.0));
+    let layers = config("modernbert")["num_hidden_layers"].as_u64().unwrap() as usize;
+    let kinds = |every: usize| {
+        let kind = |i| if i % every == 0 { "full_attention" } else { "sliding_attention" };
+        json!((0..layers).map(kind).collect::<Vec<_>>())
+    };
+    let new = |every: usize, rope_type: &str| {
+        let parameters = json!({
+            "full_attention": { "rope_theta": 500.0, "rope_type": rope_type },
+            "sliding_attention": { "rope_theta": 70.0, "rope_type": "default" },
+        });
+        read(&|config| {
+            without(config);
+            config["layer_types"] = kinds(every);
+            config["rope_parameters"] = parameters.clone();
+        })
+    };
+    let (window, positions) = new(2, "default").unwrap();
+    assert_eq!((window.unwrap().every, positions), (2, turned(500.0, 70.0)));
+    assert_eq!(new(1, "default").unwrap().0, None);
+    assert!(new(2, "yarn").unwrap_err().contains("rope_type"));
+    for bad in [json!(["sliding_attention", "x", "x"]), json!(["full_attention"]), json!("x")] {
+        let refused = read(&|config| config["layer_types"] = bad.clone());
+        assert!(refused.unwrap_err().contains("layer_types"), "{bad}");
+    }
+}
+
 /// Odd widths of heads cannot be turned.
 #[test]
 fn rotary_positions_need_pairs() {
@@ -139,6 +186,17 @@ fn axes_follow_the_configuration() {
         let back: EncoderSpec = serde_json::from_str(&text).unwrap();
         assert_eq!(back, spec, "{}", family.name);
     }
+}
+
+/// A head of another form is refused by the family's name.
+#[test]
+fn a_tuned_modernbert_is_refused_by_name() {
+    let dir = with("modernbert", &|config| {
+        config["architectures"] = json!(["ModernBertForSequenceClassification"]);
+    });
+    let base = BaseModel::open(dir.path()).unwrap();
+    let error = budwood_formats::foreign::adopt(dir.path(), &base, "tuned").unwrap_err();
+    assert!(error.to_string().contains("tuned modernbert"), "{error}");
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub struct Processor {
     /// Mean and standard deviation of the channels, red, green, blue: `(x - mean) / std`.
     pub normalize: Option<([f32; 3], [f32; 3])>,
     /// Whether of an odd number of black lines around an image that is smaller than the crop, the
-    /// odd one is below and to the right, as in the library's fast processors. Elsewhere it is above
-    /// and to the left.
+    /// odd one is below and to the right, as in the library's fast processors. Elsewhere it is
+    /// above and to the left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pads_end: bool,
 }

@@ -1,4 +1,5 @@
-//! Poolers that checkpoints bring: one vector of a sequence's last hidden states, frozen or trained.
+//! Poolers that checkpoints bring: one vector of a sequence's last hidden states, frozen or
+//! trained.
 //!
 //! Pooling by attention (SigLIP; Zhai et al. 2022), with p the trained query and H the states:
 //!

@@ -13,13 +13,14 @@
 //! ```
 //!
 //! - Memory: activations of one chunk a thread, not of the batch. A layer keeps about
-//!   `T x (5 d + f)` numbers of a chunk of T tokens, and the probabilities of attention
-//!   (`encoder/kept.rs`).
+//!   `T x (5 d + f)` numbers of a chunk of T tokens, and what attention saves: of short sequences
+//!   their probabilities (`encoder/kept.rs`).
 //! - Waiting: threads meet once a step, when gradients are added up.
 //! - Results: chunks depend on the lengths alone, and their gradients are added in order, so that
 //!   the sum is the same to the bit on any number of threads.
 //!
-//! The price: a batch of one long sequence is one chunk and uses one thread.
+//! A batch of one long sequence is one chunk. Threads that have none help with its attention and
+//! its larger products ([`budwood_engine::Workers`]); the rest is done by one.
 
 use std::ops::Range;
 
@@ -71,7 +72,7 @@ const CHUNK_TOKENS: usize = 256;
 /// lengths     [90 30 120 | 60 100 80 | ...]      sequences of a batch, none padded
 /// chunk       rows of `[tokens, d]`: 240         all its tokens, one sequence after another
 /// products    `[tokens, d] x [d, m]`             one for all sequences of the chunk
-/// attention   `[length, length]` for each head   one for each sequence
+/// attention   `[length, length]` for each head   one for each sequence; long ones in tiles
 /// memory      one chunk's tape for each thread   whatever the batch
 /// ```
 ///

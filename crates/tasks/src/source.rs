@@ -18,6 +18,8 @@ pub struct DataSource {
     path: PathBuf,
     layout: Option<&'static Layout>,
     image_layout: Option<&'static ImageLayout>,
+    /// The table, where no file holds it.
+    memory: Option<Table>,
     /// Columns that the user named.
     pub choice: ColumnChoice,
     /// How files are read.
@@ -59,20 +61,32 @@ impl DataSource {
             let known = known.join(", ");
             return Err(Error::Usage(format!("there is no layout '{name}'; there are {known}")));
         }
-        Ok(Self {
+        Ok(Self { layout, image_layout, options, ..Self::at(text, path, choice) })
+    }
+
+    /// One file with columns, read as usual.
+    fn at(text: &str, path: &Path, choice: ColumnChoice) -> Self {
+        Self {
             text: text.into(),
             name: None,
             path: path.into(),
-            layout,
-            image_layout,
+            layout: None,
+            image_layout: None,
+            memory: None,
             choice,
-            options,
+            options: ReadOptions::default(),
             images: ImageOptions::default(),
             skip_bad: false,
             missing: Missing::Error,
             label_names: Vec::new(),
             max_classes: MAX_CLASSES,
-        })
+        }
+    }
+
+    /// A table that no file holds.
+    pub fn of_table(table: Table, choice: ColumnChoice) -> Self {
+        let own = Self::at(&table.path.to_string_lossy(), &table.path, choice);
+        Self { memory: Some(table), ..own }
     }
 
     /// The same under another name.
@@ -201,9 +215,10 @@ impl DataSource {
             let table = std::mem::replace(&mut all.table, table);
             return Ok((table, ImageTable::columns(), Some(all)));
         }
-        let (table, choice) = match self.layout {
-            None => (read::table(&self.path, self.options)?, self.choice.clone()),
-            Some(layout) => {
+        let (table, choice) = match (&self.memory, self.layout) {
+            (Some(table), _) => (table.clone(), self.choice.clone()),
+            (None, None) => (read::table(&self.path, self.options)?, self.choice.clone()),
+            (None, Some(layout)) => {
                 let file = layout.file(&self.path, split).ok_or_else(|| {
                     let message =
                         format!("holds no file for the {} split of {}", split.name(), layout.name);

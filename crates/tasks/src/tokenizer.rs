@@ -15,6 +15,10 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use crate::{Error, Input, tokenizer_limits};
 
+/// Files of tokenizers in SentencePiece's own form.
+const SENTENCE_PIECE: [&str; 4] =
+    ["spm.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"];
+
 /// One input's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
@@ -67,6 +71,12 @@ impl Tokenizer {
             (folder.join("vocab.txt"), word_piece(folder)?)
         } else if folder.join("vocab.json").exists() && folder.join("merges.txt").exists() {
             (folder.join("vocab.json"), byte_level(folder)?)
+        } else if let Some(name) = SENTENCE_PIECE.iter().find(|name| folder.join(name).exists()) {
+            let message = format!(
+                "holds the tokenizer {name}, which is SentencePiece's own form; write tokenizer.json beside it with \
+                 `transformers`: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            );
+            return Err(Error::file(folder, message));
         } else {
             let message = "holds no tokenizer: neither tokenizer.json, nor vocab.txt, nor vocab.json with merges.txt";
             return Err(Error::file(folder, message));

@@ -525,6 +525,38 @@ fn tokenizer_files_that_are_none_are_named_and_capitals_are_kept() {
     fails(open(), &["vocab.txt", "HTML"]);
 }
 
+/// The frames of MPNet (RoBERTa's tokens and two separators over WordPiece) and of ModernBERT,
+/// whose relatives have other special tokens.
+#[test]
+fn special_tokens_stand_as_a_family_has_them() {
+    let frame = |tokens: &'static [[&'static str; 3]], doubled, types| Frame {
+        tokens,
+        doubled,
+        types,
+        spaced_words: false,
+    };
+    let ids = |vocabulary: &str, frame: Frame| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("vocab.txt"), vocabulary).unwrap();
+        let pair = Input::Pair("a".into(), "b".into());
+        let encoded = Tokenizer::open(dir.path(), frame)?.encode(&pair, 9)?;
+        Ok::<_, budwood_tasks::Error>((encoded.ids, encoded.types))
+    };
+    let mpnet = frame(&[["<s>", "</s>", "[UNK]"]], true, false);
+    let got = ids("<s>\n<pad>\n</s>\n[UNK]\na\nb\n", mpnet).unwrap();
+    assert_eq!(got, (vec![0, 4, 2, 2, 5, 2], vec![0; 6]));
+    let modern = frame(&[["[CLS]", "[SEP]", "[UNK]"], ["<bos>", "<eos>", "<unk>"]], false, false);
+    let got = ids("<bos>\n<eos>\n<unk>\n[UNK]\na\nb\n", modern).unwrap();
+    assert_eq!(got, (vec![0, 4, 1, 5, 1], vec![0; 5]));
+    // Of several sets that are not there, the first is named.
+    let error = ids("a\nb\n[UNK]\n", modern).unwrap_err().to_string();
+    assert!(error.contains("[CLS]"), "{error}");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("spm.model"), [10, 14]).unwrap();
+    let open = Tokenizer::open(dir.path(), modern).map(|_| ());
+    fails(open, &["spm.model", "save_pretrained"]);
+}
+
 #[test]
 fn the_report_counts_what_repeats_contradicts_and_leaks() {
     let dir = tempfile::tempdir().unwrap();

@@ -60,12 +60,14 @@ impl ClassWeights {
     /// If the targets are no classes, or there are more classes than weights.
     pub(crate) fn of(&self, targets: &Targets) -> Result<Vec<f32>, Error> {
         let Targets::Classes(classes) = targets else {
-            return match self {
-                Self::Given(_) => Err(Error::Usage(
-                    "--class-weights is for tasks where an example has one class".into(),
-                )),
-                _ => Ok(Vec::new()),
+            let flag = match self {
+                Self::Equal => return Ok(Vec::new()),
+                Self::Balanced => "--balanced",
+                Self::Given(_) => "--class-weights",
             };
+            return Err(Error::Usage(format!(
+                "{flag} is for tasks where an example has one class"
+            )));
         };
         let n = classes.iter().max().map_or(0, |&c| c as usize + 1);
         match self {

@@ -1,5 +1,6 @@
 //! Answers of an adapter, and their scores.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use budwood_engine::{Context, Workers};
@@ -85,24 +86,48 @@ pub(crate) fn answers_from(
     data: &Prepared,
     cache: Option<&PrefixCache<'_>>,
 ) -> Result<Answers, Error> {
+    let all =
+        answers_while(workers, base, (adapter, data), cache, &mut |_, _| ControlFlow::Continue(()));
+    Ok(all?.unwrap_or(Answers { outputs: Vec::new() }))
+}
+
+/// Batches between two questions whether to go on.
+const ASKED_AFTER: usize = 64;
+
+/// As [`answers`], as long as `go_on` says so: it is told how many inputs are done, of how many.
+/// None if it stopped.
+pub(crate) fn answers_while(
+    workers: &mut Workers,
+    base: &Base,
+    (adapter, data): (&Adapter, &Prepared),
+    cache: Option<&PrefixCache<'_>>,
+    go_on: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Option<Answers>, Error> {
     let plan = batch::evaluation(&data.lengths(), BatchSize::Tokens(CHUNK_TOKENS));
-    let pieces = workers.map(plan.len(), |cx, i| {
-        let batch = match cache {
-            Some(cache) => cache.batch(cx, &plan[i])?,
-            None => data.batch(&plan[i])?,
-        };
-        let segment = Segment { adapter: Some(adapter), sequences: 0..plan[i].len() };
-        Ok::<_, Error>(predict(cx, base, &batch, &[segment]))
-    });
     let mut outputs = vec![Vec::new(); data.len()];
-    for (examples, piece) in plan.iter().zip(pieces) {
-        for (&example, output) in examples.iter().zip(piece?) {
-            outputs[example] = output;
+    let mut done = 0;
+    for plan in plan.chunks(ASKED_AFTER) {
+        if go_on(done, data.len()).is_break() {
+            return Ok(None);
+        }
+        let pieces = workers.map(plan.len(), |cx, i| {
+            let batch = match cache {
+                Some(cache) => cache.batch(cx, &plan[i])?,
+                None => data.batch(&plan[i])?,
+            };
+            let segment = Segment { adapter: Some(adapter), sequences: 0..plan[i].len() };
+            Ok::<_, Error>(predict(cx, base, &batch, &[segment]))
+        });
+        for (examples, piece) in plan.iter().zip(pieces) {
+            for (&example, output) in examples.iter().zip(piece?) {
+                outputs[example] = output;
+                done += 1;
+            }
         }
     }
     let answers = Answers { outputs };
     answers.check(data)?;
-    Ok(answers)
+    Ok(Some(answers))
 }
 
 /// The outputs of some inputs of some adapters, in their order: one batch, computed by one thread.

@@ -182,7 +182,10 @@ impl Case {
         let mut rows: Vec<f32> = self.real_rows.iter().flat_map(row).collect();
         if spec.norm == NormPlacement::Pre {
             let gain = model.tensor(&format!("{}.weight", names::FINAL_NORM))?.data;
-            let bias = model.tensor(&format!("{}.bias", names::FINAL_NORM))?.data;
+            let bias = match spec.axes.norms_without_bias {
+                true => vec![0.0; d],
+                false => model.tensor(&format!("{}.bias", names::FINAL_NORM))?.data,
+            };
             let eps = f64::from(spec.norm_eps);
             rows.chunks_mut(d).for_each(|row| norm(row, &gain, &bias, eps));
         }

@@ -59,6 +59,13 @@ pub enum Event<'a> {
         /// Whether this is the best so far.
         best: bool,
     },
+    /// The vectors for the linear probe are computed.
+    Vectors {
+        /// Inputs that are done.
+        done: usize,
+        /// All inputs.
+        of: usize,
+    },
     /// The linear probe is solved.
     Probe {
         /// Strength of its regularisation.

@@ -1,6 +1,6 @@
 //! Families after BERT, RoBERTa, DistilBERT and ViT, against what `transformers` computes
-//! (`tests/golden/make_families.py`, `make_image_families.py`): states, gradients and steps of all weights, of LoRA at all
-//! products and of bottlenecks.
+//! (`tests/golden/make_families.py`, `make_image_families.py`): states, gradients and steps of all
+//! weights, of LoRA at all products and of bottlenecks.
 
 #![allow(clippy::unwrap_used)]
 

@@ -75,10 +75,13 @@ struct Given<'a> {
     rate: Option<f64>,
     threads: usize,
     folder: Option<&'a Path>,
-    /// The event at which the run is interrupted.
+    /// The event at which the run is interrupted; those of vectors come before the first.
     stop: Option<usize>,
+    /// The step of the training on all rows at which the run is interrupted.
+    stop_step: Option<usize>,
     contrastive: bool,
     smoothing: f64,
+    class_weights: ClassWeights,
 }
 
 impl<'a> Given<'a> {
@@ -93,8 +96,10 @@ impl<'a> Given<'a> {
             threads: 1,
             folder: None,
             stop: None,
+            stop_step: None,
             contrastive: false,
             smoothing: 0.0,
+            class_weights: ClassWeights::Equal,
         }
     }
 
@@ -111,6 +116,7 @@ impl<'a> Given<'a> {
         (config.epochs, config.batch, config.optimizer) = (plan.epochs, plan.batch, plan.optimizer);
         config.learning_rate = self.rate.unwrap_or(10.0 * plan.learning_rate);
         (config.contrastive, config.label_smoothing) = (self.contrastive, self.smoothing);
+        config.class_weights.clone_from(&self.class_weights);
         let head = HeadSpec {
             kind: self.kind,
             outputs: self.outputs,
@@ -122,6 +128,7 @@ impl<'a> Given<'a> {
         let mut workers = Workers::new(Device::cpu(), self.threads);
         let recipe = Recipe {
             base: &base,
+            trial_base: None,
             workers: &mut workers,
             config,
             head,
@@ -134,9 +141,11 @@ impl<'a> Given<'a> {
             cache: None,
         };
         let mut events = 0;
-        recipe.run(|_| {
-            events += 1;
-            if self.stop == Some(events) {
+        recipe.run(|event| {
+            events += usize::from(!matches!(event, Event::Vectors { .. }));
+            // Trials tell of no steps.
+            let step = if let Event::Step { step, .. } = event { Some(step) } else { None };
+            if self.stop == Some(events) || step.is_some() && step == self.stop_step {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -232,8 +241,8 @@ fn bits_do_not_depend_on_threads_or_interruptions() {
         assert_eq!(made.adapter.params.values, expected.adapter.params.values, "{threads}");
     }
     let dir = tempfile::tempdir().unwrap();
-    // In the first fold, in the second, and in the training on all rows.
-    for stop in [9, 60, 160] {
+    // Before the vectors, in the first fold, in the second, and in the training on all rows.
+    for stop in [0, 9, 60, 160] {
         let folder = dir.path().join(stop.to_string());
         std::fs::create_dir(&folder).unwrap();
         let here = Given { folder: Some(&folder), ..given(2) };
@@ -243,10 +252,63 @@ fn bits_do_not_depend_on_threads_or_interruptions() {
         assert!(!made.outcome.interrupted);
         assert_eq!(made.adapter.params.values, expected.adapter.params.values, "{stop}");
         assert_eq!(made.account.to_string(), account);
-        assert_eq!(folder.join("recipe-trials.json").exists(), stop > 0);
+        assert!(folder.join(TRIALS).exists());
         std::fs::remove_file(folder.join(TRIALS)).unwrap();
         Checkpoint::remove(&folder).unwrap();
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is left behind");
+    }
+}
+
+/// Interrupted while it trains on all rows by the loss of its answers: there are too many rows for
+/// pairs.
+#[test]
+fn the_training_of_the_method_on_all_rows_goes_on_where_it_was_interrupted() {
+    let first = |_: usize, words: &[usize]| Target::Class(u32::from(words[0] < WORDS / 2));
+    let train = prepared(&words(520, 1), first);
+    let given =
+        |threads| Given { threads, rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
+    let expected = given(1).run().unwrap();
+    assert_eq!(expected.account.chosen, Chosen::Method, "{}", expected.account);
+    let folder = tempfile::tempdir().unwrap();
+    for stop in [1, 7, 40] {
+        let part = Given { stop_step: Some(stop), folder: Some(folder.path()), ..given(2) };
+        assert!(part.run().unwrap().outcome.interrupted, "{stop}");
+        assert!(Checkpoint::load(folder.path()).unwrap().is_some_and(|c| c.state.step == stop));
+    }
+    let rest = Given { folder: Some(folder.path()), ..given(2) }.run().unwrap();
+    assert_eq!(rest.adapter.params.values, expected.adapter.params.values);
+    assert_eq!(rest.outcome.steps, expected.outcome.steps);
+}
+
+#[test]
+fn targets_closer_than_their_32_bits_are_refused() {
+    let value = |i: usize| 1e12 + 65_536.0 * (i % 5) as f32;
+    let train = prepared(&words(60, 1), |i, _| Target::Value(value(i)));
+    let given = Given { kind: HeadKind::Regression, outputs: 1, ..Given::new(&train, "linear") };
+    let fault = given.run().err().unwrap().to_string();
+    assert!(fault.contains("steps of 65536") && fault.contains("take the same number"), "{fault}");
+    let train = prepared(&words(60, 1), |i, _| Target::Value(1e12 + 1e9 * (i % 5) as f32));
+    let given = Given { kind: HeadKind::Regression, outputs: 1, ..Given::new(&train, "linear") };
+    let made = given.run().unwrap();
+    assert!(made.account.learned_nothing(), "the place of a row says nothing: {}", made.account);
+}
+
+#[test]
+fn numbers_and_labels_of_noise_are_said_to_be() {
+    let noise = |i: usize| (Key::new(5).normal(i as u64)) as f32;
+    for seed in 1..4 {
+        let train = prepared(&words(90, seed), |i, _| Target::Value(noise(i)));
+        let given =
+            Given { kind: HeadKind::Regression, outputs: 1, ..Given::new(&train, "linear") };
+        let account = given.run().unwrap().account;
+        assert!(account.learned_nothing(), "{account}");
+        let label = |i: usize, k: usize| f32::from(u8::from(noise(3 * i + k) > 0.5));
+        let labels = |i: usize, _: &[usize]| Target::Labels((0..3).map(|k| label(i, k)).collect());
+        let train = prepared(&words(90, seed), labels);
+        let given =
+            Given { kind: HeadKind::MultiLabel, outputs: 3, ..Given::new(&train, "linear") };
+        let account = given.run().unwrap().account;
+        assert!(account.learned_nothing(), "{account}");
     }
 }
 
@@ -424,15 +486,20 @@ fn training_on_pairs_is_kept_where_it_is_better_and_gives_the_same_bits() {
 fn auto_tries_pairs_where_rows_are_few_and_keeps_the_least_loss() {
     let train = classes(60, 8);
     let account = Given::new(&train, "adapter").run().unwrap().account;
-    let estimates = [&account.probe, &account.tuned, &account.contrastive];
-    let [probe, tuned, pairs] = estimates.map(|e| e.as_ref().expect("all are tried"));
+    let probe = account.probe.as_ref().unwrap();
+    let ways = [(&account.tuned, "method"), (&account.contrastive, "pairs")];
+    // Each is tried on all folds, or was worse on the first.
+    for (found, name) in ways {
+        assert_ne!(found.is_some(), account.given_up.contains(&name), "{account}");
+    }
+    assert!(account.given_up.len() < 2, "one of them is worth trying: {account}");
     let kept = match account.chosen {
-        Chosen::Method => tuned,
-        Chosen::Contrastive => pairs,
+        Chosen::Method => account.tuned.as_ref().unwrap(),
+        Chosen::Contrastive => account.contrastive.as_ref().unwrap(),
         _ => probe,
     };
     assert!(kept.score >= probe.score && kept.loss <= probe.loss, "{account}");
-    let better = [tuned, pairs].into_iter().filter(|e| e.score >= probe.score);
+    let better = ways.iter().filter_map(|(e, _)| e.as_ref()).filter(|e| e.score >= probe.score);
     assert!(better.into_iter().all(|e| kept.loss <= e.loss), "{account}");
     let many = classes(600, 8);
     assert!(Given::new(&many, "adapter").run().unwrap().account.contrastive.is_none());
@@ -449,6 +516,11 @@ fn settings_that_say_nothing_are_refused_before_anything_is_computed() {
     assert!(found.contains("--recipe contrastive"), "{found}");
     let found = message(Given { smoothing: 0.1, ..of_numbers() });
     assert!(found.contains("--label-smoothing"), "{found}");
+    for flag in [ClassWeights::Balanced, ClassWeights::Given(vec![1.0, 2.0])] {
+        let name = if flag == ClassWeights::Balanced { "--balanced" } else { "--class-weights" };
+        let found = message(Given { class_weights: flag, ..of_numbers() });
+        assert!(found.contains(name) && found.contains("one class"), "{found}");
+    }
     let linear = || Given::new(&classes, "linear");
     let found = message(Given { smoothing: 0.1, ..linear() });
     assert!(found.contains("--label-smoothing"), "{found}");

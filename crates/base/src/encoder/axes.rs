@@ -76,9 +76,9 @@ pub enum Positions {
         /// Elements of each head that are turned, from its first: an even number.
         width: usize,
     },
-    /// As `Rotary`, of patches alone, in two dimensions (Siméoni et al. 2025). With `w` the width of
-    /// a head, pairs `i` below `w / 4` are turned by `2 pi y base^(-4 i / w)`, the others likewise by
-    /// `x`; `y` and `x` are the middle of the patch, from -1 to 1 over the image.
+    /// As `Rotary`, of patches alone, in two dimensions (Siméoni et al. 2025). With `w` the width
+    /// of a head, pairs `i` below `w / 4` are turned by `2 pi y base^(-4 i / w)`, the others
+    /// likewise by `x`; `y` and `x` are the middle of the patch, from -1 to 1 over the image.
     RotaryPatches {
         /// The base.
         base: f32,

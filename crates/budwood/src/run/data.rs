@@ -1,5 +1,6 @@
 //! The data of a run: read from files by a specification, or given by the caller.
 
+use budwood_tasks::read::Table;
 use budwood_tasks::report::{DataReport, Numbers};
 use budwood_tasks::task::{self, Task};
 use budwood_tasks::{DataRequest, DataSource, Dataset};
@@ -33,6 +34,23 @@ pub struct RunData {
     pub skipped: Vec<String>,
 }
 
+/// The data of a run that no file holds: tables with the columns that the specification names.
+pub struct Tables {
+    /// What is trained on, and what shares are kept of.
+    pub train: Table,
+    /// What chooses.
+    pub dev: Option<Table>,
+    /// What is scored at the end.
+    pub test: Option<Table>,
+}
+
+/// Where the data of a run come from.
+struct Sources {
+    train: DataSource,
+    dev: Option<DataSource>,
+    test: Option<DataSource>,
+}
+
 impl RunData {
     /// Reads and splits the data of a run. `report` is told of data sets that are fetched.
     ///
@@ -43,15 +61,38 @@ impl RunData {
         limits: ReadLimits,
         report: &mut dyn FnMut(Notice<'_>),
     ) -> Result<Self, Error> {
+        let data = &spec.data;
+        let mut source = |text: &String| source_named(&data.columns, text, limits, report);
+        let sources = Sources {
+            train: source(&data.data)?,
+            dev: data.dev_data.as_ref().map(&mut source).transpose()?,
+            test: data.test_data.as_ref().map(&mut source).transpose()?,
+        };
+        Self::of(spec, sources)
+    }
+
+    /// Reads and splits the data of a run that no file holds, as if files did.
+    ///
+    /// # Errors
+    /// As [`RunData::read`].
+    pub fn read_tables(spec: &RunSpec, tables: Tables) -> Result<Self, Error> {
+        let source = |table| spec.data.columns.of_table(table);
+        let sources = Sources {
+            train: source(tables.train),
+            dev: tables.dev.map(source),
+            test: tables.test.map(source),
+        };
+        Self::of(spec, sources)
+    }
+
+    fn of(spec: &RunSpec, Sources { train, dev, test }: Sources) -> Result<Self, Error> {
         let dev_share = spec.in_full().data.dev_share;
         let spec = &spec.data;
-        let mut source = |text: &String| source_named(&spec.columns, text, limits, report);
-        let train = source(&spec.data)?;
         let name = spec.name.clone().unwrap_or_else(|| train.task_name());
         let request = DataRequest {
             train,
-            dev: spec.dev_data.as_ref().map(&mut source).transpose()?,
-            test: spec.test_data.as_ref().map(&mut source).transpose()?,
+            dev,
+            test,
             test_of_layout: spec.test,
             dev_share: dev_share.unwrap_or(0.1),
             // Every row counts: cross-validation takes the place of validation rows.

@@ -38,12 +38,12 @@ use crate::spec::Resources;
 use crate::{Error, RunSpec, positive};
 
 pub use base::{TrainingBase, TrainingBaseOptions, TrainingBases};
-pub use data::{RunData, source_named};
+pub use data::{RunData, Tables, source_named};
 pub use describe::{cut, positive_of, skipped};
 pub use memory::peak_memory;
 pub use record::record_of;
 pub use save::{FOLDER, Trained, Unsaved, write_adapter};
-pub use whole::{RunEvent, train};
+pub use whole::{RunEvent, train, train_on};
 
 /// A run with everything loaded.
 pub struct Run {

@@ -9,7 +9,7 @@ use budwood_base::record::{MetricValue, Prediction};
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_model::Adapter;
 use budwood_tasks::metric::why_undefined;
-use budwood_train::recipe::{Account, Made, Recipe};
+use budwood_train::recipe::{Account, FEW_ROWS, Made, Recipe};
 use budwood_train::{Doubt, Event, Outcome, Scale, Trainer, answers, scores};
 use serde_json::{Value, json};
 
@@ -134,8 +134,17 @@ impl Run {
         on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Fitted, Error> {
         let inputs = self.inputs()?;
+        // Where there are few rows, many short trainings say what is kept. Methods that train the
+        // model's own weights need these as they are.
+        let own = |name: &str| ["full", "top_k"].contains(&name);
+        let own = self.config.method.parts.iter().any(|part| own(&part.name));
+        let trials = match self.train.examples() < FEW_ROWS && !own {
+            true => self.base.for_trials(&self.spec)?,
+            false => None,
+        };
         let recipe = Recipe {
             base: &self.base.packed,
+            trial_base: trials.as_ref(),
             workers: &mut self.workers,
             config: self.config.clone(),
             head: self.head.clone(),

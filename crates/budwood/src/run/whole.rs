@@ -39,9 +39,32 @@ pub fn train(
     spec: &RunSpec,
     resources: &Resources,
     out: impl AsRef<Path>,
+    on_event: impl FnMut(RunEvent<'_>) -> ControlFlow<()>,
+) -> Result<Option<Trained>, Error> {
+    let read = |told: &mut dyn FnMut(Notice<'_>)| RunData::read(spec, resources.limits, told);
+    whole((spec, resources), read, out.as_ref(), on_event)
+}
+
+/// As [`train`], on data that were read before or that no file holds.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_on(
+    spec: &RunSpec,
+    resources: &Resources,
+    data: RunData,
+    out: impl AsRef<Path>,
+    on_event: impl FnMut(RunEvent<'_>) -> ControlFlow<()>,
+) -> Result<Option<Trained>, Error> {
+    whole((spec, resources), |_| Ok(data), out.as_ref(), on_event)
+}
+
+fn whole(
+    (spec, resources): (&RunSpec, &Resources),
+    read: impl FnOnce(&mut dyn FnMut(Notice<'_>)) -> Result<RunData, Error>,
+    shown: &Path,
     mut on_event: impl FnMut(RunEvent<'_>) -> ControlFlow<()>,
 ) -> Result<Option<Trained>, Error> {
-    let shown = out.as_ref();
     spec.check_settings()?;
     let mut out = OutFolder::open(shown, &FOLDER)?;
     let saved = Trained::pending(&out).filter(|saved| saved.record.key == spec.key());
@@ -55,7 +78,7 @@ pub fn train(
         }
     };
     let begin = Instant::now();
-    let data = RunData::read(spec, resources.limits, &mut fetching)?;
+    let data = read(&mut fetching)?;
     let seconds_reading = begin.elapsed().as_secs_f64();
     let base = TrainingBase::open(&TrainingBaseOptions::of(spec), &mut fetching)?;
     let mut run = Run::new(spec, resources, Arc::new(base), data)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use budwood_images::Augment;
-use budwood_tasks::read::{Encoding, ReadOptions, separator};
+use budwood_tasks::read::{Encoding, ReadOptions, Table, separator};
 use budwood_tasks::{ColumnChoice, DataSource, MAX_CLASSES, Missing};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -175,11 +175,6 @@ impl ColumnSpec {
     /// # Errors
     /// If the text names no data, or a setting has no meaning.
     pub fn source(&self, text: &str, limits: ReadLimits) -> Result<DataSource, Error> {
-        let choice = ColumnChoice {
-            texts: self.text_column.clone(),
-            labels: self.label_column.clone(),
-            image: self.image_column.clone(),
-        };
         let encoding = match self.encoding.as_str() {
             AUTO | "" => None,
             name => Some(Encoding::named(name)?),
@@ -191,7 +186,24 @@ impl ColumnSpec {
             separator: self.separator.as_deref().map(separator).transpose()?,
             max_unpacked: limits.bytes(),
         };
-        let mut source = DataSource::parse(text, choice, options)?;
+        Ok(self.on(DataSource::parse(text, self.choice(), options)?))
+    }
+
+    /// A table that no file holds, to be read with these columns.
+    pub fn of_table(&self, table: Table) -> DataSource {
+        self.on(DataSource::of_table(table, self.choice()))
+    }
+
+    fn choice(&self) -> ColumnChoice {
+        ColumnChoice {
+            texts: self.text_column.clone(),
+            labels: self.label_column.clone(),
+            image: self.image_column.clone(),
+        }
+    }
+
+    /// A source with all settings that do not depend on its form.
+    fn on(&self, mut source: DataSource) -> DataSource {
         source.images.root.clone_from(&self.image_root);
         source.images.skip_bad = self.skip_bad;
         source.skip_bad = self.skip_bad;
@@ -200,7 +212,7 @@ impl ColumnSpec {
         }
         source.label_names.clone_from(&self.label_names);
         source.max_classes = self.max_classes.unwrap_or(MAX_CLASSES);
-        Ok(source)
+        source
     }
 }
 

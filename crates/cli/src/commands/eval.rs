@@ -108,6 +108,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(out) = report {
         write_report(out, args, &adapter, (&data, slices), &evaluation)?;
     }
+    let shows_nothing = evaluation.shows_nothing().then_some(evaluation.chance).flatten();
     let Evaluation {
         scores,
         without_thresholds,
@@ -138,6 +139,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             let usual = usual.iter().map(|s| (s.name.clone(), json!(s.value)));
             summary["scores_without_thresholds"] = usual.collect::<serde_json::Map<_, _>>().into();
             summary["thresholds"] = json!(meta.task.thresholds);
+        }
+        if let Some(p) = shows_nothing {
+            summary["learned_nothing"] = json!({ "p": p });
         }
         json(&summary)?;
         return Ok(ExitCode::SUCCESS);
@@ -178,6 +182,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let head = ["answered", "probability from", "accuracy"].map(String::from).to_vec();
         table(&[vec![head], coverage.iter().map(row).collect()].concat())?;
     }
+    if let Some(p) = shows_nothing {
+        say!("{}", nothing_shown(p))?;
+    }
     if let Some(path) = &args.report {
         say!("report: {}", path.join("report.html").display())?;
     }
@@ -196,6 +203,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         table(&rows)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// That the answers cannot be told from always the same one.
+fn nothing_shown(p: f64) -> String {
+    format!(
+        "no sign that anything was learned: on these rows the answers cannot be told from always the same \
+         one (p = {p:.2})"
+    )
 }
 
 /// What a report may be replaced by: a newer one.
@@ -230,6 +245,11 @@ fn write_report(
         beside.push(("the adapter at 0.5 for each label".into(), score.name.clone(), score.value));
     }
     let fact = |name: &str, value: String| (name.to_string(), value);
+    let learned = match evaluation.chance {
+        Some(p) if evaluation.shows_nothing() => nothing_shown(p),
+        Some(p) => format!("better than always the same answer (p = {p:.1e})"),
+        None => "not tested for such answers".into(),
+    };
     let text = |e: &Example| {
         e.input.cells().iter().map(|(_, cell)| cell.to_string()).collect::<Vec<_>>().join(" | ")
     };
@@ -242,6 +262,7 @@ fn write_report(
             fact("data", format!("{}, {}", data.digest.source, data.digest.split)),
             fact("SHA-256 of the data", data.digest.sha256.clone()),
             fact("rows", data.examples.len().to_string()),
+            fact("what was learned", learned),
             fact("inputs that were cut", evaluation.truncated.to_string()),
             fact("Budwood", env!("CARGO_PKG_VERSION").into()),
         ],

@@ -4,12 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use budwood_base::folder::{Kind, Ours};
-use budwood_engine::Precision;
+use budwood::{EXPORT_FOLDER, Export, export};
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::{BaseModel, adapterhub_out, model_folder, peft};
-use budwood_model::{Adapter, merged};
+use budwood_formats::{BaseModel, model_folder};
 use serde_json::json;
 
 use crate::output::{json, note, say};
@@ -51,22 +49,17 @@ enum To {
     Transformers,
 }
 
-static KIND: Kind = Kind { what: "an export", ours: Ours::Listed };
-
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [args.adapter.to_str(), args.base.as_deref()];
     let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
-    let kind = if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &KIND };
+    let kind =
+        if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &EXPORT_FOLDER };
     let out = out::new_folder(&args.out, kind, args.overwrite, &inputs)?;
     if args.norms && !matches!(args.to, To::Adapterhub) {
         bail!("--norms is for --to adapterhub");
     }
     let folder = foreign::load(&args.adapter, args.base.as_deref())?;
-    let exported = match args.to {
-        To::Adapterhub => adapterhub_out::export(&folder, &args.name, args.norms)?,
-        To::Peft => peft::export(&folder)?,
-        To::Transformers => whole(&folder, args)?,
-    };
+    let exported = files(&folder, args)?;
     out.replace(|new| -> Result<()> {
         for (name, bytes) in &exported.files {
             std::fs::write(new.join(name), bytes)?;
@@ -86,23 +79,17 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The base with the adapter merged into it, and the head.
-fn whole(folder: &AdapterFolder, args: &Args) -> Result<Exported> {
-    let AdapterFolder { meta, tensors } = folder;
-    let name = args.base.as_ref().unwrap_or(&meta.base.name);
-    let model = BaseModel::open(&base::folder(name)?)?;
-    for line in meta.check_base(&model)? {
-        note!("{line}");
-    }
-    if model.is_quantized() {
-        bail!("{name} is stored in int8; give the model that it was made from with --base");
-    }
-    out::check_folder(&args.out, &[&model.folder().to_string_lossy()])?;
-    // Whether the tensors are those of the method is checked where it is built.
-    let packed = budwood::load(&model, Precision::F32, false)?;
-    Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
-    drop(packed);
-    let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
-    let changed = merged(&meta.method, model.spec(), tensors, fetch)?;
-    Ok(model_folder::tuned(&model, &changed, folder)?)
+/// The folder's files. A whole model is never written into its own base.
+fn files(folder: &AdapterFolder, args: &Args) -> Result<Exported> {
+    let to = match args.to {
+        To::Adapterhub => Export::AdapterHub { name: &args.name, norms: args.norms },
+        To::Peft => Export::Peft,
+        To::Transformers => {
+            let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
+            let model = BaseModel::open(&base::folder(name)?)?;
+            out::check_folder(&args.out, &[&model.folder().to_string_lossy()])?;
+            return Ok(export(folder, Export::Transformers(&model))?);
+        }
+    };
+    Ok(export(folder, to)?)
 }

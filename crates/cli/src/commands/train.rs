@@ -1,5 +1,7 @@
 //! `budwood train`: train an adapter and write its folder.
 
+mod search;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood::RunSpec;
+use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBase, TrainingBaseOptions};
 use budwood::spec::Resources;
 use budwood_store::Store;
@@ -29,6 +32,11 @@ pub(crate) struct Args {
     /// Record the run in this store; `budwood runs` reads it.
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
+    /// Search for up to N minutes over rate, method, width, dropout, pooling and length, and keep
+    /// what is best on validation rows. Settings that are given stay as they are. Trials lie in a
+    /// folder beside --out.
+    #[arg(long, value_name = "N", value_parser = number::amount::<100_000>)]
+    pub(crate) minutes: Option<f64>,
     #[command(flatten)]
     pub(crate) spec: RunSpec,
     #[command(flatten)]
@@ -36,6 +44,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    if let Some(minutes) = args.minutes {
+        return search::run(settings, args, minutes);
+    }
     out::check_store(&args.out, args.store.as_deref())?;
     let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;
     // A run that was saved and not recorded: the same command ends it.

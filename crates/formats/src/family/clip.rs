@@ -77,8 +77,8 @@ pub(super) fn vision(
     read(&config.part(if old { "vision_config_dict" } else { "vision_config" })?)
 }
 
-/// What CLIP and SigLIP have in common, with the sizes that `transformers` takes where the file says
-/// nothing.
+/// What CLIP and SigLIP have in common, with the sizes that `transformers` takes where the file
+/// says nothing.
 pub(super) fn sizes(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     let hidden = config.size_or("hidden_size", 768)?;
     let heads = config.size_or("num_attention_heads", 12)?;

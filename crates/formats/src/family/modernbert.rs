@@ -7,7 +7,7 @@ use budwood_base::encoder::{
 };
 use budwood_base::site::WeightSite;
 use budwood_base::tokenizer::Frame;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::config::Config;
 use super::definition::Family;
@@ -53,7 +53,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     config.expect("rope_scaling", &[])?;
     config.expect("classifier_pooling", &[json!("cls"), json!("mean")])?;
     let layers = config.layers("num_hidden_layers")?;
-    let every = config.size_or("global_attn_every_n_layers", 3)?;
+    let every = every(config, layers)?;
     let width = config.size_or("local_attention", 128)?;
     let mut without_bias = Vec::new();
     if !config.flag_or("attention_bias", false)? {
@@ -69,7 +69,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     for field in ["embedding_dropout", "mlp_dropout"] {
         config.dropout_or(field, 0.0)?;
     }
-    let base = config.base_or("global_rope_theta", 160_000.0)?;
+    let (base, window_base) = bases(config)?;
     Ok(EncoderSpec {
         family: FAMILY.name.into(),
         hidden,
@@ -95,7 +95,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
             without_position_table: true,
             positions: Positions::Rotary {
                 base,
-                window_base: config.base_or("local_rope_theta", f64::from(base))?,
+                window_base,
                 width: config.even_head_dim(hidden / heads)?,
             },
             window: (every > 1).then_some(Window { reach: width / 2, every }),
@@ -106,4 +106,44 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
             ..Axes::default()
         },
     })
+}
+
+/// Every how many layers one attends to all. `transformers` 5 writes a list of kinds instead.
+fn every(config: &Config<'_>, layers: usize) -> Result<usize, Error> {
+    const KINDS: [&str; 2] = ["full_attention", "sliding_attention"];
+    let every = config.size_or("global_attn_every_n_layers", 3)?;
+    let Some(kinds) = config.json.get("layer_types").filter(|v| !v.is_null()) else {
+        return Ok(every);
+    };
+    let listed = kinds.as_array().map(Vec::as_slice).unwrap_or_default();
+    let second = listed.iter().skip(1).position(|kind| kind == KINDS[0]);
+    let every = second.map_or(listed.len().max(1), |after| after + 1);
+    let as_ours = |(i, kind): (usize, &Value)| kind == KINDS[usize::from(i % every != 0)];
+    if listed.len() == layers && listed.iter().enumerate().all(as_ours) {
+        return Ok(every);
+    }
+    Err(config.fault(format!(
+        "'layer_types' is {kinds}; one kind for each layer is read, {} in the first and in every n-th after it, {} else",
+        KINDS[0], KINDS[1]
+    )))
+}
+
+/// Bases of rotary positions: of layers that attend to all, and of those with a window.
+fn bases(config: &Config<'_>) -> Result<(f32, f32), Error> {
+    const DEFAULTS: (f64, f64) = (160_000.0, 10_000.0);
+    let Some(kinds) = config.json.get("rope_parameters").filter(|v| !v.is_null()) else {
+        let base = config.base_or("global_rope_theta", DEFAULTS.0)?;
+        return Ok(match config.json.get("local_rope_theta") {
+            // All layers have one.
+            Some(Value::Null) => (base, base),
+            _ => (base, config.base_or("local_rope_theta", DEFAULTS.1)?),
+        });
+    };
+    // The form of `transformers` 5.
+    let of = |kind: &str, default: f64| {
+        let kind = Config { path: config.path, json: kinds.get(kind).unwrap_or(&Value::Null) };
+        kind.expect("rope_type", &[json!("default")])?;
+        kind.base_or("rope_theta", default)
+    };
+    Ok((of("full_attention", DEFAULTS.0)?, of("sliding_attention", DEFAULTS.1)?))
 }

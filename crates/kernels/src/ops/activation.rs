@@ -33,7 +33,8 @@ pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     let x = x.clamp(-87.336_54, 88.376_26);
     // Rounds to the nearest integer by adding and taking away 1.5 * 2^23.
     const ROUND: f32 = 12_582_912.0;
-    let n = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let rounded = fma::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
     let r = fma::<FMA>(n, -0.693_359_4, x);
     let r = fma::<FMA>(n, 2.121_944_4e-4, r);
     let mut p = 1.987_569_1e-4;
@@ -43,8 +44,10 @@ pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     p = fma::<FMA>(p, r, 1.666_666_5e-1);
     p = fma::<FMA>(p, r, 0.5);
     let e = fma::<FMA>(p * r, r, r) + 1.0;
-    // 2^n by its bits; n is in -126..=127 after the clamp.
-    let power = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    // 2^n by its bits; n is in -126..=127 after the clamp. The integer stands in the last bits of
+    // what was rounded: a conversion, which saturates, would be done number by number.
+    let n = rounded.to_bits().wrapping_sub(ROUND.to_bits());
+    let power = f32::from_bits(n.wrapping_add(127) << 23);
     e * power
 }
 

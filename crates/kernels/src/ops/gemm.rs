@@ -5,8 +5,8 @@
 //! each panel of B (L1) meets all of them. The sum of an element runs over K in order, whatever the
 //! other rows and columns are, so a row's result does not depend on the batch around it.
 
+use super::transpose::transpose;
 use crate::Isa;
-use crate::arch::kernel;
 use crate::arch::tile::{self, A_STRIDE, COLUMNS_MAX, K_BLOCK, Start};
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
@@ -48,6 +48,9 @@ impl<'a> MatRef<'a> {
     }
 }
 
+/// A number of columns that divides those of a panel on every instruction set.
+const LEAST_PANEL: usize = 8;
+
 /// A right-hand matrix `[k, n]` in the order in which the product reads it.
 #[derive(Clone, Debug, Default)]
 pub struct PackedB {
@@ -79,11 +82,18 @@ impl PackedB {
             }
             if b.column_stride == 1 {
                 for (i, out) in out.chunks_exact_mut(panel).enumerate() {
-                    let from = i * b.row_stride + j0;
-                    out[..width].copy_from_slice(&b.data[from..from + width]);
+                    let from = &b.data[i * b.row_stride + j0..][..width];
+                    if width == panel {
+                        // Moves of a known length need no call.
+                        let from = from.chunks_exact(LEAST_PANEL);
+                        let out = out.chunks_exact_mut(LEAST_PANEL);
+                        out.zip(from).for_each(|(out, from)| out.copy_from_slice(from));
+                    } else {
+                        out[..width].copy_from_slice(from);
+                    }
                 }
             } else {
-                pack_transposed(b, j0, width, panel, out);
+                pack_transposed(isa, b, j0, width, panel, out);
             }
         }
     }
@@ -138,27 +148,24 @@ impl PackedB {
     }
 }
 
-/// Packs columns `j0..j0 + width` of a matrix whose columns are contiguous: sixteen rows at a time,
-/// so that what is read and what is written both stay in L1.
-fn pack_transposed(b: MatRef<'_>, j0: usize, width: usize, panel: usize, out: &mut [f32]) {
-    const BLOCK: usize = 16;
-    let mut i0 = 0;
-    while i0 < b.rows {
-        let n_rows = BLOCK.min(b.rows - i0);
-        for j in 0..width {
-            let from = i0 * b.row_stride + (j0 + j) * b.column_stride;
-            if b.row_stride == 1 {
-                let column = &b.data[from..from + n_rows];
-                for (i, &x) in column.iter().enumerate() {
-                    out[(i0 + i) * panel + j] = x;
-                }
-            } else {
-                for i in 0..n_rows {
-                    out[(i0 + i) * panel + j] = b.data[from + i * b.row_stride];
-                }
-            }
+/// Packs columns `j0..j0 + width` of a matrix whose rows have gaps; columns usually have none.
+fn pack_transposed(
+    isa: Isa,
+    b: MatRef<'_>,
+    j0: usize,
+    width: usize,
+    panel: usize,
+    out: &mut [f32],
+) {
+    let from = &b.data[(j0 * b.column_stride).min(b.data.len())..];
+    if b.row_stride == 1 {
+        transpose(isa, from, width, b.rows, b.column_stride, out, panel);
+        return;
+    }
+    for (i, out) in out.chunks_exact_mut(panel).enumerate() {
+        for (j, out) in out[..width].iter_mut().enumerate() {
+            *out = from[i * b.row_stride + j * b.column_stride];
         }
-        i0 += n_rows;
     }
 }
 
@@ -185,39 +192,12 @@ pub struct Target<'a> {
     pub beta: Beta<'a>,
 }
 
-kernel! {
-    /// `to += fromᵀ` of dense matrices; `from` is `[rows, columns]`.
-    pub fn add_transposed<'a>(from: &'a [f32], shape: (usize, usize), to: &'a mut [f32]) {
-        let (rows, columns) = shape;
-        for (j, to) in to.chunks_exact_mut(rows).take(columns).enumerate() {
-            for (i, to) in to.iter_mut().enumerate() {
-                *to += from[i * columns + j];
-            }
-        }
-    }
-}
-
 impl Target<'_> {
     fn check(&self, isa: Isa, m: usize, k: usize) {
         assert_eq!(self.b.k, k, "inner dimensions differ");
         assert_eq!(self.b.panel, tile::columns(isa), "packed for another instruction set");
         assert!(self.c_stride >= self.b.n || m == 1);
         assert!(self.c.len() >= (m - 1) * self.c_stride + self.b.n);
-    }
-}
-
-kernel! {
-    /// Writes the transposed of `from`, `[rows, columns]` with its rows `stride` apart, to `to`,
-    /// with its rows `to_stride` apart.
-    pub fn transpose<'a>(
-        from: &'a [f32], shape: (usize, usize, usize), to: &'a mut [f32], to_stride: usize,
-    ) {
-        let (rows, columns, stride) = shape;
-        for (j, to) in to.chunks_mut(to_stride).take(columns).enumerate() {
-            for (i, to) in to[..rows].iter_mut().enumerate() {
-                *to = from[i * stride + j];
-            }
-        }
     }
 }
 
@@ -244,12 +224,27 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
     let mut k0 = 0;
     while k0 < k {
         let k_len = K_BLOCK.min(k - k0);
-        copy_rows(a, k0, k_len, &mut scratch.a);
+        copy_rows(isa, a, k0, k_len, &mut scratch.a);
         for target in targets.iter_mut() {
             pass(isa, &scratch.a, m, k0, k_len, target);
         }
         k0 += k_len;
     }
+}
+
+/// `c = a b + beta`: [`product`] of one right-hand side.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn multiply(
+    isa: Isa,
+    scratch: &mut Scratch,
+    a: MatRef<'_>,
+    b: &PackedB,
+    (c, c_stride): (&mut [f32], usize),
+    beta: Beta<'_>,
+) {
+    product(isa, scratch, a, &mut [Target { b, c, c_stride, beta }]);
 }
 
 /// Distance of the rows of an A that [`product_in_place`] reads.
@@ -272,26 +267,21 @@ pub fn product_in_place(isa: Isa, a: &[f32], (m, k): (usize, usize), mut target:
 }
 
 /// Columns `k0..k0 + k_len` of A, its rows [`A_STRIDE`] apart.
-fn copy_rows(a: MatRef<'_>, k0: usize, k_len: usize, out: &mut [f32]) {
-    if a.column_stride == 1 {
-        for i in 0..a.rows {
-            let from = i * a.row_stride + k0;
-            out[i * A_STRIDE..i * A_STRIDE + k_len].copy_from_slice(&a.data[from..from + k_len]);
-        }
+fn copy_rows(isa: Isa, a: MatRef<'_>, k0: usize, k_len: usize, out: &mut [f32]) {
+    let from = &a.data[k0 * a.column_stride..];
+    if a.row_stride == 1 && a.column_stride != 1 {
+        transpose(isa, from, k_len, a.rows, a.column_stride, out, A_STRIDE);
         return;
     }
-    // A transposed A: walk along its contiguous direction in blocks of sixteen.
-    const BLOCK: usize = 16;
-    let mut p0 = 0;
-    while p0 < k_len {
-        let n_p = BLOCK.min(k_len - p0);
-        for i in 0..a.rows {
-            let from = i * a.row_stride + (k0 + p0) * a.column_stride;
-            for (p, x) in out[i * A_STRIDE + p0..][..n_p].iter_mut().enumerate() {
-                *x = a.data[from + p * a.column_stride];
+    for (i, out) in out.chunks_mut(A_STRIDE).take(a.rows).enumerate() {
+        let (from, out) = (&from[i * a.row_stride..], &mut out[..k_len]);
+        if a.column_stride == 1 {
+            out.copy_from_slice(&from[..k_len]);
+        } else {
+            for (p, out) in out.iter_mut().enumerate() {
+                *out = from[p * a.column_stride];
             }
         }
-        p0 += n_p;
     }
 }
 

@@ -10,3 +10,4 @@ pub mod loss;
 pub mod norm;
 pub mod optimizer;
 pub mod rotary;
+pub mod transpose;

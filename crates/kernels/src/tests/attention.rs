@@ -1,6 +1,6 @@
-use super::{assert_close, inner, numbers, numeric_gradient, wide};
+use super::{assert_close, inner, numbers, wide};
 use crate::ops::attention::{
-    Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, tiled, whole,
+    Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, WHOLE_KEYS_MAX, tiled, whole,
 };
 use crate::ops::dropout::Dropout;
 use crate::ops::gemm::MatRef;
@@ -25,6 +25,8 @@ struct Case {
     places: Places,
     /// Queries are multiplied by this.
     large: f32,
+    /// At most so many elements of each gradient are compared with differences.
+    differences: usize,
 }
 
 const CASE: Case = Case {
@@ -36,6 +38,7 @@ const CASE: Case = Case {
     window: None,
     places: Places::None,
     large: 1.0,
+    differences: usize::MAX,
 };
 
 /// Where the mask starts: shortly before its places leave 32 bits.
@@ -277,47 +280,78 @@ fn without_gaps(x: &[f32], stride: usize, width: usize) -> Vec<f64> {
     x.chunks(stride).flat_map(|row| wide(&row[..width])).collect()
 }
 
-/// Forward and all gradients of a case against f64 loops and their differences, every way that it
-/// can go.
-#[track_caller]
-fn check(isa: Isa, case: Case) {
-    let made = Made::new(case);
-    let shape = made.shape();
-    if shape.keys <= whole::KEYS_MAX && case.window.is_none() {
-        check_way(isa, &made, Way::Whole);
-    }
-    check_way(isa, &made, Way::Tiled);
+/// At most `n` of the places below `len`, evenly spread.
+fn some_of(len: usize, n: usize) -> Vec<usize> {
+    let n = n.min(len);
+    (0..n).map(|i| i * len / n).collect()
 }
 
+/// Central differences at some elements.
+fn gradient_at(x: &[f64], at: &[usize], loss: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let (h, mut moved) = (1e-5, x.to_vec());
+    at.iter()
+        .map(|&i| {
+            moved[i] = x[i] + h;
+            let up = loss(&moved);
+            moved[i] = x[i] - h;
+            let down = loss(&moved);
+            moved[i] = x[i];
+            (up - down) / (2.0 * h)
+        })
+        .collect()
+}
+
+/// The places of the elements of each gradient that are looked at, and what they should be.
+type Expected = [(Vec<usize>, Vec<f64>); 6];
+
+/// Forward and all gradients of a case against f64 loops and their differences, on every
+/// instruction set and every way that it can go.
 #[track_caller]
-fn check_way(isa: Isa, made: &Made, way: Way) {
-    let mut scratch = Scratch::default();
-    let case = made.case;
-    let (saved, out) = made.forward(isa, &mut scratch, way);
+fn check(case: Case) {
+    let made = Made::new(case);
     let dense = made.dense();
     let all = || dense.each_ref().map(|x| &x[..]);
-    let what = format!("{} {way:?} {case:?}", isa.name());
-    assert_close(&out, &made.expected(all()), 2e-6 * f64::from(case.large.max(1.0)), &what);
-    let got = made.backward(isa, &mut scratch, way, (&saved, &out), true);
-    let weights = wide(&made.d_out);
-    let width = made.shape().out_stride;
-    let strides = [made.shape().query_stride, made.shape().key_stride, made.shape().key_stride];
-    let names = ["dq", "dk", "dv", "table", "c2p", "p2c"];
-    for (i, got) in got.iter().enumerate() {
-        let expected = numeric_gradient(&dense[i], |x| {
+    let (out, weights) = (made.expected(all()), wide(&made.d_out));
+    let gradients: Expected = std::array::from_fn(|i| {
+        let loss = |x: &[f64]| {
             let mut inputs = all();
             inputs[i] = x;
             inner(&made.expected(inputs), &weights)
-        });
+        };
+        let at = some_of(dense[i].len(), case.differences);
+        let expected = gradient_at(&dense[i], &at, loss);
+        (at, expected)
+    });
+    for isa in Isa::available() {
+        if made.shape().keys <= WHOLE_KEYS_MAX {
+            check_way(isa, &made, Way::Whole, (&out, &gradients));
+        }
+        check_way(isa, &made, Way::Tiled, (&out, &gradients));
+    }
+}
+
+#[track_caller]
+fn check_way(isa: Isa, made: &Made, way: Way, (expected, gradients): (&[f64], &Expected)) {
+    let mut scratch = Scratch::default();
+    let what = format!("{} {way:?} {:?}", isa.name(), made.case);
+    let large = f64::from(made.case.large.max(1.0));
+    let (saved, out) = made.forward(isa, &mut scratch, way);
+    assert_close(&out, expected, 2e-6 * large, &what);
+    let got = made.backward(isa, &mut scratch, way, (&saved, &out), true);
+    let Shape { query_stride, key_stride, out_stride: width, .. } = made.shape();
+    let strides = [query_stride, key_stride, key_stride];
+    let names = ["dq", "dk", "dv", "table", "c2p", "p2c"];
+    for (i, (got, (at, expected))) in got.iter().zip(gradients).enumerate() {
         let got: Vec<f32> = match strides.get(i) {
             Some(&stride) => got.chunks(stride).flat_map(|row| row[..width].to_vec()).collect(),
             None => got.clone(),
         };
+        let got: Vec<f32> = at.iter().map(|&i| got[i]).collect();
         let what = format!("{what} {}", names[i]);
         if expected.iter().any(|x| x.abs() > 1e-6) {
-            assert_close(&got, &expected, 5e-5 * f64::from(case.large.max(1.0)), &what);
+            assert_close(&got, expected, 5e-5 * large, &what);
         } else {
-            assert!(got.iter().all(|x| x.abs() < 1e-6), "{what}");
+            assert!(got.iter().all(|x| f64::from(x.abs()) < 1e-6 * large), "{what}");
         }
     }
     // What is not wanted changes nothing else.
@@ -329,12 +363,10 @@ fn check_way(isa: Isa, made: &Made, way: Way) {
 
 #[test]
 fn plain_attention_matches_the_reference() {
-    for isa in Isa::available() {
-        for (heads, dim, queries, prefix, dropout) in
-            [(1, 4, 1, 0, 0.0), (2, 3, 5, 0, 0.0), (3, 8, 4, 3, 0.3), (2, 5, 17, 1, 0.1)]
-        {
-            check(isa, Case { heads, dim, queries, prefix, dropout, ..CASE });
-        }
+    for (heads, dim, queries, prefix, dropout) in
+        [(1, 4, 1, 0, 0.0), (2, 3, 5, 0, 0.0), (3, 8, 4, 3, 0.3), (2, 5, 17, 1, 0.1)]
+    {
+        check(Case { heads, dim, queries, prefix, dropout, ..CASE });
     }
 }
 
@@ -349,15 +381,135 @@ fn windows_and_biases_match_the_reference() {
         Places::Disentangled { reach: 6, c2p: false, p2c: true },
         Places::Disentangled { reach: 30, c2p: true, p2c: true },
     ];
+    for places in all {
+        for window in [None, Some(0), Some(2), Some(100)] {
+            for prefix in [0, 2] {
+                let dropout = if window == Some(2) { 0.2 } else { 0.0 };
+                check(Case { queries: 9, prefix, window, places, dropout, ..CASE });
+            }
+        }
+        check(Case { queries: 1, places, ..CASE });
+    }
+}
+
+/// Lengths at and around the bounds of tiles: 84 queries, 64 or 256 keys, segments of 1008.
+#[test]
+fn odd_lengths_cross_tiles() {
+    let places = [
+        Places::None,
+        Places::Distance { reach: 200 },
+        Places::Disentangled { reach: 100, c2p: true, p2c: true },
+    ];
+    for (i, queries) in [84, 85, 169, 257, 330].into_iter().enumerate() {
+        for (j, window) in [None, Some(1), Some(64), Some(300)].into_iter().enumerate() {
+            check(Case {
+                heads: 1,
+                dim: 2,
+                queries,
+                window,
+                places: places[(i + j) % places.len()],
+                prefix: [0, 3, 260][(i + 2 * j) % 3],
+                dropout: if (i + j) % 2 == 0 { 0.2 } else { 0.0 },
+                differences: 4,
+                ..CASE
+            });
+        }
+    }
+    let places = Places::Disentangled { reach: 600, c2p: true, p2c: true };
+    let window = Some(500);
+    check(Case { heads: 1, dim: 2, queries: 1100, differences: 2, places, window, ..CASE });
+}
+
+#[test]
+fn large_and_equal_scores_are_exact_enough() {
+    for large in [0.0, 30.0, 1000.0] {
+        for queries in [7, 90] {
+            check(Case { queries, large, differences: 20, ..CASE });
+        }
+    }
+    // Equal scores that are so large that the logarithm of a sum is below their last bit.
+    let mut made = Made::new(Case { heads: 1, dim: 4, queries: 600, ..CASE });
+    made.q.fill(1000.0);
+    made.k.fill(3000.0);
+    let column = |x: &[f32], stride: usize, c: usize| -> f64 {
+        x.chunks(stride).map(|row| f64::from(row[c])).sum::<f64>() / 600.0
+    };
+    let everywhere =
+        |mean: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..600 * 4).map(|i| mean(i % 4)).collect() };
     for isa in Isa::available() {
-        for places in all {
-            for window in [None, Some(0), Some(2), Some(100)] {
-                for prefix in [0, 2] {
-                    let dropout = if window == Some(2) { 0.2 } else { 0.0 };
-                    check(isa, Case { queries: 9, prefix, window, places, dropout, ..CASE });
+        let mut scratch = Scratch::default();
+        let (saved, out) = made.forward(isa, &mut scratch, Way::Tiled);
+        let expected = everywhere(&|c| column(&made.v, 4 + KEY_GAP, c));
+        assert_close(&out, &expected, 1e-5, "equal scores");
+        let [_, _, d_v, ..] = made.backward(isa, &mut scratch, Way::Tiled, (&saved, &out), false);
+        let d_v: Vec<f32> = d_v.chunks(4 + KEY_GAP).flat_map(|row| row[..4].to_vec()).collect();
+        let expected = everywhere(&|c| column(&made.d_out, 4, c));
+        assert_close(&d_v, &expected, 1e-5, "the gradient of values under equal scores");
+    }
+}
+
+/// Both kernels, one sequence, the same elements dropped.
+#[test]
+fn tiles_and_the_whole_agree() {
+    for isa in Isa::available() {
+        for (queries, prefix) in [(2, 0), (84, 0), (130, 7), (256, 0)] {
+            for places in [Places::None, Places::Disentangled { reach: 50, c2p: true, p2c: true }] {
+                let made = Made::new(Case { queries, prefix, places, dropout: 0.3, ..CASE });
+                let mut scratch = Scratch::default();
+                let one = made.forward(isa, &mut scratch, Way::Whole);
+                let other = made.forward(isa, &mut scratch, Way::Tiled);
+                let what = format!("{} {queries} {places:?}", isa.name());
+                assert_close(&other.1, &wide(&one.1), 1e-6, &what);
+                let d_one = made.backward(isa, &mut scratch, Way::Whole, (&one.0, &one.1), true);
+                let d_other =
+                    made.backward(isa, &mut scratch, Way::Tiled, (&other.0, &other.1), true);
+                let gap = [QUERY_GAP, KEY_GAP, KEY_GAP, 0, 0, 0];
+                for ((one, other), gap) in d_one.iter().zip(&d_other).zip(gap) {
+                    let width = if gap == 0 { one.len().max(1) } else { 6 };
+                    let rows = |x: &[f32]| -> Vec<f32> {
+                        x.chunks(width + gap).flat_map(|row| row[..width].to_vec()).collect()
+                    };
+                    assert_close(&rows(other), &wide(&rows(one)), 4e-6, &what);
                 }
             }
-            check(isa, Case { queries: 1, places, ..CASE });
+        }
+    }
+}
+
+/// A row that sees a number that is not finite is not finite; no other row notices.
+#[test]
+fn what_is_not_finite_stays_where_it_is_seen() {
+    for isa in Isa::available() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for (queries, window, ways) in
+                [(20, None, vec![Way::Whole, Way::Tiled]), (600, Some(70), vec![Way::Tiled])]
+            {
+                let mut made =
+                    Made::new(Case { heads: 1, dim: 3, queries, window, prefix: 0, ..CASE });
+                let sees = |i: usize, j: usize| window.is_none_or(|w| i.abs_diff(j) <= w);
+                for way in ways {
+                    let (_, clean) = made.forward(isa, &mut Scratch::default(), way);
+                    let at = 13;
+                    let kept = std::mem::replace(&mut made.q[at * (3 + QUERY_GAP)], bad);
+                    let (_, out) = made.forward(isa, &mut Scratch::default(), way);
+                    made.q[at * (3 + QUERY_GAP)] = kept;
+                    for (i, (row, clean)) in out.chunks(3).zip(clean.chunks(3)).enumerate() {
+                        if i == at {
+                            assert!(row.iter().all(|x| x.is_nan()), "{way:?} {bad} {row:?}");
+                        } else {
+                            assert_eq!(bits(row), bits(clean), "{way:?} {bad} row {i}");
+                        }
+                    }
+                    let kept = std::mem::replace(&mut made.v[at * (3 + KEY_GAP)], bad);
+                    let (_, out) = made.forward(isa, &mut Scratch::default(), way);
+                    made.v[at * (3 + KEY_GAP)] = kept;
+                    for (i, row) in out.chunks(3).enumerate() {
+                        if sees(i, at) {
+                            assert!(!row[0].is_finite(), "{way:?} {bad} row {i}");
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -88,6 +88,28 @@ fn dropout_keeps_the_mean_and_depends_on_the_place_only() {
     }
 }
 
+/// Masks do not repeat after 2^32 places, and pieces of one that crosses that place fit together.
+#[test]
+fn dropout_has_more_than_four_thousand_million_places() {
+    for isa in Isa::available() {
+        let dropout = Dropout::new(0.5, 42);
+        let mask = |start: u64, n: usize| {
+            let mut x = vec![1.0f32; n];
+            dropout::apply(isa, dropout, start, &mut x);
+            x
+        };
+        for high in [1, 2, 1 << 20] {
+            let (first, other) = (mask(0, 2000), mask(high << 32, 2000));
+            let same = first.iter().zip(&other).filter(|(a, b)| a == b).count();
+            assert!((900..1100).contains(&same), "{same} of 2000 places agree");
+        }
+        let across = mask((3 << 32) - 700, 1500);
+        assert_eq!(across[..700], mask((3 << 32) - 700, 700));
+        assert_eq!(across[700..], mask(3 << 32, 800));
+        assert!((0..1500).all(|i| across[i] == dropout.factor((3 << 32) - 700 + i as u64)));
+    }
+}
+
 #[test]
 fn vector_operations_match_plain_loops() {
     for isa in Isa::available() {

@@ -1,5 +1,5 @@
-//! Embeddings of images: projected patches after the class token (and DeiT's distillation token, and
-//! registers), with positions where there is a table of them.
+//! Embeddings of images: projected patches after the class token (and DeiT's distillation token,
+//! and registers), with positions where there is a table of them.
 
 use std::ops::Range;
 

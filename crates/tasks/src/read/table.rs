@@ -91,6 +91,27 @@ impl Table {
         }
     }
 
+    /// A table that no file holds. Messages call it `name`, and its rows by their index from 0.
+    ///
+    /// # Errors
+    /// If there is no row, there are more than `u32::MAX`, or columns have different lengths.
+    pub fn in_memory(name: &str, columns: Vec<Column>) -> Result<Self, Error> {
+        let form = Form { name: "memory", places: "index", ..Form::default() };
+        let mut table = Self::new(Path::new(name), form, &[]);
+        let rows = columns.first().map_or(0, |c| c.cells.len());
+        let fault = |message: String| Err(Error::file(name, message));
+        if let Some(odd) = columns.iter().find(|c| c.cells.len() != rows) {
+            return fault(format!("has {rows} rows, but {} of '{}'", odd.cells.len(), odd.name));
+        }
+        match u32::try_from(rows) {
+            Ok(0) => return fault("holds no row of data".into()),
+            Ok(rows) => table.places = (0..rows).collect(),
+            Err(_) => return fault(format!("has {rows} rows; at most {} are read", u32::MAX)),
+        }
+        table.columns = columns;
+        Ok(table)
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.places.len()

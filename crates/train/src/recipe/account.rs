@@ -82,7 +82,8 @@ pub struct Account {
     /// The most frequent class, or the mean, for all held-out rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nothing: Option<Estimate>,
-    /// The probability that answers no better than that would look as good (McNemar's test).
+    /// The probability that answers no better than that would look as good: McNemar's test, or
+    /// losses whose signs fall as coins do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,
     /// The probe on the held-out rows.

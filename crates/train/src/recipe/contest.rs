@@ -118,7 +118,7 @@ impl Recipe<'_> {
             contest.account.chosen = Chosen::Linear;
         }
         let Contest { judge, mut account, .. } = contest;
-        account.chance = judge.chance(&judged, &same);
+        account.chance = Some(judge.chance(&judged, &same));
         account.thresholds = judge.thresholds(&judged);
         if let Some((temperature, before, after)) = judge.calibration(&judged) {
             scale_head(&mut adapter, 1.0 / temperature, 0.0);

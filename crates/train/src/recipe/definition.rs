@@ -16,6 +16,8 @@ use crate::{Event, Outcome, PrefixCacheSpec, Prepared, TrainConfig};
 pub struct Recipe<'a> {
     /// The frozen model.
     pub base: &'a Base,
+    /// The same model in a form that trials are made on; that model itself if none is given.
+    pub trial_base: Option<&'a Base>,
     /// Threads.
     pub workers: &'a mut Workers,
     /// Settings of the training loop: those of `plan` where nothing else was asked for.

@@ -19,7 +19,7 @@ use super::held_out::Judge;
 use super::journal::{Journal, Trial};
 use super::strength;
 use super::trial::{ATTEMPTS, Ended, SLOWER, Start, Task};
-use crate::{Answers, Error, Event, TrainConfig, answers};
+use crate::{Answers, Error, Event, PrefixCacheSpec, TrainConfig, answers};
 
 /// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more
 /// of them.
@@ -278,12 +278,20 @@ impl Recipe<'_> {
         let names: Vec<String> = wanted.iter().map(|&(r, fold)| runners[r].trial(fold)).collect();
         let unknown: Vec<usize> =
             (0..names.len()).filter(|&i| journal.get(&names[i]).is_none()).collect();
+        let trial_base = self.trial_base;
         let (common, workers) = self.parts();
+        let common = Common { base: trial_base.unwrap_or(common.base), ..common };
         let config = &runners[0].config;
         let new = Adapter::new(common.base, &config.method, common.head.clone(), config.seed)?;
         let trained = new.params.len();
         let at_once = if trained > LARGE { 1 } else { unknown.len().min(workers.threads()) };
         let each = workers.threads() / at_once.max(1);
+        // What may be kept of frozen layers is kept for all of them together.
+        let share = |spec: PrefixCacheSpec| PrefixCacheSpec {
+            bytes: spec.bytes / at_once.max(1) as u64,
+            ..spec
+        };
+        let common = Common { cache: common.cache.map(share), ..common };
         let (stop, queue) = (AtomicBool::new(false), Mutex::new(unknown.iter()));
         let (sender, receiver) = mpsc::channel();
         let work = |sender: mpsc::Sender<Message>| {

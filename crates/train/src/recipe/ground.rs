@@ -2,7 +2,7 @@
 
 use budwood_base::random::Key;
 
-use super::definition::Recipe;
+use super::definition::{OnEvent, Recipe};
 use super::problem::{Linear, Problem, Vectors, Wanted};
 use super::{strength, vectors};
 use crate::{Error, Prepared};
@@ -19,13 +19,15 @@ pub(super) struct Ground<'a> {
 }
 
 impl Recipe<'_> {
-    /// Computes the vectors and chooses the strength.
+    /// Computes the vectors and chooses the strength; none if the event's receiver asks to stop.
     pub(super) fn ground<'d>(
         &mut self,
         train: &'d Prepared,
         dev: Option<&'d Prepared>,
-    ) -> Result<Ground<'d>, Error> {
-        let rows = vectors::pooled(self.workers, self.base, &self.head, train)?;
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Option<Ground<'d>>, Error> {
+        let rows = vectors::pooled(self.workers, self.base, &self.head, train, on_event)?;
+        let Some(rows) = rows else { return Ok(None) };
         let vectors = Vectors::new(&rows);
         let Some(targets) = &train.targets else {
             return Err(Error::Usage("the training examples have no labels".into()));
@@ -35,7 +37,7 @@ impl Recipe<'_> {
         let key = Key::new(self.config.seed).named("probe");
         let threads = self.workers.threads();
         let strength = strength::choose(&vectors, &wanted, &class_weights, key, threads);
-        Ok(Ground { train, dev, vectors, wanted, class_weights, strength, threads })
+        Ok(Some(Ground { train, dev, vectors, wanted, class_weights, strength, threads }))
     }
 }
 

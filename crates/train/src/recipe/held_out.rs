@@ -1,14 +1,20 @@
 //! Answers for rows that a model has not seen, and what they say about it.
 
-use budwood_base::statistics::mcnemar;
+use budwood_base::statistics::{mcnemar, sign_flips};
 use budwood_model::Targets;
 use budwood_tasks::metric::multilabel;
 
 use super::account::{Estimate, Thresholded};
 use super::calibrate::{self, Calibration};
 use super::problem::Wanted;
-use super::thresholds;
+use super::thresholds::{self, Aim};
 use crate::{Answers, Error, Prepared, scores};
+
+/// Share by which a temperature may make the Brier score worse: what it is fitted by is the
+/// likelihood.
+const WORSE: f64 = 0.02;
+/// Draws of the test of losses.
+const DRAWS: usize = 2000;
 
 /// Rows to judge by, with what is wanted of them.
 pub(super) struct Judge<'a> {
@@ -53,10 +59,19 @@ impl<'a> Judge<'a> {
         rows.iter().zip(&mut logits).map(|(&row, y)| self.wanted.loss(row, y)).collect()
     }
 
-    /// The probability that answers which are no better than one answer for all would differ from
-    /// it as much; none for tasks without classes.
-    pub(super) fn chance(&self, answers: &Answers, same: &[f64]) -> Option<f64> {
-        let right = self.right()?;
+    /// The probability that answers which are no better than one answer for all would look better
+    /// by as much: McNemar's test, or for labels and numbers the losses' signs by the toss of a
+    /// coin.
+    pub(super) fn chance(&self, answers: &Answers, same: &[f64]) -> f64 {
+        let Some(right) = self.right() else {
+            let rows: Vec<usize> = (0..answers.outputs.len()).collect();
+            let given = self.losses(&rows, &answers.outputs);
+            let of_same = |&row: &usize| self.wanted.loss(row, &mut same.to_vec());
+            let away: Vec<f64> =
+                rows.iter().zip(given).map(|(row, own)| own - of_same(row)).collect();
+            let better = away.iter().sum::<f64>() < 0.0;
+            return if better { sign_flips(&away, DRAWS, 0) } else { 1.0 };
+        };
         let one = Answers { outputs: vec![same.iter().map(|&x| x as f32).collect()] }.class(0);
         let count = |given: bool, constant: bool| {
             let hits = right.iter().enumerate();
@@ -65,7 +80,7 @@ impl<'a> Judge<'a> {
             hits.count() as u64
         };
         let (better, worse) = (count(true, false), count(false, true));
-        Some(if better > worse { mcnemar(better, worse) } else { 1.0 })
+        if better > worse { mcnemar(better, worse) } else { 1.0 }
     }
 
     /// The temperature for these logits, with their calibration before and after; none for tasks
@@ -75,7 +90,14 @@ impl<'a> Judge<'a> {
         let logits = wide(&answers.outputs);
         let t = calibrate::temperature(&logits, right);
         let of = |t| Calibration::of_logits(&logits, right, t);
-        Some((t, of(1.0), of(t)))
+        // The likelihood may ask for a temperature that makes probabilities worse: where a few rows
+        // have classes that no other fold holds.
+        let (before, after) = (of(1.0), of(t));
+        Some(if after.brier <= (1.0 + WORSE) * before.brier {
+            (t, before, after)
+        } else {
+            (1.0, before, before)
+        })
     }
 
     /// Thresholds for several labels, if they are better on held-out rows.
@@ -83,7 +105,8 @@ impl<'a> Judge<'a> {
         let Wanted::Labels(holds, labels) = &self.wanted else { return None };
         let (labels, outputs) = (*labels, &answers.outputs);
         let own = |i: usize| &holds[i * labels..(i + 1) * labels];
-        let fitted = thresholds::fit(outputs, |i, label| own(i)[label] > 0.0)?;
+        let aim = if self.metric == "macro_f1" { Aim::Each } else { Aim::Together };
+        let fitted = thresholds::fit(outputs, |i, label| own(i)[label] > 0.0, aim)?;
         let right = |i: usize| (0u32..).zip(own(i)).filter(|(_, h)| **h > 0.0).map(|(l, _)| l);
         let right: Vec<Vec<u32>> = (0..outputs.len()).map(|i| right(i).collect()).collect();
         let usual: Vec<Vec<u32>> =
@@ -93,7 +116,6 @@ impl<'a> Judge<'a> {
             found.filter(|(name, _)| *name == self.metric).map(|(_, value)| value).next()
         };
         let (before, after) = (score(&usual)?, score(&fitted.given)?);
-        // What is better label by label may be worse by what the run is chosen by.
         (after > before).then_some(Thresholded { values: fitted.thresholds, before, after })
     }
 

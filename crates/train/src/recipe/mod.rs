@@ -38,7 +38,7 @@ use std::time::Instant;
 
 use budwood_model::{Adapter, Targets};
 
-use crate::{Error, Event};
+use crate::{Error, Event, Outcome};
 
 pub use account::{Account, Chosen, Estimate, Thresholded};
 pub use calibrate::{Calibration, Covered, accuracy_over_coverage};
@@ -85,7 +85,9 @@ impl Recipe<'_> {
             Some((train, dev)) => (train, dev.as_ref()),
             None => (self.train, self.dev),
         };
-        let ground = self.ground(train, dev)?;
+        let Some(ground) = self.ground(train, dev, on_event)? else {
+            return self.interrupted(Outcome { interrupted: true, ..Outcome::of_no_step() });
+        };
         let mut made = self.with_probe(&ground, on_event)?;
         if let Some(units) = units {
             units.restore(&mut made.adapter, self.base);
@@ -96,9 +98,17 @@ impl Recipe<'_> {
         Ok(made)
     }
 
+    /// What a run that was stopped gives: an adapter that nothing was learned by.
+    fn interrupted(&self, outcome: Outcome) -> Result<Made, Error> {
+        let adapter = Adapter::new(self.base, &self.config.method, self.head.clone(), 0)?;
+        let account = Account::of(&self.config);
+        Ok(Made { adapter, outcome, account, config: self.config.clone() })
+    }
+
     /// Refuses settings that say nothing about such targets, before anything is computed.
     fn check(&self, targets: &Targets) -> Result<(), Error> {
         self.config.check_smoothing(targets)?;
+        self.config.class_weights.of(targets)?;
         let only_probe = self.config.method.parts.iter().all(|part| part.name == "linear");
         if self.config.contrastive && !matches!(targets, Targets::Classes(_)) {
             let message = "--recipe contrastive is for tasks where an example has one class; use \
@@ -133,9 +143,7 @@ impl Recipe<'_> {
         let (adapter, outcome) =
             match self.train_through(task, &mut journal, &mut account.lost_at, on_event)? {
                 Ended::Trained(adapter, outcome) => (*adapter, outcome),
-                Ended::Interrupted(outcome) => {
-                    (Adapter::new(self.base, &self.config.method, self.head.clone(), 0)?, outcome)
-                }
+                Ended::Interrupted(outcome) => return self.interrupted(outcome),
                 Ended::Lost => {
                     return Err(Error::Usage(format!(
                         "training was lost at every learning rate down to {:.1e}: look at the data",

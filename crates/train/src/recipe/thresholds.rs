@@ -1,16 +1,31 @@
 //! The probability from which on a label is said to hold, for each of several labels.
 //!
-//! 0.5 is right where probabilities are to be right; the best F1 asks for less where a label is
-//! rare. A label's threshold is the one whose F1 on held-out rows is largest. Whether it is worth
-//! having is seen on rows that did not choose it: each half of them is answered with the threshold
-//! of the other half.
+//! 0.5 is right where probabilities are to be right; F1 asks for less where labels are rare. The
+//! thresholds are those of the largest F1 on held-out rows: of each label by itself for macro-F1;
+//! for micro-F1 and all other scores of all labels together. For the latter, with `F` the F1 of
+//! all, each label takes the threshold of the largest `2 hits - F given`, and `F` grows until it
+//! stays (Dinkelbach 1967).
+//!
+//! Whether they are worth having is seen on rows that did not choose: each half of them is answered
+//! with the thresholds of the other half.
 
 use crate::evaluate::probability;
 
 /// Where nothing else is known.
 pub(crate) const USUAL: f32 = 0.5;
-/// Held-out rows with a label, and without, that a threshold of its own needs.
-const LEAST: usize = 8;
+/// Rows with a label, and without, that a threshold of its own needs.
+const LEAST: usize = 4;
+/// Rounds at most; a few are enough, as each is a step of Newton's method.
+const ROUNDS: usize = 50;
+
+/// What thresholds are best for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Aim {
+    /// F1 of each label by itself.
+    Each,
+    /// F1 of all together.
+    Together,
+}
 
 /// The thresholds of all labels, and the labels that rows get from thresholds which others chose.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,64 +38,111 @@ pub(super) struct Fitted {
 type Rows = Vec<(f32, bool)>;
 
 /// Fits thresholds to the logits of rows, and whether each label holds for them. None if no label
-/// has a better one than the usual.
-pub(super) fn fit(logits: &[Vec<f32>], holds: impl Fn(usize, usize) -> bool) -> Option<Fitted> {
+/// gets another one than the usual.
+pub(super) fn fit(
+    logits: &[Vec<f32>],
+    holds: impl Fn(usize, usize) -> bool,
+    aim: Aim,
+) -> Option<Fitted> {
     let labels = logits.first().map_or(0, Vec::len);
-    let mut fitted =
-        Fitted { thresholds: vec![USUAL; labels], given: vec![Vec::new(); logits.len()] };
-    for label in 0..labels {
+    let of_label = |label: usize| -> Rows {
         let row = |(i, y): (usize, &Vec<f32>)| (probability(y[label]), holds(i, label));
-        let rows: Rows = logits.iter().enumerate().map(row).collect();
-        let half = |odd: bool| {
-            let rows = rows.iter().enumerate().filter(|(i, _)| (i % 2 == 1) == odd);
-            best(&rows.map(|(_, row)| *row).collect())
-        };
+        logits.iter().enumerate().map(row).collect()
+    };
+    let all: Vec<Rows> = (0..labels).map(of_label).collect();
+    let half = |odd: usize| -> Vec<Rows> {
+        let part = |rows: &Rows| rows.iter().skip(odd).step_by(2).copied().collect();
+        all.iter().map(part).collect()
+    };
+    let of_other_half = [thresholds(&half(1), aim), thresholds(&half(0), aim)];
+    let given = |i: usize| -> Vec<u32> {
+        let above = |label: &usize| all[*label][i].0 > of_other_half[i % 2][*label];
+        (0..labels).filter(above).map(|label| label as u32).collect()
+    };
+    let given = (0..logits.len()).map(given).collect();
+    let thresholds = thresholds(&all, aim);
+    let differs = thresholds.iter().any(|t| *t != USUAL);
+    differs.then_some(Fitted { thresholds, given })
+}
+
+/// The thresholds of labels with the largest F1.
+fn thresholds(labels: &[Rows], aim: Aim) -> Vec<f32> {
+    let is_enough = |rows: &Rows| {
         let held = rows.iter().filter(|(_, holds)| *holds).count();
-        let of_other_half = [half(true), half(false)];
-        let usual = f1(&rows, |_| USUAL);
-        let better =
-            held.min(rows.len() - held) >= LEAST && f1(&rows, |i| of_other_half[i % 2]) > usual;
-        if better {
-            fitted.thresholds[label] = best(&rows);
-        }
-        for (i, given) in fitted.given.iter_mut().enumerate() {
-            let threshold = if better { of_other_half[i % 2] } else { USUAL };
-            if rows[i].0 > threshold {
-                given.push(label as u32);
-            }
-        }
+        held.min(rows.len() - held) >= LEAST
+    };
+    let own = |worth: &dyn Fn(&Counts) -> f64| -> Vec<f32> {
+        let best = |rows: &Rows| if is_enough(rows) { best(rows, worth) } else { USUAL };
+        labels.iter().map(best).collect()
+    };
+    if aim == Aim::Each {
+        return own(&Counts::f1);
     }
-    fitted.thresholds.iter().any(|t| *t != USUAL).then_some(fitted)
+    let together = |thresholds: &[f32]| {
+        let counts = labels.iter().zip(thresholds).map(|(rows, t)| Counts::of(rows, *t));
+        counts.fold(Counts::default(), Counts::plus).f1()
+    };
+    let mut found = vec![USUAL; labels.len()];
+    let mut f1 = together(&found);
+    for _ in 0..ROUNDS {
+        let next = own(&|c: &Counts| 2.0 * c.hits as f64 - f1 * c.given as f64);
+        let reached = together(&next);
+        if reached <= f1 {
+            break;
+        }
+        (found, f1) = (next, reached);
+    }
+    found
 }
 
-/// F1 of a label with a threshold for each row.
-fn f1(rows: &Rows, threshold: impl Fn(usize) -> f32) -> f64 {
-    let (mut hits, mut given, mut held) = (0, 0, 0);
-    for (i, (p, holds)) in rows.iter().enumerate() {
-        let says = *p > threshold(i);
-        hits += usize::from(says && *holds);
-        given += usize::from(says);
-        held += usize::from(*holds);
-    }
-    2.0 * hits as f64 / (given + held).max(1) as f64
+/// What a threshold gives.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    hits: usize,
+    given: usize,
+    held: usize,
 }
 
-/// The threshold of the largest F1, half-way between two rows; of equally good ones the nearest to
+impl Counts {
+    fn of(rows: &Rows, threshold: f32) -> Self {
+        let of = |(p, holds): &(f32, bool)| Self {
+            hits: usize::from(*p > threshold && *holds),
+            given: usize::from(*p > threshold),
+            held: usize::from(*holds),
+        };
+        rows.iter().map(of).fold(Self::default(), Self::plus)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            hits: self.hits + other.hits,
+            given: self.given + other.given,
+            held: self.held + other.held,
+        }
+    }
+
+    fn f1(&self) -> f64 {
+        2.0 * self.hits as f64 / (self.given + self.held).max(1) as f64
+    }
+}
+
+/// The threshold that is worth most, half-way between two rows; of equally good ones the nearest to
 /// the usual.
-fn best(rows: &Rows) -> f32 {
+fn best(rows: &Rows, worth: &dyn Fn(&Counts) -> f64) -> f32 {
     let mut sorted = rows.clone();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let held = rows.iter().filter(|(_, holds)| *holds).count();
-    let mut best = (f1(rows, |_| USUAL), USUAL);
-    let mut hits = 0;
-    for (i, pair) in sorted.windows(2).enumerate() {
-        hits += usize::from(pair[0].1);
+    let usual = Counts::of(rows, USUAL);
+    let mut best = (worth(&usual), USUAL);
+    let mut counts = Counts { held: usual.held, ..Counts::default() };
+    for pair in sorted.windows(2) {
+        counts.hits += usize::from(pair[0].1);
+        counts.given += 1;
         let threshold = (pair[0].0 + pair[1].0) / 2.0;
         // Rows of the same probability are told apart by no threshold.
         if !(pair[1].0 <= threshold && threshold < pair[0].0) {
             continue;
         }
-        let score = 2.0 * hits as f64 / (i + 1 + held).max(1) as f64;
+        let score = worth(&counts);
         let nearer = (threshold - USUAL).abs() < (best.1 - USUAL).abs();
         if score > best.0 || score == best.0 && nearer {
             best = (score, threshold);
@@ -112,18 +174,18 @@ mod tests {
     /// The best of all thresholds in steps of 0.001.
     fn by_search(logits: &[Vec<f32>], holds: &[[bool; 2]], k: usize) -> f64 {
         let rows: Rows = logits.iter().zip(holds).map(|(y, h)| (probability(y[k]), h[k])).collect();
-        (0..1000).map(|t| f1(&rows, |_| t as f32 / 1000.0)).fold(0.0, f64::max)
+        (0..1000).map(|t| Counts::of(&rows, t as f32 / 1000.0).f1()).fold(0.0, f64::max)
     }
 
     #[test]
     fn a_rare_label_gets_a_lower_threshold_with_the_best_f1() {
         let (logits, holds) = rows(2000);
-        let fitted = fit(&logits, |i, k| holds[i][k]).unwrap();
+        let fitted = fit(&logits, |i, k| holds[i][k], Aim::Each).unwrap();
         let rare = fitted.thresholds[1];
         assert!((0.1..0.4).contains(&rare), "{fitted:?}");
         let own: Rows = logits.iter().zip(&holds).map(|(y, h)| (probability(y[1]), h[1])).collect();
-        assert!(f1(&own, |_| rare) >= by_search(&logits, &holds, 1) - 1e-9);
-        assert!(f1(&own, |_| rare) > f1(&own, |_| USUAL) + 0.02);
+        assert!(Counts::of(&own, rare).f1() >= by_search(&logits, &holds, 1) - 1e-9);
+        assert!(Counts::of(&own, rare).f1() > Counts::of(&own, USUAL).f1() + 0.02);
         // Rows that did not choose are what the labels given to them say.
         let given = fitted.given.iter().filter(|given| given.contains(&1)).count();
         let usual = own.iter().filter(|(p, _)| *p > USUAL).count();
@@ -133,12 +195,32 @@ mod tests {
     #[test]
     fn few_rows_and_noise_keep_the_usual_one() {
         let (logits, holds) = rows(2000);
-        let few = &logits[..12];
-        assert_eq!(fit(few, |i, k| holds[i][k]), None);
-        assert_eq!(fit(&logits, |_, _| false), None, "nothing holds");
-        assert_eq!(fit(&[], |_, _| false), None);
-        // All rows alike: no threshold tells them apart.
-        let same = vec![vec![0.3, 0.3]; 100];
-        assert_eq!(fit(&same, |i, _| i % 3 == 0), None);
+        let few = &logits[..6];
+        assert_eq!(fit(few, |i, k| holds[i][k], Aim::Each), None);
+        for aim in [Aim::Each, Aim::Together] {
+            assert_eq!(fit(&logits, |_, _| false, aim), None, "nothing holds");
+            assert_eq!(fit(&[], |_, _| false, aim), None);
+            // All rows alike: no threshold tells them apart.
+            let same = vec![vec![0.3, 0.3]; 100];
+            assert_eq!(fit(&same, |i, _| i % 3 == 0, aim), None);
+        }
+    }
+
+    /// No pair of thresholds in steps of 0.02 has a larger F1 of both labels together.
+    #[test]
+    fn thresholds_together_are_the_best_of_a_grid() {
+        let (logits, holds) = rows(600);
+        let fitted = fit(&logits, |i, k| holds[i][k], Aim::Together).unwrap();
+        let of = |k: usize| -> Rows {
+            logits.iter().zip(&holds).map(|(y, h)| (probability(y[k]), h[k])).collect()
+        };
+        let labels = [of(0), of(1)];
+        let f1 = |a: f32, b: f32| Counts::of(&labels[0], a).plus(Counts::of(&labels[1], b)).f1();
+        let grid = |i: u8| f32::from(i) * 0.02;
+        let best = (0..2500u16).map(|i| f1(grid((i / 50) as u8), grid((i % 50) as u8)));
+        let best = best.fold(0.0, f64::max);
+        let found = f1(fitted.thresholds[0], fitted.thresholds[1]);
+        assert!(found >= best, "{found} {best} {fitted:?}");
+        assert!(found > f1(USUAL, USUAL) + 0.01);
     }
 }

@@ -7,6 +7,10 @@ use serde::Serialize;
 use super::head_values::scale_head;
 use crate::{Error, Prepared};
 
+/// Steps of the 32 bits that targets are held in that their deviation must have at least: with
+/// fewer, what is learned is the rounding.
+const STEPS: f64 = 16.0;
+
 /// Mean and deviation of the training targets.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Units {
@@ -29,9 +33,19 @@ impl Units {
         let deviation = (squares / n).sqrt();
         if values.iter().all(|x| *x == values[0]) {
             let message = format!(
-                "all {} training targets are {}: there is nothing to learn",
+                "all {} training targets are {} as numbers of 32 bits: there is nothing to learn; if \
+                 they differ by less, take the same number off all of them",
                 values.len(),
                 values.first().copied().unwrap_or_default()
+            );
+            return Err(Error::Usage(message));
+        }
+        let step =
+            values.iter().map(|&x| f64::from(x.abs().next_up() - x.abs())).fold(0.0, f64::max);
+        if deviation < STEPS * step {
+            let message = format!(
+                "the training targets differ by {deviation:.3} in the mean, but 32 bits hold numbers of \
+                 their size in steps of {step}; take the same number off all of them"
             );
             return Err(Error::Usage(message));
         }

@@ -5,15 +5,20 @@ use budwood_base::method::MethodSpec;
 use budwood_engine::Workers;
 use budwood_model::{Adapter, Base};
 
-use crate::{Error, Prepared, answers};
+use super::definition::OnEvent;
+use crate::evaluate::answers_while;
+use crate::{Error, Event, Prepared};
 
-/// The vector of each input, pooled as `head` does.
+/// The vector of each input, pooled as `head` does; none if the event's receiver asks to stop.
 pub(crate) fn pooled(
     workers: &mut Workers,
     base: &Base,
     head: &HeadSpec,
     data: &Prepared,
-) -> Result<Vec<Vec<f32>>, Error> {
+    on_event: &mut OnEvent<'_>,
+) -> Result<Option<Vec<Vec<f32>>>, Error> {
     let adapter = Adapter::pooling(base, &MethodSpec::named("linear"), head.pooling, 0)?;
-    Ok(answers(workers, base, &adapter, data)?.outputs)
+    let mut go_on = |done, of| on_event(Event::Vectors { done, of });
+    let all = answers_while(workers, base, (&adapter, data), None, &mut go_on)?;
+    Ok(all.map(|answers| answers.outputs))
 }

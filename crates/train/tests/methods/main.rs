@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod gradients;
+mod long;
 mod memory;
 mod merging;
 mod mixing;

@@ -11,6 +11,7 @@ use budwood_board::verify::Worker;
 use budwood_web::{Limits, Options};
 use serde_json::json;
 
+use crate::again;
 use crate::evaluator::{self, Separate, Trial};
 use crate::output::{self, note, say};
 use crate::settings::Settings;
@@ -104,8 +105,9 @@ pub(super) fn with_few_arenas() {
     if std::env::var_os(ARENAS).is_some() {
         return;
     }
-    let Ok(program) = std::env::current_exe() else { return };
-    let words = std::env::args_os().skip(1);
+    let Ok(begin) = again::program() else { return };
+    let [program, begin @ ..] = &begin[..] else { return };
+    let words = [begin, &again::words()].concat();
     // It comes back only if it failed; the server then runs as it is.
     let fault = std::process::Command::new(program).args(words).env(ARENAS, "2").exec();
     note!("the server takes more memory than it needs: {fault}");

@@ -15,6 +15,10 @@ pub(crate) use shared::Args;
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     out::check_folder(&args.out, &[])?;
-    out::check_shared(&args.out, "a quickstart", &["linear", "adapter"])?;
+    out::check_shared(
+        &args.out,
+        "a quickstart",
+        &["linear", "adapter", "few-linear", "few-adapter"],
+    )?;
     if args.images { images::run(settings, args) } else { texts::run(settings, args) }
 }

@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use super::{Attention, Bias, BiasGradient, RowsMut};
+use super::description::{Attention, Bias, BiasGradient, RowsMut};
 use crate::Isa;
 use crate::arch::{fma, kernel};
 use crate::ops::gemm::{self, Beta, MatRef, PackedB};
@@ -146,18 +146,11 @@ pub(super) fn backward(
                 let d = MatRef::new(&scratch.terms, n, named.len(), named.len());
                 let Scratch { gemm, packed, .. } = scratch;
                 packed.pack(isa, tile.columns(*c2p, &named, width));
-                super::multiply(isa, gemm, d, packed, (d_q.data, d_q.stride), Beta::Add);
+                gemm::multiply(isa, gemm, d, packed, (d_q.data, d_q.stride), Beta::Add);
                 if let Some(to) = d_c2p {
                     packed.pack(isa, q);
                     let rows = &mut to.data[named.start * to.stride..];
-                    super::multiply(
-                        isa,
-                        gemm,
-                        d.transposed(),
-                        packed,
-                        (rows, to.stride),
-                        Beta::Add,
-                    );
+                    gemm::multiply(isa, gemm, d.transposed(), packed, (rows, to.stride), Beta::Add);
                 }
             }
             if let Some(p2c) = p2c {
@@ -166,7 +159,7 @@ pub(super) fn backward(
                 let d = MatRef::new(&scratch.terms, named.len(), m, m);
                 let Scratch { gemm, packed, .. } = scratch;
                 packed.pack(isa, tile.columns(*p2c, &named, width));
-                super::multiply(
+                gemm::multiply(
                     isa,
                     gemm,
                     d.transposed(),
@@ -177,7 +170,7 @@ pub(super) fn backward(
                 if let Some(to) = d_p2c {
                     packed.pack(isa, k);
                     let rows = &mut to.data[named.start * to.stride..];
-                    super::multiply(isa, gemm, d, packed, (rows, to.stride), Beta::Add);
+                    gemm::multiply(isa, gemm, d, packed, (rows, to.stride), Beta::Add);
                 }
             }
         }
@@ -193,7 +186,7 @@ fn clear(terms: &mut Vec<f32>, len: usize) -> &mut [f32] {
 /// `terms = a packed`, of `columns` columns.
 fn multiply(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, columns: usize) {
     let Scratch { gemm, packed, terms, .. } = scratch;
-    super::multiply(isa, gemm, a, packed, (terms, columns), Beta::Zero);
+    gemm::multiply(isa, gemm, a, packed, (terms, columns), Beta::Zero);
 }
 
 /// Columns of a tile of `m` keys in which a row of a table by distance moves with the key: before

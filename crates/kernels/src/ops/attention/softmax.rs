@@ -117,7 +117,8 @@ kernel! {
         max: &'a mut [f32], sums: &'a mut [f32], accumulated: &'a mut [f32], width: usize,
     ) {
         let state = max.iter_mut().zip(sums).zip(accumulated.chunks_exact_mut(width));
-        for (i, (row, ((max, total), accumulated))) in tile.chunks_mut(stride).zip(state).enumerate() {
+        let rows = tile.chunks_mut(stride).zip(state).enumerate();
+        for (i, (row, ((max, total), accumulated))) in rows {
             let row = &mut row[..columns];
             let (from, to) = seen.of_row(i, columns);
             row[..from].fill(0.0);
@@ -147,7 +148,8 @@ kernel! {
         tile: &'a mut [f32], columns: usize, stride: usize, seen: Seen, scale: f32,
         max: &'a [f32], inverse: &'a [f32],
     ) {
-        for (i, (row, (max, inverse))) in tile.chunks_mut(stride).zip(max.iter().zip(inverse)).enumerate() {
+        let rows = tile.chunks_mut(stride).zip(max.iter().zip(inverse)).enumerate();
+        for (i, (row, (max, inverse))) in rows {
             let row = &mut row[..columns];
             let (from, to) = seen.of_row(i, columns);
             row[..from].fill(0.0);

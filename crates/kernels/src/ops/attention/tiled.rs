@@ -1,5 +1,4 @@
-//! Attention of a long sequence, or in a window, in tiles: blocks of queries against blocks of
-//! keys.
+//! Attention of a long sequence in tiles: blocks of queries against blocks of keys.
 //!
 //! The work of a sequence is cut into **pieces**, a head and a segment of its queries each, that
 //! need nothing of each other. A piece is computed into working memory and then stored. Pieces may
@@ -29,15 +28,17 @@
 
 use std::ops::Range;
 
+use super::description::{Attention, Bias, BiasGradient, Gradients, RowsMut, Shape};
 use super::scores::{self, Tile};
 use super::softmax::{Seen, one_more_tile, tile_again, tile_backward};
-use super::{Attention, Bias, BiasGradient, Gradients, RowsMut, Shape, multiply};
 use crate::Isa;
 use crate::ops::dropout::{self, Dropout};
 use crate::ops::elementwise;
 use crate::ops::gemm::{
-    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
+    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, multiply,
+    product_in_place,
 };
+use crate::ops::transpose::{add_transposed, transpose};
 
 /// Queries of a tile: whole tiles of the product on every instruction set.
 const QUERIES: usize = 84;
@@ -351,8 +352,8 @@ pub fn backward(
                 scores::backward(isa, bias, attention, tile, (q, k), d, (d_q, d_k), &mut to);
             }
         }
-        gemm::add_transposed(isa, d_k_turned, (width, m), d_k);
-        gemm::add_transposed(isa, d_v_turned, (width, m), d_v);
+        add_transposed(isa, d_k_turned, width, m, d_k);
+        add_transposed(isa, d_v_turned, width, m, d_v);
         at += m * width;
     }
 }
@@ -418,9 +419,8 @@ impl Scratch {
         for (from, to) in [(q, &mut self.q_turned), (d_out, &mut self.d_out_turned)] {
             for q0 in (0..q.rows).step_by(QUERIES) {
                 let n = QUERIES.min(q.rows - q0);
-                let shape = (n, width, from.row_stride);
-                let to = &mut to[q0 * width..][..n * width];
-                gemm::transpose(isa, &from.data[q0 * from.row_stride..], shape, to, n);
+                let (stride, to) = (from.row_stride, &mut to[q0 * width..][..n * width]);
+                transpose(isa, &from.data[q0 * stride..], n, width, stride, to, n);
             }
         }
         fill(&mut self.rows, q.rows * width, 0.0);
@@ -485,6 +485,60 @@ pub fn store_backward(
         BiasGradient::Disentangled { c2p, p2c } => {
             add_rows(c2p, first);
             add_rows(p2c, second);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pairs of a query and a key that all tiles of a head hold; panics if a pair that is seen
+    /// is in none or in two.
+    fn pairs(length: usize, prefix: usize, window: Option<usize>) -> usize {
+        let attention = Attention { window, ..Attention::plain(1, 1) };
+        let (queries, keys) = (length, length + prefix);
+        let shape = Shape { queries, keys, query_stride: 1, key_stride: 1, out_stride: 1 };
+        let mut held = vec![0u8; queries * keys];
+        for piece in 0..pieces(&attention, shape) {
+            let piece = Piece::new(&attention, shape, piece);
+            for keys_of_tile in piece.key_tiles() {
+                for tile in piece.query_tiles(&keys_of_tile) {
+                    for i in tile.map(|i| piece.queries.start + i) {
+                        keys_of_tile.rows.clone().for_each(|j| held[i * keys + j] += 1);
+                    }
+                }
+            }
+        }
+        for i in 0..queries {
+            for j in 0..keys {
+                let seen = j < prefix || window.is_none_or(|w| (j - prefix).abs_diff(i) <= w);
+                assert!(held[i * keys + j] <= 1 && held[i * keys + j] >= u8::from(seen));
+            }
+        }
+        held.iter().map(|&n| usize::from(n)).sum()
+    }
+
+    #[test]
+    fn tiles_hold_each_pair_once() {
+        for (length, prefix) in [(1, 0), (84, 5), (85, 300), (1009, 1), (2100, 0)] {
+            assert_eq!(pairs(length, prefix, None), length * (length + prefix));
+            for window in [0, 1, 63, 64, 256, 1000, usize::MAX] {
+                pairs(length, prefix, Some(window));
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_costs_the_length_times_the_window() {
+        for window in [1, 64, 128] {
+            let (half, whole) = (pairs(2000, 0, Some(window)), pairs(4000, 0, Some(window)));
+            assert!(
+                whole <= 2 * half + half / 10,
+                "{half} pairs, and {whole} for twice the length"
+            );
+            // A tile of queries meets the window around it, and what is left of two tiles of keys.
+            assert!(whole <= 4000 * (2 * window + QUERIES + 2 * KEYS_IN_WINDOW), "{whole} pairs");
         }
     }
 }

@@ -1,17 +1,13 @@
-//! Attention of a short sequence: a head's probabilities at once. Each query sees every key.
+//! Attention of a short sequence: a head's probabilities at once.
 
+use super::description::{Attention, BiasGradient, Gradients, RowsMut, Shape};
 use super::scores::{self, Tile};
 use super::softmax::{softmax_backward_rows, softmax_rows};
-use super::{Attention, BiasGradient, Gradients, RowsMut, Shape, multiply};
 use crate::Isa;
 use crate::ops::dropout::{self, Dropout};
 use crate::ops::gemm::{
-    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, product_in_place,
+    self, Beta, IN_PLACE_STRIDE, MatRef, PackedB, Target, multiply, product_in_place,
 };
-
-/// Keys of the longest sequence: a row of probabilities is then the left side of a product where it
-/// stands.
-pub const KEYS_MAX: usize = IN_PLACE_COLUMNS;
 
 /// Queries whose scores stay in the cache from their product to that with the values.
 const QUERIES: usize = 84;
@@ -28,8 +24,6 @@ pub struct Scratch {
     /// Probabilities after dropout, dense.
     dropped: Vec<f32>,
     packed: PackedB,
-    /// A gradient `[head_dim, keys]`.
-    turned: Vec<f32>,
 }
 
 fn tile(head: usize, queries: std::ops::Range<usize>, shape: Shape) -> Tile {
@@ -41,6 +35,19 @@ fn own<'a>(k: MatRef<'a>, shape: Shape) -> MatRef<'a> {
     let prefix = shape.prefix();
     let from = (prefix * k.row_stride).min(k.data.len());
     MatRef::new(&k.data[from..], k.rows - prefix, k.columns, k.row_stride)
+}
+
+/// Gives the scores or probabilities of queries from `q0` on and of the keys that they do not see
+/// this value.
+fn hide(rows: &mut [f32], q0: usize, window: Option<usize>, shape: Shape, value: f32) {
+    let (Some(window), length) = (window, shape.keys - shape.prefix()) else { return };
+    for (i, row) in rows.chunks_exact_mut(IN_PLACE_STRIDE).enumerate() {
+        let own = &mut row[shape.prefix()..shape.keys];
+        let from = (q0 + i).saturating_sub(window);
+        let to = (q0 + i + 1).saturating_add(window).min(length);
+        own[..from].fill(value);
+        own[to..].fill(value);
+    }
 }
 
 /// Writes `out`, and what backward needs into `saved` if there is one. Places of the dropout mask
@@ -59,6 +66,7 @@ pub fn forward(
 ) {
     let Shape { queries, keys, .. } = shape;
     let Scratch { gemm, bias, keys: packed_k, values, rows, .. } = scratch;
+    let window = attention.narrow_window(queries);
     for head in 0..attention.heads {
         let q = attention.head(q, head, queries, shape.query_stride);
         let k = attention.head(k, head, keys, shape.key_stride);
@@ -72,7 +80,10 @@ pub fn forward(
             multiply(isa, gemm, q, packed_k, (p, IN_PLACE_STRIDE), Beta::Zero);
             let (own, columns) = (own(k, shape), &mut p[shape.prefix()..]);
             scores::add(isa, bias, attention, &tile(head, q0..q0 + n, shape), (q, own), columns);
+            // Scores of keys that are hidden become no probability, and not a very small one.
+            hide(p, q0, window, shape, f32::NEG_INFINITY);
             softmax_rows(isa, p, keys, IN_PLACE_STRIDE, attention.scale);
+            hide(p, q0, window, shape, 0.0);
             let place = (head * queries + q0) * keys;
             if let Some(saved) = &mut saved {
                 let saved = saved[place..].chunks_exact_mut(keys);
@@ -104,29 +115,25 @@ pub fn backward(
     mut to: Gradients<'_>,
 ) {
     let Shape { queries, keys, .. } = shape;
-    let (per_head, dim) = (queries * keys, attention.head_dim);
-    let Scratch { gemm, bias, packed, rows, dropped, turned, .. } = scratch;
-    turned.resize(turned.len().max(dim * keys), 0.0);
+    let per_head = queries * keys;
+    let Scratch { gemm, bias, packed, rows, dropped, .. } = scratch;
     rows.resize(rows.len().max(queries * IN_PLACE_STRIDE), 0.0);
     for head in 0..attention.heads {
         let p = &saved[head * per_head..][..per_head];
         let start = mask_start + (head * per_head) as u64;
-        let at = head * dim;
+        let at = head * attention.head_dim;
         let d_out = attention.head(d_out, head, queries, shape.out_stride);
         let q = attention.head(q, head, queries, shape.query_stride);
         let k = attention.head(k, head, keys, shape.key_stride);
-        // dVᵀ = dOᵀ dropped(P)
-        let after_dropout = if dropout.is_active() {
-            dropped.clear();
-            dropped.extend_from_slice(p);
+        // dV = dropped(P)ᵀ dO. A copy that was just written is turned faster than what was saved.
+        dropped.clear();
+        dropped.extend_from_slice(p);
+        if dropout.is_active() {
             dropout::apply(isa, dropout, start, dropped);
-            &*dropped
-        } else {
-            p
-        };
-        packed.pack(isa, MatRef::new(after_dropout, queries, keys, keys));
-        multiply(isa, gemm, d_out.transposed(), packed, (turned, keys), Beta::Zero);
-        gemm::transpose(isa, turned, (dim, keys, keys), &mut to.v[at..], shape.key_stride);
+        }
+        packed.pack(isa, d_out);
+        let a = MatRef::new(dropped, queries, keys, keys).transposed();
+        multiply(isa, gemm, a, packed, (&mut to.v[at..], shape.key_stride), Beta::Zero);
         // dP = dO Vᵀ, through the dropout and the softmax
         let d = &mut rows[..queries * IN_PLACE_STRIDE];
         packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
@@ -138,10 +145,10 @@ pub fn backward(
         let (c, c_stride) = (&mut to.q[at..], shape.query_stride);
         let target = Target { b: packed, c, c_stride, beta: Beta::Zero };
         product_in_place(isa, d, (queries, keys), target);
-        // dKᵀ = Qᵀ dS
-        packed.pack(isa, MatRef::new(d, queries, keys, IN_PLACE_STRIDE));
-        multiply(isa, gemm, q.transposed(), packed, (turned, keys), Beta::Zero);
-        gemm::transpose(isa, turned, (dim, keys, keys), &mut to.k[at..], shape.key_stride);
+        // dK = dSᵀ Q
+        packed.pack(isa, q);
+        let a = MatRef::new(d, queries, keys, IN_PLACE_STRIDE).transposed();
+        multiply(isa, gemm, a, packed, (&mut to.k[at..], shape.key_stride), Beta::Zero);
         let d_k = &mut to.k[at + shape.prefix() * shape.key_stride..];
         scores::backward(
             isa,

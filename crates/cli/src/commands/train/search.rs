@@ -1,0 +1,409 @@
+//! `budwood train --minutes N`: a search over settings by successive halving (Jamieson and
+//! Talwalkar 2016), in which the run as it was asked for takes part.
+//!
+//! The run itself comes first, on all rows. Then brackets follow until the time is up: nine drawn
+//! settings on a ninth of the rows, the best three of them on a third, the best one on all. With
+//! few rows a part of them says too little: settings are tried on all rows one after another. All
+//! trials are judged by the same validation rows, or by cross-validation where rows are few.
+//!
+//! Each trial is a record of the store, so that a search which was killed goes on with what it
+//! knows.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use budwood::RunSpec;
+use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBase, TrainingBaseOptions};
+use budwood::spec::{PoolingChoice, Resources};
+use budwood_base::folder::OutFolder;
+use budwood_base::random::Key;
+use budwood_base::record::RunRecord;
+use budwood_formats::native;
+use budwood_store::{Filter, Store};
+use budwood_tasks::metric::is_better;
+use budwood_train::Event;
+use budwood_train::recipe::{FEW_ROWS, plan};
+use serde_json::{Value, json};
+
+use super::Args;
+use crate::finished::add_to;
+use crate::output::{json, say, seconds, table, thousands};
+use crate::progress::{catch_interrupt, stopped};
+use crate::settings::Settings;
+use crate::{base, out};
+
+/// Settings that a bracket begins with, and what their number is divided by on each of its rungs;
+/// the rows grow as much.
+const BRACKET: usize = 9;
+const HALVING: usize = 3;
+/// Drawn settings at most: whatever the time, a search ends.
+const MOST: u64 = 900;
+/// Share of the rows for validation, where there are enough and none was named.
+const DEV_SHARE: f64 = 0.1;
+
+const METHODS: [&str; 7] = [
+    "adapter[width=16]",
+    "adapter",
+    "adapter[width=128]",
+    "seq_bn",
+    "lora[r=8]",
+    "lora[r=16,targets=[query,value,ffn_in,ffn_out]]",
+    "compacter",
+];
+const FASTER: [f64; 3] = [1.0 / 3.0, 1.0, 3.0];
+const DROPOUT: [f32; 3] = [0.0, 0.1, 0.2];
+const POOLING: [PoolingChoice; 3] = [PoolingChoice::Auto, PoolingChoice::Mean, PoolingChoice::Cls];
+const LENGTHS: [usize; 3] = [64, 128, 256];
+
+/// A trial that has a score.
+#[derive(Clone)]
+struct Tried {
+    spec: RunSpec,
+    rows: usize,
+    score: f64,
+    seconds: f64,
+}
+
+/// A search under way.
+struct Search<'a> {
+    args: &'a Args,
+    settings: &'a Settings,
+    /// Folder of the trials, and what they are recorded as.
+    folder: PathBuf,
+    name: String,
+    store: Store,
+    metric: String,
+    tried: Vec<Tried>,
+    /// Time of trials before this process.
+    before: Duration,
+    begin: Instant,
+    budget: Duration,
+}
+
+/// How a trial ended.
+enum Ended {
+    Scored(Tried),
+    /// The time was up, or it was interrupted.
+    Stopped,
+    /// The settings do not fit this model or these data.
+    Unfit,
+}
+
+pub(super) fn run(settings: &Settings, args: &Args, minutes: f64) -> Result<ExitCode> {
+    if args.spec.is_paper() {
+        bail!("--minutes searches for good results; it is for --recipe auto and contrastive");
+    }
+    let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;
+    if out.is_whole() && !args.overwrite {
+        bail!("{}", out::there(&args.out, &FOLDER));
+    }
+    args.spec.check_settings()?;
+    let folder = beside(&args.out)?;
+    out::check_folder(&folder, &args.spec.inputs())?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = args.store.clone().unwrap_or_else(|| folder.join("runs.db"));
+    let store = Store::open(&path)?;
+    let mut asked = args.spec.clone();
+    let data = RunData::read(&asked, args.resources.limits, &mut base::told())?;
+    let rows = data.train.examples.len();
+    let all = rows + data.dev.as_ref().map_or(0, |dev| dev.examples.len());
+    if all >= FEW_ROWS && asked.data.dev_data.is_none() && asked.data.dev_share.is_none() {
+        // The same rows for all, also for those that train on few.
+        asked.data.dev_share = Some(DEV_SHARE);
+    }
+    let metric = asked.config(&data)?.metric;
+    let images = data.task.name == "image-classification";
+    drop(data);
+    let name = format!("search {}", &asked.key()[..12]);
+    let known = store.runs(&Filter { sweep: Some(name.clone()), ..Filter::default() })?;
+    let before = known.iter().map(|run| run.record.seconds).sum();
+    let mut search = Search {
+        args,
+        settings,
+        folder,
+        name,
+        store,
+        metric,
+        tried: Vec::new(),
+        before: Duration::from_secs_f64(before),
+        begin: Instant::now(),
+        budget: Duration::from_secs_f64(60.0 * minutes),
+    };
+    catch_interrupt();
+    search.say(&format!("the run as it was asked for, on {} rows", thousands(rows as u64)))?;
+    // It is the least that there must be, whatever the time.
+    let first = match search.one(&asked, rows, false)? {
+        Ended::Scored(tried) => tried,
+        Ended::Stopped => return Ok(interrupted()),
+        Ended::Unfit => bail!(
+            "--minutes chooses by validation rows, and there are none: give --dev-data or --dev-share"
+        ),
+    };
+    let drawn = |i: u64| draw(&asked, rows, images, i);
+    if rows >= FEW_ROWS {
+        search.brackets(rows, drawn)?;
+    } else {
+        for i in 0..MOST {
+            if search.is_over() {
+                break;
+            }
+            search.one(&drawn(i), rows, true)?;
+        }
+    }
+    if stopped() {
+        return Ok(interrupted());
+    }
+    let best = search.best(rows).unwrap_or(first);
+    search.keep(&mut out, &best)?;
+    search.tell(&best, &path)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn interrupted() -> ExitCode {
+    eprintln!("interrupted; what was tried is kept. The same command goes on from there.");
+    ExitCode::from(130)
+}
+
+/// The folder of the trials.
+fn beside(out: &Path) -> Result<PathBuf> {
+    let Some(name) = out.file_name() else { bail!("--out {} names no folder", out.display()) };
+    Ok(out.with_file_name(format!("{}-search", name.to_string_lossy())))
+}
+
+/// Settings that are drawn; those that were given by hand stay.
+fn draw(asked: &RunSpec, rows: usize, images: bool, number: u64) -> RunSpec {
+    let key = Key::new(asked.seed).named("search").child(number);
+    let usual = RunSpec::default();
+    let mut spec = asked.clone();
+    let pick = |name: &str, n: usize| key.named(name).below(0, n);
+    if spec.method == usual.method {
+        spec.method = METHODS[pick("method", METHODS.len())].into();
+    }
+    if spec.lr.is_none()
+        && let Ok(method) = spec.method.parse()
+        && let Ok(method) = budwood_model::method::resolve(&method)
+    {
+        let rate = plan(&method, rows, None).learning_rate;
+        spec.lr = Some(rate * FASTER[pick("rate", FASTER.len())]);
+    }
+    if spec.dropout.is_none() {
+        spec.dropout = Some(DROPOUT[pick("dropout", DROPOUT.len())]);
+    }
+    if spec.pooling == PoolingChoice::Auto {
+        spec.pooling = POOLING[pick("pooling", POOLING.len())];
+    }
+    if spec.max_length.is_none() && !images {
+        spec.max_length = Some(LENGTHS[pick("length", LENGTHS.len())]);
+    }
+    spec
+}
+
+impl Search<'_> {
+    fn is_over(&self) -> bool {
+        stopped() || self.before + self.begin.elapsed() >= self.budget
+    }
+
+    fn say(&self, line: &str) -> Result<()> {
+        if !self.settings.json {
+            eprintln!("{line}");
+        }
+        Ok(())
+    }
+
+    /// Brackets of successive halving.
+    fn brackets(&mut self, rows: usize, drawn: impl Fn(u64) -> RunSpec) -> Result<()> {
+        for bracket in 0..MOST / BRACKET as u64 {
+            let first = bracket * BRACKET as u64;
+            let mut specs: Vec<RunSpec> = (first..first + BRACKET as u64).map(&drawn).collect();
+            let mut share = HALVING * HALVING;
+            loop {
+                let mut scored = Vec::new();
+                for spec in &specs {
+                    if self.is_over() {
+                        return Ok(());
+                    }
+                    let n = rows / share;
+                    let spec = match share {
+                        1 => spec.clone(),
+                        _ => {
+                            let mut part = spec.clone();
+                            part.data.train_rows = Some(n);
+                            part
+                        }
+                    };
+                    if let Ended::Scored(tried) = self.one(&spec, n, true)? {
+                        scored.push(tried);
+                    }
+                }
+                if share == 1 || scored.is_empty() {
+                    break;
+                }
+                scored.sort_by(|a, b| match is_better(&self.metric, a.score, b.score) {
+                    true => std::cmp::Ordering::Less,
+                    false if a.score == b.score => std::cmp::Ordering::Equal,
+                    false => std::cmp::Ordering::Greater,
+                });
+                scored.truncate(scored.len().div_ceil(HALVING));
+                specs = scored.into_iter().map(|tried| tried.spec).collect();
+                // Of the rows, as before; without a number of its own where all are used.
+                specs.iter_mut().for_each(|s| s.data.train_rows = self.args.spec.data.train_rows);
+                share /= HALVING;
+            }
+        }
+        Ok(())
+    }
+
+    /// The best trial on all rows.
+    fn best(&self, rows: usize) -> Option<Tried> {
+        let on_all = self.tried.iter().filter(|tried| tried.rows == rows);
+        let better = |a: &Tried, b: &Tried| is_better(&self.metric, b.score, a.score);
+        on_all.cloned().reduce(|a, b| if better(&a, &b) { b } else { a })
+    }
+
+    /// Where the trial of a specification lies.
+    fn place(&self, spec: &RunSpec) -> PathBuf {
+        self.folder.join(&spec.key()[..16])
+    }
+
+    /// One trial, unless the store knows it. Where it may be cut, it ends when the time is up.
+    fn one(&mut self, spec: &RunSpec, rows: usize, may_be_cut: bool) -> Result<Ended> {
+        if self.store.has(&spec.key())? {
+            let run = self.store.run(&spec.key())?;
+            return Ok(self.scored(spec, rows, &run.record));
+        }
+        let place = self.place(spec);
+        let mut out = OutFolder::open(&place, &FOLDER)?;
+        let over = |begin: Instant, before: Duration, budget: Duration| {
+            stopped() || may_be_cut && before + begin.elapsed() >= budget
+        };
+        let (begin, before, budget) = (self.begin, self.before, self.budget);
+        let on_event = move |_: Event<'_>| match over(begin, before, budget) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let data = RunData::read(spec, self.args.resources.limits, &mut base::told())?;
+        let ready = (|| -> Result<Run, budwood::Error> {
+            let base = TrainingBase::open(&TrainingBaseOptions::of(spec), &mut base::told())?;
+            let threads = Some(self.settings.threads);
+            let resources = Resources { threads, ..self.args.resources.clone() };
+            Run::new(spec, &resources, Arc::new(base), data)
+        })();
+        let mut run = match ready {
+            Ok(run) => run,
+            // A model without a pooler, or whose inputs are shorter than what was drawn.
+            Err(e) if may_be_cut => {
+                self.say(&format!("left out: {}: {e}", described(spec)))?;
+                return Ok(Ended::Unfit);
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let identity = run.identity()?;
+        let trained = match Trained::pending(&out).filter(|left| left.identity == identity) {
+            Some(left) => left,
+            None => {
+                let Some(mut unsaved) = run.train(&mut out, &place, on_event)? else {
+                    return Ok(Ended::Stopped);
+                };
+                unsaved.trained.record.sweep.clone_from(&self.name);
+                unsaved.save(&out, &place)?.0
+            }
+        };
+        add_to(&trained, &mut self.store, &place)?;
+        Trained::settle(out.path())?;
+        let ended = self.scored(spec, rows, &trained.record);
+        if let Ended::Scored(tried) = &ended {
+            let line = format!(
+                "{} {:.4} on {} rows in {}: {}",
+                self.metric,
+                tried.score,
+                thousands(rows as u64),
+                seconds(tried.seconds),
+                described(spec)
+            );
+            self.say(&line)?;
+        }
+        Ok(ended)
+    }
+
+    fn scored(&mut self, spec: &RunSpec, rows: usize, record: &RunRecord) -> Ended {
+        let Some(score) = record.chosen().filter(|s| s.is_finite()) else { return Ended::Unfit };
+        let tried = Tried { spec: spec.clone(), rows, score, seconds: record.seconds };
+        self.tried.push(tried.clone());
+        Ended::Scored(tried)
+    }
+
+    /// Puts the adapter of a trial into the folder that was asked for. The others' adapters go.
+    fn keep(&self, out: &mut OutFolder, best: &Tried) -> Result<()> {
+        let from = self.place(&best.spec);
+        out.replace(|new| -> Result<()> {
+            for file in native::FILES {
+                let path = from.join(file);
+                std::fs::copy(&path, new.join(file)).with_context(|| {
+                    format!("the adapter of the best trial, {}, is gone", path.display())
+                })?;
+            }
+            Ok(())
+        })?;
+        for tried in &self.tried {
+            let place = self.place(&tried.spec);
+            if place != from && place.exists() {
+                OutFolder::open(&place, &FOLDER)?.remove()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, best: &Tried, store: &Path) -> Result<()> {
+        let is_best = |tried: &Tried| tried.spec.key() == best.spec.key();
+        if self.settings.json {
+            let trial = |tried: &Tried| -> Value {
+                json!({
+                    "key": tried.spec.key(), "settings": tried.spec.settings(), "rows": tried.rows,
+                    "score": tried.score, "seconds": tried.seconds, "best": is_best(tried),
+                })
+            };
+            return json(&json!({
+                "adapter": self.args.out, "metric": self.metric, "score": best.score, "store": store,
+                "tried": self.tried.iter().map(trial).collect::<Vec<_>>(),
+            }));
+        }
+        let head = [&self.metric, "rows", "time", "settings", ""].map(ToString::to_string);
+        let mut rows = vec![head.to_vec()];
+        rows.extend(self.tried.iter().map(|tried| {
+            vec![
+                format!("{:.4}", tried.score),
+                thousands(tried.rows as u64),
+                seconds(tried.seconds),
+                described(&tried.spec),
+                if is_best(tried) { "kept" } else { "" }.into(),
+            ]
+        }));
+        table(&rows)?;
+        say!(
+            "{} trials in {}; store: {}",
+            self.tried.len(),
+            self.folder.display(),
+            store.display()
+        )?;
+        say!("the score of the best of many is too good: test it on rows of its own")?;
+        say!("adapter: {}", self.args.out.display())?;
+        Ok(())
+    }
+}
+
+/// What a trial changes, in words.
+fn described(spec: &RunSpec) -> String {
+    let mut words = vec![spec.method.clone()];
+    words.extend(spec.lr.map(|lr| format!("lr {lr:.1e}")));
+    words.extend(spec.dropout.map(|p| format!("dropout {p}")));
+    if spec.pooling != PoolingChoice::Auto {
+        words.push(format!("pooling {:?}", spec.pooling).to_lowercase());
+    }
+    words.extend(spec.max_length.map(|n| format!("{n} tokens")));
+    words.join(", ")
+}

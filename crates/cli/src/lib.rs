@@ -1,0 +1,168 @@
+//! The program `budwood`: flags, output, environment and exit codes around the library crates. It
+//! is a library of one function, as the Python package holds the program too.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod adapter;
+mod again;
+mod base;
+mod commands;
+mod evaluator;
+mod finished;
+mod foreign;
+mod limited;
+mod new_vit;
+mod out;
+mod output;
+mod plan;
+mod progress;
+mod scratch;
+mod settings;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+pub use again::Program;
+use budwood::number;
+use clap::{Parser, Subcommand};
+
+use crate::settings::Settings;
+
+/// Train, compare, share and serve small task adapters on one frozen model.
+#[derive(Parser)]
+#[command(
+    name = "budwood",
+    version,
+    arg_required_else_help = true,
+    args_override_self = true,
+    after_help = EXIT_CODES
+)]
+struct Cli {
+    /// Print one JSON value on standard output instead of text.
+    #[arg(long, global = true, display_order = 1000)]
+    json: bool,
+    /// Threads to compute with [default: all processors].
+    #[arg(
+        long,
+        global = true,
+        display_order = 1000,
+        value_name = "N",
+        value_parser = number::count::<1, 1024>
+    )]
+    threads: Option<usize>,
+    /// End with the process that began this one, and after so many seconds.
+    #[arg(long, global = true, hide = true, value_name = "SECONDS")]
+    ends_with_parent: Option<u64>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (the message says where and what to do), \
+2 wrong usage, 130 interrupted (what was trained is saved).";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train an adapter on a real model and real data, and show how good it is.
+    Quickstart(commands::quickstart::Args),
+    /// Train an adapter.
+    Train(Box<commands::train::Args>),
+    /// Show what `train` would read from a file, without training.
+    Data(Box<commands::data::Args>),
+    /// Run all runs of a sweep file, each recorded in a store.
+    Sweep(commands::sweep::Args),
+    /// List, compare and export the runs of a store.
+    Runs(commands::runs::Args),
+    /// Draw the table and figures of a store's runs.
+    Report(commands::report::Args),
+    /// Evaluate an adapter on labelled data.
+    Eval(commands::eval::Args),
+    /// Predict labels, values, answers or tags with an adapter.
+    Predict(commands::predict::Args),
+    /// Serve many adapters on one model over HTTP.
+    Serve(commands::serve::Args),
+    /// Merge an adapter into its base model; the head is written beside it.
+    Merge(commands::merge::Args),
+    /// Average the weights of several adapters.
+    Average(commands::average::Args),
+    /// Make and serve a results board whose rows can be run again.
+    Board(commands::board::Args),
+    /// Submit a run or an adapter to a board.
+    Submit(commands::submit::Args),
+    /// Run the adapter of a board's result and compare its score with the claim.
+    Verify(commands::verify::Args),
+    /// Run all adapters of a board again and show which scores changed.
+    Audit(commands::verify::AuditArgs),
+    /// Convert an adapter of AdapterHub or PEFT, or the head of a tuned model, to an adapter of
+    /// Budwood.
+    Import(commands::import::Args),
+    /// Convert an adapter to a folder that AdapterHub, PEFT or transformers can load.
+    Export(commands::export::Args),
+    /// Describe an adapter or a model.
+    Inspect(commands::inspect::Args),
+    /// List, fetch and remove base models.
+    Models(commands::models::Args),
+    /// Compare with a reference library, on a file of recorded inputs and outputs.
+    Parity(commands::parity::Args),
+    /// Measure speed and memory.
+    Bench(commands::bench::Args),
+    /// List the tuning methods with their options.
+    Methods,
+}
+
+/// Does what the words of a command line ask for. Wrong words end the process with code 2, as
+/// `--help` and `--version` end it with 0. The handling of Ctrl-C is left as it is found, but for
+/// commands that save their work first.
+pub fn main(program: Program, words: Vec<OsString>) -> ExitCode {
+    let cli = Cli::parse_from(std::iter::once("budwood".into()).chain(words.iter().cloned()));
+    again::remember(program, words);
+    let code = run(cli);
+    // Where this is a library, nothing else does so at the end.
+    let _ = std::io::stdout().flush();
+    code
+}
+
+fn run(cli: Cli) -> ExitCode {
+    if let Some(seconds) = cli.ends_with_parent {
+        limited::end_with_parent(seconds);
+    }
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = Settings { json: cli.json, threads: cli.threads.unwrap_or(all) };
+    let result = match cli.command {
+        Command::Quickstart(args) => commands::quickstart::run(&settings, &args),
+        Command::Train(args) => commands::train::run(&settings, &args),
+        Command::Data(args) => commands::data::run(&settings, &args),
+        Command::Sweep(args) => commands::sweep::run(&settings, &args),
+        Command::Runs(args) => commands::runs::run(&settings, &args),
+        Command::Report(args) => commands::report::run(&settings, &args),
+        Command::Eval(args) => commands::eval::run(&settings, &args),
+        Command::Predict(args) => commands::predict::run(&settings, &args),
+        Command::Serve(args) => commands::serve::run(&settings, &args),
+        Command::Merge(args) => commands::merge::run(&settings, &args),
+        Command::Average(args) => commands::average::run(&settings, &args),
+        Command::Board(args) => commands::board::run(&settings, &args),
+        Command::Submit(args) => commands::submit::run(&settings, &args),
+        Command::Verify(args) => commands::verify::run(&settings, &args),
+        Command::Audit(args) => commands::verify::audit(&settings, &args),
+        Command::Import(args) => commands::import::run(&settings, &args),
+        Command::Export(args) => commands::export::run(&settings, &args),
+        Command::Inspect(args) => commands::inspect::run(&settings, &args),
+        Command::Models(args) => commands::models::run(&settings, &args),
+        Command::Parity(args) => commands::parity::run(&settings, &args),
+        Command::Bench(args) => commands::bench::run(&settings, &args),
+        Command::Methods => commands::methods::run(&settings),
+    };
+    match result {
+        Ok(code) => code,
+        // A reader that closed its end, such as `head`, has what it wanted.
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            output::note!("error: {}", output::message(&e));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|e| e.downcast_ref::<std::io::Error>());
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,262 @@
+"""Adapters: loading, predictions, other forms."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from budwood import _budwood, _html
+from budwood._base import Base, array, given, shared, warn
+
+
+def load(
+    path: str | os.PathLike[str],
+    base: Base | str | os.PathLike[str] | None = None,
+    *,
+    base_precision: str | None = None,
+    threads: int | None = None,
+) -> Adapter:
+    """Opens the folder of an adapter: ours, of AdapterHub or PEFT, or a tuned model with its head.
+
+    Args:
+        path: the folder.
+        base: the base model, opened or by name [default: the one that the folder names]. Adapters
+            whose bases are opened alike share one in memory.
+        base_precision: form of the frozen weights [default: that of the adapter's training].
+        threads: threads that one call computes with [default: all processors].
+
+    Raises:
+        FileNotFoundError: if there is no such folder or base.
+        budwood.Error: if it holds no adapter, was changed, or was trained on another base.
+    """
+    if not os.path.isdir(path):
+        code = errno.ENOTDIR if os.path.exists(path) else errno.ENOENT
+        raise OSError(code, "no folder of an adapter", os.fspath(path))
+    opened: list[Base] = []
+
+    def open_base(name: str, precision: str | None) -> Any:
+        opened.append(shared(name, base_precision or precision, threads))
+        return opened[0]._native
+
+    if isinstance(base, Base):
+        if base_precision is not None or threads is not None:
+            raise TypeError("base_precision and threads are those of the base that is given")
+        opened.append(base)
+    own = base._native if isinstance(base, Base) else base
+    adapter = Adapter._of(_budwood.Adapter.load(os.fspath(path), own, open_base), opened[0])
+    for warning in adapter.warnings:
+        warnings.warn(warning, UserWarning, stacklevel=2)
+    return adapter
+
+
+class Adapter:
+    """A small set of trained parameters for one task, on its base: see :func:`budwood.load`.
+
+    Any number of threads may use one at once. It is pickled by value, its base by name.
+    """
+
+    __module__ = "budwood"
+    _native: Any
+    _base: Base
+
+    def __init__(self) -> None:
+        raise TypeError("an adapter is opened by budwood.load, or made by budwood.train")
+
+    @classmethod
+    def _of(cls, native: Any, base: Base) -> Adapter:
+        adapter = cls.__new__(cls)
+        adapter._native, adapter._base = native, base
+        return adapter
+
+    @property
+    def base(self) -> Base:
+        """The base."""
+        return self._base
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What its description ``adapter.json`` says: method, task, labels, metrics and more."""
+        info: dict[str, Any] = json.loads(self._native.meta())
+        return info
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes or tags, in the order of the columns of :meth:`predict_proba`."""
+        return list(self.info["labels"])
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The scores of its training: split, name, value, rows."""
+        return list(self.info["metrics"])
+
+    @property
+    def kind(self) -> str:
+        """Kind of its task, such as ``"classification"``."""
+        return str(self.info["task"]["kind"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What should be known before its answers are relied on; mostly nothing."""
+        return list(self._native.warnings())
+
+    def predict(self, texts: Any = None, *, pairs: Any = None, images: Any = None) -> Any:
+        """The answers, in the order of what is given: one of the three.
+
+        Args:
+            texts: a list, tuple, array, or column of pandas, polars or Arrow. For tags a sentence
+                or a list of words each.
+            pairs: two texts each; for questions the question and the text that holds its answer.
+            images: paths, bytes of files, arrays ``uint8 [height, width(, 3)]`` or Pillow's images.
+
+        Returns:
+            By the kind of task: labels (``str [n]``), numbers (``float32 [n]``), or lists: of the
+            labels that hold, of tags, of answers (empty where there is none).
+
+        Raises:
+            TypeError: if it is one text, and no column of them.
+            ValueError: if an input is missing or of another kind; its index is named.
+        """
+        name, values = given(texts, pairs, images)
+        kind = self.info["head"]["kind"]
+        if kind == "classification":
+            classes, cut = self._native.classes(name, values)
+            warn(cut)
+            return np.array(self.labels)[np.asarray(classes, np.intp)]
+        text, cut = self._native.answers_json(name, values, None, None, 20, 30)
+        warn(cut)
+        answers = json.loads(text)
+        if kind == "regression":
+            return np.array([a["value"] for a in answers], np.float32)
+        part = next(p for p in ("labels", "tags", "answer") if not answers or p in answers[0])
+        return [answer[part] for answer in answers]
+
+    def predict_proba(
+        self, texts: Any = None, *, pairs: Any = None, images: Any = None
+    ) -> np.ndarray[Any, Any]:
+        """The probability of each class or label, ``float32 [n, classes]``; inputs as for :meth:`predict`.
+
+        Raises:
+            TypeError: if the adapter gives no classes.
+        """
+        data, width, cut = self._native.probabilities(*given(texts, pairs, images))
+        warn(cut)
+        return array(data, width)
+
+    def answers(
+        self,
+        texts: Any = None,
+        *,
+        pairs: Any = None,
+        images: Any = None,
+        top: int | None = None,
+        abstain_below: float | None = None,
+        n_best: int = 20,
+        max_answer_length: int = 30,
+    ) -> list[dict[str, Any]]:
+        """All that is known of each answer: what ``budwood predict --json`` prints, but the input.
+
+        Args:
+            texts: inputs, as ``pairs`` and ``images``: see :meth:`predict`.
+            top: show only so many of the likeliest classes.
+            abstain_below: answer ``none`` where the likeliest class is less probable.
+            n_best: answers to a question that are kept.
+            max_answer_length: longest answer to a question, in tokens.
+        """
+        for name, number in (("top", top), ("n_best", n_best), ("max_answer_length", max_answer_length)):
+            if number is not None and number < 1:
+                raise ValueError(f"{name}={number} is not a whole number from 1")
+        if abstain_below is not None and not 0 <= abstain_below <= 1:
+            raise ValueError(f"abstain_below={abstain_below} is no probability from 0 to 1")
+        text, cut = self._native.answers_json(
+            *given(texts, pairs, images), top, abstain_below, n_best, max_answer_length
+        )
+        warn(cut)
+        answers: list[dict[str, Any]] = json.loads(text)
+        return answers
+
+    def embed(self, texts: Any = None, *, pairs: Any = None, images: Any = None) -> np.ndarray[Any, Any]:
+        """The vectors that the adapter's head sees, ``float32 [n, width]``: the base's, changed by the adapter."""
+        return array(*self._native.embed(*given(texts, pairs, images)))
+
+    def save(self, out: str | os.PathLike[str]) -> None:
+        """Writes its folder, which must be new or empty.
+
+        Raises:
+            FileExistsError: if there is an adapter already.
+        """
+        self._native.save(os.fspath(out))
+
+    def to_peft(self, out: str | os.PathLike[str]) -> list[str]:
+        """Writes a folder of ``peft``; returns what should be known of it.
+
+        Raises:
+            budwood.Error: if ``peft`` has no such method.
+        """
+        return list(self._native.export("peft", os.fspath(out), "task", False))
+
+    def to_adapterhub(
+        self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
+    ) -> list[str]:
+        """Writes a folder of ``adapters``; returns what should be known of it.
+
+        Args:
+            out: a new folder.
+            name: name of the adapter in it.
+            norms: write trained layer norms as those of the base, which loading it changes.
+        """
+        return list(self._native.export("adapterhub", os.fspath(out), name, norms))
+
+    def to_transformers(self, out: str | os.PathLike[str]) -> list[str]:
+        """Writes a whole model of ``transformers``, the adapter merged into it."""
+        return list(self._native.export("transformers", os.fspath(out), "task", False))
+
+    def __repr__(self) -> str:
+        info = self.info
+        return f"<Adapter {info['task']['name']}: {info['task']['kind']} on {info['base']['name']}>"
+
+    def _repr_html_(self) -> str:
+        info = self.info
+        labels = info["labels"]
+        shown = ", ".join(labels[:10]) + (f", ... ({len(labels)})" if len(labels) > 10 else "")
+        rows = [
+            ("task", f"{info['task']['name']} ({info['task']['kind']})"),
+            ("base", info["base"]["name"]),
+            ("method", method_text(info["method"])),
+            ("labels", shown),
+            ("trained parameters", f"{info['parameters_trained']:,}"),
+        ]
+        scores = [(m["split"], m["name"], float(m["value"]), m["rows"]) for m in info["metrics"]]
+        return _html.table([], rows) + _html.table(["split", "score", "value", "rows"], scores)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._files(), *self._base._as_opened())
+
+    def _files(self) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory(prefix="budwood-") as place:
+            self.save(Path(place, "adapter"))
+            return {p.name: p.read_bytes() for p in Path(place, "adapter").iterdir()}
+
+
+def method_text(method: Any) -> str:
+    """A method as it is written on the command line, as far as its description says."""
+    return method if isinstance(method, str) else json.dumps(method)
+
+
+def _restored(
+    files: dict[str, bytes], base: str, precision: str | None, threads: int | None
+) -> Adapter:
+    """The adapter that was pickled."""
+    with tempfile.TemporaryDirectory(prefix="budwood-") as place:
+        for name, content in files.items():
+            Path(place, Path(name).name).write_bytes(content)
+        with warnings.catch_warnings():
+            # Said when it was loaded first.
+            warnings.simplefilter("ignore")
+            return load(place, base=shared(base, precision, threads))

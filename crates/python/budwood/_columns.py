@@ -1,0 +1,150 @@
+"""Columns of any library as lists of plain values."""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from typing import Any
+
+import numpy as np
+
+
+#: Types of pandas' marks of missing values, which are no numbers.
+_MARKS = ("NAType", "NaTType")
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value stands for none: None, NaN, and those of pandas."""
+    if value is None or type(value).__name__ in _MARKS:
+        return True
+    return isinstance(value, float) and math.isnan(value)
+
+
+def is_frame(data: object) -> bool:
+    """Whether it is a table of columns with names: of pandas, polars or Arrow."""
+    return hasattr(data, "columns") and (
+        hasattr(data, "column_names") or hasattr(data, "iloc") or hasattr(data, "get_columns")
+    )
+
+
+def frame_columns(frame: Any) -> dict[str, list[Any]]:
+    """The columns of a table, by name."""
+    if hasattr(frame, "column_names"):
+        return {str(name): frame.column(name).to_pylist() for name in frame.column_names}
+    return {str(name): to_list(frame[name], str(name)) for name in frame.columns}
+
+
+def to_list(column: Any, name: str) -> list[Any]:
+    """The values of a column: a list, tuple, array or column of any library, or an iterator.
+
+    Raises:
+        TypeError: if it is one text or has no order, and no column.
+        ValueError: if it is an array of another number of dimensions than one.
+    """
+    if isinstance(column, (str, bytes, os.PathLike)):
+        raise TypeError(
+            f"{name} is one value ({type(column).__name__}), but a column of them is expected: "
+            f"give a list, [{name}]"
+        )
+    if isinstance(column, (dict, set, frozenset)):
+        raise TypeError(f"{name} is a {type(column).__name__}, which has no order: give a list")
+    if is_frame(column):
+        columns = list(frame_columns(column).values())
+        if len(columns) != 1:
+            raise ValueError(f"{name} has {len(columns)} columns: give one")
+        return columns[0]
+    if isinstance(column, np.ndarray):
+        if column.ndim == 2 and column.shape[1] == 1:
+            column = column[:, 0]
+        if column.ndim == 0:
+            raise ValueError(f"{name} is an array of no dimension: give a list")
+        return list(column) if column.ndim > 1 else _without_marks(column.tolist())
+    # Python's own list of pandas and polars, Arrow's, in this order: an Arrow array has the last.
+    for way in ("to_list", "tolist", "to_pylist"):
+        if hasattr(column, way):
+            return _without_marks(getattr(column, way)())
+    try:
+        return _without_marks(column)
+    except TypeError:
+        kind = type(column).__name__
+        raise TypeError(f"{name} is a {kind}, but a list of values is expected") from None
+
+
+def _without_marks(column: Any) -> list[Any]:
+    """A list of plain values: NumPy's as Python's, and pandas' marks of missing ones as None."""
+    values = list(column)
+    # Columns of texts, which most are, hold neither.
+    if all(type(value) is str for value in values):
+        return values
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        return None if type(value).__name__ in _MARKS else value
+
+    return [plain(value) for value in values]
+
+
+def texts(data: Any, name: str) -> list[Any]:
+    """Texts, or pairs or words as tuples, of a column or of a table of one or two columns."""
+    if is_frame(data):
+        columns = list(frame_columns(data).items())
+        if len(columns) == 1:
+            return columns[0][1]
+        if len(columns) == 2:
+            return list(zip(columns[0][1], columns[1][1]))
+        known = ", ".join(n for n, _ in columns)
+        raise ValueError(
+            f"{name} has {len(columns)} columns ({known}): give the one of the texts, or two for "
+            "pairs"
+        )
+    return [_row(value) for value in to_list(data, name)]
+
+
+def _row(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def images(data: Any, name: str) -> list[Any]:
+    """Images as paths or as bytes of a file: of paths, bytes, arrays and images of Pillow."""
+    if isinstance(data, np.ndarray) and data.ndim in (3, 4) and data.dtype != object:
+        rows: list[Any] = list(data)
+    else:
+        rows = texts(data, name) if is_frame(data) else to_list(data, name)
+    return [_image(value, i, name) for i, value in enumerate(rows)]
+
+
+def _image(value: Any, index: int, name: str) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if hasattr(value, "convert") and hasattr(value, "size"):
+        value = np.asarray(value.convert("RGB"))
+    if isinstance(value, np.ndarray):
+        return bitmap(value, f"{name}, index {index}")
+    if is_missing(value):
+        raise ValueError(f"{name}, index {index}: the image is missing")
+    return value
+
+
+def bitmap(pixels: np.ndarray[Any, Any], name: str) -> bytes:
+    """The bytes of a BMP file of an array ``[height, width]`` or ``[height, width, 3]``, ``uint8``."""
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise ValueError(
+            f"{name}: an array of {pixels.dtype} {pixels.shape} is no image: give uint8 "
+            "[height, width] or [height, width, 3]"
+        )
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        raise ValueError(f"{name}: {pixels.shape[2]} values a pixel; give 3: red, green, blue")
+    colours = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+    height, width = colours.shape[:2]
+    line = (3 * width + 3) // 4 * 4
+    rows = np.zeros((height, line), np.uint8)
+    # From the bottom, blue first.
+    rows[:, : 3 * width] = colours[::-1, :, ::-1].reshape(height, 3 * width)
+    size = 54 + rows.size
+    head = struct.pack("<2sIHHI", b"BM", size, 0, 0, 54)
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, rows.size, 0, 0, 0, 0)
+    return head + info + rows.tobytes()
