@@ -294,7 +294,9 @@ fn encoders_of_images_are_read_with_and_without_prefix_pooler_and_head() {
 
 #[test]
 fn folders_that_are_written_have_the_shapes_that_were_read() {
-    for family in ["bert", "vit", "deit", "dinov2"] {
+    for family in
+        ["bert", "vit", "deit", "dinov2", "clip", "siglip", "dinov2_with_registers", "dinov3_vit"]
+    {
         let model = BaseModel::open(&golden(family)).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let changed = model_folder::write(&model, &TensorMap::new(), &dir.path().join("a"));
@@ -487,4 +489,36 @@ fn pooling_by_attention_is_whole_or_absent() {
     let without = BaseModel::open(dir.path()).unwrap();
     assert!(!without.spec().pooler);
     assert_eq!(without.default_pooling().0, Pooling::Mean);
+}
+
+/// The library reads what is made here: every tensor has the shape that its own files have.
+#[test]
+fn new_models_of_images_have_the_shapes_of_the_library() {
+    for family in [
+        "vit",
+        "deit",
+        "dinov2",
+        "clip",
+        "siglip",
+        "dinov2_with_registers",
+        "dinov2_swiglu",
+        "dinov3_vit",
+        "dinov3_vit_gated",
+    ] {
+        let config = fs::read_to_string(golden(family).join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("new");
+        let model = new_model::create(&folder, &config, &[], 0).unwrap();
+        assert_eq!(model.spec().family, family);
+        let new = Weights::open(&folder.join("model.safetensors")).unwrap();
+        let theirs = Weights::open(&golden(family).join("model.safetensors")).unwrap();
+        let prefix = format!("{}.", model.family().prefix);
+        assert!(new.names().count() > 30, "{family}");
+        for name in new.names() {
+            let short = name.strip_prefix(&prefix).unwrap();
+            let found = theirs.shape(name).or_else(|| theirs.shape(short));
+            assert_eq!(new.shape(name), found, "{family} {name}");
+        }
+    }
 }

@@ -445,7 +445,7 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
     fn pooler(&mut self, spec: &EncoderSpec) -> Result<Pooler, E> {
         let d = spec.hidden;
         if spec.axes.pooler == PoolerForm::FirstToken {
-            return Ok(Pooler::FirstToken(self.linear(names::POOLER, [d, d], true)?));
+            return Ok(Pooler::FirstToken(Box::new(self.linear(names::POOLER, [d, d], true)?)));
         }
         let mut product = |p: PoolerProduct| self.linear(p.name(), p.shape(spec), true);
         let products = [

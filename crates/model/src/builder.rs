@@ -434,7 +434,7 @@ impl<'a> Builder<'a> {
         };
         self.sites.pooler = Some(match pooler {
             Pooler::FirstToken(product) => {
-                PoolerSlots::FirstToken(self.trained(names::POOLER, product)?)
+                PoolerSlots::FirstToken(Box::new(self.trained(names::POOLER, product)?))
             }
             Pooler::Attention(pooler) => {
                 PoolerSlots::Attention(Box::new(self.attention_pooler(pooler)?))

@@ -28,7 +28,7 @@ pub(crate) struct Norm {
 #[derive(Clone, Debug)]
 pub(crate) enum Pooler {
     /// A product of the first token and tanh.
-    FirstToken(Linear),
+    FirstToken(Box<Linear>),
     /// Attention to all tokens.
     Attention(Box<AttentionPooler>),
 }

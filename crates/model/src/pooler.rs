@@ -87,7 +87,7 @@ impl<'a> Used<'a> {
 /// BERT's product of the first token.
 fn first_product<'a>(part: &Part<'a>, frozen: &'a Linear) -> Used<'a> {
     let trained = match part.acting.trained_pooler() {
-        Some(PoolerSlots::FirstToken(trained)) => Some(trained),
+        Some(PoolerSlots::FirstToken(trained)) => Some(&**trained),
         _ => None,
     };
     Used::new(frozen, trained, part.acting.params())

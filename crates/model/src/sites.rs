@@ -102,7 +102,7 @@ pub(crate) struct TextSlots {
 /// A trained pooler.
 #[expect(clippy::large_enum_variant, reason = "a model has one")]
 pub(crate) enum PoolerSlots {
-    FirstToken(TrainedLinear),
+    FirstToken(Box<TrainedLinear>),
     Attention(Box<AttentionPoolerSlots>),
 }
 
@@ -117,7 +117,7 @@ impl PoolerSlots {
     /// Packs the values again after they have changed.
     pub(crate) fn refresh(&mut self, device: Device, params: &[f32]) {
         let products = match self {
-            Self::FirstToken(product) => std::slice::from_mut(product),
+            Self::FirstToken(product) => std::slice::from_mut(&mut **product),
             Self::Attention(slots) => &mut slots.products[..],
         };
         products.iter_mut().for_each(|product| product.refresh(device, params));

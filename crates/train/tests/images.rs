@@ -16,11 +16,17 @@ use budwood_images::{Augment, Processor};
 use budwood_model::{Adapter, Base};
 use budwood_tasks::batch::BatchSize;
 use budwood_tasks::{Dataset, Example, Image, ImageContent, Input, Target};
-use budwood_train::{Event, Images, TrainConfig, Trainer, answers, prepare_images, scores};
+use budwood_train::{
+    Event, Images, Place, PrefixCacheSpec, TrainConfig, Trainer, answers, prepare_images, scores,
+};
 
 fn base() -> (Base, ImageInput) {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/vit");
-    let model = BaseModel::open(&root).unwrap();
+    base_of("vit")
+}
+
+fn base_of(family: &str) -> (Base, ImageInput) {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base");
+    let model = BaseModel::open(&root.join(family)).unwrap();
     let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
     let spec = model.spec().clone();
     let InputSpec::Image(image) = &spec.input else { panic!("a ViT reads images") };
@@ -181,4 +187,51 @@ fn data_that_do_not_fit_the_model_are_refused() {
     let text = Example { input: Input::Text("a".into()), target: Target::None };
     let texts = Dataset::from_examples(vec![text], "train", "texts");
     assert!(fault(&texts, spec.patch).contains("texts"));
+}
+
+/// Hidden states that are kept know the rows and columns of their patches: images are oblong here.
+#[test]
+fn kept_hidden_states_give_the_same_in_every_family_of_images() {
+    for family in ["vit", "clip", "siglip", "dinov2_with_registers", "dinov3_vit"] {
+        let (base, spec) = base_of(family);
+        let size = serde_json::json!({ "height": 2 * spec.patch, "width": 5 * spec.patch });
+        let processor = Processor::from_config(&serde_json::json!({ "size": size })).unwrap();
+        let data = striped(24);
+        let images = Images::new(&data, processor, Augment::default(), &spec, 0).unwrap();
+        let prepared = prepare_images(images, &data);
+        let head = HeadSpec {
+            kind: HeadKind::Classification,
+            outputs: 2,
+            pooling: Pooling::Mean,
+            dense: None,
+            bias: true,
+            dropout: 0.0,
+        };
+        let mut config = TrainConfig::new("top_k[layers=1]".parse().unwrap(), "accuracy");
+        config.epochs = 2;
+        config.batch = BatchSize::Examples(8);
+        let mut run = |cache: Option<PrefixCacheSpec>| {
+            let mut workers = Workers::new(Device::cpu(), 2);
+            let mut adapter = Adapter::new(&base, &config.method, head.clone(), 0).unwrap();
+            let trainer =
+                Trainer::new(&base, &mut workers, &config, &prepared, None, "test").unwrap();
+            let trainer = match cache {
+                Some(cache) => trainer.with_prefix_cache(cache),
+                None => trainer,
+            };
+            let mut kept = 0;
+            let outcome = trainer.run(&mut adapter, |event| {
+                if let Event::Kept { train, .. } = event {
+                    kept = train;
+                }
+                ControlFlow::Continue(())
+            });
+            outcome.unwrap();
+            (adapter.params.values.clone(), kept)
+        };
+        let cache = PrefixCacheSpec { place: Place::Memory, bytes: 1 << 24 };
+        let ((without, none), (with, all)) = (run(None), run(Some(cache)));
+        assert_eq!((none, all), (0, 24), "{family}");
+        assert_eq!(with, without, "{family}");
+    }
 }
