@@ -106,7 +106,7 @@ mod tests {
     /// Of n equal differences, only all signs alike are as far: 2 of 2^n.
     #[test]
     fn sign_flips_are_those_of_all_signs() {
-        let p = sign_flips(&[1.0; 5], 20_000, 0);
+        let p = sign_flips(&[1.0; 5], 20_000, 1);
         assert!((p - 2.0 / 32.0).abs() < 0.005, "{p}");
         // 1 + 2 + 3 of 8 signs: 6 and -6 are as far.
         let p = sign_flips(&[1.0, 2.0, 3.0], 20_000, 0);

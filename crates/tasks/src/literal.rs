@@ -276,7 +276,7 @@ mod tests {
             ("[1] x", "after its end"),
             ("{'a': 1, 'a': 2}", "twice"),
             ("{'a': 1, 'b'}", "a colon"),
-            ("['\\ud800']", "no character"),
+            ("['\\ud800']", "not a character"),
             ("[NSFW]", "no quotes"),
             ("", "ends where"),
         ] {

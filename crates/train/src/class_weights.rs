@@ -114,12 +114,12 @@ mod tests {
         for (given, why) in [
             ("spam", "CLASS=WEIGHT"),
             ("egg=1", "no class 'egg'; there are ham, spam"),
-            ("spam=", "no number"),
-            ("spam=0", "no number"),
-            ("spam=-1", "no number"),
-            ("spam=nan", "no number"),
-            ("spam=inf", "no number"),
-            ("spam=1e7", "no number"),
+            ("spam=", "not a number"),
+            ("spam=0", "not a number"),
+            ("spam=-1", "not a number"),
+            ("spam=nan", "not a number"),
+            ("spam=inf", "not a number"),
+            ("spam=1e7", "not a number"),
         ] {
             let refused = ClassWeights::named(&strings(&[given]), &labels).unwrap_err().to_string();
             assert!(refused.contains(why) && refused.contains(given), "{refused}");

@@ -210,7 +210,7 @@ fn kept_hidden_states_give_the_same_in_every_family_of_images() {
         let mut config = TrainConfig::new("top_k[layers=1]".parse().unwrap(), "accuracy");
         config.epochs = 2;
         config.batch = BatchSize::Examples(8);
-        let mut run = |cache: Option<PrefixCacheSpec>| {
+        let run = |cache: Option<PrefixCacheSpec>| {
             let mut workers = Workers::new(Device::cpu(), 2);
             let mut adapter = Adapter::new(&base, &config.method, head.clone(), 0).unwrap();
             let trainer =
