@@ -24,7 +24,6 @@ pub(crate) struct Norm {
 }
 
 /// A checkpoint's own pooler.
-#[expect(clippy::large_enum_variant, reason = "a model has one")]
 #[derive(Clone, Debug)]
 pub(crate) enum Pooler {
     /// A product of the first token and tanh.

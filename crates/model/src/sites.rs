@@ -100,7 +100,6 @@ pub(crate) struct TextSlots {
 }
 
 /// A trained pooler.
-#[expect(clippy::large_enum_variant, reason = "a model has one")]
 pub(crate) enum PoolerSlots {
     FirstToken(Box<TrainedLinear>),
     Attention(Box<AttentionPoolerSlots>),
