@@ -237,8 +237,8 @@ fn hostile_programs_end_in_a_message() {
         assert!(message.contains(said), "{said}: {message}");
     }
     for (bytes, said) in [
-        (&b"hello"[..], "no file of PyTorch"),
-        (b"", "no file of PyTorch"),
+        (&b"hello"[..], "not a file of PyTorch"),
+        (b"", "not a file of PyTorch"),
         (b"\x80\x02}.", "none of PyTorch's weights"),
         (b"PK\x03\x04", "not a whole zip"),
     ] {

@@ -211,6 +211,13 @@ fn draw(asked: &RunSpec, rows: usize, images: bool, number: u64) -> RunSpec {
     spec
 }
 
+/// Whether settings do not fit the model: a width that an option does not divide, a method that
+/// cannot act on it.
+fn does_not_fit(error: &budwood::Error) -> bool {
+    use budwood_train::Error as Training;
+    matches!(error, budwood::Error::Model(_) | budwood::Error::Train(Training::Model(_)))
+}
+
 impl Search<'_> {
     fn is_over(&self) -> bool {
         stopped() || self.before + self.begin.elapsed() >= self.budget
@@ -280,6 +287,10 @@ impl Search<'_> {
 
     /// One trial, unless the store knows it. Where it may be cut, it ends when the time is up.
     fn one(&mut self, spec: &RunSpec, rows: usize, may_be_cut: bool) -> Result<Ended> {
+        // The same settings may be drawn again.
+        if let Some(tried) = self.tried.iter().find(|tried| tried.spec == *spec) {
+            return Ok(Ended::Scored(Box::new(tried.clone())));
+        }
         if self.store.has(&spec.key())? {
             let run = self.store.run(&spec.key())?;
             return Ok(self.scored(spec, rows, &run.record));
@@ -304,17 +315,18 @@ impl Search<'_> {
         let mut run = match ready {
             Ok(run) => run,
             // A model without a pooler, or whose inputs are shorter than what was drawn.
-            Err(e) if may_be_cut => {
-                self.say(&format!("left out: {}: {e}", described(spec)))?;
-                return Ok(Ended::Unfit);
-            }
+            Err(e) if may_be_cut => return self.unfit(spec, &e),
             Err(e) => return Err(e.into()),
         };
         let identity = run.identity()?;
         let trained = match Trained::pending(&out).filter(|left| left.identity == identity) {
             Some(left) => left,
             None => {
-                let Some(mut unsaved) = run.train(&mut out, &place, on_event)? else {
+                let trained = run.train(&mut out, &place, on_event);
+                let Some(mut unsaved) = (match trained {
+                    Err(e) if may_be_cut && does_not_fit(&e) => return self.unfit(spec, &e),
+                    trained => trained?,
+                }) else {
                     return Ok(Ended::Stopped);
                 };
                 unsaved.trained.record.sweep.clone_from(&self.name);
@@ -336,6 +348,11 @@ impl Search<'_> {
             self.say(&line)?;
         }
         Ok(ended)
+    }
+
+    fn unfit(&self, spec: &RunSpec, why: &budwood::Error) -> Result<Ended> {
+        self.say(&format!("left out: {}: {why}", described(spec)))?;
+        Ok(Ended::Unfit)
     }
 
     fn scored(&mut self, spec: &RunSpec, rows: usize, record: &RunRecord) -> Ended {
