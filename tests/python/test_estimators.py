@@ -157,7 +157,7 @@ def test_columns_of_probabilities_are_those_of_classes(settings):
         (TEXTS, "good", TypeError, r"give a list, \[y\]"),
         (["a", None, "b"], ["x", "y", "x"], ValueError, "X, index 1: the text is missing"),
         (["a", float("nan"), "b"], ["x", "y", "x"], ValueError, "X, index 1"),
-        (["a", 3, "b"], ["x", "y", "x"], TypeError, "X, index 1: int is no text"),
+        (["a", 3, "b"], ["x", "y", "x"], TypeError, "X, index 1: int is not text"),
         (["a", "b", "c"], ["x", None, "y"], ValueError, "index 1: the label .*missing"),
         (["a", "b", "c"], pandas.Series([1, None, 0], dtype="Int64"), ValueError, "index 1: the label"),
         (["a", "b", "c"], [1.0, float("nan"), 0.0], ValueError, "index 1: the label"),

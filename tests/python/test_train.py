@@ -160,7 +160,7 @@ def test_the_lock_of_the_interpreter_is_free_while_training(base, data, tmp_path
     thread = threading.Thread(target=tick)
     thread.start()
     begin = time.monotonic()
-    budwood.train(data, tmp_path / "out", base=base, **{**SHORT, "epochs": 60})
+    budwood.train(data, tmp_path / "out", base=base, **{**SHORT, "epochs": 600})
     took = time.monotonic() - begin
     stop.set()
     thread.join()

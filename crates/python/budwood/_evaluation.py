@@ -142,5 +142,5 @@ def check_texts(rows: list[Any], name: str, words: bool) -> None:
             raise ValueError(
                 f"{name}, index {i}: the text is missing ({row!r}); leave such rows out, or give ''"
             )
-        what = "no list of words" if words else "no text"
+        what = "not a list of words" if words else "not text"
         raise TypeError(f"{name}, index {i}: {type(row).__name__} is {what}")
