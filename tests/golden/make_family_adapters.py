@@ -11,6 +11,7 @@ import peft, torch
 from adapters import *
 from transformers import *
 from safetensors.torch import load_file, save_file
+from recording import record
 
 OUT = os.path.dirname(os.path.abspath(__file__))
 HUB = {"electra": ElectraAdapterModel, "albert": AlbertAdapterModel, "deberta-v2": DebertaV2AdapterModel}
@@ -27,30 +28,6 @@ def random(model, pick, seed):
     for n, p in sorted(model.named_parameters()):
         if pick(n):
             p.data = torch.randn(p.shape, generator=g) * 0.2
-
-
-def record(model, inputs, folder):
-    model.eval()
-    io = {f"input.{k}": v for k, v in inputs.items()}
-    io["input.labels"] = LABELS
-    out = model(**inputs, output_hidden_states=True)
-    io["out.logits"], io["out.last_hidden"] = out.logits, out.hidden_states[-1]
-    loss = torch.nn.functional.cross_entropy(out.logits, LABELS)
-    loss.backward()
-    io["loss"] = loss.reshape(1)
-    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.grad is not None]
-    for n, p in trained:
-        io[f"grad.{n}"] = p.grad.clone()
-    optimizer = torch.optim.AdamW([p for _, p in trained], lr=1e-3, weight_decay=0.01)
-    for _ in range(3):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(**inputs).logits, LABELS).backward()
-        optimizer.step()
-    for n, p in trained:
-        io[f"step3.{n}"] = p.data
-    import re
-    short = lambda k: re.sub(r"\.encoder\..*?prefix_tuning\.pool\.", ".prefix_tuning.", k)
-    save_file({short(k): v.detach().contiguous().clone() for k, v in io.items()}, f"{folder}/io.safetensors")
 
 
 def inputs_of(family):
@@ -85,7 +62,7 @@ for family, cls in HUB.items():
         for file in ("adapter_config.json", "head_config.json"):
             described = json.load(open(f"{folder}/adapter/{file}"))
             json.dump({**described, "model_name": ""}, open(f"{folder}/adapter/{file}", "w"), indent=2)
-        record(model, inputs_of(family), folder)
+        record(model, inputs_of(family), LABELS, folder)
         print(family, name)
 
 for family, (cls, targets, saved) in PEFT.items():
@@ -110,5 +87,5 @@ for family, (cls, targets, saved) in PEFT.items():
     json.dump(described, open(f"{folder}/adapter/adapter_config.json", "w"), indent=2)
     if os.path.exists(f"{folder}/adapter/README.md"):
         os.remove(f"{folder}/adapter/README.md")
-    record(model, inputs, folder)
+    record(model, inputs, LABELS, folder)
     print(family, "peft lora")

@@ -6,12 +6,13 @@ the positions were made for (`full_other_size`).
     python make_more.py            with adapters 1.3.0, peft 0.21, transformers 4.57.6 and torch installed; make.py's cases must be there
     python make_more.py images     only the cases of images
 """
-import copy, glob, json, os, re, sys
+import copy, glob, json, os, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from adapters import *
 from transformers import *
 from safetensors.torch import load_file, save_file
+from recording import record
 
 OUT = os.path.dirname(os.path.abspath(__file__))
 MODELS = {"bert": BertAdapterModel, "roberta": RobertaAdapterModel, "distilbert": DistilBertAdapterModel, "vit": ViTAdapterModel}
@@ -44,30 +45,6 @@ def random(model, pick, seed):
     for n, p in sorted(model.named_parameters()):
         if pick(n):
             p.data = torch.randn(p.shape, generator=g) * 0.2 + (1.0 if n.endswith("scaling") else 0.0)
-
-
-def record(model, inputs, labels, folder):
-    model.eval()
-    io = {f"input.{k}": v for k, v in inputs.items() if torch.is_tensor(v)}
-    io["input.labels"] = labels
-    out = model(**inputs, output_hidden_states=True)
-    io["out.logits"], io["out.last_hidden"] = out.logits, out.hidden_states[-1]
-    loss = torch.nn.functional.cross_entropy(out.logits, labels)
-    loss.backward()
-    io["loss"] = loss.reshape(1)
-    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.grad is not None]
-    for n, p in trained:
-        io[f"grad.{n}"] = p.grad.clone()
-    optimizer = torch.optim.AdamW([p for _, p in trained], lr=1e-3, weight_decay=0.01)
-    for _ in range(3):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(**inputs).logits, labels).backward()
-        optimizer.step()
-    for n, p in trained:
-        io[f"step3.{n}"] = p.data
-    # Prefixes are found by the layer that first asks for them; their own name is the model's.
-    short = lambda k: re.sub(r"\.(encoder|transformer)\.layer\.\d+\..*?prefix_tuning\.pool\.", ".prefix_tuning.", k)
-    save_file({short(k): v.detach().contiguous().clone() for k, v in io.items()}, f"{folder}/io.safetensors")
 
 
 for family, cls in MODELS.items():

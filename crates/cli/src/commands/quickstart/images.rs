@@ -14,12 +14,11 @@ use budwood_model::merged;
 use clap::Parser;
 use serde_json::json;
 
-use super::shared::{Args, accuracy, flags, majority};
+use super::shared::{Args, accuracy, flags, majority, trained};
+use crate::base;
 use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
-use crate::progress::{TrainProgress, catch_interrupt};
 use crate::settings::Settings;
-use crate::{base, out};
 
 /// How the model learns clothes; part of its name in the cache, so that another recipe is another
 /// model.
@@ -36,16 +35,7 @@ fn train(
     let args = flags(Some(model), data, out, more)?;
     let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
     let most = data.test.as_ref().map_or(0.0, majority);
-    let mut place = out::folder(out, &FOLDER, &args.spec.inputs())?;
-    let mut run = args.load(settings.threads, data)?;
-    catch_interrupt();
-    let mut progress = TrainProgress::new(settings.json);
-    let result = run.train(&mut place, out, |event| progress.on_event(event));
-    progress.finish();
-    let Some(trained) = result? else { return Ok(None) };
-    let saved = trained.save(&place, out)?;
-    Trained::settle(out)?;
-    Ok(Some((saved, most)))
+    Ok(trained(settings, &args, data, out)?.map(|saved| (saved, most)))
 }
 
 /// The folder of the model that knows clothes, trained if it is not in the cache; none if that was

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use budwood::number;
-use budwood::run::Trained;
+use budwood::run::{FOLDER, RunData, Trained};
 use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{Dataset, Target};
 use clap::Parser;
 
 use crate::commands::train;
+use crate::out;
+use crate::progress::{TrainProgress, catch_interrupt};
+use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -45,6 +48,25 @@ pub(super) fn flags(
     let base = base.iter().flat_map(|base| ["--base", base]);
     let given = ["train", "--overwrite", "--data", data, "--out", &out].into_iter();
     Ok(Flags::try_parse_from(given.chain(base).chain(more.split_whitespace()))?.args)
+}
+
+/// A run on these data, saved; none if it was interrupted.
+pub(super) fn trained(
+    settings: &Settings,
+    args: &train::Args,
+    data: RunData,
+    out: &Path,
+) -> Result<Option<(Trained, AdapterMeta)>> {
+    let mut place = out::folder(out, &FOLDER, &args.spec.inputs())?;
+    let mut run = args.load(settings.threads, data)?;
+    catch_interrupt();
+    let mut progress = TrainProgress::new(settings.json);
+    let result = run.train(&mut place, out, |event| progress.on_event(event));
+    progress.finish();
+    let Some(result) = result? else { return Ok(None) };
+    let saved = result.save(&place, out)?;
+    Trained::settle(out)?;
+    Ok(Some(saved))
 }
 
 /// The accuracy of a run on its test set.

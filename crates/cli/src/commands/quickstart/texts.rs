@@ -5,19 +5,18 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use budwood::run::{FOLDER, RunData, Trained};
+use budwood::run::{RunData, Trained};
 use budwood::spec::Form;
 use budwood_engine::{Device, Precision};
 use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{Dataset, Example, Input, Target};
 use serde_json::json;
 
-use super::shared::{Args, accuracy, flags, majority};
+use super::shared::{Args, accuracy, flags, majority, trained};
 use crate::adapter::{Opening, answer};
+use crate::base;
 use crate::output::{bytes, json, say, seconds, thousands};
-use crate::progress::{TrainProgress, catch_interrupt};
 use crate::settings::Settings;
-use crate::{base, out};
 use budwood::precision_name;
 
 /// Reviews of the second act.
@@ -158,16 +157,7 @@ impl Reviews<'_> {
             label_column: "category".into(),
             ..RunData::from_examples("classification", "rotten-tomatoes", labels, train.clone())?
         };
-        let mut place = out::folder(out, &FOLDER, &args.spec.inputs())?;
-        let mut run = args.load(settings.threads, data)?;
-        catch_interrupt();
-        let mut progress = TrainProgress::new(settings.json);
-        let result = run.train(&mut place, out, |event| progress.on_event(event));
-        progress.finish();
-        let Some(result) = result? else { return Ok(None) };
-        let saved = result.save(&place, out)?;
-        Trained::settle(out)?;
-        Ok(Some(saved))
+        trained(settings, &args, data, out)
     }
 }
 
