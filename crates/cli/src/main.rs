@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use budwood_cli::Program;
+use budwood_commands::Program;
 
 fn main() -> ExitCode {
-    budwood_cli::main(Program::Itself, std::env::args_os().skip(1).collect())
+    budwood_commands::main(Program::Itself, std::env::args_os().skip(1).collect())
 }

@@ -13,14 +13,14 @@ mod training;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use budwood_cli::Program;
+use budwood_commands::Program;
 use pyo3::prelude::*;
 
 /// Does what the words of a command line ask for, and gives the exit code. `begin` are the words
 /// that begin this program in a process of its own.
 #[pyfunction]
 fn main(py: Python<'_>, begin: Vec<OsString>, words: Vec<OsString>) -> u8 {
-    let code = py.detach(|| budwood_cli::main(Program::Words(begin), words));
+    let code = py.detach(|| budwood_commands::main(Program::Words(begin), words));
     // The number within is for the system alone.
     (0..=u8::MAX).find(|&n| ExitCode::from(n) == code).unwrap_or(1)
 }

@@ -306,7 +306,7 @@ mod tests {
             ["DATA", "BASE", "SMS", "IMAGES"].map(|n| (n.to_string(), "x".to_string())).into();
         // As version 0.1 made them.
         let known: serde_json::Value =
-            serde_json::from_str(include_str!("../tests/sweep_keys.json")).unwrap();
+            serde_json::from_str(include_str!("../../cli/tests/sweep_keys.json")).unwrap();
         let mut seen = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
