@@ -22,9 +22,13 @@ mod siglip;
 mod vit;
 mod xlm_roberta_xl;
 
+use std::path::Path;
+
+use budwood_base::encoder::EncoderSpec;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::text_file::read_json;
 
 pub use config::Config;
 pub use definition::{AdapterHub, ClassifierHead, Family};
@@ -99,6 +103,16 @@ pub fn of(config: &Config<'_>) -> Result<&'static Family, Error> {
         }
     }
     Ok(family)
+}
+
+/// The encoder that a `config.json` describes.
+///
+/// # Errors
+/// If the file cannot be read, or its family or one of its values is not known.
+pub fn spec_of(file: &Path) -> Result<EncoderSpec, Error> {
+    let json = read_json(file)?;
+    let config = Config { path: file, json: &json };
+    (of(&config)?.spec)(&config)
 }
 
 /// The family of a `model_type`, with the plain names of modules where some have others.

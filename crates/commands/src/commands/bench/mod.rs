@@ -2,19 +2,18 @@
 //! reading images.
 
 mod input;
+mod shape;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood::number;
-use budwood_base::encoder::{
-    Activation, Axes, EncoderSpec, ImageAxes, ImageInput, InputSpec, NormPlacement, TextInput,
-};
+use budwood_base::encoder::{ImageInput, InputSpec, TensorKind, TensorSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
-use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Device, Workers};
@@ -25,6 +24,7 @@ use budwood_train::{Optimizer, OptimizerSpec};
 use clap::ValueEnum;
 use serde_json::json;
 
+use self::shape::Shape;
 use crate::output::json;
 use crate::settings::Settings;
 use budwood::run::peak_memory;
@@ -35,12 +35,15 @@ pub(crate) struct Args {
     /// Shape of the encoder.
     #[arg(long, value_enum, default_value_t = Shape::Minilm)]
     shape: Shape,
+    /// A model's config.json: its shape, with random weights.
+    #[arg(long, value_name = "FILE", conflicts_with = "shape")]
+    config: Option<PathBuf>,
     /// Sequences, or images, in a batch.
     #[arg(long, default_value_t = 32, value_parser = number::count::<1, 100_000>)]
     batch: usize,
     /// Tokens in a sequence; of images the height and width in pixels [default: 128; 224 of
     /// images].
-    #[arg(long, value_parser = number::count::<1, 4096>)]
+    #[arg(long, value_parser = number::count::<1, 65_536>)]
     length: Option<usize>,
     /// What is measured.
     #[arg(long, value_enum, default_value_t = Mode::Train)]
@@ -58,16 +61,6 @@ pub(crate) struct Args {
     precision: PrecisionSpec,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Shape {
-    /// 12 layers x 768.
-    BertBase,
-    /// 6 layers x 384.
-    Minilm,
-    /// 12 layers x 768 over patches of 16 x 16 pixels.
-    VitBase,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
     /// A training step.
@@ -76,52 +69,6 @@ enum Mode {
     Forward,
     /// Reading images: files to pixels as the model takes them; a step is a pass over all of them.
     Input,
-}
-
-impl Shape {
-    fn spec(self) -> EncoderSpec {
-        let (layers, hidden) = match self {
-            Shape::BertBase | Shape::VitBase => (12, 768),
-            Shape::Minilm => (6, 384),
-        };
-        let text = EncoderSpec {
-            family: "bert".into(),
-            hidden,
-            layers,
-            heads: 12,
-            intermediate: 4 * hidden,
-            activation: Activation::Gelu,
-            norm_eps: 1e-12,
-            norm: NormPlacement::Post,
-            input: InputSpec::Text(TextInput {
-                vocab: 30522,
-                positions: 512,
-                position_offset: 0,
-                token_types: 2,
-                pad_id: 0,
-            }),
-            pooler: true,
-            layer_scale: false,
-            hidden_dropout: 0.1,
-            attention_dropout: 0.1,
-            drop_path: 0.0,
-            axes: Axes::default(),
-        };
-        if !matches!(self, Shape::VitBase) {
-            return text;
-        }
-        let (image_size, patch, axes) = (224, 16, ImageAxes::default());
-        let image = ImageInput { image_size, patch, channels: 3, distillation: false, axes };
-        EncoderSpec {
-            family: "vit".into(),
-            norm: NormPlacement::Pre,
-            input: InputSpec::Image(image),
-            pooler: false,
-            hidden_dropout: 0.0,
-            attention_dropout: 0.0,
-            ..text
-        }
-    }
 }
 
 /// The same input again and again.
@@ -174,10 +121,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         (_, Some(_)) => bail!("--data is for --mode input; the other modes make their own input"),
         (_, None) => {}
     }
-    let spec = args.shape.spec();
+    let spec = match &args.config {
+        Some(file) => shape::of_file(file)?,
+        None => args.shape.spec()?,
+    };
     let train = args.mode == Mode::Train;
     let device = Device::cpu();
-    let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&spec, name));
+    let tensors: HashMap<_, _> = spec.tensors().into_iter().map(|t| (t.name.clone(), t)).collect();
+    let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&tensors[name]));
     let base = Base::load(spec.clone(), device, args.precision.get(false), train, fetch)?;
     let method: MethodSpec = args.method.parse().map_err(ModelError::from)?;
     let head = HeadSpec {
@@ -239,28 +190,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 }
 
 /// Weights of a plausible size, quickly made.
-fn random_tensor(spec: &EncoderSpec, name: &str) -> Tensor {
-    let (d, f) = (spec.hidden, spec.intermediate);
-    let bias = name.ends_with(".bias");
-    let shape = match (name, &spec.input) {
-        (names::WORD, InputSpec::Text(text)) => vec![text.vocab, d],
-        (names::POSITION, InputSpec::Text(text)) => vec![text.positions, d],
-        (names::TOKEN_TYPE, InputSpec::Text(text)) => vec![text.token_types, d],
-        (names::POSITION, InputSpec::Image(image)) => vec![image.positions(), d],
-        ("embeddings.patch.weight", InputSpec::Image(image)) => vec![d, image.patch_elements()],
-        (names::CLASS_TOKEN, _) => vec![d],
-        _ if name.contains("norm") => vec![d],
-        _ if name.contains("ffn_in") && bias => vec![f],
-        _ if name.contains("ffn_in") => vec![f, d],
-        _ if bias => vec![d],
-        _ if name.contains("ffn_out") => vec![d, f],
-        _ => vec![d, d],
+fn random_tensor(TensorSpec { shape, kind, .. }: &TensorSpec) -> Tensor {
+    let n = shape.iter().product();
+    let data = match kind {
+        TensorKind::Gain | TensorKind::Scale => vec![1.0; n],
+        TensorKind::Shift => vec![0.0; n],
+        _ => noise().take(n).collect(),
     };
-    let n: usize = shape.iter().product();
-    if name.contains("norm") {
-        return Tensor::new(shape, vec![if bias { 0.0 } else { 1.0 }; n]);
-    }
-    Tensor::new(shape, noise().take(n).collect())
+    Tensor::new(shape.clone(), data)
 }
 
 /// Numbers in -0.04..0.04.
