@@ -26,6 +26,12 @@ CASES = {
     "minilm-forward-32x128": (shape("minilm", 128, "forward", 9), {
         ("f32", "torch"): (0.95, None), ("int8", "torch"): (0.45, None), ("int8", "onnx"): (1.0, None)}),
     "vit-base-train-16x224": (shape("vit-base", 224, "train", 3, batch=16), {("f32", "torch"): (0.5, 0.33), ("int8", "torch"): (0.5, 0.33)}),
+    **{f"modernbert-{mode}-{batch}x{length}": (shape("modernbert-base", length, mode, 2, batch), {
+        ("f32", "torch"): (0.5, 0.25), ("int8", "torch"): (0.25, None)})
+       for batch, length in [(8, 512), (2, 2048), (1, 8192)] for mode in ["train", "forward"]},
+    "deberta-train-32x128": (shape("deberta-v3-base", 128, "train", 2), {("f32", "torch"): (0.5, None), ("int8", "torch"): (0.3, None)}),
+    "mpnet-train-32x128": (shape("mpnet-base", 128, "train", 2), {("f32", "torch"): (0.8, 0.35), ("int8", "torch"): (0.4, 0.25)}),
+    "electra-train-32x128": (shape("electra-base", 128, "train", 2), {("f32", "torch"): (0.8, 0.35), ("int8", "torch"): (0.4, 0.25)}),
     "trec-epoch": (None, {("f32", "torch"): (0.5, None), ("int8", "torch"): (0.5, None)}),
 }
 
@@ -79,7 +85,7 @@ def main():
     a.add_argument("--record", default=os.path.join(HERE, "record", time.strftime("%Y-%m-%d") + ".json"))
     args = a.parse_args()
     python = venv()
-    base = minilm(python)
+    base = minilm(python) if args.data else None
     record = {}
     print(f"{'case':26} {'form':>4} {'against':>7} {'Budwood':>9} {'they':>9} {'ratio':>6} {'limit':>6}   {'Budwood':>9} {'they':>9} {'ratio':>6} {'limit':>6}")
     for name in args.only or CASES:
