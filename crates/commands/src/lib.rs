@@ -70,6 +70,8 @@ enum Command {
     Data(Box<commands::data::Args>),
     /// Run all runs of a sweep file, each recorded in a store.
     Sweep(commands::sweep::Args),
+    /// Show, cancel or read the tasks of a sweep that a cluster has.
+    Jobs(commands::jobs::Args),
     /// List, compare and export the runs of a store.
     Runs(commands::runs::Args),
     /// Draw the table and figures of a store's runs.
@@ -132,6 +134,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Train(args) => commands::train::run(&settings, &args),
         Command::Data(args) => commands::data::run(&settings, &args),
         Command::Sweep(args) => commands::sweep::run(&settings, &args),
+        Command::Jobs(args) => commands::jobs::run(&settings, &args),
         Command::Runs(args) => commands::runs::run(&settings, &args),
         Command::Report(args) => commands::report::run(&settings, &args),
         Command::Eval(args) => commands::eval::run(&settings, &args),

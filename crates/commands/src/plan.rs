@@ -45,6 +45,9 @@ pub(crate) struct SweepFile {
     task: Vec<Table>,
     #[serde(default)]
     method: Vec<Table>,
+    /// The file with its variables filled in.
+    #[serde(skip)]
+    pub(crate) text: String,
 }
 
 fn one_seed() -> Vec<u64> {
@@ -72,7 +75,9 @@ impl SweepFile {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let text = expand(&text, set).with_context(|| path.display().to_string())?;
-        toml::from_str(&text).with_context(|| format!("{} is not a sweep file", path.display()))
+        let file: Self = toml::from_str(&text)
+            .with_context(|| format!("{} is not a sweep file", path.display()))?;
+        Ok(Self { text, ..file })
     }
 
     /// All runs: tasks by methods by grids by seeds. Adapters go to folders under `out`.

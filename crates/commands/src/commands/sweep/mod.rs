@@ -1,5 +1,10 @@
 //! `budwood sweep`: all runs of a sweep file, each recorded in a store.
 
+pub(crate) mod cluster;
+pub(crate) mod job;
+mod kubernetes;
+mod slurm;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -49,6 +54,8 @@ pub(crate) struct Args {
     /// Show the runs and an estimate of the time, without training.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    cluster: job::ClusterArgs,
 }
 
 impl Args {
@@ -99,6 +106,19 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
     let threads = (settings.threads / jobs).max(1);
     check_data(&left)?;
+    if let Some(engine) = args.cluster.on {
+        let sweep = cluster::Sweep {
+            name: &file.name,
+            text: &file.text,
+            out: &args.out,
+            store: &path,
+            jobs: args.jobs,
+            keys: planned.iter().map(|run| run.key.clone()).collect(),
+            left: left.len(),
+        };
+        cluster::submit(settings, &args.cluster, engine, &sweep, args.dry_run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.dry_run {
         return dry_run(settings, &file, planned.len(), &left, jobs, threads);
     }
@@ -316,7 +336,7 @@ fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
     out::check_folder(&args.out, &inputs)?;
     let store = args.store_path();
     let store = store.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    out::check_shared(&args.out, "a sweep", &[ADAPTERS, "runs.db", store])
+    out::check_shared(&args.out, "a sweep", &[ADAPTERS, cluster::FOLDER, "runs.db", store])
 }
 
 /// The scores on the validation set without the adapter's parts in each span of layers (Houlsby et

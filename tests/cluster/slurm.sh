@@ -1,0 +1,134 @@
+#!/bin/bash
+# A sweep on a real Slurm: one controller and four node daemons on this machine, some of which are
+# killed while runs are trained. Afterwards every run is recorded once, with the weights that one
+# machine gives.
+#
+#   tests/cluster/slurm.sh PROGRAM [--runs N]
+#
+# Needs root and Debian's packages slurm-wlm and munge, which it installs if they are missing.
+# Everything else is in a temporary folder; daemons are ended at the end.
+set -euo pipefail
+program=$(realpath "${1:?which program?}")
+runs=48
+[ "${2:-}" = --runs ] && runs=$3
+here=$(cd "$(dirname "$0")" && pwd)
+if ! command -v slurmctld munged > /dev/null; then
+    (apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge) > /dev/null
+fi
+work=$(mktemp -d)
+chmod 755 "$work"
+mkdir "$work"/{state,spool,log}
+export SLURM_CONF="$work/slurm.conf"
+processes=()
+finish() {
+    kill -9 "${processes[@]}" 2> /dev/null || true
+    pkill -9 -f "slurm[a-z]* .*-f $work" 2> /dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# Slurm tells its own messages from others' by munge.
+if ! munge -n > /dev/null 2>&1; then
+    mkdir -p /run/munge && chown munge: /run/munge
+    su -s /bin/sh munge -c "munged --force"
+fi
+host=$(hostname -s)
+cat > "$SLURM_CONF" <<CONF
+ClusterName=test
+SlurmctldHost=$host(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+StateSaveLocation=$work/state
+SlurmdSpoolDir=$work/spool/%n
+SlurmctldPidFile=$work/ctld.pid
+SlurmdPidFile=$work/%n.pid
+SlurmctldLogFile=$work/log/ctld
+SlurmdLogFile=$work/log/%n
+SlurmctldPort=17817
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerType=sched/backfill
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+ReturnToService=2
+SlurmdTimeout=10
+KillWait=5
+MinJobAge=5
+JobRequeue=1
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=17821 CPUs=1
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=17822 CPUs=1
+NodeName=n3 NodeHostname=$host NodeAddr=127.0.0.1 Port=17823 CPUs=1
+NodeName=n4 NodeHostname=$host NodeAddr=127.0.0.1 Port=17824 CPUs=1
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+CONF
+controller() { slurmctld -D -f "$SLURM_CONF" > "$work/log/ctld.out" 2>&1 & ctld=$!; processes+=($ctld); }
+node() { slurmd -D -N "n$1" -f "$SLURM_CONF" > "$work/log/n$1.out" 2>&1 & nodes[$1]=$!; processes+=($!); }
+nodes=()
+controller
+for n in 1 2 3 4; do node $n; done
+for _ in $(seq 60); do
+    [ "$(sinfo -h -o %D -t idle 2> /dev/null | paste -sd+ | bc 2> /dev/null)" = 4 ] && break
+    sleep 1
+done
+sinfo
+
+# The sweep: seeds of a small model on made-up rows.
+cd "$work"
+python3 "$here/world.py"
+seeds=$(seq -s, 0 $((runs - 1)))
+cat > sweep.toml <<TOML
+name = "seeds"
+seeds = [$seeds]
+[train]
+base = "base"
+recipe = "paper"
+epochs = 60
+save-every = 1
+[[task]]
+data = "rows.csv"
+[[method]]
+name = "adapter"
+method = "adapter[width=8]"
+TOML
+BUDWOOD="$program"
+"$BUDWOOD" sweep sweep.toml --out cluster --on slurm --array-size 4 --time 10 --dry-run | grep -q -- --array=0-3
+"$BUDWOOD" sweep sweep.toml --out cluster --on slurm --array-size 4 --time 10
+recorded() { "$BUDWOOD" jobs status cluster --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["done"])'; }
+past() { for _ in $(seq 600); do [ "$(recorded)" -ge "$1" ] && return; sleep 1; done; "$BUDWOOD" jobs logs cluster; exit 1; }
+job=$(python3 -c 'import json; print(json.load(open("cluster/cluster/jobs.json"))["ids"][0])')
+
+# Five kinds of kills, spread over the sweep.
+past $((runs / 8)); echo "a task's program is killed"
+pkill -9 -f "$program sweep" -n
+past $((runs / 4)); echo "a task is requeued"
+scontrol requeue "${job}_1" || true
+past $((runs * 3 / 8)); echo "a node's daemon and its programs are killed, the daemon returns"
+kill -9 "${nodes[2]}"; pkill -9 -f "slurmstepd.*${job}" -o || true; sleep 2; node 2
+past $((runs / 2)); echo "the controller is killed and returns"
+kill -9 $ctld; sleep 3; controller
+past $((runs * 5 / 8)); echo "a task is cancelled for good"
+scancel "${job}_0" || true
+past "$runs"
+for _ in $(seq 120); do [ -z "$(squeue -h)" ] && break; sleep 1; done
+"$BUDWOOD" jobs status cluster
+
+# The same sweep on this machine alone.
+"$BUDWOOD" sweep sweep.toml --out alone > /dev/null 2>&1
+python3 - "$runs" <<'PYTHON'
+import hashlib, json, pathlib, sqlite3, sys
+runs = int(sys.argv[1])
+weights = {}
+for place in ["cluster", "alone"]:
+    keys = [row[0] for row in sqlite3.connect(f"{place}/runs.db").execute("select key from runs")]
+    assert len(keys) == len(set(keys)) == runs, (place, len(keys), len(set(keys)))
+    weights[place] = {}
+    for file in pathlib.Path(place, "adapters").glob("*/adapter.safetensors"):
+        weights[place][file.parent.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert len(weights[place]) == runs, (place, len(weights[place]))
+assert weights["cluster"] == weights["alone"]
+print(f"{runs} runs recorded once each, weights equal to those of one machine")
+PYTHON
