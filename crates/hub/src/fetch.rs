@@ -89,7 +89,8 @@ pub fn clear_cache() -> Result<(), Error> {
     let cache = cache_folder()?;
     let packages: Vec<String> = packages::all().map(|p| format!("{}-", p.package)).collect();
     remove_ours(&cache.join("packages"), &packages)?;
-    remove_ours(&cache.join("models"), &[MADE.into()])?;
+    // Those of version 0.1 have the second name.
+    remove_ours(&cache.join("models"), &[MADE.into(), "clothes-vit-".into()])?;
     let _ = std::fs::remove_dir(&cache);
     Ok(())
 }

@@ -108,7 +108,7 @@ pub const IMAGES: &[(&str, Package)] = &[
 ];
 
 /// How the names of models begin that `budwood quickstart --images` makes and keeps in the cache.
-pub const MADE: &str = "clothes-vit-";
+pub const MADE: &str = "signs-vit-";
 
 /// The model of that name, or of its package's name.
 pub(crate) fn model(name: &str) -> Option<&'static Package> {

@@ -1,5 +1,5 @@
-//! Images: a small ViT that this machine trains on clothes (or has trained before), frozen, and
-//! adapters of it that tell handwritten digits apart.
+//! Images: a small ViT that has learned made-up signs, frozen, and adapters of it that tell
+//! handwritten digits apart.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use budwood::run::{FOLDER, RunData, Trained};
+use budwood_base::digest;
 use budwood_base::folder::OutFolder;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
@@ -15,120 +16,151 @@ use clap::Parser;
 use serde_json::json;
 
 use super::shared::{Args, accuracy, flags, majority, trained};
+use super::signs;
 use crate::base;
+use crate::commands::train::Args as TrainArgs;
 use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::settings::Settings;
 
-/// How the model learns clothes; part of its name in the cache, so that another recipe is another
+/// The model, as `--pretrain` and `budwood models quantize` made it.
+const MODEL: &[(&str, &[u8])] = &[
+    ("config.json", include_bytes!("../../../model/config.json")),
+    ("preprocessor_config.json", include_bytes!("../../../model/preprocessor_config.json")),
+    ("model.safetensors", include_bytes!("../../../model/model.safetensors")),
+    ("budwood.json", include_bytes!("../../../model/budwood.json")),
+];
+
+/// The shape of the model, as flags of `models new`.
+const SHAPE: [&str; 2] = ["--layers", "4"];
+
+/// How the model learns signs; part of its name in the cache, so that another recipe is another
 /// model.
-const ROWS: usize = 12_000;
+const EACH: usize = 200;
 const EPOCHS: usize = 6;
 
 /// A run of the flags of `train`; none if it was interrupted.
 fn train(
     settings: &Settings,
-    (model, data): (&Path, &str),
+    args: &TrainArgs,
+    data: RunData,
     out: &Path,
-    more: &str,
 ) -> Result<Option<((Trained, AdapterMeta), f64)>> {
-    let args = flags(Some(model), data, out, more)?;
-    let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
     let most = data.test.as_ref().map_or(0.0, majority);
-    Ok(trained(settings, &args, data, out)?.map(|saved| (saved, most)))
+    Ok(trained(settings, args, data, out)?.map(|saved| (saved, most)))
 }
 
-/// The folder of the model that knows clothes, trained if it is not in the cache; none if that was
-/// interrupted.
-fn model(settings: &Settings) -> Result<Option<PathBuf>> {
-    let place = budwood_hub::cache_folder()?
-        .join("models")
-        .join(format!("{}{ROWS}-{EPOCHS}", budwood_hub::MADE));
-    // A run that was interrupted goes on here.
-    let work = place.with_extension("work");
-    let (new, trained) = (work.join("new"), work.join("trained"));
-    let clear = || -> Result<()> {
-        if work.exists() {
-            OutFolder::open(&new, &model_folder::KIND)?.remove()?;
-            OutFolder::open(&trained, &FOLDER)?.remove()?;
-            let _ = std::fs::remove_dir(&work);
+/// A model in the cache, made by `make` if it is not there; none if that was interrupted.
+fn cached(name: &str, make: impl FnOnce(&Path) -> Result<bool>) -> Result<Option<PathBuf>> {
+    let models = budwood_hub::cache_folder()?.join("models");
+    let place = models.join(format!("{}{name}", budwood_hub::MADE));
+    Ok((place.exists() || make(&place)?).then_some(place))
+}
+
+/// The folder of the model that this program holds.
+fn packed() -> Result<Option<PathBuf>> {
+    let digest = digest::of_parts(MODEL.iter().copied());
+    cached(&digest[..12], |place| {
+        OutFolder::open(place, &model_folder::KIND)?.replace(|new| {
+            MODEL.iter().try_for_each(|(name, content)| std::fs::write(new.join(name), content))
+        })?;
+        Ok(true)
+    })
+}
+
+/// The folder of the model that knows signs, trained here.
+fn pretrained(settings: &Settings) -> Result<Option<PathBuf>> {
+    cached(&format!("{EACH}-{EPOCHS}"), |place| {
+        let held = OutFolder::open(place, &model_folder::KIND)?;
+        // A run that was interrupted goes on here.
+        let work = place.with_extension("work");
+        let (new, trained) = (work.join("new"), work.join("trained"));
+        let pictures = thousands((signs::SIGNS * EACH) as u64);
+        if !settings.json {
+            say!("training the model itself on {pictures} pictures of made-up signs ...")?;
         }
-        Ok(())
-    };
-    if place.exists() {
-        clear()?;
-        return Ok(Some(place));
-    }
-    let held = OutFolder::open(&place, &model_folder::KIND)?;
-    if !settings.json {
-        say!("training the model itself on {} pictures of clothes ...", thousands(ROWS as u64))?;
-    }
+        if !new.exists() {
+            untrained(&new)?;
+        }
+        let more = format!(
+            "--recipe paper --method full --epochs {EPOCHS} --batch-size 64 --lr 1e-3 \
+             --optimizer adamw --weight-decay 0.05 --dropout 0"
+        );
+        let args = flags(Some(&new), "signs", &trained, &more)?;
+        if train(settings, &args, signs::data(EACH)?, &trained)?.is_none() {
+            return Ok(false);
+        }
+        let adapter = AdapterFolder::load(&trained)?;
+        let start = BaseModel::open(&new)?;
+        let fetch = |name: &str| Ok::<_, budwood_train::Error>(start.tensor(name)?);
+        let changed = merged(&adapter.meta.method, start.spec(), &adapter.tensors, fetch)?;
+        held.replace(|new| model_folder::write(&start, &changed, new))?;
+        OutFolder::open(&new, &model_folder::KIND)?.remove()?;
+        OutFolder::open(&trained, &FOLDER)?.remove()?;
+        let _ = std::fs::remove_dir(&work);
+        Ok(true)
+    })
+}
+
+/// A model of the same shape that has learned nothing.
+fn untrained(folder: &Path) -> Result<()> {
     #[derive(Parser)]
     struct Flags {
         #[command(flatten)]
         args: NewArgs,
     }
-    let new_args = ["new", "--overwrite", "--out", &new.to_string_lossy()].map(ToString::to_string);
-    if !new.exists() {
-        new_vit::write(&Flags::try_parse_from(new_args)?.args)?;
-    }
-    let more = format!(
-        "--recipe paper --method full --train-rows {ROWS} --epochs {EPOCHS} --batch-size 64 --lr 1e-3 --optimizer adamw \
-         --weight-decay 0.05 --dropout 0 --flip"
-    );
-    if train(settings, (&new, "fashion-mnist"), &trained, &more)?.is_none() {
-        return Ok(None);
-    }
-    let adapter = AdapterFolder::load(&trained)?;
-    let start = BaseModel::open(&new)?;
-    let fetch = |name: &str| Ok::<_, budwood_train::Error>(start.tensor(name)?);
-    let changed = merged(&adapter.meta.method, start.spec(), &adapter.tensors, fetch)?;
-    held.replace(|new| model_folder::write(&start, &changed, new))?;
-    clear()?;
-    Ok(Some(place))
+    let folder = folder.to_string_lossy();
+    let given = ["new", "--overwrite", "--out", &folder].into_iter().chain(SHAPE);
+    new_vit::write(&Flags::try_parse_from(given)?.args).map(drop)
 }
 
 pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
-    let (rows, epochs) = (args.rows.unwrap_or(1000), args.epochs.unwrap_or(10));
-    let Some(base) = model(settings)? else { return Ok(ExitCode::from(130)) };
+    let (rows, epochs) = (args.rows.unwrap_or(1000), args.epochs.unwrap_or(8));
+    let base = if args.pretrain { pretrained(settings) } else { packed() };
+    let Some(base) = base? else { return Ok(ExitCode::from(130)) };
     let parameters = BaseModel::open(&base)?.spec().parameters() as u64;
     if !settings.json {
         say!(
-            "model  a ViT of {} parameters that has seen clothes only, frozen",
+            "model  a ViT of {} parameters that has seen made-up signs only, frozen",
             thousands(parameters)
         )?;
         say!("task   which digit is it? {} pictures to learn from\n", thousands(rows as u64))?;
     }
+    let Some(new) = cached("untrained", |place| untrained(place).map(|()| true))? else {
+        return Ok(ExitCode::from(130));
+    };
+    let steps = format!("--recipe paper --epochs {epochs} --optimizer adamw --dropout 0");
+    let runs = [
+        ("linear", &base, "--method linear".into(), "linear probe"),
+        ("adapter", &base, format!("{steps} --method adapter[width=32] --lr 5e-3"), "adapter"),
+        ("from-nothing", &new, format!("{steps} --method full --lr 1e-3"), "model from nothing"),
+    ];
     let mut finished = Vec::new();
     let mut most = 0.0;
-    for (method, rate, title) in
-        [("linear", "1e-2", "linear probe"), ("adapter[width=32]", "1e-2", "adapter")]
-    {
+    for (name, base, more, title) in runs {
         if !settings.json {
             say!("training the {title} ...")?;
         }
-        let name = method.split('[').next().unwrap_or(method);
-        let more = format!(
-            "--recipe paper --method {method} --lr {rate} --train-rows {rows} --epochs {epochs} --test-share 0.2 \
-             --optimizer adamw --dropout 0"
-        );
-        let Some((run, majority)) =
-            train(settings, (&base, "mnist-5k"), &args.out.join(name), &more)?
-        else {
+        let out = args.out.join(name);
+        let more = format!("{more} --train-rows {rows} --test-share 0.2");
+        let args = flags(Some(base), "mnist-5k", &out, &more)?;
+        let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
+        let Some((run, majority)) = train(settings, &args, data, &out)? else {
             return Ok(ExitCode::from(130));
         };
         most = majority;
         finished.push(run);
     }
-    let [probe, adapter] = [accuracy(&finished[0]), accuracy(&finished[1])];
+    let [probe, adapter, nothing] = [0, 1, 2].map(|run| accuracy(&finished[run]));
     let meta = &finished[1].1;
     let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
     let out = args.out.join("adapter");
     let tested = meta.data.iter().find(|d| d.split == "test").map_or(0, |d| d.rows);
     if settings.json {
         json(&json!({
-            "accuracy": adapter, "linear_probe": probe, "majority_class": most, "base": base,
+            "accuracy": adapter, "linear_probe": probe, "from_nothing": nothing,
+            "majority_class": most, "base": base,
             "parameters_trained": meta.parameters_trained, "percent_of_base": share,
             "bytes": finished[1].0.bytes, "adapter": out, "seconds": begin.elapsed().as_secs_f64(),
         }))?;
@@ -137,6 +169,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     say!("\naccuracy on {} digits that it has not seen", thousands(tested))?;
     say!("  majority class  {:5.1} %", 100.0 * most)?;
     say!("  linear probe    {:5.1} %", 100.0 * probe)?;
+    say!("  from nothing    {:5.1} %", 100.0 * nothing)?;
     say!("  adapter         {:5.1} %", 100.0 * adapter)?;
     say!(
         "\ntrained {} parameters, {share:.1} % of the model; {} on disk",

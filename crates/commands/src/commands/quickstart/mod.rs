@@ -2,6 +2,7 @@
 
 mod images;
 mod shared;
+mod signs;
 mod texts;
 
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     out::check_shared(
         &args.out,
         "a quickstart",
-        &["linear", "adapter", "few-linear", "few-adapter"],
+        &["linear", "adapter", "few-linear", "few-adapter", "from-nothing"],
     )?;
     if args.images { images::run(settings, args) } else { texts::run(settings, args) }
 }

@@ -19,13 +19,16 @@ pub(crate) struct Args {
     /// Folder for the adapters.
     #[arg(long, default_value = "budwood-quickstart")]
     pub(super) out: PathBuf,
-    /// Images instead of texts: a small model learns clothes, and adapters of it learn digits.
+    /// Images instead of texts: adapters of a small model that knows made-up signs learn digits.
     #[arg(long)]
     pub(super) images: bool,
+    /// With --images: train the small model here, too, instead of taking the program's own.
+    #[arg(long, requires = "images")]
+    pub(super) pretrain: bool,
     /// Examples to train on [default: 4000 reviews, or 1000 images].
     #[arg(long, value_parser = number::count::<20, 1_000_000>)]
     pub(super) rows: Option<usize>,
-    /// Passes over the examples [default: 2, or 10 with --images].
+    /// Passes over the examples [default: 2, or 8 with --images].
     #[arg(long, value_parser = number::count::<1, 100_000>)]
     pub(super) epochs: Option<usize>,
 }
