@@ -8,6 +8,7 @@
 //! | `shelf` | adapters by name, in memory under a limit, with generations |
 //! | `engine` | one queue for everybody, threads that take chunks from it |
 //! | `given`, `shape`, `reply` | JSON to inputs, answers to the shapes that clients know |
+//! | `guard` | what every answer passes: memory for what waits, counters, the log |
 //! | `keys`, `metrics`, `fault` | who may, how much, what went wrong |
 //!
 //! No texts and no keys are written anywhere.
@@ -16,6 +17,7 @@ mod app;
 mod engine;
 mod fault;
 mod given;
+mod guard;
 mod keys;
 mod metrics;
 mod reply;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use budwood::Base;
-use budwood_http::Ends;
+use budwood_http::{Ends, Tls};
 use tokio::net::TcpListener;
 
 use crate::app::{App, Limits};
@@ -35,10 +35,12 @@ pub struct Settings {
     pub keys: Keys,
     /// How much clients may ask.
     pub limits: Limits,
+    /// The certificate to speak TLS with.
+    pub tls: Option<Tls>,
 }
 
 fn app(settings: Settings) -> Result<Arc<App>, String> {
-    let Settings { base, adapters, cache, threads, keys, limits } = settings;
+    let Settings { base, adapters, cache, threads, keys, limits, tls: _ } = settings;
     let vectors = base.vectors(None).ok();
     let shelf = Shelf::new(base, &adapters, cache)?;
     Ok(Arc::new(App::new(shelf, vectors, (keys, limits, threads))))
@@ -59,16 +61,17 @@ pub fn service(settings: Settings) -> Result<Router, String> {
 /// # Errors
 /// If there is no such folder, or the address is taken.
 pub fn serve(
-    settings: Settings,
+    mut settings: Settings,
     address: SocketAddr,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let limits = settings.limits;
+    let (limits, tls) = (settings.limits, settings.tls.take());
     let app = app(settings)?;
     let connections = budwood_http::Limits {
         connections: limits.connections,
-        connections_each: limits.connections,
+        connections_each: limits.connections_each,
         still: STILL,
+        drain: limits.drain,
         grace: limits.grace,
         files: FILES,
     }
@@ -85,7 +88,7 @@ pub fn serve(
         ready(here);
         let router = router(Arc::clone(&app));
         let ended = || app.ending.store(true, Ordering::Relaxed);
-        budwood_http::serve(listener, router, connections, ends.wait(), ended).await;
+        budwood_http::serve(listener, router, (connections, tls), ends.wait(), ended).await;
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
     })?;
     runtime.shutdown_timeout(Duration::from_secs(2));

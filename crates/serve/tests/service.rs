@@ -34,6 +34,7 @@ fn settings(world: &World) -> Settings {
         threads: 2,
         keys: Keys::default(),
         limits: Limits::default(),
+        tls: None,
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::base;
 use crate::output::{self, say};
 use crate::settings::Settings;
+use crate::tls::TlsArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -57,9 +58,25 @@ pub(crate) struct Args {
     /// Limit of open connections.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = number::count::<1, 100_000>)]
     connections: usize,
-    /// Seconds that requests under way have when the server is told to end.
+    /// Limit of open connections per client; clients on this machine have none.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_each, value_parser = number::count::<1, 100_000>)]
+    connections_each: usize,
+    /// Megapixels of the images of one request.
+    #[arg(long, value_name = "N", default_value_t = (Limits::default().pixels / 1_000_000) as usize, value_parser = number::count::<1, 100_000>)]
+    max_pixels: usize,
+    /// Seconds in which requests are still taken when the server is told to end, and `/ready` says
+    /// no: balancers then send no more.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_none)]
+    drain: Duration,
+    /// Seconds that requests under way have after that.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = number::seconds)]
     grace: Duration,
+    #[command(flatten)]
+    tls: TlsArgs,
+}
+
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { number::seconds(text) }
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
@@ -77,15 +94,19 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.keys.is_none() && !args.host.is_loopback() {
         output::note!("the server takes requests of other machines, and no --keys are given");
     }
+    let tls = args.tls.open()?;
     // Each of the server's threads computes by itself.
     let options = BaseOptions { precision: args.base_precision, threads: 1 };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
     let limits = Limits {
         body: args.max_body << 20,
         inputs: args.max_inputs,
+        pixels: args.max_pixels as u64 * 1_000_000,
         tokens: args.queue,
         time: args.max_time,
         connections: args.connections,
+        connections_each: args.connections_each,
+        drain: args.drain,
         grace: args.grace,
     };
     let service = budwood_serve::Settings {
@@ -95,9 +116,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         threads: settings.threads,
         keys,
         limits,
+        tls,
     };
     let ready = |address: SocketAddr| {
-        let url = format!("http://{address}/");
+        let url = format!("{}://{address}/", args.tls.scheme());
         // Whoever closed the output still wants the server.
         let _ = if settings.json {
             output::json(&json!({ "url": url, "adapters": args.adapters }))

@@ -80,16 +80,6 @@ fn listed(app: &App, allowed: &Allowed, part: &Part) -> (Vec<Value>, Option<Stri
     (all, next)
 }
 
-/// Work of a list, on a thread that may block.
-async fn on_disk<R: Send + 'static>(
-    app: &Arc<App>,
-    work: impl FnOnce(&App) -> R + Send + 'static,
-) -> Result<R, Fault> {
-    let app = Arc::clone(app);
-    let done = tokio::task::spawn_blocking(move || work(&app)).await;
-    done.map_err(|_| Fault::internal("the work failed; the server goes on"))
-}
-
 /// `GET /adapters?after=NAME&prefix=TEXT&limit=N`
 pub(super) async fn list(
     State(app): State<Arc<App>>,
@@ -99,7 +89,7 @@ pub(super) async fn list(
     let answer = async {
         let allowed = app.allowed(&headers, Scope::Predict)?;
         let Query(part) = part.map_err(|e| Fault::bad(e.body_text()))?;
-        let (all, next) = on_disk(&app, move |app| listed(app, &allowed, &part)).await?;
+        let (all, next) = app.look(move |app| Ok(listed(app, &allowed, &part))).await?;
         Ok(json(&json!({ "adapters": all, "next": next })))
     };
     reply(answer.await)
@@ -110,7 +100,7 @@ pub(super) async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> R
     let answer = async {
         let allowed = app.allowed(&headers, Scope::Predict)?;
         let part = Part { after: String::new(), prefix: String::new(), limit: None };
-        let (all, _) = on_disk(&app, move |app| listed(app, &allowed, &part)).await?;
+        let (all, _) = app.look(move |app| Ok(listed(app, &allowed, &part))).await?;
         let one = |a: Value| {
             json!({
                 "id": a["name"],
@@ -144,7 +134,7 @@ pub(super) async fn show(
 ) -> Response<Body> {
     let answer = async {
         let allowed = app.allowed(&headers, Scope::Predict)?;
-        let found = on_disk(&app, move |app| look(app, &allowed, &name)).await??;
+        let found = app.look(move |app| look(app, &allowed, &name)).await?;
         Ok(tagged(&found))
     };
     reply(answer.await)
@@ -174,8 +164,11 @@ pub(super) async fn replace(
     request: Request<Body>,
 ) -> Response<Body> {
     let answer = async {
-        let asked = app.ask(request, Scope::Manage).await?;
-        let change = if asked.body.is_empty() { Change::default() } else { asked.json()? };
+        let mut asked = app.ask(request, Scope::Manage).await?;
+        let change = match asked.body.is_empty() {
+            true => Change::default(),
+            false => app.json(&mut asked).await?,
+        };
         let expected = expected(&asked.headers, change.if_generation)?;
         let allowed = asked.allowed.clone();
         let at = Arc::clone(&app);
@@ -185,7 +178,7 @@ pub(super) async fn replace(
             at.shelf.replace(&name, change.folder, expected)?;
             look(&at, &allowed, &name)
         };
-        Ok(tagged(&app.work(&asked, work).await?))
+        Ok(tagged(&app.work(&asked, false, work).await?))
     };
     reply(answer.await)
 }
@@ -200,7 +193,7 @@ pub(super) async fn unload(
         let allowed = app.allowed(&headers, Scope::Manage)?;
         allowed.check(&name)?;
         let expected = expected(&headers, None)?;
-        let generation = on_disk(&app, move |app| app.shelf.unload(&name, expected)).await??;
+        let generation = app.look(move |app| app.shelf.unload(&name, expected)).await?;
         Ok(json(&json!({ "unloaded": true, "generation": generation })))
     };
     reply(answer.await)
