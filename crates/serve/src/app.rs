@@ -32,6 +32,10 @@ pub struct Limits {
     pub tokens: usize,
     /// Time until a request must be answered.
     pub time: Duration,
+    /// Time until the body of a request must be there; a large one has more.
+    pub arrival: Duration,
+    /// Time in which a client must say or take something.
+    pub still: Duration,
     /// Connections at one time.
     pub connections: usize,
     /// Connections of one client at one time; clients on this machine have no such limit.
@@ -50,6 +54,8 @@ impl Default for Limits {
             pixels: 50_000_000,
             tokens: 100_000,
             time: Duration::from_secs(30),
+            arrival: Duration::from_secs(10),
+            still: Duration::from_secs(15),
             connections: 1024,
             connections_each: 256,
             drain: Duration::ZERO,
@@ -62,8 +68,6 @@ impl Default for Limits {
 const BODIES: u32 = 128;
 /// Megabytes of all answers that wait to be sent.
 const UNSENT: u32 = 128;
-/// Time until a body must be there; a large one has more.
-const ARRIVAL: Duration = Duration::from_secs(10);
 /// Threads that make tokens of texts and read adapters, ...
 const ENCODERS: usize = 4;
 /// ... and those among them for what takes long: small requests do not stand behind it.
@@ -160,7 +164,7 @@ impl App {
             Refused::Cut => Fault::bad("the body breaks off, or is not as HTTP has it"),
             Refused::Full => Fault::busy(),
         };
-        let bounds = Bounds { most, time: ARRIVAL };
+        let bounds = Bounds { most, time: self.limits.arrival };
         let arrival = Arrival::new(&parts.headers, body, bounds, &self.bodies).map_err(refused)?;
         let whole = timeout_at(until, arrival.whole()).await.map_err(|_| Fault::late())?;
         let (body, room) = whole.map_err(refused)?;

@@ -32,17 +32,20 @@ pub(crate) async fn guard(
     let status = answer.status();
     if status.is_client_error() || status.is_server_error() {
         app.metrics.fault(status.as_u16());
-        let told = answer.extensions().get::<Told>();
-        let client = peer.map_or_else(|| "-".into(), |peer| peer.0.to_string());
-        log(format_args!(
-            "{} {} {} {} {client} {} ms {}",
-            status.as_u16(),
-            told.map_or("-", |told| told.kind),
-            name(&method),
-            path.as_ref().map_or("-", MatchedPath::as_str),
-            begin.elapsed().as_millis(),
-            told.and_then(|told| told.message.as_deref()).unwrap_or_default(),
-        ));
+        if let Some(Peer(client)) = peer {
+            let told = answer.extensions().get::<Told>();
+            let message = told.and_then(|told| told.message.as_deref());
+            log(format_args!(
+                "{} {} {} {} {client} {} ms{}{}",
+                status.as_u16(),
+                told.map_or("-", |told| told.kind),
+                name(&method),
+                path.as_ref().map_or("-", MatchedPath::as_str),
+                begin.elapsed().as_millis(),
+                if message.is_some() { ": " } else { "" },
+                message.unwrap_or_default(),
+            ));
+        }
     }
     answer
 }

@@ -16,8 +16,6 @@ use crate::keys::Keys;
 use crate::routes::router;
 use crate::shelf::Shelf;
 
-/// Time in which a client must say or take something.
-const STILL: Duration = Duration::from_secs(15);
 /// Files that the server has open beside its connections: adapters that are read.
 const FILES: usize = 64;
 
@@ -70,7 +68,7 @@ pub fn serve(
     let connections = budwood_http::Limits {
         connections: limits.connections,
         connections_each: limits.connections_each,
-        still: STILL,
+        still: limits.still,
         drain: limits.drain,
         grace: limits.grace,
         files: FILES,

@@ -107,6 +107,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         connections: args.connections,
         connections_each: args.connections_each,
         drain: args.drain,
+        ..Limits::default()
         grace: args.grace,
     };
     let service = budwood_serve::Settings {
