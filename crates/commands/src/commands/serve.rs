@@ -107,8 +107,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         connections: args.connections,
         connections_each: args.connections_each,
         drain: args.drain,
-        ..Limits::default()
         grace: args.grace,
+        ..Limits::default()
     };
     let service = budwood_serve::Settings {
         base,
