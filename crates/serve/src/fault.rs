@@ -111,6 +111,12 @@ impl Fault {
         Self { ours: true, ..fault }
     }
 
+    /// Where adapters lie does not answer.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "adapters", message);
+        Self { ours: true, retry_after: Some(1), ..fault }
+    }
+
     /// A fault of ours.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);

@@ -1,7 +1,6 @@
 //! The server, until it is told to end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use crate::app::{App, Limits};
 use crate::keys::Keys;
 use crate::routes::router;
 use crate::shelf::Shelf;
+use crate::source::Source;
 
 /// Files that the server has open beside its connections: adapters that are read.
 const FILES: usize = 64;
@@ -23,8 +23,8 @@ const FILES: usize = 64;
 pub struct Settings {
     /// The model in memory.
     pub base: Base,
-    /// A folder whose folders are adapters, or one adapter.
-    pub adapters: PathBuf,
+    /// Where adapters lie.
+    pub adapters: Box<dyn Source>,
     /// Bytes of adapters' parameters that stay in memory.
     pub cache: u64,
     /// Threads that compute.
@@ -37,19 +37,16 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
-fn app(settings: Settings) -> Result<Arc<App>, String> {
+fn app(settings: Settings) -> Arc<App> {
     let Settings { base, adapters, cache, threads, keys, limits, tls: _ } = settings;
     let vectors = base.vectors(None).ok();
-    let shelf = Shelf::new(base, &adapters, cache)?;
-    Ok(Arc::new(App::new(shelf, vectors, (keys, limits, threads))))
+    let shelf = Shelf::new(base, adapters, cache);
+    Arc::new(App::new(shelf, vectors, (keys, limits, threads)))
 }
 
 /// The service without connections: for tests, and beside other services.
-///
-/// # Errors
-/// If there is no such folder.
-pub fn service(settings: Settings) -> Result<Router, String> {
-    Ok(router(app(settings)?))
+pub fn service(settings: Settings) -> Router {
+    router(app(settings))
 }
 
 /// Serves until Ctrl-C or SIGTERM; `ready` is told the address once the door is open.
@@ -57,14 +54,14 @@ pub fn service(settings: Settings) -> Result<Router, String> {
 /// Requests that are under way when the end comes are still answered, within the limits' grace.
 ///
 /// # Errors
-/// If there is no such folder, or the address is taken.
+/// If the address is taken.
 pub fn serve(
     mut settings: Settings,
     address: SocketAddr,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (limits, tls) = (settings.limits, settings.tls.take());
-    let app = app(settings)?;
+    let app = app(settings);
     let connections = budwood_http::Limits {
         connections: limits.connections,
         connections_each: limits.connections_each,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use budwood::Base;
-use budwood_serve::{Keys, Limits, Settings};
+use budwood_serve::{Folder, Keys, Limits, Settings};
 use serde_json::json;
 use world::{TWO, World};
 
@@ -26,7 +26,7 @@ fn limits() -> Limits {
 fn settings(base: Base, world: &World, limits: Limits) -> Settings {
     Settings {
         base,
-        adapters: world.path(""),
+        adapters: Box::new(Folder::open(&world.path("")).unwrap()),
         cache: u64::MAX,
         threads: 2,
         keys: Keys::default(),

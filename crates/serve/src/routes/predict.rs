@@ -124,7 +124,7 @@ async fn names(app: &Arc<App>, asked: &Asked, given: Vec<String>) -> Result<Vec<
             None => names.push(name),
             Some(prefix) => {
                 let (at, prefix) = (Arc::clone(app), prefix.to_string());
-                let find = move || Ok(at.shelf.names("", &prefix, ADAPTERS_MAX + 1));
+                let find = move || at.shelf.names("", &prefix, ADAPTERS_MAX + 1);
                 let found: Vec<String> = app.work(asked, false, find).await?;
                 names.extend(found.into_iter().filter(|name| asked.allowed.allows(name)));
             }
