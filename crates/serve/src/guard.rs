@@ -28,7 +28,7 @@ pub(crate) async fn guard(
     // The path as clients write it may hold anything.
     let path = request.extensions().get::<MatchedPath>().cloned();
     let peer = request.extensions().get::<Peer>().copied();
-    let answer = held(&app, next.run(request).await).await;
+    let answer = held(&app, told(next.run(request).await)).await;
     let status = answer.status();
     if status.is_client_error() || status.is_server_error() {
         app.metrics.fault(status.as_u16());
@@ -48,6 +48,15 @@ pub(crate) async fn guard(
         }
     }
     answer
+}
+
+/// What the framework refuses by itself, in the form of all faults.
+fn told(answer: Response<Body>) -> Response<Body> {
+    let own = answer.extensions().get::<Told>().is_some();
+    match answer.status().is_client_error() && !own {
+        true => Fault::bad("the address is not as it should be").into_response(),
+        false => answer,
+    }
 }
 
 /// Methods are words of the client's choice.
