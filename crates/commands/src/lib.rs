@@ -17,6 +17,7 @@ mod plan;
 mod progress;
 mod scratch;
 mod settings;
+mod tls;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -1,28 +1,19 @@
 //! The door: connections come in, are limited, and end.
 
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tower_service::Service as _;
 
-use crate::client::Peer;
-use crate::house::{House, Seat};
-use crate::paced::{Pace, Paced};
-use crate::{handles, host};
-
-/// Bytes of a connection's own memory, for a request's headers and for what waits to be sent.
-const BUFFER: usize = 16 << 10;
+use crate::connection::{self, Shared};
+use crate::handles;
+use crate::house::House;
+use crate::log::log;
+use crate::paced::Pace;
+use crate::tls::Tls;
 
 /// How much clients may take up.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +24,10 @@ pub struct Limits {
     pub connections_each: usize,
     /// Time in which a client must say or take something before its connection is cut.
     pub still: Duration,
-    /// How long answers that are under way may take when the server is told to end.
+    /// How long requests are still taken when the server is told to end: time in which balancers
+    /// learn of it. Each answer then is the last of its connection.
+    pub drain: Duration,
+    /// How long answers that are under way may take after that.
     pub grace: Duration,
     /// Files that the service itself may have open beside the connections.
     pub files: usize,
@@ -47,24 +41,34 @@ impl Limits {
     }
 }
 
-/// Serves until `end` comes. Answers that are under way then are still sent, within the grace.
-/// `ended` is called at the end, before waiting for them.
+/// Serves until `end` comes, with TLS where it is given. `ended` is called then; requests are still
+/// taken for the time of draining, and answers that are under way after it are sent, within the
+/// grace.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: Limits,
+    (limits, tls): (Limits, Option<Tls>),
     end: impl Future<Output = ()>,
     ended: impl FnOnce(),
 ) {
     let house = Arc::new(House::new(limits.connections, limits.connections_each));
     let (close, closing) = watch::channel(());
     let pace = Pace { still: limits.still, least: Pace::LEAST };
-    let door = Door { house: Arc::clone(&house), router, pace, closing };
+    let (tls, leaving) = (tls.map(Arc::new), Arc::new(AtomicBool::new(false)));
+    let follow = tls.clone();
+    let shared = Shared { router, pace, tls, leaving: Arc::clone(&leaving), closing };
+    let door = Door { house: Arc::clone(&house), shared };
+    let end = async {
+        end.await;
+        ended();
+        leaving.store(true, Ordering::Relaxed);
+        tokio::time::sleep(limits.drain).await;
+    };
     tokio::select! {
         () = door.accept(listener) => {}
+        () = Tls::follow(follow) => {}
         () = end => {}
     }
-    ended();
     // Dropping the door has closed it; those inside finish what they are at.
     drop(close);
     let _ = tokio::time::timeout(limits.grace, house.empty()).await;
@@ -104,9 +108,7 @@ impl Ends {
 /// Where clients come in.
 struct Door {
     house: Arc<House>,
-    router: Router,
-    pace: Pace,
-    closing: watch::Receiver<()>,
+    shared: Shared,
 }
 
 impl Door {
@@ -119,65 +121,23 @@ impl Door {
             };
             match self.house.enter(peer.ip()) {
                 Some(seat) => {
-                    let (router, closing) = (self.router.clone(), self.closing.clone());
-                    tokio::spawn(connection(stream, peer, seat, self.pace, router, closing));
+                    tokio::spawn(connection::serve(stream, peer, seat, self.shared.clone()));
                 }
-                None => refuse(&stream),
+                None => {
+                    log(format_args!("refused {}: there are too many connections", peer.ip()));
+                    refuse(&stream, self.shared.tls.is_some());
+                }
             }
         }
     }
 }
 
 /// Says that there is no room, if that can be said at once.
-fn refuse(stream: &TcpStream) {
-    let _ = stream.try_write(
-        b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\n\
-          connection: close\r\n\r\n",
-    );
-}
-
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    mut seat: Seat,
-    pace: Pace,
-    router: Router,
-    mut closing: watch::Receiver<()>,
-) {
-    let _ = stream.set_nodelay(true);
-    let pulse = seat.pulse();
-    let io = TokioIo::new(Paced::new(stream, pace, Arc::clone(&pulse)));
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer.ip()));
-        let refused = host::refused(&request);
-        let answer = router.clone().call(request);
-        let at_work = pulse.at_work();
-        async move {
-            let _at_work = at_work;
-            match refused {
-                Some(refusal) => Ok(refusal),
-                None => answer.await,
-            }
-        }
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(pace.still)
-            .max_buf_size(BUFFER)
-            .serve_connection(io, service)
-    );
-    let mut told = false;
-    loop {
-        tokio::select! {
-            // A connection that breaks is the client's affair.
-            _ = connection.as_mut() => return,
-            () = seat.asked_to_leave() => return,
-            _ = closing.changed(), if !told => {
-                told = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
+fn refuse(stream: &TcpStream, tls: bool) {
+    if !tls {
+        let _ = stream.try_write(
+            b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\n\
+              connection: close\r\n\r\n",
+        );
     }
 }

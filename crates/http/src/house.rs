@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,8 @@ pub(crate) struct Pulse {
     at: AtomicU64,
     spoke: AtomicBool,
     at_work: AtomicUsize,
+    /// Something came since the last request began to be answered.
+    asking: AtomicBool,
 }
 
 fn milliseconds() -> u64 {
@@ -144,10 +146,21 @@ impl Pulse {
         Self { at: AtomicU64::new(milliseconds()), ..Self::default() }
     }
 
-    /// A byte came, or was taken.
+    /// A byte was taken.
     pub(crate) fn beat(&self) {
         self.at.store(milliseconds(), Ordering::Relaxed);
         self.spoke.store(true, Ordering::Relaxed);
+    }
+
+    /// A byte came.
+    pub(crate) fn heard(&self) {
+        self.beat();
+        self.asking.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has begun a request that is not whole.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asking.load(Ordering::Relaxed)
     }
 
     /// How long it has been still, if that is long enough to be sent away, and the server is not at
@@ -159,20 +172,38 @@ impl Pulse {
         (long && self.at_work.load(Ordering::Relaxed) == 0).then_some(still)
     }
 
-    /// Marks that the server is at work, until the mark is dropped.
-    pub(crate) fn at_work(self: &Arc<Self>) -> AtWork {
-        self.at_work.fetch_add(1, Ordering::Relaxed);
-        AtWork(Arc::clone(self))
+    /// The mark of a request whose headers are whole.
+    pub(crate) fn request(self: &Arc<Self>) -> Arc<Work> {
+        self.asking.store(false, Ordering::Relaxed);
+        Arc::new(Work { pulse: Arc::clone(self), state: AtomicU8::new(WAITS) })
     }
 }
 
-/// The mark of [`Pulse::at_work`].
-pub(crate) struct AtWork(Arc<Pulse>);
+/// A request: the server waits for its body, is at work, and has answered.
+pub(crate) struct Work {
+    pulse: Arc<Pulse>,
+    state: AtomicU8,
+}
 
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        self.0.beat();
-        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
+const WAITS: u8 = 0;
+const AT_WORK: u8 = 1;
+const ANSWERED: u8 = 2;
+
+impl Work {
+    /// Nothing more of the body is waited for.
+    pub(crate) fn begin(&self) {
+        let state = &self.state;
+        if state.compare_exchange(WAITS, AT_WORK, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.pulse.at_work.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// There is an answer, or none will be.
+    pub(crate) fn end(&self) {
+        if self.state.swap(ANSWERED, Ordering::Relaxed) == AT_WORK {
+            self.pulse.beat();
+            self.pulse.at_work.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -198,16 +229,31 @@ mod tests {
         let second = speaks(&house, 2).unwrap();
         assert!(house.enter(client(3)).is_none(), "both have just spoken");
         tokio::time::sleep(PATIENCE + Duration::from_millis(100)).await;
-        let at_work = second.pulse().at_work();
+        let work = second.pulse().request();
+        work.begin();
         let mut third = house.enter(client(3)).unwrap();
         first.asked_to_leave().await;
         let fourth = speaks(&house, 4).unwrap();
         third.asked_to_leave().await;
         assert!(house.enter(client(5)).is_none(), "one is worked for, the other has just spoken");
-        drop((at_work, first, second));
+        work.end();
+        drop((first, second));
         assert!(house.enter(client(5)).is_some(), "there is room");
         drop((third, fourth));
         house.empty().await;
+    }
+
+    /// Who sends the body of a request slowly is not worked for.
+    #[tokio::test]
+    async fn a_body_that_stops_makes_room() {
+        let house = Arc::new(House::new(1, 1));
+        let mut first = speaks(&house, 1).unwrap();
+        let work = first.pulse().request();
+        tokio::time::sleep(PATIENCE + Duration::from_millis(100)).await;
+        work.end();
+        work.begin();
+        let _second = house.enter(client(2)).unwrap();
+        first.asked_to_leave().await;
     }
 
     #[tokio::test]

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use axum::http::{HeaderMap, Request};
 use budwood::{Adapter, Encoded, Input, Vectors};
-use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
+use budwood_http::{Arrival, Bounds, Memory, Refused, Room};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{timeout, timeout_at};
 
 use crate::engine::{Engine, Outputs, Ticket};
 use crate::fault::Fault;
+use crate::given;
 use crate::keys::{Allowed, Keys, Scope};
 use crate::metrics::{Metrics, Request as Counted};
 use crate::shelf::{Loaded, Shelf};
@@ -22,14 +24,24 @@ use crate::shelf::{Loaded, Shelf};
 pub struct Limits {
     /// Bytes of a request.
     pub body: usize,
-    /// Inputs of a request.
+    /// Inputs of a request, over all of the adapters that it names.
     pub inputs: usize,
+    /// Pixels of all images of a request.
+    pub pixels: u64,
     /// Tokens that may wait.
     pub tokens: usize,
     /// Time until a request must be answered.
     pub time: Duration,
+    /// Time until the body of a request must be there; a large one has more.
+    pub arrival: Duration,
+    /// Time in which a client must say or take something.
+    pub still: Duration,
     /// Connections at one time.
     pub connections: usize,
+    /// Connections of one client at one time; clients on this machine have no such limit.
+    pub connections_each: usize,
+    /// How long requests are still taken when the server is told to end.
+    pub drain: Duration,
     /// How long requests that are under way may take when the server is told to end.
     pub grace: Duration,
 }
@@ -39,18 +51,33 @@ impl Default for Limits {
         Self {
             body: 8 << 20,
             inputs: 1024,
+            pixels: 50_000_000,
             tokens: 100_000,
             time: Duration::from_secs(30),
+            arrival: Duration::from_secs(10),
+            still: Duration::from_secs(15),
             connections: 1024,
+            connections_each: 256,
+            drain: Duration::ZERO,
             grace: Duration::from_secs(30),
         }
     }
 }
 
-/// Bytes of all requests that are held, in units of a kilobyte.
-const BODIES: usize = 128 << 10;
-/// Threads that make tokens of texts and read adapters.
+/// Megabytes of all requests that are held.
+const BODIES: u32 = 128;
+/// Megabytes of all answers that wait to be sent.
+const UNSENT: u32 = 128;
+/// Threads that make tokens of texts and read adapters, ...
 const ENCODERS: usize = 4;
+/// ... and those among them for what takes long: small requests do not stand behind it.
+const LONG: usize = 2;
+/// Bytes of a request whose texts take long.
+const LARGE: usize = 256 << 10;
+/// Lists that are made at one time.
+const LISTS: usize = 2;
+/// Values in the JSON of a request.
+const VALUES: usize = 1 << 18;
 
 pub(crate) struct App {
     pub(crate) shelf: Arc<Shelf>,
@@ -59,9 +86,12 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) ending: AtomicBool,
+    pub(crate) unsent: Memory,
     keys: Keys,
-    bodies: Semaphore,
-    encoders: Semaphore,
+    bodies: Memory,
+    encoders: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
 }
 
 /// A request that is allowed, with its body.
@@ -70,7 +100,11 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     pub(crate) begin: Instant,
+    /// It has so many bytes that its texts take long.
+    large: bool,
     until: tokio::time::Instant,
+    /// What it takes of the memory for all requests.
+    room: Option<Room>,
 }
 
 /// Inputs of one adapter under way.
@@ -96,8 +130,11 @@ impl App {
             limits,
             ending: AtomicBool::new(false),
             keys,
-            bodies: Semaphore::new(BODIES),
-            encoders: Semaphore::new(ENCODERS),
+            unsent: Memory::megabytes(UNSENT),
+            bodies: Memory::megabytes(BODIES),
+            encoders: Arc::new(Semaphore::new(ENCODERS)),
+            long: Arc::new(Semaphore::new(LONG)),
+            lists: Arc::new(Semaphore::new(LISTS)),
         }
     }
 
@@ -117,21 +154,46 @@ impl App {
         let (parts, body) = request.into_parts();
         let allowed = self.allowed(&parts.headers, scope)?;
         let until = tokio::time::Instant::now() + self.time(&parts.headers)?;
-        let most = self.limits.body;
-        let too_large = || Fault::large(format!("a request may have up to {most} bytes"));
-        let length = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
-        let length: Option<usize> = length.and_then(|v| v.parse().ok());
-        if length.is_some_and(|n| n > most) {
-            return Err(too_large());
+        if parts.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(Fault::packed());
         }
-        let room = (length.unwrap_or(most) >> 10) as u32 + 1;
-        let read = async {
-            let _room = self.bodies.acquire_many(room).await.map_err(|_| Fault::ending())?;
-            let bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
-            Ok::<_, Fault>(Vec::from(bytes))
+        let most = self.limits.body;
+        let refused = |refused| match refused {
+            Refused::Large => Fault::large(format!("a request may have up to {most} bytes")),
+            Refused::Slow => Fault::slow(),
+            Refused::Cut => Fault::bad("the body breaks off, or is not as HTTP has it"),
+            Refused::Full => Fault::busy(),
         };
-        let body = timeout_at(until, read).await.map_err(|_| Fault::late())??;
-        Ok(Asked { allowed, headers: parts.headers, body, begin, until })
+        let bounds = Bounds { most, time: self.limits.arrival };
+        let arrival = Arrival::new(&parts.headers, body, bounds, &self.bodies).map_err(refused)?;
+        let whole = timeout_at(until, arrival.whole()).await.map_err(|_| Fault::late())?;
+        let (body, room) = whole.map_err(refused)?;
+        let (large, body) = (body.len() > LARGE, Vec::from(body));
+        Ok(Asked { allowed, headers: parts.headers, body, begin, large, until, room })
+    }
+
+    /// Takes the body as JSON. What its values take in memory is counted before they are made.
+    pub(crate) async fn json<T>(&self, asked: &mut Asked) -> Result<T, Fault>
+    where
+        T: serde::de::DeserializeOwned + Send + 'static,
+    {
+        let body = std::mem::take(&mut asked.body);
+        let values = given::values(&body);
+        if values > VALUES {
+            return Err(Fault::large(format!("a request may have up to {VALUES} values")));
+        }
+        // Lists grow by doubling.
+        let kilobytes = (2 * values * size_of::<serde_json::Value>()) >> 10;
+        let more = self.bodies.try_take(kilobytes as u32).ok_or_else(Fault::busy)?;
+        match &mut asked.room {
+            Some(room) => room.add(more),
+            None => asked.room = Some(more),
+        }
+        let parse = move || {
+            serde_json::from_slice(&body)
+                .map_err(|e| Fault::bad(format!("the body is not as it should be: {e}")))
+        };
+        if asked.large { self.work(asked, true, parse).await } else { parse() }
     }
 
     /// The time that a request has; clients may ask for less, in milliseconds.
@@ -149,21 +211,33 @@ impl App {
             return Ok(held);
         }
         let (shelf, name) = (Arc::clone(&self.shelf), name.to_string());
-        self.work(asked, move || shelf.get(&name)).await
+        self.work(asked, false, move || shelf.get(&name)).await
     }
 
-    /// Does work that takes a thread, on few threads.
+    /// Does work that takes a thread, on few threads; on fewer still what takes long. Where nobody
+    /// waits for it any more it keeps its turn until it is done, so that no more is begun than there
+    /// are turns.
     pub(crate) async fn work<R: Send + 'static>(
         &self,
         asked: &Asked,
+        long: bool,
         work: impl FnOnce() -> Result<R, Fault> + Send + 'static,
     ) -> Result<R, Fault> {
         let done = async {
-            let _turn = self.encoders.acquire().await.map_err(|_| Fault::ending())?;
-            let done = tokio::task::spawn_blocking(work).await;
-            done.map_err(|_| Fault::internal("the work failed; the server goes on"))?
+            let slow = if long { Some(turn(&self.long).await?) } else { None };
+            on_thread((slow, turn(&self.encoders).await?), work).await
         };
         timeout_at(asked.until, done).await.map_err(|_| Fault::late())?
+    }
+
+    /// Looks at the adapters on a thread that may block.
+    pub(crate) async fn look<R: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<R, Fault> + Send + 'static,
+    ) -> Result<R, Fault> {
+        let app = Arc::clone(self);
+        let done = async { on_thread(turn(&self.lists).await?, move || work(&app)).await };
+        timeout(self.limits.time, done).await.map_err(|_| Fault::late())?
     }
 
     /// Puts inputs of an adapter in the queue.
@@ -175,7 +249,7 @@ impl App {
     ) -> Result<UnderWay, Fault> {
         let adapter: Adapter = loaded.adapter.clone();
         let encode = move || Ok(adapter.encode(inputs)?);
-        let encoded = self.work(asked, encode).await?;
+        let encoded = self.work(asked, asked.large, encode).await?;
         if !cut && encoded.truncated() > 0 {
             let most = loaded.adapter.lengths().max;
             let message =
@@ -194,7 +268,7 @@ impl App {
     ) -> Result<UnderWay, Fault> {
         let unknown = || Fault::unknown("this base model has no tokenizer to embed texts with");
         let vectors = self.vectors.clone().ok_or_else(unknown)?;
-        let encoded = self.work(asked, move || Ok(vectors.encode(inputs)?)).await?;
+        let encoded = self.work(asked, asked.large, move || Ok(vectors.encode(inputs)?)).await?;
         if !cut && encoded.truncated() > 0 {
             return Err(Fault::large("an input is longer than the model's positions"));
         }
@@ -240,15 +314,25 @@ impl App {
 }
 
 impl Asked {
-    /// The body as JSON.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Fault> {
-        serde_json::from_slice(&self.body)
-            .map_err(|e| Fault::bad(format!("the body is not as it should be: {e}")))
-    }
-
     /// Whether the body is the bytes of a file.
     pub(crate) fn is_file(&self) -> bool {
         let kind = self.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("");
         kind.starts_with("image/") || kind.starts_with("application/octet-stream")
     }
+}
+
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
+    Arc::clone(turns).acquire_owned().await.map_err(|_| Fault::ending())
+}
+
+/// Does work on a thread that may block; `held` is dropped when it is done.
+async fn on_thread<R: Send + 'static>(
+    held: impl Send + 'static,
+    work: impl FnOnce() -> Result<R, Fault> + Send + 'static,
+) -> Result<R, Fault> {
+    let done = tokio::task::spawn_blocking(move || {
+        let _held = held;
+        work()
+    });
+    done.await.map_err(|_| Fault::internal("the work failed; the server goes on"))?
 }

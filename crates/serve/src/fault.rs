@@ -16,11 +16,20 @@ pub(crate) struct Fault {
     message: String,
     /// Seconds after which another try makes sense.
     retry_after: Option<u64>,
+    /// Nothing of the request is in the message, so that it may stand in the log.
+    ours: bool,
+}
+
+/// What the log says of an answer that is a fault; an extension of the response.
+#[derive(Clone)]
+pub(crate) struct Told {
+    pub(crate) kind: &'static str,
+    pub(crate) message: Option<String>,
 }
 
 impl Fault {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, message: message.into(), retry_after: None }
+        Self { status, kind, message: message.into(), retry_after: None, ours: false }
     }
 
     /// The request cannot be understood.
@@ -72,6 +81,18 @@ impl Fault {
         Self { retry_after: Some(1), ..fault }
     }
 
+    /// It came too slowly.
+    pub(crate) fn slow() -> Self {
+        let message = "the request took too long to arrive";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    }
+
+    /// The body is packed.
+    pub(crate) fn packed() -> Self {
+        let message = "Content-Encoding: bodies are taken as they are, not packed";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "validation", message)
+    }
+
     /// It took longer than the request allows.
     pub(crate) fn late() -> Self {
         let message = "the request was not answered within its time";
@@ -86,12 +107,20 @@ impl Fault {
 
     /// An adapter that is there and cannot be used.
     pub(crate) fn broken(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FAILED_DEPENDENCY, "adapter", message)
+        let fault = Self::new(StatusCode::FAILED_DEPENDENCY, "adapter", message);
+        Self { ours: true, ..fault }
+    }
+
+    /// Where adapters lie does not answer.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "adapters", message);
+        Self { ours: true, retry_after: Some(1), ..fault }
     }
 
     /// A fault of ours.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        let fault = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
+        Self { ours: true, ..fault }
     }
 }
 
@@ -118,6 +147,8 @@ impl IntoResponse for Fault {
         });
         let mut response = Response::new(Body::from(json.to_string()));
         *response.status_mut() = self.status;
+        let message = self.ours.then_some(self.message);
+        response.extensions_mut().insert(Told { kind: self.kind, message });
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(seconds) = self.retry_after {

@@ -58,11 +58,16 @@ impl Form {
         }
     }
 
-    /// One input.
+    /// Inputs; images may have so many pixels together.
     ///
     /// # Errors
-    /// If the value is not of the form.
-    pub(crate) fn input(self, value: Value) -> Result<Input, Fault> {
+    /// If a value is not of the form, or there are too many pixels.
+    pub(crate) fn inputs(self, values: Vec<Value>, pixels: u64) -> Result<Vec<Input>, Fault> {
+        let mut left = Pixels { most: pixels, left: pixels };
+        values.into_iter().map(|value| self.input(value, &mut left)).collect()
+    }
+
+    fn input(self, value: Value, pixels: &mut Pixels) -> Result<Input, Fault> {
         let unfit = || Fault::unfit(format!("this adapter reads {}", self.name()));
         Ok(match (self, value) {
             (Self::Text, Value::String(text)) => Input::Text(text),
@@ -91,20 +96,54 @@ impl Form {
             (Self::Image, Value::String(text)) => {
                 let data = text.split_once(";base64,").map_or(&*text, |(_, data)| data);
                 let bytes = STANDARD.decode(data).map_err(|_| unfit())?;
-                image(bytes)?
+                image(bytes, pixels)?
             }
             (Self::Question | Self::Image, _) => return Err(unfit()),
         })
     }
 }
 
-/// An image in the bytes of its file.
+/// Pixels that a request may have, and those of them that it has not used.
+struct Pixels {
+    most: u64,
+    left: u64,
+}
+
+/// The image of a file alone.
 ///
 /// # Errors
-/// If it cannot be decoded.
-pub(crate) fn image(bytes: Vec<u8>) -> Result<Input, Fault> {
+/// If it cannot be decoded, or has too many pixels.
+pub(crate) fn file(bytes: Vec<u8>, pixels: u64) -> Result<Input, Fault> {
+    image(bytes, &mut Pixels { most: pixels, left: pixels })
+}
+
+/// What its header says is counted before it is decoded.
+fn image(bytes: Vec<u8>, pixels: &mut Pixels) -> Result<Input, Fault> {
+    let unfit = |e: budwood_images::Error| Fault::unfit(format!("the image {e}"));
+    let (width, height) = budwood_images::check(&bytes).map_err(unfit)?;
+    let own = width as u64 * height as u64;
+    pixels.left = pixels.left.checked_sub(own).ok_or_else(|| {
+        let most = pixels.most / 1_000_000;
+        Fault::large(format!("the images of a request may have {most} million pixels together"))
+    })?;
     let content = ImageContent::Bytes(Arc::from(bytes));
     Image::open("the image", content).map(Input::Image).map_err(|e| Fault::unfit(e.to_string()))
+}
+
+/// Values in a JSON text, at most: each but the first stands behind a comma, a colon or an opening
+/// bracket.
+pub(crate) fn values(text: &[u8]) -> usize {
+    let (mut values, mut quoted, mut escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b':' | b'[' | b'{' if !quoted => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 /// A text by itself in a list or under the name `text`.
@@ -168,7 +207,20 @@ mod tests {
             (Form::Image, json!("no base64"), None),
             (Form::Image, json!("AAAA"), None),
         ] {
-            assert_eq!(form.input(value.clone()).ok(), wanted, "{form:?} {value}");
+            assert_eq!(
+                form.inputs(vec![value.clone()], 100).ok().and_then(|mut i| i.pop()),
+                wanted,
+                "{form:?} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        for (text, n) in
+            [("3", 1), ("[1,2,3]", 4), (r#"{"a":"b,[\",:","c":[]}"#, 5), (r#""\\",1"#, 2), ("", 1)]
+        {
+            assert_eq!(values(text.as_bytes()), n, "{text}");
         }
     }
 

@@ -64,6 +64,8 @@ struct OfAdapter {
 struct Counted {
     adapters: BTreeMap<String, OfAdapter>,
     refused: u64,
+    /// By status.
+    faults: BTreeMap<u16, u64>,
     chunks: Histogram,
     chunk_tokens: u64,
     chunk_seconds: f64,
@@ -92,6 +94,7 @@ impl Metrics {
         Self(Mutex::new(Counted {
             adapters: BTreeMap::new(),
             refused: 0,
+            faults: BTreeMap::new(),
             chunks: Histogram::new(&INPUTS),
             chunk_tokens: 0,
             chunk_seconds: 0.0,
@@ -130,6 +133,11 @@ impl Metrics {
         self.with(|counted| counted.refused += 1);
     }
 
+    /// An answer that is a fault.
+    pub(crate) fn fault(&self, status: u16) {
+        self.with(|counted| *counted.faults.entry(status).or_default() += 1);
+    }
+
     /// A chunk that was computed.
     pub(crate) fn chunk(&self, inputs: usize, tokens: usize, took: Duration) {
         self.with(|counted| {
@@ -154,6 +162,12 @@ impl Metrics {
         self.with(|counted| {
             let help = "Requests for which there was no room.";
             plain(&mut out, "budwood_refused_total", "counter", help, &counted.refused);
+            let name = "budwood_faults_total";
+            let _ = writeln!(out, "# HELP {name} Answers that were faults.");
+            let _ = writeln!(out, "# TYPE {name} counter");
+            for (status, count) in &counted.faults {
+                let _ = writeln!(out, "{name}{{status=\"{status}\"}} {count}");
+            }
             let help = "Tokens that were computed.";
             plain(
                 &mut out,

@@ -1,23 +1,21 @@
 //! The server, until it is told to end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
 use budwood::Base;
-use budwood_http::Ends;
+use budwood_http::{Ends, Tls};
 use tokio::net::TcpListener;
 
 use crate::app::{App, Limits};
 use crate::keys::Keys;
 use crate::routes::router;
 use crate::shelf::Shelf;
+use crate::source::Source;
 
-/// Time in which a client must say or take something.
-const STILL: Duration = Duration::from_secs(15);
 /// Files that the server has open beside its connections: adapters that are read.
 const FILES: usize = 64;
 
@@ -25,8 +23,8 @@ const FILES: usize = 64;
 pub struct Settings {
     /// The model in memory.
     pub base: Base,
-    /// A folder whose folders are adapters, or one adapter.
-    pub adapters: PathBuf,
+    /// Where adapters lie.
+    pub adapters: Box<dyn Source>,
     /// Bytes of adapters' parameters that stay in memory.
     pub cache: u64,
     /// Threads that compute.
@@ -35,21 +33,20 @@ pub struct Settings {
     pub keys: Keys,
     /// How much clients may ask.
     pub limits: Limits,
+    /// The certificate to speak TLS with.
+    pub tls: Option<Tls>,
 }
 
-fn app(settings: Settings) -> Result<Arc<App>, String> {
-    let Settings { base, adapters, cache, threads, keys, limits } = settings;
+fn app(settings: Settings) -> Arc<App> {
+    let Settings { base, adapters, cache, threads, keys, limits, tls: _ } = settings;
     let vectors = base.vectors(None).ok();
-    let shelf = Shelf::new(base, &adapters, cache)?;
-    Ok(Arc::new(App::new(shelf, vectors, (keys, limits, threads))))
+    let shelf = Shelf::new(base, adapters, cache);
+    Arc::new(App::new(shelf, vectors, (keys, limits, threads)))
 }
 
 /// The service without connections: for tests, and beside other services.
-///
-/// # Errors
-/// If there is no such folder.
-pub fn service(settings: Settings) -> Result<Router, String> {
-    Ok(router(app(settings)?))
+pub fn service(settings: Settings) -> Router {
+    router(app(settings))
 }
 
 /// Serves until Ctrl-C or SIGTERM; `ready` is told the address once the door is open.
@@ -57,18 +54,19 @@ pub fn service(settings: Settings) -> Result<Router, String> {
 /// Requests that are under way when the end comes are still answered, within the limits' grace.
 ///
 /// # Errors
-/// If there is no such folder, or the address is taken.
+/// If the address is taken.
 pub fn serve(
-    settings: Settings,
+    mut settings: Settings,
     address: SocketAddr,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let limits = settings.limits;
-    let app = app(settings)?;
+    let (limits, tls) = (settings.limits, settings.tls.take());
+    let app = app(settings);
     let connections = budwood_http::Limits {
         connections: limits.connections,
-        connections_each: limits.connections,
-        still: STILL,
+        connections_each: limits.connections_each,
+        still: limits.still,
+        drain: limits.drain,
         grace: limits.grace,
         files: FILES,
     }
@@ -85,7 +83,7 @@ pub fn serve(
         ready(here);
         let router = router(Arc::clone(&app));
         let ended = || app.ending.store(true, Ordering::Relaxed);
-        budwood_http::serve(listener, router, connections, ends.wait(), ended).await;
+        budwood_http::serve(listener, router, (connections, tls), ends.wait(), ended).await;
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
     })?;
     runtime.shutdown_timeout(Duration::from_secs(2));

@@ -1,23 +1,23 @@
-//! The adapters: found by name in a folder, loaded when they are asked for, put away when others
+//! The adapters: found by name in a source, loaded when they are asked for, put away when others
 //! need the memory.
 //!
 //! ```text
 //! name ── known? ── loaded? ──yes──> shared by requests
 //!   │        │          └──no──> read once, however many wait; the least recently used go
 //!   │        └── replaced or unloaded: remembered, with its generation
-//!   └── folder of the adapters / name
+//!   └── source: a folder, an object store
 //! ```
 //!
 //! A request keeps what it began with: replacing and putting away never change an answer under way.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use budwood::{Adapter, Base};
 
 use crate::fault::Fault;
+use crate::names::is_name;
+use crate::source::Source;
 
 /// An adapter in memory.
 pub(crate) struct Loaded {
@@ -32,10 +32,7 @@ pub(crate) struct Loaded {
 /// All adapters of a server.
 pub(crate) struct Shelf {
     base: Base,
-    /// A folder whose folders are adapters, or one adapter.
-    root: PathBuf,
-    /// The name of the only adapter, if the root is one.
-    only: Option<String>,
+    source: Box<dyn Source>,
     /// Bytes of parameters that stay in memory.
     limit: u64,
     state: Mutex<State>,
@@ -55,7 +52,7 @@ struct State {
 
 #[derive(Default)]
 struct Entry {
-    /// The folder under the root, where it is another than the name.
+    /// The name in the source, where it is another.
     folder: Option<String>,
     generation: u64,
     unloaded: bool,
@@ -72,6 +69,15 @@ impl Entry {
     }
 }
 
+/// What is known of a name.
+pub(crate) struct Known {
+    pub(crate) generation: u64,
+    /// The adapter, if it is in memory.
+    pub(crate) held: Option<Arc<Loaded>>,
+    /// The name in the source.
+    pub(crate) origin: String,
+}
+
 /// Counters of a shelf.
 pub(crate) struct Counts {
     pub(crate) held: u64,
@@ -80,14 +86,9 @@ pub(crate) struct Counts {
     pub(crate) evictions: u64,
 }
 
-/// Longest name of an adapter, in bytes.
-const NAME_MAX: usize = 200;
-
-/// Refuses names that are no path of plain segments below a folder.
+/// Refuses names that none can have.
 pub(crate) fn check_name(name: &str) -> Result<(), Fault> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-@+".contains(c);
-    let segment = |s: &str| !s.is_empty() && !s.starts_with('.') && s.chars().all(plain);
-    match name.len() <= NAME_MAX && name.split('/').all(segment) {
+    match is_name(name) {
         true => Ok(()),
         false => Err(Fault::unknown(
             "there is no adapter of that name: names have letters, digits and ._-@+, in \
@@ -96,48 +97,32 @@ pub(crate) fn check_name(name: &str) -> Result<(), Fault> {
     }
 }
 
+fn gone(name: &str) -> Fault {
+    Fault::unknown(format!("there is no adapter '{name}'"))
+}
+
 impl Shelf {
-    /// A shelf over a folder of adapters, or over one adapter.
-    ///
-    /// # Errors
-    /// If there is no such folder.
-    pub(crate) fn new(base: Base, root: &Path, limit: u64) -> Result<Self, String> {
-        if !root.is_dir() {
-            return Err(format!("{}: there is no such folder", root.display()));
-        }
-        let only = is_adapter(root).then(|| {
-            let name = root.canonicalize().ok();
-            let name = name.as_deref().and_then(Path::file_name).map(|n| n.to_string_lossy());
-            name.filter(|n| check_name(n).is_ok()).map_or("adapter".into(), Into::into)
-        });
-        let root = root.to_path_buf();
-        Ok(Self { base, root, only, limit, state: Mutex::default() })
+    pub(crate) fn new(base: Base, source: Box<dyn Source>, limit: u64) -> Self {
+        Self { base, source, limit, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
-        match &self.only {
-            Some(only) if only == name => self.root.clone(),
-            _ => self.root.join(name),
-        }
-    }
-
-    /// Whether there is an adapter of that name, and its folder if its entry names another.
-    fn find(&self, name: &str) -> Result<PathBuf, Fault> {
+    /// The name under which the source knows the adapter of a name.
+    fn origin(&self, name: &str) -> Result<String, Fault> {
         check_name(name)?;
         let state = self.state();
         let entry = state.entries.get(name);
-        let gone = || Fault::unknown(format!("there is no adapter '{name}'"));
         if entry.is_some_and(|e| e.unloaded) {
-            return Err(gone());
+            return Err(gone(name));
         }
-        let folder = entry.and_then(|e| e.folder.clone());
-        drop(state);
-        let folder = self.folder(folder.as_deref().unwrap_or(name));
-        if is_adapter(&folder) { Ok(folder) } else { Err(gone()) }
+        Ok(entry.and_then(|e| e.folder.clone()).unwrap_or_else(|| name.into()))
+    }
+
+    fn has(&self, name: &str) -> Result<bool, Fault> {
+        self.source.has(name).map_err(Fault::unreachable)
     }
 
     /// The adapter of that name if it is in memory.
@@ -158,7 +143,7 @@ impl Shelf {
         if let Some(held) = self.held(name) {
             return Ok(held);
         }
-        let folder = self.find(name)?;
+        let origin = self.origin(name)?;
         let reading = {
             let mut state = self.state();
             Arc::clone(&state.entries.entry(name.into()).or_default().reading)
@@ -168,9 +153,9 @@ impl Shelf {
         if let Some(held) = self.held(name) {
             return Ok(held);
         }
-        let read = self.read(name, &folder);
+        let read = self.read(name, &origin);
         let mut state = self.state();
-        state.loads += 1;
+        state.loads += u64::from(read.is_ok());
         let loaded = read.and_then(|adapter| self.put(&mut state, name, None, adapter));
         if state.entries.get(name).is_some_and(Entry::is_plain) {
             state.entries.remove(name);
@@ -180,10 +165,13 @@ impl Shelf {
     }
 
     /// Reads an adapter.
-    fn read(&self, name: &str, folder: &Path) -> Result<Adapter, Fault> {
-        // Paths of this machine are nobody's affair.
-        self.base.adapter(folder).map_err(|e| {
-            let message = e.to_string().replace(&*folder.to_string_lossy(), name);
+    fn read(&self, name: &str, origin: &str) -> Result<Adapter, Fault> {
+        let place = self.source.open(origin).map_err(Fault::unreachable)?;
+        let place = place.ok_or_else(|| gone(name))?;
+        self.base.adapter(&place.path).map_err(|e| {
+            // Paths of this machine are nobody's affair.
+            let message = e.to_string().replace(&*place.path.to_string_lossy(), name);
+            self.source.spoiled(place);
             Fault::broken(format!("adapter '{name}' cannot be used: {message}"))
         })
     }
@@ -232,19 +220,20 @@ impl Shelf {
     ) -> Result<Arc<Loaded>, Fault> {
         check_name(name)?;
         folder.as_deref().map_or(Ok(()), check_name)?;
-        let path = self.folder(folder.as_deref().unwrap_or(name));
-        if !is_adapter(&path) {
-            let what = folder.as_deref().unwrap_or(name);
-            return Err(Fault::unknown(format!("there is no adapter in the folder '{what}'")));
+        let origin = folder.as_deref().unwrap_or(name);
+        let here = self.has(name)?;
+        let there = if origin == name { here } else { self.has(origin)? };
+        if !there {
+            return Err(Fault::unknown(format!("there is no adapter in the folder '{origin}'")));
         }
-        self.expect(&self.state(), name, expected)?;
-        let adapter = self.read(name, &path)?;
+        self.expect(&self.state(), (name, here), expected)?;
+        let adapter = self.read(name, origin)?;
         let mut state = self.state();
         state.loads += 1;
-        self.expect(&state, name, expected)?;
+        self.expect(&state, (name, here), expected)?;
         // What was there before this server changed anything is the first.
         let entry = state.entries.entry(name.into()).or_default();
-        if entry.generation == 0 && is_adapter(&self.folder(name)) && entry.folder.is_none() {
+        if entry.generation == 0 && here && entry.folder.is_none() {
             entry.generation = 1;
         }
         self.put(&mut state, name, Some(folder), adapter)
@@ -255,9 +244,12 @@ impl Shelf {
     /// # Errors
     /// If there is no adapter of that name, or its generation is another.
     pub(crate) fn unload(&self, name: &str, expected: Option<u64>) -> Result<u64, Fault> {
-        self.find(name)?;
+        let origin = self.origin(name)?;
+        if !self.has(&origin)? {
+            return Err(gone(name));
+        }
         let mut state = self.state();
-        self.expect(&state, name, expected)?;
+        self.expect(&state, (name, true), expected)?;
         let entry = state.entries.entry(name.into()).or_default();
         entry.unloaded = true;
         entry.generation = entry.generation.max(1);
@@ -268,16 +260,15 @@ impl Shelf {
         Ok(generation)
     }
 
-    /// The generation of a name; 0 if it has none.
-    fn generation(&self, state: &State, name: &str) -> u64 {
-        match state.entries.get(name) {
-            Some(entry) if entry.generation > 0 => entry.generation,
-            _ => u64::from(is_adapter(&self.folder(name))),
-        }
-    }
-
-    fn expect(&self, state: &State, name: &str, expected: Option<u64>) -> Result<(), Fault> {
-        let found = self.generation(state, name);
+    /// Refuses another generation of a name than the expected one. A name that was never changed
+    /// is at the first if the source has it, else at none.
+    fn expect(
+        &self,
+        state: &State,
+        (name, here): (&str, bool),
+        expected: Option<u64>,
+    ) -> Result<(), Fault> {
+        let found = state.generation(name).unwrap_or(u64::from(here));
         match expected {
             Some(wanted) if wanted != found => Err(Fault::conflict(format!(
                 "'{name}' is at generation {found}, not {wanted}: it was changed since"
@@ -286,31 +277,52 @@ impl Shelf {
         }
     }
 
-    /// Names after a name, in order, `most` at the utmost; folders are looked at when asked, so
-    /// that a server begins at once whatever their number.
-    pub(crate) fn names(&self, after: &str, prefix: &str, most: usize) -> Vec<String> {
-        let mut names: Vec<String> = match &self.only {
-            Some(only) => vec![only.clone()],
-            None => folders(&self.root, ""),
+    /// Names after a name, in order, `most` at the utmost. The source is looked at when it is
+    /// asked, so that a server begins at once whatever their number.
+    pub(crate) fn names(
+        &self,
+        after: &str,
+        prefix: &str,
+        most: usize,
+    ) -> Result<Vec<String>, Fault> {
+        let mut names = self.source.names(after, prefix, most).map_err(Fault::unreachable)?;
+        let key = |name: &str| self.source.key(name);
+        // Where the source has more, what stands behind its last is for the next list.
+        let end = (names.len() == most).then(|| names.last().map(|n| key(n))).flatten();
+        let listed = |n: &str| {
+            let after = after.is_empty() || key(n) > key(after);
+            after && n.starts_with(prefix) && end.as_ref().is_none_or(|end| key(n) <= *end)
         };
         let state = self.state();
         names.retain(|n| state.entries.get(n).is_none_or(|e| !e.unloaded));
-        names
-            .extend(state.entries.iter().filter(|(_, e)| e.held.is_some()).map(|(n, _)| n.clone()));
+        let held = state.entries.iter().filter(|(n, e)| e.held.is_some() && listed(n));
+        names.extend(held.map(|(n, _)| n.clone()));
         drop(state);
-        names.retain(|n| n.as_str() > after && n.starts_with(prefix));
-        names.sort_unstable();
+        names.sort_by_cached_key(|n| key(n));
         names.dedup();
         names.truncate(most);
-        names
+        Ok(names)
     }
 
-    /// Generation of a name, and its adapter if it is in memory.
-    pub(crate) fn look(&self, name: &str) -> Result<(u64, PathBuf, Option<Arc<Loaded>>), Fault> {
-        let folder = self.find(name)?;
+    /// What is known of a name that a list has.
+    pub(crate) fn listed(&self, name: &str) -> Known {
         let state = self.state();
-        let held = state.entries.get(name).and_then(|e| e.held.clone());
-        Ok((self.generation(&state, name), folder, held))
+        let entry = state.entries.get(name);
+        Known {
+            generation: state.generation(name).unwrap_or(1),
+            held: entry.and_then(|e| e.held.clone()),
+            origin: entry.and_then(|e| e.folder.clone()).unwrap_or_else(|| name.into()),
+        }
+    }
+
+    /// What is known of a name.
+    pub(crate) fn look(&self, name: &str) -> Result<Known, Fault> {
+        let origin = self.origin(name)?;
+        let known = self.listed(name);
+        match known.held.is_some() || self.has(&origin)? {
+            true => Ok(known),
+            false => Err(gone(name)),
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -321,7 +333,11 @@ impl Shelf {
 
     /// The name of the only adapter, if the server has one.
     pub(crate) fn only(&self) -> Option<String> {
-        self.only.clone()
+        self.source.only()
+    }
+
+    pub(crate) fn source(&self) -> &dyn Source {
+        &*self.source
     }
 
     pub(crate) fn base(&self) -> &Base {
@@ -330,6 +346,11 @@ impl Shelf {
 }
 
 impl State {
+    /// The generation of a name; none if nothing was done to it here.
+    fn generation(&self, name: &str) -> Option<u64> {
+        self.entries.get(name).map(|e| e.generation).filter(|g| *g > 0)
+    }
+
     /// Puts away the least recently used until the rest fits; `kept` stays.
     fn make_room(&mut self, limit: u64, kept: &str) {
         while self.held > limit {
@@ -344,30 +365,4 @@ impl State {
             }
         }
     }
-}
-
-/// Whether a folder looks like an adapter, of whatever library: nothing of it is read.
-fn is_adapter(folder: &Path) -> bool {
-    ["adapter.json", "adapter_config.json", "head_config.json"]
-        .iter()
-        .any(|file| folder.join(file).is_file())
-}
-
-/// Names of the adapters below a folder, two folders deep.
-fn folders(root: &Path, before: &str) -> Vec<String> {
-    let Ok(list) = fs::read_dir(root) else { return Vec::new() };
-    let mut names = Vec::new();
-    for entry in list.flatten() {
-        let Ok(own) = entry.file_name().into_string() else { continue };
-        let name = format!("{before}{own}");
-        if check_name(&name).is_err() || !entry.path().is_dir() {
-            continue;
-        }
-        if is_adapter(&entry.path()) {
-            names.push(name);
-        } else if before.is_empty() {
-            names.extend(folders(&entry.path(), &format!("{name}/")));
-        }
-    }
-    names
 }

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use budwood::{Answer, Base, Input};
 use budwood_model::method::METHODS;
-use budwood_serve::{Keys, Limits, Settings, service};
+use budwood_serve::{Folder, Keys, Limits, Settings, service};
 use serde_json::{Value, json};
 use tower_service::Service as _;
 use world::{NUMBER, TAGS, THREE, TWO, World};
@@ -29,11 +29,12 @@ struct Reply {
 fn settings(world: &World) -> Settings {
     Settings {
         base: world.base(),
-        adapters: world.path(""),
+        adapters: Box::new(Folder::open(&world.path("")).unwrap()),
         cache: u64::MAX,
         threads: 2,
         keys: Keys::default(),
         limits: Limits::default(),
+        tls: None,
     }
 }
 
@@ -81,8 +82,12 @@ async fn folders_of_other_libraries_are_served() {
     }
     std::fs::write(folder.join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\nfilm\n").unwrap();
     let base = Base::open(&folder).unwrap();
-    let settings = Settings { base: base.clone(), adapters: golden.clone(), ..settings(&world) };
-    let router = service(settings).unwrap();
+    let settings = Settings {
+        base: base.clone(),
+        adapters: Box::new(Folder::open(&golden).unwrap()),
+        ..settings(&world)
+    };
+    let router = service(settings);
     let name = "lora/adapter";
     let listed = get(&router, "/adapters").await;
     let names: Vec<_> =
@@ -106,7 +111,7 @@ async fn answers_of_a_mixed_crowd_are_those_of_each_adapter_alone() {
         world.adapter(&name, method.examples[0], i as u64, TWO);
         names.push(name);
     }
-    let router = service(settings(&world)).unwrap();
+    let router = service(settings(&world));
     let base = world.base();
     let mut wanted = Vec::new();
     for name in &names {
@@ -150,7 +155,7 @@ async fn shapes_are_those_of_other_servers() {
     world.adapter("pairs", "lora", 2, THREE);
     world.adapter("stars", "lora", 3, NUMBER);
     world.adapter("tags", "lora", 4, TAGS);
-    let router = service(settings(&world)).unwrap();
+    let router = service(settings(&world));
     let base = world.base();
     let open = |name: &str| base.adapter(world.path(name)).unwrap();
     let two = open("two").predict(&[Input::Text("good".into())]).unwrap();
@@ -234,7 +239,7 @@ async fn what_is_wrong_is_said_and_harms_nobody_else() {
     std::fs::write(&weights, bytes).unwrap();
     let mut settings = settings(&world);
     settings.limits = Limits { body: 10_000, inputs: 3, ..settings.limits };
-    let router = service(settings).unwrap();
+    let router = service(settings);
     let to = |name: &str| json!({ "inputs": "good", "adapter": name });
     let long = "good ".repeat(100);
     let cut = json!({ "inputs": long, "adapter": "good", "truncate": false });
@@ -284,7 +289,7 @@ async fn names_are_replaced_by_compare_and_swap() {
     let world = World::new();
     world.adapter("a", "lora", 1, TWO);
     world.adapter("next", "lora", 2, TWO);
-    let router = service(settings(&world)).unwrap();
+    let router = service(settings(&world));
     let say = json!({ "inputs": "good", "adapter": "a" });
     let first = post(&router, "/predict", say.clone()).await;
     let change = json!({ "folder": "next", "if_generation": 1 });
@@ -321,7 +326,7 @@ async fn adapters_leave_memory_and_come_back_the_same() {
     for i in 0..20 {
         world.adapter(&format!("a{i}"), "lora", i, TWO);
     }
-    let everything = service(settings(&world)).unwrap();
+    let everything = service(settings(&world));
     let look = post(&everything, "/predict", json!({ "inputs": "good", "adapter": "a0" })).await;
     assert_eq!(look.status, 200);
     let about = get(&everything, "/adapters/a0").await.json;
@@ -330,7 +335,7 @@ async fn adapters_leave_memory_and_come_back_the_same() {
     let bytes = about["bytes"].as_u64().unwrap();
     let mut settings = settings(&world);
     settings.cache = bytes * 3;
-    let few = service(settings).unwrap();
+    let few = service(settings);
     for text in &TEXTS[..3] {
         for i in 0..20 {
             let body = json!({ "inputs": text, "adapter": format!("a{i}") });
@@ -364,7 +369,7 @@ async fn a_full_queue_is_said_and_clients_that_leave_give_their_place_back() {
     let mut settings = settings(&world);
     settings.limits = Limits { tokens: 2000, inputs: 100_000, ..settings.limits };
     settings.threads = 1;
-    let router = service(settings).unwrap();
+    let router = service(settings);
     let many =
         json!({ "inputs": vec!["it was very poor and bad and awful"; 12_000], "adapter": "a" });
     // Much larger than the queue: taken as nothing else waits.
@@ -412,7 +417,7 @@ async fn keys_say_who_may_do_what() {
     let mut settings = settings(&world);
     let keys = "predicting-key-1 predict mine\nmanaging-key-123 manage\n";
     settings.keys = Keys::parse(keys).unwrap();
-    let router = service(settings).unwrap();
+    let router = service(settings);
     let with = |key: &str, method: Method, path: &str, body: Value| {
         let mut request = Request::builder().method(method).uri(path);
         if !key.is_empty() {
@@ -447,7 +452,7 @@ async fn keys_say_who_may_do_what() {
 async fn the_description_lists_every_address() {
     let world = World::new();
     world.adapter("a", "lora", 1, TWO);
-    let router = service(settings(&world)).unwrap();
+    let router = service(settings(&world));
     let described = get(&router, "/openapi.json").await.json;
     for (path, methods) in described["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use budwood_board::{Board, Error};
-
-use tokio::sync::Semaphore;
+use budwood_http::{Memory, Tls};
 
 use crate::guard::forms::FormKeys;
 use crate::guard::lane::{Lane, Width};
@@ -94,12 +93,21 @@ pub struct Options {
     pub limits: Limits,
     /// Runs adapters for readers who try them; without it there is no box to try.
     pub predictor: Option<Arc<dyn Predictor>>,
+    /// The certificate to speak TLS with.
+    pub tls: Option<Tls>,
 }
 
 impl Options {
     /// The usual ones, for a board in a folder.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, url: None, behind_proxy: false, limits: Limits::default(), predictor: None }
+        Self {
+            folder,
+            url: None,
+            behind_proxy: false,
+            limits: Limits::default(),
+            predictor: None,
+            tls: None,
+        }
     }
 }
 
@@ -122,10 +130,10 @@ pub(crate) struct App {
     pub(crate) exports: Lane,
     pub(crate) tries: Lane,
     pub(crate) downloads: Shares,
-    /// Kilobytes of requests that are held until they are dealt with.
-    pub(crate) uploads: Arc<Semaphore>,
-    /// Kilobytes of answers that wait to be sent.
-    pub(crate) unsent: Arc<Semaphore>,
+    /// Memory of requests that are held until they are dealt with.
+    pub(crate) uploads: Memory,
+    /// Memory of answers that wait to be sent.
+    pub(crate) unsent: Memory,
     pub(crate) forms: FormKeys,
     /// Paths and names of what the navigation leads to.
     pub(crate) navigation: Vec<(&'static str, &'static str)>,
@@ -145,9 +153,9 @@ pub(crate) const FILES: usize = DOWNLOADS + 96;
 /// Downloads of one client at one time.
 const DOWNLOADS_EACH: usize = 8;
 /// Megabytes of all requests that are held.
-pub(crate) const UPLOADS: usize = 96;
+pub(crate) const UPLOADS: u32 = 96;
 /// Megabytes of all answers that wait.
-pub(crate) const UNSENT: usize = 128;
+pub(crate) const UNSENT: u32 = 128;
 
 impl App {
     pub(crate) fn new(
@@ -179,8 +187,8 @@ impl App {
             exports: lane(EXPORTS, 2, limits.exports),
             tries: lane(TRIES, 1, limits.tries),
             downloads: Shares::new(DOWNLOADS, DOWNLOADS_EACH),
-            uploads: Arc::new(Semaphore::new(UPLOADS << 10)),
-            unsent: Arc::new(Semaphore::new(UNSENT << 10)),
+            uploads: Memory::megabytes(UPLOADS),
+            unsent: Memory::megabytes(UNSENT),
             forms: FormKeys::new(),
             navigation,
             options,

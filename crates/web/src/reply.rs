@@ -8,11 +8,11 @@ use axum::http::header::{
     HeaderMap, HeaderName, HeaderValue, VARY,
 };
 use axum::http::{Response, StatusCode};
+use budwood_http::Room;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use maud::Markup;
 use sha2::{Digest, Sha256};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::coding::{has, wants_gzip};
 use crate::guard::headers::protect;
@@ -123,11 +123,7 @@ impl Reply {
 
     /// As a response to a request with these headers; `room` is what it takes of the memory for
     /// answers that wait.
-    pub(crate) fn respond(
-        self,
-        asked: &HeaderMap,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Response<Body> {
+    pub(crate) fn respond(self, asked: &HeaderMap, room: Option<Room>) -> Response<Body> {
         let text = self.kind.starts_with("text/")
             || self.kind.ends_with("json")
             || self.kind.ends_with("xml");
@@ -145,7 +141,10 @@ impl Reply {
             _ if known => Body::empty(),
             Content::Bytes(bytes) => {
                 let bytes = if packed { pack(&bytes).into() } else { bytes };
-                Body::from(Bytes::from_owner(Waiting { bytes, _room: room }))
+                Body::from(match room {
+                    Some(room) => room.hold(bytes),
+                    None => bytes,
+                })
             }
             Content::File(file) => {
                 let (file, download) = *file;
@@ -173,19 +172,6 @@ impl Reply {
             headers.append(name, value);
         }
         response
-    }
-}
-
-/// Bytes that wait to be sent, with the room that they take: it is free when the last of them is in
-/// the system's hands.
-struct Waiting {
-    bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for Waiting {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

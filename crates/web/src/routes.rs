@@ -16,7 +16,7 @@ use maud::html;
 use crate::api::endpoint::ROOT;
 use crate::api::openapi::endpoints;
 use crate::api::write::{WRITE, actor};
-use crate::app::{App, Options, UNSENT};
+use crate::app::{App, Options};
 use crate::ask::Ask;
 use crate::fault::Fault;
 use crate::layout::Page;
@@ -177,9 +177,9 @@ const LARGE: u32 = 32;
 /// Sends a reply, once there is room in memory for it.
 async fn send(app: &App, reply: Reply, headers: HeaderMap) -> Response<Body> {
     let limit = Duration::from_secs(app.options.limits.seconds);
-    let kilobytes = reply.kilobytes().min((UNSENT << 10) as u32);
-    let room = Arc::clone(&app.unsent).acquire_many_owned(kilobytes);
-    let Ok(Ok(room)) = tokio::time::timeout(limit, room).await else {
+    let kilobytes = reply.kilobytes();
+    let room = app.unsent.take(kilobytes);
+    let Ok(Some(room)) = tokio::time::timeout(limit, room).await else {
         return bare(&busy()).respond(&headers, None);
     };
     if kilobytes < LARGE {

@@ -29,13 +29,14 @@ pub fn serve(
         connections: asked.connections,
         connections_each: asked.connections_each,
         still: Duration::from_secs(asked.still),
+        drain: Duration::ZERO,
         grace: GRACE,
         files: FILES,
     }
     .fitted();
     let (wanted, most) = (asked.connections, limits.connections);
     if most < wanted {
-        report(&format!(
+        budwood_http::log(format_args!(
             "{most} connections at one time instead of {wanted}: the system allows this process no \
              more open files (ulimit -n)"
         ));
@@ -47,20 +48,17 @@ pub fn serve(
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await?;
         let here = listener.local_addr()?;
+        let tls = options.tls.take();
         if options.url.is_none() && !here.ip().is_unspecified() {
-            options.url = Some(format!("http://{here}"));
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            options.url = Some(format!("{scheme}://{here}"));
         }
         let router = router(options)?;
         let mut ends = Ends::new()?;
         ready(here);
-        budwood_http::serve(listener, router, limits, ends.wait(), || {}).await;
+        budwood_http::serve(listener, router, (limits, tls), ends.wait(), || {}).await;
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
     })?;
     runtime.shutdown_timeout(Duration::from_secs(2));
     Ok(())
-}
-
-#[expect(clippy::print_stderr, reason = "the operator's log of the server is its standard error")]
-fn report(text: &str) {
-    eprintln!("{text}");
 }

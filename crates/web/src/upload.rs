@@ -1,17 +1,13 @@
 //! The body of a request that writes: whole, within its limits, before anything is done with it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
-use bytes::BytesMut;
-use http_body_util::BodyExt as _;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use budwood_http::{Arrival, Bounds, Refused, Room};
 
 use crate::app::App;
 use crate::fault::Fault;
@@ -23,11 +19,9 @@ pub(crate) struct Upload {
     bytes: Bytes,
     parts: Option<Vec<(String, Bytes)>>,
     /// What it takes of the memory for all uploads.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Room>,
 }
 
-/// Bytes a second that a body must come with, at least, once its first seconds are over.
-const SLOWEST: u64 = 50_000;
 /// Bytes of a body that are taken before its sender is known: room for all fields of the form.
 const UNKNOWN: usize = 64 << 10;
 /// Parts of one form.
@@ -40,57 +34,43 @@ impl Upload {
     pub(crate) async fn read(
         app: &App,
         parts: &Parts,
-        mut body: Body,
+        body: Body,
         known: impl AsyncFnOnce(Self) -> Result<(), Fault>,
     ) -> Result<Self, Fault> {
         let mut known = Some(known);
         let limits = app.options.limits;
         let headers = parts.headers.clone();
-        let length = headers.get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
-        let too_large = || {
-            let message = format!(
-                "At most {} can be sent here in one request. `budwood submit` on the board's own machine takes \
-                 larger adapters.",
-                bytes(limits.upload as u64)
-            );
-            Fault::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-        };
-        if length.is_some_and(|l| l > limits.upload as u64) {
-            return Err(too_large());
-        }
-        let (start, mut bytes, mut room) = (Instant::now(), BytesMut::new(), None);
-        loop {
-            let time = limits.seconds + bytes.len() as u64 / SLOWEST;
-            let next = tokio::time::timeout_at(start + Duration::from_secs(time), body.frame());
-            let Ok(next) = next.await else {
+        let refused = |refused| match refused {
+            Refused::Large => Fault::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!(
+                    "At most {} can be sent here in one request. `budwood submit` on the board's own machine takes \
+                     larger adapters.",
+                    bytes(limits.upload as u64)
+                ),
+            ),
+            Refused::Slow => {
                 let slow = "The request took too long to arrive.";
-                return Err(Fault::new(StatusCode::REQUEST_TIMEOUT, slow));
-            };
-            let Some(frame) = next else { break };
-            let frame = frame.map_err(|_| Fault::bad("The request is not whole."))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if bytes.len() + data.len() > limits.upload {
-                return Err(too_large());
+                Fault::new(StatusCode::REQUEST_TIMEOUT, slow)
             }
-            // One kilobyte more for each that is begun.
-            let more = ((bytes.len() + data.len()) >> 10) - (bytes.len() >> 10);
-            let Ok(more) = Arc::clone(&app.uploads).try_acquire_many_owned(more as u32) else {
+            Refused::Cut => Fault::bad("The request is not whole."),
+            Refused::Full => {
                 let full = "Many others send files just now.";
-                return Err(Fault::later(StatusCode::SERVICE_UNAVAILABLE, full, 10));
-            };
-            match &mut room {
-                None => room = Some(more),
-                Some(room) => room.merge(more),
+                Fault::later(StatusCode::SERVICE_UNAVAILABLE, full, 10)
             }
-            bytes.extend_from_slice(&data);
-            if bytes.len() > UNKNOWN
+        };
+        let bounds = Bounds { most: limits.upload, time: Duration::from_secs(limits.seconds) };
+        let mut arrival = Arrival::new(&headers, body, bounds, &app.uploads).map_err(refused)?;
+        while arrival.more().await.map_err(refused)? {
+            if arrival.so_far().len() > UNKNOWN
                 && let Some(known) = known.take()
             {
-                let begun = Bytes::copy_from_slice(&bytes[..UNKNOWN]);
+                let begun = Bytes::copy_from_slice(&arrival.so_far()[..UNKNOWN]);
                 known(Self::of(headers.clone(), begun, true).await?).await?;
             }
         }
-        let upload = Self::of(headers, bytes.freeze(), false).await?;
+        let (bytes, room) = arrival.taken();
+        let upload = Self::of(headers, bytes, false).await?;
         Ok(Self { _room: room, ..upload })
     }
 

@@ -1,20 +1,26 @@
 //! `budwood serve`: many adapters on one model over HTTP.
 
+#[cfg(feature = "object-store")]
+mod objects;
+
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+#[cfg(not(feature = "object-store"))]
+use anyhow::bail;
+use anyhow::{Context as _, Result, anyhow};
 use budwood::spec::Form;
 use budwood::{Base, BaseOptions, number};
-use budwood_serve::{Keys, Limits};
+use budwood_serve::{Folder, Keys, Limits, Source};
 use serde_json::json;
 
 use crate::base;
 use crate::output::{self, say};
 use crate::settings::Settings;
+use crate::tls::TlsArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -22,9 +28,16 @@ pub(crate) struct Args {
     #[arg(long)]
     base: String,
     /// Folder whose folders are adapters of that model, or one adapter. Requests name them by their
-    /// folders: `reviews`, `team/spam`.
+    /// folders: `reviews`, `team/spam`. Or the address of such a folder in an object store:
+    /// `s3://BUCKET/PREFIX`, `gs://...`, `az://...`.
     #[arg(long, value_name = "DIR")]
     adapters: PathBuf,
+    /// Folder on this disk for adapters of an object store [default: `serve` in the cache].
+    #[arg(long, value_name = "DIR")]
+    disk_cache: Option<PathBuf>,
+    /// Megabytes of that folder; the least recently used adapters are fetched again.
+    #[arg(long, value_name = "MB", default_value_t = 10_000, value_parser = number::count::<1, 100_000_000>)]
+    disk_cache_size: usize,
     /// Form of the frozen weights [default: that in which the model is stored].
     #[arg(long, value_name = "FORM")]
     base_precision: Option<Form>,
@@ -57,15 +70,57 @@ pub(crate) struct Args {
     /// Limit of open connections.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = number::count::<1, 100_000>)]
     connections: usize,
-    /// Seconds that requests under way have when the server is told to end.
+    /// Limit of open connections per client; clients on this machine have none.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_each, value_parser = number::count::<1, 100_000>)]
+    connections_each: usize,
+    /// Megapixels of the images of one request.
+    #[arg(long, value_name = "N", default_value_t = (Limits::default().pixels / 1_000_000) as usize, value_parser = number::count::<1, 100_000>)]
+    max_pixels: usize,
+    /// Seconds in which requests are still taken when the server is told to end, and `/ready` says
+    /// no: balancers then send no more.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds_or_none)]
+    drain: Duration,
+    /// Seconds that requests under way have after that.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = number::seconds)]
     grace: Duration,
+    #[command(flatten)]
+    tls: TlsArgs,
+}
+
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { number::seconds(text) }
+}
+
+/// Where the adapters lie.
+fn adapters(args: &Args) -> Result<Box<dyn Source>> {
+    let given = args.adapters.to_string_lossy();
+    let place = |e: String| anyhow!("--adapters {e}");
+    if let Some(path) = given.strip_prefix("file://") {
+        return Ok(Box::new(Folder::open(Path::new(path)).map_err(place)?));
+    }
+    if !given.contains("://") {
+        return Ok(Box::new(Folder::open(&args.adapters).map_err(place)?));
+    }
+    #[cfg(feature = "object-store")]
+    {
+        let cache = match &args.disk_cache {
+            Some(folder) => folder.clone(),
+            None => {
+                budwood_hub::cache_folder().map_err(|e| anyhow!("--disk-cache: {e}"))?.join("serve")
+            }
+        };
+        let bytes = (args.disk_cache_size as u64) << 20;
+        let objects = objects::Objects::open(&given, &cache, bytes);
+        Ok(Box::new(objects.map_err(|e| place(e.to_string()))?))
+    }
+    #[cfg(not(feature = "object-store"))]
+    bail!(
+        "--adapters {given}: this program was built without object stores; build it with \
+         `cargo build --release --features object-store`, or copy the adapters into a folder"
+    )
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    if !args.adapters.is_dir() {
-        bail!("--adapters {}: there is no such folder", args.adapters.display());
-    }
     let keys = match &args.keys {
         None => Keys::default(),
         Some(path) => {
@@ -77,27 +132,34 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.keys.is_none() && !args.host.is_loopback() {
         output::note!("the server takes requests of other machines, and no --keys are given");
     }
+    let tls = args.tls.open()?;
     // Each of the server's threads computes by itself.
     let options = BaseOptions { precision: args.base_precision, threads: 1 };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
+    let adapters = adapters(args)?;
     let limits = Limits {
         body: args.max_body << 20,
         inputs: args.max_inputs,
+        pixels: args.max_pixels as u64 * 1_000_000,
         tokens: args.queue,
         time: args.max_time,
         connections: args.connections,
+        connections_each: args.connections_each,
+        drain: args.drain,
         grace: args.grace,
+        ..Limits::default()
     };
     let service = budwood_serve::Settings {
         base,
-        adapters: args.adapters.clone(),
+        adapters,
         cache: (args.cache as u64) << 20,
         threads: settings.threads,
         keys,
         limits,
+        tls,
     };
     let ready = |address: SocketAddr| {
-        let url = format!("http://{address}/");
+        let url = format!("{}://{address}/", args.tls.scheme());
         // Whoever closed the output still wants the server.
         let _ = if settings.json {
             output::json(&json!({ "url": url, "adapters": args.adapters }))

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -16,7 +15,7 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::keys::{Allowed, Scope};
 use crate::reply::{json, reply};
-use crate::shelf::Loaded;
+use crate::shelf::Known;
 
 /// Bytes of a description that are read for a list.
 const DESCRIPTION_MAX: u64 = 1 << 20;
@@ -33,17 +32,21 @@ pub(super) struct Part {
     limit: Option<usize>,
 }
 
+/// The text of an adapter's own description, if it has one.
+fn description(app: &App, origin: &str) -> Option<Value> {
+    let place = app.shelf.source().open(origin).ok()??;
+    let mut text = String::new();
+    let file = File::open(place.path.join("adapter.json")).ok()?;
+    file.take(DESCRIPTION_MAX).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
 /// What is known of an adapter without reading its weights. Of one of another library that is not
 /// in memory this is little.
-fn described(folder: &Path, name: &str, generation: u64, held: Option<&Loaded>) -> Value {
-    let read = || -> Option<Value> {
-        let mut text = String::new();
-        let file = File::open(folder.join("adapter.json")).ok()?;
-        file.take(DESCRIPTION_MAX).read_to_string(&mut text).ok()?;
-        serde_json::from_str(&text).ok()
-    };
-    let known = held.and_then(|l| serde_json::to_value(l.adapter.meta()).ok());
-    let meta = known.or_else(read).unwrap_or_default();
+fn described(name: &str, known: &Known, own: Option<Value>) -> Value {
+    let held = known.held.as_deref();
+    let meta = held.and_then(|l| serde_json::to_value(l.adapter.meta()).ok());
+    let meta = meta.or(own).unwrap_or_default();
     let at = |path: &str| meta.pointer(path).cloned().unwrap_or_default();
     let parts = meta.pointer("/method/parts").and_then(Value::as_array);
     let named = |parts: &Vec<Value>| {
@@ -52,7 +55,7 @@ fn described(folder: &Path, name: &str, generation: u64, held: Option<&Loaded>) 
     let method = parts.map(named);
     json!({
         "name": name,
-        "generation": generation,
+        "generation": known.generation,
         "task": at("/task/kind"),
         "method": method,
         "labels": at("/labels"),
@@ -66,28 +69,29 @@ fn described(folder: &Path, name: &str, generation: u64, held: Option<&Loaded>) 
 
 fn look(app: &App, allowed: &Allowed, name: &str) -> Result<Value, Fault> {
     allowed.check(name)?;
-    let (generation, folder, held) = app.shelf.look(name)?;
-    Ok(described(&folder, name, generation, held.as_deref()))
+    let known = app.shelf.look(name)?;
+    let own = if known.held.is_none() { description(app, &known.origin) } else { None };
+    Ok(described(name, &known, own))
 }
 
-fn listed(app: &App, allowed: &Allowed, part: &Part) -> (Vec<Value>, Option<String>) {
+fn listed(
+    app: &App,
+    allowed: &Allowed,
+    part: &Part,
+) -> Result<(Vec<Value>, Option<String>), Fault> {
     let most = part.limit.unwrap_or(LIST_MAX).clamp(1, LIST_MAX);
-    let mut names = app.shelf.names(&part.after, &part.prefix, most + 1);
+    let mut names = app.shelf.names(&part.after, &part.prefix, most + 1)?;
     let more = names.len() > most;
     names.truncate(most);
     let next = more.then(|| names.last().cloned()).flatten();
-    let all = names.iter().filter_map(|name| look(app, allowed, name).ok()).collect();
-    (all, next)
-}
-
-/// Work of a list, on a thread that may block.
-async fn on_disk<R: Send + 'static>(
-    app: &Arc<App>,
-    work: impl FnOnce(&App) -> R + Send + 'static,
-) -> Result<R, Fault> {
-    let app = Arc::clone(app);
-    let done = tokio::task::spawn_blocking(move || work(&app)).await;
-    done.map_err(|_| Fault::internal("the work failed; the server goes on"))
+    let one = |name: &String| {
+        let known = app.shelf.listed(name);
+        let read = known.held.is_none() && app.shelf.source().is_here();
+        let own = if read { description(app, &known.origin) } else { None };
+        described(name, &known, own)
+    };
+    let all = names.iter().filter(|name| allowed.allows(name)).map(one).collect();
+    Ok((all, next))
 }
 
 /// `GET /adapters?after=NAME&prefix=TEXT&limit=N`
@@ -99,7 +103,7 @@ pub(super) async fn list(
     let answer = async {
         let allowed = app.allowed(&headers, Scope::Predict)?;
         let Query(part) = part.map_err(|e| Fault::bad(e.body_text()))?;
-        let (all, next) = on_disk(&app, move |app| listed(app, &allowed, &part)).await?;
+        let (all, next) = app.look(move |app| listed(app, &allowed, &part)).await?;
         Ok(json(&json!({ "adapters": all, "next": next })))
     };
     reply(answer.await)
@@ -110,7 +114,7 @@ pub(super) async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> R
     let answer = async {
         let allowed = app.allowed(&headers, Scope::Predict)?;
         let part = Part { after: String::new(), prefix: String::new(), limit: None };
-        let (all, _) = on_disk(&app, move |app| listed(app, &allowed, &part)).await?;
+        let (all, _) = app.look(move |app| listed(app, &allowed, &part)).await?;
         let one = |a: Value| {
             json!({
                 "id": a["name"],
@@ -144,7 +148,7 @@ pub(super) async fn show(
 ) -> Response<Body> {
     let answer = async {
         let allowed = app.allowed(&headers, Scope::Predict)?;
-        let found = on_disk(&app, move |app| look(app, &allowed, &name)).await??;
+        let found = app.look(move |app| look(app, &allowed, &name)).await?;
         Ok(tagged(&found))
     };
     reply(answer.await)
@@ -174,8 +178,11 @@ pub(super) async fn replace(
     request: Request<Body>,
 ) -> Response<Body> {
     let answer = async {
-        let asked = app.ask(request, Scope::Manage).await?;
-        let change = if asked.body.is_empty() { Change::default() } else { asked.json()? };
+        let mut asked = app.ask(request, Scope::Manage).await?;
+        let change = match asked.body.is_empty() {
+            true => Change::default(),
+            false => app.json(&mut asked).await?,
+        };
         let expected = expected(&asked.headers, change.if_generation)?;
         let allowed = asked.allowed.clone();
         let at = Arc::clone(&app);
@@ -185,7 +192,7 @@ pub(super) async fn replace(
             at.shelf.replace(&name, change.folder, expected)?;
             look(&at, &allowed, &name)
         };
-        Ok(tagged(&app.work(&asked, work).await?))
+        Ok(tagged(&app.work(&asked, false, work).await?))
     };
     reply(answer.await)
 }
@@ -200,7 +207,7 @@ pub(super) async fn unload(
         let allowed = app.allowed(&headers, Scope::Manage)?;
         allowed.check(&name)?;
         let expected = expected(&headers, None)?;
-        let generation = on_disk(&app, move |app| app.shelf.unload(&name, expected)).await??;
+        let generation = app.look(move |app| app.shelf.unload(&name, expected)).await?;
         Ok(json(&json!({ "unloaded": true, "generation": generation })))
     };
     reply(answer.await)

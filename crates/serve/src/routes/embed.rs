@@ -56,8 +56,11 @@ async fn vectors(
     if values.is_empty() {
         return Err(Fault::bad("there is no input"));
     }
-    let inputs: Vec<Input> =
-        values.into_iter().map(|value| form.input(value)).collect::<Result<_, _>>()?;
+    let pixels = app.limits.pixels;
+    let inputs: Vec<Input> = match form {
+        Form::Image => app.work(asked, true, move || form.inputs(values, pixels)).await?,
+        _ => form.inputs(values, pixels)?,
+    };
     let under_way = app.begin_vectors(asked, inputs, cut).await?;
     let (encoded, outputs) = app.finish(asked, under_way).await?;
     let tokens = encoded.all_tokens();
@@ -68,8 +71,8 @@ async fn vectors(
 /// `POST /embed`, as text-embeddings-inference has it.
 pub(super) async fn embed(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     let answer = async {
-        let asked = app.ask(request, Scope::Predict).await?;
-        let body: Embed = asked.json()?;
+        let mut asked = app.ask(request, Scope::Predict).await?;
+        let body: Embed = app.json(&mut asked).await?;
         let (vectors, _, cut) = vectors(&app, &asked, body.inputs, body.truncate).await?;
         let vectors: Vec<Vec<f32>> = match body.normalize {
             true => vectors.iter().map(|v| normalized(v)).collect(),
@@ -86,8 +89,8 @@ pub(super) async fn embeddings(
     request: Request<Body>,
 ) -> Response<Body> {
     let answer = async {
-        let asked = app.ask(request, Scope::Predict).await?;
-        let body: Embeddings = asked.json()?;
+        let mut asked = app.ask(request, Scope::Predict).await?;
+        let body: Embeddings = app.json(&mut asked).await?;
         let base64 = match body.encoding_format.as_deref() {
             None | Some("float") => false,
             Some("base64") => true,

@@ -9,10 +9,12 @@ mod state;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::fault::Fault;
+use crate::guard::guard;
 
 /// The service.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -39,5 +41,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(|| async {
             Fault::unknown("there is nothing at this address; see /openapi.json")
         })
+        .layer(from_fn_with_state(Arc::clone(&app), guard))
         .with_state(app)
 }

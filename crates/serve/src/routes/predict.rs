@@ -1,6 +1,6 @@
 //! Adapters' answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -66,6 +66,8 @@ struct Sent {
 
 /// How many adapters one request may name.
 const ADAPTERS_MAX: usize = 1000;
+/// How many patterns one request may have: each is looked up among all names.
+const PATTERNS_MAX: usize = 16;
 
 async fn send(
     app: &App,
@@ -74,14 +76,15 @@ async fn send(
     (values, cut): (Vec<Value>, bool),
 ) -> Result<Sent, Fault> {
     let form = Form::of(&loaded.adapter);
-    let texts = values.iter().map(shape::text_of).collect();
+    let texts = match form {
+        Form::Words => values.iter().map(shape::text_of).collect(),
+        _ => vec![None; values.len()],
+    };
+    let pixels = app.limits.pixels;
     let inputs: Vec<Input> = match form {
         // Decoding an image takes a while.
-        Form::Image => {
-            let read = move || values.into_iter().map(|value| form.input(value)).collect();
-            app.work(asked, read).await?
-        }
-        _ => values.into_iter().map(|value| form.input(value)).collect::<Result<_, _>>()?,
+        Form::Image => app.work(asked, true, move || form.inputs(values, pixels)).await?,
+        _ => form.inputs(values, pixels)?,
     };
     let under_way = app.begin(asked, loaded, (inputs, cut)).await?;
     Ok(Sent { under_way, texts })
@@ -106,25 +109,38 @@ async fn answers(
 
 /// The names that a request means. A name that ends in `*` is all that begin so.
 async fn names(app: &Arc<App>, asked: &Asked, given: Vec<String>) -> Result<Vec<String>, Fault> {
+    if given.len() > ADAPTERS_MAX {
+        return Err(too_many(given.len()));
+    }
+    let patterns = given.iter().filter(|name| name.ends_with('*')).count();
+    if patterns > PATTERNS_MAX {
+        let message =
+            format!("{patterns} patterns are more than the {PATTERNS_MAX} of one request");
+        return Err(Fault::large(message));
+    }
     let mut names = Vec::new();
     for name in given {
         match name.strip_suffix('*') {
             None => names.push(name),
             Some(prefix) => {
                 let (at, prefix) = (Arc::clone(app), prefix.to_string());
-                let find = move || Ok(at.shelf.names("", &prefix, ADAPTERS_MAX + 1));
-                let found = app.work(asked, find).await?;
+                let find = move || at.shelf.names("", &prefix, ADAPTERS_MAX + 1);
+                let found: Vec<String> = app.work(asked, false, find).await?;
                 names.extend(found.into_iter().filter(|name| asked.allowed.allows(name)));
             }
         }
     }
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     match names.len() {
         0 => Err(Fault::unknown("no adapter has a name that begins so")),
         1..=ADAPTERS_MAX => Ok(names),
-        n => Err(Fault::large(format!(
-            "{n} adapters are more than the {ADAPTERS_MAX} of one request"
-        ))),
+        n => Err(too_many(n)),
     }
+}
+
+fn too_many(adapters: usize) -> Fault {
+    Fault::large(format!("{adapters} adapters are more than the {ADAPTERS_MAX} of one request"))
 }
 
 /// The name where a request gives none: that of the only adapter.
@@ -159,8 +175,8 @@ fn by_input(inputs: &mut Value) -> Result<Option<Vec<String>>, Fault> {
 }
 
 async fn predicted(app: &Arc<App>, request: Request<Body>) -> Result<Response<Body>, Fault> {
-    let asked = app.ask(request, Scope::Predict).await?;
-    let mut body: Predict = asked.json()?;
+    let mut asked = app.ask(request, Scope::Predict).await?;
+    let mut body: Predict = app.json(&mut asked).await?;
     let wanted = Wanted { raw: body.raw_scores, top: body.top_k.or(body.parameters.top_k) };
     if let Some(named) = by_input(&mut body.inputs)? {
         return each(app, &asked, body, named, wanted).await;
@@ -174,12 +190,13 @@ async fn predicted(app: &Arc<App>, request: Request<Body>) -> Result<Response<Bo
         Some(Names::Many(names)) => names,
     };
     let names = names(app, &asked, given).await?;
-    app.check_count(names.len())?;
     let mut all = Vec::with_capacity(names.len());
+    let mut inputs = 0;
     for name in names {
         let loaded = app.adapter(&asked, &name).await?;
         let (values, is_list) = Form::of(&loaded.adapter).split(body.inputs.clone());
-        app.check_count(values.len())?;
+        inputs += values.len();
+        app.check_count(inputs)?;
         all.push((name, is_list, send(app, &asked, &loaded, (values, body.truncate)).await?));
     }
     let (mut answered, mut cut) = (Map::new(), 0);
@@ -256,21 +273,21 @@ pub(super) async fn of_model(
     request: Request<Body>,
 ) -> Response<Body> {
     let answer = async {
-        let asked = app.ask(request, Scope::Predict).await?;
+        let mut asked = app.ask(request, Scope::Predict).await?;
         let loaded = app.adapter(&asked, &name).await?;
         let form = Form::of(&loaded.adapter);
         let (values, wanted, truncate) = if asked.is_file() {
             if form != Form::Image {
                 return Err(Fault::unfit("this adapter reads no images"));
             }
-            let body = asked.body.clone();
-            let image = app.work(&asked, move || given::image(body)).await?;
+            let (body, pixels) = (std::mem::take(&mut asked.body), app.limits.pixels);
+            let image = app.work(&asked, true, move || given::file(body, pixels)).await?;
             let under_way = app.begin(&asked, &loaded, (vec![image], true)).await?;
             let sent = Sent { under_way, texts: vec![None] };
             let (mut all, _) = answers(&app, &asked, sent, Wanted::default()).await?;
             return Ok(with_generation(json(&all.remove(0)), &loaded));
         } else {
-            let body: Predict = asked.json()?;
+            let body: Predict = app.json(&mut asked).await?;
             let top = body.parameters.top_k.or(body.top_k);
             (form.split(body.inputs), Wanted { raw: body.raw_scores, top }, body.truncate)
         };
@@ -294,8 +311,8 @@ pub(super) async fn classify(
     request: Request<Body>,
 ) -> Response<Body> {
     let answer = async {
-        let asked = app.ask(request, Scope::Predict).await?;
-        let body: Classify = asked.json()?;
+        let mut asked = app.ask(request, Scope::Predict).await?;
+        let body: Classify = app.json(&mut asked).await?;
         let name = body.model.map_or_else(|| only(&app), Ok)?;
         let loaded = app.adapter(&asked, &name).await?;
         let (values, _) = Form::of(&loaded.adapter).split(body.input);

@@ -15,6 +15,7 @@ use crate::again;
 use crate::evaluator::{self, Separate, Trial};
 use crate::output::{self, note, say};
 use crate::settings::Settings;
+use crate::tls::TlsArgs;
 
 #[derive(clap::Args)]
 #[group(id = "serve")]
@@ -57,6 +58,8 @@ pub(crate) struct Args {
     /// Also run the adapters that wait in the board's queue, each in a process with limits.
     #[arg(long)]
     verify: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
     #[command(flatten)]
     evaluation: evaluator::Limits,
 }
@@ -132,10 +135,11 @@ pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
         behind_proxy: args.behind_proxy,
         limits,
         predictor: Some(Arc::new(Trial::new(dir)?)),
+        tls: args.tls.open()?,
         ..Options::new(dir.into())
     };
     let ready = |address: SocketAddr| {
-        let url = format!("http://{address}/");
+        let url = format!("{}://{address}/", args.tls.scheme());
         // Whoever closed the output still wants the server.
         let _ = if settings.json {
             output::json(&json!({ "url": url, "dir": dir }))
