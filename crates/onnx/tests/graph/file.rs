@@ -32,7 +32,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn bytes(&self, number: u64) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |f| f.0 == number).map(|f| match f.1 {
+        self.0.iter().filter(move |f| f.0 == number).map(move |f| match f.1 {
             Field::Bytes(bytes) => bytes,
             _ => panic!("field {number} holds no bytes"),
         })
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn ints(&self, number: u64) -> Vec<i64> {
-        let ints = self.0.iter().filter(|f| f.0 == number).map(|f| match f.1 {
+        let ints = self.0.iter().filter(|f| f.0 == number).map(move |f| match f.1 {
             Field::Int(i) => i,
             _ => panic!("field {number} holds no number"),
         });
@@ -136,12 +136,13 @@ fn array(bytes: &[u8]) -> (String, Array, usize) {
     let dims: Vec<usize> = fields.ints(1).iter().map(|&d| d as usize).collect();
     let raw = fields.bytes(9).next().unwrap();
     let data: Vec<f64> = match fields.ints(2)[0] {
-        1 => raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
+        1 => {
+            raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect()
+        }
         3 => raw.iter().map(|&b| f64::from(b as i8)).collect(),
-        7 => raw
-            .chunks_exact(8)
-            .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
-            .collect(),
+        7 => {
+            raw.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect()
+        }
         other => panic!("type {other}"),
     };
     assert_eq!(dims.iter().product::<usize>(), data.len());

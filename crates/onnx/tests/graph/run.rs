@@ -75,8 +75,30 @@ impl Array {
 
     fn with(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         let dims = broadcast(&self.dims, &other.dims);
-        Self::made(&dims, |i| f(self.at(&i), other.at(&i)))
+        let (a, b) = (self.spread(&dims), other.spread(&dims));
+        let data = a.into_iter().zip(b).map(|(i, j)| f(self.data[i], other.data[j])).collect();
+        Self { dims, data }
     }
+
+    /// The place of its element for each index of a shape that it is broadcast to.
+    fn spread(&self, dims: &[usize]) -> Vec<usize> {
+        let mut steps = vec![0; dims.len() - self.dims.len()];
+        let own = self.dims.iter().zip(strides(&self.dims));
+        steps.extend(own.map(|(&d, s)| if d == 1 { 0 } else { s }));
+        places(dims, &steps)
+    }
+
+    /// What lies at these places, as an array of this shape.
+    fn from_places(&self, dims: Vec<usize>, places: &[usize]) -> Self {
+        Self { dims, data: places.iter().map(|&i| self.data[i]).collect() }
+    }
+}
+
+/// For each index of a shape, in order, the sum of its numbers times their steps.
+fn places(dims: &[usize], steps: &[usize]) -> Vec<usize> {
+    dims.iter().zip(steps).fold(vec![0], |outer, (&dim, step)| {
+        outer.iter().flat_map(|place| (0..dim).map(move |i| place + i * step)).collect()
+    })
 }
 
 fn axis(node: &Node, rank: usize) -> usize {
@@ -137,7 +159,10 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
         "Clip" => one(x[0].map(|v| v.max(x[1].data[0]).min(x[2].data[0]))),
         "Where" => {
             let dims = broadcast(&broadcast(&x[0].dims, &x[1].dims), &x[2].dims);
-            one(Array::made(&dims, |i| if x[0].at(&i) != 0.0 { x[1].at(&i) } else { x[2].at(&i) }))
+            let [c, a, b] = [0, 1, 2].map(|i| x[i].spread(&dims));
+            let pick = |i| if x[0].data[c[i]] != 0.0 { x[1].data[a[i]] } else { x[2].data[b[i]] };
+            let data = (0..c.len()).map(pick).collect();
+            one(Array { dims, data })
         }
         "Shape" => {
             let data: Vec<f64> = x[0].dims.iter().map(|&d| d as f64).collect();
@@ -151,7 +176,8 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
         "Expand" => {
             let asked: Vec<usize> = x[1].ints().iter().map(|&d| d as usize).collect();
             let dims = broadcast(&x[0].dims, &asked);
-            one(Array::made(&dims, |i| x[0].at(&i)))
+            let places = x[0].spread(&dims);
+            one(x[0].from_places(dims, &places))
         }
         "Reshape" => {
             let mut dims: Vec<i64> = x[1].ints();
@@ -176,11 +202,10 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
         "Transpose" => {
             let order: Vec<usize> = ints(node, "perm").iter().map(|&i| i as usize).collect();
             let dims: Vec<usize> = order.iter().map(|&i| x[0].dims[i]).collect();
-            one(Array::made(&dims, |index| {
-                let mut own = vec![0; order.len()];
-                order.iter().zip(&index).for_each(|(&o, &i)| own[o] = i);
-                x[0].at(&own)
-            }))
+            let strides = strides(&x[0].dims);
+            let steps: Vec<usize> = order.iter().map(|&i| strides[i]).collect();
+            let places = places(&dims, &steps);
+            one(x[0].from_places(dims, &places))
         }
         "Concat" => {
             let axis = axis(node, x[0].dims.len());
@@ -203,10 +228,10 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
             let end = (x[2].data[0].min(length as f64)) as usize;
             let mut dims = x[0].dims.clone();
             dims[axis] = end - start;
-            one(Array::made(&dims, |mut i| {
-                i[axis] += start;
-                x[0].at(&i)
-            }))
+            let strides = strides(&x[0].dims);
+            let places: Vec<usize> =
+                places(&dims, &strides).iter().map(|p| p + start * strides[axis]).collect();
+            one(x[0].from_places(dims, &places))
         }
         "Gather" => {
             let axis = axis(node, x[0].dims.len());
@@ -289,8 +314,7 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
             let dims = [x[0].dims[0], x[1].dims[0], size(2), size(3)];
             one(Array::made(&dims, |i| {
                 let window = indices(&x[1].dims[1..]).map(|w| {
-                    let pixel =
-                        [i[0], w[0], i[2] * sides[0] + w[1], i[3] * sides[1] + w[2]];
+                    let pixel = [i[0], w[0], i[2] * sides[0] + w[1], i[3] * sides[1] + w[2]];
                     x[0].at(&pixel) * x[1].at(&[i[1], w[0], w[1], w[2]])
                 });
                 window.sum::<f64>() + x.get(2).map_or(0.0, |bias| bias.data[i[1]])
