@@ -220,8 +220,7 @@ impl Graph {
 
     fn of_model(&mut self, name: String, dims: Vec<usize>, source: Source) -> String {
         let key = (0, name.clone().into_bytes());
-        if !self.known.contains_key(&key) {
-            self.known.insert(key, name.clone());
+        if self.known.insert(key, name.clone()).is_none() {
             self.constants.push(Constant { name: name.clone(), kind: Type::Float, dims, source });
         }
         name

@@ -54,7 +54,7 @@ impl<E: From<Error>> Builder<'_, E> {
         let take = |role: &str| {
             let name = format!("{name}.{role}");
             let found = tensors.get(&name).cloned();
-            found.ok_or_else(|| Error::Model(ModelError::Missing { name }))
+            found.ok_or(Error::Model(ModelError::Missing { name }))
         };
         let weight = take("weight")?;
         let outputs = weight.shape[0];
