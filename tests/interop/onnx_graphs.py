@@ -104,7 +104,8 @@ def predicted(adapter, folder, inputs, image):
     if image:
         out = run("predict", "--json", "--adapter", adapter, "--base", folder, *inputs)
     else:
-        open(f"{ROOT}/texts.csv", "w").write("\n".join(["text", *inputs]) + "\n")
+        with open(f"{ROOT}/texts.csv", "w", newline="") as f:
+            csv.writer(f).writerows([["text"], *([text] for text in inputs)])
         out = run("predict", "--json", "--adapter", adapter, "--base", folder, "--input", f"{ROOT}/texts.csv")
     return [json.loads(line) for line in out.splitlines()]
 
@@ -246,16 +247,17 @@ def int8():
         record(f"{name} int8: points below f32, in hundredths", (accuracy["model.onnx"] - accuracy["model_quantized.onnx"]), 0.005)
         record(f"{name} int8: time over that of ONNX Runtime's own", seconds["model_quantized.onnx"] / seconds["theirs.onnx"], 1.1)
 
-if DATA:
-    int8()
-else:
-    families()
-    heads()
-    other_sizes()
-failed = [what for what, difference, most in results if not difference <= most]
-worst = max((d, w) for w, d, m in results)
-print(f"worst: {worst[0]:.1e} {worst[1]}")
-if "FOLDER" not in os.environ:
-    shutil.rmtree(ROOT)
-print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
-sys.exit(bool(failed))
+if __name__ == "__main__":
+    if DATA:
+        int8()
+    else:
+        families()
+        heads()
+        other_sizes()
+    failed = [what for what, difference, most in results if not difference <= most]
+    worst = max((d, w) for w, d, m in results)
+    print(f"worst: {worst[0]:.1e} {worst[1]}")
+    if "FOLDER" not in os.environ:
+        shutil.rmtree(ROOT)
+    print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    sys.exit(bool(failed))

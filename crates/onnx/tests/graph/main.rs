@@ -1,6 +1,8 @@
 //! Exported graphs, read back by a reader of their own and run by plain loops, answer as the model
 //! does: every method on every family, padded batches among them.
 
+#![allow(clippy::unwrap_used)]
+
 mod file;
 mod run;
 
