@@ -89,7 +89,7 @@ impl Array {
     }
 
     /// What lies at these places, as an array of this shape.
-    fn from_places(&self, dims: Vec<usize>, places: &[usize]) -> Self {
+    fn at_places(&self, dims: Vec<usize>, places: &[usize]) -> Self {
         Self { dims, data: places.iter().map(|&i| self.data[i]).collect() }
     }
 }
@@ -177,7 +177,7 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
             let asked: Vec<usize> = x[1].ints().iter().map(|&d| d as usize).collect();
             let dims = broadcast(&x[0].dims, &asked);
             let places = x[0].spread(&dims);
-            one(x[0].from_places(dims, &places))
+            one(x[0].at_places(dims, &places))
         }
         "Reshape" => {
             let mut dims: Vec<i64> = x[1].ints();
@@ -205,7 +205,7 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
             let strides = strides(&x[0].dims);
             let steps: Vec<usize> = order.iter().map(|&i| strides[i]).collect();
             let places = places(&dims, &steps);
-            one(x[0].from_places(dims, &places))
+            one(x[0].at_places(dims, &places))
         }
         "Concat" => {
             let axis = axis(node, x[0].dims.len());
@@ -231,7 +231,7 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
             let strides = strides(&x[0].dims);
             let places: Vec<usize> =
                 places(&dims, &strides).iter().map(|p| p + start * strides[axis]).collect();
-            one(x[0].from_places(dims, &places))
+            one(x[0].at_places(dims, &places))
         }
         "Gather" => {
             let axis = axis(node, x[0].dims.len());
