@@ -96,6 +96,7 @@ pub fn export_onnx(
             precision,
             token_types: base.family().frame.types,
             image,
+            shared: None,
         };
         let mut fetch = |name: &str| Ok::<_, Error>(base.tensor(name)?);
         let model = Model::new(&request, &mut fetch)?;

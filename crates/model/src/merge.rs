@@ -8,7 +8,7 @@ use budwood_base::tensor::{Tensor, TensorMap};
 use crate::error::ModelError;
 use crate::method::merging::{Changes, Merging};
 use crate::method::{self, METHODS};
-use crate::modules::Modules;
+use crate::modules::{Modules, Small};
 
 /// The tensors of a base of this kind as an adapter changes them, by canonical name; the head is
 /// left out. `base` gives the base's own tensors. How a method merges, or why it cannot, is in its
@@ -29,7 +29,7 @@ pub fn merged<E: From<ModelError>>(
             return Err(cannot(method.name, reason).into());
         }
     }
-    let Parted { changes, modules } = parted(spec, encoder, tensors)?;
+    let Parted { changes, modules } = parted(spec, encoder, tensors, Small::Merged)?;
     match modules.updates.is_empty() {
         true => changes.all(base),
         false => Err(method::gates_stay().into()),
@@ -44,6 +44,11 @@ pub struct Parted {
 }
 
 impl Parted {
+    /// Whether the adapter changes a tensor of the base.
+    pub fn changes(&self, name: &str) -> bool {
+        self.changes.touch(name)
+    }
+
     /// A tensor of the base as the adapter changes it, once: the change is forgotten then. `base`
     /// gives the base's own.
     ///
@@ -67,8 +72,9 @@ pub fn parted(
     spec: &MethodSpec,
     encoder: &EncoderSpec,
     tensors: &TensorMap,
+    small: Small,
 ) -> Result<Parted, ModelError> {
-    let mut merging = Merging::new(encoder, tensors);
+    let mut merging = Merging::new(encoder, tensors, small);
     for part in method::resolve(spec)?.parts {
         let method = method::find(&part.name)?;
         (method.merge.hook())(&method.options(&part)?, &mut merging)?;

@@ -14,7 +14,7 @@ use budwood_base::tensor::Tensor;
 pub struct Modules {
     /// Bottlenecks at the outputs of sub-layers.
     pub bottlenecks: BTreeMap<(usize, Sublayer), BottleneckModule>,
-    /// Updates of products that a gate opens.
+    /// What is added to products, or multiplies them.
     pub updates: BTreeMap<(usize, WeightSite), UpdateModule>,
     /// Keys and values before those of each sequence, by layer.
     pub prefixes: BTreeMap<usize, PrefixModule>,
@@ -63,16 +63,30 @@ pub struct BottleneckModule {
     pub gate: Option<Affine>,
 }
 
-/// `g B A x`, which is added to a product of x, with a gate g for each sequence: σ of an affine
-/// product, averaged over the sequence's rows.
+/// What happens to a product's result.
 #[derive(Clone, Debug)]
-pub struct UpdateModule {
-    /// A, `[r, inputs]`.
-    pub a: Tensor,
-    /// B, `[outputs, r]`.
-    pub b: Tensor,
-    /// The gate's product, `[1, inputs]`.
-    pub gate: Affine,
+pub enum UpdateModule {
+    /// `g B A x` is added, with a gate g for each sequence where there is one: σ of an affine
+    /// product, averaged over the sequence's rows.
+    LowRank {
+        /// A, `[r, inputs]`.
+        a: Tensor,
+        /// B, `[outputs, r]`.
+        b: Tensor,
+        /// The gate's product, `[1, inputs]`.
+        gate: Option<Affine>,
+    },
+    /// It is multiplied, with its bias, element by element: `[outputs]`.
+    Scale(Tensor),
+}
+
+/// What becomes weights of what could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Small {
+    /// All of it.
+    Merged,
+    /// Updates of low rank and scales stay modules: they are small beside the weights.
+    Kept,
 }
 
 /// Keys and values before those of each sequence. They are met from everywhere, and without what

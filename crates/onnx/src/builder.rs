@@ -6,7 +6,7 @@ use budwood_base::encoder::{Activation, EncoderSpec};
 use budwood_base::names;
 use budwood_base::site::WeightSite;
 use budwood_base::tensor::Tensor;
-use budwood_model::modules::{Affine, Modules};
+use budwood_model::modules::{Affine, Modules, UpdateModule};
 
 use crate::graph::{Attribute, Graph, Type};
 use crate::int8::{PRODUCT_MOST, quantize, transposed};
@@ -138,7 +138,7 @@ impl<'a, E: From<Error>> Builder<'a, E> {
         Ok(self.graph.op("Mul", &[&sums, &scale]))
     }
 
-    /// A layer's product at a site, with a gated update where the adapter has one.
+    /// A layer's product at a site, with the adapter's update where it has one.
     pub(crate) fn site(
         &mut self,
         layer: usize,
@@ -148,11 +148,21 @@ impl<'a, E: From<Error>> Builder<'a, E> {
         let y = self.layer_product(&names::in_layer(layer, site.name()), &rows.x)?;
         let modules = self.modules;
         let Some(update) = modules.updates.get(&(layer, site)) else { return Ok(y) };
-        let inner = self.matrix(&update.a, &rows.x);
-        let more = self.matrix(&update.b, &inner);
-        let gate = self.gate(&update.gate, rows);
-        let more = self.graph.op("Mul", &[&more, &gate]);
-        Ok(self.graph.op("Add", &[&y, &more]))
+        match update {
+            UpdateModule::Scale(scale) => {
+                let scale = self.graph.floats(&scale.shape, &scale.data);
+                Ok(self.graph.op("Mul", &[&y, &scale]))
+            }
+            UpdateModule::LowRank { a, b, gate } => {
+                let inner = self.matrix(a, &rows.x);
+                let mut more = self.matrix(b, &inner);
+                if let Some(gate) = gate {
+                    let gate = self.gate(gate, rows);
+                    more = self.graph.op("Mul", &[&more, &gate]);
+                }
+                Ok(self.graph.op("Add", &[&y, &more]))
+            }
+        }
     }
 
     /// `x Wᵀ` for a matrix `[outputs, inputs]` of the adapter.

@@ -10,7 +10,9 @@ use std::io::Write;
 use budwood_base::tensor::Tensor;
 
 use crate::Error;
+use crate::elements::{put, put_floats, transposed_places};
 use crate::proto::Message;
+use crate::shared::SharedBase;
 
 /// Version of the operators: the first one with `LayerNormalization`.
 const OPSET: i64 = 17;
@@ -62,6 +64,8 @@ enum Source {
     Weight(String),
     /// A matrix of the model in f32 with rows and columns exchanged.
     Transposed(String),
+    /// They stand in a file beside this one.
+    Elsewhere { file: String, offset: u64, bytes: u64 },
 }
 
 #[derive(Clone, Debug)]
@@ -77,13 +81,27 @@ impl Constant {
         self.dims.iter().map(|&d| d as u64).product::<u64>() * self.kind.size()
     }
 
-    /// The message without its elements, which are its last field.
+    /// Bytes of its elements in the file itself.
+    fn inside(&self) -> u64 {
+        if matches!(self.source, Source::Elsewhere { .. }) { 0 } else { self.bytes() }
+    }
+
+    /// The message without its elements, which are its last field where they are here.
     fn head(&self) -> Message {
         let mut message = Message::default();
         for &dim in &self.dims {
             message.int(1, dim as i64);
         }
         message.int(2, self.kind as i64).text(8, &self.name);
+        match &self.source {
+            Source::Elsewhere { file, offset, bytes } => {
+                message.pair(13, "location", file);
+                message.pair(13, "offset", &offset.to_string());
+                message.pair(13, "length", &bytes.to_string());
+                message.int(14, 1);
+            }
+            _ => _ = message.begin(9, self.bytes()),
+        }
         message
     }
 }
@@ -226,9 +244,23 @@ impl Graph {
         name
     }
 
+    /// Lets weights of these names stand in a file that others share.
+    pub(crate) fn share(&mut self, shared: &SharedBase, is_shared: impl Fn(&str) -> bool) {
+        for constant in &mut self.constants {
+            if let Source::Weight(name) | Source::Transposed(name) = &constant.source
+                && is_shared(name)
+                && let Some(place) = shared.place(name)
+            {
+                let file = shared.file().to_string();
+                constant.source =
+                    Source::Elsewhere { file, offset: place.offset, bytes: place.bytes };
+            }
+        }
+    }
+
     /// Bytes of the file, nearly.
     fn size(&self) -> u64 {
-        let constants = self.constants.iter().map(|c| c.bytes() + c.head().0.len() as u64 + 20);
+        let constants = self.constants.iter().map(|c| c.inside() + c.head().0.len() as u64 + 20);
         constants.sum::<u64>() + self.nodes.iter().map(|n| n.0.len() as u64 + 10).sum::<u64>()
     }
 
@@ -260,15 +292,14 @@ impl Graph {
             .constants
             .iter()
             .map(|constant| {
-                let mut inside = constant.head();
-                inside.begin(9, constant.bytes());
+                let inside = constant.head();
                 let mut outside = Message::default();
-                outside.begin(5, inside.0.len() as u64 + constant.bytes());
+                outside.begin(5, inside.0.len() as u64 + constant.inside());
                 (outside, inside)
             })
             .collect();
         let constants = self.constants.iter().zip(&heads);
-        let constants = constants.map(|(c, (a, b))| (a.0.len() + b.0.len()) as u64 + c.bytes());
+        let constants = constants.map(|(c, (a, b))| (a.0.len() + b.0.len()) as u64 + c.inside());
         let length = (begin.0.len() + end.0.len()) as u64 + constants.sum::<u64>();
         let mut model = Message::default();
         model.int(1, IR_VERSION).text(2, "budwood").text(3, env!("CARGO_PKG_VERSION"));
@@ -283,36 +314,18 @@ impl Graph {
             put(file, &outside.0)?;
             put(file, &inside.0)?;
             match &constant.source {
+                Source::Elsewhere { .. } => {}
                 Source::Here(bytes) => put(file, bytes)?,
                 Source::Weight(name) => put_floats(file, fetch(name)?.data.into_iter())?,
                 Source::Transposed(name) => {
-                    let (tensor, [columns, rows]) =
-                        (fetch(name)?, [0, 1].map(|i| constant.dims[i]));
-                    let column = |c| (0..rows).map(move |r| r * columns + c);
-                    let places = (0..columns).flat_map(column);
+                    let tensor = fetch(name)?;
+                    let places = transposed_places(constant.dims[1], constant.dims[0]);
                     put_floats(file, places.map(|at| tensor.data[at]))?;
                 }
             }
         }
         put(file, &end.0)?;
         Ok(())
-    }
-}
-
-fn put(file: &mut impl Write, bytes: &[u8]) -> Result<(), Error> {
-    file.write_all(bytes).map_err(Error::Io)
-}
-
-/// Writes numbers by the piece.
-fn put_floats(file: &mut impl Write, mut values: impl Iterator<Item = f32>) -> Result<(), Error> {
-    let mut piece = Vec::with_capacity(1 << 16);
-    loop {
-        piece.clear();
-        piece.extend(values.by_ref().take(1 << 14).flat_map(f32::to_le_bytes));
-        if piece.is_empty() {
-            return Ok(());
-        }
-        put(file, &piece)?;
     }
 }
 

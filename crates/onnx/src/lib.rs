@@ -18,6 +18,7 @@
 //! | `start_logits`, `end_logits` | `[batch, sequence]` | questions |
 
 mod builder;
+mod elements;
 mod embed;
 mod error;
 mod graph;
@@ -28,7 +29,9 @@ mod model;
 mod proto;
 mod request;
 mod scores;
+mod shared;
 
 pub use error::Error;
 pub use model::Model;
 pub use request::{Precision, Request};
+pub use shared::SharedBase;

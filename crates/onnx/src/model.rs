@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use budwood_base::tensor::Tensor;
+use budwood_model::modules::Small;
 use budwood_model::{Parted, parted};
 
 use crate::builder::Builder;
@@ -16,7 +17,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Makes the graph. `fetch` gives the base's tensors by canonical name; in f32 nearly all of
+    /// Makes the graph. With a shared base its file holds what the adapter has more: modules, and
+    /// weights that it changes as a whole. `fetch` gives the base's tensors by canonical name; in f32 nearly all of
     /// them are asked for only when the file is written.
     ///
     /// # Errors
@@ -27,10 +29,14 @@ impl Model {
         mut fetch: impl FnMut(&str) -> Result<Tensor, E>,
     ) -> Result<Self, E> {
         let Request { method, encoder, tensors, .. } = request;
-        let mut parted = parted(method, encoder, tensors).map_err(Error::from)?;
+        let small = if request.shared.is_some() { Small::Kept } else { Small::Merged };
+        let mut parted = parted(method, encoder, tensors, small).map_err(Error::from)?;
         let modules = std::mem::take(&mut parted.modules);
         let mut changed = |name: &str| parted.take(name, &mut fetch);
-        let graph = Builder::new(request, &modules, &mut changed).model()?;
+        let mut graph = Builder::new(request, &modules, &mut changed).model()?;
+        if let Some(shared) = request.shared {
+            graph.share(shared, |name| !parted.changes(name));
+        }
         if graph.is_too_large() {
             let message =
                 "the file would have more than 2 GiB, which readers of ONNX do not take; use int8";

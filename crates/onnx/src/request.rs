@@ -5,6 +5,8 @@ use budwood_base::head::HeadSpec;
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::TensorMap;
 
+use crate::SharedBase;
+
 /// How the weights of the layers' products are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
@@ -32,4 +34,6 @@ pub struct Request<'a> {
     pub token_types: bool,
     /// Height and width of images in pixels.
     pub image: (usize, usize),
+    /// The file of the base's weights that the graph refers to, where it has not its own.
+    pub shared: Option<&'a SharedBase>,
 }

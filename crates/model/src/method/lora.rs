@@ -19,7 +19,7 @@ use super::options::{Kind, OptionSpec, Options};
 use crate::error::ModelError;
 use crate::gate::Gate;
 use crate::linear::TrainedMatrix;
-use crate::modules::UpdateModule;
+use crate::modules::{Small, UpdateModule};
 use crate::params::{Init, Slot};
 use crate::site::{InputGradient, ProductBackward, ProductForward, ProductSite};
 use crate::tape::{Grads, Save};
@@ -146,9 +146,15 @@ fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelEr
             let mut take = |role: &str| merging.take(&parameter_name(layer, site, role));
             let (a, b) = (take("a")?, take("b")?);
             let magnitude = options.flag("dora").then(|| take("magnitude")).transpose()?;
-            if options.flag("use_gating") {
-                let gate = merging.affine(&parameter_name(layer, site, "gate"))?;
-                merging.modules.updates.insert((layer, site), UpdateModule { a, b, gate });
+            let gated = options.flag("use_gating");
+            if gated || (merging.small == Small::Kept && magnitude.is_none()) {
+                let name = parameter_name(layer, site, "gate");
+                let gate = gated.then(|| merging.affine(&name)).transpose()?;
+                // A gate takes the place of the scale.
+                let scale = if gated { 1.0 } else { scale };
+                let b = Tensor::new(b.shape, b.data.iter().map(|x| x * scale).collect());
+                let update = UpdateModule::LowRank { a, b, gate };
+                merging.modules.updates.insert((layer, site), update);
                 continue;
             }
             let name = names::in_layer(layer, &format!("{}.weight", site.name()));

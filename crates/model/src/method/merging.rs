@@ -11,7 +11,7 @@ use budwood_base::tensor::{Tensor, TensorMap};
 
 use super::options::Options;
 use crate::error::ModelError;
-use crate::modules::{Affine, Modules};
+use crate::modules::{Affine, Modules, Small};
 
 /// Takes a method's tensors.
 type Hook = fn(&Options<'_>, &mut Merging<'_>) -> Result<(), ModelError>;
@@ -44,6 +44,8 @@ pub(crate) struct Merging<'a> {
     /// What no method has taken yet.
     left: TensorMap,
     changes: Changes,
+    /// Whether what is small stays.
+    pub(crate) small: Small,
     /// What stays beside the weights.
     pub(crate) modules: Modules,
 }
@@ -59,10 +61,10 @@ enum Change {
 
 impl<'a> Merging<'a> {
     /// Everything that an adapter of this encoder holds but its head.
-    pub(crate) fn new(encoder: &'a EncoderSpec, tensors: &TensorMap) -> Self {
+    pub(crate) fn new(encoder: &'a EncoderSpec, tensors: &TensorMap, small: Small) -> Self {
         let left = tensors.iter().filter(|(name, _)| !name.starts_with("head."));
         let left = left.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
-        Self { encoder, left, changes: Changes::default(), modules: Modules::default() }
+        Self { encoder, left, changes: Changes::default(), small, modules: Modules::default() }
     }
 
     /// The encoder that the adapter is for.
@@ -114,6 +116,11 @@ impl<'a> Merging<'a> {
 }
 
 impl Changes {
+    /// Whether a tensor is among them.
+    pub(crate) fn touch(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// A tensor of the model as it is changed; `base` gives those that the model has.
     ///
     /// # Errors

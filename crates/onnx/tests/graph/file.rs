@@ -105,17 +105,18 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn read(bytes: &[u8]) -> Self {
+        Self::read_with(bytes, &[])
+    }
+
+    /// With what a file beside it holds.
+    pub(crate) fn read_with(bytes: &[u8], beside: &[u8]) -> Self {
         let model = Fields::read(bytes);
         let opset = Fields::read(model.bytes(8).next().unwrap()).ints(2)[0];
-        let pair = |b| {
-            let pair = Fields::read(b);
-            (pair.texts(1).remove(0), pair.texts(2).remove(0))
-        };
         let graph = Fields::read(model.bytes(7).next().unwrap());
         let mut constants = BTreeMap::new();
         let mut constant_bytes = 0;
         for constant in graph.bytes(5) {
-            let (name, array, bytes) = array(constant);
+            let (name, array, bytes) = array(constant, beside);
             constant_bytes += bytes;
             assert!(constants.insert(name.clone(), array).is_none(), "{name} is there twice");
         }
@@ -131,10 +132,19 @@ impl Model {
     }
 }
 
-fn array(bytes: &[u8]) -> (String, Array, usize) {
+fn array(bytes: &[u8], beside: &[u8]) -> (String, Array, usize) {
     let fields = Fields::read(bytes);
     let dims: Vec<usize> = fields.ints(1).iter().map(|&d| d as usize).collect();
-    let raw = fields.bytes(9).next().unwrap();
+    let pairs: BTreeMap<String, String> = fields.bytes(13).map(pair).collect();
+    let number = |key: &str| pairs[key].parse::<usize>().unwrap();
+    let raw = match fields.ints(14).first() {
+        Some(1) => {
+            assert_eq!(pairs["location"], "base.onnx_data");
+            &beside[number("offset")..][..number("length")]
+        }
+        _ => fields.bytes(9).next().unwrap(),
+    };
+    let inside = if pairs.is_empty() { raw.len() } else { 0 };
     let data: Vec<f64> = match fields.ints(2)[0] {
         1 => {
             raw.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect()
@@ -146,7 +156,12 @@ fn array(bytes: &[u8]) -> (String, Array, usize) {
         other => panic!("type {other}"),
     };
     assert_eq!(dims.iter().product::<usize>(), data.len());
-    (fields.texts(8).remove(0), Array { dims, data }, raw.len())
+    (fields.texts(8).remove(0), Array { dims, data }, inside)
+}
+
+fn pair(bytes: &[u8]) -> (String, String) {
+    let pair = Fields::read(bytes);
+    (pair.texts(1).remove(0), pair.texts(2).remove(0))
 }
 
 fn node(bytes: &[u8]) -> Node {

@@ -20,7 +20,7 @@ use budwood_formats::BaseModel;
 use budwood_formats::family::FAMILIES;
 use budwood_model::method::{METHODS, UNIONS};
 use budwood_model::{Adapter, Base, Batch, Segment, predict};
-use budwood_onnx::{Error, Model, Request};
+use budwood_onnx::{Error, Model, Request, SharedBase};
 
 use file::Array;
 
@@ -195,7 +195,19 @@ fn exported(
     image: (usize, usize),
     precision: budwood_onnx::Precision,
 ) -> Result<Vec<u8>, Fault> {
+    exported_beside(model, (adapter, tensors), image, precision, None)
+}
+
+/// The bytes of the file, beside that of a shared base where there is one.
+fn exported_beside(
+    model: &BaseModel,
+    (adapter, tensors): (&Adapter, &TensorMap),
+    image: (usize, usize),
+    precision: budwood_onnx::Precision,
+    shared: Option<&SharedBase>,
+) -> Result<Vec<u8>, Fault> {
     let request = Request {
+        shared,
         encoder: model.spec(),
         method: adapter.spec(),
         head: adapter.head_spec(),
@@ -211,14 +223,18 @@ fn exported(
 }
 
 /// Outputs of each sequence, those of its tokens alone where the head is over tokens.
-fn graph_answers(bytes: &[u8], base: &Base, inputs: &Inputs, head: &HeadSpec) -> Vec<Vec<f64>> {
-    let model = file::Model::read(bytes);
+fn graph_answers(
+    model: &file::Model,
+    base: &Base,
+    inputs: &Inputs,
+    head: &HeadSpec,
+) -> Vec<Vec<f64>> {
     let arrays = inputs.arrays(base);
     let arrays: Vec<_> = arrays
         .into_iter()
         .filter(|(name, _)| model.inputs.iter().any(|(asked, _, _)| asked == name))
         .collect();
-    let outputs = run::run(&model, &arrays);
+    let outputs = run::run(model, &arrays);
     let rows = |i: usize, array: &Array| {
         let each = array.data.len() / inputs.len();
         array.data[i * each..(i + 1) * each].to_vec()
@@ -252,13 +268,18 @@ fn difference(
     let (adapter, tensors) = adapter(base, method, head.clone());
     let inputs = inputs(base);
     let bytes = exported(model, (&adapter, &tensors), inputs.size, precision).unwrap();
-    let got = graph_answers(&bytes, base, &inputs, &head);
+    farthest(&file::Model::read(&bytes), base, &adapter, &inputs)
+}
+
+/// The largest difference between a graph's answers and an adapter's.
+fn farthest(graph: &file::Model, base: &Base, adapter: &Adapter, inputs: &Inputs) -> f64 {
+    let got = graph_answers(graph, base, inputs, adapter.head_spec());
     let mut cx = Context::new(Device::cpu());
-    let segment = Segment { adapter: Some(&adapter), sequences: 0..inputs.len() };
+    let segment = Segment { adapter: Some(adapter), sequences: 0..inputs.len() };
     let expected = predict(&mut cx, base, &inputs.batch(base), &[segment]);
     let mut far = 0f64;
     for (got, expected) in got.iter().zip(&expected) {
-        assert_eq!(got.len(), expected.len(), "{method}");
+        assert_eq!(got.len(), expected.len());
         let pairs = got.iter().zip(expected);
         // NaN must not be lost in a maximum.
         far = pairs
@@ -387,4 +408,36 @@ fn what_does_not_fit_is_refused() {
     tensors.remove("layers.0.key.lora.a");
     tensors.remove("head.out.weight");
     assert!(message(&tensors, size).contains("head.out.weight"));
+}
+
+#[test]
+fn graphs_that_share_a_base_answer_as_the_model_does_and_are_small() {
+    let precision = budwood_onnx::Precision::F32;
+    for family in FAMILIES {
+        let (model, base) = open(family.name);
+        let shared = SharedBase::new(model.spec(), "base.onnx_data");
+        let mut beside = Vec::new();
+        let fetch = |name: &str| Ok::<_, Fault>(model.tensor(name)?);
+        shared.write(model.spec(), &mut beside, fetch).unwrap();
+        assert_eq!(beside.len(), 4 * model.spec().parameters());
+        let inputs = inputs(&base);
+        for (i, method) in methods(&base).into_iter().enumerate() {
+            let (adapter, tensors) = adapter(&base, method, head(i, &base));
+            let ours = (&adapter, &tensors);
+            let bytes =
+                exported_beside(&model, ours, inputs.size, precision, Some(&shared)).unwrap();
+            let graph = file::Model::read_with(&bytes, &beside);
+            let far = farthest(&graph, &base, &adapter, &inputs);
+            assert!(far < 1e-4, "{} {method}: {far}", family.name);
+            // Methods that are merged as wholes, or make dense matrices of small factors, are not.
+            let large = ["dora", "vera", "compacter", "full", "top_k", "prefix", "mam", "unipelt"];
+            let is_text = matches!(base.spec().input, InputSpec::Text(_));
+            if is_text && !large.iter().any(|name| method.contains(name)) {
+                let own = 4 * tensors.values().map(|t| t.len()).sum::<usize>();
+                let constants = graph.constant_bytes;
+                // Places, steps and bounds of the graph itself.
+                assert!(constants < own + 20_000, "{} {method}: {constants} {own}", family.name);
+            }
+        }
+    }
 }
