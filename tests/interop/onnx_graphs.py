@@ -201,6 +201,28 @@ def other_sizes():
     got = softmax(graph.run(["logits"], image_feeds(out, graph, inputs))[0])
     record("vit images of another size", np.abs(got - np.array(expected)).max())
 
+def shared():
+    """Graphs of several adapters beside one file of their base."""
+    for family in ["bert", "deberta-v2", "vit"]:
+        folder, size = f"{ROOT}/{family}", None
+        if family == "vit":
+            size = json.load(open(f"{folder}/config.json"))["image_size"]
+        path, inputs = data(family, size)
+        names = []
+        for method in ["lora[r=2,targets=[query,key,ffn_in]]", "ia3", "seq_bn[reduction_factor=4]", "prompt_tuning[prompt_length=3]",
+                       "lora[r=2,dora=true]"]:
+            names.append(f"{family}-shared-{len(names)}")
+            trained(folder, path, method, names[-1])
+        also = [word for name in names[1:] for word in ("--also", name)]
+        out = exported(names[0], folder, "--shared-base", *also)
+        for name in names:
+            graph = session(f"{out}/onnx/{name}.onnx")
+            labels = json.load(open(f"{out}/{name}/config.json"))["id2label"]
+            expected = [[row["scores"][labels[str(i)]] for i in range(3)] for row in predicted(name, folder, inputs, size)]
+            feeds = image_feeds(f"{out}/{name}", graph, inputs) if size else text_feeds(f"{out}/{name}", graph, inputs)[1]
+            got = softmax(graph.run(["logits"], feeds)[0])
+            record(f"{name} beside its base", np.abs(got - np.array(expected)).max())
+
 def rows(name):
     """Texts and labels of a task's test rows."""
     if name == "trec":
@@ -254,6 +276,7 @@ if __name__ == "__main__":
         families()
         heads()
         other_sizes()
+        shared()
     failed = [what for what, difference, most in results if not difference <= most]
     worst = max((d, w) for w, d, m in results)
     print(f"worst: {worst[0]:.1e} {worst[1]}")

@@ -80,6 +80,6 @@ pub use explain::{Explained, Explanation, MOST_WORDS, Word};
 pub use export::{EXPORT_FOLDER, Export, export};
 pub use foreign::{read_folder, read_named};
 pub use mixed::{Predicted, predict_mixed};
-pub use onnx::{OnnxPrecision, export_onnx};
+pub use onnx::{OnnxPrecision, export_onnx, export_onnx_shared};
 pub use run::{RunEvent, Trained, train};
 pub use spec::{DataSpec, Resources, RunSpec};

@@ -11,7 +11,7 @@ use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_images::Processor;
 use budwood_model::Adapter;
-use budwood_onnx::{Model, Request};
+use budwood_onnx::{Model, Request, SharedBase};
 use budwood_tasks::Tokenizer;
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,8 @@ pub use budwood_onnx::Precision as OnnxPrecision;
 
 /// The folder of the graphs in an export.
 const GRAPHS: &str = "onnx";
+/// The file of weights that graphs share.
+const SHARED: &str = "base.onnx_data";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -55,6 +57,9 @@ fn graph_name(precision: OnnxPrecision) -> &'static str {
     }
 }
 
+/// Names of files, and what should be known of them.
+type Written = (Vec<String>, Vec<String>);
+
 /// Writes the files into `out`, an empty folder: `config.json` with the names of the classes, the
 /// tokenizer or `preprocessor_config.json`, and for each precision `onnx/model.onnx` or
 /// `onnx/model_quantized.onnx`. Returns the files' names, and what should be known of them.
@@ -67,9 +72,73 @@ pub fn export_onnx(
     base: &BaseModel,
     precisions: &[OnnxPrecision],
     out: &Path,
-) -> Result<(Vec<String>, Vec<String>), Error> {
+) -> Result<Written, Error> {
+    let mut notes = check(folder, base)?;
+    let (mut names, image) = write_small(folder, base, out, "", &mut notes)?;
+    make(&out.join(GRAPHS))?;
+    for &precision in precisions {
+        let name = format!("{GRAPHS}/{}", graph_name(precision));
+        let request = request(folder, base, precision, image);
+        write_graph(&out.join(&name), &request, folder, base)?;
+        names.push(name);
+    }
+    Ok((names, notes))
+}
+
+/// Writes graphs of several adapters of one base, by their names, into `out`, an empty folder:
+/// `onnx/base.onnx_data` with the base's weights, for each adapter `onnx/NAME.onnx`, which refers to
+/// them, and a folder `NAME` with what else [`export_onnx`] writes. All in f32. Returns the files'
+/// names, and what should be known of them.
+///
+/// # Errors
+/// As [`export_onnx`], and if a name is no plain name of a file or is there twice.
+pub fn export_onnx_shared(
+    adapters: &[(String, AdapterFolder)],
+    base: &BaseModel,
+    out: &Path,
+) -> Result<Written, Error> {
+    let (mut names, mut notes) = Written::default();
+    for (i, (name, _)) in adapters.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let fault = match name {
+            name if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) => {
+                "holds other characters than letters, digits and -_."
+            }
+            name if name == GRAPHS => "is that of the folder of graphs",
+            name if adapters[..i].iter().any(|(other, _)| other == name) => "is there twice",
+            _ => continue,
+        };
+        return Err(Error::Adapter(format!(
+            "the adapter's name {name:?} {fault}: rename its folder"
+        )));
+    }
+    for (_, folder) in adapters {
+        notes.extend(check(folder, base)?);
+    }
+    make(&out.join(GRAPHS))?;
+    let shared = SharedBase::new(base.spec(), SHARED);
+    let name = format!("{GRAPHS}/{SHARED}");
+    let fetch = |name: &str| Ok::<_, Error>(base.tensor(name)?);
+    write(&out.join(&name), |file| shared.write(base.spec(), file, fetch))?;
+    names.push(name);
+    for (name, folder) in adapters {
+        make(&out.join(name))?;
+        let (files, image) = write_small(folder, base, out, &format!("{name}/"), &mut notes)?;
+        names.extend(files);
+        let graph = format!("{GRAPHS}/{name}.onnx");
+        let request = request(folder, base, OnnxPrecision::F32, image);
+        let request = Request { shared: Some(&shared), ..request };
+        write_graph(&out.join(&graph), &request, folder, base)?;
+        names.push(graph);
+    }
+    notes.dedup();
+    Ok((names, notes))
+}
+
+/// Refuses an adapter that is not of the base; what should be known.
+fn check(folder: &AdapterFolder, base: &BaseModel) -> Result<Vec<String>, Error> {
     let AdapterFolder { meta, tensors } = folder;
-    let mut notes = meta.check_base(base)?;
+    let notes = meta.check_base(base)?;
     if base.is_quantized() {
         let name = base.folder().display();
         let message = format!("{name} is stored in int8; give the model that it was made from");
@@ -78,33 +147,59 @@ pub fn export_onnx(
     // Whether the tensors are those of the method is checked where it is built.
     let packed = load(base, Precision::F32, false)?;
     Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
-    drop(packed);
-    let (files, image) = small_files(meta, base, &mut notes)?;
+    Ok(notes)
+}
+
+fn request<'a>(
+    folder: &'a AdapterFolder,
+    base: &'a BaseModel,
+    precision: OnnxPrecision,
+    image: (usize, usize),
+) -> Request<'a> {
+    Request {
+        encoder: base.spec(),
+        method: &folder.meta.method,
+        head: &folder.meta.head,
+        tensors: &folder.tensors,
+        precision,
+        token_types: base.family().frame.types,
+        image,
+        shared: None,
+    }
+}
+
+fn write_graph(
+    path: &Path,
+    request: &Request<'_>,
+    folder: &AdapterFolder,
+    base: &BaseModel,
+) -> Result<(), Error> {
+    let mut fetch = |name: &str| Ok::<_, Error>(base.tensor(name)?);
+    let model = Model::new(request, &mut fetch)?;
+    write(path, |file| model.write(file, &described(&folder.meta), fetch))
+}
+
+/// Writes the files beside the graphs below a name; theirs, and height and width of images.
+fn write_small(
+    folder: &AdapterFolder,
+    base: &BaseModel,
+    out: &Path,
+    below: &str,
+    notes: &mut Vec<String>,
+) -> Result<(Vec<String>, (usize, usize)), Error> {
+    let (files, image) = small_files(&folder.meta, base, notes)?;
     let mut names = Vec::new();
     for (name, bytes) in files {
+        let name = format!("{below}{name}");
         let path = out.join(&name);
         write(&path, |file| file.write_all(&bytes).map_err(cannot_write(&path)))?;
         names.push(name);
     }
-    fs::create_dir(out.join(GRAPHS)).map_err(cannot_write(&out.join(GRAPHS)))?;
-    for &precision in precisions {
-        let request = Request {
-            encoder: base.spec(),
-            method: &meta.method,
-            head: &meta.head,
-            tensors,
-            precision,
-            token_types: base.family().frame.types,
-            image,
-            shared: None,
-        };
-        let mut fetch = |name: &str| Ok::<_, Error>(base.tensor(name)?);
-        let model = Model::new(&request, &mut fetch)?;
-        let name = format!("{GRAPHS}/{}", graph_name(precision));
-        write(&out.join(&name), |file| model.write(file, &described(meta), fetch))?;
-        names.push(name);
-    }
-    Ok((names, notes))
+    Ok((names, image))
+}
+
+fn make(folder: &Path) -> Result<(), Error> {
+    fs::create_dir(folder).map_err(cannot_write(folder))
 }
 
 /// Writes a file by what `fill` puts into it.

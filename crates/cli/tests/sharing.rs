@@ -87,12 +87,48 @@ fn a_graph_lies_beside_its_tokenizer_and_the_names_of_its_classes() {
     for (words, said) in [
         (vec!["export", "ours", "x", "--to", "peft", "--precision", "int8"], "--precision is for"),
         (vec!["export", "ours", "x", "--to", "onnx", "--norms"], "--norms is for"),
-        (vec!["export", "ours", "x", "--to", "onnx", "--base", &golden("base/roberta")], "is not"),
+        (
+            vec!["export", "ours", "x", "--to", "onnx", "--base", &golden("base/roberta")],
+            "another base",
+        ),
         (vec!["export", "ours", &format!("{base}/x"), "--to", "onnx"], "inside"),
     ] {
         let message = refused(dir, &words, &[]);
         assert!(message.contains(said), "{words:?}: {message}");
         assert!(!dir.join("x").exists() && !Path::new(&base).join("x").exists());
+    }
+}
+
+#[test]
+fn many_graphs_refer_to_one_base() {
+    let (dir, base) = world();
+    let dir = dir.path();
+    let lora = golden("peft/bert/lora/adapter");
+    ok(dir, &["import", &lora, "--base", &base, "--out", "scales"]);
+    let words = ["export", "ours", "all", "--to", "onnx", "--shared-base", "--also", "scales"];
+    let (out, _) = ok(dir, &[&words[..], &["--json"]].concat());
+    let out: Value = serde_json::from_str(&out).unwrap();
+    for name in out["files"].as_array().unwrap() {
+        assert!(dir.join("all").join(name.as_str().unwrap()).is_file(), "{name}");
+    }
+    let size = |name: &str| fs::metadata(dir.join("all").join(name)).unwrap().len();
+    let weights = size("onnx/base.onnx_data");
+    assert!(size("onnx/ours.onnx") + size("onnx/scales.onnx") < weights);
+    assert!(size("ours/config.json") > 0 && size("scales/tokenizer.json") > 0);
+    fs::create_dir(dir.join("other")).unwrap();
+    ok(dir, &["import", &lora, "--base", &base, "--out", "other/ours"]);
+    ok(dir, &["import", &lora, "--base", &base, "--out", "onnx"]);
+    for (words, said) in [
+        (vec!["--to", "onnx", "--shared-base", "--also", "other/ours"], "is there twice"),
+        (vec!["--to", "onnx", "--shared-base", "--also", "onnx"], "folder of graphs"),
+        (vec!["--to", "onnx", "--shared-base", "--also", "none"], "none"),
+        (vec!["--to", "onnx", "--also", "scales"], "--shared-base"),
+        (vec!["--to", "peft", "--shared-base"], "--shared-base is for onnx"),
+        (vec!["--to", "onnx", "--shared-base", "--precision", "int8"], "in f32"),
+    ] {
+        let message = refused(dir, &[&["export", "ours", "x"][..], &words].concat(), &[]);
+        assert!(message.contains(said), "{words:?}: {message}");
+        assert!(!dir.join("x").exists());
     }
 }
 

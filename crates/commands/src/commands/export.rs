@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use budwood::{EXPORT_FOLDER, Export, OnnxPrecision, export, export_onnx};
+use budwood::{EXPORT_FOLDER, Export, OnnxPrecision, export, export_onnx, export_onnx_shared};
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, model_folder};
@@ -25,6 +25,13 @@ pub(crate) struct Args {
     to: To,
     #[command(flatten)]
     options: Options,
+    /// Write the base's weights of `onnx` into one file, to which a small graph for the adapter
+    /// refers: `onnx/NAME.onnx`, named after the adapter's folder.
+    #[arg(long)]
+    shared_base: bool,
+    /// Another adapter of that base for --shared-base; any number of them.
+    #[arg(long, value_name = "ADAPTER", requires = "shared_base")]
+    also: Vec<PathBuf>,
     /// Replace the export in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
@@ -82,12 +89,16 @@ impl From<GraphPrecision> for OnnxPrecision {
 pub(crate) type Written = (Vec<String>, Vec<String>);
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let inputs = [args.adapter.to_str(), args.options.base.as_deref()];
-    let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
+    let adapters = || std::iter::once(&args.adapter).chain(&args.also);
+    let inputs = adapters().map(|path| path.to_str()).chain([args.options.base.as_deref()]);
+    let inputs: Vec<&str> = inputs.flatten().collect();
     let kind =
         if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &EXPORT_FOLDER };
     let out = out::new_folder(&args.out, kind, args.overwrite, &inputs)?;
     args.options.check(args.to)?;
+    if args.shared_base && (args.to != To::Onnx || !args.options.precision.is_empty()) {
+        bail!("--shared-base is for onnx, in f32: leave --precision out");
+    }
     let folder = foreign::load(&args.adapter, args.options.base.as_deref())?;
     let base = args.options.base_of(&folder, args.to)?;
     if let Some(base) = &base {
@@ -96,7 +107,17 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     let mut written = Written::default();
     out.replace(|new| -> Result<()> {
-        written = args.options.write(args.to, &folder, base.as_ref(), new)?;
+        written = match &base {
+            Some(base) if args.shared_base => {
+                let mut all = vec![named(&args.adapter, folder)];
+                for path in &args.also {
+                    let folder = foreign::load(path, args.options.base.as_deref())?;
+                    all.push(named(path, folder));
+                }
+                export_onnx_shared(&all, base, new)?
+            }
+            _ => args.options.write(args.to, &folder, base.as_ref(), new)?,
+        };
         Ok(())
     })?;
     let (files, notes) = written;
@@ -109,6 +130,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         say!("{} files in {}", files.len(), args.out.display())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An adapter with the name of its folder, or of its repository without revision.
+fn named(path: &Path, folder: AdapterFolder) -> (String, AdapterFolder) {
+    let place = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let name = place.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = if path.exists() { name } else { name.split('@').next().unwrap_or_default() };
+    (name.into(), folder)
 }
 
 impl Options {
