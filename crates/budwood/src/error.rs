@@ -60,6 +60,9 @@ pub enum Error {
     /// A model that cannot be made.
     #[error(transparent)]
     Model(#[from] budwood_model::ModelError),
+    /// A model that has no form in ONNX.
+    #[error(transparent)]
+    Onnx(#[from] budwood_onnx::Error),
     /// Images that cannot be read.
     #[error(transparent)]
     Images(#[from] budwood_images::Error),

@@ -5,6 +5,7 @@
 mod adapter;
 mod again;
 mod base;
+mod card;
 mod commands;
 mod evaluator;
 mod finished;
@@ -98,8 +99,10 @@ enum Command {
     /// Convert an adapter of AdapterHub or PEFT, or the head of a tuned model, to an adapter of
     /// Budwood.
     Import(commands::import::Args),
-    /// Convert an adapter to a folder that AdapterHub, PEFT or transformers can load.
+    /// Convert an adapter to a folder that AdapterHub, PEFT, transformers or ONNX Runtime can load.
     Export(commands::export::Args),
+    /// Send an adapter to the Hugging Face hub, with a model card.
+    Push(commands::push::Args),
     /// Describe an adapter or a model.
     Inspect(commands::inspect::Args),
     /// List, fetch and remove base models.
@@ -149,6 +152,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Audit(args) => commands::verify::audit(&settings, &args),
         Command::Import(args) => commands::import::run(&settings, &args),
         Command::Export(args) => commands::export::run(&settings, &args),
+        Command::Push(args) => commands::push::run(&settings, &args),
         Command::Inspect(args) => commands::inspect::run(&settings, &args),
         Command::Models(args) => commands::models::run(&settings, &args),
         Command::Parity(args) => commands::parity::run(&settings, &args),

@@ -6,12 +6,12 @@ use budwood_base::encoder::TensorSpec;
 use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::head::HeadKind;
 use budwood_base::tensor::TensorMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::export::{Exported, label2id, model_class, transformers_head};
 use crate::family::Piece;
 use crate::manifest::MANIFEST;
-use crate::native::AdapterFolder;
+use crate::native::{AdapterFolder, AdapterMeta};
 use crate::safetensors_file::to_bytes;
 use crate::text_file::read_json;
 use crate::{BaseModel, Error};
@@ -72,6 +72,18 @@ pub fn tuned(
     let mut all = with_changes(model, changed)?;
     all.extend(transformers_head(meta, model.family(), tensors)?);
     let mut exported = Exported::default();
+    exported.json("config.json", &task_config(model, meta)?);
+    exported.tensors("model.safetensors", &all, true)?;
+    exported.files.extend(other_files(model)?);
+    Ok(exported)
+}
+
+/// The `config.json` of a model for the task of an adapter: the base's own with the class of
+/// `transformers` and the names of the adapter's classes.
+///
+/// # Errors
+/// If that of the base cannot be read.
+pub fn task_config(model: &BaseModel, meta: &AdapterMeta) -> Result<Value, Error> {
     let mut config = read_json(&model.folder().join("config.json"))?;
     // Models with a head are of the type of both halves, as CLIP's and SigLIP's.
     let model_type = config["model_type"].as_str().unwrap_or_default();
@@ -91,17 +103,25 @@ pub fn tuned(
         HeadKind::Regression => json!("regression"),
         HeadKind::TokenClassification | HeadKind::QuestionAnswering => json!(null),
     };
-    exported.json("config.json", &config);
-    exported.tensors("model.safetensors", &all, true)?;
+    Ok(config)
+}
+
+/// The small files of a model's folder beside its `config.json`, by name.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn other_files(model: &BaseModel) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let files = std::fs::read_dir(model.folder()).map_err(Error::io(model.folder()))?;
     let mut names: Vec<_> =
         files.flatten().map(|f| f.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    for name in names.iter().filter(|name| is_small(name) && *name != "config.json") {
-        let path = model.folder().join(name);
-        exported.files.push((name.clone(), std::fs::read(&path).map_err(Error::io(&path))?));
-    }
-    Ok(exported)
+    let others = names.into_iter().filter(|name| is_small(name) && name != "config.json");
+    let read = |name: String| {
+        let path = model.folder().join(&name);
+        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        Ok((name, bytes))
+    };
+    others.map(read).collect()
 }
 
 /// Whether a file of a model's folder is a configuration or belongs to the tokenizer.

@@ -1,9 +1,12 @@
 //! Requests to the hub: redirects, the token, trying again.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use crate::address::{follow, same_origin};
 use crate::{Error, Settings};
@@ -157,6 +160,93 @@ impl Client {
         }
         Err(Error::answer(what, format!("it is redirected more than {REDIRECTS} times")).into())
     }
+}
+
+/// What is sent.
+pub(crate) struct Sent<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) headers: &'a [(String, String)],
+    pub(crate) body: Outgoing<'a>,
+}
+
+/// The body of a request.
+pub(crate) enum Outgoing<'a> {
+    /// Posted.
+    Bytes(&'a [u8]),
+    /// Put, with this length.
+    File(&'a Path, u64),
+}
+
+impl Client {
+    /// Sends a body, once. The token goes to the hub alone. A redirect is not followed: what is
+    /// sent has one place.
+    pub(crate) fn write(&self, sent: &Sent<'_>, what: &str) -> Result<Response<Body>, Failure> {
+        let token = self.settings.token.as_ref();
+        let token = token.filter(|_| same_origin(sent.address, &self.settings.endpoint));
+        let bearer = token.map(|token| ("authorization".to_string(), format!("Bearer {token}")));
+        let headers: Vec<_> = sent.headers.iter().chain(&bearer).collect();
+        let fill = |mut request: ureq::RequestBuilder<ureq::typestate::WithBody>| {
+            for (name, value) in &headers {
+                request = request.header(name, value);
+            }
+            request
+        };
+        let answer = match sent.body {
+            Outgoing::Bytes(bytes) => fill(self.agent.post(sent.address)).send(bytes),
+            Outgoing::File(path, length) => {
+                let file = File::open(path).map_err(Error::file(path))?;
+                let request = fill(self.agent.put(sent.address)).header("content-length", length);
+                request.send(SendBody::from_owned_reader(file.take(length)))
+            }
+        };
+        taken(answer.map_err(|e| self.unanswered(what, &e))?, what)
+    }
+}
+
+/// Reads an answer that may have so many bytes at most.
+pub(crate) fn body(answer: Response<Body>, what: &str, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let reader = answer.into_body().into_reader();
+    reader.take(limit + 1).read_to_end(&mut bytes).map_err(Failure::again)?;
+    match bytes.len() as u64 > limit {
+        true => Err(Error::answer(what, format!("it is longer than {limit} bytes")).into()),
+        false => Ok(bytes),
+    }
+}
+
+/// The answer to what was sent, if it is one of success.
+fn taken(answer: Response<Body>, what: &str) -> Result<Response<Body>, Failure> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return accepted(answer, what);
+    }
+    let remedy = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            ": set HF_TOKEN to a token that may write there"
+        }
+        StatusCode::NOT_FOUND => ": there is no such repository, or the token may not see it",
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
+            ": somebody else changes it at the same time; try again"
+        }
+        s if s.is_redirection() => ": it has moved; give its new name",
+        _ => "",
+    };
+    let said = said(answer).map_or_else(String::new, |said| format!(". It says: {said}"));
+    let (what, why) = (what.into(), format!("{remedy}{said}"));
+    Err(Error::Refused { what, status: status.as_u16(), why }.into())
+}
+
+/// What the hub says of an error, as one line of plain characters.
+fn said(answer: Response<Body>) -> Option<String> {
+    let mut text = Vec::new();
+    answer.into_body().into_reader().take(4096).read_to_end(&mut text).ok()?;
+    let json: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    let said = json.get("error").or_else(|| json.get("message"))?.as_str()?;
+    let plain = said.chars().map(|c| if c.is_control() { ' ' } else { c });
+    Some(plain.take(300).collect())
 }
 
 /// The value of a header, if it is text.

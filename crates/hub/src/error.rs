@@ -53,6 +53,37 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// The hub does not take what is sent.
+    #[error("the hub does not take {what} (status {status}){why}")]
+    Refused {
+        /// The repository or file.
+        what: String,
+        /// The status of the answer.
+        status: u16,
+        /// What the hub said, and the remedy.
+        why: String,
+    },
+    /// What arrived is not what was sent.
+    #[error("{what} is not as it should be: {why}")]
+    Mismatch {
+        /// The commit.
+        what: String,
+        /// Which file, and the remedy.
+        why: String,
+    },
+    /// What is sent does not arrive.
+    #[error(
+        "cannot send {what} to the hub at {host}: {why}. Files appear in the repository all \
+         together or not at all; try again"
+    )]
+    Unsent {
+        /// The repository or file.
+        what: String,
+        /// The host that was asked.
+        host: String,
+        /// The last failure.
+        why: String,
+    },
     /// Nothing here has the name, and the hub does not help either.
     #[error("{here}; {source}")]
     Elsewhere {

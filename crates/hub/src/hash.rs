@@ -23,10 +23,9 @@ impl ETag {
     /// Begins to hash a file of `size` bytes.
     pub(crate) fn hasher(&self, size: u64) -> Hasher {
         if self.0.len() == 64 {
-            return Hasher::Sha256(sha2::Sha256::new());
+            return Hasher::sha256();
         }
-        // Git puts the kind and length of a file before its bytes.
-        Hasher::Sha1(sha1::Sha1::new().chain_update(format!("blob {size}\0")))
+        Hasher::git(size)
     }
 }
 
@@ -37,6 +36,16 @@ pub(crate) enum Hasher {
 }
 
 impl Hasher {
+    /// That of a large file.
+    pub(crate) fn sha256() -> Self {
+        Self::Sha256(sha2::Sha256::new())
+    }
+
+    /// Git's, of a file of `size` bytes: the kind and length come before the bytes.
+    pub(crate) fn git(size: u64) -> Self {
+        Self::Sha1(sha1::Sha1::new().chain_update(format!("blob {size}\0")))
+    }
+
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha1(h) => h.update(bytes),

@@ -21,6 +21,7 @@ mod hash;
 mod name;
 mod notice;
 mod packages;
+mod push;
 mod repository;
 mod settings;
 
@@ -30,5 +31,6 @@ pub use find::{find_adapter, find_data, find_model};
 pub use name::ModelName;
 pub use notice::{Notice, Progress};
 pub use packages::{IMAGES, MADE, MODELS, Package, ROTTEN_TOMATOES};
+pub use push::{Pushed, Upload};
 pub use repository::Hub;
 pub use settings::{Patience, Settings, cache_folder};

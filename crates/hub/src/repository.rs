@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::cache::Cache;
-use crate::client::{Ask, Client, Failure};
+use crate::client::{Ask, Client, Failure, body};
 use crate::download::{self, Wanted};
 use crate::name::{is_commit, is_shard};
 use crate::{Error, ModelName, Progress, Settings};
@@ -100,6 +99,10 @@ impl Hub {
     /// A hub under these settings. Nothing is asked of it yet.
     pub fn new(settings: Settings) -> Self {
         Self { client: Client::new(settings) }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The folder of a base model. It is fetched if it is not in the cache; what is there is not
@@ -201,12 +204,7 @@ impl Hub {
         let address = format!("{endpoint}/api/models/{}/revision/{revision}", name.repository());
         let answer = self.client.send(Ask::Get(0), &address, what)?;
         let bad = |why: &str| Failure::Final(Error::answer(what, why));
-        let mut bytes = Vec::new();
-        let body = answer.into_body().into_reader();
-        body.take(INFO_LIMIT + 1).read_to_end(&mut bytes).map_err(Failure::again)?;
-        if bytes.len() as u64 > INFO_LIMIT {
-            return Err(bad(&format!("it is longer than {INFO_LIMIT} bytes")));
-        }
+        let bytes = body(answer, what, INFO_LIMIT)?;
         let info: Info = serde_json::from_slice(&bytes)
             .map_err(|_| bad("it is not the description of a repository in JSON"))?;
         if !is_commit(&info.sha) {

@@ -12,12 +12,9 @@ use budwood_engine::{
     Activation, Buf, Context, Device, PatchRotary, Precision, Product, Rotary, Table, Weight,
 };
 
-use crate::distance::{bias_buckets, by_distance, disentangled_rows};
+use crate::distance::{DISTANCES_MOST, bias_buckets, by_distance, disentangled_rows};
 use crate::error::ModelError;
 use crate::frozen::{AttentionPooler, Linear, Norm, Pooler, PoolerProduct};
-
-/// Distances that have rows of disentangled attention at most.
-const DISTANCES_MOST: usize = 1 << 20;
 
 /// Places whose rotary angles are kept.
 const ROTARY_PLACES: usize = 8192;
@@ -263,15 +260,6 @@ impl Base {
         let Positions::RotaryPatches { base } = self.spec.axes.positions else { return None };
         let Some(grid) = grid else { panic!("hidden states of images without rows and columns") };
         Some(PatchRotary::new(base, self.spec.head_dim(), grid))
-    }
-
-    /// Tokens at a sequence's beginning that stand for all of it: the first of a text; the class
-    /// token and registers of an image.
-    pub(crate) fn first_tokens(&self) -> usize {
-        match &self.spec.input {
-            InputSpec::Text(_) => 1,
-            InputSpec::Image(image) => image.first_tokens(),
-        }
     }
 
     /// The activation of the feed-forward network.

@@ -19,6 +19,7 @@ use budwood_base::encoder::Activation as ActivationName;
 use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::site::Sublayer;
+use budwood_base::tensor::Tensor;
 use budwood_engine::{Activation, Buf, Context, Device, Dropout, Product, Spans, View, Weight};
 
 use crate::base::engine_activation;
@@ -27,21 +28,12 @@ use crate::drop_path::drop_path;
 use crate::error::ModelError;
 use crate::gate::Gate;
 use crate::linear::TrainedMatrix;
+use crate::method::merging::Merging;
+use crate::modules::{Affine, BottleneckInput as Input, BottleneckModule};
 use crate::params::{Init, Slot};
-use crate::phm::{Phm, Rule};
+use crate::phm::{Phm, Rule, Sizes};
 use crate::site::{OutputBackward, OutputForward, OutputSite};
 use crate::tape::{Grads, Save};
-
-/// What the bottleneck reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// The sub-layer's output.
-    Output,
-    /// The sub-layer's output and input, added and normed.
-    NormedSum,
-    /// The sub-layer's input.
-    Residual,
-}
 
 /// How its result is scaled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +60,8 @@ pub(crate) enum Initial {
 /// A bottleneck's configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Bottleneck {
+    pub(crate) layer: usize,
+    pub(crate) sublayer: Sublayer,
     pub(crate) width: usize,
     pub(crate) activation: ActivationName,
     pub(crate) input: Input,
@@ -78,7 +72,7 @@ pub(crate) struct Bottleneck {
     pub(crate) scaling: Scaling,
     pub(crate) init: Initial,
     /// Makes both products from Kronecker products with these rules.
-    pub(crate) phm: Option<Rule>,
+    pub(crate) phm: Option<Sizes>,
     /// Whether a gate that reads x scales the result for each sequence.
     pub(crate) gate: bool,
     /// Dropout between the non-linearity and U.
@@ -94,28 +88,88 @@ impl Bottleneck {
     pub(crate) fn build(
         self,
         builder: &mut Builder<'_>,
-        layer: usize,
-        sublayer: Sublayer,
+        rule: Option<&Rule>,
     ) -> Result<(), ModelError> {
-        builder.set_output(layer, sublayer, |builder| self.site(builder, layer, sublayer))
+        let (layer, sublayer) = (self.layer, self.sublayer);
+        builder.set_output(layer, sublayer, |builder| self.site(builder, rule))
+    }
+
+    /// The canonical name of a tensor of it.
+    pub(crate) fn name(&self, role: &str) -> String {
+        let site = self.sublayer.output_name();
+        names::in_layer(self.layer, &format!("{site}.bottleneck.{role}"))
+    }
+
+    /// Takes its tensors and puts it among the modules that stay beside the weights; `rules` are
+    /// those of its Kronecker products.
+    pub(crate) fn stay(
+        &self,
+        merging: &mut Merging<'_>,
+        rules: Option<&Tensor>,
+    ) -> Result<(), ModelError> {
+        let (d, m) = (merging.encoder().hidden, self.width);
+        let down = self.dense(merging, "down", [m, d], rules)?;
+        let mut up = self.dense(merging, "up", [d, m], rules)?;
+        let scales = match self.scaling {
+            Scaling::Fixed(factor) => vec![factor],
+            Scaling::Learned | Scaling::Channel => merging.take(&self.name("scaling"))?.data,
+        };
+        for (channel, bias) in up.bias.data.iter_mut().enumerate() {
+            let scale = scales[channel % scales.len()];
+            *bias *= scale;
+            up.weight.data[channel * m..][..m].iter_mut().for_each(|x| *x *= scale);
+        }
+        let gate = self.gate.then(|| merging.affine(&self.name("gate"))).transpose()?;
+        let module = BottleneckModule {
+            input: self.input,
+            down,
+            activation: self.activation,
+            up,
+            norm_after: self.norm_after,
+            keeps_input: !self.residual_before_norm && self.input == Input::NormedSum,
+            gate,
+        };
+        merging.modules.bottlenecks.insert((self.layer, self.sublayer), module);
+        Ok(())
+    }
+
+    /// Takes a product of it, `[outputs, inputs]`, and makes it of its factors where it has some.
+    fn dense(
+        &self,
+        merging: &mut Merging<'_>,
+        role: &str,
+        [outputs, inputs]: [usize; 2],
+        rules: Option<&Tensor>,
+    ) -> Result<Affine, ModelError> {
+        let name = self.name(role);
+        let (Some(sizes), Some(rules)) = (self.phm, rules) else { return merging.affine(&name) };
+        let mut take = |role: &str| merging.take(&format!("{name}.{role}"));
+        let (left, right, bias) = (take("w_left")?, take("w_right")?, take("bias")?);
+        let values = [&rules.data[..], &left.data, &right.data].concat();
+        let (a, b) = (rules.len(), rules.len() + left.len());
+        let phm = Phm {
+            rule: Rule { slot: 0..a, sizes },
+            left: a..b,
+            right: b..values.len(),
+            rows: inputs / sizes.n,
+            columns: outputs / sizes.n,
+        };
+        Ok(Affine { weight: Tensor::new([outputs, inputs], phm.dense(&values)), bias })
     }
 
     fn site(
         self,
         builder: &mut Builder<'_>,
-        layer: usize,
-        sublayer: Sublayer,
+        rule: Option<&Rule>,
     ) -> Result<BottleneckSite, ModelError> {
         let (d, m) = (builder.base().spec().hidden, self.width);
-        let site = format!("{}.bottleneck", sublayer.output_name());
-        let name = |role: &str| names::in_layer(layer, &format!("{site}.{role}"));
+        let name = |role: &str| self.name(role);
         let (down_init, up_init) = match self.init {
             Initial::Normal(s) => (Init::Normal(s), Init::Normal(s)),
             Initial::Truncated(s) => (Init::TruncatedNormal(s), Init::TruncatedNormal(s)),
             Initial::Lora => (Init::Uniform(1.0 / (d as f64).sqrt()), Init::Constant(0.0)),
         };
         let zero = || Init::Constant(0.0);
-        let rule = self.phm.as_ref();
         let down = matrix(builder, &name("down"), (m, d), down_init, rule)?;
         let down_bias = builder.parameter(name("down.bias"), &[m], zero())?;
         let up = matrix(builder, &name("up"), (d, m), up_init, rule)?;
@@ -161,10 +215,11 @@ fn matrix(
         let name = format!("{name}.weight");
         return Ok(Matrix::Dense(builder.matrix(name, [outputs, inputs], init)?));
     };
-    let (rows, columns, r) = (inputs / rule.n, outputs / rule.n, rule.rank);
+    let Sizes { n, rank: r } = rule.sizes;
+    let (rows, columns) = (inputs / n, outputs / n);
     // Xavier's normal distribution for each small factor.
     let xavier = |a: usize, b: usize| Init::Normal((2.0 / (a + b) as f64).sqrt());
-    let (left, right) = ([rule.n, rows, r], [rule.n, r, columns]);
+    let (left, right) = ([n, rows, r], [n, r, columns]);
     let left = builder.parameter(format!("{name}.w_left"), &left, xavier(rows, r))?;
     let right = builder.parameter(format!("{name}.w_right"), &right, xavier(r, columns))?;
     let packed = builder.unfilled([outputs, inputs]);

@@ -4,10 +4,13 @@
 //! A distance is the key's place less the query's. Tables by distance hold those from `-reach` to
 //! `reach`; farther ones count as these.
 
+/// Distances that have rows of disentangled attention at most.
+pub const DISTANCES_MOST: usize = 1 << 20;
+
 /// The bucket of each distance from `-reach` to `reach`, as in T5 and MPNet: one half of the
 /// buckets is for keys behind the query; half of each half is for one distance each, the others
 /// grow with the logarithm.
-pub(crate) fn bias_buckets(buckets: usize, reach: usize) -> Vec<u16> {
+pub fn bias_buckets(buckets: usize, reach: usize) -> Vec<u16> {
     let (half, exact) = (buckets / 2, buckets / 4);
     let bucket = |distance: usize| {
         if distance < exact {
@@ -41,7 +44,7 @@ pub(crate) fn by_distance_backward(d: &[f32], heads: usize, buckets: &[u16], d_t
 /// The row of a table `[2 span, ...]` for each distance from `-n` to `n` of disentangled attention,
 /// where `n` is the smallest distance from which on rows stay, at most `most`. With `reach`, the
 /// rows of distances beyond half of a side's grow with the logarithm up to that distance.
-pub(crate) fn disentangled_rows(span: usize, reach: Option<usize>, most: usize) -> Vec<u16> {
+pub fn disentangled_rows(span: usize, reach: Option<usize>, most: usize) -> Vec<u16> {
     let bucket = |distance: usize| -> usize {
         let middle = span / 2;
         match reach {

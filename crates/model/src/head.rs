@@ -182,7 +182,7 @@ impl Head {
         match self.spec.pooling {
             Pooling::Mean => cx.mean_rows(hidden, (spans, 0), pooled.view_mut()),
             Pooling::ClsMean => {
-                let others = (spans, part.acting.base.first_tokens());
+                let others = (spans, part.acting.base.spec().input.first_tokens());
                 cx.first_rows(hidden, spans, pooled.view_mut().columns(0..d));
                 cx.mean_rows(hidden, others, pooled.view_mut().columns(d..2 * d));
             }
@@ -216,7 +216,7 @@ impl Head {
             Pooling::Mean => cx.mean_rows_backward(d.view(), (spans, 0), d_hidden.view_mut()),
             Pooling::ClsMean => {
                 let (first, rest) = (0..width, width..2 * width);
-                let others = (spans, part.acting.base.first_tokens());
+                let others = (spans, part.acting.base.spec().input.first_tokens());
                 cx.first_rows_backward(d.view().columns(first), spans, d_hidden.view_mut());
                 cx.mean_rows_backward(d.view().columns(rest), others, d_hidden.view_mut());
             }

@@ -8,7 +8,7 @@ mod adapter;
 mod base;
 mod bottleneck;
 mod builder;
-mod distance;
+pub mod distance;
 mod drop_path;
 mod encoder;
 mod error;
@@ -18,6 +18,7 @@ mod head;
 mod linear;
 mod merge;
 pub mod method;
+pub mod modules;
 mod norm;
 mod params;
 mod phm;
@@ -36,8 +37,9 @@ pub use encoder::batch::Batch;
 pub use error::ModelError;
 pub use frozen::Linear;
 pub use head::{Loss, Targets};
-pub use merge::merged;
+pub use merge::{Parted, merged, parted};
 pub use params::{Init, Param, Params, Slot};
+pub use positions::positions as patch_positions;
 pub use run::{
     ChunkLoss, Forward, Segment, hidden_states, lowest_states, plan_chunks, predict, train_chunk,
 };

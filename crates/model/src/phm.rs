@@ -7,13 +7,19 @@
 
 use crate::params::Slot;
 
+/// Kronecker products in a sum, and the rank of their second factors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) n: usize,
+    pub(crate) rank: usize,
+}
+
 /// The rules that all matrices share, with the sizes of the factors.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     /// `[n, n, n]`
     pub(crate) slot: Slot,
-    pub(crate) n: usize,
-    pub(crate) rank: usize,
+    pub(crate) sizes: Sizes,
 }
 
 /// One matrix made of factors.
@@ -30,8 +36,8 @@ pub(crate) struct Phm {
 impl Phm {
     /// The small matrices Lᵢ Qᵢ, `[n, in/n, out/n]`.
     fn small(&self, params: &[f32]) -> Vec<f32> {
-        let (r, rows, columns) = (self.rule.rank, self.rows, self.columns);
-        let mut small = vec![0.0; self.rule.n * rows * columns];
+        let (r, rows, columns) = (self.rule.sizes.rank, self.rows, self.columns);
+        let mut small = vec![0.0; self.rule.sizes.n * rows * columns];
         let left = params[self.left.clone()].chunks_exact(rows * r);
         let right = params[self.right.clone()].chunks_exact(r * columns);
         for ((w, l), q) in small.chunks_exact_mut(rows * columns).zip(left).zip(right) {
@@ -46,7 +52,7 @@ impl Phm {
 
     /// The matrix as `torch.nn.Linear` has it: `[out, in]`.
     pub(crate) fn dense(&self, params: &[f32]) -> Vec<f32> {
-        let (n, rows, columns) = (self.rule.n, self.rows, self.columns);
+        let (n, rows, columns) = (self.rule.sizes.n, self.rows, self.columns);
         let (small, rule) = (self.small(params), &params[self.rule.slot.clone()]);
         let inputs = n * rows;
         let mut dense = vec![0.0; inputs * n * columns];
@@ -68,7 +74,8 @@ impl Phm {
 
     /// Adds the gradients of rule and factors for `d`, the gradient of [`Phm::dense`].
     pub(crate) fn backward(&self, params: &[f32], d: &[f32], gradient: &mut [f32]) {
-        let (n, r, rows, columns) = (self.rule.n, self.rule.rank, self.rows, self.columns);
+        let (n, r, rows, columns) =
+            (self.rule.sizes.n, self.rule.sizes.rank, self.rows, self.columns);
         let (small, rule) = (self.small(params), &params[self.rule.slot.clone()]);
         let inputs = n * rows;
         let mut d_small = vec![0.0; small.len()];

@@ -12,7 +12,7 @@ use budwood_engine::RowMix;
 
 /// For each token of an image of `grid` rows and columns of patches, the rows of the table of
 /// positions that make its position: none for registers.
-pub(crate) fn positions(spec: &ImageInput, grid: (usize, usize)) -> Vec<RowMix> {
+pub fn positions(spec: &ImageInput, grid: (usize, usize)) -> Vec<RowMix> {
     let (special, side) = (spec.positioned_tokens(), spec.side());
     let mut mixes: Vec<RowMix> = (0..special as u32).map(|row| vec![(row, 1.0)]).collect();
     mixes.resize(spec.special_tokens(), RowMix::new());

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use budwood_base::files::foreign;
 use budwood_base::tokenizer::{Frame, WordPieceSettings};
 use serde_json::Value;
+use tokenizers::AddedToken;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::processors::template::TemplateProcessing;
 
 use crate::{Error, Input, tokenizer_limits};
 
@@ -95,6 +97,37 @@ impl Tokenizer {
         let [first, separator, unknown] = held.or(sets().next()).copied().unwrap_or_default();
         let (first, separator, unknown) = (id(first)?, id(separator)?, id(unknown)?);
         Ok(Self { path, inner, frame, special: Special { first, separator, unknown } })
+    }
+
+    /// The whole tokenizer as `tokenizer.json`, with the special tokens of its family around one or
+    /// two texts.
+    ///
+    /// # Errors
+    /// If its rules do not fit together.
+    pub fn to_json(&self) -> Result<String, Error> {
+        let mut inner = self.inner.clone();
+        let fault =
+            |e: &dyn std::fmt::Display| Error::file(&self.path, format!("cannot be written: {e}"));
+        let Special { first, separator, .. } = self.special;
+        let token = |id| inner.id_to_token(id).ok_or_else(|| fault(&"a special token is missing"));
+        let (first, separator) = ((token(first)?, first), (token(separator)?, separator));
+        let known = [
+            "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>",
+        ];
+        let special = known.into_iter().filter(|token| inner.token_to_id(token).is_some());
+        let special: Vec<_> = special.map(|token| AddedToken::from(token, true)).collect();
+        let (a, b, second) = (&first.0, &separator.0, u8::from(self.frame.types));
+        let between = if self.frame.doubled { format!(" {b}:{second}") } else { String::new() };
+        let template = TemplateProcessing::builder()
+            .try_single(format!("{a} $A {b}"))
+            .and_then(|t| t.try_pair(format!("{a} $A {b}{between} $B:{second} {b}:{second}")))
+            .map_err(|e| fault(&e))?
+            .special_tokens(vec![first, separator])
+            .build()
+            .map_err(|e| fault(&e))?;
+        inner.with_post_processor(Some(template));
+        inner.add_special_tokens(&special);
+        inner.to_string(false).map_err(|e| fault(&e))
     }
 
     /// Checks that every id has a row in an embedding of `rows` rows.

@@ -15,6 +15,17 @@ pub enum InputSpec {
     Image(ImageInput),
 }
 
+impl InputSpec {
+    /// Tokens at a sequence's beginning that stand for all of it: the first of a text; the class
+    /// token and registers of an image.
+    pub fn first_tokens(&self) -> usize {
+        match self {
+            Self::Text(_) => 1,
+            Self::Image(image) => image.first_tokens(),
+        }
+    }
+}
+
 /// Sizes of a text encoder's embeddings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextInput {

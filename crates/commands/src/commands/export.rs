@@ -1,10 +1,10 @@
-//! `budwood export`: an adapter as a folder that Python's libraries load.
+//! `budwood export`: an adapter as a folder that other libraries load.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use budwood::{EXPORT_FOLDER, Export, export};
+use budwood::{EXPORT_FOLDER, Export, OnnxPrecision, export, export_onnx, export_onnx_shared};
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, model_folder};
@@ -23,73 +23,176 @@ pub(crate) struct Args {
     /// The library.
     #[arg(long)]
     to: To,
-    /// Name of the adapter in AdapterHub's folder.
-    #[arg(long, default_value = "task")]
-    name: String,
-    /// Base model, for `transformers` and adapters of other libraries [default: the one that the
-    /// adapter names].
+    #[command(flatten)]
+    options: Options,
+    /// Write the base's weights of `onnx` into one file, to which a small graph for the adapter
+    /// refers: `onnx/NAME.onnx`, named after the adapter's folder.
     #[arg(long)]
-    base: Option<String>,
-    /// Write trained layer norms to AdapterHub's folder as those of the base, which loading it
-    /// changes.
-    #[arg(long)]
-    norms: bool,
+    shared_base: bool,
+    /// Another adapter of that base for --shared-base; any number of them.
+    #[arg(long, value_name = "ADAPTER", requires = "shared_base")]
+    also: Vec<PathBuf>,
     /// Replace the export in that folder; other files in it are kept.
     #[arg(long)]
     overwrite: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum To {
+/// What forms of other libraries leave open.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Name of the adapter in AdapterHub's folder.
+    #[arg(long, default_value = "task")]
+    name: String,
+    /// Base model, for `transformers`, `onnx` and adapters of other libraries [default: the one
+    /// that the adapter names].
+    #[arg(long)]
+    pub(crate) base: Option<String>,
+    /// Write trained layer norms to AdapterHub's folder as those of the base, which loading it
+    /// changes.
+    #[arg(long)]
+    norms: bool,
+    /// How `onnx` holds weights: a file for each, `f32,int8` for both [default: f32].
+    #[arg(long, value_delimiter = ',')]
+    precision: Vec<GraphPrecision>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum To {
     /// A folder of `adapters`: `model.load_adapter(DIR, use_safetensors=True)`.
     Adapterhub,
     /// A folder of `peft`: `PeftModel.from_pretrained(model, DIR)`.
     Peft,
     /// A whole model of `transformers`, the adapter merged into it.
     Transformers,
+    /// A whole model with any adapter as a graph: `onnx/model.onnx`, for ONNX Runtime.
+    Onnx,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum GraphPrecision {
+    /// Four bytes a weight: `onnx/model.onnx`.
+    F32,
+    /// One byte a weight of products and words: `onnx/model_quantized.onnx`.
+    Int8,
+}
+
+impl From<GraphPrecision> for OnnxPrecision {
+    fn from(precision: GraphPrecision) -> Self {
+        match precision {
+            GraphPrecision::F32 => Self::F32,
+            GraphPrecision::Int8 => Self::Int8,
+        }
+    }
+}
+
+/// Names of files, and what should be known of them.
+pub(crate) type Written = (Vec<String>, Vec<String>);
+
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let inputs = [args.adapter.to_str(), args.base.as_deref()];
-    let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
+    let adapters = || std::iter::once(&args.adapter).chain(&args.also);
+    let inputs = adapters().map(|path| path.to_str()).chain([args.options.base.as_deref()]);
+    let inputs: Vec<&str> = inputs.flatten().collect();
     let kind =
         if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &EXPORT_FOLDER };
     let out = out::new_folder(&args.out, kind, args.overwrite, &inputs)?;
-    if args.norms && !matches!(args.to, To::Adapterhub) {
-        bail!("--norms is for --to adapterhub");
+    args.options.check(args.to)?;
+    if args.shared_base && (args.to != To::Onnx || !args.options.precision.is_empty()) {
+        bail!("--shared-base is for onnx, in f32: leave --precision out");
     }
-    let folder = foreign::load(&args.adapter, args.base.as_deref())?;
-    let exported = files(&folder, args)?;
+    let folder = foreign::load(&args.adapter, args.options.base.as_deref())?;
+    let base = args.options.base_of(&folder, args.to)?;
+    if let Some(base) = &base {
+        // A whole model is never written into its own base.
+        out::check_folder(&args.out, &[&base.folder().to_string_lossy()])?;
+    }
+    let mut written = Written::default();
     out.replace(|new| -> Result<()> {
-        for (name, bytes) in &exported.files {
-            std::fs::write(new.join(name), bytes)?;
-        }
+        written = match &base {
+            Some(base) if args.shared_base => {
+                let mut all = vec![named(&args.adapter, folder)];
+                for path in &args.also {
+                    let folder = foreign::load(path, args.options.base.as_deref())?;
+                    all.push(named(path, folder));
+                }
+                export_onnx_shared(&all, base, new)?
+            }
+            _ => args.options.write(args.to, &folder, base.as_ref(), new)?,
+        };
         Ok(())
-    })
-    .with_context(|| format!("cannot write {}", args.out.display()))?;
-    for line in &exported.notes {
+    })?;
+    let (files, notes) = written;
+    for line in &notes {
         note!("{line}");
     }
-    let files: Vec<_> = exported.files.iter().map(|(name, _)| name).collect();
     if settings.json {
-        json(&json!({ "folder": args.out, "files": files, "notes": exported.notes }))?;
+        json(&json!({ "folder": args.out, "files": files, "notes": notes }))?;
     } else {
         say!("{} files in {}", files.len(), args.out.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The folder's files. A whole model is never written into its own base.
-fn files(folder: &AdapterFolder, args: &Args) -> Result<Exported> {
-    let to = match args.to {
-        To::Adapterhub => Export::AdapterHub { name: &args.name, norms: args.norms },
-        To::Peft => Export::Peft,
-        To::Transformers => {
-            let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
-            let model = BaseModel::open(&base::folder(name)?)?;
-            out::check_folder(&args.out, &[&model.folder().to_string_lossy()])?;
-            return Ok(export(folder, Export::Transformers(&model))?);
+/// An adapter with the name of its folder, or of its repository without revision.
+fn named(path: &Path, folder: AdapterFolder) -> (String, AdapterFolder) {
+    let place = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let name = place.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = if path.exists() { name } else { name.split('@').next().unwrap_or_default() };
+    (name.into(), folder)
+}
+
+impl Options {
+    /// Refuses what is for another form.
+    pub(crate) fn check(&self, to: To) -> Result<()> {
+        if self.norms && to != To::Adapterhub {
+            bail!("--norms is for adapterhub");
         }
-    };
-    Ok(export(folder, to)?)
+        if !self.precision.is_empty() && to != To::Onnx {
+            bail!("--precision is for onnx");
+        }
+        Ok(())
+    }
+
+    /// The base of a form that is a whole model.
+    pub(crate) fn base_of(&self, folder: &AdapterFolder, to: To) -> Result<Option<BaseModel>> {
+        if matches!(to, To::Adapterhub | To::Peft) {
+            return Ok(None);
+        }
+        let name = self.base.as_ref().unwrap_or(&folder.meta.base.name);
+        Ok(Some(BaseModel::open(&base::folder(name)?)?))
+    }
+
+    /// Writes the files of a form into an empty folder; `base` is that of [`Options::base_of`].
+    pub(crate) fn write(
+        &self,
+        to: To,
+        folder: &AdapterFolder,
+        base: Option<&BaseModel>,
+        new: &Path,
+    ) -> Result<Written> {
+        let form = match (to, base) {
+            (To::Onnx, Some(base)) => {
+                let mut precisions = vec![];
+                for &precision in &self.precision {
+                    let precision = precision.into();
+                    if !precisions.contains(&precision) {
+                        precisions.push(precision);
+                    }
+                }
+                if precisions.is_empty() {
+                    precisions.push(OnnxPrecision::F32);
+                }
+                return Ok(export_onnx(folder, base, &precisions, new)?);
+            }
+            (To::Transformers, Some(base)) => Export::Transformers(base),
+            (To::Peft, _) => Export::Peft,
+            _ => Export::AdapterHub { name: &self.name, norms: self.norms },
+        };
+        let Exported { files, notes } = export(folder, form)?;
+        for (name, bytes) in &files {
+            let place = new.join(name);
+            std::fs::write(&place, bytes)
+                .with_context(|| format!("cannot write {}", place.display()))?;
+        }
+        Ok((files.into_iter().map(|(name, _)| name).collect(), notes))
+    }
 }

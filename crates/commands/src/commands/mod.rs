@@ -14,6 +14,7 @@ pub(crate) mod methods;
 pub(crate) mod models;
 pub(crate) mod parity;
 pub(crate) mod predict;
+pub(crate) mod push;
 pub(crate) mod quickstart;
 pub(crate) mod report;
 pub(crate) mod runs;

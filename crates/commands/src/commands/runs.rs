@@ -11,6 +11,7 @@ use budwood_store::{Filter, StoredRun};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use crate::card::model_index_entry;
 use crate::commands::sweep::stored;
 use crate::out;
 use crate::output::{json, say, seconds, table, thousands};
@@ -330,27 +331,8 @@ fn model_index(runs: &[StoredRun]) -> String {
     for run in runs {
         let r = &run.record;
         let kind = if r.kind == "regression" { "text-scoring" } else { "text-classification" };
-        out += &format!(
-            "- name: {}\n  results:\n",
-            json!(format!("{} {} seed {}", r.task, short_method(r), r.seed))
-        );
-        let mut splits: Vec<&str> =
-            r.metrics.iter().map(|m| m.split.as_str()).filter(|s| *s != "ablation").collect();
-        splits.dedup();
-        for split in splits {
-            let digest = r.data.iter().find(|d| d.split == split);
-            out += &format!(
-                "  - task:\n      type: {}\n    dataset:\n      name: {}\n      type: {}\n      split: {}\n      revision: {}\n    metrics:\n",
-                json!(kind),
-                json!(r.task),
-                json!(r.task),
-                json!(split),
-                json!(digest.map_or("", |d| &d.sha256))
-            );
-            for m in r.metrics.iter().filter(|m| m.split == split) {
-                out += &format!("    - type: {}\n      value: {}\n", json!(m.name), m.value);
-            }
-        }
+        let name = format!("{} {} seed {}", r.task, short_method(r), r.seed);
+        out += &model_index_entry(&name, kind, &r.task, &r.metrics, &r.data);
     }
     out
 }

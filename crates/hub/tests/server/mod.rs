@@ -1,6 +1,6 @@
 //! A server of a few lines that answers as a test says.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,9 +12,16 @@ pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
+    /// The body as JSON.
+    #[allow(dead_code, reason = "each test file uses its part of this module")]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|h| h.0 == name).map(|h| h.1.as_str())
     }
@@ -167,13 +174,19 @@ impl Server {
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let mut reader = BufReader::new(stream);
+    let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let first = lines.next()?;
     let mut words = first.split(' ');
     let (method, path) = (words.next()?.to_string(), words.next()?.to_string());
     let lines = lines.take_while(|l| !l.is_empty());
     let pair = |l: String| l.split_once(": ").map(|(n, v)| (n.to_lowercase(), v.to_string()));
-    Some(Request { method, path, headers: lines.filter_map(pair).collect() })
+    let headers = lines.filter_map(pair).collect();
+    let mut request = Request { method, path, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
+    request.body.resize(length, 0);
+    reader.read_exact(&mut request.body).ok()?;
+    Some(request)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -9,13 +9,17 @@
 //! `placement=ffn,width=8,activation=quick_gelu,layer_norm=false` and
 //! `init=normal,init_scale=0.02,dropout=0.1`.
 
+use budwood_base::encoder::EncoderSpec;
 use budwood_base::site::Sublayer;
 
+use super::bottleneck::REASON;
 use super::common::LEAVE_OUT;
 use super::definition::Method;
-use super::merging::BOTTLENECKS;
-use super::options::{Kind, OptionSpec};
-use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
+use super::merging::Merge;
+use super::options::{Kind, OptionSpec, Options};
+use crate::bottleneck::{Bottleneck, Initial, Scaling};
+use crate::error::ModelError;
+use crate::modules::BottleneckInput;
 
 pub(super) const METHOD: Method = Method {
     name: "adapter",
@@ -74,41 +78,55 @@ pub(super) const METHOD: Method = Method {
         "adapter[width=4,placement=ffn,activation=quick_gelu,layer_norm=false,init=normal,dropout=0.1]",
         "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
     ],
-    merge: BOTTLENECKS,
+    merge: Merge::Beside(REASON, |options, merging| {
+        for bottleneck in plan(options, merging.encoder())? {
+            bottleneck.stay(merging, None)?;
+        }
+        if options.flag("layer_norm") {
+            merging.take_own_tensors();
+        }
+        Ok(())
+    }),
     build: |options, builder| {
-        let sublayers: &[Sublayer] = match options.word("placement") {
-            "attention" => &[Sublayer::Attention],
-            "ffn" => &[Sublayer::Ffn],
-            _ => &Sublayer::ALL,
-        };
-        let scale = options.number("init_scale");
-        if scale <= 0.0 {
+        if options.number("init_scale") <= 0.0 {
             return Err(
                 options.fault("init_scale", "above 0: with zero weights nothing is learned")
             );
         }
-        for layer in options.layers("leave_out", builder.base().spec())? {
-            for &sublayer in sublayers {
-                let bottleneck = Bottleneck {
-                    width: options.count("width"),
-                    activation: options.activation("activation"),
-                    input: Input::Output,
-                    norm_after: true,
-                    residual_before_norm: true,
-                    scaling: Scaling::Fixed(1.0),
-                    init: match options.word("init") {
-                        "normal" => Initial::Normal(scale),
-                        _ => Initial::Truncated(scale),
-                    },
-                    phm: None,
-                    gate: false,
-                    inner_dropout: options.number("dropout") as f32,
-                    dropout: 0.0,
-                    stochastic_depth: 0.0,
-                };
-                bottleneck.build(builder, layer, sublayer)?;
-            }
+        for bottleneck in plan(options, builder.base().spec())? {
+            bottleneck.build(builder, None)?;
         }
         if options.flag("layer_norm") { builder.train_norms() } else { Ok(()) }
     },
 };
+
+fn plan(options: &Options<'_>, spec: &EncoderSpec) -> Result<Vec<Bottleneck>, ModelError> {
+    let sublayers: &[Sublayer] = match options.word("placement") {
+        "attention" => &[Sublayer::Attention],
+        "ffn" => &[Sublayer::Ffn],
+        _ => &Sublayer::ALL,
+    };
+    let scale = options.number("init_scale");
+    let init = match options.word("init") {
+        "normal" => Initial::Normal(scale),
+        _ => Initial::Truncated(scale),
+    };
+    let one = |layer: usize, sublayer: Sublayer| Bottleneck {
+        layer,
+        sublayer,
+        width: options.count("width"),
+        activation: options.activation("activation"),
+        input: BottleneckInput::Output,
+        norm_after: true,
+        residual_before_norm: true,
+        scaling: Scaling::Fixed(1.0),
+        init,
+        phm: None,
+        gate: false,
+        inner_dropout: options.number("dropout") as f32,
+        dropout: 0.0,
+        stochastic_depth: 0.0,
+    };
+    let layers = options.layers("leave_out", spec)?.into_iter();
+    Ok(layers.flat_map(|layer| sublayers.iter().map(move |&s| one(layer, s))).collect())
+}

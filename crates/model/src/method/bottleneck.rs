@@ -1,16 +1,18 @@
 //! The bottleneck family of the AdapterHub library with all of its switches
 //! (`adapters` 1.3, `BnConfig`): what its named configurations are made of.
 
+use budwood_base::encoder::EncoderSpec;
 use budwood_base::site::Sublayer;
 
 use super::common::{LEAVE_OUT, USE_GATING};
 use super::definition::Method;
-use super::merging::BOTTLENECKS;
+use super::merging::{Merge, Merging};
 use super::options::{Kind, OptionSpec, Options};
-use crate::bottleneck::{Bottleneck, Initial, Input, Scaling};
+use crate::bottleneck::{Bottleneck, Initial, Scaling};
 use crate::builder::Builder;
 use crate::error::ModelError;
-use crate::phm::Rule;
+use crate::modules::BottleneckInput;
+use crate::phm::Sizes;
 
 pub(super) const METHOD: Method = Method {
     name: "bottleneck",
@@ -40,19 +42,23 @@ pub(super) const METHOD: Method = Method {
         "bottleneck[mh_adapter=true,reduction_factor=8,non_linearity=gelu,original_ln_before=true,residual_before_ln=false,scaling=channel]",
         "bottleneck[mh_adapter=true,output_adapter=false,reduction_factor=8,non_linearity=tanh,original_ln_before=true,original_ln_after=false]",
     ],
-    merge: BOTTLENECKS,
-    build: |options, builder| {
-        let switches = Switches {
-            mh_adapter: options.flag("mh_adapter"),
-            output_adapter: options.flag("output_adapter"),
-            original_ln_before: options.flag("original_ln_before"),
-            original_ln_after: options.flag("original_ln_after"),
-            residual_before_ln: options.flag("residual_before_ln"),
-            is_parallel: options.flag("is_parallel"),
-        };
-        build(options, builder, &switches)
-    },
+    merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &switches(options))),
+    build: |options, builder| build(options, builder, &switches(options)),
 };
+
+/// Why bottlenecks are no weights.
+pub(super) const REASON: &str = "a bottleneck and its non-linearity are layers of their own";
+
+fn switches(options: &Options<'_>) -> Switches {
+    Switches {
+        mh_adapter: options.flag("mh_adapter"),
+        output_adapter: options.flag("output_adapter"),
+        original_ln_before: options.flag("original_ln_before"),
+        original_ln_after: options.flag("original_ln_after"),
+        residual_before_ln: options.flag("residual_before_ln"),
+        is_parallel: options.flag("is_parallel"),
+    }
+}
 
 const MH_ADAPTER: OptionSpec = OptionSpec {
     name: "mh_adapter",
@@ -143,17 +149,28 @@ pub(super) fn build(
     builder: &mut Builder<'_>,
     switches: &Switches,
 ) -> Result<(), ModelError> {
-    build_with(options, builder, switches, None)
+    let all = plan(options, builder.base().spec(), switches, None)?;
+    all.into_iter().try_for_each(|bottleneck| bottleneck.build(builder, None))
 }
 
-/// As [`build`], with products made from Kronecker products where there are rules.
-pub(super) fn build_with(
+/// Puts such bottlenecks among the modules that stay.
+pub(super) fn stay(
     options: &Options<'_>,
-    builder: &mut Builder<'_>,
+    merging: &mut Merging<'_>,
     switches: &Switches,
-    phm: Option<&Rule>,
 ) -> Result<(), ModelError> {
-    let spec = builder.base().spec();
+    let all = plan(options, merging.encoder(), switches, None)?;
+    all.iter().try_for_each(|bottleneck| bottleneck.stay(merging, None))
+}
+
+/// The bottlenecks of these switches and options; with `phm`, their products are made from
+/// Kronecker products of these sizes.
+pub(super) fn plan(
+    options: &Options<'_>,
+    spec: &EncoderSpec,
+    switches: &Switches,
+    phm: Option<Sizes>,
+) -> Result<Vec<Bottleneck>, ModelError> {
     let hidden = spec.hidden;
     let init = match options.word("init_weights") {
         "mam_adapter" => Initial::Lora,
@@ -166,12 +183,13 @@ pub(super) fn build_with(
         (None, _) => Scaling::Learned,
     };
     let input = match (switches.is_parallel, switches.original_ln_before) {
-        (true, _) => Input::Residual,
-        (false, true) => Input::NormedSum,
-        (false, false) => Input::Output,
+        (true, _) => BottleneckInput::Residual,
+        (false, true) => BottleneckInput::NormedSum,
+        (false, false) => BottleneckInput::Output,
     };
     let sublayers =
         [(switches.mh_adapter, Sublayer::Attention), (switches.output_adapter, Sublayer::Ffn)];
+    let mut all = Vec::new();
     for layer in options.layers("leave_out", spec)? {
         // The library divides, cuts off, and allows no width below 1.
         let factor = options.per_layer("reduction_factor", layer)?;
@@ -182,8 +200,8 @@ pub(super) fn build_with(
                 options.fault("reduction_factor", "1 or more where factors make the products")
             );
         }
-        if let Some(Rule { n, .. }) =
-            phm.filter(|r| !hidden.is_multiple_of(r.n) || !width.is_multiple_of(r.n))
+        if let Some(Sizes { n, .. }) =
+            phm.filter(|s| !hidden.is_multiple_of(s.n) || !width.is_multiple_of(s.n))
         {
             return Err(ModelError::OptionValue {
                 method: "compacter".into(),
@@ -195,7 +213,9 @@ pub(super) fn build_with(
             });
         }
         for (_, sublayer) in sublayers.into_iter().filter(|(present, _)| *present) {
-            let bottleneck = Bottleneck {
+            all.push(Bottleneck {
+                layer,
+                sublayer,
                 width,
                 activation: options.activation("non_linearity"),
                 input,
@@ -203,14 +223,13 @@ pub(super) fn build_with(
                 residual_before_norm: switches.residual_before_ln,
                 scaling,
                 init,
-                phm: phm.cloned(),
+                phm,
                 gate: options.flag("use_gating"),
                 inner_dropout: 0.0,
                 dropout: options.number("dropout") as f32,
                 stochastic_depth: options.number("stochastic_depth") as f32,
-            };
-            bottleneck.build(builder, layer, sublayer)?;
+            });
         }
     }
-    Ok(())
+    Ok(all)
 }

@@ -5,17 +5,17 @@
 use budwood_base::names;
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
-    build_with,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REASON, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, plan,
 };
 use super::common::{LEAVE_OUT, USE_GATING};
 use super::definition::Method;
-use super::merging::BOTTLENECKS;
+use super::merging::{Merge, Merging};
 use super::options::{Kind, OptionSpec, Options};
 use crate::builder::Builder;
 use crate::error::ModelError;
 use crate::params::Init;
-use crate::phm::Rule;
+use crate::phm::{Rule, Sizes};
 
 const FACTOR: OptionSpec = OptionSpec { default: "32", ..REDUCTION_FACTOR };
 const GELU: OptionSpec = OptionSpec { default: "gelu", ..NON_LINEARITY };
@@ -53,7 +53,7 @@ pub(super) const METHOD: Method = Method {
     summary: "Bottlenecks made of Kronecker products, after both sub-layers (Karimi Mahabadi et al. 2021).",
     options: OPTIONS,
     examples: &["compacter[reduction_factor=4]"],
-    merge: BOTTLENECKS,
+    merge: Merge::Beside(REASON, |options, merging| stay(options, merging, true)),
     build: |options, builder| build(options, builder, true),
 };
 
@@ -66,25 +66,46 @@ pub(super) const PLUS_PLUS: Method = Method {
     summary: "Compacter after the feed-forward network only.",
     options: OPTIONS,
     examples: &["compacter++[reduction_factor=2,phm_dim=2,phm_rank=3]"],
-    merge: BOTTLENECKS,
+    merge: Merge::Beside(REASON, |options, merging| stay(options, merging, false)),
     build: |options, builder| build(options, builder, false),
 };
 
-fn build(
-    options: &Options<'_>,
-    builder: &mut Builder<'_>,
-    after_attention: bool,
-) -> Result<(), ModelError> {
-    let (n, rank) = (options.count("phm_dim"), options.count("phm_rank"));
-    let name = names::PHM_RULE.to_string();
-    let slot = builder.parameter(name, &[n, n, n], Init::Normal(1e-4))?;
-    let switches = Switches {
+const fn switches(after_attention: bool) -> Switches {
+    Switches {
         mh_adapter: after_attention,
         output_adapter: true,
         original_ln_before: !after_attention,
         original_ln_after: true,
         residual_before_ln: true,
         is_parallel: false,
-    };
-    build_with(options, builder, &switches, Some(&Rule { slot, n, rank }))
+    }
+}
+
+fn sizes(options: &Options<'_>) -> Sizes {
+    Sizes { n: options.count("phm_dim"), rank: options.count("phm_rank") }
+}
+
+fn build(
+    options: &Options<'_>,
+    builder: &mut Builder<'_>,
+    after_attention: bool,
+) -> Result<(), ModelError> {
+    let sizes = sizes(options);
+    let shape = [sizes.n; 3];
+    let slot = builder.parameter(names::PHM_RULE.into(), &shape, Init::Normal(1e-4))?;
+    let rule = Rule { slot, sizes };
+    let spec = builder.base().spec();
+    let all = plan(options, spec, &switches(after_attention), Some(sizes))?;
+    all.into_iter().try_for_each(|bottleneck| bottleneck.build(builder, Some(&rule)))
+}
+
+fn stay(
+    options: &Options<'_>,
+    merging: &mut Merging<'_>,
+    after_attention: bool,
+) -> Result<(), ModelError> {
+    let rules = merging.take(names::PHM_RULE)?;
+    let switches = switches(after_attention);
+    let all = plan(options, merging.encoder(), &switches, Some(sizes(options)))?;
+    all.iter().try_for_each(|bottleneck| bottleneck.stay(merging, Some(&rules)))
 }

@@ -42,7 +42,7 @@ impl Method {
     /// option may prevent it.
     pub fn cannot_merge(&self) -> Option<&'static str> {
         match self.merge {
-            Merge::Never(reason) => Some(reason),
+            Merge::Beside(reason, _) => Some(reason),
             Merge::Weights(_) => None,
         }
     }

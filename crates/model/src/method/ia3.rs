@@ -11,6 +11,7 @@ use super::definition::Method;
 use super::merging::{Merge, Merging};
 use super::options::{Kind, OptionSpec, Options};
 use crate::error::ModelError;
+use crate::modules::{Small, UpdateModule};
 use crate::params::{Init, Slot};
 use crate::site::{OutputGradient, ProductBackward, ProductForward, ProductSite};
 use crate::tape::{Grads, Save};
@@ -61,6 +62,10 @@ fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelEr
     for layer in options.layers("leave_out", encoder)? {
         for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
             let scale = merging.take(&scale_name(layer, site))?;
+            if merging.small == Small::Kept {
+                merging.modules.updates.insert((layer, site), UpdateModule::Scale(scale));
+                continue;
+            }
             let roles = ["weight", "bias"].into_iter();
             for role in roles.filter(|role| *role == "weight" || encoder.has_bias(site)) {
                 let name = names::in_layer(layer, &format!("{}.{role}", site.name()));

@@ -19,6 +19,7 @@ use super::options::{Kind, OptionSpec, Options};
 use crate::error::ModelError;
 use crate::gate::Gate;
 use crate::linear::TrainedMatrix;
+use crate::modules::{Small, UpdateModule};
 use crate::params::{Init, Slot};
 use crate::site::{InputGradient, ProductBackward, ProductForward, ProductSite};
 use crate::tape::{Grads, Save};
@@ -128,20 +129,34 @@ fn scale(options: &Options<'_>) -> f32 {
     (alpha / if options.flag("rslora") { rank.sqrt() } else { rank }) as f32
 }
 
-/// The update is added to weights. A gate depends on the input, which no weight can.
-fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
-    if options.flag("use_gating") {
-        return Err(ModelError::CannotMerge {
-            method: METHOD.name.into(),
-            reason: "its gate depends on the input, which a weight cannot (use_gating=true)".into(),
-        });
+/// Why a gated update is not merged.
+pub(crate) fn gates_stay() -> ModelError {
+    ModelError::CannotMerge {
+        method: METHOD.name.into(),
+        reason: "its gate depends on the input, which a weight cannot (use_gating=true)".into(),
     }
+}
+
+/// The update is added to weights. A gate depends on the input, which no weight can: gated updates
+/// stay.
+fn merge(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
     let (targets, scale) = (options.words("targets"), scale(options));
     for layer in options.layers("leave_out", merging.encoder())? {
         for site in WeightSite::ALL.into_iter().filter(|s| targets.contains(&s.name())) {
             let mut take = |role: &str| merging.take(&parameter_name(layer, site, role));
             let (a, b) = (take("a")?, take("b")?);
             let magnitude = options.flag("dora").then(|| take("magnitude")).transpose()?;
+            let gated = options.flag("use_gating");
+            if gated || (merging.small == Small::Kept && magnitude.is_none()) {
+                let name = parameter_name(layer, site, "gate");
+                let gate = gated.then(|| merging.affine(&name)).transpose()?;
+                // A gate takes the place of the scale.
+                let scale = if gated { 1.0 } else { scale };
+                let b = Tensor::new(b.shape, b.data.iter().map(|x| x * scale).collect());
+                let update = UpdateModule::LowRank { a, b, gate };
+                merging.modules.updates.insert((layer, site), update);
+                continue;
+            }
             let name = names::in_layer(layer, &format!("{}.weight", site.name()));
             merging.update(name, move |w| add_update(w, &a, &b, scale, magnitude.as_ref()));
         }

@@ -25,6 +25,7 @@ mod vera;
 use budwood_base::method::{MethodPart, MethodSpec};
 
 pub use definition::{Method, Union};
+pub(crate) use lora::gates_stay;
 use nearest::nearest;
 pub use options::{Kind, OptionSpec};
 

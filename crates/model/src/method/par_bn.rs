@@ -3,15 +3,13 @@
 //! `scaling=learned` is the library's `scaled_par_bn`.
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
-    build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REASON, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, build, stay,
 };
 use super::common::{LEAVE_OUT, USE_GATING};
 use super::definition::Method;
-use super::merging::BOTTLENECKS;
-use super::options::{OptionSpec, Options};
-use crate::builder::Builder;
-use crate::error::ModelError;
+use super::merging::Merge;
+use super::options::OptionSpec;
 
 pub(super) const METHOD: Method = Method {
     name: "par_bn",
@@ -34,8 +32,8 @@ pub(super) const METHOD: Method = Method {
         "par_bn[reduction_factor=4,non_linearity=gelu]",
         "par_bn[reduction_factor=8,non_linearity=gelu,scaling=learned,dropout=0.2,stochastic_depth=0.3,use_gating=true]",
     ],
-    merge: BOTTLENECKS,
-    build: build_parallel,
+    merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &SWITCHES)),
+    build: |options, builder| build(options, builder, &SWITCHES),
 };
 
 pub(super) const SCALED: Method = Method {
@@ -56,18 +54,15 @@ pub(super) const SCALED: Method = Method {
         LEAVE_OUT,
     ],
     examples: &["scaled_par_bn[reduction_factor=4,non_linearity=gelu]"],
-    merge: BOTTLENECKS,
-    build: build_parallel,
+    merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &SWITCHES)),
+    build: |options, builder| build(options, builder, &SWITCHES),
 };
 
-fn build_parallel(options: &Options<'_>, builder: &mut Builder<'_>) -> Result<(), ModelError> {
-    let switches = Switches {
-        mh_adapter: false,
-        output_adapter: true,
-        original_ln_before: false,
-        original_ln_after: true,
-        residual_before_ln: true,
-        is_parallel: true,
-    };
-    build(options, builder, &switches)
-}
+const SWITCHES: Switches = Switches {
+    mh_adapter: false,
+    output_adapter: true,
+    original_ln_before: false,
+    original_ln_after: true,
+    residual_before_ln: true,
+    is_parallel: true,
+};

@@ -3,13 +3,16 @@
 //! (`flat`); `adapters` 1.3, `PrefixTuningConfig`.
 
 use budwood_base::names;
+use budwood_base::tensor::Tensor;
+use budwood_engine::{Context, Device, Precision, Product, Weight};
 
 use super::common::{LEAVE_OUT, USE_GATING};
 use super::definition::Method;
-use super::merging::Merge;
-use super::options::{Kind, OptionSpec};
+use super::merging::{Merge, Merging};
+use super::options::{Kind, OptionSpec, Options};
 use crate::base::engine_activation;
 use crate::error::ModelError;
+use crate::modules::{Affine, PrefixModule};
 use crate::params::Init;
 use crate::prefix::{Network, Prefix, Source};
 
@@ -59,7 +62,7 @@ pub(super) const METHOD: Method = Method {
         "prefix_tuning[prefix_length=2,flat=true,leave_out=[0]]",
         "prefix_tuning[prefix_length=2,flat=true,use_gating=true,shared_gating=false]",
     ],
-    merge: Merge::Never("keys and values before those of each sequence are no weights"),
+    merge: Merge::Beside("keys and values before those of each sequence are no weights", stay),
     build: |options, builder| {
         let spec = builder.base().spec();
         let (length, width) = (options.count("prefix_length"), spec.hidden);
@@ -67,9 +70,7 @@ pub(super) const METHOD: Method = Method {
         builder.set_prefix(&layers, |builder| {
             let source = if options.flag("flat") {
                 let mut slot = |layer: usize, role: &str| {
-                    let name =
-                        names::in_layer(layer, &format!("{}.prefix.{role}", names::ATTENTION_KV));
-                    builder.parameter(name, &[length, width], Init::Normal(1.0))
+                    builder.parameter(of_layer(layer, role), &[length, width], Init::Normal(1.0))
                 };
                 let mut both = |&l: &usize| Ok([slot(l, "key")?, slot(l, "value")?]);
                 Source::Flat(layers.iter().map(&mut both).collect::<Result<_, ModelError>>()?)
@@ -91,12 +92,64 @@ pub(super) const METHOD: Method = Method {
             };
             let outputs = if options.flag("shared_gating") { 1 } else { 2 };
             let gated = layers.iter().filter(|_| options.flag("use_gating"));
-            let gate = |&layer: &usize| {
-                let name = names::in_layer(layer, &format!("{}.prefix.gate", names::ATTENTION_KV));
-                builder.gate(&name, outputs, width)
-            };
+            let gate = |&layer: &usize| builder.gate(&of_layer(layer, "gate"), outputs, width);
             let gates = gated.map(gate).collect::<Result<_, ModelError>>()?;
             Ok(Prefix { length, width, layers: layers.clone(), source, gates })
         })
     },
 };
+
+/// The name of what one layer has.
+fn of_layer(layer: usize, role: &str) -> String {
+    names::in_layer(layer, &format!("{}.prefix.{role}", names::ATTENTION_KV))
+}
+
+/// Takes the keys and values of all layers; those that a network makes are made here.
+fn stay(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
+    let width = merging.encoder().hidden;
+    let layers = options.layers("leave_out", merging.encoder())?;
+    let made = match options.flag("flat") {
+        true => None,
+        false => Some(made(options, merging)?),
+    };
+    for (place, &layer) in layers.iter().enumerate() {
+        let mut rows = |which: usize, role: &str| match &made {
+            None => merging.take(&of_layer(layer, role)),
+            Some(all) => {
+                let columns = (2 * place + which) * width..(2 * place + which + 1) * width;
+                let rows = all.data.chunks_exact(all.shape[1]);
+                let data = rows.flat_map(|row| row[columns.clone()].to_vec()).collect();
+                Ok(Tensor::new([all.shape[0], width], data))
+            }
+        };
+        let (key, value) = (rows(0, "key")?, rows(1, "value")?);
+        let gated = options.flag("use_gating");
+        let gate = gated.then(|| merging.affine(&of_layer(layer, "gate"))).transpose()?;
+        merging.modules.prefixes.insert(layer, PrefixModule { key, value, gate });
+    }
+    Ok(())
+}
+
+/// What the network makes, `[length, 2 d layers]`.
+fn made(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<Tensor, ModelError> {
+    let x = merging.take("shared.prefix.embedding")?;
+    let products = [merging.affine("shared.prefix.in")?, merging.affine("shared.prefix.out")?];
+    let mut cx = Context::new(Device::cpu());
+    let mut rows = cx.upload(&x.data, x.shape[1]);
+    for (i, Affine { weight, bias }) in products.iter().enumerate() {
+        let [outputs, inputs] = [weight.shape[0], weight.shape[1]];
+        let weight = Weight::new(cx.device(), &weight.data, outputs, inputs, Precision::F32, false);
+        let mut next = cx.take(rows.rows(), outputs);
+        let product = Product { weight: &weight, bias: Some(&bias.data), out: next.view_mut() };
+        cx.linear(rows.view(), &mut [product]);
+        if i == 0 {
+            let pre = cx.copy(next.view());
+            let activation = engine_activation(options.activation("non_linearity"));
+            cx.activation(activation, pre.view(), next.view_mut());
+            cx.give(pre);
+        }
+        cx.give(std::mem::replace(&mut rows, next));
+    }
+    let data = cx.download(rows.view());
+    Ok(Tensor::new([x.shape[0], rows.columns()], data))
+}

@@ -2,9 +2,12 @@
 //! dropout, as `adapters` 1.3 (`PromptTuningConfig`). The first row of a sequence, which `--pooling
 //! cls` reads, is then the prompt's, as there.
 
+use budwood_base::encoder::EncoderSpec;
+
 use super::definition::Method;
 use super::merging::Merge;
-use super::options::{Kind, OptionSpec};
+use super::options::{Kind, OptionSpec, Options};
+use crate::modules::PromptModule;
 use crate::params::Init;
 
 pub(super) const METHOD: Method = Method {
@@ -39,11 +42,23 @@ pub(super) const METHOD: Method = Method {
         "prompt_tuning[prompt_length=3]",
         "prompt_tuning[prompt_length=2,combine=prefix_after_bos]",
     ],
-    merge: Merge::Never("rows among the embedded tokens of each sequence are no weights"),
+    merge: Merge::Beside(
+        "rows among the embedded tokens of each sequence are no weights",
+        |options, merging| {
+            let (rows, at) =
+                (merging.take("shared.prompt.embedding")?, place(options, merging.encoder()));
+            merging.modules.prompt = Some(PromptModule { rows, at });
+            Ok(())
+        },
+    ),
     build: |options, builder| {
-        let after = options.word("combine") == "prefix_after_bos";
-        let at = if after { builder.base().first_tokens() } else { 0 };
+        let at = place(options, builder.base().spec());
         let init = Init::Uniform(options.number("random_uniform_scale"));
         builder.set_prompt(options.count("prompt_length"), at, init)
     },
 };
+
+/// Tokens before them.
+fn place(options: &Options<'_>, spec: &EncoderSpec) -> usize {
+    if options.word("combine") == "prefix_after_bos" { spec.input.first_tokens() } else { 0 }
+}

@@ -3,12 +3,12 @@
 //! 2020; `adapters` 1.3, `SeqBnConfig`).
 
 use super::bottleneck::{
-    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH, Switches,
-    build,
+    DROPOUT, INIT_WEIGHTS, NON_LINEARITY, REASON, REDUCTION_FACTOR, SCALING, STOCHASTIC_DEPTH,
+    Switches, build, stay,
 };
 use super::common::{LEAVE_OUT, USE_GATING};
 use super::definition::Method;
-use super::merging::BOTTLENECKS;
+use super::merging::Merge;
 
 pub(super) const METHOD: Method = Method {
     name: "seq_bn",
@@ -28,16 +28,15 @@ pub(super) const METHOD: Method = Method {
         LEAVE_OUT,
     ],
     examples: &["seq_bn[reduction_factor=4,non_linearity=gelu]"],
-    merge: BOTTLENECKS,
-    build: |options, builder| {
-        let switches = Switches {
-            mh_adapter: false,
-            output_adapter: true,
-            original_ln_before: true,
-            original_ln_after: true,
-            residual_before_ln: true,
-            is_parallel: false,
-        };
-        build(options, builder, &switches)
-    },
+    merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &SWITCHES)),
+    build: |options, builder| build(options, builder, &SWITCHES),
+};
+
+const SWITCHES: Switches = Switches {
+    mh_adapter: false,
+    output_adapter: true,
+    original_ln_before: true,
+    original_ln_after: true,
+    residual_before_ln: true,
+    is_parallel: false,
 };

@@ -1,0 +1,39 @@
+//! What becomes a graph.
+
+use budwood_base::encoder::EncoderSpec;
+use budwood_base::head::HeadSpec;
+use budwood_base::method::MethodSpec;
+use budwood_base::tensor::TensorMap;
+
+use crate::SharedBase;
+
+/// How the weights of the layers' products are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As they are.
+    F32,
+    /// As bytes with a scale for each column; what they are multiplied with is quantised while the
+    /// model runs. So is the table of words. Embeddings, norms, modules and heads stay in f32.
+    Int8,
+}
+
+/// What becomes a graph.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The base.
+    pub encoder: &'a EncoderSpec,
+    /// The adapter's method.
+    pub method: &'a MethodSpec,
+    /// Its head.
+    pub head: &'a HeadSpec,
+    /// Its tensors, which are those of the method (`budwood_model::Adapter::from_tensors`).
+    pub tensors: &'a TensorMap,
+    /// How weights are held.
+    pub precision: Precision,
+    /// Whether token types are an input, where the base has several; else all are 0.
+    pub token_types: bool,
+    /// Height and width of images in pixels.
+    pub image: (usize, usize),
+    /// The file of the base's weights that the graph refers to, where it has not its own.
+    pub shared: Option<&'a SharedBase>,
+}
