@@ -82,14 +82,7 @@ impl Base {
     pub fn vectors_of(&self, folder: &AdapterFolder) -> Result<Vectors, Error> {
         let AdapterFolder { meta, tensors } = folder;
         let width = meta.head.pooling.width(self.model().spec().hidden);
-        let head = HeadSpec {
-            kind: HeadKind::Classification,
-            outputs: width,
-            pooling: meta.head.pooling,
-            dense: None,
-            bias: false,
-            dropout: 0.0,
-        };
+        let head = HeadSpec { bias: false, ..HeadSpec::linear(HeadKind::Classification, width, meta.head.pooling) };
         // The head hands on what it sees.
         let own = tensors.iter().filter(|(name, _)| !name.starts_with("head."));
         let mut tensors: TensorMap = own.map(|(name, t)| (name.clone(), t.clone())).collect();

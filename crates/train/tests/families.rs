@@ -113,7 +113,7 @@ fn check(name: &str, case: &str, method: &str, device: Device) {
         InputSpec::Text(_) => Pooling::Cls,
         InputSpec::Image(_) => model.default_pooling().0,
     };
-    let head = HeadSpec { kind, outputs: 3, pooling, dense: None, bias: true, dropout: 0.0 };
+    let head = HeadSpec::linear(kind, 3, pooling);
     let mut given = expected(&model, &case, "param");
     if spec.parts[0].name == "full" {
         // All weights but the head's begin as the base's.

@@ -52,14 +52,7 @@ impl World {
     }
 
     fn save(&self, method: &str) -> PathBuf {
-        let head = HeadSpec {
-            kind: HeadKind::Classification,
-            outputs: 3,
-            pooling: Pooling::Mean,
-            dense: None,
-            bias: true,
-            dropout: 0.1,
-        };
+        let head = HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 3, Pooling::Mean) };
         let spec: MethodSpec = method.parse().unwrap();
         let adapter = Adapter::new(&self.base, &spec, head, 1).unwrap();
         let (method, head) = (adapter.spec().clone(), adapter.head_spec().clone());

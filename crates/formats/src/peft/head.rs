@@ -33,5 +33,5 @@ pub(crate) fn spec(family: &Family, kind: HeadKind, tensors: &TensorMap) -> Opti
         None => return None,
     };
     let bias = tensors.contains_key("head.out.bias");
-    Some(HeadSpec { kind, outputs, pooling, dense, bias, dropout: 0.1 })
+    Some(HeadSpec { dense, bias, dropout: 0.1, ..HeadSpec::linear(kind, outputs, pooling) })
 }

@@ -69,7 +69,8 @@ pub(crate) fn open_as(family: &str, precision: Precision) -> (BaseModel, Base) {
 }
 
 pub(crate) fn head(outputs: usize, pooling: Pooling, dense: Option<Activation>) -> HeadSpec {
-    HeadSpec { kind: HeadKind::Classification, outputs, pooling, dense, bias: true, dropout: 0.1 }
+    let head = HeadSpec::linear(HeadKind::Classification, outputs, pooling);
+    HeadSpec { dense, dropout: 0.1, ..head }
 }
 
 /// A head of another kind for each `i`, heads over tokens among them.
