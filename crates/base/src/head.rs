@@ -96,7 +96,10 @@ impl HeadSpec {
         };
         let tensors = [
             ("head.dense.weight", self.dense.map(|_| vec![inner, pooled])),
-            ("head.dense.bias", self.dense.filter(|_| !self.dense_without_bias).map(|_| vec![inner])),
+            (
+                "head.dense.bias",
+                self.dense.filter(|_| !self.dense_without_bias).map(|_| vec![inner]),
+            ),
             ("head.norm.weight", self.norm.map(|_| vec![inner])),
             ("head.norm.bias", self.norm.filter(|n| n.bias).map(|_| vec![inner])),
             ("head.out.weight", (!tied).then(|| vec![self.outputs, inner])),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::bert::{self, text_like};
 use super::config::Config;
-use super::definition::{ClassifierHead, Family};
+use super::definition::{ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -45,6 +45,19 @@ pub(super) const FAMILY: Family = Family {
     classifier: Some(ClassifierHead {
         dense: Some((Activation::Gelu, "pooler.dense")),
         ..ClassifierHead::OVER_FIRST
+    }),
+    masked_lm: Some(MaskedLmHead {
+        // The second set is that of checkpoints as they were trained (`legacy` is false).
+        names: &[
+            MaskedLmHead::BERT.names[0],
+            MaskedLmHead::BERT.names[1],
+            [
+                "lm_predictions.lm_head.dense",
+                "lm_predictions.lm_head.LayerNorm",
+                "lm_predictions.lm_head.bias",
+            ],
+        ],
+        ..MaskedLmHead::BERT
     }),
     trusts_pooler: None,
     ..bert::FAMILY

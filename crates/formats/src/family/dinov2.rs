@@ -53,6 +53,7 @@ pub(super) const FAMILY: Family = Family {
     class: "Dinov2",
     frame: Frame::BERT,
     classifier: Some(ClassifierHead { pooling: Pooling::ClsMean, ..ClassifierHead::OVER_FIRST }),
+    masked_lm: None,
     trusts_pooler: None,
     // AdapterHub has no DINOv2: these are the names that its ViT would give.
     adapterhub: Some(AdapterHub {

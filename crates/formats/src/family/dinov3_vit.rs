@@ -48,6 +48,7 @@ pub(super) const FAMILY: Family = Family {
     frame: Frame::BERT,
     // The library has no model of it with a head.
     classifier: None,
+    masked_lm: None,
     trusts_pooler: None,
     adapterhub: None,
 };

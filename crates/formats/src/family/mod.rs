@@ -27,7 +27,7 @@ use serde_json::Value;
 use crate::error::Error;
 
 pub use config::Config;
-pub use definition::{AdapterHub, ClassifierHead, Family};
+pub use definition::{AdapterHub, ClassifierHead, Family, MaskedLmHead};
 pub use layout::{Piece, Stored};
 
 /// All families.

@@ -10,7 +10,7 @@ use budwood_base::tokenizer::Frame;
 use serde_json::{Value, json};
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -41,8 +41,18 @@ pub(super) const FAMILY: Family = Family {
         spaced_words: true,
         ..Frame::BERT
     },
-    // A norm stands between its two layers.
-    classifier: None,
+    // Pooling and activation are those of models whose configuration says nothing else.
+    classifier: Some(ClassifierHead {
+        dense: Some((Activation::Gelu, "head.dense")),
+        norm: Some("head.norm"),
+        over_tokens: true,
+        ..ClassifierHead::OVER_FIRST
+    }),
+    masked_lm: Some(MaskedLmHead {
+        names: &[["head.dense", "head.norm", "decoder.bias"]],
+        activation: Some(Activation::Gelu),
+        bias_by_flag: true,
+    }),
     trusts_pooler: None,
     adapterhub: None,
 };

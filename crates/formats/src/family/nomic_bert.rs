@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::bert;
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{ClassifierHead, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -20,6 +20,7 @@ pub(super) const FAMILY: Family = Family {
         ("embeddings.word", "embeddings.word_embeddings.weight"),
         ("embeddings.token_type", "embeddings.token_type_embeddings.weight"),
         ("embeddings.norm", "emb_ln"),
+        ("pooler", "pooler.dense"),
     ],
     layer: "encoder.layers.{i}",
     inner: &[
@@ -32,7 +33,8 @@ pub(super) const FAMILY: Family = Family {
     // The half that the activation reads, and the half that it gates.
     parted: &[("ffn_in", &["mlp.fc12", "mlp.fc11"])],
     class: "NomicBert",
-    classifier: None,
+    classifier: Some(ClassifierHead::OVER_POOLER),
+    masked_lm: None,
     trusts_pooler: None,
     adapterhub: None,
     ..bert::FAMILY
