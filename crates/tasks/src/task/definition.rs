@@ -14,6 +14,8 @@ pub struct Task {
     pub head: HeadKind,
     /// Whether it is about images.
     pub(crate) images: bool,
+    /// Whether its examples have labels. Without, a text file is read as texts, not as a table.
+    pub(crate) labelled: bool,
     /// Class names from the labels of a file, and what was noticed about them; none for numbers.
     pub(crate) labels: LabelsOf,
     /// What the model is shown of a row; of images it is known before.
