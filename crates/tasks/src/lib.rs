@@ -32,7 +32,7 @@ pub use dataset::{Answer, Dataset, Example, Input, Target};
 pub use error::Error;
 pub use image::{Image, ImageContent, ImageOptions};
 pub use layout::{LAYOUTS, Layout, Split};
-pub use masking::{MaskedText, Masker, Masking};
+pub use masking::{MaskedText, Masker};
 pub use opened::{Missing, Opened};
 pub use passage::{AnswerLimits, Candidate, Passage};
 pub use report::DataReport;

@@ -3,33 +3,12 @@
 
 use std::ops::Range;
 
+use budwood_base::masking::Masking;
 use budwood_base::random::Key;
-use serde::{Deserialize, Serialize};
 
 /// Of the masked places, so many become the mask; up to the second share, any token.
 const MASKED: f64 = 0.8;
 const MASKED_OR_CHANGED: f64 = 0.9;
-
-/// How much is masked, and whether words are masked as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Masking {
-    /// Share of the tokens of a text; at least one is masked.
-    pub share: f64,
-    /// Whether all tokens of a word are masked where one is.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub whole_words: bool,
-}
-
-impl Masking {
-    /// The share in BERT's training.
-    pub const SHARE: f64 = 0.15;
-}
-
-impl Default for Masking {
-    fn default() -> Self {
-        Self { share: Self::SHARE, whole_words: false }
-    }
-}
 
 /// The word of a token that is never masked: a special one.
 pub(crate) const NO_WORD: u32 = u32::MAX;

@@ -14,7 +14,9 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-use crate::masking::{Masker, Masking, NO_WORD};
+use budwood_base::masking::Masking;
+
+use crate::masking::{Masker, NO_WORD};
 use crate::{Error, Input, tokenizer_limits};
 
 /// Files of tokenizers in SentencePiece's own form.

@@ -7,7 +7,9 @@ mod data;
 mod error;
 mod evaluate;
 mod feed;
+mod filled;
 mod images;
+mod masked;
 mod optimizer;
 pub mod parity;
 mod plan;
@@ -26,7 +28,9 @@ pub use evaluate::{
     Answers, CHUNK_TOKENS, Judged, Score, answers, base_seconds, chunk_outputs, judged,
     mixed_answers, scores,
 };
+pub use filled::{Filled, KEPT};
 pub use images::Images;
+pub use masked::prepare_masked;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};
 pub use trainer::{Event, Outcome, Trainer};

@@ -52,7 +52,10 @@ impl World {
     }
 
     fn save(&self, method: &str) -> PathBuf {
-        let head = HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 3, Pooling::Mean) };
+        let head = HeadSpec {
+            dropout: 0.1,
+            ..HeadSpec::linear(HeadKind::Classification, 3, Pooling::Mean)
+        };
         let spec: MethodSpec = method.parse().unwrap();
         let adapter = Adapter::new(&self.base, &spec, head, 1).unwrap();
         let (method, head) = (adapter.spec().clone(), adapter.head_spec().clone());

@@ -70,7 +70,8 @@ fn trained(
     let images = |augment| Images::new(&data, processor(&spec), augment, &spec, cache).unwrap();
     let prepared = prepare_images(images(augment), &data);
     let plain = prepare_images(images(Augment::default()), &data);
-    let head = HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Cls) };
+    let head =
+        HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Cls) };
     let mut config = TrainConfig::new("adapter[width=8]".parse().unwrap(), "accuracy");
     config.epochs = 4;
     config.batch = BatchSize::Examples(8);
@@ -146,7 +147,10 @@ fn an_image_that_vanishes_ends_the_run_with_its_name() {
     let prepared = prepare_images(images, &data);
     let run = |method: &str| {
         let config = TrainConfig::new(method.parse().unwrap(), "accuracy");
-        let head = HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Cls) };
+        let head = HeadSpec {
+            dropout: 0.1,
+            ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Cls)
+        };
         let mut adapter = Adapter::new(&base, &config.method, head, 0).unwrap();
         let mut workers = Workers::new(Device::cpu(), 2);
         let trainer = Trainer::new(&base, &mut workers, &config, &prepared, None, "x").unwrap();

@@ -68,7 +68,10 @@ fn trained(
     config.learning_rate = 1e-2;
     let mut workers = Workers::new(Device::cpu(), threads);
     let mut run = |stop: Option<usize>| {
-        let head = HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean) };
+        let head = HeadSpec {
+            dropout: 0.1,
+            ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean)
+        };
         let mut adapter = Adapter::new(base, &config.method, head, 3).unwrap();
         let trainer =
             Trainer::new(base, &mut workers, &config, &train, Some(&dev), "test").unwrap();

@@ -117,7 +117,8 @@ impl<'a> Given<'a> {
         config.learning_rate = self.rate.unwrap_or(10.0 * plan.learning_rate);
         (config.contrastive, config.label_smoothing) = (self.contrastive, self.smoothing);
         config.class_weights.clone_from(&self.class_weights);
-        let head = HeadSpec { dropout: 0.1, ..HeadSpec::linear(self.kind, self.outputs, Pooling::Mean) };
+        let head =
+            HeadSpec { dropout: 0.1, ..HeadSpec::linear(self.kind, self.outputs, Pooling::Mean) };
         let mut workers = Workers::new(Device::cpu(), self.threads);
         let recipe = Recipe {
             base: &base,
@@ -125,6 +126,7 @@ impl<'a> Given<'a> {
             workers: &mut workers,
             config,
             head,
+            begin: &Default::default(),
             train: self.train,
             dev: self.dev,
             identity: "test".into(),

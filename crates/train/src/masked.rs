@@ -1,0 +1,126 @@
+//! Texts of a masked language model: with masks that are chosen here, for training and for scores,
+//! or with those that stand in them, to be filled.
+
+use std::fmt;
+use std::sync::Arc;
+
+use budwood_base::random::Key;
+use budwood_model::{Batch, Targets};
+use budwood_base::masking::Masking;
+use budwood_tasks::{Dataset, Encoded, Example, Input, MaskedText, Masker, Tokenizer};
+
+use crate::data::{Inputs, Parts, of_each};
+use crate::{Error, Prepared};
+
+/// How inputs make up texts, and what is asked of them.
+pub(crate) struct Blanks {
+    /// Names of tokens.
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    /// Inputs of each text: its windows.
+    pub(crate) windows: Vec<usize>,
+    /// The places of each input that are asked for; where masks are chosen, those of scores.
+    pub(crate) asked: Vec<Vec<u32>>,
+}
+
+impl fmt::Debug for Blanks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blanks").field("windows", &self.windows).finish_non_exhaustive()
+    }
+}
+
+/// Texts of which other places are masked each time.
+#[derive(Debug)]
+pub(crate) struct Masked {
+    /// The texts as they are, with the word of each token.
+    texts: Vec<(Encoded, Vec<u32>)>,
+    masker: Masker,
+}
+
+impl Masked {
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Tokens of a text.
+    pub(crate) fn length(&self, input: usize) -> usize {
+        self.texts[input].0.ids.len()
+    }
+
+    /// A text as this key masks it.
+    pub(crate) fn text(&self, input: usize, key: Key) -> MaskedText {
+        let (encoded, words) = &self.texts[input];
+        self.masker.mask(&encoded.ids, words, key)
+    }
+
+    /// A text as it is masked for scores: the same for the same text, in any data and any run, so
+    /// that perplexities of models with one vocabulary can be compared.
+    pub(crate) fn fixed(&self, input: usize) -> MaskedText {
+        let ids = &self.texts[input].0.ids;
+        let key = ids.iter().fold(Key::new(0).named("masks"), |key, id| key.child(u64::from(*id)));
+        self.text(input, key)
+    }
+}
+
+/// Masked texts as the model reads them.
+pub(crate) fn batch(texts: &[MaskedText]) -> Batch {
+    let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
+    let types = vec![0; longest];
+    let sequences = texts.iter().map(|text| (&text.ids[..], &types[..text.ids.len()]));
+    Batch::from_sequences(sequences).asking(texts.iter().map(|text| &text.places[..]))
+}
+
+/// What belongs at the masked places.
+pub(crate) fn targets(texts: &[MaskedText]) -> Targets {
+    Targets::Words(texts.iter().map(|text| text.words.clone()).collect())
+}
+
+/// Encodes texts for a masked language model, in windows of at most `max_length` tokens, on
+/// `threads` threads. With `masking` masks are chosen; without, the masks that stand in the texts
+/// are to be filled.
+///
+/// # Errors
+/// If the tokenizer has no mask or fails, an example is not one text, or there is nothing to mask.
+pub fn prepare_masked(
+    tokenizer: &Arc<Tokenizer>,
+    data: &Dataset,
+    masking: Option<Masking>,
+    max_length: usize,
+    threads: usize,
+) -> Result<Prepared, Error> {
+    let (mask, _) = tokenizer.mask()?;
+    let windows = |example: &Example| match &example.input {
+        Input::Text(text) if masking.is_some() => Ok(tokenizer.windows(text, max_length)?),
+        Input::Text(text) => Ok(tokenizer.blanks(text, max_length)?),
+        _ => Err(Error::Usage("a masked language model reads one text at a time".into())),
+    };
+    let all = of_each(&data.examples, threads, windows)?;
+    let windows: Vec<usize> = all.iter().map(Vec::len).collect();
+    let truncated = windows.iter().filter(|n| **n > 1).count();
+    let tokens = |w: &Vec<(Encoded, _)>| w.iter().map(|(input, _)| input.ids.len()).sum();
+    let whole: Vec<usize> = all.iter().map(tokens).collect();
+    let texts: Vec<(Encoded, Vec<u32>)> = all.into_iter().flatten().collect();
+    if texts.is_empty() {
+        let what = match masking {
+            Some(_) => "no text holds a token that can be masked".into(),
+            None => format!("no text holds {mask}, the place that is to be filled"),
+        };
+        return Err(Error::Usage(what));
+    }
+    let tokenizer = Arc::clone(tokenizer);
+    let Some(masking) = masking else {
+        let (texts, asked) = texts.into_iter().unzip();
+        let parts = Parts::Blanks(Arc::new(Blanks { tokenizer, windows, asked }));
+        return Ok(Prepared {
+            truncated,
+            whole,
+            ..Prepared::new(Inputs::Texts(texts), None, parts)
+        });
+    };
+    let masked = Masked { texts, masker: tokenizer.masker(masking)? };
+    let fixed: Vec<MaskedText> = (0..masked.len()).map(|i| masked.fixed(i)).collect();
+    let targets = Some(targets(&fixed));
+    let asked = fixed.into_iter().map(|text| text.places).collect();
+    let parts = Parts::Blanks(Arc::new(Blanks { tokenizer, windows, asked }));
+    let inputs = Inputs::Masked(Box::new(masked));
+    Ok(Prepared { truncated, whole, ..Prepared::new(inputs, targets, parts) })
+}
