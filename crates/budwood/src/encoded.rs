@@ -82,7 +82,10 @@ impl Base {
     pub fn vectors_of(&self, folder: &AdapterFolder) -> Result<Vectors, Error> {
         let AdapterFolder { meta, tensors } = folder;
         let width = meta.head.pooling.width(self.model().spec().hidden);
-        let head = HeadSpec { bias: false, ..HeadSpec::linear(HeadKind::Classification, width, meta.head.pooling) };
+        let head = HeadSpec {
+            bias: false,
+            ..HeadSpec::linear(HeadKind::Classification, width, meta.head.pooling)
+        };
         // The head hands on what it sees.
         let own = tensors.iter().filter(|(name, _)| !name.starts_with("head."));
         let mut tensors: TensorMap = own.map(|(name, t)| (name.clone(), t.clone())).collect();

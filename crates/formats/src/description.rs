@@ -92,6 +92,9 @@ impl AdapterMeta {
                 return Err(format!("the threshold {bad} is not a probability from 0 to 1"));
             }
         }
+        if let Some(masking) = &task.masking {
+            masking.check().map_err(|why| format!("the share that is masked: {why}"))?;
+        }
         if self.parameters_trained != elements {
             return Err(format!(
                 "parameters_trained is {}, but the tensors have {elements} elements",

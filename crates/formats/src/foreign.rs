@@ -203,6 +203,7 @@ fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
         positive: None,
         none_threshold: None,
         thresholds: None,
+        masking: None,
         images: None,
     }
 }

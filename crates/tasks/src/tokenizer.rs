@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use budwood_base::files::foreign;
+use budwood_base::masking::Masking;
 use budwood_base::tokenizer::{Frame, WordPieceSettings};
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
@@ -13,8 +14,6 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-
-use budwood_base::masking::Masking;
 
 use crate::masking::{Masker, NO_WORD};
 use crate::{Error, Input, tokenizer_limits};

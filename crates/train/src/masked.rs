@@ -4,9 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use budwood_base::masking::Masking;
 use budwood_base::random::Key;
 use budwood_model::{Batch, Targets};
-use budwood_base::masking::Masking;
 use budwood_tasks::{Dataset, Encoded, Example, Input, MaskedText, Masker, Tokenizer};
 
 use crate::data::{Inputs, Parts, of_each};
@@ -123,4 +123,33 @@ pub fn prepare_masked(
     let parts = Parts::Blanks(Arc::new(Blanks { tokenizer, windows, asked }));
     let inputs = Inputs::Masked(Box::new(masked));
     Ok(Prepared { truncated, whole, ..Prepared::new(inputs, targets, parts) })
+}
+
+impl Prepared {
+    /// A token as people write it, of the vocabulary of these masked texts; nothing of other data.
+    pub fn written(&self, token: u32) -> String {
+        match &self.parts {
+            Parts::Blanks(blanks) => blanks.tokenizer.written(token),
+            _ => String::new(),
+        }
+    }
+
+    /// The mask as it stands in texts; nothing where the data are of another kind.
+    pub fn mask(&self) -> Option<&'static str> {
+        match &self.parts {
+            Parts::Blanks(blanks) => blanks.tokenizer.mask().ok().map(|(name, _)| name),
+            _ => None,
+        }
+    }
+
+    /// The tokens that belong at the masked places of each text, in order, where they are known.
+    pub fn right_words(&self) -> Vec<Vec<u32>> {
+        let (Parts::Blanks(blanks), Some(Targets::Words(words))) = (&self.parts, &self.targets)
+        else {
+            return Vec::new();
+        };
+        let mut inputs = words.iter();
+        let of_text = |&n: &usize| inputs.by_ref().take(n).flatten().copied().collect();
+        blanks.windows.iter().map(of_text).collect()
+    }
 }
