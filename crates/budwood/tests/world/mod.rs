@@ -84,6 +84,7 @@ impl World {
                 positive: None,
                 none_threshold: None,
                 thresholds: None,
+                masking: None,
                 images: None,
             },
             precision: "f32".into(),
