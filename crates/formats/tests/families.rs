@@ -198,15 +198,15 @@ fn axes_follow_the_configuration() {
     }
 }
 
-/// A head of another form is refused by the family's name.
+/// A head of a form that heads here have not is refused by the family's name.
 #[test]
-fn a_tuned_modernbert_is_refused_by_name() {
-    let dir = with("modernbert", &|config| {
-        config["architectures"] = json!(["ModernBertForSequenceClassification"]);
+fn a_tuned_dinov3_is_refused_by_name() {
+    let dir = with("dinov3_vit", &|config| {
+        config["architectures"] = json!(["DINOv3ViTForImageClassification"]);
     });
     let base = BaseModel::open(dir.path()).unwrap();
     let error = budwood_formats::foreign::adopt(dir.path(), &base, "tuned").unwrap_err();
-    assert!(error.to_string().contains("tuned modernbert"), "{error}");
+    assert!(error.to_string().contains("tuned dinov3_vit"), "{error}");
 }
 
 #[test]
