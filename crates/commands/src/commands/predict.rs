@@ -291,10 +291,11 @@ fn table_cells(answer: &Answer) -> Vec<(&'static str, Cell)> {
         Answer::Filled { filled, places } => {
             let best = || places.iter().filter_map(|words| words.first());
             let words: Vec<&str> = best().map(|w| w.word.as_str()).collect();
-            let score = best().map(|w| w.score).fold(1.0, f32::min);
+            // Of several words, the least sure one.
+            let score = best().map(|w| w.score).reduce(f32::min);
             vec![
                 ("words", Cell::Text(words.join(" "))),
-                ("score", Cell::Number(score)),
+                ("score", score.map_or(Cell::Text(String::new()), Cell::Number)),
                 ("filled", Cell::Text(filled.clone())),
             ]
         }
