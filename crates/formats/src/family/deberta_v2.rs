@@ -126,15 +126,8 @@ fn disentangled(config: &Config<'_>, positions: usize) -> Result<Disentangled, E
             config.fault(format!("'pos_att_type' is '{types}'; only c2p and p2c exist here"))
         );
     }
-    let norm = match config.json.get("norm_rel_ebd").and_then(Value::as_str) {
-        None | Some("none") => false,
-        Some("layer_norm") => true,
-        Some(other) => {
-            let message =
-                format!("'norm_rel_ebd' is '{other}'; only none and layer_norm exist here");
-            return Err(config.fault(message));
-        }
-    };
+    config.expect("norm_rel_ebd", &[json!("none"), json!("layer_norm")])?;
+    let norm = config.json.get("norm_rel_ebd").and_then(Value::as_str) == Some("layer_norm");
     Ok(Disentangled {
         span,
         reach,

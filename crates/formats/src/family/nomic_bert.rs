@@ -94,7 +94,13 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     let base = config.base_or("rotary_emb_base", 1000.0)?;
     // The base grows with inputs that are longer than those of training; those are left out.
     let mut positions = config.size("n_positions")?;
-    if config.number_or("rotary_scaling_factor", 0.0)? != 0.0 {
+    let scaling = config.number_or("rotary_scaling_factor", 0.0)?;
+    if !(0.0..1e6).contains(&scaling) {
+        return Err(config.fault(format!(
+            "field 'rotary_scaling_factor' is {scaling}, not a number from 0 on and below 10^6"
+        )));
+    }
+    if scaling != 0.0 {
         positions = positions.min(config.size_or("max_trained_positions", 2048)?);
     }
     Ok(EncoderSpec {
