@@ -197,6 +197,30 @@ impl Adapter {
         Ok(prepared)
     }
 
+    /// Refuses texts for a masked language model of which none has a place to be filled.
+    pub(crate) fn check_masks(&self, inputs: &[Input]) -> Result<(), Error> {
+        let Some(mask) = self.mask()? else { return Ok(()) };
+        let has = |input: &Input| matches!(input, Input::Text(text) if text.contains(mask));
+        match inputs.is_empty() || inputs.iter().any(has) {
+            true => Ok(()),
+            false => {
+                let message = format!("this adapter fills {mask}, which the text does not hold");
+                Err(Error::Input { row: 1, message })
+            }
+        }
+    }
+
+    /// The place that a masked language model fills, as it stands in texts; none of other adapters.
+    ///
+    /// # Errors
+    /// If the base's tokenizer has none.
+    pub fn mask(&self) -> Result<Option<&'static str>, Error> {
+        match (&self.0.meta.head.kind, &*self.0.reader) {
+            (HeadKind::MaskedLm, Reader::Texts(tokenizer)) => Ok(Some(tokenizer.mask()?.0)),
+            _ => Ok(None),
+        }
+    }
+
     /// Refuses an input that the adapter's task does not take.
     pub(crate) fn check(&self, row: usize, input: &Input) -> Result<(), Error> {
         let meta = &self.0.meta;

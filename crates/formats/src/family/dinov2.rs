@@ -139,7 +139,9 @@ fn sizes(config: &Config<'_>, family: &str, image: ImageInput) -> Result<Encoder
     let intermediate = hidden as f64 * ratio;
     if !(1.0..f64::from(1 << 30)).contains(&intermediate) {
         return Err(
-            config.fault(format!("field 'mlp_ratio' is {ratio}, which is not a sensible ratio"))
+            config.fault(format!(
+                "field 'mlp_ratio' is {ratio}, which is not a sensible ratio of a 'hidden_size' of {hidden}"
+            ))
         );
     }
     Ok(EncoderSpec {
