@@ -6,7 +6,7 @@ use std::sync::Arc;
 use budwood_base::head::HeadKind;
 use budwood_formats::foreign;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
-use budwood_tasks::{Dataset, Input, task};
+use budwood_tasks::{Dataset, Example, Input, task};
 use budwood_train::{Answers, Doubt, Lengths, Prepared};
 
 use crate::foreign::read_folder;
@@ -182,7 +182,12 @@ impl Adapter {
     pub(crate) fn prepare(&self, data: &Dataset) -> Result<Prepared, Error> {
         let Loaded { base, meta, reader, positive, .. } = &*self.0;
         let (lengths, images) = (self.lengths(), ImageReading::default());
-        if meta.head.kind == HeadKind::MaskedLm {
+        if let Some(mask) = self.mask()? {
+            let has = |e: &Example| matches!(&e.input, Input::Text(text) if text.contains(mask));
+            if let Some(row) = data.examples.iter().position(|example| !has(example)) {
+                let message = format!("this adapter fills {mask}, which the text does not hold");
+                return Err(Error::Input { row: row + 1, message });
+            }
             return reader.prepare_masked(data, None, lengths.max, base.threads());
         }
         let mut prepared = reader.prepare(data, &meta.labels, lengths, images, base.threads())?;
@@ -195,19 +200,6 @@ impl Adapter {
             None => {}
         }
         Ok(prepared)
-    }
-
-    /// Refuses texts for a masked language model of which none has a place to be filled.
-    pub(crate) fn check_masks(&self, inputs: &[Input]) -> Result<(), Error> {
-        let Some(mask) = self.mask()? else { return Ok(()) };
-        let has = |input: &Input| matches!(input, Input::Text(text) if text.contains(mask));
-        match inputs.is_empty() || inputs.iter().any(has) {
-            true => Ok(()),
-            false => {
-                let message = format!("this adapter fills {mask}, which the text does not hold");
-                Err(Error::Input { row: 1, message })
-            }
-        }
     }
 
     /// The place that a masked language model fills, as it stands in texts; none of other adapters.

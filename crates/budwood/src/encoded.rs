@@ -195,7 +195,6 @@ impl Encoded {
         for (row, input) in inputs.iter().enumerate() {
             adapter.check(row, input)?;
         }
-        adapter.check_masks(&inputs)?;
         let data = dataset(inputs);
         let prepared = adapter.prepare(&data)?;
         Ok(Self { of: Owner::Adapter(adapter), data, prepared })
