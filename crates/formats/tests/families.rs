@@ -119,8 +119,8 @@ fn what_would_change_answers_is_refused_by_name() {
     }
     for family in FAMILIES {
         let own = config(family.name);
-        let field = ["num_hidden_layers", "n_layers", "n_layer"].into_iter();
-        let field = field.filter(|field| own.get(field).is_some()).next().unwrap();
+        let mut fields = ["num_hidden_layers", "n_layers", "n_layer"].into_iter();
+        let field = fields.find(|field| own.get(field).is_some()).unwrap();
         for layers in [json!(0), json!(-1), json!(1.5), json!("2"), json!(1_000_000_000)] {
             let message = fault(family.name, field, layers.clone());
             let named = message.contains(field) || message.contains("1000000000 layers");

@@ -321,7 +321,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Trains the norm after the last layer, where there is one and the head reads what is after it.
+    /// Trains the norm after the last layer, where there is one and the head reads what follows it.
     pub(crate) fn train_final_norm(&mut self) -> Result<(), ModelError> {
         if let Some(norm) = self.base.final_norm.as_ref().filter(|_| !self.sites.without_final_norm)
         {

@@ -37,8 +37,8 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Losses that a sequence's loss is the sum of: its tokens with tags, its masked places; 1 where
-    /// a sequence has one loss.
+    /// Losses that a sequence's loss is the sum of: its tokens with tags, its masked places; 1
+    /// where a sequence has one loss.
     pub fn losses(&self, sequence: usize) -> usize {
         match self {
             Self::Tags(tags) => tags[sequence].iter().flatten().count(),
@@ -91,7 +91,7 @@ impl Norm {
 
 /// The last layer.
 enum Out {
-    Own(TrainedLinear),
+    Own(Box<TrainedLinear>),
     /// The encoder's table of words.
     Words(Words),
 }
@@ -150,7 +150,7 @@ impl Head {
             true => Out::Words(Words::new(builder, bias)?),
             false => {
                 let (shape, start) = ([spec.outputs, inputs], Init::TruncatedNormal(0.02));
-                Out::Own(builder.linear("head.out", shape, start, bias)?)
+                Out::Own(Box::new(builder.linear("head.out", shape, start, bias)?))
             }
         };
         Ok(Self { spec, dense, out })

@@ -20,7 +20,7 @@ pub(crate) struct Words {
 enum Table {
     /// The base's, shared by all adapters.
     Frozen(Arc<Weight>),
-    Trained(TrainedMatrix),
+    Trained(Box<TrainedMatrix>),
 }
 
 impl Words {
@@ -31,7 +31,7 @@ impl Words {
         bias: Option<Init<'_>>,
     ) -> Result<Self, ModelError> {
         let table = match builder.trained_words() {
-            Some(trained) => Table::Trained(trained),
+            Some(trained) => Table::Trained(Box::new(trained)),
             None => Table::Frozen(builder.base().words()),
         };
         let rows = table.weight().outputs();

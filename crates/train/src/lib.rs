@@ -10,6 +10,7 @@ mod feed;
 mod filled;
 mod images;
 mod masked;
+mod masked_texts;
 mod optimizer;
 pub mod parity;
 mod plan;
@@ -30,7 +31,7 @@ pub use evaluate::{
 };
 pub use filled::{Filled, KEPT};
 pub use images::Images;
-pub use masked::prepare_masked;
+pub use masked_texts::prepare_masked;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};
 pub use trainer::{Event, Outcome, Trainer};

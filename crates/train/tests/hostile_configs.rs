@@ -1,6 +1,6 @@
-//! Configurations of all families with every field changed to what it should not be, one at a time:
-//! each is refused with a message that names the file, or changes nothing that is not there. Nothing
-//! panics, waits, or takes memory that the files do not explain.
+//! Configurations of all families with every field changed to what it should not be, one at a
+//! time: each is refused with a message that names the file, or is harmless. Nothing panics, waits,
+//! or takes memory that the files do not explain.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -140,8 +140,8 @@ pub struct ColumnSpec {
     /// Separator of fields: comma, semicolon, tab, bar or a character [default: found].
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub separator: Option<String>,
-    /// Texts for masked-lm are the paragraphs of a text file, with empty lines between them, not its
-    /// lines.
+    /// Texts for masked-lm are the paragraphs of a text file, with empty lines between them, not
+    /// its lines.
     #[cfg_attr(feature = "clap", arg(long))]
     pub paragraphs: bool,
     /// What to do with rows that have no label.

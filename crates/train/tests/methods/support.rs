@@ -102,7 +102,7 @@ pub(crate) fn with_norm(head: HeadSpec) -> HeadSpec {
 /// sequences none.
 pub(crate) fn places(inputs: &Batch) -> Vec<Vec<u32>> {
     let of = |(i, rows): (usize, std::ops::Range<usize>)| {
-        (0..rows.len() as u32).filter(|place| (*place as usize + i) % 3 == 0).collect()
+        (0..rows.len() as u32).filter(|place| (*place as usize + i).is_multiple_of(3)).collect()
     };
     inputs.spans.iter().enumerate().map(of).collect()
 }
