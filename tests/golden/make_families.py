@@ -188,62 +188,67 @@ def record(model, trained, given, path, all_weights=False):
     save_file({k: v.detach().contiguous().clone() for k, v in io.items()}, path)
 
 
-for name in sys.argv[1:] or ALL:
-    family, prefix, layer, sites, cls, config, longest = ALL[name]
-    torch.manual_seed(1)
-    base = cls(config) if cls is Nomic else cls._from_config(copy.deepcopy(config), attn_implementation="eager") if cls is ModernBertModel else cls(copy.deepcopy(config))
-    base = base.eval()
-    if hasattr(base, "pooler"):
-        base.pooler = None
-    random(base.named_parameters(), 11)
-    folder = f"{OUT}/families/{name}"
-    os.makedirs(folder, exist_ok=True)
-    at = f"{OUT}/base/{family}" if name == family else f"{folder}/base"
-    os.makedirs(at, exist_ok=True)
-    config.save_pretrained(at)
-    if cls is Nomic:
-        described = json.load(open(f"{at}/config.json"))
-        json.dump({**described, "model_type": "nomic_bert"}, open(f"{at}/config.json", "w"), indent=2, sort_keys=True)
-    save_file({f"{prefix}.{k}": v.clone() for k, v in base.state_dict().items() if v.is_floating_point()}, f"{at}/model.safetensors", metadata={"format": "pt"})
-    own_layers = 1 if layer is None else len(base.get_submodule(layer))
-    short, long = (9, 6, 4), (longest, max(2, longest * 2 // 7), 5)
-    fresh = lambda: Headed(copy.deepcopy(base))
-    def head(model):
-        random([("head.out.weight", model.head.weight), ("head.out.bias", model.head.bias)], 5)
-        return [("head.out.weight", model.head.weight), ("head.out.bias", model.head.bias)]
+def main():
+    for name in sys.argv[1:] or ALL:
+        family, prefix, layer, sites, cls, config, longest = ALL[name]
+        torch.manual_seed(1)
+        base = cls(config) if cls is Nomic else cls._from_config(copy.deepcopy(config), attn_implementation="eager") if cls is ModernBertModel else cls(copy.deepcopy(config))
+        base = base.eval()
+        if hasattr(base, "pooler"):
+            base.pooler = None
+        random(base.named_parameters(), 11)
+        folder = f"{OUT}/families/{name}"
+        os.makedirs(folder, exist_ok=True)
+        at = f"{OUT}/base/{family}" if name == family else f"{folder}/base"
+        os.makedirs(at, exist_ok=True)
+        config.save_pretrained(at)
+        if cls is Nomic:
+            described = json.load(open(f"{at}/config.json"))
+            json.dump({**described, "model_type": "nomic_bert"}, open(f"{at}/config.json", "w"), indent=2, sort_keys=True)
+        save_file({f"{prefix}.{k}": v.clone() for k, v in base.state_dict().items() if v.is_floating_point()}, f"{at}/model.safetensors", metadata={"format": "pt"})
+        own_layers = 1 if layer is None else len(base.get_submodule(layer))
+        short, long = (9, 6, 4), (longest, max(2, longest * 2 // 7), 5)
+        fresh = lambda: Headed(copy.deepcopy(base))
+        def head(model):
+            random([("head.out.weight", model.head.weight), ("head.out.bias", model.head.bias)], 5)
+            return [("head.out.weight", model.head.weight), ("head.out.bias", model.head.bias)]
 
-    model = fresh()
-    own = [(f"{prefix}.{n}", p) for n, p in model.base.named_parameters()]
-    heads = head(model)
-    if name not in ("modernbert-biases", "deberta-v2-one"):
-        record(model, own + heads, inputs(config, short), f"{folder}/full.safetensors", all_weights=True)
+        model = fresh()
+        own = [(f"{prefix}.{n}", p) for n, p in model.base.named_parameters()]
+        heads = head(model)
+        if name not in ("modernbert-biases", "deberta-v2-one"):
+            record(model, own + heads, inputs(config, short), f"{folder}/full.safetensors", all_weights=True)
 
-    model = fresh()
-    for p in model.base.parameters():
-        p.requires_grad = False
-    trained = head(model)
-    for i in range(own_layers):
-        for site in sites:
-            found, third = modules(model.base, layer, sites, site, i)
-            wide = sum(m.out_features for m in found) // (1 if third is None else 3)
-            a, b = nn.Parameter(torch.empty(2, found[0].in_features)), nn.Parameter(torch.empty(wide, 2))
-            names = [f"layers.{i}.{site}.lora.{role}" for role in "ab"]
-            random(zip(names, (a, b)), 13 + i)
-            trained += list(zip(names, (a, b)))
-            at_outputs(model.base, layer, sites, site, i, lambda y, x, a=a, b=b: 2.0 * (x @ a.T @ b.T))
-    record(model, trained, inputs(config, long), f"{folder}/lora.safetensors")
+        model = fresh()
+        for p in model.base.parameters():
+            p.requires_grad = False
+        trained = head(model)
+        for i in range(own_layers):
+            for site in sites:
+                found, third = modules(model.base, layer, sites, site, i)
+                wide = sum(m.out_features for m in found) // (1 if third is None else 3)
+                a, b = nn.Parameter(torch.empty(2, found[0].in_features)), nn.Parameter(torch.empty(wide, 2))
+                names = [f"layers.{i}.{site}.lora.{role}" for role in "ab"]
+                random(zip(names, (a, b)), 13 + i)
+                trained += list(zip(names, (a, b)))
+                at_outputs(model.base, layer, sites, site, i, lambda y, x, a=a, b=b: 2.0 * (x @ a.T @ b.T))
+        record(model, trained, inputs(config, long), f"{folder}/lora.safetensors")
 
-    model = fresh()
-    for p in model.base.parameters():
-        p.requires_grad = False
-    trained = head(model)
-    for i in range(own_layers):
-        for site in ("attention_out", "ffn_out"):
-            down, up = nn.Linear(D, 8), nn.Linear(8, D)
-            names = [f"layers.{i}.{site}.bottleneck.{n}" for n in ("down.weight", "down.bias", "up.weight", "up.bias")]
-            values = [down.weight, down.bias, up.weight, up.bias]
-            random(zip(names, values), 23 + i)
-            trained += list(zip(names, values))
-            at_outputs(model.base, layer, sites, site, i, lambda y, x, down=down, up=up: up(nn.functional.silu(down(y))))
-    record(model, trained, inputs(config, short), f"{folder}/bottleneck.safetensors")
-    print(name, sum(p.numel() for p in base.parameters()))
+        model = fresh()
+        for p in model.base.parameters():
+            p.requires_grad = False
+        trained = head(model)
+        for i in range(own_layers):
+            for site in ("attention_out", "ffn_out"):
+                down, up = nn.Linear(D, 8), nn.Linear(8, D)
+                names = [f"layers.{i}.{site}.bottleneck.{n}" for n in ("down.weight", "down.bias", "up.weight", "up.bias")]
+                values = [down.weight, down.bias, up.weight, up.bias]
+                random(zip(names, values), 23 + i)
+                trained += list(zip(names, values))
+                at_outputs(model.base, layer, sites, site, i, lambda y, x, down=down, up=up: up(nn.functional.silu(down(y))))
+        record(model, trained, inputs(config, short), f"{folder}/bottleneck.safetensors")
+        print(name, sum(p.numel() for p in base.parameters()))
+
+
+if __name__ == "__main__":
+    main()

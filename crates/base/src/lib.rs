@@ -10,6 +10,7 @@ pub mod files;
 pub mod folder;
 pub mod head;
 pub mod lock;
+pub mod masking;
 pub mod method;
 pub mod names;
 pub mod random;

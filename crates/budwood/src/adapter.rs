@@ -6,7 +6,7 @@ use std::sync::Arc;
 use budwood_base::head::HeadKind;
 use budwood_formats::foreign;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
-use budwood_tasks::{Dataset, Input, task};
+use budwood_tasks::{Dataset, Example, Input, task};
 use budwood_train::{Answers, Doubt, Lengths, Prepared};
 
 use crate::foreign::read_folder;
@@ -141,11 +141,30 @@ impl Adapter {
     /// If the examples are not of the adapter's kind, or an output is not a finite number.
     pub fn answers(&self, data: &Dataset) -> Result<(Prepared, Answers), Error> {
         let prepared = self.prepare(data)?;
+        let answers = self.answers_to(&prepared)?;
+        Ok((prepared, answers))
+    }
+
+    /// As [`Adapter::answers`], for scores: of texts of a masked language model some tokens are
+    /// masked here.
+    pub(crate) fn answers_for_scores(&self, data: &Dataset) -> Result<(Prepared, Answers), Error> {
+        let Loaded { base, meta, reader, .. } = &*self.0;
+        if meta.head.kind != HeadKind::MaskedLm {
+            return self.answers(data);
+        }
+        let masking = Some(meta.task.masking.unwrap_or_default());
+        let prepared = reader.prepare_masked(data, masking, self.lengths().max, base.threads())?;
+        let answers = self.answers_to(&prepared)?;
+        Ok((prepared, answers))
+    }
+
+    /// The outputs of the head for examples that were read.
+    fn answers_to(&self, prepared: &Prepared) -> Result<Answers, Error> {
         let base = &self.0.base;
         let answers = base.with_workers(|workers| {
-            budwood_train::answers(workers, base.packed(), &self.0.adapter, &prepared)
+            budwood_train::answers(workers, base.packed(), &self.0.adapter, prepared)
         })?;
-        Ok((prepared, answers))
+        Ok(answers)
     }
 
     /// What makes the model's input.
@@ -163,6 +182,14 @@ impl Adapter {
     pub(crate) fn prepare(&self, data: &Dataset) -> Result<Prepared, Error> {
         let Loaded { base, meta, reader, positive, .. } = &*self.0;
         let (lengths, images) = (self.lengths(), ImageReading::default());
+        if let Some(mask) = self.mask()? {
+            let has = |e: &Example| matches!(&e.input, Input::Text(text) if text.contains(mask));
+            if let Some(row) = data.examples.iter().position(|example| !has(example)) {
+                let message = format!("this adapter fills {mask}, which the text does not hold");
+                return Err(Error::Input { row: row + 1, message });
+            }
+            return reader.prepare_masked(data, None, lengths.max, base.threads());
+        }
         let mut prepared = reader.prepare(data, &meta.labels, lengths, images, base.threads())?;
         prepared.positive = *positive;
         prepared.thresholds = meta.task.thresholds.clone().unwrap_or_default();
@@ -173,6 +200,17 @@ impl Adapter {
             None => {}
         }
         Ok(prepared)
+    }
+
+    /// The place that a masked language model fills, as it stands in texts; none of other adapters.
+    ///
+    /// # Errors
+    /// If the base's tokenizer has none.
+    pub fn mask(&self) -> Result<Option<&'static str>, Error> {
+        match (&self.0.meta.head.kind, &*self.0.reader) {
+            (HeadKind::MaskedLm, Reader::Texts(tokenizer)) => Ok(Some(tokenizer.mask()?.0)),
+            _ => Ok(None),
+        }
     }
 
     /// Refuses an input that the adapter's task does not take.

@@ -5,7 +5,7 @@ use budwood_base::record::Prediction;
 use budwood_tasks::metric::entities::{self, entities};
 use budwood_tasks::metric::squad;
 use budwood_tasks::{AnswerLimits, Candidate, Dataset, Example, Input, Target};
-use budwood_train::{Answers, Prepared};
+use budwood_train::{Answers, Filled, Prepared};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -23,6 +23,9 @@ pub fn answered(
     let candidates = answers.candidates(prepared, AnswerLimits::default());
     let none = no_answers(answers, prepared, &candidates);
     let tags = answers.tags(prepared);
+    if prepared.mask().is_some() {
+        return filled_answers(prepared, answers);
+    }
     let answer = |(i, example): (usize, &Example)| {
         let (expected, predicted, confidence) = match &example.target {
             Target::Class(c) => {
@@ -59,6 +62,24 @@ pub fn answered(
         Prediction { row: i as u64, expected, predicted, confidence }
     };
     data.examples.iter().enumerate().map(answer).collect()
+}
+
+/// The words given for the masked places of each text, beside those that stood there.
+fn filled_answers(prepared: &Prepared, answers: &Answers) -> Vec<Prediction> {
+    let joined = |words: &mut dyn Iterator<Item = u32>| {
+        words.map(|word| prepared.written(word)).collect::<Vec<_>>().join(" ")
+    };
+    let mut right = prepared.right_words().into_iter();
+    let of_text = |(row, places): (usize, Vec<Filled>)| {
+        let best = || places.iter().filter_map(|place| place.words.first());
+        Prediction {
+            row: row as u64,
+            expected: joined(&mut right.next().unwrap_or_default().into_iter()),
+            predicted: joined(&mut best().map(|(word, _)| *word)),
+            confidence: best().map(|(_, p)| *p).reduce(f32::min),
+        }
+    };
+    answers.filled(prepared).into_iter().enumerate().map(of_text).collect()
 }
 
 /// For each question whether no answer is given.
@@ -123,6 +144,22 @@ pub enum Answer {
         /// What the tags mark.
         entities: Vec<Entity>,
     },
+    /// The words that belong at the masked places of a text.
+    Filled {
+        /// The text with the likeliest word at each place.
+        filled: String,
+        /// The places in the order of the text.
+        places: Vec<Vec<FilledWord>>,
+    },
+}
+
+/// A word that may belong at a masked place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilledWord {
+    /// The word, or a part of one, as the vocabulary has it.
+    pub word: String,
+    /// Its probability.
+    pub score: f32,
 }
 
 /// A part of a text that may answer a question.
@@ -186,6 +223,7 @@ pub fn typed(
     let candidates = answers.candidates(prepared, options.limits);
     let none = no_answers(answers, prepared, &candidates);
     let tags = answers.tags(prepared);
+    let filled_places = answers.filled(prepared);
     let answer = |(i, example): (usize, &Example)| match kind {
         HeadKind::Classification => class(labels, answers, i, options),
         HeadKind::MultiLabel => {
@@ -197,8 +235,36 @@ pub fn typed(
         HeadKind::Regression => Answer::Value { value: answers.value(i) },
         HeadKind::QuestionAnswering => span(&example.input, &candidates[i], none[i]),
         HeadKind::TokenClassification => sentence(labels, &example.input, &tags[i]),
+        HeadKind::MaskedLm => filled(&example.input, &filled_places[i], prepared, options),
     };
     data.examples.iter().enumerate().map(answer).collect()
+}
+
+/// Words that are listed for each place where nothing else is asked for.
+const WORDS: usize = 5;
+
+/// The masked places of a text with their likeliest words.
+fn filled(
+    input: &Input,
+    places: &[Filled],
+    prepared: &Prepared,
+    options: &AnswerOptions,
+) -> Answer {
+    let word =
+        |(token, score): &(u32, f32)| FilledWord { word: prepared.written(*token), score: *score };
+    let of_place = |place: &Filled| {
+        place.words.iter().take(options.top.unwrap_or(WORDS)).map(word).collect::<Vec<_>>()
+    };
+    let places: Vec<Vec<FilledWord>> = places.iter().map(of_place).collect();
+    let text = if let Input::Text(text) = input { text.as_str() } else { "" };
+    let mut filled = String::new();
+    let mut best = places.iter().map(|words| words.first().map_or("", |w| w.word.as_str()));
+    let mask = prepared.mask().unwrap_or_default();
+    for (i, part) in text.split(mask).enumerate() {
+        filled += if i > 0 { best.next().unwrap_or(mask) } else { "" };
+        filled += part;
+    }
+    Answer::Filled { filled, places }
 }
 
 fn named(labels: &[String], probabilities: &[f32]) -> Vec<(String, f32)> {

@@ -83,12 +83,8 @@ impl Base {
         let AdapterFolder { meta, tensors } = folder;
         let width = meta.head.pooling.width(self.model().spec().hidden);
         let head = HeadSpec {
-            kind: HeadKind::Classification,
-            outputs: width,
-            pooling: meta.head.pooling,
-            dense: None,
             bias: false,
-            dropout: 0.0,
+            ..HeadSpec::linear(HeadKind::Classification, width, meta.head.pooling)
         };
         // The head hands on what it sees.
         let own = tensors.iter().filter(|(name, _)| !name.starts_with("head."));

@@ -119,7 +119,7 @@ impl Adapter {
             source = source_named(&columns, &spec.data, spec.limits, report)?;
         }
         let task = task::find(&meta.task.kind)?;
-        let mut opened = source.open(spec.split, true)?;
+        let mut opened = source.read_for(task).open(spec.split, task.is_labelled())?;
         opened.settle(Some(task))?;
         let columns = spec.slices.iter().map(|name| slice(opened.table(), name));
         let slices = columns.collect::<Result<Vec<_>, _>>()?;
@@ -139,7 +139,7 @@ impl Adapter {
         for (row, example) in data.examples.iter().enumerate() {
             self.check(row, &example.input)?;
         }
-        let (mut prepared, answers) = self.answers(data)?;
+        let (mut prepared, answers) = self.answers_for_scores(data)?;
         let (Some(targets), Some(judged)) =
             (&prepared.targets, budwood_train::judged(&answers, &prepared))
         else {
@@ -220,7 +220,7 @@ fn chance(judged: &Judged) -> Option<f64> {
             let away = |(x, y): (&Vec<u32>, &Vec<u32>)| wrong(x, y) - wrong(&usual, y);
             Some(errors(&given.iter().zip(right).map(away).collect::<Vec<_>>()))
         }
-        Judged::Answers(_) | Judged::Doubted(..) | Judged::Sentences(_) => None,
+        Judged::Answers(_) | Judged::Doubted(..) | Judged::Sentences(_) | Judged::Words(_) => None,
     }
 }
 

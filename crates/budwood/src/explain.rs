@@ -140,6 +140,7 @@ impl Adapter {
                 "this one answers questions with a part of the text itself"
             }
             HeadKind::TokenClassification => "this one gives each word an answer of its own",
+            HeadKind::MaskedLm => "this one gives words",
             _ if self.reader().processor().is_some() => {
                 "this one reads images, which have no words"
             }

@@ -1,11 +1,14 @@
 //! How a base model reads examples: texts by its tokenizer, images by its processor.
 
+use std::sync::Arc;
+
 use budwood_base::encoder::{ImageInput, InputSpec};
+use budwood_base::masking::Masking;
 use budwood_formats::BaseModel;
 use budwood_formats::native::TaskMeta;
 use budwood_images::{Augment, Processor};
 use budwood_tasks::{Dataset, Input, Tokenizer};
-use budwood_train::{Images, Lengths, Prepared, prepare, prepare_images};
+use budwood_train::{Images, Lengths, Prepared, prepare, prepare_images, prepare_masked};
 
 use crate::Error;
 
@@ -15,7 +18,7 @@ const TOKENS_MOST: usize = 10_000;
 /// What turns examples into the model's input.
 pub enum Reader {
     /// Texts by a tokenizer.
-    Texts(Box<Tokenizer>),
+    Texts(Arc<Tokenizer>),
     /// Images by a processor.
     Images(Processor, ImageInput),
 }
@@ -44,7 +47,7 @@ impl Reader {
             InputSpec::Text(text) => {
                 let tokenizer = Tokenizer::open(model.folder(), model.family().frame)?;
                 tokenizer.check_vocabulary(text.vocab)?;
-                Ok(Self::Texts(Box::new(tokenizer)))
+                Ok(Self::Texts(Arc::new(tokenizer)))
             }
             InputSpec::Image(image) => {
                 let config = "preprocessor_config.json";
@@ -119,6 +122,25 @@ impl Reader {
                 let ImageReading { augment, cache } = images;
                 let images = Images::new(data, processor.clone(), augment, spec, cache)?;
                 Ok(prepare_images(images, data))
+            }
+        }
+    }
+
+    /// Texts as a masked language model reads them: with masks that are chosen, or, without
+    /// `masking`, with those that stand in them.
+    pub fn prepare_masked(
+        &self,
+        data: &Dataset,
+        masking: Option<Masking>,
+        max_length: usize,
+        threads: usize,
+    ) -> Result<Prepared, Error> {
+        match self {
+            Self::Texts(tokenizer) => {
+                Ok(prepare_masked(tokenizer, data, masking, max_length, threads)?)
+            }
+            Self::Images(..) => {
+                Err(mismatch("a masked language model reads texts, but the base model images"))
             }
         }
     }

@@ -447,7 +447,8 @@ fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error
         return Err(Error::content(&path, message));
     }
     read.labels = labels(field("label2id"), outputs);
-    read.head = Some(HeadSpec { kind, outputs, pooling, dense, bias, dropout: 0.1 });
+    let head = HeadSpec::linear(kind, outputs, pooling);
+    read.head = Some(HeadSpec { dense, bias, dropout: 0.1, ..head });
     let linears: &[(&str, &str)] = if dense.is_some() {
         &[("head.dense", "1"), ("head.out", "4")]
     } else {

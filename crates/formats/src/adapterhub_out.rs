@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::adapterhub::{FLAT_PREFIX, PREFIX_ROLES, ROLES};
-use crate::export::{Exported, cannot, family_of, label2id};
+use crate::export::{Exported, cannot, family_of, label2id, refuse_masked_lm};
 use crate::family::Family;
 use crate::native::{AdapterFolder, AdapterMeta};
 
@@ -306,6 +306,12 @@ fn place((family, name): (&Family, &str), ours: &str, tensors: &TensorMap) -> Op
 
 fn head_config(meta: &AdapterMeta) -> Result<Value, Error> {
     let head = &meta.head;
+    refuse_masked_lm(meta, "AdapterHub")?;
+    if head.norm.is_some() {
+        return Err(cannot(
+            "the head has a norm between its layers, which AdapterHub's heads have not; export to transformers",
+        ));
+    }
     let images = matches!(meta.encoder.input, InputSpec::Image(_));
     let use_pooler = match head.pooling {
         _ if head.kind.over_tokens() => false,

@@ -6,8 +6,8 @@
 
 use budwood_base::difference::{self, Difference};
 use budwood_base::digest;
-use budwood_base::encoder::InputSpec;
-use budwood_base::head::{HeadKind, HeadSpec};
+use budwood_base::encoder::{EncoderSpec, InputSpec};
+use budwood_base::head::{self, HeadKind, HeadSpec};
 
 use crate::native::AdapterMeta;
 use crate::{BaseModel, Error};
@@ -57,11 +57,8 @@ impl AdapterMeta {
         if let Some(bad) = hashes.into_iter().flatten().find(|h| !digest::is_sha256(h)) {
             return Err(format!("{bad:?} is not a SHA-256"));
         }
-        check_head(head, self.encoder.hidden, &shape)?;
-        let named = match head.kind {
-            HeadKind::Regression | HeadKind::QuestionAnswering => 0,
-            _ => head.outputs,
-        };
+        check_head(head, &self.encoder, &shape)?;
+        let named = if head.kind.has_labels() { head.outputs } else { 0 };
         if self.labels.len() != named {
             let (n, outputs) = (self.labels.len(), head.outputs);
             return Err(format!(
@@ -94,6 +91,9 @@ impl AdapterMeta {
             if let Some(bad) = thresholds.iter().find(|t| !(0.0..=1.0).contains(*t)) {
                 return Err(format!("the threshold {bad} is not a probability from 0 to 1"));
             }
+        }
+        if let Some(masking) = &task.masking {
+            masking.check().map_err(|why| format!("the share that is masked: {why}"))?;
         }
         if self.parameters_trained != elements {
             return Err(format!(
@@ -153,13 +153,15 @@ impl AdapterMeta {
 /// Whether a head's tensors are those that its description speaks of.
 fn check_head<'a>(
     head: &HeadSpec,
-    hidden: usize,
+    encoder: &EncoderSpec,
     shape: &impl Fn(&str) -> Option<&'a [usize]>,
 ) -> Result<(), String> {
-    let fixed = match head.kind {
-        HeadKind::Regression => Some(1),
-        HeadKind::QuestionAnswering => Some(2),
-        HeadKind::Classification | HeadKind::MultiLabel | HeadKind::TokenClassification => None,
+    let fixed = match (head.kind, &encoder.input) {
+        (HeadKind::Regression, _) => Some(1),
+        (HeadKind::QuestionAnswering, _) => Some(2),
+        (HeadKind::MaskedLm, InputSpec::Text(text)) => Some(text.vocab),
+        (HeadKind::MaskedLm, InputSpec::Image(_)) => Some(0),
+        _ => None,
     };
     if fixed.is_some_and(|n| n != head.outputs) || head.outputs == 0 {
         return Err(format!("a head for {:?} cannot have {} outputs", head.kind, head.outputs));
@@ -167,28 +169,26 @@ fn check_head<'a>(
     if !(0.0..1.0).contains(&head.dropout) {
         return Err(format!("the head's dropout is {}, not a probability below 1", head.dropout));
     }
-    let pooled = match head.kind.over_tokens() {
-        true => Some(hidden),
-        false => hidden.checked_mul(head.pooling.width(1)),
-    };
-    let pooled = pooled.ok_or("the encoder's width is beyond any number")?;
-    let inner = if head.dense.is_some() { hidden } else { pooled };
-    let tensors = [
-        ("head.dense.weight", head.dense.map(|_| vec![hidden, pooled])),
-        ("head.dense.bias", head.dense.map(|_| vec![hidden])),
-        ("head.out.weight", Some(vec![head.outputs, inner])),
-        ("head.out.bias", head.bias.then(|| vec![head.outputs])),
-    ];
-    for (name, expected) in tensors {
+    if head.norm.is_some_and(|norm| !(0.0..1.0).contains(&norm.eps)) {
+        return Err("the epsilon of the head's norm is not a number from 0 on and below 1".into());
+    }
+    if head.dense.is_none() && (head.norm.is_some() || head.kind == HeadKind::MaskedLm) {
+        let what = if head.norm.is_some() { "with a norm" } else { "for words" };
+        return Err(format!("a head {what} has two layers, but 'dense' is missing"));
+    }
+    let tensors = head.tensors(encoder.hidden, encoder.embedding_width());
+    let tensors = tensors.ok_or("the encoder's width is beyond any number")?;
+    for name in head::TENSORS {
+        let expected = tensors.iter().find(|(own, _)| *own == name).map(|(_, shape)| &shape[..]);
         let found = shape(name);
-        if found != expected.as_deref() {
+        if found != expected {
             let shown = |shape: Option<&[usize]>| match shape {
                 Some(shape) => format!("of shape {shape:?}"),
                 None => "absent".into(),
             };
             return Err(format!(
                 "the head asks for a tensor '{name}' {}, but in the weights it is {}",
-                shown(expected.as_deref()),
+                shown(expected),
                 shown(found)
             ));
         }

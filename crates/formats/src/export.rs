@@ -7,7 +7,7 @@ use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::family::{FAMILIES, Family};
+use crate::family::{FAMILIES, Family, MaskedLmHead};
 use crate::native::AdapterMeta;
 use crate::safetensors_file::{to_bytes, to_bytes_with};
 
@@ -72,6 +72,9 @@ pub(crate) fn transformers_head(
     let mut own = tensors.clone();
     own.retain(|name, _| name.starts_with("head."));
     let over_tokens = meta.head.kind.over_tokens();
+    if meta.head.kind == HeadKind::MaskedLm {
+        return masked_lm_head(family, own);
+    }
     if family.classifier.is_none() && !over_tokens {
         return Err(cannot(format!(
             "the model of `transformers` for {} ends with a head of a form that heads here have not; export to a form that \
@@ -81,13 +84,16 @@ pub(crate) fn transformers_head(
     }
     let theirs = crate::peft::head::spec(family, meta.head.kind, &own)
         .ok_or_else(|| cannot("the adapter has no head"))?;
-    let HeadSpec { pooling, dense, .. } = &meta.head;
+    let HeadSpec { pooling, dense, norm, .. } = &meta.head;
     let pools_alike = over_tokens || *pooling == theirs.pooling;
     // BERT's pooler is a first layer with tanh over the first token.
     let as_pooler = theirs.pooling == Pooling::Pooler
         && *pooling == Pooling::Cls
         && *dense == Some(Activation::Tanh);
-    if !as_pooler && (!pools_alike || *dense != theirs.dense) {
+    // A head of the model's own form keeps its pooling and activation, which its configuration
+    // names.
+    let as_own = norm.is_some() && theirs.norm.is_some();
+    if !as_pooler && !as_own && (!pools_alike || *dense != theirs.dense) {
         return Err(cannot(format!(
             "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; train with \
              that head, or export to a form that holds the head as it is",
@@ -97,25 +103,60 @@ pub(crate) fn transformers_head(
             layers(theirs.dense)
         )));
     }
-    let dense = match family.classifier.and_then(|c| c.dense) {
+    let classifier = family.classifier.filter(|c| !over_tokens || c.over_tokens);
+    let dense = match classifier.and_then(|c| c.dense) {
         Some((_, module)) => Some(module.to_string()),
         None => family.checkpoint_name(names::POOLER),
     };
     let dense = dense.unwrap_or_default();
-    let out = match (meta.head.kind, &family.classifier) {
-        (HeadKind::QuestionAnswering, _) => "qa_outputs",
-        (HeadKind::TokenClassification, _) | (_, None) => "classifier",
+    let out = match (meta.head.kind, &classifier) {
         (_, Some(classifier)) => classifier.out,
+        (HeadKind::QuestionAnswering, None) => "qa_outputs",
+        (_, None) => "classifier",
     };
+    let norm = classifier.and_then(|c| c.norm).unwrap_or_default();
+    let modules = [("head.dense", dense.as_str()), ("head.norm", norm), ("head.out", out)];
     let renamed = own.into_iter().map(|(name, tensor)| {
-        let name = name.replace("head.dense", &dense).replace("head.out", out);
-        (name, tensor)
+        let found = modules.iter().find_map(|(ours, theirs)| {
+            name.strip_prefix(ours).map(|role| format!("{theirs}{role}"))
+        });
+        (found.unwrap_or(name), tensor)
     });
     let mut renamed: TensorMap = renamed.collect();
     // Their last layer has a bias always.
     let bias = format!("{out}.bias");
     renamed.entry(bias).or_insert_with(|| Tensor::zeros([meta.head.outputs]));
     Ok(renamed)
+}
+
+/// The head for masked words under its names there. Its last layer is the table of words, which
+/// the model has already.
+fn masked_lm_head(family: &Family, own: TensorMap) -> Result<TensorMap, Error> {
+    let Some(MaskedLmHead { names: [[dense, norm, bias], ..], .. }) = &family.masked_lm else {
+        let message = format!("a {} has no head for masked words", family.name);
+        return Err(cannot(message));
+    };
+    let renamed = own.into_iter().map(|(name, tensor)| {
+        let (module, role) = name.rsplit_once('.').unwrap_or_default();
+        let theirs = match module {
+            "head.dense" => format!("{dense}.{role}"),
+            "head.norm" => format!("{norm}.{role}"),
+            _ => (*bias).to_string(),
+        };
+        (theirs, tensor)
+    });
+    Ok(renamed.collect())
+}
+
+/// Refuses a masked language model where another library has no adapters with such a head.
+pub(crate) fn refuse_masked_lm(meta: &AdapterMeta, library: &str) -> Result<(), Error> {
+    match meta.head.kind {
+        HeadKind::MaskedLm => Err(cannot(format!(
+            "the head of a masked language model is not written in the form of {library}; \
+             --to transformers writes the model with its head"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn layers(dense: Option<Activation>) -> String {
@@ -127,6 +168,7 @@ pub(crate) fn model_class(meta: &AdapterMeta, family: &Family) -> String {
     let task = match meta.head.kind {
         HeadKind::TokenClassification => "TokenClassification",
         HeadKind::QuestionAnswering => "QuestionAnswering",
+        HeadKind::MaskedLm => "MaskedLM",
         _ if matches!(meta.encoder.input, InputSpec::Image(_)) => "ImageClassification",
         _ => "SequenceClassification",
     };

@@ -120,16 +120,16 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         }
     };
     let Imported { method, head, labels, mut tensors, .. } = read;
-    let Some(head) = head else {
+    let Some(mut head) = head else {
         let message = "holds no head: what it answers is not known. Save the adapter with its head";
         return Err(Error::content(folder, message));
     };
+    if library != Library::AdapterHub {
+        head::as_configured(&mut head, base)?;
+    }
     complete_norms(&method, base, &mut tensors)?;
     check_labels(&labels).map_err(|message| Error::content(folder, message))?;
-    let labels = match head.kind {
-        HeadKind::Regression | HeadKind::QuestionAnswering => Vec::new(),
-        _ => labels,
-    };
+    let labels = if head.kind.has_labels() { labels } else { Vec::new() };
     let elements = tensors.values().map(|t| t.len() as u64).sum();
     let origin = json!({
         "library": library.name(),
@@ -185,6 +185,7 @@ fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
         HeadKind::Regression => ("regression", "spearman"),
         HeadKind::TokenClassification => ("token-classification", "f1"),
         HeadKind::QuestionAnswering => ("question-answering", "f1"),
+        HeadKind::MaskedLm => ("masked-lm", "perplexity"),
     };
     let max_length = match &base.spec().input {
         InputSpec::Text(text) => text.length_max(),
@@ -202,6 +203,7 @@ fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
         positive: None,
         none_threshold: None,
         thresholds: None,
+        masking: None,
         images: None,
     }
 }

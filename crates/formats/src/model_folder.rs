@@ -94,14 +94,18 @@ pub fn task_config(model: &BaseModel, meta: &AdapterMeta) -> Result<Value, Error
     let id2label: serde_json::Map<_, _> =
         label2id.iter().map(|(label, id)| (id.to_string(), json!(label))).collect();
     config["architectures"] = json!([model_class(meta, model.family())]);
-    config["id2label"] = json!(id2label);
-    config["label2id"] = json!(label2id);
+    if meta.head.kind != HeadKind::MaskedLm {
+        config["id2label"] = json!(id2label);
+        config["label2id"] = json!(label2id);
+    }
     config["torch_dtype"] = json!("float32");
     config["problem_type"] = match meta.head.kind {
         HeadKind::Classification => json!("single_label_classification"),
         HeadKind::MultiLabel => json!("multi_label_classification"),
         HeadKind::Regression => json!("regression"),
-        HeadKind::TokenClassification | HeadKind::QuestionAnswering => json!(null),
+        HeadKind::TokenClassification | HeadKind::QuestionAnswering | HeadKind::MaskedLm => {
+            json!(null)
+        }
     };
     Ok(config)
 }

@@ -7,6 +7,7 @@ use budwood_base::digest;
 use budwood_base::encoder::EncoderSpec;
 use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::head::HeadSpec;
+use budwood_base::masking::Masking;
 use budwood_base::method::MethodSpec;
 use budwood_base::record::{BaseId, DataDigest, MetricValue};
 use budwood_base::tensor::TensorMap;
@@ -106,6 +107,9 @@ pub struct TaskMeta {
     /// `labels`; without them 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thresholds: Option<Vec<f32>>,
+    /// How texts are masked for a score; of masked language models alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masking: Option<Masking>,
     /// How images were prepared; nothing for texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Value>,

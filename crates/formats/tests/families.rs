@@ -52,6 +52,7 @@ fn what_would_change_answers_is_refused_by_name() {
         ("roberta", "add_cross_attention", json!(true)),
         ("bert", "pruned_heads", json!({ "0": [1] })),
         ("electra", "position_embedding_type", json!("relative_key")),
+        ("electra", "position_embedding_type", json!(3)),
         ("electra", "hidden_act", json!("softsign")),
         ("electra", "embedding_size", json!(0)),
         ("electra", "num_attention_heads", json!(5)),
@@ -63,6 +64,17 @@ fn what_would_change_answers_is_refused_by_name() {
         ("mpnet", "relative_attention_num_buckets", json!(0)),
         ("mpnet", "max_position_embeddings", json!(2)),
         ("modernbert", "rope_scaling", json!({ "rope_type": "yarn", "factor": 2.0 })),
+        ("modernbert", "rope_parameters", json!({ "rope_type": "yarn", "rope_theta": 1e4 })),
+        ("modernbert", "rope_parameters", json!({ "rope_theta": 1e4, "factor": 2.0 })),
+        ("modernbert", "rope_parameters", json!({ "full_attention": {}, "other": {} })),
+        ("modernbert", "rope_parameters", json!("default")),
+        ("dinov3_vit", "rope_parameters", json!({ "rope_type": "linear" })),
+        ("dinov3_vit", "rope_parameters", json!([])),
+        ("dinov3_vit", "rope_scaling", json!({ "rope_type": "linear", "factor": 2.0 })),
+        ("dinov3_vit", "rope_theta", json!(0)),
+        ("vit", "pooler_act", json!("relu")),
+        ("deit", "pooler_output_size", json!(7)),
+        ("nomic_bert", "rotary_scaling_factor", json!(-1)),
         ("modernbert", "global_attn_every_n_layers", json!(0)),
         ("modernbert", "local_attention", json!(0)),
         ("modernbert", "local_attention", json!(-1)),
@@ -94,14 +106,26 @@ fn what_would_change_answers_is_refused_by_name() {
         ("deberta-v2", "pos_att_type", json!(["p2p"])),
         ("deberta-v2", "pos_att_type", json!(null)),
         ("deberta-v2", "norm_rel_ebd", json!("batch_norm")),
+        ("deberta-v2", "norm_rel_ebd", json!(3)),
     ];
     for (family, field, value) in all {
         let message = fault(family, field, value.clone());
         let named = match *field {
             "num_attention_heads" => "heads do not divide",
+            "rope_parameters" => "rope_",
             other => other,
         };
         assert!(message.contains(named), "{family} {field}: {message}");
+    }
+    for family in FAMILIES {
+        let own = config(family.name);
+        let mut fields = ["num_hidden_layers", "n_layers", "n_layer"].into_iter();
+        let field = fields.find(|field| own.get(field).is_some()).unwrap();
+        for layers in [json!(0), json!(-1), json!(1.5), json!("2"), json!(1_000_000_000)] {
+            let message = fault(family.name, field, layers.clone());
+            let named = message.contains(field) || message.contains("1000000000 layers");
+            assert!(named, "{} {layers}: {message}", family.name);
+        }
     }
     let many = fault("xlm-roberta-xl", "num_hidden_layers", json!(1_000_000_000));
     assert!(many.contains("1000000000 layers") && many.contains("holds"), "{many}");
@@ -198,15 +222,15 @@ fn axes_follow_the_configuration() {
     }
 }
 
-/// A head of another form is refused by the family's name.
+/// A head of a form that heads here have not is refused by the family's name.
 #[test]
-fn a_tuned_modernbert_is_refused_by_name() {
-    let dir = with("modernbert", &|config| {
-        config["architectures"] = json!(["ModernBertForSequenceClassification"]);
+fn a_tuned_dinov3_is_refused_by_name() {
+    let dir = with("dinov3_vit", &|config| {
+        config["architectures"] = json!(["DINOv3ViTForImageClassification"]);
     });
     let base = BaseModel::open(dir.path()).unwrap();
     let error = budwood_formats::foreign::adopt(dir.path(), &base, "tuned").unwrap_err();
-    assert!(error.to_string().contains("tuned modernbert"), "{error}");
+    assert!(error.to_string().contains("tuned dinov3_vit"), "{error}");
 }
 
 #[test]

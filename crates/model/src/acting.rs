@@ -131,7 +131,11 @@ impl<'a> Acting<'a> {
         self.base.embedding_norm.as_ref().map(|norm| self.norm_ref(norm, slots))
     }
 
+    /// The norm after the last layer, where there is one and the head reads what is after it.
     pub(crate) fn final_norm(&self) -> Option<NormRef<'a>> {
+        if self.sites().is_some_and(|sites| sites.without_final_norm) {
+            return None;
+        }
         let slots = self.sites().and_then(|sites| sites.final_norm.as_ref());
         self.base.final_norm.as_ref().map(|norm| self.norm_ref(norm, slots))
     }

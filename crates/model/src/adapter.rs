@@ -69,8 +69,7 @@ impl Adapter {
     ) -> Result<Self, ModelError> {
         let width = pooling.width(base.spec().hidden);
         let kind = HeadKind::Classification;
-        let head =
-            HeadSpec { kind, outputs: width, pooling, dense: None, bias: false, dropout: 0.0 };
+        let head = HeadSpec { bias: false, ..HeadSpec::linear(kind, width, pooling) };
         let mut adapter = Self::new(base, spec, head, seed)?;
         let slot = adapter.params.get("head.out.weight").map(|p| p.slot.clone());
         for (i, value) in adapter.params.values[slot.unwrap_or_default()].iter_mut().enumerate() {
@@ -95,6 +94,32 @@ impl Adapter {
         tensors: &TensorMap,
     ) -> Result<Self, ModelError> {
         Self::build(base, spec, head, (0, Some(tensors)))
+    }
+
+    /// Begins from these values in the place of its own: those of a trained adapter, or of the
+    /// head that a checkpoint has. Tensors that are not named keep theirs.
+    ///
+    /// # Errors
+    /// If a tensor has no place here, or another shape; nothing is changed then.
+    pub fn begin_from(&mut self, base: &Base, tensors: &TensorMap) -> Result<(), ModelError> {
+        for (name, tensor) in tensors {
+            let Some(param) = self.params.get(name) else {
+                return Err(ModelError::Extra { count: 1, first: name.clone() });
+            };
+            if param.shape != tensor.shape {
+                return Err(ModelError::Shape {
+                    name: name.clone(),
+                    found: tensor.shape.clone(),
+                    expected: param.shape.clone(),
+                });
+            }
+        }
+        for (name, tensor) in tensors {
+            let slot = self.params.get(name).map(|param| param.slot.clone()).unwrap_or_default();
+            self.params.values[slot].copy_from_slice(&tensor.data);
+        }
+        self.refresh(base.device(), 1);
+        Ok(())
     }
 
     /// The method with all options in force.

@@ -1,6 +1,7 @@
 //! The frozen model: weights in the form in which the device multiplies them.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use budwood_base::encoder::{
     EncoderSpec, ImageInput, InputSpec, NormPlacement, PoolerForm, Positions, TextInput,
@@ -120,6 +121,8 @@ pub struct Base {
     layers: Vec<Layer>,
     pub(crate) final_norm: Option<Norm>,
     pub(crate) pooler: Option<Pooler>,
+    /// The table of words as a product, made when a head first asks for it.
+    words: OnceLock<Arc<Weight>>,
 }
 
 impl Base {
@@ -176,6 +179,7 @@ impl Base {
             layers,
             final_norm,
             pooler,
+            words: OnceLock::new(),
         })
     }
 
@@ -262,6 +266,34 @@ impl Base {
         Some(PatchRotary::new(base, self.spec.head_dim(), grid))
     }
 
+    /// The table of words as a product `[vocabulary, width]`, in the form of the other weights. It
+    /// is packed once, and held beside the table as long as the base is.
+    ///
+    /// # Panics
+    /// If the base reads images.
+    pub(crate) fn words(&self) -> Arc<Weight> {
+        let Embeddings::Text(TextEmbeddings { word, .. }) = &self.embeddings else {
+            panic!("an encoder of images has no words");
+        };
+        let make = || {
+            let (rows, width) = (word.rows(), word.columns());
+            let elements = match word.elements() {
+                Some(elements) => elements.into(),
+                // Bytes with the scales of their rows, as numbers.
+                None => {
+                    let mut cx = Context::new(self.device);
+                    let mut all = cx.zeros(rows, width);
+                    let ids: Vec<u32> = (0..rows as u32).collect();
+                    cx.add_table_rows(all.view_mut(), word, &ids);
+                    Cow::from(cx.download(all.view()))
+                }
+            };
+            let (precision, trainable) = (self.precision, self.trainable);
+            Arc::new(Weight::new(self.device, &elements, rows, width, precision, trainable))
+        };
+        Arc::clone(self.words.get_or_init(make))
+    }
+
     /// The activation of the feed-forward network.
     pub(crate) fn activation(&self) -> Activation {
         engine_activation(self.spec.activation)
@@ -296,7 +328,8 @@ impl Base {
     pub fn bytes(&self) -> usize {
         let linears = |l: &Layer| l.linears.iter().map(|l| l.weight.bytes()).sum::<usize>();
         let rotary = self.rotary.iter().flatten().map(Rotary::bytes).sum::<usize>();
-        self.embeddings.bytes() + rotary + self.layers.iter().map(linears).sum::<usize>()
+        let words = self.words.get().map_or(0, |words| words.bytes());
+        self.embeddings.bytes() + words + rotary + self.layers.iter().map(linears).sum::<usize>()
     }
 }
 

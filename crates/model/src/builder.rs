@@ -61,7 +61,10 @@ impl<'a> Builder<'a> {
             given,
             limit: (4 * base.spec().parameters()).max(PARAMETERS_MOST),
             params: Params::default(),
-            sites: Sites::new(base.spec().layers, base.spec().own_layers()),
+            sites: Sites {
+                without_final_norm: pooling == Pooling::PatchMean,
+                ..Sites::new(base.spec().layers, base.spec().own_layers())
+            },
             owners: Vec::new(),
             method: String::new(),
         }
@@ -318,9 +321,10 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Trains the norm after the last layer, where there is one.
+    /// Trains the norm after the last layer, where there is one and the head reads what follows it.
     pub(crate) fn train_final_norm(&mut self) -> Result<(), ModelError> {
-        if let Some(norm) = &self.base.final_norm {
+        if let Some(norm) = self.base.final_norm.as_ref().filter(|_| !self.sites.without_final_norm)
+        {
             self.sites.final_norm = Some(self.norm(names::FINAL_NORM, norm)?);
         }
         Ok(())
@@ -458,6 +462,28 @@ impl<'a> Builder<'a> {
         ];
         let norm = self.norm(names::POOLER_NORM, &pooler.norm)?;
         Ok(AttentionPoolerSlots { probe, products, norm })
+    }
+
+    /// The table of words as a product, where a method trains it.
+    pub(crate) fn trained_words(&self) -> Option<TrainedMatrix> {
+        let Some(EmbeddingSlots::Text(slots)) = &self.sites.embeddings else { return None };
+        let width = self.base.spec().embedding_width();
+        let slot = slots.word.clone();
+        let shape = [slot.len() / width, width];
+        Some(TrainedMatrix::new(slot, self.unfilled(shape)))
+    }
+
+    /// A new norm of this width: ones, and zeros where it has a bias.
+    pub(crate) fn new_norm(
+        &mut self,
+        name: &str,
+        width: usize,
+        bias: bool,
+    ) -> Result<NormSlots, ModelError> {
+        let gamma = self.parameter(format!("{name}.weight"), &[width], Init::Constant(1.0))?;
+        let zeros = Init::Constant(0.0);
+        let beta = bias.then(|| self.parameter(format!("{name}.bias"), &[width], zeros));
+        Ok(NormSlots { gamma, beta: beta.transpose()? })
     }
 
     fn norm(&mut self, name: &str, norm: &Norm) -> Result<NormSlots, ModelError> {

@@ -29,6 +29,7 @@ mod run;
 mod site;
 mod sites;
 mod tape;
+mod words;
 
 pub use adapter::Adapter;
 pub use base::Base;

@@ -110,7 +110,8 @@ pub fn plan_chunks(lengths: &[usize]) -> Vec<Range<usize>> {
 }
 
 /// Outputs of a chunk: for each sequence those of its segment's head, in order; of a head over
-/// tokens those of each token, one after another.
+/// tokens those of each token, one after another; of a masked language model those of each place
+/// that the batch asks for ([`Batch::asking`]).
 ///
 /// # Panics
 /// If a segment has no adapter, and so no head, or the shapes do not fit.
@@ -131,7 +132,7 @@ pub fn predict(
         let y = adapter.head.forward(cx, &pass, part, rows, Save::nothing());
         let (all, columns) = (cx.download(y.view()), y.columns());
         let of_sequence = |rows: Range<usize>| all[rows.start * columns..rows.end * columns].into();
-        outputs.extend(adapter.head.rows(part).into_iter().map(of_sequence));
+        outputs.extend(adapter.head.rows(&pass, part).into_iter().map(of_sequence));
         cx.give(y);
     }
     cx.give(hidden);
@@ -237,7 +238,7 @@ impl<'a> Forward<'a> {
 
     /// The rows of each example among the outputs.
     fn rows(&self) -> Vec<Range<usize>> {
-        self.adapter.head.rows(&self.pass.parts[0])
+        self.adapter.head.rows(&self.pass, &self.pass.parts[0])
     }
 
     /// The outputs of each example, as [`predict`] gives them.

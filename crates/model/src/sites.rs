@@ -146,6 +146,8 @@ pub(crate) struct Sites {
     pub(crate) embedding_norm: Option<NormSlots>,
     pub(crate) relative: Option<RelativeSlots>,
     pub(crate) final_norm: Option<NormSlots>,
+    /// Whether the head reads what is before the final norm.
+    pub(crate) without_final_norm: bool,
     pub(crate) pooler: Option<PoolerSlots>,
     pub(crate) prompt: Option<Prompt>,
     pub(crate) prefix: Option<Prefix>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use budwood_base::encoder::{Activation, EncoderSpec};
+use budwood_base::head::Pooling;
 use budwood_base::names;
 use budwood_base::site::WeightSite;
 use budwood_base::tensor::Tensor;
@@ -61,7 +62,9 @@ impl<'a, E: From<Error>> Builder<'a, E> {
         for layer in 0..self.spec.layers {
             rows.x = self.layer(layer, &rows, &scores)?;
         }
-        if self.has(&format!("{}.weight", names::FINAL_NORM)) {
+        let head = self.request.head;
+        let patches = head.pooling == Pooling::PatchMean && !head.kind.over_tokens();
+        if !patches && self.has(&format!("{}.weight", names::FINAL_NORM)) {
             rows.x = self.norm(names::FINAL_NORM, &rows.x);
         }
         self.head(&rows)?;

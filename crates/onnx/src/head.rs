@@ -10,18 +10,28 @@ use budwood_model::modules::Affine;
 use crate::Error;
 use crate::builder::{Builder, Rows};
 use crate::embed::{BATCH, SEQUENCE};
-use crate::graph::Dim;
+use crate::graph::{Attribute, Dim};
 
 impl<E: From<Error>> Builder<'_, E> {
     /// Pooling, the head's layers, and the outputs.
     pub(crate) fn head(&mut self, rows: &Rows) -> Result<(), E> {
         let head = self.request.head;
+        if head.kind == HeadKind::MaskedLm {
+            let message = "the head of a masked language model, which multiplies by all words";
+            return Err(Error::Cannot(message.into()).into());
+        }
         let over_tokens = head.kind.over_tokens();
         let mut x = if over_tokens { self.tokens(rows) } else { self.pooled(rows) };
         if let Some(activation) = head.dense {
-            let dense = self.head_layer("head.dense", true)?;
+            let dense = self.head_layer("head.dense", !head.dense_without_bias)?;
             x = self.affine(&dense, &x);
             x = self.activation(activation, &x);
+        }
+        if let Some(norm) = head.norm {
+            let Affine { weight, bias } = self.head_layer("head.norm", norm.bias)?;
+            let [gain, bias] = [weight, bias].map(|t| self.graph.floats(&t.shape, &t.data));
+            let epsilon = ("epsilon", Attribute::Float(norm.eps));
+            x = self.graph.op_with("LayerNormalization", &[&x, &gain, &bias], &[epsilon]);
         }
         let out = self.head_layer("head.out", head.bias)?;
         let y = self.affine(&out, &x);
@@ -38,7 +48,7 @@ impl<E: From<Error>> Builder<'_, E> {
                     self.graph.output(name, &one, &[BATCH, sequence]);
                 }
             }
-            HeadKind::TokenClassification => {
+            HeadKind::TokenClassification | HeadKind::MaskedLm => {
                 self.graph.output("logits", &y, &[BATCH, sequence, outputs]);
             }
             HeadKind::Classification | HeadKind::MultiLabel | HeadKind::Regression => {
@@ -80,12 +90,10 @@ impl<E: From<Error>> Builder<'_, E> {
         match self.request.head.pooling {
             Pooling::Cls => self.pick(&rows.x, 1, 0),
             Pooling::Mean => self.mean_row(rows),
+            Pooling::PatchMean => self.rest_mean(rows),
             Pooling::ClsMean => {
                 let first = self.pick(&rows.x, 1, 0);
-                let from = self.spec.input.first_tokens();
-                let x = self.slice(&rows.x, 1, from, None);
-                let mask = rows.mask.as_ref().map(|mask| self.slice(mask, 1, from, None));
-                let mean = self.mean_row(&Rows { x, mask });
+                let mean = self.rest_mean(rows);
                 self.concat(&[&first, &mean], 1)
             }
             Pooling::Pooler => match self.spec.axes.pooler {
@@ -97,6 +105,14 @@ impl<E: From<Error>> Builder<'_, E> {
                 PoolerForm::Attention => self.attending(rows),
             },
         }
+    }
+
+    /// The mean of all but the tokens that stand for all of the input.
+    fn rest_mean(&mut self, rows: &Rows) -> String {
+        let from = self.spec.input.first_tokens();
+        let x = self.slice(&rows.x, 1, from, None);
+        let mask = rows.mask.as_ref().map(|mask| self.slice(mask, 1, from, None));
+        self.mean_row(&Rows { x, mask })
     }
 
     fn mean_row(&mut self, rows: &Rows) -> String {

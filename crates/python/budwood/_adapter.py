@@ -117,7 +117,7 @@ class Adapter:
 
         Returns:
             By the kind of task: labels (``str [n]``), numbers (``float32 [n]``), or lists: of the
-            labels that hold, of tags, of answers (empty where there is none).
+            labels that hold, of tags, of answers (empty where there is none), of texts whose masks are filled.
 
         Raises:
             TypeError: if it is one text, and no column of them.
@@ -134,7 +134,7 @@ class Adapter:
         answers = json.loads(text)
         if kind == "regression":
             return np.array([a["value"] for a in answers], np.float32)
-        part = next(p for p in ("labels", "tags", "answer") if not answers or p in answers[0])
+        part = next(p for p in ("labels", "tags", "answer", "filled") if not answers or p in answers[0])
         return [answer[part] for answer in answers]
 
     def predict_proba(

@@ -34,7 +34,7 @@ class _Estimator:
         super().__init_subclass__()
         if left_out is None:
             return
-        own = _settings.without(_settings.OF_FILES, left_out)
+        own = _settings.without(_settings.OF_FILES, _settings.OF_MASKS, left_out)
         if also:
             own |= {name: value for name, value in _settings.settings().items() if name == also}
         cls._defaults = {**own, "out": None, "on_event": None}

@@ -15,12 +15,14 @@ from budwood import _budwood
 #: What says where files are and how they are read.
 OF_FILES = frozenset(
     "data name area dev_data test_data test text_column image_column image_root label_column "
-    "encoding no_header tsv_quotes separator label_names max_unpacked task skip_bad".split()
+    "encoding no_header tsv_quotes separator paragraphs label_names max_unpacked task skip_bad".split()
 )
 #: What has a meaning for images alone.
 OF_IMAGES = frozenset("image_size flip random_crop image_cache".split())
 #: What has a meaning for texts alone.
 OF_TEXTS = frozenset("max_length doc_stride".split())
+#: What has a meaning for masked language models alone.
+OF_MASKS = frozenset("mask_share whole_words".split())
 
 
 @cache

@@ -71,7 +71,8 @@ impl DataRequest {
             return Err(Error::Usage(message));
         }
         let chosen = self.task.as_deref().map(task::find).transpose()?;
-        let mut opened = self.train.open(Split::Train, true)?;
+        let labelled = chosen.is_none_or(|task| task.labelled);
+        let mut opened = self.train.open(Split::Train, labelled)?;
         let (task, why) = opened.settle(chosen)?;
         let columns = opened.column_names();
         let form = opened.table().form.clone();
@@ -79,7 +80,7 @@ impl DataRequest {
         let labels = opened.labels(task)?;
         let (mut train, mut notes) = opened.rows(task, &labels)?;
         let given = |source: &DataSource, split, notes: &mut Vec<String>| {
-            let mut opened = source.open(split, true)?;
+            let mut opened = source.open(split, task.labelled)?;
             opened.settle(Some(task))?;
             let (data, more) = opened.examples(task, &labels)?;
             notes.extend(more.into_iter().map(|n| format!("{}: {n}", split.name())));

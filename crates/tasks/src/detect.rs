@@ -38,7 +38,9 @@ impl Opened {
         let (task, why) = match chosen {
             Some((task, why)) => {
                 task.check_input(false)?;
-                self.read_lists(task)?;
+                if task.labelled {
+                    self.read_lists(task)?;
+                }
                 (task, why)
             }
             None => self.detect()?,

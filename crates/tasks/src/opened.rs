@@ -111,6 +111,9 @@ impl Opened {
     /// # Errors
     /// If the labels do not fit the kind, or are too many.
     pub fn labels(&mut self, task: &Task) -> Result<Vec<String>, Error> {
+        if !task.labelled {
+            return Ok(Vec::new());
+        }
         if self.label_needed {
             self.without_label(task)?;
         }
@@ -213,7 +216,7 @@ impl Opened {
         task: &Task,
         labels: &[String],
     ) -> Result<(Rows, Vec<String>), Error> {
-        let labelled = self.label_needed && !self.columns.labels.is_empty();
+        let labelled = self.label_needed && task.labelled && !self.columns.labels.is_empty();
         if labelled {
             self.without_label(task)?;
         }

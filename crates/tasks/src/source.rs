@@ -7,6 +7,7 @@ use crate::labels::Scan;
 use crate::layout::{Layout, Split};
 use crate::opened::{Missing, Opened};
 use crate::read::{self, ReadOptions, Table};
+use crate::task::Task;
 use crate::{ColumnChoice, Columns, Error, find_columns};
 
 /// Where examples come from.
@@ -94,6 +95,13 @@ impl DataSource {
     pub fn called(mut self, name: &str) -> Self {
         self.text = name.into();
         self.name = Some(name.into());
+        self
+    }
+
+    /// The same, read as a task takes it: text files of a task without labels hold plain text.
+    #[must_use]
+    pub fn read_for(mut self, task: &Task) -> Self {
+        self.options.plain = !task.labelled;
         self
     }
 

@@ -1,10 +1,12 @@
 //! Texts to token ids, without padding: `tokenizer.json`, or the older files that hold the same.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use budwood_base::files::foreign;
+use budwood_base::masking::Masking;
 use budwood_base::tokenizer::{Frame, WordPieceSettings};
 use serde_json::Value;
 use tokenizers::AddedToken;
@@ -15,11 +17,18 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
 
+use crate::masking::{Masker, NO_WORD};
 use crate::{Error, Input, tokenizer_limits};
 
 /// Files of tokenizers in SentencePiece's own form.
 const SENTENCE_PIECE: [&str; 4] =
     ["spm.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"];
+
+/// Names of the token that stands for what is masked, of which a vocabulary has one.
+const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
+
+/// Names of the token that fills batches up.
+const PADDING: [&str; 2] = ["[PAD]", "<pad>"];
 
 /// One input's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -224,6 +233,118 @@ impl Tokenizer {
         Ok((encoding.get_ids().to_vec(), bytes.collect()))
     }
 
+    /// The token that stands for what is hidden, with its text.
+    ///
+    /// # Errors
+    /// If the vocabulary has none.
+    pub fn mask(&self) -> Result<(&'static str, u32), Error> {
+        let found = MASKS.iter().find_map(|mask| Some((*mask, self.inner.token_to_id(mask)?)));
+        found.ok_or_else(|| {
+            let message = format!(
+                "has no token for what is masked ({}), so that the model cannot be one of masked \
+                 words; take a base model that was trained as one",
+                MASKS.join(" or ")
+            );
+            Error::file(&self.path, message)
+        })
+    }
+
+    /// What masks texts of this vocabulary.
+    ///
+    /// # Errors
+    /// If the vocabulary has no mask.
+    pub fn masker(&self, masking: Masking) -> Result<Masker, Error> {
+        let (_, mask) = self.mask()?;
+        let special = self.special_ids(mask);
+        let mut any: Vec<u32> = self.inner.get_vocab(true).into_values().collect();
+        any.retain(|id| !special.contains(id));
+        any.sort_unstable();
+        Ok(Masker::new(masking, mask, any))
+    }
+
+    /// Tokens that are no part of a text.
+    fn special_ids(&self, mask: u32) -> BTreeSet<u32> {
+        let Special { first, separator, unknown } = self.special;
+        let added = self.inner.get_added_tokens_decoder();
+        let added = added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id);
+        let padding = PADDING.iter().filter_map(|token| self.inner.token_to_id(token));
+        [first, separator, unknown, mask].into_iter().chain(added).chain(padding).collect()
+    }
+
+    /// A text in windows of at most `max_length` tokens, one after another, with the word that each
+    /// token is of ([`NO_WORD`] for special ones). None where it has no token that can be masked;
+    /// such windows are left out.
+    ///
+    /// # Errors
+    /// If the tokenizer fails, has no mask, or `max_length` leaves no room for a token.
+    pub fn windows(
+        &self,
+        text: &str,
+        max_length: usize,
+    ) -> Result<Vec<(Encoded, Vec<u32>)>, Error> {
+        let room = self.room(max_length, false)?;
+        let special = self.special_ids(self.mask()?.1);
+        let encoding = self.whole(|| self.inner.encode_fast(text, false))?;
+        let words = encoding.get_word_ids().iter().zip(encoding.get_ids());
+        let word = |(word, id): (&Option<u32>, &u32)| {
+            let word = word.unwrap_or(NO_WORD - 1);
+            if special.contains(id) { NO_WORD } else { word }
+        };
+        let words: Vec<u32> = words.map(word).collect();
+        let windows = encoding.get_ids().chunks(room).zip(words.chunks(room));
+        let windows = windows.filter(|(_, words)| words.iter().any(|w| *w != NO_WORD));
+        let framed = windows.map(|(ids, own)| {
+            let (encoded, first) = self.frame(ids, None);
+            let mut words = vec![NO_WORD; encoded.ids.len()];
+            words[first..first + own.len()].copy_from_slice(own);
+            (encoded, words)
+        });
+        Ok(framed.collect())
+    }
+
+    /// A text with masks in it, in windows as [`Tokenizer::windows`], with the places of the masks
+    /// in each; windows without a mask are left out.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::windows`].
+    pub fn blanks(&self, text: &str, max_length: usize) -> Result<Vec<(Encoded, Vec<u32>)>, Error> {
+        let (name, mask) = self.mask()?;
+        let room = self.room(max_length, false)?;
+        let ids = match self.ids(name)?[..] == [mask] {
+            true => self.ids(text)?,
+            // Older files do not say that the mask is one token.
+            false => {
+                let mut ids = Vec::new();
+                let mut parts = text.split(name).peekable();
+                while let Some(part) = parts.next() {
+                    let last = parts.peek().is_none();
+                    ids.extend(self.ids(if last { part } else { part.trim_end() })?);
+                    ids.extend((!last).then_some(mask));
+                }
+                ids
+            }
+        };
+        let windows = ids.chunks(room).map(|ids| self.frame(ids, None).0);
+        let places = |encoded: Encoded| {
+            let places = (0u32..).zip(&encoded.ids).filter(|(_, id)| **id == mask);
+            let places: Vec<u32> = places.map(|(place, _)| place).collect();
+            (encoded, places)
+        };
+        Ok(windows.map(places).filter(|(_, places)| !places.is_empty()).collect())
+    }
+
+    /// A token as people write it, without the signs by which vocabularies mark where words begin
+    /// or go on.
+    pub fn written(&self, id: u32) -> String {
+        let token = self.inner.id_to_token(id).unwrap_or_default();
+        if let Some(rest) = token.strip_prefix("##") {
+            return rest.into();
+        }
+        let decoded = self.inner.get_decoder().and_then(|_| self.inner.decode(&[id], false).ok());
+        let text = decoded.filter(|text| !text.trim().is_empty()).unwrap_or(token);
+        text.trim_start_matches(['\u{120}', '\u{2581}']).trim().into()
+    }
+
     /// The tokens of a word of a sentence: at least one.
     pub(crate) fn word(&self, word: &str) -> Result<Vec<u32>, Error> {
         let mut ids = match self.frame.spaced_words {
@@ -299,6 +420,7 @@ fn byte_level(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     };
     let model = BPE::from_file(vocab, merges).build().map_err(|e| failed(&e))?;
     let mut tokenizer = tokenizers::Tokenizer::new(model);
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+    let bytes = ByteLevel::new(false, true, true);
+    tokenizer.with_pre_tokenizer(Some(bytes)).with_decoder(Some(bytes));
     Ok(tokenizer)
 }

@@ -149,7 +149,9 @@ impl TrainConfig {
         let what = match targets {
             Targets::Values(_) => "numbers",
             Targets::Spans(_) => "places of answers",
-            Targets::Classes(_) | Targets::Labels(_) | Targets::Tags(_) => return Ok(()),
+            Targets::Classes(_) | Targets::Labels(_) | Targets::Tags(_) | Targets::Words(_) => {
+                return Ok(());
+            }
         };
         match self.label_smoothing == 0.0 {
             true => Ok(()),

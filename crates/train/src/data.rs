@@ -1,11 +1,12 @@
 //! Examples as the model reads them.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use budwood_model::{Adapter, Base, Batch, Targets};
 use budwood_tasks::{Dataset, Encoded, Example, Input, Passage, Sentence, Target, Tokenizer};
 
+use crate::masked::{self, Blanks, Masked};
 use crate::{Error, Images};
 
 /// Examples as the model reads them, with their targets. An example may be cut into several inputs.
@@ -27,7 +28,7 @@ pub struct Prepared {
     pub doubt: Doubt,
     /// The probability above which each of several labels is said to hold; without any, 0.5.
     pub thresholds: Vec<f32>,
-    parts: Parts,
+    pub(crate) parts: Parts,
 }
 
 /// Numbers of the data as the model learns them: less a mean, in standard deviations.
@@ -80,6 +81,8 @@ pub enum Doubt {
 #[derive(Debug)]
 pub(crate) enum Inputs {
     Texts(Vec<Encoded>),
+    /// Texts of which other places are masked each time.
+    Masked(Box<Masked>),
     Images(Box<Images>),
 }
 
@@ -92,6 +95,8 @@ pub(crate) enum Parts {
     Passages(Vec<Passage>, Vec<Vec<String>>),
     /// Inputs are pieces of sentences; with the right tags, and the names of all tags.
     Sentences(Vec<Sentence>, Vec<Vec<u32>>, Vec<String>),
+    /// Inputs are windows of texts of which a masked language model is asked for some places.
+    Blanks(Arc<Blanks>),
 }
 
 /// How long inputs are.
@@ -136,16 +141,27 @@ pub fn prepare(
     lengths: Lengths,
     threads: usize,
 ) -> Result<Prepared, Error> {
+    let encode = |example: &Example| encode(tokenizer, example, lengths);
+    let pieces = of_each(&data.examples, threads, encode)?;
+    Ok(joined(data, pieces, labels))
+}
+
+/// What becomes of each example, in their order, on `threads` threads.
+pub(crate) fn of_each<T: Send>(
+    examples: &[Example],
+    threads: usize,
+    work: impl Fn(&Example) -> Result<T, Error> + Sync,
+) -> Result<Vec<T>, Error> {
     const GROUP: usize = 256;
-    let groups: Vec<_> = data.examples.chunks(GROUP).collect();
+    let groups: Vec<_> = examples.chunks(GROUP).collect();
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::<(usize, Result<Vec<Piece>, Error>)>::new());
+    let done = Mutex::new(Vec::<(usize, Result<Vec<T>, Error>)>::new());
     let work = || {
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(group) = groups.get(i) else { return };
-            let encoded = group.iter().map(|e| encode(tokenizer, e, lengths)).collect();
-            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((i, encoded));
+            let made = group.iter().map(&work).collect();
+            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((i, made));
         }
     };
     std::thread::scope(|scope| {
@@ -156,11 +172,11 @@ pub fn prepare(
     });
     let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(i, _)| *i);
-    let mut pieces = Vec::with_capacity(data.examples.len());
+    let mut all = Vec::with_capacity(examples.len());
     for (_, group) in done {
-        pieces.extend(group?);
+        all.extend(group?);
     }
-    Ok(joined(data, pieces, labels))
+    Ok(all)
 }
 
 /// The pieces of all examples as inputs with targets.
@@ -213,35 +229,12 @@ fn joined(data: &Dataset, pieces: Vec<Piece>, labels: &[String]) -> Prepared {
         Parts::Passages(_, right) if right.iter().any(Vec::is_empty) => Doubt::Best,
         _ => Doubt::Never,
     };
-    let (inputs, scale) = (Inputs::Texts(encoded), Scale::NONE);
-    Prepared {
-        inputs,
-        targets,
-        truncated,
-        whole,
-        positive: 1,
-        scale,
-        doubt,
-        thresholds: Vec::new(),
-        parts,
-    }
+    Prepared { truncated, whole, doubt, ..Prepared::new(Inputs::Texts(encoded), targets, parts) }
 }
 
 /// A data set of images, to be decoded when they are needed.
 pub fn prepare_images(images: Images, data: &Dataset) -> Prepared {
-    let (inputs, targets) = (Inputs::Images(Box::new(images)), targets(data));
-    let (whole, scale, doubt) = (Vec::new(), Scale::NONE, Doubt::Never);
-    Prepared {
-        inputs,
-        targets,
-        truncated: 0,
-        whole,
-        positive: 1,
-        scale,
-        doubt,
-        thresholds: Vec::new(),
-        parts: Parts::Whole,
-    }
+    Prepared::new(Inputs::Images(Box::new(images)), targets(data), Parts::Whole)
 }
 
 /// The targets of examples that are an input each.
@@ -263,10 +256,26 @@ fn targets(data: &Dataset) -> Option<Targets> {
 }
 
 impl Prepared {
+    /// Inputs with their targets, nothing of them cut.
+    pub(crate) fn new(inputs: Inputs, targets: Option<Targets>, parts: Parts) -> Self {
+        Self {
+            inputs,
+            targets,
+            truncated: 0,
+            whole: Vec::new(),
+            positive: 1,
+            scale: Scale::NONE,
+            doubt: Doubt::Never,
+            thresholds: Vec::new(),
+            parts,
+        }
+    }
+
     /// Number of inputs.
     pub fn len(&self) -> usize {
         match &self.inputs {
             Inputs::Texts(encoded) => encoded.len(),
+            Inputs::Masked(masked) => masked.len(),
             Inputs::Images(images) => images.len(),
         }
     }
@@ -282,6 +291,7 @@ impl Prepared {
             Parts::Whole => self.len(),
             Parts::Passages(passages, _) => passages.len(),
             Parts::Sentences(sentences, ..) => sentences.len(),
+            Parts::Blanks(blanks) => blanks.windows.len(),
         }
     }
 
@@ -299,6 +309,7 @@ impl Prepared {
             Parts::Whole => input,
             Parts::Passages(all, _) => of(&mut all.iter().map(budwood_tasks::Passage::windows)),
             Parts::Sentences(all, ..) => of(&mut all.iter().map(budwood_tasks::Sentence::inputs)),
+            Parts::Blanks(blanks) => of(&mut blanks.windows.iter().copied()),
         }
     }
 
@@ -315,6 +326,7 @@ impl Prepared {
                 (Inputs::Texts(chosen), truncated)
             }
             Inputs::Images(images) => (Inputs::Images(Box::new(images.subset(inputs))), 0),
+            Inputs::Masked(_) => panic!("an example of several inputs is not cut"),
         };
         Self {
             inputs: chosen,
@@ -342,29 +354,43 @@ impl Prepared {
     pub fn length(&self, input: usize) -> usize {
         match &self.inputs {
             Inputs::Texts(encoded) => encoded[input].ids.len(),
+            Inputs::Masked(masked) => masked.length(input),
             Inputs::Images(images) => images.tokens(),
         }
     }
 
-    /// Tokens of one text and their types; nothing of an image.
+    /// Tokens of one text and their types; nothing of an image, or of a text that is masked when it
+    /// is read.
     pub(crate) fn sequence(&self, input: usize) -> (&[u32], &[u32]) {
         match &self.inputs {
             Inputs::Texts(encoded) => (&encoded[input].ids, &encoded[input].types),
-            Inputs::Images(_) => (&[], &[]),
+            Inputs::Masked(_) | Inputs::Images(_) => (&[], &[]),
+        }
+    }
+
+    /// The places of an input that a masked language model is asked for; nothing of other data.
+    pub(crate) fn asked(&self, input: usize) -> &[u32] {
+        match &self.parts {
+            Parts::Blanks(blanks) => &blanks.asked[input],
+            _ => &[],
         }
     }
 
     /// The images, if the inputs are images.
     pub fn images(&self) -> Option<&Images> {
         match &self.inputs {
-            Inputs::Texts(_) => None,
+            Inputs::Texts(_) | Inputs::Masked(_) => None,
             Inputs::Images(images) => Some(images),
         }
     }
 
     /// Whether an example is another one in each epoch.
     pub fn varies(&self) -> bool {
-        self.images().is_some_and(|images| images.augment().any())
+        match &self.inputs {
+            Inputs::Texts(_) => false,
+            Inputs::Masked(_) => true,
+            Inputs::Images(images) => images.augment().any(),
+        }
     }
 
     /// Some inputs, nothing in them changed at random.
@@ -373,7 +399,17 @@ impl Prepared {
     /// If an image cannot be decoded.
     pub(crate) fn batch(&self, inputs: &[usize]) -> Result<Batch, Error> {
         match &self.inputs {
-            Inputs::Texts(_) => Ok(Batch::from_sequences(inputs.iter().map(|&i| self.sequence(i)))),
+            Inputs::Texts(_) => {
+                let batch = Batch::from_sequences(inputs.iter().map(|&i| self.sequence(i)));
+                Ok(match &self.parts {
+                    Parts::Blanks(_) => batch.asking(inputs.iter().map(|&i| self.asked(i))),
+                    _ => batch,
+                })
+            }
+            Inputs::Masked(masked) => {
+                let texts: Vec<_> = inputs.iter().map(|&i| masked.fixed(i)).collect();
+                Ok(masked::batch(&texts))
+            }
             Inputs::Images(images) => {
                 let pixels = inputs.iter().map(|&i| images.pixels(i, None));
                 Ok(images.batch(&pixels.collect::<Result<Vec<_>, _>>()?))
@@ -396,6 +432,7 @@ impl Prepared {
             Targets::Labels(all) => Targets::Labels(of(all, inputs)),
             Targets::Tags(all) => Targets::Tags(of(all, inputs)),
             Targets::Spans(all) => Targets::Spans(of(all, inputs)),
+            Targets::Words(all) => Targets::Words(of(all, inputs)),
         })
     }
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use budwood_engine::{Context, Workers};
 use budwood_model::{Adapter, Base, Batch, Segment, Targets, hidden_states, predict};
 use budwood_tasks::batch::{self, BatchSize};
-use budwood_tasks::metric::{self, entities, squad};
+use budwood_tasks::metric::{self, entities, squad, words};
 use budwood_tasks::{AnswerLimits, Candidate};
 
 use crate::data::Parts;
+use crate::filled::{self, Filled};
 use crate::prefix_cache::PrefixCache;
 use crate::{Doubt, Error, Prepared};
 
@@ -116,7 +117,9 @@ pub(crate) fn answers_while(
                 None => data.batch(&plan[i])?,
             };
             let segment = Segment { adapter: Some(adapter), sequences: 0..plan[i].len() };
-            Ok::<_, Error>(predict(cx, base, &batch, &[segment]))
+            let outputs = predict(cx, base, &batch, &[segment]);
+            let kept = |(output, &input)| data.kept(adapter, input, output);
+            Ok::<_, Error>(outputs.into_iter().zip(&plan[i]).map(kept).collect::<Vec<_>>())
         });
         for (examples, piece) in plan.iter().zip(pieces) {
             for (&example, output) in examples.iter().zip(piece?) {
@@ -160,9 +163,14 @@ pub fn chunk_outputs(
             assert!(same, "images of one request are a batch of their own");
             data.batch(&inputs.iter().map(|(.., input)| *input).collect::<Vec<_>>())?
         }
-        _ => Batch::from_sequences(inputs.iter().map(|(_, data, input)| data.sequence(*input))),
+        _ => Batch::from_sequences(inputs.iter().map(|(_, data, input)| data.sequence(*input)))
+            .asking(inputs.iter().map(|(_, data, input)| data.asked(*input))),
     };
-    Ok(predict(cx, base, &batch, &segments))
+    let outputs = predict(cx, base, &batch, &segments);
+    let kept = |(output, &(adapter, data, input)): (_, &(&Adapter, &Prepared, usize))| {
+        data.kept(adapter, input, output)
+    };
+    Ok(outputs.into_iter().zip(inputs).map(kept).collect())
 }
 
 /// Runs several adapters, each over its own inputs, and gives the answers of each. Texts of all
@@ -205,6 +213,18 @@ pub fn mixed_answers(
         answers.check(data)?;
     }
     Ok(answers)
+}
+
+impl Prepared {
+    /// What of an input's outputs is kept: all, but of a masked language model's.
+    fn kept(&self, adapter: &Adapter, input: usize, output: Vec<f32>) -> Vec<f32> {
+        let Parts::Blanks(_) = self.parts() else { return output };
+        let right = match &self.targets {
+            Some(Targets::Words(words)) => Some(&words[input][..]),
+            _ => None,
+        };
+        filled::packed(&output, adapter.head_spec().outputs, right)
+    }
 }
 
 impl Answers {
@@ -329,6 +349,20 @@ impl Answers {
     }
 }
 
+impl Answers {
+    /// The places of each text that a masked language model was asked for, in order; nothing if
+    /// the data are of another kind.
+    pub fn filled(&self, data: &Prepared) -> Vec<Vec<Filled>> {
+        let Parts::Blanks(blanks) = data.parts() else { return Vec::new() };
+        let mut inputs = self.outputs.iter().zip(&blanks.asked);
+        let of_text = |&windows: &usize| {
+            let own = inputs.by_ref().take(windows);
+            own.flat_map(|(row, asked)| filled::unpacked(row, asked.len())).collect()
+        };
+        blanks.windows.iter().map(of_text).collect()
+    }
+}
+
 /// The column with the largest output.
 fn largest(row: &[f32]) -> u32 {
     let best = row
@@ -369,6 +403,8 @@ pub enum Judged {
     Doubted(Vec<squad::Doubted>, f32),
     /// Counts of words and entities.
     Sentences(Vec<entities::Counts>),
+    /// Counts of masked places.
+    Words(Vec<words::Counts>),
 }
 
 /// Holds answers beside their targets; none where there are no targets.
@@ -426,6 +462,24 @@ pub fn judged(answers: &Answers, data: &Prepared) -> Option<Judged> {
             };
             Judged::Sentences(answers.tags(data).iter().zip(right).map(judge).collect())
         }
+        (Targets::Words(right), Parts::Blanks(blanks)) => {
+            let mut right = right.iter();
+            let judge = |(text, windows): (Vec<Filled>, &usize)| {
+                let right = right.by_ref().take(*windows).flatten();
+                let place = |(filled, right): (&Filled, &u32)| words::Counts {
+                    loss: f64::from(filled.loss),
+                    right: u64::from(filled.words.first().is_some_and(|(w, _)| w == right)),
+                    places: 1,
+                };
+                text.iter()
+                    .zip(right)
+                    .map(place)
+                    .fold(words::Counts::default(), words::Counts::plus)
+            };
+            Judged::Words(
+                answers.filled(data).into_iter().zip(&blanks.windows).map(judge).collect(),
+            )
+        }
         _ => return None,
     })
 }
@@ -440,6 +494,7 @@ impl Judged {
             Self::Answers(all) => all.len(),
             Self::Doubted(all, _) => all.len(),
             Self::Sentences(all) => all.len(),
+            Self::Words(all) => all.len(),
         }
     }
 
@@ -471,6 +526,7 @@ impl Judged {
             Self::Doubted(all, threshold) => squad::doubted_scores(&of(all, examples), *threshold),
             Self::Answers(all) => metric::question_answering(&of(all, examples)),
             Self::Sentences(all) => metric::token_classification(examples.iter().map(|&i| all[i])),
+            Self::Words(all) => metric::masked_lm(examples.iter().map(|&i| all[i])),
         };
         named.into_iter().map(|(name, value)| Score { name: name.into(), value }).collect()
     }

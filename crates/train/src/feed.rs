@@ -7,9 +7,11 @@ use std::thread::Scope;
 
 use budwood_base::random::Key;
 use budwood_images::Rgb;
-use budwood_model::Batch;
+use budwood_model::{Batch, Targets};
+use budwood_tasks::MaskedText;
 
 use crate::data::Inputs;
+use crate::masked::{self, Masked};
 use crate::{Error, Images, Prepared};
 
 /// Steps whose images are decoded before they are asked for.
@@ -19,6 +21,8 @@ const STEPS_AHEAD: usize = 2;
 pub(crate) enum Step<'a> {
     /// Texts are encoded already.
     Encoded(&'a Prepared, &'a [usize]),
+    /// Texts with the masks of this step.
+    Masked(Vec<MaskedText>),
     /// Images in the model's size.
     Images(&'a Images, Vec<Arc<Rgb>>),
 }
@@ -28,7 +32,16 @@ impl Step<'_> {
     pub(crate) fn batch(&self, examples: std::ops::Range<usize>) -> Result<Batch, Error> {
         match self {
             Self::Encoded(data, all) => data.batch(&all[examples]),
+            Self::Masked(all) => Ok(masked::batch(&all[examples])),
             Self::Images(images, all) => Ok(images.batch(&all[examples])),
+        }
+    }
+
+    /// What the answers should be, where that is another in each step.
+    pub(crate) fn targets(&self) -> Option<Targets> {
+        match self {
+            Self::Masked(all) => Some(masked::targets(all)),
+            Self::Encoded(..) | Self::Images(..) => None,
         }
     }
 }
@@ -59,29 +72,45 @@ struct State {
 pub(crate) struct Feed<'a> {
     data: &'a Prepared,
     step: usize,
-    shared: Option<Arc<Shared>>,
+    source: Source<'a>,
+}
+
+/// Where the inputs of a step come from.
+enum Source<'a> {
+    /// They are there.
+    Direct,
+    /// They are masked when they are asked for.
+    Masked(&'a Masked, Box<dyn Fn(usize) -> Wanted + 'a>),
+    /// They are decoded ahead.
+    Decoded(&'a Images, Arc<Shared>),
 }
 
 impl<'a> Feed<'a> {
     /// Steps from `first` on whose inputs are made when they are asked for.
     pub(crate) fn direct(data: &'a Prepared, first: usize) -> Self {
-        Self { data, step: first, shared: None }
+        Self { data, step: first, source: Source::Direct }
     }
 
-    /// Begins to decode, on `threads` threads of `scope`, the images of the steps from `first` on.
+    /// Begins to decode, on `threads` threads of `scope`, the images of the steps from `first` on;
+    /// texts are masked as the keys of `wanted` say.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         data: &'a Prepared,
         first: usize,
         steps: usize,
-        wanted: impl Fn(usize) -> Wanted + Send + Sync + 'scope,
+        wanted: impl Fn(usize) -> Wanted + Send + Sync + 'a,
         threads: usize,
     ) -> Self
     where
         'a: 'scope,
     {
-        let Inputs::Images(images) = &data.inputs else {
-            return Self::direct(data, first);
+        let images = match &data.inputs {
+            Inputs::Texts(_) => return Self::direct(data, first),
+            Inputs::Masked(masked) => {
+                let source = Source::Masked(masked, Box::new(wanted));
+                return Self { data, step: first, source };
+            }
+            Inputs::Images(images) => images,
         };
         let state =
             State { next: (first, 0), taken: first, ready: BTreeMap::new(), stopped: false };
@@ -91,7 +120,7 @@ impl<'a> Feed<'a> {
             let (shared, wanted) = (Arc::clone(&shared), Arc::clone(&wanted));
             scope.spawn(move || shared.decode(images, steps, &*wanted));
         }
-        Self { data, step: first, shared: Some(shared) }
+        Self { data, step: first, source: Source::Decoded(images, shared) }
     }
 
     /// The inputs of the next step, whose examples are these.
@@ -104,8 +133,13 @@ impl<'a> Feed<'a> {
     {
         let step = self.step;
         self.step += 1;
-        let (Inputs::Images(images), Some(shared)) = (&self.data.inputs, &self.shared) else {
-            return Ok(Step::Encoded(self.data, examples));
+        let (images, shared) = match &self.source {
+            Source::Direct => return Ok(Step::Encoded(self.data, examples)),
+            Source::Masked(masked, wanted) => {
+                let texts = wanted(step).into_iter().map(|(input, key)| masked.text(input, key));
+                return Ok(Step::Masked(texts.collect()));
+            }
+            Source::Decoded(images, shared) => (*images, shared),
         };
         let mut state = shared.lock();
         state.taken = step;
@@ -125,7 +159,7 @@ impl<'a> Feed<'a> {
 
 impl Drop for Feed<'_> {
     fn drop(&mut self) {
-        if let Some(shared) = &self.shared {
+        if let Source::Decoded(_, shared) = &self.source {
             shared.lock().stopped = true;
             shared.changed.notify_all();
         }

@@ -7,7 +7,10 @@ mod data;
 mod error;
 mod evaluate;
 mod feed;
+mod filled;
 mod images;
+mod masked;
+mod masked_texts;
 mod optimizer;
 pub mod parity;
 mod plan;
@@ -26,7 +29,9 @@ pub use evaluate::{
     Answers, CHUNK_TOKENS, Judged, Score, answers, base_seconds, chunk_outputs, judged,
     mixed_answers, scores,
 };
+pub use filled::{Filled, KEPT};
 pub use images::Images;
+pub use masked_texts::prepare_masked;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};
 pub use trainer::{Event, Outcome, Trainer};

@@ -113,7 +113,9 @@ impl<'a> PrefixCache<'a> {
                 }
             }
         }
-        Ok(Batch::from_states(self.layers, rows, &lengths, self.data.images().map(Images::grid)))
+        let grid = self.data.images().map(Images::grid);
+        let batch = Batch::from_states(self.layers, rows, &lengths, grid);
+        Ok(batch.asking(inputs.iter().map(|&i| self.data.asked(i))))
     }
 
     fn get(&self, input: usize) -> Option<Vec<f32>> {

@@ -252,7 +252,8 @@ impl<'a> Trainer<'a> {
     ) -> Result<Outcome, Error> {
         let key = Key::new(self.config.seed).named("augment");
         let plan = Arc::clone(&self.plan);
-        // What an image becomes depends on the seed, the epoch and the example.
+        // What an image becomes, or is masked of a text, depends on the seed, the epoch and the
+        // example.
         let wanted = |step: usize| {
             let key = key.child(plan.epoch(step) as u64);
             plan.examples(step).into_iter().map(|i| (i, key.child(i as u64))).collect()
@@ -424,7 +425,10 @@ impl<'a> Trainer<'a> {
         (inputs, caches): (&Step<'_>, &Caches<'_>),
         total: &mut [f32],
     ) -> Result<f64, Error> {
-        let Some(targets) = self.train.targets_of(examples) else { return Ok(0.0) };
+        let own = inputs.targets();
+        let Some(targets) = own.or_else(|| self.train.targets_of(examples)) else {
+            return Ok(0.0);
+        };
         let mut weights: Vec<f32> = match &targets {
             Targets::Classes(c) if !self.class_weights.is_empty() => {
                 c.iter().map(|&c| self.class_weights[c as usize]).collect()

@@ -11,7 +11,7 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Context, Device, Precision};
-use budwood_formats::{BaseModel, Weights};
+use budwood_formats::{BaseModel, MaskedLm, Weights};
 use budwood_model::{
     Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, predict, train_chunk,
 };
@@ -56,6 +56,17 @@ fn batch(case: &Weights, input: &InputSpec) -> Batch {
     let rows = mask.chunks(length).zip(ids.chunks(length).zip(types.chunks(length)));
     let rows: Vec<_> = rows.map(|(m, (a, b))| (real(m, a), real(m, b))).collect();
     Batch::from_sequences(rows.iter().map(|(a, b)| (&a[..], &b[..])))
+}
+
+/// The masked places of each sequence of a case, and the tokens that belong there.
+fn masked(case: &Weights) -> (Vec<Vec<u32>>, Vec<Vec<u32>>) {
+    let labels = case.integers("input.labels").unwrap();
+    let length = case.shape("input.labels").unwrap()[1];
+    let of = |row: &[i64]| {
+        let known = (0u32..).zip(row).filter(|(_, label)| **label >= 0);
+        known.map(|(place, label)| (place, *label as u32)).unzip()
+    };
+    labels.chunks(length).map(of).unzip()
 }
 
 /// The largest difference, relative to the largest expected element, or to `floor`.
@@ -107,34 +118,46 @@ fn check(name: &str, case: &str, method: &str, device: Device) {
     let path = golden().join("families").join(name).join(format!("{case}.safetensors"));
     let case = Weights::open(&path).unwrap();
     let spec: MethodSpec = method.parse().unwrap();
-    let kind = HeadKind::Classification;
+    let of_words = name.starts_with("masked-lm");
     // Of images what `transformers` calls `pooler_output`.
     let pooling = match &model.spec().input {
         InputSpec::Text(_) => Pooling::Cls,
         InputSpec::Image(_) => model.default_pooling().0,
     };
-    let head = HeadSpec { kind, outputs: 3, pooling, dense: None, bias: true, dropout: 0.0 };
+    let mut head = HeadSpec::linear(HeadKind::Classification, 3, pooling);
     let mut given = expected(&model, &case, "param");
+    if of_words {
+        let MaskedLm { head: own, values } = model.masked_lm().unwrap();
+        let recorded = given.iter().filter(|(name, _)| name.starts_with("head."));
+        assert!(values.iter().eq(recorded), "{name}: the checkpoint's head is read as another");
+        head = own;
+    }
     if spec.parts[0].name == "full" {
         // All weights but the head's begin as the base's.
         given = Adapter::new(&base, &spec, head.clone(), 0).unwrap().params.to_tensors();
-        for role in ["weight", "bias"] {
-            let name = format!("head.out.{role}");
-            given.insert(name.clone(), case.tensor(&format!("param.{name}")).unwrap());
+        for (name, tensor) in expected(&model, &case, "param") {
+            given.insert(name, tensor);
         }
     }
     let mut adapter = Adapter::from_tensors(&base, &spec, head, &given).unwrap();
-    let (inputs, mut cx) = (batch(&case, &model.spec().input), Context::new(device));
+    let (mut inputs, mut cx) = (batch(&case, &model.spec().input), Context::new(device));
     let what = format!("{name} {method} {}", device.name());
 
-    let segment = Segment { adapter: Some(&adapter), sequences: 0..inputs.spans.len() };
-    let states = hidden_states(&mut cx, &base, &inputs, &[segment]);
-    let d = difference(&states, &case.tensor("out.last_hidden_state").unwrap().data, 0.0);
-    assert!(d < 1e-5, "{what}: states differ by {d}");
-
-    let labels = case.integers("input.labels").unwrap();
-    let targets = Targets::Classes(labels.into_iter().map(|l| l as u32).collect());
-    let loss = Loss { weights: vec![1.0 / 3.0; 3], smoothing: 0.0 };
+    let mut share = 1.0 / 3.0;
+    let targets = if of_words {
+        let (places, words) = masked(&case);
+        inputs = inputs.asking(places.iter().map(|places| &places[..]));
+        share = 1.0 / words.concat().len() as f32;
+        Targets::Words(words)
+    } else {
+        let segment = Segment { adapter: Some(&adapter), sequences: 0..inputs.spans.len() };
+        let states = hidden_states(&mut cx, &base, &inputs, &[segment]);
+        let d = difference(&states, &case.tensor("out.last_hidden_state").unwrap().data, 0.0);
+        assert!(d < 1e-5, "{what}: states differ by {d}");
+        let labels = case.integers("input.labels").unwrap();
+        Targets::Classes(labels.into_iter().map(|l| l as u32).collect())
+    };
+    let loss = Loss { weights: vec![share; 3], smoothing: 0.0 };
     let gradients = expected(&model, &case, "grad");
     let all = gradients.values().map(|t| largest(&t.data)).fold(0.0, f32::max);
     assert_eq!(gradients.len(), adapter.params.entries().len(), "{what}");
@@ -147,6 +170,8 @@ fn check(name: &str, case: &str, method: &str, device: Device) {
             let logits = case.tensor("out.logits").unwrap().data;
             let d = difference(&result.outputs.concat(), &logits, 0.0);
             assert!(d < 1e-5, "{what}: outputs differ by {d}");
+            let expected = f64::from(case.tensor("loss").unwrap().data[0]);
+            assert!((result.loss / expected - 1.0).abs() < 1e-5, "{what}: loss {}", result.loss);
             for entry in adapter.params.entries() {
                 let expected = &gradients[&entry.name].data;
                 // Softmax does not feel a bias of all keys: its gradient is rounding.
@@ -187,8 +212,13 @@ fn check_all(name: &str) {
 #[test]
 fn tuned_models_answer_as_in_transformers() {
     let texts = ["electra", "albert", "mpnet", "deberta-v2"];
-    for family in texts.into_iter().chain(["siglip", "dinov2_with_registers"]) {
-        let folder = golden().join("peft").join(family).join("base");
+    let plain = texts.into_iter().chain(["siglip", "dinov2_with_registers"]);
+    let plain = plain.map(|family| golden().join("peft").join(family).join("base"));
+    // Heads with a norm, over tokens too, before the final norm, and over a pooler of their own.
+    let own = ["modernbert", "modernbert-mean", "modernbert-tokens", "modernbert-answers"];
+    let own = own.into_iter().chain(["clip", "nomic_bert"]);
+    for folder in plain.chain(own.map(|name| golden().join("tuned").join(name))) {
+        let family = folder.display();
         let (model, base) = open(&folder, Device::cpu());
         let tuned = budwood_formats::foreign::adopt(&folder, &model, "tuned").unwrap();
         let (meta, tensors) = (&tuned.meta, &tuned.tensors);
@@ -200,6 +230,16 @@ fn tuned_models_answer_as_in_transformers() {
         let got = predict(&mut Context::new(Device::cpu()), &base, &inputs, &[segment]).concat();
         let d = difference(&got, &case.tensor("out.logits").unwrap().data, 0.0);
         assert!(d < 1e-5, "{family}: answers differ by {d}");
+    }
+}
+
+#[test]
+fn heads_for_masked_words_match() {
+    for family in ["bert", "roberta", "modernbert"] {
+        check_all(&format!("masked-lm-{family}"));
+    }
+    for family in ["distilbert", "electra", "albert", "mpnet", "deberta-v2"] {
+        check(&format!("masked-lm-{family}"), "full", "full", Device::cpu());
     }
 }
 

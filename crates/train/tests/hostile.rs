@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use budwood_base::digest;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::masking::Masking;
 use budwood_base::method::MethodSpec;
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::BaseModel;
@@ -34,7 +35,11 @@ const METHODS: &[&str] = &[
     "top_k",
     "vera[r=3]",
     "linear",
+    WORDS,
 ];
+
+/// A method whose adapter gets a head for masked words.
+const WORDS: &str = "lora[r=3]";
 
 struct World {
     model: BaseModel,
@@ -52,20 +57,19 @@ impl World {
     }
 
     fn save(&self, method: &str) -> PathBuf {
-        let head = HeadSpec {
-            kind: HeadKind::Classification,
-            outputs: 3,
-            pooling: Pooling::Mean,
-            dense: None,
-            bias: true,
+        let classes = HeadSpec {
             dropout: 0.1,
+            ..HeadSpec::linear(HeadKind::Classification, 3, Pooling::Mean)
         };
+        let of_words = method == WORDS;
+        let head = if of_words { self.model.masked_lm().unwrap().head } else { classes };
         let spec: MethodSpec = method.parse().unwrap();
         let adapter = Adapter::new(&self.base, &spec, head, 1).unwrap();
         let (method, head) = (adapter.spec().clone(), adapter.head_spec().clone());
-        let labels = ["a", "b", "c"];
-        let mut meta = description(&self.model, method, head, &labels, adapter.params.len());
+        let labels: &[&str] = if of_words { &[] } else { &["a", "b", "c"] };
+        let mut meta = description(&self.model, method, head, labels, adapter.params.len());
         meta.task.doc_stride = Some(4);
+        meta.task.masking = of_words.then(Masking::default);
         let path = self.dir.path().join("adapter");
         AdapterFolder { meta, tensors: adapter.params.to_tensors() }.save(&path).unwrap();
         path

@@ -70,14 +70,8 @@ fn trained(
     let images = |augment| Images::new(&data, processor(&spec), augment, &spec, cache).unwrap();
     let prepared = prepare_images(images(augment), &data);
     let plain = prepare_images(images(Augment::default()), &data);
-    let head = HeadSpec {
-        kind: HeadKind::Classification,
-        outputs: 2,
-        pooling: Pooling::Cls,
-        dense: None,
-        bias: true,
-        dropout: 0.1,
-    };
+    let head =
+        HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Cls) };
     let mut config = TrainConfig::new("adapter[width=8]".parse().unwrap(), "accuracy");
     config.epochs = 4;
     config.batch = BatchSize::Examples(8);
@@ -154,12 +148,8 @@ fn an_image_that_vanishes_ends_the_run_with_its_name() {
     let run = |method: &str| {
         let config = TrainConfig::new(method.parse().unwrap(), "accuracy");
         let head = HeadSpec {
-            kind: HeadKind::Classification,
-            outputs: 2,
-            pooling: Pooling::Cls,
-            dense: None,
-            bias: true,
             dropout: 0.1,
+            ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Cls)
         };
         let mut adapter = Adapter::new(&base, &config.method, head, 0).unwrap();
         let mut workers = Workers::new(Device::cpu(), 2);
@@ -199,14 +189,7 @@ fn kept_hidden_states_give_the_same_in_every_family_of_images() {
         let data = striped(24);
         let images = Images::new(&data, processor, Augment::default(), &spec, 0).unwrap();
         let prepared = prepare_images(images, &data);
-        let head = HeadSpec {
-            kind: HeadKind::Classification,
-            outputs: 2,
-            pooling: Pooling::Mean,
-            dense: None,
-            bias: true,
-            dropout: 0.0,
-        };
+        let head = HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean);
         let mut config = TrainConfig::new("top_k[layers=1]".parse().unwrap(), "accuracy");
         config.epochs = 2;
         config.batch = BatchSize::Examples(8);

@@ -69,12 +69,8 @@ fn trained(
     let mut workers = Workers::new(Device::cpu(), threads);
     let mut run = |stop: Option<usize>| {
         let head = HeadSpec {
-            kind: HeadKind::Classification,
-            outputs: 2,
-            pooling: Pooling::Mean,
-            dense: None,
-            bias: true,
             dropout: 0.1,
+            ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean)
         };
         let mut adapter = Adapter::new(base, &config.method, head, 3).unwrap();
         let trainer =

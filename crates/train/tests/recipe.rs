@@ -117,14 +117,8 @@ impl<'a> Given<'a> {
         config.learning_rate = self.rate.unwrap_or(10.0 * plan.learning_rate);
         (config.contrastive, config.label_smoothing) = (self.contrastive, self.smoothing);
         config.class_weights.clone_from(&self.class_weights);
-        let head = HeadSpec {
-            kind: self.kind,
-            outputs: self.outputs,
-            pooling: Pooling::Mean,
-            dense: None,
-            bias: true,
-            dropout: 0.1,
-        };
+        let head =
+            HeadSpec { dropout: 0.1, ..HeadSpec::linear(self.kind, self.outputs, Pooling::Mean) };
         let mut workers = Workers::new(Device::cpu(), self.threads);
         let recipe = Recipe {
             base: &base,
@@ -132,6 +126,7 @@ impl<'a> Given<'a> {
             workers: &mut workers,
             config,
             head,
+            begin: &Default::default(),
             train: self.train,
             dev: self.dev,
             identity: "test".into(),
@@ -394,14 +389,7 @@ fn weights_of_classes_and_smoothing_are_those_of_a_plain_loop() {
     let (weights, share) = ([1.0f32, 3.0], 0.2f64);
     config.class_weights = ClassWeights::Given(weights.to_vec());
     config.label_smoothing = share;
-    let head = HeadSpec {
-        kind: HeadKind::Classification,
-        outputs: 2,
-        pooling: Pooling::Mean,
-        dense: None,
-        bias: true,
-        dropout: 0.0,
-    };
+    let head = HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean);
     let mut adapter = Adapter::new(&base, &config.method, head, 7).unwrap();
     let given = answers(&mut workers, &base, &adapter, &train).unwrap().outputs;
     let Some(Targets::Classes(right)) = &train.targets else { panic!() };

@@ -64,6 +64,7 @@ pub fn from_run(
         "question-answering" => "Question Answering",
         "token-classification" => "Token Classification",
         "image-classification" => "Image Classification",
+        "masked-lm" => "Masked Language Modeling",
         other => other,
     };
     let (task, dataset) = known.map_or((kind, run.task.as_str()), |k| (k.1, k.2));

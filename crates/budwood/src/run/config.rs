@@ -2,6 +2,7 @@
 
 use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::masking::Masking;
 use budwood_base::method::MethodSpec;
 use budwood_tasks::batch::BatchSize;
 use budwood_tasks::metric::{default_metric, of_kind};
@@ -89,6 +90,27 @@ pub(super) fn lengths_on(
     Ok(lengths)
 }
 
+/// How texts are masked; none for tasks that mask nothing.
+///
+/// # Errors
+/// If a setting of masks is given for another task, or has no meaning.
+pub(super) fn masking(spec: &RunSpec, task: &Task) -> Result<Option<Masking>, Error> {
+    if task.head != HeadKind::MaskedLm {
+        let given = [("mask-share", spec.mask_share.is_some()), ("whole-words", spec.whole_words)];
+        return match given.into_iter().find(|(_, given)| *given) {
+            None => Ok(None),
+            Some((name, _)) => {
+                let message = format!("is for --task masked-lm, but the task is {}", task.name);
+                Err(Error::Setting { name, message })
+            }
+        };
+    }
+    let share = spec.mask_share.unwrap_or(Masking::SHARE);
+    let masking = Masking { share, whole_words: spec.whole_words };
+    masking.check().map_err(|message| Error::Setting { name: "mask-share", message })?;
+    Ok(Some(masking))
+}
+
 /// The head of a run, and why its pooling is as it is.
 ///
 /// # Errors
@@ -98,6 +120,10 @@ pub(super) fn head(
     data: &RunData,
     base: &TrainingBase,
 ) -> Result<(HeadSpec, String), Error> {
+    if data.task.head == HeadKind::MaskedLm {
+        let why = "without a meaning here: the places of masks have outputs of their own".into();
+        return Ok((base.model.masked_lm()?.head, why));
+    }
     let (auto, why) = base.model.default_pooling();
     let asked = |pooling| (pooling, "as asked for".into());
     let (pooling, why) = match spec.pooling {
@@ -118,14 +144,11 @@ pub(super) fn head(
                        pooler where the model has one";
         return Err(Error::Setting { name: "pooling", message: message.into() });
     }
+    let (kind, outputs) = (data.task.head, data.task.head.outputs(data.labels.len()));
     let head = HeadSpec {
-        kind: data.task.head,
-        outputs: data.task.head.outputs(data.labels.len()),
-        pooling,
-        dense: None,
-        bias: true,
         // Heads of image encoders have none.
         dropout: if base.reader.processor().is_some() { 0.0 } else { 0.1 },
+        ..HeadSpec::linear(kind, outputs, pooling)
     };
     Ok((head, why))
 }
@@ -138,7 +161,7 @@ fn plan_of(spec: &RunSpec, rows: usize) -> Result<Plan, Error> {
 }
 
 /// The method with all its options.
-fn method_of(spec: &RunSpec) -> Result<MethodSpec, Error> {
+pub(super) fn method_of(spec: &RunSpec) -> Result<MethodSpec, Error> {
     let method: MethodSpec = spec.method.parse().map_err(budwood_model::ModelError::from)?;
     Ok(budwood_model::method::resolve(&method)?)
 }

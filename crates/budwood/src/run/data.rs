@@ -86,6 +86,12 @@ impl RunData {
     }
 
     fn of(spec: &RunSpec, Sources { train, dev, test }: Sources) -> Result<Self, Error> {
+        let task = spec.data.task.as_deref().map(task::find).transpose()?;
+        let read = |source: DataSource| match task {
+            Some(task) => source.read_for(task),
+            None => source,
+        };
+        let (train, dev, test) = (read(train), dev.map(read), test.map(read));
         let dev_share = spec.in_full().data.dev_share;
         let spec = &spec.data;
         let name = spec.name.clone().unwrap_or_else(|| train.task_name());

@@ -18,7 +18,9 @@ impl Run {
         let mut lines: Vec<String> = data.report.lines();
         let dev = self.dev.as_ref().map_or("none".into(), |d| thousands(d.examples() as u64));
         let kinds = match data.task.head {
-            HeadKind::QuestionAnswering | HeadKind::Regression => String::new(),
+            HeadKind::QuestionAnswering | HeadKind::Regression | HeadKind::MaskedLm => {
+                String::new()
+            }
             HeadKind::TokenClassification => format!(", {} tags", data.labels.len()),
             _ => format!(", {} classes", data.labels.len()),
         };
@@ -48,6 +50,12 @@ impl Run {
             lines.push(format!("images: {height} x {width} pixels, {tokens} tokens each"));
         }
         lines.extend(skipped(&data.skipped));
+        if let Some(masking) = &self.masking {
+            let what = if masking.whole_words { "tokens, by whole words" } else { "tokens" };
+            let share = 100.0 * masking.share;
+            lines.push(format!("masks: {share} % of the {what}, others in each epoch"));
+        }
+        lines.extend(self.begin.lines.clone());
         if !data.task.head.over_tokens() {
             lines.push(format!("pooling: {:?}, {}", self.head.pooling, self.why_pooling));
         }
@@ -63,6 +71,9 @@ pub fn cut(head: HeadKind, lengths: Lengths) -> String {
             "questions have texts longer than {max} tokens, which are read in windows that begin \
              {stride} tokens apart"
         ),
+        HeadKind::MaskedLm => {
+            format!("texts are longer than {max} tokens and are read in windows, one after another")
+        }
         HeadKind::TokenClassification => {
             format!("sentences are longer than {max} tokens and were cut into pieces between words")
         }

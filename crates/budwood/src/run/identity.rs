@@ -51,6 +51,12 @@ impl Run {
             let Scale { mean, deviation } = self.train.scale;
             inputs += &format!(" less {mean} in {deviation}");
         }
+        if let Some(masking) = &self.masking {
+            inputs += &serde_json::to_string(masking)?;
+        }
+        if let Some(weights) = &self.begin.of {
+            inputs += &format!(" from {weights}");
+        }
         Ok(inputs)
     }
 }

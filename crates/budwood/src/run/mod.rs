@@ -11,6 +11,7 @@
 //! ```
 
 mod base;
+mod beginning;
 mod config;
 mod data;
 mod describe;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use budwood_base::head::HeadSpec;
+use budwood_base::masking::Masking;
 use budwood_engine::{Device, Workers};
 use budwood_formats::check_labels;
 use budwood_images::Augment;
@@ -36,6 +38,8 @@ use budwood_train::{Lengths, Prepared, Scale, TrainConfig, answers, scores};
 use crate::reader::ImageReading;
 use crate::spec::Resources;
 use crate::{Error, RunSpec, positive};
+
+use beginning::Beginning;
 
 pub use base::{TrainingBase, TrainingBaseOptions, TrainingBases};
 pub use data::{RunData, Tables, source_named};
@@ -56,6 +60,10 @@ pub struct Run {
     head: HeadSpec,
     lengths: Lengths,
     why_pooling: String,
+    /// How texts are masked, of masked language models.
+    masking: Option<Masking>,
+    /// What adapters begin with.
+    begin: Beginning,
     train: Prepared,
     dev: Option<Prepared>,
     test: Option<Prepared>,
@@ -76,6 +84,8 @@ impl Run {
     ) -> Result<Self, Error> {
         let lengths = config::lengths_on(spec, data.task, &base)?;
         let (head, why_pooling) = config::head(spec, &data, &base)?;
+        let masking = config::masking(spec, data.task)?;
+        let begin = Beginning::of(spec, &head, &data, &base)?;
         let config = TrainConfig { max_length: lengths.max, ..spec.config(&data)? };
         check_labels(&data.labels).map_err(|e| {
             Error::Data(budwood_tasks::Error::Usage(format!("the data cannot be used: {e}")))
@@ -83,11 +93,14 @@ impl Run {
         let positive = positive(spec.positive.as_deref(), &data.labels)?;
         // The recipe has units of its own.
         let scale = if spec.is_paper() { data.scale() } else { Scale::NONE };
-        let begin = Instant::now();
+        let started = Instant::now();
         let threads = resources.threads();
         let prepare = |d: &Dataset, augment, cache| {
             let images = ImageReading { augment, cache };
-            let mut prepared = base.reader.prepare(d, &data.labels, lengths, images, threads)?;
+            let mut prepared = match masking {
+                Some(_) => base.reader.prepare_masked(d, masking, lengths.max, threads)?,
+                None => base.reader.prepare(d, &data.labels, lengths, images, threads)?,
+            };
             (prepared.positive, prepared.scale) = (positive, scale);
             Ok::<_, Error>(prepared)
         };
@@ -108,7 +121,7 @@ impl Run {
         let plain = |d: &Dataset, cache| prepare(d, Augment::default(), cache);
         let dev = data.dev.as_ref().map(|d| plain(d, cache - for_train)).transpose()?;
         let test = data.test.as_ref().map(|d| plain(d, 0)).transpose()?;
-        let seconds_reading = begin.elapsed().as_secs_f64();
+        let seconds_reading = started.elapsed().as_secs_f64();
         let workers = Workers::new(Device::cpu(), threads);
         Ok(Self {
             spec: spec.clone(),
@@ -120,6 +133,8 @@ impl Run {
             head,
             lengths,
             why_pooling,
+            masking,
+            begin,
             train,
             dev,
             test,

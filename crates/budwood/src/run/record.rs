@@ -74,6 +74,7 @@ impl Run {
                 positive: None,
                 none_threshold: None,
                 thresholds: None,
+                masking: self.masking,
                 images: base.reader.processor().map(|p| json!(p)),
             },
             precision: precision_name(base.packed.precision()).into(),

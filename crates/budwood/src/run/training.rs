@@ -108,6 +108,7 @@ impl Run {
         let base = &self.base.packed;
         let mut adapter =
             Adapter::new(base, &self.config.method, self.head.clone(), self.config.seed)?;
+        adapter.begin_from(base, &self.begin.tensors)?;
         let (workers, dev) = (&mut self.workers, self.dev.as_ref());
         let trainer = Trainer::new(base, workers, &self.config, &self.train, dev, &inputs)?
             .with_checkpoints(shown, self.resources.save_every)
@@ -148,6 +149,7 @@ impl Run {
             workers: &mut self.workers,
             config: self.config.clone(),
             head: self.head.clone(),
+            begin: &self.begin.tensors,
             train: &self.train,
             dev: self.dev.as_ref(),
             identity: format!("{inputs} recipe auto"),

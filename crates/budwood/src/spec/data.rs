@@ -75,7 +75,8 @@ pub struct DataSpec {
     )]
     pub train_rows: Option<usize>,
     /// Kind of task: classification, image-classification, multilabel, regression,
-    /// question-answering or token-classification [default: by the data].
+    /// question-answering, token-classification or masked-lm, which adapts a model to texts without
+    /// labels [default: by the data].
     #[cfg_attr(feature = "clap", arg(help_heading = "Data", value_name = "KIND", long))]
     pub task: Option<String>,
 }
@@ -139,6 +140,10 @@ pub struct ColumnSpec {
     /// Separator of fields: comma, semicolon, tab, bar or a character [default: found].
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub separator: Option<String>,
+    /// Texts for masked-lm are the paragraphs of a text file, with empty lines between them, not
+    /// its lines.
+    #[cfg_attr(feature = "clap", arg(long))]
+    pub paragraphs: bool,
     /// What to do with rows that have no label.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub missing: MissingChoice,
@@ -162,6 +167,7 @@ impl Default for ColumnSpec {
             no_header: false,
             tsv_quotes: false,
             separator: None,
+            paragraphs: false,
             missing: MissingChoice::Error,
             label_names: Vec::new(),
             max_classes: None,
@@ -185,6 +191,8 @@ impl ColumnSpec {
             literal_quotes: !self.tsv_quotes,
             separator: self.separator.as_deref().map(separator).transpose()?,
             max_unpacked: limits.bytes(),
+            plain: false,
+            paragraphs: self.paragraphs,
         };
         Ok(self.on(DataSource::parse(text, self.choice(), options)?))
     }

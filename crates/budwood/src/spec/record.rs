@@ -34,6 +34,10 @@ const LATER: &[&str] = &[
     "positive",
     "class-weights",
     "label-smoothing",
+    "paragraphs",
+    "mask-share",
+    "whole-words",
+    "init",
 ];
 
 /// A specification's settings as a record keeps them: `unsaid` is what absence means.

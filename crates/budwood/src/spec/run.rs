@@ -125,6 +125,19 @@ pub struct RunSpec {
     /// Stop after N evaluations without a better score.
     #[cfg_attr(feature = "clap", arg(help_heading = "Validation", long, value_name = "N"))]
     pub patience: Option<usize>,
+    /// Share of the tokens that are masked, of masked-lm [default: 0.15].
+    #[cfg_attr(
+        feature = "clap",
+        arg(help_heading = "Training", long, value_name = "SHARE", value_parser = number::amount::<1>)
+    )]
+    pub mask_share: Option<f64>,
+    /// Mask all tokens of a word where one is, of masked-lm.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
+    pub whole_words: bool,
+    /// Begin from the adapter in this folder, of the same base and method, such as one of
+    /// masked-lm. Its head is taken over only where the task is the same.
+    #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, value_name = "ADAPTER"))]
+    pub init: Option<String>,
     /// Weight classes inversely to their frequency.
     #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
     pub balanced: bool,
@@ -188,6 +201,9 @@ impl Default for RunSpec {
             frozen_dropout: Switch::On,
             eval_every: None,
             patience: None,
+            mask_share: None,
+            whole_words: false,
+            init: None,
             balanced: false,
             class_weights: Vec::new(),
             label_smoothing: 0.0,
@@ -227,7 +243,7 @@ impl RunSpec {
         let files = [Some(&data.data), data.dev_data.as_ref(), data.test_data.as_ref()];
         let files = files.into_iter().flatten().map(String::as_str);
         let root = data.columns.image_root.as_deref().and_then(std::path::Path::to_str);
-        files.chain([self.base.as_str()]).chain(root).collect()
+        files.chain([self.base.as_str()]).chain(self.init.as_deref()).chain(root).collect()
     }
 
     /// Checks the numbers that have bounds whatever the data and the model are.
@@ -248,6 +264,7 @@ impl RunSpec {
         within("drop-path", self.drop_path.map(f64::from), Bound::Probability)?;
         let count = |n: Option<usize>| n.map(|n| n as f64);
         within("train-rows", count(self.data.train_rows), Bound::Count(1, usize::MAX))?;
+        within("mask-share", self.mask_share, share)?;
         within("label-smoothing", Some(self.label_smoothing), Bound::Probability)?;
         let stride = self.doc_stride.map(f64::from);
         within("doc-stride", stride, Bound::Count(1, 1_000_000))?;

@@ -57,14 +57,7 @@ impl World {
     pub(crate) fn adapter(&self, name: &str, method: &str, seed: u64, task: Task) -> PathBuf {
         let model = BaseModel::open(&self.path("base")).unwrap();
         let base = budwood::load(&model, Precision::F32, false).unwrap();
-        let head = HeadSpec {
-            kind: task.head,
-            outputs: task.head.outputs(task.labels.len()),
-            pooling: Pooling::Mean,
-            dense: None,
-            bias: true,
-            dropout: 0.0,
-        };
+        let head = HeadSpec::linear(task.head, task.head.outputs(task.labels.len()), Pooling::Mean);
         let method = budwood_model::method::resolve(&method.parse().unwrap()).unwrap();
         let mut adapter = budwood_model::Adapter::new(&base, &method, head.clone(), seed).unwrap();
         let mut state = seed + 1;
@@ -91,6 +84,7 @@ impl World {
                 positive: None,
                 none_threshold: None,
                 thresholds: None,
+                masking: None,
                 images: None,
             },
             precision: "f32".into(),

@@ -13,6 +13,7 @@ use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{
     AnswerLimits, DataSource, Dataset, Example, Image, ImageContent, Input, Split, Target, task,
 };
+use budwood_train::KEPT;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
@@ -59,7 +60,8 @@ pub(crate) struct Args {
     /// Longest answer to a question, in tokens.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     max_answer_length: u32,
-    /// Show only the N most likely classes with their scores, the most likely first [default: all].
+    /// Show only the N most likely classes with their scores, the most likely first [default: all];
+    /// of a masked language model so many words for each place [default: 5].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
     /// Answer `none` if the most likely class has a probability below P, from 0 to 1. `budwood
@@ -116,6 +118,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.abstain_below.is_some() && meta.head.kind != HeadKind::Classification {
         bail!("--abstain-below is for adapters that give one of several classes");
     }
+    if meta.head.kind == HeadKind::MaskedLm && args.top.is_some_and(|n| n as usize > KEPT) {
+        bail!("--top: {KEPT} words at most are kept for each masked place");
+    }
     if args.explain {
         adapter.can_explain()?;
     }
@@ -152,8 +157,8 @@ fn inputs(args: &Args, adapter: &Adapter) -> Result<Dataset> {
         if source_named(&columns, &text, args.limits)?.is_table() && !columns.no_header {
             adapter.take_columns(&mut columns);
         }
-        let source: DataSource = source_named(&columns, &text, args.limits)?;
         let task = task::find(&meta.task.kind)?;
+        let source: DataSource = source_named(&columns, &text, args.limits)?.read_for(task);
         let mut opened = source.open(Split::Test, false)?;
         opened.settle(Some(task))?;
         let (data, notes) = opened.examples(task, &meta.labels)?;
@@ -282,6 +287,17 @@ fn table_cells(answer: &Answer) -> Vec<(&'static str, Cell)> {
         Answer::Words { tags, entities, .. } => {
             let list: Vec<_> = entities.iter().map(|e| format!("{}: {}", e.kind, e.text)).collect();
             vec![("tags", Cell::Text(tags.join(" "))), ("entities", Cell::Text(list.join("; ")))]
+        }
+        Answer::Filled { filled, places } => {
+            let best = || places.iter().filter_map(|words| words.first());
+            let words: Vec<&str> = best().map(|w| w.word.as_str()).collect();
+            // Of several words, the least sure one.
+            let score = best().map(|w| w.score).reduce(f32::min);
+            vec![
+                ("words", Cell::Text(words.join(" "))),
+                ("score", score.map_or(Cell::Text(String::new()), Cell::Number)),
+                ("filled", Cell::Text(filled.clone())),
+            ]
         }
         _ => Vec::new(),
     }

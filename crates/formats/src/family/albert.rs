@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::bert::{self, bert_like};
 use super::config::Config;
-use super::definition::{AdapterHub, Family};
+use super::definition::{AdapterHub, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -36,6 +36,13 @@ pub(super) const FAMILY: Family = Family {
     ],
     class: "Albert",
     frame: FRAME,
+    masked_lm: Some(MaskedLmHead {
+        names: &[
+            ["predictions.dense", "predictions.LayerNorm", "predictions.bias"],
+            ["predictions.dense", "predictions.LayerNorm", "predictions.decoder.bias"],
+        ],
+        ..MaskedLmHead::BERT
+    }),
     trusts_pooler: Some("an ALBERT with its pre-trained pooler"),
     adapterhub: Some(AdapterHub {
         // After attention, the library gives its bottleneck the sub-layer's input for its output.

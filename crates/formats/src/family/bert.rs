@@ -4,7 +4,7 @@ use budwood_base::encoder::{Activation, Axes, EncoderSpec, InputSpec, NormPlacem
 use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::{AdapterHub, ClassifierHead, Family};
+use super::definition::{AdapterHub, ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -20,6 +20,7 @@ pub(super) const FAMILY: Family = Family {
     class: "Bert",
     frame: Frame::BERT,
     classifier: Some(ClassifierHead::OVER_POOLER),
+    masked_lm: Some(MaskedLmHead::BERT),
     trusts_pooler: Some("a BERT with its pre-trained pooler, as in the paper"),
     adapterhub: Some(AdapterHub {
         outputs: [Some("attention.output.adapters"), Some("output.adapters")],

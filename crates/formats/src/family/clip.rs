@@ -1,15 +1,15 @@
 //! The image encoder of CLIP (Radford et al. 2021): a norm right after the embeddings, patches
 //! projected without a bias. The encoder of texts and the projections of both are not read.
 //!
-//! `transformers` classifies by the mean of the patches before the final norm: heads here read
-//! states after it, so that such a head is not read.
+//! `transformers` classifies by the mean of the patches before the final norm.
 
 use budwood_base::encoder::{Activation, Axes, EncoderSpec, ImageAxes, InputSpec, NormPlacement};
+use budwood_base::head::Pooling;
 use budwood_base::tokenizer::Frame;
 use serde_json::Value;
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{ClassifierHead, Family};
 use super::vit::image_or;
 use crate::Error;
 
@@ -32,7 +32,8 @@ pub(super) const FAMILY: Family = Family {
     parted: &[],
     class: "CLIP",
     frame: Frame::BERT,
-    classifier: None,
+    classifier: Some(ClassifierHead { pooling: Pooling::PatchMean, ..ClassifierHead::OVER_FIRST }),
+    masked_lm: None,
     trusts_pooler: None,
     adapterhub: None,
 };

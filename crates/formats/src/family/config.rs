@@ -64,6 +64,26 @@ impl Config<'_> {
         Err(self.fault(format!("field '{field}' is {base}, not a number from 1 on and below 1e12")))
     }
 
+    /// The base of rotary positions as `transformers` 5 writes it:
+    /// `{ "rope_type": "default", "rope_theta": 10000.0 }`.
+    ///
+    /// # Errors
+    /// If it is no object, or asks for positions of another kind.
+    pub fn rope_parameters(&self, default: f64) -> Result<f32, Error> {
+        let Value::Object(fields) = self.json else {
+            let message = format!("'rope_parameters' holds {}, which is no object", self.json);
+            return Err(self.fault(message));
+        };
+        if let Some(other) =
+            fields.keys().find(|k| !["rope_type", "rope_theta"].contains(&k.as_str()))
+        {
+            let message = format!("'rope_parameters' holds '{other}', which does not exist here");
+            return Err(self.fault(message));
+        }
+        self.expect("rope_type", &[json!("default")])?;
+        self.base_or("rope_theta", default)
+    }
+
     /// The width of heads, or of what is turned of them, where their elements are turned in pairs.
     ///
     /// # Errors
@@ -231,12 +251,7 @@ impl Config<'_> {
         self.expect("is_decoder", &[json!(false)])?;
         self.expect("add_cross_attention", &[json!(false)])?;
         self.expect("pruned_heads", &[json!({}), json!([])])?;
-        match self.json.get("position_embedding_type").and_then(Value::as_str) {
-            None | Some("absolute") => Ok(()),
-            Some(other) => Err(self.fault(format!(
-                "position_embedding_type is '{other}'; only 'absolute' exists here"
-            ))),
-        }
+        self.expect("position_embedding_type", &[json!("absolute")])
     }
 
     /// Checks that a field, if it is there, has one of the values that mean what the encoder here

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::bert::{self, text_like};
 use super::config::Config;
-use super::definition::{ClassifierHead, Family};
+use super::definition::{ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -45,6 +45,19 @@ pub(super) const FAMILY: Family = Family {
     classifier: Some(ClassifierHead {
         dense: Some((Activation::Gelu, "pooler.dense")),
         ..ClassifierHead::OVER_FIRST
+    }),
+    masked_lm: Some(MaskedLmHead {
+        // The second set is that of checkpoints as they were trained (`legacy` is false).
+        names: &[
+            MaskedLmHead::BERT.names[0],
+            MaskedLmHead::BERT.names[1],
+            [
+                "lm_predictions.lm_head.dense",
+                "lm_predictions.lm_head.LayerNorm",
+                "lm_predictions.lm_head.bias",
+            ],
+        ],
+        ..MaskedLmHead::BERT
     }),
     trusts_pooler: None,
     ..bert::FAMILY
@@ -113,15 +126,8 @@ fn disentangled(config: &Config<'_>, positions: usize) -> Result<Disentangled, E
             config.fault(format!("'pos_att_type' is '{types}'; only c2p and p2c exist here"))
         );
     }
-    let norm = match config.json.get("norm_rel_ebd").and_then(Value::as_str) {
-        None | Some("none") => false,
-        Some("layer_norm") => true,
-        Some(other) => {
-            let message =
-                format!("'norm_rel_ebd' is '{other}'; only none and layer_norm exist here");
-            return Err(config.fault(message));
-        }
-    };
+    config.expect("norm_rel_ebd", &[json!("none"), json!("layer_norm")])?;
+    let norm = config.json.get("norm_rel_ebd").and_then(Value::as_str) == Some("layer_norm");
     Ok(Disentangled {
         span,
         reach,

@@ -40,6 +40,8 @@ pub struct Family {
     /// The head of its models for whole inputs; none where it is of a form that heads here have
     /// not.
     pub classifier: Option<ClassifierHead>,
+    /// The head of its models for masked words; none where it has none.
+    pub masked_lm: Option<MaskedLmHead>,
     /// Why heads read a pooler of the checkpoint by default, in words: it was pre-trained.
     pub trusts_pooler: Option<&'static str>,
     /// How AdapterHub names its adapters; none where it has no models of it.
@@ -53,13 +55,64 @@ pub struct ClassifierHead {
     pub pooling: Pooling,
     /// Its first layer, if it has two: the activation, and the module.
     pub dense: Option<(Activation, &'static str)>,
+    /// The module of the norm between its two layers, if it has one.
+    pub norm: Option<&'static str>,
     /// The module of its last layer.
     pub out: &'static str,
+    /// Whether the heads of its models over tokens have the same layers and names; else they are
+    /// one layer, `classifier` or `qa_outputs`.
+    pub over_tokens: bool,
+}
+
+/// The head that `transformers` puts over masked words: a layer, an activation, a norm, and the
+/// table of words with a bias.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskedLmHead {
+    /// Names in checkpoints, of which the first that is there counts: the module of the layer, that
+    /// of the norm, and the tensor of the bias.
+    pub names: &'static [[&'static str; 3]],
+    /// The activation; none for the encoder's own.
+    pub activation: Option<Activation>,
+    /// Whether the layer has a bias only where the configuration says so (`classifier_bias`).
+    pub bias_by_flag: bool,
+}
+
+impl MaskedLmHead {
+    /// That of BERT. Older checkpoints hold the bias under the second name.
+    pub const BERT: Self = Self {
+        names: &[
+            [
+                "cls.predictions.transform.dense",
+                "cls.predictions.transform.LayerNorm",
+                "cls.predictions.bias",
+            ],
+            [
+                "cls.predictions.transform.dense",
+                "cls.predictions.transform.LayerNorm",
+                "cls.predictions.decoder.bias",
+            ],
+        ],
+        activation: None,
+        bias_by_flag: false,
+    };
+
+    /// That of RoBERTa.
+    pub const ROBERTA: Self = Self {
+        names: &[["lm_head.dense", "lm_head.layer_norm", "lm_head.bias"]],
+        activation: Some(Activation::Gelu),
+        ..Self::BERT
+    };
 }
 
 impl ClassifierHead {
     /// That of BERT: one layer over the pooler.
-    pub const OVER_POOLER: Self = Self { pooling: Pooling::Pooler, dense: None, out: "classifier" };
+    pub const OVER_POOLER: Self = Self {
+        pooling: Pooling::Pooler,
+        dense: None,
+        norm: None,
+        out: "classifier",
+        over_tokens: false,
+    };
 
     /// That of ViT: one layer over the first token.
     pub const OVER_FIRST: Self = Self { pooling: Pooling::Cls, ..Self::OVER_POOLER };
@@ -67,7 +120,7 @@ impl ClassifierHead {
     /// That of RoBERTa: two layers over the first token in one module.
     pub const fn of_two(activation: Activation) -> Self {
         let dense = Some((activation, "classifier.dense"));
-        Self { pooling: Pooling::Cls, dense, out: "classifier.out_proj" }
+        Self { dense, out: "classifier.out_proj", ..Self::OVER_FIRST }
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) const FAMILY: Family = Family {
     class: "DeiT",
     frame: Frame::BERT,
     classifier: Some(ClassifierHead::OVER_FIRST),
+    masked_lm: None,
     trusts_pooler: None,
     adapterhub: Some(AdapterHub {
         outputs: [Some("attention_adapters.adapters"), Some("output.output_adapters.adapters")],

@@ -53,6 +53,7 @@ pub(super) const FAMILY: Family = Family {
     class: "Dinov2",
     frame: Frame::BERT,
     classifier: Some(ClassifierHead { pooling: Pooling::ClsMean, ..ClassifierHead::OVER_FIRST }),
+    masked_lm: None,
     trusts_pooler: None,
     // AdapterHub has no DINOv2: these are the names that its ViT would give.
     adapterhub: Some(AdapterHub {
@@ -138,7 +139,9 @@ fn sizes(config: &Config<'_>, family: &str, image: ImageInput) -> Result<Encoder
     let intermediate = hidden as f64 * ratio;
     if !(1.0..f64::from(1 << 30)).contains(&intermediate) {
         return Err(
-            config.fault(format!("field 'mlp_ratio' is {ratio}, which is not a sensible ratio"))
+            config.fault(format!(
+                "field 'mlp_ratio' is {ratio}, which is not a sensible ratio of a 'hidden_size' of {hidden}"
+            ))
         );
     }
     Ok(EncoderSpec {

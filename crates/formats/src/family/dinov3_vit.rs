@@ -48,6 +48,7 @@ pub(super) const FAMILY: Family = Family {
     frame: Frame::BERT,
     // The library has no model of it with a head.
     classifier: None,
+    masked_lm: None,
     trusts_pooler: None,
     adapterhub: None,
 };
@@ -78,6 +79,12 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
             "positions turn pairs in two dimensions, and heads of {dim} elements are no multiple of 4"
         )));
     }
+    config.expect("rope_scaling", &[])?;
+    let base = match config.json.get("rope_parameters").filter(|v| !v.is_null()) {
+        None => config.base_or("rope_theta", 100.0)?,
+        // The form of `transformers` 5.
+        Some(json) => Config { path: config.path, json }.rope_parameters(100.0)?,
+    };
     let image = ImageAxes { registers: registers(config, 0)?, ..ImageAxes::default() };
     let mut without_bias = Vec::new();
     for (site, field, default) in [
@@ -109,7 +116,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         drop_path: 0.0,
         axes: Axes {
             without_position_table: true,
-            positions: Positions::RotaryPatches { base: config.base_or("rope_theta", 100.0)? },
+            positions: Positions::RotaryPatches { base },
             without_bias,
             ..Axes::default()
         },

@@ -4,7 +4,7 @@ use budwood_base::encoder::{Activation, Axes, EncoderSpec, InputSpec, NormPlacem
 use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::{AdapterHub, ClassifierHead, Family};
+use super::definition::{AdapterHub, ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -35,6 +35,10 @@ pub(super) const FAMILY: Family = Family {
     classifier: Some(ClassifierHead {
         dense: Some((Activation::Relu, "pre_classifier")),
         ..ClassifierHead::OVER_FIRST
+    }),
+    masked_lm: Some(MaskedLmHead {
+        names: &[["vocab_transform", "vocab_layer_norm", "vocab_projector.bias"]],
+        ..MaskedLmHead::BERT
     }),
     trusts_pooler: None,
     adapterhub: Some(AdapterHub {

@@ -5,7 +5,7 @@ use budwood_base::encoder::{Activation, Axes, EncoderSpec};
 
 use super::bert::{self, INNER, bert_like};
 use super::config::Config;
-use super::definition::{ClassifierHead, Family};
+use super::definition::{ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -23,6 +23,15 @@ pub(super) const FAMILY: Family = Family {
     inner: INNER,
     class: "Electra",
     classifier: Some(ClassifierHead::of_two(Activation::Gelu)),
+    masked_lm: Some(MaskedLmHead {
+        names: &[[
+            "generator_predictions.dense",
+            "generator_predictions.LayerNorm",
+            "generator_lm_head.bias",
+        ]],
+        activation: Some(Activation::Gelu),
+        ..MaskedLmHead::BERT
+    }),
     trusts_pooler: None,
     ..bert::FAMILY
 };

@@ -31,7 +31,7 @@ use crate::error::Error;
 use crate::text_file::read_json;
 
 pub use config::Config;
-pub use definition::{AdapterHub, ClassifierHead, Family};
+pub use definition::{AdapterHub, ClassifierHead, Family, MaskedLmHead};
 pub use layout::{Piece, Stored};
 
 /// All families.
@@ -69,6 +69,8 @@ const BY_FLAG: &[(&str, &str, &Family)] = &[
 
 /// Model types that are refused, with the reason and what to use.
 const REFUSED: &[(&str, &str)] = &[
+    ("beit", BEIT),
+    ("data2vec-vision", BEIT),
     ("siglip2", NAFLEX),
     ("siglip2_vision_model", NAFLEX),
     (
@@ -77,6 +79,11 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("clip_text_model", "only the encoder of images of CLIP exists here: clip, clip_vision_model"),
 ];
+
+/// Biases here are of distances along a text. Those of two dimensions, with entries for the class
+/// token, would need attention of another form for these models alone.
+const BEIT: &str = "its attention adds a bias for each pair of patches in two dimensions, which \
+                    does not exist here; ViT, DeiT, DINOv2 and SigLIP are read";
 
 const NAFLEX: &str = "SigLIP 2 with patches of any number (naflex) does not exist here; those of \
                       fixed resolution, as google/siglip2-base-patch16-224, are of type siglip";

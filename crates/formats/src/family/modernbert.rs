@@ -10,7 +10,7 @@ use budwood_base::tokenizer::Frame;
 use serde_json::{Value, json};
 
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -41,8 +41,18 @@ pub(super) const FAMILY: Family = Family {
         spaced_words: true,
         ..Frame::BERT
     },
-    // A norm stands between its two layers.
-    classifier: None,
+    // Pooling and activation are those of models whose configuration says nothing else.
+    classifier: Some(ClassifierHead {
+        dense: Some((Activation::Gelu, "head.dense")),
+        norm: Some("head.norm"),
+        over_tokens: true,
+        ..ClassifierHead::OVER_FIRST
+    }),
+    masked_lm: Some(MaskedLmHead {
+        names: &[["head.dense", "head.norm", "decoder.bias"]],
+        activation: Some(Activation::Gelu),
+        bias_by_flag: true,
+    }),
     trusts_pooler: None,
     adapterhub: None,
 };
@@ -139,11 +149,21 @@ fn bases(config: &Config<'_>) -> Result<(f32, f32), Error> {
             _ => (base, config.base_or("local_rope_theta", DEFAULTS.1)?),
         });
     };
-    // The form of `transformers` 5.
-    let of = |kind: &str, default: f64| {
-        let kind = Config { path: config.path, json: kinds.get(kind).unwrap_or(&Value::Null) };
-        kind.expect("rope_type", &[json!("default")])?;
-        kind.base_or("rope_theta", default)
-    };
-    Ok((of("full_attention", DEFAULTS.0)?, of("sliding_attention", DEFAULTS.1)?))
+    // The form of `transformers` 5: one for each kind of layer, or one for all.
+    let of =
+        |json: &Value, default: f64| Config { path: config.path, json }.rope_parameters(default);
+    let all = ["full_attention", "sliding_attention"].map(|kind| kinds.get(kind));
+    match (all, kinds.as_object().map_or(0, serde_json::Map::len)) {
+        ([None, None], _) => {
+            let base = of(kinds, DEFAULTS.0)?;
+            Ok((base, base))
+        }
+        ([full, sliding], n) if n == all.iter().flatten().count() => {
+            let base = |json: Option<&Value>, default| json.map_or(Ok(default as f32), |j| of(j, default));
+            Ok((base(full, DEFAULTS.0)?, base(sliding, DEFAULTS.1)?))
+        }
+        _ => Err(config.fault(format!(
+            "'rope_parameters' is {kinds}; one for full_attention and one for sliding_attention exist here"
+        ))),
+    }
 }

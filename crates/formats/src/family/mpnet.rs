@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::bert::{self, text_like};
 use super::config::Config;
-use super::definition::{ClassifierHead, Family};
+use super::definition::{ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -40,6 +40,7 @@ pub(super) const FAMILY: Family = Family {
         spaced_words: false,
     },
     classifier: Some(ClassifierHead::of_two(Activation::Tanh)),
+    masked_lm: Some(MaskedLmHead::ROBERTA),
     trusts_pooler: None,
     adapterhub: None,
     ..bert::FAMILY

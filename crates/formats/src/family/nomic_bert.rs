@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::bert;
 use super::config::Config;
-use super::definition::Family;
+use super::definition::{ClassifierHead, Family};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -20,6 +20,7 @@ pub(super) const FAMILY: Family = Family {
         ("embeddings.word", "embeddings.word_embeddings.weight"),
         ("embeddings.token_type", "embeddings.token_type_embeddings.weight"),
         ("embeddings.norm", "emb_ln"),
+        ("pooler", "pooler.dense"),
     ],
     layer: "encoder.layers.{i}",
     inner: &[
@@ -32,7 +33,8 @@ pub(super) const FAMILY: Family = Family {
     // The half that the activation reads, and the half that it gates.
     parted: &[("ffn_in", &["mlp.fc12", "mlp.fc11"])],
     class: "NomicBert",
-    classifier: None,
+    classifier: Some(ClassifierHead::OVER_POOLER),
+    masked_lm: None,
     trusts_pooler: None,
     adapterhub: None,
     ..bert::FAMILY
@@ -92,7 +94,13 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     let base = config.base_or("rotary_emb_base", 1000.0)?;
     // The base grows with inputs that are longer than those of training; those are left out.
     let mut positions = config.size("n_positions")?;
-    if config.number_or("rotary_scaling_factor", 0.0)? != 0.0 {
+    let scaling = config.number_or("rotary_scaling_factor", 0.0)?;
+    if !(0.0..1e6).contains(&scaling) {
+        return Err(config.fault(format!(
+            "field 'rotary_scaling_factor' is {scaling}, not a number from 0 on and below 10^6"
+        )));
+    }
+    if scaling != 0.0 {
         positions = positions.min(config.size_or("max_trained_positions", 2048)?);
     }
     Ok(EncoderSpec {

@@ -6,7 +6,7 @@ use super::bert::{INNER, OUTER, bert_like};
 use budwood_base::tokenizer::Frame;
 
 use super::config::Config;
-use super::definition::{AdapterHub, ClassifierHead, Family};
+use super::definition::{AdapterHub, ClassifierHead, Family, MaskedLmHead};
 use crate::Error;
 
 pub(super) const FAMILY: Family = Family {
@@ -22,6 +22,7 @@ pub(super) const FAMILY: Family = Family {
     class: "Roberta",
     frame: Frame::ROBERTA,
     classifier: Some(ClassifierHead::of_two(Activation::Tanh)),
+    masked_lm: Some(MaskedLmHead::ROBERTA),
     trusts_pooler: None,
     adapterhub: Some(AdapterHub {
         outputs: [Some("attention.output.adapters"), Some("output.adapters")],

@@ -35,6 +35,7 @@ pub(super) const FAMILY: Family = Family {
     class: "Siglip",
     frame: Frame::BERT,
     classifier: Some(ClassifierHead { pooling: Pooling::Mean, ..ClassifierHead::OVER_FIRST }),
+    masked_lm: None,
     trusts_pooler: Some("the model's own pooling by attention, which was pre-trained"),
     adapterhub: None,
 };

@@ -29,6 +29,7 @@ pub(super) const FAMILY: Family = Family {
     class: "ViT",
     frame: Frame::BERT,
     classifier: Some(ClassifierHead::OVER_FIRST),
+    masked_lm: None,
     trusts_pooler: None,
     adapterhub: Some(AdapterHub {
         outputs: [Some("attention_adapters.adapters"), Some("output.output_adapters.adapters")],
@@ -64,6 +65,8 @@ pub(super) fn vit_like(
         let message = "'qkv_bias' is false; only queries, keys and values with a bias exist here";
         return Err(config.fault(message));
     }
+    config.expect("pooler_act", &[json!("tanh")])?;
+    config.expect("pooler_output_size", &[json!(hidden)])?;
     Ok(EncoderSpec {
         family: family.into(),
         hidden,

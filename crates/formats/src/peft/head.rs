@@ -1,10 +1,13 @@
 //! The heads of `transformers`' models, which PEFT saves beside an adapter and which tuned models
 //! end with.
 
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::head::{HeadKind, HeadNorm, HeadSpec, Pooling};
 use budwood_base::tensor::TensorMap;
+use serde_json::Value;
 
-use crate::family::Family;
+use crate::family::{ClassifierHead, Config, Family};
+use crate::imported::read_json;
+use crate::{BaseModel, Error};
 
 /// Our name of a tensor of a head of the family's models, the module of the model that it is in,
 /// and the rest of its name.
@@ -14,9 +17,10 @@ pub(crate) fn name<'a>(
 ) -> Option<(String, &'static str, &'a str)> {
     let classifier = family.classifier.as_ref();
     let dense = classifier.and_then(|c| c.dense).map(|(_, module)| (module, "head.dense"));
+    let norm = classifier.and_then(|c| c.norm).map(|module| (module, "head.norm"));
     let out = classifier.map(|c| (c.out, "head.out"));
     let over_tokens = ["classifier", "qa_outputs"].map(|module| Some((module, "head.out")));
-    [dense, out].into_iter().chain(over_tokens).flatten().find_map(|(module, ours)| {
+    [dense, norm, out].into_iter().chain(over_tokens).flatten().find_map(|(module, ours)| {
         let role = theirs.strip_prefix(module)?.strip_prefix('.')?;
         let top = module.split_once('.').map_or(module, |(top, _)| top);
         let rest = &theirs[top.len() + 1..];
@@ -24,14 +28,45 @@ pub(crate) fn name<'a>(
     })
 }
 
-/// The head of the family's model for a kind of task, whose tensors these are.
+/// The head of the family's model for a kind of task, whose tensors these are, where the model's
+/// configuration says nothing else: [`as_configured`].
 pub(crate) fn spec(family: &Family, kind: HeadKind, tensors: &TensorMap) -> Option<HeadSpec> {
     let outputs = *tensors.get("head.out.weight")?.shape.first()?;
-    let (pooling, dense) = match &family.classifier {
-        _ if kind.over_tokens() => (Pooling::Cls, None),
-        Some(head) => (head.pooling, head.dense.map(|(activation, _)| activation)),
-        None => return None,
+    let has = |name: &str| tensors.contains_key(name);
+    let head = match &family.classifier {
+        Some(head) if !kind.over_tokens() || head.over_tokens => head,
+        _ if kind.over_tokens() => &ClassifierHead::OVER_FIRST,
+        _ => return None,
     };
-    let bias = tensors.contains_key("head.out.bias");
-    Some(HeadSpec { kind, outputs, pooling, dense, bias, dropout: 0.1 })
+    let pooling = if kind.over_tokens() { Pooling::Cls } else { head.pooling };
+    let dense = head.dense.map(|(activation, _)| activation);
+    Some(HeadSpec {
+        dense,
+        bias: has("head.out.bias"),
+        dropout: 0.1,
+        dense_without_bias: dense.is_some() && !has("head.dense.bias"),
+        norm: head.norm.map(|_| HeadNorm { eps: 1e-5, bias: has("head.norm.bias") }),
+        ..HeadSpec::linear(kind, outputs, pooling)
+    })
+}
+
+/// What the configuration of a base says of the heads of its models: pooling and activation of
+/// ModernBERT's, and the epsilon of a norm, which is that of the encoder's.
+///
+/// # Errors
+/// If it asks for a pooling or an activation that heads here have not.
+pub(crate) fn as_configured(head: &mut HeadSpec, base: &BaseModel) -> Result<(), Error> {
+    let Some(norm) = &mut head.norm else { return Ok(()) };
+    norm.eps = base.spec().norm_eps;
+    let (path, json) = read_json(base.folder(), "config.json")?;
+    let config = Config { path: &path, json: &json };
+    config.expect("classifier_pooling", &["cls", "mean"].map(Value::from))?;
+    let mean = json.get("classifier_pooling").and_then(Value::as_str) == Some("mean");
+    if mean && !head.kind.over_tokens() {
+        head.pooling = Pooling::Mean;
+    }
+    if let Some(activation) = &mut head.dense {
+        *activation = config.activation_or("classifier_activation", *activation)?;
+    }
+    Ok(())
 }

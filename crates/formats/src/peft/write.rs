@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::PREFIX;
 use crate::Error;
-use crate::export::{Exported, cannot, family_of, model_class, transformers_head};
+use crate::export::{
+    Exported, cannot, family_of, model_class, refuse_masked_lm, transformers_head,
+};
 use crate::family::Family;
 use crate::native::AdapterFolder;
 
@@ -30,6 +32,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     if !known.contains(&part.name.as_str()) {
         return Err(cannot(format!("PEFT has no method like '{}'", part.name)));
     }
+    refuse_masked_lm(meta, "PEFT")?;
     let head = transformers_head(meta, family, tensors)?;
     if head.keys().any(|name| name.starts_with(family.prefix) && name.contains("pooler")) {
         return Err(cannot(

@@ -32,6 +32,7 @@ pub(crate) fn description(
             positive: None,
             none_threshold: None,
             thresholds: None,
+            masking: None,
             images: None,
         },
         precision: "f32".into(),

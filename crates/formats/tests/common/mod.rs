@@ -10,14 +10,7 @@ mod description;
 
 /// A head of two classes on a base that is 32 wide, and no method.
 pub(crate) fn example(base: &BaseModel, pooling: Pooling) -> AdapterFolder {
-    let head = HeadSpec {
-        kind: HeadKind::Classification,
-        outputs: 2,
-        pooling,
-        dense: None,
-        bias: true,
-        dropout: 0.1,
-    };
+    let head = HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, pooling) };
     let method = MethodSpec::named("linear");
     let meta = description::description(base, method, head, &["no", "yes"], 66);
     let weight: Vec<f32> = (0..64).map(|i| i as f32 / 8.0 - 3.0).collect();

@@ -9,6 +9,8 @@ pub struct Batch {
     pub(crate) input: Input,
     /// Where sequences begin and end.
     pub spans: Spans,
+    /// The tokens for which a masked language model is asked, in order; all where there is none.
+    asked: Option<Vec<usize>>,
 }
 
 /// What the sequences are made from.
@@ -60,7 +62,7 @@ impl Batch {
             types.extend_from_slice(t);
             lengths.push(i.len());
         }
-        Self { input: Input::Tokens(Tokens { ids, types }), spans: Spans::from_lengths(lengths) }
+        Self::of(Input::Tokens(Tokens { ids, types }), Spans::from_lengths(lengths))
     }
 
     /// A batch of images `[channels, height, width]` of one size in pixels, normalised as the
@@ -77,7 +79,7 @@ impl Batch {
         let (images, n) = Images::cut(spec, size, images);
         let length = images.tokens(spec);
         let spans = Spans::from_lengths(std::iter::repeat_n(length, n));
-        Self { input: Input::Images(images), spans }
+        Self::of(Input::Images(images), spans)
     }
 
     /// A batch of sequences of these lengths whose hidden states after the lowest `layers` layers,
@@ -90,7 +92,37 @@ impl Batch {
         grid: Option<(usize, usize)>,
     ) -> Self {
         let input = Input::States(States { layers, rows, grid });
-        Self { input, spans: Spans::from_lengths(lengths.iter().copied()) }
+        Self::of(input, Spans::from_lengths(lengths.iter().copied()))
+    }
+
+    fn of(input: Input, spans: Spans) -> Self {
+        Self { input, spans, asked: None }
+    }
+
+    /// The same batch, of which a masked language model is asked for these places alone: of each
+    /// sequence its tokens' numbers, counted from 0, in order. There are as many losses and rows of
+    /// outputs: one product with the whole vocabulary each.
+    ///
+    /// # Panics
+    /// If there are not as many lists as sequences, or a place is not one of its sequence's.
+    #[must_use]
+    pub fn asking<'a>(mut self, places: impl IntoIterator<Item = &'a [u32]>) -> Self {
+        let mut asked = Vec::new();
+        let mut lists = places.into_iter();
+        for rows in self.spans.iter() {
+            let Some(places) = lists.next() else { panic!("a list of places for each sequence") };
+            let inside = |place: &u32| (*place as usize) < rows.len();
+            assert!(places.iter().all(inside) && places.is_sorted(), "places are tokens, in order");
+            asked.extend(places.iter().map(|place| rows.start + *place as usize));
+        }
+        assert!(lists.next().is_none(), "a sequence for each list of places");
+        self.asked = Some(asked);
+        self
+    }
+
+    /// The tokens for which a masked language model is asked; none where all are.
+    pub(crate) fn asked(&self) -> Option<&[usize]> {
+        self.asked.as_deref()
     }
 
     /// Rows and columns of patches in each image.

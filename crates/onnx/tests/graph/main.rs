@@ -9,7 +9,7 @@ mod run;
 use std::path::PathBuf;
 
 use budwood_base::encoder::{Activation, InputSpec};
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::head::{HeadKind, HeadNorm, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::names;
 use budwood_base::random::Key;
@@ -88,7 +88,7 @@ fn head(i: usize, base: &Base) -> HeadSpec {
     let poolings: &[Pooling] = match (base.spec().pooler, image) {
         (true, true) => &[Pooling::Pooler, Pooling::Mean, Pooling::ClsMean, Pooling::Cls],
         (true, false) => &[Pooling::Pooler, Pooling::Mean, Pooling::Cls],
-        (false, true) => &[Pooling::Cls, Pooling::ClsMean, Pooling::Mean],
+        (false, true) => &[Pooling::Cls, Pooling::ClsMean, Pooling::Mean, Pooling::PatchMean],
         (false, false) => &[Pooling::Cls, Pooling::Mean],
     };
     let kinds: &[HeadKind] = match image {
@@ -103,6 +103,8 @@ fn head(i: usize, base: &Base) -> HeadSpec {
         dense: [None, Some(Activation::Tanh), Some(Activation::Gelu)][i % 3],
         bias: !i.is_multiple_of(4),
         dropout: 0.0,
+        dense_without_bias: i.is_multiple_of(5),
+        norm: (i % 3 == 2).then_some(HeadNorm { eps: 1e-5, bias: i.is_multiple_of(2) }),
     }
 }
 

@@ -4,6 +4,7 @@ use super::classes::Classes;
 use super::entities::Counts;
 use super::labels::LabelCounts;
 use super::squad::Answered;
+use super::words;
 
 /// A metric: all that is known of it.
 pub struct Metric {
@@ -28,7 +29,7 @@ pub struct Metric {
 pub enum Scale {
     /// At most 1, which is best: a share, or a correlation.
     Share,
-    /// An error in the unit of the numbers; 0 is best.
+    /// An error in the unit of the numbers, where 0 is best, or a perplexity: less is better.
     Error,
 }
 
@@ -47,6 +48,8 @@ pub enum Measure {
     Spans(fn(&Answered) -> f64),
     /// From counts of entities and words.
     Entities(fn(&Counts) -> f64),
+    /// From counts over masked places.
+    Words(fn(&words::Counts) -> f64),
 }
 
 /// Why a share of rows is undefined.

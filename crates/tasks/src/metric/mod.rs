@@ -16,11 +16,13 @@ mod mean_class_accuracy;
 mod of_answers;
 mod of_entities;
 mod of_labels;
+mod of_words;
 mod ratio;
 pub mod squad;
 #[cfg(test)]
 mod tests;
 mod top5;
+pub mod words;
 
 pub use definition::{Measure, Metric, Scale};
 
@@ -53,6 +55,8 @@ pub const METRICS: &[&Metric] = &[
     &correlation::PEARSON,
     &error::RMSE,
     &error::MAE,
+    &of_words::PERPLEXITY,
+    &of_words::ACCURACY,
 ];
 
 /// The metrics of a kind of task.
@@ -184,6 +188,16 @@ pub fn token_classification(sentences: impl Iterator<Item = Counts>) -> Vec<(&'s
     let sum = sentences.fold(Counts::default(), Counts::plus);
     scores("token-classification", |measure| match measure {
         Measure::Entities(of) => Some(of(&sum)),
+        _ => None,
+    })
+}
+
+/// All scores of a masked language model over some texts, each masked place counting alike:
+/// `(name, value)`.
+pub fn masked_lm(texts: impl Iterator<Item = words::Counts>) -> Vec<(&'static str, f64)> {
+    let sum = texts.fold(words::Counts::default(), words::Counts::plus);
+    scores("masked-lm", |measure| match measure {
+        Measure::Words(of) => Some(of(&sum)),
         _ => None,
     })
 }

@@ -7,6 +7,7 @@ mod encoding;
 mod json;
 mod options;
 mod parquet;
+mod plain;
 pub(crate) mod squad;
 mod table;
 mod unpack;
@@ -37,13 +38,19 @@ const FORMATS: &[Format] = &[
     Format { endings: &["conll", "iob", "iob2", "bio", "bioes"], read: conll::read },
 ];
 
+/// Text that no column divides.
+const PLAIN: Format = Format { endings: &["txt", "text"], read: plain::read };
+
 /// Reads a table. Rows that cannot be read are listed in it.
 ///
 /// # Errors
 /// If the file cannot be read, is of an unknown form, or has no row.
 pub fn table(path: &Path, options: ReadOptions) -> Result<Table, Error> {
     let content = unpacked(path, options.max_unpacked)?;
-    let format = format(path, &content.bytes)?;
+    let format = match options.plain && options.separator.is_none() {
+        true => plain_format(path, &content.bytes),
+        false => format(path, &content.bytes)?,
+    };
     let table = (format.read)(path, content, options)?;
     not_empty(table)
 }
@@ -58,6 +65,14 @@ fn not_empty(table: Table) -> Result<Table, Error> {
     match table.is_empty() && table.bad.count == 0 {
         true => Err(Error::file(&table.path, "holds no row of data")),
         false => Ok(table),
+    }
+}
+
+/// The form of a file of texts: plain, unless the ending of its name is another's.
+fn plain_format(path: &Path, bytes: &[u8]) -> &'static Format {
+    match PLAIN.endings.contains(&ending(path).as_str()) {
+        true => &PLAIN,
+        false => format(path, bytes).unwrap_or(&PLAIN),
     }
 }
 

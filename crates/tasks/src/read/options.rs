@@ -16,6 +16,10 @@ pub struct ReadOptions {
     /// Most bytes that a packed file may become; by default 20 times its size, or 32 MB where that
     /// is more.
     pub max_unpacked: Option<u64>,
+    /// Whether text files hold plain text, a text in each line, and no table.
+    pub plain: bool,
+    /// Whether texts of plain text are paragraphs, with empty lines between them.
+    pub paragraphs: bool,
 }
 
 impl Default for ReadOptions {
@@ -26,6 +30,8 @@ impl Default for ReadOptions {
             literal_quotes: true,
             separator: None,
             max_unpacked: None,
+            plain: false,
+            paragraphs: false,
         }
     }
 }

@@ -10,6 +10,7 @@ pub(super) const TASK: Task = Task {
     name: "classification",
     head: HeadKind::Classification,
     images: false,
+    labelled: true,
     labels,
     input: texts,
     target,

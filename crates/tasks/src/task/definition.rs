@@ -14,6 +14,8 @@ pub struct Task {
     pub head: HeadKind,
     /// Whether it is about images.
     pub(crate) images: bool,
+    /// Whether its examples have labels.
+    pub(crate) labelled: bool,
     /// Class names from the labels of a file, and what was noticed about them; none for numbers.
     pub(crate) labels: LabelsOf,
     /// What the model is shown of a row; of images it is known before.
@@ -101,6 +103,11 @@ pub(super) fn texts(row: &mut Row<'_>) -> Result<Input, Error> {
 }
 
 impl Task {
+    /// Whether its examples have labels. Without, a text file is read as texts, not as a table.
+    pub fn is_labelled(&self) -> bool {
+        self.labelled
+    }
+
     /// Checks that examples of images, or of texts, are what the task is about.
     pub(crate) fn check_input(&self, images: bool) -> Result<(), Error> {
         match (images, self.images) {

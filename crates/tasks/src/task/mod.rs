@@ -3,6 +3,7 @@
 mod classification;
 mod definition;
 mod image_classification;
+mod masked_lm;
 mod multilabel;
 mod question_answering;
 mod regression;
@@ -22,6 +23,7 @@ pub const TASKS: &[&Task] = &[
     &regression::TASK,
     &question_answering::TASK,
     &token_classification::TASK,
+    &masked_lm::TASK,
 ];
 
 /// The kind of that name.

@@ -14,6 +14,7 @@ pub(super) const TASK: Task = Task {
     name: "multilabel",
     head: HeadKind::MultiLabel,
     images: false,
+    labelled: true,
     labels,
     input: texts,
     target,

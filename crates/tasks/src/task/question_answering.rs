@@ -15,6 +15,7 @@ pub(super) const TASK: Task = Task {
     name: "question-answering",
     head: HeadKind::QuestionAnswering,
     images: false,
+    labelled: true,
     labels: |_| Ok((Vec::new(), Vec::new())),
     input,
     target,

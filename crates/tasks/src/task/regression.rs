@@ -10,6 +10,7 @@ pub(super) const TASK: Task = Task {
     name: "regression",
     head: HeadKind::Regression,
     images: false,
+    labelled: true,
     labels,
     input: texts,
     target,

@@ -13,6 +13,7 @@ pub(super) const TASK: Task = Task {
     name: "token-classification",
     head: HeadKind::TokenClassification,
     images: false,
+    labelled: true,
     labels,
     input,
     target,

@@ -1,7 +1,6 @@
 //! The probe against the method, on rows that neither has seen.
 
 use budwood_base::digest;
-use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
 use budwood_model::Adapter;
 
@@ -141,9 +140,10 @@ impl Recipe<'_> {
     }
 
     /// The probe as an adapter.
-    fn linear(&self, head: &HeadValues) -> Result<Adapter, Error> {
-        let method = budwood_model::method::resolve(&MethodSpec::named("linear"))?;
-        let mut adapter = Adapter::new(self.base, &method, self.head.clone(), self.config.seed)?;
+    fn linear(&mut self, head: &HeadValues) -> Result<Adapter, Error> {
+        let config = self.config.clone();
+        let (common, _) = self.parts();
+        let mut adapter = common.new_adapter(&common.probed(&config)?)?;
         set_head(&mut adapter, head);
         adapter.refresh(self.base.device(), self.workers.threads());
         Ok(adapter)

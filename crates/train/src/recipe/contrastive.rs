@@ -84,8 +84,7 @@ impl Common<'_> {
         let begin = Instant::now();
         let mut outcome = Outcome::of_no_step();
         let steps = steps(classes.len());
-        let pooling = self.head.pooling;
-        let mut adapter = Adapter::pooling(base, &config.method, pooling, config.seed)?;
+        let mut adapter = self.new_pooling(config)?;
         let on = (base.device(), workers.threads());
         let mut optimizer = Optimizer::new(config.optimizer.clone(), adapter.params.len());
         let head =

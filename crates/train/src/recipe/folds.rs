@@ -10,7 +10,6 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use budwood_base::random::Key;
 use budwood_engine::Workers;
-use budwood_model::Adapter;
 
 use super::definition::{Common, OnEvent, Recipe};
 use super::ground::Ground;
@@ -282,7 +281,7 @@ impl Recipe<'_> {
         let (common, workers) = self.parts();
         let common = Common { base: trial_base.unwrap_or(common.base), ..common };
         let config = &runners[0].config;
-        let new = Adapter::new(common.base, &config.method, common.head.clone(), config.seed)?;
+        let new = common.new_adapter(config)?;
         let trained = new.params.len();
         let at_once = if trained > LARGE { 1 } else { unknown.len().min(workers.threads()) };
         let each = workers.threads() / at_once.max(1);

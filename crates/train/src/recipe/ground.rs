@@ -4,7 +4,7 @@ use budwood_base::random::Key;
 
 use super::definition::{OnEvent, Recipe};
 use super::problem::{Linear, Problem, Vectors, Wanted};
-use super::{strength, vectors};
+use super::strength;
 use crate::{Error, Prepared};
 
 /// Vectors of all training rows, what their outputs should be, and the strength that suits them.
@@ -26,7 +26,9 @@ impl Recipe<'_> {
         dev: Option<&'d Prepared>,
         on_event: &mut OnEvent<'_>,
     ) -> Result<Option<Ground<'d>>, Error> {
-        let rows = vectors::pooled(self.workers, self.base, &self.head, train, on_event)?;
+        let config = self.config.clone();
+        let (common, workers) = self.parts();
+        let rows = common.pooled(workers, &config, train, on_event)?;
         let Some(rows) = rows else { return Ok(None) };
         let vectors = Vectors::new(&rows);
         let Some(targets) = &train.targets else {

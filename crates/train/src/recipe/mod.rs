@@ -36,7 +36,7 @@ mod vectors;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use budwood_model::{Adapter, Targets};
+use budwood_model::Targets;
 
 use crate::{Error, Event, Outcome};
 
@@ -99,8 +99,9 @@ impl Recipe<'_> {
     }
 
     /// What a run that was stopped gives: an adapter that nothing was learned by.
-    fn interrupted(&self, outcome: Outcome) -> Result<Made, Error> {
-        let adapter = Adapter::new(self.base, &self.config.method, self.head.clone(), 0)?;
+    fn interrupted(&mut self, outcome: Outcome) -> Result<Made, Error> {
+        let config = self.config.clone();
+        let adapter = self.parts().0.new_adapter(&config)?;
         let account = Account::of(&self.config);
         Ok(Made { adapter, outcome, account, config: self.config.clone() })
     }

@@ -72,7 +72,7 @@ impl Wanted {
             Targets::Classes(all) => Self::Classes(all.clone(), outputs),
             Targets::Labels(all) => Self::Labels(all.concat(), outputs),
             Targets::Values(all) => Self::Values(all.iter().map(|&x| f64::from(x)).collect()),
-            Targets::Tags(_) | Targets::Spans(_) => {
+            Targets::Tags(_) | Targets::Spans(_) | Targets::Words(_) => {
                 return Err(Error::Usage("targets of tokens have no vectors for a probe".into()));
             }
         })

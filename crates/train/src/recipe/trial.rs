@@ -59,7 +59,7 @@ impl Common<'_> {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Ended, Error> {
         let (base, config) = (self.base, &task.config);
-        let mut adapter = Adapter::new(base, &config.method, self.head.clone(), config.seed)?;
+        let mut adapter = self.new_adapter(config)?;
         match task.start {
             Start::Random => {}
             Start::Probe(head) => set_head(&mut adapter, head),

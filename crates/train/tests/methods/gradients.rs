@@ -9,7 +9,7 @@
 //! 1e-6 / h.
 
 use budwood_base::encoder::Activation;
-use budwood_base::head::{HeadSpec, Pooling};
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::random::Key;
 use budwood_engine::{Context, Device};
 use budwood_model::{Adapter, Base, Batch, Param};
@@ -30,11 +30,16 @@ struct Function<'a> {
 impl<'a> Function<'a> {
     fn new(base: &'a Base, method: &str, head: HeadSpec) -> Self {
         let dropout = head.pooling == Pooling::Mean && method.contains("dropout");
+        let mut inputs = batch(base, &examples(base, 4, 5));
+        if head.kind == HeadKind::MaskedLm {
+            let places = places(&inputs);
+            inputs = inputs.asking(places.iter().map(|places| &places[..]));
+        }
         Self {
             cx: Context::new(Device::cpu()),
             base,
             adapter: adapter(base, method, head, 3),
-            inputs: batch(base, &examples(base, 4, 5)),
+            inputs,
             dropout: dropout.then(|| Key::new(8).named("masks")),
         }
     }
@@ -127,7 +132,12 @@ fn gradients_match_finite_differences() {
             let pooled = poolings.iter().map(|&p| head(3, p, Some(Activation::Tanh)));
             let over_tokens = [1, 2].map(|i| any_head(i, 3, Pooling::Cls, None));
             let over_tokens = over_tokens.into_iter().filter(|_| family == "bert");
-            for head in pooled.chain(over_tokens) {
+            // Narrow embeddings have a narrow table of words.
+            let words = ["bert", "albert"].contains(&family).then(|| words_head(&base));
+            // What models of CLIP read, and a norm after the first layer.
+            let patches = head(3, Pooling::PatchMean, Some(Activation::Gelu));
+            let patches = (family == "vit").then(|| with_norm(patches));
+            for head in pooled.chain(over_tokens).chain(words).chain(patches) {
                 let (kind, pooling) = (head.kind, head.pooling);
                 if pooling == Pooling::Pooler && !base.spec().pooler {
                     continue;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use budwood_base::encoder::{Activation, ImageInput, InputSpec};
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::head::{HeadKind, HeadNorm, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
 use budwood_base::site::WeightSite;
@@ -69,7 +69,8 @@ pub(crate) fn open_as(family: &str, precision: Precision) -> (BaseModel, Base) {
 }
 
 pub(crate) fn head(outputs: usize, pooling: Pooling, dense: Option<Activation>) -> HeadSpec {
-    HeadSpec { kind: HeadKind::Classification, outputs, pooling, dense, bias: true, dropout: 0.1 }
+    let head = HeadSpec::linear(HeadKind::Classification, outputs, pooling);
+    HeadSpec { dense, dropout: 0.1, ..head }
 }
 
 /// A head of another kind for each `i`, heads over tokens among them.
@@ -83,6 +84,27 @@ pub(crate) fn any_head(
         [HeadKind::Classification, HeadKind::TokenClassification, HeadKind::QuestionAnswering]
             [i % 3];
     HeadSpec { kind, outputs: kind.outputs(outputs), ..head(outputs, pooling, dense) }
+}
+
+/// A head for masked words on a base of texts, with all that such heads have.
+pub(crate) fn words_head(base: &Base) -> HeadSpec {
+    let InputSpec::Text(text) = &base.spec().input else { panic!("images have no words") };
+    let head = HeadSpec::linear(HeadKind::MaskedLm, text.vocab, Pooling::Cls);
+    with_norm(HeadSpec { dense: Some(Activation::Gelu), ..head })
+}
+
+/// A head with a norm between its two layers.
+pub(crate) fn with_norm(head: HeadSpec) -> HeadSpec {
+    HeadSpec { norm: Some(HeadNorm { eps: 1e-5, bias: true }), ..head }
+}
+
+/// The places of each sequence that a masked language model is asked for: every third, and of some
+/// sequences none.
+pub(crate) fn places(inputs: &Batch) -> Vec<Vec<u32>> {
+    let of = |(i, rows): (usize, std::ops::Range<usize>)| {
+        (0..rows.len() as u32).filter(|place| (*place as usize + i).is_multiple_of(3)).collect()
+    };
+    inputs.spans.iter().enumerate().map(of).collect()
 }
 
 /// Targets of an adapter's kind, of three classes or tags, with equal weights.
@@ -100,6 +122,10 @@ pub(crate) fn targets(adapter: &Adapter, inputs: &Batch) -> (Targets, Loss) {
         }
         HeadKind::QuestionAnswering => {
             Targets::Spans(each(&|i, n| ((i % n) as u32, ((i + 1) % n) as u32)))
+        }
+        HeadKind::MaskedLm => {
+            let words = |places: Vec<u32>| places.iter().map(|place| 7 + 5 * place).collect();
+            Targets::Words(places(inputs).into_iter().map(words).collect())
         }
         _ => Targets::Classes(each(&|i, _| (i as u32 % 3, 0)).into_iter().map(|x| x.0).collect()),
     };

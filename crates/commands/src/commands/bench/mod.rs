@@ -131,14 +131,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&tensors[name]));
     let base = Base::load(spec.clone(), device, args.precision.get(false), train, fetch)?;
     let method: MethodSpec = args.method.parse().map_err(ModelError::from)?;
-    let head = HeadSpec {
-        kind: HeadKind::Classification,
-        outputs: 2,
-        pooling: Pooling::Mean,
-        dense: None,
-        bias: true,
-        dropout: 0.1,
-    };
+    let head =
+        HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean) };
     let mut adapter = Adapter::new(&base, &method, head, 0)?;
     let mut workers = Workers::new(device, settings.threads);
     let example = Example::new(&spec.input, args.length);

@@ -35,6 +35,7 @@ impl Worth {
             "question-answering" => Self::Right("exact_match"),
             "multilabel" => Self::Right("all labels right"),
             "token-classification" => Self::Right("all tags right"),
+            "masked-lm" => Self::Right("all words right"),
             _ => Self::Right("accuracy"),
         }
     }
