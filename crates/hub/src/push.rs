@@ -362,10 +362,9 @@ impl Push<'_> {
         for file in files {
             let path = &file.upload.path;
             let sibling = held.siblings.iter().find(|sibling| sibling.rfilename == *path);
-            let same = sibling.is_some_and(|sibling| match (&sibling.lfs, file.is_large) {
-                (Some(lfs), true) => lfs.sha256 == file.sha256,
-                (None, false) => sibling.blob_id.as_deref() == Some(&file.sha1),
-                _ => false,
+            let same = sibling.is_some_and(|sibling| match &sibling.lfs {
+                Some(lfs) => lfs.sha256 == file.sha256,
+                None => sibling.blob_id.as_deref() == Some(&file.sha1),
             });
             if !same {
                 let why = format!(
