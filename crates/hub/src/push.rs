@@ -201,9 +201,11 @@ impl Push<'_> {
             Err(other) => return Err(other),
         }
         let (owner, name) = self.name.repository().split_once('/').unwrap_or_default();
-        let asked = json!({
-            "type": "model", "name": name, "organization": owner, "private": private,
-        });
+        let mut asked = json!({ "type": "model", "name": name, "organization": owner });
+        // Where nothing is said, an organisation's own default holds.
+        if private {
+            asked["private"] = json!(true);
+        }
         let address = format!("{}/api/repos/create", self.client.settings.endpoint);
         match self.post(&address, JSON, asked.to_string().as_bytes(), &what) {
             Ok(_) => Ok(true),
