@@ -86,9 +86,9 @@ pub fn export_onnx(
 }
 
 /// Writes graphs of several adapters of one base, by their names, into `out`, an empty folder:
-/// `onnx/base.onnx_data` with the base's weights, for each adapter `onnx/NAME.onnx`, which refers to
-/// them, and a folder `NAME` with what else [`export_onnx`] writes. All in f32. Returns the files'
-/// names, and what should be known of them.
+/// `onnx/base.onnx_data` with the base's weights, for each adapter `onnx/NAME.onnx`, which refers
+/// to them, and a folder `NAME` with what else [`export_onnx`] writes. All in f32. Returns the
+/// files' names, and what should be known of them.
 ///
 /// # Errors
 /// As [`export_onnx`], and if a name is no plain name of a file or is there twice.

@@ -160,8 +160,8 @@ fn a_card_is_filled_in_from_the_record() {
     // The card itself says no path.
     assert!(!card.contains(&dir.to_string_lossy()[..]), "{card}");
     let weights = fs::read(dir.join("ours/adapter.safetensors")).unwrap();
-    let sent = out["files"].as_array().unwrap().iter();
-    let sent = sent.filter(|f| f["path"] == "adapter.safetensors").next().unwrap();
+    let mut sent = out["files"].as_array().unwrap().iter();
+    let sent = sent.find(|f| f["path"] == "adapter.safetensors").unwrap();
     assert_eq!(sent["sha256"], budwood_base::digest::of_bytes(&weights));
     for form in ["peft", "transformers", "onnx"] {
         let words = ["push", "ours", "me/reviews", "--dry-run", "--license", "mit", "--form", form];
@@ -177,6 +177,36 @@ fn a_card_is_filled_in_from_the_record() {
     fs::write(dir.join("ours/README.md"), "---\nlicense: mit\n---\n# My words\n").unwrap();
     let (out, _) = ok(dir, &["push", "ours", "me/reviews", "--dry-run"]);
     assert!(out.contains("license: mit"), "{out}");
+}
+
+#[test]
+fn scores_of_a_card_are_those_of_the_adapter() {
+    let (dir, base) = world();
+    let dir = dir.path();
+    let rows: String =
+        (0..40).map(|i| format!("film {i},{}\n", ["no", "yes: \u{e9}"][i % 2])).collect();
+    fs::write(dir.join("train.csv"), format!("text,label\n{rows}")).unwrap();
+    let words = ["train", "--base", &base, "--data", "train.csv", "--method", "linear"];
+    let more = ["--out", "trained", "--recipe", "paper", "--epochs", "1", "--dev-share", "0.25"];
+    ok(dir, &[&words[..], &more].concat());
+    let described = fs::read(dir.join("trained/adapter.json")).unwrap();
+    let described: Value = serde_json::from_slice(&described).unwrap();
+    let (out, _) = ok(dir, &["push", "trained", "me/x", "--dry-run", "--license", "mit", "--json"]);
+    let out: Value = serde_json::from_str(&out).unwrap();
+    let card = out["card"].as_str().unwrap();
+    assert!(card.contains("model-index:\n- name: \"x\"\n  results:\n"), "{card}");
+    let metrics = described["metrics"].as_array().unwrap();
+    assert!(!metrics.is_empty());
+    for metric in metrics {
+        let line = format!("    - type: {}\n      value: {}\n", metric["name"], metric["value"]);
+        let whole = line.replace(".0\n", "\n");
+        assert!(card.contains(&line) || card.contains(&whole), "{line} is not in:\n{card}");
+    }
+    let digest = described["data"].as_array().unwrap().iter().find(|d| d["split"] == "dev");
+    assert!(card.contains(digest.unwrap()["sha256"].as_str().unwrap()));
+    let files = out["files"].as_array().unwrap();
+    assert!(files.iter().any(|file| file["path"] == ".eval_results/budwood.yaml"));
+    assert!(card.contains("`yes: \u{e9}`"), "{card}");
 }
 
 #[test]

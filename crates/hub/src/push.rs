@@ -201,9 +201,11 @@ impl Push<'_> {
             Err(other) => return Err(other),
         }
         let (owner, name) = self.name.repository().split_once('/').unwrap_or_default();
-        let asked = json!({
-            "type": "model", "name": name, "organization": owner, "private": private,
-        });
+        let mut asked = json!({ "type": "model", "name": name, "organization": owner });
+        // Where nothing is said, an organisation's own default holds.
+        if private {
+            asked["private"] = json!(true);
+        }
         let address = format!("{}/api/repos/create", self.client.settings.endpoint);
         match self.post(&address, JSON, asked.to_string().as_bytes(), &what) {
             Ok(_) => Ok(true),
@@ -362,10 +364,9 @@ impl Push<'_> {
         for file in files {
             let path = &file.upload.path;
             let sibling = held.siblings.iter().find(|sibling| sibling.rfilename == *path);
-            let same = sibling.is_some_and(|sibling| match (&sibling.lfs, file.is_large) {
-                (Some(lfs), true) => lfs.sha256 == file.sha256,
-                (None, false) => sibling.blob_id.as_deref() == Some(&file.sha1),
-                _ => false,
+            let same = sibling.is_some_and(|sibling| match &sibling.lfs {
+                Some(lfs) => lfs.sha256 == file.sha256,
+                None => sibling.blob_id.as_deref() == Some(&file.sha1),
             });
             if !same {
                 let why = format!(

@@ -65,7 +65,7 @@ fn good(request: &Request, address: &str, state: &mut State) -> Reply {
             let asked = request.json();
             assert_eq!((&asked["organization"], &asked["name"]), (&json!("owner"), &json!("tiny")));
             assert_eq!(asked["type"], "model");
-            state.repository = asked["private"].as_bool();
+            state.repository = Some(asked.get("private").is_some_and(|p| p.as_bool().unwrap()));
             reply(json!({ "url": "https://hub/owner/tiny" }))
         }
         ("POST", "/api/models/owner/tiny/preupload/main") => {

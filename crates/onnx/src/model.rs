@@ -18,8 +18,8 @@ pub struct Model {
 
 impl Model {
     /// Makes the graph. With a shared base its file holds what the adapter has more: modules, and
-    /// weights that it changes as a whole. `fetch` gives the base's tensors by canonical name; in f32 nearly all of
-    /// them are asked for only when the file is written.
+    /// weights that it changes as a whole. `fetch` gives the base's tensors by canonical name; in
+    /// f32 nearly all of them are asked for only when the file is written.
     ///
     /// # Errors
     /// If the adapter's tensors are not those of its method, patches do not cover images of that
@@ -38,8 +38,8 @@ impl Model {
             graph.share(shared, |name| !parted.changes(name));
         }
         if graph.is_too_large() {
-            let message =
-                "the file would have more than 2 GiB, which readers of ONNX do not take; use int8";
+            let message = "the file would have more than 2 GiB, which readers of ONNX do not take; \
+                 write int8, or --shared-base";
             return Err(Error::Cannot(message.into()).into());
         }
         Ok(Self { graph, parted })
