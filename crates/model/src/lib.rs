@@ -16,6 +16,7 @@ mod frozen;
 mod gate;
 mod head;
 mod linear;
+mod losses;
 mod merge;
 pub mod method;
 mod norm;
@@ -36,7 +37,7 @@ pub use budwood_base::site::{Sublayer, WeightSite};
 pub use encoder::batch::Batch;
 pub use error::ModelError;
 pub use frozen::Linear;
-pub use head::{Loss, Targets};
+pub use losses::{Loss, Targets};
 pub use merge::merged;
 pub use params::{Init, Param, Params, Slot};
 pub use run::{
