@@ -111,7 +111,7 @@ fn every_kind_of_task_has_metrics_of_different_names() {
         assert!(same.clone().all(|m| m.title == metric.title && m.scale == metric.scale));
         let known = |kind: &&str| crate::task::TASKS.iter().any(|t| t.name == *kind);
         assert!(metric.kinds.iter().all(known), "{}", metric.name);
-        // A share is best at 1; of errors and perplexity less is better. What is equal is no better.
+        // A share is best at 1; less is better of errors and perplexity. What is equal is not.
         let error = ["rmse", "mae", "perplexity"].contains(&metric.name);
         assert_eq!(is_error(metric.name), error, "{}", metric.name);
         assert_eq!(is_better(metric.name, 0.5, 1.0), error, "{}", metric.name);
