@@ -34,7 +34,7 @@ use crate::encoder;
 use crate::encoder::batch::Batch;
 use crate::encoder::kept::Tape;
 use crate::encoder::pass::Pass;
-use crate::head::{Loss, Targets, loss_of};
+use crate::losses::{Loss, Targets, loss_of};
 use crate::sites::Depth;
 use crate::tape::{Grads, Save};
 

@@ -62,8 +62,7 @@ impl<'a, E: From<Error>> Builder<'a, E> {
         for layer in 0..self.spec.layers {
             rows.x = self.layer(layer, &rows, &scores)?;
         }
-        let head = self.request.head;
-        let patches = head.pooling == Pooling::PatchMean && !head.kind.over_tokens();
+        let patches = self.request.head.pooling == Pooling::PatchMean;
         if !patches && self.has(&format!("{}.weight", names::FINAL_NORM)) {
             rows.x = self.norm(names::FINAL_NORM, &rows.x);
         }

@@ -109,7 +109,7 @@ fn scores_are_those_of_outputs_for_all_tokens() {
     // The same tokens, once asked for some places and once for all.
     let (ids, types) = ([2u32, 5, 4, 7, 4, 3], [0u32; 6]);
     let all = Segment { adapter: Some(&world.adapter), sequences: 0..1 };
-    let mut ask = |places: Option<&[u32]>| {
+    let ask = |places: Option<&[u32]>| {
         let batch = Batch::from_sequences([(&ids[..], &types[..])]);
         let batch = if let Some(places) = places { batch.asking([places]) } else { batch };
         let cx = &mut Context::new(Device::cpu());

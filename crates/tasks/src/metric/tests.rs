@@ -111,13 +111,24 @@ fn every_kind_of_task_has_metrics_of_different_names() {
         assert!(same.clone().all(|m| m.title == metric.title && m.scale == metric.scale));
         let known = |kind: &&str| crate::task::TASKS.iter().any(|t| t.name == *kind);
         assert!(metric.kinds.iter().all(known), "{}", metric.name);
-        // A share is best at 1; the two errors are best at 0. What is equal is no better.
-        let error = ["rmse", "mae"].contains(&metric.name);
+        // A share is best at 1; less is better of errors and perplexity. What is equal is not.
+        let error = ["rmse", "mae", "perplexity"].contains(&metric.name);
         assert_eq!(is_error(metric.name), error, "{}", metric.name);
         assert_eq!(is_better(metric.name, 0.5, 1.0), error, "{}", metric.name);
         assert_eq!(is_better(metric.name, 1.0, 0.5), !error, "{}", metric.name);
         assert!(!is_better(metric.name, 0.5, 0.5), "{}", metric.name);
     }
+}
+
+/// Four places, of which each word of two was as likely as the other: two words are left.
+#[test]
+fn perplexity_is_how_many_words_are_left() {
+    let counts = |loss, right, places| words::Counts { loss, right, places };
+    let scores = masked_lm([counts(3.0 * 2f64.ln(), 1, 3), counts(2f64.ln(), 1, 1)].into_iter());
+    assert!((value(&scores, "perplexity") - 2.0).abs() < 1e-12, "{scores:?}");
+    assert_eq!(value(&scores, "accuracy"), 0.5);
+    let none = masked_lm(std::iter::empty());
+    assert!(none.iter().all(|(_, value)| value.is_nan()), "{none:?}");
 }
 
 #[test]
