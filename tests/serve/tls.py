@@ -30,8 +30,8 @@ def certificate(folder, name, days=30, key="ec"):
 
 def expired(folder):
     """A certificate of 2020."""
-    (folder / "ca.cnf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n"
-                                   "[p]\ncommonName=supplied\n")
+    (folder / "ca.cnf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n"
+                                   "[p]\ncommonName=supplied\n[e]\nsubjectAltName=DNS:localhost\n")
     (folder / "index.txt").write_text("")
     (folder / "serial").write_text("01\n")
     run = lambda *words: subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
