@@ -78,8 +78,8 @@ fn status(answer: &str) -> u16 {
 fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> String {
     let mut stream = connect(address);
     let head = head(path, &format!("{headers}content-length: {}\r\n", body.len()));
-    // Whoever is refused may still be sending.
-    let _ = stream.write_all(&[head.as_bytes(), body].concat());
+    // Whoever is refused is let finish, so that clients that send first and read then hear why.
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
     rest(&mut stream)
 }
 
