@@ -23,7 +23,7 @@ def main(program, examples):
     server = None
     try:
         make(program, place, 1)
-        server = Server(program, place, "--adapters", "adapters")
+        server = Server(program, place, "--adapters", "adapters/a0")
         checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
         found = subprocess.run([pathlib.Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json",
                                 "--checks", checks, "--max-examples", examples, "--phases", "examples,coverage,fuzzing", "--seed", "1",

@@ -28,6 +28,19 @@ def certificate(folder, name, days=30, key="ec"):
     return ["--tls-cert", str(folder / f"{name}.pem"), "--tls-key", str(folder / f"{name}.key")]
 
 
+def expired(folder):
+    """A certificate of 2020."""
+    (folder / "ca.cnf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n"
+                                   "[p]\ncommonName=supplied\n[e]\nsubjectAltName=DNS:localhost\n")
+    (folder / "index.txt").write_text("")
+    (folder / "serial").write_text("01\n")
+    run = lambda *words: subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+    run("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "old.key", "-out", "old.csr", "-subj", "/CN=old")
+    run("ca", "-batch", "-selfsign", "-config", "ca.cnf", "-keyfile", "old.key", "-in", "old.csr", "-out", "old.pem", "-notext",
+        "-startdate", "20200101000000Z", "-enddate", "20210101000000Z")
+    return ["--tls-cert", str(folder / "old.pem"), "--tls-key", str(folder / "old.key")]
+
+
 def begin(program, folder, words):
     log = open(folder / "log", "w")
     server = subprocess.Popen([program, "serve", "--json", "--base", "base", "--adapters", "adapters", "--port", "0", *words],
@@ -67,6 +80,11 @@ def main(program):
         subprocess.run(["openssl", "pkey", "-in", path("one.key"), "-aes256", "-passout", "pass:x", "-out", path("locked.key")], check=True)
         refused(program, folder, ["--tls-cert", path("one.pem"), "--tls-key", path("locked.key")], "locked.key", "password")
         print("errors are by name")
+        server, url = begin(program, folder, expired(folder))
+        assert url.startswith("https://") and "has expired" in (folder / "log").read_text(), url
+        server.terminate()
+        assert server.wait(timeout=20) == 0
+        print("an expired certificate is noted and used")
         for version in ["-tls1_2", "-tls1_3"]:
             server, url = begin(program, folder, one)
             assert url.startswith("https://"), url

@@ -37,8 +37,11 @@ def make(program, place, adapters):
 
 def offline(program, place, adapter, texts):
     """What `budwood predict` says: labels with scores, of each text."""
-    told = json.loads(budwood(program, place, "predict", "--json", "--adapter", adapter, "--base", "base", *texts))
-    answers = told if isinstance(told, list) else [told]
+    with open(place / "texts.jsonl", "w") as out:
+        out.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+    told = budwood(program, place, "predict", "--json", "--adapter", adapter, "--base", "base", "--input", "texts.jsonl")
+    answers = json.loads(told) if told.lstrip().startswith("[") else [json.loads(line) for line in told.splitlines()]
+    assert len(answers) == len(texts), told
     return [dict(a["scores"]) for a in answers]
 
 

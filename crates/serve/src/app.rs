@@ -214,9 +214,9 @@ impl App {
         self.work(asked, false, move || shelf.get(&name)).await
     }
 
-    /// Does work that takes a thread, on few threads; on fewer still what takes long. Where nobody
-    /// waits for it any more it keeps its turn until it is done, so that no more is begun than there
-    /// are turns.
+    /// Does work that takes a thread, on few threads; on fewer still what takes long. Work that
+    /// nobody waits for any more keeps its turn until it is done: no more is begun than there are
+    /// turns.
     pub(crate) async fn work<R: Send + 'static>(
         &self,
         asked: &Asked,

@@ -101,6 +101,9 @@ fn adapters(args: &Args) -> Result<Box<dyn Source>> {
     if !given.contains("://") {
         return Ok(Box::new(Folder::open(&args.adapters).map_err(place)?));
     }
+    if !["s3://", "gs://", "az://"].iter().any(|scheme| given.starts_with(scheme)) {
+        return Err(place(format!("{given}: a folder, s3://, gs:// or az:// is wanted")));
+    }
     #[cfg(feature = "object-store")]
     {
         let cache = match &args.disk_cache {
@@ -133,10 +136,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         output::note!("the server takes requests of other machines, and no --keys are given");
     }
     let tls = args.tls.open()?;
+    let adapters = adapters(args)?;
     // Each of the server's threads computes by itself.
     let options = BaseOptions { precision: args.base_precision, threads: 1 };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
-    let adapters = adapters(args)?;
     let limits = Limits {
         body: args.max_body << 20,
         inputs: args.max_inputs,
