@@ -130,10 +130,12 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let Some(new) = cached("untrained", |place| untrained(place).map(|()| true))? else {
         return Ok(ExitCode::from(130));
     };
+    // By default the recipe chooses the steps.
+    let few = args.epochs.map_or(String::new(), |n| format!("--epochs {n} "));
     let steps = format!("--recipe paper --epochs {epochs} --optimizer adamw --dropout 0");
     let runs = [
         ("linear", &base, "--method linear".into(), "linear probe"),
-        ("adapter", &base, format!("{steps} --method adapter[width=32] --lr 5e-3"), "adapter"),
+        ("adapter", &base, format!("{few}--method adapter[width=32]"), "adapter"),
         ("from-nothing", &new, format!("{steps} --method full --lr 1e-3"), "model from nothing"),
     ];
     let mut finished = Vec::new();
