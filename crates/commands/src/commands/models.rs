@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use budwood_formats::family::FAMILIES;
 use budwood_formats::{BaseModel, model_folder, quantized};
 use clap::Subcommand;
 use serde_json::json;
@@ -114,9 +115,9 @@ fn list(settings: &Settings) -> Result<()> {
         };
         say!("{}\n    {}\n    {state}", model.name, model.summary)?;
     }
-    say!(
-        "\n--base also takes a folder in Hugging Face's layout and OWNER/NAME of its hub, of the families\nbert, roberta (with xlm-roberta and camembert), distilbert, vit, deit and dinov2."
-    )?;
+    let families: Vec<_> = FAMILIES.iter().map(|family| family.name).collect();
+    say!("\n--base also takes a folder in Hugging Face's layout and OWNER/NAME of its hub, of")?;
+    say!("the families {}; see docs/formats.md.", families.join(", "))?;
     Ok(())
 }
 
