@@ -217,8 +217,9 @@ mod tests {
 
     #[test]
     fn values_are_counted_outside_of_texts() {
+        // Names count too, and an empty list as if something were in it.
         for (text, n) in
-            [("3", 1), ("[1,2,3]", 4), (r#"{"a":"b,[\",:","c":[]}"#, 5), (r#""\\",1"#, 2), ("", 1)]
+            [("3", 1), ("[1,2,3]", 4), (r#"{"a":"b,[\",:","c":[]}"#, 6), (r#""\\",1"#, 2), ("", 1)]
         {
             assert_eq!(values(text.as_bytes()), n, "{text}");
         }
