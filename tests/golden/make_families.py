@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from transformers import *
 from safetensors.torch import save_file
+from recording import learn, save, values
 
 OUT = os.path.dirname(os.path.abspath(__file__))
 D, HEADS, FFN, VOCAB = 32, 4, 36, 97
@@ -172,20 +173,12 @@ def record(model, trained, given, path, all_weights=False):
     labels = torch.tensor([0, 2, 1])
     io = {f"input.{k}": v for k, v in given.items()}
     io["input.labels"] = labels
-    io.update({f"param.{n}": p.data.clone() for n, p in trained if not all_weights or n.startswith("head.")})
+    io.update(values(trained, all_weights))
     states, logits = model(**given)
     io["out.logits"], io["out.last_hidden_state"] = logits, states[given["attention_mask"] == 1]
-    loss = nn.functional.cross_entropy(logits, labels)
-    loss.backward()
-    io["loss"] = loss.reshape(1)
-    io.update({f"grad.{n}": p.grad.clone() for n, p in trained})
-    optimizer = torch.optim.AdamW([p for _, p in trained], lr=1e-3, weight_decay=0.01)
-    for _ in range(3):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(**given)[1], labels).backward()
-        optimizer.step()
-    io.update({f"step3.{n}": p.data[:3] if all_weights else p.data for n, p in trained})
-    save_file({k: v.detach().contiguous().clone() for k, v in io.items()}, path)
+    cross_entropy = nn.functional.cross_entropy
+    learn(io, trained, cross_entropy(logits, labels), lambda: cross_entropy(model(**given)[1], labels), rows=3 if all_weights else None)
+    save(io, path)
 
 
 def main():

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import *
 from safetensors.torch import save_file
+from recording import learn, save, values
 
 OUT = os.path.dirname(os.path.abspath(__file__))
 D = 32
@@ -86,20 +87,12 @@ def record(model, trained, pixels, path, all_weights=False):
     model.eval()
     labels = torch.tensor([0, 2, 1])
     io = {"input.pixel_values": pixels, "input.labels": labels}
-    io.update({f"param.{n}": p.data.clone() for n, p in trained if not all_weights or n.startswith("head.")})
+    io.update(values(trained, all_weights))
     states, logits = model(pixels)
     io["out.logits"], io["out.last_hidden_state"] = logits, states
-    loss = nn.functional.cross_entropy(logits, labels)
-    loss.backward()
-    io["loss"] = loss.reshape(1)
-    io.update({f"grad.{n}": flat(p.grad) for n, p in trained})
-    optimizer = torch.optim.AdamW([p for _, p in trained], lr=1e-3, weight_decay=0.01)
-    for _ in range(3):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(pixels)[1], labels).backward()
-        optimizer.step()
-    io.update({f"step3.{n}": flat(p.data)[:3] for n, p in trained})
-    save_file({k: v.detach().contiguous().clone() for k, v in io.items()}, path)
+    cross_entropy = nn.functional.cross_entropy
+    learn(io, trained, cross_entropy(logits, labels), lambda: cross_entropy(model(pixels)[1], labels), flat, rows=3)
+    save(io, path)
 
 
 for name in [name for name in ALL if name in sys.argv[1:]] if sys.argv[1:] else ALL:

@@ -12,7 +12,7 @@ import copy, json, os, sys
 import torch
 from torch import nn
 from transformers import *
-from safetensors.torch import save_file
+from recording import learn, save, values
 from make_families import BERT, BERT_SITES, D, DEBERTA, DEBERTA_SITES, MODERN, MODERN_SITES, OUT, VOCAB, at_outputs, inputs, modules, random
 
 CLS = ["cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"]
@@ -60,20 +60,12 @@ def record(model, trained, given, labels, path, all_weights=False):
     model.eval()
     io = {f"input.{k}": v for k, v in given.items()}
     io["input.labels"] = labels
-    io.update({f"param.{n}": p.data.clone() for n, p in trained if not all_weights or n.startswith("head.")})
-    out = model(**given, output_hidden_states=True)
-    io["out.logits"] = out.logits[labels >= 0]
-    loss = nn.functional.cross_entropy(out.logits[labels >= 0], labels[labels >= 0])
-    loss.backward()
-    io["loss"] = loss.reshape(1)
-    io.update({f"grad.{n}": p.grad.clone() for n, p in trained})
-    optimizer = torch.optim.AdamW([p for _, p in trained], lr=1e-3, weight_decay=0.01)
-    for _ in range(3):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(**given).logits[labels >= 0], labels[labels >= 0]).backward()
-        optimizer.step()
-    io.update({f"step3.{n}": p.data[:3] if all_weights else p.data for n, p in trained})
-    save_file({k: v.detach().contiguous().clone() for k, v in io.items()}, path)
+    io.update(values(trained, all_weights))
+    asked = lambda: model(**given).logits[labels >= 0]
+    io["out.logits"] = logits = asked()
+    cross_entropy = lambda logits: nn.functional.cross_entropy(logits, labels[labels >= 0])
+    learn(io, trained, cross_entropy(logits), lambda: cross_entropy(asked()), rows=3 if all_weights else None)
+    save(io, path)
 
 
 for name in sys.argv[1:] or ALL:
