@@ -5,7 +5,7 @@ use budwood_engine::Precision;
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, adapterhub_out, model_folder, peft};
-use budwood_model::{Adapter, merged};
+use budwood_model::{Adapter, Base, merged};
 
 use crate::{Error, load};
 
@@ -44,19 +44,40 @@ pub fn export(folder: &AdapterFolder, to: Export<'_>) -> Result<Exported, Error>
 /// The base with the adapter merged into it, and the head.
 fn whole(folder: &AdapterFolder, model: &BaseModel) -> Result<Exported, Error> {
     let AdapterFolder { meta, tensors } = folder;
-    let warnings = meta.check_base(model)?;
-    if model.is_quantized() {
-        let name = model.folder().display();
-        let message = format!("{name} is stored in int8; give the model that it was made from");
-        return Err(Error::Setting { name: "base", message });
-    }
-    // Whether the tensors are those of the method is checked where it is built.
-    let packed = load(model, Precision::F32, false)?;
-    Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
-    drop(packed);
+    let warnings = check([folder], model)?;
     let fetch = |name: &str| Ok::<_, Error>(model.tensor(name)?);
     let changed = merged(&meta.method, model.spec(), tensors, fetch)?;
     let mut exported = model_folder::tuned(model, &changed, folder)?;
     exported.notes.splice(0..0, warnings);
     Ok(exported)
+}
+
+/// Refuses adapters that are not of the base, and a base whose own weights are not at hand; what
+/// should be known.
+pub(crate) fn check<'a>(
+    folders: impl IntoIterator<Item = &'a AdapterFolder>,
+    base: &BaseModel,
+) -> Result<Vec<String>, Error> {
+    let mut packed = None;
+    let mut notes = Vec::new();
+    for AdapterFolder { meta, tensors } in folders {
+        notes.extend(meta.check_base(base)?);
+        let packed = match &packed {
+            Some(packed) => packed,
+            None => packed.insert(own_weights(base)?),
+        };
+        // Whether the tensors are those of the method is checked where it is built.
+        Adapter::from_tensors(packed, &meta.method, meta.head.clone(), tensors)?;
+    }
+    Ok(notes)
+}
+
+/// The base, unless its weights are stored in int8.
+fn own_weights(base: &BaseModel) -> Result<Base, Error> {
+    if base.is_quantized() {
+        let name = base.folder().display();
+        let message = format!("{name} is stored in int8; give the model that it was made from");
+        return Err(Error::Setting { name: "base", message });
+    }
+    load(base, Precision::F32, false)
 }

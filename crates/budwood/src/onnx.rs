@@ -6,17 +6,16 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use budwood_base::encoder::InputSpec;
-use budwood_engine::Precision;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_images::Processor;
-use budwood_model::Adapter;
 use budwood_onnx::{Model, Request, SharedBase};
 use budwood_tasks::Tokenizer;
 use serde_json::{Map, Value, json};
 
+use crate::Error;
+use crate::export::check;
 use crate::reader::Reader;
-use crate::{Error, load};
 
 pub use budwood_onnx::Precision as OnnxPrecision;
 
@@ -73,7 +72,7 @@ pub fn export_onnx(
     precisions: &[OnnxPrecision],
     out: &Path,
 ) -> Result<Written, Error> {
-    let mut notes = check(folder, base)?;
+    let mut notes = check([folder], base)?;
     let (mut names, image) = write_small(folder, base, out, "", &mut notes)?;
     make(&out.join(GRAPHS))?;
     for &precision in precisions {
@@ -97,7 +96,7 @@ pub fn export_onnx_shared(
     base: &BaseModel,
     out: &Path,
 ) -> Result<Written, Error> {
-    let (mut names, mut notes) = Written::default();
+    let mut names = Vec::new();
     for (i, (name, _)) in adapters.iter().enumerate() {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let fault = match name {
@@ -112,9 +111,7 @@ pub fn export_onnx_shared(
             "the adapter's name {name:?} {fault}: rename its folder"
         )));
     }
-    for (_, folder) in adapters {
-        notes.extend(check(folder, base)?);
-    }
+    let mut notes = check(adapters.iter().map(|(_, folder)| folder), base)?;
     make(&out.join(GRAPHS))?;
     let shared = SharedBase::new(base.spec(), SHARED);
     let name = format!("{GRAPHS}/{SHARED}");
@@ -133,21 +130,6 @@ pub fn export_onnx_shared(
     }
     notes.dedup();
     Ok((names, notes))
-}
-
-/// Refuses an adapter that is not of the base; what should be known.
-fn check(folder: &AdapterFolder, base: &BaseModel) -> Result<Vec<String>, Error> {
-    let AdapterFolder { meta, tensors } = folder;
-    let notes = meta.check_base(base)?;
-    if base.is_quantized() {
-        let name = base.folder().display();
-        let message = format!("{name} is stored in int8; give the model that it was made from");
-        return Err(Error::Setting { name: "base", message });
-    }
-    // Whether the tensors are those of the method is checked where it is built.
-    let packed = load(base, Precision::F32, false)?;
-    Adapter::from_tensors(&packed, &meta.method, meta.head.clone(), tensors)?;
-    Ok(notes)
 }
 
 fn request<'a>(

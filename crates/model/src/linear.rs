@@ -5,6 +5,20 @@ use budwood_engine::{Buf, Context, Device, Product, View, Weight};
 use crate::params::Slot;
 use crate::tape::Grads;
 
+/// `x Wᵀ + b`, `[rows, outputs]`, in a buffer of its own.
+pub(crate) fn product(cx: &mut Context, x: View<'_>, weight: &Weight, bias: Option<&[f32]>) -> Buf {
+    let mut y = cx.take(x.n_rows(), weight.outputs());
+    cx.linear(x, &mut [Product { weight, bias, out: y.view_mut() }]);
+    y
+}
+
+/// The gradient of the input of [`product`], `[rows, inputs]`.
+pub(crate) fn input_gradient(cx: &mut Context, d_y: View<'_>, weight: &Weight) -> Buf {
+    let mut d_x = cx.take(d_y.n_rows(), weight.inputs());
+    cx.linear_backward_input(d_y, weight, d_x.view_mut(), false);
+    d_x
+}
+
 /// A trained matrix `[outputs, inputs]` with the packed copy that is multiplied.
 pub(crate) struct TrainedMatrix {
     /// Empty where the packed copy is all that is held.
@@ -38,9 +52,7 @@ impl TrainedMatrix {
 
     /// `x Wᵀ`, `[rows, outputs]`.
     pub(crate) fn forward(&self, cx: &mut Context, x: View<'_>) -> Buf {
-        let mut y = cx.take(x.n_rows(), self.packed.outputs());
-        cx.linear(x, &mut [Product { weight: &self.packed, bias: None, out: y.view_mut() }]);
-        y
+        product(cx, x, &self.packed, None)
     }
 
     /// Adds the gradient of the matrix.
@@ -84,10 +96,7 @@ impl TrainedLinear {
 
     /// `[rows, outputs]` from `[rows, inputs]`.
     pub(crate) fn forward(&self, cx: &mut Context, params: &[f32], x: View<'_>) -> Buf {
-        let mut y = cx.take(x.n_rows(), self.packed().outputs());
-        let (weight, bias) = (self.packed(), self.bias_of(params));
-        cx.linear(x, &mut [Product { weight, bias, out: y.view_mut() }]);
-        y
+        product(cx, x, self.packed(), self.bias_of(params))
     }
 
     /// Adds the gradients of weight and bias.
@@ -113,8 +122,6 @@ impl TrainedLinear {
         grads: &mut Grads<'_>,
     ) -> Buf {
         self.add_gradients(cx, x, d_y, grads);
-        let mut d_x = cx.take(x.n_rows(), self.packed().inputs());
-        cx.linear_backward_input(d_y, self.packed(), d_x.view_mut(), false);
-        d_x
+        input_gradient(cx, d_y, self.packed())
     }
 }

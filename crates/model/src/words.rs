@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use budwood_engine::{Buf, Context, Device, Product, View, Weight};
+use budwood_engine::{Buf, Context, Device, View, Weight};
 
 use crate::builder::Builder;
 use crate::error::ModelError;
-use crate::linear::TrainedMatrix;
+use crate::linear::{TrainedMatrix, input_gradient, product};
 use crate::params::{Init, Slot};
 use crate::tape::Grads;
 
@@ -48,11 +48,8 @@ impl Words {
 
     /// `[rows, vocabulary]` from `[rows, width]`.
     pub(crate) fn forward(&self, cx: &mut Context, params: &[f32], x: View<'_>) -> Buf {
-        let weight = self.table.weight();
-        let mut y = cx.take(x.n_rows(), weight.outputs());
         let bias = self.bias.clone().map(|slot| &params[slot]);
-        cx.linear(x, &mut [Product { weight, bias, out: y.view_mut() }]);
-        y
+        product(cx, x, self.table.weight(), bias)
     }
 
     /// Adds the gradients of bias and trained table and returns that of the input.
@@ -69,10 +66,7 @@ impl Words {
         if let Some(bias) = &self.bias {
             cx.linear_backward_bias(d_y, grads.of(bias));
         }
-        let weight = self.table.weight();
-        let mut d_x = cx.take(x.n_rows(), weight.inputs());
-        cx.linear_backward_input(d_y, weight, d_x.view_mut(), false);
-        d_x
+        input_gradient(cx, d_y, self.table.weight())
     }
 }
 
