@@ -1,5 +1,6 @@
 //! Dates of results: given, or read from an arXiv number.
 
+use budwood_base::calendar;
 use serde::{Deserialize, Serialize};
 
 /// How a date is known.
@@ -63,35 +64,19 @@ pub fn day(text: &str) -> Option<i64> {
         (Some(m), Some(d)) => (m, d),
     };
     let good = parts.next().is_none() && (1..=12).contains(&month);
-    (good && (1..=days_of_month(year, month)).contains(&day)).then(|| days(year, month, day))
+    (good && (1..=days_of_month(year, month)).contains(&day))
+        .then(|| calendar::days(year, month, day))
 }
 
 /// Days of a month in the Gregorian calendar.
 fn days_of_month(year: i64, month: i64) -> i64 {
     let (next_year, next) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-    days(next_year, next, 1) - days(year, month, 1)
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    // The year begins in March, so that the leap day is its last.
-    let y = if month <= 2 { year - 1 } else { year };
-    let (era, m) = (y.div_euclid(400), (month + 9) % 12);
-    let in_era = y.rem_euclid(400);
-    let in_year = (153 * m + 2) / 5 + day - 1;
-    era * 146_097 + in_era * 365 + in_era / 4 - in_era / 100 + in_year - 719_468
+    calendar::days(next_year, next, 1) - calendar::days(year, month, 1)
 }
 
 /// `YYYY-MM-DD` of seconds since 1970 UTC.
 pub fn of_seconds(seconds: i64) -> String {
-    let z = seconds.div_euclid(86_400) + 719_468;
-    let (era, in_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let y = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
-    let in_year = in_era - (365 * y + y / 4 - y / 100);
-    let m = (5 * in_year + 2) / 153;
-    let (day, month) = (in_year - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = era * 400 + y + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+    calendar::date(seconds.div_euclid(86_400))
 }
 
 #[cfg(test)]

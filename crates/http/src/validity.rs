@@ -1,5 +1,7 @@
 //! From when until when a certificate is valid: the one field of X.509 that its owner must hear of.
 
+use budwood_base::calendar;
+
 /// Seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Validity {
@@ -67,12 +69,7 @@ fn moment(kind: u8, text: &[u8]) -> Option<i64> {
         return None;
     }
     let part = |i: usize| rest[2 * i..2 * i + 2].parse::<i64>().ok();
-    let (month, day) = (part(0)?, part(1)?);
-    // Days before a month of a year that begins in March (Howard Hinnant's `days_from_civil`).
-    let year = year - i64::from(month <= 2);
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    let days = calendar::days(year, part(0)?, part(1)?);
     Some(days * 86_400 + part(2)? * 3600 + part(3)? * 60 + part(4)?)
 }
 

@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use budwood_base::calendar::date;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -97,20 +98,6 @@ fn cell(field: Field) -> Cell {
         }
         decimal @ Field::Decimal(_) => decimal.to_string().into(),
     }
-}
-
-/// A day since 1970 as year, month and day, for any number (Howard Hinnant's `civil_from_days`).
-fn date(days: i64) -> String {
-    let z = i128::from(days) + 719_468;
-    let era = z.div_euclid(146_097);
-    let of_era = z.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i128::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Microseconds of a day as a time.
