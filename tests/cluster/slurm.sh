@@ -94,11 +94,10 @@ data = "rows.csv"
 name = "adapter"
 method = "adapter[width=8]"
 TOML
-BUDWOOD="$program"
-"$BUDWOOD" sweep sweep.toml --out cluster --on slurm --array-size 4 --time 10 --dry-run | grep -q -- --array=0-3
-"$BUDWOOD" sweep sweep.toml --out cluster --on slurm --array-size 4 --time 10
-recorded() { "$BUDWOOD" jobs status cluster --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["done"])'; }
-past() { for _ in $(seq 600); do [ "$(recorded)" -ge "$1" ] && return; sleep 1; done; "$BUDWOOD" jobs logs cluster; exit 1; }
+"$program" sweep sweep.toml --out cluster --on slurm --array-size 4 --time 10 --dry-run | grep -q -- --array=0-3
+"$program" sweep sweep.toml --out cluster --on slurm --array-size 4 --time 10
+recorded() { "$program" jobs status cluster --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["done"])'; }
+past() { for _ in $(seq 600); do [ "$(recorded)" -ge "$1" ] && return; sleep 1; done; "$program" jobs logs cluster; exit 1; }
 job=$(python3 -c 'import json; print(json.load(open("cluster/cluster/jobs.json"))["ids"][0])')
 
 # Five kinds of kills, spread over the sweep.
@@ -114,10 +113,10 @@ past $((runs * 5 / 8)); echo "a task is cancelled for good"
 scancel "${job}_0" || true
 past "$runs"
 for _ in $(seq 120); do [ -z "$(squeue -h)" ] && break; sleep 1; done
-"$BUDWOOD" jobs status cluster
+"$program" jobs status cluster
 
 # The same sweep on this machine alone.
-"$BUDWOOD" sweep sweep.toml --out alone > /dev/null 2>&1
+"$program" sweep sweep.toml --out alone > /dev/null 2>&1
 python3 - "$runs" <<'PYTHON'
 import hashlib, json, pathlib, sqlite3, sys
 runs = int(sys.argv[1])

@@ -1,13 +1,11 @@
 """Writes a tiny base and made-up rows of two classes into the current folder."""
-import pathlib, random, shutil
+import pathlib, random, sys
 
-golden = pathlib.Path(__file__).parent.parent / "golden" / "base" / "bert"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import tiny
+
 GOOD, BAD, OTHER = ["good", "fine", "warm", "bright"], ["bad", "cold", "dull", "poor"], ["the", "a", "day", "film", "was", "very"]
-base = pathlib.Path("base")
-base.mkdir()
-for name in ["config.json", "model.safetensors"]:
-    shutil.copy(golden / name, base / name)
-(base / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *OTHER]))
+tiny.base(".", [*GOOD, *BAD, *OTHER])
 rng = random.Random(1)
 with open("rows.csv", "w") as out:
     print("text,label", file=out)

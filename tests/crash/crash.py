@@ -22,9 +22,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import tiny  # noqa: E402
+
 CALLS = ["openat", "write", "pwrite64", "writev", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir",
          "mkdirat", "rmdir", "ftruncate", "fsync", "fdatasync", "link", "linkat", "fchmod", "chmod", "copy_file_range"]
-GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "base" / "bert"
 WORDS = "good fine great nice lovely bad poor awful sad ugly the a film was is very so and it".split()
 SWEEP = """
 name = "crash"
@@ -110,11 +112,7 @@ SCENARIOS = [
 
 def world(folder):
     """A tiny model and data that can be learned."""
-    base = folder / "base"
-    base.mkdir()
-    for name in ["config.json", "model.safetensors"]:
-        shutil.copy(GOLDEN / name, base / name)
-    (base / "vocab.txt").write_text("\n".join("[PAD] [UNK] [CLS] [SEP] [MASK]".split() + WORDS))
+    tiny.base(folder, WORDS)
     lines = ["text,label"]
     for i in range(60):
         good = i * 7 % 2 == 0

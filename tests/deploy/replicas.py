@@ -24,16 +24,10 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/serve")]
 import environment  # noqa: E402
-from world import Server, make, offline  # noqa: E402
+from world import Server, free, make, offline, s3  # noqa: E402
 
 TEXTS = ["so good", "it was awful", "the film is very fine", "a sad and ugly film"]
 CLIENTS = 16
-
-
-def free():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Load:
@@ -80,26 +74,17 @@ class Load:
 
 
 def main(program):
-    import boto3
     place = pathlib.Path(tempfile.mkdtemp(prefix="budwood-replicas-"))
     processes, load = [], None
     try:
         make(program, place, 3)
         wanted = {f"a{i}": offline(program, place, f"adapters/a{i}", TEXTS) for i in range(3)}
-        s3_port = free()
-        processes.append(subprocess.Popen([pathlib.Path(sys.executable).parent / "moto_server", "-p", str(s3_port)],
-                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{s3_port}", region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s")
-        for _ in range(100):
-            try:
-                s3.create_bucket(Bucket="adapters")
-                break
-            except Exception:
-                time.sleep(0.2)
+        store, s3_port, client = s3("adapters")
+        processes.append(store)
         for folder in (place / "adapters").iterdir():
             for file in folder.iterdir():
                 if file.is_file():
-                    s3.upload_file(str(file), "adapters", f"{folder.name}/{file.name}")
+                    client.upload_file(str(file), "adapters", f"{folder.name}/{file.name}")
         keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3_port}"}
         ports = [free(), free()]
 

@@ -19,7 +19,9 @@ the server's memory reaches 500 MB.
 """
 import asyncio, hashlib, http.client, json, multiprocessing, os, random, resource, shutil, signal, socket, sqlite3, subprocess, sys, tempfile, time, threading
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import tiny
+
 ROWS, LARGE = 10_000, 60 << 20
 P99, MEMORY = 0.300, 500
 
@@ -35,11 +37,7 @@ def make(place):
     """A board with a leaderboard of many rows, 120 small ones, an adapter that can be tried, and a large file."""
     draw = random.Random(1)
     words = 'good fine great nice lovely bad poor awful sad ugly the a film was is very so and it'.split()
-    os.mkdir(f'{place}/base')
-    for file in ['config.json', 'model.safetensors']:
-        shutil.copy(f'{HERE}/../golden/base/bert/{file}', f'{place}/base/{file}')
-    with open(f'{place}/base/vocab.txt', 'w') as out:
-        out.write('\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *words]))
+    tiny.base(place, words)
     for name, rows in [('train', 200), ('held', 60)]:
         with open(f'{place}/{name}.csv', 'w') as out:
             out.write('text,label\n')

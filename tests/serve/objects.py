@@ -24,7 +24,7 @@ import urllib.parse
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1])]
 import environment  # noqa: E402
-from world import Server, ask, budwood, make, metric, offline, predict  # noqa: E402
+from world import Server, ask, budwood, make, metric, offline, predict, s3  # noqa: E402
 
 SECRET = "a-secret-that-no-log-may-hold"
 TEXTS = ["so good", "it was awful", "the film is very fine", ""]
@@ -165,36 +165,24 @@ def million(program, place):
 
 
 def main(program, with_million):
-    import boto3
     place = pathlib.Path(tempfile.mkdtemp(prefix="budwood-objects-"))
     store = server = None
     try:
         make(program, place, 4)
         if with_million:
             return million(program, place)
-        free = http.server.HTTPServer(("127.0.0.1", 0), Proxy)
-        Proxy.upstream = free.server_address[1]
-        free.server_close()
-        store = subprocess.Popen([pathlib.Path(sys.executable).parent / "moto_server", "-p", str(Proxy.upstream)],
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{Proxy.upstream}", region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="x")
-        for _ in range(100):
-            try:
-                s3.create_bucket(Bucket="bucket")
-                break
-            except Exception:
-                time.sleep(0.2)
+        store, Proxy.upstream, client = s3("bucket")
 
         def upload(adapter, name):
             for file in (place / "adapters" / adapter).iterdir():
                 if file.is_file():
-                    s3.upload_file(str(file), "bucket", f"models/{name}/{file.name}")
+                    client.upload_file(str(file), "bucket", f"models/{name}/{file.name}")
 
         for i in range(4):
             upload(f"a{i}", f"a{i}")
             upload(f"a{i}", f"team/b{i}")
-        s3.put_object(Bucket="bucket", Key="models/readme.txt", Body=b"no adapter")
-        s3.put_object(Bucket="bucket", Key="models/empty/other.bin", Body=b"no adapter")
+        client.put_object(Bucket="bucket", Key="models/readme.txt", Body=b"no adapter")
+        client.put_object(Bucket="bucket", Key="models/empty/other.bin", Body=b"no adapter")
         wanted = {f"a{i}": offline(program, place, f"adapters/a{i}", TEXTS) for i in range(4)}
         address = ["--adapters", "s3://bucket/models", "--disk-cache", "cache"]
         port = listen(Proxy)

@@ -17,7 +17,9 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
+import tiny  # noqa: E402
+
 
 
 def certificate(folder, name, days=30, key="ec"):
@@ -66,8 +68,7 @@ def main(program):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="budwood-tls-"))
     server = None
     try:
-        shutil.copytree(ROOT / "tests/golden/base/bert", folder / "base")
-        (folder / "base/vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ngood\nfilm\n")
+        tiny.base(folder, ["good", "film"])
         (folder / "adapters").mkdir()
         one, other = certificate(folder, "one"), certificate(folder, "other", key="rsa")
         (folder / "empty.pem").write_text("nothing\n")

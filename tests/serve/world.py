@@ -6,10 +6,14 @@ import os
 import pathlib
 import random
 import re
-import shutil
+import socket
 import subprocess
+import sys
+import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1])]
+import tiny  # noqa: E402
+
 WORDS = "good fine great nice lovely bad poor awful sad ugly the a film was is very so and it".split()
 
 
@@ -21,8 +25,7 @@ def budwood(program, place, *words):
 
 def make(program, place, adapters):
     """A tiny model in `base`, and adapters `a0`, `a1`, ... of it in `adapters`, each with other answers."""
-    shutil.copytree(ROOT / "tests/golden/base/bert", place / "base")
-    (place / "base/vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
+    tiny.base(place, WORDS)
     draw = random.Random(1)
     with open(place / "train.csv", "w") as out:
         out.write("text,label\n")
@@ -95,3 +98,25 @@ def predict(port, adapter, text, **more):
 def metric(port, name):
     text = ask(port, "GET", "/metrics")[1]
     return float(re.search(rf"^{name} (\S+)$", text, re.M)[1])
+
+
+def free():
+    """A port that nobody has."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def s3(bucket):
+    """A real S3 server with an empty bucket: its process, its port, and a client of it."""
+    import boto3
+    port = free()
+    server = subprocess.Popen([pathlib.Path(sys.executable).parent / "moto_server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s")
+    for _ in range(100):
+        try:
+            client.create_bucket(Bucket=bucket)
+            break
+        except Exception:
+            time.sleep(0.2)
+    return server, port, client

@@ -121,6 +121,13 @@ fn a_sweep_is_submitted_once_and_its_runs_are_recorded() {
     assert_eq!(cluster.said(), said);
     cluster.ok(&["jobs", "cancel", out]);
     assert!(cluster.said().ends_with("scancel 17 18\n"));
+
+    // The numbers of earlier jobs are not forgotten where they cannot be read.
+    fs::write(cluster.world.path(out).join("cluster/jobs.json"), "{").unwrap();
+    fs::remove_file(cluster.world.path(out).join("runs.db")).unwrap();
+    let said = cluster.said();
+    cluster.fails(&submit(&["--out", out]), "jobs.json is damaged");
+    assert_eq!(cluster.said(), said);
 }
 
 /// If the second job is refused, the first is taken back.

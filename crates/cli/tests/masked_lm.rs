@@ -81,6 +81,8 @@ fn words_are_learned_scored_and_filled() {
     // The table is the columns of the CSV form.
     world.write("in.txt", "nice lovely [MASK] poor awful\n[MASK] great\n");
     let csv = world.ok("predict --adapter a --input in.txt --format csv");
+    let card = world.ok("push a me/words --license mit --dry-run");
+    assert!(card.contains("pipeline_tag: \"fill-mask\""), "{card}");
     assert!(csv.starts_with("text,words,score,filled\n"), "{csv}");
     assert!(csv.contains("lovely bad poor") && csv.lines().count() == 3, "{csv}");
 }

@@ -54,7 +54,7 @@ pub(crate) struct Card<'a> {
     /// The base's name on the hub, if it has one.
     pub(crate) base: Option<&'a str>,
     /// The library that loads the files, as the hub names it.
-    pub(crate) library: &'a str,
+    pub(crate) loader: &'a str,
     /// How the files are loaded, as lines of code, and their language.
     pub(crate) usage: (&'a str, String),
 }
@@ -64,6 +64,7 @@ pub(crate) fn pipeline(meta: &AdapterMeta) -> &'static str {
     match meta.head.kind {
         HeadKind::TokenClassification => "token-classification",
         HeadKind::QuestionAnswering => "question-answering",
+        HeadKind::MaskedLm => "fill-mask",
         _ if matches!(meta.encoder.input, InputSpec::Image(_)) => "image-classification",
         _ => "text-classification",
     }
@@ -80,7 +81,7 @@ impl Card<'_> {
     pub(crate) fn metadata(&self, meta: &AdapterMeta) -> String {
         let mut out = format!("---\nlicense: {}\n", json!(self.license));
         if let Some(base) = self.base {
-            let relation = if self.library == "transformers" { "finetune" } else { "adapter" };
+            let relation = if self.loader == "transformers" { "finetune" } else { "adapter" };
             let _ = writeln!(
                 out,
                 "base_model: {}\nbase_model_relation: {}",
@@ -91,7 +92,7 @@ impl Card<'_> {
         let _ = writeln!(
             out,
             "library_name: {}\npipeline_tag: {}",
-            json!(self.library),
+            json!(self.loader),
             json!(pipeline(meta))
         );
         out += "tags:\n- budwood\n- adapter\n";

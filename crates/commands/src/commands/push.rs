@@ -74,7 +74,7 @@ impl Form {
     }
 
     /// The library in the hub's words.
-    fn library(self) -> &'static str {
+    fn loader(self) -> &'static str {
         match self {
             Self::Budwood => "budwood",
             Self::Adapterhub => "adapter-transformers",
@@ -195,7 +195,7 @@ fn write_card(
                 repository: name.repository(),
                 license: check_license(license)?,
                 base: base_on_hub(args, folder)?,
-                library: args.form.library(),
+                loader: args.form.loader(),
                 usage: usage(args.form, name, folder),
             };
             if let Some(results) = card.eval_results(&folder.meta) {

@@ -70,11 +70,11 @@ fn packed() -> Result<Option<PathBuf>> {
 
 /// The folder of the model that knows signs, trained here.
 fn pretrained(settings: &Settings) -> Result<Option<PathBuf>> {
-    cached(&format!("{EACH}-{EPOCHS}"), |place| {
+    // A run that was interrupted goes on there.
+    let work = |place: &Path| place.with_extension("work");
+    let made = cached(&format!("{EACH}-{EPOCHS}"), |place| {
         let held = OutFolder::open(place, &model_folder::KIND)?;
-        // A run that was interrupted goes on here.
-        let work = place.with_extension("work");
-        let (new, trained) = (work.join("new"), work.join("trained"));
+        let (new, trained) = (work(place).join("new"), work(place).join("trained"));
         let pictures = thousands((signs::SIGNS * EACH) as u64);
         if !settings.json {
             say!("training the model itself on {pictures} pictures of made-up signs ...")?;
@@ -95,11 +95,15 @@ fn pretrained(settings: &Settings) -> Result<Option<PathBuf>> {
         let fetch = |name: &str| Ok::<_, budwood_train::Error>(start.tensor(name)?);
         let changed = merged(&adapter.meta.method, start.spec(), &adapter.tensors, fetch)?;
         held.replace(|new| model_folder::write(&start, &changed, new))?;
-        OutFolder::open(&new, &model_folder::KIND)?.remove()?;
-        OutFolder::open(&trained, &FOLDER)?.remove()?;
-        let _ = std::fs::remove_dir(&work);
         Ok(true)
-    })
+    })?;
+    // Also what a process left that was killed before it could remove it.
+    if let Some(work) = made.as_deref().map(work).filter(|work| work.exists()) {
+        OutFolder::open(&work.join("new"), &model_folder::KIND)?.remove()?;
+        OutFolder::open(&work.join("trained"), &FOLDER)?.remove()?;
+        let _ = std::fs::remove_dir(&work);
+    }
+    Ok(made)
 }
 
 /// A model of the same shape that has learned nothing.

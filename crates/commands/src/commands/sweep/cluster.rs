@@ -36,17 +36,30 @@ pub(crate) struct Jobs {
 impl Jobs {
     /// Reads what was submitted from the folder of a sweep.
     pub(crate) fn open(out: &Path) -> Result<Self> {
-        let file = out.join(FOLDER).join("jobs.json");
+        let found = Self::find(out)?;
+        found.with_context(|| {
+            let file = Self::file(out);
+            format!("{} was not submitted: there is no {}", out.display(), file.display())
+        })
+    }
+
+    fn find(out: &Path) -> Result<Option<Self>> {
+        let file = Self::file(out);
         if !file.exists() {
-            bail!("{} was not submitted: there is no {}", out.display(), file.display());
+            return Ok(None);
         }
-        let text = std::fs::read_to_string(&file)?;
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
+    }
+
+    fn file(out: &Path) -> PathBuf {
+        out.join(FOLDER).join("jobs.json")
     }
 
     fn write(&self, out: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        out::write_file(&out.join(FOLDER).join("jobs.json"), &text)
+        out::write_file(&Self::file(out), &text)
     }
 }
 
@@ -105,11 +118,12 @@ pub(super) fn submit(
         }
         return Ok(());
     }
+    // Numbers of earlier jobs are not lost.
+    let mut jobs = Jobs::find(&out)?.unwrap_or_default();
     std::fs::create_dir_all(&job.logs)
         .with_context(|| format!("cannot make {}", job.logs.display()))?;
     out::write_file(&file, sweep.text.as_bytes())?;
     out::write_file(&place, script.as_bytes())?;
-    let mut jobs = Jobs::open(&out).unwrap_or_default();
     (jobs.sweep, jobs.store, jobs.runs) = (sweep.name.into(), store, sweep.keys.clone());
     let ids = match engine {
         Engine::Slurm => slurm::submit(&job, &place)?,
