@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use budwood_hub::{Error, Hub, ModelName, Patience, Settings};
+use budwood_hub::{Error, Hub, ModelName, Settings};
 use server::{Reply, Request, Server, git_sha1, sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -60,19 +60,7 @@ impl World {
     }
 
     fn settings(&self, server: &Server) -> Settings {
-        let millis = Duration::from_millis;
-        Settings {
-            endpoint: server.address(),
-            cache: self.cache(),
-            token: Some("hf_secret".into()),
-            offline: false,
-            patience: Patience {
-                answer: millis(500),
-                stall: millis(500),
-                tries: 3,
-                pause: millis(1),
-            },
-        }
+        server.settings(self.cache())
     }
 
     fn fetch_as(&self, server: &Server, name: &str) -> Result<PathBuf, Error> {

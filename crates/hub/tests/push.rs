@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use budwood_hub::{Error, Hub, ModelName, Patience, Pushed, Settings, Upload};
+use budwood_hub::{Error, Hub, ModelName, Pushed, Settings, Upload};
 use serde_json::{Value, json};
 use server::{Reply, Request, Server, git_sha1, sha256};
 
@@ -182,19 +182,7 @@ impl World {
     }
 
     fn settings(&self) -> Settings {
-        let millis = Duration::from_millis;
-        Settings {
-            endpoint: self.server.address(),
-            cache: self.dir.path().join("cache"),
-            token: Some("hf_secret".into()),
-            offline: false,
-            patience: Patience {
-                answer: millis(500),
-                stall: millis(500),
-                tries: 3,
-                pause: millis(1),
-            },
-        }
+        self.server.settings(self.dir.path().join("cache"))
     }
 
     fn files(&self) -> Vec<Upload> {

@@ -2,9 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use budwood_hub::{Patience, Settings};
 use sha1::Digest as _;
 
 #[derive(Clone, Debug)]
@@ -162,6 +164,23 @@ impl Server {
             }
         });
         Self { address, requests }
+    }
+
+    /// Settings that ask this server, with a token and little patience.
+    pub(crate) fn settings(&self, cache: PathBuf) -> Settings {
+        let millis = Duration::from_millis;
+        Settings {
+            endpoint: self.address(),
+            cache,
+            token: Some("hf_secret".into()),
+            offline: false,
+            patience: Patience {
+                answer: millis(500),
+                stall: millis(500),
+                tries: 3,
+                pause: millis(1),
+            },
+        }
     }
 
     pub(crate) fn address(&self) -> String {
