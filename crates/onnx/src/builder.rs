@@ -9,6 +9,7 @@ use budwood_base::site::WeightSite;
 use budwood_base::tensor::Tensor;
 use budwood_model::modules::{Affine, Modules, UpdateModule};
 
+use crate::elements::transposed_places;
 use crate::graph::{Attribute, Graph, Type};
 use crate::int8::{PRODUCT_MOST, quantize, transposed};
 use crate::{Error, Precision, Request};
@@ -170,7 +171,7 @@ impl<'a, E: From<Error>> Builder<'a, E> {
     /// `x Wᵀ` for a matrix `[outputs, inputs]` of the adapter.
     fn matrix(&mut self, weight: &Tensor, x: &str) -> String {
         let [outputs, inputs] = [weight.shape[0], weight.shape[1]];
-        let places = (0..inputs).flat_map(|i| (0..outputs).map(move |o| o * inputs + i));
+        let places = transposed_places(outputs, inputs);
         let values: Vec<f32> = places.map(|at| weight.data[at]).collect();
         let weight = self.graph.floats(&[inputs, outputs], &values);
         self.graph.op("MatMul", &[x, &weight])
@@ -212,9 +213,13 @@ impl<'a, E: From<Error>> Builder<'a, E> {
         let gain = self.tensor(&format!("{name}.weight"));
         let bias = format!("{name}.bias");
         let bias = self.has(&bias).then(|| self.tensor(&bias));
-        let inputs: Vec<&str> = [x, &gain].into_iter().chain(bias.as_deref()).collect();
-        let epsilon = ("epsilon", Attribute::Float(self.spec.norm_eps));
-        self.graph.op_with("LayerNormalization", &inputs, &[epsilon])
+        self.normed(x, &gain, bias.as_deref(), self.spec.norm_eps)
+    }
+
+    /// A layer norm with the values of gain and bias.
+    pub(crate) fn normed(&mut self, x: &str, gain: &str, bias: Option<&str>, eps: f32) -> String {
+        let inputs: Vec<&str> = [x, gain].into_iter().chain(bias).collect();
+        self.graph.op_with("LayerNormalization", &inputs, &[("epsilon", Attribute::Float(eps))])
     }
 
     pub(crate) fn activation(&mut self, activation: Activation, x: &str) -> String {

@@ -10,7 +10,7 @@ use budwood_model::modules::Affine;
 use crate::Error;
 use crate::builder::{Builder, Rows};
 use crate::embed::{BATCH, SEQUENCE};
-use crate::graph::{Attribute, Dim};
+use crate::graph::Dim;
 
 impl<E: From<Error>> Builder<'_, E> {
     /// Pooling, the head's layers, and the outputs.
@@ -30,8 +30,7 @@ impl<E: From<Error>> Builder<'_, E> {
         if let Some(norm) = head.norm {
             let Affine { weight, bias } = self.head_layer("head.norm", norm.bias)?;
             let [gain, bias] = [weight, bias].map(|t| self.graph.floats(&t.shape, &t.data));
-            let epsilon = ("epsilon", Attribute::Float(norm.eps));
-            x = self.graph.op_with("LayerNormalization", &[&x, &gain, &bias], &[epsilon]);
+            x = self.normed(&x, &gain, Some(&bias), norm.eps);
         }
         let out = self.head_layer("head.out", head.bias)?;
         let y = self.affine(&out, &x);

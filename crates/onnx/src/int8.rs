@@ -1,6 +1,8 @@
 //! Weights as bytes with a scale for each row of `[outputs, inputs]`, which is a column of the
 //! product's `[inputs, outputs]`, or for each row of a table.
 
+use crate::elements::transposed_places;
+
 /// The largest byte of a product. Processors without VNNI add two products of a byte above 127 and
 /// a signed one in 16 bits: with 64 they fit, as in the reduced range of ONNX Runtime's tools.
 pub(crate) const PRODUCT_MOST: f32 = 64.0;
@@ -28,8 +30,7 @@ pub(crate) fn quantize(data: &[f32], columns: usize, most: f32) -> Quantized {
 
 /// The bytes of `[rows, columns]` as `[columns, rows]`.
 pub(crate) fn transposed(bytes: &[i8], columns: usize) -> Vec<u8> {
-    let column = |c| bytes.iter().skip(c).step_by(columns).map(|&b| b as u8);
-    (0..columns).flat_map(column).collect()
+    transposed_places(bytes.len() / columns, columns).map(|at| bytes[at] as u8).collect()
 }
 
 #[cfg(test)]
