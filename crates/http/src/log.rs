@@ -19,7 +19,8 @@ struct Second {
 static SECOND: Mutex<Option<Second>> = Mutex::new(None);
 
 /// Writes a line, with the moment before it. Whoever calls sees to it that no secret and nothing of
-/// a client's texts is in it. Clients cannot make the log grow faster than [`LINES`] a second.
+/// a client's texts is in it. Clients cannot make the log grow at will: beyond some lines in a
+/// second, the rest of that second is only counted.
 pub fn log(line: fmt::Arguments<'_>) {
     let now = Instant::now();
     let mut second = SECOND.lock().unwrap_or_else(PoisonError::into_inner);

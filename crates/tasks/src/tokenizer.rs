@@ -272,7 +272,7 @@ impl Tokenizer {
     }
 
     /// A text in windows of at most `max_length` tokens, one after another, with the word that each
-    /// token is of ([`NO_WORD`] for special ones). None where it has no token that can be masked;
+    /// token is of (`u32::MAX` for special ones). None where it has no token that can be masked;
     /// such windows are left out.
     ///
     /// # Errors
