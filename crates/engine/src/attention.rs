@@ -142,9 +142,11 @@ impl Context {
             if kernel.is_tiled(shape.keys) {
                 let Some(out) = out else { panic!("backward reads what forward gave") };
                 let wanted = (&to.bias).into();
-                for gradient in [&mut *to.k, &mut *to.v] {
-                    let rows = gradient.chunks_mut(shape.key_stride);
-                    rows.for_each(|row| row[..d_columns].fill(0.0));
+                if tiled::pieces_add(shape) {
+                    for gradient in [&mut *to.k, &mut *to.v] {
+                        let rows = gradient.chunks_mut(shape.key_stride);
+                        rows.for_each(|row| row[..d_columns].fill(0.0));
+                    }
                 }
                 let n = tiled::pieces(&kernel, shape);
                 let work = |scratch: &mut tiled::Scratch, piece| {

@@ -1,7 +1,6 @@
 //! Gated activations: `y = f(a) * b` for rows `[a, b]` of two halves.
 
 use budwood_kernels::ops::activation::{self, Activation};
-use budwood_kernels::ops::elementwise;
 
 use crate::{Context, View, ViewMut};
 
@@ -15,9 +14,7 @@ impl Context {
         assert_eq!((x.n_rows(), x.n_columns()), (y.n_rows(), 2 * half));
         for i in 0..x.n_rows() {
             let (a, b) = x.row(i).split_at(half);
-            let y = y.row(i);
-            activation::forward(self.isa(), f, a, y);
-            elementwise::multiply(self.isa(), y, b);
+            activation::gated(self.isa(), f, a, b, y.row(i));
         }
     }
 
@@ -39,11 +36,7 @@ impl Context {
         for i in 0..rows {
             let (a, b) = x.row(i).split_at(half);
             let (d_a, d_b) = dx.row(i).split_at_mut(half);
-            activation::forward(self.isa(), f, a, d_b);
-            elementwise::multiply(self.isa(), d_b, dy.row(i));
-            d_a.copy_from_slice(dy.row(i));
-            elementwise::multiply(self.isa(), d_a, b);
-            activation::backward(self.isa(), f, a, d_a);
+            activation::gated_backward(self.isa(), f, a, b, dy.row(i), d_a, d_b);
         }
     }
 }

@@ -21,20 +21,19 @@ pub struct Product<'a> {
     pub out: ViewMut<'a>,
 }
 
-/// `out = x Wᵀ + bias` for one input and any number of weights with their biases.
+/// `out = x Wᵀ + beta` for one input and any number of weights.
 fn linear(
     isa: Isa,
     scratch: &mut scratch::Product,
     x: View<'_>,
-    weights: &[(&Weight, Option<&[f32]>)],
+    weights: &[(&Weight, Beta<'_>)],
     outs: Vec<ViewMut<'_>>,
 ) {
     let mut targets = Vec::with_capacity(outs.len());
     let mut byte_targets = Vec::new();
-    for (out, (weight, bias)) in outs.into_iter().zip(weights) {
+    for (out, &(weight, beta)) in outs.into_iter().zip(weights) {
         assert_eq!(out.columns, weight.outputs());
         let (c, c_stride) = (out.data, out.stride);
-        let beta = bias.map_or(Beta::Zero, Beta::Bias);
         match weight.store() {
             Store::F32 { forward, .. } => targets.push(Target { b: forward, c, c_stride, beta }),
             Store::Int8 { forward, .. } => {
@@ -59,9 +58,20 @@ impl Context {
     pub fn linear(&mut self, x: View<'_>, products: &mut [Product<'_>]) {
         let isa = self.isa();
         let outputs: usize = products.iter().map(|product| product.out.columns).sum();
-        let weights: Vec<_> = products.iter().map(|p| (p.weight, p.bias)).collect();
+        let beta = |bias: Option<_>| bias.map_or(Beta::Zero, Beta::Bias);
+        let weights: Vec<_> = products.iter().map(|p| (p.weight, beta(p.bias))).collect();
         let outs = products.iter_mut().map(|p| p.out.reborrow()).collect();
         self.by_rows(x, outs, outputs, |scratch, x, outs| linear(isa, scratch, x, &weights, outs));
+    }
+
+    /// `out += x Wᵀ + bias`
+    pub fn add_linear(&mut self, x: View<'_>, product: Product<'_>) {
+        let (isa, outputs) = (self.isa(), product.out.columns);
+        let beta = product.bias.map_or(Beta::Add, Beta::AddWithBias);
+        let weights = [(product.weight, beta)];
+        self.by_rows(x, vec![product.out], outputs, |scratch, x, outs| {
+            linear(isa, scratch, x, &weights, outs);
+        });
     }
 
     /// Does `work` on rows of `x` with the same rows of `outs`: on all of them, or on as many parts

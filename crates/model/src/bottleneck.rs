@@ -20,7 +20,9 @@ use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::site::Sublayer;
 use budwood_base::tensor::Tensor;
-use budwood_engine::{Activation, Buf, Context, Device, Dropout, Product, Spans, View, Weight};
+use budwood_engine::{
+    Activation, Buf, Context, Device, Dropout, Product, Spans, View, ViewMut, Weight,
+};
 
 use crate::base::engine_activation;
 use crate::builder::Builder;
@@ -284,23 +286,47 @@ struct BottleneckSite {
 impl OutputSite for BottleneckSite {
     fn forward(&self, cx: &mut Context, params: &[f32], io: OutputForward<'_>, mut save: Save<'_>) {
         let OutputForward { mut out, residual, norm, spans, dropout } = io;
-        let mut x = match self.config.input {
+        let (input, plain) = (self.config.input, self.is_plain(dropout));
+        // Else D reads x where it stands.
+        let copies = save.is_on() || !plain || input == Input::NormedSum;
+        let mut x = copies.then(|| match input {
             Input::Residual => cx.copy(residual),
             Input::Output | Input::NormedSum => cx.copy(out.read()),
-        };
-        if self.config.input == Input::NormedSum {
+        });
+        if let (Input::NormedSum, Some(x)) = (input, &mut x) {
             cx.add(x.view_mut(), residual);
             if let Some(norm) = &norm {
                 norm.forward(cx, x.view_mut(), save.reborrow());
             }
         }
-        let up = self.bottleneck(cx, params, &x, Rows { spans, dropout }, save.reborrow());
-        if !self.config.residual_before_norm && self.config.input == Input::NormedSum {
+        let pre = match (&x, input) {
+            (Some(x), _) => self.pre(cx, params, x.view()),
+            (None, Input::Residual) => self.pre(cx, params, residual),
+            (None, _) => self.pre(cx, params, out.read()),
+        };
+        let active = self.active(cx, dropout, &pre);
+        save.push(cx, pre);
+        let (weight, bias) = (self.up.packed(), Some(&params[self.up_bias.clone()]));
+        let changed = x.as_ref().filter(|_| !plain).map(|x| {
+            let mut up = cx.take(x.rows(), x.columns());
+            cx.linear(active.view(), &mut [Product { weight, bias, out: up.view_mut() }]);
+            self.change(cx, params, x, &mut up, Rows { spans, dropout }, save.reborrow());
+            up
+        });
+        if let (Input::NormedSum, false, Some(x)) = (input, self.config.residual_before_norm, &x) {
             cx.assign(out.reborrow(), x.view());
         }
-        cx.add(out.reborrow(), up.view());
-        cx.give(up);
-        save.push(cx, x);
+        match changed {
+            None => cx.add_linear(active.view(), Product { weight, bias, out: out.reborrow() }),
+            Some(up) => {
+                cx.add(out.reborrow(), up.view());
+                cx.give(up);
+            }
+        }
+        cx.give(active);
+        if let Some(x) = x {
+            save.push(cx, x);
+        }
         if self.config.norm_after {
             cx.add(out.reborrow(), residual);
             if let Some(norm) = &norm {
@@ -329,12 +355,13 @@ impl OutputSite for BottleneckSite {
         }
         let x = grads.pop();
         let rows = Rows { spans, dropout };
-        let mut d_x = self.bottleneck_backward(cx, params, &x, d.read(), rows, grads);
-        cx.give(x);
+        let inner = self.inner_backward(cx, params, &x, d.read(), rows, grads);
         match self.config.input {
-            Input::Output => cx.add(d, d_x.view()),
-            Input::Residual => cx.add(d_residual, d_x.view()),
+            Input::Output => self.input_backward(cx, inner, d, true),
+            Input::Residual => self.input_backward(cx, inner, d_residual, true),
             Input::NormedSum => {
+                let mut d_x = cx.take(x.rows(), x.columns());
+                self.input_backward(cx, inner, d_x.view_mut(), false);
                 if !self.config.residual_before_norm {
                     // The bottleneck's own residual came from x, and h reaches the result through x
                     // only.
@@ -346,9 +373,10 @@ impl OutputSite for BottleneckSite {
                 }
                 cx.add(d, d_x.view());
                 cx.add(d_residual, d_x.view());
+                cx.give(d_x);
             }
         }
-        cx.give(d_x);
+        cx.give(x);
     }
 
     fn refresh(&mut self, device: Device, params: &[f32]) {
@@ -360,45 +388,58 @@ impl OutputSite for BottleneckSite {
     }
 }
 
+/// Gradients inside the bottleneck.
+struct Inner {
+    /// Of the result of D, `[T, m]`.
+    d_pre: Buf,
+    /// Of x along the gate, `[T, d]`, where there is one.
+    d_gate: Option<Buf>,
+}
+
 impl BottleneckSite {
-    /// `s U(f(D x))`, with dropout and gate. Saves the result of D and, where the scaling is
-    /// learned, that of U, and what the gate needs.
-    fn bottleneck(
+    /// Whether its result is that of U as it is, so that it can be added where it is computed.
+    fn is_plain(&self, dropout: Option<Key>) -> bool {
+        let Bottleneck { scaling, dropout: p, stochastic_depth, .. } = self.config;
+        let drops = dropout.is_some() && (p > 0.0 || stochastic_depth > 0.0);
+        self.gate.is_none() && scaling == Scaling::Fixed(1.0) && !drops
+    }
+
+    /// The result of D, `[T, m]`.
+    fn pre(&self, cx: &mut Context, params: &[f32], x: View<'_>) -> Buf {
+        let mut pre = cx.take(x.n_rows(), self.config.width);
+        let (weight, bias) = (self.down.packed(), Some(&params[self.down_bias.clone()]));
+        cx.linear(x, &mut [Product { weight, bias, out: pre.view_mut() }]);
+        pre
+    }
+
+    /// Scaling, dropout and gate: the result of U becomes that of the bottleneck. Saves `up` where
+    /// scaling or gate is learned, and what the gate needs.
+    fn change(
         &self,
         cx: &mut Context,
         params: &[f32],
         x: &Buf,
+        up: &mut Buf,
         Rows { spans, dropout }: Rows<'_>,
         mut save: Save<'_>,
-    ) -> Buf {
-        let rows = x.rows();
-        let mut pre = cx.take(rows, self.config.width);
-        let mut up = cx.take(rows, x.columns());
-        let (weight, bias) = (self.down.packed(), Some(&params[self.down_bias.clone()]));
-        cx.linear(x.view(), &mut [Product { weight, bias, out: pre.view_mut() }]);
-        let active = self.active(cx, dropout, &pre);
-        let (weight, bias) = (self.up.packed(), Some(&params[self.up_bias.clone()]));
-        cx.linear(active.view(), &mut [Product { weight, bias, out: up.view_mut() }]);
-        cx.give(active);
-        save.push(cx, pre);
-        self.drop_path(cx, dropout, spans, &mut up);
+    ) {
+        self.drop_path(cx, dropout, spans, up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(up.view_mut(), factor),
             (_, Some(slot)) => {
                 save.push_copy(cx, up.view());
-                self.apply_scaling(cx, &params[slot.clone()], &mut up);
+                self.apply_scaling(cx, &params[slot.clone()], up);
             }
             (_, None) => {}
         }
-        self.drop_elements(cx, dropout, &mut up);
+        self.drop_elements(cx, dropout, up);
         if let Some(gate) = &self.gate {
             let open = gate.forward(cx, params, x.view(), spans, save.reborrow());
             save.push_copy(cx, up.view());
             cx.scale_spans(up.view_mut(), spans, open.view());
             save.push(cx, open);
         }
-        up
     }
 
     /// Stochastic depth, forward and backward.
@@ -439,17 +480,51 @@ impl BottleneckSite {
         }
     }
 
-    /// Adds the parameters' gradients and returns that of x.
-    fn bottleneck_backward(
+    /// Adds the parameters' gradients. `x` is what D read, `d_up` the gradient of the result.
+    fn inner_backward(
         &self,
         cx: &mut Context,
         params: &[f32],
         x: &Buf,
         d_up: View<'_>,
+        rows: Rows<'_>,
+        grads: &mut Grads<'_>,
+    ) -> Inner {
+        let (mut changed, mut d_gate) = (None, None);
+        if !self.is_plain(rows.dropout) {
+            let mut d_up = cx.copy(d_up);
+            d_gate = self.change_backward(cx, params, x, &mut d_up, rows, grads);
+            changed = Some(d_up);
+        }
+        let d_up = changed.as_ref().map_or(d_up, Buf::view);
+        let pre = grads.pop();
+        let active = self.active(cx, rows.dropout, &pre);
+        self.up.backward(cx, params, d_up, active.view(), grads);
+        cx.linear_backward_bias(d_up, grads.of(&self.up_bias));
+        let mut d_pre = active;
+        cx.linear_backward_input(d_up, self.up.packed(), d_pre.view_mut(), false);
+        self.drop_inside(cx, rows.dropout, &mut d_pre);
+        cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
+        self.down.backward(cx, params, d_pre.view(), x.view(), grads);
+        cx.linear_backward_bias(d_pre.view(), grads.of(&self.down_bias));
+        cx.give(pre);
+        if let Some(changed) = changed {
+            cx.give(changed);
+        }
+        Inner { d_pre, d_gate }
+    }
+
+    /// Back through [`Self::change`]: `d_up` becomes the gradient of the result of U. Returns that
+    /// of x along the gate.
+    fn change_backward(
+        &self,
+        cx: &mut Context,
+        params: &[f32],
+        x: &Buf,
+        d_up: &mut Buf,
         Rows { spans, dropout }: Rows<'_>,
         grads: &mut Grads<'_>,
-    ) -> Buf {
-        let mut d_up = cx.copy(d_up);
+    ) -> Option<Buf> {
         let d_gate = self.gate.as_ref().map(|gate| {
             let open = grads.pop();
             let up = grads.pop();
@@ -459,38 +534,36 @@ impl BottleneckSite {
             [open, up].into_iter().for_each(|buffer| cx.give(buffer));
             gate.backward(cx, x.view(), spans, d_open, grads)
         });
-        self.drop_elements(cx, dropout, &mut d_up);
+        self.drop_elements(cx, dropout, d_up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(d_up.view_mut(), factor),
             (_, Some(slot)) => {
                 let up = grads.pop();
-                self.scaling_backward(cx, &up, &d_up, grads.of(slot));
-                self.apply_scaling(cx, &params[slot.clone()], &mut d_up);
+                self.scaling_backward(cx, &up, d_up, grads.of(slot));
+                self.apply_scaling(cx, &params[slot.clone()], d_up);
                 cx.give(up);
             }
             (_, None) => {}
         }
-        self.drop_path(cx, dropout, spans, &mut d_up);
-        let pre = grads.pop();
-        let active = self.active(cx, dropout, &pre);
-        self.up.backward(cx, params, d_up.view(), active.view(), grads);
-        cx.linear_backward_bias(d_up.view(), grads.of(&self.up_bias));
-        let mut d_pre = active;
-        cx.linear_backward_input(d_up.view(), self.up.packed(), d_pre.view_mut(), false);
-        self.drop_inside(cx, dropout, &mut d_pre);
-        cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
-        self.down.backward(cx, params, d_pre.view(), x.view(), grads);
-        cx.linear_backward_bias(d_pre.view(), grads.of(&self.down_bias));
-        let mut d_x = d_up;
-        cx.linear_backward_input(d_pre.view(), self.down.packed(), d_x.view_mut(), false);
+        self.drop_path(cx, dropout, spans, d_up);
+        d_gate
+    }
+
+    /// The gradient of x, written to `d_x` or, with `add`, added to it.
+    fn input_backward(
+        &self,
+        cx: &mut Context,
+        Inner { d_pre, d_gate }: Inner,
+        mut d_x: ViewMut<'_>,
+        add: bool,
+    ) {
+        cx.linear_backward_input(d_pre.view(), self.down.packed(), d_x.reborrow(), add);
+        cx.give(d_pre);
         if let Some(d_gate) = d_gate {
-            cx.add(d_x.view_mut(), d_gate.view());
+            cx.add(d_x, d_gate.view());
             cx.give(d_gate);
         }
-        cx.give(pre);
-        cx.give(d_pre);
-        d_x
     }
 
     fn scaling_backward(&self, cx: &mut Context, up: &Buf, d_up: &Buf, gradient: &mut [f32]) {

@@ -48,9 +48,7 @@ pub(crate) fn product(isa: Isa, tile: Tile<'_>) {
     assert!(tile.column_scale.len() >= COLUMNS && tile.column_sum.len() >= COLUMNS);
     assert!(tile.c_stride >= COLUMNS || n_rows == 1);
     assert!(tile.c.len() >= (n_rows - 1) * tile.c_stride + COLUMNS);
-    if let Start::Row(row) = tile.start {
-        assert!(row.len() >= COLUMNS);
-    }
+    assert!(tile.start.row().is_none_or(|row| row.len() >= COLUMNS));
     match isa.kind() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor was asked for AVX-512 VNNI, and the asserts above hold for every
@@ -88,6 +86,7 @@ impl super::Kernel for PlainTile<'_> {
                     Start::Zero => 0.0,
                     Start::Output => c[j],
                     Start::Row(row) => row[j],
+                    Start::OutputAndRow(row) => row[j] + c[j],
                 };
                 c[j] = super::fma::<FMA>(exact, scale * tile.column_scale[j], start);
             }
@@ -98,6 +97,7 @@ impl super::Kernel for PlainTile<'_> {
 #[cfg(target_arch = "x86_64")]
 mod vnni {
     use std::arch::x86_64::*;
+    use std::mem::MaybeUninit;
 
     use super::{A_STRIDE, Start, Tile};
 
@@ -138,10 +138,17 @@ mod vnni {
                     sum[1] = _mm512_dpbusd_epi32(sum[1], x, b1);
                 }
             }
+            // The loop below is not unrolled, and indexing would keep `sums` itself in memory, zeroed
+            // by a call before every tile.
+            let mut done = [const { MaybeUninit::<[__m512i; 2]>::uninit() }; ROWS];
+            for i in 0..ROWS {
+                done[i].write(sums[i]);
+            }
             let column_sum =
                 [0, 16].map(|j| _mm512_loadu_si512(tile.column_sum.as_ptr().add(j).cast()));
             let column_scale = [0, 16].map(|j| _mm512_loadu_ps(tile.column_scale.as_ptr().add(j)));
-            for (i, sum) in sums.iter().enumerate() {
+            for (i, sum) in done.iter().enumerate() {
+                let sum = sum.assume_init();
                 let zero = _mm512_set1_epi32(*tile.zero.as_ptr().add(i));
                 let row_scale = _mm512_set1_ps(*tile.row_scale.as_ptr().add(i));
                 let out = tile.c.as_mut_ptr().add(i * tile.c_stride);
@@ -153,6 +160,10 @@ mod vnni {
                         Start::Zero => _mm512_setzero_ps(),
                         Start::Output => _mm512_loadu_ps(out),
                         Start::Row(row) => _mm512_loadu_ps(row.as_ptr().add(16 * half)),
+                        Start::OutputAndRow(row) => _mm512_add_ps(
+                            _mm512_loadu_ps(row.as_ptr().add(16 * half)),
+                            _mm512_loadu_ps(out),
+                        ),
                     };
                     _mm512_storeu_ps(out, _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact), scale, start));
                 };
@@ -249,6 +260,10 @@ mod avx2 {
                         Start::Zero => _mm256_setzero_ps(),
                         Start::Output => _mm256_loadu_ps(out),
                         Start::Row(row) => _mm256_loadu_ps(row.as_ptr().add(j)),
+                        Start::OutputAndRow(row) => _mm256_add_ps(
+                            _mm256_loadu_ps(row.as_ptr().add(j)),
+                            _mm256_loadu_ps(out),
+                        ),
                     };
                     _mm256_storeu_ps(out, _mm256_fmadd_ps(_mm256_cvtepi32_ps(exact), scale, start));
                 }

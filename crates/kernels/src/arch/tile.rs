@@ -15,6 +15,8 @@ pub(crate) const K_BLOCK: usize = 256;
 pub(crate) const A_STRIDE: usize = K_BLOCK + 16;
 /// The largest number of columns of a tile over all instruction sets.
 pub(crate) const COLUMNS_MAX: usize = 32;
+/// The largest number of rows of a tile over all instruction sets.
+pub(crate) const ROWS_MAX: usize = 14;
 
 /// Columns of a panel of B.
 pub(crate) fn columns(isa: Isa) -> usize {
@@ -50,6 +52,23 @@ pub(crate) enum Start<'a> {
     Output,
     /// A row added to every row: at least as many elements as the tile has columns.
     Row(&'a [f32]),
+    /// Both: the row is added first.
+    OutputAndRow(&'a [f32]),
+}
+
+impl<'a> Start<'a> {
+    /// Whether C is read.
+    pub(crate) fn reads_output(self) -> bool {
+        matches!(self, Self::Output | Self::OutputAndRow(_))
+    }
+
+    /// The row that is added.
+    pub(crate) fn row(self) -> Option<&'a [f32]> {
+        match self {
+            Self::Zero | Self::Output => None,
+            Self::Row(row) | Self::OutputAndRow(row) => Some(row),
+        }
+    }
 }
 
 /// `c[i][j] = start + sum_p a[i * A_STRIDE + p] * b[p * columns + j]` for `n_rows` rows and all
@@ -74,14 +93,8 @@ pub(crate) fn product(
     assert!(b.len() >= k * n_columns);
     assert!(c_stride >= n_columns || n_rows == 1);
     assert!(c.len() >= (n_rows - 1) * c_stride + n_columns);
-    let (add, row) = match start {
-        Start::Zero => (false, std::ptr::null()),
-        Start::Output => (true, std::ptr::null()),
-        Start::Row(row) => {
-            assert!(row.len() >= n_columns);
-            (false, row.as_ptr())
-        }
-    };
+    assert!(start.row().is_none_or(|row| row.len() >= n_columns));
+    let (add, row) = (start.reads_output(), start.row().map_or(std::ptr::null(), <[f32]>::as_ptr));
     let tile = Tile { k, a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr(), c_stride, add, row };
     // SAFETY: the asserts above hold for every access of `Tile::run`, and the `Kind` proves the
     // set.
@@ -158,13 +171,8 @@ unsafe fn run<V: Vector, const ROWS: usize>(tile: Tile) {
         for (i, sum) in sums.iter().enumerate() {
             for (j, &sum) in sum.iter().enumerate() {
                 let out = c.add(i * c_stride + j * V::LANES);
-                let sum = if add {
-                    sum.add(V::load(out))
-                } else if row.is_null() {
-                    sum
-                } else {
-                    sum.add(V::load(row.add(j * V::LANES)))
-                };
+                let sum = if row.is_null() { sum } else { sum.add(V::load(row.add(j * V::LANES))) };
+                let sum = if add { sum.add(V::load(out)) } else { sum };
                 sum.store(out);
             }
         }

@@ -224,3 +224,28 @@ kernel! {
         });
     }
 }
+
+kernel! {
+    /// `y = f(a) b`
+    pub fn gated<'a>(activation: Activation, a: &'a [f32], b: &'a [f32], y: &'a mut [f32]) {
+        assert!(a.len() == y.len() && b.len() == y.len());
+        for_each_activation!(activation, |F| for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+            *y = value::<FMA>(F, *a) * b;
+        });
+    }
+}
+
+kernel! {
+    /// The gradients of a and b in [`gated`].
+    pub fn gated_backward<'a>(
+        activation: Activation, a: &'a [f32], b: &'a [f32], dy: &'a [f32],
+        da: &'a mut [f32], db: &'a mut [f32],
+    ) {
+        let n = dy.len();
+        assert!([a.len(), b.len(), da.len(), db.len()] == [n; 4]);
+        for_each_activation!(activation, |F| for i in 0..n {
+            db[i] = value::<FMA>(F, a[i]) * dy[i];
+            da[i] = dy[i] * b[i] * derivative::<FMA>(F, a[i]);
+        });
+    }
+}

@@ -45,6 +45,17 @@ kernel! {
 }
 
 kernel! {
+    /// `y = a b`
+    pub fn product<'a>(a: &'a [f32], b: &'a [f32], y: &'a mut [f32]) {
+        assert_eq!(y.len(), a.len());
+        assert_eq!(y.len(), b.len());
+        for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
+            *y = a * b;
+        }
+    }
+}
+
+kernel! {
     /// `y += a b`
     pub fn add_product<'a>(y: &'a mut [f32], a: &'a [f32], b: &'a [f32]) {
         assert_eq!(y.len(), a.len());

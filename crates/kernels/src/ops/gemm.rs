@@ -7,7 +7,7 @@
 
 use super::transpose::transpose;
 use crate::Isa;
-use crate::arch::tile::{self, A_STRIDE, COLUMNS_MAX, K_BLOCK, Start};
+use crate::arch::tile::{self, A_STRIDE, COLUMNS_MAX, K_BLOCK, ROWS_MAX, Start};
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +178,37 @@ pub enum Beta<'a> {
     Add,
     /// A row of `n` elements, added to every row.
     Bias(&'a [f32]),
+    /// What C holds, and such a row.
+    AddWithBias(&'a [f32]),
+}
+
+impl Beta<'_> {
+    /// What a tile of columns `j0..j0 + width` starts with in the first block of K, and in the
+    /// others. `edge` holds the row's part, filled up to a tile's columns.
+    pub(super) fn start<'e>(
+        self,
+        first: bool,
+        (j0, width): (usize, usize),
+        edge: &'e mut [f32],
+    ) -> Start<'e> {
+        let mut row = |bias: &[f32]| {
+            edge[..width].copy_from_slice(&bias[j0..j0 + width]);
+            edge[width..].fill(0.0);
+        };
+        match self {
+            _ if !first => Start::Output,
+            Self::Zero => Start::Zero,
+            Self::Add => Start::Output,
+            Self::Bias(bias) => {
+                row(bias);
+                Start::Row(edge)
+            }
+            Self::AddWithBias(bias) => {
+                row(bias);
+                Start::OutputAndRow(edge)
+            }
+        }
+    }
 }
 
 /// One right-hand side of [`product`] with the place of its result.
@@ -289,56 +320,44 @@ fn copy_rows(isa: Isa, a: MatRef<'_>, k0: usize, k_len: usize, out: &mut [f32]) 
 fn pass(isa: Isa, a: &[f32], m: usize, k0: usize, k_len: usize, target: &mut Target<'_>) {
     let (n, panel, k) = (target.b.n, target.b.panel, target.b.k);
     let rows_max = tile::rows(isa);
-    let first = k0 == 0;
     for (p, j0) in (0..n).step_by(panel).enumerate() {
         let b = &target.b.data[p * k * panel + k0 * panel..][..k_len * panel];
         let width = panel.min(n - j0);
-        let mut i0 = 0;
-        while i0 < m {
+        let mut edge = [0.0; COLUMNS_MAX];
+        let start = target.beta.start(k0 == 0, (j0, width), &mut edge);
+        for i0 in (0..m).step_by(rows_max) {
             let n_rows = rows_max.min(m - i0);
             let a = &a[i0 * A_STRIDE..];
-            let at = i0 * target.c_stride + j0;
+            let (c, stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
             if width == panel {
-                let start = match (first, target.beta) {
-                    (false, _) | (true, Beta::Add) => Start::Output,
-                    (true, Beta::Zero) => Start::Zero,
-                    (true, Beta::Bias(bias)) => Start::Row(&bias[j0..j0 + panel]),
-                };
-                let c = &mut target.c[at..];
-                tile::product(isa, k_len, a, n_rows, b, c, target.c_stride, start);
+                tile::product(isa, k_len, a, n_rows, b, c, stride, start);
             } else {
-                narrow(isa, k_len, a, n_rows, b, (at, j0, width, first), target);
+                beside(c, stride, (n_rows, width), start, |c, stride| {
+                    tile::product(isa, k_len, a, n_rows, b, c, stride, start);
+                });
             }
-            i0 += n_rows;
         }
     }
 }
 
-/// A tile at the right edge: computed beside C and copied.
-fn narrow(
-    isa: Isa,
-    k_len: usize,
-    a: &[f32],
-    n_rows: usize,
-    b: &[f32],
-    (at, j0, width, first): (usize, usize, usize, bool),
-    target: &mut Target<'_>,
+/// A tile at the right edge, of which `width` columns exist: computed beside C and copied.
+pub(super) fn beside(
+    c: &mut [f32],
+    stride: usize,
+    (n_rows, width): (usize, usize),
+    start: Start<'_>,
+    tile: impl FnOnce(&mut [f32], usize),
 ) {
-    let mut tile = [0.0; 16 * COLUMNS_MAX];
-    let stride = target.c_stride;
-    for i in 0..n_rows {
-        let row = &mut tile[i * COLUMNS_MAX..][..width];
-        match (first, target.beta) {
-            (false, _) | (true, Beta::Add) => {
-                row.copy_from_slice(&target.c[at + i * stride..][..width]);
-            }
-            (true, Beta::Zero) => {}
-            (true, Beta::Bias(bias)) => row.copy_from_slice(&bias[j0..j0 + width]),
+    let mut edge = [0.0; ROWS_MAX * COLUMNS_MAX];
+    let place = |i: usize| (i * stride..i * stride + width, i * COLUMNS_MAX..i * COLUMNS_MAX + width);
+    if start.reads_output() {
+        for (to, from) in (0..n_rows).map(place) {
+            edge[from].copy_from_slice(&c[to]);
         }
     }
-    tile::product(isa, k_len, a, n_rows, b, &mut tile, COLUMNS_MAX, Start::Output);
-    for i in 0..n_rows {
-        target.c[at + i * stride..][..width].copy_from_slice(&tile[i * COLUMNS_MAX..][..width]);
+    tile(&mut edge, COLUMNS_MAX);
+    for (to, from) in (0..n_rows).map(place) {
+        c[to].copy_from_slice(&edge[from]);
     }
 }
 

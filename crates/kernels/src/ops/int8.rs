@@ -20,11 +20,11 @@
 //! `f32`. K is cut into blocks of `K_BLOCK`; a block's sums get their scales and are added to C
 //! while they are in registers.
 
-use super::gemm::MatRef;
+use super::gemm::{MatRef, beside};
 use crate::Isa;
 use crate::arch::int8::{self, A_STRIDE, COLUMNS, K_BLOCK, Tile};
 use crate::arch::kernel;
-use crate::arch::tile::Start;
+use crate::arch::tile::{COLUMNS_MAX, ROWS_MAX};
 
 /// A right-hand matrix `[k, n]` of bytes in the order in which the product reads it.
 #[derive(Clone, Debug, Default)]
@@ -160,8 +160,7 @@ impl QuantizedRows {
             let row = match factors {
                 None => row,
                 Some(factors) => {
-                    self.work.copy_from_slice(row);
-                    super::elementwise::multiply(isa, &mut self.work, factors);
+                    super::elementwise::product(isa, row, factors, &mut self.work);
                     &self.work
                 }
             };
@@ -259,6 +258,9 @@ pub fn product(isa: Isa, a: &QuantizedRows, targets: &mut [Target<'_>]) {
     }
 }
 
+/// A tile at the right edge is computed in the room of one of `f32`.
+const _: () = assert!(COLUMNS <= COLUMNS_MAX && int8::ROWS <= ROWS_MAX);
+
 /// One block of K against all panels of one right-hand side.
 fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Target<'_>) {
     let PackedInt8 { k, n, data, column_scale, column_sum } = target.b;
@@ -268,34 +270,13 @@ fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Targe
     for (panel, j0) in (0..*n).step_by(COLUMNS).enumerate() {
         let b = &data[panel * k_padded * COLUMNS + k0 * COLUMNS..][..k_len * COLUMNS];
         let width = COLUMNS.min(n - j0);
-        let mut bias_edge = [0.0; COLUMNS];
-        let start = match target.beta {
-            Beta::Zero if block == 0 => Start::Zero,
-            Beta::Bias(bias) if block == 0 => {
-                bias_edge[..width].copy_from_slice(&bias[j0..j0 + width]);
-                Start::Row(&bias_edge)
-            }
-            _ => Start::Output,
-        };
+        let mut edge = [0.0; COLUMNS];
+        let start = target.beta.start(block == 0, (j0, width), &mut edge);
         for i0 in (0..a.rows).step_by(int8::ROWS) {
             let n_rows = int8::ROWS.min(a.rows - i0);
-            let at = i0 * target.c_stride + j0;
-            let mut edge = [0.0; int8::ROWS * COLUMNS];
-            let narrow = width < COLUMNS;
-            if narrow && matches!(start, Start::Output) {
-                for i in 0..n_rows {
-                    edge[i * COLUMNS..][..width]
-                        .copy_from_slice(&target.c[at + i * target.c_stride..][..width]);
-                }
-            }
-            let (c, c_stride) = if narrow {
-                (&mut edge[..], COLUMNS)
-            } else {
-                (&mut target.c[at..], target.c_stride)
-            };
-            int8::product(
-                isa,
-                Tile {
+            let (c, c_stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
+            let tile = |c: &mut [f32], c_stride: usize| {
+                let tile = Tile {
                     k: k_len,
                     a: &a.data[(block * a.rows + i0) * A_STRIDE..],
                     row_scale: &a.scale[i0..i0 + n_rows],
@@ -306,13 +287,13 @@ fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Targe
                     c,
                     c_stride,
                     start,
-                },
-            );
-            if narrow {
-                for i in 0..n_rows {
-                    target.c[at + i * target.c_stride..][..width]
-                        .copy_from_slice(&edge[i * COLUMNS..][..width]);
-                }
+                };
+                int8::product(isa, tile);
+            };
+            if width == COLUMNS {
+                tile(c, c_stride);
+            } else {
+                beside(c, c_stride, (n_rows, width), start, tile);
             }
         }
     }

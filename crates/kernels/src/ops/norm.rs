@@ -26,6 +26,26 @@ fn sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     sum_lanes(lanes)
 }
 
+/// The sums over `f(i)` and `g(i)`, side by side: the latency of an addition is four cycles.
+#[inline(always)]
+fn two_sums(n: usize, f: impl Fn(usize) -> f32, g: impl Fn(usize) -> f32) -> (f32, f32) {
+    let (mut a, mut b) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let whole = n - n % LANES;
+    let mut i = 0;
+    while i < whole {
+        for lane in 0..LANES {
+            a[lane] += f(i + lane);
+            b[lane] += g(i + lane);
+        }
+        i += LANES;
+    }
+    for (lane, i) in (whole..n).enumerate() {
+        a[lane] += f(i);
+        b[lane] += g(i);
+    }
+    (sum_lanes(a), sum_lanes(b))
+}
+
 kernel! {
     /// Normalises the rows of `x` `[T, D]` in place and writes what backward needs: `normal` (x̂)
     /// `[T, D]` and `rstd` `[T]`.
@@ -83,8 +103,9 @@ kernel! {
         assert!(dy.len() == normal.len() && dy.len() == rstd.len() * d);
         for ((dy, normal), r) in dy.chunks_exact_mut(d).zip(normal.chunks_exact(d)).zip(rstd) {
             let (gamma, normal) = (&gamma[..d], &normal[..d]);
-            let mean = sum(d, |i| dy[i] * gamma[i]) / d as f32;
-            let along = sum(d, |i| dy[i] * gamma[i] * normal[i]) / d as f32;
+            let product = |i: usize| dy[i] * gamma[i];
+            let (mean, along) = two_sums(d, product, |i| product(i) * normal[i]);
+            let (mean, along) = (mean / d as f32, along / d as f32);
             for i in 0..d {
                 let g = fma::<FMA>(dy[i], gamma[i], -mean);
                 dy[i] = r * fma::<FMA>(-along, normal[i], g);

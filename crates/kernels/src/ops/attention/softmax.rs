@@ -9,40 +9,55 @@ const LANES: usize = 16;
 /// The largest element; those that are not numbers are passed over.
 #[inline(always)]
 fn largest(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let blocks = row.chunks_exact(LANES);
+    // Four chains: the latency of a maximum is four cycles. This comparison is one instruction.
+    const CHAINS: usize = 4 * LANES;
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; CHAINS];
+    let blocks = row.chunks_exact(CHAINS);
     for (lane, x) in lanes.iter_mut().zip(blocks.remainder()) {
-        *lane = lane.max(*x);
+        *lane = larger(*lane, *x);
     }
     for block in blocks {
-        for i in 0..LANES {
-            lanes[i] = lanes[i].max(block[i]);
+        for i in 0..CHAINS {
+            lanes[i] = larger(lanes[i], block[i]);
         }
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    let mut width = CHAINS / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = larger(lanes[i], lanes[i + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
+/// Replaces each element of a row by `f` of it; returns the sum. What is left of the last block is
+/// computed as a block: element by element it would take longer than many blocks.
 #[inline(always)]
-fn sum(row: &[f32]) -> f32 {
+fn map_and_sum(row: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (blocks, rest) = row.as_chunks_mut::<LANES>();
     let mut lanes = [0.0f32; LANES];
-    let blocks = row.chunks_exact(LANES);
-    for (lane, x) in lanes.iter_mut().zip(blocks.remainder()) {
-        *lane += *x;
+    if !rest.is_empty() {
+        let mut block = [0.0; LANES];
+        block[..rest.len()].copy_from_slice(rest);
+        block.iter_mut().for_each(|x| *x = f(*x));
+        rest.copy_from_slice(&block[..rest.len()]);
+        lanes[..rest.len()].copy_from_slice(rest);
     }
     for block in blocks {
         for i in 0..LANES {
+            block[i] = f(block[i]);
             lanes[i] += block[i];
         }
     }
     sum_lanes(lanes)
 }
 
-/// `exp(scale x - max)` of each element.
+/// `exp(scale x - max)` of each element, and the sum.
 #[inline(always)]
-fn exponentiate<const FMA: bool>(row: &mut [f32], scale: f32, max: f32) {
-    for x in row.iter_mut() {
-        *x = activation::exp::<FMA>(fma::<FMA>(*x, scale, -max));
-    }
+fn exponentiate<const FMA: bool>(row: &mut [f32], scale: f32, max: f32) -> f32 {
+    map_and_sum(row, |x| activation::exp::<FMA>(fma::<FMA>(x, scale, -max)))
 }
 
 kernel! {
@@ -52,8 +67,7 @@ kernel! {
         for row in x.chunks_mut(stride) {
             let row = &mut row[..columns];
             let max = largest(row) * scale;
-            exponentiate::<FMA>(row, scale, max);
-            let inverse = 1.0 / sum(row);
+            let inverse = 1.0 / exponentiate::<FMA>(row, scale, max);
             for x in row.iter_mut() {
                 *x *= inverse;
             }
@@ -135,8 +149,7 @@ kernel! {
                 accumulated.iter_mut().for_each(|x| *x *= factor);
                 *max = largest;
             }
-            exponentiate::<FMA>(row, scale, *max);
-            *total += sum(row);
+            *total += exponentiate::<FMA>(row, scale, *max);
         }
     }
 }
@@ -154,9 +167,8 @@ kernel! {
             let (from, to) = seen.of_row(i, columns);
             row[..from].fill(0.0);
             row[to..].fill(0.0);
-            for x in &mut row[from..to] {
-                *x = activation::exp::<FMA>(fma::<FMA>(*x, scale, -*max)) * *inverse;
-            }
+            let p = |x| activation::exp::<FMA>(fma::<FMA>(x, scale, -*max)) * *inverse;
+            map_and_sum(&mut row[from..to], p);
         }
     }
 }

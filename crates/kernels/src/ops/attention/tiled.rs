@@ -67,7 +67,7 @@ pub struct Scratch {
     along: Vec<f32>,
     /// The segment's output or the gradient of its queries, `[S, w]`.
     rows: Vec<f32>,
-    /// Qᵀ and dOᵀ of each tile of queries, `[w, n]` one after another.
+    /// Qᵀ and dOᵀ of the segment, `[w, S]`.
     q_turned: Vec<f32>,
     d_out_turned: Vec<f32>,
     /// dKᵀ and dVᵀ of a tile, `[w, m]`.
@@ -102,6 +102,12 @@ struct KeyTile {
 /// Pieces of a sequence's work.
 pub fn pieces(attention: &Attention<'_>, shape: Shape) -> usize {
     attention.heads * shape.queries.div_ceil(SEGMENT)
+}
+
+/// Whether several pieces add to the gradients of the same keys, which are zeros before the first;
+/// else each element is written once.
+pub fn pieces_add(shape: Shape) -> bool {
+    shape.queries > SEGMENT
 }
 
 impl Piece {
@@ -150,7 +156,7 @@ impl Piece {
             }
             _ => (0, n),
         };
-        (first / QUERIES * QUERIES..end).step_by(QUERIES).map(move |q| q..n.min(q + QUERIES))
+        (first..end).step_by(QUERIES).map(move |q| q..end.min(q + QUERIES))
     }
 
     /// Which keys of a tile a tile of queries sees.
@@ -178,6 +184,11 @@ impl Piece {
 /// Some rows of a matrix.
 fn rows<'a>(m: MatRef<'a>, rows: &Range<usize>) -> MatRef<'a> {
     MatRef::new(&m.data[rows.start * m.row_stride..], rows.len(), m.columns, m.row_stride)
+}
+
+/// Some columns of a matrix.
+fn columns<'a>(m: MatRef<'a>, columns: &Range<usize>) -> MatRef<'a> {
+    MatRef::new(&m.data[columns.start..], m.rows, columns.len(), m.row_stride)
 }
 
 /// At least `len` elements, of any content.
@@ -307,7 +318,7 @@ pub fn backward(
     let Scratch { gemm, bias, keys: packed_k, keys_turned, values, packed, .. } = scratch;
     let Scratch { p, d, along, rows: d_q, d_k, d_v, .. } = scratch;
     let [d_table, d_p2c] = &mut scratch.d_tables;
-    let mut at = 0;
+    let (segment, mut at) = (q.rows, 0);
     for keys in piece.key_tiles() {
         let (k, v, m) = (rows(k, &keys.rows), rows(v, &keys.rows), keys.rows.len());
         packed_k.pack(isa, k);
@@ -321,9 +332,9 @@ pub fn backward(
         let (d_k, d_v) = (&mut d_k[at..], &mut d_v[at..]);
         for queries in piece.query_tiles(&keys) {
             let (q, d_out, n) = (rows(q, &queries), rows(d_out, &queries), queries.len());
-            let turned = queries.start * width..queries.end * width;
-            let d_out_turned = MatRef::new(&scratch.d_out_turned[turned.clone()], width, n, n);
-            let q_turned = MatRef::new(&scratch.q_turned[turned], width, n, n);
+            let turned = |of| columns(MatRef::new(of, width, segment, segment), &queries);
+            let (q_turned, d_out_turned) =
+                (turned(&scratch.q_turned), turned(&scratch.d_out_turned));
             let (p, d) = (&mut p[..n * IN_PLACE_STRIDE], &mut d[..n * IN_PLACE_STRIDE]);
             let seen = piece.seen(&queries, &keys);
             let tile = piece.tile(&queries, &keys);
@@ -417,11 +428,7 @@ impl Scratch {
         room(&mut self.q_turned, q.rows * width);
         room(&mut self.d_out_turned, q.rows * width);
         for (from, to) in [(q, &mut self.q_turned), (d_out, &mut self.d_out_turned)] {
-            for q0 in (0..q.rows).step_by(QUERIES) {
-                let n = QUERIES.min(q.rows - q0);
-                let (stride, to) = (from.row_stride, &mut to[q0 * width..][..n * width]);
-                transpose(isa, &from.data[q0 * stride..], n, width, stride, to, n);
-            }
+            transpose(isa, from.data, q.rows, width, from.row_stride, to, q.rows);
         }
         fill(&mut self.rows, q.rows * width, 0.0);
         self.d_k.clear();
@@ -444,8 +451,8 @@ impl Scratch {
     }
 }
 
-/// Adds what [`backward`] computed: writes a part of the gradient of queries, and adds to those of
-/// keys and values, which are zeros before the first piece, and of the bias.
+/// Stores what [`backward`] computed: writes a part of the gradient of queries, writes those of keys
+/// and values or adds to them ([`pieces_add`]), and adds to that of the bias.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -466,7 +473,12 @@ pub fn store_backward(
     for (to, from) in [(&mut *to.k, &scratch.d_k), (&mut *to.v, &scratch.d_v)] {
         let rows = piece.key_tiles().flat_map(|tile| tile.rows);
         for (row, from) in rows.zip(from.chunks_exact(width)) {
-            elementwise::add(isa, &mut to[row * shape.key_stride + at..][..width], from);
+            let to = &mut to[row * shape.key_stride + at..][..width];
+            if pieces_add(shape) {
+                elementwise::add(isa, to, from);
+            } else {
+                to.copy_from_slice(from);
+            }
         }
     }
     let [first, second] = &scratch.d_tables;
@@ -537,8 +549,8 @@ mod tests {
                 whole <= 2 * half + half / 10,
                 "{half} pairs, and {whole} for twice the length"
             );
-            // A tile of queries meets the window around it, and what is left of two tiles of keys.
-            assert!(whole <= 4000 * (2 * window + QUERIES + 2 * KEYS_IN_WINDOW), "{whole} pairs");
+            // A tile of keys meets the window around it, and no query besides.
+            assert!(whole <= 4000 * (2 * window + KEYS_IN_WINDOW), "{whole} pairs");
         }
     }
 }
