@@ -32,7 +32,11 @@ impl Arena {
 
     /// Takes a buffer back.
     pub(crate) fn give(&mut self, buffer: Buf) {
-        let storage = buffer.into_storage();
+        self.give_storage(buffer.into_storage());
+    }
+
+    /// Takes storage back.
+    pub(crate) fn give_storage(&mut self, storage: Vec<f32>) {
         let at = self.free.partition_point(|other| other.len() < storage.len());
         self.free.insert(at, storage);
     }

@@ -4,22 +4,36 @@ use std::ops::Range;
 
 use budwood_kernels::ops::gemm::MatRef;
 
-/// A dense row-major `f32` matrix on the device.
+/// A dense row-major `f32` matrix on the device. While it rests ([`crate::Context::narrow`]) it
+/// cannot be viewed.
 #[derive(Debug)]
 pub struct Buf {
     data: Vec<f32>,
     rows: usize,
     columns: usize,
+    rests: bool,
 }
 
 impl Buf {
     pub(crate) fn from_storage(data: Vec<f32>, rows: usize, columns: usize) -> Self {
         debug_assert!(data.len() >= rows * columns);
-        Self { data, rows, columns }
+        Self { data, rows, columns, rests: false }
     }
 
     pub(crate) fn into_storage(self) -> Vec<f32> {
         self.data
+    }
+
+    /// Number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Puts the storage of another buffer in the place of its own, which is returned. `rests` says
+    /// whether it holds the elements in another form from now on.
+    pub(crate) fn replace_storage(&mut self, other: Self, rests: bool) -> Vec<f32> {
+        self.rests = rests;
+        std::mem::replace(&mut self.data, other.data)
     }
 
     /// Number of rows.
@@ -33,7 +47,11 @@ impl Buf {
     }
 
     /// All of it.
+    ///
+    /// # Panics
+    /// If it rests; so for [`Buf::view_mut`].
     pub fn view(&self) -> View<'_> {
+        assert!(!self.rests, "a buffer that rests is not viewed");
         View {
             data: &self.data[..self.rows * self.columns],
             rows: self.rows,
@@ -44,6 +62,7 @@ impl Buf {
 
     /// All of it, to write.
     pub fn view_mut(&mut self) -> ViewMut<'_> {
+        assert!(!self.rests, "a buffer that rests is not viewed");
         ViewMut {
             data: &mut self.data[..self.rows * self.columns],
             rows: self.rows,

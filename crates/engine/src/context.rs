@@ -2,7 +2,7 @@
 
 use budwood_kernels::ops::activation::{self, Activation};
 use budwood_kernels::ops::dropout::{self, Dropout};
-use budwood_kernels::ops::{elementwise, norm};
+use budwood_kernels::ops::{elementwise, halves, norm};
 
 use crate::scratch::Scratch;
 use crate::threads::Idle;
@@ -113,6 +113,23 @@ impl Context {
         let mut buffer = self.arena.take(x.rows, x.columns);
         self.assign(buffer.view_mut(), x);
         buffer
+    }
+
+    /// Lets a buffer rest in bf16, which takes half the memory. It keeps its shape.
+    pub fn narrow(&mut self, buffer: &mut Buf) {
+        let mut half = self.arena.take(1, halves::places(buffer.len()));
+        halves::narrow(self.isa(), buffer.view().dense(), half.view_mut().dense());
+        let wide = buffer.replace_storage(half, true);
+        self.arena.give_storage(wide);
+    }
+
+    /// Wakes a buffer that [`Context::narrow`] let rest.
+    pub fn widen(&mut self, buffer: &mut Buf) {
+        let wide = self.arena.take(buffer.rows(), buffer.columns());
+        let half = buffer.replace_storage(wide, false);
+        let places = halves::places(buffer.len());
+        halves::widen(self.isa(), &half[..places], buffer.view_mut().dense());
+        self.arena.give_storage(half);
     }
 
     /// Gives a buffer back to the arena.

@@ -349,7 +349,8 @@ pub(super) fn beside(
     tile: impl FnOnce(&mut [f32], usize),
 ) {
     let mut edge = [0.0; ROWS_MAX * COLUMNS_MAX];
-    let place = |i: usize| (i * stride..i * stride + width, i * COLUMNS_MAX..i * COLUMNS_MAX + width);
+    let place =
+        |i: usize| (i * stride..i * stride + width, i * COLUMNS_MAX..i * COLUMNS_MAX + width);
     if start.reads_output() {
         for (to, from) in (0..n_rows).map(place) {
             edge[from].copy_from_slice(&c[to]);

@@ -5,6 +5,7 @@ pub mod attention;
 pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
+pub mod halves;
 pub mod int8;
 pub mod loss;
 pub mod norm;

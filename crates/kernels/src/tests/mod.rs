@@ -4,6 +4,7 @@
 mod attention;
 mod elementwise;
 mod gemm;
+mod halves;
 mod int8;
 mod norm;
 

@@ -1,7 +1,7 @@
 //! All layers: from tokens or pixels to the last hidden states, and from their gradient to the
 //! gradients of what is trained.
 
-use budwood_engine::{Buf, Context};
+use budwood_engine::{Buf, Context, Precision};
 
 use super::batch::Input;
 use super::kept::{Prefixes, Tape};
@@ -35,8 +35,11 @@ pub(crate) fn forward(
         let mut tape = tape.as_deref_mut().filter(|_| layer >= lowest);
         let kept;
         (x, kept) = layer::forward(cx, At { pass, layer }, x, &prefixes, tape.is_some());
-        if let Some(tape) = &mut tape {
-            tape.layers.extend(kept);
+        if let (Some(tape), Some(mut kept)) = (&mut tape, kept) {
+            if rests_narrow(pass) {
+                kept.narrow(cx);
+            }
+            tape.layers.push(kept);
         }
     }
     match tape.as_deref_mut() {
@@ -51,6 +54,15 @@ pub(crate) fn forward(
         }
     }
     x
+}
+
+/// Rows of a chunk from which on its tape takes more memory than the weights of most models. Chunks
+/// of several sequences have fewer: to them the caches matter more.
+const LONG: usize = 1024;
+
+/// Whether a layer's tape rests in bf16 until backward comes.
+fn rests_narrow(pass: &Pass<'_>) -> bool {
+    pass.base.precision() == Precision::Int8 && pass.spans.rows() > LONG
 }
 
 /// Hidden states `[T, d]` after the lowest `layers` layers, of a pass without prefixes.
@@ -120,7 +132,10 @@ fn layers_backward(
     let rows = tape.prefixes.rows.first().and_then(Option::as_ref);
     let mut d_prefix = rows.map(|rows| cx.zeros(rows.rows(), rows.columns()));
     for layer in (0..pass.base.spec().layers).rev() {
-        let Some(kept) = tape.layers.pop() else { break };
+        let Some(mut kept) = tape.layers.pop() else { break };
+        if rests_narrow(pass) {
+            kept.widen(cx);
+        }
         let is_lowest = depth == Depth::Layer(layer);
         let lowest = acting.trained_in(layer).filter(|_| is_lowest);
         let prefix = PrefixGradient { made: &tape.prefixes, d: d_prefix.as_mut() };

@@ -13,6 +13,9 @@
 //! | `ffn.input`, `.active` | `[T, d]`, `[T, f]` | likewise |
 //! | `saved` | norms: `[T, d]` and `[T, 1]`; what sites push | norms and trained sites |
 //!
+//! With weights in bytes both ways, activations of a long chunk rest in bf16 between forward and
+//! backward: the products round more. Elsewhere they rest as they are.
+//!
 //! The inputs of products are kept only where a method at one of them says that it reads them
 //! ([`crate::site::AtProduct::Input`]), or the kernel of attention does.
 
@@ -152,7 +155,32 @@ pub(crate) struct LayerTape {
     pub(crate) saved: Vec<Buf>,
 }
 
+/// Elements from which on a buffer is worth a narrower form.
+const WORTH_NARROWING: usize = 1 << 12;
+
 impl LayerTape {
+    /// What may rest in bf16: activations, and no statistic, of which one number stands for a whole
+    /// row.
+    fn narrow_buffers(&mut self) -> impl Iterator<Item = &mut Buf> {
+        let AttentionTape { input, qkv, kept, context, .. } = &mut self.attention;
+        let probabilities = kept.iter_mut().filter(|kept| !kept.reads_context);
+        let attention = qkv.iter_mut().chain(probabilities.map(|kept| &mut kept.saved));
+        let FfnTape { input: ffn_input, pre, active } = &mut self.ffn;
+        let inputs = [input, context, ffn_input, active].into_iter().filter_map(|i| i.0.as_mut());
+        let buffers = attention.chain(inputs).chain([pre]).chain(&mut self.saved);
+        buffers.filter(|b| b.columns() > 1 && b.rows() * b.columns() >= WORTH_NARROWING)
+    }
+
+    /// Lets it rest until backward comes.
+    pub(crate) fn narrow(&mut self, cx: &mut Context) {
+        self.narrow_buffers().for_each(|buffer| cx.narrow(buffer));
+    }
+
+    /// Wakes it.
+    pub(crate) fn widen(&mut self, cx: &mut Context) {
+        self.narrow_buffers().for_each(|buffer| cx.widen(buffer));
+    }
+
     pub(crate) fn free(self, cx: &mut Context) {
         self.attention.free(cx);
         self.ffn.free(cx);

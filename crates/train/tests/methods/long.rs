@@ -13,21 +13,25 @@ use crate::support::*;
 /// Rows of the table of positions.
 const POSITIONS: usize = 8192;
 
-/// The small base of BERT with more positions: the table's rows again and again.
-fn base() -> Base {
+/// The small base of BERT with more positions and so many layers: the table's rows and its own
+/// layers again and again.
+fn base(precision: Precision, layers: usize) -> Base {
     let (model, _) = open("bert");
     let mut spec: EncoderSpec = model.spec().clone();
+    let own = std::mem::replace(&mut spec.layers, layers);
     let InputSpec::Text(text) = &mut spec.input else { panic!("BERT reads text") };
     let before = std::mem::replace(&mut text.positions, POSITIONS);
     let fetch = |name: &str| {
-        let Tensor { shape, data } = model.tensor(name)?;
+        let layer = |part: &str| part.parse().map_or(part.into(), |l: usize| (l % own).to_string());
+        let name = name.split('.').map(layer).collect::<Vec<_>>().join(".");
+        let Tensor { shape, data } = model.tensor(&name)?;
         let rows = if shape[0] == before { POSITIONS } else { shape[0] };
         let len = rows * shape[1..].iter().product::<usize>();
         let data = data.iter().copied().cycle().take(len).collect();
         let shape = [&[rows], &shape[1..]].concat();
         Ok::<_, budwood_train::Error>(Tensor::new(shape, data))
     };
-    Base::load(spec, Device::cpu(), Precision::F32, true, fetch).unwrap()
+    Base::load(spec, Device::cpu(), precision, true, fetch).unwrap()
 }
 
 fn sequence(length: usize) -> Batch {
@@ -42,7 +46,7 @@ fn step(cx: &mut Context, base: &Base, adapter: &Adapter, inputs: &Batch) -> Vec
 
 #[test]
 fn memory_grows_with_the_length_and_not_with_its_square() {
-    let base = base();
+    let base = base(Precision::F32, 2);
     let adapter =
         adapter(&base, "lora[r=2,targets=[query,value]]", head(3, Pooling::Mean, None), 11);
     let held = |length: usize| {
@@ -67,7 +71,7 @@ fn memory_grows_with_the_length_and_not_with_its_square() {
 /// Operations share one long sequence among threads; nothing is added up in another order.
 #[test]
 fn one_long_sequence_gives_the_same_bits_on_any_number_of_threads() {
-    let base = base();
+    let base = base(Precision::F32, 2);
     for method in ["lora[r=2,targets=[query,value]]", "prefix_tuning[prefix_length=3]", "full"] {
         let adapter = adapter(&base, method, head(3, Pooling::Mean, None), 11);
         let inputs = sequence(2500);
@@ -82,4 +86,25 @@ fn one_long_sequence_gives_the_same_bits_on_any_number_of_threads() {
             assert!(one == on(threads), "{method} on {threads} threads");
         }
     }
+}
+
+/// Activations of long chunks rest in bf16 where weights are bytes. `Int8Forward` has the same
+/// bytes, and keeps all bits.
+#[test]
+fn a_long_tape_rests_in_half_the_memory_and_gives_nearly_the_same_gradient() {
+    let [narrow, wide] = [Precision::Int8, Precision::Int8Forward].map(|p| base(p, 16));
+    let of = |base: &Base, length: usize| {
+        let adapter = adapter(base, "adapter[width=8]", head(3, Pooling::Mean, None), 11);
+        let mut cx = Context::new(Device::cpu());
+        let gradient = loss(&mut cx, base, &adapter, &sequence(length), None).1;
+        (gradient, cx.arena().bytes())
+    };
+    let ((a, bytes), (b, bytes_wide)) = (of(&narrow, 2500), of(&wide, 2500));
+    assert!(2 * bytes < bytes_wide + bytes_wide / 2, "{bytes} and {bytes_wide} bytes");
+    let square = |x: &[f32]| x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
+    let apart: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+    let apart = (square(&apart) / square(&b)).sqrt();
+    assert!(apart < 0.05, "{apart}");
+    // A short one rests as it is.
+    assert_eq!(of(&narrow, 300).1, of(&wide, 300).1);
 }
