@@ -7,6 +7,7 @@ mod acting;
 mod adapter;
 mod base;
 mod bottleneck;
+mod bottleneck_site;
 mod builder;
 pub mod distance;
 mod drop_path;

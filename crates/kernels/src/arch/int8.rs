@@ -138,8 +138,8 @@ mod vnni {
                     sum[1] = _mm512_dpbusd_epi32(sum[1], x, b1);
                 }
             }
-            // The loop below is not unrolled, and indexing would keep `sums` itself in memory, zeroed
-            // by a call before every tile.
+            // The last loop is not unrolled: its index would keep `sums` itself in memory, which a
+            // call then zeroes before every tile.
             let mut done = [const { MaybeUninit::<[__m512i; 2]>::uninit() }; ROWS];
             for i in 0..ROWS {
                 done[i].write(sums[i]);

@@ -451,8 +451,8 @@ impl Scratch {
     }
 }
 
-/// Stores what [`backward`] computed: writes a part of the gradient of queries, writes those of keys
-/// and values or adds to them ([`pieces_add`]), and adds to that of the bias.
+/// Stores what [`backward`] computed: writes a part of the gradient of queries, writes those of
+/// keys and values or adds to them ([`pieces_add`]), and adds to that of the bias.
 ///
 /// # Panics
 /// If the shapes do not fit.
