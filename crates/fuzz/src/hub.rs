@@ -109,8 +109,14 @@ fn ask(folder: &Path) -> [bool; 2] {
     let (cache, wait) = (folder.join("cache"), Duration::from_millis(200));
     let patience = Patience { answer: wait, stall: wait, tries: 2, pause: Duration::ZERO };
     let (endpoint, token) = (endpoint.to_string(), Some("hf_secret".to_string()));
-    let hub =
-        Hub::new(Settings { endpoint, cache: cache.clone(), token, offline: false, patience });
+    let hub = Hub::new(Settings {
+        endpoint,
+        cache: cache.clone(),
+        token,
+        offline: false,
+        certificates: None,
+        patience,
+    });
     let Ok(Some(name)) = ModelName::parse("owner/tiny") else { return [false; 2] };
     let fetched = hub.model(&name, &mut |_| {});
     let upload = Upload { path: SENT.into(), file: folder.join(SENT) };
