@@ -114,7 +114,7 @@ fn try_target(target: &Target, time: Duration, seed: u64) -> Result<u64, Failure
         let dir = work_folder()?;
         let mut child = start(target, seed, case, dir.path())?;
         let ended = watch(&mut child, dir.path(), end)?;
-        let last = read_number(&dir.path().join("case"));
+        let last = read_number(&dir.path().join("case")).unwrap_or(case);
         let noted = fs::read_to_string(dir.path().join(NOTED)).unwrap_or_default();
         let noted = noted.lines().filter_map(|l| l.split_once(' '));
         let mut found: Vec<(u64, &str)> =
@@ -168,7 +168,7 @@ fn start(target: &Target, seed: u64, first: u64, dir: &Path) -> Result<Child, Fa
 /// Waits for a batch. Says why its last case failed, if it did not fail by itself.
 fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, Failure> {
     let longest = longest();
-    let (mut case, mut since) = (u64::MAX, Instant::now());
+    let (mut case, mut since) = (None, Instant::now());
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok((!status.success()).then(|| format!("the process ended with {status}")));
@@ -177,7 +177,8 @@ fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, 
         if now != case {
             (case, since) = (now, Instant::now());
         }
-        let late = since.elapsed() > longest;
+        // What comes before the first case is the harness's own.
+        let late = case.is_some() && since.elapsed() > longest;
         if late || Instant::now() > end && since.elapsed() < longest / 2 {
             child.kill()?;
             child.wait()?;
@@ -187,8 +188,8 @@ fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, 
     }
 }
 
-fn read_number(path: &Path) -> u64 {
-    fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+fn read_number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// The input of a case.
