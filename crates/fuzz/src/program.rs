@@ -1,6 +1,7 @@
 //! Files that the program alone reads, as only it knows its flags. It runs in this process.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use budwood_commands::Program;
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::mutate::Files;
 pub(crate) fn sweeps() -> Vec<Files> {
     let data = "text,label\na good film,yes\na bad film,no\nfine,yes\nawful,no\n";
     let whole = r#"name = "all"
-about = "a test"
+about = "${HOME}"
 seeds = [0, 1, 2]
 ablate = true
 keep-adapters = false
@@ -31,15 +32,15 @@ test-share = 0.2
 
 [[task]]
 name = "few"
-data = "${HOME}/x.csv"
+data = "x.csv"
 train-rows = 3
 
 [[method]]
 name = "adapter"
-method = ["adapter[size=4]", "lora[r=2]"]
+method = ["adapter[width=4]", "lora[r=2]"]
 epochs = 3
 "#;
-    let small = "name = \"a\"\n[[task]]\ndata = \"x.csv\"\n[[method]]\nmethod = \"lora\"\n";
+    let small = "name = \"a\"\n[train]\nbase = \"base\"\n[[task]]\nname = \"t\"\ndata = \"x.csv\"\n[[method]]\nname = \"m\"\nmethod = \"lora\"\n";
     let one = |text: &str| {
         let files = [("sweep.toml", text), ("x.csv", data)];
         files.map(|(name, text)| (name.to_string(), text.as_bytes().to_vec())).to_vec()
@@ -55,23 +56,41 @@ pub(crate) fn jobs() -> Vec<Files> {
     vec![file("cluster/jobs.json", jobs.to_string())]
 }
 
-fn run(words: &[&str], folder: &Path) {
+fn run(words: &[&str], folder: &Path) -> ExitCode {
     let words = words.iter().map(Into::into).chain([folder.into()]).collect();
-    let _ = budwood_commands::main(Program::Itself, words);
+    budwood_commands::main(Program::Itself, words)
 }
 
 /// Plans a sweep.
 pub(crate) fn sweep(folder: &Path) {
+    plan(folder);
+}
+
+fn plan(folder: &Path) -> Option<ExitCode> {
     // Paths in a sweep file are those of the folder in which it is run.
-    if std::env::set_current_dir(folder).is_ok() {
-        run(&["sweep", "--dry-run", "--out", "out"], &folder.join("sweep.toml"));
-        assert!(!folder.join("out").exists(), "a plan writes nothing");
-    }
+    std::env::set_current_dir(folder).ok()?;
+    let code = run(&["sweep", "--dry-run", "--out", "out"], &folder.join("sweep.toml"));
+    assert!(!folder.join("out").exists(), "a plan writes nothing");
+    Some(code)
 }
 
 /// Says what became of a sweep; there is no Slurm to ask.
 pub(crate) fn show_jobs(folder: &Path) {
     for what in ["status", "cancel", "logs"] {
         run(&["jobs", what], folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Damage is only found behind the first look if what is whole is taken.
+    #[test]
+    fn what_is_whole_is_planned() {
+        for files in sweeps() {
+            let dir = crate::mutate::written(&files);
+            assert_eq!(plan(dir.path()), Some(ExitCode::SUCCESS));
+        }
     }
 }
