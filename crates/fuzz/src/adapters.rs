@@ -18,18 +18,23 @@ use crate::mutate::Files;
 const DESCRIPTION: &str = "adapter.json";
 const WEIGHTS: &str = "adapter.safetensors";
 
-/// A reference base with a tokenizer, made once.
+/// Writes a reference base with a tokenizer into a new folder.
+pub(crate) fn copy_base(folder: &Path) -> std::io::Result<()> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
+    fs::create_dir_all(folder)?;
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(golden.join(name), folder.join(name))?;
+    }
+    let tokenizer = tokenizers().swap_remove(0);
+    tokenizer.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
+}
+
+/// That base, made once.
 fn base_folder() -> Option<&'static Path> {
     static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = MADE.get_or_init(|| {
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
-        let folder = tempfile::tempdir().ok()?.keep();
-        for name in ["config.json", "model.safetensors"] {
-            fs::copy(golden.join(name), folder.join(name)).ok()?;
-        }
-        for (name, bytes) in tokenizers().swap_remove(0) {
-            fs::write(folder.join(name), bytes).ok()?;
-        }
+        let folder = tempfile::tempdir().ok()?.keep().join("base");
+        copy_base(&folder).ok()?;
         Some(folder)
     });
     made.as_deref()

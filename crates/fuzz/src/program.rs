@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use budwood_commands::Program;
 use serde_json::json;
 
+use crate::adapters;
 use crate::corpus::file;
 use crate::mutate::Files;
 
@@ -69,6 +70,7 @@ pub(crate) fn sweep(folder: &Path) {
 fn plan(folder: &Path) -> Option<ExitCode> {
     // Paths in a sweep file are those of the folder in which it is run.
     std::env::set_current_dir(folder).ok()?;
+    adapters::copy_base(&folder.join("base")).ok()?;
     let code = run(&["sweep", "--dry-run", "--out", "out"], &folder.join("sweep.toml"));
     assert!(!folder.join("out").exists(), "a plan writes nothing");
     Some(code)
