@@ -5,6 +5,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile="${FUZZ_PROFILE:-release}"
-# The target of sweep files runs the program.
-cargo build --quiet --profile "$profile" --locked -p budwood-cli
 exec cargo run --quiet --profile "$profile" --locked -p budwood-fuzz -- all "${1:-60}" "${2:-1}"

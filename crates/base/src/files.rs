@@ -24,6 +24,25 @@ pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
     page.then_some("is a page of HTML, not the file itself; fetch it again")
 }
 
+/// Refuses a file of more than `most` bytes before it is read, and what is not a plain file: a pipe
+/// would be waited for without end.
+///
+/// # Errors
+/// If it is one of these, or is not there.
+pub fn check_plain(path: &Path, most: u64) -> io::Result<()> {
+    let file = fs::metadata(path)?;
+    if !file.is_file() {
+        return Err(io::Error::other("is not a plain file"));
+    }
+    match file.len() > most {
+        true => {
+            let size = file.len();
+            Err(io::Error::other(format!("has {size} bytes; at most {most} are read")))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part. A link
 /// is followed; what is not a file on a disk, such as a pipe, is written to as it is.
 ///

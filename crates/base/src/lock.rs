@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct Lock {
     path: PathBuf,
     // Dropped, and with it freed, after the file's name is gone.
-    _file: File,
+    file: File,
 }
 
 /// What came of the try to take a lock.
@@ -27,14 +27,17 @@ impl Lock {
     /// # Errors
     /// If the file cannot be made or locked.
     pub fn take(path: &Path) -> io::Result<Taken> {
-        let Some(mut file) = open_locked(path, false)? else {
+        let Some(file) = open_locked(path, false)? else {
             let text = fs::read_to_string(path).unwrap_or_default();
             return Ok(Taken::By(text.trim().parse().ok()));
         };
+        // From here on the file goes with the lock, also where the disk is full.
+        let lock = Self { path: path.into(), file };
+        let mut file = &lock.file;
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Taken::Ours(Self { path: path.into(), _file: file }))
+        Ok(Taken::Ours(lock))
     }
 
     /// Takes the lock on `path` as soon as no other process has it.
@@ -43,7 +46,7 @@ impl Lock {
     /// If the file cannot be made or locked.
     pub fn wait(path: &Path) -> io::Result<Self> {
         match open_locked(path, true)? {
-            Some(file) => Ok(Self { path: path.into(), _file: file }),
+            Some(file) => Ok(Self { path: path.into(), file }),
             None => Err(io::Error::other("the lock is another's")),
         }
     }

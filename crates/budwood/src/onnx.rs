@@ -190,7 +190,11 @@ fn write(
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut file = BufWriter::new(File::create(path).map_err(cannot_write(path))?);
-    fill(&mut file)?;
+    fill(&mut file).map_err(|error| match error {
+        // A graph does not know where it is written.
+        Error::Onnx(budwood_onnx::Error::Io(source)) => cannot_write(path)(source),
+        other => other,
+    })?;
     file.flush().map_err(cannot_write(path))
 }
 

@@ -102,6 +102,10 @@ fn a_sweep_is_submitted_once_and_its_runs_are_recorded() {
     let script = cluster.ok(&submit(&["--out", out, "--dry-run", "--cpus", "2"]));
     assert!(script.contains("#SBATCH --array=0-1\n") && script.contains("--threads 2"), "{script}");
     assert_eq!(cluster.said(), "");
+    cluster.fails(&["sweep", "sweep.toml", "--set", "WHERE=.", "--on", "kubernetes"], "--image");
+    for made in [out, "budwood-runs"] {
+        assert!(!cluster.world.path(made).exists(), "what is not submitted writes nothing");
+    }
 
     cluster.ok(&submit(&["--out", out, "--array-size", "3", "--time", "10", "--mem", "1G"]));
     let said = cluster.said();
@@ -121,6 +125,18 @@ fn a_sweep_is_submitted_once_and_its_runs_are_recorded() {
     assert_eq!(cluster.said(), said);
     cluster.ok(&["jobs", "cancel", out]);
     assert!(cluster.said().ends_with("scancel 17 18\n"));
+
+    // A number that is an option of scancel would cancel all that the user has.
+    let jobs = cluster.world.path(out).join("cluster/jobs.json");
+    let text = fs::read_to_string(&jobs).unwrap();
+    let said = cluster.said();
+    for bad in ["--user=me", "", "17 18"] {
+        fs::write(&jobs, text.replace("\"17\"", &format!("{bad:?}"))).unwrap();
+        for what in ["status", "cancel"] {
+            cluster.fails(&["jobs", what, out], "is not the number of a job");
+        }
+    }
+    assert_eq!(cluster.said(), said);
 
     // The numbers of earlier jobs are not forgotten where they cannot be read.
     fs::write(cluster.world.path(out).join("cluster/jobs.json"), "{").unwrap();

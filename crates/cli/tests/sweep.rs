@@ -105,7 +105,7 @@ fn runs_are_listed_compared_exported_and_reported() {
     let plan = json(&world.ok(&format!("{RUN} --dry-run --json")));
     assert_eq!((plan["runs"].as_u64(), plan["left"].as_u64()), (Some(24), Some(24)));
     assert!(plan["seconds_estimated"].as_f64().unwrap() > 0.0);
-    assert!(!world.path("budwood-runs/adapters").exists(), "a dry run does nothing");
+    assert!(!world.path("budwood-runs").exists(), "a dry run writes nothing");
     world.ok(RUN);
     assert!(world.ok("runs").contains("24 runs in"));
     let tables = world.ok("runs list --task few --method adapters");

@@ -6,6 +6,7 @@ mod adapter;
 mod again;
 mod base;
 mod card;
+mod choice;
 mod commands;
 mod evaluator;
 mod finished;

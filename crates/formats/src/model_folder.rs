@@ -168,3 +168,23 @@ pub(crate) fn copy_others(from: &Path, to: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error that knows its file keeps it; one that does not names the folder.
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("model");
+        for (named, said) in [("weights", "weights"), ("", "model")] {
+            let fault = || std::io::Error::other("no room");
+            let fill = |_: &Path| Err(Error::Io { path: named.into(), source: fault() });
+            let message = write_new(&folder, fill).unwrap_err().to_string();
+            assert!(message.contains(said) && message.contains("no room"), "{message}");
+            assert_eq!(message.contains("model"), named.is_empty(), "{message}");
+            assert!(!folder.exists());
+        }
+    }
+}

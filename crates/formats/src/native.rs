@@ -36,9 +36,8 @@ pub static KIND: Kind =
 
 /// Whether a folder holds an adapter that this program wrote.
 pub fn is_adapter(folder: &Path) -> bool {
-    let text = std::fs::read(folder.join(META)).unwrap_or_default();
-    let json: Option<Value> = serde_json::from_slice(&text).ok();
-    json.is_some_and(|j| j.get("budwood_adapter").is_some_and(Value::is_u64))
+    let json = text_file::read_json(&folder.join(META));
+    json.is_ok_and(|j| j.get("budwood_adapter").is_some_and(Value::is_u64))
 }
 
 /// What `adapter.json` holds.

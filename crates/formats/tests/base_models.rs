@@ -162,6 +162,22 @@ fn what_stands_in_the_place_of_a_file_is_named() {
     }
 }
 
+/// A configuration of any size would be held in memory as a whole; a device is read without end.
+#[test]
+fn configurations_have_a_bound() {
+    let dir = write("bert", &golden_tensors("bert"), |_| {});
+    let path = dir.path().join("config.json");
+    fs::File::options().write(true).open(&path).unwrap().set_len((16 << 20) + 1).unwrap();
+    let message = fault(dir.path());
+    assert!(message.contains("config.json") && message.contains("16777217 bytes"), "{message}");
+    #[cfg(unix)]
+    {
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(fault(dir.path()).contains("not a plain file"));
+    }
+}
+
 #[test]
 fn a_header_whose_sizes_leave_64_bits_is_refused() {
     // Nine tensors one behind the other that end at 2^64 - 1.
@@ -327,6 +343,11 @@ fn wrong_encoders_of_images_are_refused() {
     assert!(open("vit", &|c| c["qkv_bias"] = false.into()).contains("qkv_bias"));
     assert!(open("vit", &|c| c["patch_size"] = 64.into()).contains("patch_size"));
     assert!(open("vit", &|c| c["image_size"] = 1_000_000_000.into()).contains("image_size"));
+    // The largest side that is followed, and the next.
+    for (side, beyond) in [(1 << 14, false), ((1 << 14) + 1, true)] {
+        let message = open("vit", &|c| c["image_size"] = side.into());
+        assert_eq!(message.contains("above 16384"), beyond, "{message}");
+    }
     let oblong = open("vit", &|c| c["image_size"] = serde_json::json!([32, 64]));
     assert!(oblong.contains("32 x 64") && oblong.contains("squares"), "{oblong}");
     // Other sizes than the tensors have.

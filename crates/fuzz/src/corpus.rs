@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use budwood_base::tensor::Tensor;
+use budwood_formats::safetensors_file::to_bytes;
 use serde_json::{Value, json};
 
 use crate::mutate::Files;
@@ -16,22 +18,36 @@ pub(crate) fn file(name: &str, bytes: impl Into<Vec<u8>>) -> Files {
     vec![(name.into(), bytes.into())]
 }
 
-/// All folders under `tests/PLACE` that hold a file of that name, each an input.
-pub(crate) fn folders(place: &str, holding: &str) -> Vec<Files> {
-    fn walk(folder: &Path, holding: &str, out: &mut Vec<Files>) {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
-        let mut paths: Vec<_> = entries.collect();
-        paths.sort();
+/// All folders under `tests/PLACE` that hold a file of that name.
+pub(crate) fn places(place: &str, holding: &str) -> Vec<PathBuf> {
+    fn walk(folder: PathBuf, holding: &str, out: &mut Vec<PathBuf>) {
+        let mut below: Vec<_> = entries(&folder).into_iter().filter(|p| p.is_dir()).collect();
         if folder.join(holding).is_file() {
-            let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned());
-            let read = |p: &PathBuf| Some((name(p)?, fs::read(p).ok()?));
-            out.push(paths.iter().filter(|p| p.is_file()).filter_map(read).collect());
+            out.push(folder);
         }
-        paths.iter().filter(|p| p.is_dir()).for_each(|p| walk(p, holding, out));
+        below.drain(..).for_each(|path| walk(path, holding, out));
     }
     let mut out = Vec::new();
-    walk(&tests().join(place), holding, &mut out);
+    walk(tests().join(place), holding, &mut out);
     out
+}
+
+/// The files of these folders, each an input.
+pub(crate) fn folders(place: &str, holding: &str) -> Vec<Files> {
+    let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned());
+    let read = |p: &PathBuf| Some((name(p)?, fs::read(p).ok()?));
+    let files = |folder: &PathBuf| {
+        entries(folder).iter().filter(|p| p.is_file()).filter_map(read).collect()
+    };
+    places(place, holding).iter().map(files).collect()
+}
+
+/// What is in a folder, in order.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<_> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    all.sort();
+    all
 }
 
 /// Tokenizers of each kind.
@@ -102,83 +118,53 @@ pub(crate) fn data() -> Vec<Files> {
 
 /// Images in every form that is read.
 pub(crate) fn images() -> Vec<Files> {
-    let entries = fs::read_dir(tests().join("images")).into_iter().flatten().flatten();
-    let mut paths: Vec<_> = entries.map(|e| e.path()).filter(|p| p.is_file()).collect();
-    paths.sort();
-    let known = |p: &PathBuf| p.extension().is_some_and(|e| e != "json");
+    let known = |p: &PathBuf| p.is_file() && p.extension().is_some_and(|e| e != "json");
+    let paths = entries(&tests().join("images"));
     paths.iter().filter(|p| known(p)).filter_map(|p| Some(file("x", fs::read(p).ok()?))).collect()
 }
 
-/// Records that are submitted to a board.
-pub(crate) fn submissions() -> Vec<Files> {
-    let whole = json!({
-        "external_id": "a-1", "task": "Text Classification", "setting": "",
-        "dataset": { "name": "SST-2", "split": "test", "rows": 1821, "sha256": null },
-        "metrics": [{ "name": "Accuracy", "value": "91.5", "direction": "higher", "interval": [90.1, 92.0] }],
-        "model": { "name": "BERT", "links": [], "base": { "name": "bert", "sha256": null },
-                   "adapter": { "method": "lora", "sha256": null, "trained": 1000, "total": 100000 } },
-        "paper": { "title": "A paper", "url": "https://example.org/a" },
-        "code_links": [{ "title": "code", "url": "https://example.org/c" }],
-        "uses_additional_data": false, "date": "2024-02-29", "notes": "*n*",
+/// How images are prepared, in both forms that there are.
+pub(crate) fn processors() -> Vec<Files> {
+    let new = json!({
+        "image_processor_type": "ViTImageProcessor", "do_resize": true, "do_rescale": true,
+        "do_normalize": true, "size": { "height": 8, "width": 8 }, "resample": 2,
+        "rescale_factor": 0.00392156862745098, "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
     });
-    let small = json!({
-        "task": "Text Classification", "dataset": { "name": "SST-2" },
-        "metrics": [{ "name": "Accuracy", "value": 91.5 }], "model": { "name": "BERT" },
+    let cropped = json!({
+        "image_processor_type": "BitImageProcessor", "do_resize": true, "do_center_crop": true,
+        "size": { "shortest_edge": 10 }, "crop_size": { "height": 8, "width": 8 }, "resample": 3,
+        "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
     });
-    [whole, small].iter().map(|v| file("submission.json", v.to_string())).collect()
+    let all = [new, cropped, json!({ "size": 8 })];
+    all.iter().map(|v| file("preprocessor_config.json", v.to_string())).collect()
 }
 
-/// Bodies of a synchronisation.
-pub(crate) fn synchronisations() -> Vec<Files> {
-    let body = json!({
-        "task": "Sentiment Analysis", "dataset": "SST-2", "description": "d",
-        "mirror_url": "https://example.org/m", "external_id": "e",
-        "metrics": [{ "name": "Accuracy", "description": "", "is_loss": false }],
-        "results": [
-            { "metrics": { "Accuracy": "91.5" }, "methodology": "BERT", "external_id": "r1",
-              "paper": "https://example.org/a", "uses_additional_data": false,
-              "evaluated_on": "2020-01-01", "external_source_url": null },
-            { "metrics": { "Accuracy": 90 }, "methodology": "CNN", "external_id": "r2" },
-        ],
-    });
-    vec![file("body.json", body.to_string())]
+/// Models in ONNX and NumPy's archives.
+pub(crate) fn conversions() -> Vec<Files> {
+    let names = ["dinov2.onnx", "vit.npz", "vit_deflated.npz"];
+    let read = |name| Some(file(name, fs::read(tests().join("golden/convert").join(name)).ok()?));
+    names.into_iter().filter_map(read).collect()
 }
 
-/// Sweep files: a grid of all that they hold, and a small one.
-pub(crate) fn sweeps() -> Vec<Files> {
-    let data = "text,label\na good film,yes\na bad film,no\nfine,yes\nawful,no\n";
-    let whole = r#"name = "all"
-about = "a test"
-seeds = [0, 1, 2]
-ablate = true
-keep-adapters = false
-
-[train]
-recipe = "paper"
-base = "base"
-epochs = [1, 2.5]
-lr = [1e-3, 3e-4]
-label-names = ["no", "yes"]
-
-[[task]]
-name = "films"
-data = "x.csv"
-test-share = 0.2
-
-[[task]]
-name = "few"
-data = "${HOME}/x.csv"
-train-rows = 3
-
-[[method]]
-name = "adapter"
-method = ["adapter[size=4]", "lora[r=2]"]
-epochs = 3
-"#;
-    let small = "name = \"a\"\n[[task]]\ndata = \"x.csv\"\n[[method]]\nmethod = \"lora\"\n";
-    let one = |text: &str| {
-        let files = [("sweep.toml", text), ("x.csv", data)];
-        files.map(|(name, text)| (name.to_string(), text.as_bytes().to_vec())).to_vec()
+/// The state of a run, with and without a best step.
+pub(crate) fn checkpoints() -> Vec<Files> {
+    let tensor = |data: &[f32]| Tensor::new([data.len()], data.to_vec());
+    let one = |best: bool| -> Option<Files> {
+        let names: &[&str] =
+            if best { &["best", "m", "v", "values"] } else { &["m", "v", "values"] };
+        let tensors = names.iter().map(|n| (n.to_string(), tensor(&[0.5, -1.0, 2.0]))).collect();
+        let vectors = to_bytes(Path::new("vectors"), &tensors).ok()?;
+        let state = json!({
+            "run": "0123", "step": 7, "since_best": 1, "seconds": 1.5, "slot": 1,
+            "best": best.then(|| json!({ "score": 0.5, "step": 5, "scores": { "loss": 0.1 } })),
+            "vectors_sha256": budwood_base::digest::of_bytes(&vectors),
+        });
+        let folder = "checkpoint";
+        Some(vec![
+            (format!("{folder}/checkpoint.json"), state.to_string().into_bytes()),
+            (format!("{folder}/vectors-1.safetensors"), vectors),
+        ])
     };
-    vec![one(whole), one(small)]
+    [true, false].into_iter().filter_map(one).collect()
 }

@@ -9,16 +9,21 @@
 //! seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod adapters;
+mod boards;
 mod corpus;
+mod hub;
 mod mutate;
 mod planted;
+mod program;
 mod targets;
 mod torch;
 
 use std::fs;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use mutate::{Dice, Files};
@@ -29,11 +34,17 @@ use targets::{TARGETS, Target};
 const BATCH: u64 = 500;
 /// Seconds of a case.
 const LONGEST: u64 = 10;
+/// A case that waits may take so many times as long as one that computes.
+const WAITS: u32 = 6;
 /// Memory of a case in bytes: so many times its input, and so much.
 const TIMES: u64 = 20;
 const MORE: u64 = 100_000_000;
 /// Limit of the process, in kB: what is above ends it.
 const PROCESS: u64 = 2_000_000;
+
+/// Files in a batch's folder: cases that failed, and what was said.
+const NOTED: &str = "failed";
+const SAID: &str = "said";
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -102,19 +113,39 @@ fn try_target(target: &Target, time: Duration, seed: u64) -> Result<u64, Failure
     }
     let (end, mut case, mut failed) = (Instant::now() + time, 0, 0);
     while Instant::now() < end {
-        let dir = tempfile::tempdir()?;
+        let dir = work_folder()?;
         let mut child = start(target, seed, case, dir.path())?;
-        let why = watch(&mut child, dir.path(), end)?;
-        failed += read_number(&dir.path().join("failed"));
-        let last = read_number(&dir.path().join("case"));
-        if let Some(why) = why {
-            failed += 1;
-            keep(target, seed, last, &why)?;
+        let ended = watch(&mut child, dir.path(), end)?;
+        let last = read_number(&dir.path().join("case")).unwrap_or(case);
+        let noted = fs::read_to_string(dir.path().join(NOTED)).unwrap_or_default();
+        let noted = noted.lines().filter_map(|l| l.split_once(' '));
+        let mut found: Vec<(u64, &str)> =
+            noted.filter_map(|(case, why)| Some((case.parse().ok()?, why))).collect();
+        found.extend(ended.iter().map(|why| (last, why.as_str())));
+        for (case, why) in &found {
+            keep(target, seed, *case, why)?;
         }
+        if !found.is_empty() {
+            let said = fs::read(dir.path().join(SAID)).unwrap_or_default();
+            eprintln!("{}", ending(&String::from_utf8_lossy(&said)));
+        }
+        failed += found.len() as u64;
         case = last.max(case) + 1;
     }
     println!("{}: {case} cases, {failed} failed", target.name);
     Ok(failed)
+}
+
+/// A folder in memory where the system has one: boards and files of many small cases would wait
+/// for the disk most of the time.
+fn work_folder() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
+/// The last lines of what a batch said: a panic's message among them.
+fn ending(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 fn start(target: &Target, seed: u64, first: u64, dir: &Path) -> Result<Child, Failure> {
@@ -126,22 +157,32 @@ fn start(target: &Target, seed: u64, first: u64, dir: &Path) -> Result<Child, Fa
         .args(["--batch", target.name, &numbers[0], &numbers[1]])
         .arg(dir)
         .env("TMPDIR", dir)
+        // Damaged input reaches no other program, no network and no file of the user's.
+        .env("PATH", dir)
+        .env("HOME", dir)
+        .env("HF_HUB_OFFLINE", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(dir.join(SAID))?)
         .spawn()?)
 }
 
 /// Waits for a batch. Says why its last case failed, if it did not fail by itself.
 fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, Failure> {
     let longest = longest();
-    let (mut case, mut since) = (u64::MAX, Instant::now());
+    let (mut case, mut since, mut used) = (None, Instant::now(), Duration::ZERO);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok((!status.success()).then(|| format!("the process ended with {status}")));
         }
         let now = read_number(&dir.join("case"));
         if now != case {
-            (case, since) = (now, Instant::now());
+            (case, since, used) = (now, Instant::now(), work(child.id()));
         }
-        let late = since.elapsed() > longest;
+        // What comes before the first case is the harness's own.
+        // Where others work too, only the time that the process computes says something.
+        let worked = work(child.id()).saturating_sub(used);
+        let late = case.is_some() && (worked > longest || since.elapsed() > longest * WAITS);
         if late || Instant::now() > end && since.elapsed() < longest / 2 {
             child.kill()?;
             child.wait()?;
@@ -151,8 +192,17 @@ fn watch(child: &mut Child, dir: &Path, end: Instant) -> Result<Option<String>, 
     }
 }
 
-fn read_number(path: &Path) -> u64 {
-    fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+/// How long a process has computed. Only Linux says so; elsewhere time passes alike for all.
+fn work(process: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything: state and ten numbers, then the two times.
+    let numbers = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks: u64 = numbers.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
+fn read_number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// The input of a case.
@@ -165,7 +215,9 @@ fn write(files: &Files, folder: &Path) -> Result<u64, Failure> {
     let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder)?;
     for (name, bytes) in files {
-        fs::write(folder.join(name), bytes)?;
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, bytes)?;
     }
     Ok(files.iter().map(|(_, bytes)| bytes.len() as u64).sum())
 }
@@ -183,7 +235,7 @@ fn batch(target: &str, seed: &str, first: &str, dir: &Path) -> Result<u64, Failu
     let (seed, first): (u64, u64) = (seed.parse()?, first.parse()?);
     let corpus = (target.corpus)();
     let folder = dir.join("input");
-    let mut failed = 0;
+    let mut failed = fs::File::create(dir.join(NOTED))?;
     for case in first..first + BATCH {
         fs::write(dir.join("case"), case.to_string())?;
         let bytes = write(&input(target, &corpus, seed, case), &folder)?;
@@ -198,9 +250,7 @@ fn batch(target: &str, seed: &str, first: &str, dir: &Path) -> Result<u64, Failu
             Ok(()) => None,
         };
         if let Some(why) = why {
-            failed += 1;
-            fs::write(dir.join("failed"), failed.to_string())?;
-            keep(target, seed, case, &why)?;
+            writeln!(failed, "{case} {why}")?;
         }
     }
     Ok(0)

@@ -185,3 +185,15 @@ fn header(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     let json = json_text(&bytes[8..end], dice);
     [&(json.len() as u64).to_le_bytes()[..], &json, &bytes[end..]].concat()
 }
+
+/// The files of an input in a folder of their own.
+#[cfg(test)]
+pub(crate) fn written(files: &Files) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    dir
+}

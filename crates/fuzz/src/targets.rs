@@ -2,21 +2,20 @@
 
 use std::path::Path;
 
-use budwood_base::method::MethodSpec;
+use budwood_base::digest;
 use budwood_base::tokenizer::Frame;
-use budwood_board::Board;
-use budwood_board::submit::{Submission, submit, synchronize};
-use budwood_board::token::Actor;
 use budwood_formats::Weights;
-use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, import};
+use budwood_images::{Processor, Rgb};
 use budwood_tasks::{
     ColumnChoice, DataSource, Input, LAYOUTS, Split, Tokenizer, read::ReadOptions,
 };
 
-use crate::corpus;
+use budwood_train::Checkpoint;
+use serde_json::Value;
+
 use crate::mutate::Files;
-use crate::torch;
+use crate::{adapters, boards, corpus, hub, program, torch};
 
 /// A reader and its good inputs.
 pub(crate) struct Target {
@@ -27,7 +26,7 @@ pub(crate) struct Target {
 }
 
 pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "adapter", corpus: adapters, read: adapter },
+    Target { name: "adapter", corpus: adapters::corpus, read: adapters::read },
     Target { name: "foreign-adapter", corpus: foreign_adapters, read: foreign_adapter },
     Target { name: "base", corpus: bases, read: base },
     Target { name: "safetensors", corpus: weights, read: safetensors },
@@ -35,41 +34,21 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "tokenizer", corpus: corpus::tokenizers, read: tokenizer },
     Target { name: "data", corpus: corpus::data, read: data },
     Target { name: "image", corpus: corpus::images, read: image },
-    Target { name: "submission", corpus: corpus::submissions, read: submission },
-    Target { name: "synchronisation", corpus: corpus::synchronisations, read: synchronisation },
-    Target { name: "sweep", corpus: corpus::sweeps, read: sweep },
+    Target { name: "processor", corpus: corpus::processors, read: processor },
+    Target { name: "convert", corpus: corpus::conversions, read: convert },
+    Target { name: "checkpoint", corpus: corpus::checkpoints, read: checkpoint },
+    Target { name: "submission", corpus: boards::submissions, read: boards::submission },
+    Target { name: "attachment", corpus: boards::attachments, read: boards::attachment },
+    Target {
+        name: "synchronisation",
+        corpus: boards::synchronisations,
+        read: boards::synchronisation,
+    },
+    Target { name: "archive", corpus: boards::archives, read: boards::archive },
+    Target { name: "hub", corpus: hub::corpus, read: hub::read },
+    Target { name: "sweep", corpus: program::sweeps, read: program::sweep },
+    Target { name: "jobs", corpus: program::jobs, read: program::show_jobs },
 ];
-
-/// An adapter of ours, made from a reference base.
-fn adapters() -> Vec<Files> {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
-    let made = || -> Option<Files> {
-        let base = BaseModel::open(&base).ok()?;
-        let meta = serde_json::json!({
-            "budwood_adapter": budwood_formats::native::FORMAT, "method": MethodSpec::named("linear"),
-            "base": base.id("bert"), "encoder": base.spec(),
-            "head": { "kind": "classification", "outputs": 2, "pooling": "cls", "dense": null,
-                      "bias": true, "dropout": 0.1 },
-            "labels": ["no", "yes"],
-            "task": { "name": "t", "kind": "classification", "text_columns": ["text"],
-                      "label_column": "label", "max_length": 16, "metric": "accuracy" },
-            "precision": "f32", "training": {}, "seed": 1, "data": [], "metrics": [],
-            "parameters_trained": 66, "parameters_base": 1, "weights_sha256": "", "versions": {},
-        });
-        let meta = serde_json::from_value(meta).ok()?;
-        let weight = vec![0.25; 2 * base.spec().hidden];
-        let weight = budwood_base::tensor::Tensor::new([2, base.spec().hidden], weight);
-        let bias = budwood_base::tensor::Tensor::new([2], vec![0.5, -0.5]);
-        let tensors = [("weight", weight), ("bias", bias)];
-        let tensors = tensors.map(|(name, tensor)| (format!("head.out.{name}"), tensor)).into();
-        let dir = tempfile::tempdir().ok()?;
-        let folder = dir.path().join("adapter");
-        AdapterFolder { meta, tensors }.save(&folder).ok()?;
-        let read = |name: &str| Some((name.to_string(), std::fs::read(folder.join(name)).ok()?));
-        ["adapter.json", "adapter.safetensors"].into_iter().map(read).collect()
-    };
-    made().into_iter().collect()
-}
 
 fn foreign_adapters() -> Vec<Files> {
     corpus::folders("golden", "adapter_config.json")
@@ -89,13 +68,6 @@ fn weights() -> Vec<Files> {
     all.iter_mut().for_each(|files| files.retain(|(name, _)| name.ends_with(".safetensors")));
     all.retain(|files| !files.is_empty());
     all
-}
-
-fn adapter(folder: &Path) {
-    if let Ok(adapter) = AdapterFolder::load(folder) {
-        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/base/bert");
-        let _ = BaseModel::open(&base).map(|base| adapter.meta.check_base(&base));
-    }
 }
 
 fn foreign_adapter(folder: &Path) {
@@ -161,52 +133,61 @@ fn image(folder: &Path) {
     let _ = budwood_images::decode(&bytes);
 }
 
-/// Hands what is in a file to a board that is empty but for its beginning.
-fn on_a_board(file: &Path, put: impl FnOnce(&mut Board, &str, &Actor)) {
-    let Ok(text) = std::fs::read(file) else { return };
-    let Ok(dir) = tempfile::tempdir() else { return };
-    let Ok(mut board) = Board::open(dir.path()) else { return };
-    put(&mut board, &String::from_utf8_lossy(&text), &Actor::local("fuzz"));
+/// Writes the base model that an ONNX file or a NumPy archive holds.
+fn convert(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let out = folder.join("out");
+        let done = budwood_formats::convert(&entry.path(), &out);
+        assert!(done.is_ok() || !out.exists(), "something is left of what was refused");
+    }
 }
 
-fn submission(folder: &Path) {
-    on_a_board(&folder.join("submission.json"), |board, text, actor| {
-        if let Ok(submission) = serde_json::from_str::<Submission>(text) {
-            let _ = submit(board, &submission, None, &[], actor);
-            let _ = submit(board, &submission, None, &[], actor);
-        }
-    });
+/// A checkpoint as it is, then with the hash of the vectors that lie there.
+fn checkpoint(folder: &Path) {
+    let _ = Checkpoint::load(folder);
+    let place = folder.join("checkpoint/checkpoint.json");
+    let state = std::fs::read(&place).ok().and_then(|b| serde_json::from_slice::<Value>(&b).ok());
+    let sha256 = digest::of_file(&folder.join("checkpoint/vectors-1.safetensors"));
+    let (Some(Value::Object(mut state)), Ok(sha256)) = (state, sha256) else { return };
+    state.insert("vectors_sha256".into(), sha256.into());
+    let _ = std::fs::write(place, Value::Object(state).to_string());
+    let _ = Checkpoint::load(folder);
 }
 
-fn synchronisation(folder: &Path) {
-    on_a_board(&folder.join("body.json"), |board, text, actor| {
-        let _ = synchronize(board, text, actor);
-        let _ = synchronize(board, text, actor);
-    });
-}
-
-/// Plans a sweep with the program itself, as only it knows its flags. It stands beside this one.
-#[allow(clippy::expect_used)]
-fn sweep(folder: &Path) {
-    let own = std::env::current_exe().expect("a program knows its place");
-    let program = own.with_file_name("budwood");
-    let done = std::process::Command::new(program)
-        .args(["sweep", "--dry-run", "--out"])
-        .arg(folder.join("out"))
-        .arg(folder.join("sweep.toml"))
-        .current_dir(folder)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .expect("`cargo build -p budwood-cli` in the same profile makes the program");
-    // 0: planned; 1: refused; 2: refused flags. A panic is 101, a signal nothing.
-    let code = done.status.code();
-    assert!(matches!(code, Some(0..=2)), "{code:?}: {}", String::from_utf8_lossy(&done.stderr));
-    assert!(!folder.join("out").exists(), "a plan writes nothing");
+/// What prepares images is first read, then used.
+fn processor(folder: &Path) {
+    let Ok(processor) = Processor::open(folder, 8) else { return };
+    // The pixels that a model takes are its own choice, within a limit; here few are enough.
+    let few = |(height, width)| height * width < 1_000_000;
+    if processor.check().is_err() || !processor.output().is_ok_and(few) {
+        return;
+    }
+    for (width, height) in [(1, 1), (7, 30)] {
+        let image = Rgb { width, height, pixels: vec![100; 3 * width * height] };
+        let _ = processor.prepare(&image);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whole checkpoints and models are read, so that damaged ones are looked at further down.
+    #[test]
+    fn what_is_whole_is_read() {
+        for files in corpus::conversions() {
+            let dir = crate::mutate::written(&files);
+            budwood_formats::convert(&dir.path().join(&files[0].0), &dir.path().join("out"))
+                .unwrap();
+        }
+        for files in corpus::processors() {
+            Processor::open(crate::mutate::written(&files).path(), 8).unwrap();
+        }
+        for files in corpus::checkpoints() {
+            let dir = crate::mutate::written(&files);
+            assert!(Checkpoint::load(dir.path()).unwrap().is_some());
+        }
+    }
 
     #[test]
     fn every_target_has_something_to_begin_with() {

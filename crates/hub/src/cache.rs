@@ -9,6 +9,9 @@ use crate::hash::ETag;
 use crate::name::is_commit;
 use crate::{Error, ModelName};
 
+/// So many lock files without a name in a row mean that this file system does not count names.
+const TRIES: usize = 100;
+
 /// One model's part of the cache. Commits that are given to it are checked ones.
 pub(crate) struct Cache {
     folder: PathBuf,
@@ -61,10 +64,32 @@ impl Cache {
         make_folder(Some(&self.locks))?;
         make_folder(Some(&self.folder.join("blobs")))?;
         let path = self.locks.join(format!("{}.lock", etag.as_str()));
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(Error::file(&path))?;
-        file.lock().map_err(Error::file(&path))?;
-        Ok(file)
+        let mut tries = 0;
+        loop {
+            let file = File::options().create(true).truncate(false).write(true).open(&path);
+            let file = file.map_err(Error::file(&path))?;
+            file.lock().map_err(Error::file(&path))?;
+            // Python's library removes its lock files: one that has no name any more locks nothing.
+            tries += 1;
+            if is_named(&file) || tries == TRIES {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// Notes that a commit has no such file, as Python's library does.
+    pub(crate) fn note_absent(&self, commit: &str, file: &str) -> Result<(), Error> {
+        let path = self.absent(commit).join(file);
+        if path.exists() {
+            return Ok(());
+        }
+        make_folder(path.parent())?;
+        File::create(&path).map(drop).map_err(Error::file(&path))
+    }
+
+    /// The folder with the names of files that a commit does not have.
+    pub(crate) fn absent(&self, commit: &str) -> PathBuf {
+        self.folder.join(".no_exist").join(commit)
     }
 
     /// Puts bytes that are in the cache at a file's place in a commit.
@@ -76,9 +101,9 @@ impl Cache {
         if fs::read_link(&path).is_ok_and(|t| t == target) {
             return Ok(());
         }
-        // Beside it first, so that what is there is replaced in one step.
-        let name = format!(".{}.{}.tmp", etag.as_str(), std::process::id());
-        let new = path.with_file_name(name);
+        // Beside it first, so that what is there is replaced in one step. Who holds the lock is
+        // alone with this name, and removes what a killed process left there.
+        let new = path.with_file_name(format!(".{}.tmp", etag.as_str()));
         let _ = fs::remove_file(&new);
         link(&target, &self.blob(etag), &new).map_err(Error::file(&new))?;
         fs::rename(&new, &path).map_err(|source| {
@@ -86,6 +111,18 @@ impl Cache {
             Error::File { path: path.clone(), source }
         })
     }
+}
+
+#[cfg(unix)]
+fn is_named(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    file.metadata().map_or(true, |m| m.nlink() > 0)
+}
+
+/// An open file cannot be removed there.
+#[cfg(not(unix))]
+fn is_named(_: &File) -> bool {
+    true
 }
 
 #[cfg(unix)]

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, SendBody};
 
 use crate::address::{follow, same_origin};
-use crate::{Error, Settings};
+use crate::{Certificates, Error, Patience, Settings};
 
 const REDIRECTS: usize = 5;
 /// A longer pause than this is left to the user.
@@ -17,7 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Speaks to one hub.
 pub(crate) struct Client {
-    agent: Agent,
+    /// Not one, if the certificates that it should trust cannot be read.
+    agent: Result<Agent, String>,
     pub(crate) settings: Settings,
 }
 
@@ -58,8 +60,18 @@ pub(crate) enum Ask {
 
 impl Client {
     pub(crate) fn new(settings: Settings) -> Self {
-        let patience = settings.patience;
-        let config = Agent::config_builder()
+        let certificates = settings.certificates.as_ref();
+        let agent = certificates.map(Certificates::read).transpose();
+        let agent = agent.map(|trusted| Self::agent(settings.patience, trusted));
+        Self { agent, settings }
+    }
+
+    fn agent(patience: Patience, trusted: Option<RootCerts>) -> Agent {
+        let mut tls = TlsConfig::builder();
+        if let Some(trusted) = trusted {
+            tls = tls.root_certs(trusted);
+        }
+        Agent::config_builder()
             .http_status_as_error(false)
             // Redirects are followed here, where it is known who may see the token.
             .max_redirects(0)
@@ -71,8 +83,13 @@ impl Client {
             .user_agent(concat!("budwood/", env!("CARGO_PKG_VERSION")))
             // Sizes and hashes are those of the file itself, and nothing is ever unpacked.
             .accept_encoding("identity")
-            .build();
-        Self { agent: config.new_agent(), settings }
+            .tls_config(tls.build())
+            .build()
+            .new_agent()
+    }
+
+    fn connected(&self) -> Result<&Agent, Error> {
+        self.agent.as_ref().map_err(|why| Error::Usage(why.clone()))
     }
 
     /// The host of the hub, for messages.
@@ -117,13 +134,19 @@ impl Client {
 
     /// Whether it may help to ask again after this.
     fn unanswered(&self, what: &str, error: &ureq::Error) -> Failure {
-        let why = error.to_string();
-        match error {
-            ureq::Error::HostNotFound | ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
-                Error::Network { what: what.into(), host: self.host().into(), why }.into()
-            }
-            _ => Failure::again(why),
+        let mut why = error.to_string();
+        // The system's error of a connection that TLS refused holds the reason as text alone.
+        let certificate = why.contains("certificate");
+        if certificate {
+            why += ". A proxy or a server with a certificate of its own is trusted where \
+                    SSL_CERT_FILE names the file of its authority";
         }
+        match error {
+            ureq::Error::HostNotFound | ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {}
+            _ if certificate => {}
+            _ => return Failure::again(why),
+        }
+        Error::Network { what: what.into(), host: self.host().into(), why }.into()
     }
 
     /// Sends one request, and follows where it leads. The answer has a status of success.
@@ -136,8 +159,8 @@ impl Client {
         let mut address = address.to_string();
         for _ in 0..=REDIRECTS {
             let mut request = match ask {
-                Ask::Head => self.agent.head(&address),
-                Ask::Get(_) => self.agent.get(&address),
+                Ask::Head => self.connected()?.head(&address),
+                Ask::Get(_) => self.connected()?.get(&address),
             };
             if let Ask::Get(from @ 1..) = ask {
                 request = request.header("range", format!("bytes={from}-"));
@@ -155,7 +178,7 @@ impl Client {
             }
             let next = header(&answer, "location").and_then(|l| follow(&address, l));
             address = next.ok_or_else(|| {
-                Error::answer(what, "it leads to something that is not an https or http address")
+                Error::answer(what, "it leads to no https or http address, or from https to http")
             })?;
         }
         Err(Error::answer(what, format!("it is redirected more than {REDIRECTS} times")).into())
@@ -192,10 +215,11 @@ impl Client {
             request
         };
         let answer = match sent.body {
-            Outgoing::Bytes(bytes) => fill(self.agent.post(sent.address)).send(bytes),
+            Outgoing::Bytes(bytes) => fill(self.connected()?.post(sent.address)).send(bytes),
             Outgoing::File(path, length) => {
                 let file = File::open(path).map_err(Error::file(path))?;
-                let request = fill(self.agent.put(sent.address)).header("content-length", length);
+                let request =
+                    fill(self.connected()?.put(sent.address)).header("content-length", length);
                 request.send(SendBody::from_owned_reader(file.take(length)))
             }
         };

@@ -12,6 +12,7 @@
 
 mod address;
 mod cache;
+mod certificates;
 mod client;
 mod download;
 mod error;
@@ -25,6 +26,7 @@ mod push;
 mod repository;
 mod settings;
 
+pub use certificates::Certificates;
 pub use error::Error;
 pub use fetch::{clear_cache, fetch, place};
 pub use find::{find_adapter, find_data, find_model};

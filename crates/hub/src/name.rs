@@ -46,6 +46,11 @@ impl ModelName {
         Ok(Some(Self { repository: repository.into(), revision: revision.into() }))
     }
 
+    /// The same repository at a commit.
+    pub(crate) fn at(&self, commit: &str) -> Self {
+        Self { repository: self.repository.clone(), revision: commit.into() }
+    }
+
     /// `OWNER/NAME`.
     pub fn repository(&self) -> &str {
         &self.repository

@@ -82,6 +82,15 @@ pub struct Hub {
     client: Client,
 }
 
+/// What is in the cache of a name.
+struct Cached {
+    needs: &'static Needs,
+    commit: String,
+    folder: PathBuf,
+    /// Whether the commit holds nothing else that is wanted.
+    is_whole: bool,
+}
+
 /// What the hub says of a model.
 #[derive(Deserialize)]
 struct Info {
@@ -105,8 +114,8 @@ impl Hub {
         &self.client
     }
 
-    /// The folder of a base model. It is fetched if it is not in the cache; what is there is not
-    /// asked for again. `report` is told of files as they come.
+    /// The folder of a base model. It is fetched if it is not in the cache; what is there as a whole
+    /// is not asked for again. `report` is told of files as they come.
     ///
     /// # Errors
     /// If the hub cannot be reached, does not have or show the model, or answers with something
@@ -116,8 +125,8 @@ impl Hub {
         name: &ModelName,
         report: &mut dyn FnMut(Progress<'_>),
     ) -> Result<PathBuf, Error> {
-        if let Some(folder) = self.cached(name, &MODEL) {
-            return Ok(folder);
+        if let Some(cached) = self.cached(name, &MODEL) {
+            return self.completed(name, cached, report);
         }
         let info = self.ask(name, &MODEL)?;
         self.fetch(name, &info, &MODEL, report)
@@ -133,19 +142,44 @@ impl Hub {
         name: &ModelName,
         report: &mut dyn FnMut(Progress<'_>),
     ) -> Result<PathBuf, Error> {
-        if let Some(folder) = [&ADAPTER, &MODEL].into_iter().find_map(|n| self.cached(name, n)) {
-            return Ok(folder);
+        if let Some(cached) = [&ADAPTER, &MODEL].into_iter().find_map(|n| self.cached(name, n)) {
+            return self.completed(name, cached, report);
         }
         let info = self.ask(name, &ADAPTER)?;
         let is_adapter = ADAPTER.one_of.iter().any(|file| info.has(file));
         self.fetch(name, &info, if is_adapter { &ADAPTER } else { &MODEL }, report)
     }
 
-    /// The folder in the cache, if it is whole.
-    fn cached(&self, name: &ModelName, needs: &Needs) -> Option<PathBuf> {
-        let cache = Cache::of(&self.client.settings.cache, name);
-        let folder = cache.snapshot(&cache.commit(name.revision())?);
-        needs.are_met(&folder).then_some(folder)
+    /// The folder in the cache, if it can be used.
+    fn cached(&self, name: &ModelName, needs: &'static Needs) -> Option<Cached> {
+        let cache = self.cache(name);
+        let commit = cache.commit(name.revision())?;
+        let folder = cache.snapshot(&commit);
+        let is_whole = needs.are_known(&folder, &cache.absent(&commit));
+        needs.are_met(&folder).then_some(Cached { needs, commit, folder, is_whole })
+    }
+
+    /// What is in the cache, with what the hub has beside it. Another program may have fetched a
+    /// part, without a file that changes answers: the hub is asked about that same commit. Without
+    /// the hub the part is used.
+    fn completed(
+        &self,
+        name: &ModelName,
+        cached: Cached,
+        report: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<PathBuf, Error> {
+        if cached.is_whole {
+            return Ok(cached.folder);
+        }
+        let pinned = name.at(&cached.commit);
+        match self.ask(&pinned, cached.needs) {
+            Ok(info) => self.fetch(&pinned, &info, cached.needs, report),
+            Err(_) => Ok(cached.folder),
+        }
+    }
+
+    fn cache(&self, name: &ModelName) -> Cache {
+        Cache::of(&self.client.settings.cache, name)
     }
 
     /// What the hub says of a repository.
@@ -164,7 +198,7 @@ impl Hub {
         needs: &Needs,
         report: &mut dyn FnMut(Progress<'_>),
     ) -> Result<PathBuf, Error> {
-        let cache = Cache::of(&self.client.settings.cache, name);
+        let cache = self.cache(name);
         let weights = needs.weights.iter().map(|group| group.iter().find(|file| info.has(file)));
         let weights: Vec<_> = weights.collect();
         if weights[0].is_none() {
@@ -192,6 +226,9 @@ impl Hub {
             let shards = shards(&folder.join(file))
                 .map_err(|why| Error::answer(&format!("{file} of '{name}'"), why))?;
             shards.iter().try_for_each(|shard| fetch(shard, WEIGHTS_LIMIT))?;
+        }
+        for file in needs.names().filter(|file| !info.has(file)) {
+            cache.note_absent(&info.sha, file)?;
         }
         // Only now does the revision lead here: an older commit stays in use until this is whole.
         cache.set_commit(name.revision(), &info.sha)?;
@@ -224,6 +261,20 @@ impl Info {
 }
 
 impl Needs {
+    /// All that may be there.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.small.iter().chain(self.weights.iter().copied().flatten()).copied()
+    }
+
+    /// Whether nothing of a commit is left to ask for: each file beside the weights, and one of
+    /// each group of weights, is in its folder or is known not to exist.
+    fn are_known(&self, folder: &Path, absent: &Path) -> bool {
+        let there = |file: &&str| folder.join(file).is_file();
+        let none = |file: &&str| absent.join(file).exists();
+        self.small.iter().all(|file| there(file) || none(file))
+            && self.weights.iter().all(|group| group.iter().any(there) || group.iter().all(none))
+    }
+
     /// Whether a commit's folder holds all that is needed.
     fn are_met(&self, folder: &Path) -> bool {
         let there = |file: &str| folder.join(file).is_file();

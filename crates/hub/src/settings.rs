@@ -5,8 +5,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Error;
 use crate::address::is_web_address;
+use crate::{Certificates, Error};
+
+/// Variables that name trusted certificates, as Python's libraries read them; the first counts.
+const CERTIFICATES: &[&str] =
+    &["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 /// How long to wait, and how often to try again.
 #[derive(Clone, Copy, Debug)]
@@ -40,13 +44,16 @@ pub struct Settings {
     pub token: Option<String>,
     /// Whether the network may not be used.
     pub offline: bool,
+    /// Certificates that are trusted in the place of those of browsers.
+    pub certificates: Option<Certificates>,
     /// Waiting and trying again.
     pub patience: Patience,
 }
 
 impl Settings {
     /// Reads `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`, `HF_TOKEN`, the file `token` in `HF_HOME`,
-    /// and `HF_HUB_OFFLINE`, as Python's `huggingface_hub` does.
+    /// and `HF_HUB_OFFLINE`, as Python's `huggingface_hub` does; and where trusted certificates
+    /// lie: `SSL_CERT_FILE`, `SSL_CERT_DIR`, `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE`.
     ///
     /// # Errors
     /// If one of them has no meaning, or there is no folder for the cache.
@@ -91,7 +98,9 @@ impl Settings {
             ["1", "on", "yes", "true"].contains(&v.trim().to_ascii_lowercase().as_str())
         };
         let offline = variable("HF_HUB_OFFLINE").is_some_and(is_true);
-        Ok(Self { endpoint, cache, token, offline, patience: Patience::default() })
+        let certificates = Certificates::named(CERTIFICATES, &|name| variable(name).map(path));
+        let patience = Patience::default();
+        Ok(Self { endpoint, cache, token, offline, certificates, patience })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Models fetched from a small server that is good, unlucky or hostile.
 #![allow(clippy::unwrap_used)]
 
+mod good;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -8,43 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use budwood_hub::{Error, Hub, ModelName, Settings};
+use good::{COMMIT, CONFIG, VOCAB, files, good, weights};
 use server::{Reply, Request, Server, git_sha1, sha256};
-
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const CONFIG: &[u8] = br#"{"model_type": "bert"}"#;
-const VOCAB: &[u8] = b"[PAD]\n[UNK]\n";
-
-fn weights() -> Vec<u8> {
-    (0..300_000u32).map(|i| (i * 7 % 251) as u8).collect()
-}
-
-/// The files of a model with one file of weights.
-fn files() -> Vec<(&'static str, Vec<u8>)> {
-    vec![
-        ("config.json", CONFIG.to_vec()),
-        ("vocab.txt", VOCAB.to_vec()),
-        ("model.safetensors", weights()),
-    ]
-}
-
-/// What a good hub answers.
-fn good(request: &Request, files: &[(&str, Vec<u8>)]) -> Reply {
-    if request.path.starts_with("/api/models/owner/tiny/revision/") {
-        let names: Vec<_> =
-            files.iter().map(|(f, _)| serde_json::json!({ "rfilename": f })).collect();
-        let body = serde_json::json!({ "sha": COMMIT, "siblings": names }).to_string();
-        return Reply::ok(body.into_bytes()).with("content-type", "application/json");
-    }
-    let start = format!("/owner/tiny/resolve/{COMMIT}/");
-    let file = request.path.strip_prefix(&start).and_then(|f| files.iter().find(|g| g.0 == f));
-    let Some((name, bytes)) = file else { return Reply::status("404 Not Found") };
-    let large = name.ends_with(".safetensors");
-    let etag = if large { sha256(bytes) } else { git_sha1(bytes) };
-    Reply::file(request, bytes)
-        .with("etag", &format!("\"{etag}\""))
-        .with("x-repo-commit", COMMIT)
-        .with("accept-ranges", "bytes")
-}
 
 struct World {
     dir: tempfile::TempDir,
@@ -138,6 +104,49 @@ fn a_model_comes_once_and_lies_where_python_looks() {
     let by_commit = name(&format!("owner/tiny@{COMMIT}"));
     assert_eq!(offline.model(&by_commit, &mut |_| {}).unwrap(), folder);
     assert!(matches!(offline.model(&name("owner/tiny@v2"), &mut |_| {}), Err(Error::Offline(_))));
+}
+
+/// Python's programs fetch the files that they open. One that decides about answers may be missing.
+#[test]
+fn a_part_that_another_program_fetched_is_completed() {
+    const SETTINGS: &[u8] = br#"{"do_lower_case": false}"#;
+    let all = || [files(), vec![("tokenizer_config.json", SETTINGS.to_vec())]].concat();
+    let world = World::new();
+    let server = Server::start(move |r| match r.path.ends_with("/revision/main") {
+        // The branch has moved; what is in the cache stays that of its commit.
+        true => Reply::status("500 Moved"),
+        false => good(r, &all()),
+    });
+    let root = world.cache().join("models--owner--tiny");
+    let folder = root.join("snapshots").join(COMMIT);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(root.join("refs")).unwrap();
+    std::fs::write(root.join("refs/main"), COMMIT).unwrap();
+    files().iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
+    let settings = folder.join("tokenizer_config.json");
+    // Without the network the part is used: nothing says that more is there.
+    let name = ModelName::parse("owner/tiny").unwrap().unwrap();
+    let offline = Settings { offline: true, ..world.settings(&server) };
+    assert_eq!(Hub::new(offline).model(&name, &mut |_| {}).unwrap(), folder);
+    let nobody = Server::start(|_| Reply::status("503 Unavailable"));
+    assert_eq!(world.fetch(&nobody).unwrap(), folder);
+    assert!(!settings.exists());
+    assert_eq!(world.fetch(&server).unwrap(), folder);
+    assert_eq!(std::fs::read(&settings).unwrap(), SETTINGS);
+    let asked = server.requests().len();
+    assert_eq!(world.fetch(&server).unwrap(), folder);
+    assert_eq!(server.requests().len(), asked, "what is whole is not asked for again");
+    // Python's library looks here for files that there are not.
+    let absent = root.join(".no_exist").join(COMMIT);
+    assert!(absent.join("merges.txt").is_file() && !absent.join("vocab.txt").exists());
+    // A file that is there and does not come is an error: answers could be others without it.
+    std::fs::remove_file(&settings).unwrap();
+    let broken = Server::start(move |r| match r.path.ends_with("tokenizer_config.json") {
+        true => Reply::status("503 Unavailable"),
+        false => good(r, &all()),
+    });
+    let message = world.fetch(&broken).unwrap_err().to_string();
+    assert!(message.contains("tokenizer_config.json"), "{message}");
 }
 
 #[test]
@@ -477,7 +486,7 @@ fn redirects_end() {
     for bad in ["file:///etc/passwd", "gopher://x/", "http://user@host/", ""] {
         let server = Server::start(move |_| Reply::status("302 Found").with("location", bad));
         let message = World::new().fetch(&server).unwrap_err().to_string();
-        assert!(message.contains("not an https or http address") || bad.is_empty(), "{message}");
+        assert!(message.contains("to no https or http address") || bad.is_empty(), "{message}");
     }
 }
 

@@ -1,7 +1,6 @@
 //! Files sent to a small server that speaks the hub's interface, and is good, unlucky or hostile.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "each test file uses its part of this module")]
 mod server;
 
 use std::collections::BTreeMap;

@@ -125,6 +125,9 @@ const KINDS: &[Kind] = &[
     },
 ];
 
+/// The largest configuration that is read, in bytes: a hundred times those that exist.
+const BYTES: u64 = 1 << 20;
+
 impl Processor {
     /// The processor of a model's folder; without a `preprocessor_config.json` that of ViT, to
     /// squares of `side`.
@@ -137,6 +140,7 @@ impl Processor {
             return Self::from_config(&serde_json::json!({ "size": side }));
         }
         let fault = |e: &dyn std::fmt::Display| Error::Config(format!("{}: {e}", path.display()));
+        budwood_base::files::check_plain(&path, BYTES).map_err(|e| fault(&e))?;
         let text = std::fs::read_to_string(&path).map_err(|e| fault(&e))?;
         if let Some(what) = budwood_base::files::foreign(text.as_bytes()) {
             return Err(fault(&what));

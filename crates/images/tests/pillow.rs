@@ -136,6 +136,20 @@ fn settings_that_change_pixels_and_are_not_followed_are_refused() {
     assert!(naflex.contains("Siglip2ImageProcessor"), "{naflex}");
 }
 
+/// A configuration of any size would be held in memory as a whole; a device is read without end.
+#[cfg(unix)]
+#[test]
+fn configurations_have_a_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("preprocessor_config.json");
+    std::fs::File::create(&path).unwrap().set_len((1 << 20) + 1).unwrap();
+    let fault = || Processor::open(dir.path(), 8).unwrap_err().to_string();
+    assert!(fault().contains("has 1048577 bytes"), "{}", fault());
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    assert!(fault().contains("not a plain file"), "{}", fault());
+}
+
 #[test]
 fn configurations_that_cannot_be_followed_are_refused() {
     let fault = |text: &str| {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use budwood_hub::Certificates;
 use http_body_util::{BodyExt as _, Full};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -11,8 +12,10 @@ use object_store::client::{
 };
 use ureq::Agent;
 use ureq::http::Request;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 
+/// Variables that name trusted certificates; the first counts.
+const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE"];
 /// Bytes of an answer, at most.
 const BYTES_MAX: u64 = 4 << 30;
 /// Time until a connection stands, until an answer begins, and between two of its pieces.
@@ -28,26 +31,11 @@ pub(crate) struct Connector(Agent);
 struct Service(Agent);
 
 impl Connector {
-    /// Trusts the certificates of browsers, or those in the file that `SSL_CERT_FILE` or
-    /// `AWS_CA_BUNDLE` names.
+    /// Trusts the certificates of browsers, or those that one of [`CERTIFICATES`] names.
     pub(crate) fn new() -> Result<Self, String> {
         let mut tls = TlsConfig::builder();
-        let file = ["SSL_CERT_FILE", "AWS_CA_BUNDLE"].iter().find_map(|name| {
-            let path = std::env::var_os(name).filter(|path| !path.is_empty())?;
-            Some((name, std::path::PathBuf::from(path)))
-        });
-        if let Some((name, path)) = file {
-            let place = || format!("{name}: {}", path.display());
-            let text = std::fs::read(&path).map_err(|e| format!("{}: {e}", place()))?;
-            let certificate = |item| match item {
-                Ok(PemItem::Certificate(c)) => Some(c),
-                _ => None,
-            };
-            let all: Vec<_> = parse_pem(&text).filter_map(certificate).collect();
-            if all.is_empty() {
-                return Err(format!("{}: holds no certificate", place()));
-            }
-            tls = tls.root_certs(RootCerts::new_with_certs(&all));
+        if let Some(certificates) = Certificates::from_env(CERTIFICATES) {
+            tls = tls.root_certs(certificates.read()?);
         }
         let config = Agent::config_builder()
             .http_status_as_error(false)

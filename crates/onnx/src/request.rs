@@ -9,11 +9,14 @@ use crate::SharedBase;
 
 /// How the weights of the layers' products are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Precision {
-    /// As they are.
+    /// Four bytes a weight, as they are.
     F32,
-    /// As bytes with a scale for each column; what they are multiplied with is quantised while the
-    /// model runs. So is the table of words. Embeddings, norms, modules and heads stay in f32.
+    /// One byte a weight of products and words.
+    ///
+    /// A scale stands for each column; what they are multiplied with is quantised while the model
+    /// runs. Other embeddings, norms, modules and heads stay in f32.
     Int8,
 }
 

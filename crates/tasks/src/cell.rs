@@ -199,6 +199,8 @@ impl<'de> Deserialize<'de> for Cell {
                 while let Some(cell) = seq.next_element()? {
                     list.push(cell);
                 }
+                // Room for four each would make of lists in lists sixty times their text.
+                list.shrink_to_fit();
                 Ok(Cell::List(list))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
@@ -258,6 +260,12 @@ mod tests {
         ];
         assert_eq!(list, expected);
         assert_eq!(cell.entry("b"), Some(&Cell::Text("18446744073709551615".into())));
+        // Lists in lists take as much room as they need.
+        let mut nested = &serde_json::from_str::<Cell>("[[[[1]]]]").unwrap();
+        while let Cell::List(list) = nested {
+            assert_eq!((list.len(), list.capacity()), (1, 1));
+            nested = &list[0];
+        }
         let twice = serde_json::from_str::<Cell>(r#"{"a":1,"a":2}"#).unwrap_err();
         assert!(twice.to_string().contains("'a' stands twice"), "{twice}");
         let many: String = (0..40).map(|i| format!("\"k{i}\":1,")).collect();

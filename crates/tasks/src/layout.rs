@@ -17,6 +17,9 @@ pub enum Split {
 }
 
 impl Split {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Dev, Self::Test];
+
     /// `train`, `dev` or `test`.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use budwood_base::files::foreign;
+use budwood_base::files::{check_plain, foreign};
 use budwood_base::masking::Masking;
 use budwood_base::tokenizer::{Frame, WordPieceSettings};
 use serde_json::Value;
@@ -391,12 +391,13 @@ fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let wrong = |e: String| Error::file(&settings, e);
     let config = match settings.exists() {
         true => {
-            let text = std::fs::read_to_string(&settings).map_err(|e| wrong(e.to_string()))?;
-            serde_json::from_str(&text).map_err(|e| wrong(format!("is not JSON: {e}")))?
+            let text = tokenizer_limits::plain(&settings, tokenizer_limits::SETTINGS)?;
+            serde_json::from_slice(&text).map_err(|e| wrong(format!("is not JSON: {e}")))?
         }
         false => Value::Null,
     };
-    let vocabulary = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let vocabulary = tokenizer_limits::plain(&path, tokenizer_limits::FILE)?;
+    let vocabulary = String::from_utf8(vocabulary).map_err(|e| failed(&e))?;
     let settings = WordPieceSettings::from_config(&config, &vocabulary).map_err(wrong)?;
     let text = path.to_str().ok_or_else(|| failed(&"its path is not UTF-8"))?;
     let model =
@@ -418,6 +419,10 @@ fn byte_level(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let (Some(vocab), Some(merges)) = (path.to_str(), merges.to_str()) else {
         return Err(failed(&"its path is not UTF-8"));
     };
+    for file in [vocab, merges].map(Path::new) {
+        let checked = check_plain(file, tokenizer_limits::FILE);
+        checked.map_err(|e| Error::file(file, e.to_string()))?;
+    }
     let model = BPE::from_file(vocab, merges).build().map_err(|e| failed(&e))?;
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     let bytes = ByteLevel::new(false, true, true);

@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::Error;
 
 /// Largest file in bytes. That of XLM-R, with 250,002 tokens, has 17 million.
-const FILE: u64 = 100_000_000;
+pub(crate) const FILE: u64 = 100_000_000;
+/// The largest `tokenizer_config.json`, in bytes.
+pub(crate) const SETTINGS: u64 = 16 << 20;
 /// Times that a text may become longer by all normalizers together, in bytes.
 const GROWTH: u64 = 64;
 /// Normalizers, nested ones counted.
@@ -46,14 +48,15 @@ struct Model {
 /// # Errors
 /// If it cannot be read, or asks for more than the limits: the rule and its limit.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |e: std::io::Error| Error::file(path, format!("cannot be read: {e}"));
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > FILE {
-        return Err(Error::file(path, format!("has {size} bytes; at most {FILE} are read")));
-    }
-    let text = std::fs::read(path).map_err(failed)?;
+    let text = plain(path, FILE)?;
     check(&text).map_err(|why| Error::file(path, why))?;
     Ok(text)
+}
+
+/// The bytes of a file that has no more than `most`.
+pub(crate) fn plain(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let read = budwood_base::files::check_plain(path, most).and_then(|()| std::fs::read(path));
+    read.map_err(|e| Error::file(path, format!("cannot be read: {e}")))
 }
 
 fn check(text: &[u8]) -> Result<(), String> {
@@ -167,6 +170,27 @@ mod tests {
 
     fn sequence(all: &[String]) -> String {
         format!(r#"{{"type":"Sequence","normalizers":[{}]}}"#, all.join(","))
+    }
+
+    /// A device is read without end, and a pipe is waited for without end.
+    #[cfg(unix)]
+    #[test]
+    fn only_plain_files_are_read() {
+        use budwood_base::tokenizer::Frame;
+        for files in [
+            &["tokenizer.json"][..],
+            &["vocab.txt"],
+            &["vocab.txt", "tokenizer_config.json"],
+            &["vocab.json", "merges.txt"],
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (last, others) = files.split_last().unwrap();
+            others.iter().for_each(|name| std::fs::write(dir.path().join(name), "{}").unwrap());
+            std::os::unix::fs::symlink("/dev/zero", dir.path().join(last)).unwrap();
+            let opened = crate::Tokenizer::open(dir.path(), Frame::BERT);
+            let message = opened.map(drop).unwrap_err().to_string();
+            assert!(message.contains(last) && message.contains("not a plain file"), "{message}");
+        }
     }
 
     #[test]

@@ -297,7 +297,7 @@ fn declare(
         Error::Refused(why) => Error::Refused(format!(
             "{why}. The metric '{}' is one where {} values are better; the body says the opposite (is_loss)",
             metric.name,
-            if before == Direction::Higher { "higher" } else { "lower" }
+            before.name()
         )),
         other => other,
     })?;

@@ -13,10 +13,10 @@ use budwood_tasks::Split;
 use budwood_tasks::metric::classes::Classes;
 use budwood_tasks::metric::why_undefined;
 use budwood_train::recipe::Covered;
-use clap::ValueEnum;
 use serde_json::json;
 
 use crate::adapter::Opening;
+use crate::choice::one_of;
 use crate::finished::say_all;
 use crate::output::{json, say, table, thousands};
 use crate::settings::Settings;
@@ -35,8 +35,8 @@ pub(crate) struct Args {
     #[arg(long)]
     data: String,
     /// Split of a layout such as glue:CoLA=FOLDER.
-    #[arg(long, value_enum, default_value_t = SplitChoice::Dev)]
-    split: SplitChoice,
+    #[arg(long, default_value = Split::Dev.name(), value_parser = one_of(Split::ALL, Split::name))]
+    split: Split,
     /// Number format of the frozen weights [default: that of the adapter's training].
     #[arg(long, value_enum)]
     base_precision: Option<Form>,
@@ -68,13 +68,6 @@ pub(crate) struct Args {
     limits: ReadLimits,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum SplitChoice {
-    Train,
-    Dev,
-    Test,
-}
-
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [args.adapter.to_str(), args.base.as_deref(), Some(&args.data)];
     let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
@@ -93,11 +86,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     .open(settings, &args.adapter)?;
     let spec = EvalSpec {
         data: args.data.clone(),
-        split: match args.split {
-            SplitChoice::Train => Split::Train,
-            SplitChoice::Dev => Split::Dev,
-            SplitChoice::Test => Split::Test,
-        },
+        split: args.split,
         columns: args.columns.clone(),
         limits: args.limits,
         slices: args.slice.clone(),

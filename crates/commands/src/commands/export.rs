@@ -51,9 +51,10 @@ pub(crate) struct Options {
     /// changes.
     #[arg(long)]
     norms: bool,
-    /// How `onnx` holds weights: a file for each, `f32,int8` for both [default: f32].
+    /// How `onnx` holds weights, `f32,int8` for both. Each is a file: `onnx/model.onnx` in f32,
+    /// `onnx/model_quantized.onnx` in int8 [default: f32].
     #[arg(long, value_delimiter = ',')]
-    precision: Vec<GraphPrecision>,
+    precision: Vec<OnnxPrecision>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -66,23 +67,6 @@ pub(crate) enum To {
     Transformers,
     /// A whole model with any adapter as a graph: `onnx/model.onnx`, for ONNX Runtime.
     Onnx,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum GraphPrecision {
-    /// Four bytes a weight: `onnx/model.onnx`.
-    F32,
-    /// One byte a weight of products and words: `onnx/model_quantized.onnx`.
-    Int8,
-}
-
-impl From<GraphPrecision> for OnnxPrecision {
-    fn from(precision: GraphPrecision) -> Self {
-        match precision {
-            GraphPrecision::F32 => Self::F32,
-            GraphPrecision::Int8 => Self::Int8,
-        }
-    }
 }
 
 /// Names of files, and what should be known of them.
@@ -173,7 +157,6 @@ impl Options {
             (To::Onnx, Some(base)) => {
                 let mut precisions = vec![];
                 for &precision in &self.precision {
-                    let precision = precision.into();
                     if !precisions.contains(&precision) {
                         precisions.push(precision);
                     }

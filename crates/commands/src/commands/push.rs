@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 use budwood_base::digest;
 use budwood_formats::native::{AdapterFolder, is_adapter};
 use budwood_hub::{Hub, ModelName, Settings as HubSettings, Upload};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde_json::json;
 
 use super::export::{Options, To};
@@ -48,39 +51,36 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    /// Budwood's own folder.
-    Budwood,
-    /// A folder of `adapters`.
-    Adapterhub,
-    /// A folder of `peft`.
-    Peft,
-    /// A whole model of `transformers`.
-    Transformers,
-    /// A whole model as a graph for ONNX Runtime.
-    Onnx,
+/// A form of the files: one of [`To`], or none, which is Budwood's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Form(Option<To>);
+
+impl ValueEnum for Form {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<Form>> = LazyLock::new(|| {
+            let exports = To::value_variants().iter().copied().map(Some);
+            std::iter::once(None).chain(exports).map(Form).collect()
+        });
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self.0 {
+            None => Some(PossibleValue::new("budwood").help("Budwood's own folder")),
+            Some(to) => to.to_possible_value(),
+        }
+    }
 }
 
 impl Form {
-    fn export(self) -> Option<To> {
-        match self {
-            Self::Budwood => None,
-            Self::Adapterhub => Some(To::Adapterhub),
-            Self::Peft => Some(To::Peft),
-            Self::Transformers => Some(To::Transformers),
-            Self::Onnx => Some(To::Onnx),
-        }
-    }
-
     /// The library in the hub's words.
     fn loader(self) -> &'static str {
-        match self {
-            Self::Budwood => "budwood",
-            Self::Adapterhub => "adapter-transformers",
-            Self::Peft => "peft",
-            Self::Transformers => "transformers",
-            Self::Onnx => "transformers.js",
+        match self.0 {
+            None => "budwood",
+            Some(To::Adapterhub) => "adapter-transformers",
+            Some(To::Peft) => "peft",
+            Some(To::Transformers) => "transformers",
+            Some(To::Onnx) => "transformers.js",
         }
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let Some(name) = name else {
         bail!("{:?} is not a repository of the hub: give OWNER/NAME", args.repository);
     };
-    if let Some(to) = args.form.export() {
+    if let Some(to) = args.form.0 {
         args.options.check(to)?;
     }
     let hub_settings = HubSettings::from_env()?;
@@ -100,7 +100,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     let mut folder = foreign::load(&args.adapter, args.options.base.as_deref())?;
     let place = tempfile::tempdir().context("cannot make a folder for the files")?;
-    let (mut files, notes) = match args.form.export() {
+    let (mut files, notes) = match args.form.0 {
         None => {
             folder.write(place.path())?;
             (budwood_formats::native::FILES.iter().map(|f| f.to_string()).collect(), Vec::new())
@@ -251,23 +251,23 @@ fn base_on_hub<'a>(args: &'a Args, folder: &'a AdapterFolder) -> Result<Option<&
 fn usage(form: Form, name: &ModelName, folder: &AdapterFolder) -> (&'static str, String) {
     let name = name.repository();
     let class = "AutoModelForSequenceClassification";
-    match form {
-        Form::Budwood => {
+    match form.0 {
+        None => {
             let base = folder.meta.base.name.rsplit('/').next().unwrap_or_default();
             ("sh", format!("budwood predict --adapter {name} --base {base} INPUT"))
         }
-        Form::Adapterhub => (
+        Some(To::Adapterhub) => (
             "python",
             format!(
                 "model = AutoAdapterModel.from_pretrained(BASE)\nmodel.load_adapter({name:?}, set_active=True)"
             ),
         ),
-        Form::Peft => (
+        Some(To::Peft) => (
             "python",
             format!("model = PeftModel.from_pretrained({class}.from_pretrained(BASE), {name:?})"),
         ),
-        Form::Transformers => ("python", format!("pipeline(model={name:?})")),
-        Form::Onnx => (
+        Some(To::Transformers) => ("python", format!("pipeline(model={name:?})")),
+        Some(To::Onnx) => (
             "js",
             format!(
                 "const answer = await pipeline({:?}, {name:?});",
@@ -279,7 +279,7 @@ fn usage(form: Form, name: &ModelName, folder: &AdapterFolder) -> (&'static str,
 
 /// Says where the description names places of this machine.
 fn warn_of_paths(args: &Args, folder: &AdapterFolder) {
-    if args.form != Form::Budwood {
+    if args.form.0.is_some() {
         return;
     }
     let is_path = |text: &str| Path::new(text).is_absolute() || text.starts_with("~/");

@@ -184,3 +184,20 @@ fn number(from: &mut &[u8]) -> Result<u64, String> {
     }
     Err("a number of more than 64 bits".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both forms of a list of numbers are allowed for the shape; most writers choose the second.
+    #[test]
+    fn shapes_are_read_one_by_one_and_packed() {
+        let rest: Vec<u8> = (0..6u8).flat_map(|i| f32::from(i).to_le_bytes()).collect();
+        let rest = [&[0x10, 1, 0x42, 1, b'w', 0x4a, 24][..], &rest].concat();
+        for shape in [&[8, 2, 8, 3][..], &[10, 2, 2, 3]] {
+            let (name, read) = tensor(&[shape, &rest].concat()).unwrap().unwrap();
+            assert_eq!((name.as_str(), &read.shape[..]), ("w", &[2, 3][..]));
+            assert_eq!(read.data, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        }
+    }
+}

@@ -1,12 +1,17 @@
-//! A server of a few lines that answers as a test says.
+//! A server of a few lines that answers as a test says, over TLS if it is asked for.
+#![allow(dead_code, reason = "each test file uses its part of this module")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use budwood_hub::{Patience, Settings};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sha1::Digest as _;
 
 #[derive(Clone, Debug)]
@@ -19,7 +24,6 @@ pub(crate) struct Request {
 
 impl Request {
     /// The body as JSON.
-    #[allow(dead_code, reason = "each test file uses its part of this module")]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -56,6 +60,8 @@ pub(crate) enum After {
     NoAnswer,
     /// A byte now and then.
     Drip,
+    /// All of it, a kilobyte each millisecond.
+    Slowly,
 }
 
 impl Reply {
@@ -107,7 +113,11 @@ impl Reply {
         Self { after: After::Drip, ..Self::ok(Vec::new()).with("content-length", "300000") }
     }
 
-    fn send(&self, request: &Request, stream: &mut TcpStream) -> std::io::Result<()> {
+    pub(crate) fn slowly(self) -> Self {
+        Self { after: After::Slowly, ..self }
+    }
+
+    fn send(&self, request: &Request, stream: &mut impl Stream) -> std::io::Result<()> {
         if self.after == After::NoAnswer {
             return wait(stream);
         }
@@ -129,15 +139,34 @@ impl Reply {
                 stream.write_all(&[7])?;
                 std::thread::sleep(Duration::from_millis(50));
             },
+            After::Slowly => self.body.chunks(1000).try_for_each(|part| {
+                std::thread::sleep(Duration::from_millis(1));
+                stream.write_all(part)
+            }),
             After::Silence | After::NoAnswer => wait(stream),
         }
     }
 }
 
-/// Holds a connection until the other side lets go, 20 seconds at most.
-fn wait(stream: &mut TcpStream) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    std::io::Read::read(stream, &mut [0]).map(|_| ())
+/// Holds a connection until the other side lets go, as long as a connection is read at most.
+fn wait(stream: &mut impl Stream) -> std::io::Result<()> {
+    stream.read(&mut [0]).map(|_| ())
+}
+
+/// A connection, with TLS or without.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
+/// How connections speak TLS: with the certificate of `tests/tls`.
+fn tls() -> Arc<ServerConfig> {
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
+    let certificates = CertificateDer::pem_file_iter(file("server.pem")).unwrap();
+    let certificates = certificates.map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    Arc::new(builder.with_single_cert(certificates, key).unwrap())
 }
 
 pub(crate) struct Server {
@@ -147,18 +176,38 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(None, answer)
+    }
+
+    /// One whose certificate is signed by `tests/tls/authority.pem`.
+    pub(crate) fn start_tls(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(Some(tls()), answer)
+    }
+
+    fn listen(
+        tls: Option<Arc<ServerConfig>>,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (asked, answer) = (Arc::clone(&requests), Arc::new(answer));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+                let (asked, answer, tls) = (Arc::clone(&asked), Arc::clone(&answer), tls.clone());
                 std::thread::spawn(move || {
-                    let mut stream = stream;
-                    if let Some(request) = read(&stream) {
+                    let reply = |request: &Request| {
                         asked.lock().unwrap().push(request.clone());
-                        let _ = answer(&request).send(&request, &mut stream);
+                        answer(request)
+                    };
+                    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                    match tls {
+                        None => talk(stream, reply),
+                        Some(tls) => {
+                            let connection = ServerConnection::new(tls).unwrap();
+                            talk(StreamOwned::new(connection, stream), reply);
+                        }
                     }
                 });
             }
@@ -174,6 +223,7 @@ impl Server {
             cache,
             token: Some("hf_secret".into()),
             offline: false,
+            certificates: None,
             patience: Patience {
                 answer: millis(500),
                 stall: millis(500),
@@ -192,7 +242,14 @@ impl Server {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+/// Reads one request and answers it.
+fn talk(mut stream: impl Stream, reply: impl Fn(&Request) -> Reply) {
+    if let Some(request) = read(&mut stream) {
+        let _ = reply(&request).send(&request, &mut stream);
+    }
+}
+
+fn read(stream: &mut impl Stream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let first = lines.next()?;

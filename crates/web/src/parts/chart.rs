@@ -88,10 +88,8 @@ impl Chart<'_> {
         let y = |v: f64| TOP + (1.0 - scale.place(v, ys)) * (HEIGHT - TOP - BOTTOM);
         let bottom = HEIGHT - BOTTOM;
         let text = |v: f64| format!("{v:.1}");
-        let (up, log) = (
-            if self.direction == Direction::Higher { "higher" } else { "lower" },
-            if scale == Scale::Log { ", logarithmic" } else { "" },
-        );
+        let (up, log) =
+            (self.direction.name(), if scale == Scale::Log { ", logarithmic" } else { "" });
         html! {
             figure.chart {
                 svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(self.summary()) {

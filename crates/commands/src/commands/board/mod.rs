@@ -10,16 +10,18 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use budwood::number;
 use budwood_base::folder::{Kind, Ours};
+use budwood_board::direction::Direction;
 use budwood_board::seed::{KnownMethod, seed};
 use budwood_board::submit::tidy;
 use budwood_board::token::{self, Actor, Role};
-use budwood_board::{Board, direction, export, import, local, moderate, query, split_key};
+use budwood_board::{Board, export, import, local, moderate, query, split_key};
 use budwood_formats::BaseModel;
 use budwood_model::method::{METHODS, UNIONS};
 use budwood_tasks::Dataset;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
+use crate::choice::one_of;
 use crate::commands::submit::{open, relative_sources, source, whole_places, whole_store};
 use crate::evaluator::{data_flags, read_source, splits};
 use crate::output::{json, note, say, table, thousands};
@@ -85,8 +87,8 @@ enum Command {
         /// The metric.
         metric: String,
         /// Which values are better.
-        #[arg(long, value_enum)]
-        better: Option<Better>,
+        #[arg(long, value_parser = one_of(Direction::ALL, Direction::name))]
+        better: Option<Direction>,
         /// Largest difference that confirms a claim, in the metric's unit.
         #[arg(long, value_parser = number::amount::<1_000_000>)]
         tolerance: Option<f64>,
@@ -159,12 +161,6 @@ enum Form {
     ModelIndex,
     /// YAML for `.eval_results`.
     EvalResults,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Better {
-    Higher,
-    Lower,
 }
 
 #[derive(Subcommand)]
@@ -272,16 +268,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             say!("result {result} is taken back")?;
         }
         Command::Metric { leaderboard, metric, better, tolerance, reason } => {
-            let direction = better.map(|b| match b {
-                Better::Higher => direction::Direction::Higher,
-                Better::Lower => direction::Direction::Lower,
-            });
             let (actor, mut board) = (Actor::local("local"), open(&args.board)?);
             moderate::set_metric(
                 &mut board,
                 leaderboard,
                 metric,
-                direction,
+                *better,
                 *tolerance,
                 reason,
                 &actor,

@@ -50,7 +50,13 @@ impl Jobs {
         }
         let text = std::fs::read_to_string(&file)
             .with_context(|| format!("cannot read {}", file.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
+        let damaged = || format!("{} is damaged", file.display());
+        let jobs: Self = serde_json::from_str(&text).with_context(damaged)?;
+        // They become words of Slurm's programs, where one that begins with a dash is an option.
+        if let Some(id) = jobs.ids.iter().find(|id| !is_number(id)) {
+            bail!("{}: {id:?} is not the number of a job", damaged());
+        }
+        Ok(Some(jobs))
     }
 
     fn file(out: &Path) -> PathBuf {
@@ -61,6 +67,11 @@ impl Jobs {
         let text = serde_json::to_vec_pretty(self)?;
         out::write_file(&Self::file(out), &text)
     }
+}
+
+/// Whether a text is the number of a job.
+pub(super) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A sweep as it is handed over.
@@ -84,7 +95,6 @@ pub(super) fn submit(
     sweep: &Sweep<'_>,
     dry_run: bool,
 ) -> Result<()> {
-    check(args, engine)?;
     let (out, store) = (std::path::absolute(sweep.out)?, std::path::absolute(sweep.store)?);
     let folder = out.join(FOLDER);
     let file = folder.join("sweep.toml");
@@ -152,7 +162,7 @@ pub(super) fn submit(
 }
 
 /// Options that another engine has.
-fn check(args: &ClusterArgs, engine: Engine) -> Result<()> {
+pub(super) fn check(args: &ClusterArgs, engine: Engine) -> Result<()> {
     let of_slurm = [("--partition", &args.partition), ("--sbatch", &args.sbatch)];
     let of_kubernetes = [("--image", &args.image), ("--claim", &args.claim)];
     let (others, needed): (&[_], &[_]) = match engine {

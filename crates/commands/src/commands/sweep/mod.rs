@@ -95,18 +95,19 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     for run in &planned {
         run.args.spec.check_settings().with_context(|| run.title())?;
     }
-    let path = args.store_path();
-    let store = Store::open(&path)?;
-    let mut left = Vec::new();
-    for run in &planned {
-        if !store.has(&run.key)? {
-            left.push(run.clone());
-        }
+    if let Some(engine) = args.cluster.on {
+        cluster::check(&args.cluster, engine)?;
     }
+    let path = args.store_path();
+    let left = not_recorded(&planned, &path)?;
     let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
     let threads = (settings.threads / jobs).max(1);
     check_data(&left)?;
     if let Some(engine) = args.cluster.on {
+        if !args.dry_run {
+            // Made before the tasks, which all use it.
+            Store::open(&path)?;
+        }
         let sweep = cluster::Sweep {
             name: &file.name,
             text: &file.text,
@@ -136,6 +137,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     for run in planned.iter().filter(|run| left.iter().all(|l| l.key != run.key)) {
         end_of_killed(&run.args.out, file.keep_adapters)?;
     }
+    let store = Store::open(&path)?;
     catch_interrupt();
     let begin = Instant::now();
     let bars = MultiProgress::with_draw_target(match settings.json {
@@ -424,6 +426,22 @@ fn dry_run(
         seconds(estimate)
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The runs that a store does not hold. Without a store there are none in it, and none is made: a
+/// plan writes nothing.
+fn not_recorded(planned: &[Planned], store: &Path) -> Result<Vec<Planned>> {
+    if !store.exists() {
+        return Ok(planned.to_vec());
+    }
+    let store = Store::open(store)?;
+    let mut left = Vec::new();
+    for run in planned {
+        if !store.has(&run.key)? {
+            left.push(run.clone());
+        }
+    }
+    Ok(left)
 }
 
 /// The runs of a store, for `runs` and `report`.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use super::cluster::is_number;
 use super::job::{Job, ask};
 
 /// Seconds before the limit of time at which a task saves and is queued again.
@@ -69,7 +70,7 @@ pub(super) fn submit(job: &Job<'_>, script: &Path) -> Result<Vec<String>> {
 /// The number in what `sbatch --parsable` prints: the job, and its cluster after a semicolon.
 fn number(said: &str) -> Result<String> {
     let number = said.trim().split(';').next().unwrap_or_default();
-    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+    if !is_number(number) {
         bail!("sbatch printed '{}' where the number of a job was expected", said.trim());
     }
     Ok(number.into())
