@@ -57,6 +57,10 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
     Ok(exported)
 }
 
+/// Why prompts and prefixes of PEFT's form are not written.
+const COUNTED: &str =
+    "AdapterHub does not count a text's positions after those of its vectors; export to PEFT";
+
 /// A method's configuration.
 fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
     let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
@@ -96,6 +100,9 @@ fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
         }
         "lora" | "ia3" => return low_rank(part),
         "prefix_tuning" => {
+            if option("counted") == true {
+                return Err(cannot(COUNTED));
+            }
             return Ok(json!({
                 "architecture": "prefix_tuning", "bottleneck_size": option("bottleneck_size"), "cross_prefix": true,
                 "dropout": 0.0, "encoder_prefix": true, "flat": option("flat"), "init_weights_seed": null,
@@ -105,6 +112,9 @@ fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
             }));
         }
         "prompt_tuning" => {
+            if option("as_words") == true {
+                return Err(cannot(COUNTED));
+            }
             return Ok(json!({
                 "architecture": "prompt_tuning", "combine": option("combine"), "init_weights_seed": null,
                 "prompt_init": "random_uniform", "prompt_init_text": null, "prompt_length": option("prompt_length"),
@@ -171,6 +181,9 @@ fn low_rank(part: &MethodPart) -> Result<Value, Error> {
     }
     if option("dora") == true {
         return Err(cannot("AdapterHub's DoRA is of another form; export to PEFT"));
+    }
+    if option("inputs").as_array().is_some_and(|inputs| !inputs.is_empty()) {
+        return Err(cannot("AdapterHub's (IA)³ scales results alone ('inputs'); export to PEFT"));
     }
     let letters = [(names::QUERY, "q"), (names::KEY, "k"), (names::VALUE, "v")];
     let matrices: Vec<_> = letters.iter().filter(|(s, _)| has(s)).map(|(_, l)| *l).collect();

@@ -13,7 +13,7 @@ use budwood_base::names;
 use budwood_base::tensor::TensorMap;
 use serde_json::{Value, json};
 
-use crate::description::check_labels;
+use crate::description::{check_labels, length_max};
 use crate::imported::{Imported, read_json};
 use crate::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
 use crate::peft::head;
@@ -138,10 +138,10 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
     });
     let meta = AdapterMeta {
         budwood_adapter: FORMAT,
-        method,
         base: base.id(name),
         encoder: base.spec().clone(),
-        task: task(&head, base, folder),
+        task: task(&head, &method, base, folder),
+        method,
         head,
         labels,
         precision: "f32".into(),
@@ -176,7 +176,7 @@ pub fn warning(meta: &AdapterMeta) -> Option<String> {
     ))
 }
 
-fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
+fn task(head: &HeadSpec, method: &MethodSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
     let of_images = matches!(base.spec().input, InputSpec::Image(_));
     let (kind, metric) = match head.kind {
         HeadKind::Classification if of_images => ("image-classification", "accuracy"),
@@ -188,7 +188,7 @@ fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
         HeadKind::MaskedLm => ("masked-lm", "perplexity"),
     };
     let max_length = match &base.spec().input {
-        InputSpec::Text(text) => text.length_max(),
+        InputSpec::Text(text) => length_max(text, method),
         InputSpec::Image(_) => 1,
     };
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned());

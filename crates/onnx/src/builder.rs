@@ -148,10 +148,17 @@ impl<'a, E: From<Error>> Builder<'a, E> {
         site: WeightSite,
         rows: &Rows,
     ) -> Result<String, E> {
-        let y = self.layer_product(&names::in_layer(layer, site.name()), &rows.x)?;
-        let modules = self.modules;
-        let Some(update) = modules.updates.get(&(layer, site)) else { return Ok(y) };
+        let (modules, name) = (self.modules, names::in_layer(layer, site.name()));
+        let update = modules.updates.get(&(layer, site));
+        if let Some(UpdateModule::ScaleInput(scale)) = update {
+            let scale = self.graph.floats(&scale.shape, &scale.data);
+            let x = self.graph.op("Mul", &[&rows.x, &scale]);
+            return self.layer_product(&name, &x);
+        }
+        let y = self.layer_product(&name, &rows.x)?;
+        let Some(update) = update else { return Ok(y) };
         match update {
+            UpdateModule::ScaleInput(_) => Ok(y),
             UpdateModule::Scale(scale) => {
                 let scale = self.graph.floats(&scale.shape, &scale.data);
                 Ok(self.graph.op("Mul", &[&y, &scale]))

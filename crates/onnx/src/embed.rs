@@ -20,13 +20,19 @@ impl<E: From<Error>> Builder<'_, E> {
             InputSpec::Text(text) => self.text(text)?,
             InputSpec::Image(image) => Rows { x: self.image(image)?, mask: None },
         };
+        rows.x = self.normed_and_widened(rows.x);
+        Ok(self.with_prompt(rows))
+    }
+
+    /// Norm and projection of the embeddings, where the encoder has them.
+    fn normed_and_widened(&mut self, mut x: String) -> String {
         if self.spec.has_embedding_norm() {
-            rows.x = self.norm(names::EMBEDDING_NORM, &rows.x);
+            x = self.norm(names::EMBEDDING_NORM, &x);
         }
         if self.spec.axes.embedding_width.is_some() {
-            rows.x = self.product(names::EMBEDDING_PROJECTION, &rows.x);
+            x = self.product(names::EMBEDDING_PROJECTION, &x);
         }
-        Ok(self.with_prompt(rows))
+        x
     }
 
     fn text(&mut self, text: &TextInput) -> Result<Rows, E> {
@@ -47,7 +53,7 @@ impl<E: From<Error>> Builder<'_, E> {
         }
         if self.has(names::POSITION) {
             let (table, places) = (self.tensor(names::POSITION), self.places(&ids));
-            let offset = self.graph.int(text.position_offset as i64);
+            let offset = self.graph.int((text.position_offset + self.modules.positions_before) as i64);
             let places = self.graph.op("Add", &[&places, &offset]);
             let positions = self.graph.op("Gather", &[&table, &places]);
             x = self.graph.op("Add", &[&x, &positions]);
@@ -135,7 +141,10 @@ impl<E: From<Error>> Builder<'_, E> {
         let modules = self.modules;
         let Some(prompt) = &modules.prompt else { return rows };
         let [length, d] = [prompt.rows.shape[0], prompt.rows.shape[1]];
-        let table = self.graph.floats(&[1, length, d], &prompt.rows.data);
+        let mut table = self.graph.floats(&[1, length, d], &prompt.rows.data);
+        if prompt.as_words {
+            table = self.embedded_words(&table, length);
+        }
         let table = self.in_each(&table, &rows.x);
         let x = self.insert(&rows.x, &table, prompt.at);
         let mask = rows.mask.map(|mask| {
@@ -148,6 +157,23 @@ impl<E: From<Error>> Builder<'_, E> {
             self.insert(&mask, &ones, prompt.at)
         });
         Rows { x, mask }
+    }
+
+    /// What the embeddings make of vectors `[1, length, width]` that are the first words.
+    fn embedded_words(&mut self, words: &str, length: usize) -> String {
+        let mut x = words.to_string();
+        let InputSpec::Text(text) = &self.spec.input else { return x };
+        if text.token_types > 0 {
+            let table = self.tensor(names::TOKEN_TYPE);
+            let first = self.pick(&table, 0, 0);
+            x = self.graph.op("Add", &[&x, &first]);
+        }
+        if self.has(names::POSITION) {
+            let (table, first) = (self.tensor(names::POSITION), text.position_offset);
+            let positions = self.slice(&table, 0, first, Some(first + length));
+            x = self.graph.op("Add", &[&x, &positions]);
+        }
+        self.normed_and_widened(x)
     }
 
     /// Puts `more` after `at` of the rows of `x`.

@@ -3,10 +3,11 @@
 //!
 //! What PEFT lets differ from module to module (ranks, scales, which modules) is folded into the
 //! tensors where our method has one value for all. VeRA and AdaLoRA become LoRA: their updates are
-//! of that form.
+//! of that form. Prompts and prefixes: `prompts.rs`.
 
 pub(crate) mod head;
 mod low_rank;
+mod prompts;
 mod targets;
 mod write;
 
@@ -50,6 +51,8 @@ fn switches() -> Vec<(&'static str, Vec<Value>)> {
 
 /// What stands before every name in the file.
 const PREFIX: &str = "base_model.model.";
+/// The same where the model is not wrapped in another.
+const OUTER: &str = "base_model.";
 
 /// The last part of a tensor's name in the file, our role of it, and the parameter's name inside
 /// the model.
@@ -83,16 +86,11 @@ pub(crate) fn read(
     let kind = config.get("peft_type").and_then(Value::as_str).unwrap_or_default();
     match kind {
         "LORA" | "ADALORA" | "VERA" | "IA3" | "LN_TUNING" => {}
-        "PREFIX_TUNING" | "PROMPT_TUNING" | "P_TUNING" => {
-            let message = format!(
-                "peft_type {kind} is not read: PEFT counts a text's positions after its prompts, which the \
-                 encoder here does not"
-            );
-            return Err(Error::content(path, message));
-        }
+        of_prompts if prompts::TYPES.contains(&of_prompts) => {}
         other => {
             let message = format!(
-                "peft_type '{other}' is not read; LORA, ADALORA, VERA, IA3 and LN_TUNING are"
+                "peft_type '{other}' is not read; LORA, ADALORA, VERA, IA3, LN_TUNING, {} are",
+                prompts::TYPES.join(", ")
             );
             return Err(Error::content(path, message));
         }
@@ -102,6 +100,9 @@ pub(crate) fn read(
     }
     let files = ["adapter_model.safetensors", "adapter_model.bin"];
     let file = Weights::open_in(folder, &files)?;
+    if prompts::TYPES.contains(&kind) {
+        return of_prompts(path, config, &file, encoder);
+    }
     let family = family(&file, encoder)?;
     if let Some(encoder) = encoder
         && encoder.family != family.name
@@ -172,7 +173,12 @@ pub(crate) fn read(
         read.method = MethodSpec { parts: vec![part] };
     }
     read.names.retain(|(ours, _)| read.tensors.contains_key(ours));
-    read.head = head::spec(family, head_kind(path, config)?, &read.tensors);
+    with_head(read, family, head_kind(path, config)?)
+}
+
+/// With the head that its tensors are of, and numbers for names of its classes.
+fn with_head(mut read: Imported, family: &Family, kind: HeadKind) -> Result<Imported, Error> {
+    read.head = head::spec(family, kind, &read.tensors);
     read.labels = match &read.head {
         Some(head) if head.kind != HeadKind::QuestionAnswering => {
             (0..head.outputs).map(|i| i.to_string()).collect()
@@ -180,6 +186,39 @@ pub(crate) fn read(
         _ => Vec::new(),
     };
     Ok(read)
+}
+
+/// Reads a folder of trained vectors before a text: nothing in it says of which family it is.
+fn of_prompts(
+    path: &Path,
+    config: &Value,
+    file: &Weights,
+    encoder: Option<&EncoderSpec>,
+) -> Result<Imported, Error> {
+    let family = encoder.and_then(|e| FAMILIES.iter().copied().find(|f| f.name == e.family));
+    let (Some(encoder), Some(family)) = (encoder, family) else {
+        let message = "does not say of which family its base is, and is read on a base alone";
+        return Err(Error::content(path, message));
+    };
+    let missing = || Error::Missing {
+        path: file.path().into(),
+        count: 1,
+        first: prompts::TENSOR.into(),
+    };
+    file.shape(prompts::TENSOR).ok_or_else(missing)?;
+    let vectors = file.tensor(prompts::TENSOR)?;
+    let (method, tensors) = prompts::read(path, config, vectors, encoder)?;
+    let (labels, names) = (Vec::new(), Vec::new());
+    let mut read = Imported { method, head: None, labels, tensors, names };
+    for theirs in file.names().filter(|name| *name != prompts::TENSOR) {
+        let rest = theirs.strip_prefix(PREFIX).or_else(|| theirs.strip_prefix(OUTER));
+        let found = rest.and_then(|rest| head::name(family, rest));
+        let (ours, module, part) =
+            found.ok_or_else(|| Error::content(file.path(), no_place(family, theirs)))?;
+        read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+        read.names.push((ours, format!("{OUTER}{module}.modules_to_save.default.{part}")));
+    }
+    with_head(read, family, head_kind(path, config)?)
 }
 
 fn head_kind(path: &Path, config: &Value) -> Result<HeadKind, Error> {
@@ -297,24 +336,20 @@ fn check_modules(
     }
 }
 
-/// (IA)³: results are scaled; a scaled input of attention's output product is a scaled value.
+/// (IA)³: results are scaled, or what a product reads (`feedforward_modules`); a scaled input of
+/// attention's output product is a scaled value.
 fn scales(
     file: &Weights,
     sites: BTreeMap<Site, BTreeMap<&str, Tensor>>,
 ) -> Result<(MethodPart, TensorMap), Error> {
-    let mut scales: BTreeMap<Site, Vec<f32>> = BTreeMap::new();
+    let mut scales: BTreeMap<(Site, &str), Vec<f32>> = BTreeMap::new();
     for (site, mut roles) in sites {
         let Some(tensor) = roles.remove("scale") else { continue };
         let of_input = tensor.shape.len() == 2 && tensor.shape[0] == 1 && tensor.shape[1] != 1;
         let target = match (of_input, site.name) {
-            (false, _) => site,
-            (true, names::ATTENTION_OUT) => Site { name: names::VALUE, ..site },
-            (true, name) => {
-                let message = format!(
-                    "scales the input of the product '{name}' (feedforward_modules); only results are scaled here"
-                );
-                return Err(Error::content(file.path(), message));
-            }
+            (false, _) => (site, "scale"),
+            (true, names::ATTENTION_OUT) => (Site { name: names::VALUE, ..site }, "scale"),
+            (true, _) => (site, "input"),
         };
         match scales.get_mut(&target) {
             None => {
@@ -324,23 +359,41 @@ fn scales(
                 there.iter_mut().zip(&tensor.data).for_each(|(x, y)| *x *= y);
             }
             Some(_) => {
-                let message = format!("scales '{}' by vectors of two lengths", target.name);
+                let message = format!("scales '{}' by vectors of two lengths", target.0.name);
                 return Err(Error::content(file.path(), message));
             }
         }
     }
-    let targets: BTreeSet<_> = scales.keys().map(|s| s.name).collect();
-    let layers: BTreeSet<_> = scales.keys().map(|s| s.layer).collect();
-    for &layer in &layers {
-        for &name in &targets {
-            let length = scales.iter().find(|(s, _)| s.name == name).map_or(0, |(_, v)| v.len());
-            scales.entry(Site { layer, name }).or_insert_with(|| vec![1.0; length]);
+    // What one layer scales, all do: by ones where the file has nothing.
+    let kinds: BTreeSet<_> = scales.keys().map(|(site, role)| (site.name, *role)).collect();
+    let layers: BTreeSet<_> = scales.keys().map(|(site, _)| site.layer).collect();
+    for &(name, role) in &kinds {
+        let like = scales.iter().find(|((s, r), _)| (s.name, *r) == (name, role));
+        let length = like.map_or(0, |(_, values)| values.len());
+        for &layer in &layers {
+            let place = (Site { layer, name }, role);
+            scales.entry(place).or_insert_with(|| vec![1.0; length]);
         }
     }
-    let targets: Vec<_> = targets.into_iter().collect();
-    let part = MethodPart { name: "ia3".into(), options: Default::default() };
-    let tensor = |(site, data): (Site, Vec<f32>)| {
-        (site.of("ia3", "scale"), Tensor::new(vec![data.len()], data))
+    let of = |wanted: &str| -> Vec<&str> {
+        kinds.iter().filter(|(_, role)| *role == wanted).map(|(name, _)| *name).collect()
     };
-    Ok((part.with("targets", targets), scales.into_iter().map(tensor).collect()))
+    let (targets, inputs) = (of("scale"), of("input"));
+    if targets.is_empty() {
+        let message = "scales no product's result (target_modules), but inputs alone";
+        return Err(Error::content(file.path(), message));
+    }
+    if let Some(name) = targets.iter().find(|name| inputs.contains(name)) {
+        let message = format!("scales the result of '{name}' in one layer, its input in another");
+        return Err(Error::content(file.path(), message));
+    }
+    let mut part =
+        MethodPart { name: "ia3".into(), options: Default::default() }.with("targets", targets);
+    if !inputs.is_empty() {
+        part = part.with("inputs", inputs);
+    }
+    let tensor = |((site, role), data): ((Site, &str), Vec<f32>)| {
+        (site.of("ia3", role), Tensor::new(vec![data.len()], data))
+    };
+    Ok((part, scales.into_iter().map(tensor).collect()))
 }

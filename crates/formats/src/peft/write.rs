@@ -6,7 +6,7 @@ use budwood_base::names;
 use budwood_base::tensor::TensorMap;
 use serde_json::{Value, json};
 
-use super::PREFIX;
+use super::{OUTER, PREFIX, prompts};
 use crate::Error;
 use crate::export::{
     Exported, cannot, family_of, model_class, refuse_masked_lm, transformers_head,
@@ -29,7 +29,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
     let images = matches!(meta.encoder.input, InputSpec::Image(_));
     let known = ["lora", "ia3", "layer_norm", "linear", "vera"];
-    if !known.contains(&part.name.as_str()) {
+    if !known.contains(&part.name.as_str()) && !prompts::has(&part.name) {
         return Err(cannot(format!("PEFT has no method like '{}'", part.name)));
     }
     refuse_masked_lm(meta, "PEFT")?;
@@ -65,7 +65,6 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
             config["layers_to_transform"] = json!(kept);
         }
     };
-    let modules = || modules(family, &targets);
     match part.name.as_str() {
         "lora" => {
             if option("use_gating") == true {
@@ -78,7 +77,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
             config["use_rslora"] = option("rslora");
             config["use_dora"] = option("dora");
             config["fan_in_fan_out"] = json!(false);
-            config["target_modules"] = json!(modules()?);
+            config["target_modules"] = modules(family, &targets)?;
             layers(&mut config);
         }
         "ia3" => {
@@ -88,10 +87,12 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
                 return Err(cannot("PEFT's (IA)³ leaves out no layers; export to AdapterHub"));
             }
             config["peft_type"] = json!("IA3");
-            config["feedforward_modules"] = json!([]);
+            let inputs: Vec<String> = serde_json::from_value(option("inputs")).unwrap_or_default();
+            let all: Vec<String> = targets.iter().chain(&inputs).cloned().collect();
+            config["feedforward_modules"] = modules(family, &inputs)?;
             config["fan_in_fan_out"] = json!(false);
             config["init_ia3_weights"] = json!(true);
-            config["target_modules"] = json!(modules()?);
+            config["target_modules"] = modules(family, &all)?;
         }
         "layer_norm" => {
             config["peft_type"] = json!("LN_TUNING");
@@ -111,19 +112,31 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
                 "VeRA's random projections here are not PEFT's; export to transformers, which merges it",
             ));
         }
+        name if prompts::has(name) => {}
         other => return Err(cannot(format!("PEFT has no method like '{other}'"))),
     }
     let mut theirs = TensorMap::new();
-    for (ours, tensor) in tensors.iter().filter(|(n, _)| !n.starts_with("head.")) {
-        let mut tensor = tensor.clone();
-        let place = place(family, ours)
-            .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
-        if ours.contains(".ia3.") {
-            tensor.shape.push(1);
+    let mut before = PREFIX;
+    if prompts::has(&part.name) {
+        let (fields, vectors) = prompts::write(part, meta, tensors)?;
+        fields.into_iter().for_each(|(name, value)| config[name] = value);
+        theirs.insert(prompts::TENSOR.into(), vectors);
+        before = OUTER;
+    } else {
+        for (ours, tensor) in tensors.iter().filter(|(n, _)| !n.starts_with("head.")) {
+            let mut tensor = tensor.clone();
+            let place = place(family, ours)
+                .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
+            if ours.ends_with(".ia3.scale") {
+                tensor.shape.push(1);
+            }
+            if ours.ends_with(".ia3.input") {
+                tensor.shape.insert(0, 1);
+            }
+            theirs.insert(format!("{PREFIX}{place}"), tensor);
         }
-        theirs.insert(format!("{PREFIX}{place}"), tensor);
     }
-    theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)));
+    theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{before}{name}"), tensor)));
     let mut exported = Exported::default();
     exported.json("adapter_config.json", &config);
     exported.tensors("adapter_model.safetensors", &theirs, true)?;
@@ -133,8 +146,9 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     Ok(exported)
 }
 
-/// The names of modules, long enough that no other module ends with them.
-fn modules(family: &Family, targets: &[String]) -> Result<Vec<&'static str>, Error> {
+/// The names of modules, as a list, or as an expression where another module ends with one of
+/// them: PEFT knows the modules of a list by their ends.
+fn modules(family: &Family, targets: &[String]) -> Result<Value, Error> {
     let find = |target: &String| {
         let module =
             family.inner.iter().find(|(ours, _)| ours == target).map(|(_, theirs)| *theirs);
@@ -148,18 +162,18 @@ fn modules(family: &Family, targets: &[String]) -> Result<Vec<&'static str>, Err
         })
     };
     let chosen = targets.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    for module in &chosen {
-        let other = family.inner.iter().find(|(ours, theirs)| {
+    let is_other = |module: &str| {
+        family.inner.iter().any(|(ours, theirs)| {
             theirs.strip_suffix(module).is_some_and(|r| r.ends_with('.'))
                 && !targets.iter().any(|t| t == ours)
-        });
-        if let Some((other, _)) = other {
-            return Err(cannot(format!(
-                "PEFT names modules by their ends: '{module}' is '{other}', too, which is not adapted. Add it to the targets"
-            )));
-        }
+        })
+    };
+    if !chosen.iter().any(|module| is_other(module)) {
+        return Ok(json!(chosen));
     }
-    Ok(chosen)
+    let layer = family.layer.replace('.', r"\.").replace("{i}", r"\d+");
+    let chosen: Vec<_> = chosen.iter().map(|module| module.replace('.', r"\.")).collect();
+    Ok(json!(format!(r".*\.{layer}\.({})", chosen.join("|"))))
 }
 
 fn norm_module(family: &Family, ours: &str) -> Option<String> {
@@ -181,7 +195,7 @@ fn place(family: &Family, ours: &str) -> Option<String> {
         "lora.a" => format!("{module}.lora_A.weight"),
         "lora.b" => format!("{module}.lora_B.weight"),
         "lora.magnitude" => format!("{module}.lora_magnitude_vector"),
-        "ia3.scale" => format!("{module}.ia3_l"),
+        "ia3.scale" | "ia3.input" => format!("{module}.ia3_l"),
         _ => return None,
     })
 }
