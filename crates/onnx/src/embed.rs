@@ -1,12 +1,13 @@
 //! From the graph's inputs to the rows that the first layer reads.
 
 use budwood_base::encoder::{ImageInput, InputSpec, TextInput};
+use budwood_base::head::HeadKind;
 use budwood_base::names;
 use budwood_model::patch_positions;
 
 use crate::builder::{Builder, Rows};
 use crate::graph::{Attribute, Dim, Type};
-use crate::int8::{TABLE_MOST, quantize};
+use crate::int8::{PRODUCT_MOST, TABLE_MOST, quantize};
 use crate::{Error, Precision};
 
 /// Names of sizes that are free.
@@ -67,14 +68,28 @@ impl<E: From<Error>> Builder<'_, E> {
             let table = self.tensor(names::WORD);
             return Ok(self.graph.op("Gather", &[&table, ids]));
         }
-        let table = (self.fetch)(names::WORD)?;
-        let quantized = quantize(&table.data, table.shape[1], TABLE_MOST);
-        let bytes = quantized.bytes.iter().map(|&b| b as u8).collect();
-        let bytes = self.graph.constant(Type::Int8, &table.shape, bytes);
-        let scales = self.graph.floats(&[table.shape[0], 1], &quantized.scales);
-        let [bytes, scales] = [bytes, scales].map(|t| self.graph.op("Gather", &[&t, ids]));
+        let [bytes, scales] = self.word_bytes()?.map(|t| self.graph.op("Gather", &[&t, ids]));
         let bytes = self.cast(&bytes, Type::Float);
         Ok(self.graph.op("Mul", &[&bytes, &scales]))
+    }
+
+    /// The table of words as bytes `[words, width]` and scales `[words, 1]`, made once.
+    pub(crate) fn word_bytes(&mut self) -> Result<[String; 2], E> {
+        if let Some(known) = self.weights.get(names::WORD) {
+            return Ok(known.clone());
+        }
+        let table = (self.fetch)(names::WORD)?;
+        // The head of a masked language model multiplies with it.
+        let is_factor = self.request.head.kind == HeadKind::MaskedLm;
+        let most = if is_factor { PRODUCT_MOST } else { TABLE_MOST };
+        let quantized = quantize(&table.data, table.shape[1], most);
+        let bytes = quantized.bytes.iter().map(|&b| b as u8).collect();
+        let made = [
+            self.graph.constant(Type::Int8, &table.shape, bytes),
+            self.graph.floats(&[table.shape[0], 1], &quantized.scales),
+        ];
+        self.weights.insert(names::WORD.into(), made.clone());
+        Ok(made)
     }
 
     /// 0, 1, ... over the second dimension of a value.
