@@ -22,6 +22,8 @@ pub enum Export<'a> {
         name: &'a str,
         /// Whether trained layer norms are written as those of the base.
         norms: bool,
+        /// The base, which says what type of model it is, where its family has several.
+        base: Option<&'a BaseModel>,
     },
     /// That of `peft`.
     Peft,
@@ -35,7 +37,9 @@ pub enum Export<'a> {
 /// If the library has no such adapter, or the base is not the adapter's or is stored in int8.
 pub fn export(folder: &AdapterFolder, to: Export<'_>) -> Result<Exported, Error> {
     Ok(match to {
-        Export::AdapterHub { name, norms } => adapterhub_out::export(folder, name, norms)?,
+        Export::AdapterHub { name, norms, base } => {
+            adapterhub_out::export(folder, name, norms, base)?
+        }
         Export::Peft => peft::export(folder)?,
         Export::Transformers(base) => whole(folder, base)?,
     })

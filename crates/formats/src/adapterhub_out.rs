@@ -7,21 +7,26 @@ use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
-use crate::Error;
 use crate::adapterhub::{FLAT_PREFIX, PREFIX_ROLES, ROLES};
 use crate::export::{Exported, cannot, family_of, label2id, refuse_masked_lm};
 use crate::family::Family;
 use crate::native::{AdapterFolder, AdapterMeta};
+use crate::{BaseModel, Error};
 
 const VERSION: &str = "adapters.1.3.0";
 
 /// Writes an adapter and its head under this name. Trained layer norms stand beside the adapter
 /// under the base's own names where `norms` allows it: loading the folder then changes the base
-/// itself.
+/// itself. The base says which of its family's types of models it is, where there are several.
 ///
 /// # Errors
 /// If the library has no such method, family or head.
-pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exported, Error> {
+pub fn export(
+    folder: &AdapterFolder,
+    name: &str,
+    norms: bool,
+    base: Option<&BaseModel>,
+) -> Result<Exported, Error> {
     let AdapterFolder { meta, tensors } = folder;
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         return Err(cannot(format!(
@@ -32,14 +37,26 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
     if !family.adapterhub.is_some_and(|hub| hub.has_models) {
         return Err(cannot(format!("AdapterHub has no models of the family {}", family.name)));
     }
-    let class = format!("{}AdapterModel", family.class);
+    let mut exported = Exported::default();
+    let model_type = match base.map(BaseModel::model_type).transpose()? {
+        Some(of_base) if family.model_types.contains(&&of_base[..]) => of_base,
+        _ => {
+            if family.model_types.len() > 1 {
+                exported.notes.push(format!(
+                    "the adapter does not say which of {} its base is: the folder is written for the first (give the base)",
+                    family.model_types.join(", ")
+                ));
+            }
+            family.model_types.first().copied().unwrap_or(family.name).to_string()
+        }
+    };
+    let class = format!("{}AdapterModel", family.class_of(&model_type));
     let about = |config: Value| {
         json!({
             "config": config, "hidden_size": meta.encoder.hidden, "model_class": class,
-            "model_name": meta.base.name, "model_type": family.model_types[0], "name": name, "version": VERSION,
+            "model_name": meta.base.name, "model_type": model_type, "name": name, "version": VERSION,
         })
     };
-    let mut exported = Exported::default();
     let head_alone = matches!(&meta.method.parts[..], [one] if one.name == "linear");
     if !head_alone {
         let configs = meta.method.parts.iter().map(|part| config(part, meta));
@@ -114,6 +131,11 @@ fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
         "prompt_tuning" => {
             if option("as_words") == true {
                 return Err(cannot(COUNTED));
+            }
+            if meta.encoder.axes.embedding_width.is_some() {
+                return Err(cannot(
+                    "AdapterHub's prompts stand before the product that widens this base's embeddings, those here after it",
+                ));
             }
             return Ok(json!({
                 "architecture": "prompt_tuning", "combine": option("combine"), "init_weights_seed": null,

@@ -54,7 +54,8 @@ impl<E: From<Error>> Builder<'_, E> {
         }
         if self.has(names::POSITION) {
             let (table, places) = (self.tensor(names::POSITION), self.places(&ids));
-            let offset = self.graph.int((text.position_offset + self.modules.positions_before) as i64);
+            let offset =
+                self.graph.int((text.position_offset + self.modules.positions_before) as i64);
             let places = self.graph.op("Add", &[&places, &offset]);
             let positions = self.graph.op("Gather", &[&table, &places]);
             x = self.graph.op("Add", &[&x, &positions]);

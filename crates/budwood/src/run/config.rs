@@ -81,7 +81,8 @@ pub(super) fn lengths_on(
     if let InputSpec::Text(text) = &base.model.spec().input {
         let longest = length_max(text, &method_of(spec)?);
         if longest == 0 {
-            let message = format!("its vectors take all {} positions of the model", text.length_max());
+            let message =
+                format!("its vectors take all {} positions of the model", text.length_max());
             return Err(Error::Setting { name: "method", message });
         }
         if spec.max_length.is_none() {

@@ -152,13 +152,20 @@ impl Options {
         Ok(())
     }
 
-    /// The base of a form that is a whole model.
+    /// The base of a form that is a whole model, or that must know more of it.
     pub(crate) fn base_of(&self, folder: &AdapterFolder, to: To) -> Result<Option<BaseModel>> {
-        if matches!(to, To::Adapterhub | To::Peft) {
-            return Ok(None);
-        }
         let name = self.base.as_ref().unwrap_or(&folder.meta.base.name);
-        Ok(Some(BaseModel::open(&base::folder(name)?)?))
+        let open = || -> Result<_> { Ok(Some(BaseModel::open(&base::folder(name)?)?)) };
+        match to {
+            To::Transformers | To::Onnx => open(),
+            To::Peft => Ok(None),
+            // It says which type of its family it is: without it the first is written, with a note.
+            To::Adapterhub if folder.meta.encoder.family == "roberta" => match self.base {
+                Some(_) => open(),
+                None => Ok(open().unwrap_or_default()),
+            },
+            To::Adapterhub => Ok(None),
+        }
     }
 
     /// Writes the files of a form into an empty folder; `base` is that of [`Options::base_of`].
@@ -185,7 +192,7 @@ impl Options {
             }
             (To::Transformers, Some(base)) => Export::Transformers(base),
             (To::Peft, _) => Export::Peft,
-            _ => Export::AdapterHub { name: &self.name, norms: self.norms },
+            _ => Export::AdapterHub { name: &self.name, norms: self.norms, base },
         };
         let Exported { files, notes } = export(folder, form)?;
         for (name, bytes) in &files {

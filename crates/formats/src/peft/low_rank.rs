@@ -37,9 +37,21 @@ impl Site {
         self.of(if role == "scale" { "ia3" } else { "lora" }, role)
     }
 
-    /// The library's name of the module.
+    /// The library's name of the module. That of the pooler is the head's first layer where the
+    /// family's models have one instead.
     pub(super) fn module(self, family: &Family) -> String {
         let name = self.named("weight");
+        if let Some(layer) = self.layer
+            && let Some((fused, _)) =
+                family.fused.iter().find(|(_, ours)| ours.contains(&self.name))
+        {
+            return format!("{}.{}.{fused}", family.prefix, family.layer_name(layer));
+        }
+        if self.layer.is_none()
+            && let Some((_, dense)) = family.classifier.as_ref().and_then(|head| head.dense)
+        {
+            return dense.into();
+        }
         let full = family.checkpoint_name(&name).unwrap_or(name);
         full.strip_suffix(".weight").unwrap_or(&full).to_string()
     }

@@ -131,11 +131,15 @@ pub(crate) fn read(
             continue;
         }
         let rest = theirs.strip_prefix(PREFIX).ok_or_else(unknown)?;
-        if let Some((site, role)) = site(family, rest) {
-            let roles: &mut BTreeMap<&str, Tensor> = sites.entry(site).or_default();
-            roles.insert(role.1, file.tensor(theirs)?);
+        if let Some((products, role)) = products(family, rest) {
             let module = theirs.strip_suffix(role.0).unwrap_or(theirs);
-            read.names.push((site.tensor(role.1), format!("{module}{}", role.2)));
+            let pieces = pieces(file.tensor(theirs)?, role.1, products.len())
+                .map_err(|why| Error::content(file.path(), format!("tensor '{theirs}' {why}")))?;
+            for (site, piece) in products.into_iter().zip(pieces) {
+                let roles: &mut BTreeMap<&str, Tensor> = sites.entry(site).or_default();
+                roles.insert(role.1, piece);
+                read.names.push((site.tensor(role.1), format!("{module}{}", role.2)));
+            }
         } else if let Some(ours) = norm(family, rest) {
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
             norms.insert(ours);
@@ -200,11 +204,8 @@ fn of_prompts(
         let message = "does not say of which family its base is, and is read on a base alone";
         return Err(Error::content(path, message));
     };
-    let missing = || Error::Missing {
-        path: file.path().into(),
-        count: 1,
-        first: prompts::TENSOR.into(),
-    };
+    let missing =
+        || Error::Missing { path: file.path().into(), count: 1, first: prompts::TENSOR.into() };
     file.shape(prompts::TENSOR).ok_or_else(missing)?;
     let vectors = file.tensor(prompts::TENSOR)?;
     let (method, tensors) = prompts::read(path, config, vectors, encoder)?;
@@ -232,12 +233,10 @@ fn head_kind(path: &Path, config: &Value) -> Result<HeadKind, Error> {
 
 /// Why a tensor is not read.
 fn no_place(family: &Family, theirs: &str) -> String {
-    let fused = family.fused.iter().find(|(module, _)| theirs.contains(&format!(".{module}.")));
-    match fused {
+    let mut parted = family.parted.iter().flat_map(|(ours, modules)| modules.iter().zip([ours; 2]));
+    match parted.find(|(module, _)| theirs.contains(&format!(".{module}."))) {
         Some((module, ours)) => format!(
-            "tensor '{theirs}' adapts '{module}', which is {} in one; here those are adapted one by one, and such an \
-             adapter is not read",
-            ours.join(", ")
+            "tensor '{theirs}' adapts '{module}', which is a half of the product '{ours}' here; such an adapter is not read"
         ),
         None => format!("tensor '{theirs}' has no place here"),
     }
@@ -259,18 +258,46 @@ fn family(file: &Weights, encoder: Option<&EncoderSpec>) -> Result<&'static Fami
     })
 }
 
-/// The linear module that a tensor belongs to, and its role there.
-fn site(family: &'static Family, name: &str) -> Option<(Site, Role)> {
+/// The products that a tensor's linear module holds, and its role there: one, but of modules that
+/// hold several.
+fn products(family: &'static Family, name: &str) -> Option<(Vec<Site>, Role)> {
     let role = *ROLES.iter().find(|role| name.ends_with(&format!(".{}", role.0)))?;
-    let module = name.strip_suffix(role.0)?.strip_suffix('.')?;
-    let module = module.strip_prefix(family.prefix)?.strip_prefix('.')?;
-    if family.outer.iter().any(|(ours, theirs)| *ours == names::POOLER && *theirs == module) {
-        return Some((Site { layer: None, name: names::POOLER }, role));
+    let whole = name.strip_suffix(role.0)?.strip_suffix('.')?;
+    let pooler = Site { layer: None, name: names::POOLER };
+    if pooler.module(family) == whole {
+        return Some((vec![pooler], role));
     }
+    let module = whole.strip_prefix(family.prefix)?.strip_prefix('.')?;
     let (layer, module) = family.split_layer(module)?;
-    let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
     let layer = Some(layer);
-    names::WEIGHT_SITES.contains(&name).then_some((Site { layer, name }, role))
+    if let Some((_, ours)) = family.fused.iter().find(|(theirs, _)| *theirs == module) {
+        return Some((ours.iter().map(|name| Site { layer, name }).collect(), role));
+    }
+    let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
+    names::WEIGHT_SITES.contains(&name).then(|| (vec![Site { layer, name }], role))
+}
+
+/// A tensor of a module in as many pieces as it holds products: what stands on the side of the
+/// results is cut into rows, and what all of them read is the same for each.
+fn pieces(tensor: Tensor, role: &str, n: usize) -> Result<Vec<Tensor>, String> {
+    if n == 1 {
+        return Ok(vec![tensor]);
+    }
+    let rows = tensor.shape.first().copied().unwrap_or(0);
+    match role {
+        "vera_b" | "vera_d" => Err("is VeRA's of a module of several products: not read".into()),
+        "a" | "e" => Ok(vec![tensor; n]),
+        // Of (IA)³: what is read.
+        "scale" if rows == 1 => Ok(vec![tensor; n]),
+        _ if rows == 0 || !rows.is_multiple_of(n) || !tensor.len().is_multiple_of(rows) => {
+            Err(format!("has {rows} rows for {n} products"))
+        }
+        _ => {
+            let shape = [&[rows / n], &tensor.shape[1..]].concat();
+            let pieces = tensor.data.chunks(tensor.len() / n);
+            Ok(pieces.map(|data| Tensor::new(shape.clone(), data.to_vec())).collect())
+        }
+    }
 }
 
 /// Our name of a norm's tensor.

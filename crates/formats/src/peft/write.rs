@@ -52,7 +52,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
         "modules_to_save": saved, "peft_version": VERSION, "revision": null, "task_type": task_type,
     });
     if images {
-        let class = model_class(meta, family);
+        let class = model_class(meta, family.class);
         let library = format!("transformers.models.{0}.modeling_{0}", family.name);
         config["auto_mapping"] = json!({ "base_model_class": class, "parent_library": library });
     }

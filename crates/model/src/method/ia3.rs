@@ -14,9 +14,7 @@ use super::options::{Kind, OptionSpec, Options};
 use crate::error::ModelError;
 use crate::modules::{Small, UpdateModule};
 use crate::params::{Init, Slot};
-use crate::site::{
-    InputGradient, OutputGradient, ProductBackward, ProductForward, ProductSite,
-};
+use crate::site::{InputGradient, OutputGradient, ProductBackward, ProductForward, ProductSite};
 use crate::tape::{Grads, Save};
 
 pub(super) const METHOD: Method = Method {

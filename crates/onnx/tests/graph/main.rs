@@ -338,7 +338,8 @@ fn masked_language_models_answer_as_the_model_does_and_hold_their_words_once() {
     let precisions = [budwood_onnx::Precision::F32, budwood_onnx::Precision::Int8];
     for family in FAMILIES.iter().filter(of_texts) {
         let (model, base) = open(family.name);
-        for (i, method) in ["lora[r=2]", "full", "prompt_tuning[prompt_length=2]"].iter().enumerate()
+        for (i, method) in
+            ["lora[r=2]", "full", "prompt_tuning[prompt_length=2]"].iter().enumerate()
         {
             let head = words_head(&base, i != 2);
             let far = difference(&model, &base, method, head.clone(), precisions[0]);
