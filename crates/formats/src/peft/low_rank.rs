@@ -11,6 +11,7 @@ use budwood_base::site::WeightSite;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::Value;
 
+use super::newer::newer;
 use super::targets::Pattern;
 use crate::Error;
 use crate::family::Family;
@@ -114,10 +115,12 @@ pub(super) fn method(
                 return Err(Error::content(path, message));
             };
             let (rank, columns) = (*rank, *columns);
-            let alpha = alphas.of(&module).map_or_else(|| number("lora_alpha"), Ok)?;
+            let since = newer(family, &module);
+            let of = |pattern: &Pattern| pattern.of(&module).or_else(|| pattern.of(&since));
+            let alpha = of(&alphas).map_or_else(|| number("lora_alpha"), Ok)?;
             let expected = match e {
                 Some(_) => None,
-                None => Some(ranks.of(&module).map_or_else(|| number("r"), Ok)?),
+                None => Some(of(&ranks).map_or_else(|| number("r"), Ok)?),
             };
             if rank != columns || rank == 0 || expected.is_some_and(|r| r != rank as f64) {
                 let message = format!(

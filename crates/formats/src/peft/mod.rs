@@ -7,6 +7,7 @@
 
 pub(crate) mod head;
 mod low_rank;
+mod newer;
 mod prompts;
 mod targets;
 mod write;
@@ -131,6 +132,7 @@ pub(crate) fn read(
             continue;
         }
         let rest = theirs.strip_prefix(PREFIX).ok_or_else(unknown)?;
+        let rest = &newer::older(family, rest)[..];
         if let Some((products, role)) = products(family, rest) {
             let module = theirs.strip_suffix(role.0).unwrap_or(theirs);
             let pieces = pieces(file.tensor(theirs)?, role.1, products.len())
@@ -335,7 +337,10 @@ fn check_modules(
         for name in names::WEIGHT_SITES {
             let site = Site { layer: Some(layer), name };
             let module = site.module(family);
-            match (targets.has(&module, Some(layer)), sites.contains_key(&site)) {
+            let since = newer::newer(family, &module);
+            let wanted = [&module, &since].map(|name| targets.has(name, Some(layer)));
+            let wanted = wanted.into_iter().flatten().reduce(|a, b| a || b);
+            match (wanted, sites.contains_key(&site)) {
                 (Some(true), false) => missing.push(module),
                 (Some(false), true) => {
                     let message = format!(
