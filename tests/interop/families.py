@@ -43,6 +43,10 @@ FAMILIES = {
     "dinov2": ({}, dict(Q="query", K="key", V="value", norms=["norm1", "norm2", "dinov2.layernorm"])),
 }
 IMAGES = ["vit", "dinov2"]
+SINCE_5 = not transformers.__version__.startswith("4.")
+if SINCE_5:
+    for family in IMAGES:
+        FAMILIES[family][1].update(Q="q_proj", K="k_proj", V="v_proj")
 FRAMES = {"roberta": 4, "xlm-roberta": 4, "camembert": 4, "roberta-prelayernorm": 4, "xlm-roberta-xl": 4}
 
 def noise(model, trained_only=False):

@@ -15,7 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 warnings.filterwarnings("ignore")
 import peft, torch, transformers
-from families import FAMILIES, TEXTS, WORDS, Family, noise
+from families import FAMILIES, SINCE_5, WORDS, Family, noise
 
 try:
     import adapters
@@ -36,7 +36,9 @@ results, skipped = [], []
 
 # What the documentation says is refused: a message is one of these, or a failure.
 REFUSED = {
-    "Wqkv": "products in one module are not adapted there",
+    "in 'attn.Wqkv'": "products of ours in one module there are merged alone",
+    "embedding_hidden_mapping_in": "the product that widens embeddings is not adapted here",
+    "before the product that widens": "prompts stand behind that product here",
     "those of this encoder are one": "one layer cannot be left out of layers that are one",
     "the layers of this base are one": "prefixes of one layer each, where all layers are one",
     "has no place in this method": "AdapterHub's bottleneck after ALBERT's attention reads another value",
@@ -168,12 +170,13 @@ def peft_configs(family):
     if family.is_images:
         kind["modules_to_save"] = ["classifier"]
     lora = lambda **more: peft.LoraConfig(**{**kind, **dict(r=4, lora_alpha=8, target_modules=[q, v]), **more})
+    layers = r"layer\.[01]|layers\.[01]"
     configs = {
         "lora": lambda: lora(),
         "rslora dora": lambda: lora(use_rslora=True, use_dora=True),
-        "patterns": lambda: lora(rank_pattern={q: 2}, alpha_pattern={f"layer.1.*{v}": 3}),
-        "expression": lambda: lora(target_modules=rf".*layer\.[01]\..*\.({q}|{k})"),
-        "uneven": lambda: lora(target_modules=rf".*(layer\.0\..*\.{q}|layer\.1\..*\.{v})"),
+        "patterns": lambda: lora(rank_pattern={q: 2}, alpha_pattern={f"layers?.1.*{v}": 3}),
+        "expression": lambda: lora(target_modules=rf".*({layers})\..*\.({q}|{k})"),
+        "uneven": lambda: lora(target_modules=rf".*(layers?\.0\..*\.{q}|layers?\.1\..*\.{v})"),
         "layers": lambda: lora(layers_to_transform=[1]),
         "all-linear": lambda: lora(target_modules="all-linear"),
         "ia3": lambda: peft.IA3Config(**kind, target_modules=[k, v], feedforward_modules=[]),
@@ -213,7 +216,7 @@ def pefted(family, name, config, safe):
         budwood("import", folder, "--base", family.folder, "--out", folder + "-ours")
         check(what + ": imported", expected, ours(folder + "-ours", family, NUMBERED))
     def out():
-        budwood("export", folder + "-ours", folder + "-out", "--to", "peft")
+        budwood("export", folder + "-ours", folder + "-out", "--to", "peft", *(["--transformers", "5"] if SINCE_5 else []))
         fresh = peft.PeftModel.from_pretrained(family.model(), folder + "-out")
         check(what + ": out", expected, family.answers(fresh))
     def whole():
@@ -278,7 +281,7 @@ def trained(family, method, to, pooling):
             model.load_adapter(folder + "-out", use_safetensors=True, set_active=True)
         model.active_head = "task"
         return model
-    if method.startswith("prefix_tuning") and library == "peft" and not transformers.__version__.startswith("4."):
+    if method.startswith("prefix_tuning") and library == "peft" and SINCE_5:
         skipped.append((what, "the library itself: its models take no keys and values since transformers 5"))
         return
     check(what, family.answers(load()), ours(folder, family, ["no", "yes"]))

@@ -26,7 +26,10 @@ pub enum Export<'a> {
         base: Option<&'a BaseModel>,
     },
     /// That of `peft`.
-    Peft,
+    Peft {
+        /// Whether modules are named as in `transformers` 5, not 4.
+        since_5: bool,
+    },
     /// A whole model of `transformers`, the adapter merged into this base.
     Transformers(&'a BaseModel),
 }
@@ -40,7 +43,7 @@ pub fn export(folder: &AdapterFolder, to: Export<'_>) -> Result<Exported, Error>
         Export::AdapterHub { name, norms, base } => {
             adapterhub_out::export(folder, name, norms, base)?
         }
-        Export::Peft => peft::export(folder)?,
+        Export::Peft { since_5 } => peft::export(folder, since_5)?,
         Export::Transformers(base) => whole(folder, base)?,
     })
 }

@@ -117,6 +117,16 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
                     name: base_name(folder)?.unwrap_or_else(|| "not named".into()),
                 });
             }
+            if let Some(width) = adapterhub::hidden_size(folder)?
+                && width != base.spec().hidden as u64
+            {
+                return Err(Error::OtherBase {
+                    what: "the width".into(),
+                    expected: width.to_string(),
+                    found: base.spec().hidden.to_string(),
+                    name: base_name(folder)?.unwrap_or_else(|| "not named".into()),
+                });
+            }
             widen_prompt(import(folder)?, base)?
         }
     };
@@ -126,6 +136,7 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         return Err(Error::content(folder, message));
     };
     if library != Library::AdapterHub {
+        whole_head(folder, &head, base)?;
         head::as_configured(&mut head, base)?;
     }
     complete_norms(&method, base, &mut tensors)?;
@@ -226,6 +237,19 @@ fn complete_norms(
         }
     }
     Ok(())
+}
+
+/// Refuses a head without its biases: the library's models have them, whose values would be others.
+fn whole_head(folder: &Path, head: &HeadSpec, base: &BaseModel) -> Result<(), Error> {
+    let dense = base.family().classifier.as_ref().and_then(|c| c.dense);
+    // First layers before a norm may be without.
+    let without = head.dense_without_bias && head.norm.is_none();
+    let first = match (head.bias, dense) {
+        (false, _) => "the last layer's bias".into(),
+        (true, Some((_, module))) if without => format!("{module}.bias"),
+        _ => return Ok(()),
+    };
+    Err(Error::Missing { path: folder.into(), count: 1, first })
 }
 
 /// The layers of a head that PEFT leaves in the base, as it saves the last one alone there: the

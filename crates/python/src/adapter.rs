@@ -284,7 +284,7 @@ impl Adapter {
             };
             let target = match (to, &model) {
                 ("adapterhub", base) => Export::AdapterHub { name, norms, base: base.as_ref() },
-                ("peft", _) => Export::Peft,
+                ("peft", _) => Export::Peft { since_5: false },
                 ("transformers", Some(model)) => Export::Transformers(model),
                 _ => return Err(PyValueError::new_err(format!("there is no export to '{to}'"))),
             };

@@ -51,6 +51,10 @@ pub(crate) struct Options {
     /// changes.
     #[arg(long)]
     norms: bool,
+    /// The version of `transformers` whose names of modules `peft` writes: image models have others
+    /// since 5 [default: 4].
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(4..=5))]
+    transformers: Option<u8>,
     /// How `onnx` holds weights: a file for each, `f32,int8` for both [default: f32].
     #[arg(long, value_delimiter = ',')]
     precision: Vec<GraphPrecision>,
@@ -146,6 +150,9 @@ impl Options {
         if self.norms && to != To::Adapterhub {
             bail!("--norms is for adapterhub");
         }
+        if self.transformers.is_some() && to != To::Peft {
+            bail!("--transformers is for peft");
+        }
         if !self.precision.is_empty() && to != To::Onnx {
             bail!("--precision is for onnx");
         }
@@ -191,7 +198,7 @@ impl Options {
                 return Ok(export_onnx(folder, base, &precisions, new)?);
             }
             (To::Transformers, Some(base)) => Export::Transformers(base),
-            (To::Peft, _) => Export::Peft,
+            (To::Peft, _) => Export::Peft { since_5: self.transformers == Some(5) },
             _ => Export::AdapterHub { name: &self.name, norms: self.norms, base },
         };
         let Exported { files, notes } = export(folder, form)?;

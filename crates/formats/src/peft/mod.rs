@@ -253,9 +253,13 @@ fn family(file: &Weights, encoder: Option<&EncoderSpec>) -> Result<&'static Fami
     let of_base = |family: &&Family| encoder.is_some_and(|e| e.family == family.name);
     let mut all = FAMILIES.iter().copied().filter(|f| is_of(f));
     all.clone().find(of_base).or_else(|| all.next()).ok_or_else(|| {
-        let known: Vec<_> = FAMILIES.iter().map(|f| f.prefix).collect();
-        let message =
-            format!("no tensor's name begins with {PREFIX} and one of {}", known.join(", "));
+        let known: BTreeSet<_> = FAMILIES.iter().map(|f| f.prefix).collect();
+        let known: Vec<_> = known.into_iter().collect();
+        let found = file.names().next().unwrap_or("none at all");
+        let message = format!(
+            "no tensor's name begins with {PREFIX} and one of {}; the first is '{found}'",
+            known.join(", ")
+        );
         Error::content(file.path(), message)
     })
 }

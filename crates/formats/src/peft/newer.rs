@@ -24,6 +24,11 @@ fn renamed(family: &Family) -> impl Iterator<Item = (&'static str, &'static str)
     of_layers.iter().chain(of_attention).copied()
 }
 
+/// Whether the family's modules have other names since then.
+pub(super) fn is_renamed(family: &Family) -> bool {
+    renamed(family).next().is_some()
+}
+
 /// A name with a piece in the place of another.
 fn with(name: &str, from: &str, to: &str) -> String {
     let dotted = format!(".{name}.").replace(&format!(".{from}."), &format!(".{to}."));

@@ -6,6 +6,7 @@ use budwood_base::names;
 use budwood_base::tensor::TensorMap;
 use serde_json::{Value, json};
 
+use super::newer::{is_renamed, newer};
 use super::{OUTER, PREFIX, prompts};
 use crate::Error;
 use crate::export::{
@@ -16,11 +17,12 @@ use crate::native::AdapterFolder;
 
 const VERSION: &str = "0.21.2";
 
-/// Writes an adapter with its head.
+/// Writes an adapter with its head, for models of `transformers` 4, or of 5, where modules of some
+/// image models have other names.
 ///
 /// # Errors
 /// If the library has no such method, or the model of `transformers` no such head.
-pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
+pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> {
     let AdapterFolder { meta, tensors } = folder;
     let family = family_of(meta)?;
     let [part] = &meta.method.parts[..] else {
@@ -77,7 +79,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
             config["use_rslora"] = option("rslora");
             config["use_dora"] = option("dora");
             config["fan_in_fan_out"] = json!(false);
-            config["target_modules"] = modules(family, &targets)?;
+            config["target_modules"] = modules(family, &targets, since_5)?;
             layers(&mut config);
         }
         "ia3" => {
@@ -89,10 +91,10 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
             config["peft_type"] = json!("IA3");
             let inputs: Vec<String> = serde_json::from_value(option("inputs")).unwrap_or_default();
             let all: Vec<String> = targets.iter().chain(&inputs).cloned().collect();
-            config["feedforward_modules"] = modules(family, &inputs)?;
+            config["feedforward_modules"] = modules(family, &inputs, since_5)?;
             config["fan_in_fan_out"] = json!(false);
             config["init_ia3_weights"] = json!(true);
-            config["target_modules"] = modules(family, &all)?;
+            config["target_modules"] = modules(family, &all, since_5)?;
         }
         "layer_norm" => {
             config["peft_type"] = json!("LN_TUNING");
@@ -100,6 +102,9 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
                 tensors.keys().filter_map(|n| norm_module(family, n)).collect();
             modules.sort();
             modules.dedup();
+            if since_5 {
+                modules.iter_mut().for_each(|module| *module = newer(family, module));
+            }
             config["target_modules"] = json!(modules);
         }
         "linear" => {
@@ -125,8 +130,11 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     } else {
         for (ours, tensor) in tensors.iter().filter(|(n, _)| !n.starts_with("head.")) {
             let mut tensor = tensor.clone();
-            let place = place(family, ours)
+            let mut place = place(family, ours)
                 .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
+            if since_5 {
+                place = newer(family, &place);
+            }
             if ours.ends_with(".ia3.scale") {
                 tensor.shape.push(1);
             }
@@ -138,6 +146,12 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     }
     theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{before}{name}"), tensor)));
     let mut exported = Exported::default();
+    if !since_5 && is_renamed(family) {
+        exported.notes.push(format!(
+            "modules of {} have other names since transformers 5: for that, --transformers 5",
+            family.name
+        ));
+    }
     exported.json("adapter_config.json", &config);
     exported.tensors("adapter_model.safetensors", &theirs, true)?;
     exported.notes.push(
@@ -148,7 +162,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
 
 /// The names of modules, as a list, or as an expression where another module ends with one of
 /// them: PEFT knows the modules of a list by their ends.
-fn modules(family: &Family, targets: &[String]) -> Result<Value, Error> {
+fn modules(family: &Family, targets: &[String], since_5: bool) -> Result<Value, Error> {
     let find = |target: &String| {
         let module =
             family.inner.iter().find(|(ours, _)| ours == target).map(|(_, theirs)| *theirs);
@@ -162,6 +176,10 @@ fn modules(family: &Family, targets: &[String]) -> Result<Value, Error> {
         })
     };
     let chosen = targets.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    if since_5 && is_renamed(family) {
+        // No name there ends with another.
+        return Ok(chosen.iter().map(|module| json!(newer(family, module))).collect());
+    }
     let is_other = |module: &str| {
         family.inner.iter().any(|(ours, theirs)| {
             theirs.strip_suffix(module).is_some_and(|r| r.ends_with('.'))
