@@ -241,14 +241,18 @@ fn complete_norms(
 
 /// Refuses a head without its biases: the library's models have them, whose values would be others.
 fn whole_head(folder: &Path, head: &HeadSpec, base: &BaseModel) -> Result<(), Error> {
-    let dense = base.family().classifier.as_ref().and_then(|c| c.dense);
+    let classifier = base.family().classifier.as_ref();
+    let dense = classifier.and_then(|c| c.dense);
     // First layers before a norm may be without.
     let without = head.dense_without_bias && head.norm.is_none();
-    let first = match (head.bias, dense) {
-        (false, _) => "the last layer's bias".into(),
-        (true, Some((_, module))) if without => format!("{module}.bias"),
+    let module = match (head.bias, dense, head.kind) {
+        (false, _, HeadKind::QuestionAnswering) => "qa_outputs",
+        (false, ..) if head.kind.over_tokens() => "classifier",
+        (false, ..) => classifier.map_or("classifier", |c| c.out),
+        (true, Some((_, module)), _) if without => module,
         _ => return Ok(()),
     };
+    let first = format!("{module}.bias");
     Err(Error::Missing { path: folder.into(), count: 1, first })
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.shared_base && (args.to != To::Onnx || !args.options.precision.is_empty()) {
         bail!("--shared-base is for onnx, in f32: leave --precision out");
     }
-    let folder = foreign::load(&args.adapter, args.options.base.as_deref())?;
+    let folder = foreign::load_told(&args.adapter, args.options.base.as_deref())?;
     let base = args.options.base_of(&folder, args.to)?;
     if let Some(base) = &base {
         // A whole model is never written into its own base.
@@ -115,7 +115,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             Some(base) if args.shared_base => {
                 let mut all = vec![named(&args.adapter, folder)];
                 for path in &args.also {
-                    let folder = foreign::load(path, args.options.base.as_deref())?;
+                    let folder = foreign::load_told(path, args.options.base.as_deref())?;
                     all.push(named(path, folder));
                 }
                 export_onnx_shared(&all, base, new)?

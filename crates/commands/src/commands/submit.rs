@@ -86,6 +86,7 @@ struct Found {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let mut board = open(&args.board)?;
     let mut found = find(settings, args)?;
     let s = &mut found.submission;
     let set = |to: &mut String, from: &Option<String>| {
@@ -110,7 +111,6 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         .map(|folder| Attachment::read(folder, AttachmentLimits::default()))
         .transpose()
         .context("the adapter")?;
-    let mut board = open(&args.board)?;
     let actor = Actor::local(&args.who);
     let done =
         submit(&mut board, &found.submission, attachment.as_ref(), &found.predictions, &actor)?;
