@@ -37,6 +37,8 @@ results, skipped = [], []
 # What the documentation says is refused: a message is one of these, or a failure.
 REFUSED = {
     "in 'attn.Wqkv'": "products of ours in one module there are merged alone",
+    "VeRA's of a module of several products": "its projections are shared by rows that are parted here",
+    "first 'relative.norm": "the norm of DeBERTa's table of distances is not trained by `layer_norm`",
     "embedding_hidden_mapping_in": "the product that widens embeddings is not adapted here",
     "before the product that widens": "prompts stand behind that product here",
     "those of this encoder are one": "one layer cannot be left out of layers that are one",
