@@ -1,5 +1,5 @@
-//! Adapters of PEFT that are read on a base (`tests/golden/make_peft.py`) answer as the library did,
-//! and go out as they came in.
+//! Adapters of PEFT that are read on a base (`tests/golden/make_peft.py`) answer as the library
+//! did, and go out as they came in.
 
 #![allow(clippy::unwrap_used)]
 

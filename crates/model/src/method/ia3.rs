@@ -1,7 +1,7 @@
 //! (IA)³ (Liu et al. 2022): keys, values and the inside of the feed-forward network are multiplied
 //! by learned vectors that start at one. As `adapters` 1.3 (`IA3Config`): the products' results are
-//! scaled. With `inputs` also what products read, as `peft` does for its feed-forward modules: there
-//! the scale stands behind the activation.
+//! scaled. With `inputs` also what products read, as `peft` does for its feed-forward modules:
+//! there the scale stands behind the activation.
 
 use budwood_base::names;
 use budwood_base::site::WeightSite;
