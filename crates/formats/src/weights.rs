@@ -264,8 +264,10 @@ fn unwrapped(path: &Path, entries: Entries) -> Result<Entries, Error> {
         let parts: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
         let name = parts.join(".");
         if plain.contains_key(&name) {
-            let message =
-                format!("has the tensor '{name}' twice: with and without '{}'", WRAPPERS[0]);
+            let message = format!(
+                "has the tensor '{name}' twice: with and without {}",
+                WRAPPERS.join(" or ")
+            );
             return Err(Error::content(path, message));
         }
         plain.insert(name, entry);

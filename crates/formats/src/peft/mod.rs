@@ -295,7 +295,7 @@ fn pieces(tensor: Tensor, role: &str, n: usize) -> Result<Vec<Tensor>, String> {
         "a" | "e" => Ok(vec![tensor; n]),
         // Of (IA)³: what is read.
         "scale" if rows == 1 => Ok(vec![tensor; n]),
-        _ if rows == 0 || !rows.is_multiple_of(n) || !tensor.len().is_multiple_of(rows) => {
+        _ if tensor.data.is_empty() || !rows.is_multiple_of(n) => {
             Err(format!("has {rows} rows for {n} products"))
         }
         _ => {
@@ -337,14 +337,17 @@ fn check_modules(
         return Err(Error::content(file.path(), message));
     }
     let mut missing = Vec::new();
+    // The configuration's names are those of the library that the file is of.
+    let since_5 = file.names().any(|name| newer::older(family, name) != name);
     for layer in 0..layers {
         for name in names::WEIGHT_SITES {
             let site = Site { layer: Some(layer), name };
             let module = site.module(family);
-            let since = newer::newer(family, &module);
-            let wanted = [&module, &since].map(|name| targets.has(name, Some(layer)));
-            let wanted = wanted.into_iter().flatten().reduce(|a, b| a || b);
-            match (wanted, sites.contains_key(&site)) {
+            let named = match since_5 {
+                true => newer::newer(family, &module),
+                false => module.clone(),
+            };
+            match (targets.has(&named, Some(layer)), sites.contains_key(&site)) {
                 (Some(true), false) => missing.push(module),
                 (Some(false), true) => {
                     let message = format!(

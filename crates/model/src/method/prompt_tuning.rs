@@ -69,7 +69,7 @@ pub(super) const METHOD: Method = Method {
         let at = place(options, spec);
         let as_words = options.flag("as_words");
         if as_words && (at > 0 || matches!(spec.input, InputSpec::Image(_))) {
-            return Err(options.fault("as_words", "false but before the first word of texts"));
+            return Err(options.fault("as_words", "false, but before the first word of texts"));
         }
         let init = Init::Uniform(options.number("random_uniform_scale"));
         builder.set_prompt(options.count("prompt_length"), (at, as_words), init)
