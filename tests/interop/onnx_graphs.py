@@ -188,6 +188,79 @@ def heads():
     got = graph.run(["logits"], text_feeds(out, graph, TEXTS)[1])[0][:, 0]
     record("bert numbers, relative", (np.abs(got - expected) / np.abs(expected)).max())
 
+def answered(name, folder, *words):
+    return json.loads(run("predict", "--json", "--adapter", name, "--base", folder, *words))
+
+def kinds():
+    """Pairs, tags of words, questions and masked words, on a family with token types and on one without."""
+    texts = [" ".join(random.choice(WORDS, 4 + i % 6)) for i in range(48)]
+    with open(f"{ROOT}/pairs.csv", "w") as f:
+        f.write("a,b,label\n" + "".join(f"{t},{texts[i * 7 % 48]},{['no', 'yes'][i % 2]}\n" for i, t in enumerate(texts)))
+    tagged = lambda t: "\n".join(f"{w} {'B-X' if w in ('film', 'plot', 'story') else 'O'}" for w in t.split())
+    open(f"{ROOT}/tags.conll", "w").write("\n\n".join(map(tagged, texts)) + "\n")
+    second = lambda t: {"text": t.split()[1], "answer_start": len(t.split()[0]) + 1}
+    asked = lambda i, t: {"context": t, "qas": [{"id": str(i), "question": "the film", "answers": [second(t)]}]}
+    paragraphs = [asked(i, t) for i, t in enumerate(texts)]
+    json.dump({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]}, open(f"{ROOT}/questions.json", "w"))
+    open(f"{ROOT}/texts.txt", "w").write("\n".join(texts) + "\n")
+    for family in ["bert", "distilbert"]:
+        folder, method = f"{ROOT}/{family}", "lora[r=2]"
+        def made(kind, data, *more):
+            name = f"{family}-{kind}"
+            trained(folder, f"{ROOT}/{data}", method, name, *more)
+            out = exported(name, folder)
+            return name, out, checked(f"{out}/onnx/model.onnx"), json.load(open(f"{out}/config.json"))
+        name, out, graph, config = made("pairs", "pairs.csv", "--text-column", "a", "--text-column", "b")
+        pairs = [("the film", "was very good"), ("a dull plot", "and actor")]
+        logits = graph.run(["logits"], text_feeds(out, graph, pairs)[1])[0]
+        expected = [answered(name, folder, *pair)["scores"] for pair in pairs]
+        labels = [config["id2label"][str(i)] for i in range(2)]
+        record(f"{family} pairs", max(abs(softmax(l)[i] - e[c]) for l, e in zip(logits, expected) for i, c in enumerate(labels)))
+
+        name, out, graph, config = made("tags", "tags.conll")
+        batch, feeds = text_feeds(out, graph, TEXTS)
+        worst = 0
+        for text, encoding, p in zip(TEXTS, batch, softmax(graph.run(["logits"], feeds)[0])):
+            answer = answered(name, folder, text)
+            for i, (tag, score) in enumerate(zip(answer["tags"], answer["scores"])):
+                at = p[encoding.word_ids.index(i)]
+                same = config["id2label"][str(at.argmax())] == tag
+                worst = max(worst, abs(at.max() - score) if same else 9.0)
+        record(f"{family} tags", worst)
+
+        name, out, graph, config = made("questions", "questions.json")
+        pairs = [("the film", text) for text in TEXTS]
+        batch, feeds = text_feeds(out, graph, pairs)
+        worst = 0
+        for (_, text), encoding, *logits in zip(pairs, batch, *graph.run(["start_logits", "end_logits"], feeds)):
+            own = [i for i, of in enumerate(encoding.sequence_ids) if of == 1]
+            spans = {(i, j): logits[0][i] + logits[1][j] for i in own for j in own if i <= j}
+            (i, j), best = max(spans.items(), key=lambda span: span[1])
+            found = text[encoding.offsets[i][0]:encoding.offsets[j][1]]
+            candidates = answered(name, folder, "the film", text)["candidates"]
+            # The scores of a text's answers are of one softmax: their ratios are the graph's.
+            for other in candidates[1:]:
+                at = [k for k in spans if text[encoding.offsets[k[0]][0]:encoding.offsets[k[1]][1]] == other["answer"]
+                      and encoding.offsets[k[0]][0] == other["start"]]
+                ratio = np.exp(spans[at[0]] - best) if at else 9.0
+                worst = max(worst, abs(other["score"] / candidates[0]["score"] - ratio))
+            worst = max(worst, 0.0 if candidates[0]["answer"] == found else 9.0)
+        record(f"{family} questions", worst)
+
+        name, out, graph, config = made("words", "texts.txt", "--task", "masked-lm")
+        run("export", name, f"{name}-int8", "--to", "onnx", "--base", folder, "--precision", "int8")
+        small = checked(f"{ROOT}/{name}-int8/onnx/model_quantized.onnx")
+        texts_with = ["the film was [MASK] good", "[MASK] plot and a dull actor [MASK]"]
+        batch, feeds = text_feeds(out, graph, texts_with)
+        token = Tokenizer.from_file(f"{out}/tokenizer.json").token_to_id
+        for graph, what, most in [(graph, "", MOST), (small, " int8", 0.02)]:
+            worst = 0
+            for text, encoding, p in zip(texts_with, batch, softmax(graph.run(["logits"], feeds)[0])):
+                places = [i for i, one in enumerate(encoding.ids) if one == token("[MASK]")]
+                for at, words in zip(places, answered(name, folder, text)["places"], strict=True):
+                    worst = max([worst, *(abs(p[at][token(w["word"])] - w["score"]) for w in words)])
+            record(f"{family} masked words{what}", worst, most)
+
 def other_sizes():
     """An adapter for images of another size than its base's."""
     folder, size = f"{ROOT}/vit", 48
@@ -275,6 +348,7 @@ if __name__ == "__main__":
     else:
         families()
         heads()
+        kinds()
         other_sizes()
         shared()
     failed = [what for what, difference, most in results if not difference <= most]

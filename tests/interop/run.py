@@ -2,214 +2,242 @@
 
     python tests/interop/run.py BUDWOOD [FOLDER]
 
-Needs torch, transformers 4.57.6, adapters 1.3.0 and peft 0.21.2; `tests/interop/run.sh` makes an environment with them.
-For every family and method: the library makes an adapter from weights that are not zero and saves it; Budwood answers
-texts with its folder (in), imports it, exports it, and the library loads what was exported (out). Answers are
-compared as probabilities; the largest difference may be 1e-5.
+Needs torch, transformers and peft, and, where its version of transformers is the one it asks for, adapters;
+`tests/interop/run.sh` makes environments with them. For every family and method: the library makes an adapter from weights
+that are not zero and saves it; Budwood answers with its folder (in), imports it, exports it, and the library loads what was
+exported (out). Answers are compared as probabilities; the largest difference may be 1e-5. What a library itself cannot do,
+and what the documentation says is refused, is printed with its reason. ONLY=WORD runs cases with that word; TRACE=1 shows
+where errors come from.
 """
 import json, math, os, shutil, subprocess, sys, tempfile, traceback, warnings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 warnings.filterwarnings("ignore")
-import torch
-import adapters, peft, transformers
-from adapters import (AutoAdapterModel, DoubleSeqBnConfig, SeqBnConfig, ParBnConfig, AdapterPlusConfig, CompacterConfig,
-                      LoRAConfig, IA3Config, PrefixTuningConfig, PromptTuningConfig, ConfigUnion, MAMConfig, UniPELTConfig)
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import (AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification,
-                          BertConfig, RobertaConfig, DistilBertConfig, PreTrainedTokenizerFast)
+import peft, torch, transformers
+from families import FAMILIES, SINCE_5, WORDS, Family, noise
+
+try:
+    import adapters
+    from adapters import (AutoAdapterModel, DoubleSeqBnConfig, SeqBnConfig, ParBnConfig, AdapterPlusConfig, CompacterConfig,
+                          CompacterPlusPlusConfig, LoRAConfig, IA3Config, PrefixTuningConfig, PromptTuningConfig, MAMConfig,
+                          UniPELTConfig)
+    NO_HUB = None
+except (ImportError, AttributeError) as e:
+    NO_HUB = f"adapters does not load with transformers {transformers.__version__}: {str(e).splitlines()[0][:90]}"
 
 BUDWOOD = os.path.abspath(sys.argv[1])
-ROOT = sys.argv[2] if len(sys.argv) > 2 else tempfile.mkdtemp()
-WORDS = "the a film good bad very was not and of plot actor dull fine long short great poor story scene".split()
-# Texts of one length: some references attend to padding.
-TEXTS = ["the film was very good", "a dull plot and actor", "not a bad story scene"]
+ROOT = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else tempfile.mkdtemp()
+ONLY = os.environ.get("ONLY", "")
 MOST = 1e-5
-results = []
+LABELS = ["no", "maybe", "yes"]
+NUMBERED = [f"LABEL_{i}" for i in range(3)]
+results, skipped = [], []
 
-def tokenizer(folder, roberta):
-    special = ["<s>", "<pad>", "</s>", "<unk>"] if roberta else ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocab = {w: i for i, w in enumerate(special + WORDS)}
-    unk, begin, end, pad = ("<unk>", "<s>", "</s>", "<pad>") if roberta else ("[UNK]", "[CLS]", "[SEP]", "[PAD]")
-    t = Tokenizer(models.WordLevel(vocab, unk_token=unk))
-    t.pre_tokenizer = pre_tokenizers.Whitespace()
-    t.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A {end}", pair=f"{begin} $A {end} $B {end}", special_tokens=[(begin, vocab[begin]), (end, vocab[end])])
-    fast = PreTrainedTokenizerFast(tokenizer_object=t, unk_token=unk, cls_token=begin, sep_token=end, pad_token=pad)
-    fast.save_pretrained(folder)
-    return fast
+# What the documentation says is refused: a message is one of these, or a failure.
+REFUSED = {
+    "in 'attn.Wqkv'": "products of ours in one module there are merged alone",
+    "VeRA's of a module of several products": "its projections are shared by rows that are parted here",
+    "first 'relative.norm": "the norm of DeBERTa's table of distances is not trained by `layer_norm`",
+    "embedding_hidden_mapping_in": "the product that widens embeddings is not adapted here",
+    "before the product that widens": "prompts stand behind that product here",
+    "those of this encoder are one": "one layer cannot be left out of layers that are one",
+    "the layers of this base are one": "prefixes of one layer each, where all layers are one",
+    "has no place in this method": "AdapterHub's bottleneck after ALBERT's attention reads another value",
+    "AdapterHub has no place": "the same, out",
+    "AdapterHub adapts no": "there is no such place there",
+    "PEFT's (IA)³ leaves out no layers": "PEFT has no such option",
+    "the head has a first layer of its own": "the adapted pooler is in the head, which PEFT does not save",
+}
 
-def base(family):
-    """A small model with random weights, norms and biases included."""
-    torch.manual_seed(1)
-    folder = f"{ROOT}/{family}"
-    sizes = dict(vocab_size=40, num_labels=3)
-    if family == "distilbert":
-        config = DistilBertConfig(dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=40, **sizes)
-    else:
-        kind = BertConfig if family == "bert" else RobertaConfig
-        config = kind(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-                      max_position_embeddings=40, **sizes)
-    model = AutoModelForSequenceClassification.from_config(config)
-    noise(model)
-    model.eval().save_pretrained(folder)
-    tok = tokenizer(folder, family == "roberta")
-    return folder, tok
-
-def noise(model, trained_only=False):
-    with torch.no_grad():
-        for p in model.parameters():
-            if (p.requires_grad or not trained_only) and p.is_floating_point():
-                p.add_(torch.randn_like(p) * 0.1)
-
-def answers(model, tok, texts=TEXTS):
-    model.eval()
-    with torch.no_grad():
-        logits = model(**{k: v for k, v in tok(texts, return_tensors="pt").items() if k != "token_type_ids" or "distil" not in model.config.model_type}).logits
-    return torch.softmax(logits, -1)
-
-def ours(adapter, base_folder):
-    with open(f"{ROOT}/texts.csv", "w") as f:
-        f.write("\n".join(["text", *TEXTS, ""]))
-    out = subprocess.run([BUDWOOD, "predict", "--json", "--adapter", adapter, "--base", base_folder, "--input", f"{ROOT}/texts.csv"],
-                         capture_output=True, text=True, cwd=ROOT)
-    if out.returncode:
-        raise RuntimeError(out.stderr.strip().splitlines()[-1])
-    return [json.loads(line) for line in out.stdout.splitlines()]
-
-def matrix(rows, labels):
-    return torch.tensor([[row["scores"][l] for l in labels] for row in rows])
+class Refused(Exception):
+    pass
 
 def budwood(*words):
     out = subprocess.run([BUDWOOD, *words], capture_output=True, text=True, cwd=ROOT)
     if out.returncode:
-        raise RuntimeError(out.stderr.strip().splitlines()[-1])
+        message = out.stderr.strip().splitlines()[-1]
+        reason = next((why for words, why in REFUSED.items() if words in message), None)
+        raise Refused(f"{reason}: {message}") if reason else RuntimeError(message)
+    return out.stdout
+
+def ours(adapter, family, labels):
+    """Budwood's answers with a folder."""
+    lines = budwood("predict", "--json", "--adapter", adapter, "--base", family.folder, *family.inputs).splitlines()
+    return torch.tensor([[json.loads(line)["scores"][l] for l in labels] for line in lines])
 
 def check(what, expected, got):
     difference = (expected - got).abs().max().item()
     results.append((what, difference if math.isfinite(difference) else 9.0))
 
 def attempt(what, run):
+    """Runs a check; what is refused as documented is skipped."""
     try:
         run()
+        return True
+    except Refused as e:
+        skipped.append((what, str(e)))
     except Exception as e:
         if os.environ.get("TRACE"):
             traceback.print_exc()
         results.append((what, f"{type(e).__name__}: {e}"))
+    return False
 
-HUB = {
-    "double_seq_bn": DoubleSeqBnConfig(reduction_factor=4),
-    "seq_bn": SeqBnConfig(reduction_factor=4),
-    "seq_bn by layer": SeqBnConfig(reduction_factor={"0": 2, "default": 8}),
-    "seq_bn leave_out": SeqBnConfig(reduction_factor=4, leave_out=[0]),
-    "par_bn": ParBnConfig(reduction_factor=4),
-    "scaled_par_bn": ParBnConfig(reduction_factor=4, scaling="learned"),
-    "adapter_plus": AdapterPlusConfig(reduction_factor=8, stochastic_depth=0.0),
-    "compacter": CompacterConfig(reduction_factor=4),
-    "lora": LoRAConfig(r=4, alpha=8),
-    "lora everywhere": LoRAConfig(r=4, alpha=8, attn_matrices=["q", "k", "v"], intermediate_lora=True, output_lora=True),
-    "ia3": IA3Config(),
-    "prefix_tuning": PrefixTuningConfig(prefix_length=3, bottleneck_size=5),
-    "prefix_tuning flat": PrefixTuningConfig(prefix_length=3, flat=True),
-    "prompt_tuning": PromptTuningConfig(prompt_length=3),
-    "mam": MAMConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5), ParBnConfig(reduction_factor=4)),
-    "unipelt": UniPELTConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5, use_gating=True),
-                             SeqBnConfig(reduction_factor=4, use_gating=True), LoRAConfig(r=2, alpha=2, use_gating=True)),
-}
-LABELS = ["no", "maybe", "yes"]
+def made(what, make):
+    """What a library makes; what it cannot make itself is skipped."""
+    try:
+        return make()
+    except Exception as e:
+        skipped.append((what, f"the library itself: {type(e).__name__}: {str(e).splitlines()[0][:160]}"))
 
-def hub(family, folder, tok, name, config, safe):
-    what = f"adapters {family} {name}{'' if safe else ' .bin'}"
-    torch.manual_seed(2)
-    model = AutoAdapterModel.from_pretrained(folder)
-    model.add_adapter("task", config=config)
-    model.add_classification_head("task", num_labels=3, layers=2, id2label=dict(enumerate(LABELS)))
-    model.train_adapter("task")
-    noise(model, trained_only=True)
-    model.set_active_adapters("task")
-    model.active_head = "task"
-    expected = answers(model, tok)
-    place = f"{ROOT}/{what.replace(' ', '-').replace('.', '')}"
-    if safe:
+def place(what):
+    return f"{ROOT}/{''.join(c if c.isalnum() else '-' for c in what)}"
+
+def hub_configs():
+    if NO_HUB:
+        return {}
+    return {
+        "double_seq_bn": DoubleSeqBnConfig(reduction_factor=4),
+        "seq_bn": SeqBnConfig(reduction_factor=4),
+        "seq_bn by layer": SeqBnConfig(reduction_factor={"0": 2, "default": 8}),
+        "seq_bn leave_out": SeqBnConfig(reduction_factor=4, leave_out=[0]),
+        "par_bn": ParBnConfig(reduction_factor=4),
+        "scaled_par_bn": ParBnConfig(reduction_factor=4, scaling="learned"),
+        "adapter_plus": AdapterPlusConfig(reduction_factor=8, stochastic_depth=0.0),
+        "compacter": CompacterConfig(reduction_factor=4),
+        "compacter++": CompacterPlusPlusConfig(reduction_factor=4),
+        "lora": LoRAConfig(r=4, alpha=8),
+        "lora everywhere": LoRAConfig(r=4, alpha=8, attn_matrices=["q", "k", "v"], intermediate_lora=True, output_lora=True),
+        "lora gated": LoRAConfig(r=4, alpha=8, use_gating=True),
+        "ia3": IA3Config(),
+        "prefix_tuning": PrefixTuningConfig(prefix_length=3, bottleneck_size=5),
+        "prefix_tuning flat": PrefixTuningConfig(prefix_length=3, flat=True),
+        "prompt_tuning": PromptTuningConfig(prompt_length=3),
+        "prompt_tuning after": PromptTuningConfig(prompt_length=3, combine="prefix_after_bos"),
+        "mam": MAMConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5), ParBnConfig(reduction_factor=4)),
+        "unipelt": UniPELTConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5, use_gating=True),
+                                 SeqBnConfig(reduction_factor=4, use_gating=True), LoRAConfig(r=2, alpha=2, use_gating=True)),
+    }
+
+HUB_FAMILIES = ["bert", "roberta", "distilbert", "electra", "xlm-roberta", "albert", "deberta-v2", "vit"]
+
+def hub(family, name, config, safe):
+    what = f"adapters {family.name} {name}{'' if safe else ' .bin'}"
+    folder = place(what)
+    def make():
+        torch.manual_seed(2)
+        model = AutoAdapterModel.from_pretrained(family.folder)
+        model.add_adapter("task", config=config)
+        labels = dict(enumerate(LABELS))
+        if family.is_images:
+            model.add_image_classification_head("task", num_labels=3, layers=2, id2label=labels)
+        else:
+            model.add_classification_head("task", num_labels=3, layers=2, id2label=labels)
+        model.train_adapter("task")
+        noise(model, trained_only=True)
+        model.set_active_adapters("task")
+        model.active_head = "task"
+        answers = family.answers(model)
         # Shared memory keeps the library from writing some methods; `.bin` does it.
         try:
-            model.save_adapter(place, "task", use_safetensors=True)
+            model.save_adapter(folder, "task", use_safetensors=safe)
         except RuntimeError:
-            shutil.rmtree(place, ignore_errors=True)
-            model.save_adapter(place, "task", use_safetensors=False)
-    else:
-        model.save_adapter(place, "task", use_safetensors=False)
-    attempt(what + ": in", lambda: check(what + ": in", expected, matrix(ours(place, folder), LABELS)))
+            shutil.rmtree(folder, ignore_errors=True)
+            model.save_adapter(folder, "task", use_safetensors=False)
+        return answers
+    expected = made(what, make)
+    if expected is None:
+        return
     def out():
-        budwood("import", place, "--base", folder, "--out", place + "-ours")
-        check(what + ": imported", expected, matrix(ours(place + "-ours", folder), LABELS))
-        budwood("export", place + "-ours", place + "-out", "--to", "adapterhub")
-        fresh = AutoAdapterModel.from_pretrained(folder)
+        budwood("import", folder, "--base", family.folder, "--out", folder + "-ours")
+        check(what + ": imported", expected, ours(folder + "-ours", family, LABELS))
+        budwood("export", folder + "-ours", folder + "-out", "--to", "adapterhub")
+        fresh = AutoAdapterModel.from_pretrained(family.folder)
         info = {}
-        loaded = fresh.load_adapter(place + "-out", use_safetensors=True, loading_info=info, set_active=True)
+        loaded = fresh.load_adapter(folder + "-out", use_safetensors=True, loading_info=info, set_active=True)
         missing = info.get("missing_keys", []) + info.get("unexpected_keys", [])
         # Each layer's view of prefixes that all layers share.
         missing = [key for key in missing if ".prefix_tuning.pool." not in key]
         if missing:
             raise RuntimeError(f"missing or unexpected: {missing[:3]}")
         fresh.active_head = loaded
-        check(what + ": out", expected, answers(fresh, tok))
-    if safe:
+        check(what + ": out", expected, family.answers(fresh))
+    read = attempt(what + ": in", lambda: check(what + ": in", expected, ours(folder, family, LABELS)))
+    if safe and read:
         attempt(what + ": out", out)
 
-Q = {"bert": "query", "roberta": "query", "distilbert": "q_lin"}
-V = {"bert": "value", "roberta": "value", "distilbert": "v_lin"}
-K = {"bert": "key", "roberta": "key", "distilbert": "k_lin"}
-NORM = {"bert": ["LayerNorm"], "roberta": ["LayerNorm"], "distilbert": ["LayerNorm", "sa_layer_norm", "output_layer_norm"]}
-
-def peft_configs(f):
-    lora = lambda **more: peft.LoraConfig(**{**dict(task_type="SEQ_CLS", r=4, lora_alpha=8, target_modules=[Q[f], V[f]]), **more})
+def peft_configs(family):
+    q, k, v = (family.modules[letter] for letter in "QKV")
+    kind = dict(task_type=None if family.is_images else "SEQ_CLS")
+    if family.is_images:
+        kind["modules_to_save"] = ["classifier"]
+    lora = lambda **more: peft.LoraConfig(**{**kind, **dict(r=4, lora_alpha=8, target_modules=[q, v]), **more})
+    layers = r"layer\.[01]|layers\.[01]"
     configs = {
-        "lora": lora(),
-        "rslora dora": lora(use_rslora=True, use_dora=True),
-        "patterns": lora(rank_pattern={Q[f]: 2}, alpha_pattern={f"layer.1.*{V[f]}": 3}),
-        "expression": lora(target_modules=rf".*layer\.[01]\..*({Q[f]}|{K[f]})"),
-        "uneven": lora(target_modules=rf".*(layer\.0\..*{Q[f]}|layer\.1\..*{V[f]})"),
-        "layers": lora(layers_to_transform=[1]),
-        "all-linear": lora(target_modules="all-linear"),
-        "ia3": peft.IA3Config(task_type="SEQ_CLS", target_modules=[K[f], V[f]], feedforward_modules=[]),
-        "vera": peft.VeraConfig(task_type="SEQ_CLS", r=8, target_modules=[Q[f], V[f]]),
-        "adalora": peft.AdaLoraConfig(task_type="SEQ_CLS", init_r=6, target_r=3, total_step=10, target_modules=[Q[f], V[f]]),
-        "ln_tuning": peft.LNTuningConfig(task_type="SEQ_CLS", target_modules=NORM[f]),
+        "lora": lambda: lora(),
+        "rslora dora": lambda: lora(use_rslora=True, use_dora=True),
+        "patterns": lambda: lora(rank_pattern={q: 2}, alpha_pattern={f"layers?.1.*{v}": 3}),
+        "expression": lambda: lora(target_modules=rf".*({layers})\..*\.({q}|{k})"),
+        "uneven": lambda: lora(target_modules=rf".*(layers?\.0\..*\.{q}|layers?\.1\..*\.{v})"),
+        "layers": lambda: lora(layers_to_transform=[1]),
+        "all-linear": lambda: lora(target_modules="all-linear"),
+        "ia3": lambda: peft.IA3Config(**kind, target_modules=[k, v], feedforward_modules=[]),
+        "ia3 usual": lambda: peft.IA3Config(**kind),
+        "ia3 feed-forward": lambda: peft.IA3Config(**kind, target_modules=[k, v, "output.dense"],
+                                                   feedforward_modules=["output.dense"]),
+        "vera": lambda: peft.VeraConfig(**kind, r=8, target_modules=[q, v]),
+        "adalora": lambda: peft.AdaLoraConfig(**kind, init_r=6, target_r=3, total_step=10, target_modules=[q, v]),
+        "ln_tuning": lambda: peft.LNTuningConfig(**kind, target_modules=family.modules["norms"]),
     }
-    if f == "distilbert":
-        # PEFT itself refuses: it would adapt the head's first layer, too.
-        del configs["all-linear"]
+    if not family.is_images:
+        sizes = dict(task_type="SEQ_CLS", num_virtual_tokens=3, num_layers=2, token_dim=32, num_attention_heads=4)
+        encoder = dict(sizes, encoder_hidden_size=8)
+        configs.update({
+            "prompt tuning": lambda: peft.PromptTuningConfig(**sizes),
+            "p-tuning MLP": lambda: peft.PromptEncoderConfig(**encoder, encoder_reparameterization_type="MLP"),
+            "p-tuning LSTM": lambda: peft.PromptEncoderConfig(**encoder, encoder_reparameterization_type="LSTM"),
+            "prefix tuning": lambda: peft.PrefixTuningConfig(**sizes),
+            "prefix tuning projected": lambda: peft.PrefixTuningConfig(**encoder, prefix_projection=True),
+        })
     return configs
 
-def pefted(family, folder, tok, name, config, safe):
-    what = f"peft {family} {name}{'' if safe else ' .bin'}"
-    torch.manual_seed(3)
-    model = peft.get_peft_model(AutoModelForSequenceClassification.from_pretrained(folder), config)
-    noise(model, trained_only=True)
-    expected = answers(model, tok)
-    place = f"{ROOT}/{what.replace(' ', '-').replace('.', '')}"
-    model.save_pretrained(place, safe_serialization=safe)
-    labels = [f"LABEL_{i}" for i in range(3)]
-    attempt(what + ": in", lambda: check(what + ": in", expected, matrix(ours(place, folder), labels)))
+def pefted(family, name, config, safe):
+    what = f"peft {family.name} {name}{'' if safe else ' .bin'}"
+    folder = place(what)
+    def make():
+        torch.manual_seed(3)
+        model = peft.get_peft_model(family.model(), config())
+        noise(model, trained_only=True)
+        answers = family.answers(model)
+        model.save_pretrained(folder, safe_serialization=safe)
+        return answers
+    expected = made(what, make)
+    if expected is None:
+        return
     def imported():
-        budwood("import", place, "--base", folder, "--out", place + "-ours")
-        check(what + ": imported", expected, matrix(ours(place + "-ours", folder), labels))
+        budwood("import", folder, "--base", family.folder, "--out", folder + "-ours")
+        check(what + ": imported", expected, ours(folder + "-ours", family, NUMBERED))
     def out():
-        if name == "all-linear" and family == "bert":
-            return  # Its pooler is adapted, which becomes a layer of the head.
-        budwood("export", place + "-ours", place + "-out", "--to", "peft")
-        fresh = peft.PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(folder), place + "-out")
-        check(what + ": out", expected, answers(fresh, tok))
+        budwood("export", folder + "-ours", folder + "-out", "--to", "peft", *(["--transformers", "5"] if SINCE_5 else []))
+        fresh = peft.PeftModel.from_pretrained(family.model(), folder + "-out")
+        check(what + ": out", expected, family.answers(fresh))
     def whole():
-        budwood("export", place + "-ours", place + "-whole", "--to", "transformers")
-        fresh = AutoModelForSequenceClassification.from_pretrained(place + "-whole")
-        check(what + ": merged for transformers", expected, answers(fresh, tok))
-        check(what + ": merged, back again", expected, matrix(ours(place + "-whole", place + "-whole"), labels))
-    if safe:
-        for step, run in [("imported", imported), ("out", out), ("merged for transformers", whole)]:
-            attempt(f"{what}: {step}", run)
+        budwood("export", folder + "-ours", folder + "-whole", "--to", "transformers")
+        check(what + ": merged for transformers", expected, family.answers(family.model(folder + "-whole")))
+        again = Whole(family, folder + "-whole")
+        check(what + ": merged, back again", expected, ours(again.folder, again, NUMBERED))
+    if not attempt(what + ": in", lambda: check(what + ": in", expected, ours(folder, family, NUMBERED))):
+        return
+    steps = [("imported", imported), ("out", out)]
+    if "tuning" not in name or "ln_" in name:
+        steps.append(("merged for transformers", whole))
+    for step, run in steps if safe else []:
+        attempt(f"{what}: {step}", run)
+
+class Whole:
+    """A model that was exported, asked as its family is."""
+    def __init__(self, family, folder):
+        self.folder, self.inputs = folder, family.inputs
 
 # Methods that are trained here: where they go to, and the pooling that is there.
 TRAINED = [
@@ -217,66 +245,84 @@ TRAINED = [
     ("vera[r=4]", "transformers", "pooler"),
     ("linear", "transformers", "pooler"),
     ("full", "transformers", "pooler"),
+    ("ia3", "transformers", "pooler"),
     ("lora[r=4,rslora=true,dora=true]", "peft", "pooler"),
+    ("lora[r=4,targets=[ffn_out]]", "peft", "pooler"),
+    ("ia3[targets=[key,value],inputs=[ffn_out]]", "peft", "pooler"),
+    ("prompt_tuning[prompt_length=3,as_words=true]", "peft", "pooler"),
+    ("prefix_tuning[prefix_length=3,flat=true,counted=true]", "peft", "pooler"),
     ("linear", "adapterhub", "cls"),
     ("seq_bn[reduction_factor=4]", "adapterhub", "cls"),
     ("adapter[width=5,layer_norm=false]", "adapterhub", "cls"),
     ("adapter[width=8]", "adapterhub --norms", "cls"),
 ]
 
-def trained(family, folder, tok, method, to, pooling):
-    what = f"trained here {family} {method} to {to}"
-    place = f"{ROOT}/{''.join(c if c.isalnum() else '-' for c in what)}"
+def trained(family, method, to, pooling):
+    what = f"trained here {family.name} {method} to {to}"
+    folder = place(what)
     random = torch.Generator().manual_seed(4)
     with open(f"{ROOT}/train.csv", "w") as f:
         f.write("text,label\n")
         for i in range(60):
             words = [WORDS[j] for j in torch.randint(len(WORDS), (6,), generator=random)]
             f.write(" ".join(words) + (" good,yes\n" if i % 2 else " bad,no\n"))
-    budwood("train", "--data", f"{ROOT}/train.csv", "--base", folder, "--recipe", "paper", "--method", method, "--pooling",
-            pooling, "--lr", "0.01", "--epochs", "3", "--out", place)
+    budwood("train", "--data", f"{ROOT}/train.csv", "--base", family.folder, "--recipe", "paper", "--method", method, "--pooling",
+            pooling, "--lr", "0.01", "--epochs", "3", "--out", folder)
     library, *flags = to.split()
-    budwood("export", place, place + "-out", "--to", library, *flags)
-    if library == "transformers":
-        model = AutoModelForSequenceClassification.from_pretrained(place + "-out")
-    elif library == "peft":
-        start = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, ignore_mismatched_sizes=True)
-        model = peft.PeftModel.from_pretrained(start, place + "-out")
-    else:
-        model = AutoAdapterModel.from_pretrained(folder)
-        kept = dict(use_safetensors=True, set_active=True)
+    budwood("export", folder, folder + "-out", "--to", library, *flags)
+    def load():
+        if library == "transformers":
+            return family.model(folder + "-out")
+        if library == "peft":
+            start = family.model(num_labels=2, ignore_mismatched_sizes=True)
+            return peft.PeftModel.from_pretrained(start, folder + "-out")
+        model = AutoAdapterModel.from_pretrained(family.folder)
         if method == "linear":
-            model.load_head(place + "-out", use_safetensors=True)
+            model.load_head(folder + "-out", use_safetensors=True)
         else:
-            model.load_adapter(place + "-out", **kept)
+            model.load_adapter(folder + "-out", use_safetensors=True, set_active=True)
         model.active_head = "task"
-    check(what, answers(model, tok), matrix(ours(place, folder), ["no", "yes"]))
+        return model
+    if method.startswith("prefix_tuning") and library == "peft" and SINCE_5:
+        skipped.append((what, "the library itself: its models take no keys and values since transformers 5"))
+        return
+    check(what, family.answers(load()), ours(folder, family, ["no", "yes"]))
+
+def run(family):
+    model = family.model()
+    what = f"transformers {family.name} tuned: in"
+    attempt(what, lambda: check(what, family.answers(model), ours(family.folder, family, NUMBERED)))
+    for name, config in hub_configs().items() if family.name in HUB_FAMILIES else []:
+        for safe in [True, False] if name in ("seq_bn", "lora", "prefix_tuning") else [True]:
+            if ONLY in f"adapters {family.name} {name}":
+                hub(family, name, config, safe)
+    for name, config in peft_configs(family).items():
+        for safe in [True, False] if name in ("lora", "prompt tuning") else [True]:
+            if ONLY in f"peft {family.name} {name}":
+                pefted(family, name, config, safe)
+    for method, to, pooling in TRAINED:
+        of_hub = to.startswith("adapterhub")
+        here = family.name == "bert" or of_hub and family.name in ("roberta", "distilbert")
+        what = f"trained here {family.name} {method} to {to}"
+        if ONLY in what and here and not (of_hub and NO_HUB):
+            attempt(what, lambda: trained(family, method, to, pooling))
 
 def main():
-    print("torch", torch.__version__, "transformers", transformers.__version__, "adapters", adapters.__version__, "peft", peft.__version__)
-    only = os.environ.get("ONLY", "")
-    for family in ["bert", "roberta", "distilbert"]:
-        folder, tok = base(family)
-        model = AutoModelForSequenceClassification.from_pretrained(folder)
-        labels = [f"LABEL_{i}" for i in range(3)]
-        what = f"transformers {family} tuned: in"
-        attempt(what, lambda: check(what, answers(model, tok), matrix(ours(folder, folder), labels)))
-        for name, config in HUB.items():
-            for safe in [True, False] if name in ("seq_bn", "lora", "prefix_tuning") else [True]:
-                if only in name:
-                    attempt(f"adapters {family} {name}", lambda: hub(family, folder, tok, name, config, safe))
-        for name, config in peft_configs(family).items():
-            for safe in [True, False] if name == "lora" else [True]:
-                if only in name:
-                    attempt(f"peft {family} {name}", lambda: pefted(family, folder, tok, name, config, safe))
-        for method, to, pooling in TRAINED:
-            if only in method and (pooling == "cls" or family == "bert"):
-                what = f"trained here {family} {method} to {to}"
-                attempt(what, lambda: trained(family, folder, tok, method, to, pooling))
+    hub_version = "none" if NO_HUB else adapters.__version__
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}, adapters {hub_version}")
+    if NO_HUB:
+        print(f"SKIPPED: adapters, as {NO_HUB}")
+    for name in FAMILIES:
+        run(Family(name, ROOT))
     failed = [r for r in results if not isinstance(r[1], float) or r[1] > MOST]
     for what, difference in results:
         print(f"{'FAIL' if (what, difference) in failed else 'ok  '} {what}: {difference}")
-    print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    for what, why in skipped:
+        print(f"skip {what}: {why}")
+    numbers = [difference for _, difference in results if isinstance(difference, float)]
+    print(f"{len(results) - len(failed)} passed, {len(failed)} failed, {len(skipped)} skipped; farthest {max(numbers):.1e}")
+    if len(sys.argv) < 3:
+        shutil.rmtree(ROOT)
     sys.exit(bool(failed))
 
 main()

@@ -22,9 +22,14 @@ pub enum Export<'a> {
         name: &'a str,
         /// Whether trained layer norms are written as those of the base.
         norms: bool,
+        /// The base, which says what type of model it is, where its family has several.
+        base: Option<&'a BaseModel>,
     },
     /// That of `peft`.
-    Peft,
+    Peft {
+        /// Whether modules are named as in `transformers` 5, not 4.
+        since_5: bool,
+    },
     /// A whole model of `transformers`, the adapter merged into this base.
     Transformers(&'a BaseModel),
 }
@@ -35,8 +40,10 @@ pub enum Export<'a> {
 /// If the library has no such adapter, or the base is not the adapter's or is stored in int8.
 pub fn export(folder: &AdapterFolder, to: Export<'_>) -> Result<Exported, Error> {
     Ok(match to {
-        Export::AdapterHub { name, norms } => adapterhub_out::export(folder, name, norms)?,
-        Export::Peft => peft::export(folder)?,
+        Export::AdapterHub { name, norms, base } => {
+            adapterhub_out::export(folder, name, norms, base)?
+        }
+        Export::Peft { since_5 } => peft::export(folder, since_5)?,
         Export::Transformers(base) => whole(folder, base)?,
     })
 }

@@ -219,3 +219,37 @@ fn names_of_others_do_not_steer_the_terminal() {
     assert!(kept, "as JSON it is what it was: {log}");
     world.fails(&format!("verify 99 --board {sneaky}").replace('\u{7}', ""), &["\\u{1b}"]);
 }
+
+/// Their folders hold no scores and no hash of the base: they are scored where they are submitted.
+#[test]
+fn adapters_of_other_libraries_are_scored_submitted_and_run_again() {
+    let world = World::new();
+    world.write("held.csv", reviews(60, 77));
+    world.ok("board --board b init");
+    let lora = "--method lora[r=2] --pooling";
+    world.train("hub", &format!("{lora} cls"));
+    world.ok("export hub hub-out --to adapterhub");
+    world.train("peft", &format!("{lora} pooler"));
+    world.ok("export peft peft-out --to peft");
+    world.ok("export peft whole --to transformers");
+    let data = "-- --data train.csv --test-data held.csv";
+    for (folder, base) in [("hub-out", "base"), ("whole", "whole")] {
+        let line =
+            format!("submit {folder} --base {base} --board b --dataset {folder} --json {data}");
+        let output = world.run(&line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("the base cannot be checked"), folder == "hub-out", "{said}");
+        let done = json(&String::from_utf8(output.stdout).unwrap());
+        assert_eq!(done["state"], "attached");
+        let id = done["result"].as_i64().unwrap();
+        let output = world.ok(&format!("verify {id} --board b"));
+        assert!(output.contains("0 of 60 predictions"), "{output}");
+        assert_eq!(state(&world, id), "re-evaluated");
+    }
+    world.fails("submit hub-out --board b", &["an adapter of adapters", "no scores", "-- --data"]);
+    world.fails("submit hub-out --base base --board b", &["name the data"]);
+    // PEFT keeps no names, and the base names none.
+    let named = format!("submit peft-out --base base --board b {data}");
+    world.fails(&named, &["fresh, rotten", "id2label"]);
+}

@@ -13,6 +13,15 @@ pub(crate) fn folder(name: &Path) -> Result<PathBuf> {
     Ok(find_adapter(name, &mut base::told())?)
 }
 
+/// As [`load`], and tells what cannot be known of the base of one that was taken over.
+pub(crate) fn load_told(path: &Path, base: Option<&str>) -> Result<AdapterFolder> {
+    let folder = load(path, base)?;
+    if let Some(warning) = budwood_formats::foreign::warning(&folder.meta) {
+        eprintln!("{warning}");
+    }
+    Ok(folder)
+}
+
 /// Reads an adapter; one of another library on the base that is named, or else on the one
 /// that it names itself.
 pub(crate) fn load(path: &Path, base: Option<&str>) -> Result<AdapterFolder> {

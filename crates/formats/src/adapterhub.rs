@@ -110,11 +110,21 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
 
 /// The name of the family that a folder speaks of; none where it says nothing that is known.
 pub(crate) fn family(folder: &Path) -> Result<Option<&'static str>, Error> {
+    let kind = about_base(folder, "model_type")?;
+    Ok(kind.as_ref().and_then(Value::as_str).and_then(family::find).map(|f| f.name))
+}
+
+/// The width of the base that a folder speaks of, if it does.
+pub(crate) fn hidden_size(folder: &Path) -> Result<Option<u64>, Error> {
+    Ok(about_base(folder, "hidden_size")?.as_ref().and_then(Value::as_u64))
+}
+
+/// What a folder says of its base.
+fn about_base(folder: &Path, field: &str) -> Result<Option<Value>, Error> {
     let files = ["adapter_config.json", "head_config.json"];
     let Some(file) = files.into_iter().find(|f| folder.join(f).exists()) else { return Ok(None) };
     let (_, json) = read_json(folder, file)?;
-    let kind = json.get("model_type").and_then(Value::as_str);
-    Ok(kind.and_then(family::find).map(|f| f.name))
+    Ok(json.get(field).cloned())
 }
 
 /// Whether a tensor is what a layer has of the prefixes that all layers share: `.bin` files hold

@@ -7,21 +7,26 @@ use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
-use crate::Error;
 use crate::adapterhub::{FLAT_PREFIX, PREFIX_ROLES, ROLES};
 use crate::export::{Exported, cannot, family_of, label2id, refuse_masked_lm};
 use crate::family::Family;
 use crate::native::{AdapterFolder, AdapterMeta};
+use crate::{BaseModel, Error};
 
 const VERSION: &str = "adapters.1.3.0";
 
 /// Writes an adapter and its head under this name. Trained layer norms stand beside the adapter
 /// under the base's own names where `norms` allows it: loading the folder then changes the base
-/// itself.
+/// itself. The base says which of its family's types of models it is, where there are several.
 ///
 /// # Errors
 /// If the library has no such method, family or head.
-pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exported, Error> {
+pub fn export(
+    folder: &AdapterFolder,
+    name: &str,
+    norms: bool,
+    base: Option<&BaseModel>,
+) -> Result<Exported, Error> {
     let AdapterFolder { meta, tensors } = folder;
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         return Err(cannot(format!(
@@ -32,14 +37,26 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
     if !family.adapterhub.is_some_and(|hub| hub.has_models) {
         return Err(cannot(format!("AdapterHub has no models of the family {}", family.name)));
     }
-    let class = format!("{}AdapterModel", family.class);
+    let mut exported = Exported::default();
+    let model_type = match base.map(BaseModel::model_type).transpose()? {
+        Some(of_base) if family.model_types.contains(&&of_base[..]) => of_base,
+        _ => {
+            if family.model_types.len() > 1 {
+                exported.notes.push(format!(
+                    "the adapter does not say which of {} its base is: the folder is written for the first (give the base)",
+                    family.model_types.join(", ")
+                ));
+            }
+            family.model_types.first().copied().unwrap_or(family.name).to_string()
+        }
+    };
+    let class = format!("{}AdapterModel", family.class_of(&model_type));
     let about = |config: Value| {
         json!({
             "config": config, "hidden_size": meta.encoder.hidden, "model_class": class,
-            "model_name": meta.base.name, "model_type": family.model_types[0], "name": name, "version": VERSION,
+            "model_name": meta.base.name, "model_type": model_type, "name": name, "version": VERSION,
         })
     };
-    let mut exported = Exported::default();
     let head_alone = matches!(&meta.method.parts[..], [one] if one.name == "linear");
     if !head_alone {
         let configs = meta.method.parts.iter().map(|part| config(part, meta));
@@ -56,6 +73,10 @@ pub fn export(folder: &AdapterFolder, name: &str, norms: bool) -> Result<Exporte
     exported.tensors("model_head.safetensors", &head_tensors(meta, name, tensors), false)?;
     Ok(exported)
 }
+
+/// Why prompts and prefixes of PEFT's form are not written.
+const COUNTED: &str =
+    "AdapterHub does not count a text's positions after those of its vectors; export to PEFT";
 
 /// A method's configuration.
 fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
@@ -96,6 +117,9 @@ fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
         }
         "lora" | "ia3" => return low_rank(part),
         "prefix_tuning" => {
+            if option("counted") == true {
+                return Err(cannot(COUNTED));
+            }
             return Ok(json!({
                 "architecture": "prefix_tuning", "bottleneck_size": option("bottleneck_size"), "cross_prefix": true,
                 "dropout": 0.0, "encoder_prefix": true, "flat": option("flat"), "init_weights_seed": null,
@@ -105,6 +129,14 @@ fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
             }));
         }
         "prompt_tuning" => {
+            if option("as_words") == true {
+                return Err(cannot(COUNTED));
+            }
+            if meta.encoder.axes.embedding_width.is_some() {
+                return Err(cannot(
+                    "AdapterHub's prompts stand before the product that widens this base's embeddings, those here after it",
+                ));
+            }
             return Ok(json!({
                 "architecture": "prompt_tuning", "combine": option("combine"), "init_weights_seed": null,
                 "prompt_init": "random_uniform", "prompt_init_text": null, "prompt_length": option("prompt_length"),
@@ -171,6 +203,9 @@ fn low_rank(part: &MethodPart) -> Result<Value, Error> {
     }
     if option("dora") == true {
         return Err(cannot("AdapterHub's DoRA is of another form; export to PEFT"));
+    }
+    if option("inputs").as_array().is_some_and(|inputs| !inputs.is_empty()) {
+        return Err(cannot("AdapterHub's (IA)³ scales results alone ('inputs'); export to PEFT"));
     }
     let letters = [(names::QUERY, "q"), (names::KEY, "k"), (names::VALUE, "v")];
     let matrices: Vec<_> = letters.iter().filter(|(s, _)| has(s)).map(|(_, l)| *l).collect();

@@ -120,6 +120,15 @@ impl BaseModel {
         self.family
     }
 
+    /// Its type, as its `config.json` names it.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn model_type(&self) -> Result<String, Error> {
+        let json = read_json(&self.folder.join("config.json"))?;
+        Ok(json["model_type"].as_str().unwrap_or_default().into())
+    }
+
     /// Its identity, under the name that the user gave it.
     pub fn id(&self, name: &str) -> BaseId {
         BaseId {

@@ -6,8 +6,10 @@
 
 use budwood_base::difference::{self, Difference};
 use budwood_base::digest;
-use budwood_base::encoder::{EncoderSpec, InputSpec};
+use budwood_base::encoder::{EncoderSpec, InputSpec, TextInput};
 use budwood_base::head::{self, HeadKind, HeadSpec};
+use budwood_base::method::{MethodPart, MethodSpec};
+use serde_json::Value;
 
 use crate::native::AdapterMeta;
 use crate::{BaseModel, Error};
@@ -122,12 +124,12 @@ impl AdapterMeta {
             return Err(Error::OtherBase { what, expected, found, name });
         }
         if let InputSpec::Text(text) = &self.encoder.input
-            && self.task.max_length > text.length_max()
+            && self.task.max_length > length_max(text, &self.method)
         {
             return Err(Error::Description(format!(
-                "max_length is {}, more than the base model's {} positions",
+                "max_length is {}, more than the {} positions that the base model has for texts",
                 self.task.max_length,
-                text.length_max()
+                length_max(text, &self.method)
             )));
         }
         let mut notes = Vec::new();
@@ -194,4 +196,23 @@ fn check_head<'a>(
         }
     }
     Ok(())
+}
+
+/// The longest text that an encoder has positions for, beside those that an adapter's prompts or
+/// prefixes take before it.
+pub fn length_max(text: &TextInput, method: &MethodSpec) -> usize {
+    let taken = |part: &MethodPart| {
+        let (counting, length) = match part.name.as_str() {
+            "prompt_tuning" => ("as_words", "prompt_length"),
+            "prefix_tuning" => ("counted", "prefix_length"),
+            _ => return 0,
+        };
+        if part.options.get(counting) != Some(&Value::Bool(true)) {
+            return 0;
+        }
+        let length = part.options.get(length).and_then(Value::as_u64);
+        // A description holds all options: one without leaves room for no text.
+        length.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
+    };
+    method.parts.iter().map(taken).fold(text.length_max(), usize::saturating_sub)
 }

@@ -163,8 +163,8 @@ fn layers(dense: Option<Activation>) -> String {
     dense.map_or_else(|| "one layer".into(), |a| format!("two layers and {}", a.name()))
 }
 
-/// The class of `transformers` for an adapter's family and kind of task.
-pub(crate) fn model_class(meta: &AdapterMeta, family: &Family) -> String {
+/// The class of `transformers` for an adapter's kind of task, of a family whose classes begin so.
+pub(crate) fn model_class(meta: &AdapterMeta, class: &str) -> String {
     let task = match meta.head.kind {
         HeadKind::TokenClassification => "TokenClassification",
         HeadKind::QuestionAnswering => "QuestionAnswering",
@@ -172,5 +172,5 @@ pub(crate) fn model_class(meta: &AdapterMeta, family: &Family) -> String {
         _ if matches!(meta.encoder.input, InputSpec::Image(_)) => "ImageClassification",
         _ => "SequenceClassification",
     };
-    format!("{}For{task}", family.class)
+    format!("{class}For{task}")
 }

@@ -10,10 +10,10 @@ use budwood_base::encoder::{Activation, InputSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::names;
-use budwood_base::tensor::TensorMap;
+use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
-use crate::description::check_labels;
+use crate::description::{check_labels, length_max};
 use crate::imported::{Imported, read_json};
 use crate::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
 use crate::peft::head;
@@ -102,6 +102,7 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         Library::Peft => {
             let (path, json) = read_json(folder, "adapter_config.json")?;
             let mut read = peft::read(folder, &path, &json, Some(base.spec()))?;
+            complete_head(&path, &mut read, base)?;
             fold_pooler(&path, &mut read, base)?;
             named_by_base(read, base)?
         }
@@ -116,7 +117,17 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
                     name: base_name(folder)?.unwrap_or_else(|| "not named".into()),
                 });
             }
-            import(folder)?
+            if let Some(width) = adapterhub::hidden_size(folder)?
+                && width != base.spec().hidden as u64
+            {
+                return Err(Error::OtherBase {
+                    what: "the width".into(),
+                    expected: width.to_string(),
+                    found: base.spec().hidden.to_string(),
+                    name: base_name(folder)?.unwrap_or_else(|| "not named".into()),
+                });
+            }
+            widen_prompt(import(folder)?, base)?
         }
     };
     let Imported { method, head, labels, mut tensors, .. } = read;
@@ -125,6 +136,7 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         return Err(Error::content(folder, message));
     };
     if library != Library::AdapterHub {
+        whole_head(folder, &head, base)?;
         head::as_configured(&mut head, base)?;
     }
     complete_norms(&method, base, &mut tensors)?;
@@ -138,10 +150,10 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
     });
     let meta = AdapterMeta {
         budwood_adapter: FORMAT,
-        method,
         base: base.id(name),
         encoder: base.spec().clone(),
-        task: task(&head, base, folder),
+        task: task(&head, &method, base, folder),
+        method,
         head,
         labels,
         precision: "f32".into(),
@@ -176,7 +188,7 @@ pub fn warning(meta: &AdapterMeta) -> Option<String> {
     ))
 }
 
-fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
+fn task(head: &HeadSpec, method: &MethodSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
     let of_images = matches!(base.spec().input, InputSpec::Image(_));
     let (kind, metric) = match head.kind {
         HeadKind::Classification if of_images => ("image-classification", "accuracy"),
@@ -188,7 +200,7 @@ fn task(head: &HeadSpec, base: &BaseModel, folder: &Path) -> TaskMeta {
         HeadKind::MaskedLm => ("masked-lm", "perplexity"),
     };
     let max_length = match &base.spec().input {
-        InputSpec::Text(text) => text.length_max(),
+        InputSpec::Text(text) => length_max(text, method),
         InputSpec::Image(_) => 1,
     };
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned());
@@ -227,13 +239,95 @@ fn complete_norms(
     Ok(())
 }
 
+/// Refuses a head without its biases: the library's models have them, whose values would be others.
+fn whole_head(folder: &Path, head: &HeadSpec, base: &BaseModel) -> Result<(), Error> {
+    let classifier = base.family().classifier.as_ref();
+    let dense = classifier.and_then(|c| c.dense);
+    // First layers before a norm may be without.
+    let without = head.dense_without_bias && head.norm.is_none();
+    let module = match (head.bias, dense, head.kind) {
+        (false, _, HeadKind::QuestionAnswering) => "qa_outputs",
+        (false, ..) if head.kind.over_tokens() => "classifier",
+        (false, ..) => classifier.map_or("classifier", |c| c.out),
+        (true, Some((_, module)), _) if without => module,
+        _ => return Ok(()),
+    };
+    let first = format!("{module}.bias");
+    Err(Error::Missing { path: folder.into(), count: 1, first })
+}
+
+/// The layers of a head that PEFT leaves in the base, as it saves the last one alone there: the
+/// base's own.
+///
+/// # Errors
+/// If the base has none: what PEFT answers is by chance then.
+fn complete_head(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(), Error> {
+    let Some(head) = &read.head else { return Ok(()) };
+    let (family, kind, weights) = (base.family(), head.kind, base.weights());
+    let layers = [("head.dense", head.dense.is_some()), ("head.norm", head.norm.is_some())];
+    for (layer, is_there) in layers {
+        let weight = format!("{layer}.weight");
+        if !is_there || read.tensors.contains_key(&weight) {
+            continue;
+        }
+        for theirs in weights.names() {
+            if let Some((ours, ..)) = head::name(family, theirs)
+                && ours.rsplit_once('.').is_some_and(|(of, _)| of == layer)
+            {
+                read.tensors.insert(ours, weights.tensor(theirs)?);
+            }
+        }
+        if !read.tensors.contains_key(&weight) {
+            let message = format!(
+                "holds the head without its '{layer}', and the base has none: it would be made by chance. Save the \
+                 adapter with modules_to_save that name it, or give the base that it was trained on"
+            );
+            return Err(Error::content(path, message));
+        }
+    }
+    read.head = head::spec(family, kind, &read.tensors);
+    Ok(())
+}
+
+/// AdapterHub's prompts stand before the product that widens embeddings, ours after it: they go
+/// through it here.
+fn widen_prompt(mut read: Imported, base: &BaseModel) -> Result<Imported, Error> {
+    let spec = base.spec();
+    let Some(prompt) = read.tensors.get_mut("shared.prompt.embedding") else { return Ok(read) };
+    if spec.axes.embedding_width.is_none() {
+        return Ok(read);
+    }
+    let product = |role: &str| base.tensor(&format!("{}.{role}", names::EMBEDDING_PROJECTION));
+    let (weight, bias) = (product("weight")?, product("bias")?);
+    let (width, n) = (spec.embedding_width(), prompt.shape.first().copied().unwrap_or(0));
+    if prompt.shape != [n, width] {
+        return Err(Error::Shape {
+            path: base.folder().into(),
+            name: "prompt_embedding".into(),
+            found: prompt.shape.clone(),
+            expected: vec![n, width],
+        });
+    }
+    let dot = |row: &[f32], w: &[f32]| -> f64 {
+        row.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
+    };
+    let of_row = |row: &[f32]| -> Vec<f32> {
+        let outputs = weight.data.chunks_exact(width).zip(&bias.data);
+        outputs.map(|(w, b)| (dot(row, w) + f64::from(*b)) as f32).collect()
+    };
+    let data = prompt.data.chunks_exact(width).flat_map(of_row).collect();
+    *prompt = Tensor::new([n, spec.hidden], data);
+    Ok(read)
+}
+
 /// An adapted pooler, which no method here has, becomes the first layer of the head: it is the same
-/// product with the same activation.
+/// product with the same activation. An adapted first layer of the head is changed itself.
 fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(), Error> {
     let mut take = |role: &str| read.tensors.remove(&format!("{}.lora.{role}", names::POOLER));
     let (Some(a), Some(b)) = (take("a"), take("b")) else { return Ok(()) };
-    let head = read.head.as_mut().filter(|head| head.pooling == Pooling::Pooler);
-    let (Some(head), None) = (head, take("magnitude")) else {
+    let magnitude = take("magnitude");
+    let of_pooler = |head: &&mut HeadSpec| head.pooling == Pooling::Pooler || head.dense.is_some();
+    let (Some(head), None) = (read.head.as_mut().filter(of_pooler), magnitude) else {
         return Err(Error::content(
             path,
             "adapts the pooler with DoRA or without a head over it, which is not read",
@@ -243,23 +337,28 @@ fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(),
     let number = |name: &str| option(name).and_then(Value::as_f64).unwrap_or(1.0);
     let root = option("rslora") == Some(&Value::Bool(true));
     let scale = number("alpha") / if root { number("r").sqrt() } else { number("r") };
-    let mut weight = base.tensor("pooler.weight")?;
-    let (d, rank) = (base.spec().hidden, a.shape[0]);
-    if a.shape != [rank, d] || b.shape != [d, rank] || weight.shape != [d, d] {
-        return Err(Error::content(
-            path,
-            format!("the pooler's update is {:?} by {:?}", b.shape, a.shape),
-        ));
+    if head.dense.is_none() {
+        (head.pooling, head.dense) = (Pooling::Cls, Some(Activation::Tanh));
+        for role in ["weight", "bias"] {
+            let tensor = base.tensor(&format!("{}.{role}", names::POOLER))?;
+            read.tensors.insert(format!("head.dense.{role}"), tensor);
+        }
     }
+    let (d, rank) = (base.spec().hidden, a.shape[0]);
+    let weight = read
+        .tensors
+        .get_mut("head.dense.weight")
+        .filter(|w| w.shape == [d, d] && a.shape == [rank, d] && b.shape == [d, rank] && rank > 0);
+    let Some(weight) = weight else {
+        let message = format!("the pooler's update is {:?} by {:?}", b.shape, a.shape);
+        return Err(Error::content(path, message));
+    };
     for (row, b) in weight.data.chunks_mut(d).zip(b.data.chunks(rank)) {
         for (b, a) in b.iter().zip(a.data.chunks(d)) {
             let factor = (f64::from(*b) * scale) as f32;
             row.iter_mut().zip(a).for_each(|(w, a)| *w += factor * a);
         }
     }
-    (head.pooling, head.dense) = (Pooling::Cls, Some(Activation::Tanh));
-    read.tensors.insert("head.dense.weight".into(), weight);
-    read.tensors.insert("head.dense.bias".into(), base.tensor("pooler.bias")?);
     Ok(())
 }
 

@@ -30,7 +30,7 @@ mod weights;
 
 pub use base_model::BaseModel;
 pub use convert::convert;
-pub use description::check_labels;
+pub use description::{check_labels, length_max};
 pub use error::Error;
 pub use import::import;
 pub use imported::Imported;

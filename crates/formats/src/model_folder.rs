@@ -85,6 +85,10 @@ pub fn tuned(
 /// If that of the base cannot be read.
 pub fn task_config(model: &BaseModel, meta: &AdapterMeta) -> Result<Value, Error> {
     let mut config = read_json(&model.folder().join("config.json"))?;
+    // The newer name of `torch_dtype`; what is written is in f32, whatever the base was saved in.
+    if config.get("dtype").is_some() {
+        config["dtype"] = json!("float32");
+    }
     // Models with a head are of the type of both halves, as CLIP's and SigLIP's.
     let model_type = config["model_type"].as_str().unwrap_or_default();
     if let Some(both) = model_type.strip_suffix("_vision_model") {
@@ -93,7 +97,8 @@ pub fn task_config(model: &BaseModel, meta: &AdapterMeta) -> Result<Value, Error
     let label2id = label2id(meta);
     let id2label: serde_json::Map<_, _> =
         label2id.iter().map(|(label, id)| (id.to_string(), json!(label))).collect();
-    config["architectures"] = json!([model_class(meta, model.family())]);
+    let class = model.family().class_of(&model.model_type()?);
+    config["architectures"] = json!([model_class(meta, class)]);
     if meta.head.kind != HeadKind::MaskedLm {
         config["id2label"] = json!(id2label);
         config["label2id"] = json!(label2id);

@@ -237,15 +237,42 @@ impl Shard {
         let of_torch =
             ["bin", "pt", "pth"].iter().any(|e| path.extension().is_some_and(|x| x == *e));
         if of_torch {
-            let entries = pickle::read(&path, &bytes)?;
+            let entries = unwrapped(&path, pickle::read(&path, &bytes)?)?;
             return Ok(Self { path, bytes, entries, metadata: HashMap::new() });
         }
         if let Some(what) = budwood_base::files::foreign(&bytes) {
             return Err(Error::content(&path, what));
         }
         let (entries, metadata) = safetensors_file::read(&path, &bytes)?;
+        let entries = unwrapped(&path, entries)?;
         Ok(Self { path, bytes, entries, metadata })
     }
+}
+
+/// What a model is wrapped in when it is compiled or trained on several devices; PyTorch puts these
+/// into the names of its tensors.
+const WRAPPERS: [&str; 2] = ["_orig_mod", "module"];
+
+/// The entries by the names that tensors have without wrappers around the model.
+fn unwrapped(path: &Path, entries: Entries) -> Result<Entries, Error> {
+    let is_wrapped = |name: &String| name.split('.').any(|part| WRAPPERS.contains(&part));
+    if !entries.keys().any(is_wrapped) {
+        return Ok(entries);
+    }
+    let mut plain = Entries::new();
+    for (name, entry) in entries {
+        let parts: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
+        let name = parts.join(".");
+        if plain.contains_key(&name) {
+            let message = format!(
+                "has the tensor '{name}' twice: with and without {}",
+                WRAPPERS.join(" or ")
+            );
+            return Err(Error::content(path, message));
+        }
+        plain.insert(name, entry);
+    }
+    Ok(plain)
 }
 
 /// The tensor with the scales of the rows of tensor `name`.

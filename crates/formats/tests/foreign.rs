@@ -61,7 +61,7 @@ fn adapterhub_folders_written_again_are_the_same() {
             let ours = adopted(&folder, &base);
             let out = dir.path().join(family).join(entry.file_name());
             fs::create_dir_all(&out).unwrap();
-            for (name, bytes) in adapterhub_out::export(&ours, "task", false).unwrap().files {
+            for (name, bytes) in adapterhub_out::export(&ours, "task", false, None).unwrap().files {
                 fs::write(out.join(name), bytes).unwrap();
             }
             for file in ["adapter.safetensors", "model_head.safetensors"] {
@@ -102,7 +102,7 @@ fn peft_folders_written_again_are_the_same() {
             }
             let what = folder.display().to_string();
             let ours = adopted(&folder, &golden().join("peft").join(family).join("base"));
-            for (name, bytes) in peft::export(&ours).unwrap().files {
+            for (name, bytes) in peft::export(&ours, false).unwrap().files {
                 fs::write(dir.path().join(name), bytes).unwrap();
             }
             let file = "adapter_model.safetensors";

@@ -110,6 +110,11 @@ impl<'a> Acting<'a> {
         self.sites()?.prompt.as_ref()
     }
 
+    /// Positions before those of a text's tokens.
+    pub(crate) fn positions_before(&self) -> usize {
+        self.sites().map_or(0, Sites::positions_before)
+    }
+
     pub(crate) fn prefix(&self) -> Option<&'a Prefix> {
         self.sites()?.prefix.as_ref()
     }

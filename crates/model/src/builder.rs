@@ -251,18 +251,27 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Puts trained rows into each sequence, after `at` of its tokens.
+    /// Puts trained rows into each sequence, after `at` of its tokens; `as_words` they pass through
+    /// the embeddings, which nothing else may train then.
     pub(crate) fn set_prompt(
         &mut self,
         length: usize,
-        at: usize,
+        (at, as_words): (usize, bool),
         init: Init<'_>,
     ) -> Result<(), ModelError> {
         self.claim("the embedded input".into())?;
-        let shape = [length, self.base.spec().hidden];
+        let spec = self.base.spec();
+        let shape = [length, if as_words { spec.embedding_width() } else { spec.hidden }];
+        let read = [
+            names::POSITION,
+            names::TOKEN_TYPE,
+            names::EMBEDDING_NORM,
+            names::EMBEDDING_PROJECTION,
+        ];
+        read.into_iter().filter(|_| as_words).try_for_each(|name| self.claim(name.into()))?;
         let slot = self.parameter("shared.prompt.embedding".into(), &shape, init)?;
         let numbers = (0..length as u32).collect();
-        self.sites.prompt = Some(Prompt { slot, length, at, numbers });
+        self.sites.prompt = Some(Prompt { slot, length, at, as_words, numbers });
         Ok(())
     }
 

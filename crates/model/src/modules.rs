@@ -20,6 +20,8 @@ pub struct Modules {
     pub prefixes: BTreeMap<usize, PrefixModule>,
     /// Rows among the embedded tokens of each sequence.
     pub prompt: Option<PromptModule>,
+    /// Positions before those of a text's tokens.
+    pub positions_before: usize,
 }
 
 /// An affine product.
@@ -78,6 +80,8 @@ pub enum UpdateModule {
     },
     /// It is multiplied, with its bias, element by element: `[outputs]`.
     Scale(Tensor),
+    /// What it reads is multiplied, element by element: `[inputs]`.
+    ScaleInput(Tensor),
 }
 
 /// What becomes weights of what could.
@@ -108,4 +112,7 @@ pub struct PromptModule {
     pub rows: Tensor,
     /// Tokens before them.
     pub at: usize,
+    /// Whether they are vectors of words, `[length, width of embeddings]`: the first positions, the
+    /// first token type, norm and projection of the embeddings make rows of them.
+    pub as_words: bool,
 }

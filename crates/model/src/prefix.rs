@@ -16,6 +16,8 @@ pub(crate) struct Prefix {
     pub(crate) length: usize,
     /// Width of keys and values.
     pub(crate) width: usize,
+    /// Whether the positions of a text's tokens follow those of these rows.
+    pub(crate) counted: bool,
     /// The layers that have one, in order.
     pub(crate) layers: Vec<usize>,
     pub(crate) source: Source,

@@ -163,6 +163,7 @@ pub(crate) struct ProductForward<'a> {
 
 /// Arguments of the ways back through a product.
 pub(crate) struct ProductBackward<'a> {
+    pub(crate) base: &'a Linear,
     pub(crate) d_y: ViewMut<'a>,
     pub(crate) d_x: ViewMut<'a>,
     pub(crate) spans: &'a Spans,

@@ -129,6 +129,8 @@ pub(crate) struct Prompt {
     pub(crate) length: usize,
     /// Tokens before it.
     pub(crate) at: usize,
+    /// Whether its rows are words that the embeddings make rows of.
+    pub(crate) as_words: bool,
     /// 0, 1, ... length - 1.
     pub(crate) numbers: Vec<u32>,
 }
@@ -166,6 +168,13 @@ impl Sites {
         layer % self.layers.len()
     }
 
+    /// Positions before those of a text's tokens.
+    pub(crate) fn positions_before(&self) -> usize {
+        let prompt = self.prompt.as_ref().filter(|prompt| prompt.as_words).map_or(0, |p| p.length);
+        let prefix = self.prefix.as_ref().filter(|prefix| prefix.counted).map_or(0, |p| p.length);
+        prompt + prefix
+    }
+
     /// How far down gradients must flow.
     pub(crate) fn depth(&self) -> Depth {
         let input = [
@@ -173,6 +182,8 @@ impl Sites {
             self.embedding_norm.is_some(),
             self.relative.is_some(),
             self.prompt.is_some(),
+            // The embedded tokens are not those of the base.
+            self.positions_before() > 0,
         ];
         if input.contains(&true) {
             return Depth::Embeddings;

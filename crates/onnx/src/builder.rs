@@ -26,7 +26,7 @@ pub(crate) struct Builder<'a, E> {
     /// Bytes, scale and zero point of values that products in int8 read.
     quantized: BTreeMap<String, [String; 3]>,
     /// Bytes and scales of weights.
-    weights: BTreeMap<String, [String; 2]>,
+    pub(crate) weights: BTreeMap<String, [String; 2]>,
 }
 
 /// Sequences of hidden states `[batch, rows, width]`.
@@ -126,6 +126,11 @@ impl<'a, E: From<Error>> Builder<'a, E> {
                 made
             }
         };
+        Ok(self.int8_sums(&bytes, &scales, x))
+    }
+
+    /// The product of a value with bytes `[inputs, outputs]`, each column of its own scale.
+    pub(crate) fn int8_sums(&mut self, bytes: &str, scales: &str, x: &str) -> String {
         let [input, scale, zero] = match self.quantized.get(x) {
             Some(known) => known.clone(),
             None => {
@@ -135,10 +140,10 @@ impl<'a, E: From<Error>> Builder<'a, E> {
             }
         };
         let none = self.graph.constant(Type::Int8, &[], vec![0]);
-        let sums = self.graph.op("MatMulInteger", &[&input, &bytes, &zero, &none]);
+        let sums = self.graph.op("MatMulInteger", &[&input, bytes, &zero, &none]);
         let sums = self.cast(&sums, Type::Float);
-        let scale = self.graph.op("Mul", &[&scale, &scales]);
-        Ok(self.graph.op("Mul", &[&sums, &scale]))
+        let scale = self.graph.op("Mul", &[&scale, scales]);
+        self.graph.op("Mul", &[&sums, &scale])
     }
 
     /// A layer's product at a site, with the adapter's update where it has one.
@@ -148,10 +153,17 @@ impl<'a, E: From<Error>> Builder<'a, E> {
         site: WeightSite,
         rows: &Rows,
     ) -> Result<String, E> {
-        let y = self.layer_product(&names::in_layer(layer, site.name()), &rows.x)?;
-        let modules = self.modules;
-        let Some(update) = modules.updates.get(&(layer, site)) else { return Ok(y) };
+        let (modules, name) = (self.modules, names::in_layer(layer, site.name()));
+        let update = modules.updates.get(&(layer, site));
+        if let Some(UpdateModule::ScaleInput(scale)) = update {
+            let scale = self.graph.floats(&scale.shape, &scale.data);
+            let x = self.graph.op("Mul", &[&rows.x, &scale]);
+            return self.layer_product(&name, &x);
+        }
+        let y = self.layer_product(&name, &rows.x)?;
+        let Some(update) = update else { return Ok(y) };
         match update {
+            UpdateModule::ScaleInput(_) => Ok(y),
             UpdateModule::Scale(scale) => {
                 let scale = self.graph.floats(&scale.shape, &scale.data);
                 Ok(self.graph.op("Mul", &[&y, &scale]))

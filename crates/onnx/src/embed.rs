@@ -1,12 +1,13 @@
 //! From the graph's inputs to the rows that the first layer reads.
 
 use budwood_base::encoder::{ImageInput, InputSpec, TextInput};
+use budwood_base::head::HeadKind;
 use budwood_base::names;
 use budwood_model::patch_positions;
 
 use crate::builder::{Builder, Rows};
 use crate::graph::{Attribute, Dim, Type};
-use crate::int8::{TABLE_MOST, quantize};
+use crate::int8::{PRODUCT_MOST, TABLE_MOST, quantize};
 use crate::{Error, Precision};
 
 /// Names of sizes that are free.
@@ -20,13 +21,19 @@ impl<E: From<Error>> Builder<'_, E> {
             InputSpec::Text(text) => self.text(text)?,
             InputSpec::Image(image) => Rows { x: self.image(image)?, mask: None },
         };
+        rows.x = self.normed_and_widened(rows.x);
+        Ok(self.with_prompt(rows))
+    }
+
+    /// Norm and projection of the embeddings, where the encoder has them.
+    fn normed_and_widened(&mut self, mut x: String) -> String {
         if self.spec.has_embedding_norm() {
-            rows.x = self.norm(names::EMBEDDING_NORM, &rows.x);
+            x = self.norm(names::EMBEDDING_NORM, &x);
         }
         if self.spec.axes.embedding_width.is_some() {
-            rows.x = self.product(names::EMBEDDING_PROJECTION, &rows.x);
+            x = self.product(names::EMBEDDING_PROJECTION, &x);
         }
-        Ok(self.with_prompt(rows))
+        x
     }
 
     fn text(&mut self, text: &TextInput) -> Result<Rows, E> {
@@ -47,7 +54,8 @@ impl<E: From<Error>> Builder<'_, E> {
         }
         if self.has(names::POSITION) {
             let (table, places) = (self.tensor(names::POSITION), self.places(&ids));
-            let offset = self.graph.int(text.position_offset as i64);
+            let offset =
+                self.graph.int((text.position_offset + self.modules.positions_before) as i64);
             let places = self.graph.op("Add", &[&places, &offset]);
             let positions = self.graph.op("Gather", &[&table, &places]);
             x = self.graph.op("Add", &[&x, &positions]);
@@ -61,14 +69,28 @@ impl<E: From<Error>> Builder<'_, E> {
             let table = self.tensor(names::WORD);
             return Ok(self.graph.op("Gather", &[&table, ids]));
         }
-        let table = (self.fetch)(names::WORD)?;
-        let quantized = quantize(&table.data, table.shape[1], TABLE_MOST);
-        let bytes = quantized.bytes.iter().map(|&b| b as u8).collect();
-        let bytes = self.graph.constant(Type::Int8, &table.shape, bytes);
-        let scales = self.graph.floats(&[table.shape[0], 1], &quantized.scales);
-        let [bytes, scales] = [bytes, scales].map(|t| self.graph.op("Gather", &[&t, ids]));
+        let [bytes, scales] = self.word_bytes()?.map(|t| self.graph.op("Gather", &[&t, ids]));
         let bytes = self.cast(&bytes, Type::Float);
         Ok(self.graph.op("Mul", &[&bytes, &scales]))
+    }
+
+    /// The table of words as bytes `[words, width]` and scales `[words, 1]`, made once.
+    pub(crate) fn word_bytes(&mut self) -> Result<[String; 2], E> {
+        if let Some(known) = self.weights.get(names::WORD) {
+            return Ok(known.clone());
+        }
+        let table = (self.fetch)(names::WORD)?;
+        // The head of a masked language model multiplies with it.
+        let is_factor = self.request.head.kind == HeadKind::MaskedLm;
+        let most = if is_factor { PRODUCT_MOST } else { TABLE_MOST };
+        let quantized = quantize(&table.data, table.shape[1], most);
+        let bytes = quantized.bytes.iter().map(|&b| b as u8).collect();
+        let made = [
+            self.graph.constant(Type::Int8, &table.shape, bytes),
+            self.graph.floats(&[table.shape[0], 1], &quantized.scales),
+        ];
+        self.weights.insert(names::WORD.into(), made.clone());
+        Ok(made)
     }
 
     /// 0, 1, ... over the second dimension of a value.
@@ -135,7 +157,10 @@ impl<E: From<Error>> Builder<'_, E> {
         let modules = self.modules;
         let Some(prompt) = &modules.prompt else { return rows };
         let [length, d] = [prompt.rows.shape[0], prompt.rows.shape[1]];
-        let table = self.graph.floats(&[1, length, d], &prompt.rows.data);
+        let mut table = self.graph.floats(&[1, length, d], &prompt.rows.data);
+        if prompt.as_words {
+            table = self.embedded_words(&table, length);
+        }
         let table = self.in_each(&table, &rows.x);
         let x = self.insert(&rows.x, &table, prompt.at);
         let mask = rows.mask.map(|mask| {
@@ -148,6 +173,23 @@ impl<E: From<Error>> Builder<'_, E> {
             self.insert(&mask, &ones, prompt.at)
         });
         Rows { x, mask }
+    }
+
+    /// What the embeddings make of vectors `[1, length, width]` that are the first words.
+    fn embedded_words(&mut self, words: &str, length: usize) -> String {
+        let mut x = words.to_string();
+        let InputSpec::Text(text) = &self.spec.input else { return x };
+        if text.token_types > 0 {
+            let table = self.tensor(names::TOKEN_TYPE);
+            let first = self.pick(&table, 0, 0);
+            x = self.graph.op("Add", &[&x, &first]);
+        }
+        if self.has(names::POSITION) {
+            let (table, first) = (self.tensor(names::POSITION), text.position_offset);
+            let positions = self.slice(&table, 0, first, Some(first + length));
+            x = self.graph.op("Add", &[&x, &positions]);
+        }
+        self.normed_and_widened(x)
     }
 
     /// Puts `more` after `at` of the rows of `x`.

@@ -7,19 +7,15 @@ use budwood_base::tensor::Tensor;
 use budwood_model::ModelError;
 use budwood_model::modules::Affine;
 
-use crate::Error;
 use crate::builder::{Builder, Rows};
 use crate::embed::{BATCH, SEQUENCE};
-use crate::graph::Dim;
+use crate::graph::{Attribute, Dim};
+use crate::{Error, Precision};
 
 impl<E: From<Error>> Builder<'_, E> {
     /// Pooling, the head's layers, and the outputs.
     pub(crate) fn head(&mut self, rows: &Rows) -> Result<(), E> {
         let head = self.request.head;
-        if head.kind == HeadKind::MaskedLm {
-            let message = "the head of a masked language model, which multiplies by all words";
-            return Err(Error::Cannot(message.into()).into());
-        }
         let over_tokens = head.kind.over_tokens();
         let mut x = if over_tokens { self.tokens(rows) } else { self.pooled(rows) };
         if let Some(activation) = head.dense {
@@ -32,8 +28,13 @@ impl<E: From<Error>> Builder<'_, E> {
             let [gain, bias] = [weight, bias].map(|t| self.graph.floats(&t.shape, &t.data));
             x = self.normed(&x, &gain, Some(&bias), norm.eps);
         }
-        let out = self.head_layer("head.out", head.bias)?;
-        let y = self.affine(&out, &x);
+        let y = match head.kind {
+            HeadKind::MaskedLm => self.all_words(&x)?,
+            _ => {
+                let out = self.head_layer("head.out", head.bias)?;
+                self.affine(&out, &x)
+            }
+        };
         let outputs = Dim::Fixed(head.outputs);
         // Patches of an image have a fixed number.
         let sequence = match &self.spec.input {
@@ -59,16 +60,51 @@ impl<E: From<Error>> Builder<'_, E> {
 
     /// A layer of the head.
     fn head_layer(&mut self, name: &str, has_bias: bool) -> Result<Affine, E> {
-        let tensors = self.request.tensors;
-        let take = |role: &str| {
-            let name = format!("{name}.{role}");
-            let found = tensors.get(&name).cloned();
-            found.ok_or(Error::Model(ModelError::Missing { name }))
+        let weight = self.head_tensor(&format!("{name}.weight"))?;
+        let bias = match has_bias {
+            true => self.head_tensor(&format!("{name}.bias"))?,
+            false => Tensor::zeros([weight.shape[0]]),
         };
-        let weight = take("weight")?;
-        let outputs = weight.shape[0];
-        let bias = if has_bias { take("bias")? } else { Tensor::zeros([outputs]) };
         Ok(Affine { weight, bias })
+    }
+
+    fn head_tensor(&self, name: &str) -> Result<Tensor, E> {
+        let found = self.request.tensors.get(name).cloned();
+        Ok(found.ok_or_else(|| Error::Model(ModelError::Missing { name: name.into() }))?)
+    }
+
+    /// `x Eᵀ + b` with the encoder's own table of words E, which the file holds once.
+    fn all_words(&mut self, x: &str) -> Result<String, E> {
+        let y = match self.request.precision {
+            Precision::F32 => self.words_product(x),
+            Precision::Int8 => {
+                let [bytes, scales] = self.word_bytes()?;
+                let bytes = self.transpose(&bytes, &[1, 0]);
+                let axes = self.graph.ints(&[-1]);
+                let scales = self.graph.op("Reshape", &[&scales, &axes]);
+                self.int8_sums(&bytes, &scales, x)
+            }
+        };
+        if !self.request.head.bias {
+            return Ok(y);
+        }
+        let bias = self.head_tensor("head.out.bias")?;
+        let bias = self.graph.floats(&bias.shape, &bias.data);
+        Ok(self.graph.op("Add", &[&y, &bias]))
+    }
+
+    /// By an operator that reads the table as it lies in the file.
+    fn words_product(&mut self, x: &str) -> String {
+        let (table, words) = (self.tensor(names::WORD), self.request.head.outputs);
+        let width = self.spec.embedding_width();
+        let rows = self.reshape(x, &[-1, width as i64]);
+        let turned = [("transB", Attribute::Int(1))];
+        let y = self.graph.op_with("Gemm", &[&rows, &table], &turned);
+        let shape = self.graph.op("Shape", &[x]);
+        let shape = self.slice(&shape, 0, 0, Some(2));
+        let words = self.graph.ints(&[words as i64]);
+        let shape = self.concat(&[&shape, &words], 0);
+        self.graph.op("Reshape", &[&y, &shape])
     }
 
     /// The rows of tokens, without those of a prompt.

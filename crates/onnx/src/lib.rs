@@ -14,7 +14,7 @@
 //! | output | shape | of |
 //! |---|---|---|
 //! | `logits` | `[batch, outputs]` | heads over sequences |
-//! | `logits` | `[batch, sequence, outputs]` | tags |
+//! | `logits` | `[batch, sequence, outputs]` | tags; words, of which a masked language model has all |
 //! | `start_logits`, `end_logits` | `[batch, sequence]` | questions |
 
 mod builder;

@@ -278,13 +278,13 @@ impl Adapter {
         let folder = &self.folder;
         py.detach(|| {
             let whole = to == "transformers";
-            let model = match whole {
+            let model = match whole || to == "adapterhub" {
                 true => Some(BaseModel::open(self.own.base().model().folder()).map_err(raised)?),
                 false => None,
             };
             let target = match (to, &model) {
-                ("adapterhub", _) => Export::AdapterHub { name, norms },
-                ("peft", _) => Export::Peft,
+                ("adapterhub", base) => Export::AdapterHub { name, norms, base: base.as_ref() },
+                ("peft", _) => Export::Peft { since_5: false },
                 ("transformers", Some(model)) => Export::Transformers(model),
                 _ => return Err(PyValueError::new_err(format!("there is no export to '{to}'"))),
             };

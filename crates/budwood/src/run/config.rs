@@ -4,6 +4,7 @@ use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::masking::Masking;
 use budwood_base::method::MethodSpec;
+use budwood_formats::length_max;
 use budwood_tasks::batch::BatchSize;
 use budwood_tasks::metric::{default_metric, of_kind};
 use budwood_tasks::task::Task;
@@ -78,12 +79,20 @@ pub(super) fn lengths_on(
 ) -> Result<Lengths, Error> {
     let mut lengths = lengths(spec, task);
     if let InputSpec::Text(text) = &base.model.spec().input {
-        let longest = text.length_max();
+        let longest = length_max(text, &method_of(spec)?);
+        if longest == 0 {
+            let message =
+                format!("its vectors take all {} positions of the model", text.length_max());
+            return Err(Error::Setting { name: "method", message });
+        }
         if spec.max_length.is_none() {
             lengths.max = lengths.max.min(longest);
         }
         if lengths.max > longest {
-            let message = format!("{} is more than the model's {longest} positions", lengths.max);
+            let message = format!(
+                "{} is more than the {longest} positions that the model has for texts",
+                lengths.max
+            );
             return Err(Error::Setting { name: "max-length", message });
         }
     }

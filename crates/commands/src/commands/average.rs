@@ -1,11 +1,12 @@
 //! `budwood average`: several adapters as one, by the weighted mean of their parameters
 //! (AdapterSoup, Chronopoulou et al. 2023).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use budwood::run::{FOLDER, write_adapter};
+use budwood_formats::foreign::IMPORTED;
 use budwood_formats::native::AdapterFolder;
 use serde_json::json;
 
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// set of classes.
     #[arg(required = true, num_args = 2..)]
     adapters: Vec<PathBuf>,
+    /// Base model of adapters of other libraries [default: the one that each names].
+    #[arg(long)]
+    base: Option<String>,
     /// Their weights, in the same order, such as 0.5,0.25,0.25 [default: equal].
     #[arg(long, value_delimiter = ',')]
     weights: Vec<f32>,
@@ -38,15 +42,23 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         given if given == n && args.weights.iter().all(|w| w.is_finite()) => args.weights.clone(),
         given => bail!("--weights has {given} usable numbers for {n} adapters"),
     };
-    let inputs: Vec<&str> = args.adapters.iter().filter_map(|a| a.to_str()).collect();
+    let inputs = args.adapters.iter().map(|a| a.to_str()).chain([args.base.as_deref()]);
+    let inputs: Vec<&str> = inputs.flatten().collect();
     let out = out::new_folder(&args.out, &FOLDER, args.overwrite, &inputs)?;
-    let folders =
-        args.adapters.iter().map(|path| foreign::load(path, None)).collect::<Result<Vec<_>>>()?;
+    let folders = args
+        .adapters
+        .iter()
+        .map(|path| foreign::load_told(path, args.base.as_deref()))
+        .collect::<Result<Vec<_>>>()?;
     let first = &folders[0];
     let mut tensors = first.tensors.clone();
     tensors.values_mut().flat_map(|t| &mut t.data).for_each(|x| *x *= weights[0]);
-    let (mut data, mut sources) =
-        (first.meta.data.clone(), vec![first.meta.weights_sha256.clone()]);
+    // Adapters of other libraries have no hash yet: their places.
+    let source = |folder: &AdapterFolder, path: &Path| match folder.meta.weights_sha256.as_str() {
+        "" => path.display().to_string(),
+        hash => hash.to_string(),
+    };
+    let (mut data, mut sources) = (first.meta.data.clone(), vec![source(first, &args.adapters[0])]);
     for ((folder, path), weight) in folders.iter().zip(&args.adapters).zip(&weights).skip(1) {
         let (a, b) = (&first.meta, &folder.meta);
         let encoders = (a.encoder.acting(), b.encoder.acting());
@@ -72,7 +84,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             sum.data.iter_mut().zip(&tensor.data).for_each(|(s, x)| *s += weight * x);
         }
         data.extend(b.data.iter().filter(|d| !first.meta.data.contains(d)).cloned());
-        sources.push(b.weights_sha256.clone());
+        sources.push(source(folder, path));
     }
     let mut meta = first.meta.clone();
     meta.data = data;
@@ -80,6 +92,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     meta.metrics.clear();
     meta.training =
         [("averaged".to_string(), json!({ "adapters": sources, "weights": weights }))].into();
+    // That the base of one of them could not be checked holds for the mean.
+    let imported = folders.iter().find_map(|folder| folder.meta.training.get(IMPORTED));
+    meta.training.extend(imported.map(|origin| (IMPORTED.to_string(), origin.clone())));
     let mut folder = AdapterFolder { meta, tensors };
     out.replace(|new| write_adapter(&mut folder, new, &args.out))
         .with_context(|| format!("cannot write {}", args.out.display()))?;

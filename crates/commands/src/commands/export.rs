@@ -51,6 +51,10 @@ pub(crate) struct Options {
     /// changes.
     #[arg(long)]
     norms: bool,
+    /// The version of `transformers` whose names of modules `peft` writes: image models have others
+    /// since 5 [default: 4].
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(4..=5))]
+    transformers: Option<u8>,
     /// How `onnx` holds weights, `f32,int8` for both. Each is a file: `onnx/model.onnx` in f32,
     /// `onnx/model_quantized.onnx` in int8 [default: f32].
     #[arg(long, value_delimiter = ',')]
@@ -83,7 +87,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.shared_base && (args.to != To::Onnx || !args.options.precision.is_empty()) {
         bail!("--shared-base is for onnx, in f32: leave --precision out");
     }
-    let folder = foreign::load(&args.adapter, args.options.base.as_deref())?;
+    let folder = foreign::load_told(&args.adapter, args.options.base.as_deref())?;
     let base = args.options.base_of(&folder, args.to)?;
     if let Some(base) = &base {
         // A whole model is never written into its own base.
@@ -95,7 +99,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             Some(base) if args.shared_base => {
                 let mut all = vec![named(&args.adapter, folder)];
                 for path in &args.also {
-                    let folder = foreign::load(path, args.options.base.as_deref())?;
+                    let folder = foreign::load_told(path, args.options.base.as_deref())?;
                     all.push(named(path, folder));
                 }
                 export_onnx_shared(&all, base, new)?
@@ -130,19 +134,29 @@ impl Options {
         if self.norms && to != To::Adapterhub {
             bail!("--norms is for adapterhub");
         }
+        if self.transformers.is_some() && to != To::Peft {
+            bail!("--transformers is for peft");
+        }
         if !self.precision.is_empty() && to != To::Onnx {
             bail!("--precision is for onnx");
         }
         Ok(())
     }
 
-    /// The base of a form that is a whole model.
+    /// The base of a form that is a whole model, or that must know more of it.
     pub(crate) fn base_of(&self, folder: &AdapterFolder, to: To) -> Result<Option<BaseModel>> {
-        if matches!(to, To::Adapterhub | To::Peft) {
-            return Ok(None);
-        }
         let name = self.base.as_ref().unwrap_or(&folder.meta.base.name);
-        Ok(Some(BaseModel::open(&base::folder(name)?)?))
+        let open = || -> Result<_> { Ok(Some(BaseModel::open(&base::folder(name)?)?)) };
+        match to {
+            To::Transformers | To::Onnx => open(),
+            To::Peft => Ok(None),
+            // It says which type of its family it is: without it the first is written, with a note.
+            To::Adapterhub if folder.meta.encoder.family == "roberta" => match self.base {
+                Some(_) => open(),
+                None => Ok(open().unwrap_or_default()),
+            },
+            To::Adapterhub => Ok(None),
+        }
     }
 
     /// Writes the files of a form into an empty folder; `base` is that of [`Options::base_of`].
@@ -167,8 +181,8 @@ impl Options {
                 return Ok(export_onnx(folder, base, &precisions, new)?);
             }
             (To::Transformers, Some(base)) => Export::Transformers(base),
-            (To::Peft, _) => Export::Peft,
-            _ => Export::AdapterHub { name: &self.name, norms: self.norms },
+            (To::Peft, _) => Export::Peft { since_5: self.transformers == Some(5) },
+            _ => Export::AdapterHub { name: &self.name, norms: self.norms, base },
         };
         let Exported { files, notes } = export(folder, form)?;
         for (name, bytes) in &files {

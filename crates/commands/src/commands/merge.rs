@@ -39,7 +39,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [Some(args.adapter.as_path()), args.base.as_deref().map(Path::new)];
     let inputs: Vec<&str> = inputs.into_iter().flatten().filter_map(Path::to_str).collect();
     let out = out::new_folder(&args.out, &KIND, args.overwrite, &inputs)?;
-    let folder = foreign::load(&args.adapter, args.base.as_deref())?;
+    let folder = foreign::load_told(&args.adapter, args.base.as_deref())?;
     let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
     let model = BaseModel::open(&base::folder(name)?)?;
     for note in folder.meta.check_base(&model)? {

@@ -20,6 +20,7 @@ pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod serve;
 pub(crate) mod submit;
+mod submit_scored;
 pub(crate) mod sweep;
 pub(crate) mod train;
 pub(crate) mod verify;

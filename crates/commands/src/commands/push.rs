@@ -98,7 +98,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if hub_settings.offline && !args.dry_run {
         bail!("HF_HUB_OFFLINE is set: nothing can be sent; --dry-run shows what would be");
     }
-    let mut folder = foreign::load(&args.adapter, args.options.base.as_deref())?;
+    let mut folder = foreign::load_told(&args.adapter, args.options.base.as_deref())?;
     let place = tempfile::tempdir().context("cannot make a folder for the files")?;
     let (mut files, notes) = match args.form.0 {
         None => {

@@ -11,12 +11,14 @@ use budwood_board::query::{self, Filter};
 use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
 use budwood_board::token::Actor;
 use budwood_board::{Board, local, split_key};
-use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterFolder;
+use budwood_formats::{BaseModel, foreign};
 use budwood_store::Store;
 use budwood_tasks::metric;
 use serde_json::json;
+use tempfile::TempDir;
 
+use super::submit_scored::{Scored, scored};
 use crate::base;
 use crate::evaluator::{data_source, read_source, splits};
 use crate::output::{json, note, say};
@@ -25,8 +27,16 @@ use crate::settings::Settings;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A run of the store by its number or the beginning of its key, the folder of an adapter, or a
-    /// file with a record as `docs/board.md` describes it.
+    /// file with a record as `docs/board.md` describes it. With DATA also an adapter of another
+    /// library, or OWNER/NAME of the hub.
     what: String,
+    /// Base model of an adapter that is scored here [default: the one that the adapter names].
+    #[arg(long)]
+    base: Option<String>,
+    /// Flags of the data that an adapter without scores is scored on, as those of `train`:
+    /// `-- --data FILE --test-data FILE`.
+    #[arg(last = true)]
+    data: Vec<String>,
     /// Folder of the board.
     #[arg(long, default_value = "budwood-board")]
     board: PathBuf,
@@ -71,10 +81,13 @@ struct Found {
     adapter: Option<PathBuf>,
     predictions: Vec<Prediction>,
     run: Option<RunRecord>,
+    /// The folder of an adapter that was scored here.
+    _place: Option<TempDir>,
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let mut found = find(args)?;
+    let mut board = open(&args.board)?;
+    let mut found = find(settings, args)?;
     let s = &mut found.submission;
     let set = |to: &mut String, from: &Option<String>| {
         if let Some(text) = from {
@@ -98,7 +111,6 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         .map(|folder| Attachment::read(folder, AttachmentLimits::default()))
         .transpose()
         .context("the adapter")?;
-    let mut board = open(&args.board)?;
     let actor = Actor::local(&args.who);
     let done =
         submit(&mut board, &found.submission, attachment.as_ref(), &found.predictions, &actor)?;
@@ -153,9 +165,28 @@ pub(crate) fn open(folder: &Path) -> Result<Board> {
     Ok(Board::open(folder)?)
 }
 
-fn find(args: &Args) -> Result<Found> {
+fn find(settings: &Settings, args: &Args) -> Result<Found> {
     let path = Path::new(&args.what);
     let split = args.split.as_deref();
+    if !args.data.is_empty() {
+        let Scored { place, run, predictions } =
+            scored(settings, path, args.base.as_deref(), &args.data)?;
+        let submission = from_run(&run, split, title)?;
+        let of = |(name, _): &(String, _)| Some(name) == submission.dataset.split.as_ref();
+        let predictions = predictions.into_iter().find(of).map_or_else(Vec::new, |found| found.1);
+        let adapter = Some(place.path().into());
+        return Ok(Found { submission, adapter, predictions, run: Some(run), _place: Some(place) });
+    }
+    if args.base.is_some() {
+        bail!("--base is for an adapter that is scored here: name the data, `-- --data FILE`");
+    }
+    if let Some(library) = path.is_dir().then(|| foreign::library(path)).transpose()?.flatten() {
+        bail!(
+            "{} is an adapter of {}, which holds no scores: name data to score it on, `submit {0} --base BASE -- --data FILE`",
+            path.display(),
+            library.name()
+        );
+    }
     if path.join("adapter.json").exists() {
         let run = record_of(&AdapterFolder::load(path)?.meta);
         let submission = from_run(&run, split, title)?;
@@ -164,6 +195,7 @@ fn find(args: &Args) -> Result<Found> {
             adapter: Some(path.into()),
             predictions: Vec::new(),
             run: Some(run),
+            _place: None,
         });
     }
     if path.is_file() {
@@ -171,7 +203,8 @@ fn find(args: &Args) -> Result<Found> {
             .with_context(|| format!("cannot read {}", path.display()))?;
         let submission: Submission = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a record of a result", path.display()))?;
-        return Ok(Found { submission, adapter: None, predictions: Vec::new(), run: None });
+        let predictions = Vec::new();
+        return Ok(Found { submission, adapter: None, predictions, run: None, _place: None });
     }
     if !args.store.exists() {
         bail!(
@@ -191,7 +224,7 @@ fn of_store(store: &Store, name: &str, split: Option<&str>) -> Result<Found> {
     let predictions = store.predictions(run.id, &scored)?;
     let adapter =
         run.record.adapter.as_ref().map(PathBuf::from).filter(|p| p.join("adapter.json").exists());
-    Ok(Found { submission, adapter, predictions, run: Some(run.record) })
+    Ok(Found { submission, adapter, predictions, run: Some(run.record), _place: None })
 }
 
 /// How a score is called on a board; errors are no shares and have no place there.

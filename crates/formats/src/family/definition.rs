@@ -150,6 +150,15 @@ impl Family {
         found.map(|name| format!("{}.{place}{name}", self.prefix))
     }
 
+    /// With what the names of a type's classes begin.
+    pub fn class_of(&self, model_type: &str) -> &'static str {
+        match model_type {
+            "xlm-roberta" => "XLMRoberta",
+            "camembert" => "Camembert",
+            _ => self.class,
+        }
+    }
+
     /// The checkpoint's name of a layer, behind the prefix.
     pub fn layer_name(&self, layer: usize) -> String {
         self.layer.replace("{i}", &layer.to_string())

@@ -11,6 +11,7 @@ use budwood_base::site::WeightSite;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::Value;
 
+use super::newer::newer;
 use super::targets::Pattern;
 use crate::Error;
 use crate::family::Family;
@@ -37,9 +38,21 @@ impl Site {
         self.of(if role == "scale" { "ia3" } else { "lora" }, role)
     }
 
-    /// The library's name of the module.
+    /// The library's name of the module. That of the pooler is the head's first layer where the
+    /// family's models have one instead.
     pub(super) fn module(self, family: &Family) -> String {
         let name = self.named("weight");
+        if let Some(layer) = self.layer
+            && let Some((fused, _)) =
+                family.fused.iter().find(|(_, ours)| ours.contains(&self.name))
+        {
+            return format!("{}.{}.{fused}", family.prefix, family.layer_name(layer));
+        }
+        if self.layer.is_none()
+            && let Some((_, dense)) = family.classifier.as_ref().and_then(|head| head.dense)
+        {
+            return dense.into();
+        }
         let full = family.checkpoint_name(&name).unwrap_or(name);
         full.strip_suffix(".weight").unwrap_or(&full).to_string()
     }
@@ -102,10 +115,12 @@ pub(super) fn method(
                 return Err(Error::content(path, message));
             };
             let (rank, columns) = (*rank, *columns);
-            let alpha = alphas.of(&module).map_or_else(|| number("lora_alpha"), Ok)?;
+            let since = newer(family, &module);
+            let of = |pattern: &Pattern| pattern.of(&module).or_else(|| pattern.of(&since));
+            let alpha = of(&alphas).map_or_else(|| number("lora_alpha"), Ok)?;
             let expected = match e {
                 Some(_) => None,
-                None => Some(ranks.of(&module).map_or_else(|| number("r"), Ok)?),
+                None => Some(of(&ranks).map_or_else(|| number("r"), Ok)?),
             };
             if rank != columns || rank == 0 || expected.is_some_and(|r| r != rank as f64) {
                 let message = format!(

@@ -3,10 +3,12 @@
 //!
 //! What PEFT lets differ from module to module (ranks, scales, which modules) is folded into the
 //! tensors where our method has one value for all. VeRA and AdaLoRA become LoRA: their updates are
-//! of that form.
+//! of that form. Prompts and prefixes: `prompts.rs`.
 
 pub(crate) mod head;
 mod low_rank;
+mod newer;
+mod prompts;
 mod targets;
 mod write;
 
@@ -50,6 +52,8 @@ fn switches() -> Vec<(&'static str, Vec<Value>)> {
 
 /// What stands before every name in the file.
 const PREFIX: &str = "base_model.model.";
+/// The same where the model is not wrapped in another.
+const OUTER: &str = "base_model.";
 
 /// The last part of a tensor's name in the file, our role of it, and the parameter's name inside
 /// the model.
@@ -83,16 +87,11 @@ pub(crate) fn read(
     let kind = config.get("peft_type").and_then(Value::as_str).unwrap_or_default();
     match kind {
         "LORA" | "ADALORA" | "VERA" | "IA3" | "LN_TUNING" => {}
-        "PREFIX_TUNING" | "PROMPT_TUNING" | "P_TUNING" => {
-            let message = format!(
-                "peft_type {kind} is not read: PEFT counts a text's positions after its prompts, which the \
-                 encoder here does not"
-            );
-            return Err(Error::content(path, message));
-        }
+        of_prompts if prompts::TYPES.contains(&of_prompts) => {}
         other => {
             let message = format!(
-                "peft_type '{other}' is not read; LORA, ADALORA, VERA, IA3 and LN_TUNING are"
+                "peft_type '{other}' is not read; LORA, ADALORA, VERA, IA3, LN_TUNING, {} are",
+                prompts::TYPES.join(", ")
             );
             return Err(Error::content(path, message));
         }
@@ -102,6 +101,9 @@ pub(crate) fn read(
     }
     let files = ["adapter_model.safetensors", "adapter_model.bin"];
     let file = Weights::open_in(folder, &files)?;
+    if prompts::TYPES.contains(&kind) {
+        return of_prompts(path, config, &file, encoder);
+    }
     let family = family(&file, encoder)?;
     if let Some(encoder) = encoder
         && encoder.family != family.name
@@ -130,11 +132,16 @@ pub(crate) fn read(
             continue;
         }
         let rest = theirs.strip_prefix(PREFIX).ok_or_else(unknown)?;
-        if let Some((site, role)) = site(family, rest) {
-            let roles: &mut BTreeMap<&str, Tensor> = sites.entry(site).or_default();
-            roles.insert(role.1, file.tensor(theirs)?);
+        let rest = &newer::older(family, rest)[..];
+        if let Some((products, role)) = products(family, rest) {
             let module = theirs.strip_suffix(role.0).unwrap_or(theirs);
-            read.names.push((site.tensor(role.1), format!("{module}{}", role.2)));
+            let pieces = pieces(file.tensor(theirs)?, role.1, products.len())
+                .map_err(|why| Error::content(file.path(), format!("tensor '{theirs}' {why}")))?;
+            for (site, piece) in products.into_iter().zip(pieces) {
+                let roles: &mut BTreeMap<&str, Tensor> = sites.entry(site).or_default();
+                roles.insert(role.1, piece);
+                read.names.push((site.tensor(role.1), format!("{module}{}", role.2)));
+            }
         } else if let Some(ours) = norm(family, rest) {
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
             norms.insert(ours);
@@ -172,7 +179,12 @@ pub(crate) fn read(
         read.method = MethodSpec { parts: vec![part] };
     }
     read.names.retain(|(ours, _)| read.tensors.contains_key(ours));
-    read.head = head::spec(family, head_kind(path, config)?, &read.tensors);
+    with_head(read, family, head_kind(path, config)?)
+}
+
+/// With the head that its tensors are of, and numbers for names of its classes.
+fn with_head(mut read: Imported, family: &Family, kind: HeadKind) -> Result<Imported, Error> {
+    read.head = head::spec(family, kind, &read.tensors);
     read.labels = match &read.head {
         Some(head) if head.kind != HeadKind::QuestionAnswering => {
             (0..head.outputs).map(|i| i.to_string()).collect()
@@ -180,6 +192,36 @@ pub(crate) fn read(
         _ => Vec::new(),
     };
     Ok(read)
+}
+
+/// Reads a folder of trained vectors before a text: nothing in it says of which family it is.
+fn of_prompts(
+    path: &Path,
+    config: &Value,
+    file: &Weights,
+    encoder: Option<&EncoderSpec>,
+) -> Result<Imported, Error> {
+    let family = encoder.and_then(|e| FAMILIES.iter().copied().find(|f| f.name == e.family));
+    let (Some(encoder), Some(family)) = (encoder, family) else {
+        let message = "does not say of which family its base is, and is read on a base alone";
+        return Err(Error::content(path, message));
+    };
+    let missing =
+        || Error::Missing { path: file.path().into(), count: 1, first: prompts::TENSOR.into() };
+    file.shape(prompts::TENSOR).ok_or_else(missing)?;
+    let vectors = file.tensor(prompts::TENSOR)?;
+    let (method, tensors) = prompts::read(path, config, vectors, encoder)?;
+    let (labels, names) = (Vec::new(), Vec::new());
+    let mut read = Imported { method, head: None, labels, tensors, names };
+    for theirs in file.names().filter(|name| *name != prompts::TENSOR) {
+        let rest = theirs.strip_prefix(PREFIX).or_else(|| theirs.strip_prefix(OUTER));
+        let found = rest.and_then(|rest| head::name(family, rest));
+        let (ours, module, part) =
+            found.ok_or_else(|| Error::content(file.path(), no_place(family, theirs)))?;
+        read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+        read.names.push((ours, format!("{OUTER}{module}.modules_to_save.default.{part}")));
+    }
+    with_head(read, family, head_kind(path, config)?)
 }
 
 fn head_kind(path: &Path, config: &Value) -> Result<HeadKind, Error> {
@@ -193,12 +235,10 @@ fn head_kind(path: &Path, config: &Value) -> Result<HeadKind, Error> {
 
 /// Why a tensor is not read.
 fn no_place(family: &Family, theirs: &str) -> String {
-    let fused = family.fused.iter().find(|(module, _)| theirs.contains(&format!(".{module}.")));
-    match fused {
+    let mut parted = family.parted.iter().flat_map(|(ours, modules)| modules.iter().zip([ours; 2]));
+    match parted.find(|(module, _)| theirs.contains(&format!(".{module}."))) {
         Some((module, ours)) => format!(
-            "tensor '{theirs}' adapts '{module}', which is {} in one; here those are adapted one by one, and such an \
-             adapter is not read",
-            ours.join(", ")
+            "tensor '{theirs}' adapts '{module}', which is a half of the product '{ours}' here; such an adapter is not read"
         ),
         None => format!("tensor '{theirs}' has no place here"),
     }
@@ -213,25 +253,57 @@ fn family(file: &Weights, encoder: Option<&EncoderSpec>) -> Result<&'static Fami
     let of_base = |family: &&Family| encoder.is_some_and(|e| e.family == family.name);
     let mut all = FAMILIES.iter().copied().filter(|f| is_of(f));
     all.clone().find(of_base).or_else(|| all.next()).ok_or_else(|| {
-        let known: Vec<_> = FAMILIES.iter().map(|f| f.prefix).collect();
-        let message =
-            format!("no tensor's name begins with {PREFIX} and one of {}", known.join(", "));
+        let known: BTreeSet<_> = FAMILIES.iter().map(|f| f.prefix).collect();
+        let known: Vec<_> = known.into_iter().collect();
+        let found = file.names().next().unwrap_or("none at all");
+        let message = format!(
+            "no tensor's name begins with {PREFIX} and one of {}; the first is '{found}'",
+            known.join(", ")
+        );
         Error::content(file.path(), message)
     })
 }
 
-/// The linear module that a tensor belongs to, and its role there.
-fn site(family: &'static Family, name: &str) -> Option<(Site, Role)> {
+/// The products that a tensor's linear module holds, and its role there: one, but of modules that
+/// hold several.
+fn products(family: &'static Family, name: &str) -> Option<(Vec<Site>, Role)> {
     let role = *ROLES.iter().find(|role| name.ends_with(&format!(".{}", role.0)))?;
-    let module = name.strip_suffix(role.0)?.strip_suffix('.')?;
-    let module = module.strip_prefix(family.prefix)?.strip_prefix('.')?;
-    if family.outer.iter().any(|(ours, theirs)| *ours == names::POOLER && *theirs == module) {
-        return Some((Site { layer: None, name: names::POOLER }, role));
+    let whole = name.strip_suffix(role.0)?.strip_suffix('.')?;
+    let pooler = Site { layer: None, name: names::POOLER };
+    if pooler.module(family) == whole {
+        return Some((vec![pooler], role));
     }
+    let module = whole.strip_prefix(family.prefix)?.strip_prefix('.')?;
     let (layer, module) = family.split_layer(module)?;
-    let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
     let layer = Some(layer);
-    names::WEIGHT_SITES.contains(&name).then_some((Site { layer, name }, role))
+    if let Some((_, ours)) = family.fused.iter().find(|(theirs, _)| *theirs == module) {
+        return Some((ours.iter().map(|name| Site { layer, name }).collect(), role));
+    }
+    let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
+    names::WEIGHT_SITES.contains(&name).then(|| (vec![Site { layer, name }], role))
+}
+
+/// A tensor of a module in as many pieces as it holds products: what stands on the side of the
+/// results is cut into rows, and what all of them read is the same for each.
+fn pieces(tensor: Tensor, role: &str, n: usize) -> Result<Vec<Tensor>, String> {
+    if n == 1 {
+        return Ok(vec![tensor]);
+    }
+    let rows = tensor.shape.first().copied().unwrap_or(0);
+    match role {
+        "vera_b" | "vera_d" => Err("is VeRA's of a module of several products: not read".into()),
+        "a" | "e" => Ok(vec![tensor; n]),
+        // Of (IA)³: what is read.
+        "scale" if rows == 1 => Ok(vec![tensor; n]),
+        _ if tensor.data.is_empty() || !rows.is_multiple_of(n) => {
+            Err(format!("has {rows} rows for {n} products"))
+        }
+        _ => {
+            let shape = [&[rows / n], &tensor.shape[1..]].concat();
+            let pieces = tensor.data.chunks(tensor.len() / n);
+            Ok(pieces.map(|data| Tensor::new(shape.clone(), data.to_vec())).collect())
+        }
+    }
 }
 
 /// Our name of a norm's tensor.
@@ -265,11 +337,17 @@ fn check_modules(
         return Err(Error::content(file.path(), message));
     }
     let mut missing = Vec::new();
+    // The configuration's names are those of the library that the file is of.
+    let since_5 = file.names().any(|name| newer::older(family, name) != name);
     for layer in 0..layers {
         for name in names::WEIGHT_SITES {
             let site = Site { layer: Some(layer), name };
             let module = site.module(family);
-            match (targets.has(&module, Some(layer)), sites.contains_key(&site)) {
+            let named = match since_5 {
+                true => newer::newer(family, &module),
+                false => module.clone(),
+            };
+            match (targets.has(&named, Some(layer)), sites.contains_key(&site)) {
                 (Some(true), false) => missing.push(module),
                 (Some(false), true) => {
                     let message = format!(
@@ -297,24 +375,20 @@ fn check_modules(
     }
 }
 
-/// (IA)³: results are scaled; a scaled input of attention's output product is a scaled value.
+/// (IA)³: results are scaled, or what a product reads (`feedforward_modules`); a scaled input of
+/// attention's output product is a scaled value.
 fn scales(
     file: &Weights,
     sites: BTreeMap<Site, BTreeMap<&str, Tensor>>,
 ) -> Result<(MethodPart, TensorMap), Error> {
-    let mut scales: BTreeMap<Site, Vec<f32>> = BTreeMap::new();
+    let mut scales: BTreeMap<(Site, &str), Vec<f32>> = BTreeMap::new();
     for (site, mut roles) in sites {
         let Some(tensor) = roles.remove("scale") else { continue };
         let of_input = tensor.shape.len() == 2 && tensor.shape[0] == 1 && tensor.shape[1] != 1;
         let target = match (of_input, site.name) {
-            (false, _) => site,
-            (true, names::ATTENTION_OUT) => Site { name: names::VALUE, ..site },
-            (true, name) => {
-                let message = format!(
-                    "scales the input of the product '{name}' (feedforward_modules); only results are scaled here"
-                );
-                return Err(Error::content(file.path(), message));
-            }
+            (false, _) => (site, "scale"),
+            (true, names::ATTENTION_OUT) => (Site { name: names::VALUE, ..site }, "scale"),
+            (true, _) => (site, "input"),
         };
         match scales.get_mut(&target) {
             None => {
@@ -324,23 +398,41 @@ fn scales(
                 there.iter_mut().zip(&tensor.data).for_each(|(x, y)| *x *= y);
             }
             Some(_) => {
-                let message = format!("scales '{}' by vectors of two lengths", target.name);
+                let message = format!("scales '{}' by vectors of two lengths", target.0.name);
                 return Err(Error::content(file.path(), message));
             }
         }
     }
-    let targets: BTreeSet<_> = scales.keys().map(|s| s.name).collect();
-    let layers: BTreeSet<_> = scales.keys().map(|s| s.layer).collect();
-    for &layer in &layers {
-        for &name in &targets {
-            let length = scales.iter().find(|(s, _)| s.name == name).map_or(0, |(_, v)| v.len());
-            scales.entry(Site { layer, name }).or_insert_with(|| vec![1.0; length]);
+    // What one layer scales, all do: by ones where the file has nothing.
+    let kinds: BTreeSet<_> = scales.keys().map(|(site, role)| (site.name, *role)).collect();
+    let layers: BTreeSet<_> = scales.keys().map(|(site, _)| site.layer).collect();
+    for &(name, role) in &kinds {
+        let like = scales.iter().find(|((s, r), _)| (s.name, *r) == (name, role));
+        let length = like.map_or(0, |(_, values)| values.len());
+        for &layer in &layers {
+            let place = (Site { layer, name }, role);
+            scales.entry(place).or_insert_with(|| vec![1.0; length]);
         }
     }
-    let targets: Vec<_> = targets.into_iter().collect();
-    let part = MethodPart { name: "ia3".into(), options: Default::default() };
-    let tensor = |(site, data): (Site, Vec<f32>)| {
-        (site.of("ia3", "scale"), Tensor::new(vec![data.len()], data))
+    let of = |wanted: &str| -> Vec<&str> {
+        kinds.iter().filter(|(_, role)| *role == wanted).map(|(name, _)| *name).collect()
     };
-    Ok((part.with("targets", targets), scales.into_iter().map(tensor).collect()))
+    let (targets, inputs) = (of("scale"), of("input"));
+    if targets.is_empty() {
+        let message = "scales no product's result (target_modules), but inputs alone";
+        return Err(Error::content(file.path(), message));
+    }
+    if let Some(name) = targets.iter().find(|name| inputs.contains(name)) {
+        let message = format!("scales the result of '{name}' in one layer, its input in another");
+        return Err(Error::content(file.path(), message));
+    }
+    let mut part =
+        MethodPart { name: "ia3".into(), options: Default::default() }.with("targets", targets);
+    if !inputs.is_empty() {
+        part = part.with("inputs", inputs);
+    }
+    let tensor = |((site, role), data): ((Site, &str), Vec<f32>)| {
+        (site.of("ia3", role), Tensor::new(vec![data.len()], data))
+    };
+    Ok((part, scales.into_iter().map(tensor).collect()))
 }

@@ -6,7 +6,8 @@ use budwood_base::names;
 use budwood_base::tensor::TensorMap;
 use serde_json::{Value, json};
 
-use super::PREFIX;
+use super::newer::{is_renamed, newer};
+use super::{OUTER, PREFIX, prompts};
 use crate::Error;
 use crate::export::{
     Exported, cannot, family_of, model_class, refuse_masked_lm, transformers_head,
@@ -16,11 +17,12 @@ use crate::native::AdapterFolder;
 
 const VERSION: &str = "0.21.2";
 
-/// Writes an adapter with its head.
+/// Writes an adapter with its head, for models of `transformers` 4, or of 5, where modules of some
+/// image models have other names.
 ///
 /// # Errors
 /// If the library has no such method, or the model of `transformers` no such head.
-pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
+pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> {
     let AdapterFolder { meta, tensors } = folder;
     let family = family_of(meta)?;
     let [part] = &meta.method.parts[..] else {
@@ -29,7 +31,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
     let images = matches!(meta.encoder.input, InputSpec::Image(_));
     let known = ["lora", "ia3", "layer_norm", "linear", "vera"];
-    if !known.contains(&part.name.as_str()) {
+    if !known.contains(&part.name.as_str()) && !prompts::has(&part.name) {
         return Err(cannot(format!("PEFT has no method like '{}'", part.name)));
     }
     refuse_masked_lm(meta, "PEFT")?;
@@ -52,7 +54,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
         "modules_to_save": saved, "peft_version": VERSION, "revision": null, "task_type": task_type,
     });
     if images {
-        let class = model_class(meta, family);
+        let class = model_class(meta, family.class);
         let library = format!("transformers.models.{0}.modeling_{0}", family.name);
         config["auto_mapping"] = json!({ "base_model_class": class, "parent_library": library });
     }
@@ -65,7 +67,6 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
             config["layers_to_transform"] = json!(kept);
         }
     };
-    let modules = || modules(family, &targets);
     match part.name.as_str() {
         "lora" => {
             if option("use_gating") == true {
@@ -78,7 +79,7 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
             config["use_rslora"] = option("rslora");
             config["use_dora"] = option("dora");
             config["fan_in_fan_out"] = json!(false);
-            config["target_modules"] = json!(modules()?);
+            config["target_modules"] = modules(family, &targets, since_5)?;
             layers(&mut config);
         }
         "ia3" => {
@@ -88,10 +89,12 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
                 return Err(cannot("PEFT's (IA)³ leaves out no layers; export to AdapterHub"));
             }
             config["peft_type"] = json!("IA3");
-            config["feedforward_modules"] = json!([]);
+            let inputs: Vec<String> = serde_json::from_value(option("inputs")).unwrap_or_default();
+            let all: Vec<String> = targets.iter().chain(&inputs).cloned().collect();
+            config["feedforward_modules"] = modules(family, &inputs, since_5)?;
             config["fan_in_fan_out"] = json!(false);
             config["init_ia3_weights"] = json!(true);
-            config["target_modules"] = json!(modules()?);
+            config["target_modules"] = modules(family, &all, since_5)?;
         }
         "layer_norm" => {
             config["peft_type"] = json!("LN_TUNING");
@@ -99,6 +102,9 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
                 tensors.keys().filter_map(|n| norm_module(family, n)).collect();
             modules.sort();
             modules.dedup();
+            if since_5 {
+                modules.iter_mut().for_each(|module| *module = newer(family, module));
+            }
             config["target_modules"] = json!(modules);
         }
         "linear" => {
@@ -111,20 +117,41 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
                 "VeRA's random projections here are not PEFT's; export to transformers, which merges it",
             ));
         }
+        name if prompts::has(name) => {}
         other => return Err(cannot(format!("PEFT has no method like '{other}'"))),
     }
     let mut theirs = TensorMap::new();
-    for (ours, tensor) in tensors.iter().filter(|(n, _)| !n.starts_with("head.")) {
-        let mut tensor = tensor.clone();
-        let place = place(family, ours)
-            .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
-        if ours.contains(".ia3.") {
-            tensor.shape.push(1);
+    let mut before = PREFIX;
+    if prompts::has(&part.name) {
+        let (fields, vectors) = prompts::write(part, meta, tensors)?;
+        fields.into_iter().for_each(|(name, value)| config[name] = value);
+        theirs.insert(prompts::TENSOR.into(), vectors);
+        before = OUTER;
+    } else {
+        for (ours, tensor) in tensors.iter().filter(|(n, _)| !n.starts_with("head.")) {
+            let mut tensor = tensor.clone();
+            let mut place = place(family, ours)
+                .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
+            if since_5 {
+                place = newer(family, &place);
+            }
+            if ours.ends_with(".ia3.scale") {
+                tensor.shape.push(1);
+            }
+            if ours.ends_with(".ia3.input") {
+                tensor.shape.insert(0, 1);
+            }
+            theirs.insert(format!("{PREFIX}{place}"), tensor);
         }
-        theirs.insert(format!("{PREFIX}{place}"), tensor);
     }
-    theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)));
+    theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{before}{name}"), tensor)));
     let mut exported = Exported::default();
+    if !since_5 && is_renamed(family) {
+        exported.notes.push(format!(
+            "modules of {} have other names since transformers 5: for that, --transformers 5",
+            family.name
+        ));
+    }
     exported.json("adapter_config.json", &config);
     exported.tensors("adapter_model.safetensors", &theirs, true)?;
     exported.notes.push(
@@ -133,8 +160,9 @@ pub fn export(folder: &AdapterFolder) -> Result<Exported, Error> {
     Ok(exported)
 }
 
-/// The names of modules, long enough that no other module ends with them.
-fn modules(family: &Family, targets: &[String]) -> Result<Vec<&'static str>, Error> {
+/// The names of modules, as a list, or as an expression where another module ends with one of
+/// them: PEFT knows the modules of a list by their ends.
+fn modules(family: &Family, targets: &[String], since_5: bool) -> Result<Value, Error> {
     let find = |target: &String| {
         let module =
             family.inner.iter().find(|(ours, _)| ours == target).map(|(_, theirs)| *theirs);
@@ -148,18 +176,22 @@ fn modules(family: &Family, targets: &[String]) -> Result<Vec<&'static str>, Err
         })
     };
     let chosen = targets.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    for module in &chosen {
-        let other = family.inner.iter().find(|(ours, theirs)| {
+    if since_5 && is_renamed(family) {
+        // No name there ends with another.
+        return Ok(chosen.iter().map(|module| json!(newer(family, module))).collect());
+    }
+    let is_other = |module: &str| {
+        family.inner.iter().any(|(ours, theirs)| {
             theirs.strip_suffix(module).is_some_and(|r| r.ends_with('.'))
                 && !targets.iter().any(|t| t == ours)
-        });
-        if let Some((other, _)) = other {
-            return Err(cannot(format!(
-                "PEFT names modules by their ends: '{module}' is '{other}', too, which is not adapted. Add it to the targets"
-            )));
-        }
+        })
+    };
+    if !chosen.iter().any(|module| is_other(module)) {
+        return Ok(json!(chosen));
     }
-    Ok(chosen)
+    let layer = family.layer.replace('.', r"\.").replace("{i}", r"\d+");
+    let chosen: Vec<_> = chosen.iter().map(|module| module.replace('.', r"\.")).collect();
+    Ok(json!(format!(r".*\.{layer}\.({})", chosen.join("|"))))
 }
 
 fn norm_module(family: &Family, ours: &str) -> Option<String> {
@@ -181,7 +213,7 @@ fn place(family: &Family, ours: &str) -> Option<String> {
         "lora.a" => format!("{module}.lora_A.weight"),
         "lora.b" => format!("{module}.lora_B.weight"),
         "lora.magnitude" => format!("{module}.lora_magnitude_vector"),
-        "ia3.scale" => format!("{module}.ia3_l"),
+        "ia3.scale" | "ia3.input" => format!("{module}.ia3_l"),
         _ => return None,
     })
 }

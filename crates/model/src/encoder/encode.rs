@@ -86,8 +86,8 @@ fn embed(cx: &mut Context, pass: &Pass<'_>, mut save: Save<'_>) -> Buf {
         norm.forward(cx, x.view_mut().rows(part.tokens.clone()), save.reborrow());
     }
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, spec.hidden_dropout), x.view_mut());
-    let x = text::widen(cx, pass, x, save);
-    prompt::insert(cx, pass, x)
+    let x = text::widen(cx, pass, x, save.reborrow());
+    prompt::insert(cx, pass, x, save)
 }
 
 /// Adds the gradients of all trained parameters below the head to `gradient`. `d` is the gradient
@@ -156,8 +156,8 @@ fn embed_backward(
     saved: &mut Vec<Buf>,
     gradient: &mut [f32],
 ) -> Buf {
-    let d = prompt::remove(cx, pass, d, gradient);
     let mut grads = Grads { saved, gradient };
+    let d = prompt::remove(cx, pass, d, &mut grads);
     let mut d = text::widen_backward(cx, pass, d, &mut grads);
     let p = pass.base.spec().hidden_dropout;
     cx.dropout(pass.dropout(0, DropoutPlace::Embeddings, p), d.view_mut());

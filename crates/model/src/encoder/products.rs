@@ -84,6 +84,7 @@ impl<'a> Products<'a> {
             for (&site, d_y) in sites.iter().zip(d_y.iter_mut()).rev() {
                 let Some(method) = at.product(part, site) else { continue };
                 let io = ProductBackward {
+                    base: at.pass.base.layer(at.layer).linear(site),
                     d_y: d_y.view_mut().rows(part.rows.clone()),
                     d_x: d_x.view_mut().rows(part.rows.clone()),
                     spans: &part.spans,

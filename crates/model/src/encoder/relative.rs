@@ -321,8 +321,10 @@ fn term_backward(
     if let Some(method) = maker.method {
         let one = Spans::from_lengths([x.n_rows()]);
         let dropout = at.product_dropout(maker.site).map(|key| key.named("distances"));
+        let layer = at.pass.base.layer(at.layer);
+        let base = layer.relative(i).unwrap_or(layer.linear(maker.site));
         let (d_y, d_x) = (d_y.reborrow(), d_x.view_mut());
-        let io = ProductBackward { d_y, d_x, spans: &one, dropout };
+        let io = ProductBackward { base, d_y, d_x, spans: &one, dropout };
         match method {
             AtProduct::Output(site) => site.backward(cx, part.acting.params(), io, grads),
             AtProduct::Input(site) => site.backward(cx, part.acting.params(), x, io, grads),

@@ -2,19 +2,20 @@
 //! hidden width of narrower ones.
 
 use budwood_base::encoder::{InputSpec, TextInput};
-use budwood_engine::{Buf, Context, Product, Spans};
+use budwood_engine::{Buf, Context, Product};
 
 use super::batch::Tokens;
 use super::pass::{Part, Pass};
 use crate::base::{Embeddings, TextEmbeddings};
 use crate::linear::TrainedLinear;
-use crate::sites::EmbeddingSlots;
+use crate::sites::{EmbeddingSlots, Prompt};
 use crate::tape::{Grads, Save};
 
-/// The position of each token in its sequence, counted from `offset`.
-fn positions(spans: &Spans, offset: usize) -> Vec<u32> {
+/// The position of each token of a part, counted from `offset` and what stands before its texts.
+fn positions(part: &Part<'_>, offset: usize) -> Vec<u32> {
+    let (spans, first) = (part.token_spans(), offset + part.acting.positions_before());
     let places = spans.iter().flat_map(|rows| 0..rows.len());
-    places.map(|i| (i + offset) as u32).collect()
+    places.map(|i| (i + first) as u32).collect()
 }
 
 fn of<'a>(pass: &Pass<'a>) -> (&'a TextInput, &'a TextEmbeddings) {
@@ -27,11 +28,10 @@ fn of<'a>(pass: &Pass<'a>) -> (&'a TextInput, &'a TextEmbeddings) {
 /// Adds to `x`, which is zero, the embeddings of each token.
 pub(super) fn embed(cx: &mut Context, pass: &Pass<'_>, tokens: &Tokens, x: &mut Buf) {
     let (spec, frozen) = of(pass);
-    let positions = positions(&pass.batch.spans, spec.position_offset);
     for part in &pass.parts {
         let at = part.tokens.clone();
+        let positions = &positions(part, spec.position_offset)[..];
         let (words, types) = (&tokens.ids[at.clone()], &tokens.types[at.clone()]);
-        let positions = &positions[at.clone()];
         let mut rows = x.view_mut().rows(at);
         match part.acting.embedding_slots() {
             Some((EmbeddingSlots::Text(slots), params)) => {
@@ -76,10 +76,64 @@ pub(super) fn backward(
             cx.add_rows_backward(d, &tokens.types[at.clone()], grads.of(slot));
         }
         if let Some(slot) = &slots.position {
-            let positions = positions(&pass.batch.spans, spec.position_offset);
-            cx.add_rows_backward(d, &positions[at], grads.of(slot));
+            let positions = positions(part, spec.position_offset);
+            cx.add_rows_backward(d, &positions, grads.of(slot));
         }
     }
+}
+
+/// The rows `[length, d]` that the frozen embeddings make of a prompt's vectors, which stand where
+/// words do before a text. Without dropout: the vectors are few, and all of them are trained.
+pub(super) fn embed_prompt(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    part: &Part<'_>,
+    prompt: &Prompt,
+    save: Save<'_>,
+) -> Buf {
+    let (spec, frozen) = of(pass);
+    let mut x = cx.zeros(prompt.length, pass.base.spec().embedding_width());
+    cx.add_rows(x.view_mut(), &part.acting.params()[prompt.slot.clone()], &prompt.numbers);
+    if let Some(table) = &frozen.token_type {
+        cx.add_table_rows(x.view_mut(), table, &vec![0; prompt.length]);
+    }
+    if let Some(table) = &frozen.position {
+        let first = spec.position_offset as u32;
+        let positions: Vec<u32> = prompt.numbers.iter().map(|i| i + first).collect();
+        cx.add_table_rows(x.view_mut(), table, &positions);
+    }
+    if let Some(norm) = part.acting.embedding_norm() {
+        norm.forward(cx, x.view_mut(), save);
+    }
+    let Some(projection) = &frozen.projection else { return x };
+    let mut y = cx.take(x.rows(), projection.weight.outputs());
+    let (weight, bias) = (&projection.weight, projection.bias.as_deref());
+    cx.linear(x.view(), &mut [Product { weight, bias, out: y.view_mut() }]);
+    cx.give(x);
+    y
+}
+
+/// Adds the gradient of a prompt's vectors. `d` is that of what [`embed_prompt`] gave, and is
+/// consumed.
+pub(super) fn embed_prompt_backward(
+    cx: &mut Context,
+    pass: &Pass<'_>,
+    part: &Part<'_>,
+    prompt: &Prompt,
+    mut d: Buf,
+    grads: &mut Grads<'_>,
+) {
+    let (_, frozen) = of(pass);
+    if let Some(projection) = &frozen.projection {
+        let mut d_x = cx.take(d.rows(), projection.weight.inputs());
+        cx.linear_backward_input(d.view(), &projection.weight, d_x.view_mut(), false);
+        cx.give(std::mem::replace(&mut d, d_x));
+    }
+    if let Some(norm) = part.acting.embedding_norm() {
+        norm.backward(cx, d.view_mut(), grads);
+    }
+    cx.add_rows_backward(d.view(), &prompt.numbers, grads.of(&prompt.slot));
+    cx.give(d);
 }
 
 /// A part's product that makes the hidden width, where the adapter trains it.

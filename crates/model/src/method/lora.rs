@@ -285,7 +285,7 @@ impl InputGradient for Lora {
         io: ProductBackward<'_>,
         grads: &mut Grads<'_>,
     ) {
-        let ProductBackward { mut d_y, mut d_x, spans, dropout: key } = io;
+        let ProductBackward { mut d_y, mut d_x, spans, dropout: key, .. } = io;
         if let Some(dora) = &self.dora {
             let inverse = grads.pop();
             let plain = grads.pop();

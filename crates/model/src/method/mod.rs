@@ -129,7 +129,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 pub fn resolve(spec: &MethodSpec) -> Result<MethodSpec, ModelError> {
     let resolve = |part: &MethodPart| {
         let method = find(&part.name)?;
-        let options = method.options(part)?.in_force();
+        let options = method.options(part)?.in_force(method.options);
         Ok(MethodPart { name: method.name.into(), options })
     };
     let parts = spec.parts.iter().map(members).collect::<Result<Vec<_>, _>>()?.concat();

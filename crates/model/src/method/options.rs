@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use budwood_base::encoder::{Activation, EncoderSpec};
 use budwood_base::method::MethodPart;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::nearest::nearest;
 use crate::error::ModelError;
@@ -23,6 +23,9 @@ pub enum Kind {
     Probability,
     /// `true` or `false`.
     Flag,
+    /// As a flag that is off by default, and recorded only where it is on: adapters that are older
+    /// than it stay what they are.
+    Switch,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A number or one of these words.
@@ -31,6 +34,8 @@ pub enum Kind {
     Activation,
     /// A list of some of these words.
     Words(&'static [&'static str]),
+    /// The same or an empty list, which is the default and not recorded.
+    FurtherWords(&'static [&'static str]),
     /// A list of layers, from 0.
     Layers,
     /// A number, or a map from layer to number with the key `default` for the others.
@@ -86,8 +91,18 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
-    pub(crate) fn in_force(self) -> BTreeMap<String, Value> {
-        self.values
+    /// All of them, but those that came later and are off.
+    pub(crate) fn in_force(self, known: &[OptionSpec]) -> BTreeMap<String, Value> {
+        let Self { mut values, .. } = self;
+        for option in known {
+            let off = match option.kind {
+                Kind::Switch => json!(false),
+                Kind::FurtherWords(_) => json!([]),
+                _ => continue,
+            };
+            values.retain(|name, value| name != option.name || *value != off);
+        }
+        values
     }
 
     fn check(&self, option: &OptionSpec) -> Result<(), ModelError> {
@@ -109,7 +124,7 @@ impl<'a> Options<'a> {
                 value.as_f64().is_some_and(|p| (0.0..1.0).contains(&p)),
                 "a number from 0 on and below 1".to_string(),
             ),
-            Kind::Flag => (value.is_boolean(), "true or false".to_string()),
+            Kind::Flag | Kind::Switch => (value.is_boolean(), "true or false".to_string()),
             Kind::Word(words) => (word(words), format!("one of {}", words.join(", "))),
             Kind::NumberOrWord(words) => {
                 (number(value) || word(words), format!("a number or {}", words.join(", ")))
@@ -119,9 +134,11 @@ impl<'a> Options<'a> {
                 let names: Vec<_> = Activation::NAMES.iter().map(|(_, names)| names[0]).collect();
                 (known, format!("one of {}", names.join(", ")))
             }
-            Kind::Words(words) => {
+            Kind::Words(words) | Kind::FurtherWords(words) => {
                 let known = |v: &Value| v.as_str().is_some_and(|v| words.contains(&v));
-                let fits = value.as_array().is_some_and(|l| !l.is_empty() && l.iter().all(known));
+                let none = matches!(option.kind, Kind::FurtherWords(_));
+                let list = value.as_array().filter(|l| none || !l.is_empty());
+                let fits = list.is_some_and(|l| l.iter().all(known));
                 (
                     fits,
                     format!(r#"a list of some of {}, such as ["{}"]"#, words.join(", "), words[0]),

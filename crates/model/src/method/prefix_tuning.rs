@@ -1,6 +1,7 @@
 //! Prefix tuning (Li and Liang 2021): trained keys and values before those of each layer's
 //! attention, made by a network of one hidden layer from trained vectors, or given directly
-//! (`flat`); `adapters` 1.3, `PrefixTuningConfig`.
+//! (`flat`); `adapters` 1.3, `PrefixTuningConfig`. With `counted` the text's positions follow those
+//! of the prefix, as in `peft`.
 
 use budwood_base::names;
 use budwood_base::tensor::Tensor;
@@ -48,6 +49,12 @@ pub(super) const METHOD: Method = Method {
             default: "false",
             help: "train them directly, without a network",
         },
+        OptionSpec {
+            name: "counted",
+            kind: Kind::Switch,
+            default: "false",
+            help: "the text's positions begin after those of the prefix, as in peft",
+        },
         USE_GATING,
         OptionSpec {
             name: "shared_gating",
@@ -61,6 +68,7 @@ pub(super) const METHOD: Method = Method {
         "prefix_tuning[prefix_length=3,bottleneck_size=6]",
         "prefix_tuning[prefix_length=2,flat=true,leave_out=[0]]",
         "prefix_tuning[prefix_length=2,flat=true,use_gating=true,shared_gating=false]",
+        "prefix_tuning[prefix_length=2,flat=true,counted=true]",
     ],
     merge: Merge::Beside("keys and values before those of each sequence are no weights", stay),
     build: |options, builder| {
@@ -94,7 +102,8 @@ pub(super) const METHOD: Method = Method {
             let gated = layers.iter().filter(|_| options.flag("use_gating"));
             let gate = |&layer: &usize| builder.gate(&of_layer(layer, "gate"), outputs, width);
             let gates = gated.map(gate).collect::<Result<_, ModelError>>()?;
-            Ok(Prefix { length, width, layers: layers.clone(), source, gates })
+            let counted = options.flag("counted");
+            Ok(Prefix { length, width, counted, layers: layers.clone(), source, gates })
         })
     },
 };
@@ -108,6 +117,9 @@ fn of_layer(layer: usize, role: &str) -> String {
 fn stay(options: &Options<'_>, merging: &mut Merging<'_>) -> Result<(), ModelError> {
     let width = merging.encoder().hidden;
     let layers = options.layers("leave_out", merging.encoder())?;
+    if options.flag("counted") {
+        merging.modules.positions_before += options.count("prefix_length");
+    }
     let made = match options.flag("flat") {
         true => None,
         false => Some(made(options, merging)?),

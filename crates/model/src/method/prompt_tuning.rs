@@ -1,8 +1,11 @@
 //! Prompt tuning (Lester et al. 2021): trained vectors before the embedded input, past its norm and
 //! dropout, as `adapters` 1.3 (`PromptTuningConfig`). The first row of a sequence, which `--pooling
 //! cls` reads, is then the prompt's, as there.
+//!
+//! With `as_words` as in the paper and in `peft`: the vectors are words before the text, with
+//! positions, token type and norm like them, and the text's own positions follow theirs.
 
-use budwood_base::encoder::EncoderSpec;
+use budwood_base::encoder::{EncoderSpec, InputSpec};
 
 use super::definition::Method;
 use super::merging::Merge;
@@ -37,24 +40,39 @@ pub(super) const METHOD: Method = Method {
             // Of images: class token and registers.
             help: "before the first token, or after it",
         },
+        OptionSpec {
+            name: "as_words",
+            kind: Kind::Switch,
+            default: "false",
+            help: "they pass through the embeddings as words do, with positions before the text's, as in peft",
+        },
     ],
     examples: &[
         "prompt_tuning[prompt_length=3]",
         "prompt_tuning[prompt_length=2,combine=prefix_after_bos]",
+        "prompt_tuning[prompt_length=3,as_words=true]",
     ],
     merge: Merge::Beside(
         "rows among the embedded tokens of each sequence are no weights",
         |options, merging| {
-            let (rows, at) =
-                (merging.take("shared.prompt.embedding")?, place(options, merging.encoder()));
-            merging.modules.prompt = Some(PromptModule { rows, at });
+            let rows = merging.take("shared.prompt.embedding")?;
+            let (at, as_words) = (place(options, merging.encoder()), options.flag("as_words"));
+            if as_words {
+                merging.modules.positions_before += rows.shape[0];
+            }
+            merging.modules.prompt = Some(PromptModule { rows, at, as_words });
             Ok(())
         },
     ),
     build: |options, builder| {
-        let at = place(options, builder.base().spec());
+        let spec = builder.base().spec();
+        let at = place(options, spec);
+        let as_words = options.flag("as_words");
+        if as_words && (at > 0 || matches!(spec.input, InputSpec::Image(_))) {
+            return Err(options.fault("as_words", "false, but before the first word of texts"));
+        }
         let init = Init::Uniform(options.number("random_uniform_scale"));
-        builder.set_prompt(options.count("prompt_length"), at, init)
+        builder.set_prompt(options.count("prompt_length"), (at, as_words), init)
     },
 };
 

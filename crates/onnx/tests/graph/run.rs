@@ -109,6 +109,13 @@ fn axis(node: &Node, rank: usize) -> usize {
     }
 }
 
+fn whole(node: &Node, name: &str) -> i64 {
+    match node.attributes.get(name) {
+        Some(Attribute::Int(i)) => *i,
+        _ => 0,
+    }
+}
+
 fn ints(node: &Node, name: &str) -> Vec<i64> {
     match &node.attributes[name] {
         Attribute::Ints(list) => list.clone(),
@@ -188,6 +195,16 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
             let rest = x[0].data.len() as i64 / known;
             let dims = dims.iter().map(|&d| if d < 0 { rest } else { d } as usize).collect();
             one(Array { dims, data: x[0].data.clone() })
+        }
+        "Gemm" => {
+            assert_eq!(whole(node, "transB"), 1);
+            let dims = [x[0].dims[0], x[1].dims[0]];
+            let inner = x[0].dims[1];
+            let row = |a: &Array, i: usize| a.data[i * inner..(i + 1) * inner].to_vec();
+            let dot = |at: Vec<usize>| {
+                row(x[0], at[0]).iter().zip(row(x[1], at[1])).map(|(a, b)| a * b).sum()
+            };
+            one(Array::made(&dims, dot))
         }
         "Unsqueeze" => {
             let mut dims = x[0].dims.clone();

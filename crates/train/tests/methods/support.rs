@@ -32,6 +32,7 @@ fn acts_on(method: &str, base: &Base) -> bool {
     let has_biases = WeightSite::ALL.into_iter().any(|site| spec.has_bias(site));
     (has_biases || method != "bitfit")
         && !(spec.axes.shared_layers && method.contains("leave_out=[0]"))
+        && !(matches!(spec.input, InputSpec::Image(_)) && method.contains("as_words"))
 }
 
 /// Examples of all methods and unions that can act on a base.
