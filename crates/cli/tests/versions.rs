@@ -81,7 +81,8 @@ fn adapters_of_earlier_versions_answer_as_they_did() {
             let asked = case["ask"].as_array().unwrap().iter().map(|row| format!("{row}\n"));
             fs::write(dir.path().join("ask.jsonl"), asked.collect::<String>()).unwrap();
             let adapter = format!("adapters/{name}");
-            let words = ["predict", "--adapter", &adapter, "--base", "base", "--input", "ask.jsonl"];
+            let words =
+                ["predict", "--adapter", &adapter, "--base", "base", "--input", "ask.jsonl"];
             let told = budwood(dir.path(), &[&words[..], &["--json"]].concat());
             let told: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
             let (told, right) = (Value::Array(told), &case["answers"]);
