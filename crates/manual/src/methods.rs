@@ -89,8 +89,9 @@ mod tests {
         let text = page().unwrap_or_default();
         for method in METHODS {
             assert!(text.contains(&format!("\n## {}\n", method.title)), "{}", method.name);
-            // The linear probe is nobody's.
-            let source = method.url.starts_with("https://") || method.name == "linear";
+            // These two are nobody's.
+            let common = ["linear", "full"].contains(&method.name);
+            let source = method.url.starts_with("https://") || common;
             assert!(source, "{}", method.name);
             let own = head(&home(method.name).unwrap_or_default());
             assert!(own.len() > 40, "{}: {own}", method.name);
