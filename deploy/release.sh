@@ -6,9 +6,9 @@
 #   PROGRAM=FILE deploy/release.sh archive  with a program that is built already
 #
 # What each needs: archive, deb: rustup's target x86_64-unknown-linux-musl and musl-gcc (Debian: musl-tools),
-# and for deb dpkg-deb; wheel: Python with venv (maturin and zig come from PyPI); image: buildah; sbom:
-# cargo-cyclonedx (installed from crates.io where it is not there). On macOS and Windows the archive
-# holds a program of the system's own kind. docs/book/install.md says what each file is for.
+# and for deb dpkg-deb; wheel: Python with venv (maturin and zig come from PyPI); image: buildah. On
+# macOS and Windows the archive holds a program of the system's own kind. docs/book/install.md says
+# what each file is for.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -80,11 +80,9 @@ deb() {
     install -Dm644 target/manual/completions/budwood.bash "$place/usr/share/bash-completion/completions/budwood"
     install -Dm644 target/manual/completions/_budwood "$place/usr/share/zsh/vendor-completions/_budwood"
     install -Dm644 target/manual/completions/budwood.fish "$place/usr/share/fish/vendor_completions.d/budwood.fish"
-    local page
-    for page in target/manual/man/*.1; do
-        install -d "$place/usr/share/man/man1"
-        gzip -n9 < "$page" > "$place/usr/share/man/man1/$(basename "$page").gz"
-    done
+    install -d "$place/usr/share/man/man1"
+    cp target/manual/man/*.1 "$place/usr/share/man/man1/"
+    gzip -n9 "$place"/usr/share/man/man1/*.1
     install -d "$place/usr/share/doc/budwood"
     { cat LICENSE-MIT; echo; cat LICENSE-APACHE; } > "$place/usr/share/doc/budwood/copyright"
     gzip -n9 < CHANGELOG.md > "$place/usr/share/doc/budwood/changelog.gz"
@@ -108,29 +106,31 @@ END
     rm -r "$place"
 }
 
-# An environment with what builds wheels.
+# The folder of the programs that build wheels, in an environment of their own.
 tools() {
-    local place=target/tools/wheels
-    if [ ! -x "$place/bin/maturin" ] && [ ! -x "$place/Scripts/maturin.exe" ]; then
+    local place=target/tools/wheels programs
+    programs=$PWD/$place/bin
+    [ "$system" = windows ] && programs=$PWD/$place/Scripts
+    if [ ! -x "$programs/maturin" ] && [ ! -x "$programs/maturin.exe" ]; then
         python3 -m venv "$place"
-        "$place"/*/python -m pip install -q maturin==1.16.0 ziglang==0.17.1 auditwheel==6.8.2
+        "$programs/python" -m pip install -q maturin==1.16.0 ziglang==0.17.1 auditwheel==6.8.2
     fi
-    echo "$place"
+    echo "$programs"
 }
 
 sdist() {
-    "$(tools)"/*/maturin sdist --out "$out"
+    PATH=$(tools):$PATH
+    maturin sdist --out "$out"
 }
 
 wheel() {
-    local place
-    place=$(tools)
+    PATH=$(tools):$PATH
     if [ "$system" = linux ]; then
         # Zig's linker has the symbols of every glibc: the wheel runs on 2.28 whatever this machine has.
-        PATH=$PWD/$place/bin:$PATH "$place/bin/maturin" build --profile dist --locked --zig --compatibility manylinux_2_28 --out "$out"
-        PATH=$PWD/$place/bin:$PATH "$place/bin/auditwheel" show "$out"/budwood-"$version"-*"$machine".whl
+        maturin build --profile dist --locked --zig --compatibility manylinux_2_28 --out "$out"
+        auditwheel show "$out"/budwood-"$version"-*"$machine".whl
     else
-        "$place"/*/maturin build --profile dist --locked --out "$out"
+        maturin build --profile dist --locked --out "$out"
     fi
 }
 
@@ -151,14 +151,7 @@ image() {
 }
 
 sbom() {
-    if ! cargo cyclonedx --version > /dev/null 2>&1; then
-        cargo install --quiet --locked cargo-cyclonedx@0.5.9
-    fi
-    cargo cyclonedx --quiet --format json --manifest-path crates/cli/Cargo.toml ${target:+--target "$target"} \
-        --override-filename "budwood-$version.cdx"
-    # It writes a file beside the manifest of each crate; that of the program names all that is in it.
-    mv "crates/cli/budwood-$version.cdx.json" "$out/"
-    find crates -name "budwood-$version.cdx.json" -delete
+    python3 deploy/sbom.py "$target" > "$out/budwood-$version.cdx.json"
 }
 
 sums() {
