@@ -60,7 +60,9 @@ archive() {
     local place
     place=$(mktemp -d)
     mkdir "$place/$name"
-    install -m 755 "$(program)" "$place/$name/"
+    local suffix=
+    [ "$system" = windows ] && suffix=.exe
+    install -m 755 "$(program)" "$place/$name/budwood$suffix"
     cp LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md "$place/$name/"
     cp -r target/manual/completions target/manual/man "$place/$name/"
     case $system in
