@@ -11,6 +11,7 @@ path, else built from crates.io into `target/tools` once.
 
 import ast
 import html.parser
+import json
 import pathlib
 import re
 import shutil
@@ -55,7 +56,30 @@ def generated(folder):
         subprocess.run(["cargo", "run", "--quiet", "--locked", "-p", "budwood-manual", "--", folder], check=True, cwd=ROOT)
     reference = "docs/book/reference"
     made = {f"{reference}/{name}.md": (folder / "book" / f"{name}.md").read_text() for name in ("commands", "methods")}
-    return {**made, f"{reference}/python.md": python_reference()}
+    notebooks = {f"{reference}/{p.stem}.md": notebook(p) for p in (ROOT / "examples").glob("*.ipynb")}
+    return {**made, **notebooks, f"{reference}/python.md": python_reference()}
+
+
+def notebook(path):
+    """A notebook as a page: its text, its code, and what the cells showed."""
+    out = []
+    for cell in json.loads(path.read_text())["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            out.append(text)
+            continue
+        out.append(f"```python\n{text}\n```")
+        for shown in cell["outputs"]:
+            data = shown.get("data", {})
+            html = "".join(data.get("text/html", ""))
+            # The bar of a run shows nothing any more when it is over.
+            if html and "<progress" not in html:
+                # An empty line would end it.
+                out.append('<div class="shown">' + re.sub(r"\n\s*\n", "\n", html) + "</div>")
+            elif not html and "text/plain" in data:
+                out.append("```text\n" + "".join(data["text/plain"]) + "\n```")
+    name = path.relative_to(ROOT).as_posix()
+    return "\n\n".join(out) + f"\n\nThis page is the notebook `{name}`, as it ran.\n"
 
 
 def mdbook():
