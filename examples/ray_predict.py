@@ -3,8 +3,9 @@
 
     examples/ray_predict.py ADAPTER INPUT.parquet OUTPUT [--workers 2] [--threads 1] [--column text]
 
-Leave a processor free of workers: Ray reads and writes with it. INPUT is anything that `ray.data.read_parquet` takes, OUTPUT a folder
-of Parquet files: the rows of INPUT with the columns `label` and `probability`. It needs `pip install "ray[data]"` and this package.
+Leave a processor free of workers: Ray reads and writes with it. INPUT is anything that
+`ray.data.read_parquet` takes, OUTPUT a folder of Parquet files: the rows of INPUT with the columns
+`label` and `probability`. It needs `pip install "ray[data]"` and this package.
 """
 
 import argparse

@@ -371,8 +371,16 @@ def _options(abstain_below: float | None, **numbers: int | None) -> None:
 
 
 def method_text(method: Any) -> str:
-    """A method as it is written on the command line, as far as its description says."""
-    return method if isinstance(method, str) else json.dumps(method)
+    """A method as it is written on the command line."""
+
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
+
+    def one(part: dict[str, Any]) -> str:
+        options = ",".join(f"{name}={text(value)}" for name, value in part["options"].items())
+        return f"{part['name']}[{options}]" if options else str(part["name"])
+
+    return text(method) if isinstance(method, str) else "|".join(map(one, method["parts"]))
 
 
 def _restored(
