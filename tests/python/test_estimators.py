@@ -150,7 +150,7 @@ def test_columns_of_probabilities_are_those_of_classes(settings):
     [
         (TEXTS, LABELS[:-1], ValueError, "60 rows in X, but 59 labels in y"),
         ([], [], ValueError, "X is empty"),
-        (TEXTS, None, TypeError, "labels"),
+        (TEXTS, None, ValueError, "the target y is None: give the labels"),
         (TEXTS, [object()] * 60, TypeError, "labels of object"),
         (["a", "b", "c"], ["x", "y", "\ud800"], ValueError, "y, index 2"),
         ("a film", ["good"], TypeError, r"give a list, \[X\]"),

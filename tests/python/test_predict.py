@@ -217,6 +217,12 @@ def test_what_an_adapter_shows(adapter):
     assert adapter.labels == ["bad", "good"] and adapter.kind == "classification"
     assert any(m["name"] == "accuracy" for m in adapter.metrics)
     assert "reviews" in repr(adapter) and "<table>" in adapter._repr_html_()
+    # As a record of the run says it, and as the command line reads it.
+    from budwood._adapter import method_text
+
+    said = method_text(adapter.info["method"])
+    assert said.startswith("adapter[") and "width=64" in said and "layer_norm=true" in said
+    assert said in adapter._repr_html_()
     assert "<table>" in adapter.base._repr_html_() and "base" in repr(adapter.base)
 
 

@@ -14,3 +14,8 @@ adapter: budwood.Adapter = budwood.load("out", base=budwood.Base("minilm"))
 labels: list[str] = adapter.labels
 score: float = budwood.evaluate(adapter, (["fine"], ["good"])).scores["accuracy"]
 adapter.predict_probabilities(["a"])  # type: ignore[attr-defined]
+adapter.to_onnx("out", precision=["f32", "int8"])
+adapter.to_onnx("out", precision="int4")  # type: ignore[arg-type]
+sent: dict[str, object] = adapter.push("me/reviews", license="mit", form="onnx", precision="int8")
+adapter.push("me/reviews", form="tar")  # type: ignore[arg-type]
+explanation: budwood.Explanation = adapter.explain(["fine"], top=1)[0]

@@ -116,6 +116,11 @@ enum Command {
     Methods,
 }
 
+/// The program's commands and flags, for what is written about them.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Does what the words of a command line ask for. Wrong words end the process with code 2, as
 /// `--help` and `--version` end it with 0. The handling of Ctrl-C is left as it is found, but for
 /// commands that save their work first.

@@ -18,6 +18,7 @@ _HOMES = {
     "Classifier": "_estimators",
     "Error": "_budwood",
     "Evaluation": "_evaluation",
+    "Explanation": "_explanation",
     "ImageClassifier": "_estimators",
     "OnEvent": "_run",
     "Regressor": "_estimators",

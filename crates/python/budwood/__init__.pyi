@@ -11,6 +11,7 @@ __all__ = [
     "Classifier",
     "Error",
     "Evaluation",
+    "Explanation",
     "ImageClassifier",
     "OnEvent",
     "Regressor",
@@ -83,6 +84,14 @@ class Adapter:
         n_best: int = 20,
         max_answer_length: int = 30,
     ) -> list[dict[str, Any]]: ...
+    def explain(
+        self,
+        texts: _Column = None,
+        *,
+        pairs: _Column = None,
+        top: int | None = None,
+        abstain_below: float | None = None,
+    ) -> list[Explanation]: ...
     def embed(
         self, texts: _Column = None, *, pairs: _Column = None, images: _Column = None
     ) -> NDArray[np.float32]: ...
@@ -92,6 +101,29 @@ class Adapter:
         self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
     ) -> list[str]: ...
     def to_transformers(self, out: str | os.PathLike[str]) -> list[str]: ...
+    def to_onnx(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        precision: Literal["f32", "int8"] | Sequence[Literal["f32", "int8"]] = "f32",
+    ) -> list[str]: ...
+    def push(
+        self,
+        repository: str,
+        *,
+        form: Literal["budwood", "adapterhub", "peft", "transformers", "onnx"] = "budwood",
+        license: str | None = None,
+        base_name: str | None = None,
+        message: str | None = None,
+        private: bool = False,
+        dry_run: bool = False,
+        name: str | None = None,
+        norms: bool = False,
+        precision: Literal["f32", "int8"] | Sequence[Literal["f32", "int8"]] = (),
+    ) -> dict[str, Any]: ...
+    def _repr_html_(self) -> str: ...
+
+class Explanation(dict[str, Any]):
     def _repr_html_(self) -> str: ...
 
 def load(
@@ -228,6 +260,7 @@ class _Estimator:
     def score(self, X: _Column, y: _Column) -> float: ...
     def get_params(self, deep: bool = True) -> dict[str, Any]: ...
     def set_params(self: _Self, **given: Any) -> _Self: ...
+    def __getstate__(self) -> dict[str, Any]: ...
     def _repr_html_(self) -> str: ...
 
 class Classifier(_Estimator):

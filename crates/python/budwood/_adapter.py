@@ -8,12 +8,13 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
 from budwood import _budwood, _html
 from budwood._base import Base, array, given, shared, warn
+from budwood._explanation import Explanation
 
 
 def load(
@@ -23,22 +24,23 @@ def load(
     base_precision: str | None = None,
     threads: int | None = None,
 ) -> Adapter:
-    """Opens the folder of an adapter: ours, of AdapterHub or PEFT, or a tuned model with its head.
+    """Opens an adapter: ours, of AdapterHub or PEFT, or a tuned model with its head.
 
     Args:
-        path: the folder.
+        path: its folder, or ``OWNER/NAME`` or ``OWNER/NAME@REVISION`` of the Hugging Face hub. A
+            folder goes before a name. What is not in the hub's cache is fetched.
         base: the base model, opened or by name [default: the one that the folder names]. Adapters
             whose bases are opened alike share one in memory.
         base_precision: form of the frozen weights [default: that of the adapter's training].
         threads: threads that one call computes with [default: all processors].
 
     Raises:
-        FileNotFoundError: if there is no such folder or base.
-        budwood.Error: if it holds no adapter, was changed, or was trained on another base.
+        FileNotFoundError: if nothing has that name, or there is no such base.
+        budwood.Error: if it holds no adapter, was changed, or was trained on another base; or if the
+            hub cannot be reached.
     """
-    if not os.path.isdir(path):
-        code = errno.ENOTDIR if os.path.exists(path) else errno.ENOENT
-        raise OSError(code, "no folder of an adapter", os.fspath(path))
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise NotADirectoryError(errno.ENOTDIR, "no folder of an adapter", os.fspath(path))
     opened: list[Base] = []
 
     def open_base(name: str, precision: str | None) -> Any:
@@ -169,17 +171,42 @@ class Adapter:
             n_best: answers to a question that are kept.
             max_answer_length: longest answer to a question, in tokens.
         """
-        for name, number in (("top", top), ("n_best", n_best), ("max_answer_length", max_answer_length)):
-            if number is not None and number < 1:
-                raise ValueError(f"{name}={number} is not a whole number from 1")
-        if abstain_below is not None and not 0 <= abstain_below <= 1:
-            raise ValueError(f"abstain_below={abstain_below} is no probability from 0 to 1")
+        _options(abstain_below, top=top, n_best=n_best, max_answer_length=max_answer_length)
         text, cut = self._native.answers_json(
             *given(texts, pairs, images), top, abstain_below, n_best, max_answer_length
         )
         warn(cut)
         answers: list[dict[str, Any]] = json.loads(text)
         return answers
+
+    def explain(
+        self,
+        texts: Any = None,
+        *,
+        pairs: Any = None,
+        top: int | None = None,
+        abstain_below: float | None = None,
+    ) -> list[Explanation]:
+        """The answers, and what each hangs on: it is given again without each word in turn.
+
+        Args:
+            texts: a column of texts, as ``pairs``: see :meth:`predict`.
+            top: show only so many of the likeliest classes.
+            abstain_below: answer ``none`` where the likeliest class is less probable.
+
+        Returns:
+            For each input what ``budwood predict --explain --json`` prints: the answer, and in
+            ``"explained"`` for each number that is explained the words with their effects. A
+            notebook shows the text with its words marked.
+
+        Raises:
+            ValueError: if the adapter answers questions, tags words or reads images, or an input
+                has more than 2,000 words.
+        """
+        _options(abstain_below, top=top)
+        name, values = given(texts, pairs, None)
+        told = json.loads(self._native.explain(name, values, top, abstain_below))
+        return [Explanation.of(value, explained) for value, explained in zip(values, told)]
 
     def embed(self, texts: Any = None, *, pairs: Any = None, images: Any = None) -> np.ndarray[Any, Any]:
         """The vectors that the adapter's head sees, ``float32 [n, width]``: the base's, changed by the adapter."""
@@ -199,7 +226,7 @@ class Adapter:
         Raises:
             budwood.Error: if ``peft`` has no such method.
         """
-        return list(self._native.export("peft", os.fspath(out), "task", False))
+        return self._export("peft", out)
 
     def to_adapterhub(
         self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
@@ -211,11 +238,101 @@ class Adapter:
             name: name of the adapter in it.
             norms: write trained layer norms as those of the base, which loading it changes.
         """
-        return list(self._native.export("adapterhub", os.fspath(out), name, norms))
+        return self._export("adapterhub", out, name, norms)
 
     def to_transformers(self, out: str | os.PathLike[str]) -> list[str]:
         """Writes a whole model of ``transformers``, the adapter merged into it."""
-        return list(self._native.export("transformers", os.fspath(out), "task", False))
+        return self._export("transformers", out)
+
+    def to_onnx(
+        self, out: str | os.PathLike[str], *, precision: str | Sequence[str] = "f32"
+    ) -> list[str]:
+        """Writes the whole model with the adapter as a graph for ONNX Runtime, with its tokenizer.
+
+        Args:
+            out: a new folder.
+            precision: ``"f32"`` for ``onnx/model.onnx``, ``"int8"`` for
+                ``onnx/model_quantized.onnx``, or a list of both.
+
+        Returns:
+            What should be known of it.
+
+        Raises:
+            ValueError: if there is no such precision.
+            budwood.Error: if something of the adapter has no form in ONNX.
+        """
+        precisions = [precision] if isinstance(precision, str) else list(precision)
+        return self._export("onnx", out, precisions=precisions)
+
+    def _export(
+        self,
+        to: str,
+        out: str | os.PathLike[str],
+        name: str = "task",
+        norms: bool = False,
+        precisions: Sequence[str] = (),
+    ) -> list[str]:
+        return list(self._native.export(to, os.fspath(out), name, norms, list(precisions)))
+
+    def push(
+        self,
+        repository: str,
+        *,
+        form: str = "budwood",
+        license: str | None = None,
+        base_name: str | None = None,
+        message: str | None = None,
+        private: bool = False,
+        dry_run: bool = False,
+        name: str | None = None,
+        norms: bool = False,
+        precision: str | Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Sends it to the Hugging Face hub with a card, as ``budwood push`` does.
+
+        The token is that of ``HF_TOKEN`` or of the file ``token`` in ``HF_HOME``.
+
+        Args:
+            repository: ``OWNER/NAME``; it is made if it is not there.
+            form: ``"budwood"``, ``"adapterhub"``, ``"peft"``, ``"transformers"`` or ``"onnx"``.
+            license: the adapter's licence in the hub's words, such as ``"apache-2.0"``; needed.
+            base_name: the base's name on the hub [default: the adapter's, where it is one].
+            message: the commit's message.
+            private: make the repository private; one that is there and public is refused.
+            dry_run: send nothing.
+            name: name of the adapter in AdapterHub's folder.
+            norms: see :meth:`to_adapterhub`.
+            precision: see :meth:`to_onnx`.
+
+        Returns:
+            ``address``, ``commit``, ``created`` and ``files``; of a dry run ``repository``,
+            ``files`` and ``card``.
+
+        Raises:
+            ValueError: if an argument has no meaning.
+            budwood.Error: if the hub refuses or cannot be reached.
+        """
+        from budwood import _program
+
+        with tempfile.TemporaryDirectory(prefix="budwood-") as place:
+            own = os.path.join(place, "adapter")
+            self.save(own)
+            precisions = [precision] if isinstance(precision, str) else list(precision)
+            return _program.asked(
+                ["push", own, repository],
+                {
+                    "form": form,
+                    "license": license,
+                    "base": None if form in ("budwood", "adapterhub", "peft") else self.base.folder,
+                    "base_name": base_name,
+                    "message": message,
+                    "private": private,
+                    "dry_run": dry_run,
+                    "name": name,
+                    "norms": norms,
+                    "precision": ",".join(precisions) or None,
+                },
+            )
 
     def __repr__(self) -> str:
         info = self.info
@@ -244,9 +361,26 @@ class Adapter:
             return {p.name: p.read_bytes() for p in Path(place, "adapter").iterdir()}
 
 
+def _options(abstain_below: float | None, **numbers: int | None) -> None:
+    """Refuses options of answers that have no meaning."""
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name}={number} is not a whole number from 1")
+    if abstain_below is not None and not 0 <= abstain_below <= 1:
+        raise ValueError(f"abstain_below={abstain_below} is no probability from 0 to 1")
+
+
 def method_text(method: Any) -> str:
-    """A method as it is written on the command line, as far as its description says."""
-    return method if isinstance(method, str) else json.dumps(method)
+    """A method as it is written on the command line."""
+
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
+
+    def one(part: dict[str, Any]) -> str:
+        options = ",".join(f"{name}={text(value)}" for name, value in part["options"].items())
+        return f"{part['name']}[{options}]" if options else str(part["name"])
+
+    return text(method) if isinstance(method, str) else "|".join(map(one, method["parts"]))
 
 
 def _restored(

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from budwood import _arrow
+
 
 #: Types of pandas' marks of missing values, which are no numbers.
 _MARKS = ("NAType", "NaTType")
@@ -21,18 +23,37 @@ def is_missing(value: object) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def is_frame(data: object) -> bool:
-    """Whether it is a table of columns with names: of pandas, polars or Arrow."""
-    return hasattr(data, "columns") and (
-        hasattr(data, "column_names") or hasattr(data, "iloc") or hasattr(data, "get_columns")
-    )
+def columns(data: Any, name: str) -> tuple[list[str] | None, list[list[Any]]]:
+    """The names and values of the columns of a table of any library; of what is no table one
+    column without a name.
+
+    Raises:
+        TypeError: if it is one text or has no order, and no column.
+        ValueError: if it is an array of no dimension.
+    """
+    if isinstance(data, (str, bytes, os.PathLike)):
+        raise TypeError(
+            f"{name} is one value ({type(data).__name__}), but a column of them is expected: "
+            f"give a list, [{name}]"
+        )
+    if isinstance(data, (dict, set, frozenset)):
+        raise TypeError(f"{name} is a {type(data).__name__}, which has no order: give a list")
+    # Pandas' own columns are quicker to read than what it makes of them for Arrow.
+    if hasattr(data, "columns") and hasattr(data, "iloc"):
+        parts = [data.iloc[:, i] for i in range(len(data.columns))]
+        return [str(n) for n in data.columns], [_values(part, name) for part in parts]
+    if not hasattr(data, "iloc") and _arrow.has_interface(data):
+        try:
+            return _arrow.columns(data)
+        except _arrow.Unread:
+            # The library that made a column may know what its values are.
+            if hasattr(data, "columns") or not any(hasattr(data, way) for way in _WAYS):
+                raise
+    return None, [_values(data, name)]
 
 
-def frame_columns(frame: Any) -> dict[str, list[Any]]:
-    """The columns of a table, by name."""
-    if hasattr(frame, "column_names"):
-        return {str(name): frame.column(name).to_pylist() for name in frame.column_names}
-    return {str(name): to_list(frame[name], str(name)) for name in frame.columns}
+#: Python's own list of pandas and polars, of NumPy, of Arrow.
+_WAYS = ("to_list", "tolist", "to_pylist")
 
 
 def to_list(column: Any, name: str) -> list[Any]:
@@ -40,28 +61,24 @@ def to_list(column: Any, name: str) -> list[Any]:
 
     Raises:
         TypeError: if it is one text or has no order, and no column.
-        ValueError: if it is an array of another number of dimensions than one.
+        ValueError: if it is a table of several columns, or an array of no dimension.
     """
-    if isinstance(column, (str, bytes, os.PathLike)):
-        raise TypeError(
-            f"{name} is one value ({type(column).__name__}), but a column of them is expected: "
-            f"give a list, [{name}]"
-        )
-    if isinstance(column, (dict, set, frozenset)):
-        raise TypeError(f"{name} is a {type(column).__name__}, which has no order: give a list")
-    if is_frame(column):
-        columns = list(frame_columns(column).values())
-        if len(columns) != 1:
-            raise ValueError(f"{name} has {len(columns)} columns: give one")
-        return columns[0]
+    _, values = columns(column, name)
+    if len(values) != 1:
+        raise ValueError(f"{name} has {len(values)} columns: give one")
+    return values[0]
+
+
+def _values(column: Any, name: str) -> list[Any]:
+    if hasattr(column, "__array__") and not any(hasattr(column, way) for way in _WAYS):
+        column = np.asarray(column)
     if isinstance(column, np.ndarray):
         if column.ndim == 2 and column.shape[1] == 1:
             column = column[:, 0]
         if column.ndim == 0:
             raise ValueError(f"{name} is an array of no dimension: give a list")
         return list(column) if column.ndim > 1 else _without_marks(column.tolist())
-    # Python's own list of pandas and polars, Arrow's, in this order: an Arrow array has the last.
-    for way in ("to_list", "tolist", "to_pylist"):
+    for way in _WAYS:
         if hasattr(column, way):
             return _without_marks(getattr(column, way)())
     try:
@@ -88,18 +105,19 @@ def _without_marks(column: Any) -> list[Any]:
 
 def texts(data: Any, name: str) -> list[Any]:
     """Texts, or pairs or words as tuples, of a column or of a table of one or two columns."""
-    if is_frame(data):
-        columns = list(frame_columns(data).items())
-        if len(columns) == 1:
-            return columns[0][1]
-        if len(columns) == 2:
-            return list(zip(columns[0][1], columns[1][1]))
-        known = ", ".join(n for n, _ in columns)
-        raise ValueError(
-            f"{name} has {len(columns)} columns ({known}): give the one of the texts, or two for "
-            "pairs"
-        )
-    return [_row(value) for value in to_list(data, name)]
+    return rows_of(*columns(data, name), name)
+
+
+def rows_of(names: list[str] | None, values: list[list[Any]], name: str) -> list[Any]:
+    """The rows of one column, or pairs of two."""
+    if len(values) == 1:
+        return [_row(value) for value in values[0]]
+    if len(values) == 2:
+        return list(zip(values[0], values[1]))
+    known = ", ".join(names or [])
+    raise ValueError(
+        f"{name} has {len(values)} columns ({known}): give the one of the texts, or two for pairs"
+    )
 
 
 def _row(value: Any) -> Any:
@@ -111,7 +129,7 @@ def images(data: Any, name: str) -> list[Any]:
     if isinstance(data, np.ndarray) and data.ndim in (3, 4) and data.dtype != object:
         rows: list[Any] = list(data)
     else:
-        rows = texts(data, name) if is_frame(data) else to_list(data, name)
+        rows = to_list(data, name)
     return [_image(value, i, name) for i, value in enumerate(rows)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import tempfile
 from typing import Any, ClassVar
 
@@ -13,6 +14,10 @@ from budwood import _budwood, _columns, _evaluation, _html, _settings
 from budwood._adapter import load
 from budwood._evaluation import labelled, pair
 from budwood._run import OnEvent, finished, listener
+
+
+#: Columns by name.
+_Table = list[tuple[str, list[Any]]]
 
 
 class _Estimator:
@@ -54,7 +59,8 @@ class _Estimator:
     Args:
 {_settings.described(own)}
     out: Folder that the adapter is written to too; a fit that was stopped goes on from there.
-    on_event: Is called with a dictionary for each event: see :func:`budwood.train`.
+    on_event: Is called with a dictionary for each event: see :func:`budwood.train` [default: a bar
+        in a notebook, else nothing].
 """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -79,7 +85,7 @@ class _Estimator:
         """Trains. Nothing of this object changes if that fails."""
         images = self._task == "image-classification"
 
-        def table(data: Any) -> list[tuple[str, list[Any]]] | None:
+        def table(data: Any) -> _Table | None:
             return None if data is None else labelled(self._task, *pair(data))
 
         train = labelled(self._task, X, y)
@@ -87,16 +93,36 @@ class _Estimator:
         given = {n: v for n, v in self.get_params().items() if n not in ("out", "on_event")}
         given |= {"task": self._kind(train[-1][1]), "label_column": columns[-1:]}
         given |= {"image_column": columns[0]} if images else {"text_column": columns[:-1]}
-        with tempfile.TemporaryDirectory(prefix="budwood-") as place:
-            out = os.path.join(place, "adapter") if self.out is None else os.fspath(self.out)
-            told = _budwood.fit(
-                _settings.encoded(given), train, table(dev), table(test), names, out,
-                listener(self.on_event),
-            )
+        arguments, others = _settings.encoded(given), (table(dev), table(test))
+
+        def run_in(out: str) -> None:
+            told = _budwood.fit(arguments, train, *others, names, out, listener(self.on_event))
             run = finished(told, None if self.out is None else out)
             adapter = load(out, threads=self.threads)
-        self.run_, self.adapter_ = run, adapter
+            self.run_, self.adapter_ = run, adapter
+
+        if self.out is not None:
+            run_in(os.fspath(self.out))
+            return self
+        # What a fit that was stopped has trained: the same fit goes on from there.
+        what = (arguments, names, train, *others)
+        kept, place = self.__dict__.pop("_kept", ("", None))
+        if place is None or kept != _digest(what):
+            place = tempfile.TemporaryDirectory(prefix="budwood-")
+        try:
+            run_in(os.path.join(place.name, "adapter"))
+        except KeyboardInterrupt:
+            self._kept = _digest(what), place
+            raise
+        except BaseException:
+            place.cleanup()
+            raise
+        place.cleanup()
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A folder is this object's alone.
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
     def _kind(self, labels: list[Any]) -> str:
         return self._task
@@ -104,7 +130,7 @@ class _Estimator:
     def _fitted(self) -> Any:
         if not hasattr(self, "adapter_"):
             name = type(self).__name__
-            raise NotFitted(f"this {name} is not fitted yet: call fit first")
+            raise _not_fitted()(f"this {name} is not fitted yet: call fit first")
         return self.adapter_
 
     def _given(self, X: Any) -> dict[str, Any]:
@@ -158,8 +184,30 @@ class _Estimator:
         return _html.table([], [(repr(self),)]) + told
 
 
+def _digest(what: tuple[Any, ...]) -> str:
+    """The same for equal settings, names and tables alone."""
+    # Slow to load, and used by who stops a fit.
+    from hashlib import sha256
+
+    arguments, names, *tables = what
+    digest = sha256(repr((arguments, names)).encode())
+    for table in tables:
+        digest.update(b"table")
+        for name, values in table or ():
+            digest.update(repr((name, len(values))).encode())
+            for value in values:
+                digest.update(repr(value).encode(errors="backslashreplace"))
+    return digest.hexdigest()
+
+
 class NotFitted(ValueError, AttributeError):
     """An estimator is asked before it is fitted; scikit-learn's own error has these bases too."""
+
+
+def _not_fitted() -> type[NotFitted]:
+    """The exception for it: scikit-learn's own one too where that is in use."""
+    theirs = getattr(sys.modules.get("sklearn.exceptions"), "NotFittedError", None)
+    return NotFitted if theirs is None else type("NotFittedError", (NotFitted, theirs), {})
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -190,11 +238,12 @@ class _Classes(_Estimator, left_out=frozenset()):
             ``adapter_`` is the adapter, ``run_`` the run.
 
         Raises:
-            ValueError: if a row or a setting cannot be used.
-            KeyboardInterrupt: on Ctrl-C; with ``out`` the same call goes on from what is trained.
+            ValueError: if a row or a setting cannot be used, or there are no labels.
+            KeyboardInterrupt: on Ctrl-C. What is trained is kept, by this object or in ``out``: the
+                same call goes on from there.
         """
         if y is None:
-            raise TypeError("the labels (y) are missing")
+            raise ValueError(_evaluation.NO_LABELS)
         labels = _columns.to_list(y, "y")
         several = any(isinstance(v, (list, tuple, set, frozenset, np.ndarray)) for v in labels)
         if several:

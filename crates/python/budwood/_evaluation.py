@@ -95,6 +95,10 @@ def evaluate(
     return Evaluation(told)
 
 
+#: As scikit-learn says it.
+NO_LABELS = "this estimator requires y to be passed, but the target y is None: give the labels"
+
+
 def pair(data: Any) -> tuple[Any, Any]:
     """Inputs and their labels, of one value."""
     if not isinstance(data, tuple) or len(data) != 2:
@@ -105,25 +109,30 @@ def pair(data: Any) -> tuple[Any, Any]:
 def labelled(kind: str, inputs: Any, labels: Any = None) -> list[tuple[str, list[Any]]]:
     """Columns of a table for a kind of task: of one or two texts, of words, or of images; and of labels."""
     images, words = kind == "image-classification", kind == "token-classification"
-    rows = _columns.images(inputs, "X") if images else _columns.texts(inputs, "X")
+    names: list[str] | None = None
+    if images:
+        rows = _columns.images(inputs, "X")
+    else:
+        names, values = _columns.columns(inputs, "X")
+        rows = _columns.rows_of(names, values, "X")
     if not rows:
         raise ValueError("X is empty")
     if labels is None:
-        raise TypeError("the labels (y) are missing")
+        raise ValueError(NO_LABELS)
     right = _columns.to_list(labels, "y")
     right = [value.tolist() if isinstance(value, np.ndarray) else value for value in right]
     if len(right) != len(rows):
         raise ValueError(f"there are {len(rows)} rows in X, but {len(right)} labels in y")
     if images:
         return [("image", rows), ("label", right)]
-    names = list(_columns.frame_columns(inputs)) if _columns.is_frame(inputs) else []
     columns = [rows]
     if not words and any(isinstance(row, (list, tuple)) for row in rows):
         odd = next((i for i, r in enumerate(rows) if not _is_pair(r)), None)
         if odd is not None and not _columns.is_missing(rows[odd]):
             raise ValueError(f"X, index {odd}: two texts are expected, as in other rows")
         columns = [list(column) for column in zip(*(r if _is_pair(r) else (r, r) for r in rows))]
-    names = names or ["text", "text2"][: len(columns)]
+    if names is None or len({*names}) < len(columns):
+        names = ["text", "text2"][: len(columns)]
     for column in columns:
         check_texts(column, "X", words)
     return [*zip(names, columns), ("label" if "label" not in names else "y", right)]

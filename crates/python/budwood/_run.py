@@ -7,7 +7,7 @@ import os
 import warnings
 from typing import Any, Callable
 
-from budwood import _budwood, _html, _settings
+from budwood import _budwood, _html, _progress, _settings
 from budwood._adapter import Adapter, load
 
 #: What is told of a run while it goes on: a dictionary whose ``"event"`` says what happens.
@@ -69,9 +69,11 @@ class Run:
 
 
 def listener(on_event: OnEvent | None) -> Callable[[str], object] | None:
-    """What the library calls with each event as JSON."""
+    """What the library calls with each event as JSON; in a notebook it shows a bar."""
     if on_event is None:
-        return None
+        if not _progress.in_notebook():
+            return None
+        on_event = _progress.Bar()
     if not callable(on_event):
         raise TypeError(f"on_event is a {type(on_event).__name__}, but a function is expected")
     return lambda text: on_event(json.loads(text))
@@ -103,8 +105,8 @@ def train(
         data: a file, ``LAYOUT=FOLDER``, or the name of a data set; see ``docs/data.md``.
         out: folder for the adapter, new or empty, or that of the same run when it was stopped.
         on_event: is called with a dictionary for each event; ``event["event"]`` is ``fetching``,
-            ``ready``, ``vectors``, ``probe``, ``fold``, ``started``, ``step``, ``evaluated``,
-            ``lost`` or ``saved``.
+            ``ready``, ``vectors``, ``probe``, ``trial``, ``trying``, ``started``, ``step``,
+            ``evaluated``, ``lost`` or ``saved`` [default: a bar in a notebook, else nothing].
 
     Raises:
         TypeError: if there is no such setting.

@@ -1,20 +1,14 @@
 //! An adapter: predictions, scores, and its folder in other forms.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use budwood::answer::{Answer, AnswerOptions};
 use budwood::reader::Reader;
 use budwood::run::{FOLDER, cut, write_adapter};
 use budwood::spec::ColumnSpec;
-use budwood::{
-    AdapterOptions, BaseOptions, EXPORT_FOLDER, EvalSpec, Evaluation, Export, Input, Labelled,
-    export, read_named,
-};
-use budwood_base::folder::OutFolder;
+use budwood::{AdapterOptions, BaseOptions, EvalSpec, Evaluation, Input, Labelled, read_named};
 use budwood_base::head::HeadKind;
-use budwood_formats::BaseModel;
-use budwood_formats::model_folder;
 use budwood_formats::native::AdapterFolder;
 use budwood_tasks::{AnswerLimits, Split, task};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -24,7 +18,8 @@ use serde_json::json;
 
 use crate::base::{Base, PIECE, PIECE_OF_IMAGES, embedded};
 use crate::cells::table;
-use crate::errors::{of_folder, raised, raised_at};
+use crate::errors::{raised, raised_at};
+use crate::export::{self, Form, new_folder};
 use crate::inputs::{Kind, inputs};
 
 /// An adapter on its base.
@@ -53,11 +48,7 @@ impl Adapter {
         options: &AnswerOptions,
     ) -> PyResult<(Vec<Answer>, Option<String>)> {
         let kind = self.kind();
-        if (kind == Kind::Images) != (name == "images") {
-            let reads = if kind == Kind::Images { "images" } else { "texts" };
-            let message = format!("this adapter reads {reads}, but {name} are given: {reads}=");
-            return Err(PyTypeError::new_err(message));
-        }
+        self.check_name(name)?;
         let size = if kind == Kind::Images { PIECE_OF_IMAGES } else { PIECE };
         let mut rest = inputs(kind, name, values)?.into_iter();
         let (mut all, mut truncated) = (Vec::with_capacity(values.len()), 0);
@@ -138,10 +129,7 @@ impl Adapter {
         n_best: usize,
         max_answer_length: usize,
     ) -> PyResult<(String, Option<String>)> {
-        if abstain_below.is_some() && self.own.meta().head.kind != HeadKind::Classification {
-            let message = "abstain_below is for adapters that give one of several classes";
-            return Err(PyValueError::new_err(message));
-        }
+        self.check_abstain(abstain_below)?;
         let limits = AnswerLimits { n_best, max_tokens: max_answer_length };
         let options = AnswerOptions { limits, top, abstain_below };
         let (answers, cut) = self.answers(py, (name, values), &options)?;
@@ -272,40 +260,59 @@ impl Adapter {
         py: Python<'_>,
         to: &str,
         out: PathBuf,
-        name: &str,
+        name: String,
         norms: bool,
+        precisions: Vec<String>,
     ) -> PyResult<Vec<String>> {
-        let folder = &self.folder;
-        py.detach(|| {
-            let whole = to == "transformers";
-            let model = match whole || to == "adapterhub" {
-                true => Some(BaseModel::open(self.own.base().model().folder()).map_err(raised)?),
-                false => None,
-            };
-            let target = match (to, &model) {
-                ("adapterhub", base) => Export::AdapterHub { name, norms, base: base.as_ref() },
-                ("peft", _) => Export::Peft { since_5: false },
-                ("transformers", Some(model)) => Export::Transformers(model),
-                _ => return Err(PyValueError::new_err(format!("there is no export to '{to}'"))),
-            };
-            let place = new_folder(&out, if whole { &model_folder::KIND } else { &EXPORT_FOLDER })?;
-            let exported = export(folder, target).map_err(raised)?;
-            let fill = |new: &Path| -> std::io::Result<()> {
-                exported
-                    .files
-                    .iter()
-                    .try_for_each(|(name, bytes)| std::fs::write(new.join(name), bytes))
-            };
-            let path = out.clone();
-            place
-                .replace(fill)
-                .map_err(|source| raised(budwood_formats::Error::Io { path, source }))?;
-            Ok(exported.notes)
-        })
+        let form = Form::parse(to, name, norms, &precisions)?;
+        let base = self.own.base().model().folder();
+        py.detach(|| export::write(&self.folder, base, &form, &out))
+    }
+
+    /// What each answer hangs on, as JSON.
+    #[pyo3(signature = (name, values, top, abstain_below))]
+    fn explain(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        values: &Bound<'_, PyList>,
+        top: Option<usize>,
+        abstain_below: Option<f32>,
+    ) -> PyResult<String> {
+        self.own.can_explain().map_err(raised)?;
+        self.check_abstain(abstain_below)?;
+        self.check_name(name)?;
+        let options = AnswerOptions { top, abstain_below, ..AnswerOptions::default() };
+        let mut all = Vec::with_capacity(values.len());
+        for (i, input) in inputs(self.kind(), name, values)?.iter().enumerate() {
+            let explained = py.detach(|| self.own.explain(input, &options));
+            all.push(explained.map_err(|e| raised_at(&e, i))?);
+            py.check_signals()?;
+        }
+        Ok(json!(all).to_string())
     }
 }
 
 impl Adapter {
+    /// Refuses images for an adapter of texts, and the other way round.
+    fn check_name(&self, name: &str) -> PyResult<()> {
+        let images = self.kind() == Kind::Images;
+        if images == (name == "images") {
+            return Ok(());
+        }
+        let reads = if images { "images" } else { "texts" };
+        let message = format!("this adapter reads {reads}, but {name} are given: {reads}=");
+        Err(PyTypeError::new_err(message))
+    }
+
+    fn check_abstain(&self, below: Option<f32>) -> PyResult<()> {
+        if below.is_some() && self.own.meta().head.kind != HeadKind::Classification {
+            let message = "abstain_below is for adapters that give one of several classes";
+            return Err(PyValueError::new_err(message));
+        }
+        Ok(())
+    }
+
     fn has_no(&self, what: &str) -> PyErr {
         let kind = &self.own.meta().task.kind;
         PyTypeError::new_err(format!("an adapter for {kind} has no {what}"))
@@ -333,15 +340,6 @@ impl Adapter {
             "skipped": data.skipped, "notes": notes, "data": data.digest,
         })
         .to_string())
-    }
-}
-
-/// A place for a new folder.
-fn new_folder(out: &Path, kind: &'static budwood_base::folder::Kind) -> PyResult<OutFolder> {
-    let place = OutFolder::open(out, kind).map_err(of_folder)?;
-    match place.is_whole() {
-        true => Err(raised(budwood::Error::Occupied { path: out.into() })),
-        false => Ok(place),
     }
 }
 

@@ -67,8 +67,17 @@ pub(crate) fn raised_at(error: &budwood::Error, offset: usize) -> PyErr {
         | (None, Own::Train(Train::Usage(_) | Train::Data(_) | Train::Model(_))) => {
             PyValueError::new_err(said)
         }
-        (None, Own::Hub(Hub::Usage(_) | Hub::Missing(_))) => PyFileNotFoundError::new_err(said),
+        (None, Own::Hub(error)) if is_missing(error) => PyFileNotFoundError::new_err(said),
         _ => Error::new_err(said),
+    }
+}
+
+/// Whether nothing has the name that was looked for.
+fn is_missing(error: &Hub) -> bool {
+    match error {
+        Hub::Usage(_) | Hub::Missing(_) => true,
+        Hub::Elsewhere { source, .. } => is_missing(source),
+        _ => false,
     }
 }
 

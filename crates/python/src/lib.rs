@@ -6,6 +6,7 @@ mod arguments;
 mod base;
 mod cells;
 mod errors;
+mod export;
 mod inputs;
 mod settings;
 mod training;
@@ -33,6 +34,7 @@ fn _budwood(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<adapter::Adapter>()?;
     module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(settings::settings, module)?)?;
+    module.add_function(wrap_pyfunction!(settings::as_arguments, module)?)?;
     module.add_function(wrap_pyfunction!(cells::label_names, module)?)?;
     module.add_function(wrap_pyfunction!(training::train, module)?)?;
     module.add_function(wrap_pyfunction!(training::fit, module)?)?;

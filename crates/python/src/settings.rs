@@ -74,6 +74,7 @@ pub(crate) fn settings() -> Vec<(String, String, String, Vec<String>)> {
 }
 
 /// A message of the library with flags as arguments: `--missing drop` is `missing='drop'`.
+#[pyfunction]
 pub(crate) fn as_arguments(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     let mut rest = message;

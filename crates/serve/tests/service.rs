@@ -454,6 +454,7 @@ async fn the_description_lists_every_address() {
     world.adapter("a", "lora", 1, TWO);
     let router = service(settings(&world));
     let described = get(&router, "/openapi.json").await.json;
+    assert_eq!(described["info"]["version"], env!("CARGO_PKG_VERSION"));
     for (path, methods) in described["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();

@@ -5,6 +5,7 @@ mod api;
 mod circles;
 mod crates;
 mod files;
+mod links;
 mod modules;
 mod prose;
 mod recipes;
@@ -20,6 +21,7 @@ Checks, which `.ci/run` does too:
   structure   what each crate of ours depends on, held against ARCHITECTURE.md; circles of modules;
               the library's public interface, held against crates/budwood/api.txt
   prose       comments and pages within 100 columns
+  links       links of pages lead to a file, and to a heading of it
 
   api         writes crates/budwood/api.txt
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("structure") => structure(&root),
         Some("api") => api::write(&root),
         Some("prose") => prose::long_lines(&root),
+        Some("links") => links::broken(&root),
         Some(name) if recipes::find(name).is_some() => {
             return recipes::run(&root, name, &words[1..]);
         }

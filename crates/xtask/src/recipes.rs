@@ -16,12 +16,22 @@ const RECIPES: &[Recipe] = &[
         name: "lint",
         about: "format, clippy, structure and prose",
         line: "cargo fmt --check && cargo clippy --workspace --all-targets --locked -- -D warnings \
-               && cargo xtask structure && cargo xtask prose",
+               && cargo xtask structure && cargo xtask prose && cargo xtask links",
     },
     Recipe {
         name: "doc",
         about: "the library's pages, in which a warning is a fault",
         line: "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked",
+    },
+    Recipe {
+        name: "book",
+        about: "the pages of docs/ as a site, in target/book/html",
+        line: "docs/book/build.py",
+    },
+    Recipe {
+        name: "release",
+        about: "what people install, in target/dist-VERSION",
+        line: "deploy/release.sh",
     },
 ];
 
