@@ -114,8 +114,8 @@ impl Hub {
         &self.client
     }
 
-    /// The folder of a base model. It is fetched if it is not in the cache; what is there as a whole
-    /// is not asked for again. `report` is told of files as they come.
+    /// The folder of a base model. It is fetched if it is not in the cache; what is there as a
+    /// whole is not asked for again. `report` is told of files as they come.
     ///
     /// # Errors
     /// If the hub cannot be reached, does not have or show the model, or answers with something

@@ -53,7 +53,7 @@ impl Jobs {
         let damaged = || format!("{} is damaged", file.display());
         let jobs: Self = serde_json::from_str(&text).with_context(damaged)?;
         // They become words of Slurm's programs, where one that begins with a dash is an option.
-        if let Some(id) = jobs.ids.iter().find(|id| !is_number(id)) {
+        if let Some(id) = jobs.ids.iter().find(|id| !slurm::is_number(id)) {
             bail!("{}: {id:?} is not the number of a job", damaged());
         }
         Ok(Some(jobs))
@@ -67,11 +67,6 @@ impl Jobs {
         let text = serde_json::to_vec_pretty(self)?;
         out::write_file(&Self::file(out), &text)
     }
-}
-
-/// Whether a text is the number of a job.
-pub(super) fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A sweep as it is handed over.

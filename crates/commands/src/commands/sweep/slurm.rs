@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::cluster::is_number;
 use super::job::{Job, ask};
 
 /// Seconds before the limit of time at which a task saves and is queued again.
@@ -74,6 +73,11 @@ fn number(said: &str) -> Result<String> {
         bail!("sbatch printed '{}' where the number of a job was expected", said.trim());
     }
     Ok(number.into())
+}
+
+/// Whether a text is the number of a job.
+pub(super) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A word of the shell: as it is where it is plain, else in quotes.
