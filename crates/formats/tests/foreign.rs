@@ -139,7 +139,7 @@ fn what_does_not_fit_is_refused_by_name() {
         ("rank_pattern", json!({"query": 3}), "its rank is 3"),
         ("use_dora", json!(true), "use_dora"),
         ("peft_type", json!("BOFT"), "peft_type 'BOFT'"),
-        ("peft_type", json!("PREFIX_TUNING"), "positions"),
+        ("peft_type", json!("PREFIX_TUNING"), "'prompt_embeddings'"),
         ("bias", json!("all"), "'bias'"),
         ("task_type", json!("CAUSAL_LM"), "CAUSAL_LM"),
     ] {

@@ -5,10 +5,11 @@
 
 use std::path::PathBuf;
 
+use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Context, Device, Precision};
 use budwood_formats::foreign::adopt;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::{BaseModel, Error, Weights, length_max, peft};
+use budwood_formats::{BaseModel, Error, Weights, length_max, peft, safetensors_file};
 use budwood_model::{Adapter, Base, Batch, Segment, method, predict};
 
 /// Cases with the folders of their bases, and whether PEFT takes them back as they were.
@@ -156,4 +157,86 @@ fn what_is_of_another_base_or_not_whole_is_refused_by_name() {
     assert!(other.contains("classifier.dense"), "{other}");
     let unknown = refused("prompt-tuning", "bert", &|c| c["peft_type"] = "CPT".into());
     assert!(unknown.to_string().contains("'CPT' is not read"), "{unknown}");
+}
+
+/// A case's folder with other tensors.
+fn changed(case: &str, change: &dyn Fn(TensorMap) -> TensorMap) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let from = golden().join(case).join("adapter");
+    let file = "adapter_model.safetensors";
+    let tensors = change(Weights::open(&from.join(file)).unwrap().tensors().unwrap());
+    let path = dir.path().join(file);
+    std::fs::write(&path, safetensors_file::to_bytes(&path, &tensors).unwrap()).unwrap();
+    let config = "adapter_config.json";
+    std::fs::copy(from.join(config), dir.path().join(config)).unwrap();
+    dir
+}
+
+/// What PyTorch puts into names where a model is compiled or trained on several devices.
+#[test]
+fn names_of_wrappers_are_taken_out() {
+    let model = open("bert");
+    let plain = read("ia3-usual", &model).tensors;
+    for (from, to) in [
+        ("base_model.", "module.base_model."),
+        ("base_model.", "_orig_mod.base_model."),
+        ("base_model.model.bert", "base_model.model._orig_mod.bert"),
+        ("bert.encoder", "bert.encoder._orig_mod"),
+    ] {
+        let renamed = |tensors: TensorMap| {
+            tensors.into_iter().map(|(name, tensor)| (name.replace(from, to), tensor)).collect()
+        };
+        let dir = changed("ia3-usual", &renamed);
+        let read = adopt(dir.path(), &model, "base").unwrap();
+        assert!(read.tensors == plain, "{to}");
+    }
+    let both = |mut tensors: TensorMap| {
+        let (name, tensor) = tensors.iter().next().map(|(n, t)| (n.clone(), t.clone())).unwrap();
+        tensors.insert(format!("module.{name}"), tensor);
+        tensors
+    };
+    let dir = changed("ia3-usual", &both);
+    let message = adopt(dir.path(), &model, "base").unwrap_err().to_string();
+    assert!(message.contains("twice"), "{message}");
+}
+
+#[test]
+fn what_the_folder_lacks_or_holds_in_another_shape_is_refused_by_name() {
+    let refused = |case: &str, base: &str, change: &dyn Fn(&mut TensorMap)| {
+        let dir = changed(case, &|mut tensors| {
+            change(&mut tensors);
+            tensors
+        });
+        adopt(dir.path(), &open(base), "base").unwrap_err().to_string()
+    };
+    let without = |part: &'static str| {
+        move |tensors: &mut TensorMap| tensors.retain(|name, _| !name.contains(part))
+    };
+    let bias = refused("ia3-usual", "bert", &without("classifier.bias"));
+    assert!(bias.contains("'classifier.bias'"), "{bias}");
+    let head = refused("ia3-usual", "bert", &without("classifier"));
+    assert!(head.contains("holds no head"), "{head}");
+    let layer = refused("ia3-usual", "bert", &without("layer.1."));
+    assert!(layer.contains("tensors are missing"), "{layer}");
+    let vectors = refused("prompt-tuning", "bert", &without("prompt_embeddings"));
+    assert!(vectors.contains("prompt_embeddings"), "{vectors}");
+    // The base of a head whose first layer is nowhere: PEFT would make it by chance.
+    let (base, own) = (tempfile::tempdir().unwrap(), golden().join("deberta-v2/base"));
+    std::fs::copy(own.join("config.json"), base.path().join("config.json")).unwrap();
+    let file = "model.safetensors";
+    let mut tensors = Weights::open(&own.join(file)).unwrap().tensors().unwrap();
+    tensors.retain(|name, _| !name.starts_with("pooler."));
+    let path = base.path().join(file);
+    std::fs::write(&path, safetensors_file::to_bytes(&path, &tensors).unwrap()).unwrap();
+    let bare = BaseModel::open(base.path()).unwrap();
+    let folder = golden().join("lora-without-pooler").join("adapter");
+    let message = adopt(&folder, &bare, "base").unwrap_err().to_string();
+    assert!(message.contains("'head.dense', and the base has none"), "{message}");
+    for (rows, said) in [(95, "95 rows for 3 products"), (0, "0 rows for 3 products")] {
+        let cut = refused("lora-fused", "modernbert", &|tensors| {
+            let name = tensors.keys().find(|name| name.contains("Wqkv.lora_B")).unwrap().clone();
+            tensors.insert(name, Tensor::zeros([rows, 2]));
+        });
+        assert!(cut.contains(said), "{cut}");
+    }
 }
