@@ -1,4 +1,4 @@
-//! What earlier versions wrote is read as it was: adapters answer to the bit, a store has its runs.
+//! What earlier versions wrote is read as it was: adapters answer as they did, a store has its runs.
 //! `tests/versions/make.py` keeps what a release writes.
 #![allow(clippy::unwrap_used)]
 
