@@ -105,6 +105,11 @@ def test_what_has_no_meaning_is_refused():
     # What its own library knows of it goes on.
     assert _columns.to_list(days, "y") == [datetime.date(2026, 11, 26)]
 
+    ends = pyarrow.py_buffer(np.array([0, 2], np.int32))
+    spoiled = pyarrow.Array.from_buffers(pyarrow.string(), 1, [None, ends, pyarrow.py_buffer(b"\xff\xfe")])
+    with pytest.raises(ValueError, match="texts: a text is not in UTF-8"):
+        _columns.texts(Array(spoiled), "texts")
+
     class Broken:
         def __arrow_c_stream__(self, requested_schema=None):
             def fail():

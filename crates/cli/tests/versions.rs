@@ -1,5 +1,5 @@
-//! What earlier versions wrote is read as it was: adapters answer to the bit, a store has its runs.
-//! `tests/versions/make.py` keeps what a release writes.
+//! What earlier versions wrote is read as it was: adapters answer as they did, and a store has its
+//! runs. `tests/versions/make.py` keeps what a release writes.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -39,12 +39,14 @@ def columns(data: Any, name: str) -> tuple[list[str] | None, list[list[Any]]]:
     if isinstance(data, (dict, set, frozenset)):
         raise TypeError(f"{name} is a {type(data).__name__}, which has no order: give a list")
     # Pandas' own columns are quicker to read than what it makes of them for Arrow.
-    if hasattr(data, "columns") and hasattr(data, "iloc"):
+    if hasattr(data, "iloc") and hasattr(data, "columns"):
         parts = [data.iloc[:, i] for i in range(len(data.columns))]
         return [str(n) for n in data.columns], [_values(part, name) for part in parts]
     if not hasattr(data, "iloc") and _arrow.has_interface(data):
         try:
             return _arrow.columns(data)
+        except UnicodeDecodeError as fault:
+            raise ValueError(f"{name}: a text is not in UTF-8: {fault}") from None
         except _arrow.Unread:
             # The library that made a column may know what its values are.
             if hasattr(data, "columns") or not any(hasattr(data, way) for way in _WAYS):
