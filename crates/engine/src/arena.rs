@@ -17,9 +17,10 @@ impl Arena {
     pub(crate) fn take(&mut self, rows: usize, columns: usize) -> Buf {
         let len = rows * columns;
         let at = self.free.partition_point(|storage| storage.len() < len);
-        // Storage twice as large as needed would be missed by a larger request.
+        // Storage twice as large as needed would be missed by a larger request; and what rests in
+        // half the memory would not.
         let data = match self.free.get(at) {
-            Some(storage) if storage.len() <= 2 * len.max(64) => self.free.remove(at),
+            Some(storage) if storage.len() < 2 * len.max(64) => self.free.remove(at),
             _ => {
                 let capacity = size_class(len);
                 self.allocations += 1;
