@@ -63,6 +63,7 @@ fn folders_of_others_are_refused_by_every_command() {
             changes_nothing(&world, &format!("{command} {overwrite}"), words);
         }
     }
+    changes_nothing(&world, "average a a --out base/mean", &["base/mean lies inside base"]);
     changes_nothing(&world, "report --store runs.db --out p", words);
     changes_nothing(&world, "board --board p init", words);
     changes_nothing(&world, "quickstart --out p", words);

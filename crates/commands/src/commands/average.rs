@@ -50,6 +50,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         .iter()
         .map(|path| foreign::load_told(path, args.base.as_deref()))
         .collect::<Result<Vec<_>>>()?;
+    let bases: Vec<&str> = folders.iter().map(|folder| folder.meta.base.name.as_str()).collect();
+    out::check_folder(&args.out, &bases)?;
     let first = &folders[0];
     let mut tensors = first.tensors.clone();
     tensors.values_mut().flat_map(|t| &mut t.data).for_each(|x| *x *= weights[0]);
