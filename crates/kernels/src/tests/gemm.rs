@@ -29,10 +29,12 @@ fn products_of_odd_sizes_match_the_reference() {
             let bias = numbers(n, 4);
             let plain = reference::product(&wide(&a), &wide(&b), m, k, n);
             let (a, b) = (MatRef::new(&a, m, k, k), MatRef::new(&b, k, n, n));
+            let both = c0.iter().zip(bias.iter().cycle()).map(|(c, b)| c + b).collect::<Vec<_>>();
             for (beta, start) in [
                 (Beta::Zero, vec![0.0; m * n]),
                 (Beta::Add, c0.clone()),
                 (Beta::Bias(&bias), bias.repeat(m)),
+                (Beta::AddWithBias(&bias), both.clone()),
             ] {
                 let mut c = c0.clone();
                 run(isa, a, b, &mut c, beta);

@@ -38,10 +38,12 @@ fn products_are_exact_in_what_the_bytes_stand_for() {
             let packed = pack(&w, k);
             let mut rows = QuantizedRows::default();
             rows.set(isa, MatRef::new(&x, m, k, k), None);
+            let both = c0.iter().zip(bias.iter().cycle()).map(|(c, b)| c + b).collect::<Vec<_>>();
             for (beta, start) in [
                 (Beta::Zero, vec![0.0; m * n]),
                 (Beta::Add, c0.clone()),
                 (Beta::Bias(&bias), bias.repeat(m)),
+                (Beta::AddWithBias(&bias), both.clone()),
             ] {
                 let mut c = c0.clone();
                 product(isa, &rows, &mut [Target { b: &packed, c: &mut c, c_stride: n, beta }]);
