@@ -196,15 +196,10 @@ impl Adapter {
         split: &str,
         columns: &str,
     ) -> PyResult<String> {
-        let split = match split {
-            "train" => Split::Train,
-            "dev" => Split::Dev,
-            "test" => Split::Test,
-            other => {
-                let message = format!("split='{other}' is not 'train', 'dev' or 'test'");
-                return Err(PyValueError::new_err(message));
-            }
-        };
+        let named = Split::ALL.into_iter().find(|known| known.name() == split);
+        let split = named.ok_or_else(|| {
+            PyValueError::new_err(format!("split='{split}' is not 'train', 'dev' or 'test'"))
+        })?;
         let (run, resources) = crate::arguments::parse(columns)?;
         let spec = EvalSpec {
             data,

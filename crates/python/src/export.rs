@@ -7,6 +7,7 @@ use budwood::{EXPORT_FOLDER, Export, OnnxPrecision, export, export_onnx};
 use budwood_base::folder::OutFolder;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, model_folder};
+use clap::ValueEnum;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -47,14 +48,9 @@ impl Form {
 fn graphs(names: &[String]) -> PyResult<Vec<OnnxPrecision>> {
     let mut all = Vec::new();
     for name in names {
-        let precision = match name.as_str() {
-            "f32" => OnnxPrecision::F32,
-            "int8" => OnnxPrecision::Int8,
-            other => {
-                let message = format!("precision='{other}' is not 'f32' or 'int8'");
-                return Err(PyValueError::new_err(message));
-            }
-        };
+        let precision = OnnxPrecision::from_str(name, false).map_err(|_| {
+            PyValueError::new_err(format!("precision='{name}' is not 'f32' or 'int8'"))
+        })?;
         if !all.contains(&precision) {
             all.push(precision);
         }
