@@ -8,8 +8,9 @@ The first writes one JSON line a cell and model, and goes on where it was stoppe
 folders `glue` and `text`; sets whose files are not there are left out. Needs scikit-learn, numpy, tokenizers and safetensors.
 
 Models: `majority`, `tfidf` (TF-IDF of words and pairs of words, logistic regression), `vectors` (logistic regression, C = 10, or
-ridge regression on the mean vectors of the frozen model, computed here with NumPy), `budwood` (the command with --flags). Another
-system takes part by adding lines of the same form for the same rows: --rows FOLDER writes them as CSV files.
+ridge regression on the mean vectors of the frozen model, computed here with NumPy), `budwood` (the command with --flags), and with
+--models those of `quality_others.py`. Another system takes part by adding lines of the same form for the same rows: --rows FOLDER
+writes them as CSV files.
 
 A size is a number of rows, `8x` for eight rows of each class, or `all` for all rows up to 10,000. Scores are accuracy, or
 Spearman's correlation for numbers, on up to --test rows.
@@ -17,6 +18,8 @@ Spearman's correlation for numbers, on up to --test rows.
 import argparse, csv, hashlib, json, os, random, statistics, subprocess, sys, tempfile, time
 
 import numpy as np
+
+from quality_others import OTHERS
 
 LIMIT = 10_000
 
@@ -229,7 +232,7 @@ def budwood(args, train, test, numbers):
     return found[metric], {"recipe": result.get("recipe"), "steps": result["steps"], "test": found}
 
 
-MODELS = {"majority": majority, "tfidf": tfidf, "vectors": vectors, "budwood": budwood}
+MODELS = {"majority": majority, "tfidf": tfidf, "vectors": vectors, "budwood": budwood, **OTHERS}
 
 
 def measure(args):
@@ -297,7 +300,7 @@ def main():
     p.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     p.add_argument("--sizes", nargs="+", default=["8x", "50", "200", "1000", "all"])
     p.add_argument("--draws", type=int, default=5)
-    p.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    p.add_argument("--models", nargs="+", default=[m for m in MODELS if m not in OTHERS], choices=list(MODELS))
     p.add_argument("--test", type=int, default=2000, help="test rows at most")
     p.add_argument("--rows", help="write the rows of each cell to this folder")
     args = p.parse_args()

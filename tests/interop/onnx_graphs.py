@@ -314,7 +314,7 @@ def int8():
     for name, source in tasks.items():
         if not os.path.isdir(f"{ROOT}/{name}"):
             run("train", "--base", "minilm", "--data", source, "--method", "lora[targets=[query,key,value,attention_out,ffn_in,ffn_out]]",
-                "--out", name, "--recipe", "paper", "--epochs", "2", "--lr", "0.002", "--train-rows", "6000")
+                "--out", name, "--train-rows", "6000")
         out = exported(name, "minilm", "--precision", "f32,int8")
         full, small, theirs = [f"{out}/onnx/{f}.onnx" for f in ("model", "model_quantized", "theirs")]
         checked(small)
@@ -339,6 +339,8 @@ def int8():
             accuracy[key] = np.mean([a == b for a, b in zip(answers, labels)])
             seconds[key] = best
             print(f"  {name} {key}: accuracy {accuracy[key]:.4f}, {len(texts) / best:.0f} texts/s, {os.path.getsize(path) / 1e6:.1f} MB")
+        most = max(labels.count(label) for label in labels) / len(labels)
+        record(f"{name}: one answer for all and 20 points, over the accuracy", (most + 0.2) / accuracy["model.onnx"], 1.0)
         record(f"{name} int8: points below f32, in hundredths", (accuracy["model.onnx"] - accuracy["model_quantized.onnx"]), 0.005)
         record(f"{name} int8: time over that of ONNX Runtime's own", seconds["model_quantized.onnx"] / seconds["theirs.onnx"], 1.1)
 

@@ -39,13 +39,23 @@ pub enum Export<'a> {
 /// # Errors
 /// If the library has no such adapter, or the base is not the adapter's or is stored in int8.
 pub fn export(folder: &AdapterFolder, to: Export<'_>) -> Result<Exported, Error> {
-    Ok(match to {
+    let mut exported = match to {
         Export::AdapterHub { name, norms, base } => {
             adapterhub_out::export(folder, name, norms, base)?
         }
         Export::Peft { since_5 } => peft::export(folder, since_5)?,
         Export::Transformers(base) => whole(folder, base)?,
-    })
+    };
+    exported.notes.extend(trained_on_bytes(folder));
+    Ok(exported)
+}
+
+/// That an adapter meets other weights there than here, where this is so.
+pub(crate) fn trained_on_bytes(folder: &AdapterFolder) -> Option<String> {
+    let note = "the adapter was trained on weights in int8 and will be used on weights in f32: \
+                probabilities differ a little. `budwood predict --base-precision f32` gives those; \
+                `budwood train --base-precision f32` trains on them";
+    (folder.meta.precision == "int8").then(|| note.into())
 }
 
 /// The base with the adapter merged into it, and the head.

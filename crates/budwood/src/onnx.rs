@@ -14,7 +14,7 @@ use budwood_tasks::Tokenizer;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::export::check;
+use crate::export::{check, trained_on_bytes};
 use crate::reader::Reader;
 
 pub use budwood_onnx::Precision as OnnxPrecision;
@@ -73,6 +73,7 @@ pub fn export_onnx(
     out: &Path,
 ) -> Result<Written, Error> {
     let mut notes = check([folder], base)?;
+    notes.extend(trained_on_bytes(folder).filter(|_| precisions.contains(&OnnxPrecision::F32)));
     let (mut names, image) = write_small(folder, base, out, "", &mut notes)?;
     make(&out.join(GRAPHS))?;
     for &precision in precisions {
@@ -112,6 +113,7 @@ pub fn export_onnx_shared(
         )));
     }
     let mut notes = check(adapters.iter().map(|(_, folder)| folder), base)?;
+    notes.extend(adapters.iter().find_map(|(_, folder)| trained_on_bytes(folder)));
     make(&out.join(GRAPHS))?;
     let shared = SharedBase::new(base.spec(), SHARED);
     let name = format!("{GRAPHS}/{SHARED}");

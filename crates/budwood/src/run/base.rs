@@ -6,7 +6,7 @@ use budwood_engine::Precision;
 use budwood_formats::BaseModel;
 
 use crate::reader::Reader;
-use crate::spec::{PrecisionSpec, Switch};
+use crate::spec::{BasePrecision, PrecisionSpec, Switch};
 use crate::{Error, Notice, RunSpec, load};
 
 /// A base model that is packed for training, with what reads its inputs.
@@ -33,7 +33,7 @@ impl TrainingBaseOptions {
     pub fn of(spec: &RunSpec) -> Self {
         Self {
             base: spec.base.clone(),
-            precision: spec.precision,
+            precision: PrecisionSpec { base_precision: spec.base_precision(), ..spec.precision },
             dropout: spec.dropout,
             drop_path: spec.drop_path,
             frozen_dropout: spec.frozen_dropout,
@@ -78,7 +78,7 @@ impl TrainingBase {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn for_trials(&self, spec: &RunSpec) -> Result<Option<budwood_model::Base>, Error> {
-        let asked = spec.precision.base_precision.is_some();
+        let asked = spec.precision.base_precision != BasePrecision::Auto;
         if asked || self.packed.precision() != Precision::F32 {
             return Ok(None);
         }

@@ -1,12 +1,14 @@
 //! What a run will do, and what it left out, in lines for people.
 
 use budwood_base::head::HeadKind;
+use budwood_engine::Precision;
 use budwood_tasks::report;
 use budwood_train::{Lengths, Scale};
 
 use super::Run;
 use crate::Error;
 use crate::number::thousands;
+use crate::spec::BasePrecision;
 
 impl Run {
     /// What will be done: the data, their lengths, what is left out, the pooling.
@@ -58,6 +60,17 @@ impl Run {
         lines.extend(self.begin.lines.clone());
         if !data.task.head.over_tokens() {
             lines.push(format!("pooling: {:?}, {}", self.head.pooling, self.why_pooling));
+        }
+        let stored = self.base.model.is_quantized();
+        if self.spec.precision.base_precision == BasePrecision::Auto
+            && self.base.packed.precision() != Precision::F32
+            && !stored
+        {
+            lines.push(
+                "base weights: int8, which this processor multiplies faster; --base-precision f32 \
+                 for the others"
+                    .into(),
+            );
         }
         Ok(lines)
     }

@@ -135,11 +135,9 @@ impl Run {
         on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Fitted, Error> {
         let inputs = self.inputs()?;
-        // Where there are few rows, many short trainings say what is kept. Methods that train the
-        // model's own weights need these as they are.
-        let own = |name: &str| ["full", "top_k"].contains(&name);
-        let own = self.config.method.parts.iter().any(|part| own(&part.name));
-        let trials = match self.train.examples() < FEW_ROWS && !own {
+        // Where there are few rows, many short trainings say what is kept.
+        let few = self.train.examples() < FEW_ROWS;
+        let trials = match few && !self.spec.trains_own_weights() {
             true => self.base.for_trials(&self.spec)?,
             false => None,
         };

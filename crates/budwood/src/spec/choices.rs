@@ -25,6 +25,51 @@ pub enum Form {
     Int8,
 }
 
+/// In which form the frozen weights are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum BasePrecision {
+    /// As suits: see [`RunSpec::base_precision`](super::RunSpec::base_precision).
+    #[default]
+    Auto,
+    /// Four bytes a weight.
+    F32,
+    /// One byte a weight, with a scale for each row.
+    Int8,
+}
+
+impl BasePrecision {
+    /// The form, if one is named.
+    pub fn form(self) -> Option<Form> {
+        match self {
+            Self::Auto => None,
+            Self::F32 => Some(Form::F32),
+            Self::Int8 => Some(Form::Int8),
+        }
+    }
+}
+
+// Without a value in records, as before `auto` had a name: keys of runs stay what they were.
+impl Serialize for BasePrecision {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.form().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for BasePrecision {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Option::<String>::deserialize(from)?.as_deref() {
+            None | Some("auto") => Ok(Self::Auto),
+            Some("f32") => Ok(Self::F32),
+            Some("int8") => Ok(Self::Int8),
+            Some(other) => {
+                let message = format!("'{other}' is no base-precision: auto, f32 and int8 are");
+                Err(serde::de::Error::custom(message))
+            }
+        }
+    }
+}
+
 /// How a sequence becomes one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]

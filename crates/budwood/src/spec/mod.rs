@@ -14,8 +14,8 @@ mod run;
 mod strict;
 
 pub use choices::{
-    CacheChoice, Form, MissingChoice, OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice,
-    Switch,
+    BasePrecision, CacheChoice, Form, MissingChoice, OptimizerChoice, PoolingChoice, RecipeChoice,
+    ScheduleChoice, Switch,
 };
 pub use data::{ColumnSpec, DataSpec, ImageSpec};
 pub use resources::{ReadLimits, Resources};

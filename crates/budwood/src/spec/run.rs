@@ -1,10 +1,14 @@
 //! A run: base, data, and how it is trained.
 
-use budwood_engine::Precision;
+use budwood_base::method::{MethodPart, MethodSpec};
+use budwood_engine::{Device, Precision};
 use budwood_train::ClassWeights;
 use serde::{Deserialize, Serialize};
 
-use super::{DataSpec, Form, OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice, Switch};
+use super::{
+    BasePrecision, DataSpec, Form, OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice,
+    Switch,
+};
 use crate::Error;
 #[cfg(feature = "clap")]
 use crate::number;
@@ -296,6 +300,30 @@ impl RunSpec {
         })
     }
 
+    /// The form of the frozen weights. `auto` is int8 for the recipe `auto` where this processor
+    /// multiplies bytes faster, as accuracies do not differ (`docs/results.md`). It is the stored
+    /// form by the paper's protocol, and for methods that train the model's own weights.
+    pub fn base_precision(&self) -> BasePrecision {
+        match self.precision.base_precision {
+            BasePrecision::Auto
+                if !self.is_paper()
+                    && !self.trains_own_weights()
+                    && Device::cpu().fastest_precision() == Precision::Int8 =>
+            {
+                BasePrecision::Int8
+            }
+            asked => asked,
+        }
+    }
+
+    /// Whether the method trains weights of the model itself, which it then needs in f32.
+    pub(crate) fn trains_own_weights(&self) -> bool {
+        // What is no method is said where it is built.
+        let Ok(method) = self.method.parse::<MethodSpec>() else { return false };
+        let own = |part: &MethodPart| ["full", "top_k"].contains(&part.name.as_str());
+        budwood_model::method::resolve(&method).is_ok_and(|method| method.parts.iter().any(own))
+    }
+
     /// Whether the run is by the protocol of the paper.
     pub fn is_paper(&self) -> bool {
         self.recipe == RecipeChoice::Paper
@@ -307,10 +335,11 @@ impl RunSpec {
 #[serde(rename_all = "kebab-case", default)]
 #[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Model"))]
 pub struct PrecisionSpec {
-    /// Number format of the frozen weights. int8 takes a third to half of the time of f32 on
-    /// processors that multiply bytes [default: f32; int8 for a model that is stored so].
-    #[cfg_attr(feature = "clap", arg(long, value_enum))]
-    pub base_precision: Option<Form>,
+    /// Number format of the frozen weights. auto: int8 where this processor multiplies bytes
+    /// faster (a third to half of the time of f32); f32 with --recipe paper and for methods that
+    /// train the model's own weights.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
+    pub base_precision: BasePrecision,
     /// Number format of the backward pass through int8 weights.
     #[cfg_attr(
         feature = "clap",
@@ -320,10 +349,11 @@ pub struct PrecisionSpec {
 }
 
 impl PrecisionSpec {
-    /// The form of the weights in memory, of a model that is stored in int8 or in f32.
+    /// The form of the weights in memory, of a model that is stored in int8 or in f32. `auto` is
+    /// the stored form.
     pub fn get(self, quantized: bool) -> Precision {
         let stored = if quantized { Form::Int8 } else { Form::F32 };
-        match (self.base_precision.unwrap_or(stored), self.backward_precision) {
+        match (self.base_precision.form().unwrap_or(stored), self.backward_precision) {
             (Form::F32, _) => Precision::F32,
             (Form::Int8, Form::Int8) => Precision::Int8,
             (Form::Int8, Form::F32) => Precision::Int8Forward,
@@ -333,6 +363,6 @@ impl PrecisionSpec {
 
 impl Default for PrecisionSpec {
     fn default() -> Self {
-        Self { base_precision: None, backward_precision: Form::Int8 }
+        Self { base_precision: BasePrecision::Auto, backward_precision: Form::Int8 }
     }
 }

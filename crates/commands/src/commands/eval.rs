@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use budwood::spec::{ColumnSpec, Form, ReadLimits};
+use budwood::spec::{BasePrecision, ColumnSpec, ReadLimits};
 use budwood::{Adapter, Dataset, EvalSpec, Evaluation, Example, Labelled, Target};
 use budwood_base::folder::{Kind, Ours, OutFolder};
 use budwood_base::record::Prediction;
@@ -37,9 +37,9 @@ pub(crate) struct Args {
     /// Split of a layout such as glue:CoLA=FOLDER.
     #[arg(long, default_value = Split::Dev.name(), value_parser = one_of(Split::ALL, Split::name))]
     split: Split,
-    /// Number format of the frozen weights [default: that of the adapter's training].
-    #[arg(long, value_enum)]
-    base_precision: Option<Form>,
+    /// Number format of the frozen weights. auto: that of the adapter's training.
+    #[arg(long, value_enum, default_value_t)]
+    base_precision: BasePrecision,
     /// Layers to run without their adapters, such as 0-2,5 (AdapterDrop); layer norms and head
     /// stay.
     #[arg(long, value_name = "LAYERS")]
@@ -79,7 +79,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let report = report.transpose()?;
     let adapter = Opening {
         base: args.base.as_deref(),
-        precision: args.base_precision,
+        precision: args.base_precision.form(),
         leave_out: args.leave_out.as_deref(),
         positive: args.positive.as_deref(),
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use budwood::spec::{ColumnSpec, Form, ReadLimits};
+use budwood::spec::{BasePrecision, ColumnSpec, ReadLimits};
 use budwood_base::head::HeadKind;
 use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{
@@ -47,9 +47,9 @@ pub(crate) struct Args {
     /// File with a text, a question with its context, a sentence or an image in each row.
     #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
-    /// Number format of the frozen weights [default: that of the adapter's training].
-    #[arg(long, value_enum)]
-    base_precision: Option<Form>,
+    /// Number format of the frozen weights. auto: that of the adapter's training.
+    #[arg(long, value_enum, default_value_t)]
+    base_precision: BasePrecision,
     /// Layers to run without their adapters, such as 0-2,5 (AdapterDrop); layer norms and head
     /// stay.
     #[arg(long, value_name = "LAYERS")]
@@ -109,7 +109,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     let adapter = Opening {
         base: args.base.as_deref(),
-        precision: args.base_precision,
+        precision: args.base_precision.form(),
         leave_out: args.leave_out.as_deref(),
         positive: None,
     }

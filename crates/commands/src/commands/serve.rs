@@ -12,8 +12,9 @@ use std::time::Duration;
 #[cfg(not(feature = "object-store"))]
 use anyhow::bail;
 use anyhow::{Context as _, Result, anyhow};
-use budwood::spec::Form;
+use budwood::spec::{BasePrecision, Form};
 use budwood::{Base, BaseOptions, number};
+use budwood_formats::native::AdapterFolder;
 use budwood_serve::{Folder, Keys, Limits, Source};
 use serde_json::json;
 
@@ -38,9 +39,10 @@ pub(crate) struct Args {
     /// Megabytes of that folder; the least recently used adapters are fetched again.
     #[arg(long, value_name = "MB", default_value_t = 10_000, value_parser = number::count::<1, 100_000_000>)]
     disk_cache_size: usize,
-    /// Form of the frozen weights [default: that in which the model is stored].
-    #[arg(long, value_name = "FORM")]
-    base_precision: Option<Form>,
+    /// Number format of the frozen weights. auto: int8 if the first adapters by name were trained
+    /// so, else that in which the model is stored.
+    #[arg(long, value_enum, default_value_t)]
+    base_precision: BasePrecision,
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -85,6 +87,25 @@ pub(crate) struct Args {
     grace: Duration,
     #[command(flatten)]
     tls: TlsArgs,
+}
+
+/// Adapters that are looked at to choose the form of the frozen weights.
+const LOOKED_AT: usize = 8;
+
+/// int8 if the first adapters were all trained on weights in that form: they then answer as
+/// `predict` does, to the bit. What cannot be read says nothing here; requests will name it.
+fn as_trained(adapters: &dyn Source) -> Option<Form> {
+    let names = match adapters.only() {
+        Some(name) => vec![name],
+        None => adapters.names("", "", LOOKED_AT).unwrap_or_default(),
+    };
+    let precision = |name: &String| {
+        let place = adapters.open(name).ok()??;
+        AdapterFolder::load(&place.path).ok().map(|folder| folder.meta.precision)
+    };
+    let found: Vec<String> = names.iter().filter_map(precision).collect();
+    let int8 = !found.is_empty() && found.iter().all(|form| form == "int8");
+    int8.then_some(Form::Int8)
 }
 
 fn seconds_or_none(text: &str) -> Result<Duration, String> {
@@ -138,7 +159,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let tls = args.tls.open()?;
     let adapters = adapters(args)?;
     // Each of the server's threads computes by itself.
-    let options = BaseOptions { precision: args.base_precision, threads: 1 };
+    let precision = args.base_precision.form().or_else(|| as_trained(&*adapters));
+    let options = BaseOptions { precision, threads: 1 };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
     let limits = Limits {
         body: args.max_body << 20,

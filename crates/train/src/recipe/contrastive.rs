@@ -20,11 +20,12 @@ use super::strength;
 use crate::{Error, Event, Optimizer, Outcome, Prepared, TrainConfig, answers};
 
 /// Steps for 50 rows, and where they stop growing, with the root of the rows.
-const STEPS: (f64, f64) = (30.0, 90.0);
+const STEPS: (f64, f64) = (100.0, 240.0);
 /// How many times the method's rate: gradients of pairs are small, as cosines are.
 const FASTER: f64 = 3.3;
-/// Texts that a step begins with; each brings another one of its class.
-const ANCHORS: usize = 8;
+/// Texts that a step begins with; each brings another one of its class. Many small steps are worth
+/// more than few large ones of the same time (`docs/results.md`, "Training on pairs").
+const ANCHORS: usize = 4;
 /// Tokens of a step up to which what the way back needs is kept; of longer ones each chunk goes
 /// forward twice, so that memory is that of a chunk a thread.
 const KEPT_TOKENS: usize = 1024;
@@ -246,14 +247,14 @@ mod tests {
 
     #[test]
     fn steps_grow_with_the_root_of_the_rows() {
-        assert_eq!([1, 50, 200, 450, 100_000].map(steps), [30, 30, 60, 90, 90]);
+        assert_eq!([1, 50, 200, 450, 100_000].map(steps), [100, 100, 200, 240, 240]);
     }
 
     #[test]
     fn each_row_is_an_anchor_in_each_pass_and_brings_its_class() {
         let classes: Vec<u32> = (0..21).map(|i| if i == 20 { 9 } else { i % 3 }).collect();
         let mut seen = vec![0; 21];
-        for step in 0..3 {
+        for step in 0..classes.len().div_ceil(ANCHORS) {
             let rows = batch(&classes, step, Key::new(3));
             let mut rest = &rows[..];
             while let [anchor, after @ ..] = rest {

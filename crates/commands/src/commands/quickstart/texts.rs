@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood::run::{RunData, Trained};
-use budwood::spec::Form;
+use budwood::spec::BasePrecision;
 use budwood_engine::{Device, Precision};
 use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{Dataset, Example, Input, Target};
@@ -145,10 +145,10 @@ impl Reviews<'_> {
         more: &str,
     ) -> Result<Option<(Trained, AdapterMeta)>> {
         let mut args = flags(None, &self.path.to_string_lossy(), out, more)?;
-        args.spec.precision.base_precision = Some(match self.precision {
-            Precision::F32 => Form::F32,
-            Precision::Int8 | Precision::Int8Forward => Form::Int8,
-        });
+        args.spec.precision.base_precision = match self.precision {
+            Precision::F32 => BasePrecision::F32,
+            Precision::Int8 | Precision::Int8Forward => BasePrecision::Int8,
+        };
         let labels = vec!["fresh".into(), "rotten".into()];
         let data = RunData {
             dev: self.dev.cloned(),
