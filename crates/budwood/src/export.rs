@@ -1,5 +1,8 @@
 //! Adapters as folders that Python's libraries load.
 
+use std::fs;
+use std::path::Path;
+
 use budwood_base::folder::{Kind, Ours};
 use budwood_engine::Precision;
 use budwood_formats::export::Exported;
@@ -7,45 +10,92 @@ use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, adapterhub_out, model_folder, peft};
 use budwood_model::{Adapter, Base, merged};
 
-use crate::{Error, load};
+use crate::onnx::export_onnx;
+use crate::{Error, OnnxPrecision, load};
 
 /// A folder for the files of `adapters` or `peft`; that of a whole model is
 /// [`model_folder::KIND`].
 pub static EXPORT_FOLDER: Kind = Kind { what: "an export", ours: Ours::Listed };
 
-/// Whose folder is written.
-#[derive(Clone, Copy, Debug)]
-pub enum Export<'a> {
-    /// That of `adapters`.
-    AdapterHub {
-        /// Name of the adapter.
-        name: &'a str,
-        /// Whether trained layer norms are written as those of the base.
-        norms: bool,
-        /// The base, which says what type of model it is, where its family has several.
-        base: Option<&'a BaseModel>,
-    },
-    /// That of `peft`.
-    Peft {
-        /// Whether modules are named as in `transformers` 5, not 4.
-        since_5: bool,
-    },
-    /// A whole model of `transformers`, the adapter merged into this base.
-    Transformers(&'a BaseModel),
+/// Whose form an adapter is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum ExportForm {
+    /// A folder of `adapters`: `model.load_adapter(DIR, use_safetensors=True)`.
+    Adapterhub,
+    /// A folder of `peft`: `PeftModel.from_pretrained(model, DIR)`.
+    Peft,
+    /// A whole model of `transformers`, the adapter merged into it.
+    Transformers,
+    /// A whole model with any adapter as a graph: `onnx/model.onnx`, for ONNX Runtime.
+    Onnx,
 }
 
-/// The files of another library's folder, and what should be known of them.
+impl ExportForm {
+    /// The folder that is written.
+    pub fn kind(self) -> &'static Kind {
+        match self {
+            Self::Transformers => &model_folder::KIND,
+            Self::Adapterhub | Self::Peft | Self::Onnx => &EXPORT_FOLDER,
+        }
+    }
+}
+
+/// A form, with what it leaves open. What is of another form does nothing.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// Whose form it is.
+    pub form: ExportForm,
+    /// Name of the adapter in AdapterHub's folder.
+    pub name: String,
+    /// Whether trained layer norms are written to AdapterHub's folder as those of the base.
+    pub norms: bool,
+    /// Whether PEFT's modules are named as in `transformers` 5, not 4.
+    pub since_5: bool,
+    /// Graphs of ONNX; f32 where it is empty.
+    pub precisions: Vec<OnnxPrecision>,
+}
+
+impl Export {
+    /// A form with its defaults.
+    pub fn new(form: ExportForm) -> Self {
+        let (name, precisions) = ("task".into(), Vec::new());
+        Self { form, name, norms: false, since_5: false, precisions }
+    }
+}
+
+/// Names of files, and what should be known of them.
+pub(crate) type Written = (Vec<String>, Vec<String>);
+
+/// Writes an adapter in the form of another library into `out`, an empty folder: returns the
+/// files' names, and what should be known of them. A form that is a whole model needs the base;
+/// that of `adapters` can say more with it.
 ///
 /// # Errors
-/// If the library has no such adapter, or the base is not the adapter's or is stored in int8.
-pub fn export(folder: &AdapterFolder, to: Export<'_>) -> Result<Exported, Error> {
-    Ok(match to {
-        Export::AdapterHub { name, norms, base } => {
-            adapterhub_out::export(folder, name, norms, base)?
-        }
-        Export::Peft { since_5 } => peft::export(folder, since_5)?,
-        Export::Transformers(base) => whole(folder, base)?,
-    })
+/// If the library has no such adapter, the base is missing, not the adapter's or stored in int8, or
+/// a file cannot be written.
+pub fn export(
+    folder: &AdapterFolder,
+    base: Option<&BaseModel>,
+    export: &Export,
+    out: &Path,
+) -> Result<Written, Error> {
+    let needed = || {
+        let message = "this form is a whole model and needs the base".into();
+        base.ok_or(Error::Setting { name: "base", message })
+    };
+    let exported = match export.form {
+        ExportForm::Adapterhub => adapterhub_out::export(folder, &export.name, export.norms, base)?,
+        ExportForm::Peft => peft::export(folder, export.since_5)?,
+        ExportForm::Transformers => whole(folder, needed()?)?,
+        ExportForm::Onnx => return export_onnx(folder, needed()?, &export.precisions, out),
+    };
+    for (name, bytes) in &exported.files {
+        let path = out.join(name);
+        fs::write(&path, bytes).map_err(|source| budwood_formats::Error::Io { path, source })?;
+    }
+    let names = exported.files.into_iter().map(|(name, _)| name).collect();
+    Ok((names, exported.notes))
 }
 
 /// The base with the adapter merged into it, and the head.

@@ -5,6 +5,7 @@
 //! tensors where our method has one value for all. VeRA and AdaLoRA become LoRA: their updates are
 //! of that form. Prompts and prefixes: `prompts.rs`.
 
+mod fused;
 pub(crate) mod head;
 mod low_rank;
 mod newer;
@@ -135,7 +136,7 @@ pub(crate) fn read(
         let rest = &newer::older(family, rest)[..];
         if let Some((products, role)) = products(family, rest) {
             let module = theirs.strip_suffix(role.0).unwrap_or(theirs);
-            let pieces = pieces(file.tensor(theirs)?, role.1, products.len())
+            let pieces = fused::pieces(file.tensor(theirs)?, role.1, products.len())
                 .map_err(|why| Error::content(file.path(), format!("tensor '{theirs}' {why}")))?;
             for (site, piece) in products.into_iter().zip(pieces) {
                 let roles: &mut BTreeMap<&str, Tensor> = sites.entry(site).or_default();
@@ -281,29 +282,6 @@ fn products(family: &'static Family, name: &str) -> Option<(Vec<Site>, Role)> {
     }
     let name = family.inner.iter().find(|(_, theirs)| *theirs == module)?.0;
     names::WEIGHT_SITES.contains(&name).then(|| (vec![Site { layer, name }], role))
-}
-
-/// A tensor of a module in as many pieces as it holds products: what stands on the side of the
-/// results is cut into rows, and what all of them read is the same for each.
-fn pieces(tensor: Tensor, role: &str, n: usize) -> Result<Vec<Tensor>, String> {
-    if n == 1 {
-        return Ok(vec![tensor]);
-    }
-    let rows = tensor.shape.first().copied().unwrap_or(0);
-    match role {
-        "vera_b" | "vera_d" => Err("is VeRA's of a module of several products: not read".into()),
-        "a" | "e" => Ok(vec![tensor; n]),
-        // Of (IA)³: what is read.
-        "scale" if rows == 1 => Ok(vec![tensor; n]),
-        _ if tensor.data.is_empty() || !rows.is_multiple_of(n) => {
-            Err(format!("has {rows} rows for {n} products"))
-        }
-        _ => {
-            let shape = [&[rows / n], &tensor.shape[1..]].concat();
-            let pieces = tensor.data.chunks(tensor.len() / n);
-            Ok(pieces.map(|data| Tensor::new(shape.clone(), data.to_vec())).collect())
-        }
-    }
 }
 
 /// Our name of a norm's tensor.

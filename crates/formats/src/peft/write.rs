@@ -1,13 +1,15 @@
 //! Adapters as folders of PEFT (0.21), for the models of `transformers`.
 
+use std::collections::BTreeMap;
+
 use budwood_base::encoder::InputSpec;
 use budwood_base::head::HeadKind;
 use budwood_base::names;
-use budwood_base::tensor::TensorMap;
+use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
 use super::newer::{is_renamed, newer};
-use super::{OUTER, PREFIX, prompts};
+use super::{OUTER, PREFIX, fused, prompts};
 use crate::Error;
 use crate::export::{
     Exported, cannot, family_of, model_class, refuse_masked_lm, transformers_head,
@@ -67,6 +69,7 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
             config["layers_to_transform"] = json!(kept);
         }
     };
+    let fused = fused::joined(family, tensors)?;
     match part.name.as_str() {
         "lora" => {
             if option("use_gating") == true {
@@ -81,6 +84,7 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
             config["fan_in_fan_out"] = json!(false);
             config["target_modules"] = modules(family, &targets, since_5)?;
             layers(&mut config);
+            patterns(&mut config, &fused.ranks);
         }
         "ia3" => {
             let left_out: Vec<usize> =
@@ -128,20 +132,29 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
         theirs.insert(prompts::TENSOR.into(), vectors);
         before = OUTER;
     } else {
-        for (ours, tensor) in tensors.iter().filter(|(n, _)| !n.starts_with("head.")) {
-            let mut tensor = tensor.clone();
-            let mut place = place(family, ours)
-                .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
-            if since_5 {
-                place = newer(family, &place);
-            }
-            if ours.ends_with(".ia3.scale") {
-                tensor.shape.push(1);
-            }
-            if ours.ends_with(".ia3.input") {
-                tensor.shape.insert(0, 1);
+        let mut add = |place: String, role: &str, mut tensor: Tensor| {
+            let place = if since_5 { newer(family, &place) } else { place };
+            match role {
+                "ia3.scale" => tensor.shape.push(1),
+                "ia3.input" => tensor.shape.insert(0, 1),
+                _ => {}
             }
             theirs.insert(format!("{PREFIX}{place}"), tensor);
+        };
+        for (ours, tensor) in tensors {
+            let part = names::split_layer(ours).and_then(|(_, rest)| rest.split_once('.'));
+            let is_fused = part.is_some_and(|(site, _)| is_fused(family, site));
+            if ours.starts_with("head.") || is_fused {
+                continue;
+            }
+            let place = place(family, ours)
+                .ok_or_else(|| cannot(format!("PEFT has no place for the tensor '{ours}'")))?;
+            add(place, part.map_or("", |(_, role)| role), tensor.clone());
+        }
+        for ((layer, module, role), tensor) in fused.tensors {
+            let module = format!("{}.{}.{module}", family.prefix, family.layer_name(layer));
+            // Roles there are those that have a name.
+            add(format!("{module}.{}", theirs_of(role).unwrap_or(role)), role, tensor);
         }
     }
     theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{before}{name}"), tensor)));
@@ -164,9 +177,9 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
 /// them: PEFT knows the modules of a list by their ends.
 fn modules(family: &Family, targets: &[String], since_5: bool) -> Result<Value, Error> {
     let find = |target: &String| {
-        let module =
-            family.inner.iter().find(|(ours, _)| ours == target).map(|(_, theirs)| *theirs);
-        module.ok_or_else(|| match family.other_layout(target) {
+        let own = family.inner.iter().find(|(ours, _)| ours == target).map(|(_, theirs)| *theirs);
+        let fused = family.fused.iter().find(|(_, ours)| ours.contains(&target.as_str()));
+        own.or(fused.map(|(module, _)| *module)).ok_or_else(|| match family.other_layout(target) {
             Some(module) => cannot(format!(
                 "PEFT adapts modules, and the model of `transformers` for {} has no module of its own for '{target}', which \
                  is in '{module}'; export to transformers, which merges it",
@@ -175,7 +188,13 @@ fn modules(family: &Family, targets: &[String], since_5: bool) -> Result<Value, 
             None => cannot(format!("there is no product '{target}'")),
         })
     };
-    let chosen = targets.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let mut chosen: Vec<&str> = Vec::new();
+    for target in targets {
+        let module = find(target)?;
+        if !chosen.contains(&module) {
+            chosen.push(module);
+        }
+    }
     if since_5 && is_renamed(family) {
         // No name there ends with another.
         return Ok(chosen.iter().map(|module| json!(newer(family, module))).collect());
@@ -208,12 +227,33 @@ fn place(family: &Family, ours: &str) -> Option<String> {
     let (layer, rest) = names::split_layer(ours)?;
     let (site, role) = rest.split_once('.')?;
     let module = family.checkpoint_name(&names::in_layer(layer, &format!("{site}.weight")))?;
-    let module = module.strip_suffix(".weight")?;
+    Some(format!("{}.{}", module.strip_suffix(".weight")?, theirs_of(role)?))
+}
+
+/// The library's name of a role.
+fn theirs_of(role: &str) -> Option<&'static str> {
     Some(match role {
-        "lora.a" => format!("{module}.lora_A.weight"),
-        "lora.b" => format!("{module}.lora_B.weight"),
-        "lora.magnitude" => format!("{module}.lora_magnitude_vector"),
-        "ia3.scale" | "ia3.input" => format!("{module}.ia3_l"),
+        "lora.a" => "lora_A.weight",
+        "lora.b" => "lora_B.weight",
+        "lora.magnitude" => "lora_magnitude_vector",
+        "ia3.scale" | "ia3.input" => "ia3_l",
         _ => return None,
     })
+}
+
+fn is_fused(family: &Family, site: &str) -> bool {
+    family.fused.iter().any(|(_, ours)| ours.contains(&site))
+}
+
+/// Ranks of modules that have others than the method's, with what keeps their scale as it is.
+fn patterns(config: &mut Value, ranks: &BTreeMap<&str, usize>) {
+    let number = |field: &str| config[field].as_f64().unwrap_or(1.0);
+    let (rank, alpha) = (number("r"), number("lora_alpha"));
+    let by_root = config["use_rslora"] == true;
+    for (module, own) in ranks.iter().filter(|(_, own)| **own as f64 != rank) {
+        let times = *own as f64 / rank;
+        let times = if by_root { times.sqrt() } else { times };
+        config["rank_pattern"][*module] = json!(own);
+        config["alpha_pattern"][*module] = json!(alpha * times);
+    }
 }

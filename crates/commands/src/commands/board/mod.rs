@@ -171,25 +171,16 @@ enum TokenCommand {
     Add {
         /// Its name, which the log shows.
         name: String,
-        /// What it allows.
-        #[arg(long, value_enum, default_value_t = RoleChoice::Submit)]
-        role: RoleChoice,
+        /// What it allows: reading; results, and taking back one's own; or everything.
+        #[arg(long, default_value = Role::Submit.name(),
+              value_parser = one_of(Role::OF_TOKENS, Role::name))]
+        role: Role,
     },
     /// End one.
     Revoke {
         /// Its name.
         name: String,
     },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum RoleChoice {
-    /// Reading only.
-    Read,
-    /// Submitting results, and taking back one's own.
-    Submit,
-    /// Everything.
-    Moderate,
 }
 
 #[derive(Subcommand)]
@@ -513,7 +504,7 @@ fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<
             let mut rows =
                 vec![["name", "role", "made", "revoked"].map(ToString::to_string).to_vec()];
             for t in tokens {
-                let role = format!("{:?}", t.role).to_lowercase();
+                let role = t.role.name().to_string();
                 let day = budwood_board::date::of_seconds;
                 let revoked = t.revoked_at.map_or("-".into(), day);
                 rows.push(vec![t.name, role, day(t.created_at), revoked]);
@@ -521,12 +512,7 @@ fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<
             table(&rows)
         }
         TokenCommand::Add { name, role } => {
-            let role = match role {
-                RoleChoice::Read => Role::Read,
-                RoleChoice::Submit => Role::Submit,
-                RoleChoice::Moderate => Role::Moderate,
-            };
-            let secret = token::add(&mut board, name, role, "local")?;
+            let secret = token::add(&mut board, name, *role, "local")?;
             if settings.json {
                 return json(&json!({ "name": name, "secret": secret }));
             }
