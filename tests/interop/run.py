@@ -36,7 +36,8 @@ results, skipped = [], []
 
 # What the documentation says is refused: a message is one of these, or a failure.
 REFUSED = {
-    "in 'attn.Wqkv'": "products of ours in one module there are merged alone",
+    "changes the base": "the adapter is for a base that PEFT changes when it loads it",
+    "'bias' is": "trained biases are not read",
     "VeRA's of a module of several products": "its projections are shared by rows that are parted here",
     "first 'relative.norm": "the norm of DeBERTa's table of distances is not trained by `layer_norm`",
     "embedding_hidden_mapping_in": "the product that widens embeddings is not adapted here",
@@ -180,15 +181,28 @@ def peft_configs(family):
         "expression": lambda: lora(target_modules=rf".*({layers})\..*\.({q}|{k})"),
         "uneven": lambda: lora(target_modules=rf".*(layers?\.0\..*\.{q}|layers?\.1\..*\.{v})"),
         "layers": lambda: lora(layers_to_transform=[1]),
+        "layers pattern": lambda: lora(layers_to_transform=[1], layers_pattern=["blocks", "layers?"]),
+        "look-ahead": lambda: lora(target_modules=rf"(?!.*layers?\.0\.).*\.({q}|{v})"),
+        "no head": lambda: lora(task_type=None, modules_to_save=None),
+        "biases": lambda: lora(bias="lora_only"),
+        "pissa": lambda: lora(init_lora_weights="pissa"),
+        "orthogonal": lambda: lora(init_lora_weights="orthogonal"),
         "all-linear": lambda: lora(target_modules="all-linear"),
+        "all-linear dora": lambda: lora(target_modules="all-linear", use_dora=True),
+        "uneven dora": lambda: lora(target_modules=rf".*(layers?\.0\..*\.{q}|layers?\.1\..*\.{v})", use_dora=True),
         "ia3": lambda: peft.IA3Config(**kind, target_modules=[k, v], feedforward_modules=[]),
         "ia3 usual": lambda: peft.IA3Config(**kind),
         "ia3 feed-forward": lambda: peft.IA3Config(**kind, target_modules=[k, v, "output.dense"],
                                                    feedforward_modules=["output.dense"]),
         "vera": lambda: peft.VeraConfig(**kind, r=8, target_modules=[q, v]),
         "adalora": lambda: peft.AdaLoraConfig(**kind, init_r=6, target_r=3, total_step=10, target_modules=[q, v]),
+        "adalora with ranks taken away": lambda: peft.AdaLoraConfig(
+            **kind, init_r=6, target_r=2, tinit=1, tfinal=3, deltaT=1, total_step=12, target_modules=[q, v]),
+        "vera all-linear": lambda: peft.VeraConfig(**kind, r=8, target_modules="all-linear"),
         "ln_tuning": lambda: peft.LNTuningConfig(**kind, target_modules=family.modules["norms"]),
     }
+    if family.name in ("bert", "albert"):
+        configs["pooler saved"] = lambda: lora(modules_to_save=["pooler", "classifier"])
     if not family.is_images:
         sizes = dict(task_type="SEQ_CLS", num_virtual_tokens=3, num_layers=2, token_dim=32, num_attention_heads=4)
         encoder = dict(sizes, encoder_hidden_size=8)
@@ -201,6 +215,16 @@ def peft_configs(family):
         })
     return configs
 
+def take_away(family, model):
+    """A short training in which AdaLoRA takes ranks away."""
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    for step in range(12):
+        model.train()
+        model(**family.feeds, labels=torch.tensor([0, 1, 2])).loss.backward()
+        optimizer.step()
+        model.base_model.update_and_allocate(step)
+        optimizer.zero_grad()
+
 def pefted(family, name, config, safe):
     what = f"peft {family.name} {name}{'' if safe else ' .bin'}"
     folder = place(what)
@@ -208,6 +232,8 @@ def pefted(family, name, config, safe):
         torch.manual_seed(3)
         model = peft.get_peft_model(family.model(), config())
         noise(model, trained_only=True)
+        if "taken away" in name:
+            take_away(family, model)
         answers = family.answers(model)
         model.save_pretrained(folder, safe_serialization=safe)
         return answers

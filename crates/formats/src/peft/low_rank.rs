@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use budwood_base::encoder::EncoderSpec;
-use budwood_base::method::MethodPart;
+use budwood_base::method::{MethodPart, MethodSpec};
 use budwood_base::names;
 use budwood_base::site::WeightSite;
 use budwood_base::tensor::{Tensor, TensorMap};
@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::newer::newer;
 use super::targets::Pattern;
-use crate::Error;
 use crate::family::Family;
+use crate::{BaseModel, Error};
 
 /// A linear module of a layer, or the pooler, which is of none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +82,10 @@ pub(super) fn method(
         value.ok_or_else(|| Error::content(path, format!("lacks '{field}', a number above zero")))
     };
     let is_vera = config.get("peft_type").and_then(Value::as_str) == Some("VERA");
-    let ranks = Pattern::read(path, config, "rank_pattern")?;
+    // AdaLoRA's says which rows are left, which the file's shapes do, too.
+    let of_ada = config.get("peft_type").and_then(Value::as_str) == Some("ADALORA");
+    let without = Value::Null;
+    let ranks = Pattern::read(path, if of_ada { &without } else { config }, "rank_pattern")?;
     let alphas = Pattern::read(path, config, "alpha_pattern")?;
     let rslora = flag("use_rslora");
     let scale_of = |alpha: f64, rank: f64| alpha / if rslora { rank.sqrt() } else { rank };
@@ -102,8 +105,11 @@ pub(super) fn method(
         };
         let update = if is_vera {
             let (d, b) = (take("vera_d")?, take("vera_b")?);
-            let shape = encoder.and_then(|e| {
-                Some(e.site_shape(WeightSite::ALL.into_iter().find(|s| s.name() == site.name)?))
+            let shape = encoder.and_then(|e| match site.layer {
+                None => Some([e.hidden; 2]),
+                Some(_) => {
+                    Some(e.site_shape(WeightSite::ALL.into_iter().find(|s| s.name() == site.name)?))
+                }
             });
             projected(&projections, &d.data, &b.data, shape).map_err(|m| Error::content(path, m))?
         } else {
@@ -116,11 +122,20 @@ pub(super) fn method(
             };
             let (rank, columns) = (*rank, *columns);
             let since = newer(family, &module);
-            let of = |pattern: &Pattern| pattern.of(&module).or_else(|| pattern.of(&since));
-            let alpha = of(&alphas).map_or_else(|| number("lora_alpha"), Ok)?;
-            let expected = match e {
-                Some(_) => None,
-                None => Some(of(&ranks).map_or_else(|| number("r"), Ok)?),
+            let of = |pattern: &Pattern| pattern.of([&module, &since]);
+            if e.is_some() && rank == 0 && columns == 0 {
+                // AdaLoRA took all of it away.
+                let (inputs, outputs) = (a.shape[1], b.shape[0]);
+                let (a, b) = (Tensor::zeros([1, inputs]), Tensor::zeros([outputs, 1]));
+                updates.insert(site, Update { a, b, magnitude: None, scale: 1.0 });
+                continue;
+            }
+            let (alpha, expected) = match e {
+                Some(_) => (number("lora_alpha")?, None),
+                None => (
+                    of(&alphas)?.map_or_else(|| number("lora_alpha"), Ok)?,
+                    Some(of(&ranks)?.map_or_else(|| number("r"), Ok)?),
+                ),
             };
             if rank != columns || rank == 0 || expected.is_some_and(|r| r != rank as f64) {
                 let message = format!(
@@ -142,7 +157,9 @@ pub(super) fn method(
                 for (row, factor) in a.data.chunks_mut(width.max(1)).zip(&e.data) {
                     row.iter_mut().for_each(|x| *x *= factor);
                 }
-                scale = alpha / (rank as f64 + 1e-5);
+                // Whatever rank is left, the divisor stays that of the beginning.
+                let first = config.get("init_r").and_then(Value::as_f64);
+                scale = alpha / (first.unwrap_or(rank as f64) + 1e-5);
             }
             let magnitude = roles.remove("magnitude");
             if magnitude.is_some() != flag("use_dora") {
@@ -160,7 +177,7 @@ pub(super) fn method(
         false => number("lora_alpha")?,
     };
     let scale = scale_of(alpha, rank as f64);
-    fill(path, &mut updates, rank)?;
+    fill(path, &mut updates, rank, encoder.is_some())?;
     let targets: BTreeSet<_> =
         updates.keys().filter(|s| s.layer.is_some()).map(|s| s.name).collect();
     let mut part = MethodPart { name: "lora".into(), options: Default::default() }
@@ -185,8 +202,14 @@ pub(super) fn method(
     Ok((part, tensors))
 }
 
-/// Updates of nothing for modules of a layer that has others.
-fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Result<(), Error> {
+/// Updates of nothing for modules of a layer that has others. Their magnitudes, which DoRA has, are
+/// the base's: where it is known they are left to [`complete_magnitudes`].
+fn fill(
+    path: &Path,
+    updates: &mut BTreeMap<Site, Update>,
+    rank: usize,
+    base_is_known: bool,
+) -> Result<(), Error> {
     let in_layers = || updates.keys().filter(|s| s.layer.is_some());
     let names: BTreeSet<_> = in_layers().map(|s| s.name).collect();
     let layers: BTreeSet<_> = in_layers().map(|s| s.layer).collect();
@@ -201,9 +224,9 @@ fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Resul
             if updates.contains_key(&site) {
                 continue;
             }
-            if has_magnitudes {
-                let message =
-                    "'use_dora' with other modules in one layer than in another is not read";
+            if has_magnitudes && !base_is_known {
+                let message = "'use_dora' with other modules in one layer than in another is read \
+                               on a base alone";
                 return Err(Error::content(path, message));
             }
             let (a, b) = (Tensor::zeros([rank, inputs]), Tensor::zeros([outputs, rank]));
@@ -211,6 +234,37 @@ fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Resul
         }
     }
     Ok(())
+}
+
+/// The magnitudes of modules whose weights stay as they are: the lengths of the base's rows.
+pub(crate) fn complete_magnitudes(
+    method: &MethodSpec,
+    base: &BaseModel,
+    tensors: &mut TensorMap,
+) -> Result<(), Error> {
+    let is_dora = |part: &MethodPart| part.options.get("dora") == Some(&Value::Bool(true));
+    if !method.parts.iter().any(is_dora) {
+        return Ok(());
+    }
+    let modules = tensors.keys().filter_map(|name| name.strip_suffix(".lora.a"));
+    let modules: Vec<String> = modules.map(String::from).collect();
+    for module in modules {
+        let name = format!("{module}.lora.magnitude");
+        if names::split_layer(&module).is_some() && !tensors.contains_key(&name) {
+            let weight = base.tensor(&format!("{module}.weight"))?;
+            tensors.insert(name, lengths(&weight));
+        }
+    }
+    Ok(())
+}
+
+/// The lengths of a matrix's rows.
+pub(crate) fn lengths(weight: &Tensor) -> Tensor {
+    let width = weight.shape.last().copied().unwrap_or(0).max(1);
+    let square = |row: &[f32]| row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
+    let lengths: Vec<f32> =
+        weight.data.chunks(width).map(|row| square(row).sqrt() as f32).collect();
+    Tensor::new([lengths.len()], lengths)
 }
 
 impl Update {

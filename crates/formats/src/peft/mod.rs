@@ -7,7 +7,7 @@
 
 mod fused;
 pub(crate) mod head;
-mod low_rank;
+pub(crate) mod low_rank;
 mod newer;
 mod prompts;
 mod targets;
@@ -40,15 +40,33 @@ fn switches() -> Vec<(&'static str, Vec<Value>)> {
         ("fan_in_fan_out", vec![json!(false), json!(null)]),
         ("lora_bias", vec![json!(false)]),
         ("use_qalora", vec![json!(false)]),
-        ("layers_pattern", vec![json!(null), json!([])]),
         ("layer_replication", null()),
         ("trainable_token_indices", null()),
         ("target_parameters", null()),
         ("alora_invocation_tokens", null()),
         ("arrow_config", null()),
+        ("kasa_config", null()),
+        ("monteclora_config", null()),
         ("use_bdlora", null()),
         ("velora_config", null()),
     ]
+}
+
+/// Refuses adapters that begin with a part of the base's own weights, which the library takes out
+/// of the base whenever it loads them.
+fn refuse_other_weights(path: &Path, config: &Value) -> Result<(), Error> {
+    const HARMLESS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
+    let how = match config.get("init_lora_weights").and_then(Value::as_str) {
+        Some(how) if !HARMLESS.contains(&how.to_lowercase().as_str()) => how,
+        _ => return Ok(()),
+    };
+    Err(Error::content(
+        path,
+        format!(
+            "'init_lora_weights' is \"{how}\": PEFT changes the base by it, and the adapter is for the changed base. Save it \
+             as a plain one, with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+        ),
+    ))
 }
 
 /// What stands before every name in the file.
@@ -100,6 +118,7 @@ pub(crate) fn read(
     for (field, off) in switches() {
         refuse(path, config, &[(field, &off)])?;
     }
+    refuse_other_weights(path, config)?;
     let files = ["adapter_model.safetensors", "adapter_model.bin"];
     let file = Weights::open_in(folder, &files)?;
     if prompts::TYPES.contains(&kind) {
@@ -146,6 +165,9 @@ pub(crate) fn read(
         } else if let Some(ours) = norm(family, rest) {
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
             norms.insert(ours);
+        } else if let Some((ours, module, part)) = head::pooler(family, rest) {
+            read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+            read.names.push((ours, format!("{PREFIX}{module}.modules_to_save.default.{part}")));
         } else {
             let (ours, module, part) = head::name(family, rest).ok_or_else(unknown)?;
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
@@ -185,7 +207,7 @@ pub(crate) fn read(
 
 /// With the head that its tensors are of, and numbers for names of its classes.
 fn with_head(mut read: Imported, family: &Family, kind: HeadKind) -> Result<Imported, Error> {
-    read.head = head::spec(family, kind, &read.tensors);
+    read.head = head::saved(family, kind, &read.tensors);
     read.labels = match &read.head {
         Some(head) if head.kind != HeadKind::QuestionAnswering => {
             (0..head.outputs).map(|i| i.to_string()).collect()
@@ -325,7 +347,7 @@ fn check_modules(
                 true => newer::newer(family, &module),
                 false => module.clone(),
             };
-            match (targets.has(&named, Some(layer)), sites.contains_key(&site)) {
+            match (targets.has(&named, Some(layer))?, sites.contains_key(&site)) {
                 (Some(true), false) => missing.push(module),
                 (Some(false), true) => {
                     let message = format!(
@@ -339,7 +361,7 @@ fn check_modules(
     }
     // The pooler is linear, too; models without one have nothing of it.
     let pooler = Site { layer: None, name: names::POOLER };
-    if sites.contains_key(&pooler) && targets.has(&pooler.module(family), None) == Some(false) {
+    if sites.contains_key(&pooler) && targets.has(&pooler.module(family), None)? == Some(false) {
         let message = "holds tensors of the pooler, which adapter_config.json does not name";
         return Err(Error::content(file.path(), message));
     }
