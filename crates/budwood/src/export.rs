@@ -7,7 +7,7 @@ use budwood_base::folder::{Kind, Ours};
 use budwood_engine::Precision;
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::{BaseModel, adapterhub_out, model_folder, peft};
+use budwood_formats::{BaseModel, adapterhub, model_folder, peft};
 use budwood_model::{Adapter, Base, merged};
 
 use crate::onnx::export_onnx;
@@ -85,7 +85,7 @@ pub fn export(
         base.ok_or(Error::Setting { name: "base", message })
     };
     let exported = match export.form {
-        ExportForm::Adapterhub => adapterhub_out::export(folder, &export.name, export.norms, base)?,
+        ExportForm::Adapterhub => adapterhub::export(folder, &export.name, export.norms, base)?,
         ExportForm::Peft => peft::export(folder, export.since_5)?,
         ExportForm::Transformers => whole(folder, needed()?)?,
         ExportForm::Onnx => return export_onnx(folder, needed()?, &export.precisions, out),

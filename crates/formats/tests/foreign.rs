@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use budwood_base::head::HeadKind;
 use budwood_formats::foreign::{Library, adopt, library, warning};
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::{BaseModel, Weights, adapterhub_out, import, model_folder, peft};
+use budwood_formats::{BaseModel, Weights, adapterhub, import, model_folder, peft};
 use serde_json::{Value, json};
 
 fn golden() -> PathBuf {
@@ -61,7 +61,7 @@ fn adapterhub_folders_written_again_are_the_same() {
             let ours = adopted(&folder, &base);
             let out = dir.path().join(family).join(entry.file_name());
             fs::create_dir_all(&out).unwrap();
-            for (name, bytes) in adapterhub_out::export(&ours, "task", false, None).unwrap().files {
+            for (name, bytes) in adapterhub::export(&ours, "task", false, None).unwrap().files {
                 fs::write(out.join(name), bytes).unwrap();
             }
             for file in ["adapter.safetensors", "model_head.safetensors"] {

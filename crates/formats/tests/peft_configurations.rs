@@ -258,6 +258,8 @@ fn an_adapter_without_a_head_has_that_of_a_tuned_base() {
     let without = |tensors: &mut TensorMap, config: &mut Value| {
         tensors.retain(|name, _| name.contains("lora_"));
         (config["task_type"], config["modules_to_save"]) = (json!(null), json!(null));
+        // The tuned base has a third.
+        config["layers_to_transform"] = json!([0, 1]);
     };
     let from = golden("adopted/lora-fused/adapter");
     let ours = changed(&from, &base, without).unwrap();
@@ -265,7 +267,9 @@ fn an_adapter_without_a_head_has_that_of_a_tuned_base() {
     for (name, tensor) in head.tensors.iter().filter(|(name, _)| name.starts_with("head.")) {
         assert_eq!(&ours.tensors[name], tensor, "{name}");
     }
-    let message = lora(without).expect_err("a base without a head").to_string();
+    let plain = BaseModel::open(&golden("base/bert")).unwrap();
+    let refused = changed(&golden("peft/bert/lora/adapter"), &plain, without).err();
+    let message = refused.expect("a base without a head").to_string();
     assert!(message.contains("holds no head"), "{message}");
 }
 
@@ -287,7 +291,15 @@ fn fused_modules_written_again_are_the_same() {
         let config = written(&ours, dir.path());
         assert!(config["rank_pattern"].is_null(), "{case}: {config}");
         let tensors = |folder: &Path| Weights::open(&folder.join(FILE)).unwrap().tensors().unwrap();
-        assert!(tensors(dir.path()) == tensors(&from), "{case}");
+        let (wrote, given) = (tensors(dir.path()), tensors(&from));
+        // A first layer of the head that is the base's is written, too.
+        let adapted = |name: &&String| !name.contains(".head.");
+        let names =
+            |all: &TensorMap| -> Vec<String> { all.keys().filter(adapted).cloned().collect() };
+        assert_eq!(names(&wrote), names(&given), "{case}");
+        for (name, tensor) in wrote.iter().filter(|(name, _)| adapted(name)) {
+            assert!(*tensor == given[name], "{case}: {name}");
+        }
         let again = adopt(dir.path(), &base, "base").unwrap();
         assert!(again.tensors == ours.tensors && again.meta.method == ours.meta.method, "{case}");
     }

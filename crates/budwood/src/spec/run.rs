@@ -134,8 +134,8 @@ pub struct RunSpec {
     /// Mask all tokens of a word where one is, of masked-lm.
     #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
     pub whole_words: bool,
-    /// Begin from the adapter in this folder, of the same base and method, such as one of
-    /// masked-lm. Its head is taken over only where the task is the same.
+    /// Begin from this adapter (a folder, or OWNER/NAME of the hub) of the same base and method,
+    /// such as one of masked-lm. Its head is taken over only where the task is the same.
     #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, value_name = "ADAPTER"))]
     pub init: Option<String>,
     /// Weight classes inversely to their frequency.
