@@ -48,7 +48,6 @@ REFUSED = {
     "AdapterHub has no place": "the same, out",
     "AdapterHub adapts no": "there is no such place there",
     "PEFT's (IA)³ leaves out no layers": "PEFT has no such option",
-    "the head has a first layer of its own": "the adapted pooler is in the head, which PEFT does not save",
 }
 
 class Refused(Exception):

@@ -204,6 +204,11 @@ fn a_pooler_that_was_trained_is_part_of_the_head() {
     assert_eq!(ours.meta.head.dense.map(|a| a.name()), Some("tanh"));
     assert_eq!(ours.tensors["head.dense.weight"], weight);
     assert_eq!(ours.tensors["head.dense.bias"], bias);
+    let dir = tempfile::tempdir().unwrap();
+    let config = written(&ours, dir.path());
+    assert_eq!(config["modules_to_save"], json!(["pooler", "classifier"]));
+    let again = adopt(dir.path(), &bert(), "base").unwrap();
+    assert!(again.tensors == ours.tensors && again.meta.head == ours.meta.head);
 }
 
 /// DoRA gives the changed rows learned lengths: those of a module that has no update are its own.

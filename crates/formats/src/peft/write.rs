@@ -45,9 +45,9 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
     writing.check_method()?;
     refuse_masked_lm(meta, "PEFT")?;
     let head = transformers_head(meta, family, tensors)?;
-    if head.keys().any(|name| name.starts_with(family.prefix) && name.contains("pooler")) {
+    if prompts::has(&part.name) && head.keys().any(|name| is_pooler(family, name)) {
         return Err(cannot(
-            "the head has a first layer of its own, and PEFT saves none for BERT; export to transformers or AdapterHub",
+            "the head has a first layer of its own, and PEFT saves none for BERT beside prompts; export to AdapterHub",
         ));
     }
     let mut config = writing.config(&head);
@@ -111,7 +111,7 @@ impl Writing<'_> {
     }
 
     /// What configurations of all methods hold.
-    fn config(&self, head: &TensorMap) -> Value {
+    fn config<'a>(&self, head: &'a TensorMap) -> Value {
         let meta = &self.folder.meta;
         let images = matches!(meta.encoder.input, InputSpec::Image(_));
         let task_type = match meta.head.kind {
@@ -120,7 +120,11 @@ impl Writing<'_> {
             _ if images => json!(null),
             _ => json!("SEQ_CLS"),
         };
-        let mut saved: Vec<&str> = head.keys().filter_map(|name| name.split('.').next()).collect();
+        let module = |name: &'a String| match is_pooler(self.family, name) {
+            true => Some("pooler"),
+            false => name.split('.').next(),
+        };
+        let mut saved: Vec<&str> = head.keys().filter_map(module).collect();
         saved.dedup();
         let mut config = json!({
             "auto_mapping": null, "base_model_name_or_path": meta.base.name, "bias": "none", "inference_mode": true,
@@ -298,6 +302,11 @@ fn theirs_of(role: &str) -> Option<&'static str> {
         "ia3.scale" | "ia3.input" => "ia3_l",
         _ => return None,
     })
+}
+
+/// Whether a tensor of a head is of the pooler of the family's models.
+fn is_pooler(family: &Family, name: &str) -> bool {
+    name.starts_with(family.prefix) && name.contains("pooler")
 }
 
 fn is_fused(family: &Family, site: &str) -> bool {
