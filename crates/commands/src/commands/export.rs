@@ -19,7 +19,7 @@ pub(crate) struct Args {
     adapter: PathBuf,
     /// Folder for the files.
     out: PathBuf,
-    /// The library.
+    /// Whose form the files have.
     #[arg(long)]
     to: ExportForm,
     #[command(flatten)]

@@ -53,7 +53,7 @@ enum Command {
     /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it
     /// holds.
     Import(ImportArgs),
-    /// Let a base model read the papers, so that their pages show papers whose texts are alike.
+    /// Compute vectors of the papers' texts with a base model: pages then show similar papers.
     Relate(relate::Args),
     /// Export the board, or one leaderboard or result.
     Export(ExportArgs),
@@ -72,7 +72,7 @@ enum Command {
         #[command(subcommand)]
         command: BaseCommand,
     },
-    /// Take a result back: it stays to be seen, but is not ranked.
+    /// Take a result back: it stays visible, but is not ranked.
     Retract {
         /// Number of the result.
         result: i64,
@@ -171,12 +171,13 @@ enum TokenCommand {
     Add {
         /// Its name, which the log shows.
         name: String,
-        /// What it allows: reading; results, and taking back one's own; or everything.
+        /// What it allows: read; submit results and take back one's own; or moderate, which is all of
+        /// it.
         #[arg(long, default_value = Role::Submit.name(),
               value_parser = one_of(Role::OF_TOKENS, Role::name))]
         role: Role,
     },
-    /// End one.
+    /// Revoke one.
     Revoke {
         /// Its name.
         name: String,
