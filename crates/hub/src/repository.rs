@@ -281,7 +281,7 @@ impl Needs {
         let there = |file: &&str| folder.join(file).is_file();
         let none = |file: &&str| absent.join(file).exists();
         let small = self.small.iter().filter(|file| !there(file));
-        let groups = self.weights.iter().filter(|group| !group.iter().any(|file| there(file)));
+        let groups = self.weights.iter().filter(|group| !group.iter().any(&there));
         small.chain(groups.copied().flatten()).filter(|file| !none(file)).copied().collect()
     }
 

@@ -7,6 +7,7 @@
 
 mod fused;
 pub(crate) mod head;
+mod ia3;
 pub(crate) mod low_rank;
 mod newer;
 mod prompts;
@@ -20,7 +21,7 @@ use std::path::Path;
 
 use budwood_base::encoder::EncoderSpec;
 use budwood_base::head::HeadKind;
-use budwood_base::method::{MethodPart, MethodSpec};
+use budwood_base::method::MethodSpec;
 use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
@@ -136,6 +137,52 @@ pub(crate) fn read(
             name: name.unwrap_or("not named").into(),
         });
     }
+    let Sorted { mut read, sites, norms, projections } = sorted(&file, family)?;
+    let last = sites.keys().filter_map(|s| s.layer).max().map_or(0, |last| last + 1);
+    let layers = encoder.map_or(last, EncoderSpec::own_layers);
+    let targets = Targets::read(path, config)?;
+    if kind == "LN_TUNING" {
+        if !sites.is_empty() {
+            return Err(Error::content(file.path(), "holds other tensors than those of norms"));
+        }
+        read.method = MethodSpec::named("layer_norm");
+    } else {
+        if !norms.is_empty() {
+            return Err(Error::content(
+                file.path(),
+                "holds norms, which its configuration does not name",
+            ));
+        }
+        check_modules(&file, family, layers, &targets, &sites)?;
+        let (part, tensors) = match kind {
+            "IA3" => ia3::scales(&file, sites)?,
+            _ => low_rank::method(path, config, family, encoder, (sites, projections))?,
+        };
+        let present: BTreeSet<_> =
+            tensors.keys().filter_map(|n| names::split_layer(n)).map(|s| s.0).collect();
+        let left_out: Vec<usize> = (0..layers).filter(|l| !present.contains(l)).collect();
+        let part = if left_out.is_empty() { part } else { part.with("leave_out", left_out) };
+        read.tensors.extend(tensors);
+        read.method = MethodSpec { parts: vec![part] };
+    }
+    read.names.retain(|(ours, _)| read.tensors.contains_key(ours));
+    with_head(read, family, head_kind(path, config)?)
+}
+
+/// The tensors of a file by what they are of.
+struct Sorted<'a> {
+    /// Of heads and norms.
+    read: Imported,
+    /// Of modules, by their roles.
+    sites: BTreeMap<Site, BTreeMap<&'a str, Tensor>>,
+    /// Our names of norms' tensors.
+    norms: BTreeSet<String>,
+    /// VeRA's.
+    projections: TensorMap,
+}
+
+/// Reads all tensors of a file.
+fn sorted(file: &Weights, family: &'static Family) -> Result<Sorted<'static>, Error> {
     let mut read = Imported {
         method: MethodSpec { parts: Vec::new() },
         head: None,
@@ -174,35 +221,7 @@ pub(crate) fn read(
             read.names.push((ours, format!("{PREFIX}{module}.modules_to_save.default.{part}")));
         }
     }
-    let last = sites.keys().filter_map(|s| s.layer).max().map_or(0, |last| last + 1);
-    let layers = encoder.map_or(last, EncoderSpec::own_layers);
-    let targets = Targets::read(path, config)?;
-    if kind == "LN_TUNING" {
-        if !sites.is_empty() {
-            return Err(Error::content(file.path(), "holds other tensors than those of norms"));
-        }
-        read.method = MethodSpec::named("layer_norm");
-    } else {
-        if !norms.is_empty() {
-            return Err(Error::content(
-                file.path(),
-                "holds norms, which its configuration does not name",
-            ));
-        }
-        check_modules(&file, family, layers, &targets, &sites)?;
-        let (part, tensors) = match kind {
-            "IA3" => scales(&file, sites)?,
-            _ => low_rank::method(path, config, family, encoder, (sites, projections))?,
-        };
-        let present: BTreeSet<_> =
-            tensors.keys().filter_map(|n| names::split_layer(n)).map(|s| s.0).collect();
-        let left_out: Vec<usize> = (0..layers).filter(|l| !present.contains(l)).collect();
-        let part = if left_out.is_empty() { part } else { part.with("leave_out", left_out) };
-        read.tensors.extend(tensors);
-        read.method = MethodSpec { parts: vec![part] };
-    }
-    read.names.retain(|(ours, _)| read.tensors.contains_key(ours));
-    with_head(read, family, head_kind(path, config)?)
+    Ok(Sorted { read, sites, norms, projections })
 }
 
 /// With the head that its tensors are of, and numbers for names of its classes.
@@ -373,66 +392,4 @@ fn check_modules(
             first: first.clone(),
         }),
     }
-}
-
-/// (IA)³: results are scaled, or what a product reads (`feedforward_modules`); a scaled input of
-/// attention's output product is a scaled value.
-fn scales(
-    file: &Weights,
-    sites: BTreeMap<Site, BTreeMap<&str, Tensor>>,
-) -> Result<(MethodPart, TensorMap), Error> {
-    let mut scales: BTreeMap<(Site, &str), Vec<f32>> = BTreeMap::new();
-    for (site, mut roles) in sites {
-        let Some(tensor) = roles.remove("scale") else { continue };
-        let of_input = tensor.shape.len() == 2 && tensor.shape[0] == 1 && tensor.shape[1] != 1;
-        let target = match (of_input, site.name) {
-            (false, _) => (site, "scale"),
-            (true, names::ATTENTION_OUT) => (Site { name: names::VALUE, ..site }, "scale"),
-            (true, _) => (site, "input"),
-        };
-        match scales.get_mut(&target) {
-            None => {
-                scales.insert(target, tensor.data);
-            }
-            Some(there) if there.len() == tensor.data.len() => {
-                there.iter_mut().zip(&tensor.data).for_each(|(x, y)| *x *= y);
-            }
-            Some(_) => {
-                let message = format!("scales '{}' by vectors of two lengths", target.0.name);
-                return Err(Error::content(file.path(), message));
-            }
-        }
-    }
-    // What one layer scales, all do: by ones where the file has nothing.
-    let kinds: BTreeSet<_> = scales.keys().map(|(site, role)| (site.name, *role)).collect();
-    let layers: BTreeSet<_> = scales.keys().map(|(site, _)| site.layer).collect();
-    for &(name, role) in &kinds {
-        let like = scales.iter().find(|((s, r), _)| (s.name, *r) == (name, role));
-        let length = like.map_or(0, |(_, values)| values.len());
-        for &layer in &layers {
-            let place = (Site { layer, name }, role);
-            scales.entry(place).or_insert_with(|| vec![1.0; length]);
-        }
-    }
-    let of = |wanted: &str| -> Vec<&str> {
-        kinds.iter().filter(|(_, role)| *role == wanted).map(|(name, _)| *name).collect()
-    };
-    let (targets, inputs) = (of("scale"), of("input"));
-    if targets.is_empty() {
-        let message = "scales no product's result (target_modules), but inputs alone";
-        return Err(Error::content(file.path(), message));
-    }
-    if let Some(name) = targets.iter().find(|name| inputs.contains(name)) {
-        let message = format!("scales the result of '{name}' in one layer, its input in another");
-        return Err(Error::content(file.path(), message));
-    }
-    let mut part =
-        MethodPart { name: "ia3".into(), options: Default::default() }.with("targets", targets);
-    if !inputs.is_empty() {
-        part = part.with("inputs", inputs);
-    }
-    let tensor = |((site, role), data): ((Site, &str), Vec<f32>)| {
-        (site.of("ia3", role), Tensor::new(vec![data.len()], data))
-    };
-    Ok((part, scales.into_iter().map(tensor).collect()))
 }
