@@ -171,8 +171,8 @@ enum TokenCommand {
     Add {
         /// Its name, which the log shows.
         name: String,
-        /// What it allows: read; submit results and take back one's own; or moderate, which is all of
-        /// it.
+        /// What it allows: read; submit results and take back one's own; or moderate, which is
+        /// all of it.
         #[arg(long, default_value = Role::Submit.name(),
               value_parser = one_of(Role::OF_TOKENS, Role::name))]
         role: Role,
