@@ -21,7 +21,7 @@ try:
     import adapters
     from adapters import (AutoAdapterModel, DoubleSeqBnConfig, SeqBnConfig, ParBnConfig, AdapterPlusConfig, CompacterConfig,
                           CompacterPlusPlusConfig, LoRAConfig, IA3Config, PrefixTuningConfig, PromptTuningConfig, MAMConfig,
-                          UniPELTConfig)
+                          UniPELTConfig, ConfigUnion)
     NO_HUB = None
 except (ImportError, AttributeError) as e:
     NO_HUB = f"adapters does not load with transformers {transformers.__version__}: {str(e).splitlines()[0][:90]}"
@@ -114,6 +114,8 @@ def hub_configs():
         "prefix_tuning flat": PrefixTuningConfig(prefix_length=3, flat=True),
         "prompt_tuning": PromptTuningConfig(prompt_length=3),
         "prompt_tuning after": PromptTuningConfig(prompt_length=3, combine="prefix_after_bos"),
+        "union seq_bn ia3": ConfigUnion(SeqBnConfig(reduction_factor=4, leave_out=[1]), IA3Config()),
+        "union par_bn lora": ConfigUnion(ParBnConfig(reduction_factor=4), LoRAConfig(r=2, alpha=4, leave_out=[0])),
         "mam": MAMConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5), ParBnConfig(reduction_factor=4)),
         "unipelt": UniPELTConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5, use_gating=True),
                                  SeqBnConfig(reduction_factor=4, use_gating=True), LoRAConfig(r=2, alpha=2, use_gating=True)),

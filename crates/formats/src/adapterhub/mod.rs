@@ -58,10 +58,12 @@ pub fn read(folder: &Path) -> Result<Imported, Error> {
             }
             continue;
         }
-        if scales {
-            // A matrix of one column there, a vector here.
-            ours = ours.replace(".lora.b", ".ia3.scale");
-            tensor.shape.truncate(1);
+        if scales && tensor.shape.len() == 2 && tensor.shape[1] == 1 {
+            // A matrix of one column there, a vector here. Other tensors are of the union's others.
+            if let Some(module) = ours.strip_suffix(".lora.b") {
+                ours = format!("{module}.ia3.scale");
+                tensor.shape.truncate(1);
+            }
         }
         tensors.insert(ours.clone(), tensor);
         names.push((ours, theirs.to_string()));
