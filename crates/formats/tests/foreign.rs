@@ -91,6 +91,22 @@ fn adapterhub_folders_written_again_are_the_same() {
     assert!(cases >= 40, "{cases}");
 }
 
+/// What (IA)³ has in another form concerns its own tensors, not those of the union's others.
+#[test]
+fn a_union_with_ia3_is_written_and_read_again() {
+    let base = golden().join("base/bert");
+    let of = |case: &str| adopted(&golden().join("adapters/bert").join(case).join("adapter"), &base);
+    let (mut union, ia3) = (of("seq_bn"), of("ia3"));
+    union.meta.method.parts.extend(ia3.meta.method.parts);
+    let own = ia3.tensors.into_iter().filter(|(name, _)| !name.starts_with("head."));
+    union.tensors.extend(own);
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in adapterhub::export(&union, "task", false, None).unwrap().files {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    assert!(adopted(dir.path(), &base).tensors == union.tensors);
+}
+
 #[test]
 fn peft_folders_written_again_are_the_same() {
     let dir = tempfile::tempdir().unwrap();
