@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use budwood_base::folder::{Kind, Ours};
-use budwood_engine::Precision;
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, adapterhub, model_folder, peft};
-use budwood_model::{Adapter, Base, merged};
+use budwood_model::merged;
 
+use crate::checked::{Written, check};
 use crate::onnx::export_onnx;
-use crate::{Error, OnnxPrecision, load};
+use crate::{Error, OnnxPrecision};
 
 /// A folder for the files of `adapters` or `peft`; that of a whole model is
 /// [`model_folder::KIND`].
@@ -64,9 +64,6 @@ impl Export {
     }
 }
 
-/// Names of files, and what should be known of them.
-pub(crate) type Written = (Vec<String>, Vec<String>);
-
 /// Writes an adapter in the form of another library into `out`, an empty folder: returns the
 /// files' names, and what should be known of them. A form that is a whole model needs the base;
 /// that of `adapters` can say more with it.
@@ -107,34 +104,4 @@ fn whole(folder: &AdapterFolder, model: &BaseModel) -> Result<Exported, Error> {
     let mut exported = model_folder::tuned(model, &changed, folder)?;
     exported.notes.splice(0..0, warnings);
     Ok(exported)
-}
-
-/// Refuses adapters that are not of the base, and a base whose own weights are not at hand; what
-/// should be known.
-pub(crate) fn check<'a>(
-    folders: impl IntoIterator<Item = &'a AdapterFolder>,
-    base: &BaseModel,
-) -> Result<Vec<String>, Error> {
-    let mut packed = None;
-    let mut notes = Vec::new();
-    for AdapterFolder { meta, tensors } in folders {
-        notes.extend(meta.check_base(base)?);
-        let packed = match &packed {
-            Some(packed) => packed,
-            None => packed.insert(own_weights(base)?),
-        };
-        // Whether the tensors are those of the method is checked where it is built.
-        Adapter::from_tensors(packed, &meta.method, meta.head.clone(), tensors)?;
-    }
-    Ok(notes)
-}
-
-/// The base, unless its weights are stored in int8.
-fn own_weights(base: &BaseModel) -> Result<Base, Error> {
-    if base.is_quantized() {
-        let name = base.folder().display();
-        let message = format!("{name} is stored in int8; give the model that it was made from");
-        return Err(Error::Setting { name: "base", message });
-    }
-    load(base, Precision::F32, false)
 }

@@ -54,6 +54,7 @@
 mod adapter;
 pub mod answer;
 mod base;
+mod checked;
 mod encoded;
 mod error;
 mod evaluate;

@@ -14,7 +14,7 @@ use budwood_tasks::Tokenizer;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::export::{Written, check};
+use crate::checked::{Written, check};
 use crate::reader::Reader;
 
 pub use budwood_onnx::Precision as OnnxPrecision;

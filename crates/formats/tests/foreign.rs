@@ -95,7 +95,8 @@ fn adapterhub_folders_written_again_are_the_same() {
 #[test]
 fn a_union_with_ia3_is_written_and_read_again() {
     let base = golden().join("base/bert");
-    let of = |case: &str| adopted(&golden().join("adapters/bert").join(case).join("adapter"), &base);
+    let of =
+        |case: &str| adopted(&golden().join("adapters/bert").join(case).join("adapter"), &base);
     let (mut union, ia3) = (of("seq_bn"), of("ia3"));
     union.meta.method.parts.extend(ia3.meta.method.parts);
     let own = ia3.tensors.into_iter().filter(|(name, _)| !name.starts_with("head."));
