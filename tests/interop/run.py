@@ -21,7 +21,7 @@ try:
     import adapters
     from adapters import (AutoAdapterModel, DoubleSeqBnConfig, SeqBnConfig, ParBnConfig, AdapterPlusConfig, CompacterConfig,
                           CompacterPlusPlusConfig, LoRAConfig, IA3Config, PrefixTuningConfig, PromptTuningConfig, MAMConfig,
-                          UniPELTConfig)
+                          UniPELTConfig, ConfigUnion)
     NO_HUB = None
 except (ImportError, AttributeError) as e:
     NO_HUB = f"adapters does not load with transformers {transformers.__version__}: {str(e).splitlines()[0][:90]}"
@@ -36,7 +36,8 @@ results, skipped = [], []
 
 # What the documentation says is refused: a message is one of these, or a failure.
 REFUSED = {
-    "in 'attn.Wqkv'": "products of ours in one module there are merged alone",
+    "changes the base": "the adapter is for a base that PEFT changes when it loads it",
+    "'bias' is": "trained biases are not read",
     "VeRA's of a module of several products": "its projections are shared by rows that are parted here",
     "first 'relative.norm": "the norm of DeBERTa's table of distances is not trained by `layer_norm`",
     "embedding_hidden_mapping_in": "the product that widens embeddings is not adapted here",
@@ -47,7 +48,6 @@ REFUSED = {
     "AdapterHub has no place": "the same, out",
     "AdapterHub adapts no": "there is no such place there",
     "PEFT's (IA)³ leaves out no layers": "PEFT has no such option",
-    "the head has a first layer of its own": "the adapted pooler is in the head, which PEFT does not save",
 }
 
 class Refused(Exception):
@@ -114,6 +114,8 @@ def hub_configs():
         "prefix_tuning flat": PrefixTuningConfig(prefix_length=3, flat=True),
         "prompt_tuning": PromptTuningConfig(prompt_length=3),
         "prompt_tuning after": PromptTuningConfig(prompt_length=3, combine="prefix_after_bos"),
+        "union seq_bn ia3": ConfigUnion(SeqBnConfig(reduction_factor=4, leave_out=[1]), IA3Config()),
+        "union par_bn lora": ConfigUnion(ParBnConfig(reduction_factor=4), LoRAConfig(r=2, alpha=4, leave_out=[0])),
         "mam": MAMConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5), ParBnConfig(reduction_factor=4)),
         "unipelt": UniPELTConfig(PrefixTuningConfig(prefix_length=3, bottleneck_size=5, use_gating=True),
                                  SeqBnConfig(reduction_factor=4, use_gating=True), LoRAConfig(r=2, alpha=2, use_gating=True)),
@@ -180,15 +182,28 @@ def peft_configs(family):
         "expression": lambda: lora(target_modules=rf".*({layers})\..*\.({q}|{k})"),
         "uneven": lambda: lora(target_modules=rf".*(layers?\.0\..*\.{q}|layers?\.1\..*\.{v})"),
         "layers": lambda: lora(layers_to_transform=[1]),
+        "layers pattern": lambda: lora(layers_to_transform=[1], layers_pattern=["blocks", "layers?"]),
+        "look-ahead": lambda: lora(target_modules=rf"(?!.*layers?\.0\.).*\.({q}|{v})"),
+        "no head": lambda: lora(task_type=None, modules_to_save=None),
+        "biases": lambda: lora(bias="lora_only"),
+        "pissa": lambda: lora(init_lora_weights="pissa"),
+        "orthogonal": lambda: lora(init_lora_weights="orthogonal"),
         "all-linear": lambda: lora(target_modules="all-linear"),
+        "all-linear dora": lambda: lora(target_modules="all-linear", use_dora=True),
+        "uneven dora": lambda: lora(target_modules=rf".*(layers?\.0\..*\.{q}|layers?\.1\..*\.{v})", use_dora=True),
         "ia3": lambda: peft.IA3Config(**kind, target_modules=[k, v], feedforward_modules=[]),
         "ia3 usual": lambda: peft.IA3Config(**kind),
         "ia3 feed-forward": lambda: peft.IA3Config(**kind, target_modules=[k, v, "output.dense"],
                                                    feedforward_modules=["output.dense"]),
         "vera": lambda: peft.VeraConfig(**kind, r=8, target_modules=[q, v]),
         "adalora": lambda: peft.AdaLoraConfig(**kind, init_r=6, target_r=3, total_step=10, target_modules=[q, v]),
+        "adalora with ranks taken away": lambda: peft.AdaLoraConfig(
+            **kind, init_r=6, target_r=2, tinit=1, tfinal=3, deltaT=1, total_step=12, target_modules=[q, v]),
+        "vera all-linear": lambda: peft.VeraConfig(**kind, r=8, target_modules="all-linear"),
         "ln_tuning": lambda: peft.LNTuningConfig(**kind, target_modules=family.modules["norms"]),
     }
+    if family.name in ("bert", "albert"):
+        configs["pooler saved"] = lambda: lora(modules_to_save=["pooler", "classifier"])
     if not family.is_images:
         sizes = dict(task_type="SEQ_CLS", num_virtual_tokens=3, num_layers=2, token_dim=32, num_attention_heads=4)
         encoder = dict(sizes, encoder_hidden_size=8)
@@ -201,6 +216,16 @@ def peft_configs(family):
         })
     return configs
 
+def take_away(family, model):
+    """A short training in which AdaLoRA takes ranks away."""
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    for step in range(12):
+        model.train()
+        model(**family.feeds, labels=torch.tensor([0, 1, 2])).loss.backward()
+        optimizer.step()
+        model.base_model.update_and_allocate(step)
+        optimizer.zero_grad()
+
 def pefted(family, name, config, safe):
     what = f"peft {family.name} {name}{'' if safe else ' .bin'}"
     folder = place(what)
@@ -208,6 +233,8 @@ def pefted(family, name, config, safe):
         torch.manual_seed(3)
         model = peft.get_peft_model(family.model(), config())
         noise(model, trained_only=True)
+        if "taken away" in name:
+            take_away(family, model)
         answers = family.answers(model)
         model.save_pretrained(folder, safe_serialization=safe)
         return answers

@@ -256,3 +256,8 @@ def test_conversions_and_back(base, tmp_path, method, export):
     assert np.allclose(back.predict_proba(TEXTS), expected, atol=1e-5)
     with pytest.raises(FileExistsError):
         getattr(adapter, export)(out)
+    if export == "to_peft":
+        assert adapter.to_peft(tmp_path / "since-5", transformers=5)
+        with pytest.raises(ValueError, match="transformers=3"):
+            adapter.to_peft(tmp_path / "none", transformers=3)
+        assert not (tmp_path / "none").exists()

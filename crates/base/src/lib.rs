@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod files;
 pub mod folder;
 pub mod head;
+pub mod json;
 pub mod lock;
 pub mod masking;
 pub mod method;

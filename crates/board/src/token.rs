@@ -26,6 +26,21 @@ pub enum Role {
     Owner,
 }
 
+impl Role {
+    /// Those that a token may have.
+    pub const OF_TOKENS: [Self; 3] = [Self::Read, Self::Submit, Self::Moderate];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Submit => "submit",
+            Self::Moderate => "moderate",
+            Self::Owner => "owner",
+        }
+    }
+}
+
 /// Who does something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Actor {

@@ -7,9 +7,9 @@ use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterMeta;
 
-use crate::Error;
 use crate::reader::Reader;
 use crate::spec::Form;
+use crate::{Error, Notice};
 
 /// How a base model is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ struct Shared {
     model: BaseModel,
     packed: budwood_model::Base,
     threads: usize,
+    warnings: Vec<String>,
     /// The reader of texts, which all adapters share, once it is needed.
     reader: Mutex<Option<Arc<Reader>>>,
     /// Workers with warm memory that no call uses at the moment.
@@ -87,7 +88,9 @@ impl Base {
         name_or_folder: impl AsRef<Path>,
         options: BaseOptions,
     ) -> Result<Self, Error> {
-        let model = BaseModel::open(&folder(name_or_folder.as_ref())?)?;
+        let mut warnings = Vec::new();
+        let mut noticed = |notice: Notice<'_>| warnings.extend(notice.warning());
+        let model = BaseModel::open(&folder(name_or_folder.as_ref(), &mut noticed)?)?;
         let stored = if model.is_quantized() { Form::Int8 } else { Form::F32 };
         let precision = match options.precision.unwrap_or(stored) {
             Form::F32 => Precision::F32,
@@ -96,12 +99,17 @@ impl Base {
         let packed = load(&model, precision, false)?;
         let threads = options.threads.max(1);
         let (reader, idle) = (Mutex::new(None), Mutex::new(Vec::new()));
-        Ok(Self(Arc::new(Shared { model, packed, threads, reader, idle })))
+        Ok(Self(Arc::new(Shared { model, packed, threads, warnings, reader, idle })))
     }
 
     /// The model's files.
     pub fn model(&self) -> &BaseModel {
         &self.0.model
+    }
+
+    /// What must be known of where the model came from.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
     }
 
     /// The form of the frozen weights, as adapters record it: `f32` or `int8`.
@@ -146,9 +154,9 @@ impl Base {
 }
 
 /// The folder of a model; a name that is not UTF-8 can be a folder's alone.
-fn folder(name_or_folder: &Path) -> Result<PathBuf, Error> {
+fn folder(name_or_folder: &Path, report: &mut dyn FnMut(Notice<'_>)) -> Result<PathBuf, Error> {
     match name_or_folder.to_str() {
-        Some(name) => Ok(budwood_hub::find_model(name, &mut |_| ())?),
+        Some(name) => Ok(budwood_hub::find_model(name, report)?),
         None => Ok(name_or_folder.into()),
     }
 }

@@ -1,61 +1,99 @@
 //! Adapters as folders that Python's libraries load.
 
+use std::fs;
+use std::path::Path;
+
 use budwood_base::folder::{Kind, Ours};
-use budwood_engine::Precision;
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::{BaseModel, adapterhub_out, model_folder, peft};
-use budwood_model::{Adapter, Base, merged};
+use budwood_formats::{BaseModel, adapterhub, model_folder, peft};
+use budwood_model::merged;
 
-use crate::{Error, load};
+use crate::checked::{Written, check, trained_on_bytes};
+use crate::onnx::export_onnx;
+use crate::{Error, OnnxPrecision};
 
 /// A folder for the files of `adapters` or `peft`; that of a whole model is
 /// [`model_folder::KIND`].
 pub static EXPORT_FOLDER: Kind = Kind { what: "an export", ours: Ours::Listed };
 
-/// Whose folder is written.
-#[derive(Clone, Copy, Debug)]
-pub enum Export<'a> {
-    /// That of `adapters`.
-    AdapterHub {
-        /// Name of the adapter.
-        name: &'a str,
-        /// Whether trained layer norms are written as those of the base.
-        norms: bool,
-        /// The base, which says what type of model it is, where its family has several.
-        base: Option<&'a BaseModel>,
-    },
-    /// That of `peft`.
-    Peft {
-        /// Whether modules are named as in `transformers` 5, not 4.
-        since_5: bool,
-    },
-    /// A whole model of `transformers`, the adapter merged into this base.
-    Transformers(&'a BaseModel),
+/// Whose form an adapter is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum ExportForm {
+    /// A folder of `adapters`: `model.load_adapter(DIR, use_safetensors=True)`.
+    Adapterhub,
+    /// A folder of `peft`: `PeftModel.from_pretrained(model, DIR)`.
+    Peft,
+    /// A whole model of `transformers`, the adapter merged into it.
+    Transformers,
+    /// A whole model with any adapter as a graph: `onnx/model.onnx`, for ONNX Runtime.
+    Onnx,
 }
 
-/// The files of another library's folder, and what should be known of them.
+impl ExportForm {
+    /// The folder that is written.
+    pub fn kind(self) -> &'static Kind {
+        match self {
+            Self::Transformers => &model_folder::KIND,
+            Self::Adapterhub | Self::Peft | Self::Onnx => &EXPORT_FOLDER,
+        }
+    }
+}
+
+/// A form, with what it leaves open. What is of another form does nothing.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// Whose form it is.
+    pub form: ExportForm,
+    /// Name of the adapter in AdapterHub's folder.
+    pub name: String,
+    /// Whether trained layer norms are written to AdapterHub's folder as those of the base.
+    pub norms: bool,
+    /// Whether PEFT's modules are named as in `transformers` 5, not 4.
+    pub since_5: bool,
+    /// Graphs of ONNX; f32 where it is empty.
+    pub precisions: Vec<OnnxPrecision>,
+}
+
+impl Export {
+    /// A form with its defaults.
+    pub fn new(form: ExportForm) -> Self {
+        let (name, precisions) = ("task".into(), Vec::new());
+        Self { form, name, norms: false, since_5: false, precisions }
+    }
+}
+
+/// Writes an adapter in the form of another library into `out`, an empty folder: returns the
+/// files' names, and what should be known of them. A form that is a whole model needs the base;
+/// that of `adapters` can say more with it.
 ///
 /// # Errors
-/// If the library has no such adapter, or the base is not the adapter's or is stored in int8.
-pub fn export(folder: &AdapterFolder, to: Export<'_>) -> Result<Exported, Error> {
-    let mut exported = match to {
-        Export::AdapterHub { name, norms, base } => {
-            adapterhub_out::export(folder, name, norms, base)?
-        }
-        Export::Peft { since_5 } => peft::export(folder, since_5)?,
-        Export::Transformers(base) => whole(folder, base)?,
+/// If the library has no such adapter, the base is missing, not the adapter's or stored in int8, or
+/// a file cannot be written.
+pub fn export(
+    folder: &AdapterFolder,
+    base: Option<&BaseModel>,
+    export: &Export,
+    out: &Path,
+) -> Result<Written, Error> {
+    let needed = || {
+        let message = "this form is a whole model and needs the base".into();
+        base.ok_or(Error::Setting { name: "base", message })
     };
-    exported.notes.extend(trained_on_bytes(folder));
-    Ok(exported)
-}
-
-/// That an adapter meets other weights there than here, where this is so.
-pub(crate) fn trained_on_bytes(folder: &AdapterFolder) -> Option<String> {
-    let note = "the adapter was trained on weights in int8 and will be used on weights in f32: \
-                probabilities differ a little. `budwood predict --base-precision f32` gives those; \
-                `budwood train --base-precision f32` trains on them";
-    (folder.meta.precision == "int8").then(|| note.into())
+    let exported = match export.form {
+        ExportForm::Adapterhub => adapterhub::export(folder, &export.name, export.norms, base)?,
+        ExportForm::Peft => peft::export(folder, export.since_5)?,
+        ExportForm::Transformers => whole(folder, needed()?)?,
+        ExportForm::Onnx => return export_onnx(folder, needed()?, &export.precisions, out),
+    };
+    for (name, bytes) in &exported.files {
+        let path = out.join(name);
+        fs::write(&path, bytes).map_err(|source| budwood_formats::Error::Io { path, source })?;
+    }
+    let names = exported.files.into_iter().map(|(name, _)| name).collect();
+    let notes = exported.notes.into_iter().chain(trained_on_bytes(folder)).collect();
+    Ok((names, notes))
 }
 
 /// The base with the adapter merged into it, and the head.
@@ -67,34 +105,4 @@ fn whole(folder: &AdapterFolder, model: &BaseModel) -> Result<Exported, Error> {
     let mut exported = model_folder::tuned(model, &changed, folder)?;
     exported.notes.splice(0..0, warnings);
     Ok(exported)
-}
-
-/// Refuses adapters that are not of the base, and a base whose own weights are not at hand; what
-/// should be known.
-pub(crate) fn check<'a>(
-    folders: impl IntoIterator<Item = &'a AdapterFolder>,
-    base: &BaseModel,
-) -> Result<Vec<String>, Error> {
-    let mut packed = None;
-    let mut notes = Vec::new();
-    for AdapterFolder { meta, tensors } in folders {
-        notes.extend(meta.check_base(base)?);
-        let packed = match &packed {
-            Some(packed) => packed,
-            None => packed.insert(own_weights(base)?),
-        };
-        // Whether the tensors are those of the method is checked where it is built.
-        Adapter::from_tensors(packed, &meta.method, meta.head.clone(), tensors)?;
-    }
-    Ok(notes)
-}
-
-/// The base, unless its weights are stored in int8.
-fn own_weights(base: &BaseModel) -> Result<Base, Error> {
-    if base.is_quantized() {
-        let name = base.folder().display();
-        let message = format!("{name} is stored in int8; give the model that it was made from");
-        return Err(Error::Setting { name: "base", message });
-    }
-    load(base, Precision::F32, false)
 }

@@ -14,7 +14,7 @@ use budwood_tasks::Tokenizer;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::export::{check, trained_on_bytes};
+use crate::checked::{Written, check, trained_on_bytes};
 use crate::reader::Reader;
 
 pub use budwood_onnx::Precision as OnnxPrecision;
@@ -56,9 +56,6 @@ fn graph_name(precision: OnnxPrecision) -> &'static str {
     }
 }
 
-/// Names of files, and what should be known of them.
-type Written = (Vec<String>, Vec<String>);
-
 /// Writes the files into `out`, an empty folder: `config.json` with the names of the classes, the
 /// tokenizer or `preprocessor_config.json`, and for each precision `onnx/model.onnx` or
 /// `onnx/model_quantized.onnx`. Returns the files' names, and what should be known of them.
@@ -66,17 +63,22 @@ type Written = (Vec<String>, Vec<String>);
 /// # Errors
 /// If the base is not the adapter's or is stored in int8, something has no form in ONNX, or a file
 /// cannot be written.
-pub fn export_onnx(
+pub(crate) fn export_onnx(
     folder: &AdapterFolder,
     base: &BaseModel,
     precisions: &[OnnxPrecision],
     out: &Path,
 ) -> Result<Written, Error> {
     let mut notes = check([folder], base)?;
-    notes.extend(trained_on_bytes(folder).filter(|_| precisions.contains(&OnnxPrecision::F32)));
     let (mut names, image) = write_small(folder, base, out, "", &mut notes)?;
     make(&out.join(GRAPHS))?;
-    for &precision in precisions {
+    let usual = [OnnxPrecision::F32];
+    let wanted = if precisions.is_empty() { &usual } else { precisions };
+    notes.extend(trained_on_bytes(folder).filter(|_| wanted.contains(&OnnxPrecision::F32)));
+    for (i, &precision) in wanted.iter().enumerate() {
+        if wanted[..i].contains(&precision) {
+            continue;
+        }
         let name = format!("{GRAPHS}/{}", graph_name(precision));
         let request = request(folder, base, precision, image);
         write_graph(&out.join(&name), &request, folder, base)?;
@@ -87,11 +89,11 @@ pub fn export_onnx(
 
 /// Writes graphs of several adapters of one base, by their names, into `out`, an empty folder:
 /// `onnx/base.onnx_data` with the base's weights, for each adapter `onnx/NAME.onnx`, which refers
-/// to them, and a folder `NAME` with what else [`export_onnx`] writes. All in f32. Returns the
+/// to them, and a folder `NAME` with what else [`crate::export`] writes. All in f32. Returns the
 /// files' names, and what should be known of them.
 ///
 /// # Errors
-/// As [`export_onnx`], and if a name is no plain name of a file or is there twice.
+/// As [`crate::export`], and if a name is no plain name of a file or is there twice.
 pub fn export_onnx_shared(
     adapters: &[(String, AdapterFolder)],
     base: &BaseModel,

@@ -232,14 +232,22 @@ fn adapters_of_other_libraries_are_scored_submitted_and_run_again() {
     world.train("peft", &format!("{lora} pooler"));
     world.ok("export peft peft-out --to peft");
     world.ok("export peft whole --to transformers");
+    // PEFT keeps no names of classes: those of its base.
+    fs::create_dir(world.path("named")).unwrap();
+    for entry in fs::read_dir(world.path("base")).unwrap().flatten() {
+        fs::copy(entry.path(), world.path("named").join(entry.file_name())).unwrap();
+    }
+    let mut config = json(&fs::read_to_string(world.path("base/config.json")).unwrap());
+    config["id2label"] = serde_json::json!({ "0": "fresh", "1": "rotten" });
+    world.write("named/config.json", config.to_string());
     let data = "-- --data train.csv --test-data held.csv";
-    for (folder, base) in [("hub-out", "base"), ("whole", "whole")] {
+    for (folder, base) in [("hub-out", "base"), ("peft-out", "named"), ("whole", "whole")] {
         let line =
             format!("submit {folder} --base {base} --board b --dataset {folder} --json {data}");
         let output = world.run(&line);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
-        assert_eq!(said.contains("the base cannot be checked"), folder == "hub-out", "{said}");
+        assert_eq!(said.contains("the base cannot be checked"), folder != "whole", "{said}");
         let done = json(&String::from_utf8(output.stdout).unwrap());
         assert_eq!(done["state"], "attached");
         let id = done["result"].as_i64().unwrap();
@@ -249,7 +257,7 @@ fn adapters_of_other_libraries_are_scored_submitted_and_run_again() {
     }
     world.fails("submit hub-out --board b", &["an adapter of adapters", "no scores", "-- --data"]);
     world.fails("submit hub-out --base base --board b", &["name the data"]);
-    // PEFT keeps no names, and the base names none.
+    // This base names none.
     let named = format!("submit peft-out --base base --board b {data}");
     world.fails(&named, &["fresh, rotten", "id2label"]);
 }

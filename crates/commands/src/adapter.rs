@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use budwood::run::cut;
 use budwood::spec::Form;
 use budwood::{Adapter, AdapterOptions, Base, BaseOptions, Dataset};
+use budwood_formats::native::AdapterFolder;
 use budwood_train::{Answers, Prepared};
 
 use crate::settings::Settings;
@@ -27,7 +28,11 @@ pub(crate) struct Opening<'a> {
 impl Opening<'_> {
     /// Opens an adapter and its base, which must be the one that it was trained on.
     pub(crate) fn open(&self, settings: &Settings, path: &Path) -> Result<Adapter> {
-        let folder = foreign::load(path, self.base)?;
+        self.open_read(settings, foreign::load(path, self.base)?)
+    }
+
+    /// As [`Opening::open`], of an adapter that is read already.
+    pub(crate) fn open_read(&self, settings: &Settings, folder: AdapterFolder) -> Result<Adapter> {
         let meta = &folder.meta;
         let as_trained = BaseOptions::of_adapter(meta)?;
         let options = BaseOptions {

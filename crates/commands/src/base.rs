@@ -36,6 +36,7 @@ pub(crate) fn told() -> impl FnMut(Notice<'_>) {
             eprintln!("fetching {told} of {model} ({}) ...", bytes(progress.size));
         }
         Notice::File { .. } => {}
+        Notice::Part { .. } => notice.warning().iter().for_each(|warning| eprintln!("{warning}")),
     }
 }
 

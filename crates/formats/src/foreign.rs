@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::description::{check_labels, length_max};
 use crate::imported::{Imported, read_json};
 use crate::native::{AdapterFolder, AdapterMeta, FORMAT, TaskMeta};
-use crate::peft::head;
+use crate::peft::{head, low_rank};
 use crate::{BaseModel, Error, adapterhub, import, peft};
 
 /// The entry of an adapter's training record that says where it came from.
@@ -102,6 +102,7 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         Library::Peft => {
             let (path, json) = read_json(folder, "adapter_config.json")?;
             let mut read = peft::read(folder, &path, &json, Some(base.spec()))?;
+            head_of_base(&mut read, base)?;
             complete_head(&path, &mut read, base)?;
             fold_pooler(&path, &mut read, base)?;
             named_by_base(read, base)?
@@ -140,6 +141,7 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         head::as_configured(&mut head, base)?;
     }
     complete_norms(&method, base, &mut tensors)?;
+    low_rank::complete_magnitudes(&method, base, &mut tensors)?;
     check_labels(&labels).map_err(|message| Error::content(folder, message))?;
     let labels = if head.kind.has_labels() { labels } else { Vec::new() };
     let elements = tensors.values().map(|t| t.len() as u64).sum();
@@ -256,6 +258,18 @@ fn whole_head(folder: &Path, head: &HeadSpec, base: &BaseModel) -> Result<(), Er
     Err(Error::Missing { path: folder.into(), count: 1, first })
 }
 
+/// The head of a base that is tuned already, for an adapter that was saved without one.
+fn head_of_base(read: &mut Imported, base: &BaseModel) -> Result<(), Error> {
+    let (_, json) = read_json(base.folder(), "config.json")?;
+    if read.head.is_some() || tuned_kind(&json).is_none() {
+        return Ok(());
+    }
+    let Imported { head, labels, tensors, .. } = tuned(base)?;
+    read.tensors.extend(tensors);
+    (read.head, read.labels) = (head, labels);
+    Ok(())
+}
+
 /// The layers of a head that PEFT leaves in the base, as it saves the last one alone there: the
 /// base's own.
 ///
@@ -285,7 +299,7 @@ fn complete_head(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(
             return Err(Error::content(path, message));
         }
     }
-    read.head = head::spec(family, kind, &read.tensors);
+    read.head = head::saved(family, kind, &read.tensors);
     Ok(())
 }
 
@@ -327,11 +341,9 @@ fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(),
     let (Some(a), Some(b)) = (take("a"), take("b")) else { return Ok(()) };
     let magnitude = take("magnitude");
     let of_pooler = |head: &&mut HeadSpec| head.pooling == Pooling::Pooler || head.dense.is_some();
-    let (Some(head), None) = (read.head.as_mut().filter(of_pooler), magnitude) else {
-        return Err(Error::content(
-            path,
-            "adapts the pooler with DoRA or without a head over it, which is not read",
-        ));
+    let Some(head) = read.head.as_mut().filter(of_pooler) else {
+        let message = "adapts the pooler without a head over it, which is not read";
+        return Err(Error::content(path, message));
     };
     let option = |name: &str| read.method.parts.first().and_then(|p| p.options.get(name));
     let number = |name: &str| option(name).and_then(Value::as_f64).unwrap_or(1.0);
@@ -357,6 +369,18 @@ fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(),
         for (b, a) in b.iter().zip(a.data.chunks(d)) {
             let factor = (f64::from(*b) * scale) as f32;
             row.iter_mut().zip(a).for_each(|(w, a)| *w += factor * a);
+        }
+    }
+    if let Some(magnitude) = magnitude {
+        // DoRA: the changed rows at learned lengths.
+        if magnitude.data.len() != d {
+            let message = format!("the pooler's magnitudes are {:?}", magnitude.shape);
+            return Err(Error::content(path, message));
+        }
+        let lengths = low_rank::lengths(weight);
+        let rows = weight.data.chunks_mut(d).zip(magnitude.data.iter().zip(&lengths.data));
+        for (row, (wanted, length)) in rows {
+            row.iter_mut().for_each(|w| *w *= wanted / length);
         }
     }
     Ok(())

@@ -4,8 +4,6 @@
 //! that names the file and the tensor.
 
 pub mod adapterhub;
-mod adapterhub_config;
-pub mod adapterhub_out;
 mod base_model;
 mod convert;
 mod description;

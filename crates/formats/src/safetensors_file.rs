@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use budwood_base::json;
 use budwood_base::tensor::{Tensor, TensorMap};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -40,6 +41,7 @@ fn check_offsets(bytes: &[u8]) -> Result<(), String> {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
     let Some(header) = rest.get(..length) else { return Ok(()) };
+    json::check(header).map_err(|why| format!("is not a safetensors file: its header {why}"))?;
     let Ok(serde_json::Value::Object(entries)) = serde_json::from_slice(header) else {
         return Ok(());
     };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use budwood_base::json;
 use serde_json::Value;
 
 use crate::Error;
@@ -18,5 +19,6 @@ pub(crate) fn check(path: &Path, most: u64) -> Result<(), Error> {
 pub(crate) fn read_json(path: &Path) -> Result<Value, Error> {
     check(path, MOST)?;
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    json::check(text.as_bytes()).map_err(|why| Error::content(path, why))?;
     serde_json::from_str(&text).map_err(|e| Error::not_json(path, &text, &e))
 }

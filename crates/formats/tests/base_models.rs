@@ -544,3 +544,19 @@ fn new_models_of_images_have_the_shapes_of_the_library() {
         }
     }
 }
+
+/// Lists in lists take a hundred times their length in memory: they are weighed before.
+#[test]
+fn dense_json_is_refused_before_it_is_read() {
+    let dense = "[[null],[null]],".repeat(200_000);
+    let model = write("bert", &golden_tensors("bert"), |_| {});
+    fs::write(model.path().join("config.json"), format!("[{dense}null]")).unwrap();
+    let message = BaseModel::open(model.path()).expect_err("dense").to_string();
+    assert!(message.contains("config.json") && message.contains("lists, objects"), "{message}");
+    let file = model.path().join("model.safetensors");
+    let header = format!("{{\"a\":[{dense}null]}}");
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    fs::write(&file, bytes).unwrap();
+    let message = Weights::open(&file).err().expect("dense").to_string();
+    assert!(message.contains("lists, objects"), "{message}");
+}

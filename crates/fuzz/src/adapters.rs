@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use budwood::{Answer, Base, Input};
-use budwood_base::digest;
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::Tensor;
+use budwood_base::{digest, json};
 use budwood_formats::BaseModel;
 use budwood_formats::native::{AdapterFolder, FORMAT};
 use serde_json::{Value, json};
@@ -105,10 +105,13 @@ fn ask(folder: &Path) -> Option<Vec<Answer>> {
 /// description.
 fn seal(folder: &Path) -> Option<()> {
     let (described, weights) = (folder.join(DESCRIPTION), folder.join(WEIGHTS));
-    let mut description: Value = serde_json::from_slice(&fs::read(&described).ok()?).ok()?;
+    // What is too dense for the reader is so for this.
+    let text = fs::read(&described).ok().filter(|text| json::check(text).is_ok())?;
+    let mut description: Value = serde_json::from_slice(&text).ok()?;
     let bytes = fs::read(&weights).ok()?;
     let length = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
     let (header, data) = bytes.get(8..)?.split_at_checked(length)?;
+    json::check(header).ok()?;
     let mut header: Value = serde_json::from_slice(header).ok()?;
     let metadata = json!({ "budwood.description": digest::of_description(&description) });
     header.as_object_mut()?.insert("__metadata__".into(), metadata);

@@ -162,7 +162,11 @@ fn place(value: &mut Value, dice: &mut Dice) {
     }
     *value = match (dice.below(9), &value) {
         (0, _) => Value::Null,
-        (1, _) => Value::Array(vec![value.clone(); dice.below(300)]),
+        (1, _) => {
+            // No more than a file may hold: the limit of memory is for readers.
+            let most = LARGEST / value.to_string().len().max(1);
+            Value::Array(vec![value.clone(); dice.below(300).min(most)])
+        }
         (2, _) => serde_json::json!({ "x": value.clone() }),
         (3, _) => Value::String(dice.pick(WORDS).into()),
         (4, Value::String(s)) => Value::String(s.repeat(dice.below(200))),

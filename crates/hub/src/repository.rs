@@ -10,7 +10,7 @@ use crate::cache::Cache;
 use crate::client::{Ask, Client, Failure, body};
 use crate::download::{self, Wanted};
 use crate::name::{is_commit, is_shard};
-use crate::{Error, ModelName, Progress, Settings};
+use crate::{Error, ModelName, Notice, Progress, Settings};
 
 /// What is asked for of a repository.
 struct Needs {
@@ -87,8 +87,8 @@ struct Cached {
     needs: &'static Needs,
     commit: String,
     folder: PathBuf,
-    /// Whether the commit holds nothing else that is wanted.
-    is_whole: bool,
+    /// Files that are wanted and may be in the commit, too.
+    unknown: Vec<&'static str>,
 }
 
 /// What the hub says of a model.
@@ -123,7 +123,7 @@ impl Hub {
     pub fn model(
         &self,
         name: &ModelName,
-        report: &mut dyn FnMut(Progress<'_>),
+        report: &mut dyn FnMut(Notice<'_>),
     ) -> Result<PathBuf, Error> {
         if let Some(cached) = self.cached(name, &MODEL) {
             return self.completed(name, cached, report);
@@ -140,7 +140,7 @@ impl Hub {
     pub fn adapter(
         &self,
         name: &ModelName,
-        report: &mut dyn FnMut(Progress<'_>),
+        report: &mut dyn FnMut(Notice<'_>),
     ) -> Result<PathBuf, Error> {
         if let Some(cached) = [&ADAPTER, &MODEL].into_iter().find_map(|n| self.cached(name, n)) {
             return self.completed(name, cached, report);
@@ -155,26 +155,34 @@ impl Hub {
         let cache = self.cache(name);
         let commit = cache.commit(name.revision())?;
         let folder = cache.snapshot(&commit);
-        let is_whole = needs.are_known(&folder, &cache.absent(&commit));
-        needs.are_met(&folder).then_some(Cached { needs, commit, folder, is_whole })
+        let unknown = needs.unknown(&folder, &cache.absent(&commit));
+        needs.are_met(&folder).then_some(Cached { needs, commit, folder, unknown })
     }
 
     /// What is in the cache, with what the hub has beside it. Another program may have fetched a
-    /// part, without a file that changes answers: the hub is asked about that same commit. Without
-    /// the hub the part is used.
+    /// part, without a file that changes answers: the hub is asked about that same commit. Where it
+    /// cannot be asked the part is used, and `report` is told.
     fn completed(
         &self,
         name: &ModelName,
         cached: Cached,
-        report: &mut dyn FnMut(Progress<'_>),
+        report: &mut dyn FnMut(Notice<'_>),
     ) -> Result<PathBuf, Error> {
-        if cached.is_whole {
+        if cached.unknown.is_empty() {
             return Ok(cached.folder);
         }
         let pinned = name.at(&cached.commit);
         match self.ask(&pinned, cached.needs) {
             Ok(info) => self.fetch(&pinned, &info, cached.needs, report),
-            Err(_) => Ok(cached.folder),
+            Err(error @ (Error::Offline(_) | Error::Network { .. } | Error::Busy { .. })) => {
+                let why = match error {
+                    Error::Offline(_) => "HF_HUB_OFFLINE is set".into(),
+                    other => other.to_string(),
+                };
+                report(Notice::Part { model: name, unknown: &cached.unknown, why: &why });
+                Ok(cached.folder)
+            }
+            Err(why) => Err(Error::Part { name: name.to_string(), source: Box::new(why) }),
         }
     }
 
@@ -196,7 +204,7 @@ impl Hub {
         name: &ModelName,
         info: &Info,
         needs: &Needs,
-        report: &mut dyn FnMut(Progress<'_>),
+        report: &mut dyn FnMut(Notice<'_>),
     ) -> Result<PathBuf, Error> {
         let cache = self.cache(name);
         let weights = needs.weights.iter().map(|group| group.iter().find(|file| info.has(file)));
@@ -211,7 +219,8 @@ impl Hub {
             let what = format!("{file} of '{name}'");
             let (commit, what, address) = (&info.sha[..], &what[..], &address[..]);
             let wanted = Wanted { commit, file, what, address, limit };
-            download::fetch(&self.client, &cache, &wanted, report)
+            let mut told = |progress: Progress<'_>| report(Notice::File { model: name, progress });
+            download::fetch(&self.client, &cache, &wanted, &mut told)
         };
         for file in needs.small.iter().filter(|file| info.has(file)) {
             fetch(file, SMALL_LIMIT)?;
@@ -266,13 +275,14 @@ impl Needs {
         self.small.iter().chain(self.weights.iter().copied().flatten()).copied()
     }
 
-    /// Whether nothing of a commit is left to ask for: each file beside the weights, and one of
-    /// each group of weights, is in its folder or is known not to exist.
-    fn are_known(&self, folder: &Path, absent: &Path) -> bool {
+    /// What is left to ask for of a commit: files beside the weights, and groups of weights, that
+    /// are not in its folder and not known to be missing from it.
+    fn unknown(&self, folder: &Path, absent: &Path) -> Vec<&'static str> {
         let there = |file: &&str| folder.join(file).is_file();
         let none = |file: &&str| absent.join(file).exists();
-        self.small.iter().all(|file| there(file) || none(file))
-            && self.weights.iter().all(|group| group.iter().any(there) || group.iter().all(none))
+        let small = self.small.iter().filter(|file| !there(file));
+        let groups = self.weights.iter().filter(|group| !group.iter().any(&there));
+        small.chain(groups.copied().flatten()).filter(|file| !none(file)).copied().collect()
     }
 
     /// Whether a commit's folder holds all that is needed.

@@ -127,9 +127,40 @@ fn a_part_that_another_program_fetched_is_completed() {
     // Without the network the part is used: nothing says that more is there.
     let name = ModelName::parse("owner/tiny").unwrap().unwrap();
     let offline = Settings { offline: true, ..world.settings(&server) };
-    assert_eq!(Hub::new(offline).model(&name, &mut |_| {}).unwrap(), folder);
-    let nobody = Server::start(|_| Reply::status("503 Unavailable"));
-    assert_eq!(world.fetch(&nobody).unwrap(), folder);
+    let busy =
+        Server::start(|_| Reply::status("429 Too Many Requests").with("retry-after", "3600"));
+    let failing = Server::start(|_| Reply::status("503 Unavailable"));
+    let silent = Server::start(|_| Reply::silent());
+    let unreachable = [
+        (offline, "HF_HUB_OFFLINE is set"),
+        (world.settings(&busy), "429"),
+        (world.settings(&failing), "503"),
+        (world.settings(&silent), "cannot fetch"),
+    ];
+    for (hub, why) in unreachable {
+        let mut told = Vec::new();
+        let found = Hub::new(hub).model(&name, &mut |notice| told.extend(notice.warning()));
+        assert_eq!(found.unwrap(), folder);
+        let [told] = &told[..] else { panic!("told {told:?}") };
+        for words in ["owner/tiny", "tokenizer_config.json", why] {
+            assert!(told.contains(words), "{words:?} is not in: {told}");
+        }
+        assert!(!told.contains("config.json, vocab.txt"), "what is here: {told}");
+    }
+    // A hub that answers, and does not show it or cannot be trusted, is believed.
+    for (status, words) in
+        [("401 Unauthorized", "HF_TOKEN"), ("404 Not Found", "has no"), ("418 Teapot", "trusted")]
+    {
+        let server = Server::start(move |_| Reply::status(status));
+        let message = world.fetch(&server).expect_err(status).to_string();
+        assert!(message.contains(words) && message.contains("HF_HUB_OFFLINE=1"), "{message}");
+    }
+    let other = Server::start(move |r| {
+        let answer = good(r, &all());
+        Reply::ok(String::from_utf8_lossy(&answer.body).replace(COMMIT, &"f".repeat(40)).into())
+    });
+    let message = world.fetch(&other).expect_err("another commit").to_string();
+    assert!(message.contains("another commit"), "{message}");
     assert!(!settings.exists());
     assert_eq!(world.fetch(&server).unwrap(), folder);
     assert_eq!(std::fs::read(&settings).unwrap(), SETTINGS);

@@ -145,6 +145,7 @@ impl Processor {
         if let Some(what) = budwood_base::files::foreign(text.as_bytes()) {
             return Err(fault(&what));
         }
+        budwood_base::json::check(text.as_bytes()).map_err(|e| fault(&e))?;
         let config = serde_json::from_str(&text).map_err(|e| fault(&e))?;
         Self::from_config(&config).map_err(|e| fault(&e))
     }

@@ -220,13 +220,21 @@ class Adapter:
         """
         self._native.save(os.fspath(out))
 
-    def to_peft(self, out: str | os.PathLike[str]) -> list[str]:
+    def to_peft(self, out: str | os.PathLike[str], *, transformers: int = 4) -> list[str]:
         """Writes a folder of ``peft``; returns what should be known of it.
 
+        Args:
+            out: a new folder.
+            transformers: the version of ``transformers`` whose names of modules are written, 4 or
+                5: image models have others since 5.
+
         Raises:
+            ValueError: if ``transformers`` is another number.
             budwood.Error: if ``peft`` has no such method.
         """
-        return self._export("peft", out)
+        if transformers not in (4, 5):
+            raise ValueError(f"transformers={transformers!r} is not 4 or 5")
+        return self._export("peft", out, since_5=transformers == 5)
 
     def to_adapterhub(
         self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
@@ -270,9 +278,11 @@ class Adapter:
         out: str | os.PathLike[str],
         name: str = "task",
         norms: bool = False,
+        since_5: bool = False,
         precisions: Sequence[str] = (),
     ) -> list[str]:
-        return list(self._native.export(to, os.fspath(out), name, norms, list(precisions)))
+        given = (name, norms, since_5, list(precisions))
+        return list(self._native.export(to, os.fspath(out), *given))
 
     def push(
         self,
@@ -286,6 +296,7 @@ class Adapter:
         dry_run: bool = False,
         name: str | None = None,
         norms: bool = False,
+        transformers: int | None = None,
         precision: str | Sequence[str] = (),
     ) -> dict[str, Any]:
         """Sends it to the Hugging Face hub with a card, as ``budwood push`` does.
@@ -302,6 +313,7 @@ class Adapter:
             dry_run: send nothing.
             name: name of the adapter in AdapterHub's folder.
             norms: see :meth:`to_adapterhub`.
+            transformers: see :meth:`to_peft`.
             precision: see :meth:`to_onnx`.
 
         Returns:
@@ -330,6 +342,7 @@ class Adapter:
                     "dry_run": dry_run,
                     "name": name,
                     "norms": norms,
+                    "transformers": transformers,
                     "precision": ",".join(precisions) or None,
                 },
             )

@@ -7,7 +7,10 @@ use budwood::answer::{Answer, AnswerOptions};
 use budwood::reader::Reader;
 use budwood::run::{FOLDER, cut, write_adapter};
 use budwood::spec::ColumnSpec;
-use budwood::{AdapterOptions, BaseOptions, EvalSpec, Evaluation, Input, Labelled, read_named};
+use budwood::{
+    AdapterOptions, BaseOptions, EvalSpec, Evaluation, Export, ExportForm, Input, Labelled, Notice,
+    read_named,
+};
 use budwood_base::head::HeadKind;
 use budwood_formats::native::AdapterFolder;
 use budwood_tasks::{AnswerLimits, Split, task};
@@ -18,8 +21,8 @@ use serde_json::json;
 
 use crate::base::{Base, PIECE, PIECE_OF_IMAGES, embedded};
 use crate::cells::table;
-use crate::errors::{raised, raised_at};
-use crate::export::{self, Form, new_folder};
+use crate::errors::{raised, raised_at, warn_all};
+use crate::export::{self, new_folder};
 use crate::inputs::{Kind, inputs};
 
 /// An adapter on its base.
@@ -85,8 +88,11 @@ impl Adapter {
             (None, Some(name)) => Some(name.extract::<PathBuf>()?.display().to_string()),
             (None, None) => None,
         };
-        let read = || read_named(&path, name.as_deref(), &mut |_| ());
+        let mut warnings = Vec::new();
+        let mut noticed = |notice: Notice<'_>| warnings.extend(notice.warning());
+        let read = || read_named(&path, name.as_deref(), &mut noticed);
         let folder = py.detach(read).map_err(raised)?;
+        warn_all(py, warnings)?;
         let base = match given {
             Some(base) => base,
             None => {
@@ -257,9 +263,13 @@ impl Adapter {
         out: PathBuf,
         name: String,
         norms: bool,
+        since_5: bool,
         precisions: Vec<String>,
     ) -> PyResult<Vec<String>> {
-        let form = Form::parse(to, name, norms, &precisions)?;
+        let mut form = Export { name, norms, since_5, ..export::form(to)? };
+        if form.form == ExportForm::Onnx {
+            form.precisions = export::precisions(&precisions)?;
+        }
         let base = self.own.base().model().folder();
         py.detach(|| export::write(&self.folder, base, &form, &out))
     }

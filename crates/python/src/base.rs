@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyList};
 
-use crate::errors::{raised, raised_at};
+use crate::errors::{raised, raised_at, warn_all};
 use crate::inputs::{Kind, inputs};
 
 /// A frozen base model in memory.
@@ -60,6 +60,7 @@ impl Base {
     ) -> PyResult<Self> {
         let options = BaseOptions { precision: form(precision)?, threads: self::threads(threads)? };
         let own = py.detach(|| budwood::Base::open_with(&name, options)).map_err(raised)?;
+        warn_all(py, own.warnings().iter().cloned())?;
         Ok(Self { own, name: name.display().to_string(), threads: options.threads })
     }
 

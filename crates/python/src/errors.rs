@@ -1,12 +1,14 @@
 //! The library's errors as Python's exceptions, with settings named as arguments.
 
+use std::ffi::CString;
 use std::io::ErrorKind;
 
 use budwood_base::folder::FolderError;
 use budwood_hub::Error as Hub;
 use budwood_train::Error as Train;
 use pyo3::exceptions::{
-    PyException, PyFileExistsError, PyFileNotFoundError, PyOSError, PyPermissionError, PyValueError,
+    PyException, PyFileExistsError, PyFileNotFoundError, PyOSError, PyPermissionError,
+    PyUserWarning, PyValueError,
 };
 use pyo3::prelude::*;
 
@@ -19,6 +21,16 @@ pyo3::create_exception!(
     "What the library cannot do, and why: a damaged file, an adapter of another base, a training \
      whose numbers run away. What is wrong with an argument is a ValueError or a TypeError."
 );
+
+/// Warns of each as Python does.
+pub(crate) fn warn_all(py: Python<'_>, warnings: impl IntoIterator<Item = String>) -> PyResult<()> {
+    let category = py.get_type::<PyUserWarning>();
+    warnings.into_iter().try_for_each(|text| {
+        // Names and answers of others may hold anything.
+        let text = CString::new(text.replace('\0', " "))?;
+        PyErr::warn(py, &category, &text, 2)
+    })
+}
 
 /// An error with its causes in one line; settings are arguments.
 fn message(error: &budwood::Error) -> String {

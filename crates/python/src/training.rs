@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::parse;
 use crate::cells::table;
-use crate::errors::{Error, raised};
+use crate::errors::{Error, raised, warn_all};
 
 /// Columns of a table: names and lists of values.
 type Columns<'py> = Vec<(String, Bound<'py, PyList>)>;
@@ -78,6 +78,9 @@ fn followed(
         let mut told = |event: RunEvent<'_>| {
             let heard = Python::attach(|py| {
                 py.check_signals()?;
+                if let RunEvent::Fetching(notice) = &event {
+                    warn_all(py, notice.warning())?;
+                }
                 match (on_event, as_json(&event)) {
                     (Some(listener), Some(event)) => {
                         listener.call1(py, (event.to_string(),)).map(drop)
@@ -128,6 +131,8 @@ fn as_json(event: &RunEvent<'_>) -> Option<Value> {
         RunEvent::Fetching(Notice::File { model, progress }) => json!({
             "event": "fetching", "name": model.to_string(), "file": progress.file,
         }),
+        // It is warned of.
+        RunEvent::Fetching(Notice::Part { .. }) => return None,
         RunEvent::Ready { description } => {
             json!({ "event": "ready", "description": description })
         }

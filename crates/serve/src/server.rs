@@ -77,7 +77,9 @@ pub fn serve(
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(address).await?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
         let here = listener.local_addr()?;
         let mut ends = Ends::new()?;
         ready(here);

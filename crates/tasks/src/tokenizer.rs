@@ -392,6 +392,7 @@ fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let config = match settings.exists() {
         true => {
             let text = tokenizer_limits::plain(&settings, tokenizer_limits::SETTINGS)?;
+            budwood_base::json::check(&text).map_err(wrong)?;
             serde_json::from_slice(&text).map_err(|e| wrong(format!("is not JSON: {e}")))?
         }
         false => Value::Null,

@@ -46,7 +46,9 @@ pub fn serve(
         limits.connections_each = most;
     }
     runtime.block_on(async {
-        let listener = TcpListener::bind(address).await?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
         let here = listener.local_addr()?;
         let tls = options.tls.take();
         if options.url.is_none() && !here.ip().is_unspecified() {

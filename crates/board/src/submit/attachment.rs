@@ -68,6 +68,7 @@ impl Attachment {
         within(META, description.len() as u64, limits.description)?;
         check_weights(&weights)?;
         let bad = |reason: String| Error::input(META, reason);
+        budwood_base::json::check(&description).map_err(bad)?;
         let meta: Value = serde_json::from_slice(&description).map_err(|e| bad(e.to_string()))?;
         if !meta["budwood_adapter"].is_u64() {
             return Err(bad("is not the description of a Budwood adapter".into()));
@@ -245,6 +246,7 @@ fn check_weights(bytes: &[u8]) -> Result<(), Error> {
         .checked_add(8)
         .filter(|&e| e <= bytes.len())
         .ok_or_else(|| bad(starts_otherwise.into()))?;
+    budwood_base::json::check(&bytes[8..end]).map_err(bad)?;
     let header: BTreeMap<String, Value> =
         serde_json::from_slice(&bytes[8..end]).map_err(|_| bad(starts_otherwise.into()))?;
     let data = &bytes[end..];

@@ -3,15 +3,17 @@
 
 use std::path::Path;
 
+use budwood_base::digest;
 use budwood_base::head::{HeadKind, HeadSpec};
 use budwood_base::tensor::TensorMap;
 use budwood_formats::native::AdapterFolder;
+use budwood_formats::safetensors_file::to_bytes;
 
 use super::base::TrainingBase;
 use super::config::method_of;
 use super::data::RunData;
 use crate::foreign::read_folder;
-use crate::{Error, RunSpec};
+use crate::{Error, Notice, RunSpec};
 
 /// Values that a run begins with.
 #[derive(Default)]
@@ -63,7 +65,9 @@ impl Beginning {
         base: &TrainingBase,
     ) -> Result<(), Error> {
         let refused = |message: String| Error::Setting { name: "init", message };
-        let folder = read_folder(Path::new(path), &base.model, &spec.base)?;
+        let mut noticed = |notice: Notice<'_>| self.lines.extend(notice.warning());
+        let place = budwood_hub::find_adapter(Path::new(path), &mut noticed)?;
+        let folder = read_folder(&place, &base.model, &spec.base)?;
         let AdapterFolder { meta, tensors } = folder;
         meta.check_base(&base.model)?;
         let method = method_of(spec)?;
@@ -74,6 +78,11 @@ impl Beginning {
                 meta.method, meta.method
             )));
         }
+        // Folders of other libraries have no hash of their own.
+        let of = match meta.weights_sha256.is_empty() {
+            true => digest::of_bytes(&to_bytes(&place, &tensors)?),
+            false => meta.weights_sha256,
+        };
         let same_head = meta.head == *head && meta.labels == data.labels;
         let own = |name: &str| same_head || !name.starts_with("head.");
         let own: TensorMap = tensors.into_iter().filter(|(name, _)| own(name)).collect();
@@ -86,7 +95,7 @@ impl Beginning {
         self.tensors.extend(own);
         let head = if same_head { "with its head" } else { "with a new head" };
         self.lines.push(format!("begins from the adapter in {path}, {head}"));
-        self.of = Some(meta.weights_sha256);
+        self.of = Some(of);
         Ok(())
     }
 }

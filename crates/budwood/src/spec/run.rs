@@ -129,17 +129,17 @@ pub struct RunSpec {
     /// Stop after N evaluations without a better score.
     #[cfg_attr(feature = "clap", arg(help_heading = "Validation", long, value_name = "N"))]
     pub patience: Option<usize>,
-    /// Share of the tokens that are masked, of masked-lm [default: 0.15].
+    /// Of masked-lm: share of the tokens that are masked [default: 0.15].
     #[cfg_attr(
         feature = "clap",
         arg(help_heading = "Training", long, value_name = "SHARE", value_parser = number::amount::<1>)
     )]
     pub mask_share: Option<f64>,
-    /// Mask all tokens of a word where one is, of masked-lm.
+    /// Of masked-lm: mask all tokens of a word, or none.
     #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
     pub whole_words: bool,
-    /// Begin from the adapter in this folder, of the same base and method, such as one of
-    /// masked-lm. Its head is taken over only where the task is the same.
+    /// Begin from this adapter (a folder, or OWNER/NAME of the hub) of the same base and method,
+    /// such as one of masked-lm. Its head is taken over only where the task is the same.
     #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, value_name = "ADAPTER"))]
     pub init: Option<String>,
     /// Weight classes inversely to their frequency.

@@ -1,6 +1,8 @@
 //! A folder in which the program is run: a tiny model, its tokenizer and data that can be learned.
 #![allow(dead_code)]
 
+pub(crate) mod hub;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

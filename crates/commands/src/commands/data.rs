@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Kind of task [default: by the data].
     #[arg(long)]
     task: Option<String>,
-    /// Base model whose tokens are counted [default: words and characters are].
+    /// Base model whose tokens are counted [default: words and characters are counted].
     #[arg(long)]
     base: Option<String>,
     #[command(flatten)]

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use budwood::{EXPORT_FOLDER, Export, OnnxPrecision, export, export_onnx, export_onnx_shared};
-use budwood_formats::export::Exported;
+use anyhow::{Result, bail};
+use budwood::{Export, ExportForm, OnnxPrecision, export, export_onnx_shared};
+use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::{BaseModel, model_folder};
 use serde_json::json;
 
 use crate::output::{json, note, say};
@@ -20,9 +19,9 @@ pub(crate) struct Args {
     adapter: PathBuf,
     /// Folder for the files.
     out: PathBuf,
-    /// The library.
+    /// Whose form the files have.
     #[arg(long)]
-    to: To,
+    to: ExportForm,
     #[command(flatten)]
     options: Options,
     /// Write the base's weights of `onnx` into one file, to which a small graph for the adapter
@@ -61,18 +60,6 @@ pub(crate) struct Options {
     precision: Vec<OnnxPrecision>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum To {
-    /// A folder of `adapters`: `model.load_adapter(DIR, use_safetensors=True)`.
-    Adapterhub,
-    /// A folder of `peft`: `PeftModel.from_pretrained(model, DIR)`.
-    Peft,
-    /// A whole model of `transformers`, the adapter merged into it.
-    Transformers,
-    /// A whole model with any adapter as a graph: `onnx/model.onnx`, for ONNX Runtime.
-    Onnx,
-}
-
 /// Names of files, and what should be known of them.
 pub(crate) type Written = (Vec<String>, Vec<String>);
 
@@ -80,11 +67,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let adapters = || std::iter::once(&args.adapter).chain(&args.also);
     let inputs = adapters().map(|path| path.to_str()).chain([args.options.base.as_deref()]);
     let inputs: Vec<&str> = inputs.flatten().collect();
-    let kind =
-        if matches!(args.to, To::Transformers) { &model_folder::KIND } else { &EXPORT_FOLDER };
-    let out = out::new_folder(&args.out, kind, args.overwrite, &inputs)?;
+    let out = out::new_folder(&args.out, args.to.kind(), args.overwrite, &inputs)?;
     args.options.check(args.to)?;
-    if args.shared_base && (args.to != To::Onnx || !args.options.precision.is_empty()) {
+    if args.shared_base && (args.to != ExportForm::Onnx || !args.options.precision.is_empty()) {
         bail!("--shared-base is for onnx, in f32: leave --precision out");
     }
     let folder = foreign::load_told(&args.adapter, args.options.base.as_deref())?;
@@ -130,66 +115,54 @@ fn named(path: &Path, folder: AdapterFolder) -> (String, AdapterFolder) {
 
 impl Options {
     /// Refuses what is for another form.
-    pub(crate) fn check(&self, to: To) -> Result<()> {
-        if self.norms && to != To::Adapterhub {
+    pub(crate) fn check(&self, to: ExportForm) -> Result<()> {
+        if self.norms && to != ExportForm::Adapterhub {
             bail!("--norms is for adapterhub");
         }
-        if self.transformers.is_some() && to != To::Peft {
+        if self.transformers.is_some() && to != ExportForm::Peft {
             bail!("--transformers is for peft");
         }
-        if !self.precision.is_empty() && to != To::Onnx {
+        if !self.precision.is_empty() && to != ExportForm::Onnx {
             bail!("--precision is for onnx");
         }
         Ok(())
     }
 
     /// The base of a form that is a whole model, or that must know more of it.
-    pub(crate) fn base_of(&self, folder: &AdapterFolder, to: To) -> Result<Option<BaseModel>> {
+    pub(crate) fn base_of(
+        &self,
+        folder: &AdapterFolder,
+        to: ExportForm,
+    ) -> Result<Option<BaseModel>> {
         let name = self.base.as_ref().unwrap_or(&folder.meta.base.name);
         let open = || -> Result<_> { Ok(Some(BaseModel::open(&base::folder(name)?)?)) };
         match to {
-            To::Transformers | To::Onnx => open(),
-            To::Peft => Ok(None),
+            ExportForm::Transformers | ExportForm::Onnx => open(),
+            ExportForm::Peft => Ok(None),
             // It says which type of its family it is: without it the first is written, with a note.
-            To::Adapterhub if folder.meta.encoder.family == "roberta" => match self.base {
+            ExportForm::Adapterhub if folder.meta.encoder.family == "roberta" => match self.base {
                 Some(_) => open(),
                 None => Ok(open().unwrap_or_default()),
             },
-            To::Adapterhub => Ok(None),
+            ExportForm::Adapterhub => Ok(None),
         }
     }
 
     /// Writes the files of a form into an empty folder; `base` is that of [`Options::base_of`].
     pub(crate) fn write(
         &self,
-        to: To,
+        to: ExportForm,
         folder: &AdapterFolder,
         base: Option<&BaseModel>,
         new: &Path,
     ) -> Result<Written> {
-        let form = match (to, base) {
-            (To::Onnx, Some(base)) => {
-                let mut precisions = vec![];
-                for &precision in &self.precision {
-                    if !precisions.contains(&precision) {
-                        precisions.push(precision);
-                    }
-                }
-                if precisions.is_empty() {
-                    precisions.push(OnnxPrecision::F32);
-                }
-                return Ok(export_onnx(folder, base, &precisions, new)?);
-            }
-            (To::Transformers, Some(base)) => Export::Transformers(base),
-            (To::Peft, _) => Export::Peft { since_5: self.transformers == Some(5) },
-            _ => Export::AdapterHub { name: &self.name, norms: self.norms, base },
+        let form = Export {
+            form: to,
+            name: self.name.clone(),
+            norms: self.norms,
+            since_5: self.transformers == Some(5),
+            precisions: self.precision.clone(),
         };
-        let Exported { files, notes } = export(folder, form)?;
-        for (name, bytes) in &files {
-            let place = new.join(name);
-            std::fs::write(&place, bytes)
-                .with_context(|| format!("cannot write {}", place.display()))?;
-        }
-        Ok((files.into_iter().map(|(name, _)| name).collect(), notes))
+        Ok(export(folder, base, &form, new)?)
     }
 }

@@ -23,7 +23,8 @@ pub(crate) struct Args {
     /// Folder for the adapter.
     #[arg(long)]
     out: PathBuf,
-    /// Column of the text, twice for pairs, or of the image: folders of others do not say.
+    /// Column of the text (give it twice for pairs) or of the image; folders of other libraries
+    /// do not name it.
     #[arg(long = "text-column", num_args = 1)]
     text_column: Vec<String>,
     /// Longest input in tokens [default: as many as the base has positions].

@@ -31,7 +31,7 @@ enum Command {
         /// Folder of the sweep.
         out: PathBuf,
     },
-    /// Print the ends of the tasks' logs.
+    /// Print the last lines of the tasks' logs.
     Logs {
         /// Folder of the sweep.
         out: PathBuf,

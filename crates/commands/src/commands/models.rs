@@ -41,7 +41,7 @@ enum Action {
         #[arg(long, alias = "force")]
         overwrite: bool,
     },
-    /// Write a model of another form as a folder in Hugging Face's layout: ViT's original .npz, or
+    /// Convert a model to a folder in Hugging Face's layout: ViT's original .npz, or
     /// a network in ONNX around an encoder of DINOv2's layout.
     Import {
         /// The file, ending in .npz or .onnx.

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Face hub.
     #[arg(long)]
     base: String,
-    /// AdapterHub or PEFT folder with adapter and head.
+    /// AdapterHub's or PEFT's adapter with its head: a folder, or OWNER/NAME of the hub.
     #[arg(long)]
     adapter: PathBuf,
     /// File with inputs, outputs, gradients and parameters after three AdamW steps.
@@ -38,7 +38,8 @@ pub(crate) struct Args {
 pub(crate) fn run(_: &Settings, args: &Args) -> Result<ExitCode> {
     let on = (Device::cpu(), args.precision.get(false));
     let base = crate::base::folder(&args.base)?;
-    let parity = compare(&base, &args.adapter, &args.case, on)?;
+    let adapter = crate::foreign::folder(&args.adapter)?;
+    let parity = compare(&base, &adapter, &args.case, on)?;
     let passed = parity.logits <= args.tolerance
         && parity.last_hidden <= args.tolerance
         && parity.loss <= args.tolerance

@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     max_answer_length: u32,
     /// Show only the N most likely classes with their scores, the most likely first [default: all];
-    /// of a masked language model so many words for each place [default: 5].
+    /// with a masked language model the N most likely words for each mask [default: 5].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
     /// Answer `none` if the most likely class has a probability below P, from 0 to 1. `budwood

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
+use budwood::ExportForm;
 use budwood_base::digest;
 use budwood_formats::native::{AdapterFolder, is_adapter};
 use budwood_hub::{Hub, ModelName, Settings as HubSettings, Upload};
@@ -13,7 +14,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use serde_json::json;
 
-use super::export::{Options, To};
+use super::export::Options;
 use crate::card::Card;
 use crate::foreign;
 use crate::output::{bytes, json, note, say};
@@ -51,14 +52,14 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// A form of the files: one of [`To`], or none, which is Budwood's own.
+/// A form of the files: one of [`ExportForm`], or none, which is Budwood's own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Form(Option<To>);
+struct Form(Option<ExportForm>);
 
 impl ValueEnum for Form {
     fn value_variants<'a>() -> &'a [Self] {
         static ALL: LazyLock<Vec<Form>> = LazyLock::new(|| {
-            let exports = To::value_variants().iter().copied().map(Some);
+            let exports = ExportForm::value_variants().iter().copied().map(Some);
             std::iter::once(None).chain(exports).map(Form).collect()
         });
         &ALL
@@ -77,10 +78,10 @@ impl Form {
     fn loader(self) -> &'static str {
         match self.0 {
             None => "budwood",
-            Some(To::Adapterhub) => "adapter-transformers",
-            Some(To::Peft) => "peft",
-            Some(To::Transformers) => "transformers",
-            Some(To::Onnx) => "transformers.js",
+            Some(ExportForm::Adapterhub) => "adapter-transformers",
+            Some(ExportForm::Peft) => "peft",
+            Some(ExportForm::Transformers) => "transformers",
+            Some(ExportForm::Onnx) => "transformers.js",
         }
     }
 }
@@ -256,18 +257,18 @@ fn usage(form: Form, name: &ModelName, folder: &AdapterFolder) -> (&'static str,
             let base = folder.meta.base.name.rsplit('/').next().unwrap_or_default();
             ("sh", format!("budwood predict --adapter {name} --base {base} INPUT"))
         }
-        Some(To::Adapterhub) => (
+        Some(ExportForm::Adapterhub) => (
             "python",
             format!(
                 "model = AutoAdapterModel.from_pretrained(BASE)\nmodel.load_adapter({name:?}, set_active=True)"
             ),
         ),
-        Some(To::Peft) => (
+        Some(ExportForm::Peft) => (
             "python",
             format!("model = PeftModel.from_pretrained({class}.from_pretrained(BASE), {name:?})"),
         ),
-        Some(To::Transformers) => ("python", format!("pipeline(model={name:?})")),
-        Some(To::Onnx) => (
+        Some(ExportForm::Transformers) => ("python", format!("pipeline(model={name:?})")),
+        Some(ExportForm::Onnx) => (
             "js",
             format!(
                 "const answer = await pipeline({:?}, {name:?});",

@@ -73,7 +73,7 @@ struct FilterArgs {
     /// Only this task.
     #[arg(long)]
     task: Option<String>,
-    /// Only this group of methods, or methods that begin so.
+    /// Only this group of methods, or methods whose name begins so.
     #[arg(long)]
     method: Option<String>,
 }

@@ -13,22 +13,23 @@ use budwood_board::token::Actor;
 use budwood_board::{Board, local, split_key};
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, foreign};
+use budwood_hub::ModelName;
 use budwood_store::Store;
 use budwood_tasks::metric;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::submit_scored::{Scored, scored};
-use crate::base;
 use crate::evaluator::{data_source, read_source, splits};
 use crate::output::{json, note, say};
 use crate::settings::Settings;
+use crate::{base, foreign as adapters};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run of the store by its number or the beginning of its key, the folder of an adapter, or a
-    /// file with a record as `docs/board.md` describes it. With DATA also an adapter of another
-    /// library, or OWNER/NAME of the hub.
+    /// A run of the store by its number or the beginning of its key, an adapter (a folder, or
+    /// OWNER/NAME of the hub), or a file with a record as `docs/board.md` describes it. With DATA
+    /// also an adapter of another library.
     what: String,
     /// Base model of an adapter that is scored here [default: the one that the adapter names].
     #[arg(long)]
@@ -177,6 +178,9 @@ fn find(settings: &Settings, args: &Args) -> Result<Found> {
         let adapter = Some(place.path().into());
         return Ok(Found { submission, adapter, predictions, run: Some(run), _place: Some(place) });
     }
+    let on_the_hub = !path.exists() && ModelName::parse(&args.what)?.is_some();
+    let fetched = on_the_hub.then(|| adapters::folder(path)).transpose()?;
+    let path = fetched.as_deref().unwrap_or(path);
     if args.base.is_some() {
         bail!("--base is for an adapter that is scored here: name the data, `-- --data FILE`");
     }

@@ -37,9 +37,9 @@ pub(super) fn scored(
     let place = foreign::folder(path)?;
     // What is not known of its base is said in opening it, and is part of its description.
     let opening = Opening { base, ..Opening::default() };
-    let adapter = opening.open(settings, &place)?;
-    check_original(adapter.base().model())?;
     let mut folder = foreign::load(&place, base)?;
+    let adapter = opening.open_read(settings, folder.clone())?;
+    check_original(adapter.base().model())?;
     let data = read_source(&spec)?;
     let meta = &mut folder.meta;
     if data.task.name != meta.task.kind {

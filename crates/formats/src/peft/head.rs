@@ -1,7 +1,9 @@
 //! The heads of `transformers`' models, which PEFT saves beside an adapter and which tuned models
 //! end with.
 
+use budwood_base::encoder::Activation;
 use budwood_base::head::{HeadKind, HeadNorm, HeadSpec, Pooling};
+use budwood_base::names;
 use budwood_base::tensor::TensorMap;
 use serde_json::Value;
 
@@ -28,6 +30,16 @@ pub(crate) fn name<'a>(
     })
 }
 
+/// As [`name`], of a pooler that was trained with the head: it becomes the head's first layer.
+pub(crate) fn pooler(family: &Family, theirs: &str) -> Option<(String, String, &'static str)> {
+    family.classifier.as_ref().filter(|head| head.pooling == Pooling::Pooler)?;
+    ["weight", "bias"].into_iter().find_map(|role| {
+        let full = family.checkpoint_name(&format!("{}.{role}", names::POOLER))?;
+        let module = full.strip_suffix(role)?.strip_suffix('.')?;
+        (full == theirs).then(|| (format!("head.dense.{role}"), module.into(), role))
+    })
+}
+
 /// The head of the family's model for a kind of task, whose tensors these are, where the model's
 /// configuration says nothing else: [`as_configured`].
 pub(crate) fn spec(family: &Family, kind: HeadKind, tensors: &TensorMap) -> Option<HeadSpec> {
@@ -48,6 +60,15 @@ pub(crate) fn spec(family: &Family, kind: HeadKind, tensors: &TensorMap) -> Opti
         norm: head.norm.map(|_| HeadNorm { eps: 1e-5, bias: has("head.norm.bias") }),
         ..HeadSpec::linear(kind, outputs, pooling)
     })
+}
+
+/// As [`spec`], of a head that was saved beside an adapter: a pooler in it is its first layer.
+pub(crate) fn saved(family: &Family, kind: HeadKind, tensors: &TensorMap) -> Option<HeadSpec> {
+    let mut head = spec(family, kind, tensors)?;
+    if head.pooling == Pooling::Pooler && tensors.contains_key("head.dense.weight") {
+        (head.pooling, head.dense) = (Pooling::Cls, Some(Activation::Tanh));
+    }
+    Some(head)
 }
 
 /// What the configuration of a base says of the heads of its models: pooling and activation of

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use budwood_base::encoder::EncoderSpec;
-use budwood_base::method::MethodPart;
+use budwood_base::method::{MethodPart, MethodSpec};
 use budwood_base::names;
 use budwood_base::site::WeightSite;
 use budwood_base::tensor::{Tensor, TensorMap};
@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::newer::newer;
 use super::targets::Pattern;
-use crate::Error;
 use crate::family::Family;
+use crate::{BaseModel, Error};
 
 /// A linear module of a layer, or the pooler, which is of none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +66,20 @@ struct Update {
     scale: f64,
 }
 
-type Sites<'a> = BTreeMap<Site, BTreeMap<&'a str, Tensor>>;
+/// The tensors of a module by their roles.
+type Roles<'a> = BTreeMap<&'a str, Tensor>;
+
+/// A configuration that is read, with what its values are for.
+struct Reading<'a> {
+    path: &'a Path,
+    config: &'a Value,
+    family: &'a Family,
+    encoder: Option<&'a EncoderSpec>,
+    ranks: Pattern,
+    alphas: Pattern,
+    /// VeRA's.
+    projections: TensorMap,
+}
 
 /// The method and its tensors.
 pub(super) fn method(
@@ -74,21 +87,44 @@ pub(super) fn method(
     config: &Value,
     family: &Family,
     encoder: Option<&EncoderSpec>,
-    (sites, projections): (Sites<'_>, TensorMap),
+    (sites, projections): (BTreeMap<Site, Roles<'_>>, TensorMap),
 ) -> Result<(MethodPart, TensorMap), Error> {
-    let flag = |field: &str| config.get(field).and_then(Value::as_bool).unwrap_or(false);
-    let number = |field: &str| {
-        let value = config.get(field).and_then(Value::as_f64).filter(|v| *v > 0.0);
-        value.ok_or_else(|| Error::content(path, format!("lacks '{field}', a number above zero")))
-    };
-    let is_vera = config.get("peft_type").and_then(Value::as_str) == Some("VERA");
-    let ranks = Pattern::read(path, config, "rank_pattern")?;
+    // AdaLoRA's says which rows are left, which the file's shapes do, too.
+    let of_ada = config.get("peft_type").and_then(Value::as_str) == Some("ADALORA");
+    let ranks = if of_ada { &Value::Null } else { config };
+    let ranks = Pattern::read(path, ranks, "rank_pattern")?;
     let alphas = Pattern::read(path, config, "alpha_pattern")?;
-    let rslora = flag("use_rslora");
-    let scale_of = |alpha: f64, rank: f64| alpha / if rslora { rank.sqrt() } else { rank };
-    let mut updates: BTreeMap<Site, Update> = BTreeMap::new();
-    for (site, mut roles) in sites {
-        let module = site.module(family);
+    let reading = Reading { path, config, family, encoder, ranks, alphas, projections };
+    let update = |(site, roles)| Ok((site, reading.update(site, roles)?));
+    let updates = sites.into_iter().map(update).collect::<Result<_, Error>>()?;
+    reading.folded(updates)
+}
+
+impl Reading<'_> {
+    fn flag(&self, field: &str) -> bool {
+        self.config.get(field).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn number(&self, field: &str) -> Result<f64, Error> {
+        let value = self.config.get(field).and_then(Value::as_f64).filter(|v| *v > 0.0);
+        value.ok_or_else(|| self.fault(format!("lacks '{field}', a number above zero")))
+    }
+
+    fn is(&self, kind: &str) -> bool {
+        self.config.get("peft_type").and_then(Value::as_str) == Some(kind)
+    }
+
+    fn scale(&self, alpha: f64, rank: f64) -> f64 {
+        alpha / if self.flag("use_rslora") { rank.sqrt() } else { rank }
+    }
+
+    fn fault(&self, message: impl Into<String>) -> Error {
+        Error::content(self.path, message)
+    }
+
+    /// The update of a module.
+    fn update(&self, site: Site, mut roles: Roles<'_>) -> Result<Update, Error> {
+        let module = site.module(self.family);
         let mut take = |role: &str| {
             let missing = || {
                 let what = match role {
@@ -96,97 +132,145 @@ pub(super) fn method(
                     "b" => "lora_B",
                     other => other,
                 };
-                Error::content(path, format!("the weights lack '{what}' of '{module}'"))
+                self.fault(format!("the weights lack '{what}' of '{module}'"))
             };
             roles.remove(role).ok_or_else(missing)
         };
-        let update = if is_vera {
+        if self.is("VERA") {
             let (d, b) = (take("vera_d")?, take("vera_b")?);
-            let shape = encoder.and_then(|e| {
-                Some(e.site_shape(WeightSite::ALL.into_iter().find(|s| s.name() == site.name)?))
+            let shape = self.encoder.and_then(|e| match site.layer {
+                None => Some([e.hidden; 2]),
+                Some(_) => {
+                    Some(e.site_shape(WeightSite::ALL.into_iter().find(|s| s.name() == site.name)?))
+                }
             });
-            projected(&projections, &d.data, &b.data, shape).map_err(|m| Error::content(path, m))?
-        } else {
-            let (mut a, b) = (take("a")?, take("b")?);
-            let e = roles.remove("e");
-            let shapes = (&a.shape[..], &b.shape[..]);
-            let ([rank, _], [_, columns]) = shapes else {
-                let message = format!("the update of '{module}' has shapes {shapes:?}");
-                return Err(Error::content(path, message));
-            };
-            let (rank, columns) = (*rank, *columns);
-            let since = newer(family, &module);
-            let of = |pattern: &Pattern| pattern.of(&module).or_else(|| pattern.of(&since));
-            let alpha = of(&alphas).map_or_else(|| number("lora_alpha"), Ok)?;
-            let expected = match e {
-                Some(_) => None,
-                None => Some(of(&ranks).map_or_else(|| number("r"), Ok)?),
-            };
-            if rank != columns || rank == 0 || expected.is_some_and(|r| r != rank as f64) {
-                let message = format!(
-                    "the update of '{module}' has shapes {:?} and {:?}, but its rank is {}",
-                    a.shape,
-                    b.shape,
-                    expected.unwrap_or(rank as f64)
-                );
-                return Err(Error::content(path, message));
-            }
-            let mut scale = scale_of(alpha, rank as f64);
-            if let Some(e) = e {
-                // AdaLoRA: a diagonal between the two, and its own divisor.
-                if e.len() != rank {
-                    let message = format!("'lora_E' of '{module}' is not of rank {rank}");
-                    return Err(Error::content(path, message));
-                }
-                let width = a.data.len() / rank;
-                for (row, factor) in a.data.chunks_mut(width.max(1)).zip(&e.data) {
-                    row.iter_mut().for_each(|x| *x *= factor);
-                }
-                scale = alpha / (rank as f64 + 1e-5);
-            }
-            let magnitude = roles.remove("magnitude");
-            if magnitude.is_some() != flag("use_dora") {
-                let message = format!("the magnitudes of '{module}' do not fit 'use_dora'");
-                return Err(Error::content(path, message));
-            }
-            Update { a, b, magnitude, scale }
+            return projected(&self.projections, &d.data, &b.data, shape)
+                .map_err(|message| self.fault(message));
+        }
+        let (a, b) = (take("a")?, take("b")?);
+        let shapes = (&a.shape[..], &b.shape[..]);
+        let ([rank, _], [_, columns]) = shapes else {
+            return Err(self.fault(format!("the update of '{module}' has shapes {shapes:?}")));
         };
-        updates.insert(site, update);
-    }
-    let rank = updates.values().map(|u| u.a.shape[0]).max().unwrap_or(1);
-    // Where all modules agree nothing is changed.
-    let alpha = match is_vera {
-        true => rank as f64,
-        false => number("lora_alpha")?,
-    };
-    let scale = scale_of(alpha, rank as f64);
-    fill(path, &mut updates, rank)?;
-    let targets: BTreeSet<_> =
-        updates.keys().filter(|s| s.layer.is_some()).map(|s| s.name).collect();
-    let mut part = MethodPart { name: "lora".into(), options: Default::default() }
-        .with("r", rank as u64)
-        .with("alpha", alpha)
-        .with("targets", targets.into_iter().collect::<Vec<_>>());
-    for (ours, theirs) in [("rslora", "use_rslora"), ("dora", "use_dora")] {
-        if flag(theirs) {
-            part = part.with(ours, true);
+        let ranks = [*rank, *columns];
+        match roles.remove("e") {
+            Some(e) => self.of_ada(&module, a, b, &e, ranks),
+            None => self.of_lora(&module, a, b, roles.remove("magnitude"), ranks),
         }
     }
-    let mut tensors = TensorMap::new();
-    for (site, update) in updates {
-        let Update { a, mut b, magnitude, scale: own } = update.widened(rank);
-        if own != scale {
-            b.data.iter_mut().for_each(|x| *x = (f64::from(*x) * own / scale) as f32);
+
+    /// Refuses an update whose two matrices are not of one rank, or of another than is said.
+    fn check_rank(
+        &self,
+        module: &str,
+        (a, b): (&Tensor, &Tensor),
+        [rank, columns]: [usize; 2],
+        expected: f64,
+    ) -> Result<(), Error> {
+        if rank == columns && rank > 0 && expected == rank as f64 {
+            return Ok(());
         }
-        tensors.insert(site.of("lora", "a"), a);
-        tensors.insert(site.of("lora", "b"), b);
-        tensors.extend(magnitude.map(|m| (site.of("lora", "magnitude"), m)));
+        Err(self.fault(format!(
+            "the update of '{module}' has shapes {:?} and {:?}, but its rank is {expected}",
+            a.shape, b.shape
+        )))
     }
-    Ok((part, tensors))
+
+    fn of_lora(
+        &self,
+        module: &str,
+        a: Tensor,
+        b: Tensor,
+        magnitude: Option<Tensor>,
+        ranks: [usize; 2],
+    ) -> Result<Update, Error> {
+        let since = newer(self.family, module);
+        let of = |pattern: &Pattern, field: &str| {
+            pattern.of([module, &since])?.map_or_else(|| self.number(field), Ok)
+        };
+        let (alpha, rank) = (of(&self.alphas, "lora_alpha")?, of(&self.ranks, "r")?);
+        self.check_rank(module, (&a, &b), ranks, rank)?;
+        if magnitude.is_some() != self.flag("use_dora") {
+            let message = format!("the magnitudes of '{module}' do not fit 'use_dora'");
+            return Err(self.fault(message));
+        }
+        Ok(Update { a, b, magnitude, scale: self.scale(alpha, rank) })
+    }
+
+    /// AdaLoRA: a diagonal between the two matrices, and a divisor of its own.
+    fn of_ada(
+        &self,
+        module: &str,
+        mut a: Tensor,
+        b: Tensor,
+        e: &Tensor,
+        [rank, columns]: [usize; 2],
+    ) -> Result<Update, Error> {
+        if rank == 0 && columns == 0 {
+            // All of it was taken away.
+            let (inputs, outputs) = (a.shape[1], b.shape[0]);
+            let (a, b) = (Tensor::zeros([1, inputs]), Tensor::zeros([outputs, 1]));
+            return Ok(Update { a, b, magnitude: None, scale: 1.0 });
+        }
+        self.check_rank(module, (&a, &b), [rank, columns], rank as f64)?;
+        if e.len() != rank {
+            return Err(self.fault(format!("'lora_E' of '{module}' is not of rank {rank}")));
+        }
+        let width = a.data.len() / rank;
+        for (row, factor) in a.data.chunks_mut(width.max(1)).zip(&e.data) {
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
+        // Whatever rank is left, the divisor stays that of the beginning.
+        let first = self.config.get("init_r").and_then(Value::as_f64);
+        let scale = self.number("lora_alpha")? / (first.unwrap_or(rank as f64) + 1e-5);
+        Ok(Update { a, b, magnitude: None, scale })
+    }
+
+    /// All updates at one rank and one scale. Where all modules agree nothing is changed.
+    fn folded(
+        &self,
+        mut updates: BTreeMap<Site, Update>,
+    ) -> Result<(MethodPart, TensorMap), Error> {
+        let rank = updates.values().map(|u| u.a.shape[0]).max().unwrap_or(1);
+        let alpha = match self.is("VERA") {
+            true => rank as f64,
+            false => self.number("lora_alpha")?,
+        };
+        let scale = self.scale(alpha, rank as f64);
+        fill(self.path, &mut updates, rank, self.encoder.is_some())?;
+        let targets: BTreeSet<_> =
+            updates.keys().filter(|s| s.layer.is_some()).map(|s| s.name).collect();
+        let mut part = MethodPart { name: "lora".into(), options: Default::default() }
+            .with("r", rank as u64)
+            .with("alpha", alpha)
+            .with("targets", targets.into_iter().collect::<Vec<_>>());
+        for (ours, theirs) in [("rslora", "use_rslora"), ("dora", "use_dora")] {
+            if self.flag(theirs) {
+                part = part.with(ours, true);
+            }
+        }
+        let mut tensors = TensorMap::new();
+        for (site, update) in updates {
+            let Update { a, mut b, magnitude, scale: own } = update.widened(rank);
+            if own != scale {
+                b.data.iter_mut().for_each(|x| *x = (f64::from(*x) * own / scale) as f32);
+            }
+            tensors.insert(site.of("lora", "a"), a);
+            tensors.insert(site.of("lora", "b"), b);
+            tensors.extend(magnitude.map(|m| (site.of("lora", "magnitude"), m)));
+        }
+        Ok((part, tensors))
+    }
 }
 
-/// Updates of nothing for modules of a layer that has others.
-fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Result<(), Error> {
+/// Updates of nothing for modules of a layer that has others. Their magnitudes, which DoRA has, are
+/// the base's: where it is known they are left to [`complete_magnitudes`].
+fn fill(
+    path: &Path,
+    updates: &mut BTreeMap<Site, Update>,
+    rank: usize,
+    base_is_known: bool,
+) -> Result<(), Error> {
     let in_layers = || updates.keys().filter(|s| s.layer.is_some());
     let names: BTreeSet<_> = in_layers().map(|s| s.name).collect();
     let layers: BTreeSet<_> = in_layers().map(|s| s.layer).collect();
@@ -201,9 +285,9 @@ fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Resul
             if updates.contains_key(&site) {
                 continue;
             }
-            if has_magnitudes {
-                let message =
-                    "'use_dora' with other modules in one layer than in another is not read";
+            if has_magnitudes && !base_is_known {
+                let message = "'use_dora' with other modules in one layer than in another is read \
+                               on a base alone";
                 return Err(Error::content(path, message));
             }
             let (a, b) = (Tensor::zeros([rank, inputs]), Tensor::zeros([outputs, rank]));
@@ -211,6 +295,37 @@ fn fill(path: &Path, updates: &mut BTreeMap<Site, Update>, rank: usize) -> Resul
         }
     }
     Ok(())
+}
+
+/// The magnitudes of modules whose weights stay as they are: the lengths of the base's rows.
+pub(crate) fn complete_magnitudes(
+    method: &MethodSpec,
+    base: &BaseModel,
+    tensors: &mut TensorMap,
+) -> Result<(), Error> {
+    let is_dora = |part: &MethodPart| part.options.get("dora") == Some(&Value::Bool(true));
+    if !method.parts.iter().any(is_dora) {
+        return Ok(());
+    }
+    let modules = tensors.keys().filter_map(|name| name.strip_suffix(".lora.a"));
+    let modules: Vec<String> = modules.map(String::from).collect();
+    for module in modules {
+        let name = format!("{module}.lora.magnitude");
+        if names::split_layer(&module).is_some() && !tensors.contains_key(&name) {
+            let weight = base.tensor(&format!("{module}.weight"))?;
+            tensors.insert(name, lengths(&weight));
+        }
+    }
+    Ok(())
+}
+
+/// The lengths of a matrix's rows.
+pub(crate) fn lengths(weight: &Tensor) -> Tensor {
+    let width = weight.shape.last().copied().unwrap_or(0).max(1);
+    let square = |row: &[f32]| row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
+    let lengths: Vec<f32> =
+        weight.data.chunks(width).map(|row| square(row).sqrt() as f32).collect();
+    Tensor::new([lengths.len()], lengths)
 }
 
 impl Update {

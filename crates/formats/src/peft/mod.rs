@@ -5,8 +5,10 @@
 //! tensors where our method has one value for all. VeRA and AdaLoRA become LoRA: their updates are
 //! of that form. Prompts and prefixes: `prompts.rs`.
 
+mod fused;
 pub(crate) mod head;
-mod low_rank;
+mod ia3;
+pub(crate) mod low_rank;
 mod newer;
 mod prompts;
 mod targets;
@@ -19,7 +21,7 @@ use std::path::Path;
 
 use budwood_base::encoder::EncoderSpec;
 use budwood_base::head::HeadKind;
-use budwood_base::method::{MethodPart, MethodSpec};
+use budwood_base::method::MethodSpec;
 use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
@@ -39,15 +41,33 @@ fn switches() -> Vec<(&'static str, Vec<Value>)> {
         ("fan_in_fan_out", vec![json!(false), json!(null)]),
         ("lora_bias", vec![json!(false)]),
         ("use_qalora", vec![json!(false)]),
-        ("layers_pattern", vec![json!(null), json!([])]),
         ("layer_replication", null()),
         ("trainable_token_indices", null()),
         ("target_parameters", null()),
         ("alora_invocation_tokens", null()),
         ("arrow_config", null()),
+        ("kasa_config", null()),
+        ("monteclora_config", null()),
         ("use_bdlora", null()),
         ("velora_config", null()),
     ]
+}
+
+/// Refuses adapters that begin with a part of the base's own weights, which the library takes out
+/// of the base whenever it loads them.
+fn refuse_other_weights(path: &Path, config: &Value) -> Result<(), Error> {
+    const HARMLESS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
+    let how = match config.get("init_lora_weights").and_then(Value::as_str) {
+        Some(how) if !HARMLESS.contains(&how.to_lowercase().as_str()) => how,
+        _ => return Ok(()),
+    };
+    Err(Error::content(
+        path,
+        format!(
+            "'init_lora_weights' is \"{how}\": PEFT changes the base by it, and the adapter is for the changed base. Save it \
+             as a plain one, with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+        ),
+    ))
 }
 
 /// What stands before every name in the file.
@@ -99,6 +119,7 @@ pub(crate) fn read(
     for (field, off) in switches() {
         refuse(path, config, &[(field, &off)])?;
     }
+    refuse_other_weights(path, config)?;
     let files = ["adapter_model.safetensors", "adapter_model.bin"];
     let file = Weights::open_in(folder, &files)?;
     if prompts::TYPES.contains(&kind) {
@@ -116,6 +137,52 @@ pub(crate) fn read(
             name: name.unwrap_or("not named").into(),
         });
     }
+    let Sorted { mut read, sites, norms, projections } = sorted(&file, family)?;
+    let last = sites.keys().filter_map(|s| s.layer).max().map_or(0, |last| last + 1);
+    let layers = encoder.map_or(last, EncoderSpec::own_layers);
+    let targets = Targets::read(path, config)?;
+    if kind == "LN_TUNING" {
+        if !sites.is_empty() {
+            return Err(Error::content(file.path(), "holds other tensors than those of norms"));
+        }
+        read.method = MethodSpec::named("layer_norm");
+    } else {
+        if !norms.is_empty() {
+            return Err(Error::content(
+                file.path(),
+                "holds norms, which its configuration does not name",
+            ));
+        }
+        check_modules(&file, family, layers, &targets, &sites)?;
+        let (part, tensors) = match kind {
+            "IA3" => ia3::scales(&file, sites)?,
+            _ => low_rank::method(path, config, family, encoder, (sites, projections))?,
+        };
+        let present: BTreeSet<_> =
+            tensors.keys().filter_map(|n| names::split_layer(n)).map(|s| s.0).collect();
+        let left_out: Vec<usize> = (0..layers).filter(|l| !present.contains(l)).collect();
+        let part = if left_out.is_empty() { part } else { part.with("leave_out", left_out) };
+        read.tensors.extend(tensors);
+        read.method = MethodSpec { parts: vec![part] };
+    }
+    read.names.retain(|(ours, _)| read.tensors.contains_key(ours));
+    with_head(read, family, head_kind(path, config)?)
+}
+
+/// The tensors of a file by what they are of.
+struct Sorted<'a> {
+    /// Of heads and norms.
+    read: Imported,
+    /// Of modules, by their roles.
+    sites: BTreeMap<Site, BTreeMap<&'a str, Tensor>>,
+    /// Our names of norms' tensors.
+    norms: BTreeSet<String>,
+    /// VeRA's.
+    projections: TensorMap,
+}
+
+/// Reads all tensors of a file.
+fn sorted(file: &Weights, family: &'static Family) -> Result<Sorted<'static>, Error> {
     let mut read = Imported {
         method: MethodSpec { parts: Vec::new() },
         head: None,
@@ -135,7 +202,7 @@ pub(crate) fn read(
         let rest = &newer::older(family, rest)[..];
         if let Some((products, role)) = products(family, rest) {
             let module = theirs.strip_suffix(role.0).unwrap_or(theirs);
-            let pieces = pieces(file.tensor(theirs)?, role.1, products.len())
+            let pieces = fused::pieces(file.tensor(theirs)?, role.1, products.len())
                 .map_err(|why| Error::content(file.path(), format!("tensor '{theirs}' {why}")))?;
             for (site, piece) in products.into_iter().zip(pieces) {
                 let roles: &mut BTreeMap<&str, Tensor> = sites.entry(site).or_default();
@@ -145,46 +212,21 @@ pub(crate) fn read(
         } else if let Some(ours) = norm(family, rest) {
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
             norms.insert(ours);
+        } else if let Some((ours, module, part)) = head::pooler(family, rest) {
+            read.tensors.insert(ours.clone(), file.tensor(theirs)?);
+            read.names.push((ours, format!("{PREFIX}{module}.modules_to_save.default.{part}")));
         } else {
             let (ours, module, part) = head::name(family, rest).ok_or_else(unknown)?;
             read.tensors.insert(ours.clone(), file.tensor(theirs)?);
             read.names.push((ours, format!("{PREFIX}{module}.modules_to_save.default.{part}")));
         }
     }
-    let last = sites.keys().filter_map(|s| s.layer).max().map_or(0, |last| last + 1);
-    let layers = encoder.map_or(last, EncoderSpec::own_layers);
-    let targets = Targets::read(path, config)?;
-    if kind == "LN_TUNING" {
-        if !sites.is_empty() {
-            return Err(Error::content(file.path(), "holds other tensors than those of norms"));
-        }
-        read.method = MethodSpec::named("layer_norm");
-    } else {
-        if !norms.is_empty() {
-            return Err(Error::content(
-                file.path(),
-                "holds norms, which its configuration does not name",
-            ));
-        }
-        check_modules(&file, family, layers, &targets, &sites)?;
-        let (part, tensors) = match kind {
-            "IA3" => scales(&file, sites)?,
-            _ => low_rank::method(path, config, family, encoder, (sites, projections))?,
-        };
-        let present: BTreeSet<_> =
-            tensors.keys().filter_map(|n| names::split_layer(n)).map(|s| s.0).collect();
-        let left_out: Vec<usize> = (0..layers).filter(|l| !present.contains(l)).collect();
-        let part = if left_out.is_empty() { part } else { part.with("leave_out", left_out) };
-        read.tensors.extend(tensors);
-        read.method = MethodSpec { parts: vec![part] };
-    }
-    read.names.retain(|(ours, _)| read.tensors.contains_key(ours));
-    with_head(read, family, head_kind(path, config)?)
+    Ok(Sorted { read, sites, norms, projections })
 }
 
 /// With the head that its tensors are of, and numbers for names of its classes.
 fn with_head(mut read: Imported, family: &Family, kind: HeadKind) -> Result<Imported, Error> {
-    read.head = head::spec(family, kind, &read.tensors);
+    read.head = head::saved(family, kind, &read.tensors);
     read.labels = match &read.head {
         Some(head) if head.kind != HeadKind::QuestionAnswering => {
             (0..head.outputs).map(|i| i.to_string()).collect()
@@ -283,29 +325,6 @@ fn products(family: &'static Family, name: &str) -> Option<(Vec<Site>, Role)> {
     names::WEIGHT_SITES.contains(&name).then(|| (vec![Site { layer, name }], role))
 }
 
-/// A tensor of a module in as many pieces as it holds products: what stands on the side of the
-/// results is cut into rows, and what all of them read is the same for each.
-fn pieces(tensor: Tensor, role: &str, n: usize) -> Result<Vec<Tensor>, String> {
-    if n == 1 {
-        return Ok(vec![tensor]);
-    }
-    let rows = tensor.shape.first().copied().unwrap_or(0);
-    match role {
-        "vera_b" | "vera_d" => Err("is VeRA's of a module of several products: not read".into()),
-        "a" | "e" => Ok(vec![tensor; n]),
-        // Of (IA)³: what is read.
-        "scale" if rows == 1 => Ok(vec![tensor; n]),
-        _ if tensor.data.is_empty() || !rows.is_multiple_of(n) => {
-            Err(format!("has {rows} rows for {n} products"))
-        }
-        _ => {
-            let shape = [&[rows / n], &tensor.shape[1..]].concat();
-            let pieces = tensor.data.chunks(tensor.len() / n);
-            Ok(pieces.map(|data| Tensor::new(shape.clone(), data.to_vec())).collect())
-        }
-    }
-}
-
 /// Our name of a norm's tensor.
 fn norm(family: &Family, name: &str) -> Option<String> {
     let (module, role) = name.split_once(&format!(".{NORM}."))?;
@@ -347,7 +366,7 @@ fn check_modules(
                 true => newer::newer(family, &module),
                 false => module.clone(),
             };
-            match (targets.has(&named, Some(layer)), sites.contains_key(&site)) {
+            match (targets.has(&named, Some(layer))?, sites.contains_key(&site)) {
                 (Some(true), false) => missing.push(module),
                 (Some(false), true) => {
                     let message = format!(
@@ -361,7 +380,7 @@ fn check_modules(
     }
     // The pooler is linear, too; models without one have nothing of it.
     let pooler = Site { layer: None, name: names::POOLER };
-    if sites.contains_key(&pooler) && targets.has(&pooler.module(family), None) == Some(false) {
+    if sites.contains_key(&pooler) && targets.has(&pooler.module(family), None)? == Some(false) {
         let message = "holds tensors of the pooler, which adapter_config.json does not name";
         return Err(Error::content(file.path(), message));
     }
@@ -373,66 +392,4 @@ fn check_modules(
             first: first.clone(),
         }),
     }
-}
-
-/// (IA)³: results are scaled, or what a product reads (`feedforward_modules`); a scaled input of
-/// attention's output product is a scaled value.
-fn scales(
-    file: &Weights,
-    sites: BTreeMap<Site, BTreeMap<&str, Tensor>>,
-) -> Result<(MethodPart, TensorMap), Error> {
-    let mut scales: BTreeMap<(Site, &str), Vec<f32>> = BTreeMap::new();
-    for (site, mut roles) in sites {
-        let Some(tensor) = roles.remove("scale") else { continue };
-        let of_input = tensor.shape.len() == 2 && tensor.shape[0] == 1 && tensor.shape[1] != 1;
-        let target = match (of_input, site.name) {
-            (false, _) => (site, "scale"),
-            (true, names::ATTENTION_OUT) => (Site { name: names::VALUE, ..site }, "scale"),
-            (true, _) => (site, "input"),
-        };
-        match scales.get_mut(&target) {
-            None => {
-                scales.insert(target, tensor.data);
-            }
-            Some(there) if there.len() == tensor.data.len() => {
-                there.iter_mut().zip(&tensor.data).for_each(|(x, y)| *x *= y);
-            }
-            Some(_) => {
-                let message = format!("scales '{}' by vectors of two lengths", target.0.name);
-                return Err(Error::content(file.path(), message));
-            }
-        }
-    }
-    // What one layer scales, all do: by ones where the file has nothing.
-    let kinds: BTreeSet<_> = scales.keys().map(|(site, role)| (site.name, *role)).collect();
-    let layers: BTreeSet<_> = scales.keys().map(|(site, _)| site.layer).collect();
-    for &(name, role) in &kinds {
-        let like = scales.iter().find(|((s, r), _)| (s.name, *r) == (name, role));
-        let length = like.map_or(0, |(_, values)| values.len());
-        for &layer in &layers {
-            let place = (Site { layer, name }, role);
-            scales.entry(place).or_insert_with(|| vec![1.0; length]);
-        }
-    }
-    let of = |wanted: &str| -> Vec<&str> {
-        kinds.iter().filter(|(_, role)| *role == wanted).map(|(name, _)| *name).collect()
-    };
-    let (targets, inputs) = (of("scale"), of("input"));
-    if targets.is_empty() {
-        let message = "scales no product's result (target_modules), but inputs alone";
-        return Err(Error::content(file.path(), message));
-    }
-    if let Some(name) = targets.iter().find(|name| inputs.contains(name)) {
-        let message = format!("scales the result of '{name}' in one layer, its input in another");
-        return Err(Error::content(file.path(), message));
-    }
-    let mut part =
-        MethodPart { name: "ia3".into(), options: Default::default() }.with("targets", targets);
-    if !inputs.is_empty() {
-        part = part.with("inputs", inputs);
-    }
-    let tensor = |((site, role), data): ((Site, &str), Vec<f32>)| {
-        (site.of("ia3", role), Tensor::new(vec![data.len()], data))
-    };
-    Ok((part, scales.into_iter().map(tensor).collect()))
 }

@@ -53,7 +53,7 @@ enum Command {
     /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it
     /// holds.
     Import(ImportArgs),
-    /// Let a base model read the papers, so that their pages show papers whose texts are alike.
+    /// Compute vectors of the papers' texts with a base model: pages then show similar papers.
     Relate(relate::Args),
     /// Export the board, or one leaderboard or result.
     Export(ExportArgs),
@@ -72,7 +72,7 @@ enum Command {
         #[command(subcommand)]
         command: BaseCommand,
     },
-    /// Take a result back: it stays to be seen, but is not ranked.
+    /// Take a result back: it stays visible, but is not ranked.
     Retract {
         /// Number of the result.
         result: i64,
@@ -171,25 +171,17 @@ enum TokenCommand {
     Add {
         /// Its name, which the log shows.
         name: String,
-        /// What it allows.
-        #[arg(long, value_enum, default_value_t = RoleChoice::Submit)]
-        role: RoleChoice,
+        /// What it allows: read; submit results and take back one's own; or moderate, which is
+        /// all of it.
+        #[arg(long, default_value = Role::Submit.name(),
+              value_parser = one_of(Role::OF_TOKENS, Role::name))]
+        role: Role,
     },
-    /// End one.
+    /// Revoke one.
     Revoke {
         /// Its name.
         name: String,
     },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum RoleChoice {
-    /// Reading only.
-    Read,
-    /// Submitting results, and taking back one's own.
-    Submit,
-    /// Everything.
-    Moderate,
 }
 
 #[derive(Subcommand)]
@@ -513,7 +505,7 @@ fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<
             let mut rows =
                 vec![["name", "role", "made", "revoked"].map(ToString::to_string).to_vec()];
             for t in tokens {
-                let role = format!("{:?}", t.role).to_lowercase();
+                let role = t.role.name().to_string();
                 let day = budwood_board::date::of_seconds;
                 let revoked = t.revoked_at.map_or("-".into(), day);
                 rows.push(vec![t.name, role, day(t.created_at), revoked]);
@@ -521,12 +513,7 @@ fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<
             table(&rows)
         }
         TokenCommand::Add { name, role } => {
-            let role = match role {
-                RoleChoice::Read => Role::Read,
-                RoleChoice::Submit => Role::Submit,
-                RoleChoice::Moderate => Role::Moderate,
-            };
-            let secret = token::add(&mut board, name, role, "local")?;
+            let secret = token::add(&mut board, name, *role, "local")?;
             if settings.json {
                 return json(&json!({ "name": name, "secret": secret }));
             }

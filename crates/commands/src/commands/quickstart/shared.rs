@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Folder for the adapters.
     #[arg(long, default_value = "budwood-quickstart")]
     pub(super) out: PathBuf,
-    /// Images instead of texts: adapters of a small model that knows made-up signs learn digits.
+    /// Images instead of texts: a small model, pre-trained on generated signs, learns digits.
     #[arg(long)]
     pub(super) images: bool,
     /// With --images: train the small model here, too, instead of taking the program's own.

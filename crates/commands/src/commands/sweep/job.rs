@@ -39,7 +39,8 @@ pub(crate) struct ClusterArgs {
     /// Container image of Kubernetes' tasks, which holds the program.
     #[arg(long, requires = "on")]
     pub(super) image: Option<String>,
-    /// Kubernetes' claim of the volume that holds the current folder, which all tasks share.
+    /// Kubernetes' PersistentVolumeClaim of the volume with the current folder; all tasks share
+    /// it.
     #[arg(long, value_name = "NAME", requires = "on")]
     pub(super) claim: Option<String>,
 }
