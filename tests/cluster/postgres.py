@@ -163,7 +163,7 @@ def main(work, server):
     assert [one.wait() for one in all] == [0] * 8
     counts = server.sql("SELECT count(*) FROM budwood_runs.runs")
     answers = server.sql(f"SELECT count(*), min(n), max(n) FROM (SELECT count(*) n FROM budwood_runs.predictions WHERE run > {given.runs} AND split = 'test' GROUP BY run) t")
-        of_each, least, most = answers.split("|")
+    of_each, least, most = answers.split("|")
     assert counts == str(given.runs + 7) and of_each == "7" and least == most, (counts, answers)
     print(f"eight writers at once: seven runs, each with its {least} answers")
 

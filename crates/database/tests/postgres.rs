@@ -255,3 +255,53 @@ fn a_claim_is_of_one_process_and_ends_with_its_connection() {
     assert_eq!(count(&a), 0);
     assert!(!c.claim("run").unwrap());
 }
+
+/// TLS is spoken where the server has it, and its certificate checked where that is asked for.
+#[test]
+fn certificates_are_checked_as_asked() {
+    let Some(server) = Server::begin() else { return };
+    let tls = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/tls");
+    for file in ["server.pem", "server.key"] {
+        let text = std::fs::read_to_string(tls.join(file)).unwrap();
+        let lines = format!("SELECT unnest(string_to_array('{}', E'\\n'))", text.trim());
+        let to = format!("COPY ({lines}) TO PROGRAM 'umask 077; cat > {file}'");
+        server.sql("/postgres", &to);
+    }
+    for setting in ["ssl_cert_file = 'server.pem'", "ssl_key_file = 'server.key'", "ssl = on"] {
+        server.sql("/postgres", &format!("ALTER SYSTEM SET {setting}"));
+    }
+    server.sql("/postgres", "SELECT pg_reload_conf()");
+    let place = server.database();
+    let is_spoken = |options: &str| {
+        let database = open(&format!("{place}{options}"))?;
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        database.read(|c| Ok(c.first(sql, &[], |row| row.get::<bool>(0))?.unwrap()))
+    };
+    // The server reads its settings again in a moment.
+    let end = Instant::now() + Duration::from_secs(10);
+    while !is_spoken("").unwrap() {
+        assert!(Instant::now() < end, "TLS is not spoken by itself");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let authority = tls.join("authority.pem").display().to_string();
+    assert!(is_spoken("?sslmode=require").unwrap());
+    assert!(!is_spoken("?sslmode=disable").unwrap());
+    for mode in ["require", "verify-full"] {
+        assert!(is_spoken(&format!("?sslmode={mode}&sslrootcert={authority}")).unwrap());
+    }
+    let refused = |options: &str, word: &str| {
+        let said = is_spoken(options).unwrap_err().to_string();
+        assert!(said.contains(word) && !said.contains("s3cret"), "{said}");
+    };
+    refused("?sslmode=verify-full", "UnknownIssuer");
+    let itself = tls.join("server.pem").display().to_string();
+    refused(&format!("?sslmode=verify-full&sslrootcert={itself}"), "certificate");
+    refused("?sslmode=verify-full&sslrootcert=nowhere.pem", "nowhere.pem");
+    let other = tls.join("make.sh").display().to_string();
+    refused(&format!("?sslmode=verify-full&sslrootcert={other}"), "no certificate");
+    // Another name than that of the certificate.
+    let name = place.replace("127.0.0.1", "127.1");
+    let options = format!("{name}?sslmode=verify-full&sslrootcert={authority}");
+    let said = open(&options).map(drop).unwrap_err().to_string();
+    assert!(said.contains("certificate") || said.contains("name"), "{said}");
+}
