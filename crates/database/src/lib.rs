@@ -54,8 +54,7 @@ impl Database {
                 System::Postgres(Box::new(RefCell::new(session)))
             }
         };
-        let connection = Connection { place: address.to_string(), schema, system };
-        Ok(Self { address: address.clone(), connection, claimed: RefCell::default() })
+        Ok(Self::on(address, schema, system))
     }
 
     /// Opens a database if it is there; nothing is made.
@@ -63,11 +62,24 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub fn find(address: &Address, schema: &'static Schema) -> Result<Option<Self>, Error> {
-        let is_there = match address {
-            Address::File(path) => path.exists(),
-            Address::Server(server) => Session::connect(server, schema)?.is_made(server, schema)?,
+        let system = match address {
+            Address::File(path) if path.exists() => System::Sqlite(sqlite::open(path, schema)?),
+            Address::File(_) => return Ok(None),
+            Address::Server(server) => {
+                let mut session = Session::connect(server, schema)?;
+                if !session.is_made(server, schema)? {
+                    return Ok(None);
+                }
+                session.prepare_tables(server, schema)?;
+                System::Postgres(Box::new(RefCell::new(session)))
+            }
         };
-        is_there.then(|| Self::open(address, schema)).transpose()
+        Ok(Some(Self::on(address, schema, system)))
+    }
+
+    fn on(address: &Address, schema: &'static Schema, system: System) -> Self {
+        let connection = Connection { place: address.to_string(), schema, system };
+        Self { address: address.clone(), connection, claimed: RefCell::default() }
     }
 
     /// Where it is.
