@@ -269,6 +269,23 @@ fn a_copy_is_the_same_row_by_row() {
             assert_eq!(server.sql(&database, &format!("SELECT {}", sql.1)), of_file);
         }
     }
+    // A copy in which anything was changed is none, whichever table it stands in.
+    for change in [
+        "predictions SET confidence = 0.5 WHERE run = 7 AND row = 2 AND split = 'test'",
+        "metrics SET chosen = 0 WHERE run = 4",
+        "runs SET finished_at = 2 WHERE id = 1",
+        "runs SET id = 9 WHERE id = 7",
+    ] {
+        let changed = folder.path().join("changed.db");
+        std::fs::copy(all[0].file().unwrap(), &changed).unwrap();
+        let raw = rusqlite::Connection::open(&changed).unwrap();
+        raw.pragma_update(None, "foreign_keys", false).unwrap();
+        assert_eq!(raw.execute(&format!("UPDATE {change}"), []).unwrap(), 1, "{change}");
+        drop(raw);
+        let mut to = Store::open(&changed.as_path().into()).unwrap();
+        let refused = copy(&Store::open(&all[0]).unwrap(), &mut to, || ()).unwrap_err();
+        assert!(refused.to_string().contains("Nothing was copied"), "{change}: {refused}");
+    }
     // What is in the way is refused, and nothing is written.
     let mut other = Store::open(&folder.path().join("other.db").as_path().into()).unwrap();
     other.add(&record("key0009", "t"), &[]).unwrap();
