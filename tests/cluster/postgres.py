@@ -81,7 +81,7 @@ class Server:
 
 def sweep(out, *more):
     log = open(f"{out}.log", "ab")
-    command = [PROGRAM, "sweep", "sweep.toml", "--out", out, "--threads", "1", *more]
+    command = [PROGRAM, "sweep", "sweep.toml", "--out", out, *more]
     return subprocess.Popen(command, stdout=log, stderr=log)
 
 
@@ -104,11 +104,12 @@ def main(work, server):
     subprocess.run([sys.executable, HERE / "world.py"], check=True)
     seeds = list(range(given.runs))
     pathlib.Path("sweep.toml").write_text(
-        f'name = "seeds"\nseeds = {seeds}\n[train]\nbase = "base"\nrecipe = "paper"\nepochs = 40\nsave-every = 1\n'
+        f'name = "seeds"\nseeds = {seeds}\n[train]\nbase = "base"\nrecipe = "paper"\nepochs = 20\nsave-every = 1\n'
         '[[task]]\ndata = "rows.csv"\ndev-share = 0.1\n[[method]]\nname = "adapter"\nmethod = "adapter[width=8]"\n'
     )
     outs = ["one", "two", "three", "four"]
-    running = {out: sweep(out, "--store", store) for out in outs}
+    of_each = ["--threads", "1", "--store", store]
+    running = {out: sweep(out, *of_each) for out in outs}
 
     def recorded():
         said = server.ask("SELECT count(*) FROM budwood_runs.runs")
@@ -120,12 +121,12 @@ def main(work, server):
             for out in outs:
                 if running[out].poll() is not None and recorded() < given.runs:
                     # It ended, as the server was away for too long or others had the last runs.
-                    running[out] = sweep(out, "--store", store)
+                    running[out] = sweep(out, *of_each)
             assert time.time() < end, f"{recorded()} of {n} runs"
             time.sleep(0.2)
 
     past(given.runs // 8)
-    print("connections are cut:", server.cut())
+    print("connections are cut:", server.cut(), flush=True)
     past(given.runs // 4)
     print("a sweep is killed")
     running["one"].kill(); running["one"].wait()
@@ -145,7 +146,7 @@ def main(work, server):
     for out in outs:
         running[out].wait()
         # What was trained and could not be recorded is found, not trained again.
-        assert sweep(out, "--store", store).wait() == 0, pathlib.Path(f"{out}.log").read_text()[-2000:]
+        assert sweep(out, *of_each).wait() == 0, pathlib.Path(f"{out}.log").read_text()[-2000:]
     keys = server.sql("SELECT count(*), count(DISTINCT key), min(id), max(id) FROM budwood_runs.runs")
     assert keys == f"{given.runs}|{given.runs}|1|{given.runs}", keys
     assert sweep("alone").wait() == 0
@@ -163,8 +164,8 @@ def main(work, server):
     assert [one.wait() for one in all] == [0] * 8
     counts = server.sql("SELECT count(*) FROM budwood_runs.runs")
     answers = server.sql(f"SELECT count(*), min(n), max(n) FROM (SELECT count(*) n FROM budwood_runs.predictions WHERE run > {given.runs} AND split = 'test' GROUP BY run) t")
-    of_each, least, most = answers.split("|")
-    assert counts == str(given.runs + 7) and of_each == "7" and least == most, (counts, answers)
+    count, least, most = answers.split("|")
+    assert counts == str(given.runs + 7) and count == "7" and least == most, (counts, answers)
     print(f"eight writers at once: seven runs, each with its {least} answers")
 
     # There and back, killed on the way.
@@ -184,6 +185,8 @@ def main(work, server):
     print("copied to a file and back: every row the same")
 
 
+# Stopped, it ends what it began.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
 work = pathlib.Path(tempfile.mkdtemp())
 work.chmod(0o755)
 server = Server(work / "server")
