@@ -12,7 +12,7 @@ and the store is copied to a file and back, which is killed on the way.
 Needs Debian's package `postgresql`, which is installed if it is missing (by root). Everything else
 is in a temporary folder, and the server listens on this machine alone.
 """
-import argparse, hashlib, json, os, pathlib, shutil, signal, socket, subprocess, sys, tempfile, time
+import argparse, hashlib, json, os, pathlib, shutil, signal, socket, sqlite3, subprocess, sys, tempfile, time
 
 HERE = pathlib.Path(__file__).resolve().parent
 arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -160,7 +160,7 @@ def main(work, server):
     # Eight writers, two of whom train the same.
     each = [seed % 7 for seed in range(8)]
     command = [PROGRAM, "train", "--base", "base", "--data", "rows.csv", "--recipe", "paper", "--epochs", "2", "--test-share", "0.5", "--threads", "1", "--store", store]
-    all = [subprocess.Popen([*command, "--seed", str(seed), "--out", f"writer-{i}"], stdout=subprocess.DEVNULL) for i, seed in enumerate(each)]
+    all = [subprocess.Popen([*command, "--seed", str(seed), "--out", f"writer-{i}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i, seed in enumerate(each)]
     assert [one.wait() for one in all] == [0] * 8
     counts = server.sql("SELECT count(*) FROM budwood_runs.runs")
     answers = server.sql(f"SELECT count(*), min(n), max(n) FROM (SELECT count(*) n FROM budwood_runs.predictions WHERE run > {given.runs} AND split = 'test' GROUP BY run) t")
@@ -172,11 +172,22 @@ def main(work, server):
     server.sql("CREATE DATABASE again", "postgres")
     again = store.replace("/runs", "/again")
     secret.write_text("127.0.0.1:*:*:budwood:secret\n")
+    def there(place):
+        if place == again:
+            said = server.ask("SELECT count(*) FROM budwood_runs.runs", "again")
+            return int(said.stdout) if said.returncode == 0 else 0
+        try:
+            return sqlite3.connect(place).execute("SELECT count(*) FROM runs").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
     for pair in [(store, "copy.db"), ("copy.db", again)]:
-        for wait in [0.05, 0.1, 0.2]:
+        for part in [1, 5, 15]:
             copy = subprocess.Popen([PROGRAM, "store", "copy", *pair], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(wait)
+            while there(pair[1]) < part and copy.poll() is None:
+                time.sleep(0.005)
             copy.kill(); copy.wait()
+        print(there(pair[1]), "runs copied when it was killed for the last time")
         subprocess.run([PROGRAM, "store", "copy", *pair], check=True)
     tables = {"runs": "id", "metrics": "run, split, name", "predictions": 'run, split, "row"'}
     for table, order in tables.items():

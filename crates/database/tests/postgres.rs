@@ -179,7 +179,6 @@ fn connections_that_are_cut_are_made_again() {
         .unwrap();
     assert_eq!((cut, count(&database)), (2, 3));
     let (writers, each) = (8, 40);
-    let end = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let all: Vec<_> = (0..writers)
             .map(|writer| {
@@ -191,15 +190,11 @@ fn connections_that_are_cut_are_made_again() {
                 })
             })
             .collect();
-        let cutter = scope.spawn(|| {
-            while !end.load(std::sync::atomic::Ordering::Relaxed) {
-                server.sql(&place, CUT);
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
+        while all.iter().any(|one| !one.is_finished()) {
+            server.sql(&place, CUT);
+            std::thread::sleep(Duration::from_millis(100));
+        }
         all.into_iter().for_each(|one| one.join().unwrap());
-        end.store(true, std::sync::atomic::Ordering::Relaxed);
-        cutter.join().unwrap();
     });
     assert_eq!(count(&database), 3 + writers / 2 * each);
 }
@@ -213,7 +208,7 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
     drop(open(&place).unwrap());
     let done = std::sync::atomic::AtomicI64::new(0);
     std::thread::scope(|scope| {
-        for writer in 0..4 {
+        let write = |writer: i64| {
             let (place, done) = (&place, &done);
             scope.spawn(move || {
                 let database = open(place).unwrap();
@@ -222,14 +217,17 @@ fn a_killed_server_loses_nothing_that_was_acknowledged() {
                     done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     std::thread::sleep(Duration::from_millis(5));
                 }
-            });
-        }
+            })
+        };
+        let all: Vec<_> = (0..4).map(write).collect();
         for part in [40, 120] {
-            while done.load(std::sync::atomic::Ordering::Relaxed) < part {
+            let is_before = || done.load(std::sync::atomic::Ordering::Relaxed) < part;
+            while is_before() && all.iter().any(|one| !one.is_finished()) {
                 std::thread::sleep(Duration::from_millis(5));
             }
             server.kill_and_begin();
         }
+        all.into_iter().for_each(|one| one.join().unwrap());
     });
     assert_eq!(count(&open(&place).unwrap()), 240);
 }
