@@ -24,6 +24,12 @@ pub(crate) enum System {
     Postgres(Box<RefCell<Session>>),
 }
 
+impl System {
+    pub(crate) fn of(session: Session) -> Self {
+        Self::Postgres(Box::new(RefCell::new(session)))
+    }
+}
+
 impl Connection {
     /// Runs a statement without an answer; how many rows it changed.
     ///

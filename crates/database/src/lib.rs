@@ -48,11 +48,7 @@ impl Database {
     pub fn open(address: &Address, schema: &'static Schema) -> Result<Self, Error> {
         let system = match address {
             Address::File(path) => System::Sqlite(sqlite::open(path, schema)?),
-            Address::Server(server) => {
-                let mut session = Session::connect(server, schema)?;
-                session.prepare_tables(server, schema)?;
-                System::Postgres(Box::new(RefCell::new(session)))
-            }
+            Address::Server(server) => System::of(Session::open(server, schema)?),
         };
         Ok(Self::on(address, schema, system))
     }
@@ -65,14 +61,10 @@ impl Database {
         let system = match address {
             Address::File(path) if path.exists() => System::Sqlite(sqlite::open(path, schema)?),
             Address::File(_) => return Ok(None),
-            Address::Server(server) => {
-                let mut session = Session::connect(server, schema)?;
-                if !session.is_made(server, schema)? {
-                    return Ok(None);
-                }
-                session.prepare_tables(server, schema)?;
-                System::Postgres(Box::new(RefCell::new(session)))
-            }
+            Address::Server(server) => match Session::find(server, schema)? {
+                Some(session) => System::of(session),
+                None => return Ok(None),
+            },
         };
         Ok(Some(Self::on(address, schema, system)))
     }

@@ -27,17 +27,30 @@ enum Found {
 }
 
 impl Session {
-    /// Connects. A server that begins, ends or is full is waited for.
+    /// Connects.
     pub(crate) fn connect(server: &Server, schema: &'static Schema) -> Result<Self, Error> {
-        let end = Instant::now() + PATIENCE;
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match Self::connect_once(server, schema) {
-                Err(e) if e.is_of_the_connection() && Instant::now() + pause < end => sleep(pause),
-                other => return other,
+        patiently(|| Self::connect_once(server, schema))
+    }
+
+    /// Connects, and makes the tables if they are not there.
+    pub(crate) fn open(server: &Server, schema: &'static Schema) -> Result<Self, Error> {
+        patiently(|| {
+            let mut session = Self::connect_once(server, schema)?;
+            session.prepare_tables(server, schema)?;
+            Ok(session)
+        })
+    }
+
+    /// Connects, if the tables are there.
+    pub(crate) fn find(server: &Server, schema: &'static Schema) -> Result<Option<Self>, Error> {
+        patiently(|| {
+            let mut session = Self::connect_once(server, schema)?;
+            if !matches!(session.found(server, schema)?, Found::Tables(_)) {
+                return Ok(None);
             }
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
+            session.prepare_tables(server, schema)?;
+            Ok(Some(session))
+        })
     }
 
     fn connect_once(server: &Server, schema: &'static Schema) -> Result<Self, Error> {
@@ -62,22 +75,9 @@ impl Session {
         Ok(Self { client, statements: HashMap::new() })
     }
 
-    /// Whether the tables are there; an error if they are of another program or newer.
-    pub(crate) fn is_made(
-        &mut self,
-        server: &Server,
-        schema: &'static Schema,
-    ) -> Result<bool, Error> {
-        Ok(matches!(self.found(server, schema)?, Found::Tables(_)))
-    }
-
     /// Makes the tables, or brings those of an older version to this one. Who may only read needs
     /// no more than tables of this version.
-    pub(crate) fn prepare_tables(
-        &mut self,
-        server: &Server,
-        schema: &'static Schema,
-    ) -> Result<(), Error> {
+    fn prepare_tables(&mut self, server: &Server, schema: &'static Schema) -> Result<(), Error> {
         let known = schema.postgres.version();
         if matches!(self.found(server, schema)?, Found::Tables(version) if version == known) {
             return Ok(());
@@ -187,6 +187,19 @@ impl Session {
         let statement = self.client.prepare(&numbered(sql))?;
         self.statements.insert(sql.into(), statement.clone());
         Ok(statement)
+    }
+}
+
+/// Does what a server that begins, ends or is full does not let be done, again and again.
+fn patiently<T>(mut work: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let end = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match work() {
+            Err(e) if e.is_of_the_connection() && Instant::now() + pause < end => sleep(pause),
+            other => return other,
+        }
+        pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
 
