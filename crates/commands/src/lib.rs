@@ -19,6 +19,7 @@ mod plan;
 mod progress;
 mod scratch;
 mod settings;
+mod store;
 mod tls;
 
 use std::ffi::OsString;
@@ -77,6 +78,8 @@ enum Command {
     Jobs(commands::jobs::Args),
     /// List, compare and export the runs of a store.
     Runs(commands::runs::Args),
+    /// Copy a store of runs, such as from a file to a PostgreSQL server.
+    Store(commands::store::Args),
     /// Draw the table and figures of a store's runs.
     Report(commands::report::Args),
     /// Evaluate an adapter on labelled data.
@@ -125,12 +128,28 @@ pub fn command() -> clap::Command {
 /// `--help` and `--version` end it with 0. The handling of Ctrl-C is left as it is found, but for
 /// commands that save their work first.
 pub fn main(program: Program, words: Vec<OsString>) -> ExitCode {
-    let cli = Cli::parse_from(std::iter::once("budwood".into()).chain(words.iter().cloned()));
+    let cli = parsed(&words);
     again::remember(program, words);
     let code = run(cli);
     // Where this is a library, nothing else does so at the end.
     let _ = std::io::stdout().flush();
     code
+}
+
+/// What the words of a command line ask for. A message that repeats an address does so without its
+/// password.
+fn parsed(words: &[OsString]) -> Cli {
+    let parse = |words: &[OsString]| Cli::try_parse_from([&["budwood".into()], words].concat());
+    parse(words).unwrap_or_else(|error| {
+        let said = error.to_string();
+        let shown = |word: &OsString| match word.to_str() {
+            Some(text) if said.contains(text) => budwood_store::without_passwords(text).into(),
+            _ => word.clone(),
+        };
+        let shown: Vec<_> = words.iter().map(shown).collect();
+        let without = if shown == words { None } else { parse(&shown).err() };
+        without.unwrap_or(error).exit()
+    })
 }
 
 fn run(cli: Cli) -> ExitCode {
@@ -146,6 +165,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Sweep(args) => commands::sweep::run(&settings, &args),
         Command::Jobs(args) => commands::jobs::run(&settings, &args),
         Command::Runs(args) => commands::runs::run(&settings, &args),
+        Command::Store(args) => commands::store::run(&settings, &args),
         Command::Report(args) => commands::report::run(&settings, &args),
         Command::Eval(args) => commands::eval::run(&settings, &args),
         Command::Predict(args) => commands::predict::run(&settings, &args),

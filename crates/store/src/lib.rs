@@ -1,25 +1,27 @@
-//! The record of every run, in an embedded SQLite database. The only SQL about runs is here.
+//! The record of every run, in a SQLite file or on a PostgreSQL server. The only SQL about runs is
+//! here.
 //!
-//! One file holds all: runs with their settings, their scores by split, and the answer to each
-//! example. A run has a key, the hash of its settings, and is stored once: [`Store::add`] of a key
-//! that is there changes nothing. Several processes may use one store at a time.
+//! A store holds runs with their settings, their scores by split, and the answer to each example. A
+//! run has a key, the hash of its settings, and is stored once: [`Store::add`] of a key that is
+//! there changes nothing. Several processes may use one store at a time.
 
+mod copy;
 mod error;
-pub mod file;
 mod schema;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use budwood_base::record::{MetricValue, Prediction, RunRecord};
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use budwood_database::{Connection, Database, Row};
 
+pub use budwood_database::{Address, without_passwords};
+pub use copy::{Copied, copy};
 pub use error::Error;
+use schema::SCHEMA;
+
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A store of runs.
 pub struct Store {
-    path: PathBuf,
-    connection: Connection,
+    database: Database,
 }
 
 /// Which runs are asked for; empty fields take all.
@@ -46,22 +48,22 @@ impl Store {
     /// Opens a store, and makes it if it is not there.
     ///
     /// # Errors
-    /// If the file is something else, damaged, of a newer version, or cannot be written.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| Error::Io { path: folder.into(), source })?;
-        }
-        let at = |e| Error::sql(path, e);
-        let connection = Connection::open(path).map_err(at)?;
-        connection.busy_timeout(Duration::from_secs(30)).map_err(at)?;
-        schema::prepare(path, &connection)?;
-        Ok(Self { path: path.into(), connection })
+    /// If it is something else, damaged, of a newer version, cannot be reached or written.
+    pub fn open(address: &Address) -> Result<Self> {
+        Ok(Self { database: Database::open(address, &SCHEMA)? })
+    }
+
+    /// Opens a store if it is there; none is made.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn find(address: &Address) -> Result<Option<Self>> {
+        Ok(Database::find(address, &SCHEMA)?.map(|database| Self { database }))
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn address(&self) -> &Address {
+        self.database.address()
     }
 
     /// Adds a run with its answers by split, whole or not at all. Returns false, and changes
@@ -73,111 +75,66 @@ impl Store {
         &mut self,
         record: &RunRecord,
         predictions: &[(String, Vec<Prediction>)],
-    ) -> Result<bool, Error> {
-        let path = self.path.clone();
-        let at = |e| Error::sql(&path, e);
-        let json = serde_json::to_string(record).map_err(|e| Error::content(&path, e))?;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(at)?;
-        let added = transaction
-            .execute(
-                "INSERT OR IGNORE INTO runs (key, sweep, task, grouped, method, seed, finished_at, record)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![
-                    record.key,
-                    record.sweep,
-                    record.task,
-                    record.group,
-                    record.method,
-                    record.seed as i64,
-                    record.finished_at as i64,
-                    json
-                ],
-            )
-            .map_err(at)?;
-        if added == 0 {
-            return Ok(false);
-        }
-        let id = transaction.last_insert_rowid();
-        for metric in &record.metrics {
-            insert_metric(&transaction, id, metric).map_err(at)?;
-        }
-        for (split, answers) in predictions {
-            let mut insert = transaction
-                .prepare_cached(
-                    "INSERT INTO predictions (run, split, row, expected, predicted, confidence)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )
-                .map_err(at)?;
-            for a in answers {
-                let confidence = a.confidence.map(f64::from);
-                let values = params![id, split, a.row as i64, a.expected, a.predicted, confidence];
-                insert.execute(values).map_err(at)?;
-            }
-        }
-        transaction.commit().map_err(at)?;
-        Ok(true)
+    ) -> Result<bool> {
+        let json = serde_json::to_string(record).map_err(|e| Error::content(self.address(), e))?;
+        Ok(self.database.write(|connection| add(connection, record, &json, predictions))?)
     }
 
     /// Whether a run of that key is there.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn has(&self, key: &str) -> Result<bool, Error> {
-        let found = self
-            .connection
-            .query_row("SELECT 1 FROM runs WHERE key = ?1", [key], |_| Ok(()))
-            .optional();
-        Ok(found.map_err(|e| Error::sql(&self.path, e))?.is_some())
+    pub fn has(&self, key: &str) -> Result<bool> {
+        Ok(self.database.read(|connection| has(connection, key))?)
+    }
+
+    /// Takes a run for this process, among those that use a store on a server; false if another has
+    /// it. Runs of a file are taken by the locks of their folders.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn claim(&self, key: &str) -> Result<bool> {
+        Ok(self.database.claim(key)?)
+    }
+
+    /// Gives a run back that this process had taken.
+    pub fn release(&self, key: &str) {
+        self.database.release(key);
     }
 
     /// The runs that fit, oldest first.
     ///
     /// # Errors
     /// If the store cannot be read or a record is damaged.
-    pub fn runs(&self, filter: &Filter) -> Result<Vec<StoredRun>, Error> {
-        let at = |e| Error::sql(&self.path, e);
-        let mut query = self
-            .connection
-            .prepare_cached(
-                "SELECT id, record FROM runs
-                 WHERE (?1 IS NULL OR sweep = ?1) AND (?2 IS NULL OR task = ?2)
-                   AND (?3 IS NULL OR grouped = ?3 OR substr(method, 1, length(?3)) = ?3)
-                 ORDER BY id",
-            )
-            .map_err(at)?;
-        let values = params![filter.sweep, filter.task, filter.method];
-        let rows = query.query_map(values, id_and_json).map_err(at)?;
-        rows.map(|row| self.stored(row.map_err(at)?)).collect()
+    pub fn runs(&self, filter: &Filter) -> Result<Vec<StoredRun>> {
+        let sql = "SELECT id, record FROM runs
+             WHERE (CAST(?1 AS TEXT) IS NULL OR sweep = ?1)
+               AND (CAST(?2 AS TEXT) IS NULL OR task = ?2)
+               AND (CAST(?3 AS TEXT) IS NULL OR grouped = ?3
+                    OR substr(method, 1, length(?3)) = ?3)
+             ORDER BY id";
+        let values = [&filter.sweep, &filter.task, &filter.method].map(|v| v.as_ref().into());
+        let rows = self.database.read(|connection| connection.query(sql, &values, id_and_json))?;
+        rows.into_iter().map(|row| self.stored(row)).collect()
     }
 
     /// The run of that number, or whose key begins so.
     ///
     /// # Errors
     /// If there is none, or several, or the store cannot be read.
-    pub fn run(&self, name: &str) -> Result<StoredRun, Error> {
-        let at = |e| Error::sql(&self.path, e);
-        let mut query = self
-            .connection
-            .prepare_cached(
-                "SELECT id, record FROM runs
-                 WHERE id = ?1 OR (length(?2) >= 6 AND substr(key, 1, length(?2)) = ?2) LIMIT 2",
-            )
-            .map_err(at)?;
-        let rows = query
-            .query_map(params![name.parse::<i64>().ok(), name], id_and_json)
-            .map_err(at)?
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(at)?;
+    pub fn run(&self, name: &str) -> Result<StoredRun> {
+        let sql = "SELECT id, record FROM runs
+             WHERE id = ?1
+                OR (length(CAST(?2 AS TEXT)) >= 6 AND substr(key, 1, length(?2)) = ?2) LIMIT 2";
+        let values = [name.parse::<i64>().ok().into(), name.into()];
+        let rows = self.database.read(|connection| connection.query(sql, &values, id_and_json))?;
         match <[_; 1]>::try_from(rows) {
             Ok([row]) => self.stored(row),
             Err(rows) if rows.is_empty() => {
-                Err(Error::NoRun { path: self.path.clone(), name: name.into() })
+                Err(Error::NoRun { place: self.address().to_string(), name: name.into() })
             }
             Err(_) => Err(Error::content(
-                &self.path,
+                self.address(),
                 format!("several runs have keys that begin with '{name}'; give more of it"),
             )),
         }
@@ -187,43 +144,77 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn predictions(&self, run: i64, split: &str) -> Result<Vec<Prediction>, Error> {
-        let at = |e| Error::sql(&self.path, e);
-        let mut query = self
-            .connection
-            .prepare_cached(
-                "SELECT row, expected, predicted, confidence FROM predictions
-                 WHERE run = ?1 AND split = ?2 ORDER BY row",
-            )
-            .map_err(at)?;
+    pub fn predictions(&self, run: i64, split: &str) -> Result<Vec<Prediction>> {
+        let sql = "SELECT \"row\", expected, predicted, confidence FROM predictions
+             WHERE run = ?1 AND split = ?2 ORDER BY \"row\"";
         let read = |row: &Row<'_>| {
             Ok(Prediction {
-                row: row.get::<_, i64>(0)? as u64,
+                row: row.get::<i64>(0)? as u64,
                 expected: row.get(1)?,
                 predicted: row.get(2)?,
-                confidence: row.get::<_, Option<f64>>(3)?.map(|x| x as f32),
+                confidence: row.get::<Option<f64>>(3)?.map(|x| x as f32),
             })
         };
-        let rows = query.query_map(params![run, split], read).map_err(at)?;
-        rows.map(|row| row.map_err(at)).collect()
+        let values = [run.into(), split.into()];
+        Ok(self.database.read(|connection| connection.query(sql, &values, read))?)
     }
 
-    fn stored(&self, (id, json): (i64, String)) -> Result<StoredRun, Error> {
+    fn stored(&self, (id, json): (i64, String)) -> Result<StoredRun> {
         let record = serde_json::from_str(&json)
-            .map_err(|e| Error::content(&self.path, format!("the record of run {id}: {e}")))?;
+            .map_err(|e| Error::content(self.address(), format!("the record of run {id}: {e}")))?;
         Ok(StoredRun { id, record })
     }
 }
 
-fn id_and_json(row: &Row<'_>) -> rusqlite::Result<(i64, String)> {
+fn id_and_json(row: &Row<'_>) -> Result<(i64, String), budwood_database::Error> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
-fn insert_metric(connection: &Connection, run: i64, metric: &MetricValue) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO metrics (run, split, name, value, chosen, rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    let MetricValue { split, name, value, primary, rows } = metric;
-    insert.execute(params![run, split, name, value, primary, *rows as i64])?;
-    Ok(())
+fn has(connection: &Connection, key: &str) -> Result<bool, budwood_database::Error> {
+    let found =
+        connection.first("SELECT id FROM runs WHERE key = ?1", &[key.into()], |r| r.get::<i64>(0));
+    Ok(found?.is_some())
+}
+
+/// Adds a run in a transaction of its own.
+fn add(
+    connection: &Connection,
+    record: &RunRecord,
+    json: &str,
+    predictions: &[(String, Vec<Prediction>)],
+) -> Result<bool, budwood_database::Error> {
+    if has(connection, &record.key)? {
+        return Ok(false);
+    }
+    // Nobody else writes: the next number is free.
+    let id = connection
+        .first("SELECT coalesce(max(id), 0) + 1 FROM runs", &[], |row| row.get::<i64>(0))?
+        .unwrap_or(1);
+    let row = [
+        id.into(),
+        (&record.key).into(),
+        (&record.sweep).into(),
+        (&record.task).into(),
+        (&record.group).into(),
+        (&record.method).into(),
+        (record.seed as i64).into(),
+        (record.finished_at as i64).into(),
+        json.into(),
+    ];
+    connection.insert("runs", schema::RUNS, [row])?;
+    let metrics = record.metrics.iter().map(|metric| {
+        let MetricValue { split, name, value, primary, rows } = metric;
+        let (value, chosen, rows) = ((*value).into(), (*primary).into(), (*rows as i64).into());
+        [id.into(), split.into(), name.into(), value, chosen, rows]
+    });
+    connection.insert("metrics", schema::METRICS, metrics)?;
+    for (split, answers) in predictions {
+        let rows = answers.iter().map(|a| {
+            let (expected, predicted) = ((&a.expected).into(), (&a.predicted).into());
+            let confidence = a.confidence.map(f64::from).into();
+            [id.into(), split.into(), (a.row as i64).into(), expected, predicted, confidence]
+        });
+        connection.insert("predictions", schema::PREDICTIONS, rows)?;
+    }
+    Ok(true)
 }

@@ -1,18 +1,16 @@
-//! The tables of a store, and their version.
+//! The tables of a store on both systems. Statements are the same for both.
 
-use std::path::Path;
+use budwood_database::{Schema, Tables};
 
-use rusqlite::Connection;
-
-use crate::Error;
-use crate::file::{make, write_ahead};
-
-/// Version of the tables that this program makes.
-const VERSION: i64 = 1;
-/// "Budw": marks the file as ours.
-const APPLICATION: i64 = 0x4275_6477;
-
-const TABLES: &str = "
+/// What a store consists of.
+pub(crate) static SCHEMA: Schema = Schema {
+    name: "budwood_runs",
+    what: "a store of runs",
+    remedy: "move the file away, or give another one with --store",
+    // "Budw".
+    application: 0x4275_6477,
+    sqlite: Tables {
+        new: "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -43,34 +41,52 @@ CREATE TABLE predictions (
     confidence REAL,
     PRIMARY KEY (run, split, row)
 ) STRICT, WITHOUT ROWID;
-";
+",
+        steps: &[],
+    },
+    // `row` and `rows` are words of its language, which as names of columns stand in quotes.
+    postgres: Tables {
+        new: "
+CREATE TABLE runs (
+    id BIGINT PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    sweep TEXT NOT NULL,
+    task TEXT NOT NULL,
+    grouped TEXT NOT NULL,
+    method TEXT NOT NULL,
+    seed BIGINT NOT NULL,
+    finished_at BIGINT NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE INDEX runs_by_sweep ON runs (sweep, task);
+CREATE TABLE metrics (
+    run BIGINT NOT NULL REFERENCES runs (id),
+    split TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value DOUBLE PRECISION NOT NULL,
+    chosen BOOLEAN NOT NULL,
+    \"rows\" BIGINT NOT NULL,
+    PRIMARY KEY (run, split, name)
+);
+CREATE TABLE predictions (
+    run BIGINT NOT NULL REFERENCES runs (id),
+    split TEXT NOT NULL,
+    \"row\" BIGINT NOT NULL,
+    expected TEXT NOT NULL,
+    predicted TEXT NOT NULL,
+    confidence DOUBLE PRECISION,
+    PRIMARY KEY (run, split, \"row\")
+);
+",
+        steps: &[],
+    },
+};
 
-/// Makes the tables of a new store, or checks those of an old one.
-pub(crate) fn prepare(path: &Path, connection: &Connection) -> Result<(), Error> {
-    let at = |e| Error::sql(path, e);
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(at)?;
-    if tables > 0 {
-        check(path, number("application_id").map_err(at)?, number("user_version").map_err(at)?)?;
-    }
-    write_ahead(connection).map_err(at)?;
-    connection.pragma_update(None, "synchronous", "full").map_err(at)?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
-    if tables == 0 {
-        make(connection, TABLES, APPLICATION, VERSION).map_err(at)?;
-    }
-    Ok(())
-}
-
-fn check(path: &Path, application: i64, version: i64) -> Result<(), Error> {
-    if application != APPLICATION {
-        let reason = "it is a database of another program".into();
-        return Err(Error::Damaged { path: path.into(), reason });
-    }
-    if version > VERSION {
-        return Err(Error::Newer { path: path.into(), found: version, known: VERSION });
-    }
-    Ok(())
-}
+/// Columns of `runs`.
+pub(crate) const RUNS: [&str; 9] =
+    ["id", "key", "sweep", "task", "grouped", "method", "seed", "finished_at", "record"];
+/// Columns of `metrics`.
+pub(crate) const METRICS: [&str; 6] = ["run", "split", "name", "value", "chosen", "\"rows\""];
+/// Columns of `predictions`.
+pub(crate) const PREDICTIONS: [&str; 6] =
+    ["run", "split", "\"row\"", "expected", "predicted", "confidence"];

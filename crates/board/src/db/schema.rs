@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use budwood_store::file::{make, write_ahead};
+use budwood_database::sqlite::{make, write_ahead};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{Error, summary};

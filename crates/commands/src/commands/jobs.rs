@@ -70,8 +70,7 @@ fn tasks(jobs: &Jobs) -> Result<Vec<[String; 4]>> {
 fn status(settings: &Settings, out: &Path) -> Result<()> {
     let jobs = Jobs::open(out)?;
     let mut done = 0;
-    if jobs.store.exists() {
-        let store = Store::open(&jobs.store)?;
+    if let Some(store) = Store::find(&jobs.place()?)? {
         for key in &jobs.runs {
             done += usize::from(store.has(key)?);
         }

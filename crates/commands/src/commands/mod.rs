@@ -19,6 +19,7 @@ pub(crate) mod quickstart;
 pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod submit;
 mod submit_scored;
 pub(crate) mod sweep;

@@ -6,19 +6,19 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use budwood_base::folder::{Kind, Ours};
 use budwood_report::{figures, page, png, settings, table};
-use budwood_store::Filter;
+use budwood_store::{Address, Filter};
 use serde_json::json;
 
-use crate::commands::sweep::stored;
 use crate::out;
 use crate::output::{self, say};
 use crate::settings::Settings;
+use crate::store::{Place, inputs, stored};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The store.
-    #[arg(long, default_value = "budwood-runs/runs.db")]
-    store: PathBuf,
+    /// The store, a file or postgres://USER@HOST/DATABASE.
+    #[arg(long, default_value = "budwood-runs/runs.db", value_parser = Place)]
+    store: Address,
     /// Only this sweep.
     #[arg(long)]
     sweep: Option<String>,
@@ -31,14 +31,13 @@ pub(crate) struct Args {
 static KIND: Kind = Kind { what: "a report", ours: Ours::Listed };
 
 pub(crate) fn run(settings_: &Settings, args: &Args) -> Result<ExitCode> {
-    let inputs: Vec<&str> = args.store.to_str().into_iter().collect();
-    let out = out::folder(&args.out, &KIND, &inputs)?;
+    let out = out::folder(&args.out, &KIND, &inputs(&args.store))?;
     let filter = Filter { sweep: args.sweep.clone(), ..Filter::default() };
     let (_, runs) = stored(&args.store, &filter)?;
     if runs.is_empty() {
         bail!(
             "{} holds no run{}",
-            args.store.display(),
+            args.store,
             args.sweep.as_ref().map_or(String::new(), |s| format!(" of the sweep '{s}'"))
         );
     }
@@ -47,7 +46,7 @@ pub(crate) fn run(settings_: &Settings, args: &Args) -> Result<ExitCode> {
     if bases.iter().any(|b| *b != bases[0]) {
         bail!(
             "{} holds runs on different base models, which one table would mix up; choose with --sweep",
-            args.store.display()
+            args.store
         );
     }
     let (table, figures) = (table(&all), figures(&all));

@@ -2,26 +2,26 @@
 
 mod compare;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use budwood_base::record::RunRecord;
-use budwood_store::{Filter, StoredRun};
+use budwood_store::{Address, Filter, StoredRun};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::card::model_index_entry;
-use crate::commands::sweep::stored;
 use crate::out;
 use crate::output::{json, say, seconds, table, thousands};
 use crate::settings::Settings;
+use crate::store::{Place, inputs, stored};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The store.
-    #[arg(long, global = true, default_value = "budwood-runs/runs.db")]
-    store: PathBuf,
+    /// The store, a file or postgres://USER@HOST/DATABASE.
+    #[arg(long, global = true, default_value = "budwood-runs/runs.db", value_parser = Place)]
+    store: Address,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -104,8 +104,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         Some(Command::Export { filter, format, out, overwrite }) => {
             if let Some(path) = out {
-                let inputs: Vec<&str> = args.store.to_str().into_iter().collect();
-                out::check_file(path, *overwrite, &inputs)?;
+                out::check_file(path, *overwrite, &inputs(&args.store))?;
             }
             let (_, runs) = stored(&args.store, &filter.filter())?;
             let text = match format {
@@ -133,8 +132,8 @@ fn with_ids(runs: &[StoredRun]) -> Result<Vec<Value>> {
     runs.iter().map(value).collect()
 }
 
-fn list(settings: &Settings, path: &Path, filter: &FilterArgs) -> Result<()> {
-    let (_, runs) = stored(path, &filter.filter())?;
+fn list(settings: &Settings, place: &Address, filter: &FilterArgs) -> Result<()> {
+    let (_, runs) = stored(place, &filter.filter())?;
     if settings.json {
         return json(&with_ids(&runs)?);
     }
@@ -160,7 +159,7 @@ fn list(settings: &Settings, path: &Path, filter: &FilterArgs) -> Result<()> {
         ]);
     }
     table(&rows)?;
-    say!("{} runs in {}", runs.len(), path.display())?;
+    say!("{} runs in {place}", runs.len())?;
     Ok(())
 }
 
@@ -176,14 +175,14 @@ fn setting(r: &RunRecord, name: &str) -> String {
     r.settings.get(name).map_or("-".into(), |v| v.to_string().trim_matches('"').to_string())
 }
 
-fn show(settings: &Settings, path: &Path, name: &str) -> Result<()> {
-    let (store, _) = stored(path, &Filter::default())?;
+fn show(settings: &Settings, place: &Address, name: &str) -> Result<()> {
+    let (store, _) = stored(place, &Filter::default())?;
     let run = store.run(name)?;
     if settings.json {
         return json(&with_ids(std::slice::from_ref(&run))?[0]);
     }
     let r = &run.record;
-    say!("run {} of {} ({})", run.id, path.display(), &r.key[..12.min(r.key.len())])?;
+    say!("run {} of {place} ({})", run.id, &r.key[..12.min(r.key.len())])?;
     let lines = [
         ("task", format!("{} ({})", r.task, r.kind)),
         ("method", r.method.clone()),

@@ -14,7 +14,7 @@ use budwood_board::{Board, local, split_key};
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, foreign};
 use budwood_hub::ModelName;
-use budwood_store::Store;
+use budwood_store::{Address, Store};
 use budwood_tasks::metric;
 use serde_json::json;
 use tempfile::TempDir;
@@ -23,6 +23,7 @@ use super::submit_scored::{Scored, scored};
 use crate::evaluator::{data_source, read_source, splits};
 use crate::output::{json, note, say};
 use crate::settings::Settings;
+use crate::store::Place;
 use crate::{base, foreign as adapters};
 
 #[derive(clap::Args)]
@@ -41,9 +42,9 @@ pub(crate) struct Args {
     /// Folder of the board.
     #[arg(long, default_value = "budwood-board")]
     board: PathBuf,
-    /// The store of runs.
-    #[arg(long, default_value = "budwood-runs/runs.db")]
-    store: PathBuf,
+    /// The store of runs, a file or postgres://USER@HOST/DATABASE.
+    #[arg(long, default_value = "budwood-runs/runs.db", value_parser = Place)]
+    store: Address,
     /// Split whose scores are submitted [default: test where there are such, else dev].
     #[arg(long)]
     split: Option<String>,
@@ -210,14 +211,13 @@ fn find(settings: &Settings, args: &Args) -> Result<Found> {
         let predictions = Vec::new();
         return Ok(Found { submission, adapter: None, predictions, run: None, _place: None });
     }
-    if !args.store.exists() {
+    let Some(store) = Store::find(&args.store)? else {
         bail!(
             "'{}' is not a folder with an adapter and no file, and there is no store {} that could hold a run",
             args.what,
-            args.store.display()
+            args.store
         );
-    }
-    let store = Store::open(&args.store)?;
+    };
     of_store(&store, &args.what, split)
 }
 
@@ -336,12 +336,15 @@ pub(crate) fn relative_sources(board: &Board) -> Result<Vec<String>> {
 }
 
 /// Puts every run of a store on the board; how many are new, and what is to be said.
-pub(crate) fn whole_store(board: &mut Board, path: &Path, who: &str) -> Result<(u64, Vec<String>)> {
-    let store = Store::open(path)?;
+pub(crate) fn whole_store(
+    board: &mut Board,
+    store: &Store,
+    who: &str,
+) -> Result<(u64, Vec<String>)> {
     let (mut new, mut notes) = (0, Vec::new());
     let actor = Actor::local(who);
     for run in store.runs(&budwood_store::Filter::default())? {
-        let found = match of_store(&store, &run.id.to_string(), None) {
+        let found = match of_store(store, &run.id.to_string(), None) {
             Ok(found) => found,
             Err(e) => {
                 notes.push(format!("run {}: {e:#}", run.id));

@@ -12,14 +12,14 @@ use budwood::RunSpec;
 use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBase, TrainingBaseOptions};
 use budwood::spec::Resources;
-use budwood_store::Store;
+use budwood_store::{Address, Store};
 use serde_json::json;
 
 use crate::finished::{add_to, say_all, tell};
 use crate::output::json;
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::settings::Settings;
-use crate::{base, out};
+use crate::{base, out, store};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
@@ -29,9 +29,10 @@ pub(crate) struct Args {
     /// Replace the adapter in that folder; other files in it are kept.
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Record the run in this store; `budwood runs` reads it.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: Option<PathBuf>,
+    /// Record the run in this store, a file or postgres://USER@HOST/DATABASE; `budwood runs` reads
+    /// it.
+    #[arg(long, value_name = "STORE", value_parser = store::Place)]
+    pub(crate) store: Option<Address>,
     /// Search for up to N minutes over rate, method, width, dropout, pooling and length, and keep
     /// what is best on validation rows. Settings that are given stay as they are. Trials lie in a
     /// folder beside --out.
@@ -50,11 +51,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             resources: &args.resources,
             out: &args.out,
             overwrite: args.overwrite,
-            store: args.store.as_deref(),
+            store: args.store.as_ref(),
         };
         return search::run(settings, &asked, minutes);
     }
-    out::check_store(&args.out, args.store.as_deref())?;
+    out::check_store(&args.out, args.store.as_ref().and_then(Address::file))?;
     let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;
     // A run that was saved and not recorded: the same command ends it.
     let key = args.spec.key();
@@ -66,7 +67,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     // Settings that have no meaning, and a store that cannot be used, are better known before the
     // work than after it.
     args.spec.check_settings()?;
-    let mut store = args.store.as_deref().map(Store::open).transpose()?;
+    let mut opened = args.store.as_ref().map(Store::open).transpose()?;
     let begin = Instant::now();
     let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
     let seconds_reading = begin.elapsed().as_secs_f64();
@@ -96,7 +97,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             unsaved.save(&out, &args.out)?.0
         }
     };
-    if let Some(store) = &mut store {
+    if let Some(store) = &mut opened {
         add_to(&trained, store, &args.out)?;
     }
     let told = match settings.json {
@@ -106,7 +107,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     // The very last, when all files are closed: killed before it, the same command comes here
     // again.
     let place = out.path().to_path_buf();
-    drop((store, out));
+    drop((opened, out));
     Trained::settle(&place)?;
     told?;
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ use budwood_board::token::{self, Actor, Role};
 use budwood_board::{Board, export, import, local, moderate, query, split_key};
 use budwood_formats::BaseModel;
 use budwood_model::method::{METHODS, UNIONS};
+use budwood_store::{Address, Store};
 use budwood_tasks::Dataset;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
@@ -26,7 +27,7 @@ use crate::commands::submit::{open, relative_sources, source, whole_places, whol
 use crate::evaluator::{data_flags, read_source, splits};
 use crate::output::{json, note, say, table, thousands};
 use crate::settings::Settings;
-use crate::{base, evaluator, out};
+use crate::{base, evaluator, out, store};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -45,10 +46,10 @@ enum Command {
     Serve(serve::Args),
     /// Make a board with the paper's results, the methods and the runs of a store.
     Init {
-        /// Put the runs of this store on it [default for a new board: budwood-runs/runs.db, if it
-        /// is there].
-        #[arg(long, value_name = "FILE")]
-        store: Option<PathBuf>,
+        /// Put the runs of this store on it, a file or postgres://USER@HOST/DATABASE [default for a
+        /// new board: budwood-runs/runs.db, if it is there].
+        #[arg(long, value_name = "STORE", value_parser = store::Place)]
+        store: Option<Address>,
     },
     /// Import files of the Papers with Code archive, plain or .gz; a folder imports all that it
     /// holds.
@@ -248,7 +249,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     match command {
         Command::Serve(flags) => serve(settings, &args.board, flags)?,
-        Command::Init { store } => init(settings, &args.board, store.as_deref())?,
+        Command::Init { store } => init(settings, &args.board, store.as_ref())?,
         Command::Import(import) => import_files(settings, &args.board, import)?,
         Command::Export(export) => export_board(settings, &args.board, export)?,
         Command::Relate(relate) => relate::run(settings, &args.board, relate)?,
@@ -289,9 +290,9 @@ const STORE: &str = "budwood-runs/runs.db";
 
 /// A board that is not empty: the paper's results, the methods, and, if it is new or a store is
 /// named, that store's runs. How many results of the paper and how many runs are new.
-fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
-    let usual = Path::new(STORE);
-    let take_usual = !folder.join("board.db").exists() && usual.exists();
+fn filled(folder: &Path, store: Option<&Address>) -> Result<(Board, u64, u64)> {
+    let usual = Address::from(Path::new(STORE));
+    let is_new = !folder.join("board.db").exists();
     let mut board = at(folder)?;
     tidy(&mut board)?;
     let methods = METHODS.iter().map(|m| KnownMethod {
@@ -310,19 +311,25 @@ fn filled(folder: &Path, store: Option<&Path>) -> Result<(Board, u64, u64)> {
     });
     let new = seed(&mut board, &methods.chain(unions).collect::<Vec<_>>())?;
     let (runs, notes) = match store {
-        Some(path) if !path.exists() => bail!("there is no store {}", path.display()),
-        Some(path) => whole_store(&mut board, path, "local")?,
+        Some(place) => whole_store(&mut board, &store::open(place)?, "local")?,
         // Nobody asked for this one: a fault in it is said and stops nothing.
-        None if take_usual => whole_store(&mut board, usual, "local").unwrap_or_else(|e| {
-            let later = format!("`budwood board init --store {STORE}` takes its runs later");
-            (0, vec![format!("{STORE} is left out: {e:#}; {later}")])
-        }),
+        None if is_new => match Store::find(&usual) {
+            Ok(None) => (0, Vec::new()),
+            Ok(Some(store)) => whole_store(&mut board, &store, "local").unwrap_or_else(left_out),
+            Err(e) => left_out(e.into()),
+        },
         None => (0, Vec::new()),
     };
     for note in notes {
         note!("{note}");
     }
     Ok((board, new, runs))
+}
+
+/// The usual store, with what is wrong with it.
+fn left_out(e: anyhow::Error) -> (u64, Vec<String>) {
+    let later = format!("`budwood board init --store {STORE}` takes its runs later");
+    (0, vec![format!("{STORE} is left out: {e:#}; {later}")])
 }
 
 /// Serves a board, which is filled first: it is never empty.
@@ -332,7 +339,7 @@ fn serve(settings: &Settings, folder: &Path, flags: &serve::Args) -> Result<()> 
     serve::run(settings, folder, flags)
 }
 
-fn init(settings: &Settings, folder: &Path, store: Option<&Path>) -> Result<()> {
+fn init(settings: &Settings, folder: &Path, store: Option<&Address>) -> Result<()> {
     let (board, seeded, runs) = filled(folder, store)?;
     let counts = query::start(&board)?.counts;
     if settings.json {

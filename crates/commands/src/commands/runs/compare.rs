@@ -1,16 +1,15 @@
 //! Whether two runs differ beyond chance, by their answers to the same examples.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 use budwood_base::record::Prediction;
 use budwood_base::statistics::{bootstrap, mcnemar, sign_flips};
-use budwood_store::{Store, StoredRun};
+use budwood_store::{Address, Store, StoredRun};
 use budwood_tasks::metric::squad;
 use serde_json::json;
 
 use crate::output::{json, say, table, thousands};
 use crate::settings::Settings;
+use crate::store;
 
 /// Splits that are looked at where none is named.
 const SPLITS: [&str; 2] = ["dev", "test"];
@@ -71,12 +70,12 @@ impl Worth {
 
 pub(super) fn run(
     settings: &Settings,
-    path: &Path,
+    place: &Address,
     names: [&str; 2],
     split: Option<&str>,
     limit: usize,
 ) -> Result<()> {
-    let store = Store::open(path)?;
+    let store = store::open(place)?;
     let runs = [store.run(names[0])?, store.run(names[1])?];
     if runs[0].record.kind != runs[1].record.kind {
         bail!(

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use budwood_store::Address;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -26,7 +27,7 @@ const TASKS: usize = 100;
 pub(crate) struct Jobs {
     /// The sweep's name in the store.
     pub(crate) sweep: String,
-    pub(crate) store: PathBuf,
+    pub(crate) store: String,
     /// Keys of all its runs.
     pub(crate) runs: Vec<String>,
     /// Numbers of the engine's jobs, oldest first.
@@ -34,6 +35,11 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
+    /// Where the runs are recorded.
+    pub(crate) fn place(&self) -> Result<Address> {
+        Ok(Address::parse(self.store.as_ref())?)
+    }
+
     /// Reads what was submitted from the folder of a sweep.
     pub(crate) fn open(out: &Path) -> Result<Self> {
         let found = Self::find(out)?;
@@ -75,7 +81,7 @@ pub(super) struct Sweep<'a> {
     /// The sweep file with its variables filled in.
     pub(super) text: &'a str,
     pub(super) out: &'a Path,
-    pub(super) store: &'a Path,
+    pub(super) store: &'a Address,
     /// Runs at the same time in a task.
     pub(super) jobs: Option<usize>,
     pub(super) keys: Vec<String>,
@@ -90,7 +96,18 @@ pub(super) fn submit(
     sweep: &Sweep<'_>,
     dry_run: bool,
 ) -> Result<()> {
-    let (out, store) = (std::path::absolute(sweep.out)?, std::path::absolute(sweep.store)?);
+    let out = std::path::absolute(sweep.out)?;
+    // A server is where it is for all nodes; they find its password where they find others.
+    let store = match sweep.store.file() {
+        Some(path) => word(&std::path::absolute(path)?)?,
+        None => sweep.store.to_string(),
+    };
+    if sweep.store.has_password() {
+        bail!(
+            "the password in --store would stand in a script that others can read; leave it out, \
+             and put it into ~/.pgpass, or into PGPASSWORD, where the tasks run"
+        );
+    }
     let folder = out.join(FOLDER);
     let file = folder.join("sweep.toml");
     let program = match engine {
@@ -98,7 +115,7 @@ pub(super) fn submit(
         Engine::Kubernetes => "budwood".into(),
     };
     let mut command = vec![program, "sweep".into(), word(&file)?];
-    command.extend(["--out".into(), word(&out)?, "--store".into(), word(&store)?]);
+    command.extend(["--out".into(), word(&out)?, "--store".into(), store.clone()]);
     command.extend(["--threads".into(), args.cpus.to_string()]);
     command.extend(sweep.jobs.iter().flat_map(|n| ["--jobs".into(), n.to_string()]));
     let at_once = sweep.jobs.unwrap_or(args.cpus).clamp(1, args.cpus);

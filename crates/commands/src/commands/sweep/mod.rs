@@ -20,7 +20,7 @@ use budwood::spec::Resources;
 use budwood_base::folder::{FolderError, OutFolder};
 use budwood_base::record::MetricValue;
 use budwood_model::Adapter;
-use budwood_store::{Filter, Store};
+use budwood_store::{Address, Store};
 use budwood_train::Event;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -30,6 +30,7 @@ use crate::output::{json, message, say, seconds};
 use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
 use crate::settings::Settings;
+use crate::store::Place;
 use crate::{base, out};
 
 /// Passes that an estimate of the time counts with where the recipe chooses them.
@@ -42,9 +43,9 @@ pub(crate) struct Args {
     /// Folder of the adapters and, unless --store says otherwise, of the store.
     #[arg(long, default_value = "budwood-runs")]
     out: PathBuf,
-    /// Store of the runs [default: runs.db in --out].
-    #[arg(long)]
-    store: Option<PathBuf>,
+    /// Store of the runs, a file or postgres://USER@HOST/DATABASE [default: runs.db in --out].
+    #[arg(long, value_parser = Place)]
+    store: Option<Address>,
     /// Value for `${NAME}` in the file, such as DATA=/path/to/data.
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -59,8 +60,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn store_path(&self) -> PathBuf {
-        self.store.clone().unwrap_or_else(|| self.out.join("runs.db"))
+    pub(crate) fn place(&self) -> Address {
+        self.store.clone().unwrap_or_else(|| self.out.join("runs.db").into())
     }
 }
 
@@ -98,21 +99,21 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if let Some(engine) = args.cluster.on {
         cluster::check(&args.cluster, engine)?;
     }
-    let path = args.store_path();
-    let left = not_recorded(&planned, &path)?;
+    let place = args.place();
+    let left = not_recorded(&planned, &place)?;
     let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
     let threads = (settings.threads / jobs).max(1);
     check_data(&left)?;
     if let Some(engine) = args.cluster.on {
         if !args.dry_run {
             // Made before the tasks, which all use it.
-            Store::open(&path)?;
+            Store::open(&place)?;
         }
         let sweep = cluster::Sweep {
             name: &file.name,
             text: &file.text,
             out: &args.out,
-            store: &path,
+            store: &place,
             jobs: args.jobs,
             keys: planned.iter().map(|run| run.key.clone()).collect(),
             left: left.len(),
@@ -137,7 +138,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     for run in planned.iter().filter(|run| left.iter().all(|l| l.key != run.key)) {
         end_of_killed(&run.args.out, file.keep_adapters)?;
     }
-    let store = Store::open(&path)?;
+    let store = Store::open(&place)?;
     catch_interrupt();
     let begin = Instant::now();
     let bars = MultiProgress::with_draw_target(match settings.json {
@@ -179,15 +180,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if settings.json {
         json(&json!({
             "sweep": file.name, "runs": planned.len(), "done_before": planned.len() - left.len(),
-            "done": done, "elsewhere": elsewhere, "failed": failed, "store": path,
+            "done": done, "elsewhere": elsewhere, "failed": failed, "store": place,
             "seconds": begin.elapsed().as_secs_f64(), "interrupted": stopped(),
         }))?;
     } else {
-        say!(
-            "{done} runs done in {}; store: {}",
-            seconds(begin.elapsed().as_secs_f64()),
-            path.display()
-        )?;
+        say!("{done} runs done in {}; store: {place}", seconds(begin.elapsed().as_secs_f64()))?;
         if elsewhere > 0 {
             say!("{elsewhere} runs are being done by another process")?;
         }
@@ -260,6 +257,30 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
         }
         other => other?,
     };
+    // Folders of machines that share no disk are no bar to doing a run twice; a server is.
+    if !lock(&shared.store).claim(&planned.key)? {
+        shared.elsewhere.fetch_add(1, Ordering::Relaxed);
+        return Ok(None);
+    }
+    let done = claimed(shared, planned, &mut out, bar);
+    lock(&shared.store).release(&planned.key);
+    let Some(trained) = done? else { return Ok(None) };
+    end(out, shared.file.keep_adapters)?;
+    let record = &trained.record;
+    let score =
+        record.chosen().map_or("no validation".into(), |s| format!("{} {s:.4}", record.metric));
+    Ok(Some(score))
+}
+
+/// A run that no other process does, trained and recorded; none if it is recorded already, or was
+/// interrupted.
+fn claimed(
+    shared: &Shared<'_>,
+    planned: &Planned,
+    out: &mut OutFolder,
+    bar: &ProgressBar,
+) -> Result<Option<Trained>> {
+    let args = &planned.args;
     if lock(&shared.store).has(&planned.key)? {
         return Ok(None);
     }
@@ -277,11 +298,11 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     };
     // A run that was saved and not recorded is not trained again.
     let identity = run.identity()?;
-    let left = Trained::pending(&out).filter(|left| left.identity == identity);
+    let left = Trained::pending(out).filter(|left| left.identity == identity);
     let trained = match left {
         Some(left) => left,
         None => {
-            let Some(mut unsaved) = run.train(&mut out, &args.out, on_event)? else {
+            let Some(mut unsaved) = run.train(out, &args.out, on_event)? else {
                 return Ok(None);
             };
             let record = &mut unsaved.trained.record;
@@ -297,15 +318,11 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
                 let more = ablation(&mut run, &mut unsaved.adapter, &metric)?;
                 unsaved.trained.record.metrics.extend(more);
             }
-            unsaved.save(&out, &args.out)?.0
+            unsaved.save(out, &args.out)?.0
         }
     };
     add_to(&trained, &mut lock(&shared.store), &args.out)?;
-    end(out, shared.file.keep_adapters)?;
-    let record = &trained.record;
-    let score =
-        record.chosen().map_or("no validation".into(), |s| format!("{} {s:.4}", record.metric));
-    Ok(Some(score))
+    Ok(Some(trained))
 }
 
 /// What is done with the folder of a run that is recorded.
@@ -336,8 +353,9 @@ fn check_out(args: &Args, planned: &[Planned]) -> Result<()> {
     inputs.sort_unstable();
     inputs.dedup();
     out::check_folder(&args.out, &inputs)?;
-    let store = args.store_path();
-    let store = store.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let store = args.place();
+    let store =
+        store.file().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     out::check_shared(&args.out, "a sweep", &[ADAPTERS, cluster::FOLDER, "runs.db", store])
 }
 
@@ -430,11 +448,8 @@ fn dry_run(
 
 /// The runs that a store does not hold. Without a store there are none in it, and none is made: a
 /// plan writes nothing.
-fn not_recorded(planned: &[Planned], store: &Path) -> Result<Vec<Planned>> {
-    if !store.exists() {
-        return Ok(planned.to_vec());
-    }
-    let store = Store::open(store)?;
+fn not_recorded(planned: &[Planned], store: &Address) -> Result<Vec<Planned>> {
+    let Some(store) = Store::find(store)? else { return Ok(planned.to_vec()) };
     let mut left = Vec::new();
     for run in planned {
         if !store.has(&run.key)? {
@@ -442,20 +457,4 @@ fn not_recorded(planned: &[Planned], store: &Path) -> Result<Vec<Planned>> {
         }
     }
     Ok(left)
-}
-
-/// The runs of a store, for `runs` and `report`.
-pub(crate) fn stored(
-    path: &Path,
-    filter: &Filter,
-) -> Result<(Store, Vec<budwood_store::StoredRun>)> {
-    if !path.exists() {
-        bail!(
-            "there is no store {}; `budwood sweep` and `budwood train --store` make one",
-            path.display()
-        );
-    }
-    let store = Store::open(path)?;
-    let runs = store.runs(filter)?;
-    Ok((store, runs))
 }

@@ -23,7 +23,7 @@ use budwood_base::folder::OutFolder;
 use budwood_base::random::Key;
 use budwood_base::record::RunRecord;
 use budwood_formats::native;
-use budwood_store::{Filter, Store};
+use budwood_store::{Address, Filter, Store};
 use budwood_tasks::metric::is_better;
 use budwood_train::Event;
 use budwood_train::recipe::{FEW_ROWS, plan};
@@ -64,7 +64,7 @@ pub(super) struct Asked<'a> {
     pub(super) resources: &'a Resources,
     pub(super) out: &'a Path,
     pub(super) overwrite: bool,
-    pub(super) store: Option<&'a Path>,
+    pub(super) store: Option<&'a Address>,
 }
 
 /// A trial that has a score.
@@ -114,7 +114,7 @@ pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result
     out::check_folder(&folder, &args.spec.inputs())?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = args.store.map_or_else(|| folder.join("runs.db"), PathBuf::from);
+    let path = args.store.cloned().unwrap_or_else(|| folder.join("runs.db").into());
     let store = Store::open(&path)?;
     let mut asked = args.spec.clone();
     let data = RunData::read(&asked, args.resources.limits, &mut base::told())?;
@@ -383,7 +383,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn tell(&self, best: &Tried, store: &Path) -> Result<()> {
+    fn tell(&self, best: &Tried, store: &Address) -> Result<()> {
         let is_best = |tried: &Tried| tried.spec.key() == best.spec.key();
         if self.settings.json {
             let trial = |tried: &Tried| -> Value {
@@ -409,12 +409,7 @@ impl Search<'_> {
             ]
         }));
         table(&rows)?;
-        say!(
-            "{} trials in {}; store: {}",
-            self.tried.len(),
-            self.folder.display(),
-            store.display()
-        )?;
+        say!("{} trials in {}; store: {}", self.tried.len(), self.folder.display(), store)?;
         say!("the score of the best of many is too good: test it on rows of its own")?;
         say!("adapter: {}", self.args.out.display())?;
         Ok(())

@@ -1,0 +1,305 @@
+//! A server that is not there, lets nobody in, cuts connections or dies.
+#![allow(clippy::unwrap_used)]
+
+mod server;
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use budwood_database::{Address, Database, Error, Schema, Tables};
+use server::{PASSWORD, Server};
+
+static SCHEMA: Schema = Schema {
+    name: "budwood_test",
+    what: "a test",
+    remedy: "give another",
+    application: 77,
+    sqlite: Tables { new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT);", steps: &[] },
+    postgres: Tables { new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT);", steps: &[] },
+};
+
+/// The same, a version later.
+static LATER: Schema = Schema {
+    name: "budwood_test",
+    what: "a test",
+    remedy: "give another",
+    application: 77,
+    sqlite: Tables {
+        new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT, more TEXT);",
+        steps: &["ALTER TABLE t ADD COLUMN more TEXT;"],
+    },
+    postgres: Tables {
+        new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT, more TEXT);",
+        steps: &["ALTER TABLE t ADD COLUMN more TEXT;"],
+    },
+};
+
+fn address(text: &str) -> Address {
+    Address::parse(OsStr::new(text)).unwrap()
+}
+
+fn open(text: &str) -> Result<Database, Error> {
+    Database::open(&address(text), &SCHEMA)
+}
+
+fn add(database: &Database, id: i64) -> Result<(), Error> {
+    database.write(|connection| {
+        let there = connection.first("SELECT 1 FROM t WHERE id = ?1", &[id.into()], |_| Ok(()))?;
+        if there.is_none() {
+            connection.insert("t", ["id", "word"], [[id.into(), "word".into()]])?;
+        }
+        Ok(())
+    })
+}
+
+fn count(database: &Database) -> i64 {
+    let sql = "SELECT count(*) FROM t";
+    database.read(|c| c.first(sql, &[], |row| row.get(0))).unwrap().unwrap()
+}
+
+/// Each with its place and what to do, and none with the password.
+#[test]
+fn every_refusal_is_named() {
+    let Some(server) = server::shared() else { return };
+    let good = server.database();
+    let said = |text: &str, schema: &'static Schema| {
+        let error = Database::open(&address(text), schema).map(drop).unwrap_err();
+        let said = error.to_string();
+        assert!(!said.contains("s3cret") && said.contains("postgres://"), "{said}");
+        (error, said)
+    };
+    let wrong = good.replace("s3cret", "other");
+    let (error, text) = said(&wrong, &SCHEMA);
+    assert!(matches!(error, Error::Refused { .. }) && text.contains("pgpass"), "{text}");
+    let none = good.replace(&format!(":{}", PASSWORD.replace(' ', "%20")), "");
+    let (error, _) = said(&none, &SCHEMA);
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    let (error, text) = said(&server.address("nowhere"), &SCHEMA);
+    assert!(matches!(error, Error::NoDatabase { .. }) && text.contains("CREATE DATABASE"));
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = good.replace(&server.port().to_string(), &free.to_string());
+    let (error, text) = said(&nobody, &SCHEMA);
+    assert!(matches!(error, Error::Unreachable { .. }) && text.contains("refused"), "{text}");
+    let (error, text) = said("postgres://u@no.such.host.invalid/d", &SCHEMA);
+    assert!(matches!(error, Error::Unreachable { .. }), "{text}");
+    let (error, text) = said(&format!("{good}?sslmode=require"), &SCHEMA);
+    assert!(matches!(error, Error::Unreachable { .. }) && text.contains("TLS"), "{text}");
+    // Somebody else who answers at this port.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in other.incoming() {
+            let _ = std::io::Write::write_all(&mut stream.unwrap(), b"HTTP/1.1 400\r\n\r\n");
+        }
+    });
+    let (error, text) = said(&good.replace(&server.port().to_string(), &port.to_string()), &SCHEMA);
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?} {text}");
+    // Encodings that do not hold every text.
+    server.sql(&good, "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'");
+    let (_, text) = said(&server.address("latin"), &SCHEMA);
+    assert!(text.contains("LATIN1") && text.contains("UTF8"), "{text}");
+    drop(Database::open(&address(&good), &LATER).unwrap());
+    let (error, text) = said(&good, &SCHEMA);
+    assert!(matches!(error, Error::Newer { found: 2, known: 1, .. }), "{text}");
+}
+
+/// A user who may read and not write reads, and one who may make no tables is told so.
+#[test]
+fn rights_are_those_of_the_server() {
+    let Some(server) = server::shared() else { return };
+    let place = server.database();
+    server.sql(&place, "CREATE ROLE reader LOGIN; CREATE ROLE nobody LOGIN");
+    let database = open(&place).unwrap();
+    add(&database, 1).unwrap();
+    server.sql(
+        &place,
+        "GRANT USAGE ON SCHEMA budwood_test TO reader;
+         GRANT SELECT ON ALL TABLES IN SCHEMA budwood_test TO reader",
+    );
+    let name = place.rsplit('/').next().unwrap();
+    let by = |user: &str| server.socket(name).replace("user=budwood", &format!("user={user}"));
+    let reader = open(&by("reader")).unwrap();
+    assert_eq!(count(&reader), 1);
+    assert!(matches!(add(&reader, 2), Err(Error::NotAllowed { .. })));
+    assert_eq!(count(&reader), 1);
+    assert!(matches!(open(&by("nobody")).map(drop), Err(Error::NotAllowed { .. })));
+    let other = server.database();
+    let name = other.rsplit('/').next().unwrap();
+    let nobody = server.socket(name).replace("user=budwood", "user=nobody");
+    let refused = open(&nobody).map(drop).unwrap_err();
+    let text = refused.to_string();
+    assert!(matches!(refused, Error::NotAllowed { .. }) && text.contains("GRANT CREATE"), "{text}");
+    assert!(Database::find(&address(&nobody), &SCHEMA).unwrap().is_none());
+}
+
+#[test]
+fn tables_of_older_versions_are_brought_along_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.db").display().to_string();
+    let on_server = server::shared().map(Server::database);
+    for place in [Some(file), on_server].into_iter().flatten() {
+        add(&open(&place).unwrap(), 1).unwrap();
+        std::thread::scope(|scope| {
+            let open = || Database::open(&address(&place), &LATER).map(drop);
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+        let later = Database::open(&address(&place), &LATER).unwrap();
+        let sql = "SELECT count(*) FROM t WHERE more IS NULL";
+        assert_eq!(later.read(|c| c.first(sql, &[], |r| r.get::<i64>(0))).unwrap(), Some(1));
+        assert!(matches!(open(&place).map(drop), Err(Error::Newer { found: 2, .. })));
+    }
+}
+
+const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE application_name = 'budwood' AND datname = current_database()";
+
+/// Cut between statements, within a transaction, and again and again while eight write.
+#[test]
+fn connections_that_are_cut_are_made_again() {
+    let Some(server) = server::shared() else { return };
+    let place = server.database();
+    let database = open(&place).unwrap();
+    add(&database, 1).unwrap();
+    server.sql(&place, CUT);
+    assert_eq!(count(&database), 1);
+    server.sql(&place, CUT);
+    add(&database, 2).unwrap();
+    let mut cut = 0;
+    database
+        .write(|connection| {
+            connection.insert("t", ["id", "word"], [[3.into(), "a".into()]])?;
+            cut += 1;
+            if cut == 1 {
+                server.sql(&place, CUT);
+            }
+            connection.execute("UPDATE t SET word = ?1 WHERE id = 3", &["b".into()]).map(drop)
+        })
+        .unwrap();
+    assert_eq!((cut, count(&database)), (2, 3));
+    let (writers, each) = (8, 40);
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..writers)
+            .map(|writer| {
+                let place = &place;
+                scope.spawn(move || {
+                    let database = open(place).unwrap();
+                    // Every number is written by two of them.
+                    (0..each).for_each(|i| add(&database, 10 + (writer / 2) * each + i).unwrap());
+                })
+            })
+            .collect();
+        while all.iter().any(|one| !one.is_finished()) {
+            server.sql(&place, CUT);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        all.into_iter().for_each(|one| one.join().unwrap());
+    });
+    assert_eq!(count(&database), 3 + writers / 2 * each);
+}
+
+/// The server dies as a machine does, while four write, and returns: what was acknowledged is
+/// there, once.
+#[test]
+fn a_killed_server_loses_nothing_that_was_acknowledged() {
+    let Some(mut server) = Server::begin() else { return };
+    let place = server.database();
+    drop(open(&place).unwrap());
+    let done = std::sync::atomic::AtomicI64::new(0);
+    std::thread::scope(|scope| {
+        let write = |writer: i64| {
+            let (place, done) = (&place, &done);
+            scope.spawn(move || {
+                let database = open(place).unwrap();
+                for i in 0..60 {
+                    add(&database, writer * 60 + i).unwrap();
+                    done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            })
+        };
+        let all: Vec<_> = (0..4).map(write).collect();
+        for part in [40, 120] {
+            let is_before = || done.load(std::sync::atomic::Ordering::Relaxed) < part;
+            while is_before() && all.iter().any(|one| !one.is_finished()) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            server.kill_and_begin();
+        }
+        all.into_iter().for_each(|one| one.join().unwrap());
+    });
+    assert_eq!(count(&open(&place).unwrap()), 240);
+}
+
+/// One writes at a time: the others wait, and are told if it is too long.
+#[test]
+fn a_claim_is_of_one_process_and_ends_with_its_connection() {
+    let Some(server) = server::shared() else { return };
+    let place = server.database();
+    let (a, b) = (open(&place).unwrap(), open(&place).unwrap());
+    assert!(a.claim("run").unwrap() && !b.claim("run").unwrap() && b.claim("other").unwrap());
+    a.release("run");
+    assert!(b.claim("run").unwrap() && !a.claim("run").unwrap());
+    drop(b);
+    let end = Instant::now() + Duration::from_secs(10);
+    while !a.claim("run").unwrap() {
+        assert!(Instant::now() < end, "a claim outlives its process");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // A connection that was cut and made again claims again what it had.
+    let c = open(&place).unwrap();
+    server.sql(&place, CUT);
+    assert_eq!(count(&a), 0);
+    assert!(!c.claim("run").unwrap());
+}
+
+/// TLS is spoken where the server has it, and its certificate checked where that is asked for.
+#[test]
+fn certificates_are_checked_as_asked() {
+    let Some(server) = Server::begin() else { return };
+    let tls = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/tls");
+    for file in ["server.pem", "server.key"] {
+        let text = std::fs::read_to_string(tls.join(file)).unwrap();
+        let lines = format!("SELECT unnest(string_to_array('{}', E'\\n'))", text.trim());
+        let to = format!("COPY ({lines}) TO PROGRAM 'umask 077; cat > {file}'");
+        server.sql("/postgres", &to);
+    }
+    for setting in ["ssl_cert_file = 'server.pem'", "ssl_key_file = 'server.key'", "ssl = on"] {
+        server.sql("/postgres", &format!("ALTER SYSTEM SET {setting}"));
+    }
+    server.sql("/postgres", "SELECT pg_reload_conf()");
+    let place = server.database();
+    let is_spoken = |options: &str| {
+        let database = open(&format!("{place}{options}"))?;
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        database.read(|c| Ok(c.first(sql, &[], |row| row.get::<bool>(0))?.unwrap()))
+    };
+    // The server reads its settings again in a moment.
+    let end = Instant::now() + Duration::from_secs(10);
+    while !is_spoken("").unwrap() {
+        assert!(Instant::now() < end, "TLS is not spoken by itself");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let authority = tls.join("authority.pem").display().to_string();
+    assert!(is_spoken("?sslmode=require").unwrap());
+    assert!(!is_spoken("?sslmode=disable").unwrap());
+    for mode in ["require", "verify-full"] {
+        assert!(is_spoken(&format!("?sslmode={mode}&sslrootcert={authority}")).unwrap());
+    }
+    let refused = |options: &str, word: &str| {
+        let said = is_spoken(options).unwrap_err().to_string();
+        assert!(said.contains(word) && !said.contains("s3cret"), "{said}");
+    };
+    refused("?sslmode=verify-full", "UnknownIssuer");
+    let itself = tls.join("server.pem").display().to_string();
+    refused(&format!("?sslmode=verify-full&sslrootcert={itself}"), "certificate");
+    refused("?sslmode=verify-full&sslrootcert=nowhere.pem", "nowhere.pem");
+    let other = tls.join("make.sh").display().to_string();
+    refused(&format!("?sslmode=verify-full&sslrootcert={other}"), "no certificate");
+    // Another name than that of the certificate.
+    let name = place.replace("127.0.0.1", "127.1");
+    let options = format!("{name}?sslmode=verify-full&sslrootcert={authority}");
+    let said = open(&options).map(drop).unwrap_err().to_string();
+    assert!(said.contains("certificate") || said.contains("name"), "{said}");
+}
