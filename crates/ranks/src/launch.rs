@@ -45,10 +45,14 @@ fn several(by: &'static str, count: usize, remedy: &str) -> Result<Ranks, NotSta
     let Some(link) = crate::mpi::Mpi::start() else {
         return Err(failed("MPI does not take calls from several threads".into()));
     };
-    match link.size() {
-        found if found == count => Ok(Ranks::over(link)),
-        found => Err(failed(format!("MPI knows of {found}"))),
+    if link.size() != count {
+        return Err(failed(format!("MPI knows of {}", link.size())));
     }
+    if link.rank() > 0 {
+        let cannot = |e| failed(format!("the output of rank {} cannot be closed: {e}", link.rank()));
+        crate::quiet::silence(link.rank()).map_err(cannot)?;
+    }
+    Ok(Ranks::over(link))
 }
 
 #[cfg(not(feature = "mpi"))]

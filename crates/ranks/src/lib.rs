@@ -27,6 +27,8 @@
 mod launch;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "mpi")]
+mod quiet;
 mod simulated;
 #[cfg(test)]
 mod tests;
@@ -101,7 +103,7 @@ impl Eq for Ranks {}
 
 impl Ranks {
     /// This process among those that `mpirun`, `srun` or alike started with it; alone if nothing
-    /// of that kind did.
+    /// of that kind did. Standard output and error of all but the first lead nowhere then.
     ///
     /// # Errors
     /// If it was started several times, and this program has no MPI or MPI knows nothing of the

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use budwood::number;
+use budwood::{Failed, number};
 use budwood_base::encoder::{ImageInput, InputSpec, TensorKind, TensorSpec};
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
@@ -26,6 +26,7 @@ use serde_json::json;
 
 use self::shape::Shape;
 use crate::output::json;
+use crate::ranks;
 use crate::settings::Settings;
 use budwood::run::peak_memory;
 use budwood::spec::PrecisionSpec;
@@ -134,7 +135,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let head =
         HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean) };
     let mut adapter = Adapter::new(&base, &method, head, 0)?;
-    let mut workers = Workers::new(device, settings.threads);
+    let mut workers = Workers::new(device, settings.threads).over(settings.ranks.clone());
     let example = Example::new(&spec.input, args.length);
     let length = example.tokens()?;
     let lengths = vec![length; args.batch];
@@ -145,6 +146,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut optimizer = Optimizer::new(OptimizerSpec::bert(), adapter.params.len());
     let mut gradient = vec![0.0; adapter.params.len()];
     let mut times = Vec::with_capacity(args.steps);
+    let before = ranks::received(&settings.ranks)?;
     for step in 0..=args.steps {
         let start = Instant::now();
         if train {
@@ -153,15 +155,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
                 let given = (&targets, &loss, chunks[i].start);
                 let key = Some(key.child(i as u64));
-                train_chunk(cx, &base, &adapter, &batch(chunks[i].len()), given, key, gradient)
-            });
+                let batch = batch(chunks[i].len());
+                Ok::<_, Failed>(train_chunk(cx, &base, &adapter, &batch, given, key, gradient).loss)
+            })?;
             optimizer.step((device, 1), &mut adapter.params, &gradient, 1e-4);
             adapter.refresh(device, 1);
         } else {
-            workers.map(chunks.len(), |cx, i| {
+            workers.rows(chunks.len(), |cx, i| {
                 let segment = Segment { adapter: Some(&adapter), sequences: 0..chunks[i].len() };
-                predict(cx, &base, &batch(chunks[i].len()), &[segment])
-            });
+                Ok::<_, Failed>(predict(cx, &base, &batch(chunks[i].len()), &[segment]))
+            })?;
         }
         if step > 0 {
             times.push(start.elapsed().as_secs_f64());
@@ -169,7 +172,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     times.sort_by(f64::total_cmp);
     let arena: usize = workers.contexts().iter().map(|c| c.arena().bytes()).sum();
-    json(&json!({
+    let mut found = json!({
         "seconds_per_step": times.get(times.len() / 2),
         "fastest": times.first(),
         "peak_bytes": peak_memory(),
@@ -179,7 +182,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         "tokens": args.batch * length,
         "threads": settings.threads,
         "device": device.name(),
-    }))?;
+    });
+    if !settings.ranks.is_alone() {
+        let received = ranks::received(&settings.ranks)?;
+        found["ranks"] = json!({
+            "count": settings.ranks.size(),
+            "gradient_bytes": size_of_val(&gradient[..]),
+            "bytes_per_step": (received - before) / (args.steps as u64 + 1),
+        });
+    }
+    json(&found)?;
     Ok(ExitCode::SUCCESS)
 }
 

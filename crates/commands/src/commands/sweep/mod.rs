@@ -281,7 +281,7 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     let trained = match left {
         Some(left) => left,
         None => {
-            let Some(mut unsaved) = run.train(&mut out, &args.out, on_event)? else {
+            let Some(mut unsaved) = run.train(Some(&mut out), &args.out, on_event)? else {
                 return Ok(None);
             };
             let record = &mut unsaved.trained.record;
