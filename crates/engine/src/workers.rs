@@ -138,8 +138,7 @@ impl Workers {
         let share = self.ranks.share(n);
         let isa = self.contexts[0].device().isa();
         let add = |total: &mut [f32], piece: &[f32]| elementwise::add(isa, total, piece);
-        let work =
-            |cx: &mut Context, i: usize, g: &mut [f32]| work(cx, share.start + i, g);
+        let work = |cx: &mut Context, i: usize, g: &mut [f32]| work(cx, share.start + i, g);
         let results = match self.ranks.is_first() {
             true => self.added(share.len(), total, add, work),
             false => self.kept(share.len(), total.len(), work),

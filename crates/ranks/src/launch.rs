@@ -9,17 +9,29 @@ const STARTERS: [(&str, &str, &str); 4] = [
     ("MV2_COMM_WORLD_SIZE", "mpirun", "start it by the mpirun of the MPI that it was built with"),
     ("PMI_SIZE", "mpirun", "start it by the mpirun of the MPI that it was built with"),
     // Of srun alone: a job's script has none, nor have tasks of arrays.
-    ("SLURM_STEP_NUM_TASKS", "srun", "start it by srun --mpi=pmix; `srun --mpi=list` shows what there is"),
+    (
+        "SLURM_STEP_NUM_TASKS",
+        "srun",
+        "start it by srun --mpi=pmix; `srun --mpi=list` shows what there is",
+    ),
 ];
 
 /// Processes of one command that know nothing of each other.
 #[derive(Debug, thiserror::Error)]
-#[error("{by} started this program {count} times, but {why}. Each would do all of the work by itself, at the same place: {remedy}")]
+#[error(
+    "{by} started this program {count} times, but {why}. Each would do all of the work by itself, at the same place: {remedy}"
+)]
 pub struct NotStarted {
     by: &'static str,
     count: usize,
     why: String,
     remedy: String,
+}
+
+/// Whether something that starts jobs started this process, be it once: it may show a terminal to
+/// it as its output, whatever the job's output is.
+pub fn is_of_job() -> bool {
+    STARTERS.iter().any(|(name, ..)| std::env::var_os(name).is_some())
 }
 
 /// This process among those that were started with it.
@@ -49,7 +61,8 @@ fn several(by: &'static str, count: usize, remedy: &str) -> Result<Ranks, NotSta
         return Err(failed(format!("MPI knows of {}", link.size())));
     }
     if link.rank() > 0 {
-        let cannot = |e| failed(format!("the output of rank {} cannot be closed: {e}", link.rank()));
+        let cannot =
+            |e| failed(format!("the output of rank {} cannot be closed: {e}", link.rank()));
         crate::quiet::silence(link.rank()).map_err(cannot)?;
     }
     Ok(Ranks::over(link))

@@ -37,7 +37,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use launch::NotStarted;
+pub use launch::{NotStarted, is_of_job};
 
 /// Numbers that travel at once: the next rank adds to them while others follow.
 const SEGMENT: usize = 64 * 1024;
@@ -318,7 +318,8 @@ impl Several {
         };
         let header = (bytes.len() as u64 | mark).to_le_bytes();
         let headers = self.link.gather(&header, &vec![header.len(); size]);
-        let headers: Vec<u64> = headers.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+        let headers: Vec<u64> =
+            headers.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
         let lengths: Vec<usize> = headers.iter().map(|h| (h & !FAILED) as usize).collect();
         let at_once = AT_ONCE / size;
         let rounds = lengths.iter().max().map_or(0, |most| most.div_ceil(at_once));

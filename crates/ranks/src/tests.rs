@@ -133,7 +133,10 @@ fn ranks_that_differ_are_refused_by_what_they_differ_in() {
         same
     }) {
         let message = found.unwrap_err().to_string();
-        assert_eq!(message, "rank 2 of 3: has another processor than rank 0: cpu/avx2, not cpu/avx512");
+        assert_eq!(
+            message,
+            "rank 2 of 3: has another processor than rank 0: cpu/avx2, not cpu/avx512"
+        );
     }
 }
 

@@ -200,7 +200,10 @@ impl Shared {
             state.ready.entry(step).or_insert_with(|| (0..n).map(|_| None).collect());
             drop(state);
             // A rank may have none of a step's images.
-            let Some(&(image, key)) = list.1.get(place) else { continue };
+            let Some(&(image, key)) = list.1.get(place) else {
+                self.changed.notify_all();
+                continue;
+            };
             let decoded = images.pixels(image, Some(key));
             let mut state = self.lock();
             if let Some(slot) = state.ready.get_mut(&step).and_then(|s| s.get_mut(place)) {

@@ -71,7 +71,9 @@ fn whole(
     // Files are the first rank's; the others are told what it finds.
     let mut out = ranks.is_first().then(|| OutFolder::open(shown, &FOLDER)).transpose()?;
     let is_whole = out.as_ref().is_some_and(OutFolder::is_whole);
-    let saved = ranks.first_says(|| Ok::<_, Error>(serde_json::to_vec(&out.as_ref().and_then(Trained::pending))?))?;
+    let saved = ranks.first_says(|| {
+        Ok::<_, Error>(serde_json::to_vec(&out.as_ref().and_then(Trained::pending))?)
+    })?;
     let saved: Option<Trained> = serde_json::from_slice(&saved)?;
     let saved = saved.filter(|saved| saved.record.key == spec.key());
     if is_whole && saved.is_none() {

@@ -22,9 +22,9 @@ use crate::base::source_named;
 use crate::out;
 use crate::output::table;
 use crate::settings::Settings;
-use budwood::Adapter;
 use budwood::answer::{Answer, AnswerOptions, typed};
 use budwood::reader::Reader;
+use budwood::{Adapter, is_of_job};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -132,7 +132,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
     let top = args.top.map(|n| n as usize);
     let options = AnswerOptions { limits, top, abstain_below: args.abstain_below };
-    let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
+    let terminal = std::io::stdout().is_terminal() && !is_of_job();
+    let default = if terminal { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     if args.explain {
         if !matches!(format, Format::Table | Format::Jsonl) {

@@ -138,11 +138,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let tls = args.tls.open()?;
     let adapters = adapters(args)?;
     // Each of the server's threads computes by itself.
-    let options = BaseOptions {
-        precision: args.base_precision,
-        threads: 1,
-        ..BaseOptions::default()
-    };
+    let options =
+        BaseOptions { precision: args.base_precision, threads: 1, ..BaseOptions::default() };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
     let limits = Limits {
         body: args.max_body << 20,

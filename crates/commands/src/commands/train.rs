@@ -111,7 +111,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                 let steps = unsaved.trained.steps;
                 unsaved.trained.summary["ranks"] =
                     json!({ "count": ranks.size(), "bytes": received });
-                note!("{} ranks gave each other {} in {steps} steps", ranks.size(), bytes(received));
+                note!(
+                    "{} ranks gave each other {} in {steps} steps",
+                    ranks.size(),
+                    bytes(received)
+                );
             }
             let Some(out) = &out else { return Ok(ExitCode::SUCCESS) };
             unsaved.save(out, &args.out)?.0
