@@ -113,7 +113,7 @@ def answers():
 
 
 # Long enough to be killed in between.
-LONG = ["--recipe", "paper", "--epochs", "2000", "--batch-size", "128", "--method", "adapter[width=8]", "--save-every", "1"]
+LONG = ["--recipe", "paper", "--epochs", "400", "--batch-size", "128", "--method", "adapter[width=8]", "--save-every", "1"]
 
 
 def job(out, ranks):
@@ -173,6 +173,7 @@ def losses():
 
 
 def errors():
+    train("adapter", *PAPER, "--method", "lora")
     pathlib.Path("bad.csv").write_text("text,label\na,b\nc\n")
     pathlib.Path("file").write_text("")
     cases = [
@@ -205,8 +206,6 @@ def errors():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     subprocess.run([sys.executable, HERE / "world.py"], check=True)
-    bits()
-    answers()
-    errors()
-    losses()
+    for part in (answers, errors, losses, bits):
+        part()
     print("all as one process")
