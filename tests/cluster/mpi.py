@@ -1,9 +1,9 @@
 """Training, predictions and scores over ranks of MPI: the bytes of one process, and no hang whatever happens to a rank.
 
-    tests/cluster/mpi.py [PROGRAM [PLAIN]] [--all]
+    tests/cluster/mpi.py [PROGRAM [PLAIN [PART...]]] [--all]
 
 PROGRAM is built with the feature `mpi`, PLAIN without; what is not given is built (debug profile: bits do not depend on it). Needs Open MPI and
-libclang: Debian's libopenmpi-dev, openmpi-bin and libclang-dev, which are installed if mpirun is missing and this is root. --all tries every method.
+libclang: Debian's libopenmpi-dev, openmpi-bin and libclang-dev, which are installed if mpirun is missing and this is root. --all tries every method. PART is one of answers, errors, losses, bits.
 """
 import json, os, pathlib, shutil, signal, subprocess, sys, tempfile, time
 
@@ -206,6 +206,7 @@ def errors():
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
     subprocess.run([sys.executable, HERE / "world.py"], check=True)
-    for part in (answers, errors, losses, bits):
-        part()
+    parts = {"answers": answers, "errors": errors, "losses": losses, "bits": bits}
+    for part in words[2:] or parts:
+        parts[part]()
     print("all as one process")

@@ -16,6 +16,10 @@ const STARTERS: [(&str, &str, &str); 4] = [
     ),
 ];
 
+/// Variables by which MPI finds the other tasks of srun.
+#[cfg(feature = "mpi")]
+const KNOWN: [&str; 3] = ["PMIX_RANK", "PMI_RANK", "PMI_FD"];
+
 /// Processes of one command that know nothing of each other.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -54,6 +58,10 @@ fn start_as(variable: impl Fn(&str) -> Option<String>) -> Result<Ranks, NotStart
 fn several(by: &'static str, count: usize, remedy: &str) -> Result<Ranks, NotStarted> {
     use crate::Link;
     let failed = |why: String| NotStarted { by, count, why, remedy: remedy.into() };
+    // MPI would end the process in a way of its own.
+    if by == "srun" && KNOWN.iter().all(|name| std::env::var_os(name).is_none()) {
+        return Err(failed("MPI was told nothing of the others".into()));
+    }
     let Some(link) = crate::mpi::Mpi::start() else {
         return Err(failed("MPI does not take calls from several threads".into()));
     };

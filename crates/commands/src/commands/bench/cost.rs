@@ -136,7 +136,8 @@ impl Pieces {
                     let chunk = draw();
                     let next = free.iter_mut().min_by(|a, b| a.total_cmp(b));
                     if let Some(next) = next {
-                        *next += if alone { self.computing(1, threads / own, chunk) } else { chunk };
+                        *next +=
+                            if alone { self.computing(1, threads / own, chunk) } else { chunk };
                     }
                 }
                 let mut ready = free.into_iter().fold(0.0, f64::max);
@@ -182,7 +183,7 @@ mod tests {
         let pieces = pieces(16);
         let network = Network { name: "", latency: 1e-3, rate: 1e9 };
         let part = 9.6e6 / 37.0;
-        let (adding, message) = (16e-3 / 37.0, 1e-3 + part / 1e9);
+        let (adding, message): (f64, f64) = (16e-3 / 37.0, 1e-3 + part / 1e9);
         let passing = adding + message + 36.0 * adding.max(message);
         let telling = 9.6e6 / 1e9 + 1e-3 + 6e-3;
         let expected = 8.0 * 0.4 + passing + telling + 0.01;
