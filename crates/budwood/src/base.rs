@@ -19,7 +19,8 @@ pub struct BaseOptions {
     pub precision: Option<Form>,
     /// Threads that one call computes with, at least 1.
     pub threads: usize,
-    /// The processes that answer together ([`crate::Adapter::answers`]); this one alone unless said.
+    /// The processes that answer together ([`crate::Adapter::answers`]); this one alone unless
+    /// said.
     pub ranks: Ranks,
 }
 

@@ -1,6 +1,6 @@
 //! What started this process, and how many times: environment variables of those that start jobs.
 
-use crate::Ranks;
+use crate::link::Link;
 
 /// Whoever starts several processes says so in a variable: its name, who that is, and what to do
 /// where MPI knows nothing of it. The first that is set counts, as one may start another.
@@ -38,25 +38,26 @@ pub fn is_of_job() -> bool {
     STARTERS.iter().any(|(name, ..)| std::env::var_os(name).is_some())
 }
 
-/// This process among those that were started with it.
-pub(crate) fn start() -> Result<Ranks, NotStarted> {
+/// What connects this process to those that were started with it; none if it is alone.
+pub(crate) fn start() -> Result<Option<Box<dyn Link>>, NotStarted> {
     start_as(|name| std::env::var(name).ok())
 }
 
-fn start_as(variable: impl Fn(&str) -> Option<String>) -> Result<Ranks, NotStarted> {
+fn start_as(
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Box<dyn Link>>, NotStarted> {
     let started = STARTERS.iter().find_map(|&(name, by, remedy)| {
         let count: usize = variable(name)?.trim().parse().ok()?;
         Some((by, count, remedy))
     });
     match started {
-        Some((by, count, remedy)) if count > 1 => several(by, count, remedy),
-        _ => Ok(Ranks::default()),
+        Some((by, count, remedy)) if count > 1 => several(by, count, remedy).map(Some),
+        _ => Ok(None),
     }
 }
 
 #[cfg(feature = "mpi")]
-fn several(by: &'static str, count: usize, remedy: &str) -> Result<Ranks, NotStarted> {
-    use crate::Link;
+fn several(by: &'static str, count: usize, remedy: &str) -> Result<Box<dyn Link>, NotStarted> {
     let failed = |why: String| NotStarted { by, count, why, remedy: remedy.into() };
     // MPI would end the process in a way of its own.
     if by == "srun" && KNOWN.iter().all(|name| std::env::var_os(name).is_none()) {
@@ -73,11 +74,11 @@ fn several(by: &'static str, count: usize, remedy: &str) -> Result<Ranks, NotSta
             |e| failed(format!("the output of rank {} cannot be closed: {e}", link.rank()));
         crate::quiet::silence(link.rank()).map_err(cannot)?;
     }
-    Ok(Ranks::over(link))
+    Ok(Box::new(link))
 }
 
 #[cfg(not(feature = "mpi"))]
-fn several(by: &'static str, count: usize, _: &str) -> Result<Ranks, NotStarted> {
+fn several(by: &'static str, count: usize, _: &str) -> Result<Box<dyn Link>, NotStarted> {
     let remedy = "start it once, or build it with MPI: cargo build --release --features mpi";
     Err(NotStarted { by, count, why: "it was built without MPI".into(), remedy: remedy.into() })
 }
@@ -86,7 +87,7 @@ fn several(by: &'static str, count: usize, _: &str) -> Result<Ranks, NotStarted>
 mod tests {
     use super::*;
 
-    fn started(set: &[(&str, &str)]) -> Result<Ranks, NotStarted> {
+    fn started(set: &[(&str, &str)]) -> Result<Option<Box<dyn Link>>, NotStarted> {
         let set: Vec<(String, String)> =
             set.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
         start_as(|name| set.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
@@ -104,18 +105,18 @@ mod tests {
             &[("JOB_COMPLETION_INDEX", "2")],
         ];
         for set in lone {
-            assert!(started(set).unwrap().is_alone(), "{set:?}");
+            assert!(started(set).unwrap().is_none(), "{set:?}");
         }
         // An mpirun of one, in a step of several.
         let inner = [("SLURM_STEP_NUM_TASKS", "4"), ("OMPI_COMM_WORLD_SIZE", "1")];
-        assert!(started(&inner).unwrap().is_alone());
+        assert!(started(&inner).unwrap().is_none());
     }
 
     #[cfg(not(feature = "mpi"))]
     #[test]
     fn several_without_mpi_are_refused_with_a_remedy() {
         for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
-            let refused = started(&[(name, "4")]).unwrap_err().to_string();
+            let refused = started(&[(name, "4")]).err().unwrap().to_string();
             assert!(refused.contains("4 times") && refused.contains("--features mpi"), "{refused}");
         }
     }

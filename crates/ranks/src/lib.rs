@@ -18,13 +18,14 @@
 //! pieces one by one. Each rank receives the vector at most twice, whatever the number of pieces:
 //! once on the way, once as the result. A usual all-reduce costs as much.
 //!
-//! **Failures.** Each exchange begins with what became of every rank. One that has failed takes part
-//! in one more exchange, by [`Ranks::end`], and all others get its message from it: none waits for
-//! one that is gone.
+//! **Failures.** Each exchange begins with what became of every rank. One that has failed takes
+//! part in one more exchange, by [`Ranks::end`], and all others get its message from it: none waits
+//! for one that is gone.
 //!
 //! One process alone is [`Ranks::default`], in which all of this costs nothing.
 
 mod launch;
+mod link;
 #[cfg(feature = "mpi")]
 mod mpi;
 #[cfg(feature = "mpi")]
@@ -38,6 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use launch::{NotStarted, is_of_job};
+use link::Link;
 
 /// Numbers that travel at once: the next rank adds to them while others follow.
 const SEGMENT: usize = 64 * 1024;
@@ -45,19 +47,6 @@ const SEGMENT: usize = 64 * 1024;
 const AT_ONCE: usize = 1 << 30;
 /// What says in a header that the rank has failed; the rest is a length.
 const FAILED: u64 = 1 << 63;
-
-/// How ranks reach each other. All calls are made by all ranks, in the same order.
-trait Link: Send + Sync {
-    fn rank(&self) -> usize;
-    fn size(&self) -> usize;
-    /// What all ranks give, in their order; `counts` says how much that is of each.
-    fn gather(&self, own: &[u8], counts: &[usize]) -> Vec<u8>;
-    /// Gives numbers to a rank, which receives as many.
-    fn send(&self, to: usize, numbers: &[f32]);
-    fn receive(&self, from: usize, numbers: &mut [f32]);
-    /// Gives the numbers of one rank to all.
-    fn broadcast(&self, from: usize, numbers: &mut [f32]);
-}
 
 /// A rank of the job has failed, which ends all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,20 +98,20 @@ impl Ranks {
     /// If it was started several times, and this program has no MPI or MPI knows nothing of the
     /// others: each would do all of the work.
     pub fn start() -> Result<Self, NotStarted> {
-        launch::start()
+        Ok(launch::start()?.map_or_else(Self::default, Self::over))
     }
 
     /// So many ranks that are threads of this process, for tests: each is to be moved to a thread
     /// of its own.
     pub fn simulated(size: usize) -> Vec<Self> {
-        simulated::links(size).into_iter().map(Self::over).collect()
+        simulated::links(size).into_iter().map(|link| Self::over(Box::new(link))).collect()
     }
 
-    fn over(link: impl Link + 'static) -> Self {
+    fn over(link: Box<dyn Link>) -> Self {
         match link.size() {
             1 => Self(None),
             _ => Self(Some(Arc::new(Several {
-                link: Box::new(link),
+                link,
                 over: Mutex::new(None),
                 received: AtomicU64::new(0),
             }))),

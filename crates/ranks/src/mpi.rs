@@ -8,7 +8,7 @@ use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Root, Source};
 
-use crate::Link;
+use crate::link::Link;
 
 /// This process in MPI's world. Dropped at the end, which waits for the others; where it is dropped
 /// by a panic, all are ended.

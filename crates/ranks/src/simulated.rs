@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
-use crate::Link;
+use crate::link::Link;
 
 enum Message {
     Bytes(Vec<u8>),

@@ -97,8 +97,8 @@ impl<'a> Feed<'a> {
         Self { data, step: first, source: Source::Direct }
     }
 
-    /// Begins to decode, on `threads` threads of `scope`, this rank's `own` images of `steps`; texts
-    /// are masked as the keys of `wanted` say.
+    /// Begins to decode, on `threads` threads of `scope`, this rank's `own` images of `steps`;
+    /// texts are masked as the keys of `wanted` say.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         data: &'a Prepared,

@@ -284,8 +284,8 @@ fn ranks_with_other_parameters_are_noticed() {
     }
 }
 
-/// The recipe: its probe, its trials, the training on all rows; and a journal that another number of
-/// ranks goes on with.
+/// The recipe: its probe, its trials, the training on all rows; and a journal that another number
+/// of ranks goes on with.
 #[test]
 fn the_recipe_gives_the_same_on_any_number_of_ranks() {
     let base = base("base/bert");

@@ -83,11 +83,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         Some(file) => shape::of_file(file)?,
         None => args.shape.spec()?,
     };
-    if args.plan {
-        return plan::run(settings, &mut Subject::new(&spec, args, true)?, args.steps);
-    }
     let train = args.mode == Mode::Train;
-    let mut subject = Subject::new(&spec, args, train)?;
+    let (how, of) = ((args.precision.get(false), train), (args.batch, args.length));
+    let mut subject = Subject::new(&spec, how, &args.method, of)?;
+    if args.plan {
+        return plan::run(settings, &mut subject, args.steps);
+    }
     let device = Device::cpu();
     let mut workers = Workers::new(device, settings.threads).over(settings.ranks.clone());
     let mut times = Vec::with_capacity(args.steps);

@@ -10,13 +10,11 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::random::Key;
 use budwood_base::tensor::Tensor;
-use budwood_engine::{Device, Workers};
+use budwood_engine::{Device, Precision, Workers};
 use budwood_model::{
     Adapter, Base, Batch, Loss, ModelError, Segment, Targets, plan_chunks, predict, train_chunk,
 };
 use budwood_train::{Optimizer, OptimizerSpec};
-
-use super::Args;
 
 /// An encoder, its adapter and a batch.
 pub(super) struct Subject {
@@ -33,18 +31,23 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new(spec: &EncoderSpec, args: &Args, trained: bool) -> Result<Self> {
+    /// So many sequences, or images, of a length or of the usual one. `trained` for steps.
+    pub(super) fn new(
+        spec: &EncoderSpec,
+        (precision, trained): (Precision, bool),
+        method: &str,
+        (n, length): (usize, Option<usize>),
+    ) -> Result<Self> {
         let device = Device::cpu();
         let tensors = spec.tensors().into_iter().map(|t| (t.name.clone(), t));
         let tensors: HashMap<_, _> = tensors.collect();
         let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&tensors[name]));
-        let base = Base::load(spec.clone(), device, args.precision.get(false), trained, fetch)?;
-        let method: MethodSpec = args.method.parse().map_err(ModelError::from)?;
+        let base = Base::load(spec.clone(), device, precision, trained, fetch)?;
+        let method: MethodSpec = method.parse().map_err(ModelError::from)?;
         let linear = HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean);
         let adapter = Adapter::new(&base, &method, HeadSpec { dropout: 0.1, ..linear }, 0)?;
-        let example = Example::new(&spec.input, args.length);
+        let example = Example::new(&spec.input, length);
         let length = example.tokens()?;
-        let n = args.batch;
         Ok(Self {
             base,
             example,
