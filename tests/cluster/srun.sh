@@ -40,8 +40,8 @@ grep -q good job.log || { cat job.log; exit 1; }
 echo "a job's script is one process"
 
 # A task that is killed.
-long() { timeout 300 "$@" "$program" train --base base --data rows.csv --recipe paper --epochs 400 \
-    --batch-size 128 --method 'adapter[width=8]' --save-every 1 --out killed; }
+long() { timeout 300 "$@" "$program" train --base base --data rows.csv --recipe paper --epochs 100 \
+    --batch-size 128 --method 'adapter[width=8]' --save-every 0.2 --out killed; }
 long srun --mpi=pmix -n 3 -K > killed.log 2>&1 &
 step=$!
 for _ in $(seq 300); do [ -e killed/checkpoint/checkpoint.json ] && break; sleep 0.2; done

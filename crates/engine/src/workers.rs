@@ -276,7 +276,7 @@ mod tests {
                     assert_ne!(i, bad);
                     Ok::<_, Failed>(0.0)
                 };
-                Workers::new(Device::cpu(), 3).accumulate(4, &mut [0.0], work);
+                Workers::new(Device::cpu(), 3).accumulate(4, &mut [0.0], work)
             };
             assert!(std::panic::catch_unwind(run).is_err());
         }
