@@ -334,6 +334,7 @@ fn the_recipe_gives_the_same_on_any_number_of_ranks() {
         [((&few, None), false), ((&few, None), true), ((&many, Some(&dev)), false)]
     {
         let alone = run(Ranks::default(), data, contrastive, (None, None));
+        assert!(!alone.3, "it ran to its end");
         chosen.push(alone.2);
         for size in [2, 3] {
             for made in on_ranks(size, |ranks| run(ranks, data, contrastive, (None, None))) {
