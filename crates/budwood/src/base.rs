@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use budwood_engine::{Device, Precision, Workers};
 use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterMeta;
+use budwood_ranks::Ranks;
 
 use crate::reader::Reader;
 use crate::spec::Form;
 use crate::{Error, Notice};
 
 /// How a base model is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseOptions {
     /// Form of the frozen weights; `None` is that in which the model is stored.
     pub precision: Option<Form>,
     /// Threads that one call computes with, at least 1.
     pub threads: usize,
+    /// The processes that answer together ([`crate::Adapter::answers`]); this one alone unless
+    /// said.
+    pub ranks: Ranks,
 }
 
 impl BaseOptions {
@@ -43,7 +47,7 @@ impl Default for BaseOptions {
     /// The stored form, and all processors.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { precision: None, threads }
+        Self { precision: None, threads, ranks: Ranks::default() }
     }
 }
 
@@ -56,6 +60,7 @@ struct Shared {
     packed: budwood_model::Base,
     threads: usize,
     warnings: Vec<String>,
+    ranks: Ranks,
     /// The reader of texts, which all adapters share, once it is needed.
     reader: Mutex<Option<Arc<Reader>>>,
     /// Workers with warm memory that no call uses at the moment.
@@ -97,9 +102,10 @@ impl Base {
             Form::Int8 => Precision::Int8,
         };
         let packed = load(&model, precision, false)?;
-        let threads = options.threads.max(1);
+        let (threads, ranks) = (options.threads.max(1), options.ranks);
         let (reader, idle) = (Mutex::new(None), Mutex::new(Vec::new()));
-        Ok(Self(Arc::new(Shared { model, packed, threads, warnings, reader, idle })))
+        let shared = Shared { model, packed, threads, ranks, warnings, reader, idle };
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The model's files.
@@ -146,7 +152,8 @@ impl Base {
     pub fn with_workers<R>(&self, work: impl FnOnce(&mut Workers) -> R) -> R {
         let idle = || self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let warm = idle().pop();
-        let mut workers = warm.unwrap_or_else(|| Workers::new(Device::cpu(), self.0.threads));
+        let new = || Workers::new(Device::cpu(), self.0.threads).over(self.0.ranks.clone());
+        let mut workers = warm.unwrap_or_else(new);
         let result = work(&mut workers);
         idle().push(workers);
         result

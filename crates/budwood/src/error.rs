@@ -69,6 +69,9 @@ pub enum Error {
     /// An image size that the model cannot read.
     #[error(transparent)]
     ImageSize(#[from] budwood_base::encoder::ImageSizeError),
+    /// Another rank of the job failed.
+    #[error(transparent)]
+    Rank(#[from] budwood_ranks::Failed),
     /// What goes wrong in training and evaluation.
     #[error(transparent)]
     Train(#[from] budwood_train::Error),

@@ -72,6 +72,7 @@ pub use adapter::{Adapter, AdapterOptions, DOC_STRIDE, positive};
 pub use answer::Answer;
 pub use base::{Base, BaseOptions, load, precision_name};
 pub use budwood_hub::Notice;
+pub use budwood_ranks::{Failed, Ranks, is_of_job};
 pub use budwood_tasks::{Dataset, Example, Image, ImageContent, Input, Target};
 pub use budwood_train::{CHUNK_TOKENS, Event, Score};
 pub use encoded::{Encoded, Vectors, Worker};

@@ -58,7 +58,8 @@ fn answers_of_a_mixed_batch_are_those_of_each_adapter_alone() {
 #[test]
 fn threads_share_a_base() {
     let world = World::new();
-    let base = Base::open_with(world.path("base"), BaseOptions { threads: 2, precision: None });
+    let base =
+        Base::open_with(world.path("base"), BaseOptions { threads: 2, ..BaseOptions::default() });
     let base = base.unwrap();
     let adapters = adapters(&world, &base);
     let alone: Vec<_> = adapters.iter().map(|a| a.predict(&[input(a, 9)]).unwrap()).collect();

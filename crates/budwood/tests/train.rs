@@ -120,7 +120,7 @@ fn data_in_memory_are_trained_on() {
     let mut run = Run::new(&spec, &Resources::default(), Arc::new(base), data).unwrap();
     let path = world.path("memory");
     let mut out = budwood_base::folder::OutFolder::open(&path, &budwood::run::FOLDER).unwrap();
-    let unsaved = run.train(&mut out, &path, |_| ControlFlow::Continue(())).unwrap().unwrap();
+    let unsaved = run.train(Some(&mut out), &path, |_| ControlFlow::Continue(())).unwrap().unwrap();
     unsaved.save(&out, &path).unwrap();
     assert_eq!(world.base().adapter(&path).unwrap().meta().task.name, "mine");
 }

@@ -38,6 +38,7 @@ impl Opening<'_> {
         let options = BaseOptions {
             precision: self.precision.or(as_trained.precision),
             threads: settings.threads,
+            ranks: settings.ranks.clone(),
         };
         let name = self.base.unwrap_or(&meta.base.name);
         let base = Base::open_with(base::folder(name)?, options)?;

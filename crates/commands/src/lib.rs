@@ -17,6 +17,7 @@ mod out;
 mod output;
 mod plan;
 mod progress;
+mod ranks;
 mod scratch;
 mod settings;
 mod store;
@@ -27,7 +28,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 pub use again::Program;
-use budwood::number;
+use budwood::{Ranks, number};
 use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
@@ -119,6 +120,13 @@ enum Command {
     Methods,
 }
 
+impl Command {
+    /// Whether several processes may run it together.
+    fn runs_over_ranks(&self) -> bool {
+        matches!(self, Self::Train(_) | Self::Eval(_) | Self::Predict(_) | Self::Bench(_))
+    }
+}
+
 /// The program's commands and flags, for what is written about them.
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
@@ -156,8 +164,18 @@ fn run(cli: Cli) -> ExitCode {
     if let Some(seconds) = cli.ends_with_parent {
         limited::end_with_parent(seconds);
     }
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = Settings { json: cli.json, threads: cli.threads.unwrap_or(all) };
+    let started = match cli.command.runs_over_ranks() {
+        true => ranks::start(cli.threads),
+        false => {
+            let all = std::thread::available_parallelism().map_or(1, usize::from);
+            Ok((Ranks::default(), cli.threads.unwrap_or(all)))
+        }
+    };
+    let (ranks, threads) = match started {
+        Ok(started) => started,
+        Err(e) => return failed(&output::message(&e)),
+    };
+    let settings = Settings { json: cli.json, threads, ranks };
     let result = match cli.command {
         Command::Quickstart(args) => commands::quickstart::run(&settings, &args),
         Command::Train(args) => commands::train::run(&settings, &args),
@@ -185,15 +203,23 @@ fn run(cli: Cli) -> ExitCode {
         Command::Bench(args) => commands::bench::run(&settings, &args),
         Command::Methods => commands::methods::run(&settings),
     };
-    match result {
-        Ok(code) => code,
+    let result = match result {
         // A reader that closed its end, such as `head`, has what it wanted.
-        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
-        Err(e) => {
-            output::note!("error: {}", output::message(&e));
-            ExitCode::FAILURE
-        }
+        Err(e) if is_broken_pipe(&e) => Ok(ExitCode::SUCCESS),
+        result => result.map_err(|e| output::message(&e)),
+    };
+    // Where a rank has failed, all end with its message.
+    let ended = settings.ranks.end(result.as_ref().err().map(String::as_str));
+    match (result, ended) {
+        (Ok(code), None) => code,
+        (_, Some(of_other)) if of_other.rank > 0 => failed(&of_other.to_string()),
+        (Err(message), _) | (Ok(_), Some(budwood::Failed { message, .. })) => failed(&message),
     }
+}
+
+fn failed(message: &str) -> ExitCode {
+    output::note!("error: {message}");
+    ExitCode::FAILURE
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -3,7 +3,7 @@
 //! A value that is a list is a grid: every combination is a run. Flags are those of `budwood
 //! train`, without the dashes; a task's flags go before those of `[train]`, a method's before both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -85,7 +85,7 @@ impl SweepFile {
         if self.task.is_empty() || self.method.is_empty() || self.seeds.is_empty() {
             bail!("the sweep '{}' needs a [[task]], a [[method]] and a seed at least", self.name);
         }
-        let mut runs: Vec<Planned> = Vec::new();
+        let (mut runs, mut keys) = (Vec::<Planned>::new(), HashSet::new());
         for task in &self.task {
             for method in &self.method {
                 let mut flags = self.train.clone();
@@ -110,7 +110,7 @@ impl SweepFile {
                 for choice in grid(&flags) {
                     for &seed in &self.seeds {
                         let planned = self.planned(&group, &choice, seed, out)?;
-                        if !runs.iter().any(|r| r.key == planned.key) {
+                        if keys.insert(planned.key.clone()) {
                             runs.push(planned);
                         }
                     }

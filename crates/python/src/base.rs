@@ -58,10 +58,11 @@ impl Base {
         precision: Option<&str>,
         threads: Option<usize>,
     ) -> PyResult<Self> {
-        let options = BaseOptions { precision: form(precision)?, threads: self::threads(threads)? };
+        let (precision, threads) = (form(precision)?, self::threads(threads)?);
+        let options = BaseOptions { precision, threads, ..BaseOptions::default() };
         let own = py.detach(|| budwood::Base::open_with(&name, options)).map_err(raised)?;
         warn_all(py, own.warnings().iter().cloned())?;
-        Ok(Self { own, name: name.display().to_string(), threads: options.threads })
+        Ok(Self { own, name: name.display().to_string(), threads })
     }
 
     /// The name that it was opened by.

@@ -58,6 +58,9 @@ pub enum Error {
         /// What the head gave.
         value: f32,
     },
+    /// Another rank of the job failed.
+    #[error(transparent)]
+    Rank(#[from] budwood_ranks::Failed),
     /// Settings that do not fit.
     #[error("{0}")]
     Usage(String),

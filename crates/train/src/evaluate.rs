@@ -66,7 +66,7 @@ pub fn base_seconds(
     Ok(begin.elapsed().as_secs_f64() * all as f64 / done.max(1) as f64)
 }
 
-/// Runs an adapter over all inputs.
+/// Runs an adapter over all inputs, each rank over a part of them; all get all answers.
 ///
 /// # Errors
 /// If an image cannot be decoded, or an output is not a finite number.
@@ -95,8 +95,8 @@ pub(crate) fn answers_from(
 /// Batches between two questions whether to go on.
 const ASKED_AFTER: usize = 64;
 
-/// As [`answers`], as long as `go_on` says so: it is told how many inputs are done, of how many.
-/// None if it stopped.
+/// As [`answers`], as long as `go_on` says so on all ranks: it is told how many inputs are done, of
+/// how many. None if it stopped.
 pub(crate) fn answers_while(
     workers: &mut Workers,
     base: &Base,
@@ -107,11 +107,11 @@ pub(crate) fn answers_while(
     let plan = batch::evaluation(&data.lengths(), BatchSize::Tokens(CHUNK_TOKENS));
     let mut outputs = vec![Vec::new(); data.len()];
     let mut done = 0;
-    for plan in plan.chunks(ASKED_AFTER) {
-        if go_on(done, data.len()).is_break() {
+    for plan in plan.chunks(ASKED_AFTER * workers.ranks().size()) {
+        if workers.ranks().any(go_on(done, data.len()).is_break())? {
             return Ok(None);
         }
-        let pieces = workers.map(plan.len(), |cx, i| {
+        let rows = workers.rows(plan.len(), |cx, i| {
             let batch = match cache {
                 Some(cache) => cache.batch(cx, &plan[i])?,
                 None => data.batch(&plan[i])?,
@@ -120,12 +120,10 @@ pub(crate) fn answers_while(
             let outputs = predict(cx, base, &batch, &[segment]);
             let kept = |(output, &input)| data.kept(adapter, input, output);
             Ok::<_, Error>(outputs.into_iter().zip(&plan[i]).map(kept).collect::<Vec<_>>())
-        });
-        for (examples, piece) in plan.iter().zip(pieces) {
-            for (&example, output) in examples.iter().zip(piece?) {
-                outputs[example] = output;
-                done += 1;
-            }
+        })?;
+        for (&example, output) in plan.iter().flatten().zip(rows) {
+            outputs[example] = output;
+            done += 1;
         }
     }
     let answers = Answers { outputs };

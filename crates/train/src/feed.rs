@@ -2,6 +2,7 @@
 //! their own, a bounded number of steps ahead.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
@@ -23,17 +24,19 @@ pub(crate) enum Step<'a> {
     Encoded(&'a Prepared, &'a [usize]),
     /// Texts with the masks of this step.
     Masked(Vec<MaskedText>),
-    /// Images in the model's size.
-    Images(&'a Images, Vec<Arc<Rgb>>),
+    /// Images in the model's size, those of this rank: from this one of the step on.
+    Images(&'a Images, usize, Vec<Arc<Rgb>>),
 }
 
 impl Step<'_> {
     /// The batch of some neighbouring examples of the step.
-    pub(crate) fn batch(&self, examples: std::ops::Range<usize>) -> Result<Batch, Error> {
+    pub(crate) fn batch(&self, examples: Range<usize>) -> Result<Batch, Error> {
         match self {
             Self::Encoded(data, all) => data.batch(&all[examples]),
             Self::Masked(all) => Ok(masked::batch(&all[examples])),
-            Self::Images(images, all) => Ok(images.batch(&all[examples])),
+            Self::Images(images, first, own) => {
+                Ok(images.batch(&own[examples.start - first..examples.end - first]))
+            }
         }
     }
 
@@ -54,6 +57,9 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
+
+/// Which of a step's examples are this rank's.
+type Own<'a> = dyn Fn(usize) -> Range<usize> + Send + Sync + 'a;
 
 /// An image, or why there is none.
 type Decoded = Result<Arc<Rgb>, Error>;
@@ -82,7 +88,7 @@ enum Source<'a> {
     /// They are masked when they are asked for.
     Masked(&'a Masked, Box<dyn Fn(usize) -> Wanted + 'a>),
     /// They are decoded ahead.
-    Decoded(&'a Images, Arc<Shared>),
+    Decoded(&'a Images, Arc<Own<'a>>, Arc<Shared>),
 }
 
 impl<'a> Feed<'a> {
@@ -91,19 +97,20 @@ impl<'a> Feed<'a> {
         Self { data, step: first, source: Source::Direct }
     }
 
-    /// Begins to decode, on `threads` threads of `scope`, the images of the steps from `first` on;
+    /// Begins to decode, on `threads` threads of `scope`, this rank's `own` images of `steps`;
     /// texts are masked as the keys of `wanted` say.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         data: &'a Prepared,
-        first: usize,
-        steps: usize,
+        steps: Range<usize>,
         wanted: impl Fn(usize) -> Wanted + Send + Sync + 'a,
+        own: impl Fn(usize) -> Range<usize> + Send + Sync + 'a,
         threads: usize,
     ) -> Self
     where
         'a: 'scope,
     {
+        let first = steps.start;
         let images = match &data.inputs {
             Inputs::Texts(_) => return Self::direct(data, first),
             Inputs::Masked(masked) => {
@@ -115,12 +122,14 @@ impl<'a> Feed<'a> {
         let state =
             State { next: (first, 0), taken: first, ready: BTreeMap::new(), stopped: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let wanted = Arc::new(wanted);
+        let own: Arc<Own<'a>> = Arc::new(own);
+        let wanted = Arc::new((wanted, Arc::clone(&own)));
         for _ in 0..threads.max(1) {
             let (shared, wanted) = (Arc::clone(&shared), Arc::clone(&wanted));
-            scope.spawn(move || shared.decode(images, steps, &*wanted));
+            let of_step = move |step: usize| wanted.0(step)[(wanted.1)(step)].to_vec();
+            scope.spawn(move || shared.decode(images, steps.end, &of_step));
         }
-        Self { data, step: first, source: Source::Decoded(images, shared) }
+        Self { data, step: first, source: Source::Decoded(images, own, shared) }
     }
 
     /// The inputs of the next step, whose examples are these.
@@ -133,13 +142,13 @@ impl<'a> Feed<'a> {
     {
         let step = self.step;
         self.step += 1;
-        let (images, shared) = match &self.source {
+        let (images, own, shared) = match &self.source {
             Source::Direct => return Ok(Step::Encoded(self.data, examples)),
             Source::Masked(masked, wanted) => {
                 let texts = wanted(step).into_iter().map(|(input, key)| masked.text(input, key));
                 return Ok(Step::Masked(texts.collect()));
             }
-            Source::Decoded(images, shared) => (*images, shared),
+            Source::Decoded(images, own, shared) => (*images, own, shared),
         };
         let mut state = shared.lock();
         state.taken = step;
@@ -153,13 +162,13 @@ impl<'a> Feed<'a> {
         let decoded = state.ready.remove(&step).unwrap_or_default();
         drop(state);
         let decoded: Result<Vec<_>, Error> = decoded.into_iter().flatten().collect();
-        Ok(Step::Images(images, decoded?))
+        Ok(Step::Images(images, own(step).start, decoded?))
     }
 }
 
 impl Drop for Feed<'_> {
     fn drop(&mut self) {
-        if let Source::Decoded(_, shared) = &self.source {
+        if let Source::Decoded(.., shared) = &self.source {
             shared.lock().stopped = true;
             shared.changed.notify_all();
         }
@@ -190,7 +199,11 @@ impl Shared {
             let n = list.1.len();
             state.ready.entry(step).or_insert_with(|| (0..n).map(|_| None).collect());
             drop(state);
-            let (image, key) = list.1[place];
+            // A rank may have none of a step's images.
+            let Some(&(image, key)) = list.1.get(place) else {
+                self.changed.notify_all();
+                continue;
+            };
             let decoded = images.pixels(image, Some(key));
             let mut state = self.lock();
             if let Some(slot) = state.ready.get_mut(&step).and_then(|s| s.get_mut(place)) {

@@ -1,7 +1,7 @@
 //! The training loop.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -215,7 +215,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Writes checkpoints to `folder`, and goes on from one that is there.
+    /// Writes checkpoints to `folder`, and goes on from one that is there. Of several ranks the
+    /// first alone has a folder; the others go on from what it finds.
     #[must_use]
     pub fn with_checkpoints(mut self, folder: &Path, every: Duration) -> Self {
         self.folder = Some(folder.into());
@@ -261,11 +262,17 @@ impl<'a> Trainer<'a> {
         let checkpoint = self.resume()?;
         let first = checkpoint.as_ref().map_or(0, |c| c.state.step);
         let (data, threads) = (self.train, self.workers.threads());
+        let ranks = self.workers.ranks().clone();
+        let own = |step: usize| {
+            let chunks = chunks(data, &plan.examples(step));
+            let share = &chunks[ranks.share(chunks.len())];
+            share.first().map_or(0, |c| c.start)..share.last().map_or(0, |c| c.end)
+        };
         let caches = self.caches(adapter, &mut on_event)?;
         std::thread::scope(|scope| {
             let feed = match &caches.train {
                 Some(_) => Feed::direct(data, first),
-                None => Feed::start(scope, data, first, plan.steps(), wanted, threads),
+                None => Feed::start(scope, data, first..plan.steps(), wanted, own, threads),
             };
             self.steps(adapter, (feed, &caches), checkpoint, &mut on_event)
         })
@@ -329,10 +336,15 @@ impl<'a> Trainer<'a> {
         }
         let before = state.seconds;
         let (start, mut saved_at) = (Instant::now(), Instant::now());
-        let mut interrupted = on_event(Event::Started { steps, done: state.step }).is_break();
+        let mut wish = on_event(Event::Started { steps, done: state.step }).is_break();
         let (mut stopped_early, mut lost) = (false, false);
         let mut gradient = vec![0.0; adapter.params.len()];
-        while state.step < steps && !interrupted && !stopped_early && !lost {
+        let mut saved = state.step;
+        let interrupted = loop {
+            let interrupted = self.all_stop(wish, adapter)?;
+            if state.step == steps || interrupted || stopped_early || lost {
+                break interrupted;
+            }
             let step = state.step;
             let rate = self.config.rate(step, steps);
             gradient.fill(0.0);
@@ -353,21 +365,26 @@ impl<'a> Trainer<'a> {
             let done = state.step;
             let examples = examples.len();
             let event = Event::Step { step: done, steps, epoch, loss, rate, examples, norm };
-            interrupted |= on_event(event).is_break();
+            wish |= on_event(event).is_break();
             lost |= state.watch.as_mut().is_some_and(|watch| watch.is_lost(loss));
             if self.is_evaluation(done, steps) {
-                let (wish, one_class) =
+                let (stop, one_class) =
                     self.evaluate(adapter, caches, (&mut state, &mut best), on_event)?;
-                interrupted |= wish;
+                wish |= stop;
                 lost |= state.watch.as_ref().is_some_and(|watch| watch.is_lost_with(one_class));
                 stopped_early = self.config.patience.is_some_and(|p| state.since_best >= p);
             }
-            if !lost && (interrupted || saved_at.elapsed() >= self.save_every) {
+            if !lost && (wish || saved_at.elapsed() >= self.save_every) {
                 state.seconds = before + start.elapsed().as_secs_f64();
                 state = self.save(adapter, &optimizer, state, best.as_ref())?;
-                saved_at = Instant::now();
-                interrupted |= on_event(Event::Saved).is_break();
+                (saved, saved_at) = (state.step, Instant::now());
+                wish |= on_event(Event::Saved).is_break();
             }
+        };
+        if interrupted && !lost && saved < state.step {
+            // Another rank was asked to stop.
+            state.seconds = before + start.elapsed().as_secs_f64();
+            state = self.save(adapter, &optimizer, state, best.as_ref())?;
         }
         let kept_step = self.keep(adapter, best, &state);
         Ok(Outcome {
@@ -381,7 +398,35 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Whether all ranks stop, as one is asked to; and a check that they have the same parameters.
+    fn all_stop(&self, wish: bool, adapter: &Adapter) -> Result<bool, Error> {
+        let ranks = self.workers.ranks();
+        if !ranks.is_alone() {
+            // Each rank takes the optimizer's step by itself.
+            let sum = |sum: u64, x: &f32| sum.rotate_left(1).wrapping_add(u64::from(x.to_bits()));
+            let sum = adapter.params.values.iter().fold(0, sum);
+            ranks.same("sum of parameters", format!("{sum:016x}").as_bytes())?;
+        }
+        Ok(ranks.any(wish)?)
+    }
+
+    /// The checkpoint to go on from, which the first rank finds.
     fn resume(&self) -> Result<Option<Checkpoint>, Error> {
+        let (ranks, found) = (self.workers.ranks(), self.found()?);
+        if ranks.is_alone() {
+            return Ok(found);
+        }
+        let state = found.as_ref().map(|found| &found.state);
+        let state = ranks.first_says(|| serde_json::to_vec(&state).map_err(unreadable))?;
+        let own = found.map(|c| [c.values, c.m, c.v].into_iter().chain(c.best).collect());
+        let mut vectors = ranks.rows(own.unwrap_or_default())?.into_iter();
+        let mut next = || vectors.next().unwrap_or_default();
+        let state: Option<State> = serde_json::from_slice(&state).map_err(unreadable)?;
+        let (values, m, v) = (next(), next(), next());
+        Ok(state.map(|state| Checkpoint { state, values, m, v, best: vectors.next() }))
+    }
+
+    fn found(&self) -> Result<Option<Checkpoint>, Error> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let Some(checkpoint) = Checkpoint::load(folder)? else { return Ok(None) };
         if checkpoint.state.run != self.run {
@@ -438,11 +483,10 @@ impl<'a> Trainer<'a> {
         let sum: f32 = (0..).zip(&weights).map(|(i, w)| w * targets.losses(i) as f32).sum();
         weights.iter_mut().for_each(|w| *w /= sum);
         let loss = Loss { weights, smoothing: self.config.label_smoothing as f32 };
-        let lengths: Vec<usize> = examples.iter().map(|&i| self.train.length(i)).collect();
-        let chunks = plan_chunks(&lengths);
+        let chunks = chunks(self.train, examples);
         let base = self.base;
         let key = Key::new(self.config.seed).named("dropout").child(step as u64);
-        let results = self.workers.accumulate(chunks.len(), total, |cx, i, gradient| {
+        self.workers.accumulate(chunks.len(), total, |cx, i, gradient| {
             let batch = match &caches.train {
                 Some(cache) => cache.batch(cx, &examples[chunks[i].clone()])?,
                 None => inputs.batch(chunks[i].clone())?,
@@ -450,8 +494,7 @@ impl<'a> Trainer<'a> {
             let given = (&targets, &loss, chunks[i].start);
             let key = Some(key.child(i as u64));
             Ok(train_chunk(cx, base, adapter, &batch, given, key, gradient).loss)
-        });
-        results.into_iter().sum()
+        })
     }
 
     fn is_evaluation(&self, step: usize, steps: usize) -> bool {
@@ -529,6 +572,16 @@ impl<'a> Trainer<'a> {
         let learning_rate = self.config.learning_rate;
         Error::Diverged { step: state.step + 1, what, value, kept, learning_rate }
     }
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::Usage(format!("the state of the run cannot be given to other ranks: {error}"))
+}
+
+/// The chunks of a step.
+fn chunks(data: &Prepared, examples: &[usize]) -> Vec<Range<usize>> {
+    let lengths: Vec<usize> = examples.iter().map(|&i| data.length(i)).collect();
+    plan_chunks(&lengths)
 }
 
 fn named(scores: Option<&BTreeMap<String, f64>>) -> Vec<Score> {

@@ -122,7 +122,7 @@ impl Run {
         let dev = data.dev.as_ref().map(|d| plain(d, cache - for_train)).transpose()?;
         let test = data.test.as_ref().map(|d| plain(d, 0)).transpose()?;
         let seconds_reading = started.elapsed().as_secs_f64();
-        let workers = Workers::new(Device::cpu(), threads);
+        let workers = Workers::new(Device::cpu(), threads).over(resources.ranks.clone());
         Ok(Self {
             spec: spec.clone(),
             resources: resources.clone(),

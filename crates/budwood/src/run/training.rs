@@ -40,21 +40,26 @@ struct Scored {
 
 impl Run {
     /// Trains; none if `on_event` asked to stop. Checkpoints go to the folder of the adapter, so
-    /// that the same run goes on from there. `shown` is that folder as the caller named it.
+    /// that the same run goes on from there. `shown` is that folder as the caller named it. Of
+    /// several ranks the first alone has a folder; all make the same adapter.
     ///
     /// # Errors
-    /// If numbers run away, or a checkpoint cannot be written.
+    /// If numbers run away, a checkpoint cannot be written, or another rank has another run.
     pub fn train(
         &mut self,
-        out: &mut OutFolder,
+        mut out: Option<&mut OutFolder>,
         shown: &Path,
         on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Unsaved>, Error> {
         let identity = self.identity()?;
-        out.make().map_err(|e| Error::Write { path: shown.into(), cause: Box::new(e.into()) })?;
+        self.resources.ranks.same("run (settings, base or data)", identity.as_bytes())?;
+        if let Some(out) = &mut out {
+            let failed = |e: std::io::Error| Box::new(e.into());
+            out.make().map_err(|e| Error::Write { path: shown.into(), cause: failed(e) })?;
+        }
         let Fitted { mut adapter, outcome, account } = match self.spec.is_paper() {
-            true => self.fit_by_paper(out, shown, on_event)?,
-            false => self.fit_by_recipe(shown, on_event)?,
+            true => self.fit_by_paper(out.as_deref(), shown, on_event)?,
+            false => self.fit_by_recipe(out.is_some().then_some(shown), on_event)?,
         };
         if outcome.interrupted {
             return Ok(None);
@@ -100,7 +105,7 @@ impl Run {
     /// Trains by the protocol of the paper.
     fn fit_by_paper(
         &mut self,
-        out: &OutFolder,
+        out: Option<&OutFolder>,
         shown: &Path,
         on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Fitted, Error> {
@@ -111,8 +116,11 @@ impl Run {
         adapter.begin_from(base, &self.begin.tensors)?;
         let (workers, dev) = (&mut self.workers, self.dev.as_ref());
         let trainer = Trainer::new(base, workers, &self.config, &self.train, dev, &inputs)?
-            .with_checkpoints(shown, self.resources.save_every)
             .with_base_id(self.base.model.id(&self.spec.base));
+        let trainer = match out {
+            Some(_) => trainer.with_checkpoints(shown, self.resources.save_every),
+            None => trainer,
+        };
         let trainer = match self.resources.prefix() {
             Some(spec) => trainer.with_prefix_cache(spec),
             None => trainer,
@@ -121,7 +129,9 @@ impl Run {
             Ok(outcome) => Ok(Fitted { adapter, outcome, account: None }),
             Err(e @ budwood_train::Error::Diverged { .. }) => {
                 self.unscale(&mut adapter);
-                self.keep_what_is_good(&adapter, out, shown)?;
+                if let Some(out) = out {
+                    self.keep_what_is_good(&adapter, out, shown)?;
+                }
                 Err(e.into())
             }
             Err(e) => Err(e.into()),
@@ -131,7 +141,7 @@ impl Run {
     /// Trains by the recipe that begins from a linear probe.
     fn fit_by_recipe(
         &mut self,
-        shown: &Path,
+        folder: Option<&Path>,
         on_event: impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Fitted, Error> {
         let inputs = self.inputs()?;
@@ -152,7 +162,7 @@ impl Run {
             dev: self.dev.as_ref(),
             identity: format!("{inputs} recipe auto"),
             base_id: Some(self.base.model.id(&self.spec.base)),
-            folder: Some(shown.into()),
+            folder: folder.map(Into::into),
             save_every: self.resources.save_every,
             cache: self.resources.prefix(),
         };

@@ -30,7 +30,8 @@ pub enum RunEvent<'a> {
 
 /// Trains an adapter and writes its folder `out`, which must be new or empty, or hold the
 /// checkpoint of the same run: then it goes on from there. `on_event` is told what happens, and
-/// stops the run with [`ControlFlow::Break`]; none is returned then.
+/// stops the run with [`ControlFlow::Break`]; none is returned then. Of several ranks
+/// ([`Resources::ranks`]) each makes this call, and the first writes.
 ///
 /// # Errors
 /// If a setting has no meaning, the base or the data cannot be found or read, the folder holds an
@@ -66,9 +67,16 @@ fn whole(
     mut on_event: impl FnMut(RunEvent<'_>) -> ControlFlow<()>,
 ) -> Result<Option<Trained>, Error> {
     spec.check_settings()?;
-    let mut out = OutFolder::open(shown, &FOLDER)?;
-    let saved = Trained::pending(&out).filter(|saved| saved.record.key == spec.key());
-    if out.is_whole() && saved.is_none() {
+    let ranks = &resources.ranks;
+    // Files are the first rank's; the others are told what it finds.
+    let mut out = ranks.is_first().then(|| OutFolder::open(shown, &FOLDER)).transpose()?;
+    let is_whole = out.as_ref().is_some_and(OutFolder::is_whole);
+    let saved = ranks.first_says(|| {
+        Ok::<_, Error>(serde_json::to_vec(&out.as_ref().and_then(Trained::pending))?)
+    })?;
+    let saved: Option<Trained> = serde_json::from_slice(&saved)?;
+    let saved = saved.filter(|saved| saved.record.key == spec.key());
+    if is_whole && saved.is_none() {
         return Err(Error::Occupied { path: shown.into() });
     }
     let mut go_on = ControlFlow::Continue(());
@@ -91,13 +99,20 @@ fn whole(
     let trained = match saved.filter(|saved| saved.identity == identity) {
         // A process that was killed had saved it.
         Some(saved) => saved,
-        None if out.is_whole() => return Err(Error::Occupied { path: shown.into() }),
+        None if is_whole => return Err(Error::Occupied { path: shown.into() }),
         None => {
             let on_event = |event: Event<'_>| on_event(RunEvent::Training(&event));
-            let Some(unsaved) = run.train(&mut out, shown, on_event)? else { return Ok(None) };
-            unsaved.save(&out, shown)?.0
+            let Some(unsaved) = run.train(out.as_mut(), shown, on_event)? else {
+                return Ok(None);
+            };
+            match &out {
+                Some(out) => unsaved.save(out, shown)?.0,
+                None => unsaved.trained,
+            }
         }
     };
-    Trained::settle(out.path())?;
+    if let Some(out) = &out {
+        Trained::settle(out.path())?;
+    }
     Ok(Some(trained))
 }

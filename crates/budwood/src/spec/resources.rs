@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use budwood_ranks::Ranks;
 use budwood_train::{Place, PrefixCacheSpec};
 
 use super::CacheChoice;
@@ -44,6 +45,9 @@ pub struct Resources {
     /// Threads to compute with, at least 1; `None` is one for each processor.
     #[cfg_attr(feature = "clap", arg(skip))]
     pub threads: Option<usize>,
+    /// The processes that train together, each with its threads; this one alone unless said.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    pub ranks: Ranks,
     /// How large files may be.
     #[cfg_attr(feature = "clap", command(flatten))]
     pub limits: ReadLimits,
@@ -57,6 +61,7 @@ impl Default for Resources {
             prefix_cache_limit: 512,
             save_every: Duration::from_secs(30),
             threads: None,
+            ranks: Ranks::default(),
             limits: ReadLimits::default(),
         }
     }

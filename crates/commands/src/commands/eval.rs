@@ -71,10 +71,13 @@ pub(crate) struct Args {
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [args.adapter.to_str(), args.base.as_deref(), Some(&args.data)];
     let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
-    if let Some(path) = &args.predictions {
+    // Files are the first rank's.
+    let is_first = settings.ranks.is_first();
+    let predictions_file = args.predictions.as_ref().filter(|_| is_first);
+    if let Some(path) = predictions_file {
         out::check_file(path, args.overwrite, &inputs)?;
     }
-    let report = args.report.as_ref();
+    let report = args.report.as_ref().filter(|_| is_first);
     let report = report.map(|path| out::new_folder(path, &REPORT, args.overwrite, &inputs));
     let report = report.transpose()?;
     let adapter = Opening {
@@ -93,6 +96,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     let Labelled { data, notes, slices } = adapter.read(&spec, &mut base::told())?;
     let meta = adapter.meta();
+    settings.ranks.same("data", &serde_json::to_vec(&data.digest)?)?;
     let evaluation = adapter.evaluate(&data)?;
     if let Some(out) = report {
         write_report(out, args, &adapter, (&data, slices), &evaluation)?;
@@ -108,7 +112,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         coverage,
         ..
     } = evaluation;
-    if let Some(path) = &args.predictions {
+    if let Some(path) = predictions_file {
         write_predictions(path, &predictions)?;
     }
     if settings.json {

@@ -22,9 +22,9 @@ use crate::base::source_named;
 use crate::out;
 use crate::output::table;
 use crate::settings::Settings;
-use budwood::Adapter;
 use budwood::answer::{Answer, AnswerOptions, typed};
 use budwood::reader::Reader;
+use budwood::{Adapter, is_of_job};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -124,12 +124,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if args.explain {
         adapter.can_explain()?;
     }
-    let data = inputs(args, &adapter)?;
+    if args.explain && !settings.ranks.is_alone() {
+        bail!("--explain answers by one process; start the program once");
+    }
+    let data = inputs(settings, args, &adapter)?;
     let limits =
         AnswerLimits { n_best: args.n_best as usize, max_tokens: args.max_answer_length as usize };
     let top = args.top.map(|n| n as usize);
     let options = AnswerOptions { limits, top, abstain_below: args.abstain_below };
-    let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Jsonl };
+    let terminal = std::io::stdout().is_terminal() && !is_of_job();
+    let default = if terminal { Format::Table } else { Format::Jsonl };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
     if args.explain {
         if !matches!(format, Format::Table | Format::Jsonl) {
@@ -138,6 +142,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let how = (format == Format::Jsonl, args.html.as_deref());
         explain::run(&adapter, &data, &options, how)?;
     } else {
+        settings.ranks.same("input", &serde_json::to_vec(&data.digest)?)?;
         let (prepared, answers) = answer(&adapter, &data)?;
         let head = (meta.head.kind, &meta.labels[..]);
         write(&data, &typed(head, (&data, &prepared), &answers, &options), format)?;
@@ -149,7 +154,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 }
 
 /// The texts to answer.
-fn inputs(args: &Args, adapter: &Adapter) -> Result<Dataset> {
+fn inputs(settings: &Settings, args: &Args, adapter: &Adapter) -> Result<Dataset> {
     let meta = adapter.meta();
     if let Some(input) = &args.input {
         let mut columns = args.columns.clone();
@@ -166,7 +171,7 @@ fn inputs(args: &Args, adapter: &Adapter) -> Result<Dataset> {
         return Ok(data);
     }
     if matches!(adapter.reader(), Reader::Images(..)) {
-        return images(args);
+        return images(settings, args);
     }
     let inputs = match (&args.question, &args.context, &args.text[..]) {
         (Some(question), Some(context), _) => vec![input(meta, question, Some(context))?],
@@ -176,15 +181,7 @@ fn inputs(args: &Args, adapter: &Adapter) -> Result<Dataset> {
             bail!("at most two texts are answered at a time; give many with --input")
         }
         _ => {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes)?;
-            let text = String::from_utf8(bytes).map_err(|e| {
-                let line =
-                    e.as_bytes()[..e.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-                anyhow::anyhow!(
-                    "standard input, line {line}: is not UTF-8; give a file with --input"
-                )
-            })?;
+            let text = standard_input(settings)?;
             let pair = meta.task.text_columns.len() == 2;
             let split = |line: &str| match line.split_once('\t').filter(|_| pair) {
                 Some((a, b)) => input(meta, a, Some(b)),
@@ -212,12 +209,25 @@ fn inputs(args: &Args, adapter: &Adapter) -> Result<Dataset> {
     Ok(Dataset { examples, digest, skipped: Vec::new() })
 }
 
+/// What is given on standard input, which the first rank alone has.
+fn standard_input(settings: &Settings) -> Result<String> {
+    let bytes = settings.ranks.first_says(|| {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes)?;
+        Ok::<_, anyhow::Error>(bytes)
+    })?;
+    String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+        anyhow::anyhow!("standard input, line {line}: is not UTF-8; give a file with --input")
+    })
+}
+
 /// The images of files and folders that are named, or of files named on standard input.
-fn images(args: &Args) -> Result<Dataset> {
+fn images(settings: &Settings, args: &Args) -> Result<Dataset> {
     let mut names = args.text.clone();
     if names.is_empty() {
-        let lines: std::io::Result<Vec<String>> = std::io::stdin().lines().collect();
-        names = lines?.into_iter().filter(|l| !l.trim().is_empty()).collect();
+        let lines = standard_input(settings)?;
+        names = lines.lines().filter(|l| !l.trim().is_empty()).map(Into::into).collect();
     }
     let kind = task::find("image-classification")?;
     let (mut examples, mut skipped) = (Vec::new(), Vec::new());

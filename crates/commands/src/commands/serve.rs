@@ -160,7 +160,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let adapters = adapters(args)?;
     // Each of the server's threads computes by itself.
     let precision = args.base_precision.form().or_else(|| as_trained(&*adapters));
-    let options = BaseOptions { precision, threads: 1 };
+    let options = BaseOptions { precision, threads: 1, ..BaseOptions::default() };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
     let limits = Limits {
         body: args.max_body << 20,

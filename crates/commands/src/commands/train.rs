@@ -12,14 +12,15 @@ use budwood::RunSpec;
 use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBase, TrainingBaseOptions};
 use budwood::spec::Resources;
+use budwood_base::folder::OutFolder;
 use budwood_store::{Address, Store};
 use serde_json::json;
 
 use crate::finished::{add_to, say_all, tell};
-use crate::output::json;
+use crate::output::{bytes, json, note};
 use crate::progress::{TrainProgress, catch_interrupt};
 use crate::settings::Settings;
-use crate::{base, out, store};
+use crate::{base, out, ranks, store};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
@@ -45,7 +46,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    let ranks = &settings.ranks;
     if let Some(minutes) = args.minutes {
+        if !ranks.is_alone() {
+            bail!("--minutes searches with one process; leave it out, or start the program once");
+        }
         let asked = search::Asked {
             spec: &args.spec,
             resources: &args.resources,
@@ -56,47 +61,68 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         return search::run(settings, &asked, minutes);
     }
     out::check_store(&args.out, args.store.as_ref().and_then(Address::file))?;
-    let mut out = out::folder(&args.out, &FOLDER, &args.spec.inputs())?;
+    // Files are the first rank's.
+    let inputs = args.spec.inputs();
+    let out = ranks.is_first().then(|| out::folder(&args.out, &FOLDER, &inputs));
+    let mut out = out.transpose()?;
     // A run that was saved and not recorded: the same command ends it.
     let key = args.spec.key();
-    let mut left = Trained::pending(&out).filter(|left| left.record.key == key);
+    let left = out.as_ref().and_then(Trained::pending);
+    let mut left = left.filter(|left| left.record.key == key);
+    let is_whole = out.as_ref().is_some_and(OutFolder::is_whole);
     let there = || out::there(&args.out, &FOLDER);
-    if out.is_whole() && left.is_none() && !args.overwrite {
+    if is_whole && left.is_none() && !args.overwrite {
         bail!("{}", there());
     }
     // Settings that have no meaning, and a store that cannot be used, are better known before the
     // work than after it.
     args.spec.check_settings()?;
-    let mut opened = args.store.as_ref().map(Store::open).transpose()?;
+    let store = args.store.as_ref().filter(|_| ranks.is_first());
+    let mut opened = store.map(Store::open).transpose()?;
     let begin = Instant::now();
     let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
     let seconds_reading = begin.elapsed().as_secs_f64();
-    let mut run = args.load(settings.threads, data)?;
+    let mut run = args.load(settings, data)?;
     run.seconds_reading += seconds_reading;
     if !settings.json {
         say_all(&run.description()?)?;
     }
     let identity = run.identity()?;
     left = left.filter(|left| left.identity == identity);
+    let is_saved = ranks.any(left.is_some())?;
     let trained = match left {
         Some(left) => {
             eprintln!("the adapter of this run is saved already; finishing what was left");
             left
         }
-        None if out.is_whole() && !args.overwrite => bail!("{}", there()),
+        None if is_whole && !args.overwrite => bail!("{}", there()),
+        None if is_saved => return Ok(ExitCode::SUCCESS),
         None => {
             catch_interrupt();
             let mut progress = TrainProgress::new(settings.json);
-            let unsaved = run.train(&mut out, &args.out, |event| progress.on_event(event));
+            let unsaved = run.train(out.as_mut(), &args.out, |event| progress.on_event(event));
             progress.finish();
             let Some(mut unsaved) = unsaved? else {
                 eprintln!("interrupted; progress is saved. Run the same command to continue.");
                 return Ok(ExitCode::from(130));
             };
             unsaved.trained.summary["evaluations"] = json!(progress.evaluations);
-            unsaved.save(&out, &args.out)?.0
+            if !ranks.is_alone() {
+                let received = ranks::received(ranks)?;
+                let steps = unsaved.trained.steps;
+                unsaved.trained.summary["ranks"] =
+                    json!({ "count": ranks.size(), "bytes": received });
+                note!(
+                    "{} ranks gave each other {} in {steps} steps",
+                    ranks.size(),
+                    bytes(received)
+                );
+            }
+            let Some(out) = &out else { return Ok(ExitCode::SUCCESS) };
+            unsaved.save(out, &args.out)?.0
         }
     };
+    let Some(out) = out else { return Ok(ExitCode::SUCCESS) };
     if let Some(store) = &mut opened {
         add_to(&trained, store, &args.out)?;
     }
@@ -115,10 +141,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 
 impl Args {
     /// The run on these data, on a base of its own.
-    pub(crate) fn load(&self, threads: usize, data: RunData) -> Result<Run> {
+    pub(crate) fn load(&self, settings: &Settings, data: RunData) -> Result<Run> {
         let options = TrainingBaseOptions::of(&self.spec);
         let base = Arc::new(TrainingBase::open(&options, &mut base::told())?);
-        let resources = Resources { threads: Some(threads), ..self.resources.clone() };
+        let (threads, ranks) = (Some(settings.threads), settings.ranks.clone());
+        let resources = Resources { threads, ranks, ..self.resources.clone() };
         Ok(Run::new(&self.spec, &resources, base, data)?)
     }
 }

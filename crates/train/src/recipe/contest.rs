@@ -84,7 +84,7 @@ impl Recipe<'_> {
             ("identity", self.identity.as_bytes()),
             ("config", serde_json::to_string(&self.config).unwrap_or_default().as_bytes()),
         ]);
-        let journal = Journal::open(self.folder.as_deref(), &run);
+        let journal = Journal::open(self.folder.as_deref(), &run, self.workers.ranks())?;
         let nothing = ground.loss_of_nothing(&all);
         let mut contest =
             Contest { ground, judge, head, nothing, of_probe, folds, journal, account };

@@ -100,27 +100,34 @@ impl Common<'_> {
             let batches = chunks.iter().map(|chunk| train.batch(&rows[chunk.clone()]));
             let batches = batches.collect::<Result<Vec<_>, Error>>()?;
             let keep = lengths.iter().sum::<usize>() <= KEPT_TOKENS;
-            let given = workers.map(chunks.len(), |cx, i| match keep {
-                true => {
-                    let forward = Forward::new(cx, base, &adapter, &batches[i], None);
-                    (forward.outputs(), Mutex::new(Some(forward)))
-                }
-                false => {
-                    let sequences = 0..chunks[i].len();
-                    let segment = Segment { adapter: Some(&adapter), sequences };
-                    (predict(cx, base, &batches[i], &[segment]), Mutex::new(None))
-                }
-            });
-            let (outputs, kept): (Vec<_>, Vec<_>) = given.into_iter().unzip();
+            let kept: Vec<_> = chunks.iter().map(|_| Mutex::new(None)).collect();
+            let place = |i: usize| kept[i].lock().unwrap_or_else(PoisonError::into_inner);
+            let outputs = workers.rows(chunks.len(), |cx, i| {
+                Ok::<_, Error>(match keep {
+                    true => {
+                        let forward = Forward::new(cx, base, &adapter, &batches[i], None);
+                        let outputs = forward.outputs();
+                        *place(i) = Some(forward);
+                        outputs
+                    }
+                    false => {
+                        let sequences = 0..chunks[i].len();
+                        let segment = Segment { adapter: Some(&adapter), sequences };
+                        predict(cx, base, &batches[i], &[segment])
+                    }
+                })
+            })?;
             let right: Vec<u32> = rows.iter().map(|&row| classes[row]).collect();
-            let (loss, d) = loss(&outputs.concat(), &right);
+            let (loss, d) = loss(&outputs, &right);
             gradient.fill(0.0);
             workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
-                let kept = kept[i].lock().unwrap_or_else(PoisonError::into_inner).take();
                 let again = || Forward::new(cx, base, &adapter, &batches[i], None);
+                let kept = place(i).take();
                 let forward = kept.unwrap_or_else(again);
                 forward.backward(cx, &d[chunks[i].clone()].concat(), gradient);
-            });
+                // The loss is known: it is that of all texts together.
+                Ok::<_, Error>(0.0)
+            })?;
             drop(kept);
             // The head stays the identity: neither the gradient nor the decay of weights moves it.
             gradient[head.clone()].fill(0.0);
@@ -136,7 +143,7 @@ impl Common<'_> {
                 break;
             }
             let event = Event::Step { step, steps, epoch, loss, rate, examples, norm };
-            if on_event(event).is_break() {
+            if workers.ranks().any(on_event(event).is_break())? {
                 outcome.interrupted = true;
                 break;
             }

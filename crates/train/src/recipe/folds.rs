@@ -2,7 +2,8 @@
 //!
 //! Trials run beside each other, one thread each: a step of few rows is too little work for more.
 //! After the first fold a way is given up whose loss is clearly above the probe's or another way's.
-//! What is given up, and every trial, depends on the data alone and not on the threads.
+//! What is given up, and every trial, depends on the data alone and not on the threads. Of several
+//! ranks each makes a part of the trials by itself.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use budwood_base::random::Key;
 use budwood_engine::Workers;
+use budwood_ranks::Ranks;
 
 use super::definition::{Common, OnEvent, Recipe};
 use super::ground::Ground;
@@ -188,6 +190,18 @@ impl Common<'_> {
     }
 }
 
+/// The trials of other ranks, by their numbers; those that were `made` here are told to them.
+fn shared(ranks: &Ranks, made: Vec<(usize, Trial)>) -> Result<Vec<(usize, Trial)>, Error> {
+    if ranks.is_alone() {
+        return Ok(Vec::new());
+    }
+    let unreadable = |e| Error::Usage(format!("trials cannot be told to other ranks: {e}"));
+    let all = ranks.exchange(&serde_json::to_vec(&made).map_err(unreadable)?)?;
+    let others = all.iter().enumerate().filter(|(rank, _)| *rank != ranks.rank());
+    let trials = others.map(|(_, bytes)| serde_json::from_slice(bytes).map_err(unreadable));
+    Ok(trials.collect::<Result<Vec<Vec<_>>, Error>>()?.concat())
+}
+
 /// Gives up ways whose loss on the first fold is above the probe's, or that of another way, by more
 /// than the standard error of the rows' differences.
 fn give_up(course: &Course<'_>, runners: &mut [Runner]) {
@@ -279,11 +293,13 @@ impl Recipe<'_> {
             (0..names.len()).filter(|&i| journal.get(&names[i]).is_none()).collect();
         let trial_base = self.trial_base;
         let (common, workers) = self.parts();
+        let ranks = workers.ranks();
+        let own = &unknown[ranks.share(unknown.len())];
         let common = Common { base: trial_base.unwrap_or(common.base), ..common };
         let config = &runners[0].config;
         let new = common.new_adapter(config)?;
         let trained = new.params.len();
-        let at_once = if trained > LARGE { 1 } else { unknown.len().min(workers.threads()) };
+        let at_once = if trained > LARGE { 1 } else { own.len().min(workers.threads()) };
         let each = workers.threads() / at_once.max(1);
         // What may be kept of frozen layers is kept for all of them together.
         let share = |spec: PrefixCacheSpec| PrefixCacheSpec {
@@ -291,7 +307,7 @@ impl Recipe<'_> {
             ..spec
         };
         let common = Common { cache: common.cache.map(share), ..common };
-        let (stop, queue) = (AtomicBool::new(false), Mutex::new(unknown.iter()));
+        let (stop, queue) = (AtomicBool::new(false), Mutex::new(own.iter()));
         let (sender, receiver) = mpsc::channel();
         let work = |sender: mpsc::Sender<Message>| {
             let mut workers = Workers::new(common.base.device(), each);
@@ -316,7 +332,7 @@ impl Recipe<'_> {
         let done = runners.iter().flat_map(|r| &r.outputs).filter(|given| given.is_some()).count();
         let (mut number, of) =
             (done + names.len() - unknown.len(), runners.len() * course.folds.count());
-        let (mut interrupted, mut failed) = (false, None);
+        let (mut interrupted, mut failed, mut made) = (false, None, Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..at_once {
                 let sender = sender.clone();
@@ -331,6 +347,7 @@ impl Recipe<'_> {
                     }
                     Message::Step => on_event(Event::Trying),
                     Message::Ended(i, Ok(Some(trial))) => {
+                        made.push((i, trial.clone()));
                         failed = failed.take().or(journal.add(&names[i], trial).err());
                         ControlFlow::Continue(())
                     }
@@ -349,6 +366,10 @@ impl Recipe<'_> {
         if let Some(e) = failed {
             return Err(e);
         }
+        for (i, trial) in shared(ranks, made)? {
+            journal.add(&names[i], trial)?;
+        }
+        let interrupted = ranks.any(interrupted)?;
         let trials: Option<Vec<Trial>> =
             names.iter().map(|name| journal.get(name).cloned()).collect();
         Ok(trials.filter(|_| !interrupted))

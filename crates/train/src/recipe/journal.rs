@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use budwood_base::files;
+use budwood_ranks::Ranks;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -37,14 +38,19 @@ pub(crate) enum Trial {
 }
 
 impl Journal {
-    /// The journal of a run in a folder.
-    pub(crate) fn open(folder: Option<&Path>, run: &str) -> Self {
+    /// The journal of a run in a folder. Of several ranks the first alone has a folder; all know
+    /// what it finds.
+    ///
+    /// # Errors
+    /// If another rank has failed.
+    pub(crate) fn open(folder: Option<&Path>, run: &str, ranks: &Ranks) -> Result<Self, Error> {
         let path = folder.map(|folder| folder.join(TRIALS));
-        let known = path.as_ref().and_then(|path| std::fs::read(path).ok());
+        let found = || path.as_ref().and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+        let known = ranks.first_says(|| Ok::<_, Error>(found()))?;
         // One that cannot be read, or is another run's, costs time and nothing else.
-        let known = known.and_then(|bytes| serde_json::from_slice::<Content>(&bytes).ok());
+        let known = serde_json::from_slice::<Content>(&known).ok();
         let new = Content { run: run.into(), trials: BTreeMap::new() };
-        Self { path, content: known.filter(|c| c.run == run).unwrap_or(new) }
+        Ok(Self { path, content: known.filter(|c| c.run == run).unwrap_or(new) })
     }
 
     pub(crate) fn get(&self, trial: &str) -> Option<&Trial> {
@@ -71,14 +77,15 @@ mod tests {
     fn outputs_come_back_to_the_bit_and_only_for_the_same_run() {
         let dir = tempfile::tempdir().unwrap();
         let outputs = vec![vec![0.1f32, -1.0 / 3.0, f32::MIN_POSITIVE], vec![1e30, 16_777_217.0]];
-        let mut journal = Journal::open(Some(dir.path()), "a");
+        let open = |run: &str| Journal::open(Some(dir.path()), run, &Ranks::default()).unwrap();
+        let mut journal = open("a");
         journal.add("fold 0", Trial::Outputs(outputs.clone())).unwrap();
         journal.add("fold 1", Trial::Lost).unwrap();
-        let again = Journal::open(Some(dir.path()), "a");
+        let again = open("a");
         assert_eq!(again.get("fold 0"), Some(&Trial::Outputs(outputs)));
         assert_eq!(again.get("fold 1"), Some(&Trial::Lost));
-        assert_eq!(Journal::open(Some(dir.path()), "b").get("fold 0"), None);
+        assert_eq!(open("b").get("fold 0"), None);
         std::fs::write(dir.path().join(TRIALS), "{").unwrap();
-        assert_eq!(Journal::open(Some(dir.path()), "a").get("fold 0"), None);
+        assert_eq!(open("a").get("fold 0"), None);
     }
 }

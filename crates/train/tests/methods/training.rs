@@ -70,11 +70,13 @@ fn three_steps(base: &Base, adapter: &mut Adapter, threads: usize) {
     for step in 0..3 {
         let mut gradient = vec![0.0; adapter.params.len()];
         let key = Key::new(1).child(step);
-        workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
+        let loss = workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
             let batch = batch(base, &inputs[chunks[i].clone()]);
-            let given = (&targets, &weights, chunks[i].start);
-            train_chunk(cx, base, adapter, &batch, given, Some(key.child(i as u64)), gradient)
+            let (given, key) = ((&targets, &weights, chunks[i].start), key.child(i as u64));
+            let chunk = train_chunk(cx, base, adapter, &batch, given, Some(key), gradient);
+            Ok::<_, budwood_train::Error>(chunk.loss)
         });
+        assert!(loss.unwrap().is_finite());
         optimizer.step((base.device(), 1), &mut adapter.params, &gradient, 1e-2);
         adapter.refresh(base.device(), 1);
     }

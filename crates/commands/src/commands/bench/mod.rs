@@ -1,31 +1,26 @@
 //! `budwood bench`: speed and memory of a training step or a forward pass on random weights, and of
 //! reading images.
 
+mod cost;
 mod input;
+mod plan;
 mod shape;
+mod subject;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood::number;
-use budwood_base::encoder::{ImageInput, InputSpec, TensorKind, TensorSpec};
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
-use budwood_base::method::MethodSpec;
-use budwood_base::random::Key;
-use budwood_base::tensor::Tensor;
 use budwood_engine::{Device, Workers};
-use budwood_model::{
-    Adapter, Base, Batch, Loss, ModelError, Segment, Targets, plan_chunks, predict, train_chunk,
-};
-use budwood_train::{Optimizer, OptimizerSpec};
 use clap::ValueEnum;
 use serde_json::json;
 
 use self::shape::Shape;
+use self::subject::Subject;
 use crate::output::json;
+use crate::ranks;
 use crate::settings::Settings;
 use budwood::run::peak_memory;
 use budwood::spec::PrecisionSpec;
@@ -57,6 +52,10 @@ pub(crate) struct Args {
     /// With `--mode input`: a folder whose files are images.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Measure the pieces of a training step, and say what it takes on 1 to 128 threads and on 1 to
+    /// 64 processes over networks.
+    #[arg(long, conflicts_with_all = ["mode", "data"])]
+    plan: bool,
     #[command(flatten)]
     precision: PrecisionSpec,
 }
@@ -69,47 +68,6 @@ enum Mode {
     Forward,
     /// Reading images: files to pixels as the model takes them; a step is a pass over all of them.
     Input,
-}
-
-/// The same input again and again.
-enum Example {
-    Text(Vec<u32>),
-    Image(ImageInput, usize, Vec<f32>),
-}
-
-impl Example {
-    /// Of so many tokens, or an image of so many pixels each way.
-    fn new(input: &InputSpec, length: Option<usize>) -> Self {
-        match input {
-            InputSpec::Text(_) => {
-                Self::Text((0..length.unwrap_or(128)).map(|i| 1000 + i as u32).collect())
-            }
-            InputSpec::Image(spec) => {
-                let side = length.unwrap_or(spec.image_size);
-                let pixels = noise().take(spec.channels * side * side).collect();
-                Self::Image(spec.clone(), side, pixels)
-            }
-        }
-    }
-
-    fn tokens(&self) -> Result<usize> {
-        match self {
-            Self::Text(ids) => Ok(ids.len()),
-            Self::Image(spec, side, _) => Ok(spec.tokens(*side, *side)?),
-        }
-    }
-
-    fn batch(&self, n: usize) -> Batch {
-        match self {
-            Self::Text(ids) => {
-                let types = vec![0; ids.len()];
-                Batch::from_sequences((0..n).map(|_| (&ids[..], &types[..])))
-            }
-            Self::Image(spec, side, pixels) => {
-                Batch::from_images(spec, (*side, *side), (0..n).map(|_| &pixels[..]))
-            }
-        }
-    }
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
@@ -126,42 +84,20 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         None => args.shape.spec()?,
     };
     let train = args.mode == Mode::Train;
+    let (how, of) = ((args.precision.get(false), train), (args.batch, args.length));
+    let mut subject = Subject::new(&spec, how, &args.method, of)?;
+    if args.plan {
+        return plan::run(settings, &mut subject, args.steps);
+    }
     let device = Device::cpu();
-    let tensors: HashMap<_, _> = spec.tensors().into_iter().map(|t| (t.name.clone(), t)).collect();
-    let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&tensors[name]));
-    let base = Base::load(spec.clone(), device, args.precision.get(false), train, fetch)?;
-    let method: MethodSpec = args.method.parse().map_err(ModelError::from)?;
-    let head =
-        HeadSpec { dropout: 0.1, ..HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean) };
-    let mut adapter = Adapter::new(&base, &method, head, 0)?;
-    let mut workers = Workers::new(device, settings.threads);
-    let example = Example::new(&spec.input, args.length);
-    let length = example.tokens()?;
-    let lengths = vec![length; args.batch];
-    let chunks = plan_chunks(&lengths);
-    let batch = |n: usize| example.batch(n);
-    let targets = Targets::Classes((0..args.batch as u32).map(|i| i % 2).collect());
-    let loss = Loss { weights: vec![1.0 / args.batch as f32; args.batch], smoothing: 0.0 };
-    let mut optimizer = Optimizer::new(OptimizerSpec::bert(), adapter.params.len());
-    let mut gradient = vec![0.0; adapter.params.len()];
+    let mut workers = Workers::new(device, settings.threads).over(settings.ranks.clone());
     let mut times = Vec::with_capacity(args.steps);
+    let before = ranks::received(&settings.ranks)?;
     for step in 0..=args.steps {
         let start = Instant::now();
-        if train {
-            gradient.fill(0.0);
-            let key = Key::new(0).child(step as u64);
-            workers.accumulate(chunks.len(), &mut gradient, |cx, i, gradient| {
-                let given = (&targets, &loss, chunks[i].start);
-                let key = Some(key.child(i as u64));
-                train_chunk(cx, &base, &adapter, &batch(chunks[i].len()), given, key, gradient)
-            });
-            optimizer.step((device, 1), &mut adapter.params, &gradient, 1e-4);
-            adapter.refresh(device, 1);
-        } else {
-            workers.map(chunks.len(), |cx, i| {
-                let segment = Segment { adapter: Some(&adapter), sequences: 0..chunks[i].len() };
-                predict(cx, &base, &batch(chunks[i].len()), &[segment])
-            });
+        match train {
+            true => subject.train(&mut workers, step)?,
+            false => subject.forward(&mut workers)?,
         }
         if step > 0 {
             times.push(start.elapsed().as_secs_f64());
@@ -169,36 +105,25 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     times.sort_by(f64::total_cmp);
     let arena: usize = workers.contexts().iter().map(|c| c.arena().bytes()).sum();
-    json(&json!({
+    let mut found = json!({
         "seconds_per_step": times.get(times.len() / 2),
         "fastest": times.first(),
         "peak_bytes": peak_memory(),
         "arena_bytes": arena,
-        "weight_bytes": base.bytes(),
+        "weight_bytes": subject.base.bytes(),
         "mode": if train { "train" } else { "forward" },
-        "tokens": args.batch * length,
+        "tokens": subject.tokens,
         "threads": settings.threads,
         "device": device.name(),
-    }))?;
+    });
+    if !settings.ranks.is_alone() {
+        let received = ranks::received(&settings.ranks)?;
+        found["ranks"] = json!({
+            "count": settings.ranks.size(),
+            "gradient_bytes": subject.gradient_bytes(),
+            "bytes_per_step": (received - before) / (args.steps as u64 + 1),
+        });
+    }
+    json(&found)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Weights of a plausible size, quickly made.
-fn random_tensor(TensorSpec { shape, kind, .. }: &TensorSpec) -> Tensor {
-    let n = shape.iter().product();
-    let data = match kind {
-        TensorKind::Gain | TensorKind::Scale => vec![1.0; n],
-        TensorKind::Shift => vec![0.0; n],
-        _ => noise().take(n).collect(),
-    };
-    Tensor::new(shape.clone(), data)
-}
-
-/// Numbers in -0.04..0.04.
-fn noise() -> impl Iterator<Item = f32> {
-    let mut state = 0x2545_f491u32;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 24) as f32 * 0.08 - 0.04
-    })
 }

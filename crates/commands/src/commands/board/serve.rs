@@ -148,7 +148,7 @@ pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
         };
     };
     if args.verify {
-        let (settings, dir, limits) = (*settings, dir.to_owned(), args.evaluation);
+        let (settings, dir, limits) = (settings.clone(), dir.to_owned(), args.evaluation);
         std::thread::spawn(move || verify(&settings, &dir, limits));
     }
     budwood_web::serve(options, SocketAddr::new(args.host, args.port), ready)

@@ -61,10 +61,10 @@ pub(super) fn trained(
     out: &Path,
 ) -> Result<Option<(Trained, AdapterMeta)>> {
     let mut place = out::folder(out, &FOLDER, &args.spec.inputs())?;
-    let mut run = args.load(settings.threads, data)?;
+    let mut run = args.load(settings, data)?;
     catch_interrupt();
     let mut progress = TrainProgress::new(settings.json);
-    let result = run.train(&mut place, out, |event| progress.on_event(event));
+    let result = run.train(Some(&mut place), out, |event| progress.on_event(event));
     progress.finish();
     let Some(result) = result? else { return Ok(None) };
     let saved = result.save(&place, out)?;

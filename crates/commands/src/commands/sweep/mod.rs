@@ -5,7 +5,7 @@ pub(crate) mod job;
 mod kubernetes;
 mod slurm;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -135,7 +135,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     std::fs::create_dir_all(args.out.join(ADAPTERS))
         .with_context(|| format!("cannot make {}", args.out.display()))?;
-    for run in planned.iter().filter(|run| left.iter().all(|l| l.key != run.key)) {
+    let keys: HashSet<&str> = left.iter().map(|run| run.key.as_str()).collect();
+    for run in planned.iter().filter(|run| !keys.contains(run.key.as_str())) {
         end_of_killed(&run.args.out, file.keep_adapters)?;
     }
     let store = Store::open(&place)?;
@@ -302,7 +303,7 @@ fn claimed(
     let trained = match left {
         Some(left) => left,
         None => {
-            let Some(mut unsaved) = run.train(out, &args.out, on_event)? else {
+            let Some(mut unsaved) = run.train(Some(out), &args.out, on_event)? else {
                 return Ok(None);
             };
             let record = &mut unsaved.trained.record;

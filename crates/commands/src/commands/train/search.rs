@@ -322,7 +322,7 @@ impl Search<'_> {
         let trained = match Trained::pending(&out).filter(|left| left.identity == identity) {
             Some(left) => left,
             None => {
-                let trained = run.train(&mut out, &place, on_event);
+                let trained = run.train(Some(&mut out), &place, on_event);
                 let Some(mut unsaved) = (match trained {
                     Err(e) if may_be_cut && does_not_fit(&e) => return self.unfit(spec, &e),
                     trained => trained?,
