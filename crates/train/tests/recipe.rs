@@ -439,8 +439,9 @@ fn what_has_no_classes_is_neither_weighted_nor_smoothed() {
 /// Pairs of texts bring vectors of a class together where nothing but the recipe says so.
 #[test]
 fn training_on_pairs_is_kept_where_it_is_better_and_gives_the_same_bits() {
-    let (train, test) = (classes(60, 8), classes(200, 9));
-    let given = Given { contrastive: true, ..Given::new(&train, "adapter") };
+    let (train, test) = (classes(60, 13), classes(200, 9));
+    let on_pairs = || Given { contrastive: true, ..Given::new(&train, "adapter") };
+    let given = on_pairs();
     let made = given.run().unwrap();
     let account = &made.account;
     assert_eq!(account.recipe, "contrastive");
@@ -455,18 +456,10 @@ fn training_on_pairs_is_kept_where_it_is_better_and_gives_the_same_bits() {
     assert_eq!(again.adapter.params.values, made.adapter.params.values);
     let folder = tempfile::tempdir().unwrap();
     for stop in [10, 50, 60, 50] {
-        let part = Given {
-            folder: Some(folder.path()),
-            stop: Some(stop),
-            contrastive: true,
-            ..Given::new(&train, "adapter")
-        };
+        let part = Given { folder: Some(folder.path()), stop: Some(stop), ..on_pairs() };
         assert!(part.run().unwrap().outcome.interrupted, "{stop}");
     }
-    let rest =
-        Given { folder: Some(folder.path()), contrastive: true, ..Given::new(&train, "adapter") }
-            .run()
-            .unwrap();
+    let rest = Given { folder: Some(folder.path()), ..on_pairs() }.run().unwrap();
     assert_eq!(rest.adapter.params.values, made.adapter.params.values);
 }
 
