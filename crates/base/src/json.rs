@@ -46,7 +46,7 @@ mod tests {
         }
         // A header of safetensors, and names of classes.
         let tensor = r#""layers.1.ffn_out.weight":{"dtype":"F32","shape":[768,3072],"data_offsets":[0,9437184]},"#;
-        assert_eq!(check(tensor.repeat(500_000).as_bytes()), Ok(()));
+        assert_eq!(check(tensor.repeat(100_000).as_bytes()), Ok(()));
         assert_eq!(check(r#""class 12345", "#.repeat(300_000).as_bytes()), Ok(()));
     }
 }

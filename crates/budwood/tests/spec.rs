@@ -1,6 +1,7 @@
 //! Specifications: keys of older records stay, names are strict, JSON comes back.
 #![allow(clippy::unwrap_used)]
 
+use budwood::spec::BasePrecision;
 use budwood::{DataSpec, RunSpec};
 use budwood_train::ClassWeights;
 use serde_json::{Map, Value, json};
@@ -132,4 +133,19 @@ fn weights_of_classes_are_by_name_and_need_not_be_given() {
     assert_eq!(given, Ok(ClassWeights::Given(vec![1.0, 2.5])));
     let unknown = weights(json!({ "class-weights": ["egg=2"] })).unwrap_err();
     assert!(unknown.contains("'egg'") && unknown.contains("ham, spam"), "{unknown}");
+}
+
+#[test]
+fn forms_of_weights_are_named_or_left_to_the_machine() {
+    let read =
+        |text: &str| serde_json::from_str::<RunSpec>(text).map(|s| s.precision.base_precision);
+    for text in ["{}", r#"{"base-precision": null}"#, r#"{"base-precision": "auto"}"#] {
+        assert_eq!(read(text).unwrap(), BasePrecision::Auto, "{text}");
+    }
+    assert_eq!(read(r#"{"base-precision": "int8"}"#).unwrap(), BasePrecision::Int8);
+    let refused = read(r#"{"base-precision": "int4"}"#).unwrap_err().to_string();
+    assert!(refused.contains("'int4' is no base-precision: auto, f32 and int8 are"), "{refused}");
+    // As in records from before the choice had a name.
+    let written = serde_json::to_value(RunSpec::default()).unwrap();
+    assert!(written["base-precision"].is_null());
 }

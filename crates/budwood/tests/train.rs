@@ -10,10 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use budwood::run::{Run, RunData, TrainingBase, TrainingBaseOptions};
-use budwood::spec::{PoolingChoice, RecipeChoice};
+use budwood::spec::{BasePrecision, PoolingChoice, PrecisionSpec, RecipeChoice};
 use budwood::{
-    Dataset, Error, EvalSpec, Event, Example, Input, Resources, RunEvent, RunSpec, Target, train,
+    BaseOptions, Dataset, Error, EvalSpec, Event, Example, Input, Resources, RunEvent, RunSpec,
+    Target, train,
 };
+use budwood_engine::{Device, Precision};
+use budwood_formats::native::AdapterFolder;
 use budwood_tasks::Split;
 use world::World;
 
@@ -147,4 +150,36 @@ fn errors_name_settings_without_dashes() {
     assert_eq!(fault(&|s| s.data.images.flip = true), "flip");
     assert_eq!(fault(&|s| s.positive = Some("none".into())), "positive");
     assert!(!world.path("x").exists());
+}
+
+/// The form of the frozen weights where none is named: that which is multiplied fastest here by the
+/// recipe, f32 by the paper's protocol and for methods that train the model's own weights.
+#[test]
+fn the_form_of_the_weights_follows_the_machine_and_the_method() {
+    let fastest = match Device::cpu().fastest_precision() {
+        Precision::Int8 => "int8",
+        _ => "f32",
+    };
+    let world = World::new();
+    let paper = spec(&world);
+    let auto = RunSpec { recipe: RecipeChoice::Auto, ..paper.clone() };
+    let asked = |form| PrecisionSpec { base_precision: form, ..PrecisionSpec::default() };
+    let method = |method: &str| RunSpec { method: method.into(), ..auto.clone() };
+    let cases = [
+        ("paper", paper, "f32"),
+        ("auto", auto.clone(), fastest),
+        ("linear", method("linear"), fastest),
+        ("top_k", method("top_k[layers=1]"), "f32"),
+        ("f32", RunSpec { precision: asked(BasePrecision::F32), ..auto.clone() }, "f32"),
+        ("int8", RunSpec { precision: asked(BasePrecision::Int8), ..auto }, "int8"),
+    ];
+    for (name, spec, form) in cases {
+        let out = world.path(name);
+        let trained = train(&spec, &Resources::default(), &out, |_| ControlFlow::Continue(()));
+        assert_eq!(trained.unwrap().unwrap().record.precision, form, "{name}");
+        // Used as it was trained.
+        let folder = AdapterFolder::load(&out).unwrap();
+        let base = BaseOptions::of_adapter(&folder.meta).unwrap();
+        assert_eq!(base.precision.is_some(), form == "int8", "{name}");
+    }
 }

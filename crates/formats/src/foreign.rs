@@ -102,7 +102,11 @@ pub fn adopt(folder: &Path, base: &BaseModel, name: &str) -> Result<AdapterFolde
         Library::Peft => {
             let (path, json) = read_json(folder, "adapter_config.json")?;
             let mut read = peft::read(folder, &path, &json, Some(base.spec()))?;
-            head_of_base(&mut read, base)?;
+            // What the adapter says it saved must be in its file.
+            let saved = json.get("modules_to_save").and_then(Value::as_array);
+            if saved.is_none_or(Vec::is_empty) {
+                head_of_base(&mut read, base)?;
+            }
             complete_head(&path, &mut read, base)?;
             fold_pooler(&path, &mut read, base)?;
             named_by_base(read, base)?
