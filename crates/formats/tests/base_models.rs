@@ -557,6 +557,6 @@ fn dense_json_is_refused_before_it_is_read() {
     let header = format!("{{\"a\":[{dense}null]}}");
     let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
     fs::write(&file, bytes).unwrap();
-    let message = Weights::open(&file).err().expect("dense").to_string();
+    let message = Weights::open(&file).expect_err("dense").to_string();
     assert!(message.contains("lists, objects"), "{message}");
 }

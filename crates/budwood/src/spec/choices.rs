@@ -25,11 +25,12 @@ pub enum Form {
     Int8,
 }
 
-/// In which form the frozen weights are asked for.
+/// In which form the frozen weights are asked for. What `auto` is in training:
+/// [`RunSpec::base_precision`](super::RunSpec::base_precision).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum BasePrecision {
-    /// As suits: see [`RunSpec::base_precision`](super::RunSpec::base_precision).
+    /// As suits the processor, the recipe and the adapter.
     #[default]
     Auto,
     /// Four bytes a weight.
