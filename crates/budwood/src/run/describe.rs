@@ -68,7 +68,7 @@ impl Run {
         {
             lines.push(
                 "base weights: int8, which this processor multiplies faster; --base-precision f32 \
-                 for the others"
+                 keeps them as they are stored"
                     .into(),
             );
         }
