@@ -232,7 +232,15 @@ def budwood(args, train, test, numbers):
     return found[metric], {"recipe": result.get("recipe"), "steps": result["steps"], "test": found}
 
 
-MODELS = {"majority": majority, "tfidf": tfidf, "vectors": vectors, "budwood": budwood, **OTHERS}
+def scored(model):
+    """A model that gives answers, as one that gives a score."""
+    def run(args, train, test, numbers):
+        found, more = model(args, train, test, numbers)
+        return (None if found is None else score(found, test, numbers)), more
+    return run
+
+
+MODELS = {"majority": majority, "tfidf": tfidf, "vectors": vectors, "budwood": budwood, **{name: scored(model) for name, model in OTHERS.items()}}
 
 
 def measure(args):
