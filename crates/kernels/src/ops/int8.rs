@@ -22,7 +22,7 @@
 
 use super::gemm::{MatRef, beside};
 use crate::Isa;
-use crate::arch::int8::{self, A_STRIDE, COLUMNS, K_BLOCK, Tile};
+use crate::arch::int8::{self, A_STRIDE, COLUMNS, K_BLOCK, Products, SQUARE, Tile, Way};
 use crate::arch::kernel;
 use crate::arch::tile::{COLUMNS_MAX, ROWS_MAX};
 
@@ -146,7 +146,7 @@ impl QuantizedRows {
     pub fn set(&mut self, isa: Isa, x: MatRef<'_>, factors: Option<&[f32]>) {
         assert_eq!(x.column_stride, 1);
         let (rows, k) = (x.rows, x.columns);
-        let needed = rows * k.div_ceil(K_BLOCK) * A_STRIDE;
+        let needed = (rows * k.div_ceil(K_BLOCK) + SQUARE - 1) * A_STRIDE;
         if self.data.len() < needed {
             self.data.resize(needed, 0);
         }
@@ -248,12 +248,19 @@ pub struct Target<'a> {
 /// # Panics
 /// If the shapes do not fit.
 pub fn product(isa: Isa, a: &QuantizedRows, targets: &mut [Target<'_>]) {
+    let way = Way::of(isa).next().unwrap_or(Way::Plain);
+    product_in(isa, way, a, targets);
+}
+
+/// [`product`] in one way of the instruction set.
+pub(crate) fn product_in(isa: Isa, way: Way, a: &QuantizedRows, targets: &mut [Target<'_>]) {
+    let mut products = Products::new(isa, way);
     for target in targets.iter_mut() {
         assert_eq!(target.b.k, a.k, "inner dimensions differ");
         let n = target.b.n;
         assert!(a.rows == 0 || target.c.len() >= (a.rows - 1) * target.c_stride + n);
         for (block, k0) in (0..a.k).step_by(K_BLOCK).enumerate() {
-            pass(isa, a, block, k0, target);
+            pass(&mut products, a, (block, k0), target);
         }
     }
 }
@@ -262,7 +269,12 @@ pub fn product(isa: Isa, a: &QuantizedRows, targets: &mut [Target<'_>]) {
 const _: () = assert!(COLUMNS <= COLUMNS_MAX && int8::ROWS <= ROWS_MAX);
 
 /// One block of K against all panels of one right-hand side.
-fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Target<'_>) {
+fn pass(
+    products: &mut Products,
+    a: &QuantizedRows,
+    (block, k0): (usize, usize),
+    target: &mut Target<'_>,
+) {
     let PackedInt8 { k, n, data, column_scale, column_sum } = target.b;
     let k_len = K_BLOCK.min(k - k0).next_multiple_of(4);
     let k_padded = k.next_multiple_of(4);
@@ -272,10 +284,12 @@ fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Targe
         let width = COLUMNS.min(n - j0);
         let mut edge = [0.0; COLUMNS];
         let start = target.beta.start(block == 0, (j0, width), &mut edge);
-        for i0 in (0..a.rows).step_by(int8::ROWS) {
-            let n_rows = int8::ROWS.min(a.rows - i0);
+        let whole = width == COLUMNS;
+        let each = if whole { products.way().rows() } else { int8::ROWS };
+        for i0 in (0..a.rows).step_by(each) {
+            let n_rows = each.min(a.rows - i0);
             let (c, c_stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
-            let tile = |c: &mut [f32], c_stride: usize| {
+            let mut tile = |c: &mut [f32], c_stride: usize| {
                 let tile = Tile {
                     k: k_len,
                     a: &a.data[(block * a.rows + i0) * A_STRIDE..],
@@ -288,9 +302,9 @@ fn pass(isa: Isa, a: &QuantizedRows, block: usize, k0: usize, target: &mut Targe
                     c_stride,
                     start,
                 };
-                int8::product(isa, tile);
+                products.product(tile);
             };
-            if width == COLUMNS {
+            if whole {
                 tile(c, c_stride);
             } else {
                 beside(c, c_stride, (n_rows, width), start, tile);

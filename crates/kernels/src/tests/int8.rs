@@ -1,6 +1,7 @@
 use super::{assert_close, numbers, wide};
+use crate::arch::int8::Way;
 use crate::ops::gemm::{Beta, MatRef};
-use crate::ops::int8::{PackedInt8, QuantizedRows, Target, product, quantize_weight};
+use crate::ops::int8::{PackedInt8, QuantizedRows, Target, product, product_in, quantize_weight};
 use crate::{Isa, reference};
 
 const SHAPES: [(usize, usize, usize); 6] =
@@ -50,6 +51,36 @@ fn products_are_exact_in_what_the_bytes_stand_for() {
                 let expected: Vec<f64> =
                     plain.iter().zip(&start).map(|(p, s)| p + f64::from(*s)).collect();
                 assert_close(&c, &expected, 3e-6, &format!("{} {m}x{k}x{n} {beta:?}", isa.name()));
+            }
+        }
+    }
+}
+
+/// Shapes with rows, columns and elements of K that fill no tile of any way, and some that do.
+#[test]
+fn every_way_to_multiply_bytes_gives_the_same_bits() {
+    let shapes = [(1, 4, 1), (16, 64, 32), (17, 60, 33), (32, 128, 64), (47, 1152, 96)];
+    for isa in Isa::available() {
+        for (m, k, n) in shapes.into_iter().chain(SHAPES) {
+            let (x, w) = (numbers(m * k, 1), numbers(n * k, 2));
+            let (c0, bias) = (numbers(m * n, 3), numbers(n, 4));
+            let packed = pack(&w, k);
+            let mut rows = QuantizedRows::default();
+            // What was there before is larger, and must not be seen.
+            rows.set(isa, MatRef::new(&[9.0; 80 * 70], 80, 70, 70), None);
+            rows.set(isa, MatRef::new(&x, m, k, k), None);
+            for beta in [Beta::Zero, Beta::Add, Beta::Bias(&bias), Beta::AddWithBias(&bias)] {
+                let by = |way| {
+                    let mut c = c0.clone();
+                    let target = Target { b: &packed, c: &mut c, c_stride: n, beta };
+                    product_in(isa, way, &rows, &mut [target]);
+                    c.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+                };
+                let ways: Vec<Way> = Way::of(isa).collect();
+                let results: Vec<_> = ways.iter().map(|way| by(*way)).collect();
+                for (way, result) in ways.iter().zip(&results) {
+                    assert!(*result == results[0], "{} {way:?} {m}x{k}x{n}", isa.name());
+                }
             }
         }
     }
