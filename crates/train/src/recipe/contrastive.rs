@@ -17,6 +17,7 @@ use super::definition::{Common, OnEvent};
 use super::head_values::set_head;
 use super::problem::{Problem, Vectors, Wanted, dot};
 use super::strength;
+use super::trial::OnPairs;
 use crate::{Error, Event, Optimizer, Outcome, Prepared, TrainConfig, answers};
 
 /// Steps for 50 rows, and where they stop growing, with the root of the rows.
@@ -31,7 +32,7 @@ const ANCHORS: usize = 4;
 const KEPT_TOKENS: usize = 1024;
 
 impl Common<'_> {
-    /// Trains an adapter on pairs, and puts a probe of this strength on its vectors.
+    /// Trains an adapter on pairs, and puts a probe on its vectors.
     ///
     /// # Errors
     /// If the targets are no classes, or an image cannot be decoded.
@@ -39,7 +40,7 @@ impl Common<'_> {
         &self,
         workers: &mut Workers,
         adapter: &mut Adapter,
-        (config, strength): (&TrainConfig, f64),
+        (config, pairs): (&TrainConfig, OnPairs),
         train: &Prepared,
         on_event: &mut OnEvent<'_>,
     ) -> Result<Outcome, Error> {
@@ -47,7 +48,9 @@ impl Common<'_> {
             let message = "--recipe contrastive is for tasks where an example has one class";
             return Err(Error::Usage(message.into()));
         };
-        let (vectors, outcome) = self.contrasted(workers, config, (train, classes), on_event)?;
+        let steps = steps(pairs.of_rows, classes.len());
+        let (vectors, outcome) =
+            self.contrasted(workers, (config, steps), (train, classes), on_event)?;
         for part in vectors.params.entries().iter().filter(|p| !p.name.starts_with("head.")) {
             if let Some(slot) = adapter.params.get(&part.name).map(|p| p.slot.clone()) {
                 adapter.params.values[slot]
@@ -65,7 +68,7 @@ impl Common<'_> {
         let rows: Vec<usize> = (0..given.len()).collect();
         let (vectors, class_weights) = (&vectors, &class_weights[..]);
         let problem = Problem { vectors, wanted: &wanted, rows: &rows, class_weights };
-        let probe = strength::fit(&problem, strength, workers.threads());
+        let probe = strength::fit(&problem, pairs.strength, workers.threads());
         set_head(adapter, &probe.on_raw(vectors));
         adapter.refresh(self.base.device(), workers.threads());
         Ok(outcome)
@@ -75,7 +78,7 @@ impl Common<'_> {
     fn contrasted(
         &self,
         workers: &mut Workers,
-        config: &TrainConfig,
+        (config, steps): (&TrainConfig, usize),
         (train, classes): (&Prepared, &[u32]),
         on_event: &mut OnEvent<'_>,
     ) -> Result<(Adapter, Outcome), Error> {
@@ -84,7 +87,6 @@ impl Common<'_> {
         let config = &TrainConfig { learning_rate, ..config.clone() };
         let begin = Instant::now();
         let mut outcome = Outcome::of_no_step();
-        let steps = steps(classes.len());
         let mut adapter = self.new_pooling(config)?;
         let on = (base.device(), workers.threads());
         let mut optimizer = Optimizer::new(config.optimizer.clone(), adapter.params.len());
@@ -161,9 +163,10 @@ fn chunks(lengths: &[usize]) -> Vec<Range<usize>> {
     }
 }
 
-/// Steps for so many rows.
-fn steps(rows: usize) -> usize {
-    (STEPS.0 * (rows as f64 / 50.0).sqrt()).clamp(STEPS.0, STEPS.1).round() as usize
+/// Steps for `rows` of a run's `of` rows, which are seen as often as all would be.
+fn steps(of: usize, rows: usize) -> usize {
+    let all = (STEPS.0 * (of as f64 / 50.0).sqrt()).clamp(STEPS.0, STEPS.1).round();
+    (all * rows as f64 / of.max(1) as f64).ceil() as usize
 }
 
 /// The rows of a step: some in an order drawn anew for each pass, each with another one of its
@@ -254,7 +257,12 @@ mod tests {
 
     #[test]
     fn steps_grow_with_the_root_of_the_rows() {
-        assert_eq!([1, 50, 200, 450, 100_000].map(steps), [100, 100, 200, 240, 240]);
+        assert_eq!([1, 50, 200, 450, 100_000].map(|n| steps(n, n)), [100, 100, 200, 240, 240]);
+    }
+
+    #[test]
+    fn a_part_of_the_rows_is_seen_as_often_as_all_are() {
+        assert_eq!((steps(50, 33), steps(48, 32), steps(450, 300)), (66, 67, 160));
     }
 
     #[test]

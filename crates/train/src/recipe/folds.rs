@@ -19,7 +19,7 @@ use super::head_values::HeadValues;
 use super::held_out::Judge;
 use super::journal::{Journal, Trial};
 use super::strength;
-use super::trial::{ATTEMPTS, Ended, SLOWER, Start, Task};
+use super::trial::{ATTEMPTS, Ended, OnPairs, SLOWER, Start, Task};
 use crate::{Answers, Error, Event, PrefixCacheSpec, TrainConfig, answers};
 
 /// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more
@@ -41,7 +41,9 @@ impl Way {
     pub(super) fn start<'a>(self, head: &'a HeadValues, ground: &Ground<'_>) -> Start<'a> {
         match self {
             Self::Method => Start::Probe(head),
-            Self::Pairs => Start::Pairs(ground.strength),
+            Self::Pairs => {
+                Start::Pairs(OnPairs { strength: ground.strength, of_rows: ground.wanted.rows() })
+            }
         }
     }
 }

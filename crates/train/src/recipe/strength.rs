@@ -18,6 +18,8 @@ const MANY: usize = 2000;
 /// Rows below which the folds are drawn several times.
 const FEW: usize = 200;
 const REPEATS: usize = 4;
+/// The strength where no row can say which suits: each class has one row.
+const UNKNOWN: f64 = 100.0;
 
 /// Which fold each row is in: `0..folds`, as many rows of each class in each as can be.
 pub(crate) fn folds(wanted: &Wanted, folds: usize, key: Key) -> Vec<usize> {
@@ -34,6 +36,15 @@ pub(crate) fn folds(wanted: &Wanted, folds: usize, key: Key) -> Vec<usize> {
 /// The rows that are in a fold, and those that are not.
 pub(crate) fn split(fold: &[usize], of: usize) -> (Vec<usize>, Vec<usize>) {
     (0..fold.len()).partition(|&row| fold[row] == of)
+}
+
+/// Those of some rows whose class is among the others' too. No model of the others can give the
+/// rest their class: they would only say that a model should never be sure.
+fn answerable(wanted: &Wanted, held_out: &[usize], seen: &[usize]) -> Vec<usize> {
+    let Wanted::Classes(classes, count) = wanted else { return held_out.to_vec() };
+    let mut known = vec![false; *count];
+    seen.iter().for_each(|&row| known[classes[row] as usize] = true);
+    held_out.iter().copied().filter(|&row| known[classes[row] as usize]).collect()
 }
 
 /// Outputs of a model for some rows.
@@ -78,11 +89,15 @@ pub(crate) fn choose(
         (0..repeats as u64).map(|r| folds(wanted, FOLDS, key.child(r))).collect();
     let tasks: Vec<(usize, usize)> =
         (0..repeats).flat_map(|r| (0..used).map(move |f| (r, f))).collect();
-    let losses = Mutex::new(vec![[0.0; STRENGTHS.len()]; tasks.len()]);
+    let losses = Mutex::new(vec![None; tasks.len()]);
     // Several fits run beside each other, or one fit on all threads.
     let inner = if tasks.len() == 1 { threads } else { 1 };
     for_each(threads, tasks.iter().enumerate(), |(task, &(repeat, fold))| {
         let (held_out, rows) = split(&drawn[repeat], fold);
+        let held_out = answerable(wanted, &held_out, &rows);
+        if held_out.is_empty() {
+            return;
+        }
         let problem = Problem { vectors, wanted, rows: &rows, class_weights };
         let mut model: Option<Linear> = None;
         let mut found = [f64::INFINITY; STRENGTHS.len()];
@@ -91,12 +106,13 @@ pub(crate) fn choose(
             *loss = distance(&problem, &solved, &held_out);
             model = Some(solved);
         }
-        losses.lock().unwrap_or_else(PoisonError::into_inner)[task] = found;
+        losses.lock().unwrap_or_else(PoisonError::into_inner)[task] = Some(found);
     });
     let losses = losses.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let losses: Vec<[f64; STRENGTHS.len()]> = losses.into_iter().flatten().collect();
     let total = |i: usize| losses.iter().map(|l| l[i]).sum::<f64>();
     let best = (0..STRENGTHS.len()).min_by(|&a, &b| total(a).total_cmp(&total(b)));
-    STRENGTHS[best.unwrap_or(0)]
+    best.filter(|_| !losses.is_empty()).map_or(UNKNOWN, |best| STRENGTHS[best])
 }
 
 /// A probe of some rows, and its outputs for the others.
@@ -110,4 +126,39 @@ pub(crate) fn fit(problem: &Problem<'_>, c: f64, threads: usize) -> Linear {
         model.weights.iter_mut().chain(&mut model.bias).for_each(|w| *w *= factor);
     }
     model
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Classes of `each` rows in a circle, a little away from their centres.
+    fn circle(classes: usize, each: usize) -> (Vectors, Wanted) {
+        let row = |i: usize| {
+            let (class, noise) = (i % classes, 0.3 * (i as f64 * 5.3).sin());
+            let angle = (class as f64 + noise) / classes as f64 * std::f64::consts::TAU;
+            vec![angle.cos() as f32, angle.sin() as f32, (i as f64 * 2.9).sin() as f32 * 0.1]
+        };
+        let rows: Vec<_> = (0..classes * each).map(row).collect();
+        let right = (0..classes * each).map(|i| (i % classes) as u32).collect();
+        (Vectors::new(&rows), Wanted::Classes(right, classes))
+    }
+
+    fn chosen((vectors, wanted): &(Vectors, Wanted)) -> f64 {
+        choose(vectors, wanted, &[], Key::new(1), 2)
+    }
+
+    /// Rows that are alone in their class want the most regularised model of all.
+    #[test]
+    fn rows_that_are_alone_in_their_class_do_not_choose() {
+        assert_eq!(chosen(&circle(12, 1)), UNKNOWN);
+        let (vectors, wanted) = circle(6, 8);
+        let alone = chosen(&(vectors.clone(), wanted.clone()));
+        assert!(alone >= 10.0, "{alone}");
+        // The same rows, 20 of which get classes of their own.
+        let Wanted::Classes(mut right, _) = wanted else { unreachable!() };
+        (0..20).for_each(|i| right[i] = 6 + i as u32);
+        let mixed = chosen(&(vectors, Wanted::Classes(right, 26)));
+        assert!(mixed >= 10.0, "{mixed}");
+    }
 }

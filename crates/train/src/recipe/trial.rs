@@ -26,6 +26,15 @@ pub(super) enum Ended {
     Interrupted(Outcome),
 }
 
+/// How an adapter is trained on pairs.
+#[derive(Clone, Copy)]
+pub(super) struct OnPairs {
+    /// Strength of the probe that becomes its head.
+    pub(super) strength: f64,
+    /// Rows of the run. A part of them is seen as often as all are in the end.
+    pub(super) of_rows: usize,
+}
+
 /// What a training begins with.
 #[derive(Clone, Copy)]
 pub(super) enum Start<'a> {
@@ -33,8 +42,8 @@ pub(super) enum Start<'a> {
     Random,
     /// The probe as its head.
     Probe(&'a HeadValues),
-    /// Random values; trained on pairs, with a probe of this strength on the vectors as its head.
-    Pairs(f64),
+    /// Random values; trained on pairs, with a probe on the vectors as its head.
+    Pairs(OnPairs),
 }
 
 /// What a training is given.
@@ -63,8 +72,8 @@ impl Common<'_> {
         match task.start {
             Start::Random => {}
             Start::Probe(head) => set_head(&mut adapter, head),
-            Start::Pairs(strength) => {
-                let how = (config, strength);
+            Start::Pairs(pairs) => {
+                let how = (config, pairs);
                 let outcome = self.contrast(workers, &mut adapter, how, task.train, on_event)?;
                 return Ok(match (outcome.lost, outcome.interrupted) {
                     (true, _) => Ended::Lost,
