@@ -13,7 +13,7 @@ ridge regression on the mean vectors of the frozen model, computed here with Num
 writes them as CSV files.
 
 A size is a number of rows, `8x` for eight rows of each class, or `all` for all rows up to 10,000. Scores are accuracy, or
-Spearman's correlation for numbers, on up to --test rows.
+Spearman's correlation for numbers, whose root mean squared error (`rmse`) is beside it, on up to --test rows.
 """
 import argparse, csv, hashlib, json, os, random, statistics, subprocess, sys, tempfile, time
 
@@ -183,16 +183,23 @@ def score(given, test, numbers):
     return float(np.corrcoef(ranks(np.array(given, float)), ranks(np.array(right, float)))[0, 1])
 
 
+def rmse(given, test):
+    return float(np.sqrt(np.mean((np.array(given, float) - np.array([label for _, label in test], float)) ** 2)))
+
+
 def majority(args, train, test, numbers):
     labels = [label for _, label in train]
-    return (0.0 if numbers else score([max(sorted(set(labels)), key=labels.count)] * len(test), test, False)), {}
+    if numbers:  # the mean
+        return 0.0, {"rmse": rmse([np.mean(np.array(labels, float))] * len(test), test)}
+    return score([max(sorted(set(labels)), key=labels.count)] * len(test), test, False), {}
 
 
 def on(train_x, test_x, train, test, numbers):
     from sklearn.linear_model import LogisticRegression, Ridge
     labels = [label for _, label in train]
     if numbers:
-        return score(Ridge(alpha=1.0).fit(train_x, np.array(labels, float)).predict(test_x), test, True), {}
+        given = Ridge(alpha=1.0).fit(train_x, np.array(labels, float)).predict(test_x)
+        return score(given, test, True), {"rmse": rmse(given, test)}
     return score(LogisticRegression(C=10, max_iter=2000).fit(train_x, labels).predict(test_x), test, False), {}
 
 
@@ -229,7 +236,8 @@ def budwood(args, train, test, numbers):
         result = json.loads(done.stdout)
     metric = "spearman" if numbers else "accuracy"
     found = {m["name"]: m["value"] for m in result["metrics"] if m["split"] == "test"}
-    return found[metric], {"recipe": result.get("recipe"), "steps": result["steps"], "test": found}
+    more = {"rmse": found["rmse"]} if numbers else {}
+    return found[metric], {"recipe": result.get("recipe"), "steps": result["steps"], "test": found, **more}
 
 
 def scored(model):
@@ -290,6 +298,12 @@ def show(args):
     for size in dict.fromkeys(s for _, s in cells):
         line = [f"{100 * statistics.mean(means[size, m]):.1f}" if (size, m) in means else "" for m in models]
         print(f"| mean | {size} | " + " | ".join(line) + " |")
+    if any("rmse" in r for r in rows):
+        print("\n| set | rows: root mean squared error | " + " | ".join(models) + " |\n|---|---|" + "---|" * len(models))
+    for name, size in cells:
+        of = lambda m: [r["rmse"] for r in rows if (r["set"], r["size"], r["model"]) == (name, size, m) and "rmse" in r]
+        if any(map(of, models)):
+            print(f"| {name} | {size} | " + " | ".join(f"{statistics.mean(of(m)):.4g}" if of(m) else "" for m in models) + " |")
     seconds = {m: statistics.mean(r["seconds"] for r in rows if r["model"] == m) for m in models}
     print("\nmean seconds: " + ", ".join(f"{m} {s:.1f}" for m, s in seconds.items()))
 
