@@ -7,6 +7,10 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx_vnni;
+#[cfg(target_arch = "aarch64")]
+mod dotprod;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
@@ -59,6 +63,10 @@ pub(crate) enum Way {
     AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    I8mm,
+    #[cfg(target_arch = "aarch64")]
+    DotProduct,
     /// Loops, for instruction sets without products of bytes.
     Plain,
 }
@@ -79,7 +87,13 @@ impl Way {
                 let vnni = is_x86_feature_detected!("avxvnni");
                 [(Self::AvxVnni, vnni), (Self::Avx2, true), (Self::Plain, false)]
             }
-            _ => [(Self::Plain, true), (Self::Plain, false), (Self::Plain, false)],
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => {
+                let i8mm = std::arch::is_aarch64_feature_detected!("i8mm");
+                let dot = std::arch::is_aarch64_feature_detected!("dotprod");
+                [(Self::I8mm, i8mm), (Self::DotProduct, dot), (Self::Plain, true)]
+            }
+            Kind::Plain => [(Self::Plain, true), (Self::Plain, false), (Self::Plain, false)],
         };
         ways.into_iter().filter(|(_, there)| *there).map(|(way, _)| way)
     }
@@ -150,6 +164,15 @@ impl Products {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above, for AVX2 and FMA.
             Way::Avx2 => unsafe { avx2::run_rows(tile) },
+            #[cfg(target_arch = "aarch64")]
+            Way::I8mm => {
+                assert!(tile.a.len() >= n_rows.next_multiple_of(2) * A_STRIDE);
+                // SAFETY: as above, for i8mm.
+                unsafe { i8mm::run_rows(tile) }
+            }
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above, for dot products.
+            Way::DotProduct => unsafe { dotprod::run_rows(tile) },
             Way::Plain => super::dispatch(self.isa, PlainTile(tile)),
         }
     }
