@@ -18,8 +18,8 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
+use super::tile::{A_STRIDE, COLUMNS, SQUARE, Tile};
 use super::vnni::Columns;
-use super::{A_STRIDE, COLUMNS, SQUARE, Tile};
 
 /// Rows of a register.
 const HALF: usize = SQUARE;

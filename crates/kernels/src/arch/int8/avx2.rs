@@ -4,7 +4,8 @@
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::{A_STRIDE, COLUMNS, K_BLOCK, ROWS, Start, Tile};
+use super::super::tile::Start;
+use super::tile::{A_STRIDE, COLUMNS, K_BLOCK, ROWS, Tile};
 
 /// Columns whose sums are in registers at once.
 const GROUP: usize = 8;

@@ -3,7 +3,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{A_STRIDE, COLUMNS, Tile, avx2};
+use super::avx2;
+use super::tile::{A_STRIDE, COLUMNS, Tile};
 
 /// Rows and vectors of columns whose sums are in registers at once.
 const ROWS: usize = 6;

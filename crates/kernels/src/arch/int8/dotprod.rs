@@ -6,7 +6,8 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{A_STRIDE, COLUMNS, Start, Tile};
+use super::super::tile::Start;
+use super::tile::{A_STRIDE, COLUMNS, Tile};
 
 /// Rows and vectors of columns whose sums are in registers at once.
 const ROWS: usize = 4;

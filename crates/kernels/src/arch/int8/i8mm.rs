@@ -7,7 +7,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::dotprod::finish;
-use super::{A_STRIDE, COLUMNS, Tile};
+use super::tile::{A_STRIDE, COLUMNS, Tile};
 
 /// Pairs of rows and of columns whose sums are in registers at once.
 const ROWS: usize = 4;

@@ -14,42 +14,14 @@ mod i8mm;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
+mod plain;
+mod tile;
+
 use std::marker::PhantomData;
 
 use super::isa::{Isa, Kind};
-use super::tile::Start;
-
-/// Columns of a panel of B, on every instruction set.
-pub(crate) const COLUMNS: usize = 32;
-/// Rows of a full tile, but with AMX.
-pub(crate) const ROWS: usize = 14;
-/// Rows that AMX reads at a time: so many have a place in the memory of A.
-pub(crate) const SQUARE: usize = 16;
-/// Elements of K that one pass covers: a panel of B then takes 32 KiB.
-pub(crate) const K_BLOCK: usize = 1024;
-/// Distance of a panel's rows, in bytes; not a power of two, so that rows fall into different sets.
-pub(crate) const A_STRIDE: usize = K_BLOCK + 64;
-
-/// One tile: `c[i][j] = start + row_scale[i] column_scale[j] (sum_p a[i][p] b[p][j] - zero[i]
-/// column_sum[j])`.
-pub(crate) struct Tile<'a> {
-    /// Elements of K, a multiple of 4.
-    pub(crate) k: usize,
-    /// Rows [`A_STRIDE`] apart.
-    pub(crate) a: &'a [u8],
-    /// Scale and zero point of each row.
-    pub(crate) row_scale: &'a [f32],
-    pub(crate) zero: &'a [i32],
-    /// `[k / 4][COLUMNS][4]`
-    pub(crate) b: &'a [i8],
-    pub(crate) column_scale: &'a [f32],
-    pub(crate) column_sum: &'a [i32],
-    /// Rows `c_stride` apart; all [`COLUMNS`] columns are written.
-    pub(crate) c: &'a mut [f32],
-    pub(crate) c_stride: usize,
-    /// What the sums are added to.
-    pub(crate) start: Start<'a>,
-}
+use plain::PlainTile;
+pub(crate) use tile::{A_STRIDE, COLUMNS, K_BLOCK, ROWS, SQUARE, Tile};
 
 /// What multiplies bytes. All give the same bits: sums are exact, and scaled alike where there is a
 /// fused product.
@@ -184,39 +156,6 @@ impl Drop for Products {
         if self.way == Way::Amx {
             // SAFETY: as in `product`.
             unsafe { amx::close() }
-        }
-    }
-}
-
-/// The tile as plain loops, for instruction sets without products of bytes.
-struct PlainTile<'a>(Tile<'a>);
-
-impl super::Kernel for PlainTile<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let tile = self.0;
-        for (i, (&scale, &zero)) in tile.row_scale.iter().zip(tile.zero).enumerate() {
-            let mut sums = [0i32; COLUMNS];
-            let a = &tile.a[i * A_STRIDE..][..tile.k];
-            for (a, b) in a.chunks_exact(4).zip(tile.b.chunks_exact(4 * COLUMNS)) {
-                for (j, sum) in sums.iter_mut().enumerate() {
-                    for p in 0..4 {
-                        *sum += i32::from(a[p]) * i32::from(b[4 * j + p]);
-                    }
-                }
-            }
-            let c = &mut tile.c[i * tile.c_stride..][..COLUMNS];
-            for j in 0..COLUMNS {
-                let exact = (sums[j] - zero * tile.column_sum[j]) as f32;
-                let start = match tile.start {
-                    Start::Zero => 0.0,
-                    Start::Output => c[j],
-                    Start::Row(row) => row[j],
-                    Start::OutputAndRow(row) => row[j] + c[j],
-                };
-                c[j] = super::fma::<FMA>(exact, scale * tile.column_scale[j], start);
-            }
         }
     }
 }

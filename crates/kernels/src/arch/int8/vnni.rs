@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::{A_STRIDE, Start, Tile};
+use super::super::tile::Start;
+use super::tile::{A_STRIDE, Tile};
 
 /// # Safety
 /// The processor has AVX-512 VNNI; `product` checked all slices for `n_rows` rows.
