@@ -268,7 +268,8 @@ pub(crate) fn product_in(isa: Isa, way: Way, a: &QuantizedRows, targets: &mut [T
 /// A tile at the right edge is computed in the room of one of `f32`.
 const _: () = assert!(COLUMNS <= COLUMNS_MAX && int8::ROWS <= ROWS_MAX);
 
-/// One block of K against all panels of one right-hand side.
+/// One block of K against all panels of one right-hand side: the panels of a group, for some rows,
+/// before the next rows.
 fn pass(
     products: &mut Products,
     a: &QuantizedRows,
@@ -279,35 +280,40 @@ fn pass(
     let k_len = K_BLOCK.min(k - k0).next_multiple_of(4);
     let k_padded = k.next_multiple_of(4);
     let sums = &column_sum[block * column_scale.len()..];
-    for (panel, j0) in (0..*n).step_by(COLUMNS).enumerate() {
-        let b = &data[panel * k_padded * COLUMNS + k0 * COLUMNS..][..k_len * COLUMNS];
-        let width = COLUMNS.min(n - j0);
-        let mut edge = [0.0; COLUMNS];
-        let start = target.beta.start(block == 0, (j0, width), &mut edge);
-        let whole = width == COLUMNS;
-        let each = if whole { products.way().rows() } else { int8::ROWS };
-        for i0 in (0..a.rows).step_by(each) {
-            let n_rows = each.min(a.rows - i0);
-            let (c, c_stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
-            let mut tile = |c: &mut [f32], c_stride: usize| {
-                let tile = Tile {
-                    k: k_len,
-                    a: &a.data[(block * a.rows + i0) * A_STRIDE..],
-                    row_scale: &a.scale[i0..i0 + n_rows],
-                    zero: &a.zero[i0..i0 + n_rows],
-                    b,
-                    column_scale: &column_scale[j0..],
-                    column_sum: &sums[j0..],
-                    c,
-                    c_stride,
-                    start,
+    let (together, each) = (products.way().panels(k_len) * COLUMNS, products.way().rows());
+    let groups = (0..*n).step_by(together);
+    let parts = groups.flat_map(|group| (0..a.rows).step_by(each).map(move |i0| (group, i0)));
+    for (group, first) in parts {
+        for j0 in (group..(group + together).min(*n)).step_by(COLUMNS) {
+            let b = &data[j0 * k_padded + k0 * COLUMNS..][..k_len * COLUMNS];
+            let width = COLUMNS.min(n - j0);
+            let mut edge = [0.0; COLUMNS];
+            let start = target.beta.start(block == 0, (j0, width), &mut edge);
+            let end = a.rows.min(first + each);
+            // What is computed beside C has the rows of other ways.
+            let step = if width == COLUMNS { each } else { int8::ROWS };
+            for i0 in (first..end).step_by(step) {
+                let rows = i0..end.min(i0 + step);
+                let (c, c_stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
+                let mut tile = |c: &mut [f32], c_stride: usize| {
+                    products.product(Tile {
+                        k: k_len,
+                        a: &a.data[(block * a.rows + i0) * A_STRIDE..],
+                        row_scale: &a.scale[rows.clone()],
+                        zero: &a.zero[rows.clone()],
+                        b,
+                        column_scale: &column_scale[j0..],
+                        column_sum: &sums[j0..],
+                        c,
+                        c_stride,
+                        start,
+                    });
                 };
-                products.product(tile);
-            };
-            if whole {
-                tile(c, c_stride);
-            } else {
-                beside(c, c_stride, (n_rows, width), start, tile);
+                if width == COLUMNS {
+                    tile(c, c_stride);
+                } else {
+                    beside(c, c_stride, (rows.len(), width), start, tile);
+                }
             }
         }
     }

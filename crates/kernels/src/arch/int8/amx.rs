@@ -25,6 +25,8 @@ use super::vnni::Columns;
 const HALF: usize = SQUARE;
 /// Rows of a tile.
 pub(super) const ROWS: usize = 2 * HALF;
+/// Bytes of B that meet some rows before the next rows do: they stay in L2.
+pub(super) const PANELS: usize = 512 << 10;
 /// Elements of K that are multiplied at a time.
 const DEEP: usize = 64;
 

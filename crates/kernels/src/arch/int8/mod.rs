@@ -70,6 +70,18 @@ impl Way {
         ways.into_iter().filter(|(_, there)| *there).map(|(way, _)| way)
     }
 
+    /// Panels of B, of `k` elements, that meet the same rows of A one after the other.
+    pub(crate) fn panels(self, k: usize) -> usize {
+        match self {
+            // Rows stay in L1 and panels come one after the other from L2, as they lie there. A
+            // tile's rows are far apart, which is slow to read again and again.
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => (amx::PANELS / (k * COLUMNS)).max(1),
+            // A panel stays in L1.
+            _ => 1,
+        }
+    }
+
     /// Rows of a full tile.
     pub(crate) fn rows(self) -> usize {
         match self {
