@@ -31,6 +31,9 @@ pub(crate) fn told() -> impl FnMut(Notice<'_>) {
         Notice::Package { name, version, with } => {
             eprintln!("fetching {name} {version} with {with} ...");
         }
+        Notice::Object { address, bytes: size } => {
+            eprintln!("fetching {address} ({}) ...", bytes(size));
+        }
         Notice::File { model, progress } if told != progress.file => {
             told = progress.file.into();
             eprintln!("fetching {told} of {model} ({}) ...", bytes(progress.size));

@@ -98,6 +98,13 @@ impl DataSource {
         self
     }
 
+    /// The same, which the user wrote in another way.
+    #[must_use]
+    pub fn written(mut self, text: &str) -> Self {
+        self.text = text.into();
+        self
+    }
+
     /// The same, read as a task takes it: text files of a task without labels hold plain text.
     #[must_use]
     pub fn read_for(mut self, task: &Task) -> Self {
