@@ -1,6 +1,6 @@
 //! A folder for results: of this machine, or made here and then sent to an object store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use budwood_base::address::Place;
@@ -11,6 +11,8 @@ use crate::remote::Remote;
 /// A folder that a command writes.
 pub(crate) struct Results {
     folder: OutFolder,
+    /// That folder as the user named it, where it is of this machine.
+    shown: PathBuf,
     remote: Option<Remote>,
 }
 
@@ -32,7 +34,8 @@ impl Results {
     ) -> Result<Self> {
         let address = match Place::of_path(path)? {
             Place::Here(path) => {
-                return Ok(Self { folder: OutFolder::open(&path, kind)?, remote: None });
+                let folder = OutFolder::open(&path, kind)?;
+                return Ok(Self { folder, shown: path, remote: None });
             }
             Place::Store(address) => address,
         };
@@ -40,12 +43,13 @@ impl Results {
         let mut folder = OutFolder::open(remote.staging(), kind)?;
         ready(&mut remote)?;
         folder.make()?;
-        Ok(Self { folder, remote: Some(remote) })
+        let shown = remote.staging().to_path_buf();
+        Ok(Self { folder, shown, remote: Some(remote) })
     }
 
-    /// The folder of this machine.
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+    /// The folder of this machine, as it is to be named.
+    pub(crate) fn shown(&self) -> &Path {
+        &self.shown
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -73,18 +77,23 @@ impl Results {
     }
 
     /// Fills a new folder through `fill` and puts it in its place in one step.
-    pub(crate) fn replace<E>(&mut self, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<()>
+    pub(crate) fn replace<E>(mut self, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<()>
     where
         E: From<std::io::Error>,
         anyhow::Error: From<E>,
     {
-        self.folder.replace(fill)?;
-        self.send()
+        let sent = match self.folder.replace(fill) {
+            Ok(()) => self.send(),
+            Err(error) => Err(error.into()),
+        };
+        // Whoever asks again makes it again.
+        let settled = self.settle();
+        sent.and(settled)
     }
 
     /// Ends the work on it: what lay here for a store goes.
     pub(crate) fn settle(self) -> Result<()> {
-        let Self { folder, remote } = self;
+        let Self { folder, remote, .. } = self;
         drop(folder);
         remote.map_or(Ok(()), Remote::settle)
     }
