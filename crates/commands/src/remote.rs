@@ -92,6 +92,13 @@ impl Remote {
         let upload = Upload::begin(&self.store, CHECKPOINT, form, &|_| false)?;
         let synced = self.staging.with_file_name(SYNCED);
         let known = std::fs::read_to_string(&synced).unwrap_or_default();
+        if upload.id().is_none() && !known.is_empty() {
+            // It was removed, or the run has ended elsewhere.
+            for name in RESUME {
+                let _ = std::fs::remove_file(self.staging.join(name));
+            }
+            let _ = std::fs::remove_file(&synced);
+        }
         if let Some(id) = upload.id().filter(|id| *id != known) {
             let cache = Cache::open(&self.staging.with_file_name("fetched"), 0)?;
             let place = self.store.place(CHECKPOINT);

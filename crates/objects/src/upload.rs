@@ -134,6 +134,9 @@ impl<'a> Upload<'a> {
     pub fn put(&mut self, folder: &Path, names: &[String]) -> Result<(), Error> {
         let listed = self.listed()?;
         let before = self.before();
+        if self.seen.is_none() && listed.iter().any(|e| e.name == manifest::NAME) {
+            return Err(Error::Taken(self.place()));
+        }
         let strange: Vec<String> = match self.form.plain {
             true => names.iter().filter(|n| !before.contains(n.as_str())).cloned().collect(),
             false => Vec::new(),

@@ -26,7 +26,7 @@ use budwood::run::{cut, positive_of, skipped};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
+    /// The adapter: a folder, s3://BUCKET/NAME, or OWNER/NAME of the Hugging Face hub.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].

@@ -135,7 +135,7 @@ fn new(settings: &Settings, args: &NewArgs) -> Result<()> {
 
 fn import(settings: &Settings, file: &Path, out: &Path, overwrite: bool) -> Result<()> {
     let inputs: Vec<&str> = file.to_str().into_iter().collect();
-    let mut model = None;
+    let (mut model, file) = (None, &crate::base::here(file)?);
     out::new_folder(out, &model_folder::KIND, overwrite, &inputs)?
         .replace(|new| {
             budwood_formats::convert(file, new)?;

@@ -24,7 +24,7 @@ use crate::tls::TlsArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Base model: a folder, a model of a package, or OWNER/NAME of the hub.
+    /// Base model: a folder, s3://BUCKET/NAME, a model of a package, or OWNER/NAME of the hub.
     #[arg(long)]
     base: String,
     /// Folder whose folders are adapters of that model, or one adapter. Requests name them by their
@@ -194,4 +194,30 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     budwood_serve::serve(service, SocketAddr::new(args.host, args.port), ready)
         .map_err(|e| anyhow!("{e}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Weights are not there: nothing but descriptions may be read.
+    #[test]
+    fn descriptions_alone_say_in_which_form_adapters_were_trained() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("adapter.json"), text).unwrap();
+        };
+        let form = || as_trained(&Folder::open(dir.path()).unwrap());
+        assert_eq!(form(), None);
+        write("a", r#"{"precision": "int8"}"#);
+        assert_eq!(form(), Some(Form::Int8));
+        // What cannot be read says nothing.
+        write("b", "[[");
+        write("c", r#"{"precision": 8}"#);
+        assert_eq!(form(), Some(Form::Int8));
+        write("d", r#"{"precision": "f32"}"#);
+        assert_eq!(form(), None);
+        assert_eq!(as_trained(&Folder::open(&dir.path().join("a")).unwrap()), Some(Form::Int8));
+    }
 }

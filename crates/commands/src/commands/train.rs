@@ -27,7 +27,8 @@ use crate::{base, out, ranks, store};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
-    /// Folder for the adapter.
+    /// Folder for the adapter, or s3://BUCKET/NAME (gs://, az://), where its checkpoints go, too:
+    /// the same command on another machine goes on from there.
     #[arg(long)]
     pub(crate) out: PathBuf,
     /// Replace the adapter in that folder; other files in it are kept.

@@ -70,7 +70,7 @@ impl Source for Objects {
     }
 
     fn open(&self, name: &str) -> Result<Option<Place>, String> {
-        let all = |names: &[&str]| names.iter().take(FILES).map(ToString::to_string).collect();
+        let all = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         let Some(kept) = self.kept(name, &all)? else { return Ok(None) };
         let path = kept.path().to_path_buf();
         let describes = DESCRIPTIONS.iter().any(|file| path.join(file).is_file());
