@@ -11,6 +11,9 @@ SECRET = "a-secret-that-no-log-may-hold"
 class Threads(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
+    def handle_error(self, *_):
+        """Programs are killed here."""
+
 
 class Proxy(http.server.BaseHTTPRequestHandler):
     """`fault(request)` says what harm is done to `GET /bucket/name`; none by default."""

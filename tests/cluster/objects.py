@@ -175,7 +175,7 @@ def main(program, short):
             here.fails("train", "--out", "s3://bucket/mine", *more, *train, says=["s3://bucket/mine", "notes.txt", "Nothing was changed"])
         assert names("mine/") == ["mine/notes.txt"]
         here.fails("train", "--out", "s3://bucket/models/base/x", *train, says=["lies inside"])
-        here.fails("train", "--out", "s3://bucket", *train, says=["s3://bucket", "whole bucket"])
+        here.fails("average", "adapters/a0", "adapters/a0", "--out", "s3://bucket", says=["s3://bucket", "whole bucket"])
         print("a run to the store: its weights, its record, --overwrite, what is of others")
 
         # Killed while it is sent, at each write: readers see nothing or the old one, and the same command ends it.
@@ -238,19 +238,24 @@ def main(program, short):
             assert status == 0 and f"fetching s3://bucket/runs/far-{recipe}/checkpoint" in err, err
             assert json.loads(out_)["weights_sha256"] == wanted
             assert len(names(f"runs/far-{recipe}/")) == 3, names(f"runs/far-{recipe}/")
-        # Another run's checkpoint is refused by its address.
-        process = here.start("train", "--out", "s3://bucket/runs/other", *long)
+        # Another run's checkpoint is refused by its address, whoever sent it; when it is removed, the way is free.
+        words = ["train", "--json", "--out", "s3://bucket/runs/other", *long]
+        process, writes = here.start(*words), [0]
 
         def stop(request):
-            if request.startswith("PUT") and "/checkpoint/" in request and "checkpoint.json" in request:
+            writes[0] += request.startswith("PUT") and "/checkpoint/.budwood.json" in request
+            if writes[0] == 4:
                 process.kill()
+                return "hang up"
 
         Proxy.fault = staticmethod(stop)
         here.end(process)
         Proxy.fault = QUIET
-        machine = Machine(program, place / "machine-other", port)
-        process = machine.start("train", "--out", "s3://bucket/runs/taken", *long)
-        time.sleep(0.1)
+        for machine in [here, Machine(program, place / "machine-other", port)]:
+            machine.fails(*words, "--seed", "9", says=["s3://bucket/runs/other", "other settings"])
+        for name in names("runs/other/"):
+            client.delete_object(Bucket="bucket", Key=name)
+        here.run(*words, "--seed", "9")
         print("checkpoints: killed three times, each time another machine goes on, to the same bits")
         machine.end(process)
 

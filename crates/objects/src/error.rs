@@ -73,7 +73,15 @@ impl Error {
             E::Precondition { .. } | E::NotModified { .. } => Self::Changed(place),
             E::AlreadyExists { .. } => Self::Taken(place),
             E::InvalidPath { .. } => Self::Name(place),
-            other => Self::Store(place, reason(other)),
+            other => {
+                let reason = reason(other);
+                let answered = |status| reason.contains(&format!("status code: {status}"));
+                match reason.as_str() {
+                    _ if answered("404") => Self::Missing(place),
+                    _ if answered("401") || answered("403") => Self::Denied(place),
+                    _ => Self::Store(place, reason),
+                }
+            }
         }
     }
 }
@@ -86,5 +94,7 @@ fn reason(error: &object_store::Error) -> String {
     }
     let text = inner.to_string();
     let line = text.lines().next().unwrap_or_default();
+    // What follows is the page that the store shows.
+    let line = line.split(": <").next().unwrap_or_default();
     line.chars().take(200).collect()
 }

@@ -65,7 +65,9 @@ impl Store {
             RetryConfig { max_retries: TRIES, retry_timeout: PATIENCE, ..RetryConfig::default() };
         let bucket = address.bucket();
         let failed = |e: object_store::Error| match Error::of(&address.to_string(), &e) {
-            Error::Store(place, why) => Error::Address(format!("{place}: {why}")),
+            Error::Store(place, why) => {
+                Error::Address(format!("{place}: {why}, in the variables of the environment"))
+            }
             other => other,
         };
         let (objects, lists): (Arc<dyn ObjectStore>, Arc<dyn PaginatedListStore>) =
