@@ -289,12 +289,15 @@ def main(program, short):
         kinds = [(403, "credentials", 20), (500, "s3://bucket/in/a0", 40), ("cut", "s3://bucket/in/a0", 40), ("hang up", "s3://bucket/in/a0", 40),
                  ("short", "s3://bucket/in/a0", 40), ("wrong", "s3://bucket/in/a0", 20), ("skewed", "clock", 20), (404, "s3://bucket/in/a0", 20)]
         for kind, says, within in kinds + ([] if short else [("slow", "s3://bucket/in/a0", 200)]):
+            shutil.rmtree(fresh.place / "cache", ignore_errors=True)
             fault(kind, "GET /bucket/in/a0/adapter.safetensors")
             error = fresh.fails(*ask, says=[says], within=within)
             assert "cache" not in error, error
             Proxy.fault = QUIET
             left = [f for f in (fresh.place / "cache").rglob(".part*")]
             assert not left, (kind, left)
+            # What was damaged on its way is not kept.
+            fresh.run(*ask)
         for kind in [500, 503, "cut", "hang up"]:
             shutil.rmtree(fresh.place / "cache")
             fault(kind, "GET /bucket/in/a0/adapter.safetensors", 2)

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use budwood_base::address::{Address, Place};
+use budwood_base::{digest, json};
+use budwood_formats::native;
 use budwood_objects::{Cache, Error as Fault, Kept, Store, Take};
+
+use serde_json::Value;
 
 use crate::find::layout_and_place;
 use crate::repository::{DEEPER, needed};
@@ -57,7 +61,7 @@ pub(crate) fn named(
 ) -> Result<PathBuf, Error> {
     let take = Take::Folder { choose: &needed, deeper: DEEPER };
     let store = open_store(address)?;
-    if let Some(path) = fetch(&store, take, MODEL_MOST, report)? {
+    if let Some(path) = fetch(&store, take, (MODEL_MOST, is_sound), report)? {
         return Ok(path);
     }
     let there = match store.look("").map_err(of)? {
@@ -74,33 +78,53 @@ pub(crate) fn data(
 ) -> Result<PathBuf, Error> {
     let store = open_store(address)?;
     for take in [Take::Object, Take::All] {
-        if let Some(path) = fetch(&store, take, DATA_MOST, report)? {
+        if let Some(path) = fetch(&store, take, (DATA_MOST, |_| true), report)? {
             return Ok(path);
         }
     }
     Err(Error::Object(format!("{address}: there is no such object, and no folder of that name")))
 }
 
+/// Whether the weights of an adapter of ours are those that its description speaks of.
+fn is_sound(folder: &Path) -> bool {
+    let Some([description, weights]) = native::FILES.first_chunk() else { return true };
+    let (description, weights) = (folder.join(description), folder.join(weights));
+    let Ok(text) = std::fs::read(description) else { return true };
+    let value = json::check(&text).ok().and_then(|()| serde_json::from_slice(&text).ok());
+    let wanted = value.as_ref().and_then(|value: &Value| value["weights_sha256"].as_str());
+    wanted.is_none_or(|wanted| digest::of_file(&weights).is_ok_and(|found| found == wanted))
+}
+
 fn fetch(
     store: &Store,
     take: Take<'_>,
-    most: u64,
+    (most, is_sound): (u64, fn(&Path) -> bool),
     report: &mut dyn FnMut(Notice<'_>),
 ) -> Result<Option<PathBuf>, Error> {
     let address = store.address().to_string();
     let cache = Cache::open(&cache_folder()?.join("objects"), CACHE_MOST).map_err(of)?;
-    let mut told = |bytes| report(Notice::Object { address: &address, bytes });
+    let mut is_new = false;
+    let mut told = |bytes| {
+        is_new = true;
+        report(Notice::Object { address: &address, bytes });
+    };
     let kept = cache.fetch(store, "", take, most, &mut told).map_err(of)?;
-    Ok(kept.map(|kept| {
-        let path = kept.path().to_path_buf();
-        let mut held = held();
-        held.retain(|other| other.kept.path() != path);
-        held.push_back(Held { address, kept });
-        if held.len() > HELD_MOST {
-            held.pop_front();
-        }
-        path
-    }))
+    let Some(kept) = kept else { return Ok(None) };
+    let path = kept.path().to_path_buf();
+    if is_new && !is_sound(&path) {
+        cache.forget(kept);
+        return Err(Error::Object(format!(
+            "{address}: the weights that came are not those that adapter.json speaks of; nothing \
+             of it was kept. Try again, and if it stays so, write the adapter again"
+        )));
+    }
+    let mut held = held();
+    held.retain(|other| other.kept.path() != path);
+    held.push_back(Held { address, kept });
+    if held.len() > HELD_MOST {
+        held.pop_front();
+    }
+    Ok(Some(path))
 }
 
 /// Whether this program can use object stores.

@@ -29,9 +29,9 @@ use crate::{base, foreign as adapters};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run of the store by its number or the beginning of its key, an adapter (a folder, or
-    /// OWNER/NAME of the hub), or a file with a record as `docs/board.md` describes it. With DATA
-    /// also an adapter of another library.
+    /// A run of the store by its number or the beginning of its key, an adapter (a folder,
+    /// s3://BUCKET/NAME, or OWNER/NAME of the hub), or a file with a record as `docs/board.md`
+    /// describes it. With DATA also an adapter of another library.
     what: String,
     /// Base model of an adapter that is scored here [default: the one that the adapter names].
     #[arg(long)]
