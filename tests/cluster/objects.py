@@ -384,7 +384,8 @@ def clouds(program, place):
     machine = Machine(program, place / "clouds", port)
     endpoint = f"http://127.0.0.1:{port}"
     account = {"AZURE_STORAGE_ACCOUNT_NAME": "account", "AZURE_STORAGE_ACCOUNT_KEY": "YS1zZWNyZXQ=", "AZURE_STORAGE_ENDPOINT": endpoint, "AZURE_ALLOW_HTTP": "true"}
-    for scheme, more in [("gs", {"GOOGLE_BASE_URL": endpoint, "GOOGLE_SKIP_SIGNATURE": "true"}), ("az", account)]:
+    google = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+    for scheme, more in [("gs", {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(google)}), ("az", account)]:
         Cloud.objects.clear()
         Cloud.seen.clear()
         Cloud.objects["/bucket/data/train.csv"] = (place / "train.csv").read_bytes()

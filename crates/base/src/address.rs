@@ -234,8 +234,17 @@ mod tests {
     fn what_is_no_name_is_refused() {
         let long = format!("s3://a/{}", "x".repeat(1025));
         for wrong in [
-            "s3://", "s3:///a", "s3://a b/c", "http://a", "s3a://a/b", "s3://a/b//c", "s3://a/../b",
-            "s3://a/./b", "gs://a/b\\c", "az://a/b\nc", &long,
+            "s3://",
+            "s3:///a",
+            "s3://a b/c",
+            "http://a",
+            "s3a://a/b",
+            "s3://a/b//c",
+            "s3://a/../b",
+            "s3://a/./b",
+            "gs://a/b\\c",
+            "az://a/b\nc",
+            &long,
         ] {
             let message = Place::of(wrong).unwrap_err().to_string();
             assert!(message.starts_with(wrong), "{wrong}: {message}");
@@ -245,9 +254,15 @@ mod tests {
     #[test]
     fn secrets_are_refused_and_not_repeated() {
         for text in [
-            "s3://KEY:SECRET@bucket/x", "s3://SECRET@bucket/x", "s3://KEY:SECRET/x",
-            "az://SECRET:x@a", "s3://b/x?X-Amz-Signature=SECRET", "gs://b/x#SECRET",
-            "http://u:SECRET@h/x", "s3://KEY:SECRET/SECRET@bucket/x", "https://h/x?sig=SECRET",
+            "s3://KEY:SECRET@bucket/x",
+            "s3://SECRET@bucket/x",
+            "s3://KEY:SECRET/x",
+            "az://SECRET:x@a",
+            "s3://b/x?X-Amz-Signature=SECRET",
+            "gs://b/x#SECRET",
+            "http://u:SECRET@h/x",
+            "s3://KEY:SECRET/SECRET@bucket/x",
+            "https://h/x?sig=SECRET",
         ] {
             let message = Place::of(text).map(|_| ()).unwrap_err().to_string();
             let shown = message.replace("AWS_SECRET_ACCESS_KEY", "");

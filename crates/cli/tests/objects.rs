@@ -7,6 +7,9 @@ use std::fs;
 
 use world::{World, json, train_args};
 
+const SWEEP: &str = "[train]\nbase = \"base\"\n[[task]]\nname = \"x\"\ndata = \"train.csv\"\n\
+    [[method]]\nname = \"m\"\nmethod = \"linear\"\n";
+
 /// Every command that takes a place, with one in it.
 fn commands(place: &str) -> Vec<String> {
     let train = |more: &str| train_args("train.csv", "new", &format!("--epochs 1 {more}"));
@@ -41,7 +44,7 @@ fn commands(place: &str) -> Vec<String> {
         train(&format!("--image-root {place}")),
         train_args(place, "new", "--epochs 1"),
         train_args("train.csv", place, "--epochs 1"),
-        train_args("train.csv", place, "--minutes 1"),
+        train_args("train.csv", place, "--recipe auto --minutes 1"),
     ]
 }
 
@@ -57,8 +60,9 @@ fn addresses_are_refused_by_every_command_of_a_program_without_stores() {
         world.fails(&command, &["s3://bucket/name: ", "--features object-store", "container"]);
     }
     // What is on this machine alone.
-    for command in ["board init --board s3://bucket/name", "sweep runs.toml --out s3://bucket/name"] {
-        world.write("runs.toml", "name = \"x\"\n[[run]]\ndata = \"train.csv\"\nbase = \"base\"\n");
+    for command in ["board init --board s3://bucket/name", "sweep runs.toml --out s3://bucket/name"]
+    {
+        world.write("runs.toml", SWEEP);
         world.fails(command, &["s3://bucket/name"]);
     }
     assert!(!world.path("s3:").exists() && !world.path("new").exists());
@@ -73,7 +77,10 @@ fn addresses_with_secrets_are_refused_by_every_command_and_not_repeated() {
         for command in commands(place) {
             let output = world.run(&command);
             let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.code() == Some(1) && said.contains("environment"), "{command}: {said}");
+            assert!(
+                output.status.code() == Some(1) && said.contains("environment"),
+                "{command}: {said}"
+            );
             let said = said.replace("AWS_SECRET_ACCESS_KEY", "");
             assert!(!said.contains("SECRET"), "{command}: {said}");
         }

@@ -59,7 +59,9 @@ pub(crate) fn write(args: &NewArgs) -> Result<BaseModel> {
     let others = [("preprocessor_config.json", processor)];
     let mut model = None;
     out::new_folder(&args.out, &model_folder::KIND, args.overwrite, &[])?
-        .replace(|new| new_model::create(new, &config, &others, args.seed).map(|new| model = Some(new)))
+        .replace(|new| {
+            new_model::create(new, &config, &others, args.seed).map(|new| model = Some(new))
+        })
         .with_context(|| format!("cannot write {}", args.out.display()))?;
     model.with_context(|| format!("cannot read {}", args.out.display()))
 }

@@ -90,7 +90,9 @@ pub(crate) fn check_folder(path: &Path, inputs: &[&str]) -> Result<()> {
 pub(crate) fn check_shared(folder: &Path, what: &str, marks: &[&str]) -> Result<()> {
     let folder = &match Place::of_path(folder)? {
         Place::Here(folder) => folder,
-        Place::Store(address) => bail!("{address}: {what} lies in a folder of this machine; give one"),
+        Place::Store(address) => {
+            bail!("{address}: {what} lies in a folder of this machine; give one")
+        }
     };
     let Ok(entries) = std::fs::read_dir(folder) else {
         if std::fs::symlink_metadata(folder).is_ok() {

@@ -87,8 +87,7 @@ impl Remote {
     /// Makes the folder here the state of the run in the store, if that is another than the one
     /// that this machine fetched or sent last.
     pub(crate) fn pull(&mut self) -> Result<()> {
-        let form =
-            Form { what: "a run's checkpoint", files: &[], within: None, plain: false };
+        let form = Form { what: "a run's checkpoint", files: &[], within: None, plain: false };
         let upload = Upload::begin(&self.store, CHECKPOINT, form, &|_| false)?;
         let synced = self.staging.with_file_name(SYNCED);
         let known = std::fs::read_to_string(&synced).unwrap_or_default();
@@ -202,7 +201,5 @@ pub(crate) fn write_file(
     std::fs::create_dir_all(&folder)?;
     let mut file = tempfile::NamedTempFile::new_in(&folder)?;
     write(file.as_file_mut())?;
-    open_store(address)?
-        .send("", file.path())
-        .with_context(|| format!("cannot write {address}"))
+    open_store(address)?.send("", file.path()).with_context(|| format!("cannot write {address}"))
 }

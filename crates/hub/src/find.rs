@@ -157,7 +157,9 @@ mod tests {
         assert_eq!(find_adapter(Path::new(&name), &mut silent()).unwrap(), dir.path());
         assert_eq!(find_folder(Path::new(&name), &mut silent()).unwrap(), dir.path());
         let path = dir.path().display();
-        for (text, found) in [(name.clone(), format!("{path}")), (format!("conll={name}"), format!("conll={path}"))] {
+        for (text, found) in
+            [(name.clone(), format!("{path}")), (format!("conll={name}"), format!("conll={path}"))]
+        {
             assert_eq!(find_data(&text, &mut silent()).unwrap(), Data::At(found), "{text}");
         }
     }
@@ -179,7 +181,10 @@ mod tests {
             assert!(message.contains("environment") && !message.contains("SECRET@"), "{message}");
         }
         for message in all("hdfs://host/x") {
-            assert!(message.starts_with("hdfs://host/x: ") && message.contains("s3://"), "{message}");
+            assert!(
+                message.starts_with("hdfs://host/x: ") && message.contains("s3://"),
+                "{message}"
+            );
         }
         if cfg!(not(feature = "object-store")) {
             for message in all("s3://bucket/x") {

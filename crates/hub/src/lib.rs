@@ -38,6 +38,6 @@ pub use packages::{IMAGES, MADE, MODELS, Package, ROTTEN_TOMATOES};
 pub use push::{Pushed, Upload};
 pub use repository::Hub;
 pub use settings::{Patience, Settings, cache_folder};
+pub use stores::{as_named, check_stores, tag_of};
 #[cfg(feature = "object-store")]
 pub use stores::{open_store, sent_to};
-pub use stores::{as_named, check_stores, tag_of};

@@ -203,11 +203,7 @@ impl Store {
         }
     }
 
-    fn read(
-        &self,
-        entry: &Entry,
-        range: Option<(u64, u64)>,
-    ) -> Result<(Vec<u8>, Version), Error> {
+    fn read(&self, entry: &Entry, range: Option<(u64, u64)>) -> Result<(Vec<u8>, Version), Error> {
         let (from, to) = range.unwrap_or((0, entry.bytes));
         let path = self.path(&entry.name)?;
         let options = GetOptions::new()
@@ -394,8 +390,7 @@ impl Store {
             let name = object.location.as_ref().strip_prefix(&below)?.to_string();
             Some(Entry { name, ..entry(object) })
         };
-        let mut entries: Vec<Entry> =
-            listed.result.objects.into_iter().filter_map(ours).collect();
+        let mut entries: Vec<Entry> = listed.result.objects.into_iter().filter_map(ours).collect();
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok((entries, listed.page_token))
     }

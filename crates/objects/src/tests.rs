@@ -433,9 +433,19 @@ fn no_name_leads_out_of_the_cache() {
     assert!(file("a/b.json", "a/b.json").is_ok());
     assert!(file("b.json", ".budwood/1/b.json").is_ok());
     for (name, object) in [
-        ("../x", "../x"), ("/x", "/x"), ("a/../x", "a/../x"), ("a\\x", "a\\x"), ("", ""),
-        ("a//x", "a//x"), ("x", "../other/x"), ("x", "y"), ("x\0", "x\0"), (".", "."),
-        (".budwood.json", ".budwood.json"), (".budwood/x", ".budwood/x"), ("x", ".budwoody/x"),
+        ("../x", "../x"),
+        ("/x", "/x"),
+        ("a/../x", "a/../x"),
+        ("a\\x", "a\\x"),
+        ("", ""),
+        ("a//x", "a//x"),
+        ("x", "../other/x"),
+        ("x", "y"),
+        ("x\0", "x\0"),
+        (".", "."),
+        (".budwood.json", ".budwood.json"),
+        (".budwood/x", ".budwood/x"),
+        ("x", ".budwoody/x"),
     ] {
         let error = file(name, object).unwrap_err().to_string();
         assert!(error.contains("s3://b/a/.budwood.json"), "{name:?}: {error}");
@@ -454,8 +464,11 @@ fn no_name_leads_out_of_the_cache() {
         root.remove(name).unwrap();
     }
     for (address, name) in [
-        ("s3://b/train.csv", "train.csv"), ("s3://b/..hidden", "_..hidden"), ("s3://b/a b:c", "a_b_c"),
-        ("s3://b", "b"), ("s3://b/é.tsv", "é.tsv"),
+        ("s3://b/train.csv", "train.csv"),
+        ("s3://b/..hidden", "_..hidden"),
+        ("s3://b/a b:c", "a_b_c"),
+        ("s3://b", "b"),
+        ("s3://b/é.tsv", "é.tsv"),
     ] {
         assert_eq!(crate::cache::file_name(address), name);
     }
@@ -467,7 +480,8 @@ fn no_name_leads_out_of_the_cache() {
 fn a_folder_with_folders_is_one() {
     let (memory, cache) = (Memory::new(), tempfile::tempdir().unwrap());
     let root = memory.at("s3://b");
-    for name in ["pets/cat/1.png", "pets/cat/2.png", "pets/dog/1.png", "petshop/x", "pets/.hidden"] {
+    for name in ["pets/cat/1.png", "pets/cat/2.png", "pets/dog/1.png", "petshop/x", "pets/.hidden"]
+    {
         root.put(name, name.into()).unwrap();
     }
     let store = memory.at("s3://b/pets");

@@ -172,12 +172,13 @@ impl<'a> Upload<'a> {
             version = Some(self.store.swap(&object, &written(false).to_bytes(), None)?);
         }
         let known: BTreeSet<&str> = old.iter().flatten().map(|f| f.object.as_str()).collect();
-        let sent = files.iter().filter(|f| !known.contains(f.object.as_str())).try_for_each(|f| {
-            self.store.send(&self.below(&f.object), &folder.join(&f.name))
-        });
+        let sent = files
+            .iter()
+            .filter(|f| !known.contains(f.object.as_str()))
+            .try_for_each(|f| self.store.send(&self.below(&f.object), &folder.join(&f.name)));
         let manifest = written(true);
-        let done = sent
-            .and_then(|()| self.store.swap(&object, &manifest.to_bytes(), version.as_ref()));
+        let done =
+            sent.and_then(|()| self.store.swap(&object, &manifest.to_bytes(), version.as_ref()));
         let version = match done {
             Ok(version) => version,
             Err(error) => {

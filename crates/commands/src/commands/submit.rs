@@ -181,7 +181,9 @@ fn find(settings: &Settings, args: &Args) -> Result<Found> {
         return Ok(Found { submission, adapter, predictions, run: Some(run), _place: Some(place) });
     }
     let path = match address::Place::of(&args.what)? {
-        address::Place::Here(path) if path.exists() || ModelName::parse(&args.what)?.is_none() => path,
+        address::Place::Here(path) if path.exists() || ModelName::parse(&args.what)?.is_none() => {
+            path
+        }
         // A record is one object.
         address::Place::Store(_) if args.what.ends_with(".json") => base::here(path)?,
         _ => adapters::folder(path)?,
@@ -232,7 +234,9 @@ fn of_store(store: &Store, name: &str, split: Option<&str>) -> Result<Found> {
     let scored = submission.dataset.split.clone().unwrap_or_default();
     let predictions = store.predictions(run.id, &scored)?;
     let adapter = match run.record.adapter.as_deref().map(address::Place::of).transpose()? {
-        Some(address::Place::Store(place)) => Some(adapters::folder(Path::new(&place.to_string()))?),
+        Some(address::Place::Store(place)) => {
+            Some(adapters::folder(Path::new(&place.to_string()))?)
+        }
         Some(address::Place::Here(path)) => Some(path).filter(|p| p.join("adapter.json").exists()),
         None => None,
     };
