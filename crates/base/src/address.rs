@@ -143,6 +143,13 @@ impl fmt::Display for Address {
     }
 }
 
+/// Of data, which may be named as `LAYOUT=PLACE`: `LAYOUT=` or nothing, and the place.
+pub fn layout_and_place(text: &str) -> (&str, &str) {
+    // Names of layouts have no `/`, and addresses have one.
+    let end = text.find('=').filter(|end| !text[..*end].contains('/'));
+    text.split_at(end.map_or(0, |end| end + 1))
+}
+
 /// Whether a text can be a part of a name between two `/`, in a store and as a file's name: nothing
 /// that such a name is joined to is ever left by it.
 pub fn is_part(part: &str) -> bool {
@@ -267,6 +274,18 @@ mod tests {
             let message = Place::of(text).map(|_| ()).unwrap_err().to_string();
             let shown = message.replace("AWS_SECRET_ACCESS_KEY", "");
             assert!(!shown.contains("SECRET"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_place_stands_behind_its_layout() {
+        for (text, layout, place) in [
+            ("glue:CoLA=s3://a/b=c", "glue:CoLA=", "s3://a/b=c"),
+            ("s3://a/b=c", "", "s3://a/b=c"),
+            ("a/b=c", "", "a/b=c"),
+            ("train.csv", "", "train.csv"),
+        ] {
+            assert_eq!(layout_and_place(text), (layout, place));
         }
     }
 

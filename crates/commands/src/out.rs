@@ -5,21 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use budwood::run::FOLDER;
-use budwood_base::address::{Address, Place};
+use budwood_base::address::{Address, Place, layout_and_place};
 use budwood_base::files::write_atomic_with;
 use budwood_base::folder::{Kind, some};
 
 use crate::remote;
 use crate::results::Results;
 
-/// What a command reads, perhaps behind `LAYOUT=`.
-fn behind(text: &str) -> &str {
-    text.split_once('=').map_or(text, |(_, path)| path)
-}
-
 /// A path that a command reads, as the user wrote it.
 fn input(text: &str) -> Option<PathBuf> {
-    [text, behind(text)].into_iter().find_map(|text| match Place::of(text) {
+    [text, layout_and_place(text).1].into_iter().find_map(|text| match Place::of(text) {
         Ok(Place::Here(path)) => std::fs::canonicalize(path).ok(),
         _ => None,
     })
@@ -28,7 +23,7 @@ fn input(text: &str) -> Option<PathBuf> {
 /// Refuses an address for results that is, holds, or lies in what the command reads.
 fn check_address(address: &Address, inputs: &[&str]) -> Result<()> {
     for text in inputs {
-        let Ok(Place::Store(input)) = Place::of(behind(text)) else { continue };
+        let Ok(Place::Store(input)) = Place::of(layout_and_place(text).1) else { continue };
         if address.holds(&input) {
             bail!("{address} is, or holds, what is read from {text}; give another name");
         }

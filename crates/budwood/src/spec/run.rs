@@ -139,7 +139,8 @@ pub struct RunSpec {
     #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
     pub whole_words: bool,
     /// Begin from this adapter (a folder, s3://BUCKET/NAME, or OWNER/NAME of the hub) of the same
-    /// base and method, such as one of masked-lm. Its head is taken over only where the task is the same.
+    /// base and method, such as one of masked-lm. Its head is taken over only where the task is the
+    /// same.
     #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, value_name = "ADAPTER"))]
     pub init: Option<String>,
     /// Weight classes inversely to their frequency.

@@ -17,8 +17,8 @@ use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapters, folders, s3://BUCKET/NAME or OWNER/NAME of the Hugging Face hub: of one method,
-    /// base, head and set of classes.
+    /// The adapters, folders, s3://BUCKET/NAME or OWNER/NAME of the Hugging Face hub: of one
+    /// method, base, head and set of classes.
     #[arg(required = true, num_args = 2..)]
     adapters: Vec<PathBuf>,
     /// Base model of adapters of other libraries [default: the one that each names].

@@ -25,7 +25,8 @@ pub(crate) struct Args {
     /// Base model [default: the one that the adapter names].
     #[arg(long)]
     base: Option<String>,
-    /// Folder, or s3://BUCKET/NAME, for the model (`model`) and the head as an adapter of it (`head`).
+    /// Folder, or s3://BUCKET/NAME, for the model (`model`) and the head as an adapter of it
+    /// (`head`).
     #[arg(long)]
     out: PathBuf,
     /// Replace the merged model in that folder; other files in it are kept.
