@@ -13,12 +13,14 @@ import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.parse
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "serve"), str(ROOT)]
@@ -59,6 +61,14 @@ class Machine:
         for text in says:
             assert text in err, f"{' '.join(words)}: {text!r} is not in: {err}"
         return err
+
+
+def png(shade):
+    """A picture of one grey."""
+    part = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + bytes([shade]) * 8 for _ in range(8))
+    head = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", head) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
 
 
 def sha(path):
@@ -145,6 +155,22 @@ def main(program, short):
         here.run("predict", *adapter, "so good", "--output", "s3://bucket/out/answers.csv", "--overwrite")
         put("tagged/train.conll", "Ann B-PER\nran O\n\nBob B-PER\nsat O\n")
         assert "2" in here.run("data", "conll=s3://bucket/tagged")
+        for kind, shade in [("cat", 0), ("dog", 255)]:
+            for i in range(3):
+                put(f"pets/{kind}/{i}.png", png(shade))
+        pets = here.run("data", "s3://bucket/pets")
+        assert "cat" in pets and "dog" in pets and "cache" not in pets, pets
+        put("pets/cat/broken.png", b"none")
+        here.fails("data", "s3://bucket/pets", says=["s3://bucket/pets/cat/broken.png"])
+        put("data/images.csv", "image,label\ncat/0.png,cat\ndog/0.png,dog\n")
+        assert "dog" in here.run("data", "s3://bucket/data/images.csv", "--image-root", "s3://bucket/pets")
+        put("data/bad.csv", "text,label\n\"a,b\n")
+        here.fails("data", "s3://bucket/data/bad.csv", says=["s3://bucket/data/bad.csv"])
+        dev = [["--dev-data", f"{p}dev.csv", "--test-data", f"{p}dev.csv", "--data", f"{p}train.csv"] for p in ["", "s3://bucket/data/"]]
+        put("data/dev.csv", (place / "train.csv").read_bytes())
+        shutil.copy(place / "train.csv", place / "dev.csv")
+        made = [json.loads(here.run("train", "--json", "--out", f"dev{i}", "--base", "base", "--epochs", "1", "--recipe", "paper", *d)) for i, d in enumerate(dev)]
+        assert made[0]["weights_sha256"] == made[1]["weights_sha256"] and made[0]["metrics"] == made[1]["metrics"], made
         train = ["--data", "s3://bucket/data/train.csv", "--base", "s3://bucket/models/base", "--epochs", "1", "--max-length", "24", "--recipe", "paper"]
         plain = json.loads(here.run("train", "--json", "--out", "plain", "--store", "runs.db", *train))
         record = json.loads((place / "plain/adapter.json").read_text())

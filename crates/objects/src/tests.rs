@@ -434,6 +434,8 @@ fn no_name_leads_out_of_the_cache() {
     assert!(file("b.json", ".budwood/1/b.json").is_ok());
     for (name, object) in [
         ("../x", "../x"),
+        ("../x", ".budwood/1/x"),
+        ("x", ".budwood/../../x"),
         ("/x", "/x"),
         ("a/../x", "a/../x"),
         ("a\\x", "a\\x"),

@@ -1,5 +1,6 @@
 //! The data of a run: read from files by a specification, or given by the caller.
 
+use budwood_base::address::layout_and_place;
 use budwood_hub::Data;
 use budwood_tasks::read::Table;
 use budwood_tasks::report::{DataReport, Numbers};
@@ -184,7 +185,9 @@ pub fn source_named(
     let columns = ColumnSpec { image_root: root, ..columns.clone() };
     Ok(match found {
         Data::Package(source) => columns.source(&source, limits)?.called(text),
-        Data::At(source) => columns.source(&source, limits)?.written(text),
+        Data::At(source) => {
+            columns.source(&source, limits)?.written(text, layout_and_place(text).1)
+        }
         Data::Here => columns.source(text, limits)?,
     })
 }
