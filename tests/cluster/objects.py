@@ -241,7 +241,9 @@ def main(program, short):
             words = ["train", "--json", "--out", f"s3://bucket/runs/far-{recipe}", *[recipe if w == "paper" else w for w in long]]
             wanted = whole if recipe == "paper" else json.loads(here.run("train", "--json", "--out", "whole-auto", *words[4:]))["weights_sha256"]
             done = []
-            for number, (what, at) in enumerate([(".budwood.json", 4), ("vectors", 3), ("checkpoint.json", 3)]):
+            # With few rows the other recipe has no vectors to keep, but what its trials gave.
+            kills = [(".budwood.json", 4), ("vectors", 3), ("checkpoint.json", 3)] if recipe == "paper" else [(".budwood.json", 3), ("trials", 2)]
+            for number, (what, at) in enumerate(kills):
                 machine = Machine(program, place / f"machine-{recipe}{number}", port)
                 process, writes = machine.start(*words), [0]
 
@@ -257,7 +259,7 @@ def main(program, short):
                 Proxy.fault = QUIET
                 assert status < 0, (recipe, number, status, err)
                 done.append("fetching s3://bucket/runs/far" in err)
-            assert done == [False, True, True], done
+            assert done == [i > 0 for i in range(len(kills))], done
             last = Machine(program, place / f"last-{recipe}", port)
             Proxy.seen.clear()
             status, out_, err = last.end(last.start(*words))

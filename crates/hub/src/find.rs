@@ -83,15 +83,13 @@ pub enum Data {
 /// # Errors
 /// If it cannot be fetched.
 pub fn find_data(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Data, Error> {
-    if Path::new(name).exists() {
-        return Ok(Data::Here);
-    }
     let (before, place) = layout_and_place(name);
     match Place::of(place)? {
         Place::Store(address) => {
             let path = stores::data(&address, report)?;
             return Ok(Data::At(format!("{before}{}", path.display())));
         }
+        Place::Here(_) if Path::new(name).exists() => return Ok(Data::Here),
         Place::Here(path) if path != Path::new(place) => {
             return Ok(Data::At(format!("{before}{}", path.display())));
         }

@@ -335,6 +335,11 @@ fn a_checkpoint_is_the_last_whole_one() {
     write(&store, "done").unwrap();
     begin().remove().unwrap();
     assert_eq!(memory.names().len(), 3);
+    // One that was killed when it removed them leaves nothing that is in the way.
+    let left = "checkpoint/.budwood/1/adapter.json";
+    store.put(left, b"left".to_vec()).unwrap();
+    begin().put(dir.path(), &adapter_names()).unwrap();
+    assert!(memory.names().iter().all(|n| !n.ends_with(left)), "{:?}", memory.names());
 }
 
 #[test]

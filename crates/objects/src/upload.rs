@@ -76,7 +76,9 @@ impl<'a> Upload<'a> {
                 false => Err(foreign(std::slice::from_ref(&manifest.what))),
             };
         }
-        let names: Vec<String> = listed.into_iter().map(|e| e.name).collect();
+        // Hidden ones without a manifest are of one that was killed when it removed them.
+        let names = listed.into_iter().map(|e| e.name);
+        let names: Vec<String> = names.filter(|n| !is_hidden(n)).collect();
         let has = |file: &&str| names.iter().any(|n| n == file);
         if !form.files.is_empty() && form.files.iter().all(has) {
             let description = store.now(&upload.below(form.files[0]))?;
@@ -130,7 +132,7 @@ impl<'a> Upload<'a> {
     ///
     /// # Errors
     /// If another process has written there since the beginning, or the store refuses. What readers
-    /// with manifests see is then what they saw before.
+    /// with manifests see is then what they saw before, or all of the new.
     pub fn put(&mut self, folder: &Path, names: &[String]) -> Result<(), Error> {
         let listed = self.listed()?;
         let before = self.before();
@@ -199,9 +201,8 @@ impl<'a> Upload<'a> {
         }
         let objects: BTreeSet<&str> = files.iter().map(|f| f.object.as_str()).collect();
         let wanted = |n: &str| names.iter().any(|name| name == n) || objects.contains(n);
-        let beginning = format!("{HIDDEN}/");
         for entry in listed.iter().filter(|e| !wanted(&e.name) && e.name != manifest::NAME) {
-            if before.contains(&entry.name) || entry.name.starts_with(&beginning) {
+            if before.contains(&entry.name) || is_hidden(&entry.name) {
                 self.store.remove(&self.below(&entry.name))?;
             }
         }
@@ -221,14 +222,18 @@ impl<'a> Upload<'a> {
     pub fn remove(self) -> Result<(), Error> {
         let (listed, before) = (self.listed()?, self.before());
         self.store.remove(&self.below(manifest::NAME))?;
-        let beginning = format!("{HIDDEN}/");
         for entry in &listed {
-            if before.contains(&entry.name) || entry.name.starts_with(&beginning) {
+            if before.contains(&entry.name) || is_hidden(&entry.name) {
                 self.store.remove(&self.below(&entry.name))?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether an object is one that readers with manifests alone see.
+fn is_hidden(name: &str) -> bool {
+    name.strip_prefix(HIDDEN).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// A number that nobody else has.
