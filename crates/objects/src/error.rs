@@ -87,7 +87,7 @@ impl Error {
 }
 
 /// The innermost cause: outer ones repeat addresses and answers of the store.
-fn reason(error: &object_store::Error) -> String {
+pub(crate) fn reason(error: &object_store::Error) -> String {
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {
         inner = source;

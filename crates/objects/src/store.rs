@@ -21,6 +21,7 @@ use ureq::tls::RootCerts;
 
 use crate::Error;
 use crate::client::Connector;
+use crate::error::reason;
 
 /// How long a request is tried again and again where the store is out of order.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -381,7 +382,7 @@ impl Store {
         let prefix = self.below(beginning);
         let list = self.lists.list_paginated((!prefix.is_empty()).then_some(&prefix), options);
         let listed = self.runtime.block_on(list).map_err(|e| match Error::of("", &e) {
-            Error::Name(_) => Error::Name(format!("an object in {}", self.place(beginning))),
+            Error::Name(_) => Error::Name(format!("{} ({})", self.place(beginning), reason(&e))),
             Error::Missing(_) => Error::Bucket(self.address.to_string()),
             _ => self.failed(beginning)(e),
         })?;
