@@ -7,7 +7,7 @@ use std::fs;
 
 use world::{World, json, train_args};
 
-const SWEEP: &str = "[train]\nbase = \"base\"\n[[task]]\nname = \"x\"\ndata = \"train.csv\"\n\
+const SWEEP: &str = "name = \"x\"\n[train]\nbase = \"base\"\n[[task]]\nname = \"x\"\ndata = \"train.csv\"\n\
     [[method]]\nname = \"m\"\nmethod = \"linear\"\n";
 
 /// Every command that takes a place, with one in it.
