@@ -14,7 +14,6 @@ import os
 import pathlib
 import re
 import shutil
-import socketserver
 import subprocess
 import sys
 import tempfile
@@ -24,56 +23,10 @@ import urllib.parse
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1])]
 import environment  # noqa: E402
+from store_proxy import SECRET, Proxy, listen, settings  # noqa: E402
 from world import Server, ask, budwood, make, metric, offline, predict, s3  # noqa: E402
 
-SECRET = "a-secret-that-no-log-may-hold"
 TEXTS = ["so good", "it was awful", "the film is very fine", ""]
-
-
-class Threads(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-
-
-class Proxy(http.server.BaseHTTPRequestHandler):
-    """Stands before the store and does harm: `fault(path)` says which."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    upstream, fault, seen = 0, staticmethod(lambda path: None), []
-
-    def log_message(self, *_):
-        pass
-
-    def forward(self):
-        Proxy.seen.append(f"{self.command} {self.path}")
-        kind = Proxy.fault(self.path)
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        if kind in (500, 503, 403, 404):
-            return self.reply(kind, b"<Error><Code>X</Code></Error>", {})
-        if kind == "hang up":
-            self.close_connection = True
-            return self.connection.close()
-        connection = http.client.HTTPConnection("127.0.0.1", Proxy.upstream, timeout=30)
-        connection.request(self.command, self.path, body, dict(self.headers))
-        answer = connection.getresponse()
-        content = answer.read()
-        headers = {k: v for k, v in answer.getheaders() if k.lower() in ("etag", "content-type", "last-modified")}
-        if kind == "wrong" and content:
-            content = content[:-1] + bytes([content[-1] ^ 1])
-        self.reply(answer.status, content, headers, cut=kind == "cut")
-
-    def reply(self, status, content, headers, cut=False):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content[:len(content) // 2] if cut else content)
-        if cut:
-            self.close_connection = True
-
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
 
 
 class Million(http.server.BaseHTTPRequestHandler):
@@ -122,16 +75,6 @@ class Million(http.server.BaseHTTPRequestHandler):
         self.send_header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
         self.end_headers()
         self.wfile.write(content)
-
-
-def listen(handler):
-    server = Threads(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
-
-
-def settings(port):
-    return {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 
 def million(program, place):

@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::address::{Address, AddressError, Place};
 use crate::files::{TEMPORARY, hidden_beside, sync_folder};
 use crate::lock::{Lock, Taken};
 
@@ -84,6 +85,12 @@ pub enum FolderError {
         /// Some of the names.
         names: String,
     },
+    /// It lies in an object store.
+    #[error("{0} is the address of an object store, to which this is not written; give a folder")]
+    Store(Address),
+    /// It is an address that cannot be one.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// Another process writes it.
     #[error("{}: {} is at work on this folder; wait for its end, or choose another one", path.display(), process(*.holder))]
     Busy {
@@ -122,9 +129,13 @@ impl OutFolder {
     /// process that was killed there. Nothing that is there is changed.
     ///
     /// # Errors
-    /// If there is anything but a folder, a folder with files of others and none of ours, another
-    /// process at work, or no right to write.
+    /// If the path is an address, there is anything but a folder, a folder with files of others and
+    /// none of ours, another process at work, or no right to write.
     pub fn open(path: &Path, kind: &'static Kind) -> Result<Self, FolderError> {
+        let path = &match Place::of_path(path)? {
+            Place::Here(path) => path,
+            Place::Store(address) => return Err(FolderError::Store(address)),
+        };
         let Some(name) = path.file_name() else { return Err(FolderError::Nameless(path.into())) };
         let at = |reason| FolderError::Io { path: path.into(), reason };
         if name.len() > NAME {
@@ -173,6 +184,17 @@ impl OutFolder {
     /// The folder, without links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Names of its files, with `/`: the last is the one by which it is known.
+    pub fn files(&self) -> Vec<String> {
+        match self.kind.ours {
+            Ours::Named { files, .. } => {
+                let there = files.iter().rev().filter(|file| self.path.join(file).is_file());
+                there.map(ToString::to_string).collect()
+            }
+            Ours::Listed => list(&self.path, self.kind).unwrap_or_default(),
+        }
     }
 
     /// Whether a whole folder of this kind was there when this one was opened.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here computes on activations, opens a model, prints or reads the environment.
 
+pub mod address;
 pub mod calendar;
 pub mod difference;
 pub mod digest;

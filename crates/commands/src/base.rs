@@ -1,11 +1,11 @@
 //! Models and data that the user named: found, with what is fetched told on standard error.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use budwood::spec::{ColumnSpec, ReadLimits};
 use budwood_formats::BaseModel;
-use budwood_hub::{Notice, find_model};
+use budwood_hub::{Notice, find_folder, find_model};
 use budwood_tasks::DataSource;
 
 use crate::output::bytes;
@@ -15,7 +15,13 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     Ok(find_model(name, &mut told())?)
 }
 
-/// The data that a text names: a data set of a package by its name, else a file or LAYOUT=FOLDER.
+/// A file or folder that the user named, fetched if it is in an object store.
+pub(crate) fn here(path: &Path) -> Result<PathBuf> {
+    Ok(find_folder(path, &mut told())?)
+}
+
+/// The data that a text names: a data set of a package by its name, else a file or LAYOUT=FOLDER,
+/// here or in an object store.
 pub(crate) fn source_named(
     columns: &ColumnSpec,
     text: &str,
@@ -30,6 +36,9 @@ pub(crate) fn told() -> impl FnMut(Notice<'_>) {
     move |notice| match notice {
         Notice::Package { name, version, with } => {
             eprintln!("fetching {name} {version} with {with} ...");
+        }
+        Notice::Object { address, bytes: size } => {
+            eprintln!("fetching {address} ({}) ...", bytes(size));
         }
         Notice::File { model, progress } if told != progress.file => {
             told = progress.file.into();

@@ -18,6 +18,9 @@ mod output;
 mod plan;
 mod progress;
 mod ranks;
+#[cfg_attr(not(feature = "object-store"), path = "no_remote.rs")]
+mod remote;
+mod results;
 mod scratch;
 mod settings;
 mod store;

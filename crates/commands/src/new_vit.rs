@@ -57,8 +57,11 @@ pub(crate) fn write(args: &NewArgs) -> Result<BaseModel> {
         "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
     });
     let others = [("preprocessor_config.json", processor)];
+    let mut model = None;
     out::new_folder(&args.out, &model_folder::KIND, args.overwrite, &[])?
-        .replace(|new| new_model::create(new, &config, &others, args.seed).map(drop))
+        .replace(|new| {
+            new_model::create(new, &config, &others, args.seed).map(|new| model = Some(new))
+        })
         .with_context(|| format!("cannot write {}", args.out.display()))?;
-    Ok(BaseModel::open(&args.out)?)
+    model.with_context(|| format!("cannot read {}", args.out.display()))
 }

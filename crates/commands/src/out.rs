@@ -4,13 +4,34 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use budwood::run::FOLDER;
+use budwood_base::address::{Address, Place, layout_and_place};
 use budwood_base::files::write_atomic_with;
-use budwood_base::folder::{Kind, OutFolder, some};
+use budwood_base::folder::{Kind, some};
 
-/// A path that a command reads: as the user wrote it, perhaps behind `LAYOUT=`.
+use crate::remote;
+use crate::results::Results;
+
+/// A path that a command reads, as the user wrote it.
 fn input(text: &str) -> Option<PathBuf> {
-    let behind = text.split_once('=').map_or(text, |(_, path)| path);
-    [text, behind].into_iter().find_map(|path| std::fs::canonicalize(path).ok())
+    [text, layout_and_place(text).1].into_iter().find_map(|text| match Place::of(text) {
+        Ok(Place::Here(path)) => std::fs::canonicalize(path).ok(),
+        _ => None,
+    })
+}
+
+/// Refuses an address for results that is, holds, or lies in what the command reads.
+fn check_address(address: &Address, inputs: &[&str]) -> Result<()> {
+    for text in inputs {
+        let Ok(Place::Store(input)) = Place::of(layout_and_place(text).1) else { continue };
+        if address.holds(&input) {
+            bail!("{address} is, or holds, what is read from {text}; give another name");
+        }
+        if input.holds(address) {
+            bail!("{address} lies inside {text}, which is read; give a name outside of it");
+        }
+    }
+    Ok(())
 }
 
 /// A path without links, whether or not anything is there yet.
@@ -28,6 +49,10 @@ fn resolved(path: &Path) -> PathBuf {
 /// Refuses a folder for results that is, holds, or lies in what the command reads, or in which the
 /// user is at home.
 pub(crate) fn check_folder(path: &Path, inputs: &[&str]) -> Result<()> {
+    let path = &match Place::of_path(path)? {
+        Place::Here(path) => path,
+        Place::Store(address) => return check_address(&address, inputs),
+    };
     let name = path.display();
     if path.to_str().is_none() {
         bail!("the name '{name}' is not UTF-8, which records of results need; choose another one");
@@ -58,6 +83,12 @@ pub(crate) fn check_folder(path: &Path, inputs: &[&str]) -> Result<()> {
 /// Refuses a folder to which results are added bit by bit, if something is in it and none of
 /// `marks`.
 pub(crate) fn check_shared(folder: &Path, what: &str, marks: &[&str]) -> Result<()> {
+    let folder = &match Place::of_path(folder)? {
+        Place::Here(folder) => folder,
+        Place::Store(address) => {
+            bail!("{address}: {what} lies in a folder of this machine; give one")
+        }
+    };
     let Ok(entries) = std::fs::read_dir(folder) else {
         if std::fs::symlink_metadata(folder).is_ok() {
             bail!("{} is not a folder; give the name of a new folder", folder.display());
@@ -86,9 +117,15 @@ pub(crate) fn check_store(folder: &Path, store: Option<&Path>) -> Result<()> {
 }
 
 /// Opens a folder for results; `inputs` is what the command reads.
-pub(crate) fn folder(path: &Path, kind: &'static Kind, inputs: &[&str]) -> Result<OutFolder> {
+pub(crate) fn folder(path: &Path, kind: &'static Kind, inputs: &[&str]) -> Result<Results> {
     check_folder(path, inputs)?;
-    Ok(OutFolder::open(path, kind)?)
+    Results::open(path, kind)
+}
+
+/// As [`folder`], of a training run.
+pub(crate) fn folder_of_run(path: &Path, inputs: &[&str]) -> Result<Results> {
+    check_folder(path, inputs)?;
+    Results::of_run(path, &FOLDER)
 }
 
 /// As [`folder`], for commands that make something new: what is there is replaced only with
@@ -98,7 +135,7 @@ pub(crate) fn new_folder(
     kind: &'static Kind,
     overwrite: bool,
     inputs: &[&str],
-) -> Result<OutFolder> {
+) -> Result<Results> {
     let out = folder(path, kind, inputs)?;
     if out.is_whole() && !overwrite {
         bail!("{}", there(path, kind));
@@ -115,6 +152,13 @@ pub(crate) fn there(path: &Path, kind: &Kind) -> String {
 /// Refuses a file for results that is there, unless it may be replaced, and always one that the
 /// command reads.
 pub(crate) fn check_file(path: &Path, overwrite: bool, inputs: &[&str]) -> Result<()> {
+    let path = &match Place::of_path(path)? {
+        Place::Here(path) => path,
+        Place::Store(address) => {
+            check_address(&address, inputs)?;
+            return remote::check_file(&address, overwrite);
+        }
+    };
     let name = path.display();
     if path.file_name().is_none() || path.is_dir() {
         bail!("{name} is a folder; give the name of a file");
@@ -154,6 +198,10 @@ pub(crate) fn write_file_with(
     path: &Path,
     write: impl FnOnce(&mut std::fs::File) -> Result<()>,
 ) -> Result<()> {
+    let path = &match Place::of_path(path)? {
+        Place::Here(path) => path,
+        Place::Store(address) => return remote::write_file(&address, write),
+    };
     write_atomic_with(path, write).map_err(|error| match error.is::<std::io::Error>() {
         true => error.context(format!("cannot write {}", path.display())),
         false => error,

@@ -124,7 +124,7 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
             message += &cause;
         }
     }
-    message
+    budwood_hub::as_named(&message)
 }
 
 #[cfg(test)]

@@ -109,6 +109,13 @@ pub enum Error {
     /// A model of another form that cannot be converted.
     #[error(transparent)]
     Format(#[from] budwood_formats::Error),
+    /// An address that cannot be one.
+    #[error(transparent)]
+    Address(#[from] budwood_base::address::AddressError),
+    /// An object store that does not give what is asked for, or does not take it: in words, with
+    /// the address and the remedy.
+    #[error("{0}")]
+    Object(String),
     /// The disk.
     #[error("{}: {source}", path.display())]
     File {

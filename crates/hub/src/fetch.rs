@@ -91,6 +91,8 @@ pub fn clear_cache() -> Result<(), Error> {
     remove_ours(&cache.join("packages"), &packages)?;
     // Those of version 0.1 have the second name.
     remove_ours(&cache.join("models"), &[MADE.into(), "clothes-vit-".into()])?;
+    // All in it comes from object stores.
+    remove_ours(&cache.join("objects"), &[String::new()])?;
     let _ = std::fs::remove_dir(&cache);
     Ok(())
 }

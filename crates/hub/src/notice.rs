@@ -25,6 +25,13 @@ pub enum Notice<'a> {
         /// The program that fetches it.
         with: &'static str,
     },
+    /// A file or folder of an object store.
+    Object {
+        /// Its address.
+        address: &'a str,
+        /// Its size.
+        bytes: u64,
+    },
     /// Some bytes of a file of a model of the hub.
     File {
         /// The model.

@@ -66,6 +66,13 @@ const ADAPTER: Needs = Needs {
     ],
 };
 
+/// What a model in int8 was made from.
+#[cfg(feature = "object-store")]
+const QUANTIZED: &str = "budwood.json";
+/// What of a model lies deeper in its folder.
+#[cfg(feature = "object-store")]
+pub(crate) const DEEPER: &[&str] = &["1_Pooling/config.json"];
+
 /// How the name of an index of shards ends.
 const INDEX: &str = ".index.json";
 
@@ -261,6 +268,19 @@ impl Hub {
         }
         Ok(info)
     }
+}
+
+/// Of the names in a folder those that an adapter, or else a model, needs.
+#[cfg(feature = "object-store")]
+pub(crate) fn needed(names: &[&str]) -> Vec<String> {
+    let has = |file: &&str| names.contains(file);
+    let needs = if ADAPTER.small.iter().any(has) { &ADAPTER } else { &MODEL };
+    let small = needs.small.iter().chain([&QUANTIZED]).filter(|file| has(file)).copied();
+    let weights = needs.weights.iter().filter_map(|group| group.iter().find(|file| has(file)));
+    let weights: Vec<&str> = weights.copied().collect();
+    let sharded = weights.iter().any(|file| file.ends_with(INDEX));
+    let shards = names.iter().copied().filter(|file| sharded && is_shard(file));
+    small.chain(weights.iter().copied()).chain(shards).map(Into::into).collect()
 }
 
 impl Info {

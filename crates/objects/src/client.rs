@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use budwood_hub::Certificates;
 use http_body_util::{BodyExt as _, Full};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -12,16 +11,17 @@ use object_store::client::{
 };
 use ureq::Agent;
 use ureq::http::Request;
-use ureq::tls::TlsConfig;
+use ureq::tls::{RootCerts, TlsConfig};
 
-/// Variables that name trusted certificates; the first counts.
-const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE"];
-/// Bytes of an answer, at most.
-const BYTES_MAX: u64 = 4 << 30;
+/// Bytes of an answer, at most: objects come in parts ([`crate::store::PART`]), and pages of a list
+/// have a thousand names.
+const BYTES_MAX: u64 = 32 << 20;
 /// Time until a connection stands, until an answer begins, and between two of its pieces.
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(15);
 const PIECE: Duration = Duration::from_secs(15);
+/// Time for all of a part, either way.
+const WHOLE: Duration = Duration::from_secs(120);
 
 /// Makes clients.
 #[derive(Clone, Debug)]
@@ -31,11 +31,11 @@ pub(crate) struct Connector(Agent);
 struct Service(Agent);
 
 impl Connector {
-    /// Trusts the certificates of browsers, or those that one of [`CERTIFICATES`] names.
-    pub(crate) fn new() -> Result<Self, String> {
+    /// Trusts these certificates, or those of browsers.
+    pub(crate) fn new(trusted: Option<RootCerts>) -> Self {
         let mut tls = TlsConfig::builder();
-        if let Some(certificates) = Certificates::from_env(CERTIFICATES) {
-            tls = tls.root_certs(certificates.read()?);
+        if let Some(trusted) = trusted {
+            tls = tls.root_certs(trusted);
         }
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -43,9 +43,11 @@ impl Connector {
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
             .timeout_per_read(Some(PIECE))
+            .timeout_recv_body(Some(WHOLE))
+            .timeout_send_body(Some(WHOLE))
             .max_idle_connections_per_host(8)
             .tls_config(tls.build());
-        Ok(Self(config.build().into()))
+        Self(config.build().into())
     }
 }
 

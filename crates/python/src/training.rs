@@ -131,6 +131,9 @@ fn as_json(event: &RunEvent<'_>) -> Option<Value> {
         RunEvent::Fetching(Notice::File { model, progress }) => json!({
             "event": "fetching", "name": model.to_string(), "file": progress.file,
         }),
+        RunEvent::Fetching(Notice::Object { address, bytes }) => json!({
+            "event": "fetching", "name": address, "bytes": bytes,
+        }),
         // It is warned of.
         RunEvent::Fetching(Notice::Part { .. }) => return None,
         RunEvent::Ready { description } => {

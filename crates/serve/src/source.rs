@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::names::is_name;
@@ -20,6 +21,13 @@ pub trait Source: Send + Sync {
     /// If it cannot be fetched: a sentence for clients and the log, without secrets and paths of
     /// this machine.
     fn open(&self, name: &str) -> Result<Option<Place>, String>;
+
+    /// Budwood's own description of an adapter (`adapter.json`), and nothing else of it; none if it
+    /// has none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn description(&self, name: &str) -> Result<Option<Vec<u8>>, String>;
 
     /// What [`open`](Self::open) gave is no adapter that can be used.
     fn spoiled(&self, place: Place);
@@ -91,6 +99,15 @@ impl Source for Folder {
         Ok(holds_adapter(&path).then(|| Place { path, held: Box::new(()) }))
     }
 
+    fn description(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let Ok(file) = fs::File::open(self.folder(name).join(DESCRIPTIONS[0])) else {
+            return Ok(None);
+        };
+        let mut text = Vec::new();
+        let read = file.take(DESCRIPTION_MOST).read_to_end(&mut text);
+        read.map(|_| Some(text)).map_err(|_| format!("{name}: cannot be read"))
+    }
+
     fn spoiled(&self, _: Place) {}
 
     fn names(&self, after: &str, beginning: &str, most: usize) -> Result<Vec<String>, String> {
@@ -112,6 +129,9 @@ impl Source for Folder {
         self.only.clone()
     }
 }
+
+/// Bytes of a description that are read.
+const DESCRIPTION_MOST: u64 = 64 << 20;
 
 /// Files of which an adapter has one, whatever library wrote it.
 pub const DESCRIPTIONS: [&str; 3] = ["adapter.json", "adapter_config.json", "head_config.json"];

@@ -36,6 +36,8 @@ pub struct Opened {
     pub(crate) left_out: usize,
     /// The first of them.
     pub(crate) skipped: Vec<String>,
+    /// A path, and the name that the user gave it.
+    pub(crate) named: Option<(String, String)>,
     /// The labels, where a row has one.
     pub(crate) scan: Option<Scan>,
     pub(crate) images: Option<Vec<ImageContent>>,
@@ -268,7 +270,10 @@ impl Opened {
         }
         let notes = self.notes().cloned().collect();
         let (split, source) = (self.split.name().into(), self.text);
-        let (left_out, skipped) = (self.left_out as u64, self.skipped);
+        let (left_out, mut skipped) = (self.left_out as u64, self.skipped);
+        if let Some((path, place)) = &self.named {
+            skipped.iter_mut().for_each(|line| *line = line.replace(path, place));
+        }
         Ok((Rows { examples, split, source, left_out, skipped }, notes))
     }
 }

@@ -17,6 +17,8 @@ pub struct DataSource {
     /// A name of its own, where it is known by one.
     name: Option<String>,
     path: PathBuf,
+    /// What the path is to be called, where it is another one than was written.
+    place: Option<String>,
     layout: Option<&'static Layout>,
     image_layout: Option<&'static ImageLayout>,
     /// The table, where no file holds it.
@@ -71,6 +73,7 @@ impl DataSource {
             text: text.into(),
             name: None,
             path: path.into(),
+            place: None,
             layout: None,
             image_layout: None,
             memory: None,
@@ -95,6 +98,13 @@ impl DataSource {
     pub fn called(mut self, name: &str) -> Self {
         self.text = name.into();
         self.name = Some(name.into());
+        self
+    }
+
+    /// The same, which the user wrote in another way, with `place` for the path.
+    #[must_use]
+    pub fn written(mut self, text: &str, place: &str) -> Self {
+        (self.text, self.place) = (text.into(), Some(place.into()));
         self
     }
 
@@ -169,6 +179,7 @@ impl DataSource {
             notes: Vec::new(),
             left_out: 0,
             skipped: Vec::new(),
+            named: self.place.clone().map(|place| (self.path.to_string_lossy().into(), place)),
             scan: None,
             images: None,
             table,
@@ -196,6 +207,13 @@ impl DataSource {
             }
         } else if opened.columns.image.is_some() {
             return Err(Error::Usage("images have one column of labels".into()));
+        }
+        if let (Some((path, place)), Some(_)) = (&opened.named, &opened.images)
+            && let Some(names) = opened.table.columns.first_mut()
+        {
+            for name in &mut names.cells {
+                *name = name.text().replace(path, place).into();
+            }
         }
         if !self.label_names.is_empty() {
             for &label in &opened.columns.labels {

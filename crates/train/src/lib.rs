@@ -35,4 +35,4 @@ pub use masked_texts::prepare_masked;
 pub use optimizer::{Decay, Optimizer, OptimizerSpec};
 pub use prefix_cache::{Place, PrefixCacheSpec};
 pub use trainer::{Event, Outcome, Trainer};
-pub use work::WORK;
+pub use work::{RESUME, WORK};

@@ -203,3 +203,21 @@ fn a_list_cannot_lead_out_of_its_folder() {
     OutFolder::open(&path, &KINDS[1]).unwrap().replace(fill("2")).unwrap();
     assert_eq!(fs::read_to_string(other.join("precious")).unwrap(), "theirs");
 }
+
+#[test]
+fn an_address_is_no_folder() {
+    for (text, said) in [
+        ("s3://bucket/name", "s3://bucket/name"),
+        ("s3://KEY:SECRET@bucket/name", "environment"),
+        ("http://host/name", "http://host/name"),
+    ] {
+        let error = OutFolder::open(Path::new(text), &KINDS[0]).unwrap_err().to_string();
+        assert!(error.contains(said) && !error.contains("SECRET@"), "{error}");
+    }
+    assert!(!Path::new("s3:").exists() && !Path::new("http:").exists());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new");
+    let text = format!("file://{}", path.display());
+    let folder = OutFolder::open(Path::new(&text), &KINDS[0]).unwrap();
+    assert_eq!(folder.path(), dir.path().canonicalize().unwrap().join("new"));
+}

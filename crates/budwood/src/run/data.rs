@@ -1,5 +1,7 @@
 //! The data of a run: read from files by a specification, or given by the caller.
 
+use budwood_base::address::layout_and_place;
+use budwood_hub::Data;
 use budwood_tasks::read::Table;
 use budwood_tasks::report::{DataReport, Numbers};
 use budwood_tasks::task::{self, Task};
@@ -166,7 +168,8 @@ impl RunData {
 }
 
 /// The data that a text names: a data set of a package by its name, unless something of that name
-/// is here, else a file or LAYOUT=FOLDER. `report` is told of data sets that are fetched.
+/// is here, else a file or LAYOUT=FOLDER, of this machine or with an address in an object store.
+/// `report` is told of what is fetched.
 ///
 /// # Errors
 /// If the text names no data, they cannot be fetched, or a setting has no meaning.
@@ -176,8 +179,15 @@ pub fn source_named(
     limits: ReadLimits,
     report: &mut dyn FnMut(Notice<'_>),
 ) -> Result<DataSource, Error> {
-    Ok(match budwood_hub::find_data(text, report)? {
-        Some(source) => columns.source(&source, limits)?.called(text),
-        None => columns.source(text, limits)?,
+    let found = budwood_hub::find_data(text, report)?;
+    let root = columns.image_root.as_deref();
+    let root = root.map(|root| budwood_hub::find_folder(root, report)).transpose()?;
+    let columns = ColumnSpec { image_root: root, ..columns.clone() };
+    Ok(match found {
+        Data::Package(source) => columns.source(&source, limits)?.called(text),
+        Data::At(source) => {
+            columns.source(&source, limits)?.written(text, layout_and_place(text).1)
+        }
+        Data::Here => columns.source(text, limits)?,
     })
 }

@@ -49,10 +49,16 @@ pub fn record_of(meta: &AdapterMeta) -> RunRecord {
 impl Run {
     /// The description of a trained adapter; the hash of its weights is set when they are written.
     pub(super) fn meta(&self, adapter: &Adapter, metrics: Vec<MetricValue>) -> AdapterMeta {
-        let training: BTreeMap<String, Value> = match serde_json::to_value(&self.config) {
+        let mut training: BTreeMap<String, Value> = match serde_json::to_value(&self.config) {
             Ok(Value::Object(map)) => map.into_iter().collect(),
             _ => BTreeMap::new(),
         };
+        let inputs = self.spec.inputs().into_iter();
+        let tagged = inputs.filter_map(|text| Some((text.into(), budwood_hub::tag_of(text)?)));
+        let tags: BTreeMap<String, String> = tagged.collect();
+        if !tags.is_empty() {
+            training.insert("objects".into(), json!(tags));
+        }
         let (data, base) = (&self.data, &self.base);
         let version = ("budwood".to_string(), env!("CARGO_PKG_VERSION").to_string());
         AdapterMeta {

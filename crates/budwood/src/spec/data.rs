@@ -23,7 +23,8 @@ pub struct DataSpec {
     /// Training data. Texts: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll; packed too),
     /// glue:CoLA=DIR, trec=DIR, squad=DIR or FILE, conll=DIR or FILE. Images: a folder with a
     /// folder for each class, list=FILE with 'path label' in each line, idx=DIR with MNIST's files,
-    /// or fashion-mnist, mnist-5k or digits, which are fetched.
+    /// or fashion-mnist, mnist-5k or digits, which are fetched. Files and folders may be in an
+    /// object store: s3://BUCKET/NAME, gs://..., az://...
     #[cfg_attr(feature = "clap", arg(long))]
     pub data: String,
     /// Name of the task in records [default: the layout's, or the file's].

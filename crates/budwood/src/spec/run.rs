@@ -21,8 +21,8 @@ use crate::number::Bound;
 #[serde(rename_all = "kebab-case", default, remote = "Self")]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct RunSpec {
-    /// Base model: a folder, a name of `budwood models`, or OWNER/NAME or OWNER/NAME@REVISION of
-    /// the Hugging Face hub.
+    /// Base model: a folder, s3://BUCKET/NAME, a name of `budwood models`, or OWNER/NAME or
+    /// OWNER/NAME@REVISION of the Hugging Face hub.
     #[cfg_attr(feature = "clap", arg(help_heading = "Model", long, default_value_t = RunSpec::default().base))]
     pub base: String,
     /// The data.
@@ -138,8 +138,9 @@ pub struct RunSpec {
     /// Of masked-lm: mask all tokens of a word, or none.
     #[cfg_attr(feature = "clap", arg(help_heading = "Training", long))]
     pub whole_words: bool,
-    /// Begin from this adapter (a folder, or OWNER/NAME of the hub) of the same base and method,
-    /// such as one of masked-lm. Its head is taken over only where the task is the same.
+    /// Begin from this adapter (a folder, s3://BUCKET/NAME, or OWNER/NAME of the hub) of the same
+    /// base and method, such as one of masked-lm. Its head is taken over only where the task is the
+    /// same.
     #[cfg_attr(feature = "clap", arg(help_heading = "Method", long, value_name = "ADAPTER"))]
     pub init: Option<String>,
     /// Weight classes inversely to their frequency.

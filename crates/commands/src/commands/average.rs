@@ -17,8 +17,8 @@ use crate::settings::Settings;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapters, folders or OWNER/NAME of the Hugging Face hub: of one method, base, head and
-    /// set of classes.
+    /// The adapters, folders, s3://BUCKET/NAME or OWNER/NAME of the Hugging Face hub: of one
+    /// method, base, head and set of classes.
     #[arg(required = true, num_args = 2..)]
     adapters: Vec<PathBuf>,
     /// Base model of adapters of other libraries [default: the one that each names].
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Their weights, in the same order, such as 0.5,0.25,0.25 [default: equal].
     #[arg(long, value_delimiter = ',')]
     weights: Vec<f32>,
-    /// Folder of the new adapter.
+    /// Folder of the new adapter, or s3://BUCKET/NAME.
     #[arg(long)]
     out: PathBuf,
     /// Replace the adapter in that folder; other files in it are kept.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use budwood::spec::{BasePrecision, ColumnSpec, ReadLimits};
 use budwood::{Adapter, Dataset, EvalSpec, Evaluation, Example, Labelled, Target};
-use budwood_base::folder::{Kind, Ours, OutFolder};
+use budwood_base::folder::{Kind, Ours};
 use budwood_base::record::Prediction;
 use budwood_tasks::Split;
 use budwood_tasks::metric::classes::Classes;
@@ -19,13 +19,14 @@ use crate::adapter::Opening;
 use crate::choice::one_of;
 use crate::finished::say_all;
 use crate::output::{json, say, table, thousands};
+use crate::results::Results;
 use crate::settings::Settings;
 use crate::{base, out};
 use budwood::run::{cut, positive_of, skipped};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
+    /// The adapter: a folder, s3://BUCKET/NAME, or OWNER/NAME of the Hugging Face hub.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].
@@ -211,7 +212,7 @@ static REPORT: Kind = Kind { what: "a report", ours: Ours::Listed };
 
 /// Writes the report on an evaluation.
 fn write_report(
-    out: OutFolder,
+    out: Results,
     args: &Args,
     adapter: &Adapter,
     (data, slices): (&Dataset, Vec<(String, Vec<String>)>),

@@ -15,9 +15,9 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
+    /// The adapter: a folder, s3://BUCKET/NAME, or OWNER/NAME of the Hugging Face hub.
     adapter: PathBuf,
-    /// Folder for the files.
+    /// Folder for the files, or s3://BUCKET/NAME.
     out: PathBuf,
     /// Whose form the files have.
     #[arg(long)]

@@ -15,12 +15,13 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Adapter of AdapterHub or PEFT, or tuned model: a folder, or OWNER/NAME of the hub.
+    /// Adapter of AdapterHub or PEFT, or tuned model: a folder, s3://BUCKET/NAME, or OWNER/NAME of
+    /// the hub.
     folder: PathBuf,
     /// Base model [default: the one that the folder names].
     #[arg(long)]
     base: Option<String>,
-    /// Folder for the adapter.
+    /// Folder for the adapter, or s3://BUCKET/NAME.
     #[arg(long)]
     out: PathBuf,
     /// Column of the text (give it twice for pairs) or of the image; folders of other libraries

@@ -17,7 +17,8 @@ use crate::{base, foreign as adapters};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// An adapter or a base model: a folder, a name of `budwood models`, or OWNER/NAME of the hub.
+    /// An adapter or a base model: a folder, s3://BUCKET/NAME, a name of `budwood models`, or
+    /// OWNER/NAME of the hub.
     path: String,
     /// Base model of an adapter of another library [default: the one that it names].
     #[arg(long)]

@@ -18,14 +18,15 @@ use crate::{base, foreign, out};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapter (a folder, or OWNER/NAME of the hub): of LoRA, (IA)³, or a method that trains
-    /// the model's own weights.
+    /// The adapter (a folder, s3://BUCKET/NAME, or OWNER/NAME of the hub): of LoRA, (IA)³, or a
+    /// method that trains the model's own weights.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].
     #[arg(long)]
     base: Option<String>,
-    /// Folder for the model (`model`) and the head as an adapter of it (`head`).
+    /// Folder, or s3://BUCKET/NAME, for the model (`model`) and the head as an adapter of it
+    /// (`head`).
     #[arg(long)]
     out: PathBuf,
     /// Replace the merged model in that folder; other files in it are kept.

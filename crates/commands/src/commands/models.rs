@@ -135,10 +135,15 @@ fn new(settings: &Settings, args: &NewArgs) -> Result<()> {
 
 fn import(settings: &Settings, file: &Path, out: &Path, overwrite: bool) -> Result<()> {
     let inputs: Vec<&str> = file.to_str().into_iter().collect();
+    let (mut model, file) = (None, &crate::base::here(file)?);
     out::new_folder(out, &model_folder::KIND, overwrite, &inputs)?
-        .replace(|new| budwood_formats::convert(file, new))
+        .replace(|new| {
+            budwood_formats::convert(file, new)?;
+            model = Some(BaseModel::open(new)?);
+            Ok::<_, budwood_formats::Error>(())
+        })
         .with_context(|| format!("cannot write {}", out.display()))?;
-    let model = BaseModel::open(out)?;
+    let Some(model) = model else { return Ok(()) };
     let (family, parameters) = (model.family().name, model.spec().parameters());
     if settings.json {
         let weights = model.id("").weights_sha256;

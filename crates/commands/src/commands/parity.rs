@@ -39,7 +39,8 @@ pub(crate) fn run(_: &Settings, args: &Args) -> Result<ExitCode> {
     let on = (Device::cpu(), args.precision.get(false));
     let base = crate::base::folder(&args.base)?;
     let adapter = crate::foreign::folder(&args.adapter)?;
-    let parity = compare(&base, &adapter, &args.case, on)?;
+    let case = crate::base::here(&args.case)?;
+    let parity = compare(&base, &adapter, &case, on)?;
     let passed = parity.logits <= args.tolerance
         && parity.last_hidden <= args.tolerance
         && parity.loss <= args.tolerance

@@ -2,7 +2,8 @@
 
 mod explain;
 
-use std::io::{IsTerminal, Read, Write};
+use std::borrow::Cow;
+use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use crate::adapter::{Opening, answer};
-use crate::base::source_named;
+use crate::base::{self, source_named};
 use crate::out;
 use crate::output::table;
 use crate::settings::Settings;
@@ -28,7 +29,7 @@ use budwood::{Adapter, is_of_job};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
+    /// The adapter: a folder, s3://BUCKET/NAME, or OWNER/NAME of the Hugging Face hub.
     #[arg(long)]
     adapter: PathBuf,
     /// Base model [default: the one that the adapter names].
@@ -44,7 +45,8 @@ pub(crate) struct Args {
     /// The text that holds the answer to --question.
     #[arg(long, requires = "question")]
     context: Option<String>,
-    /// File with a text, a question with its context, a sentence or an image in each row.
+    /// File, or s3://BUCKET/NAME, with a text, a question with its context, a sentence or an image
+    /// in each row.
     #[arg(long, conflicts_with_all = ["text", "question"])]
     input: Option<PathBuf>,
     /// Number format of the frozen weights. auto: that of the adapter's training.
@@ -72,12 +74,16 @@ pub(crate) struct Args {
     #[arg(long)]
     explain: bool,
     /// Write the explanation to this file, as a page that needs nothing else.
-    #[arg(long, value_name = "FILE", requires = "explain")]
+    #[arg(long, value_name = "FILE", requires = "explain", group = "written")]
     html: Option<PathBuf>,
-    /// Replace the file of --html that is there.
-    #[arg(long, requires = "html")]
+    /// Write the answers to this file, or s3://BUCKET/NAME, instead of standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "explain", group = "written")]
+    output: Option<PathBuf>,
+    /// Replace the file of --output or --html that is there.
+    #[arg(long, requires = "written")]
     overwrite: bool,
-    /// Form of the answers [default: table on a terminal, else jsonl].
+    /// Form of the answers [default: table on a terminal; by the file of --output, .csv or .conll;
+    /// else jsonl].
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
@@ -102,7 +108,8 @@ fn probability(text: &str) -> Result<f32, String> {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    if let Some(path) = &args.html {
+    let output = args.output.as_deref().filter(|_| settings.ranks.is_first());
+    for path in args.html.as_deref().into_iter().chain(output) {
         let inputs = [args.adapter.to_str(), args.input.as_deref().and_then(Path::to_str)];
         let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
         out::check_file(path, args.overwrite, &inputs)?;
@@ -133,8 +140,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let top = args.top.map(|n| n as usize);
     let options = AnswerOptions { limits, top, abstain_below: args.abstain_below };
     let terminal = std::io::stdout().is_terminal() && !is_of_job();
-    let default = if terminal { Format::Table } else { Format::Jsonl };
+    let default = match args.output.as_deref().map(|path| path.extension().unwrap_or_default()) {
+        Some(end) if end == "csv" => Format::Csv,
+        Some(end) if end == "conll" => Format::Conll,
+        None if terminal => Format::Table,
+        _ => Format::Jsonl,
+    };
     let format = if settings.json { Format::Jsonl } else { args.format.unwrap_or(default) };
+    if format == Format::Table && args.output.is_some() {
+        bail!("--output is written as csv, jsonl or conll");
+    }
     if args.explain {
         if !matches!(format, Format::Table | Format::Jsonl) {
             bail!("--explain is written as a table or as jsonl");
@@ -145,7 +160,17 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         settings.ranks.same("input", &serde_json::to_vec(&data.digest)?)?;
         let (prepared, answers) = answer(&adapter, &data)?;
         let head = (meta.head.kind, &meta.labels[..]);
-        write(&data, &typed(head, (&data, &prepared), &answers, &options), format)?;
+        let answers = typed(head, (&data, &prepared), &answers, &options);
+        match output {
+            Some(path) => out::write_file_with(path, |file| {
+                let mut file = BufWriter::new(file);
+                write(&data, &answers, format, &mut file)?;
+                Ok(file.flush()?)
+            })?,
+            None if args.output.is_some() => {}
+            None if format == Format::Table => show(&data, &answers)?,
+            None => write(&data, &answers, format, &mut std::io::stdout().lock())?,
+        }
     }
     for line in &data.skipped {
         eprintln!("left out: {line}");
@@ -232,7 +257,7 @@ fn images(settings: &Settings, args: &Args) -> Result<Dataset> {
     let kind = task::find("image-classification")?;
     let (mut examples, mut skipped) = (Vec::new(), Vec::new());
     for name in names {
-        let path = PathBuf::from(&name);
+        let path = base::here(Path::new(&name))?;
         if path.is_dir() {
             let opened =
                 source_named(&args.columns, &name, args.limits)?.open(Split::Test, false)?;
@@ -313,9 +338,33 @@ fn table_cells(answer: &Answer) -> Vec<(&'static str, Cell)> {
     }
 }
 
-fn write(data: &Dataset, replies: &[Answer], format: Format) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    let pairs = || data.examples.iter().map(|e| e.input.cells()).zip(replies);
+/// Each answer with the cells of its input.
+fn pairs<'a>(
+    data: &'a Dataset,
+    replies: &'a [Answer],
+) -> impl Iterator<Item = (Vec<(&'static str, Cow<'a, str>)>, &'a Answer)> {
+    data.examples.iter().map(|e| e.input.cells()).zip(replies)
+}
+
+/// The answers as a table for people.
+fn show(data: &Dataset, replies: &[Answer]) -> Result<()> {
+    let heads = replies.iter().take(1).flat_map(table_cells).map(|c| c.0);
+    let mut rows = vec![heads.chain(["text"]).map(ToString::to_string).collect()];
+    for (cells, reply) in pairs(data, replies) {
+        let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
+            Cell::Text(text) => text,
+            Cell::Number(x) => format!("{x:.3}"),
+        });
+        let texts: Vec<_> = cells.into_iter().map(|(_, cell)| cell).collect();
+        let text: String = texts.join(" | ").chars().take(80).collect();
+        rows.push(answers.chain([text]).collect());
+    }
+    table(&rows)
+}
+
+/// The answers for programs.
+fn write(data: &Dataset, replies: &[Answer], format: Format, out: &mut dyn Write) -> Result<()> {
+    let pairs = || pairs(data, replies);
     match format {
         Format::Jsonl => {
             for (cells, reply) in pairs() {
@@ -345,21 +394,7 @@ fn write(data: &Dataset, replies: &[Answer], format: Format) -> Result<()> {
             }
             csv.flush()?;
         }
-        Format::Table => {
-            drop(out);
-            let heads = replies.iter().take(1).flat_map(table_cells).map(|c| c.0);
-            let mut rows = vec![heads.chain(["text"]).map(ToString::to_string).collect()];
-            for (cells, reply) in pairs() {
-                let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
-                    Cell::Text(text) => text,
-                    Cell::Number(x) => format!("{x:.3}"),
-                });
-                let texts: Vec<_> = cells.into_iter().map(|(_, cell)| cell).collect();
-                let text: String = texts.join(" | ").chars().take(80).collect();
-                rows.push(answers.chain([text]).collect());
-            }
-            table(&rows)?;
-        }
+        Format::Table => {}
         Format::Conll => {
             for reply in replies {
                 let Answer::Words { words, tags, .. } = reply else {

@@ -25,7 +25,7 @@ const RESULTS: &str = ".eval_results/budwood.yaml";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The adapter: a folder, or OWNER/NAME of the Hugging Face hub.
+    /// The adapter: a folder, s3://BUCKET/NAME, or OWNER/NAME of the Hugging Face hub.
     adapter: PathBuf,
     /// The repository, OWNER/NAME; it is made if it is not there.
     repository: String,

@@ -22,7 +22,8 @@ pub(crate) struct Args {
     /// Only this sweep.
     #[arg(long)]
     sweep: Option<String>,
-    /// Folder for the page (report.html), the table (table.md) and the figures (.svg and .png).
+    /// Folder, or s3://BUCKET/NAME, for the page (report.html), the table (table.md) and the
+    /// figures (.svg and .png).
     #[arg(long, default_value = "budwood-report")]
     out: PathBuf,
 }

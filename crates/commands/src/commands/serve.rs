@@ -5,18 +5,17 @@ mod objects;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-#[cfg(not(feature = "object-store"))]
-use anyhow::bail;
 use anyhow::{Context as _, Result, anyhow};
 use budwood::spec::{BasePrecision, Form};
 use budwood::{Base, BaseOptions, number};
-use budwood_formats::native::AdapterFolder;
+use budwood_base::address::Place;
+use budwood_base::json as weigh;
 use budwood_serve::{Folder, Keys, Limits, Source};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::base;
 use crate::output::{self, say};
@@ -25,7 +24,7 @@ use crate::tls::TlsArgs;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Base model: a folder, a model of a package, or OWNER/NAME of the hub.
+    /// Base model: a folder, s3://BUCKET/NAME, a model of a package, or OWNER/NAME of the hub.
     #[arg(long)]
     base: String,
     /// Folder whose folders are adapters of that model, or one adapter. Requests name them by their
@@ -100,8 +99,10 @@ fn as_trained(adapters: &dyn Source) -> Option<Form> {
         None => adapters.names("", "", LOOKED_AT).unwrap_or_default(),
     };
     let precision = |name: &String| {
-        let place = adapters.open(name).ok()??;
-        AdapterFolder::load(&place.path).ok().map(|folder| folder.meta.precision)
+        let text = adapters.description(name).ok()??;
+        weigh::check(&text).ok()?;
+        let description: Value = serde_json::from_slice(&text).ok()?;
+        Some(description["precision"].as_str()?.to_string())
     };
     let found: Vec<String> = names.iter().filter_map(precision).collect();
     let int8 = !found.is_empty() && found.iter().all(|form| form == "int8");
@@ -114,17 +115,14 @@ fn seconds_or_none(text: &str) -> Result<Duration, String> {
 
 /// Where the adapters lie.
 fn adapters(args: &Args) -> Result<Box<dyn Source>> {
-    let given = args.adapters.to_string_lossy();
     let place = |e: String| anyhow!("--adapters {e}");
-    if let Some(path) = given.strip_prefix("file://") {
-        return Ok(Box::new(Folder::open(Path::new(path)).map_err(place)?));
-    }
-    if !given.contains("://") {
-        return Ok(Box::new(Folder::open(&args.adapters).map_err(place)?));
-    }
-    if !["s3://", "gs://", "az://"].iter().any(|scheme| given.starts_with(scheme)) {
-        return Err(place(format!("{given}: a folder, s3://, gs:// or az:// is wanted")));
-    }
+    let address = match Place::of_path(&args.adapters) {
+        Ok(Place::Here(path)) => {
+            return Ok(Box::new(Folder::open(&path).map_err(place)?));
+        }
+        Ok(Place::Store(address)) => address,
+        Err(e) => return Err(place(e.to_string())),
+    };
     #[cfg(feature = "object-store")]
     {
         let cache = match &args.disk_cache {
@@ -134,14 +132,14 @@ fn adapters(args: &Args) -> Result<Box<dyn Source>> {
             }
         };
         let bytes = (args.disk_cache_size as u64) << 20;
-        let objects = objects::Objects::open(&given, &cache, bytes);
+        let objects = objects::Objects::open(&address, &cache, bytes);
         Ok(Box::new(objects.map_err(|e| place(e.to_string()))?))
     }
     #[cfg(not(feature = "object-store"))]
-    bail!(
-        "--adapters {given}: this program was built without object stores; build it with \
-         `cargo build --release --features object-store`, or copy the adapters into a folder"
-    )
+    match budwood_hub::check_stores(&address) {
+        Err(e) => Err(place(e.to_string())),
+        Ok(()) => Err(place(format!("{address}: cannot be used"))),
+    }
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
@@ -196,4 +194,30 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     budwood_serve::serve(service, SocketAddr::new(args.host, args.port), ready)
         .map_err(|e| anyhow!("{e}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Weights are not there: nothing but descriptions may be read.
+    #[test]
+    fn descriptions_alone_say_in_which_form_adapters_were_trained() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("adapter.json"), text).unwrap();
+        };
+        let form = || as_trained(&Folder::open(dir.path()).unwrap());
+        assert_eq!(form(), None);
+        write("a", r#"{"precision": "int8"}"#);
+        assert_eq!(form(), Some(Form::Int8));
+        // What cannot be read says nothing.
+        write("b", "[[");
+        write("c", r#"{"precision": 8}"#);
+        assert_eq!(form(), Some(Form::Int8));
+        write("d", r#"{"precision": "f32"}"#);
+        assert_eq!(form(), None);
+        assert_eq!(as_trained(&Folder::open(&dir.path().join("a")).unwrap()), Some(Form::Int8));
+    }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use budwood::DataSpec;
 use budwood::run::record_of;
+use budwood_base::address;
 use budwood_base::record::{Prediction, RunRecord};
 use budwood_board::query::{self, Filter};
 use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
@@ -28,9 +29,9 @@ use crate::{base, foreign as adapters};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A run of the store by its number or the beginning of its key, an adapter (a folder, or
-    /// OWNER/NAME of the hub), or a file with a record as `docs/board.md` describes it. With DATA
-    /// also an adapter of another library.
+    /// A run of the store by its number or the beginning of its key, an adapter (a folder,
+    /// s3://BUCKET/NAME, or OWNER/NAME of the hub), or a file with a record as `docs/board.md`
+    /// describes it. With DATA also an adapter of another library.
     what: String,
     /// Base model of an adapter that is scored here [default: the one that the adapter names].
     #[arg(long)]
@@ -179,9 +180,15 @@ fn find(settings: &Settings, args: &Args) -> Result<Found> {
         let adapter = Some(place.path().into());
         return Ok(Found { submission, adapter, predictions, run: Some(run), _place: Some(place) });
     }
-    let on_the_hub = !path.exists() && ModelName::parse(&args.what)?.is_some();
-    let fetched = on_the_hub.then(|| adapters::folder(path)).transpose()?;
-    let path = fetched.as_deref().unwrap_or(path);
+    let path = match address::Place::of(&args.what)? {
+        address::Place::Here(path) if path.exists() || ModelName::parse(&args.what)?.is_none() => {
+            path
+        }
+        // A record is one object.
+        address::Place::Store(_) if args.what.ends_with(".json") => base::here(path)?,
+        _ => adapters::folder(path)?,
+    };
+    let path = path.as_path();
     if args.base.is_some() {
         bail!("--base is for an adapter that is scored here: name the data, `-- --data FILE`");
     }
@@ -226,8 +233,13 @@ fn of_store(store: &Store, name: &str, split: Option<&str>) -> Result<Found> {
     let submission = from_run(&run.record, split, title)?;
     let scored = submission.dataset.split.clone().unwrap_or_default();
     let predictions = store.predictions(run.id, &scored)?;
-    let adapter =
-        run.record.adapter.as_ref().map(PathBuf::from).filter(|p| p.join("adapter.json").exists());
+    let adapter = match run.record.adapter.as_deref().map(address::Place::of).transpose()? {
+        Some(address::Place::Store(place)) => {
+            Some(adapters::folder(Path::new(&place.to_string()))?)
+        }
+        Some(address::Place::Here(path)) => Some(path).filter(|p| p.join("adapter.json").exists()),
+        None => None,
+    };
     Ok(Found { submission, adapter, predictions, run: Some(run.record), _place: None })
 }
 
@@ -315,6 +327,7 @@ pub(crate) fn whole_places(mut data: DataSpec) -> DataSpec {
 pub(crate) fn relative_sources(board: &Board) -> Result<Vec<String>> {
     let all = local::data(board)?;
     let is_relative = |p: &Path| {
+        let Ok(address::Place::Here(p)) = address::Place::of_path(p) else { return false };
         p.is_relative() && (p.exists() || p.components().count() > 1 || p.extension().is_some())
     };
     let relative = |d: &&local::Data| {

@@ -2,29 +2,33 @@
 
 mod search;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use budwood::RunSpec;
 use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBase, TrainingBaseOptions};
 use budwood::spec::Resources;
-use budwood_base::folder::OutFolder;
 use budwood_store::{Address, Store};
+use budwood_train::Event;
 use serde_json::json;
 
 use crate::finished::{add_to, say_all, tell};
 use crate::output::{bytes, json, note};
 use crate::progress::{TrainProgress, catch_interrupt};
+use crate::remote::Remote;
+use crate::results::Results;
 use crate::settings::Settings;
 use crate::{base, out, ranks, store};
 
 #[derive(clap::Args, Clone)]
 pub(crate) struct Args {
-    /// Folder for the adapter.
+    /// Folder for the adapter, or s3://BUCKET/NAME (gs://, az://), where its checkpoints go, too:
+    /// the same command on another machine goes on from there.
     #[arg(long)]
     pub(crate) out: PathBuf,
     /// Replace the adapter in that folder; other files in it are kept.
@@ -63,13 +67,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     out::check_store(&args.out, args.store.as_ref().and_then(Address::file))?;
     // Files are the first rank's.
     let inputs = args.spec.inputs();
-    let out = ranks.is_first().then(|| out::folder(&args.out, &FOLDER, &inputs));
+    let out = ranks.is_first().then(|| out::folder_of_run(&args.out, &inputs));
     let mut out = out.transpose()?;
+    let place = out.as_ref().map_or(args.out.clone(), |out| out.shown().to_path_buf());
     // A run that was saved and not recorded: the same command ends it.
     let key = args.spec.key();
-    let left = out.as_ref().and_then(Trained::pending);
+    let left = out.as_ref().and_then(|out| Trained::pending(out.folder()));
     let mut left = left.filter(|left| left.record.key == key);
-    let is_whole = out.as_ref().is_some_and(OutFolder::is_whole);
+    let is_whole = out.as_ref().is_some_and(Results::is_whole);
     let there = || out::there(&args.out, &FOLDER);
     if is_whole && left.is_none() && !args.overwrite {
         bail!("{}", there());
@@ -100,8 +105,15 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         None => {
             catch_interrupt();
             let mut progress = TrainProgress::new(settings.json);
-            let unsaved = run.train(out.as_mut(), &args.out, |event| progress.on_event(event));
+            let (folder, remote) = out.as_mut().map(Results::parts).unzip();
+            let mut sender = Sender::new(remote.flatten(), args.resources.save_every);
+            let unsaved = run.train(folder, &place, |event| {
+                let is_saved = matches!(event, Event::Saved);
+                let go_on = progress.on_event(event);
+                if sender.send(is_saved) { go_on } else { ControlFlow::Break(()) }
+            });
             progress.finish();
+            sender.end()?;
             let Some(mut unsaved) = unsaved? else {
                 eprintln!("interrupted; progress is saved. Run the same command to continue.");
                 return Ok(ExitCode::from(130));
@@ -119,10 +131,16 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
                 );
             }
             let Some(out) = &out else { return Ok(ExitCode::SUCCESS) };
-            unsaved.save(out, &args.out)?.0
+            if out.is_sent() {
+                unsaved.trained.summary["adapter"] = json!(args.out);
+                unsaved.trained.record.adapter = Some(args.out.display().to_string());
+            }
+            unsaved.save(out.folder(), &place)?.0
         }
     };
-    let Some(out) = out else { return Ok(ExitCode::SUCCESS) };
+    let Some(mut out) = out else { return Ok(ExitCode::SUCCESS) };
+    out.send()
+        .context("the adapter is saved on this machine, but not sent; the same command sends it")?;
     if let Some(store) = &mut opened {
         add_to(&trained, store, &args.out)?;
     }
@@ -132,11 +150,48 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     // The very last, when all files are closed: killed before it, the same command comes here
     // again.
-    let place = out.path().to_path_buf();
-    drop((opened, out));
-    Trained::settle(&place)?;
+    drop(opened);
+    if out.is_sent() {
+        out.settle()?;
+    } else {
+        let place = out.folder().path().to_path_buf();
+        drop(out);
+        Trained::settle(&place)?;
+    }
     told?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sends the checkpoints of a run to the store that its adapter goes to.
+struct Sender<'a> {
+    remote: Option<&'a mut Remote>,
+    /// What a run has found out is sent so often where it makes no checkpoint.
+    every: Duration,
+    last: Instant,
+    failed: Option<anyhow::Error>,
+}
+
+impl<'a> Sender<'a> {
+    fn new(remote: Option<&'a mut Remote>, every: Duration) -> Self {
+        Self { remote, every, last: Instant::now(), failed: None }
+    }
+
+    /// Sends what is new, if it is time; false if the run is another process's by now.
+    fn send(&mut self, is_saved: bool) -> bool {
+        if let Some(remote) = &mut self.remote
+            && (is_saved || self.last.elapsed() >= self.every)
+            && self.failed.is_none()
+        {
+            self.failed = remote.push().err();
+            self.last = Instant::now();
+        }
+        self.failed.is_none()
+    }
+
+    fn end(mut self) -> Result<()> {
+        self.send(true);
+        self.failed.map_or(Ok(()), Err)
+    }
 }
 
 impl Args {

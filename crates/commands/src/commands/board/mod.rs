@@ -359,6 +359,7 @@ fn init(settings: &Settings, folder: &Path, store: Option<&Address>) -> Result<(
 fn import_files(settings: &Settings, folder: &Path, args: &ImportArgs) -> Result<()> {
     let mut files = Vec::new();
     for path in &args.files {
+        let path = &base::here(path)?;
         if path.is_dir() {
             let entries = std::fs::read_dir(path)
                 .with_context(|| format!("cannot read {}", path.display()))?;

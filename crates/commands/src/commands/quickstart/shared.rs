@@ -64,10 +64,10 @@ pub(super) fn trained(
     let mut run = args.load(settings, data)?;
     catch_interrupt();
     let mut progress = TrainProgress::new(settings.json);
-    let result = run.train(Some(&mut place), out, |event| progress.on_event(event));
+    let result = run.train(Some(place.parts().0), out, |event| progress.on_event(event));
     progress.finish();
     let Some(result) = result? else { return Ok(None) };
-    let saved = result.save(&place, out)?;
+    let saved = result.save(place.folder(), out)?;
     Trained::settle(out)?;
     Ok(Some(saved))
 }

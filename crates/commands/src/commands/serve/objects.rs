@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use budwood_objects::{Cache, Error, Store};
+use anyhow::Result as Opened;
+use budwood_base::address::Address;
+use budwood_objects::{Cache, Kept, Store, Take};
 use budwood_serve::{DESCRIPTIONS, Place, Source, is_name};
 
 /// Bytes of one adapter.
@@ -28,15 +30,27 @@ fn file_of<'a>(name: &'a str, folder: &str) -> Option<&'a str> {
 impl Objects {
     /// Asks the store once, so that what is wrong with the address or the credentials is said at
     /// the start. Nothing else is listed.
-    pub(super) fn open(address: &str, cache: &Path, bytes: u64) -> Result<Self, Error> {
-        let store = Store::open(address)?;
+    pub(super) fn open(address: &Address, cache: &Path, bytes: u64) -> Opened<Self> {
+        let store = budwood_hub::open_store(address)?;
         let first = store.page("", "", FILES)?;
         let alone = first.iter().any(|e| DESCRIPTIONS.contains(&&*e.name));
         let only = alone.then(|| {
-            let name = store.address().rsplit('/').next().unwrap_or_default();
+            let name = store.address().last();
             if is_name(name) { name.to_string() } else { "adapter".into() }
         });
         Ok(Self { cache: Cache::open(cache, bytes)?, store, only })
+    }
+
+    /// Files of an adapter; `choose` says which.
+    fn kept(
+        &self,
+        name: &str,
+        choose: &dyn Fn(&[&str]) -> Vec<String>,
+    ) -> Result<Option<Kept>, String> {
+        let take = Take::Folder { choose, deeper: &[] };
+        let fetched =
+            self.cache.fetch(&self.store, self.folder(name), take, ADAPTER_MAX, &mut |_| {});
+        fetched.map_err(|e| e.to_string())
     }
 
     /// The folder of a name below the address.
@@ -56,11 +70,21 @@ impl Source for Objects {
     }
 
     fn open(&self, name: &str) -> Result<Option<Place>, String> {
-        let kept = self.cache.fetch(&self.store, self.folder(name), ADAPTER_MAX);
-        let Some(kept) = kept.map_err(|e| e.to_string())? else { return Ok(None) };
+        let all = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let Some(kept) = self.kept(name, &all)? else { return Ok(None) };
         let path = kept.path().to_path_buf();
         let describes = DESCRIPTIONS.iter().any(|file| path.join(file).is_file());
         Ok(describes.then(|| Place { path, held: Box::new(kept) }))
+    }
+
+    fn description(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let one = |names: &[&str]| {
+            let description = names.iter().filter(|name| **name == DESCRIPTIONS[0]);
+            description.map(ToString::to_string).collect()
+        };
+        let Some(kept) = self.kept(name, &one)? else { return Ok(None) };
+        let read = std::fs::read(kept.path().join(DESCRIPTIONS[0]));
+        read.map(Some).map_err(|_| format!("{}: the cache was emptied", self.store.place(name)))
     }
 
     fn spoiled(&self, place: Place) {

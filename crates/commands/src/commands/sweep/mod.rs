@@ -90,7 +90,7 @@ struct Shared<'a> {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
-    let file = SweepFile::open(&args.file, &pairs(&args.set)?)?;
+    let file = SweepFile::open(&base::here(&args.file)?, &pairs(&args.set)?)?;
     let planned = file.runs(&args.out)?;
     check_out(args, &planned)?;
     for run in &planned {

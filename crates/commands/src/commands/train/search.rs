@@ -32,6 +32,7 @@ use serde_json::{Value, json};
 use crate::finished::add_to;
 use crate::output::{json, say, seconds, table, thousands};
 use crate::progress::{catch_interrupt, stopped};
+use crate::results::Results;
 use crate::settings::Settings;
 use crate::{base, out};
 
@@ -105,12 +106,12 @@ pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result
     if args.spec.is_paper() {
         bail!("--minutes searches for good results; it is for --recipe auto and contrastive");
     }
-    let mut out = out::folder(args.out, &FOLDER, &args.spec.inputs())?;
+    let out = out::folder(args.out, &FOLDER, &args.spec.inputs())?;
     if out.is_whole() && !args.overwrite {
         bail!("{}", out::there(args.out, &FOLDER));
     }
     args.spec.check_settings()?;
-    let folder = beside(args.out)?;
+    let folder = beside(out.shown())?;
     out::check_folder(&folder, &args.spec.inputs())?;
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
@@ -167,7 +168,7 @@ pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result
         return Ok(interrupted());
     }
     let best = search.best(rows).unwrap_or(first);
-    search.keep(&mut out, &best)?;
+    search.keep(out, &best)?;
     search.tell(&best, &path)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -363,7 +364,7 @@ impl Search<'_> {
     }
 
     /// Puts the adapter of a trial into the folder that was asked for. The others' adapters go.
-    fn keep(&self, out: &mut OutFolder, best: &Tried) -> Result<()> {
+    fn keep(&self, out: Results, best: &Tried) -> Result<()> {
         let from = self.place(&best.spec);
         out.replace(|new| -> Result<()> {
             for file in native::FILES {
