@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use budwood_database::{Connection, params};
 use serde_json::Value;
 
 use super::report::Report;
@@ -118,8 +118,7 @@ pub(super) fn mention(context: &Context<'_>, paper: &Value) -> Result<Option<i64
 /// The paper whose page in the archive this address is.
 pub(super) fn paper_at(sql: &Connection, url: &str) -> Result<Option<i64>, Error> {
     let Some(slug) = slug_of_url(url, "paper") else { return Ok(None) };
-    let mut found = sql.prepare_cached("SELECT id FROM papers WHERE slug = ?1")?;
-    Ok(found.query_row([slug], |r| r.get(0)).optional()?)
+    Ok(sql.first("SELECT id FROM papers WHERE slug = ?1", params![slug], |r| r.get(0))?)
 }
 
 /// How far the archive's tree has grown.

@@ -1,12 +1,12 @@
 //! `papers-with-abstracts.json`: papers with their tasks and methods.
 
-use rusqlite::{OptionalExtension, params};
+use budwood_database::params;
 use serde_json::Value;
 
 use super::context::{Context, Kind};
 use super::fields::Fields;
 use crate::text::{key, slug, slug_of_url};
-use crate::{Error, date, summary};
+use crate::{Error, date, fulltext, summary};
 
 pub(super) const KIND: Kind = Kind {
     name: "papers-with-abstracts",
@@ -14,7 +14,7 @@ pub(super) const KIND: Kind = Kind {
     element,
     again: false,
     finish: |context| {
-        context.sql.execute("INSERT INTO paper_text (paper_text) VALUES ('optimize')", [])?;
+        fulltext::settle_papers(context.sql)?;
         Ok(summary::refresh_counts(context.sql)?)
     },
 };
@@ -61,18 +61,18 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     let id = paper.put(context)?;
     for name in tasks {
         let task = context.state.task(context.sql, &name, context.archive)?;
-        context
-            .sql
-            .prepare_cached("INSERT OR IGNORE INTO paper_tasks (task, paper) VALUES (?1, ?2)")?
-            .execute([task, id])?;
+        context.sql.execute(
+            "INSERT INTO paper_tasks (task, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![task, id],
+        )?;
     }
     for method in methods {
         let Some(name) = method.get("name").and_then(Value::as_str) else { continue };
         let method = context.state.method(context.sql, name, context.archive)?;
-        context
-            .sql
-            .prepare_cached("INSERT OR IGNORE INTO paper_methods (method, paper) VALUES (?1, ?2)")?
-            .execute([method, id])?;
+        context.sql.execute(
+            "INSERT INTO paper_methods (method, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![method, id],
+        )?;
     }
     Ok(())
 }
@@ -94,13 +94,8 @@ impl ReadPaper {
     /// Its number; it is made, or takes the place of an entry that only a result's link had made.
     fn put(&self, context: &Context<'_>) -> Result<i64, Error> {
         let sql = context.sql;
-        let same = sql
-            .prepare_cached(
-                "SELECT id, stub, archive IS ?2, title = ?3 AND abstract = ?4 AND authors = ?5 AND date IS coalesce(?6, date) AND details = ?7
-                 FROM papers WHERE slug = ?1",
-            )?
-            .query_row(
-                params![
+        let same = sql.first("SELECT id, stub, archive IS NOT DISTINCT FROM ?2, title = ?3 AND abstract = ?4 AND authors = ?5 AND date IS NOT DISTINCT FROM coalesce(?6, date) AND details = ?7
+                 FROM papers WHERE slug = ?1", params![
                     self.slug,
                     context.archive,
                     self.title,
@@ -108,10 +103,7 @@ impl ReadPaper {
                     self.authors,
                     self.date,
                     self.details
-                ],
-                |r| Ok((r.get::<_, i64>(0)?, [r.get::<_, bool>(1)?, r.get(2)?, r.get(3)?])),
-            )
-            .optional()?;
+                ], |r| Ok((r.get::<i64>(0)?, [r.get::<bool>(1)?, r.get(2)?, r.get(3)?])))?;
         match same {
             // A newer file of the same archive says something else.
             Some((id, [false, true, false])) => return self.fill(context, id),
@@ -123,12 +115,9 @@ impl ReadPaper {
             return self.fill(context, id);
         }
         let source = self.date.as_ref().map(|_| date::DateSource::Given);
-        sql.prepare_cached(
-            "INSERT INTO papers (slug, title, title_key, abstract, authors, date, date_source, arxiv_id, url_abs,
+        let id = sql.add("INSERT INTO papers (slug, title, title_key, abstract, authors, date, date_source, arxiv_id, url_abs,
                url_pdf, proceeding, details, archive)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?
-        .execute(params![
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)", params![
             self.slug,
             self.title,
             key(&self.title),
@@ -143,7 +132,6 @@ impl ReadPaper {
             self.details,
             context.archive
         ])?;
-        let id = sql.last_insert_rowid();
         self.index(context, id)?;
         context.report.borrow_mut().added("papers", 1);
         Ok(id)
@@ -151,34 +139,24 @@ impl ReadPaper {
 
     /// The entry of this paper that a result's link made.
     fn stub(&self, context: &Context<'_>) -> Result<Option<i64>, Error> {
-        let found = context
-            .sql
-            .prepare_cached(
-                "SELECT id FROM papers WHERE stub = 1 AND arxiv_id = ?1
+        Ok(context.sql.first(
+            "SELECT id FROM papers WHERE stub = 1 AND arxiv_id = ?1
                  UNION ALL SELECT id FROM papers WHERE stub = 1 AND title_key = ?2 LIMIT 1",
-            )?
-            .query_row(params![self.arxiv, key(&self.title)], |r| r.get(0))
-            .optional()?;
-        Ok(found)
+            params![self.arxiv, key(&self.title)],
+            |r| r.get(0),
+        )?)
     }
 
     fn fill(&self, context: &Context<'_>, id: i64) -> Result<i64, Error> {
         let sql = context.sql;
         // The words of what was there leave the index, and what an encoder made of them goes too.
-        sql.prepare_cached(
-            "INSERT INTO paper_text (paper_text, rowid, title, abstract, authors)
-             SELECT 'delete', id, title, abstract, authors FROM papers WHERE id = ?1",
-        )?
-        .execute([id])?;
-        sql.prepare_cached("DELETE FROM paper_vectors WHERE paper = ?1")?.execute([id])?;
+        fulltext::forget_paper(sql, id)?;
+        sql.execute("DELETE FROM paper_vectors WHERE paper = ?1", params![id])?;
         let source = self.date.as_ref().map(|_| date::DateSource::Given);
-        sql.prepare_cached(
-            "UPDATE papers SET slug = ?2, title = ?3, title_key = ?4, abstract = ?5, authors = ?6,
+        sql.execute("UPDATE papers SET slug = ?2, title = ?3, title_key = ?4, abstract = ?5, authors = ?6,
                date = coalesce(?7, date), date_source = coalesce(?8, date_source), arxiv_id = coalesce(?9, arxiv_id),
                url_abs = coalesce(?10, url_abs), url_pdf = ?11, proceeding = ?12, details = ?13, archive = ?14, stub = 0
-             WHERE id = ?1",
-        )?
-        .execute(params![
+             WHERE id = ?1", params![
             id,
             self.slug,
             self.title,
@@ -200,12 +178,6 @@ impl ReadPaper {
     }
 
     fn index(&self, context: &Context<'_>, id: i64) -> Result<(), Error> {
-        context
-            .sql
-            .prepare_cached(
-                "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![id, self.title, self.abstract_text, self.authors])?;
-        Ok(())
+        fulltext::put_paper(context.sql, id, [&self.title, &self.abstract_text, &self.authors])
     }
 }
