@@ -125,8 +125,14 @@ fn a_board_of_a_newer_version_is_left_alone() {
         .unwrap()
         .execute_batch("PRAGMA user_version = 99")
         .unwrap();
-    assert!(matches!(Board::open(&place), Err(Error::Database(DatabaseError::Newer { found: 99, .. }))));
-    assert!(matches!(Board::open_to_read(&place), Err(Error::Database(DatabaseError::Newer { found: 99, .. }))));
+    assert!(matches!(
+        Board::open(&place),
+        Err(Error::Database(DatabaseError::Newer { found: 99, .. }))
+    ));
+    assert!(matches!(
+        Board::open_to_read(&place),
+        Err(Error::Database(DatabaseError::Newer { found: 99, .. }))
+    ));
 }
 
 /// Words that stand everywhere: the shortest names first, and never more than was asked for.

@@ -171,7 +171,7 @@ pub fn areas(board: &Board, top: u64) -> Result<Vec<Area>, Error> {
         "SELECT area, count(*), CAST(sum(leaderboards) AS BIGINT) FROM (
             SELECT a.area, t.leaderboards FROM task_areas a JOIN tasks t ON t.id = a.task
             UNION ALL
-            SELECT ?1, leaderboards FROM tasks WHERE id NOT IN (SELECT task FROM task_areas))
+            SELECT ?1, leaderboards FROM tasks WHERE id NOT IN (SELECT task FROM task_areas)) a
          GROUP BY area ORDER BY area = ?1, count(*) DESC, area",
         params![OTHER],
         |r| Ok((r.get::<String>(0)?, r.get::<i64>(1)? as u64, r.get::<i64>(2)? as u64)),
