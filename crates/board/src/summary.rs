@@ -78,10 +78,8 @@ pub(crate) fn refresh_around(sql: &Connection, leaderboard: i64) -> Result<(), E
     )?;
     sql.execute(&format!("{TASKS} WHERE id = ?1"), params![task])?;
     sql.execute(&format!("{DATASETS} WHERE id = ?1"), params![dataset])?;
-    sql.execute(
-        &format!("{PAPERS} WHERE id IN (SELECT paper FROM results WHERE leaderboard = ?1)"),
-        params![leaderboard],
-    )?;
+    let here = papers("p.id IN (SELECT paper FROM results WHERE leaderboard = ?1)");
+    sql.execute(&here, params![leaderboard])?;
     Ok(())
 }
 
@@ -92,21 +90,28 @@ const TASKS: &str = "UPDATE tasks SET
 const DATASETS: &str = "UPDATE datasets SET
     leaderboards = (SELECT count(*) FROM leaderboards l WHERE l.dataset = datasets.id AND l.results > 0),
     results = (SELECT coalesce(sum(l.results), 0) FROM leaderboards l WHERE l.dataset = datasets.id)";
-const PAPERS: &str = "UPDATE papers SET
-    results = (SELECT count(*) FROM results r WHERE r.paper = papers.id),
-    codes = (SELECT count(*) FROM code_links c WHERE c.paper = papers.id)";
+
+/// Counts what papers `p` of a condition have. Only what changed is written: a server keeps the old
+/// rows of a table for a while.
+fn papers(which: &str) -> String {
+    format!(
+        "UPDATE papers SET results = n.results, codes = n.codes
+         FROM (SELECT p.id AS paper, (SELECT count(*) FROM results r WHERE r.paper = p.id) AS results,
+                 (SELECT count(*) FROM code_links c WHERE c.paper = p.id) AS codes
+               FROM papers p WHERE {which}) n
+         WHERE papers.id = n.paper AND (papers.results <> n.results OR papers.codes <> n.codes)"
+    )
+}
 
 /// Brings all counts up to date.
 pub(crate) fn refresh_counts(sql: &Connection) -> OfDatabase<()> {
     sql.execute(TASKS, &[])?;
     sql.execute(DATASETS, &[])?;
-    sql.execute(
-        &format!(
-            "{PAPERS} WHERE id IN (SELECT paper FROM results UNION SELECT paper FROM code_links)
-             OR results > 0 OR codes > 0"
-        ),
-        &[],
-    )?;
+    let all = papers(
+        "p.id IN (SELECT paper FROM results UNION SELECT paper FROM code_links)
+         OR p.results > 0 OR p.codes > 0",
+    );
+    sql.execute(&all, &[])?;
     sql.execute("UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id),
              by_year = (SELECT '[' || coalesce(string_agg('[\"' || year || '\",' || n || ']', ',' ORDER BY year), '') || ']'
                  FROM (SELECT substr(p.date, 1, 4) AS year, count(*) AS n

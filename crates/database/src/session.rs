@@ -96,13 +96,15 @@ impl Session {
         }
         let tls = Tls::new(&server.trust).map_err(|e| Error::content(server, e))?;
         let mut client = config.connect(tls).map_err(|e| Error::connecting(server, &e))?;
-        // Names in statements are those of our schema. The server's own idea of how long a machine
+        // Whoever writes finds rows by their keys: a plan that was made while a table was empty must
+        // not read the whole of it later. Names in statements are those of our schema. The server's own idea of how long a machine
         // that vanished keeps its locks is two hours, and a process that was stopped for ever.
         let settings = format!(
             "SET search_path = {}; SET lock_timeout = {}; SET client_min_messages = warning;
              SET idle_in_transaction_session_timeout = 60000;
              SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6;
-             SET default_transaction_read_only = {only_reads}",
+             SET default_transaction_read_only = {only_reads};
+             SET enable_seqscan = {only_reads}",
             schema.name,
             PATIENCE.as_millis()
         );

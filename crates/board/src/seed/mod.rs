@@ -47,9 +47,9 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
         )?;
         transaction.execute("UPDATE methods SET implemented = ?2, year = coalesce(year, ?3),
                description = CASE description WHEN '' THEN ?4 ELSE description END,
-               source_url = coalesce(source_url, nullif(?5, ''))
-             WHERE id = ?1 AND (implemented IS DISTINCT FROM ?2 OR year IS NULL AND ?3 IS NOT NULL OR description = '' AND ?4 <> ''
-               OR source_url IS NULL AND ?5 <> '')", params![id, method.name, year, method.summary, url])?;
+               source_url = coalesce(source_url, nullif(CAST(?5 AS TEXT), ''))
+             WHERE id = ?1 AND (implemented IS DISTINCT FROM ?2 OR year IS NULL AND CAST(?3 AS BIGINT) IS NOT NULL
+               OR description = '' AND CAST(?4 AS TEXT) <> '' OR source_url IS NULL AND CAST(?5 AS TEXT) <> '')", params![id, method.name, year, method.summary, url])?;
         if url.ends_with("1902.00751") {
             transaction.execute(
                 "UPDATE methods SET paper = ?2 WHERE id = ?1 AND paper IS NULL",

@@ -8,8 +8,9 @@ mod server;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
-use budwood_board::Place;
+use budwood_board::{Board, Place};
 
 /// Says that the boards of a process lie on a server.
 const ON: &str = "BUDWOOD_TEST_BOARDS_ON";
@@ -24,8 +25,16 @@ pub(crate) fn place(folder: &Path) -> Place {
     if !on_server() {
         return folder.into();
     }
-    let address = server::shared().unwrap().database();
-    Place::parse(OsStr::new(&address)).unwrap()
+    // Tables take a second to make; copies of them do not.
+    static EMPTY: OnceLock<String> = OnceLock::new();
+    let server = server::shared().unwrap();
+    let parse = |address: &str| Place::parse(OsStr::new(address)).unwrap();
+    let empty = EMPTY.get_or_init(|| {
+        let address = server.database();
+        drop(Board::open(parse(&address)).unwrap());
+        address.rsplit('/').next().unwrap().to_owned()
+    });
+    parse(&server.database_like(empty))
 }
 
 /// Runs a statement past the program; what the database says if it refuses.
