@@ -4,7 +4,7 @@
 //! Both stem English words and take letters without their accents. A query is words that must all
 //! be there, the last of them perhaps only begun.
 
-use budwood_database::{Connection, Row, params};
+use budwood_database::{Addition, Connection, Row, params};
 
 use crate::Error;
 use crate::db::OfDatabase;
@@ -78,6 +78,21 @@ pub(crate) fn put_paper(
     };
     sql.execute(put, params![id, title, text, authors])?;
     Ok(())
+}
+
+static PAPER: Addition = Addition {
+    table: "paper_text",
+    one: "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
+    many: [
+        "INSERT INTO paper_text (id, words) SELECT v.id, indexed(v.title, v.authors, v.body) FROM (VALUES",
+        ") v (id, title, body, authors)",
+    ],
+};
+
+/// Makes a new paper known by its words, before anyone looks for it.
+pub(crate) fn add_paper(sql: &Connection, id: i64, texts: [&str; 3]) -> Result<(), Error> {
+    let [title, text, authors] = texts;
+    Ok(sql.add_later(&PAPER, params![id, title, text, authors])?)
 }
 
 /// Forgets the words of a paper before they change.

@@ -7,6 +7,7 @@ use postgres::types::ToSql;
 use rusqlite::{CachedStatement, params_from_iter};
 
 use crate::Error;
+use crate::later::Waiting;
 use crate::address::Server;
 use crate::schema::Schema;
 use crate::session::Session;
@@ -36,6 +37,8 @@ pub(crate) struct Remote {
     pub(crate) session: RefCell<Session>,
     /// Names that this process has claimed.
     pub(crate) claimed: RefCell<Vec<String>>,
+    /// Rows that are added before anything reads their tables.
+    pub(crate) waiting: RefCell<Vec<Waiting>>,
 }
 
 impl Connection {
@@ -59,6 +62,7 @@ impl Connection {
                 changed.map_err(|e| self.of_file(&e))? as u64
             }
             System::Postgres(remote) => {
+                self.send_waiting_of(sql)?;
                 let mut session = remote.session.borrow_mut();
                 let at = |e: postgres::Error| self.of_server(&e);
                 let statement = session.prepared(sql).map_err(at)?;
@@ -162,6 +166,7 @@ impl Connection {
                 Ok(all)
             }
             System::Postgres(remote) => {
+                self.send_waiting_of(sql)?;
                 let rows = self.on_server(remote, |session| {
                     let statement = session.prepared(sql)?;
                     session.client.query(&statement, &as_sql(values))
@@ -196,6 +201,7 @@ impl Connection {
                 Ok(())
             }
             System::Postgres(remote) => {
+                self.send_waiting()?;
                 let mut session = remote.session.borrow_mut();
                 let at = |e: postgres::Error| self.of_server(&e);
                 let all = session.prepared(&format!("SELECT {named} FROM {table}")).map_err(at)?;

@@ -10,6 +10,7 @@
 mod address;
 mod connection;
 mod error;
+mod later;
 mod password;
 mod schema;
 mod session;
@@ -26,6 +27,7 @@ pub use address::{Address, Server, without_passwords};
 pub use connection::Connection;
 use connection::{Remote, System};
 pub use error::Error;
+pub use later::Addition;
 use error::PATIENCE;
 pub use schema::{Schema, Tables};
 use session::{Session, patiently};
@@ -116,8 +118,8 @@ impl Database {
         only_reads: bool,
     ) -> Result<Self, Error> {
         let session = RefCell::new(Session::connect_once(server, schema, only_reads)?);
-        let (server, claimed) = (server.clone(), RefCell::default());
-        let remote = Box::new(Remote { server, only_reads, session, claimed });
+        let (server, claimed, waiting) = (server.clone(), RefCell::default(), RefCell::default());
+        let remote = Box::new(Remote { server, only_reads, session, claimed, waiting });
         Ok(Self::on(address, schema, System::Postgres(remote)))
     }
 

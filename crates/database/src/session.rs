@@ -100,7 +100,7 @@ impl Session {
         // not read the whole of it later. Names in statements are those of our schema. The server's own idea of how long a machine
         // that vanished keeps its locks is two hours, and a process that was stopped for ever.
         let settings = format!(
-            "SET search_path = {}; SET lock_timeout = {}; SET client_min_messages = warning;
+            "SET search_path = {}; SET standard_conforming_strings = on; SET lock_timeout = {}; SET client_min_messages = warning;
              SET idle_in_transaction_session_timeout = 60000;
              SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6;
              SET default_transaction_read_only = {only_reads};

@@ -26,6 +26,7 @@ impl Transaction<'_> {
     /// If the database cannot keep it. Where the connection is cut at the very end, it may be there
     /// as a whole all the same.
     pub fn commit(mut self) -> Result<(), Error> {
+        self.connection.send_waiting()?;
         let done = self.connection.batch("COMMIT");
         self.is_open = done.is_err();
         self.connection.is_busy.set(self.is_open);
@@ -36,6 +37,9 @@ impl Transaction<'_> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.is_open {
+            if let System::Postgres(remote) = &self.connection.system {
+                remote.waiting.borrow_mut().clear();
+            }
             // Where that fails, the connection has ended, and the transaction with it.
             let _ = self.connection.batch("ROLLBACK");
             self.connection.is_busy.set(false);

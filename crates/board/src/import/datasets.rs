@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     },
     element,
     again: false,
+    begin: |_, _| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 

@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("repo_url").is_some(),
     element,
     again: false,
+    begin: |_, _| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 

@@ -13,6 +13,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("name").is_some() && v.get("collections").is_some(),
     element,
     again: false,
+    begin: |_, _| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 

@@ -83,6 +83,7 @@ pub fn file(
         let transaction = board.write()?;
         let mut context =
             Context { sql: &transaction, archive, options, report: &report, state: &mut state };
+        (kind.begin)(&mut context, batch)?;
         for element in batch.drain(..) {
             (kind.element)(&mut context, element)?;
         }

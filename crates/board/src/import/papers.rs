@@ -1,9 +1,9 @@
 //! `papers-with-abstracts.json`: papers with their tasks and methods.
 
-use budwood_database::params;
+use budwood_database::{Addition, params};
 use serde_json::Value;
 
-use super::context::{Context, Kind};
+use super::context::{Context, Kind, Papers, among};
 use super::fields::Fields;
 use crate::text::{key, slug, slug_of_url};
 use crate::{Error, date, fulltext, summary};
@@ -13,11 +13,60 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("title").is_some() && v.get("abstract").is_some(),
     element,
     again: false,
+    begin,
     finish: |context| {
         fulltext::settle_papers(context.sql)?;
         Ok(summary::refresh_counts(context.sql)?)
     },
 };
+
+static PAPER: Addition = Addition {
+    table: "papers",
+    one: "INSERT INTO papers (id, slug, title, title_key, abstract, authors, date, date_source, arxiv_id,
+            url_abs, url_pdf, proceeding, details, archive)
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    many: [
+        "INSERT INTO papers (id, slug, title, title_key, abstract, authors, date, date_source, arxiv_id,
+           url_abs, url_pdf, proceeding, details, archive) VALUES",
+        "",
+    ],
+};
+static TASK: Addition = Addition {
+    table: "paper_tasks",
+    one: "INSERT INTO paper_tasks (task, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    many: ["INSERT INTO paper_tasks (task, paper) VALUES", "ON CONFLICT DO NOTHING"],
+};
+static METHOD: Addition = Addition {
+    table: "paper_methods",
+    one: "INSERT INTO paper_methods (method, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    many: ["INSERT INTO paper_methods (method, paper) VALUES", "ON CONFLICT DO NOTHING"],
+};
+
+/// The address of a paper of the archive.
+fn slug_of(url: &str, title: &str) -> String {
+    slug_of_url(url, "paper").unwrap_or_else(|| slug(title))
+}
+
+fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
+    let sql = context.sql;
+    let texts = |of: fn(&str, &str, &str) -> Option<String>| -> Vec<String> {
+        let text = |v: &Value, name: &str| {
+            v.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let one = |v: &Value| of(&text(v, "paper_url"), &text(v, "title"), &text(v, "arxiv_id"));
+        batch.iter().filter_map(one).collect()
+    };
+    let mut known = Papers::default();
+    let slugs = texts(|url, title, _| Some(slug_of(url, title)));
+    among(sql, ("slug", ""), &slugs, &mut known.slugs)?;
+    let numbers = texts(|_, _, id| Some(without_version(id)).filter(|id| !id.is_empty()));
+    among(sql, ("arxiv_id", "stub = 1 AND"), &numbers, &mut known.stubs)?;
+    let titles = texts(|_, title, _| Some(key(title)));
+    among(sql, ("title_key", "stub = 1 AND"), &titles, &mut known.stubs)?;
+    known.next = sql.one("SELECT coalesce(max(id), 0) + 1 FROM papers", &[], |r| r.get(0))?;
+    context.state.papers = known;
+    Ok(())
+}
 
 /// A paper, read.
 struct ReadPaper {
@@ -43,7 +92,7 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     let (tasks, methods) = (fields.texts("tasks"), fields.list("methods"));
     let given = fields.text_or_none("date");
     let paper = ReadPaper {
-        slug: slug_of_url(&fields.text("paper_url"), "paper").unwrap_or_else(|| slug(&title)),
+        slug: slug_of(&fields.text("paper_url"), &title),
         abstract_text: fields.text("abstract"),
         authors: Value::from(fields.texts("authors")).to_string(),
         date: given.filter(|d| date::valid(d).is_some()),
@@ -61,18 +110,12 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     let id = paper.put(context)?;
     for name in tasks {
         let task = context.state.task(context.sql, &name, context.archive)?;
-        context.sql.execute(
-            "INSERT INTO paper_tasks (task, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            params![task, id],
-        )?;
+        context.sql.add_later(&TASK, params![task, id])?;
     }
     for method in methods {
         let Some(name) = method.get("name").and_then(Value::as_str) else { continue };
         let method = context.state.method(context.sql, name, context.archive)?;
-        context.sql.execute(
-            "INSERT INTO paper_methods (method, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            params![method, id],
-        )?;
+        context.sql.add_later(&METHOD, params![method, id])?;
     }
     Ok(())
 }
@@ -92,8 +135,13 @@ fn without_version(id: &str) -> String {
 
 impl ReadPaper {
     /// Its number; it is made, or takes the place of an entry that only a result's link had made.
-    fn put(&self, context: &Context<'_>) -> Result<i64, Error> {
-        let sql = context.sql;
+    fn put(&self, context: &mut Context<'_>) -> Result<i64, Error> {
+        let (sql, known) = (context.sql, &context.state.papers);
+        let is_stub = known.stubs.contains(&key(&self.title))
+            || self.arxiv.as_ref().is_some_and(|id| known.stubs.contains(id));
+        if !is_stub && !known.slugs.contains(&self.slug) {
+            return self.add(context);
+        }
         let same = sql.first("SELECT id, stub, archive IS NOT DISTINCT FROM ?2, title = ?3 AND abstract = ?4 AND authors = ?5 AND date IS NOT DISTINCT FROM coalesce(?6, date) AND details = ?7
                  FROM papers WHERE slug = ?1", params![
                     self.slug,
@@ -114,37 +162,50 @@ impl ReadPaper {
         if let Some(id) = self.stub(context)? {
             return self.fill(context, id);
         }
+        self.add(context)
+    }
+
+    /// A paper that is not there.
+    fn add(&self, context: &mut Context<'_>) -> Result<i64, Error> {
         let source = self.date.as_ref().map(|_| date::DateSource::Given);
-        let id = sql.add("INSERT INTO papers (slug, title, title_key, abstract, authors, date, date_source, arxiv_id, url_abs,
-               url_pdf, proceeding, details, archive)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)", params![
-            self.slug,
-            self.title,
-            key(&self.title),
-            self.abstract_text,
-            self.authors,
-            self.date,
-            source,
-            self.arxiv,
-            self.url,
-            self.pdf,
-            self.proceeding,
-            self.details,
-            context.archive
-        ])?;
-        self.index(context, id)?;
+        let id = context.state.papers.next;
+        context.state.papers.next += 1;
+        context.state.papers.slugs.insert(self.slug.clone());
+        context.sql.add_later(
+            &PAPER,
+            params![
+                id,
+                self.slug,
+                self.title,
+                key(&self.title),
+                self.abstract_text,
+                self.authors,
+                self.date,
+                source,
+                self.arxiv,
+                self.url,
+                self.pdf,
+                self.proceeding,
+                self.details,
+                context.archive
+            ],
+        )?;
+        fulltext::add_paper(context.sql, id, [&self.title, &self.abstract_text, &self.authors])?;
         context.report.borrow_mut().added("papers", 1);
         Ok(id)
     }
 
     /// The entry of this paper that a result's link made.
     fn stub(&self, context: &Context<'_>) -> Result<Option<i64>, Error> {
-        Ok(context.sql.first(
-            "SELECT id FROM papers WHERE stub = 1 AND arxiv_id = ?1
-                 UNION ALL SELECT id FROM papers WHERE stub = 1 AND title_key = ?2 LIMIT 1",
-            params![self.arxiv, key(&self.title)],
-            |r| r.get(0),
-        )?)
+        let by_number =
+            "SELECT id FROM papers WHERE stub = 1 AND arxiv_id = ?1 ORDER BY id LIMIT 1";
+        let by_title =
+            "SELECT id FROM papers WHERE stub = 1 AND title_key = ?1 ORDER BY id LIMIT 1";
+        let sql = context.sql;
+        match sql.first(by_number, params![self.arxiv], |r| r.get(0))? {
+            Some(id) => Ok(Some(id)),
+            None => Ok(sql.first(by_title, params![key(&self.title)], |r| r.get(0))?),
+        }
     }
 
     fn fill(&self, context: &Context<'_>, id: i64) -> Result<i64, Error> {

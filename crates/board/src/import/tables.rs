@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use budwood_base::digest;
-use budwood_database::{Connection, params};
+use budwood_database::{Addition, Connection, params};
 use serde_json::{Map, Value};
 
 use super::context::{Context, Kind};
@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("task").is_some_and(Value::is_string) && v.get("url").is_none(),
     element: |context, element| task(context, element, &Place::default()),
     again: true,
+    begin: |_, _| Ok(()),
     finish,
 };
 
@@ -235,6 +236,50 @@ struct ReadRow {
     details: String,
 }
 
+static RESULT: Addition = Addition {
+    table: "results",
+    one: "INSERT INTO results (id, leaderboard, position, content, model, paper, paper_title, paper_url, date,
+            date_source, additional_data, code_links, model_links, state, details, archive, at)
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    many: [
+        "INSERT INTO results (id, leaderboard, position, content, model, paper, paper_title, paper_url, date,
+           date_source, additional_data, code_links, model_links, state, details, archive, at) VALUES",
+        "",
+    ],
+};
+static SCORE: Addition = Addition {
+    table: "scores",
+    one: "INSERT INTO scores (result, metric, position, name, raw, value, spread)
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    many: ["INSERT INTO scores (result, metric, position, name, raw, value, spread) VALUES", ""],
+};
+
+/// What is there of a leaderboard.
+struct Known {
+    /// Numbers and positions of its rows by their content.
+    rows: HashMap<String, (i64, i64)>,
+    /// Numbers of its metrics by their names' keys.
+    metrics: HashMap<String, i64>,
+    /// The next result's number.
+    next: i64,
+}
+
+impl Known {
+    fn of(
+        context: &Context<'_>,
+        leaderboard: i64,
+        metrics: HashMap<String, i64>,
+    ) -> Result<Self, Error> {
+        let sql = context.sql;
+        let rows = "SELECT content, id, position FROM results WHERE leaderboard = ?1";
+        let rows =
+            sql.query(rows, params![leaderboard], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?))))?;
+        let next = "SELECT coalesce(max(id), 0) + 1 FROM results";
+        let next = sql.one(next, &[], |r| r.get(0))?;
+        Ok(Self { rows: rows.into_iter().collect(), metrics, next })
+    }
+}
+
 fn results(
     context: &mut Context<'_>,
     leaderboard: i64,
@@ -242,7 +287,8 @@ fn results(
     rows: Vec<Value>,
 ) -> Result<(), Error> {
     let read: Vec<ReadRow> = rows.into_iter().filter_map(|row| read_row(context, row)).collect();
-    let metrics = metrics(context, leaderboard, declared, &read)?;
+    let mut known =
+        Known::of(context, leaderboard, metrics(context, leaderboard, declared, &read)?)?;
     let mut seen: HashMap<String, i64> = HashMap::new();
     let mut here = BTreeSet::new();
     for (position, row) in read.iter().enumerate() {
@@ -253,7 +299,7 @@ fn results(
             context.report.borrow_mut().odd("row", "is there before, word for word");
         }
         *number += 1;
-        put_row(context, leaderboard, position as i64, &content, row, &metrics)?;
+        put_row(context, leaderboard, position as i64, &content, row, &mut known)?;
         here.insert(content);
     }
     note_odd_values(context, &read);
@@ -415,21 +461,15 @@ fn put_row(
     position: i64,
     content: &str,
     row: &ReadRow,
-    metrics: &HashMap<String, i64>,
+    known: &mut Known,
 ) -> Result<(), Error> {
     let sql = context.sql;
     let date = date_of(row);
     count_row(context, row, date.as_ref().map(|d| d.1));
-    let found: Option<i64> = sql.first(
-        "SELECT id FROM results WHERE leaderboard = ?1 AND content = ?2",
-        params![leaderboard, content],
-        |r| r.get(0),
-    )?;
-    if let Some(id) = found {
-        sql.execute(
-            "UPDATE results SET position = ?2 WHERE id = ?1 AND position <> ?2",
-            params![id, position],
-        )?;
+    if let Some(&(id, before)) = known.rows.get(content) {
+        if before != position {
+            sql.execute("UPDATE results SET position = ?2 WHERE id = ?1", params![id, position])?;
+        }
         return Ok(());
     }
     let mention = PaperMention {
@@ -444,34 +484,36 @@ fn put_row(
     if let Some(bad) = row.date.as_deref().filter(|d| date::valid(d).is_none()) {
         details.insert("paper_date".into(), bad.into());
     }
-    let id = sql.add("INSERT INTO results (leaderboard, position, content, model, paper, paper_title, paper_url, date, date_source,
-           additional_data, code_links, model_links, state, details, archive, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)", params![
-        leaderboard,
-        position,
-        content,
-        row.model,
-        paper,
-        row.title,
-        row.url,
-        date.as_ref().map(|d| &d.0),
-        date.as_ref().map(|d| d.1),
-        row.additional,
-        Value::Array(row.code_links.clone()).to_string(),
-        Value::Array(row.model_links.clone()).to_string(),
-        State::Claimed,
-        Value::Object(details).to_string(),
-        context.archive,
-        now()
-    ])?;
+    let id = known.next;
+    known.next += 1;
+    sql.add_later(
+        &RESULT,
+        params![
+            id,
+            leaderboard,
+            position,
+            content,
+            row.model,
+            paper,
+            row.title,
+            row.url,
+            date.as_ref().map(|d| &d.0),
+            date.as_ref().map(|d| d.1),
+            row.additional,
+            Value::Array(row.code_links.clone()).to_string(),
+            Value::Array(row.model_links.clone()).to_string(),
+            State::Claimed,
+            Value::Object(details).to_string(),
+            context.archive,
+            now()
+        ],
+    )?;
     context.report.borrow_mut().added("rows", 1);
-    let insert = "INSERT INTO scores (result, metric, position, name, raw, value, spread)
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     for (at, (name, raw)) in row.metrics.iter().enumerate() {
         let reading = value::read(raw, direction::of_size(name));
-        let metric = metrics[&key(name)];
-        sql.execute(
-            insert,
+        let metric = known.metrics[&key(name)];
+        sql.add_later(
+            &SCORE,
             params![id, metric, at as i64, name, raw.to_string(), reading.value, reading.spread],
         )?;
     }
