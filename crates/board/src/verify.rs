@@ -96,22 +96,14 @@ impl Worker {
         evaluator: &mut dyn Evaluator,
         only: Option<i64>,
     ) -> Result<Option<Finished>, Error> {
-        let found: Option<(i64, i64, Subjected)> = {
-            let transaction = board.write()?;
-            let found = match self.turn(&transaction, only)? {
-                None => None,
-                Some((check, result)) => Some((check, result, subjected(&transaction, result)?)),
-            };
-            if let Some((check, ..)) = found {
-                transaction.execute(
-                    "UPDATE checks SET progress = 'running', attempts = attempts + 1 WHERE id = ?1",
-                    params![check],
-                )?;
-            }
-            transaction.commit()?;
-            found
-        };
-        let Some((check, result, subjected)) = found else { return Ok(None) };
+        let transaction = board.write()?;
+        let Some((check, result)) = self.turn(&transaction, only)? else { return Ok(None) };
+        transaction.execute(
+            "UPDATE checks SET progress = 'running', attempts = attempts + 1 WHERE id = ?1",
+            params![check],
+        )?;
+        let subjected = subjected(&transaction, check, result)?;
+        transaction.commit()?;
         let evaluation = match job(board, check, result)? {
             Ok(job) => evaluator.evaluate(&job).map(|e| (job.data, e)),
             Err(reason) => Err(reason),
@@ -166,14 +158,17 @@ struct Subjected {
     content: String,
     adapter: Option<String>,
     data: Option<String>,
+    /// How far the check is, and how often it was begun.
+    turn: (String, i64),
 }
 
-fn subjected(sql: &Connection, result: i64) -> Result<Subjected, Error> {
-    Ok(sql.one(
-        "SELECT content, adapter_sha256, data_sha256 FROM results WHERE id = ?1",
-        params![result],
-        |r| Ok(Subjected { content: r.get(0)?, adapter: r.get(1)?, data: r.get(2)? }),
-    )?)
+fn subjected(sql: &Connection, check: i64, result: i64) -> Result<Subjected, Error> {
+    let query = "SELECT r.content, r.adapter_sha256, r.data_sha256, c.progress, c.attempts
+                 FROM results r JOIN checks c ON c.id = ?2 WHERE r.id = ?1";
+    Ok(sql.one(query, params![result, check], |r| {
+        let turn = (r.get(3)?, r.get(4)?);
+        Ok(Subjected { content: r.get(0)?, adapter: r.get(1)?, data: r.get(2)?, turn })
+    })?)
 }
 
 /// The files of a result's adapter, and the base model on this machine that they are for.
@@ -272,9 +267,14 @@ fn finish(
         |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
     )?;
     let mut finished = Finished { check, result, model, before: state, outcome: None, error: None };
+    let now_subjected = subjected(&transaction, check, result)?;
+    if now_subjected.turn != begun.turn {
+        // The connection that held this worker's right was cut meanwhile.
+        return Err(Error::Conflict(format!("another worker took check {check} over")));
+    }
     let compared = if state == State::Retracted {
         Err("the result was taken back".into())
-    } else if subjected(&transaction, result)? != *begun {
+    } else if now_subjected != *begun {
         Err("the result changed while it was checked; ask again".into())
     } else {
         evaluation.and_then(|(data, e)| {

@@ -9,7 +9,7 @@ use budwood_board::{Board, import};
 use serde_json::{Map, Value, json};
 
 #[allow(unused_imports)]
-pub(crate) use place::{on_server, place, raw};
+pub(crate) use place::{answer, on_server, place, raw};
 
 /// A new board, with a folder that is removed at the end.
 pub(crate) fn board() -> (tempfile::TempDir, Board) {

@@ -47,13 +47,18 @@ pub(crate) fn raw(place: &Place, sql: &str) -> Result<(), String> {
     server::shared().unwrap().try_sql(&place.to_string(), &sql)
 }
 
+/// What a server answers.
+pub(crate) fn answer(place: &Place, sql: &str) -> String {
+    server::shared().unwrap().sql(&place.to_string(), sql)
+}
+
 /// How many files of rows a board keeps.
 pub(crate) fn files(place: &Place) -> usize {
     if let Some(folder) = place.of_folder() {
         return std::fs::read_dir(folder.join("files")).unwrap().count();
     }
     let count = "SELECT count(DISTINCT sha256) FROM budwood_board.file_contents";
-    server::shared().unwrap().sql(&place.to_string(), count).parse().unwrap()
+    answer(place, count).parse().unwrap()
 }
 
 /// Begins this very test program once more, with its boards on a server.
