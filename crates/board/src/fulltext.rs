@@ -82,6 +82,7 @@ pub(crate) fn put_paper(
 
 static PAPER: Addition = Addition {
     table: "paper_text",
+    is_referred_to: false,
     one: "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
     many: [
         "INSERT INTO paper_text (id, words) SELECT v.id, indexed(v.title, v.authors, v.body) FROM (VALUES",

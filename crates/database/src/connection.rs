@@ -7,8 +7,8 @@ use postgres::types::ToSql;
 use rusqlite::{CachedStatement, params_from_iter};
 
 use crate::Error;
-use crate::later::Waiting;
 use crate::address::Server;
+use crate::later::Waiting;
 use crate::schema::Schema;
 use crate::session::Session;
 use crate::value::{Cells, Row, Value};

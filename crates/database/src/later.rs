@@ -2,14 +2,16 @@
 
 use std::fmt::Write as _;
 
+use crate::Error;
 use crate::connection::{Connection, System};
 use crate::value::{Value, literal};
-use crate::Error;
 
 /// A statement that adds a row, and on a server many rows at once.
 pub struct Addition {
     /// The table.
     pub table: &'static str,
+    /// Whether rows of other tables refer to its rows, which therefore go before them.
+    pub is_referred_to: bool,
     /// The statement for one row, with its values as `?1`, `?2` and so on.
     pub one: &'static str,
     /// What stands before the rows of a server's statement, and after them.
@@ -67,7 +69,8 @@ impl Connection {
     /// Sends what waits.
     pub(crate) fn send_waiting(&self) -> Result<(), Error> {
         let System::Postgres(remote) = &self.system else { return Ok(()) };
-        let all = std::mem::take(&mut *remote.waiting.borrow_mut());
+        let mut all = std::mem::take(&mut *remote.waiting.borrow_mut());
+        all.sort_by_key(|w| !w.addition.is_referred_to);
         let mut script = String::new();
         for Waiting { addition, rows } in all {
             let [before, after] = addition.many;

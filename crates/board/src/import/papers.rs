@@ -22,6 +22,7 @@ pub(super) const KIND: Kind = Kind {
 
 static PAPER: Addition = Addition {
     table: "papers",
+    is_referred_to: true,
     one: "INSERT INTO papers (id, slug, title, title_key, abstract, authors, date, date_source, arxiv_id,
             url_abs, url_pdf, proceeding, details, archive)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
@@ -33,11 +34,13 @@ static PAPER: Addition = Addition {
 };
 static TASK: Addition = Addition {
     table: "paper_tasks",
+    is_referred_to: false,
     one: "INSERT INTO paper_tasks (task, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     many: ["INSERT INTO paper_tasks (task, paper) VALUES", "ON CONFLICT DO NOTHING"],
 };
 static METHOD: Addition = Addition {
     table: "paper_methods",
+    is_referred_to: false,
     one: "INSERT INTO paper_methods (method, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     many: ["INSERT INTO paper_methods (method, paper) VALUES", "ON CONFLICT DO NOTHING"],
 };

@@ -238,6 +238,7 @@ struct ReadRow {
 
 static RESULT: Addition = Addition {
     table: "results",
+    is_referred_to: true,
     one: "INSERT INTO results (id, leaderboard, position, content, model, paper, paper_title, paper_url, date,
             date_source, additional_data, code_links, model_links, state, details, archive, at)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -249,6 +250,7 @@ static RESULT: Addition = Addition {
 };
 static SCORE: Addition = Addition {
     table: "scores",
+    is_referred_to: false,
     one: "INSERT INTO scores (result, metric, position, name, raw, value, spread)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     many: ["INSERT INTO scores (result, metric, position, name, raw, value, spread) VALUES", ""],

@@ -31,7 +31,9 @@ pub(crate) fn place(folder: &Path) -> Place {
     let parse = |address: &str| Place::parse(OsStr::new(address)).unwrap();
     let empty = EMPTY.get_or_init(|| {
         let address = server.database();
-        drop(Board::open(parse(&address)).unwrap());
+        // On a thread of its own: some tests serve on this one.
+        let make = || drop(Board::open(parse(&address)).unwrap());
+        std::thread::scope(|scope| scope.spawn(make).join().unwrap());
         address.rsplit('/').next().unwrap().to_owned()
     });
     parse(&server.database_like(empty))
