@@ -88,10 +88,15 @@ impl Database {
             },
             Address::File(_) => return Ok(None),
             Address::Server(server) => {
-                if Self::find(address, schema)?.is_none() {
-                    return Ok(None);
-                }
-                return patiently(|| Self::connect(address, server, schema, true)).map(Some);
+                return patiently(|| {
+                    let database = Self::connect(address, server, schema, true)?;
+                    match session::tables(&database.connection)? {
+                        None => return Ok(None),
+                        Some(true) => {}
+                        Some(false) => drop(Self::open(address, schema)?),
+                    }
+                    Ok(Some(database))
+                });
             }
         };
         Ok(Some(Self::on(address, schema, system)))
@@ -106,7 +111,7 @@ impl Database {
             Address::File(path) => Ok(path.exists()),
             Address::Server(server) => patiently(|| {
                 let database = Self::connect(address, server, schema, true)?;
-                session::has_tables(&database.connection)
+                Ok(session::tables(&database.connection)?.is_some())
             }),
         }
     }

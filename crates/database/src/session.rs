@@ -47,11 +47,14 @@ pub(crate) fn prepare_tables(connection: &Connection) -> Result<(), Error> {
     transaction.commit()
 }
 
-/// Whether the tables are there, in whatever version.
-pub(crate) fn has_tables(connection: &Connection) -> Result<bool, Error> {
-    let System::Postgres(remote) = &connection.system else { return Ok(false) };
+/// Whether the tables that are there are of this version; none if there are none.
+pub(crate) fn tables(connection: &Connection) -> Result<Option<bool>, Error> {
+    let System::Postgres(remote) = &connection.system else { return Ok(None) };
     let found = remote.session.borrow_mut().found(&remote.server, connection.schema)?;
-    Ok(matches!(found, Found::Tables(_)))
+    Ok(match found {
+        Found::Tables(version) => Some(version == connection.schema.postgres.version()),
+        _ => None,
+    })
 }
 
 /// What makes the tables of what was found.

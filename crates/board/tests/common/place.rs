@@ -8,9 +8,8 @@ mod server;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use budwood_board::{Board, Place};
+use budwood_board::Place;
 
 /// Says that the boards of a process lie on a server.
 const ON: &str = "BUDWOOD_TEST_BOARDS_ON";
@@ -25,18 +24,8 @@ pub(crate) fn place(folder: &Path) -> Place {
     if !on_server() {
         return folder.into();
     }
-    // Tables take a second to make; copies of them do not.
-    static EMPTY: OnceLock<String> = OnceLock::new();
-    let server = server::shared().unwrap();
-    let parse = |address: &str| Place::parse(OsStr::new(address)).unwrap();
-    let empty = EMPTY.get_or_init(|| {
-        let address = server.database();
-        // On a thread of its own: some tests serve on this one.
-        let make = || drop(Board::open(parse(&address)).unwrap());
-        std::thread::scope(|scope| scope.spawn(make).join().unwrap());
-        address.rsplit('/').next().unwrap().to_owned()
-    });
-    parse(&server.database_like(empty))
+    let address = server::shared().unwrap().database();
+    Place::parse(OsStr::new(&address)).unwrap()
 }
 
 /// Runs a statement past the program; what the database says if it refuses.
