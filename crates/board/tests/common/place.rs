@@ -54,6 +54,7 @@ pub(crate) fn files(place: &Place) -> usize {
 
 /// Begins this very test program once more, with its boards on a server.
 #[test]
+#[ignore = "minutes, and needs PostgreSQL's programs: -- --ignored all_of_this_on_a_server"]
 fn all_of_this_on_a_server() {
     if on_server() || server::programs().is_none() {
         return;
