@@ -1,7 +1,8 @@
 //! An archive as large as the real one, made up, and how long the board takes for it.
 //!
 //! `scale generate FOLDER [PAPERS TABLES]` writes the archive's five files, the same each time.
-//! `scale measure FOLDER BOARD` imports them and then asks for each page many times.
+//! `scale measure FOLDER BOARD` imports them and then asks for each page many times; the board is a
+//! folder, or postgres://USER@HOST/DATABASE. `scale pages BOARD` asks a board that is there.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::fs::File;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use budwood_board::query::{self, Filter, LogFilter, Part};
-use budwood_board::{Board, import};
+use budwood_board::{Board, Place, import};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -20,8 +21,15 @@ fn main() {
     let number = |i: usize, default: u64| args.get(i).map_or(default, |a| a.parse().unwrap());
     match args.first().map(String::as_str) {
         Some("generate") => generate(Path::new(&args[1]), number(2, 600_000), number(3, 12_000)),
-        Some("measure") => measure(Path::new(&args[1]), Path::new(&args[2])),
-        _ => println!("scale generate FOLDER [PAPERS TABLES] | scale measure FOLDER BOARD"),
+        Some("measure") => {
+            let place = Place::parse(args[2].as_ref()).unwrap();
+            measure(Path::new(&args[1]), &place);
+            pages(&place);
+        }
+        Some("pages") => pages(&Place::parse(args[1].as_ref()).unwrap()),
+        _ => println!(
+            "scale generate FOLDER [PAPERS TABLES] | scale measure FOLDER BOARD | scale pages BOARD"
+        ),
     }
 }
 
@@ -157,7 +165,7 @@ fn generate(folder: &Path, papers: u64, tables: u64) {
     });
 }
 
-fn measure(folder: &Path, place: &Path) {
+fn measure(folder: &Path, place: &Place) {
     let mut board = Board::open(place).unwrap();
     let start = Instant::now();
     for name in [
@@ -180,9 +188,13 @@ fn measure(folder: &Path, place: &Path) {
         );
     }
     println!("import in all: {:.1} s; peak memory {} MB", start.elapsed().as_secs_f64(), peak());
-    let size = std::fs::metadata(place.join("board.db")).unwrap().len();
-    println!("board.db: {:.2} GB", size as f64 / 1e9);
-    drop(board);
+    if let Some(folder) = place.of_folder() {
+        let size = std::fs::metadata(folder.join("board.db")).unwrap().len();
+        println!("board.db: {:.2} GB", size as f64 / 1e9);
+    }
+}
+
+fn pages(place: &Place) {
     let board = Board::open_to_read(place).unwrap();
     let counts = query::start(&board).unwrap().counts;
     println!("{counts:?}");

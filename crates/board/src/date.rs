@@ -15,6 +15,17 @@ pub enum DateSource {
     Run,
 }
 
+impl DateSource {
+    /// Its name, as in addresses and exports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::ArxivId => "arxiv-id",
+            Self::Run => "run",
+        }
+    }
+}
+
 /// The arXiv number in an address or text, without its version: `1902.00751`.
 pub fn arxiv_id(text: &str) -> Option<&str> {
     let start = text.to_ascii_lowercase().find("arxiv")?;

@@ -180,6 +180,17 @@ pub fn of_size(name: &str) -> bool {
 }
 
 impl DirectionSource {
+    /// Its name, as in addresses and exports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::NameRule => "name-rule",
+            Self::RowOrder => "row-order",
+            Self::Assumed => "assumed",
+            Self::User => "user",
+        }
+    }
+
     /// A few words on it.
     pub fn phrase(self) -> &'static str {
         match self {

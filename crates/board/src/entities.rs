@@ -1,9 +1,9 @@
 //! Tasks, data sets and papers by name: found, or made when they are first spoken of.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 
 use crate::text::{key, slug};
-use crate::{Error, date};
+use crate::{Error, date, fulltext};
 
 /// The number of a task, which is made if it is not there.
 pub(crate) fn task(
@@ -12,34 +12,38 @@ pub(crate) fn task(
     archive: Option<i64>,
 ) -> Result<(i64, bool), Error> {
     let key = key(name);
-    let found = sql
-        .prepare_cached("SELECT id FROM tasks WHERE name_key = ?1")?
-        .query_row([&key], |r| r.get(0))
-        .optional()?;
+    let found =
+        sql.first("SELECT id FROM tasks WHERE name_key = ?1", params![&key], |r| r.get(0))?;
     if let Some(id) = found {
         return Ok((id, false));
     }
     let slug = free(sql, "SELECT 1 FROM tasks WHERE slug = ?1", &slug(name))?;
-    sql.prepare_cached(
-        "INSERT INTO tasks (slug, name, name_key, archive) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![slug, name.trim(), key, archive])?;
-    Ok((sql.last_insert_rowid(), true))
+    Ok((
+        sql.add(
+            "INSERT INTO tasks (slug, name, name_key, archive) VALUES (?1, ?2, ?3, ?4)",
+            params![slug, name.trim(), key, archive],
+        )?,
+        true,
+    ))
 }
 
 /// Says that one task is part of another. A task is not its own part.
 pub(crate) fn task_is_part(sql: &Connection, child: i64, parent: i64) -> Result<(), Error> {
     if child != parent {
-        sql.prepare_cached("INSERT OR IGNORE INTO task_children (parent, child) VALUES (?1, ?2)")?
-            .execute([parent, child])?;
+        sql.execute(
+            "INSERT INTO task_children (parent, child) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![parent, child],
+        )?;
     }
     Ok(())
 }
 
 /// Says that a task belongs to an area.
 pub(crate) fn task_in_area(sql: &Connection, task: i64, area: &str) -> Result<(), Error> {
-    sql.prepare_cached("INSERT OR IGNORE INTO task_areas (task, area) VALUES (?1, ?2)")?
-        .execute(params![task, area])?;
+    sql.execute(
+        "INSERT INTO task_areas (task, area) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![task, area],
+    )?;
     Ok(())
 }
 
@@ -55,24 +59,18 @@ pub(crate) fn dataset(
         None => name.trim().to_owned(),
     };
     let key = key(&name);
-    let found = sql
-        .prepare_cached("SELECT id FROM datasets WHERE name_key = ?1")?
-        .query_row([&key], |r| r.get(0))
-        .optional()?;
+    let found =
+        sql.first("SELECT id FROM datasets WHERE name_key = ?1", params![&key], |r| r.get(0))?;
     if let Some(id) = found {
         return Ok((id, false));
     }
     let slug = free(sql, "SELECT 1 FROM datasets WHERE slug = ?1", &slug(&name))?;
-    sql.prepare_cached(
-        "INSERT INTO datasets (slug, name, name_key, parent, archive) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![slug, name, key, parent.map(|p| p.0), archive])?;
-    Ok((sql.last_insert_rowid(), true))
+    Ok((sql.add("INSERT INTO datasets (slug, name, name_key, parent, archive) VALUES (?1, ?2, ?3, ?4, ?5)", params![slug, name, key, parent.map(|p| p.0), archive])?, true))
 }
 
 /// Whether there is a data set of that name.
 pub(crate) fn has_dataset(sql: &Connection, name: &str) -> Result<bool, Error> {
-    Ok(sql.prepare_cached("SELECT 1 FROM datasets WHERE name_key = ?1")?.exists([key(name)])?)
+    Ok(sql.exists("SELECT 1 FROM datasets WHERE name_key = ?1", params![key(name)])?)
 }
 
 /// The number of a method, which is made if it is not there.
@@ -82,24 +80,24 @@ pub(crate) fn method(
     archive: Option<i64>,
 ) -> Result<(i64, bool), Error> {
     let key = key(name);
-    let found = sql
-        .prepare_cached("SELECT id FROM methods WHERE name_key = ?1")?
-        .query_row([&key], |r| r.get(0))
-        .optional()?;
+    let found =
+        sql.first("SELECT id FROM methods WHERE name_key = ?1", params![&key], |r| r.get(0))?;
     if let Some(id) = found {
         return Ok((id, false));
     }
     let slug = free(sql, "SELECT 1 FROM methods WHERE slug = ?1", &slug(name))?;
-    sql.prepare_cached(
-        "INSERT INTO methods (slug, name, name_key, archive) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![slug, name.trim(), key, archive])?;
-    Ok((sql.last_insert_rowid(), true))
+    Ok((
+        sql.add(
+            "INSERT INTO methods (slug, name, name_key, archive) VALUES (?1, ?2, ?3, ?4)",
+            params![slug, name.trim(), key, archive],
+        )?,
+        true,
+    ))
 }
 
 /// Whether there is a method of that name.
 pub(crate) fn has_method(sql: &Connection, name: &str) -> Result<bool, Error> {
-    Ok(sql.prepare_cached("SELECT 1 FROM methods WHERE name_key = ?1")?.exists([key(name)])?)
+    Ok(sql.exists("SELECT 1 FROM methods WHERE name_key = ?1", params![key(name)])?)
 }
 
 /// What a result or an entry says of a paper.
@@ -114,19 +112,21 @@ pub(crate) struct PaperMention<'a> {
 /// The number of the paper that is meant, by arXiv number, address or title.
 pub(crate) fn find_paper(sql: &Connection, title: &str, url: &str) -> Result<Option<i64>, Error> {
     if let Some(id) = date::arxiv_id(url).or_else(|| date::arxiv_id(title)) {
-        let found = sql
-            .prepare_cached("SELECT id FROM papers WHERE arxiv_id = ?1 ORDER BY stub, id LIMIT 1")?
-            .query_row([id], |r| r.get(0))
-            .optional()?;
+        let found = sql.first(
+            "SELECT id FROM papers WHERE arxiv_id = ?1 ORDER BY stub, id LIMIT 1",
+            params![id],
+            |r| r.get(0),
+        )?;
         if found.is_some() {
             return Ok(found);
         }
     }
     if !url.is_empty() {
-        let found = sql
-            .prepare_cached("SELECT id FROM papers WHERE url_abs = ?1 ORDER BY stub, id LIMIT 1")?
-            .query_row([url], |r| r.get(0))
-            .optional()?;
+        let found = sql.first(
+            "SELECT id FROM papers WHERE url_abs = ?1 ORDER BY stub, id LIMIT 1",
+            params![url],
+            |r| r.get(0),
+        )?;
         if found.is_some() {
             return Ok(found);
         }
@@ -135,11 +135,11 @@ pub(crate) fn find_paper(sql: &Connection, title: &str, url: &str) -> Result<Opt
     if title.split_whitespace().nth(1).is_none() {
         return Ok(None);
     }
-    let found = sql
-        .prepare_cached("SELECT id FROM papers WHERE title_key = ?1 ORDER BY stub, id LIMIT 1")?
-        .query_row([key(title)], |r| r.get(0))
-        .optional()?;
-    Ok(found)
+    Ok(sql.first(
+        "SELECT id FROM papers WHERE title_key = ?1 ORDER BY stub, id LIMIT 1",
+        params![key(title)],
+        |r| r.get(0),
+    )?)
 }
 
 /// The paper that is meant; an entry with title and link alone is made if it is not there. None if
@@ -165,35 +165,27 @@ pub(crate) fn paper(sql: &Connection, mention: &PaperMention<'_>) -> Result<Opti
         (None, Some(month)) => (Some(month.as_str()), Some("arxiv-id")),
         (None, None) => (None, None),
     };
-    sql.prepare_cached(
-        "INSERT INTO papers (slug, title, title_key, date, date_source, arxiv_id, url_abs, archive, stub)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)",
-    )?
-    .execute(params![slug, title, key(&title), date, source, arxiv, url, mention.archive])?;
-    let id = sql.last_insert_rowid();
-    sql.prepare_cached(
-        "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, '', '[]')",
-    )?
-    .execute(params![id, title])?;
+    let id = sql.add("INSERT INTO papers (slug, title, title_key, date, date_source, arxiv_id, url_abs, archive, stub)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)", params![slug, title, key(&title), date, source, arxiv, url, mention.archive])?;
+    fulltext::put_paper(sql, id, [&title, "", "[]"])?;
     Ok(Some(id))
 }
 
 /// The slug, or the first of `slug-2`, `slug-3` ... that `taken` does not find.
 pub(crate) fn free(sql: &Connection, taken: &str, slug: &str) -> Result<String, Error> {
-    let mut query = sql.prepare_cached(taken)?;
-    if !query.exists([slug])? {
+    let is_taken = |slug: &str| sql.exists(taken, params![slug]);
+    if !is_taken(slug)? {
         return Ok(slug.into());
     }
     // Doubling, then halving: names that thousands share are found in a few steps.
-    let is_taken =
-        |query: &mut rusqlite::CachedStatement<'_>, n: u64| query.exists([format!("{slug}-{n}")]);
+    let is_taken = |n: u64| is_taken(&format!("{slug}-{n}"));
     let (mut low, mut high) = (1, 2);
-    while is_taken(&mut query, high)? {
+    while is_taken(high)? {
         (low, high) = (high, high * 2);
     }
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        if is_taken(&mut query, middle)? { low = middle } else { high = middle }
+        if is_taken(middle)? { low = middle } else { high = middle }
     }
     Ok(format!("{slug}-{high}"))
 }

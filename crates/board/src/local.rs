@@ -1,11 +1,12 @@
 //! What is on this machine for re-evaluations: labelled data by digest, base models by hash.
 
 use budwood_base::record::DataDigest;
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::access::Act;
+use crate::db::OfDatabase;
 use crate::db::now;
 use crate::log::{Entry, Subject};
 use crate::setting::split_key;
@@ -53,7 +54,9 @@ pub fn add_data(
         return Ok(());
     }
     transaction.execute(
-        "INSERT OR REPLACE INTO data_sources (sha256, split, rows, source, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO data_sources (sha256, split, rows, source, at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (sha256) DO UPDATE SET split = excluded.split, rows = excluded.rows,
+           source = excluded.source, at = excluded.at",
         params![digest.sha256, split, digest.rows as i64, source.to_string(), now()],
     )?;
     Entry {
@@ -77,14 +80,15 @@ pub fn add_data(
 pub fn add_base(board: &mut Board, sha256: &str, source: &str, actor: &Actor) -> Result<(), Error> {
     actor.may(Act::AddBase)?;
     let transaction = board.write()?;
-    let before: Option<String> = transaction
-        .query_row("SELECT source FROM bases WHERE sha256 = ?1", [sha256], |r| r.get(0))
-        .optional()?;
+    let before: Option<String> =
+        transaction
+            .first("SELECT source FROM bases WHERE sha256 = ?1", params![sha256], |r| r.get(0))?;
     if before.as_deref() == Some(source) {
         return Ok(());
     }
     transaction.execute(
-        "INSERT OR REPLACE INTO bases (sha256, source, at) VALUES (?1, ?2, ?3)",
+        "INSERT INTO bases (sha256, source, at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (sha256) DO UPDATE SET source = excluded.source, at = excluded.at",
         params![sha256, source, now()],
     )?;
     Entry {
@@ -105,19 +109,19 @@ pub fn add_base(board: &mut Board, sha256: &str, source: &str, actor: &Actor) ->
 /// # Errors
 /// If the board cannot be read.
 pub fn data(board: &Board) -> Result<Vec<Data>, Error> {
-    let mut query = board
-        .sql()
-        .prepare("SELECT sha256, split, rows, source FROM data_sources ORDER BY source, split")?;
-    let rows = query.query_map([], read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(board.sql().query(
+        "SELECT sha256, split, rows, source FROM data_sources ORDER BY source, split",
+        &[],
+        read,
+    )?)
 }
 
-fn read(r: &rusqlite::Row<'_>) -> rusqlite::Result<Data> {
+fn read(r: &Row<'_>) -> OfDatabase<Data> {
     let source: String = r.get(3)?;
     Ok(Data {
         sha256: r.get(0)?,
         split: r.get(1)?,
-        rows: r.get::<_, i64>(2)? as u64,
+        rows: r.get::<i64>(2)? as u64,
         source: serde_json::from_str(&source).unwrap_or_default(),
     })
 }
@@ -127,9 +131,9 @@ fn read(r: &rusqlite::Row<'_>) -> rusqlite::Result<Data> {
 /// # Errors
 /// If the board cannot be read.
 pub fn bases(board: &Board) -> Result<Vec<Base>, Error> {
-    let mut query = board.sql().prepare("SELECT sha256, source FROM bases ORDER BY source")?;
-    let rows = query.query_map([], |r| Ok(Base { sha256: r.get(0)?, source: r.get(1)? }))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(board.sql().query("SELECT sha256, source FROM bases ORDER BY source", &[], |r| {
+        Ok(Base { sha256: r.get(0)?, source: r.get(1)? })
+    })?)
 }
 
 pub(crate) fn data_of(board: &Board, sha256: &str) -> Result<Option<Data>, Error> {
@@ -137,18 +141,15 @@ pub(crate) fn data_of(board: &Board, sha256: &str) -> Result<Option<Data>, Error
 }
 
 fn find_data(sql: &Connection, sha256: &str) -> Result<Option<Data>, Error> {
-    Ok(sql
-        .query_row(
-            "SELECT sha256, split, rows, source FROM data_sources WHERE sha256 = ?1",
-            [sha256],
-            read,
-        )
-        .optional()?)
+    Ok(sql.first(
+        "SELECT sha256, split, rows, source FROM data_sources WHERE sha256 = ?1",
+        params![sha256],
+        read,
+    )?)
 }
 
 pub(crate) fn base_of(board: &Board, sha256: &str) -> Result<Option<String>, Error> {
     Ok(board
         .sql()
-        .query_row("SELECT source FROM bases WHERE sha256 = ?1", [sha256], |r| r.get(0))
-        .optional()?)
+        .first("SELECT source FROM bases WHERE sha256 = ?1", params![sha256], |r| r.get(0))?)
 }

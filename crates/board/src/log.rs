@@ -1,6 +1,6 @@
 //! The log: every change to the board, who made it, when and why. Entries are only ever added.
 
-use rusqlite::{Connection, params};
+use budwood_database::{Connection, params};
 use serde_json::Value;
 
 use crate::Error;
@@ -50,20 +50,20 @@ pub(crate) struct Entry<'a> {
 impl Entry<'_> {
     /// Adds it, in the transaction of the change that it tells of.
     pub(crate) fn write(&self, sql: &Connection) -> Result<(), Error> {
-        sql.prepare_cached(
+        sql.execute(
             "INSERT INTO log (at, who, action, subject, subject_id, subject_name, reason, details)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            now(),
-            self.who,
-            self.action,
-            self.subject.name(),
-            self.id,
-            self.name,
-            self.reason,
-            self.details.to_string()
-        ])?;
+            params![
+                now(),
+                self.who,
+                self.action,
+                self.subject.name(),
+                self.id,
+                self.name,
+                self.reason,
+                self.details.to_string()
+            ],
+        )?;
         Ok(())
     }
 }

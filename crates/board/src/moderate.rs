@@ -1,7 +1,7 @@
 //! Changes to what is on the board. Nothing is deleted, and each change is in the log with its
 //! reason.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::access::Act;
@@ -27,13 +27,11 @@ pub fn retract(board: &mut Board, result: i64, reason: &str, actor: &Actor) -> R
     }
     readable(reason)?;
     let transaction = board.write()?;
-    let found: Option<(i64, String, Option<String>, State)> = transaction
-        .query_row(
-            "SELECT leaderboard, model, submitter, state FROM results WHERE id = ?1",
-            [result],
-            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)),
-        )
-        .optional()?;
+    let found: Option<(i64, String, Option<String>, State)> = transaction.first(
+        "SELECT leaderboard, model, submitter, state FROM results WHERE id = ?1",
+        params![result],
+        |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)),
+    )?;
     let (leaderboard, model, submitter, state) =
         found.ok_or_else(|| Error::missing("result", result))?;
     actor.may_with(Act::Retract, submitter.as_deref())?;
@@ -76,13 +74,11 @@ pub fn set_metric(
     }
     let transaction = board.write()?;
     let board_id = leaderboard_of(&transaction, leaderboard)?;
-    let before: Option<(i64, Direction, Option<f64>)> = transaction
-        .query_row(
-            "SELECT id, direction, tolerance FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
-            params![board_id, key(metric)],
-            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
-        )
-        .optional()?;
+    let before: Option<(i64, Direction, Option<f64>)> = transaction.first(
+        "SELECT id, direction, tolerance FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
+        params![board_id, key(metric)],
+        |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+    )?;
     let (id, old, old_tolerance) = before.ok_or_else(|| Error::missing("metric", metric))?;
     if let Some(direction) = direction {
         transaction.execute(
@@ -187,8 +183,7 @@ pub(crate) fn put_data(
 }
 
 fn leaderboard_of(sql: &Connection, slug: &str) -> Result<i64, Error> {
-    sql.query_row("SELECT id FROM leaderboards WHERE slug = ?1", [slug], |r| r.get(0))
-        .optional()?
+    sql.first("SELECT id FROM leaderboards WHERE slug = ?1", params![slug], |r| r.get(0))?
         .ok_or_else(|| Error::missing("leaderboard", slug))
 }
 

@@ -1,6 +1,6 @@
 //! Which data a leaderboard is measured on, and which results were measured on other data.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde::Serialize;
 
 use crate::Error;
@@ -28,13 +28,15 @@ pub fn split_key(name: &str) -> String {
 /// `r` and `l` are the names of the two tables in the query.
 pub(crate) fn elsewhere(r: &str, l: &str) -> String {
     format!(
-        "coalesce({r}.data_sha256 <> {l}.data_sha256 OR {r}.split NOT IN ('', {l}.data_split), 0)"
+        "coalesce({r}.data_sha256 <> {l}.data_sha256 OR {r}.split NOT IN ('', {l}.data_split), FALSE)"
     )
 }
 
 /// A condition of SQL: the result was scored on the data that its leaderboard names.
 fn named(r: &str, l: &str) -> String {
-    format!("coalesce({r}.data_sha256 = {l}.data_sha256 AND {r}.split IN ('', {l}.data_split), 0)")
+    format!(
+        "coalesce({r}.data_sha256 = {l}.data_sha256 AND {r}.split IN ('', {l}.data_split), FALSE)"
+    )
 }
 
 /// Whether a result was scored on the data that its leaderboard names.
@@ -43,18 +45,17 @@ pub(crate) fn is_named(sql: &Connection, result: i64) -> Result<bool, Error> {
         "SELECT {} FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1",
         named("r", "l")
     );
-    Ok(sql.prepare_cached(&query)?.query_row([result], |r| r.get(0))?)
+    Ok(sql.one(&query, params![result], |r| r.get(0))?)
 }
 
 /// The data that a leaderboard names.
 pub(crate) fn of(sql: &Connection, leaderboard: i64) -> Result<Option<NamedData>, Error> {
-    Ok(sql
-        .prepare_cached(
-            "SELECT data_sha256, data_split FROM leaderboards
+    Ok(sql.first(
+        "SELECT data_sha256, data_split FROM leaderboards
              WHERE id = ?1 AND data_sha256 IS NOT NULL",
-        )?
-        .query_row([leaderboard], |r| Ok(NamedData { sha256: r.get(0)?, split: r.get(1)? }))
-        .optional()?)
+        params![leaderboard],
+        |r| Ok(NamedData { sha256: r.get(0)?, split: r.get(1)? }),
+    )?)
 }
 
 /// Sets the data of a leaderboard, and the states of its results with them: how many these are.
@@ -68,9 +69,7 @@ pub(crate) fn set(
             "SELECT r.id FROM results r JOIN leaderboards l ON l.id = r.leaderboard
              WHERE l.id = ?1 AND {condition} ORDER BY r.id"
         );
-        let mut query = sql.prepare(&query)?;
-        let rows = query.query_map([leaderboard], |r| r.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(sql.query(&query, params![leaderboard], |r| r.get(0))?)
     };
     // First all are of another setting, then those that fit come back: no step leaves a state that
     // is not true.

@@ -1,6 +1,6 @@
 //! How far a result is confirmed, and what may change that.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -103,9 +103,7 @@ impl State {
 /// If there is no such result, or its state does not allow the change.
 pub(crate) fn change(sql: &Connection, result: i64, change: Change) -> Result<State, Error> {
     let before: State = sql
-        .prepare_cached("SELECT state FROM results WHERE id = ?1")?
-        .query_row([result], |r| r.get(0))
-        .optional()?
+        .first("SELECT state FROM results WHERE id = ?1", params![result], |r| r.get(0))?
         .ok_or_else(|| Error::missing("result", result))?;
     let after = before.after(change).ok_or_else(|| {
         let what = match change {
@@ -119,8 +117,7 @@ pub(crate) fn change(sql: &Connection, result: i64, change: Change) -> Result<St
         };
         Error::Conflict(format!("result {result} is {}: {what}", before.name()))
     })?;
-    sql.prepare_cached("UPDATE results SET state = ?2 WHERE id = ?1")?
-        .execute(params![result, after])?;
+    sql.execute("UPDATE results SET state = ?2 WHERE id = ?1", params![result, after])?;
     Ok(after)
 }
 

@@ -1,17 +1,18 @@
 //! What is counted ahead, so that pages need not: results and best of each leaderboard, counts of
 //! everything else.
 
-use rusqlite::{Connection, params};
+use budwood_database::{Connection, params};
 
+use crate::db::OfDatabase;
 use crate::direction::Direction;
 use crate::rank::{Standing, line};
 use crate::setting::elsewhere;
-use crate::{Error, State, date};
+use crate::{Error, State, date, fulltext};
 
 /// Brings a leaderboard's counts, its best results and its trend up to date.
 pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
     // A row may write one metric twice: the last one counts, as on its page.
-    let mut query = sql.prepare_cached(&format!(
+    let query = format!(
         "SELECT r.id, r.state, r.date, coalesce(s.measured, s.value), m.direction, s.measured, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
@@ -19,23 +20,23 @@ pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
            SELECT max(x.position) FROM scores x WHERE x.result = r.id AND x.metric = m.id)
          WHERE r.leaderboard = ?1 AND r.state <> 'retracted' ORDER BY r.id",
         elsewhere("r", "l")
-    ))?;
-    let mut rows = query.query([leaderboard])?;
+    );
     let (mut ids, mut states, mut standings) = (Vec::new(), Vec::new(), Vec::new());
     let (mut direction, mut latest) = (Direction::Higher, None::<String>);
     let mut measured: Vec<Option<f64>> = Vec::new();
-    while let Some(row) = rows.next()? {
-        ids.push(row.get::<_, i64>(0)?);
+    sql.query(&query, params![leaderboard], |row| {
+        ids.push(row.get::<i64>(0)?);
         let state: State = row.get(1)?;
         states.push(state);
         measured.push(row.get(5)?);
         let date: Option<String> = row.get(2)?;
         let day = date.as_deref().and_then(date::day);
-        latest = latest.max(date);
-        let counts = state != State::Mismatch && !row.get::<_, bool>(6)?;
+        latest = latest.take().max(date);
+        let counts = state != State::Mismatch && !row.get::<bool>(6)?;
         standings.push(Standing { value: row.get(3)?, interval: None, day, counts });
-        direction = row.get::<_, Option<Direction>>(4)?.unwrap_or(direction);
-    }
+        direction = row.get::<Option<Direction>>(4)?.unwrap_or(direction);
+        Ok(())
+    })?;
     let best = |value: &dyn Fn(usize) -> Option<f64>| -> Option<i64> {
         let mut best: Option<(f64, i64)> = None;
         for (i, id) in ids.iter().enumerate() {
@@ -54,11 +55,8 @@ pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
         .filter_map(|i| Some((standings[i].day?, standings[i].value?)))
         .collect();
     let verified = states.iter().filter(|s| **s == State::Reevaluated).count() as i64;
-    sql.prepare_cached(
-        "UPDATE leaderboards SET results = ?2, verified = ?3, best = ?4, best_verified = ?5, trend = ?6, moved = ?7
-         WHERE id = ?1",
-    )?
-    .execute(params![
+    sql.execute("UPDATE leaderboards SET results = ?2, verified = ?3, best = ?4, best_verified = ?5, trend = ?6, moved = ?7
+         WHERE id = ?1", params![
         leaderboard,
         ids.len() as i64,
         verified,
@@ -73,15 +71,15 @@ pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
 /// Brings the counts of a leaderboard's task, data set and papers up to date.
 pub(crate) fn refresh_around(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
     refresh(sql, leaderboard)?;
-    let (task, dataset): (i64, i64) = sql
-        .prepare_cached("SELECT task, dataset FROM leaderboards WHERE id = ?1")?
-        .query_row([leaderboard], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    sql.prepare_cached(&format!("{TASKS} WHERE id = ?1"))?.execute([task])?;
-    sql.prepare_cached(&format!("{DATASETS} WHERE id = ?1"))?.execute([dataset])?;
-    sql.prepare_cached(&format!(
-        "{PAPERS} WHERE id IN (SELECT paper FROM results WHERE leaderboard = ?1)"
-    ))?
-    .execute([leaderboard])?;
+    let (task, dataset): (i64, i64) = sql.one(
+        "SELECT task, dataset FROM leaderboards WHERE id = ?1",
+        params![leaderboard],
+        |r| Ok((r.get(0)?, r.get(1)?)),
+    )?;
+    sql.execute(&format!("{TASKS} WHERE id = ?1"), params![task])?;
+    sql.execute(&format!("{DATASETS} WHERE id = ?1"), params![dataset])?;
+    let here = papers("p.id IN (SELECT paper FROM results WHERE leaderboard = ?1)");
+    sql.execute(&here, params![leaderboard])?;
     Ok(())
 }
 
@@ -92,45 +90,32 @@ const TASKS: &str = "UPDATE tasks SET
 const DATASETS: &str = "UPDATE datasets SET
     leaderboards = (SELECT count(*) FROM leaderboards l WHERE l.dataset = datasets.id AND l.results > 0),
     results = (SELECT coalesce(sum(l.results), 0) FROM leaderboards l WHERE l.dataset = datasets.id)";
-const PAPERS: &str = "UPDATE papers SET
-    results = (SELECT count(*) FROM results r WHERE r.paper = papers.id),
-    codes = (SELECT count(*) FROM code_links c WHERE c.paper = papers.id)";
 
-/// Brings all counts up to date.
-pub(crate) fn refresh_counts(sql: &Connection) -> rusqlite::Result<()> {
-    sql.execute(TASKS, [])?;
-    sql.execute(DATASETS, [])?;
-    sql.execute(
-        &format!(
-            "{PAPERS} WHERE id IN (SELECT paper FROM results UNION SELECT paper FROM code_links)
-             OR results > 0 OR codes > 0"
-        ),
-        [],
-    )?;
-    sql.execute(
-        "UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id),
-             by_year = (SELECT json_group_array(json_array(year, n)) FROM (
-                 SELECT substr(p.date, 1, 4) AS year, count(*) AS n
-                 FROM paper_methods x JOIN papers p ON p.id = x.paper
-                 WHERE x.method = methods.id AND p.date IS NOT NULL GROUP BY year ORDER BY year))",
-        [],
-    )?;
-    entries(sql)
+/// Counts what papers `p` of a condition have. Only what changed is written: a server keeps the old
+/// rows of a table for a while.
+fn papers(which: &str) -> String {
+    format!(
+        "UPDATE papers SET results = n.results, codes = n.codes
+         FROM (SELECT p.id AS paper, (SELECT count(*) FROM results r WHERE r.paper = p.id) AS results,
+                 (SELECT count(*) FROM code_links c WHERE c.paper = p.id) AS codes
+               FROM papers p WHERE {which}) n
+         WHERE papers.id = n.paper AND (papers.results <> n.results OR papers.codes <> n.codes)"
+    )
 }
 
-/// Writes the search entries of everything but papers again.
-fn entries(sql: &Connection) -> rusqlite::Result<()> {
-    sql.execute_batch(
-        "DELETE FROM entry_text;
-         DELETE FROM model_text;
-         INSERT INTO entry_text (kind, ref, name, text) SELECT 'task', slug, name, description FROM tasks;
-         INSERT INTO entry_text (kind, ref, name, text)
-           SELECT 'dataset', slug, name, trim(full_name || ' ' || description) FROM datasets;
-         INSERT INTO entry_text (kind, ref, name, text)
-           SELECT 'method', slug, name, trim(full_name || ' ' || description) FROM methods;
-         INSERT INTO model_text (ref, name, text)
-           SELECT r.id, r.model, t.name || ' on ' || d.name
-           FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
-           JOIN datasets d ON d.id = l.dataset WHERE r.state <> 'retracted';",
-    )
+/// Brings all counts up to date.
+pub(crate) fn refresh_counts(sql: &Connection) -> OfDatabase<()> {
+    sql.execute(TASKS, &[])?;
+    sql.execute(DATASETS, &[])?;
+    let all = papers(
+        "p.id IN (SELECT paper FROM results UNION SELECT paper FROM code_links)
+         OR p.results > 0 OR p.codes > 0",
+    );
+    sql.execute(&all, &[])?;
+    sql.execute("UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id),
+             by_year = (SELECT '[' || coalesce(string_agg('[\"' || year || '\",' || n || ']', ',' ORDER BY year), '') || ']'
+                 FROM (SELECT substr(p.date, 1, 4) AS year, count(*) AS n
+                 FROM paper_methods x JOIN papers p ON p.id = x.paper
+                 WHERE x.method = methods.id AND p.date IS NOT NULL GROUP BY substr(p.date, 1, 4)) y)", &[])?;
+    fulltext::refresh_entries(sql)
 }

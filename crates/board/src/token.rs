@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use budwood_base::digest;
-use rusqlite::{OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -94,19 +94,13 @@ pub fn add(board: &mut Board, name: &str, role: Role, who: &str) -> Result<Strin
     }
     let secret = secret()?;
     let transaction = board.write()?;
-    let names: Vec<String> = transaction
-        .prepare("SELECT name FROM tokens")?
-        .query_map([], |r| r.get(0))?
-        .collect::<Result<_, _>>()?;
+    let names: Vec<String> = transaction.query("SELECT name FROM tokens", &[], |r| r.get(0))?;
     // Results belong to names: one that looks like another could pass for it.
     if let Some(other) = names.iter().find(|n| *n != name && look(n) == look(name)) {
         let reason = format!("looks like '{other}', which is taken");
         return Err(Error::input(format!("the token's name '{name}'"), reason));
     }
-    let added = transaction.execute(
-        "INSERT OR IGNORE INTO tokens (name, sha256, role, created_at) VALUES (?1, ?2, ?3, ?4)",
-        params![name, digest::of_bytes(secret.as_bytes()), role, now()],
-    )?;
+    let added = transaction.execute("INSERT INTO tokens (name, sha256, role, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING", params![name, digest::of_bytes(secret.as_bytes()), role, now()])?;
     if added == 0 {
         return Err(Error::input(
             format!("the token '{name}'"),
@@ -133,13 +127,18 @@ fn secret() -> Result<String, Error> {
 /// # Errors
 /// If the board cannot be read.
 pub fn list(board: &Board) -> Result<Vec<Token>, Error> {
-    let mut query = board
-        .sql()
-        .prepare_cached("SELECT name, role, created_at, revoked_at FROM tokens ORDER BY id")?;
-    let rows = query.query_map([], |r| {
-        Ok(Token { name: r.get(0)?, role: r.get(1)?, created_at: r.get(2)?, revoked_at: r.get(3)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(board.sql().query(
+        "SELECT name, role, created_at, revoked_at FROM tokens ORDER BY id",
+        &[],
+        |r| {
+            Ok(Token {
+                name: r.get(0)?,
+                role: r.get(1)?,
+                created_at: r.get(2)?,
+                revoked_at: r.get(3)?,
+            })
+        },
+    )?)
 }
 
 /// Ends a token.
@@ -166,13 +165,11 @@ pub fn revoke(board: &mut Board, name: &str, who: &str) -> Result<(), Error> {
 /// If the board cannot be read.
 pub fn check(board: &Board, secret: &str) -> Result<Option<Actor>, Error> {
     // Looking the hash up gives no hint of the secret by its time.
-    let found = board
-        .sql()
-        .prepare_cached("SELECT name, role FROM tokens WHERE sha256 = ?1 AND revoked_at IS NULL")?
-        .query_row([digest::of_bytes(secret.as_bytes())], |r| {
-            Ok(Actor { name: r.get(0)?, role: r.get(1)? })
-        })
-        .optional()?;
+    let found = board.sql().first(
+        "SELECT name, role FROM tokens WHERE sha256 = ?1 AND revoked_at IS NULL",
+        params![digest::of_bytes(secret.as_bytes())],
+        |r| Ok(Actor { name: r.get(0)?, role: r.get(1)? }),
+    )?;
     // Older programs gave out any name: such a token owns nothing of the owner's.
     Ok(found.map(|actor| match RESERVED.contains(&look(&actor.name).as_str()) {
         true => Actor { name: format!("token {}", actor.name), ..actor },
@@ -181,7 +178,7 @@ pub fn check(board: &Board, secret: &str) -> Result<Option<Actor>, Error> {
 }
 
 fn log(
-    sql: &rusqlite::Connection,
+    sql: &Connection,
     action: &str,
     name: &str,
     who: &str,

@@ -1,6 +1,6 @@
 //! What an encoder makes of papers' texts. The encoder is handed in: this crate knows no model.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 
 use serde_json::json;
 
@@ -26,11 +26,11 @@ pub struct Unread {
 pub fn begin(board: &mut Board, base_sha256: &str, actor: &Actor) -> Result<(), Error> {
     actor.may(Act::Relate)?;
     let transaction = board.write()?;
-    let of: Option<String> = transaction
-        .query_row("SELECT base_sha256 FROM vector_model", [], |r| r.get(0))
-        .optional()?;
+    let of: Option<String> =
+        transaction.first("SELECT base_sha256 FROM vector_model", &[], |r| r.get(0))?;
     if of.as_deref() != Some(base_sha256) {
-        transaction.execute_batch("DELETE FROM vector_model; DELETE FROM paper_vectors;")?;
+        transaction.execute("DELETE FROM vector_model", &[])?;
+        transaction.execute("DELETE FROM paper_vectors", &[])?;
         transaction.execute(
             "INSERT INTO vector_model (base_sha256, at) VALUES (?1, ?2)",
             params![base_sha256, now()],
@@ -54,14 +54,10 @@ pub fn begin(board: &mut Board, base_sha256: &str, actor: &Actor) -> Result<(), 
 /// # Errors
 /// If the board cannot be read.
 pub fn unread(board: &Board, after: i64, limit: u64) -> Result<Vec<Unread>, Error> {
-    let mut query = board.sql().prepare_cached(
-        "SELECT id, title || '. ' || abstract FROM papers
-         WHERE id > ?1 AND abstract <> '' AND id NOT IN (SELECT paper FROM paper_vectors) ORDER BY id LIMIT ?2",
-    )?;
-    let rows = query.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
+    Ok(board.sql().query("SELECT id, title || '. ' || abstract FROM papers
+         WHERE id > ?1 AND abstract <> '' AND id NOT IN (SELECT paper FROM paper_vectors) ORDER BY id LIMIT ?2", params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
         Ok(Unread { paper: r.get(0)?, text: r.get(1)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })?)
 }
 
 /// How many papers have a text and no vector.
@@ -69,11 +65,7 @@ pub fn unread(board: &Board, after: i64, limit: u64) -> Result<Vec<Unread>, Erro
 /// # Errors
 /// If the board cannot be read.
 pub fn left(board: &Board) -> Result<u64, Error> {
-    let left: i64 = board.sql().query_row(
-        "SELECT count(*) FROM papers WHERE abstract <> '' AND id NOT IN (SELECT paper FROM paper_vectors)",
-        [],
-        |r| r.get(0),
-    )?;
+    let left: i64 = board.sql().one("SELECT count(*) FROM papers WHERE abstract <> '' AND id NOT IN (SELECT paper FROM paper_vectors)", &[], |r| r.get(0))?;
     Ok(left as u64)
 }
 
@@ -83,13 +75,10 @@ pub fn left(board: &Board) -> Result<u64, Error> {
 /// If the board cannot be written.
 pub fn put(board: &mut Board, vectors: &[(i64, Vec<f32>)]) -> Result<(), Error> {
     let transaction = board.write()?;
-    {
-        let mut statement = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO paper_vectors (paper, vector) VALUES (?1, ?2)",
-        )?;
-        for (paper, vector) in vectors {
-            statement.execute(params![paper, packed(vector)])?;
-        }
+    for (paper, vector) in vectors {
+        let put = "INSERT INTO paper_vectors (paper, vector) VALUES (?1, ?2)
+                   ON CONFLICT (paper) DO UPDATE SET vector = excluded.vector";
+        transaction.execute(put, params![paper, packed(vector)])?;
     }
     Ok(transaction.commit()?)
 }
@@ -114,9 +103,7 @@ pub(crate) fn cosine(a: &[u8], b: &[u8]) -> Option<f64> {
 /// The vector of a paper.
 pub(crate) fn vector(sql: &Connection, paper: i64) -> Result<Option<Vec<u8>>, Error> {
     Ok(sql
-        .prepare_cached("SELECT vector FROM paper_vectors WHERE paper = ?1")?
-        .query_row([paper], |r| r.get(0))
-        .optional()?)
+        .first("SELECT vector FROM paper_vectors WHERE paper = ?1", params![paper], |r| r.get(0))?)
 }
 
 #[cfg(test)]

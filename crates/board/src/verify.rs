@@ -15,7 +15,7 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 use budwood_base::digest;
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ const ATTEMPTS: i64 = 3;
 
 /// The right to work on a board's checks: one at a time has it.
 pub struct Worker {
-    _lock: File,
+    _lock: Option<File>,
     /// When whose adapter was run last, counted in checks.
     turns: HashMap<Option<String>, u64>,
 }
@@ -66,19 +66,7 @@ impl Worker {
     /// # Errors
     /// If another worker is alive.
     pub fn begin(board: &mut Board) -> Result<Self, Error> {
-        let path = board.folder().join("worker.lock");
-        let io = |source| Error::Io { path: path.clone(), source };
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Refused(
-                    "another process is at work on this board's checks; it will do the waiting ones too".into(),
-                ));
-            }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
+        let lock = lock(board)?;
         let transaction = board.write()?;
         transaction.execute(
             "UPDATE checks SET progress = 'failed', finished_at = ?2, error = ?3
@@ -90,7 +78,7 @@ impl Worker {
             ],
         )?;
         transaction
-            .execute("UPDATE checks SET progress = 'waiting' WHERE progress = 'running'", [])?;
+            .execute("UPDATE checks SET progress = 'waiting' WHERE progress = 'running'", &[])?;
         transaction.commit()?;
         Ok(Self { _lock: lock, turns: HashMap::new() })
     }
@@ -108,22 +96,14 @@ impl Worker {
         evaluator: &mut dyn Evaluator,
         only: Option<i64>,
     ) -> Result<Option<Finished>, Error> {
-        let found: Option<(i64, i64, Subjected)> = {
-            let transaction = board.write()?;
-            let found = match self.turn(&transaction, only)? {
-                None => None,
-                Some((check, result)) => Some((check, result, subjected(&transaction, result)?)),
-            };
-            if let Some((check, ..)) = found {
-                transaction.execute(
-                    "UPDATE checks SET progress = 'running', attempts = attempts + 1 WHERE id = ?1",
-                    [check],
-                )?;
-            }
-            transaction.commit()?;
-            found
-        };
-        let Some((check, result, subjected)) = found else { return Ok(None) };
+        let transaction = board.write()?;
+        let Some((check, result)) = self.turn(&transaction, only)? else { return Ok(None) };
+        transaction.execute(
+            "UPDATE checks SET progress = 'running', attempts = attempts + 1 WHERE id = ?1",
+            params![check],
+        )?;
+        let subjected = subjected(&transaction, check, result)?;
+        transaction.commit()?;
         let evaluation = match job(board, check, result)? {
             Ok(job) => evaluator.evaluate(&job).map(|e| (job.data, e)),
             Err(reason) => Err(reason),
@@ -134,18 +114,40 @@ impl Worker {
     /// The check whose turn it is, and its result: the oldest of the submitter who has waited for
     /// the most turns.
     fn turn(&mut self, sql: &Connection, only: Option<i64>) -> Result<Option<(i64, i64)>, Error> {
-        let mut query = sql.prepare_cached(
-            "SELECT min(c.id), c.result, r.submitter FROM checks c JOIN results r ON r.id = c.result
-             WHERE c.progress = 'waiting' AND (?1 IS NULL OR c.id = ?1) GROUP BY r.submitter",
-        )?;
-        let first = query.query_map([only], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-        let first = first.collect::<Result<Vec<(i64, i64, Option<String>)>, _>>()?;
+        let query = "SELECT c.id, c.result, r.submitter FROM checks c JOIN results r ON r.id = c.result
+             WHERE c.id IN (SELECT min(x.id) FROM checks x JOIN results y ON y.id = x.result
+                            WHERE x.progress = 'waiting' AND (CAST(?1 AS BIGINT) IS NULL OR x.id = ?1)
+                            GROUP BY y.submitter)";
+        let first: Vec<(i64, i64, Option<String>)> =
+            sql.query(query, params![only], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
         let last = |whose: &Option<String>| self.turns.get(whose).copied().unwrap_or(0);
         let next = first.into_iter().min_by_key(|(check, _, whose)| (last(whose), *check));
         let Some((check, result, whose)) = next else { return Ok(None) };
         let turn = 1 + self.turns.values().max().copied().unwrap_or(0);
         self.turns.insert(whose, turn);
         Ok(Some((check, result)))
+    }
+}
+
+/// Takes the place of the one worker, which ends with the process however that ends: by a locked
+/// file, or by a claim on the server.
+fn lock(board: &Board) -> Result<Option<File>, Error> {
+    let busy = || {
+        Error::Refused(
+            "another process is at work on this board's checks; it will do the waiting ones too"
+                .into(),
+        )
+    };
+    if board.sql().is_server() {
+        return if board.database().claim("checks")? { Ok(None) } else { Err(busy()) };
+    }
+    let path = board.folder().join("worker.lock");
+    let io = |source| Error::Io { path: path.clone(), source };
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(busy()),
+        Err(TryLockError::Error(source)) => Err(io(source)),
     }
 }
 
@@ -156,14 +158,17 @@ struct Subjected {
     content: String,
     adapter: Option<String>,
     data: Option<String>,
+    /// How far the check is, and how often it was begun.
+    turn: (String, i64),
 }
 
-fn subjected(sql: &Connection, result: i64) -> Result<Subjected, Error> {
-    Ok(sql.query_row(
-        "SELECT content, adapter_sha256, data_sha256 FROM results WHERE id = ?1",
-        [result],
-        |r| Ok(Subjected { content: r.get(0)?, adapter: r.get(1)?, data: r.get(2)? }),
-    )?)
+fn subjected(sql: &Connection, check: i64, result: i64) -> Result<Subjected, Error> {
+    let query = "SELECT r.content, r.adapter_sha256, r.data_sha256, c.progress, c.attempts
+                 FROM results r JOIN checks c ON c.id = ?2 WHERE r.id = ?1";
+    Ok(sql.one(query, params![result, check], |r| {
+        let turn = (r.get(3)?, r.get(4)?);
+        Ok(Subjected { content: r.get(0)?, adapter: r.get(1)?, data: r.get(2)?, turn })
+    })?)
 }
 
 /// The files of a result's adapter, and the base model on this machine that they are for.
@@ -186,19 +191,15 @@ pub struct Adapter {
 pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Error> {
     let base: Option<String> = board
         .sql()
-        .query_row("SELECT base_sha256 FROM results WHERE id = ?1", [result], |r| r.get(0))
-        .optional()?
+        .first("SELECT base_sha256 FROM results WHERE id = ?1", params![result], |r| r.get(0))?
         .ok_or_else(|| Error::missing("result", result))?;
     let file = |name: &str| -> Result<Option<PathBuf>, Error> {
-        let hash: Option<String> = board
-            .sql()
-            .query_row(
-                "SELECT sha256 FROM result_files WHERE result = ?1 AND name = ?2",
-                params![result, name],
-                |r| r.get(0),
-            )
-            .optional()?;
-        Ok(hash.map(|h| board.files().join(h)))
+        let hash: Option<String> = board.sql().first(
+            "SELECT sha256 FROM result_files WHERE result = ?1 AND name = ?2",
+            params![result, name],
+            |r| r.get(0),
+        )?;
+        hash.map(|hash| board.file(&hash)).transpose()
     };
     let (weights, description) = (file("adapter.safetensors")?, file("adapter.json")?);
     let (Some(weights), Some(description)) = (weights, description) else {
@@ -233,12 +234,8 @@ fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Er
         Err(reason) => return Ok(Err(reason)),
     };
     // Whoever does not say which data means those of the leaderboard, if the split is not another.
-    let (model, data): (String, Option<String>) = board.sql().query_row(
-        "SELECT r.model, coalesce(r.data_sha256, CASE WHEN r.split IN ('', l.data_split) THEN l.data_sha256 END)
-         FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1",
-        [result],
-        |r| Ok((r.get(0)?, r.get(1)?)),
-    )?;
+    let (model, data): (String, Option<String>) = board.sql().one("SELECT r.model, coalesce(r.data_sha256, CASE WHEN r.split IN ('', l.data_split) THEN l.data_sha256 END)
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1", params![result], |r| Ok((r.get(0)?, r.get(1)?)))?;
     let Some(data_sha256) = data else {
         return Ok(Err(
             "it does not say by hash which data it was scored on, and its leaderboard names none for its split".into(),
@@ -264,15 +261,20 @@ fn finish(
     let claimed = query::predictions(board, result, false)?;
     let before = query::predictions(board, result, true)?;
     let transaction = board.write()?;
-    let (model, state, leaderboard): (String, State, i64) = transaction.query_row(
+    let (model, state, leaderboard): (String, State, i64) = transaction.one(
         "SELECT model, state, leaderboard FROM results WHERE id = ?1",
-        [result],
+        params![result],
         |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
     )?;
     let mut finished = Finished { check, result, model, before: state, outcome: None, error: None };
+    let now_subjected = subjected(&transaction, check, result)?;
+    if now_subjected.turn != begun.turn {
+        // The connection that held this worker's right was cut meanwhile.
+        return Err(Error::Conflict(format!("another worker took check {check} over")));
+    }
     let compared = if state == State::Retracted {
         Err("the result was taken back".into())
-    } else if subjected(&transaction, result)? != *begun {
+    } else if now_subjected != *begun {
         Err("the result changed while it was checked; ask again".into())
     } else {
         evaluation.and_then(|(data, e)| {
@@ -343,7 +345,7 @@ fn put_measured(sql: &Connection, result: i64, metrics: &[(i64, Measured)]) -> R
     sql.execute(
         "UPDATE scores SET measured = NULL, confirmed = NULL, low = NULL, high = NULL
          WHERE result = ?1 AND measured IS NOT NULL",
-        [result],
+        params![result],
     )?;
     for (metric, measured) in metrics {
         sql.execute(

@@ -9,7 +9,7 @@ use budwood_board::date::DateSource;
 use budwood_board::direction::{Direction, DirectionSource};
 use budwood_board::query::{self, Filter, Part};
 use budwood_board::{Board, Error, State, export, import as archive};
-use common::{board, import, normal, tables, write};
+use common::{board, import, normal, place, tables, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ fn what_comes_in_goes_out_again() {
     // What was written says nothing new to the board that wrote it, and the same to another.
     let report = import(&mut board, &out.join("evaluation-tables.json"));
     assert!(!report.unchanged && report.added.is_empty(), "{:?}", report.added);
-    let mut other = Board::open(&folder.path().join("other")).unwrap();
+    let mut other = Board::open(place(&folder.path().join("other"))).unwrap();
     import(&mut other, &out.join("evaluation-tables.json"));
     export::archive(&other, &folder.path().join("out2")).unwrap();
     let third = std::fs::read(folder.path().join("out2/evaluation-tables.json")).unwrap();
@@ -215,8 +215,9 @@ fn a_stopped_import_goes_on() {
     let stopped = archive::file(&mut board, &path, &options, &mut |n| done = n);
     assert!(matches!(stopped, Err(Error::Input { .. })));
     assert!((100..950).contains(&done), "{done}");
+    let place = board.place().clone();
     drop(board);
-    let mut board = Board::open(&folder.path().join("board")).unwrap();
+    let mut board = Board::open(place).unwrap();
     let report = import(&mut board, &path);
     assert_eq!((report.from, report.elements), (done, 950));
     assert_eq!((report.found["papers"], report.added["papers"]), (950, 950));

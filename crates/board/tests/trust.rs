@@ -7,7 +7,7 @@ mod world;
 
 use budwood_board::submit::{submit, synchronize};
 use budwood_board::{Board, State, export, moderate, verify};
-use common::board;
+use common::{board, raw};
 use serde_json::{Value, json};
 use world::*;
 
@@ -173,7 +173,7 @@ fn one_value_that_misses_does_not_take_the_others_along() {
 
 #[test]
 fn what_is_taken_back_stays_so() {
-    let (folder, mut board) = board();
+    let (_folder, mut board) = board();
     know(&mut board);
     // A check that waits is given up.
     let waiting = put(&mut board, &record("a", "test", "test", accuracy(80.0)), 1, &owner()).result;
@@ -185,7 +185,7 @@ fn what_is_taken_back_stays_so() {
     conflict(moderate::retract(&mut board, waiting, "again", &mo()));
     // One that runs ends in nothing.
     let running = put(&mut board, &record("b", "test", "test", accuracy(80.0)), 2, &sam()).result;
-    let place = folder.path().join("board");
+    let place = board.place().clone();
     let done = check_while(&mut board, &[("Accuracy", 80.0)], &mut |job| {
         moderate::retract(&mut Board::open(&place).unwrap(), job.result, "wrong", &sam()).unwrap();
     });
@@ -196,14 +196,13 @@ fn what_is_taken_back_stays_so() {
     let again = put(&mut board, &record("b", "test", "test", accuracy(80.0)), 2, &sam());
     assert_eq!((again.result, again.new, again.state), (running, false, State::Retracted));
     // Whatever writes to the file: the database itself refuses.
-    let sql = rusqlite::Connection::open(place.join("board.db")).unwrap();
-    let back = sql.execute("UPDATE results SET state = 'attached' WHERE id = ?1", [running]);
-    assert!(back.unwrap_err().to_string().contains("taken back"));
+    let set = |state: &str, id: i64| {
+        raw(&place, &format!("UPDATE results SET state = '{state}' WHERE id = {id}"))
+    };
+    assert!(set("attached", running).unwrap_err().contains("taken back"));
     let claimed =
         submit(&mut board, &record("c", "toy", "test", accuracy(1.0)), None, &[], &sam()).unwrap();
-    let up =
-        sql.execute("UPDATE results SET state = 're-evaluated' WHERE id = ?1", [claimed.result]);
-    assert!(up.unwrap_err().to_string().contains("names"));
+    assert!(set("re-evaluated", claimed.result).unwrap_err().contains("names"));
 }
 
 fn body(results: &Value) -> Value {
@@ -245,12 +244,12 @@ fn synchronising_brings_nothing_back() {
 
 #[test]
 fn a_check_of_what_is_no_longer_claimed_counts_for_nothing() {
-    let (folder, mut board) = board();
+    let (_folder, mut board) = board();
     know(&mut board);
     let mut first = record("moving", "test", "test", accuracy(80.0));
     first.external_id = Some("moving".into());
     let id = put(&mut board, &first, 1, &owner()).result;
-    let place = folder.path().join("board");
+    let place = board.place().clone();
     let edit = body(&json!([sent("moving", "moving", "95")])).to_string();
     let done = check_while(&mut board, &[("Accuracy", 80.0)], &mut |_| {
         let done = synchronize(&mut Board::open(&place).unwrap(), &edit, &owner());

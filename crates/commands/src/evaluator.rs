@@ -12,9 +12,9 @@ use budwood::spec::{ReadLimits, RecipeChoice};
 use budwood::{Adapter, DOC_STRIDE, DataSpec, RunSpec};
 use budwood_base::encoder::InputSpec;
 use budwood_base::statistics::bootstrap;
-use budwood_board::Board;
 use budwood_board::submit::scale;
 use budwood_board::verify::{self, EvaluatedScore, Evaluation, Evaluator, Job};
+use budwood_board::{Board, Place};
 use budwood_tasks::Dataset;
 use budwood_tasks::metric;
 use budwood_train::{Judged, Lengths, Score, base_seconds, judged};
@@ -90,7 +90,7 @@ fn told(what: &str, error: &anyhow::Error, base: &str) -> String {
 
 /// Lets readers of a board try an adapter: each text in a process of its own.
 pub(crate) struct Trial {
-    board: PathBuf,
+    board: Place,
     scratches: Scratches,
     /// Results whose adapters took too long, and when.
     slow: Mutex<HashMap<i64, Instant>>,
@@ -108,10 +108,10 @@ impl Trial {
     /// others.
     const PAUSE: Duration = Duration::from_secs(600);
 
-    /// Trials of the adapters of the board in a folder.
-    pub(crate) fn new(board: &Path) -> Result<Self> {
-        let scratches = Scratches::open(board)?;
-        Ok(Self { board: board.into(), scratches, slow: Mutex::default() })
+    /// Trials of the adapters of a board.
+    pub(crate) fn new(board: &Place) -> Result<Self> {
+        let scratches = Scratches::open(board.folder())?;
+        Ok(Self { board: board.clone(), scratches, slow: Mutex::default() })
     }
 
     fn answer(&self, result: i64, text: &str) -> Result<Vec<Answer>> {

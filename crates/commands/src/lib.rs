@@ -5,6 +5,7 @@
 mod adapter;
 mod again;
 mod base;
+mod board_place;
 mod card;
 mod choice;
 mod commands;

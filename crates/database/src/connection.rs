@@ -1,12 +1,14 @@
 //! Statements on an open database.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 
 use postgres::binary_copy::BinaryCopyInWriter;
 use postgres::types::ToSql;
 use rusqlite::{CachedStatement, params_from_iter};
 
 use crate::Error;
+use crate::address::Server;
+use crate::later::Waiting;
 use crate::schema::Schema;
 use crate::session::Session;
 use crate::value::{Cells, Row, Value};
@@ -17,37 +19,80 @@ pub struct Connection {
     pub(crate) place: String,
     pub(crate) schema: &'static Schema,
     pub(crate) system: System,
+    /// Whether a transaction is open.
+    pub(crate) is_busy: Cell<bool>,
+    /// Rows that statements of this connection changed.
+    pub(crate) changed: Cell<u64>,
 }
 
 pub(crate) enum System {
     Sqlite(rusqlite::Connection),
-    Postgres(Box<RefCell<Session>>),
+    Postgres(Box<Remote>),
 }
 
-impl System {
-    pub(crate) fn of(session: Session) -> Self {
-        Self::Postgres(Box::new(RefCell::new(session)))
-    }
+/// A connection to a server, which is made again when it is cut.
+pub(crate) struct Remote {
+    pub(crate) server: Server,
+    pub(crate) only_reads: bool,
+    pub(crate) session: RefCell<Session>,
+    /// Names that this process has claimed.
+    pub(crate) claimed: RefCell<Vec<String>>,
+    /// Rows that are added before anything reads their tables.
+    pub(crate) waiting: RefCell<Vec<Waiting>>,
 }
 
 impl Connection {
+    pub(crate) fn of(place: String, schema: &'static Schema, system: System) -> Self {
+        Self { place, schema, system, is_busy: Cell::new(false), changed: Cell::new(0) }
+    }
+
+    /// Whether this is a PostgreSQL server, for the few statements that differ.
+    pub fn is_server(&self) -> bool {
+        matches!(self.system, System::Postgres(_))
+    }
+
     /// Runs a statement without an answer; how many rows it changed.
     ///
     /// # Errors
     /// If the database refuses it.
     pub fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
-        match &self.system {
+        let changed = match &self.system {
             System::Sqlite(c) => {
                 let changed = self.cached(c, sql)?.execute(params_from_iter(values));
-                Ok(changed.map_err(|e| self.of_file(&e))? as u64)
+                changed.map_err(|e| self.of_file(&e))? as u64
             }
-            System::Postgres(session) => {
-                let mut session = session.borrow_mut();
+            System::Postgres(remote) => {
+                self.send_waiting_of(sql)?;
+                let mut session = remote.session.borrow_mut();
                 let at = |e: postgres::Error| self.of_server(&e);
                 let statement = session.prepared(sql).map_err(at)?;
-                session.client.execute(&statement, &as_sql(values)).map_err(at)
+                session.client.execute(&statement, &as_sql(values)).map_err(at)?
+            }
+        };
+        self.changed.set(self.changed.get() + changed);
+        Ok(changed)
+    }
+
+    /// Adds a row by an `INSERT`; the number that it got, its column `id`.
+    ///
+    /// # Errors
+    /// If the database refuses it.
+    pub fn add(&self, sql: &str, values: &[Value<'_>]) -> Result<i64, Error> {
+        match &self.system {
+            System::Sqlite(c) => {
+                self.execute(sql, values)?;
+                Ok(c.last_insert_rowid())
+            }
+            System::Postgres(_) => {
+                self.changed.set(self.changed.get() + 1);
+                self.one(&format!("{sql} RETURNING id"), values, |row| row.get(0))
             }
         }
+    }
+
+    /// How many rows this connection has changed so far.
+    pub fn changed(&self) -> u64 {
+        self.changed.get()
     }
 
     /// The rows of an answer, each as `read` makes it.
@@ -56,6 +101,51 @@ impl Connection {
     /// If the database refuses the statement, or `read` a row.
     pub fn query<T>(
         &self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        self.at_most(usize::MAX, sql, values, read)
+    }
+
+    /// The first row of an answer, if there is any.
+    ///
+    /// # Errors
+    /// As [`Connection::query`].
+    pub fn first<T>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.at_most(1, sql, values, read)?.pop())
+    }
+
+    /// The first row of an answer that has one.
+    ///
+    /// # Errors
+    /// As [`Connection::query`], and if there is none.
+    pub fn one<T>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let found = self.first(sql, values, read)?;
+        found.ok_or_else(|| Error::content(&self.place, "a row that should be there is not"))
+    }
+
+    /// Whether an answer has a row.
+    ///
+    /// # Errors
+    /// As [`Connection::query`].
+    pub fn exists(&self, sql: &str, values: &[Value<'_>]) -> Result<bool, Error> {
+        Ok(self.first(sql, values, |_| Ok(()))?.is_some())
+    }
+
+    fn at_most<T>(
+        &self,
+        most: usize,
         sql: &str,
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
@@ -69,27 +159,22 @@ impl Connection {
                 let mut all = Vec::new();
                 while let Some(row) = rows.next().map_err(at)? {
                     all.push(read(&Row { place, cells: Cells::Sqlite(row) })?);
+                    if all.len() == most {
+                        break;
+                    }
                 }
                 Ok(all)
             }
-            System::Postgres(session) => {
-                let rows = self.rows(session.borrow_mut(), sql, values)?;
-                rows.iter().map(|row| read(&Row { place, cells: Cells::Postgres(row) })).collect()
+            System::Postgres(remote) => {
+                self.send_waiting_of(sql)?;
+                let rows = self.on_server(remote, |session| {
+                    let statement = session.prepared(sql)?;
+                    session.client.query(&statement, &as_sql(values))
+                })?;
+                let read = |row| read(&Row { place, cells: Cells::Postgres(row) });
+                rows.iter().take(most).map(read).collect()
             }
         }
-    }
-
-    /// The first row of an answer, if there is any.
-    ///
-    /// # Errors
-    /// As [`Connection::query`].
-    pub fn first<T>(
-        &self,
-        sql: &str,
-        values: &[Value<'_>],
-        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
-    ) -> Result<Option<T>, Error> {
-        Ok(self.query(sql, values, read)?.into_iter().next())
     }
 
     /// Puts many rows into a table: on a server they travel together.
@@ -115,8 +200,9 @@ impl Connection {
                 }
                 Ok(())
             }
-            System::Postgres(session) => {
-                let mut session = session.borrow_mut();
+            System::Postgres(remote) => {
+                self.send_waiting()?;
+                let mut session = remote.session.borrow_mut();
                 let at = |e: postgres::Error| self.of_server(&e);
                 let all = session.prepared(&format!("SELECT {named} FROM {table}")).map_err(at)?;
                 let kinds: Vec<_> = all.columns().iter().map(|c| c.type_().clone()).collect();
@@ -136,7 +222,54 @@ impl Connection {
     }
 
     pub(crate) fn of_server(&self, error: &postgres::Error) -> Error {
-        Error::server(&self.place, error)
+        Error::server(&self.place, self.schema, error)
+    }
+
+    /// Runs several statements without parameters.
+    pub(crate) fn batch(&self, sql: &str) -> Result<(), Error> {
+        match &self.system {
+            System::Sqlite(c) => c.execute_batch(sql).map_err(|e| self.of_file(&e)),
+            System::Postgres(remote) => {
+                let mut session = remote.session.borrow_mut();
+                session.client.batch_execute(sql).map_err(|e| self.of_server(&e))
+            }
+        }
+    }
+
+    /// Works on the server. Outside a transaction a connection that was cut, be it long ago, is
+    /// made again and the work done once more: it reads, or begins a transaction.
+    pub(crate) fn on_server<T>(
+        &self,
+        remote: &Remote,
+        mut work: impl FnMut(&mut Session) -> Result<T, postgres::Error>,
+    ) -> Result<T, Error> {
+        let done = work(&mut remote.session.borrow_mut()).map_err(|e| self.of_server(&e));
+        match done {
+            Err(e) if e.is_of_the_connection() && !self.is_busy.get() => {
+                self.connect_again()?;
+                work(&mut remote.session.borrow_mut()).map_err(|e| self.of_server(&e))
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) fn connect_again(&self) -> Result<(), Error> {
+        let System::Postgres(remote) = &self.system else { return Ok(()) };
+        let session = Session::connect(&remote.server, self.schema, remote.only_reads)?;
+        *remote.session.borrow_mut() = session;
+        // Claims ended with the connection. One that another has taken meanwhile is lost: what both
+        // do is the same, and recorded once.
+        let mut claimed = remote.claimed.borrow_mut();
+        let mut kept = Vec::with_capacity(claimed.len());
+        for name in claimed.drain(..) {
+            let mut session = remote.session.borrow_mut();
+            let taken = session.try_claim(&name).map_err(|e| self.of_server(&e));
+            if taken? {
+                kept.push(name);
+            }
+        }
+        *claimed = kept;
+        Ok(())
     }
 
     fn cached<'c>(
@@ -145,17 +278,6 @@ impl Connection {
         sql: &str,
     ) -> Result<CachedStatement<'c>, Error> {
         connection.prepare_cached(sql).map_err(|e| self.of_file(&e))
-    }
-
-    fn rows(
-        &self,
-        mut session: RefMut<'_, Session>,
-        sql: &str,
-        values: &[Value<'_>],
-    ) -> Result<Vec<postgres::Row>, Error> {
-        let at = |e: postgres::Error| self.of_server(&e);
-        let statement = session.prepared(sql).map_err(at)?;
-        session.client.query(&statement, &as_sql(values)).map_err(at)
     }
 }
 

@@ -30,9 +30,15 @@ pub enum Error {
     Address(&'static str),
     /// Another process holds the database for longer than 30 seconds.
     #[error(
-        "{0}: another process has been writing to this store for more than 30 seconds; try again, or end it"
+        "{place}: another process has been writing to {what} for more than 30 seconds; try again, or \
+         end it"
     )]
-    Locked(String),
+    Locked {
+        /// The database.
+        place: String,
+        /// What it is.
+        what: &'static str,
+    },
     /// Not what was asked for, or damaged.
     #[error("{place}: is not {what}, or is damaged ({reason}). Nothing was changed; {remedy}")]
     Damaged {
@@ -135,6 +141,11 @@ impl Error {
         matches!(self, Self::Lost { .. } | Self::NotNow { .. })
     }
 
+    /// Whether it may pass by itself: the connection was cut, or the server does not run now.
+    pub fn may_pass(&self) -> bool {
+        self.is_of_the_connection() || matches!(self, Self::Unreachable { .. })
+    }
+
     pub(crate) fn sqlite(
         place: impl Display,
         schema: &'static Schema,
@@ -142,10 +153,14 @@ impl Error {
     ) -> Self {
         use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DatabaseLocked, NotADatabase};
         match error.sqlite_error_code() {
-            Some(DatabaseBusy | DatabaseLocked) => Self::Locked(place.to_string()),
+            Some(DatabaseBusy | DatabaseLocked) => Self::locked(place, schema),
             Some(DatabaseCorrupt | NotADatabase) => Self::damaged(place, schema, error),
             _ => Self::content(place, error),
         }
+    }
+
+    fn locked(place: impl Display, schema: &'static Schema) -> Self {
+        Self::Locked { place: place.to_string(), what: schema.what }
     }
 
     pub(crate) fn damaged(
@@ -158,7 +173,11 @@ impl Error {
     }
 
     /// An error of a server that was connected to.
-    pub(crate) fn server(place: impl Display, error: &postgres::Error) -> Self {
+    pub(crate) fn server(
+        place: impl Display,
+        schema: &'static Schema,
+        error: &postgres::Error,
+    ) -> Self {
         let (place, reason) = (place.to_string(), said(error));
         let Some(code) = error.code() else {
             // Values and rows that do not fit are faults of this program; all else is the line.
@@ -169,7 +188,7 @@ impl Error {
             };
         };
         if *code == SqlState::LOCK_NOT_AVAILABLE {
-            return Self::Locked(place);
+            return Self::locked(place, schema);
         }
         if *code == SqlState::INSUFFICIENT_PRIVILEGE {
             return Self::NotAllowed { place, reason };

@@ -10,34 +10,34 @@
 mod address;
 mod connection;
 mod error;
+mod later;
 mod password;
 mod schema;
 mod session;
-pub mod sqlite;
+mod sqlite;
 mod tls;
+mod transaction;
 mod value;
 
 use std::cell::RefCell;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Transaction, TransactionBehavior};
-
 pub use address::{Address, Server, without_passwords};
 pub use connection::Connection;
-use connection::System;
+use connection::{Remote, System};
 pub use error::Error;
 use error::PATIENCE;
+pub use later::Addition;
 pub use schema::{Schema, Tables};
-use session::Session;
-pub use value::{Column, Row, Value};
+use session::{Session, patiently};
+pub use transaction::Transaction;
+pub use value::{Bind, Column, Row, Value};
 
 /// An open database.
 pub struct Database {
     address: Address,
     connection: Connection,
-    /// Names that this process has claimed.
-    claimed: RefCell<Vec<String>>,
 }
 
 impl Database {
@@ -46,11 +46,19 @@ impl Database {
     /// # Errors
     /// If it is something else, damaged, of a newer version, cannot be reached or written.
     pub fn open(address: &Address, schema: &'static Schema) -> Result<Self, Error> {
-        let system = match address {
-            Address::File(path) => System::Sqlite(sqlite::open(path, schema)?),
-            Address::Server(server) => System::of(Session::open(server, schema)?),
-        };
-        Ok(Self::on(address, schema, system))
+        match address {
+            Address::File(path) => {
+                let file = sqlite::open(path, schema)?;
+                let database = Self::on(address, schema, System::Sqlite(file));
+                sqlite::migrate(&database.connection)?;
+                Ok(database)
+            }
+            Address::Server(server) => patiently(|| {
+                let database = Self::connect(address, server, schema, false)?;
+                session::prepare_tables(&database.connection)?;
+                Ok(database)
+            }),
+        }
     }
 
     /// Opens a database if it is there; nothing is made.
@@ -58,25 +66,82 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub fn find(address: &Address, schema: &'static Schema) -> Result<Option<Self>, Error> {
+        if Self::is_there(address, schema)? {
+            return Self::open(address, schema).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Opens a database that is there for reading only. Tables of an older version are brought to
+    /// this one first.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn find_to_read(address: &Address, schema: &'static Schema) -> Result<Option<Self>, Error> {
         let system = match address {
-            Address::File(path) if path.exists() => System::Sqlite(sqlite::open(path, schema)?),
-            Address::File(_) => return Ok(None),
-            Address::Server(server) => match Session::find(server, schema)? {
-                Some(session) => System::of(session),
-                None => return Ok(None),
+            Address::File(path) if path.exists() => match sqlite::open_to_read(path, schema)? {
+                Some(file) => System::Sqlite(file),
+                None => {
+                    drop(Self::open(address, schema)?);
+                    return Self::find_to_read(address, schema);
+                }
             },
+            Address::File(_) => return Ok(None),
+            Address::Server(server) => {
+                return patiently(|| {
+                    let database = Self::connect(address, server, schema, true)?;
+                    match session::tables(&database.connection)? {
+                        None => return Ok(None),
+                        Some(true) => {}
+                        Some(false) => drop(Self::open(address, schema)?),
+                    }
+                    Ok(Some(database))
+                });
+            }
         };
         Ok(Some(Self::on(address, schema, system)))
     }
 
+    /// Whether there is a database of this kind, without making or changing anything.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or is of another kind.
+    pub fn is_there(address: &Address, schema: &'static Schema) -> Result<bool, Error> {
+        match address {
+            Address::File(path) => Ok(path.exists()),
+            Address::Server(server) => patiently(|| {
+                let database = Self::connect(address, server, schema, true)?;
+                Ok(session::tables(&database.connection)?.is_some())
+            }),
+        }
+    }
+
+    fn connect(
+        address: &Address,
+        server: &Server,
+        schema: &'static Schema,
+        only_reads: bool,
+    ) -> Result<Self, Error> {
+        let session = RefCell::new(Session::connect_once(server, schema, only_reads)?);
+        let (server, claimed, waiting) = (server.clone(), RefCell::default(), RefCell::default());
+        let remote = Box::new(Remote { server, only_reads, session, claimed, waiting });
+        Ok(Self::on(address, schema, System::Postgres(remote)))
+    }
+
     fn on(address: &Address, schema: &'static Schema, system: System) -> Self {
-        let connection = Connection { place: address.to_string(), schema, system };
-        Self { address: address.clone(), connection, claimed: RefCell::default() }
+        let connection = Connection::of(address.to_string(), schema, system);
+        Self { address: address.clone(), connection }
     }
 
     /// Where it is.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Its connection, for statements outside a transaction: such as read. A connection to a server
+    /// that was cut is made again, once.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Reads.
@@ -100,24 +165,11 @@ impl Database {
         &self,
         mut work: impl FnMut(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let connection = &self.connection;
-        self.again(|| match &connection.system {
-            System::Sqlite(file) => {
-                let at = |e: rusqlite::Error| connection.of_file(&e);
-                let transaction =
-                    Transaction::new_unchecked(file, TransactionBehavior::Immediate).map_err(at)?;
-                let done = work(connection)?;
-                transaction.commit().map_err(at)?;
-                Ok(done)
-            }
-            System::Postgres(session) => {
-                let at = |e: postgres::Error| connection.of_server(&e);
-                session.borrow_mut().begin(self.connection.schema).map_err(at)?;
-                let done = work(connection);
-                let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-                let ended = session.borrow_mut().client.batch_execute(end).map_err(at);
-                done.and_then(|done| ended.map(|()| done))
-            }
+        self.again(|| {
+            let transaction = self.begin()?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
         })
     }
 
@@ -128,12 +180,11 @@ impl Database {
     /// # Errors
     /// As [`Database::read`].
     pub fn claim(&self, name: &str) -> Result<bool, Error> {
-        if matches!(self.connection.system, System::Sqlite(_)) {
-            return Ok(true);
-        }
-        let is_ours = self.read(|connection| try_claim(connection, name))?;
+        let System::Postgres(remote) = &self.connection.system else { return Ok(true) };
+        let is_ours = self
+            .read(|connection| connection.on_server(remote, |session| session.try_claim(name)))?;
         if is_ours {
-            self.claimed.borrow_mut().push(name.into());
+            remote.claimed.borrow_mut().push(name.into());
         }
         Ok(is_ours)
     }
@@ -141,10 +192,11 @@ impl Database {
     /// Gives a claimed name back. Where that fails, the connection has ended, and the claim with
     /// it.
     pub fn release(&self, name: &str) {
-        let mut claimed = self.claimed.borrow_mut();
+        let System::Postgres(remote) = &self.connection.system else { return };
+        let mut claimed = remote.claimed.borrow_mut();
         if let Some(place) = claimed.iter().position(|n| n == name) {
             claimed.swap_remove(place);
-            let _ = self.connection.query(RELEASE, &[name.into()], |_| Ok(()));
+            let _ = remote.session.borrow_mut().release(name);
         }
     }
 
@@ -154,12 +206,11 @@ impl Database {
         let mut pause = Duration::from_millis(50);
         loop {
             let error = match work() {
-                Err(e) if e.is_of_the_connection() && Instant::now() < end => e,
+                Err(e) if e.may_pass() && Instant::now() < end => e,
                 other => return other,
             };
-            while let Err(e) = self.connect_again() {
-                let passes = e.is_of_the_connection() || matches!(e, Error::Unreachable { .. });
-                if !passes {
+            while let Err(e) = self.connection.connect_again() {
+                if !e.may_pass() {
                     return Err(e);
                 }
                 if Instant::now() + pause >= end {
@@ -170,25 +221,4 @@ impl Database {
             }
         }
     }
-
-    fn connect_again(&self) -> Result<(), Error> {
-        if let (Address::Server(server), System::Postgres(session)) =
-            (&self.address, &self.connection.system)
-        {
-            *session.borrow_mut() = Session::connect(server, self.connection.schema)?;
-            // Claims ended with the connection. One that another has taken meanwhile is lost: what
-            // both do is the same, and recorded once.
-            for name in self.claimed.borrow().iter() {
-                try_claim(&self.connection, name)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-const RELEASE: &str = "SELECT pg_advisory_unlock(hashtextextended(?1, 0))";
-
-fn try_claim(connection: &Connection, name: &str) -> Result<bool, Error> {
-    let sql = "SELECT pg_try_advisory_lock(hashtextextended(?1, 0))";
-    Ok(connection.first(sql, &[name.into()], |row| row.get(0))?.unwrap_or(false))
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use postgres::{Client, Statement};
 
 use crate::address::Server;
+use crate::connection::{Connection, System};
 use crate::error::PATIENCE;
 use crate::schema::Schema;
 use crate::tls::Tls;
@@ -26,34 +27,70 @@ enum Found {
     Tables(i64),
 }
 
+/// Makes the tables, or brings those of an older version to this one. Who may only read needs no
+/// more than tables of this version.
+pub(crate) fn prepare_tables(connection: &Connection) -> Result<(), Error> {
+    let System::Postgres(remote) = &connection.system else { return Ok(()) };
+    let schema = connection.schema;
+    let found = || remote.session.borrow_mut().found(&remote.server, schema);
+    let known = schema.postgres.version();
+    if matches!(found()?, Found::Tables(version) if version == known) {
+        return Ok(());
+    }
+    let transaction = connection.begin()?;
+    // Another process may have made them meanwhile.
+    let before = found()?;
+    connection.batch(&script(schema, &before))?;
+    if matches!(before, Found::Tables(_)) {
+        (schema.migrated)(connection)?;
+    }
+    transaction.commit()
+}
+
+/// Whether the tables that are there are of this version; none if there are none.
+pub(crate) fn tables(connection: &Connection) -> Result<Option<bool>, Error> {
+    let System::Postgres(remote) = &connection.system else { return Ok(None) };
+    let found = remote.session.borrow_mut().found(&remote.server, connection.schema)?;
+    Ok(match found {
+        Found::Tables(version) => Some(version == connection.schema.postgres.version()),
+        _ => None,
+    })
+}
+
+/// What makes the tables of what was found.
+fn script(schema: &Schema, found: &Found) -> String {
+    let (name, known) = (schema.name, schema.postgres.version());
+    if let Found::Tables(version) = found {
+        return schema.postgres.steps_after(*version).concat()
+            + &format!("UPDATE version SET version = {known};");
+    }
+    let make = match found {
+        Found::Nothing => format!("CREATE SCHEMA {name};"),
+        _ => String::new(),
+    };
+    make + schema.postgres.new
+        + &format!(
+            "CREATE TABLE version (application BIGINT NOT NULL, version BIGINT NOT NULL);
+             INSERT INTO version VALUES ({}, {known});",
+            schema.application
+        )
+}
+
 impl Session {
     /// Connects.
-    pub(crate) fn connect(server: &Server, schema: &'static Schema) -> Result<Self, Error> {
-        patiently(|| Self::connect_once(server, schema))
+    pub(crate) fn connect(
+        server: &Server,
+        schema: &'static Schema,
+        only_reads: bool,
+    ) -> Result<Self, Error> {
+        patiently(|| Self::connect_once(server, schema, only_reads))
     }
 
-    /// Connects, and makes the tables if they are not there.
-    pub(crate) fn open(server: &Server, schema: &'static Schema) -> Result<Self, Error> {
-        patiently(|| {
-            let mut session = Self::connect_once(server, schema)?;
-            session.prepare_tables(server, schema)?;
-            Ok(session)
-        })
-    }
-
-    /// Connects, if the tables are there.
-    pub(crate) fn find(server: &Server, schema: &'static Schema) -> Result<Option<Self>, Error> {
-        patiently(|| {
-            let mut session = Self::connect_once(server, schema)?;
-            if !matches!(session.found(server, schema)?, Found::Tables(_)) {
-                return Ok(None);
-            }
-            session.prepare_tables(server, schema)?;
-            Ok(Some(session))
-        })
-    }
-
-    fn connect_once(server: &Server, schema: &'static Schema) -> Result<Self, Error> {
+    pub(crate) fn connect_once(
+        server: &Server,
+        schema: &'static Schema,
+        only_reads: bool,
+    ) -> Result<Self, Error> {
         let mut config = server.config.clone();
         if config.get_password().is_none()
             && let Some(password) = password::found(&config)
@@ -62,73 +99,24 @@ impl Session {
         }
         let tls = Tls::new(&server.trust).map_err(|e| Error::content(server, e))?;
         let mut client = config.connect(tls).map_err(|e| Error::connecting(server, &e))?;
-        // Names in statements are those of our schema. The server's own idea of how long a machine
+        // Whoever writes finds rows by their keys: a plan that was made while a table was empty must
+        // not read the whole of it later. Names in statements are those of our schema. The server's own idea of how long a machine
         // that vanished keeps its locks is two hours, and a process that was stopped for ever.
         let settings = format!(
-            "SET search_path = {}; SET lock_timeout = {}; SET client_min_messages = warning;
+            "SET search_path = {}; SET standard_conforming_strings = on; SET lock_timeout = {}; SET client_min_messages = warning;
              SET idle_in_transaction_session_timeout = 60000;
-             SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6",
+             SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6;
+             SET default_transaction_read_only = {only_reads};
+             SET enable_seqscan = {only_reads}",
             schema.name,
             PATIENCE.as_millis()
         );
-        client.batch_execute(&settings).map_err(|e| Error::server(server, &e))?;
+        client.batch_execute(&settings).map_err(|e| Error::server(server, schema, &e))?;
         Ok(Self { client, statements: HashMap::new() })
     }
 
-    /// Makes the tables, or brings those of an older version to this one. Who may only read needs
-    /// no more than tables of this version.
-    fn prepare_tables(&mut self, server: &Server, schema: &'static Schema) -> Result<(), Error> {
-        let known = schema.postgres.version();
-        if matches!(self.found(server, schema)?, Found::Tables(version) if version == known) {
-            return Ok(());
-        }
-        let at = |e: postgres::Error| Error::server(server, &e);
-        self.begin(schema).map_err(at)?;
-        let made = self.make_tables(server, schema);
-        let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = self.client.batch_execute(end).map_err(at);
-        made.and(ended)
-    }
-
-    /// Begins to write, as the only one who does.
-    pub(crate) fn begin(&mut self, schema: &'static Schema) -> Result<(), postgres::Error> {
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-             SELECT pg_advisory_xact_lock({})",
-            schema.application
-        );
-        self.client.batch_execute(&begin).inspect_err(|_| {
-            // It had begun, and waited for another too long.
-            let _ = self.client.batch_execute("ROLLBACK");
-        })
-    }
-
-    /// In a transaction in which no other process makes them.
-    fn make_tables(&mut self, server: &Server, schema: &'static Schema) -> Result<(), Error> {
-        let (name, known) = (schema.name, schema.postgres.version());
-        let script = match self.found(server, schema)? {
-            Found::Tables(version) => {
-                schema.postgres.steps_after(version).concat()
-                    + &format!("UPDATE version SET version = {known};")
-            }
-            found => {
-                let make = match found {
-                    Found::Nothing => format!("CREATE SCHEMA {name};"),
-                    _ => String::new(),
-                };
-                make + schema.postgres.new
-                    + &format!(
-                        "CREATE TABLE version (application BIGINT NOT NULL, version BIGINT NOT NULL);
-                         INSERT INTO version VALUES ({}, {known});",
-                        schema.application
-                    )
-            }
-        };
-        self.client.batch_execute(&script).map_err(|e| Error::server(server, &e))
-    }
-
     fn found(&mut self, server: &Server, schema: &'static Schema) -> Result<Found, Error> {
-        let at = |e: postgres::Error| Error::server(server, &e);
+        let at = |e: postgres::Error| Error::server(server, schema, &e);
         let (name, place) = (schema.name, server.to_string());
         let row = self
             .client
@@ -160,7 +148,7 @@ impl Session {
         let marks = self
             .client
             .query_opt(&format!("SELECT application, version FROM {name}.version"), &[])
-            .map_err(|e| match Error::server(server, &e) {
+            .map_err(|e| match Error::server(server, schema, &e) {
                 Error::Content { reason, .. } => of_others(reason),
                 other => other,
             })?;
@@ -188,10 +176,23 @@ impl Session {
         self.statements.insert(sql.into(), statement.clone());
         Ok(statement)
     }
+
+    /// Claims a name until the session ends.
+    pub(crate) fn try_claim(&mut self, name: &str) -> Result<bool, postgres::Error> {
+        let sql = "SELECT pg_try_advisory_lock(hashtextextended(?1, 0))";
+        let statement = self.prepared(sql)?;
+        self.client.query_one(&statement, &[&name])?.try_get(0)
+    }
+
+    /// Gives a claimed name back.
+    pub(crate) fn release(&mut self, name: &str) -> Result<(), postgres::Error> {
+        let statement = self.prepared("SELECT pg_advisory_unlock(hashtextextended(?1, 0))")?;
+        self.client.query_one(&statement, &[&name]).map(drop)
+    }
 }
 
 /// Does what a server that begins, ends or is full does not let be done, again and again.
-fn patiently<T>(mut work: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn patiently<T>(mut work: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     let end = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(50);
     loop {

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::Error;
+use crate::connection::System;
 use crate::error::PATIENCE;
 use crate::schema::Schema;
 
-/// Opens a file, makes it if it is not there, and brings its tables to this version.
+/// Opens a file, and makes it if it is not there.
 pub(crate) fn open(path: &Path, schema: &'static Schema) -> Result<Connection, Error> {
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
@@ -19,53 +20,96 @@ pub(crate) fn open(path: &Path, schema: &'static Schema) -> Result<Connection, E
     let at = |e: rusqlite::Error| Error::sqlite(path.display(), schema, &e);
     let connection = Connection::open(path).map_err(at)?;
     connection.busy_timeout(PATIENCE).map_err(at)?;
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(at)?;
-    let (application, known) = (schema.application, schema.sqlite.version());
-    let mut found = known;
     if tables > 0 {
-        found = number("user_version").map_err(at)?;
-        if number("application_id").map_err(at)? != application {
-            let reason = "it is a database of another program";
-            return Err(Error::damaged(path.display(), schema, reason));
-        }
-        if found > known {
-            let (place, what) = (path.display().to_string(), schema.what);
-            return Err(Error::Newer { place, what, found, known });
-        }
+        check(path, schema, &connection)?;
     }
     write_ahead(&connection).map_err(at)?;
     connection.pragma_update(None, "synchronous", "full").map_err(at)?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
     if tables == 0 {
+        let (application, known) = (schema.application, schema.sqlite.version());
         make(&connection, schema.sqlite.new, application, known).map_err(at)?;
-    } else if found < known {
-        migrate(&connection, schema).map_err(at)?;
     }
+    usual(&connection).map_err(at)?;
     Ok(connection)
 }
 
-/// Brings the tables of an older version to this one, all or nothing.
-fn migrate(connection: &Connection, schema: &'static Schema) -> rusqlite::Result<()> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    // Another process may have done it meanwhile.
-    let from = transaction.pragma_query_value(None, "user_version", |r| r.get(0))?;
-    for step in schema.sqlite.steps_after(from) {
-        transaction.execute_batch(step)?;
+/// Opens a file that is there, for reading only; none if its tables are of an older version.
+pub(crate) fn open_to_read(
+    path: &Path,
+    schema: &'static Schema,
+) -> Result<Option<Connection>, Error> {
+    let at = |e: rusqlite::Error| Error::sqlite(path.display(), schema, &e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(at)?;
+    connection.busy_timeout(PATIENCE).map_err(at)?;
+    if check(path, schema, &connection)? < schema.sqlite.version() {
+        return Ok(None);
     }
-    transaction.pragma_update(None, "user_version", schema.sqlite.version())?;
+    // Readers share the system's copy of the file; a writer's own memory stays small.
+    connection.pragma_update(None, "mmap_size", 1_i64 << 32).map_err(at)?;
+    // What a writer keeps to undo an update of all rows is as large as they are, and belongs on the
+    // disk.
+    connection.pragma_update(None, "temp_store", "memory").map_err(at)?;
+    usual(&connection).map_err(at)?;
+    Ok(Some(connection))
+}
+
+fn usual(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(())
+}
+
+/// The version of a file's tables, if it is one of ours.
+fn check(path: &Path, schema: &'static Schema, connection: &Connection) -> Result<i64, Error> {
+    let number = |name: &str| {
+        let found = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        found.map_err(|e| Error::sqlite(path.display(), schema, &e))
+    };
+    let found = number("user_version")?;
+    if number("application_id")? != schema.application {
+        let reason = "it is a database of another program";
+        return Err(Error::damaged(path.display(), schema, reason));
+    }
+    let known = schema.sqlite.version();
+    if found > known {
+        let (place, what) = (path.display().to_string(), schema.what);
+        return Err(Error::Newer { place, what, found, known });
+    }
+    Ok(found)
+}
+
+/// Brings the tables of an older version to this one, all or nothing.
+pub(crate) fn migrate(connection: &crate::Connection) -> Result<(), Error> {
+    let (System::Sqlite(file), schema) = (&connection.system, connection.schema) else {
+        return Ok(());
+    };
+    let version = || {
+        let found = file.pragma_query_value(None, "user_version", |r| r.get::<_, i64>(0));
+        found.map_err(|e| connection.of_file(&e))
+    };
+    let known = schema.sqlite.version();
+    if version()? == known {
+        return Ok(());
+    }
+    let transaction = connection.begin()?;
+    // Another process may have done it meanwhile.
+    for step in schema.sqlite.steps_after(version()?) {
+        connection.batch(step)?;
+    }
+    (schema.migrated)(connection)?;
+    connection.batch(&format!("PRAGMA user_version = {known}"))?;
     transaction.commit()
 }
 
 /// Keeps changes in a log beside the file, so that readers and a writer do not wait for each other.
 /// While another process turns this on, SQLite says at once that the file is busy, whatever the
 /// timeout: this waits as long as other statements would.
-///
-/// # Errors
-/// If the file cannot be written, or is busy for longer than 30 seconds.
-pub fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
         match connection.pragma_update(None, "journal_mode", "wal") {
@@ -82,10 +126,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 /// Makes the tables of a new file and marks it with the program's number and the tables' version.
 /// Two processes may come here at once: the second finds the tables when it gets its turn.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn make(
+fn make(
     connection: &Connection,
     tables: &str,
     application: i64,

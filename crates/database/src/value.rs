@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::fmt::{Display, Write as _};
 
 use bytes::BytesMut;
-use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 
 use crate::Error;
@@ -20,6 +21,14 @@ pub enum Value<'a> {
     Real(f64),
     /// A text.
     Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+/// The values of a statement, each borrowed where it is large: `params![id, name]`.
+#[macro_export]
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { &[$($crate::Bind::bind(&$value)),*] };
 }
 
 impl From<i64> for Value<'_> {
@@ -58,6 +67,44 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
+/// What can be a value of a statement: see [`params`](crate::params).
+pub trait Bind {
+    /// It as a value.
+    fn bind(&self) -> Value<'_>;
+}
+
+macro_rules! bind {
+    ($($kind:ty: $of:expr),*) => {$(
+        impl Bind for $kind {
+            fn bind(&self) -> Value<'_> {
+                $of(self)
+            }
+        }
+    )*};
+}
+
+bind!(
+    i64: |x: &i64| Value::Integer(*x),
+    bool: |x: &bool| Value::Integer((*x).into()),
+    f64: |x: &f64| Value::Real(*x),
+    str: Value::Text,
+    String: Value::Text,
+    [u8]: Value::Bytes,
+    Vec<u8>: Value::Bytes
+);
+
+impl<T: Bind + ?Sized> Bind for &T {
+    fn bind(&self) -> Value<'_> {
+        (**self).bind()
+    }
+}
+
+impl<T: Bind> Bind for Option<T> {
+    fn bind(&self) -> Value<'_> {
+        self.as_ref().map_or(Value::Null, Bind::bind)
+    }
+}
+
 impl rusqlite::ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
@@ -65,6 +112,7 @@ impl rusqlite::ToSql for Value<'_> {
             Self::Integer(n) => (*n).into(),
             Self::Real(x) => (*x).into(),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
         })
     }
 }
@@ -79,8 +127,13 @@ impl ToSql for Value<'_> {
             Self::Null => Ok(IsNull::Yes),
             Self::Integer(n) if *kind == Type::BOOL => (*n != 0).to_sql(kind, out),
             Self::Integer(n) if *kind == Type::INT8 => n.to_sql(kind, out),
+            Self::Integer(n) if *kind == Type::INT4 => i32::try_from(*n)?.to_sql(kind, out),
+            Self::Integer(n) if *kind == Type::FLOAT8 => (*n as f64).to_sql(kind, out),
+            // SQLite keeps no such number either.
+            Self::Real(x) if x.is_nan() => Ok(IsNull::Yes),
             Self::Real(x) if *kind == Type::FLOAT8 => x.to_sql(kind, out),
             Self::Text(text) if *kind == Type::TEXT => escaped(text).to_sql(kind, out),
+            Self::Bytes(bytes) if *kind == Type::BYTEA => bytes.to_sql(kind, out),
             other => Err(format!("{other:?} is no {kind}").into()),
         }
     }
@@ -90,6 +143,23 @@ impl ToSql for Value<'_> {
     }
 
     to_sql_checked!();
+}
+
+/// A value as a server reads it in a statement.
+pub(crate) fn literal(value: &Value<'_>, out: &mut String) {
+    let _ = match value {
+        Value::Null => write!(out, "NULL"),
+        Value::Integer(n) => write!(out, "{n}"),
+        Value::Real(x) if x.is_nan() => write!(out, "NULL"),
+        Value::Real(x) if x.is_infinite() => write!(out, "'{x}'"),
+        Value::Real(x) => write!(out, "{x:?}"),
+        Value::Text(text) => write!(out, "'{}'", escaped(text).replace('\'', "''")),
+        Value::Bytes(bytes) => {
+            out.push_str("'\\x");
+            bytes.iter().for_each(|b| out.push_str(&format!("{b:02x}")));
+            write!(out, "'")
+        }
+    };
 }
 
 /// PostgreSQL holds no text with the sign of number 0, which data may have. It is written as this
@@ -147,6 +217,42 @@ impl Row<'_> {
     pub fn get<T: Column>(&self, column: usize) -> Result<T, Error> {
         T::read(self, column)
     }
+
+    /// An error that says what is wrong with a value of this row.
+    pub fn error(&self, reason: impl Display) -> Error {
+        Error::content(self.place, reason)
+    }
+
+    fn is_null(&self, column: usize) -> Result<bool, Error> {
+        match self.cells {
+            Cells::Sqlite(cells) => {
+                let value = cells.get_ref(column).map_err(|e| self.error(e))?;
+                Ok(value == ValueRef::Null)
+            }
+            Cells::Postgres(cells) => {
+                Ok(cells.try_get::<_, Option<Any>>(column).map_err(|e| self.error(e))?.is_none())
+            }
+        }
+    }
+}
+
+/// Whatever a cell of a server holds.
+struct Any;
+
+impl FromSql<'_> for Any {
+    fn from_sql(_: &Type, _: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl<T: Column> Column for Option<T> {
+    fn read(row: &Row<'_>, column: usize) -> Result<Self, Error> {
+        if row.is_null(column)? { Ok(None) } else { T::read(row, column).map(Some) }
+    }
 }
 
 macro_rules! column {
@@ -154,12 +260,9 @@ macro_rules! column {
         impl Column for $kind {
             fn read(row: &Row<'_>, column: usize) -> Result<Self, Error> {
                 match row.cells {
-                    Cells::Sqlite(cells) => {
-                        cells.get(column).map_err(|e| Error::content(row.place, e))
-                    }
+                    Cells::Sqlite(cells) => cells.get(column).map_err(|e| row.error(e)),
                     Cells::Postgres(cells) => {
-                        let found = cells.try_get(column).map($of_server);
-                        found.map_err(|e| Error::content(row.place, e))
+                        cells.try_get(column).map($of_server).map_err(|e| row.error(e))
                     }
                 }
             }
@@ -167,11 +270,35 @@ macro_rules! column {
     };
 }
 
-column!(i64, |x| x);
-column!(bool, |x| x);
 column!(f64, |x| x);
-column!(Option<f64>, |x| x);
 column!(String, unescaped);
+column!(Vec<u8>, |x| x);
+column!(i64, |Number(n)| n);
+column!(bool, |Number(n)| n != 0);
+
+impl Column for u32 {
+    fn read(row: &Row<'_>, column: usize) -> Result<Self, Error> {
+        let number: i64 = row.get(column)?;
+        Self::try_from(number).map_err(|e| row.error(e))
+    }
+}
+
+/// A whole number of any width, or a yes or no, as a server sends it.
+struct Number(i64);
+
+impl FromSql<'_> for Number {
+    fn from_sql(kind: &Type, bytes: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(match *kind {
+            Type::BOOL => bool::from_sql(kind, bytes)?.into(),
+            Type::INT4 => i32::from_sql(kind, bytes)?.into(),
+            _ => i64::from_sql(kind, bytes)?,
+        }))
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        [Type::BOOL, Type::INT4, Type::INT8].contains(kind)
+    }
+}
 
 #[cfg(test)]
 mod tests {

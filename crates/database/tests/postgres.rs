@@ -17,6 +17,7 @@ static SCHEMA: Schema = Schema {
     application: 77,
     sqlite: Tables { new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT);", steps: &[] },
     postgres: Tables { new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT);", steps: &[] },
+    migrated: |_| Ok(()),
 };
 
 /// The same, a version later.
@@ -33,6 +34,7 @@ static LATER: Schema = Schema {
         new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT, more TEXT);",
         steps: &["ALTER TABLE t ADD COLUMN more TEXT;"],
     },
+    migrated: |_| Ok(()),
 };
 
 fn address(text: &str) -> Address {

@@ -80,6 +80,7 @@ CREATE TABLE predictions (
 ",
         steps: &[],
     },
+    migrated: |_| Ok(()),
 };
 
 /// Columns of `runs`.

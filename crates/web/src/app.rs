@@ -1,10 +1,9 @@
 //! What the server is started with, and what all of its requests share.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use budwood_board::{Board, Error};
+use budwood_board::{Board, Error, Place};
 use budwood_http::{Memory, Tls};
 
 use crate::guard::forms::FormKeys;
@@ -81,8 +80,8 @@ impl Default for Limits {
 
 /// What the server is started with.
 pub struct Options {
-    /// The board's folder.
-    pub folder: PathBuf,
+    /// The board.
+    pub place: Place,
     /// The address that readers use, such as `https://board.example.org`. Without it
     /// [`serve`](crate::serve) takes the one that it listens on; where that is not a single
     /// address, links are without a server's name.
@@ -98,10 +97,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// The usual ones, for a board in a folder.
-    pub fn new(folder: PathBuf) -> Self {
+    /// The usual ones.
+    pub fn new(place: Place) -> Self {
         Self {
-            folder,
+            place,
             url: None,
             behind_proxy: false,
             limits: Limits::default(),
@@ -163,12 +162,14 @@ impl App {
         navigation: Vec<(&'static str, &'static str)>,
     ) -> Result<Self, Error> {
         let limits = options.limits;
-        let folder = &options.folder;
+        let place = &options.place;
         let readers = std::thread::available_parallelism().map_or(1, usize::from).max(READERS);
         // The writer comes first: it makes the file, which readers expect.
-        let writer = Pool::new(vec![Board::open(folder)?]);
+        let board = Board::open(place)?;
+        let forms = FormKeys::new(board.secret()?.as_deref());
+        let writer = Pool::new(vec![board]);
         let read = |n: usize| -> Result<Pool, Error> {
-            let open = |_| Board::open_to_read(folder);
+            let open = |_| Board::open_to_read(place);
             Ok(Pool::new((0..n).map(open).collect::<Result<_, _>>()?))
         };
         let lane = |places, each, a_minute| {
@@ -189,7 +190,7 @@ impl App {
             downloads: Shares::new(DOWNLOADS, DOWNLOADS_EACH),
             uploads: Memory::megabytes(UPLOADS),
             unsent: Memory::megabytes(UNSENT),
-            forms: FormKeys::new(),
+            forms,
             navigation,
             options,
         })

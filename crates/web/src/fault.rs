@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use axum::http::StatusCode;
-use budwood_board::Error;
+use budwood_board::{DatabaseError, Error};
 
 /// Why a request is not answered as it asks.
 #[derive(Clone, Debug)]
@@ -57,8 +57,14 @@ impl From<Error> for Fault {
             Error::Input { .. } => Self::bad(format!("{error}.")),
             Error::Refused(_) => Self::new(StatusCode::FORBIDDEN, sentence(&error)),
             Error::Conflict(_) => Self::new(StatusCode::CONFLICT, sentence(&error)),
-            Error::Locked => {
+            Error::Database(fault @ DatabaseError::Locked { .. }) => {
+                report(&fault);
                 Self::later(StatusCode::SERVICE_UNAVAILABLE, "The board is being written to.", 5)
+            }
+            Error::Database(fault) if fault.may_pass() => {
+                report(&fault);
+                let message = "The board's database cannot be reached.";
+                Self::later(StatusCode::SERVICE_UNAVAILABLE, message, 5)
             }
             other => Self::internal(other),
         }

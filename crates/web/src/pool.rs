@@ -11,15 +11,20 @@ use crate::fault::Fault;
 #[derive(Clone)]
 pub(crate) struct Pool {
     free: Arc<Semaphore>,
-    boards: Arc<Mutex<Vec<Board>>>,
+    boards: Arc<Boards>,
 }
+
+struct Boards(Mutex<Vec<Board>>);
 
 /// A connection that is free for whoever waited for it.
 pub(crate) struct Place(OwnedSemaphorePermit);
 
 impl Pool {
     pub(crate) fn new(boards: Vec<Board>) -> Self {
-        Self { free: Arc::new(Semaphore::new(boards.len())), boards: Arc::new(Mutex::new(boards)) }
+        Self {
+            free: Arc::new(Semaphore::new(boards.len())),
+            boards: Arc::new(Boards(Mutex::new(boards))),
+        }
     }
 
     /// Runs `job` with a connection, on a thread that may block.
@@ -45,10 +50,18 @@ impl Pool {
         let work = move || {
             // A client that left does not free the connection before the work is over.
             let _permit = permit;
-            let lease = Lease::take(&boards)?;
+            let lease = Lease::take(&boards.0)?;
             lease.run(job)
         };
         tokio::task::spawn_blocking(work).await.map_err(Fault::internal)?
+    }
+}
+
+impl Drop for Boards {
+    /// The end of a connection to a server blocks, which a thread that also serves must not.
+    fn drop(&mut self) {
+        let boards = std::mem::take(self.0.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let _ = std::thread::spawn(move || drop(boards)).join();
     }
 }
 

@@ -41,7 +41,10 @@ fn shown() -> impl Iterator<Item = &'static Route> {
 /// If the board cannot be opened.
 pub fn router(options: Options) -> Result<Router, Error> {
     let named = shown().filter(|route| !route.name.is_empty());
-    let app = Arc::new(App::new(options, named.map(|r| (r.path, r.name)).collect())?);
+    let named = named.map(|r| (r.path, r.name)).collect();
+    // Connecting to a server blocks, which a thread that also serves must not.
+    let open = || std::thread::spawn(move || App::new(options, named)).join();
+    let app = Arc::new(open().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
     let mut router = Router::new();
     let people = shown().map(|route| (route.path.to_owned(), route.work));
     let programs = endpoints().map(|e| (format!("{ROOT}{}", e.path), e.work));

@@ -4,7 +4,8 @@
 mod common;
 
 use axum::http::StatusCode;
-use common::{World, form};
+use budwood_board::{Board, token};
+use common::{World, apart, form};
 use serde_json::{Value, json};
 
 const TABLE: &str = "/api/v1/evaluations/image-classification-on-mnist/";
@@ -216,15 +217,18 @@ async fn writing_needs_a_good_token() {
         let wrong = world.post_json(path, "bw_0000", &record("1")).await;
         assert_eq!(wrong.status, StatusCode::UNAUTHORIZED, "{path}");
     }
-    let mut board = budwood_board::Board::open(world.folder.path()).unwrap();
-    let read =
-        budwood_board::token::add(&mut board, "rita", budwood_board::token::Role::Read, "test")
-            .unwrap();
+    let read = apart(|| {
+        let mut board = Board::open(&world.place).unwrap();
+        token::add(&mut board, "rita", token::Role::Read, "test").unwrap()
+    });
     assert_eq!(
         world.post_json("/api/v1/submit/", &read, &record("1")).await.status,
         StatusCode::FORBIDDEN
     );
-    budwood_board::token::revoke(&mut board, "sam", "test").unwrap();
+    apart(|| {
+        let mut board = Board::open(&world.place).unwrap();
+        token::revoke(&mut board, "sam", "test").unwrap();
+    });
     let revoked = world.post_json("/api/v1/submit/", &world.submit, &record("1")).await;
     assert_eq!(revoked.status, StatusCode::UNAUTHORIZED);
 }

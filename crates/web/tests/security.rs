@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use budwood_web::Limits;
-use common::{World, attributes, form, live};
+use common::{World, attributes, form, live, place};
 use serde_json::{Value, json};
 
 const SCRIPT: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -354,10 +354,7 @@ async fn packed_bodies_are_not_unpacked() {
 async fn errors_show_no_internals() {
     let world = World::new();
     // The database loses a table under the server.
-    rusqlite::Connection::open(world.folder.path().join("board.db"))
-        .unwrap()
-        .execute_batch("ALTER TABLE results RENAME TO gone")
-        .unwrap();
+    place::raw(&world.place, "ALTER TABLE results RENAME TO gone").unwrap();
     for path in ["/", "/result/1", "/api/v1/results/1/", "/sota/image-classification-on-mnist"] {
         let answer = world.get(path).await;
         let text = answer.text();

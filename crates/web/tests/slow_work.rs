@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use budwood_board::token::Role;
-use budwood_board::{Board, token};
+use budwood_board::{Board, Place, token};
 use budwood_web::{Answer, Limits, Options, Predictor};
+use common::place::{place, raw as raw_sql};
 use common::{page, raw, serve};
 use serde_json::json;
 
@@ -19,14 +20,14 @@ use serde_json::json;
 const SIZE: usize = 24;
 
 /// A board with a result whose adapter is large; its folder, the result's number.
-fn with_adapter() -> (tempfile::TempDir, i64) {
+fn with_adapter() -> (tempfile::TempDir, Place, i64) {
     let folder = tempfile::tempdir().unwrap();
-    let board = Board::open(folder.path()).unwrap();
-    drop(board);
-    let sql = rusqlite::Connection::open(folder.path().join("board.db")).unwrap();
+    let place = place(folder.path());
+    let board = Board::open(&place).unwrap();
     let hash = "a".repeat(64);
-    std::fs::write(folder.path().join("files").join(&hash), vec![7; SIZE << 20]).unwrap();
-    sql.execute_batch(&format!(
+    std::fs::write(board.files().join(&hash), vec![7; SIZE << 20]).unwrap();
+    drop(board);
+    let filled = raw_sql(&place, &format!(
         "INSERT INTO tasks (id, slug, name, name_key) VALUES (1, 't', 'T', 't');
          INSERT INTO datasets (id, slug, name, name_key) VALUES (1, 'd', 'D', 'd');
          INSERT INTO leaderboards (id, slug, task, dataset) VALUES (1, 't-on-d', 1, 1);
@@ -38,9 +39,9 @@ fn with_adapter() -> (tempfile::TempDir, i64) {
          UPDATE results SET adapter_sha256 = '{hash}';
          INSERT INTO result_files (result, name, sha256) VALUES (1, 'adapter.safetensors', '{hash}');",
         SIZE << 20
-    ))
-    .unwrap();
-    (folder, 1)
+    ));
+    filled.unwrap();
+    (folder, place, 1)
 }
 
 /// An adapter that needs long for every text.
@@ -67,12 +68,12 @@ fn client(n: u8) -> String {
 
 #[test]
 fn tries_take_no_page_with_them() {
-    let (folder, id) = with_adapter();
+    let (_folder, place, id) = with_adapter();
     let slow = Arc::new(Slow::default());
     let address = serve(Options {
         predictor: Some(Arc::clone(&slow) as Arc<dyn Predictor>),
         behind_proxy: true,
-        ..Options::new(folder.path().into())
+        ..Options::new(place)
     });
     let ask = |n: u8| {
         format!(
@@ -118,10 +119,9 @@ fn memory() -> usize {
 #[test]
 #[cfg(target_os = "linux")]
 fn unread_downloads_are_small_and_end() {
-    let (folder, id) = with_adapter();
+    let (_folder, place, id) = with_adapter();
     let limits = Limits { still: 3, ..Limits::default() };
-    let address =
-        serve(Options { limits, behind_proxy: true, ..Options::new(folder.path().into()) });
+    let address = serve(Options { limits, behind_proxy: true, ..Options::new(place) });
     page(address, "/");
     let before = memory();
     let unread: Vec<TcpStream> = (0..100)
@@ -162,8 +162,9 @@ fn unread_downloads_are_small_and_end() {
 #[test]
 fn silent_connections_do_not_shut_the_door() {
     let folder = tempfile::tempdir().unwrap();
+    let place = place(folder.path());
     let limits = Limits { connections: 40, connections_each: 40, still: 60, ..Limits::default() };
-    let address = serve(Options { limits, ..Options::new(folder.path().into()) });
+    let address = serve(Options { limits, ..Options::new(place) });
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
     let start = Instant::now();
     let answered =
@@ -176,11 +177,12 @@ fn silent_connections_do_not_shut_the_door() {
 #[test]
 fn a_large_synchronisation_lets_others_write() {
     let folder = tempfile::tempdir().unwrap();
-    let mut board = Board::open(folder.path()).unwrap();
+    let place = place(folder.path());
+    let mut board = Board::open(&place).unwrap();
     let secret = token::add(&mut board, "mo", Role::Moderate, "test").unwrap();
     drop(board);
     let limits = Limits { writes: 1e6, ..Limits::default() };
-    let address = serve(Options { limits, ..Options::new(folder.path().into()) });
+    let address = serve(Options { limits, ..Options::new(place) });
     let post = move |path: &str, body: String| {
         let start = Instant::now();
         let answer = raw(

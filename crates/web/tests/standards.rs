@@ -8,7 +8,7 @@ use std::io::Read as _;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use budwood_web::{Limits, Options};
-use common::{ARCHIVE, Answer, World, live, page, raw};
+use common::{ARCHIVE, Answer, World, live, page, place, raw};
 
 async fn get(world: &World, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::get(path);
@@ -157,7 +157,7 @@ async fn cookies_are_secure_where_readers_come_by_tls() {
 #[test]
 fn without_a_known_address_links_are_relative() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options::new(folder.path().into());
+    let options = Options::new(place::place(folder.path()));
     let (tell, told) = std::sync::mpsc::channel();
     let any = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     std::thread::spawn(move || budwood_web::serve(options, any, move |a| tell.send(a).unwrap()));

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use budwood_board::Board;
-use common::{Answer, FORM, World, adapter_of, parts, record};
+use common::{Answer, FORM, World, adapter_of, apart, parts, place, record};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn by_form(world: &World, model: &str, parameters: usize) -> Answer {
 #[tokio::test]
 async fn an_adapter_of_three_megabytes_comes_in_and_one_over_the_limit_does_not() {
     let world = World::new();
-    let files = || std::fs::read_dir(world.folder.path().join("files")).unwrap().count();
+    let files = || place::files(&world.place);
     let done = by_api(&world, "by API", 750_000).await;
     assert_eq!(
         (done.status, &done.json()["state"]),
@@ -190,15 +190,13 @@ async fn a_value_that_was_not_measured_is_a_claim_everywhere() {
     let named = json!({ "leaderboard": slug, "sha256": "a".repeat(64), "split": "test" });
     world.post_json("/api/v1/rpc/leaderboard-data/", &world.moderate, &named).await;
     // As a check would leave it.
-    let sql = rusqlite::Connection::open(world.folder.path().join("board.db")).unwrap();
-    sql.execute("UPDATE results SET state = 're-evaluated' WHERE id = ?1", [id]).unwrap();
-    sql.execute(
-        "UPDATE scores SET measured = 90, confirmed = 1 WHERE result = ?1 AND name = 'Accuracy'",
-        [id],
-    )
-    .unwrap();
+    let sql = format!(
+        "UPDATE results SET state = 're-evaluated' WHERE id = {id};
+         UPDATE scores SET measured = 90, confirmed = 1 WHERE result = {id} AND name = 'Accuracy'"
+    );
+    place::raw(&world.place, &sql).unwrap();
     // Another write brings the counts up to date.
-    drop(Board::open(world.folder.path()).unwrap());
+    apart(|| drop(Board::open(&world.place).unwrap()));
     world.post_json("/api/v1/submit/", &world.submit, &record("later")).await;
     let page = world.get(&format!("/sota/{slug}?rank=checked")).await.text();
     let row = page

@@ -1,23 +1,30 @@
-//! The board's file: opening, versions, transactions.
+//! Where a board lies, and its database.
 
+mod place;
 mod schema;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use budwood_database::{Connection, Database, Transaction};
 
 use crate::Error;
+pub use place::Place;
+use schema::SCHEMA;
 
-const FILE: &str = "board.db";
+/// What reading rows of the database gives.
+pub(crate) type OfDatabase<T> = Result<T, budwood_database::Error>;
+
 const FILES: &str = "files";
 
-/// A board: a folder with `board.db` and, under `files/`, the files of its rows by SHA-256.
+/// A board: a folder with `board.db` and, under `files/`, the files of its rows by SHA-256; or a
+/// database of a PostgreSQL server, which holds the files too, with a folder on this machine for
+/// copies of them.
 ///
 /// It holds one connection; a server opens one for each of its threads.
 pub struct Board {
-    folder: PathBuf,
-    connection: Connection,
+    place: Place,
+    database: Database,
 }
 
 impl Board {
@@ -25,73 +32,77 @@ impl Board {
     /// empty.
     ///
     /// # Errors
-    /// If the file is something else, damaged, of a newer version, or cannot be written.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        let files = folder.join(FILES);
+    /// If it is something else, damaged, of a newer version, cannot be reached, or cannot be
+    /// written.
+    pub fn open(place: impl Into<Place>) -> Result<Self, Error> {
+        let place = place.into();
+        let files = place.folder().join(FILES);
         std::fs::create_dir_all(&files).map_err(|source| Error::Io { path: files, source })?;
-        let path = folder.join(FILE);
-        let connection = Connection::open(&path).map_err(|e| Error::sql(&path, e))?;
-        connection.busy_timeout(Duration::from_secs(30)).map_err(|e| Error::sql(&path, e))?;
-        schema::prepare(&path, &connection)?;
-        Self::with(folder, &path, connection)
+        let database = Database::open(place.database(), &SCHEMA)?;
+        Ok(Self { place, database })
     }
 
     /// Opens a board that is there, for reading only.
     ///
     /// # Errors
     /// If there is none, or it is damaged or of a newer version.
-    pub fn open_to_read(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
-        if !path.exists() {
-            return Err(Error::NoBoard(folder.into()));
+    pub fn open_to_read(place: impl Into<Place>) -> Result<Self, Error> {
+        let place = place.into();
+        match Database::find_to_read(place.database(), &SCHEMA)? {
+            Some(database) => Ok(Self { place, database }),
+            None => Err(Error::NoBoard(place.to_string())),
         }
-        let at = |e| Error::sql(&path, e);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(at)?;
-        connection.busy_timeout(Duration::from_secs(30)).map_err(at)?;
-        let number =
-            |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (application, version) =
-            (number("application_id").map_err(at)?, number("user_version").map_err(at)?);
-        if !schema::check(&path, application, version)? {
-            // Of an older version: opening it to write brings it to this one.
-            drop(connection);
-            drop(Self::open(folder)?);
-            return Self::open_to_read(folder);
-        }
-        // Readers share the system's copy of the file; a writer's own memory stays small.
-        connection.pragma_update(None, "mmap_size", 1_i64 << 32).map_err(at)?;
-        // What a writer keeps to undo an update of all rows is as large as they are, and belongs on
-        // the disk.
-        connection.pragma_update(None, "temp_store", "memory").map_err(at)?;
-        Self::with(folder, &path, connection)
     }
 
-    fn with(folder: &Path, path: &Path, connection: Connection) -> Result<Self, Error> {
-        let at = |e| Error::sql(path, e);
-        connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
-        connection.pragma_update(None, "cache_size", -65_536).map_err(at)?;
-        connection.set_prepared_statement_cache_capacity(256);
-        Ok(Self { folder: folder.into(), connection })
+    /// Whether there is a board, without making one.
+    ///
+    /// # Errors
+    /// If the server cannot be reached.
+    pub fn is_there(place: &Place) -> Result<bool, Error> {
+        Ok(Database::is_there(place.database(), &SCHEMA)?)
     }
 
     /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
-    /// The folder of the files of its rows.
+    /// The folder of the files of its rows, or of copies of them.
     pub fn files(&self) -> PathBuf {
-        self.folder.join(FILES)
+        self.place.folder().join(FILES)
+    }
+
+    /// What servers of one board on a server share and nobody else knows; none for a folder.
+    ///
+    /// # Errors
+    /// If the board cannot be read.
+    pub fn secret(&self) -> Result<Option<String>, Error> {
+        if !self.sql().is_server() {
+            return Ok(None);
+        }
+        Ok(self.sql().first("SELECT secret FROM server_secret", &[], |r| r.get(0))?)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.place.folder()
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     pub(crate) fn sql(&self) -> &Connection {
-        &self.connection
+        self.database.connection()
     }
 
     /// A transaction that holds the write lock from its start.
     pub(crate) fn write(&mut self) -> Result<Transaction<'_>, Error> {
-        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+        Ok(self.database.begin()?)
+    }
+
+    /// A transaction that reads what is there now, whatever is written meanwhile.
+    pub(crate) fn snapshot(&self) -> Result<Transaction<'_>, Error> {
+        Ok(self.database.snapshot()?)
     }
 }
 

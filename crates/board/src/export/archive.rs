@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Row, params};
+use budwood_database::{Row, params};
 use serde_json::{Map, Value, json};
 
+use crate::db::OfDatabase;
 use crate::{Board, Error};
 
 /// A file that was written.
@@ -32,20 +33,17 @@ const OWN: &str = "board";
 /// If the folder cannot be written or the board cannot be read.
 pub fn archive(board: &Board, folder: &Path) -> Result<Vec<Written>, Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
-    let mut query = board.sql().prepare(
-        "SELECT DISTINCT a.id, a.name, a.licence, i.kind FROM archives a JOIN imports i ON i.archive = a.id
-         ORDER BY a.name, i.kind",
-    )?;
-    let rows = query.query_map([], |r| {
+    let rows = board.sql().query("SELECT DISTINCT a.id, a.name, a.licence, i.kind FROM archives a JOIN imports i ON i.archive = a.id
+         ORDER BY a.name, i.kind", &[], |r| {
         Ok((
-            r.get::<_, i64>(0)?,
-            r.get::<_, String>(1)?,
-            r.get::<_, String>(2)?,
-            r.get::<_, String>(3)?,
+            r.get::<i64>(0)?,
+            r.get::<String>(1)?,
+            r.get::<String>(2)?,
+            r.get::<String>(3)?,
         ))
     })?;
     let mut written = Vec::new();
-    for (id, name, licence, kind) in rows.collect::<Result<Vec<_>, _>>()? {
+    for (id, name, licence, kind) in rows {
         let write: fn(&Board, i64, &mut List) -> Result<(), Error> = match kind.as_str() {
             "evaluation-tables" => tables,
             "papers-with-abstracts" => papers,
@@ -109,21 +107,15 @@ fn tables(board: &Board, archive: i64, list: &mut List) -> Result<(), Error> {
 }
 
 fn children(board: &Board, archive: i64, parent: i64, kind: &str) -> Result<Vec<i64>, Error> {
-    let mut query = board.sql().prepare_cached(
-        "SELECT id FROM nodes WHERE archive = ?1 AND parent = ?2 AND kind = ?3 ORDER BY position, id",
-    )?;
-    let ids = query.query_map(params![archive, parent, kind], |r| r.get(0))?;
-    Ok(ids.collect::<Result<_, _>>()?)
+    Ok(board.sql().query("SELECT id FROM nodes WHERE archive = ?1 AND parent = ?2 AND kind = ?3 ORDER BY position, id", params![archive, parent, kind], |r| r.get(0))?)
 }
 
 /// Name, description, leaderboard and other fields of a node.
 type Node = (String, String, Option<i64>, Map<String, Value>);
 
 fn node(board: &Board, id: i64) -> Result<Node, Error> {
-    let mut query = board.sql().prepare_cached(
-        "SELECT name, description, leaderboard, details FROM nodes WHERE id = ?1",
-    )?;
-    Ok(query.query_row([id], |r| {
+    let query = "SELECT name, description, leaderboard, details FROM nodes WHERE id = ?1";
+    Ok(board.sql().one(query, params![id], |r| {
         let details: String = r.get(3)?;
         Ok((r.get(0)?, r.get(1)?, r.get(2)?, serde_json::from_str(&details).unwrap_or_default()))
     })?)
@@ -173,19 +165,16 @@ fn merge(out: &mut Value, details: Map<String, Value>) {
 
 /// A table: declared metrics, and the rows of an archive or the board's own.
 fn sota(board: &Board, leaderboard: i64, archive: Option<i64>) -> Result<Value, Error> {
-    let mut query = board.sql().prepare_cached(
+    let metrics = board.sql().query(
         "SELECT name FROM metrics WHERE leaderboard = ?1 AND declared = 1 ORDER BY position, id",
+        params![leaderboard],
+        |r| r.get::<String>(0),
     )?;
-    let metrics = query.query_map([leaderboard], |r| r.get::<_, String>(0))?;
-    let metrics = metrics.collect::<Result<Vec<_>, _>>()?;
-    let mut query = board.sql().prepare_cached(
-        "SELECT id, model, paper_title, paper_url, date, date_source, code_links, model_links, additional_data, details
-         FROM results WHERE leaderboard = ?1 AND archive IS ?2 AND state <> 'retracted' ORDER BY position, id",
-    )?;
-    let rows =
-        query.query_map(params![leaderboard, archive], |r| Ok((r.get::<_, i64>(0)?, row(r)?)))?;
+    let metrics = metrics;
+    let rows = board.sql().query("SELECT id, model, paper_title, paper_url, date, date_source, code_links, model_links, additional_data, details
+         FROM results WHERE leaderboard = ?1 AND archive IS NOT DISTINCT FROM ?2 AND state <> 'retracted' ORDER BY position, id", params![leaderboard, archive], |r| Ok((r.get::<i64>(0)?, row(r)?)))?;
     let mut out = Vec::new();
-    for found in rows.collect::<Result<Vec<_>, _>>()? {
+    for found in rows {
         let (id, mut row) = found;
         row["metrics"] = scores(board, id)?;
         out.push(row);
@@ -193,17 +182,17 @@ fn sota(board: &Board, leaderboard: i64, archive: Option<i64>) -> Result<Value, 
     Ok(json!({ "metrics": metrics, "rows": out }))
 }
 
-fn row(r: &Row<'_>) -> rusqlite::Result<Value> {
-    let json_at = |i: usize| -> rusqlite::Result<Value> {
-        Ok(serde_json::from_str(&r.get::<_, String>(i)?).unwrap_or_default())
+fn row(r: &Row<'_>) -> OfDatabase<Value> {
+    let json_at = |i: usize| -> OfDatabase<Value> {
+        Ok(serde_json::from_str(&r.get::<String>(i)?).unwrap_or_default())
     };
     // A month that was read from an arXiv number is not the archive's date.
-    let given = r.get::<_, Option<String>>(5)?.is_some_and(|s| s != "arxiv-id");
+    let given = r.get::<Option<String>>(5)?.is_some_and(|s| s != "arxiv-id");
     let date: Option<String> = if given { r.get(4)? } else { None };
     let mut out = json!({
-        "model_name": r.get::<_, String>(1)?, "paper_title": r.get::<_, String>(2)?,
-        "paper_url": r.get::<_, String>(3)?, "paper_date": date, "code_links": json_at(6)?, "model_links": json_at(7)?,
-        "metrics": {}, "uses_additional_data": r.get::<_, Option<bool>>(8)?.unwrap_or(false),
+        "model_name": r.get::<String>(1)?, "paper_title": r.get::<String>(2)?,
+        "paper_url": r.get::<String>(3)?, "paper_date": date, "code_links": json_at(6)?, "model_links": json_at(7)?,
+        "metrics": {}, "uses_additional_data": r.get::<Option<bool>>(8)?.unwrap_or(false),
     });
     if let Value::Object(details) = json_at(9)? {
         merge(&mut out, details);
@@ -212,45 +201,54 @@ fn row(r: &Row<'_>) -> rusqlite::Result<Value> {
 }
 
 fn scores(board: &Board, result: i64) -> Result<Value, Error> {
-    let mut query = board
-        .sql()
-        .prepare_cached("SELECT name, raw FROM scores WHERE result = ?1 ORDER BY position")?;
-    let rows =
-        query.query_map([result], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?)))?;
+    let rows = board.sql().query(
+        "SELECT name, raw FROM scores WHERE result = ?1 ORDER BY position",
+        params![result],
+        |r| Ok((r.get::<String>(0)?, r.get::<String>(1)?)),
+    )?;
     let mut out = Map::new();
-    for row in rows {
-        let (name, raw) = row?;
+    for (name, raw) in rows {
         out.insert(name, serde_json::from_str(&raw).unwrap_or_default());
     }
     Ok(Value::Object(out))
 }
 
+/// A leaderboard with rows of the board's own: names and descriptions of task and data set.
+struct OwnTable {
+    task: i64,
+    leaderboard: i64,
+    names: [String; 4],
+}
+
 /// The board's own rows: a task for each, with its data sets.
 fn own(board: &Board, list: &mut List) -> Result<(), Error> {
-    let mut query = board.sql().prepare(
-        "SELECT t.id, t.name, t.description, l.id, d.name, d.description
+    let query = "SELECT t.id, t.name, t.description, l.id, d.name, d.description
          FROM leaderboards l JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
          WHERE EXISTS (SELECT 1 FROM results r WHERE r.leaderboard = l.id AND r.archive IS NULL
                        AND r.state <> 'retracted')
-         ORDER BY t.id, l.id",
-    )?;
-    let mut rows = query.query([])?;
+         ORDER BY t.id, l.id";
+    let tables: Vec<OwnTable> = board.sql().query(query, &[], |r| {
+        Ok(OwnTable {
+            task: r.get(0)?,
+            leaderboard: r.get(3)?,
+            names: [r.get(1)?, r.get(2)?, r.get(4)?, r.get(5)?],
+        })
+    })?;
     let mut current: Option<(i64, Value)> = None;
-    while let Some(r) = rows.next()? {
-        let id: i64 = r.get(0)?;
+    for OwnTable { task: id, leaderboard, names: [name, about, dataset, about_dataset] } in tables {
         if current.as_ref().is_none_or(|c| c.0 != id) {
             if let Some((_, done)) = current.take() {
                 list.put(&done)?;
             }
             let task = json!({
-                "task": r.get::<_, String>(1)?, "description": r.get::<_, String>(2)?, "categories": [], "synonyms": [],
+                "task": name, "description": about, "categories": [], "synonyms": [],
                 "source_link": null, "datasets": [], "subtasks": [],
             });
             current = Some((id, task));
         }
         let table = json!({
-            "dataset": r.get::<_, String>(4)?, "description": r.get::<_, String>(5)?, "dataset_links": [],
-            "dataset_citations": [], "subdatasets": [], "sota": sota(board, r.get(3)?, None)?,
+            "dataset": dataset, "description": about_dataset, "dataset_links": [],
+            "dataset_citations": [], "subdatasets": [], "sota": sota(board, leaderboard, None)?,
         });
         if let Some((_, task)) = &mut current
             && let Some(datasets) = task["datasets"].as_array_mut()
@@ -263,61 +261,82 @@ fn own(board: &Board, list: &mut List) -> Result<(), Error> {
 
 const SITE: &str = "https://paperswithcode.com";
 
+/// Rows that are held in memory at one time.
+const ROWS: usize = 1000;
+
+/// Goes through the rows of an archive by their numbers, some at a time. `sql` gives those after
+/// the number `?2`, `read` a row's number and its element, and `more` adds what other tables know.
+fn each(
+    board: &Board,
+    (archive, sql): (i64, &str),
+    list: &mut List,
+    mut read: impl FnMut(&Row<'_>) -> OfDatabase<(i64, Value)>,
+    mut more: impl FnMut(i64, &mut Value) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let sql = format!("{sql} LIMIT {ROWS}");
+    let mut after = 0;
+    loop {
+        let rows = board.sql().query(&sql, params![archive, after], &mut read)?;
+        let n = rows.len();
+        for (id, mut element) in rows {
+            more(id, &mut element)?;
+            list.put(&element)?;
+            after = id;
+        }
+        if n < ROWS {
+            return Ok(());
+        }
+    }
+}
+
 fn papers(board: &Board, archive: i64, list: &mut List) -> Result<(), Error> {
-    let mut query = board.sql().prepare(
-        "SELECT id, slug, arxiv_id, title, abstract, url_abs, url_pdf, proceeding, authors, date, details
-         FROM papers WHERE archive = ?1 AND stub = 0 ORDER BY id",
-    )?;
-    let mut tasks = board.sql().prepare(
-        "SELECT t.name FROM paper_tasks x JOIN tasks t ON t.id = x.task WHERE x.paper = ?1 ORDER BY x.task",
-    )?;
-    let mut methods = board.sql().prepare(
-        "SELECT m.name, m.full_name, m.description, m.year FROM paper_methods x JOIN methods m ON m.id = x.method
-         WHERE x.paper = ?1 ORDER BY x.method",
-    )?;
-    let mut rows = query.query([archive])?;
-    while let Some(r) = rows.next()? {
-        let id: i64 = r.get(0)?;
-        let tasks =
-            tasks.query_map([id], |r| r.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let sql = board.sql();
+    let all = "SELECT id, slug, arxiv_id, title, abstract, url_abs, url_pdf, proceeding, authors, date, details
+         FROM papers WHERE archive = ?1 AND id > ?2 AND stub = 0 ORDER BY id";
+    let read = |r: &Row<'_>| {
+        let text = |i: usize| r.get::<Option<String>>(i);
+        let authors: Value = serde_json::from_str(&r.get::<String>(8)?).unwrap_or_default();
+        let mut out = json!({
+            "paper_url": format!("{SITE}/paper/{}", r.get::<String>(1)?), "arxiv_id": text(2)?, "title": text(3)?,
+            "abstract": text(4)?, "url_abs": text(5)?, "url_pdf": text(6)?, "proceeding": text(7)?,
+            "authors": authors, "tasks": [], "date": text(9)?, "methods": [],
+        });
+        merge(&mut out, serde_json::from_str(&r.get::<String>(10)?).unwrap_or_default());
+        Ok((r.get(0)?, out))
+    };
+    each(board, (archive, all), list, read, |id, out| {
+        let tasks = "SELECT t.name FROM paper_tasks x JOIN tasks t ON t.id = x.task WHERE x.paper = ?1 ORDER BY x.task";
+        out["tasks"] = sql.query(tasks, params![id], |r| r.get::<String>(0))?.into();
+        let methods = "SELECT m.name, m.full_name, m.description, m.year
+             FROM paper_methods x JOIN methods m ON m.id = x.method WHERE x.paper = ?1 ORDER BY x.method";
         let method = |r: &Row<'_>| {
             Ok(json!({
-                "name": r.get::<_, String>(0)?, "full_name": r.get::<_, String>(1)?,
-                "description": r.get::<_, String>(2)?, "introduced_year": r.get::<_, Option<i64>>(3)?,
+                "name": r.get::<String>(0)?, "full_name": r.get::<String>(1)?,
+                "description": r.get::<String>(2)?, "introduced_year": r.get::<Option<i64>>(3)?,
             }))
         };
-        let methods = methods.query_map([id], method)?.collect::<Result<Vec<_>, _>>()?;
-        let text = |i: usize| r.get::<_, Option<String>>(i);
-        let authors: Value = serde_json::from_str(&r.get::<_, String>(8)?).unwrap_or_default();
-        let mut out = json!({
-            "paper_url": format!("{SITE}/paper/{}", r.get::<_, String>(1)?), "arxiv_id": text(2)?, "title": text(3)?,
-            "abstract": text(4)?, "url_abs": text(5)?, "url_pdf": text(6)?, "proceeding": text(7)?,
-            "authors": authors, "tasks": tasks, "date": text(9)?, "methods": methods,
-        });
-        merge(&mut out, serde_json::from_str(&r.get::<_, String>(10)?).unwrap_or_default());
-        list.put(&out)?;
-    }
-    Ok(())
+        out["methods"] = sql.query(methods, params![id], method)?.into();
+        Ok(())
+    })
 }
 
 fn links(board: &Board, archive: i64, list: &mut List) -> Result<(), Error> {
-    let mut query = board.sql().prepare(
-        "SELECT p.slug, p.title, p.arxiv_id, p.url_abs, p.url_pdf, c.url, c.official, c.in_paper, c.in_repository, c.framework
-         FROM code_links c JOIN papers p ON p.id = c.paper WHERE c.archive = ?1 ORDER BY c.id",
-    )?;
-    let mut rows = query.query([archive])?;
-    while let Some(r) = rows.next()? {
-        let text = |i: usize| r.get::<_, Option<String>>(i);
-        let framework: String = r.get(9)?;
+    let all = "SELECT c.id, p.slug, p.title, p.arxiv_id, p.url_abs, p.url_pdf, c.url, c.official, c.in_paper,
+                c.in_repository, c.framework
+         FROM code_links c JOIN papers p ON p.id = c.paper WHERE c.archive = ?1 AND c.id > ?2 ORDER BY c.id";
+    let read = |r: &Row<'_>| {
+        let text = |i: usize| r.get::<Option<String>>(i);
+        let framework: String = r.get(10)?;
         let framework = if framework.is_empty() { "none".into() } else { framework };
-        list.put(&json!({
-            "paper_url": format!("{SITE}/paper/{}", r.get::<_, String>(0)?), "paper_title": text(1)?,
-            "paper_arxiv_id": text(2)?, "paper_url_abs": text(3)?, "paper_url_pdf": text(4)?, "repo_url": text(5)?,
-            "is_official": r.get::<_, bool>(6)?, "mentioned_in_paper": r.get::<_, bool>(7)?,
-            "mentioned_in_github": r.get::<_, bool>(8)?, "framework": framework,
-        }))?;
-    }
-    Ok(())
+        let out = json!({
+            "paper_url": format!("{SITE}/paper/{}", r.get::<String>(1)?), "paper_title": text(2)?,
+            "paper_arxiv_id": text(3)?, "paper_url_abs": text(4)?, "paper_url_pdf": text(5)?, "repo_url": text(6)?,
+            "is_official": r.get::<bool>(7)?, "mentioned_in_paper": r.get::<bool>(8)?,
+            "mentioned_in_github": r.get::<bool>(9)?, "framework": framework,
+        });
+        Ok((r.get(0)?, out))
+    };
+    each(board, (archive, all), list, read, |_, _| Ok(()))
 }
 
 /// Title and address of a paper, as the archive names one.
@@ -331,61 +350,57 @@ fn mention(title: Option<String>, slug: Option<String>) -> Value {
 }
 
 fn methods(board: &Board, archive: i64, list: &mut List) -> Result<(), Error> {
-    let mut query = board.sql().prepare(
-        "SELECT m.id, m.slug, m.name, m.full_name, m.description, p.title, p.slug, m.year, m.source_url, m.source_title,
-                m.code_url, m.papers, m.details
-         FROM methods m LEFT JOIN papers p ON p.id = m.paper WHERE m.archive = ?1 ORDER BY m.id",
-    )?;
-    let mut collections = board.sql().prepare(
-        "SELECT collection, area_id, area FROM method_collections WHERE method = ?1 ORDER BY area, collection",
-    )?;
-    let mut rows = query.query([archive])?;
-    while let Some(r) = rows.next()? {
+    let all = "SELECT m.id, m.slug, m.name, m.full_name, m.description, p.title, p.slug, m.year, m.source_url,
+                m.source_title, m.code_url, m.papers, m.details
+         FROM methods m LEFT JOIN papers p ON p.id = m.paper WHERE m.archive = ?1 AND m.id > ?2 ORDER BY m.id";
+    let read = |r: &Row<'_>| {
+        let text = |i: usize| r.get::<Option<String>>(i);
+        let mut out = json!({
+            "url": format!("{SITE}/method/{}", r.get::<String>(1)?), "name": text(2)?, "full_name": text(3)?,
+            "description": text(4)?, "paper": mention(text(5)?, text(6)?), "introduced_year": r.get::<Option<i64>>(7)?,
+            "source_url": text(8)?, "source_title": text(9)?, "code_snippet_url": text(10)?,
+            "num_papers": r.get::<i64>(11)?, "collections": [],
+        });
+        merge(&mut out, serde_json::from_str(&r.get::<String>(12)?).unwrap_or_default());
+        Ok((r.get(0)?, out))
+    };
+    each(board, (archive, all), list, read, |id, out| {
+        let collections =
+            "SELECT collection, area_id, area FROM method_collections WHERE method = ?1
+             ORDER BY area, collection";
         let collection = |r: &Row<'_>| {
             Ok(json!({
-                "collection": r.get::<_, String>(0)?, "area_id": r.get::<_, String>(1)?, "area": r.get::<_, String>(2)?,
+                "collection": r.get::<String>(0)?, "area_id": r.get::<String>(1)?, "area": r.get::<String>(2)?,
             }))
         };
-        let found = collections.query_map([r.get::<_, i64>(0)?], collection)?;
-        let found = found.collect::<Result<Vec<_>, _>>()?;
-        let text = |i: usize| r.get::<_, Option<String>>(i);
-        let mut out = json!({
-            "url": format!("{SITE}/method/{}", r.get::<_, String>(1)?), "name": text(2)?, "full_name": text(3)?,
-            "description": text(4)?, "paper": mention(text(5)?, text(6)?), "introduced_year": r.get::<_, Option<i64>>(7)?,
-            "source_url": text(8)?, "source_title": text(9)?, "code_snippet_url": text(10)?,
-            "num_papers": r.get::<_, i64>(11)?, "collections": found,
-        });
-        merge(&mut out, serde_json::from_str(&r.get::<_, String>(12)?).unwrap_or_default());
-        list.put(&out)?;
-    }
-    Ok(())
+        out["collections"] = board.sql().query(collections, params![id], collection)?.into();
+        Ok(())
+    })
 }
 
 fn datasets(board: &Board, archive: i64, list: &mut List) -> Result<(), Error> {
-    let mut query = board.sql().prepare(
-        "SELECT d.id, d.slug, d.name, d.full_name, d.description, d.homepage, p.title, p.slug, d.introduced,
+    let all = "SELECT d.id, d.slug, d.name, d.full_name, d.description, d.homepage, p.title, p.slug, d.introduced,
                 d.licence_name, d.licence_url, d.details
-         FROM datasets d LEFT JOIN papers p ON p.id = d.paper WHERE d.archive = ?1 ORDER BY d.id",
-    )?;
-    let mut tasks = board.sql().prepare(
-        "SELECT t.name, t.slug FROM dataset_tasks x JOIN tasks t ON t.id = x.task WHERE x.dataset = ?1 ORDER BY x.task",
-    )?;
-    let mut rows = query.query([archive])?;
-    while let Some(r) = rows.next()? {
-        let task = |r: &Row<'_>| {
-            let url = format!("{SITE}/task/{}", r.get::<_, String>(1)?);
-            Ok(json!({ "task": r.get::<_, String>(0)?, "url": url }))
-        };
-        let found = tasks.query_map([r.get::<_, i64>(0)?], task)?.collect::<Result<Vec<_>, _>>()?;
-        let text = |i: usize| r.get::<_, Option<String>>(i);
+         FROM datasets d LEFT JOIN papers p ON p.id = d.paper WHERE d.archive = ?1 AND d.id > ?2 ORDER BY d.id";
+    let read = |r: &Row<'_>| {
+        let text = |i: usize| r.get::<Option<String>>(i);
         let mut out = json!({
-            "url": format!("{SITE}/dataset/{}", r.get::<_, String>(1)?), "name": text(2)?, "full_name": text(3)?,
+            "url": format!("{SITE}/dataset/{}", r.get::<String>(1)?), "name": text(2)?, "full_name": text(3)?,
             "description": text(4)?, "homepage": text(5)?, "paper": mention(text(6)?, text(7)?),
-            "introduced_date": text(8)?, "license_name": text(9)?, "license_url": text(10)?, "tasks": found,
+            "introduced_date": text(8)?, "license_name": text(9)?, "license_url": text(10)?, "tasks": [],
             "modalities": [], "languages": [], "variants": [], "data_loaders": [],
         });
-        merge(&mut out, serde_json::from_str(&r.get::<_, String>(11)?).unwrap_or_default());
-        list.put(&out)?;
-    }
-    Ok(())
+        merge(&mut out, serde_json::from_str(&r.get::<String>(11)?).unwrap_or_default());
+        Ok((r.get(0)?, out))
+    };
+    each(board, (archive, all), list, read, |id, out| {
+        let tasks = "SELECT t.name, t.slug FROM dataset_tasks x JOIN tasks t ON t.id = x.task
+             WHERE x.dataset = ?1 ORDER BY x.task";
+        let task = |r: &Row<'_>| {
+            let url = format!("{SITE}/task/{}", r.get::<String>(1)?);
+            Ok(json!({ "task": r.get::<String>(0)?, "url": url }))
+        };
+        out["tasks"] = board.sql().query(tasks, params![id], task)?.into();
+        Ok(())
+    })
 }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use rusqlite::params;
 use serde::Serialize;
 
 use crate::direction::Direction;
@@ -71,10 +70,8 @@ fn rows(
     let slugs: Vec<String> = match leaderboard {
         Some(slug) => vec![slug.into()],
         None => {
-            let mut query = board
-                .sql()
-                .prepare("SELECT slug FROM leaderboards WHERE results > 0 ORDER BY slug")?;
-            query.query_map(params![], |r| r.get(0))?.collect::<Result<_, _>>()?
+            let all = "SELECT slug FROM leaderboards WHERE results > 0 ORDER BY slug";
+            board.sql().query(all, &[], |r| r.get(0))?
         }
     };
     for slug in slugs {

@@ -1,9 +1,9 @@
 //! What the importers of the archive's files work with.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, OptionalExtension};
+use budwood_database::{Connection, Value as SqlValue, params};
 use serde_json::Value;
 
 use super::report::Report;
@@ -55,6 +55,8 @@ pub(super) struct Kind {
     pub(super) element: fn(&mut Context<'_>, Value) -> Result<(), Error>,
     /// Whether elements before the one that an import goes on with must be looked at again.
     pub(super) again: bool,
+    /// Looks up at once what the elements of a batch will ask for.
+    pub(super) begin: fn(&mut Context<'_>, &[Value]) -> Result<(), Error>,
     /// What is left to do at the end.
     pub(super) finish: fn(&mut Context<'_>) -> Result<(), Error>,
 }
@@ -74,6 +76,38 @@ pub(super) struct State {
     pub(super) tree: Tree,
     pub(super) tasks: HashMap<String, i64>,
     pub(super) methods: HashMap<String, i64>,
+    pub(super) papers: Papers,
+}
+
+/// What is known of the papers of a batch, so that those that are new need not be looked for.
+#[derive(Default)]
+pub(super) struct Papers {
+    /// Addresses that are taken.
+    pub(super) slugs: HashSet<String>,
+    /// arXiv numbers and titles of papers that are only known from results' links.
+    pub(super) stubs: HashSet<String>,
+    /// The next paper's number.
+    pub(super) next: i64,
+}
+
+/// Those of the texts that a column holds, among rows of a condition.
+pub(super) fn among(
+    sql: &Connection,
+    (column, condition): (&str, &str),
+    texts: &[String],
+    found: &mut HashSet<String>,
+) -> Result<(), Error> {
+    const AT_ONCE: usize = 250;
+    let places: Vec<_> = (1..=AT_ONCE).map(|i| format!("?{i}")).collect();
+    let places = places.join(", ");
+    let query = format!("SELECT {column} FROM papers WHERE {condition} {column} IN ({places})");
+    for texts in texts.chunks(AT_ONCE) {
+        // Always as many, so that the statement is the same.
+        let all = texts.iter().chain(std::iter::repeat(&texts[0])).take(AT_ONCE);
+        let values: Vec<_> = all.map(SqlValue::from).collect();
+        found.extend(sql.query(&query, &values, |r| r.get::<String>(0))?);
+    }
+    Ok(())
 }
 
 impl State {
@@ -118,8 +152,7 @@ pub(super) fn mention(context: &Context<'_>, paper: &Value) -> Result<Option<i64
 /// The paper whose page in the archive this address is.
 pub(super) fn paper_at(sql: &Connection, url: &str) -> Result<Option<i64>, Error> {
     let Some(slug) = slug_of_url(url, "paper") else { return Ok(None) };
-    let mut found = sql.prepare_cached("SELECT id FROM papers WHERE slug = ?1")?;
-    Ok(found.query_row([slug], |r| r.get(0)).optional()?)
+    Ok(sql.first("SELECT id FROM papers WHERE slug = ?1", params![slug], |r| r.get(0))?)
 }
 
 /// How far the archive's tree has grown.

@@ -1,6 +1,6 @@
 //! `datasets.json`: data sets with their terms, loaders and tasks.
 
-use rusqlite::params;
+use budwood_database::params;
 use serde_json::Value;
 
 use super::context::{Context, Kind, mention};
@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     },
     element,
     again: false,
+    begin: |_, _| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 
@@ -38,17 +39,16 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
         context.report.borrow_mut().added("datasets", 1);
     }
     // Another file may have named it first; it is described, and exported, here.
-    context
-        .sql
-        .prepare_cached("UPDATE datasets SET archive = ?2 WHERE id = ?1 AND archive IS NOT NULL")?
-        .execute(params![id, context.archive])?;
+    context.sql.execute(
+        "UPDATE datasets SET archive = ?2 WHERE id = ?1 AND archive IS NOT NULL",
+        params![id, context.archive],
+    )?;
     if let Some(slug) = slug_of_url(&url, "dataset") {
-        context
-            .sql
-            .prepare_cached(
-                "UPDATE OR IGNORE datasets SET slug = ?2 WHERE id = ?1 AND archive = ?3",
-            )?
-            .execute(params![id, slug, context.archive])?;
+        context.sql.execute(
+            "UPDATE datasets SET slug = ?2 WHERE id = ?1 AND archive = ?3
+               AND NOT EXISTS (SELECT 1 FROM datasets WHERE slug = ?2)",
+            params![id, slug, context.archive],
+        )?;
     }
     let paper = mention(context, &paper)?;
     let tasks = fields.list("tasks");
@@ -56,15 +56,10 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
         ["full_name", "description", "homepage", "license_name", "license_url"]
             .map(|n| fields.text(n));
     let introduced = fields.text_or_none("introduced_date");
-    context
-        .sql
-        .prepare_cached(
-            "UPDATE datasets SET full_name = ?2, description = CASE description WHEN '' THEN ?3 ELSE description END,
+    context.sql.execute("UPDATE datasets SET full_name = ?2, description = CASE description WHEN '' THEN ?3 ELSE description END,
                homepage = ?4, licence_name = ?5, licence_url = ?6, introduced = ?7, paper = coalesce(paper, ?8),
                details = ?9, listed = 1
-             WHERE id = ?1",
-        )?
-        .execute(params![
+             WHERE id = ?1", params![
             id,
             texts[0],
             texts[1],
@@ -78,10 +73,10 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     for task in tasks {
         let Some(name) = task.get("task").and_then(Value::as_str) else { continue };
         let task = context.state.task(context.sql, name, context.archive)?;
-        context
-            .sql
-            .prepare_cached("INSERT OR IGNORE INTO dataset_tasks (dataset, task) VALUES (?1, ?2)")?
-            .execute([id, task])?;
+        context.sql.execute(
+            "INSERT INTO dataset_tasks (dataset, task) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![id, task],
+        )?;
     }
     Ok(())
 }

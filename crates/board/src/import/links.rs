@@ -1,6 +1,6 @@
 //! `links-between-papers-and-code.json`: repositories of papers.
 
-use rusqlite::params;
+use budwood_database::params;
 use serde_json::Value;
 
 use super::context::{Context, Kind, paper_at};
@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("repo_url").is_some(),
     element,
     again: false,
+    begin: |_, _| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 
@@ -32,14 +33,12 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     let in_repository = fields.flag("mentioned_in_github").unwrap_or(false);
     let framework = fields.text("framework");
     let framework = if framework == "none" { String::new() } else { framework };
-    let added = context
-        .sql
-        .prepare_cached(
-            "INSERT OR IGNORE INTO code_links (paper, url, official, in_paper, in_repository, framework, archive)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![paper, url, official, in_paper, in_repository, framework, context.archive])?;
-    context.report.borrow_mut().added("code links", added);
+    let added = context.sql.execute(
+        "INSERT INTO code_links (paper, url, official, in_paper, in_repository, framework, archive)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        params![paper, url, official, in_paper, in_repository, framework, context.archive],
+    )?;
+    context.report.borrow_mut().added("code links", added as usize);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `methods.json`: methods with their collections.
 
-use rusqlite::params;
+use budwood_database::params;
 use serde_json::Value;
 
 use super::context::{Context, Kind, mention};
@@ -13,6 +13,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("name").is_some() && v.get("collections").is_some(),
     element,
     again: false,
+    begin: |_, _| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 
@@ -37,17 +38,16 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
         context.report.borrow_mut().added("methods", 1);
     }
     // Another file may have named it first; it is described, and exported, here.
-    context
-        .sql
-        .prepare_cached("UPDATE methods SET archive = ?2 WHERE id = ?1 AND archive IS NOT NULL")?
-        .execute(params![id, context.archive])?;
+    context.sql.execute(
+        "UPDATE methods SET archive = ?2 WHERE id = ?1 AND archive IS NOT NULL",
+        params![id, context.archive],
+    )?;
     if let Some(slug) = slug_of_url(&url, "method") {
-        context
-            .sql
-            .prepare_cached(
-                "UPDATE OR IGNORE methods SET slug = ?2 WHERE id = ?1 AND archive = ?3",
-            )?
-            .execute(params![id, slug, context.archive])?;
+        context.sql.execute(
+            "UPDATE methods SET slug = ?2 WHERE id = ?1 AND archive = ?3
+               AND NOT EXISTS (SELECT 1 FROM methods WHERE slug = ?2)",
+            params![id, slug, context.archive],
+        )?;
     }
     let paper = mention(context, &paper)?;
     let (full_name, description) = (fields.text("full_name"), fields.text("description"));
@@ -57,16 +57,11 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     let collections = fields.list("collections");
     fields.rest.remove("num_papers");
     // What the board's own entries say is not overwritten.
-    context
-        .sql
-        .prepare_cached(
-            "UPDATE methods SET full_name = CASE full_name WHEN '' THEN ?2 ELSE full_name END,
+    context.sql.execute("UPDATE methods SET full_name = CASE full_name WHEN '' THEN ?2 ELSE full_name END,
                description = CASE description WHEN '' THEN ?3 ELSE description END, year = coalesce(year, ?4),
                paper = coalesce(paper, ?5), source_url = coalesce(source_url, ?6),
                source_title = coalesce(source_title, ?7), code_url = coalesce(code_url, ?8), details = ?9
-             WHERE id = ?1",
-        )?
-        .execute(params![
+             WHERE id = ?1", params![
             id,
             full_name,
             description,
@@ -79,12 +74,7 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
         ])?;
     for collection in collections {
         let text = |name: &str| collection.get(name).and_then(Value::as_str).unwrap_or_default();
-        context
-            .sql
-            .prepare_cached(
-                "INSERT OR IGNORE INTO method_collections (method, area, collection, area_id) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![id, text("area"), text("collection"), text("area_id")])?;
+        context.sql.execute("INSERT INTO method_collections (method, area, collection, area_id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING", params![id, text("area"), text("collection"), text("area_id")])?;
     }
     Ok(())
 }

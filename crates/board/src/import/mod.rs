@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use budwood_base::digest;
-use rusqlite::{OptionalExtension, params};
+use budwood_database::params;
 use serde_json::Value;
 
 pub use context::Options;
@@ -27,7 +27,7 @@ pub use stream::Limits;
 
 use crate::db::now;
 use crate::log::{Entry, Subject};
-use crate::{Board, Error};
+use crate::{Board, Error, dialect};
 
 use context::{Context, Kind, State};
 
@@ -71,7 +71,7 @@ pub fn file(
         let stored: String =
             board
                 .sql()
-                .query_row("SELECT report FROM imports WHERE id = ?1", [import], |r| r.get(0))?;
+                .one("SELECT report FROM imports WHERE id = ?1", params![import], |r| r.get(0))?;
         report = serde_json::from_str(&stored).unwrap_or_default();
         report.from = done;
     }
@@ -83,6 +83,7 @@ pub fn file(
         let transaction = board.write()?;
         let mut context =
             Context { sql: &transaction, archive, options, report: &report, state: &mut state };
+        (kind.begin)(&mut context, batch)?;
         for element in batch.drain(..) {
             (kind.element)(&mut context, element)?;
         }
@@ -129,6 +130,7 @@ pub fn file(
     };
     entry.write(&transaction)?;
     transaction.commit()?;
+    dialect::settle(board.sql())?;
     Ok(report)
 }
 
@@ -144,27 +146,18 @@ fn begin(
     let stem = stem.trim_end_matches(".gz").trim_end_matches(".json");
     let name = options.archive.as_deref().unwrap_or(stem);
     let transaction = board.write()?;
-    transaction.execute(
-        "INSERT OR IGNORE INTO archives (name, attribution, licence) VALUES (?1, ?2, ?3)",
-        params![name, options.attribution, options.licence],
-    )?;
+    transaction.execute("INSERT INTO archives (name, attribution, licence) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", params![name, options.attribution, options.licence])?;
     let archive: i64 =
-        transaction.query_row("SELECT id FROM archives WHERE name = ?1", [name], |r| r.get(0))?;
-    let found = transaction
-        .query_row(
-            "SELECT id, done, finished FROM imports WHERE archive = ?1 AND kind = ?2 AND sha256 = ?3",
-            params![archive, kind, sha256],
-            |r| Ok((r.get(0)?, r.get::<_, i64>(1)? as u64, r.get(2)?)),
-        )
-        .optional()?;
+        transaction.one("SELECT id FROM archives WHERE name = ?1", params![name], |r| r.get(0))?;
+    let found = transaction.first(
+        "SELECT id, done, finished FROM imports WHERE archive = ?1 AND kind = ?2 AND sha256 = ?3",
+        params![archive, kind, sha256],
+        |r| Ok((r.get(0)?, r.get::<i64>(1)? as u64, r.get(2)?)),
+    )?;
     let (import, done, finished) = match found {
         Some(found) => found,
         None => {
-            transaction.execute(
-                "INSERT INTO imports (archive, kind, sha256, at, report) VALUES (?1, ?2, ?3, ?4, '{}')",
-                params![archive, kind, sha256, now()],
-            )?;
-            (transaction.last_insert_rowid(), 0, false)
+            (transaction.add("INSERT INTO imports (archive, kind, sha256, at, report) VALUES (?1, ?2, ?3, ?4, '{}')", params![archive, kind, sha256, now()])?, 0, false)
         }
     };
     transaction.commit()?;

@@ -1,23 +1,75 @@
 //! `papers-with-abstracts.json`: papers with their tasks and methods.
 
-use rusqlite::{OptionalExtension, params};
+use budwood_database::{Addition, params};
 use serde_json::Value;
 
-use super::context::{Context, Kind};
+use super::context::{Context, Kind, Papers, among};
 use super::fields::Fields;
 use crate::text::{key, slug, slug_of_url};
-use crate::{Error, date, summary};
+use crate::{Error, date, fulltext, summary};
 
 pub(super) const KIND: Kind = Kind {
     name: "papers-with-abstracts",
     fits: |v| v.get("title").is_some() && v.get("abstract").is_some(),
     element,
     again: false,
+    begin,
     finish: |context| {
-        context.sql.execute("INSERT INTO paper_text (paper_text) VALUES ('optimize')", [])?;
+        fulltext::settle_papers(context.sql)?;
         Ok(summary::refresh_counts(context.sql)?)
     },
 };
+
+static PAPER: Addition = Addition {
+    table: "papers",
+    is_referred_to: true,
+    one: "INSERT INTO papers (id, slug, title, title_key, abstract, authors, date, date_source, arxiv_id,
+            url_abs, url_pdf, proceeding, details, archive)
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    many: [
+        "INSERT INTO papers (id, slug, title, title_key, abstract, authors, date, date_source, arxiv_id,
+           url_abs, url_pdf, proceeding, details, archive) VALUES",
+        "",
+    ],
+};
+static TASK: Addition = Addition {
+    table: "paper_tasks",
+    is_referred_to: false,
+    one: "INSERT INTO paper_tasks (task, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    many: ["INSERT INTO paper_tasks (task, paper) VALUES", "ON CONFLICT DO NOTHING"],
+};
+static METHOD: Addition = Addition {
+    table: "paper_methods",
+    is_referred_to: false,
+    one: "INSERT INTO paper_methods (method, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    many: ["INSERT INTO paper_methods (method, paper) VALUES", "ON CONFLICT DO NOTHING"],
+};
+
+/// The address of a paper of the archive.
+fn slug_of(url: &str, title: &str) -> String {
+    slug_of_url(url, "paper").unwrap_or_else(|| slug(title))
+}
+
+fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
+    let sql = context.sql;
+    let texts = |of: fn(&str, &str, &str) -> Option<String>| -> Vec<String> {
+        let text = |v: &Value, name: &str| {
+            v.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let one = |v: &Value| of(&text(v, "paper_url"), &text(v, "title"), &text(v, "arxiv_id"));
+        batch.iter().filter_map(one).collect()
+    };
+    let mut known = Papers::default();
+    let slugs = texts(|url, title, _| Some(slug_of(url, title)));
+    among(sql, ("slug", ""), &slugs, &mut known.slugs)?;
+    let numbers = texts(|_, _, id| Some(without_version(id)).filter(|id| !id.is_empty()));
+    among(sql, ("arxiv_id", "stub = 1 AND"), &numbers, &mut known.stubs)?;
+    let titles = texts(|_, title, _| Some(key(title)));
+    among(sql, ("title_key", "stub = 1 AND"), &titles, &mut known.stubs)?;
+    known.next = sql.one("SELECT coalesce(max(id), 0) + 1 FROM papers", &[], |r| r.get(0))?;
+    context.state.papers = known;
+    Ok(())
+}
 
 /// A paper, read.
 struct ReadPaper {
@@ -43,7 +95,7 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     let (tasks, methods) = (fields.texts("tasks"), fields.list("methods"));
     let given = fields.text_or_none("date");
     let paper = ReadPaper {
-        slug: slug_of_url(&fields.text("paper_url"), "paper").unwrap_or_else(|| slug(&title)),
+        slug: slug_of(&fields.text("paper_url"), &title),
         abstract_text: fields.text("abstract"),
         authors: Value::from(fields.texts("authors")).to_string(),
         date: given.filter(|d| date::valid(d).is_some()),
@@ -61,18 +113,12 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
     let id = paper.put(context)?;
     for name in tasks {
         let task = context.state.task(context.sql, &name, context.archive)?;
-        context
-            .sql
-            .prepare_cached("INSERT OR IGNORE INTO paper_tasks (task, paper) VALUES (?1, ?2)")?
-            .execute([task, id])?;
+        context.sql.add_later(&TASK, params![task, id])?;
     }
     for method in methods {
         let Some(name) = method.get("name").and_then(Value::as_str) else { continue };
         let method = context.state.method(context.sql, name, context.archive)?;
-        context
-            .sql
-            .prepare_cached("INSERT OR IGNORE INTO paper_methods (method, paper) VALUES (?1, ?2)")?
-            .execute([method, id])?;
+        context.sql.add_later(&METHOD, params![method, id])?;
     }
     Ok(())
 }
@@ -92,15 +138,15 @@ fn without_version(id: &str) -> String {
 
 impl ReadPaper {
     /// Its number; it is made, or takes the place of an entry that only a result's link had made.
-    fn put(&self, context: &Context<'_>) -> Result<i64, Error> {
-        let sql = context.sql;
-        let same = sql
-            .prepare_cached(
-                "SELECT id, stub, archive IS ?2, title = ?3 AND abstract = ?4 AND authors = ?5 AND date IS coalesce(?6, date) AND details = ?7
-                 FROM papers WHERE slug = ?1",
-            )?
-            .query_row(
-                params![
+    fn put(&self, context: &mut Context<'_>) -> Result<i64, Error> {
+        let (sql, known) = (context.sql, &context.state.papers);
+        let is_stub = known.stubs.contains(&key(&self.title))
+            || self.arxiv.as_ref().is_some_and(|id| known.stubs.contains(id));
+        if !is_stub && !known.slugs.contains(&self.slug) {
+            return self.add(context);
+        }
+        let same = sql.first("SELECT id, stub, archive IS NOT DISTINCT FROM ?2, title = ?3 AND abstract = ?4 AND authors = ?5 AND date IS NOT DISTINCT FROM coalesce(?6, date) AND details = ?7
+                 FROM papers WHERE slug = ?1", params![
                     self.slug,
                     context.archive,
                     self.title,
@@ -108,10 +154,7 @@ impl ReadPaper {
                     self.authors,
                     self.date,
                     self.details
-                ],
-                |r| Ok((r.get::<_, i64>(0)?, [r.get::<_, bool>(1)?, r.get(2)?, r.get(3)?])),
-            )
-            .optional()?;
+                ], |r| Ok((r.get::<i64>(0)?, [r.get::<bool>(1)?, r.get(2)?, r.get(3)?])))?;
         match same {
             // A newer file of the same archive says something else.
             Some((id, [false, true, false])) => return self.fill(context, id),
@@ -122,63 +165,62 @@ impl ReadPaper {
         if let Some(id) = self.stub(context)? {
             return self.fill(context, id);
         }
+        self.add(context)
+    }
+
+    /// A paper that is not there.
+    fn add(&self, context: &mut Context<'_>) -> Result<i64, Error> {
         let source = self.date.as_ref().map(|_| date::DateSource::Given);
-        sql.prepare_cached(
-            "INSERT INTO papers (slug, title, title_key, abstract, authors, date, date_source, arxiv_id, url_abs,
-               url_pdf, proceeding, details, archive)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?
-        .execute(params![
-            self.slug,
-            self.title,
-            key(&self.title),
-            self.abstract_text,
-            self.authors,
-            self.date,
-            source,
-            self.arxiv,
-            self.url,
-            self.pdf,
-            self.proceeding,
-            self.details,
-            context.archive
-        ])?;
-        let id = sql.last_insert_rowid();
-        self.index(context, id)?;
+        let id = context.state.papers.next;
+        context.state.papers.next += 1;
+        context.state.papers.slugs.insert(self.slug.clone());
+        context.sql.add_later(
+            &PAPER,
+            params![
+                id,
+                self.slug,
+                self.title,
+                key(&self.title),
+                self.abstract_text,
+                self.authors,
+                self.date,
+                source,
+                self.arxiv,
+                self.url,
+                self.pdf,
+                self.proceeding,
+                self.details,
+                context.archive
+            ],
+        )?;
+        fulltext::add_paper(context.sql, id, [&self.title, &self.abstract_text, &self.authors])?;
         context.report.borrow_mut().added("papers", 1);
         Ok(id)
     }
 
     /// The entry of this paper that a result's link made.
     fn stub(&self, context: &Context<'_>) -> Result<Option<i64>, Error> {
-        let found = context
-            .sql
-            .prepare_cached(
-                "SELECT id FROM papers WHERE stub = 1 AND arxiv_id = ?1
-                 UNION ALL SELECT id FROM papers WHERE stub = 1 AND title_key = ?2 LIMIT 1",
-            )?
-            .query_row(params![self.arxiv, key(&self.title)], |r| r.get(0))
-            .optional()?;
-        Ok(found)
+        let by_number =
+            "SELECT id FROM papers WHERE stub = 1 AND arxiv_id = ?1 ORDER BY id LIMIT 1";
+        let by_title =
+            "SELECT id FROM papers WHERE stub = 1 AND title_key = ?1 ORDER BY id LIMIT 1";
+        let sql = context.sql;
+        match sql.first(by_number, params![self.arxiv], |r| r.get(0))? {
+            Some(id) => Ok(Some(id)),
+            None => Ok(sql.first(by_title, params![key(&self.title)], |r| r.get(0))?),
+        }
     }
 
     fn fill(&self, context: &Context<'_>, id: i64) -> Result<i64, Error> {
         let sql = context.sql;
         // The words of what was there leave the index, and what an encoder made of them goes too.
-        sql.prepare_cached(
-            "INSERT INTO paper_text (paper_text, rowid, title, abstract, authors)
-             SELECT 'delete', id, title, abstract, authors FROM papers WHERE id = ?1",
-        )?
-        .execute([id])?;
-        sql.prepare_cached("DELETE FROM paper_vectors WHERE paper = ?1")?.execute([id])?;
+        fulltext::forget_paper(sql, id)?;
+        sql.execute("DELETE FROM paper_vectors WHERE paper = ?1", params![id])?;
         let source = self.date.as_ref().map(|_| date::DateSource::Given);
-        sql.prepare_cached(
-            "UPDATE papers SET slug = ?2, title = ?3, title_key = ?4, abstract = ?5, authors = ?6,
+        sql.execute("UPDATE papers SET slug = ?2, title = ?3, title_key = ?4, abstract = ?5, authors = ?6,
                date = coalesce(?7, date), date_source = coalesce(?8, date_source), arxiv_id = coalesce(?9, arxiv_id),
                url_abs = coalesce(?10, url_abs), url_pdf = ?11, proceeding = ?12, details = ?13, archive = ?14, stub = 0
-             WHERE id = ?1",
-        )?
-        .execute(params![
+             WHERE id = ?1", params![
             id,
             self.slug,
             self.title,
@@ -200,12 +242,6 @@ impl ReadPaper {
     }
 
     fn index(&self, context: &Context<'_>, id: i64) -> Result<(), Error> {
-        context
-            .sql
-            .prepare_cached(
-                "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![id, self.title, self.abstract_text, self.authors])?;
-        Ok(())
+        fulltext::put_paper(context.sql, id, [&self.title, &self.abstract_text, &self.authors])
     }
 }

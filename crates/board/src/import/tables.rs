@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use budwood_base::digest;
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Addition, Connection, params};
 use serde_json::{Map, Value};
 
 use super::context::{Context, Kind};
@@ -20,6 +20,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("task").is_some_and(Value::is_string) && v.get("url").is_none(),
     element: |context, element| task(context, element, &Place::default()),
     again: true,
+    begin: |_, _| Ok(()),
     finish,
 };
 
@@ -56,8 +57,10 @@ fn task(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(), 
     if new {
         context.report.borrow_mut().added("tasks", 1);
     }
-    sql.prepare_cached("UPDATE tasks SET description = ?2 WHERE id = ?1 AND description = ''")?
-        .execute(params![task_id, description.trim()])?;
+    sql.execute(
+        "UPDATE tasks SET description = ?2 WHERE id = ?1 AND description = ''",
+        params![task_id, description.trim()],
+    )?;
     if areas.is_empty() {
         areas.clone_from(&place.areas);
     }
@@ -108,15 +111,16 @@ fn dataset(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(
     if new {
         context.report.borrow_mut().added("datasets", 1);
     }
-    sql.prepare_cached(
+    sql.execute(
         "UPDATE datasets SET description = ?2, listed = 1 WHERE id = ?1 AND description = ''",
-    )?
-    .execute(params![id, description.trim()])?;
-    sql.prepare_cached("INSERT OR IGNORE INTO dataset_tasks (dataset, task) VALUES (?1, ?2)")?
-        .execute([id, task])?;
-    let full_name: String = sql
-        .prepare_cached("SELECT name FROM datasets WHERE id = ?1")?
-        .query_row([id], |r| r.get(0))?;
+        params![id, description.trim()],
+    )?;
+    sql.execute(
+        "INSERT INTO dataset_tasks (dataset, task) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![id, task],
+    )?;
+    let full_name: String =
+        sql.one("SELECT name FROM datasets WHERE id = ?1", params![id], |r| r.get(0))?;
     let new = Node { kind: "dataset", name: &name, description: &description, details: &details };
     let node = new.put(context, place.node, None, Some(id))?;
     if !rows.is_empty() {
@@ -160,17 +164,11 @@ impl Node<'_> {
         let position = context.state.tree.positions.entry(parent).or_default();
         let at = *position;
         *position += 1;
-        let id = context
-            .sql
-            .prepare_cached(
-                "INSERT INTO nodes (archive, parent, kind, name, occurrence, position, task, dataset, description, details)
+        let id = context.sql.one("INSERT INTO nodes (archive, parent, kind, name, occurrence, position, task, dataset, description, details)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (archive, parent, kind, name, occurrence) DO UPDATE SET
                    position = excluded.position, description = excluded.description, details = excluded.details
-                 RETURNING id",
-            )?
-            .query_row(
-                params![
+                 RETURNING id", params![
                     context.archive,
                     parent,
                     self.kind,
@@ -181,9 +179,7 @@ impl Node<'_> {
                     dataset,
                     self.description,
                     self.details
-                ],
-                |r| r.get(0),
-            )?;
+                ], |r| r.get(0))?;
         Ok(id)
     }
 }
@@ -198,14 +194,13 @@ fn leaderboard(
 ) -> Result<i64, Error> {
     let sql = context.sql;
     context.report.borrow_mut().found("tables", 1);
-    let found: Option<i64> = sql
-        .prepare_cached("SELECT leaderboard FROM nodes WHERE id = ?1")?
-        .query_row([node], |r| r.get(0))?;
+    let found: Option<i64> =
+        sql.one("SELECT leaderboard FROM nodes WHERE id = ?1", params![node], |r| r.get(0))?;
     if let Some(id) = found {
         return Ok(id);
     }
     let id = new_leaderboard(sql, task, dataset, dataset_name, Some(context.archive))?;
-    sql.prepare_cached("UPDATE nodes SET leaderboard = ?2 WHERE id = ?1")?.execute([node, id])?;
+    sql.execute("UPDATE nodes SET leaderboard = ?2 WHERE id = ?1", params![node, id])?;
     context.report.borrow_mut().added("tables", 1);
     Ok(id)
 }
@@ -218,16 +213,14 @@ pub(crate) fn new_leaderboard(
     dataset_name: &str,
     archive: Option<i64>,
 ) -> Result<i64, Error> {
-    let task_slug: String = sql
-        .prepare_cached("SELECT slug FROM tasks WHERE id = ?1")?
-        .query_row([task], |r| r.get(0))?;
+    let task_slug: String =
+        sql.one("SELECT slug FROM tasks WHERE id = ?1", params![task], |r| r.get(0))?;
     let wanted = format!("{task_slug}-on-{}", slug(dataset_name));
     let slug = entities::free(sql, "SELECT 1 FROM leaderboards WHERE slug = ?1", &wanted)?;
-    sql.prepare_cached(
+    Ok(sql.add(
         "INSERT INTO leaderboards (slug, task, dataset, archive) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![slug, task, dataset, archive])?;
-    Ok(sql.last_insert_rowid())
+        params![slug, task, dataset, archive],
+    )?)
 }
 
 /// One row, read.
@@ -243,6 +236,52 @@ struct ReadRow {
     details: String,
 }
 
+static RESULT: Addition = Addition {
+    table: "results",
+    is_referred_to: true,
+    one: "INSERT INTO results (id, leaderboard, position, content, model, paper, paper_title, paper_url, date,
+            date_source, additional_data, code_links, model_links, state, details, archive, at)
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    many: [
+        "INSERT INTO results (id, leaderboard, position, content, model, paper, paper_title, paper_url, date,
+           date_source, additional_data, code_links, model_links, state, details, archive, at) VALUES",
+        "",
+    ],
+};
+static SCORE: Addition = Addition {
+    table: "scores",
+    is_referred_to: false,
+    one: "INSERT INTO scores (result, metric, position, name, raw, value, spread)
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    many: ["INSERT INTO scores (result, metric, position, name, raw, value, spread) VALUES", ""],
+};
+
+/// What is there of a leaderboard.
+struct Known {
+    /// Numbers and positions of its rows by their content.
+    rows: HashMap<String, (i64, i64)>,
+    /// Numbers of its metrics by their names' keys.
+    metrics: HashMap<String, i64>,
+    /// The next result's number.
+    next: i64,
+}
+
+impl Known {
+    fn of(
+        context: &Context<'_>,
+        leaderboard: i64,
+        metrics: HashMap<String, i64>,
+    ) -> Result<Self, Error> {
+        let sql = context.sql;
+        let rows = "SELECT content, id, position FROM results WHERE leaderboard = ?1";
+        let rows =
+            sql.query(rows, params![leaderboard], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?))))?;
+        let next = "SELECT coalesce(max(id), 0) + 1 FROM results";
+        let next = sql.one(next, &[], |r| r.get(0))?;
+        Ok(Self { rows: rows.into_iter().collect(), metrics, next })
+    }
+}
+
 fn results(
     context: &mut Context<'_>,
     leaderboard: i64,
@@ -250,7 +289,8 @@ fn results(
     rows: Vec<Value>,
 ) -> Result<(), Error> {
     let read: Vec<ReadRow> = rows.into_iter().filter_map(|row| read_row(context, row)).collect();
-    let metrics = metrics(context, leaderboard, declared, &read)?;
+    let mut known =
+        Known::of(context, leaderboard, metrics(context, leaderboard, declared, &read)?)?;
     let mut seen: HashMap<String, i64> = HashMap::new();
     let mut here = BTreeSet::new();
     for (position, row) in read.iter().enumerate() {
@@ -261,7 +301,7 @@ fn results(
             context.report.borrow_mut().odd("row", "is there before, word for word");
         }
         *number += 1;
-        put_row(context, leaderboard, position as i64, &content, row, &metrics)?;
+        put_row(context, leaderboard, position as i64, &content, row, &mut known)?;
         here.insert(content);
     }
     note_odd_values(context, &read);
@@ -383,10 +423,11 @@ fn metric(
 ) -> Result<i64, Error> {
     let sql = context.sql;
     let key = key(name);
-    let found = sql
-        .prepare_cached("SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2")?
-        .query_row(params![leaderboard, key], |r| r.get(0))
-        .optional()?;
+    let found = sql.first(
+        "SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
+        params![leaderboard, key],
+        |r| r.get(0),
+    )?;
     if let Some(id) = found {
         return Ok(id);
     }
@@ -403,12 +444,8 @@ fn metric(
         let mut report = context.report.borrow_mut();
         report.found(&format!("directions from {}", source.phrase()), 1);
     }
-    sql.prepare_cached(
-        "INSERT INTO metrics (leaderboard, position, name, name_key, declared, direction, direction_source)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![leaderboard, position, name, key, declared, direction, source])?;
-    Ok(sql.last_insert_rowid())
+    Ok(sql.add("INSERT INTO metrics (leaderboard, position, name, name_key, declared, direction, direction_source)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", params![leaderboard, position, name, key, declared, direction, source])?)
 }
 
 /// Date of a row and how it is known.
@@ -426,18 +463,15 @@ fn put_row(
     position: i64,
     content: &str,
     row: &ReadRow,
-    metrics: &HashMap<String, i64>,
+    known: &mut Known,
 ) -> Result<(), Error> {
     let sql = context.sql;
     let date = date_of(row);
     count_row(context, row, date.as_ref().map(|d| d.1));
-    let found: Option<i64> = sql
-        .prepare_cached("SELECT id FROM results WHERE leaderboard = ?1 AND content = ?2")?
-        .query_row(params![leaderboard, content], |r| r.get(0))
-        .optional()?;
-    if let Some(id) = found {
-        sql.prepare_cached("UPDATE results SET position = ?2 WHERE id = ?1 AND position <> ?2")?
-            .execute([id, position])?;
+    if let Some(&(id, before)) = known.rows.get(content) {
+        if before != position {
+            sql.execute("UPDATE results SET position = ?2 WHERE id = ?1", params![id, position])?;
+        }
         return Ok(());
     }
     let mention = PaperMention {
@@ -452,46 +486,38 @@ fn put_row(
     if let Some(bad) = row.date.as_deref().filter(|d| date::valid(d).is_none()) {
         details.insert("paper_date".into(), bad.into());
     }
-    sql.prepare_cached(
-        "INSERT INTO results (leaderboard, position, content, model, paper, paper_title, paper_url, date, date_source,
-           additional_data, code_links, model_links, state, details, archive, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-    )?
-    .execute(params![
-        leaderboard,
-        position,
-        content,
-        row.model,
-        paper,
-        row.title,
-        row.url,
-        date.as_ref().map(|d| &d.0),
-        date.as_ref().map(|d| d.1),
-        row.additional,
-        Value::Array(row.code_links.clone()).to_string(),
-        Value::Array(row.model_links.clone()).to_string(),
-        State::Claimed,
-        Value::Object(details).to_string(),
-        context.archive,
-        now()
-    ])?;
-    let id = sql.last_insert_rowid();
-    context.report.borrow_mut().added("rows", 1);
-    let mut insert = sql.prepare_cached(
-        "INSERT INTO scores (result, metric, position, name, raw, value, spread) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    let id = known.next;
+    known.next += 1;
+    sql.add_later(
+        &RESULT,
+        params![
+            id,
+            leaderboard,
+            position,
+            content,
+            row.model,
+            paper,
+            row.title,
+            row.url,
+            date.as_ref().map(|d| &d.0),
+            date.as_ref().map(|d| d.1),
+            row.additional,
+            Value::Array(row.code_links.clone()).to_string(),
+            Value::Array(row.model_links.clone()).to_string(),
+            State::Claimed,
+            Value::Object(details).to_string(),
+            context.archive,
+            now()
+        ],
     )?;
+    context.report.borrow_mut().added("rows", 1);
     for (at, (name, raw)) in row.metrics.iter().enumerate() {
         let reading = value::read(raw, direction::of_size(name));
-        let metric = metrics[&key(name)];
-        insert.execute(params![
-            id,
-            metric,
-            at as i64,
-            name,
-            raw.to_string(),
-            reading.value,
-            reading.spread
-        ])?;
+        let metric = known.metrics[&key(name)];
+        sql.add_later(
+            &SCORE,
+            params![id, metric, at as i64, name, raw.to_string(), reading.value, reading.spread],
+        )?;
     }
     Ok(())
 }
@@ -522,13 +548,10 @@ fn retract_missing(
     here: &BTreeSet<String>,
 ) -> Result<(), Error> {
     let sql = context.sql;
-    let mut query = sql.prepare_cached(
-        "SELECT id, content, model FROM results WHERE leaderboard = ?1 AND archive = ?2 AND state <> 'retracted'",
-    )?;
-    let rows = query.query_map([leaderboard, context.archive], |r| {
-        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, String>(2)?))
+    let rows = sql.query("SELECT id, content, model FROM results WHERE leaderboard = ?1 AND archive = ?2 AND state <> 'retracted'", params![leaderboard, context.archive], |r| {
+        Ok((r.get::<i64>(0)?, r.get::<String>(1)?, r.get::<String>(2)?))
     })?;
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let rows = rows;
     for (id, content, model) in rows {
         if !here.contains(&content) {
             change(sql, id, Change::Retract)?;

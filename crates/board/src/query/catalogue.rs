@@ -1,11 +1,12 @@
 //! Areas, tasks and data sets.
 
-use rusqlite::{OptionalExtension, Row, params};
+use budwood_database::{Row, Value as SqlValue, params};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::item::{attribution, leaderboards, named, names};
 use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
+use crate::db::OfDatabase;
 use crate::text::slug;
 use crate::{Board, Error};
 
@@ -166,17 +167,16 @@ pub struct LocalData {
 /// # Errors
 /// If the board cannot be read.
 pub fn areas(board: &Board, top: u64) -> Result<Vec<Area>, Error> {
-    let mut query = board.sql().prepare_cached(
-        "SELECT area, count(*), sum(leaderboards) FROM (
+    let rows = board.sql().query(
+        "SELECT area, count(*), CAST(sum(leaderboards) AS BIGINT) FROM (
             SELECT a.area, t.leaderboards FROM task_areas a JOIN tasks t ON t.id = a.task
             UNION ALL
-            SELECT ?1, leaderboards FROM tasks WHERE id NOT IN (SELECT task FROM task_areas))
+            SELECT ?1, leaderboards FROM tasks WHERE id NOT IN (SELECT task FROM task_areas)) a
          GROUP BY area ORDER BY area = ?1, count(*) DESC, area",
+        params![OTHER],
+        |r| Ok((r.get::<String>(0)?, r.get::<i64>(1)? as u64, r.get::<i64>(2)? as u64)),
     )?;
-    let rows = query.query_map([OTHER], |r| {
-        Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)? as u64, r.get::<_, i64>(2)? as u64))
-    })?;
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let rows = rows;
     let area = |(name, tasks, leaderboards): (String, u64, u64)| {
         let top = tasks_of(board, &name, Part { offset: 0, limit: top })?;
         Ok(Area { slug: slug(&name), name, tasks, leaderboards, top })
@@ -202,8 +202,7 @@ pub fn area(board: &Board, address: &str, part: Part) -> Result<AreaItem, Error>
 /// # Errors
 /// If the board cannot be read.
 pub fn tasks(board: &Board, part: Part) -> Result<Page<TaskItem>, Error> {
-    let count: i64 =
-        board.sql().prepare_cached("SELECT count(*) FROM tasks")?.query_row([], |r| r.get(0))?;
+    let count: i64 = board.sql().one("SELECT count(*) FROM tasks", &[], |r| r.get(0))?;
     let rest = "ORDER BY t.results DESC, t.papers DESC, t.name LIMIT ?1 OFFSET ?2";
     let items = task_items(board, rest, params![part.limit(), part.offset()])?;
     Ok(Page { count: count as u64, offset: part.offset, items })
@@ -223,26 +222,25 @@ fn tasks_of(board: &Board, area: &str, part: Part) -> Result<Vec<TaskItem>, Erro
     task_items(board, &rest, params![area, part.limit(), part.offset()])
 }
 
-fn task_items(
-    board: &Board,
-    rest: &str,
-    values: impl rusqlite::Params,
-) -> Result<Vec<TaskItem>, Error> {
-    let mut query = board.sql().prepare_cached(&format!(
-        "SELECT t.id, t.slug, t.name, t.leaderboards, t.results, t.papers FROM tasks t {rest}"
-    ))?;
-    let rows = query.query_map(values, |r| {
-        let item = TaskItem {
-            slug: r.get(1)?,
-            name: r.get(2)?,
-            leaderboards: r.get::<_, i64>(3)? as u64,
-            results: r.get::<_, i64>(4)? as u64,
-            papers: r.get::<_, i64>(5)? as u64,
-            subtasks: Vec::new(),
-        };
-        Ok((r.get::<_, i64>(0)?, item))
-    })?;
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+fn task_items(board: &Board, rest: &str, values: &[SqlValue<'_>]) -> Result<Vec<TaskItem>, Error> {
+    let rows = board.sql().query(
+        &format!(
+            "SELECT t.id, t.slug, t.name, t.leaderboards, t.results, t.papers FROM tasks t {rest}"
+        ),
+        values,
+        |r| {
+            let item = TaskItem {
+                slug: r.get(1)?,
+                name: r.get(2)?,
+                leaderboards: r.get::<i64>(3)? as u64,
+                results: r.get::<i64>(4)? as u64,
+                papers: r.get::<i64>(5)? as u64,
+                subtasks: Vec::new(),
+            };
+            Ok((r.get::<i64>(0)?, item))
+        },
+    )?;
+    let rows = rows;
     let with_parts = |(id, mut item): (i64, TaskItem)| {
         item.subtasks = names(
             board,
@@ -261,23 +259,24 @@ fn task_items(
 /// If there is none.
 pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
     let sql = board.sql();
-    let found = sql
-        .prepare_cached(
-            "SELECT t.id, t.slug, t.name, t.description, t.papers, a.name, a.attribution, a.licence
+    let found = sql.first(
+        "SELECT t.id, t.slug, t.name, t.description, t.papers, a.name, a.attribution, a.licence
              FROM tasks t LEFT JOIN archives a ON a.id = t.archive WHERE t.slug = ?1",
-        )?
-        .query_row([address], |r| {
+        params![address],
+        |r| {
             let texts: (String, String, String) = (r.get(1)?, r.get(2)?, r.get(3)?);
-            Ok((r.get::<_, i64>(0)?, texts, r.get::<_, i64>(4)? as u64, attribution(r, 5)?))
-        })
-        .optional()?;
+            Ok((r.get::<i64>(0)?, texts, r.get::<i64>(4)? as u64, attribution(r, 5)?))
+        },
+    )?;
     let (id, (address, name, description), count, source) =
         found.ok_or_else(|| Error::missing("task", address))?;
     let areas = {
-        let mut query =
-            sql.prepare_cached("SELECT area FROM task_areas WHERE task = ?1 ORDER BY area")?;
-        let rows = query.query_map([id], |r| r.get::<_, String>(0))?;
-        rows.map(|a| a.map(|name| Named { slug: slug(&name), name })).collect::<Result<_, _>>()?
+        let rows = sql.query(
+            "SELECT area FROM task_areas WHERE task = ?1 ORDER BY area",
+            params![id],
+            |r| r.get::<String>(0),
+        )?;
+        rows.into_iter().map(|name| Named { slug: slug(&name), name }).collect()
     };
     let papers = super::paper::items_of(board, ("paper_tasks", "task", id), count, part)?;
     Ok(Task {
@@ -294,12 +293,12 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
         subtasks: task_items(
             board,
             "JOIN task_children c ON c.child = t.id WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 500",
-            [id],
+            params![id],
         )?,
         leaderboards: leaderboards(
             sql,
             "WHERE l.task = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 500",
-            [id],
+            params![id],
         )?,
         datasets: names(
             board,
@@ -318,23 +317,23 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
 /// If the board cannot be read.
 pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
     let sql = board.sql();
-    let count: i64 =
-        sql.prepare_cached("SELECT count(*) FROM datasets")?.query_row([], |r| r.get(0))?;
-    let mut query = sql.prepare_cached(
-        "SELECT slug, name, substr(description, 1, 200), leaderboards, results, details -> 'modalities'
+    let count: i64 = sql.one("SELECT count(*) FROM datasets", &[], |r| r.get(0))?;
+    let rows = sql.query(
+        "SELECT slug, name, substr(description, 1, 200), leaderboards, results, details
          FROM datasets ORDER BY results DESC, name LIMIT ?1 OFFSET ?2",
+        params![part.limit(), part.offset()],
+        |r| {
+            Ok(DatasetItem {
+                slug: r.get(0)?,
+                name: r.get(1)?,
+                summary: r.get(2)?,
+                leaderboards: r.get::<i64>(3)? as u64,
+                results: r.get::<i64>(4)? as u64,
+                modalities: list(r.get::<Option<String>>(5)?.as_deref()),
+            })
+        },
     )?;
-    let rows = query.query_map(params![part.limit(), part.offset()], |r| {
-        Ok(DatasetItem {
-            slug: r.get(0)?,
-            name: r.get(1)?,
-            summary: r.get(2)?,
-            leaderboards: r.get::<_, i64>(3)? as u64,
-            results: r.get::<_, i64>(4)? as u64,
-            modalities: list(r.get::<_, Option<String>>(5)?.as_deref()),
-        })
-    })?;
-    let items = rows.collect::<Result<_, _>>()?;
+    let items = rows;
     Ok(Page { count: count as u64, offset: part.offset, items })
 }
 
@@ -348,15 +347,10 @@ fn list(json: Option<&str>) -> Vec<String> {
 /// If there is none.
 pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
     let sql = board.sql();
-    let found = sql
-        .prepare_cached(
-            "SELECT d.id, d.slug, d.name, d.full_name, d.description, d.homepage, d.introduced, d.licence_name,
+    let found = sql.first("SELECT d.id, d.slug, d.name, d.full_name, d.description, d.homepage, d.introduced, d.licence_name,
                     d.licence_url, d.details, p.slug, p.title, o.slug, o.name, a.name, a.attribution, a.licence
              FROM datasets d LEFT JOIN papers p ON p.id = d.paper LEFT JOIN datasets o ON o.id = d.parent
-             LEFT JOIN archives a ON a.id = d.archive WHERE d.slug = ?1",
-        )?
-        .query_row([address], |r| Ok((r.get::<_, i64>(0)?, read_dataset(r)?)))
-        .optional()?;
+             LEFT JOIN archives a ON a.id = d.archive WHERE d.slug = ?1", params![address], |r| Ok((r.get::<i64>(0)?, read_dataset(r)?)))?;
     let (id, mut set) = found.ok_or_else(|| Error::missing("data set", address))?;
     set.parts =
         names(board, "SELECT slug, name FROM datasets WHERE parent = ?1 ORDER BY name", id)?;
@@ -369,24 +363,21 @@ pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
     set.leaderboards = leaderboards(
         sql,
         "WHERE l.dataset = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 200",
-        [id],
+        params![id],
     )?;
     set.links = links(board, id)?;
-    let mut query = sql.prepare_cached(
-        "SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
+    let rows = sql.query("SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
          WHERE s.sha256 IN (SELECT r.data_sha256 FROM results r JOIN leaderboards l ON l.id = r.leaderboard
                             WHERE l.dataset = ?1)
-         ORDER BY s.split",
-    )?;
-    let rows = query.query_map([id], |r| {
-        Ok(LocalData { split: r.get(0)?, rows: r.get::<_, i64>(1)? as u64, sha256: r.get(2)? })
+         ORDER BY s.split", params![id], |r| {
+        Ok(LocalData { split: r.get(0)?, rows: r.get::<i64>(1)? as u64, sha256: r.get(2)? })
     })?;
-    set.local = rows.collect::<Result<_, _>>()?;
+    set.local = rows;
     Ok(set)
 }
 
-fn read_dataset(r: &Row<'_>) -> rusqlite::Result<Dataset> {
-    let details: Value = serde_json::from_str(&r.get::<_, String>(9)?).unwrap_or_default();
+fn read_dataset(r: &Row<'_>) -> OfDatabase<Dataset> {
+    let details: Value = serde_json::from_str(&r.get::<String>(9)?).unwrap_or_default();
     let texts = |name: &str| -> Vec<String> {
         serde_json::from_value(details[name].clone()).unwrap_or_default()
     };
@@ -415,12 +406,14 @@ fn read_dataset(r: &Row<'_>) -> rusqlite::Result<Dataset> {
 
 /// The links that the archive's tables give for a data set.
 fn links(board: &Board, dataset: i64) -> Result<Vec<Link>, Error> {
-    let mut query =
-        board.sql().prepare_cached("SELECT details FROM nodes WHERE dataset = ?1 LIMIT 50")?;
-    let rows = query.query_map([dataset], |r| r.get::<_, String>(0))?;
+    let rows = board.sql().query(
+        "SELECT details FROM nodes WHERE dataset = ?1 ORDER BY id LIMIT 50",
+        params![dataset],
+        |r| r.get::<String>(0),
+    )?;
     let mut links: Vec<Link> = Vec::new();
     for details in rows {
-        let details: Value = serde_json::from_str(&details?).unwrap_or_default();
+        let details: Value = serde_json::from_str(&details).unwrap_or_default();
         for name in ["dataset_links", "dataset_citations"] {
             let more: Vec<Link> = serde_json::from_value(details[name].clone()).unwrap_or_default();
             links.extend(more.into_iter().filter(|l| !l.url.is_empty()));

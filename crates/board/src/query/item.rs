@@ -1,9 +1,10 @@
 //! A leaderboard as an entry of a list.
 
-use rusqlite::{Connection, Params, Row};
+use budwood_database::{Connection, Row, Value, params};
 use serde::Serialize;
 
 use super::{Attribution, Link, Named};
+use crate::db::OfDatabase;
 use crate::direction::Direction;
 use crate::setting::NamedData;
 use crate::state::state_of;
@@ -78,17 +79,17 @@ const BEST: &str = "
     LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
     LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
     LEFT JOIN papers p ON p.id = r.paper
-    WHERE r.id = ?1";
+    WHERE r.id = ?1 ORDER BY s.position";
 
 /// The leaderboards that `rest` (conditions, order and limit) takes.
 pub(super) fn leaderboards(
     sql: &Connection,
     rest: &str,
-    values: impl Params,
+    values: &[Value<'_>],
 ) -> Result<Vec<LeaderboardItem>, Error> {
-    let mut query = sql.prepare_cached(&format!("{SELECT}{rest}"))?;
-    let rows = query.query_map(values, |r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
-    let rows = rows.collect::<Result<Vec<(LeaderboardItem, Option<i64>, Option<i64>)>, _>>()?;
+    let rows =
+        sql.query(&format!("{SELECT}{rest}"), values, |r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
+    let rows = rows;
     let mut items = Vec::with_capacity(rows.len());
     for (mut item, first, verified) in rows {
         item.best = best(sql, first)?;
@@ -102,20 +103,20 @@ pub(super) fn leaderboards(
     Ok(items)
 }
 
-fn read(r: &Row<'_>) -> rusqlite::Result<LeaderboardItem> {
+fn read(r: &Row<'_>) -> OfDatabase<LeaderboardItem> {
     let trend: String = r.get(9)?;
     Ok(LeaderboardItem {
         slug: r.get(0)?,
         task: Named { slug: r.get(1)?, name: r.get(2)? },
         dataset: Named { slug: r.get(3)?, name: r.get(4)? },
         metric: r.get(5)?,
-        direction: r.get::<_, Option<_>>(6)?.unwrap_or(Direction::Higher),
+        direction: r.get::<Option<_>>(6)?.unwrap_or(Direction::Higher),
         data: match (r.get(16)?, r.get(17)?) {
             (Some(sha256), Some(split)) => Some(NamedData { sha256, split }),
             _ => None,
         },
-        results: r.get::<_, i64>(7)? as u64,
-        verified: r.get::<_, i64>(8)? as u64,
+        results: r.get::<i64>(7)? as u64,
+        verified: r.get::<i64>(8)? as u64,
         best: None,
         best_verified: None,
         trend: serde_json::from_str(&trend).unwrap_or_default(),
@@ -125,20 +126,20 @@ fn read(r: &Row<'_>) -> rusqlite::Result<LeaderboardItem> {
 }
 
 /// The attribution in three columns from `at`.
-pub(super) fn attribution(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Attribution>> {
+pub(super) fn attribution(r: &Row<'_>, at: usize) -> OfDatabase<Option<Attribution>> {
     let Some(archive) = r.get(at)? else { return Ok(None) };
     Ok(Some(Attribution { archive, attribution: r.get(at + 1)?, licence: r.get(at + 2)? }))
 }
 
 fn best(sql: &Connection, result: Option<i64>) -> Result<Option<Best>, Error> {
     let Some(id) = result else { return Ok(None) };
-    let best = sql.prepare_cached(BEST)?.query_row([id], |r| {
+    let best = sql.one(BEST, params![id], |r| {
         let codes: String = r.get(8)?;
         Ok(Best {
             result: r.get(0)?,
             model: r.get(1)?,
             value: r.get(2)?,
-            raw: r.get::<_, Option<String>>(3)?.map(|raw| as_written(&raw)),
+            raw: r.get::<Option<String>>(3)?.map(|raw| as_written(&raw)),
             state: state_of(r.get(4)?, r.get(9)?, r.get(10)?),
             date: r.get(5)?,
             paper: named(r, 6)?,
@@ -149,16 +150,14 @@ fn best(sql: &Connection, result: Option<i64>) -> Result<Option<Best>, Error> {
 }
 
 /// Slug and name in two columns from `at`, if they are there.
-pub(super) fn named(r: &Row<'_>, at: usize) -> rusqlite::Result<Option<Named>> {
+pub(super) fn named(r: &Row<'_>, at: usize) -> OfDatabase<Option<Named>> {
     let Some(slug) = r.get(at)? else { return Ok(None) };
     Ok(Some(Named { slug, name: r.get(at + 1)? }))
 }
 
 /// Slugs and names that a query with one number gives.
 pub(super) fn names(board: &Board, query: &str, of: i64) -> Result<Vec<Named>, Error> {
-    let mut query = board.sql().prepare_cached(query)?;
-    let rows = query.query_map([of], |r| Ok(Named { slug: r.get(0)?, name: r.get(1)? }))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(board.sql().query(query, params![of], |r| Ok(Named { slug: r.get(0)?, name: r.get(1)? }))?)
 }
 
 /// A raw value, kept as JSON, as a person wrote it.

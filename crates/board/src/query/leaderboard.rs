@@ -3,12 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{OptionalExtension, Row as SqlRow, params};
+use budwood_database::{Row as SqlRow, params};
 use serde::Serialize;
 
 use super::item::{as_written, leaderboards, named, names};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
+use crate::db::OfDatabase;
 use crate::direction::{Direction, DirectionSource};
 use crate::rank::{Standing, line, ranks};
 use crate::setting::elsewhere;
@@ -283,30 +284,29 @@ pub(crate) fn walk(
     mut each: impl FnMut(&Leaderboard, Option<&Row>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // What is written meanwhile does not come in between.
-    let sql = board.sql().unchecked_transaction()?;
+    let sql = board.snapshot()?;
     let filter = Filter { claims, ..Filter::default() };
     let (id, numbers, found) = head(board, address, &filter)?;
-    let mut query = sql.prepare_cached(&format!(
+    let query = format!(
         "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN scores s ON s.result = r.id AND s.metric = ?2 WHERE r.leaderboard = ?1
          ORDER BY r.position, r.id, s.position",
         elsewhere("r", "l")
-    ))?;
+    );
     let (mut ids, mut standings) = (Vec::new(), Vec::new());
-    let mut all = query.query(params![id, numbers.get(found.chosen)])?;
-    while let Some(r) = all.next()? {
+    sql.query(&query, params![id, numbers.get(found.chosen)], |r| {
         let (result, state): (i64, State) = (r.get(0)?, r.get(1)?);
         let score = Score {
             raw: String::new(),
             value: r.get(3)?,
             spread: None,
-            interval: r.get::<_, Option<f64>>(4)?.zip(r.get(5)?),
+            interval: r.get::<Option<f64>>(4)?.zip(r.get(5)?),
             measured: r.get(6)?,
             state: state_of(state, r.get(6)?, r.get(7)?),
         };
         let elsewhere = r.get(8)?;
-        let day = r.get::<_, Option<String>>(2)?.as_deref().and_then(date::day);
+        let day = r.get::<Option<String>>(2)?.as_deref().and_then(date::day);
         // A row that names a metric twice shows the last value.
         if ids.last().is_some_and(|&(last, _)| last == result) {
             ids.pop();
@@ -314,7 +314,8 @@ pub(crate) fn walk(
         }
         standings.push(standing((state, elsewhere), Some(&score), day, claims));
         ids.push((result, state == State::Retracted));
-    }
+        Ok(())
+    })?;
     let ranks = ranks(&standings, found.direction());
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by(|&a, &b| {
@@ -322,19 +323,19 @@ pub(crate) fn walk(
         ids[a].1.cmp(&ids[b].1).then(by_value)
     });
     each(&found, None)?;
-    let mut row = sql.prepare_cached(&format!("{} WHERE r.id = ?1", rows_sql()))?;
-    let mut scores = sql.prepare_cached(&format!("{SCORES} WHERE r.id = ?1"))?;
+    let one = format!("{} WHERE r.id = ?1", rows_sql());
+    let scores = format!("{SCORES} WHERE r.id = ?1");
     for i in order {
-        let mut row = row.query_row([ids[i].0], |r| read_row(r, numbers.len()))?;
+        let mut row = sql.one(&one, params![ids[i].0], |r| read_row(r, numbers.len()))?;
         row.rank = ranks[i];
-        let mut scores = scores.query([ids[i].0])?;
-        while let Some(r) = scores.next()? {
+        sql.query(&scores, params![ids[i].0], |r| {
             let metric: i64 = r.get(1)?;
             if let Some(column) = numbers.iter().position(|m| *m == metric) {
                 let state = row.state;
                 row.scores[column] = Some(read_score(r, state)?);
             }
-        }
+            Ok(())
+        })?;
         each(&found, Some(&row))?;
     }
     Ok(())
@@ -347,14 +348,13 @@ fn head(
     filter: &Filter,
 ) -> Result<(i64, Vec<i64>, Leaderboard), Error> {
     let sql = board.sql();
-    let found = sql
-        .prepare_cached("SELECT id, description, task FROM leaderboards WHERE slug = ?1")?
-        .query_row([address], |r| {
-            Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, i64>(2)?))
-        })
-        .optional()?;
+    let found = sql.first(
+        "SELECT id, description, task FROM leaderboards WHERE slug = ?1",
+        params![address],
+        |r| Ok((r.get::<i64>(0)?, r.get::<String>(1)?, r.get::<i64>(2)?)),
+    )?;
     let (id, description, task) = found.ok_or_else(|| Error::missing("leaderboard", address))?;
-    let item = leaderboards(sql, "WHERE l.id = ?1", [id])?
+    let item = leaderboards(sql, "WHERE l.id = ?1", params![id])?
         .pop()
         .ok_or_else(|| Error::missing("leaderboard", address))?;
     let (numbers, metrics) = metrics(board, id)?;
@@ -492,22 +492,23 @@ fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) 
 
 /// Numbers and metrics of a leaderboard in their order.
 pub(super) fn metrics(board: &Board, leaderboard: i64) -> Result<(Vec<i64>, Vec<Metric>), Error> {
-    let mut query = board.sql().prepare_cached(
+    let rows = board.sql().query(
         "SELECT id, name, direction, direction_source, description, declared, tolerance
          FROM metrics WHERE leaderboard = ?1 ORDER BY position, id",
+        params![leaderboard],
+        |r| {
+            let metric = Metric {
+                name: r.get(1)?,
+                direction: r.get(2)?,
+                direction_source: r.get(3)?,
+                description: r.get(4)?,
+                declared: r.get(5)?,
+                tolerance: r.get(6)?,
+            };
+            Ok((r.get::<i64>(0)?, metric))
+        },
     )?;
-    let rows = query.query_map([leaderboard], |r| {
-        let metric = Metric {
-            name: r.get(1)?,
-            direction: r.get(2)?,
-            direction_source: r.get(3)?,
-            description: r.get(4)?,
-            declared: r.get(5)?,
-            tolerance: r.get(6)?,
-        };
-        Ok((r.get::<_, i64>(0)?, metric))
-    })?;
-    Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
+    Ok(rows.into_iter().unzip())
 }
 
 /// What [`read_row`] reads.
@@ -537,51 +538,47 @@ const SCORES: &str =
 fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Error> {
     let sql = board.sql();
     let all = format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql());
-    let mut query = sql.prepare_cached(&all)?;
-    let found = query.query_map([leaderboard], |r| read_row(r, metrics.len()))?;
-    let mut rows = found.collect::<Result<Vec<_>, _>>()?;
+    let mut rows = sql.query(&all, params![leaderboard], |r| read_row(r, metrics.len()))?;
     let place: HashMap<i64, usize> = rows.iter().enumerate().map(|(i, r)| (r.result, i)).collect();
     let column: HashMap<i64, usize> = metrics.iter().enumerate().map(|(i, &m)| (m, i)).collect();
     let all = format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
-    let mut query = sql.prepare_cached(&all)?;
-    let mut scores = query.query([leaderboard])?;
-    while let Some(r) = scores.next()? {
+    sql.query(&all, params![leaderboard], |r| {
         let (result, metric): (i64, i64) = (r.get(0)?, r.get(1)?);
-        let (Some(&i), Some(&c)) = (place.get(&result), column.get(&metric)) else { continue };
-        let state = rows[i].state;
-        rows[i].scores[c] = Some(read_score(r, state)?);
-    }
+        if let (Some(&i), Some(&c)) = (place.get(&result), column.get(&metric)) {
+            let state = rows[i].state;
+            rows[i].scores[c] = Some(read_score(r, state)?);
+        }
+        Ok(())
+    })?;
     Ok(rows)
 }
 
 /// A score of a row in that state.
-fn read_score(r: &SqlRow<'_>, state: State) -> rusqlite::Result<Score> {
+fn read_score(r: &SqlRow<'_>, state: State) -> OfDatabase<Score> {
     Ok(Score {
-        raw: as_written(&r.get::<_, String>(2)?),
+        raw: as_written(&r.get::<String>(2)?),
         value: r.get(3)?,
         spread: r.get(4)?,
-        interval: r.get::<_, Option<f64>>(5)?.zip(r.get(6)?),
+        interval: r.get::<Option<f64>>(5)?.zip(r.get(6)?),
         measured: r.get(7)?,
         state: state_of(state, r.get(7)?, r.get(8)?),
     })
 }
 
-fn read_row(r: &SqlRow<'_>, metrics: usize) -> rusqlite::Result<Row> {
-    let links = |at: usize| -> rusqlite::Result<Vec<Link>> {
+fn read_row(r: &SqlRow<'_>, metrics: usize) -> OfDatabase<Row> {
+    let links = |at: usize| -> OfDatabase<Vec<Link>> {
         let json: String = r.get(at)?;
         let links: Vec<Link> = serde_json::from_str(&json).unwrap_or_default();
         Ok(links.into_iter().filter(|l| !l.url.is_empty()).collect())
     };
     let date: Option<String> = r.get(6)?;
     let mut code = links(8)?;
-    if let Some(url) = r.get::<_, Option<String>>(23)?.filter(|u| code.iter().all(|l| l.url != *u))
-    {
+    if let Some(url) = r.get::<Option<String>>(23)?.filter(|u| code.iter().all(|l| l.url != *u)) {
         code.push(Link { title: String::new(), url });
     }
     code.truncate(3);
-    let size = |at: usize| -> rusqlite::Result<Option<u64>> {
-        Ok(r.get::<_, Option<i64>>(at)?.map(|n| n as u64))
-    };
+    let size =
+        |at: usize| -> OfDatabase<Option<u64>> { Ok(r.get::<Option<i64>>(at)?.map(|n| n as u64)) };
     Ok(Row {
         result: r.get(0)?,
         rank: None,

@@ -1,6 +1,6 @@
 //! Lists of everything of one kind, for interfaces and site maps.
 
-use rusqlite::params;
+use budwood_database::params;
 
 use super::item::leaderboards;
 use super::{LeaderboardItem, Page, Part};
@@ -39,7 +39,7 @@ impl Listed {
 /// If the board cannot be read.
 pub fn chunks(board: &Board, kind: Listed, size: u64) -> Result<u64, Error> {
     let query = format!("SELECT coalesce(max(id), 0) FROM {}", kind.table());
-    let last: i64 = board.sql().prepare_cached(&query)?.query_row([], |r| r.get(0))?;
+    let last: i64 = board.sql().one(&query, &[], |r| r.get(0))?;
     Ok((last as u64).div_ceil(size))
 }
 
@@ -50,9 +50,7 @@ pub fn chunks(board: &Board, kind: Listed, size: u64) -> Result<u64, Error> {
 pub fn addresses(board: &Board, kind: Listed, chunk: u64, size: u64) -> Result<Vec<String>, Error> {
     let query = format!("SELECT slug FROM {} WHERE id > ?1 AND id <= ?2 ORDER BY id", kind.table());
     let bound = |chunk: u64| i64::try_from(chunk.saturating_mul(size)).unwrap_or(i64::MAX);
-    let mut query = board.sql().prepare_cached(&query)?;
-    let rows = query.query_map(params![bound(chunk), bound(chunk + 1)], |r| r.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(board.sql().query(&query, params![bound(chunk), bound(chunk + 1)], |r| r.get(0))?)
 }
 
 /// Leaderboards with results, the oldest first.
@@ -60,10 +58,10 @@ pub fn addresses(board: &Board, kind: Listed, chunk: u64, size: u64) -> Result<V
 /// # Errors
 /// If the board cannot be read.
 pub fn evaluations(board: &Board, part: Part) -> Result<Page<LeaderboardItem>, Error> {
-    let count: i64 = board
-        .sql()
-        .prepare_cached("SELECT count(*) FROM leaderboards WHERE results > 0")?
-        .query_row([], |r| r.get(0))?;
+    let count: i64 =
+        board
+            .sql()
+            .one("SELECT count(*) FROM leaderboards WHERE results > 0", &[], |r| r.get(0))?;
     let rest = "WHERE l.results > 0 ORDER BY l.id LIMIT ?1 OFFSET ?2";
     let items = leaderboards(board.sql(), rest, params![part.limit(), part.offset()])?;
     Ok(Page { count: count as u64, offset: part.offset, items })

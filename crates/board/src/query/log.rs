@@ -1,6 +1,6 @@
 //! The log.
 
-use rusqlite::params;
+use budwood_database::params;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,6 +40,10 @@ pub struct LogEntry {
     pub details: Value,
 }
 
+/// Entries of a kind and of a thing, or all.
+const OF: &str = "WHERE (CAST(?1 AS TEXT) IS NULL OR subject = ?1)
+         AND (CAST(?2 AS BIGINT) IS NULL OR subject_id = ?2)";
+
 /// Entries of the log, newest first.
 ///
 /// # Errors
@@ -48,22 +52,18 @@ pub fn log(board: &Board, filter: &LogFilter, part: Part) -> Result<Page<LogEntr
     let sql = board.sql();
     let count: i64 = match (&filter.subject, filter.id) {
         // Entries are never deleted.
-        (None, None) => sql
-            .prepare_cached("SELECT coalesce(max(id), 0) FROM log")?
-            .query_row([], |r| r.get(0))?,
-        (subject, id) => sql
-            .prepare_cached(
-                "SELECT count(*) FROM log WHERE (?1 IS NULL OR subject = ?1) AND (?2 IS NULL OR subject_id = ?2)",
-            )?
-            .query_row(params![subject, id], |r| r.get(0))?,
+        (None, None) => sql.one("SELECT coalesce(max(id), 0) FROM log", &[], |r| r.get(0))?,
+        (subject, id) => {
+            sql.one(&format!("SELECT count(*) FROM log {OF}"), params![subject, id], |r| r.get(0))?
+        }
     };
-    let mut query = sql.prepare_cached(
-        "SELECT id, at, who, action, subject, subject_id, subject_name, reason, details FROM log
-         WHERE (?1 IS NULL OR subject = ?1) AND (?2 IS NULL OR subject_id = ?2)
-         ORDER BY id DESC LIMIT ?3 OFFSET ?4",
-    )?;
-    let values = params![filter.subject, filter.id, part.limit(), part.offset()];
-    let rows = query.query_map(values, |r| {
+    let query = format!(
+        "SELECT id, at, who, action, subject, subject_id, subject_name, reason, details FROM log {OF}
+         ORDER BY id DESC LIMIT ?3 OFFSET ?4"
+    );
+    let (limit, offset) = (part.limit(), part.offset());
+    let values = params![filter.subject, filter.id, limit, offset];
+    let items = sql.query(&query, values, |r| {
         let details: String = r.get(8)?;
         Ok(LogEntry {
             id: r.get(0)?,
@@ -77,5 +77,5 @@ pub fn log(board: &Board, filter: &LogFilter, part: Part) -> Result<Page<LogEntr
             details: serde_json::from_str(&details).unwrap_or_default(),
         })
     })?;
-    Ok(Page { count: count as u64, offset: part.offset, items: rows.collect::<Result<_, _>>()? })
+    Ok(Page { count: count as u64, offset: part.offset, items })
 }

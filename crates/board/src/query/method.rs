@@ -1,6 +1,6 @@
 //! Methods.
 
-use rusqlite::{OptionalExtension, params};
+use budwood_database::params;
 use serde::Serialize;
 
 use super::item::{as_written, attribution};
@@ -104,24 +104,20 @@ pub struct MethodResult {
 /// If the board cannot be read.
 pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
     let sql = board.sql();
-    let count: i64 =
-        sql.prepare_cached("SELECT count(*) FROM methods")?.query_row([], |r| r.get(0))?;
-    let mut query = sql.prepare_cached(
-        "SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
-         FROM methods ORDER BY implemented IS NULL, papers DESC, name LIMIT ?1 OFFSET ?2",
-    )?;
-    let rows = query.query_map(params![part.limit(), part.offset()], |r| {
+    let count: i64 = sql.one("SELECT count(*) FROM methods", &[], |r| r.get(0))?;
+    let rows = sql.query("SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
+         FROM methods ORDER BY implemented IS NULL, papers DESC, name LIMIT ?1 OFFSET ?2", params![part.limit(), part.offset()], |r| {
         Ok(MethodItem {
             slug: r.get(0)?,
             name: r.get(1)?,
             full_name: r.get(2)?,
             summary: r.get(3)?,
             year: r.get(4)?,
-            papers: r.get::<_, i64>(5)? as u64,
+            papers: r.get::<i64>(5)? as u64,
             implemented: r.get(6)?,
         })
     })?;
-    let items = rows.collect::<Result<_, _>>()?;
+    let items = rows;
     Ok(Page { count: count as u64, offset: part.offset, items })
 }
 
@@ -131,14 +127,10 @@ pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
 /// If there is none.
 pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error> {
     let sql = board.sql();
-    let found = sql
-        .prepare_cached(
-            "SELECT m.id, m.slug, m.name, m.full_name, m.description, m.year, m.source_title, m.source_url, m.code_url,
+    let found = sql.first("SELECT m.id, m.slug, m.name, m.full_name, m.description, m.year, m.source_title, m.source_url, m.code_url,
                     p.slug, p.title, m.implemented, m.papers, a.name, a.attribution, a.licence, m.by_year
              FROM methods m LEFT JOIN papers p ON p.id = m.paper LEFT JOIN archives a ON a.id = m.archive
-             WHERE m.slug = ?1",
-        )?
-        .query_row([address], |r| {
+             WHERE m.slug = ?1", params![address], |r| {
             let title: Option<String> = r.get(6)?;
             let url: Option<String> = r.get(7)?;
             let method = Method {
@@ -152,20 +144,16 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
                 paper: super::item::named(r, 9)?,
                 implemented: r.get(11)?,
                 collections: Vec::new(),
-                papers: Page { count: r.get::<_, i64>(12)? as u64, offset: part.offset, items: Vec::new() },
-                by_year: serde_json::from_str(&r.get::<_, String>(16)?).unwrap_or_default(),
+                papers: Page { count: r.get::<i64>(12)? as u64, offset: part.offset, items: Vec::new() },
+                by_year: serde_json::from_str(&r.get::<String>(16)?).unwrap_or_default(),
                 results: Vec::new(),
                 source: attribution(r, 13)?,
             };
-            Ok((r.get::<_, i64>(0)?, method))
-        })
-        .optional()?;
+            Ok((r.get::<i64>(0)?, method))
+        })?;
     let (id, mut method) = found.ok_or_else(|| Error::missing("method", address))?;
-    let mut query = sql.prepare_cached(
-        "SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection",
-    )?;
-    let rows = query.query_map([id], |r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
-    method.collections = rows.collect::<Result<_, _>>()?;
+    let rows = sql.query("SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection", params![id], |r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
+    method.collections = rows;
     method.papers.items =
         super::paper::items_of(board, ("paper_methods", "method", id), method.papers.count, part)?;
     method.results = results(board, id)?;
@@ -173,15 +161,12 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
 }
 
 fn results(board: &Board, method: i64) -> Result<Vec<MethodResult>, Error> {
-    let mut query = board.sql().prepare_cached(
-        "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, r.base, r.method, r.trained, m.name, s.raw,
+    Ok(board.sql().query("SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, r.base, r.method, r.trained, m.name, s.raw,
                 s.measured, r.state, s.confirmed
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
          JOIN datasets d ON d.id = l.dataset LEFT JOIN metrics m ON m.leaderboard = l.id AND m.position = 0
          LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
-         WHERE r.method_id = ?1 AND r.state <> 'retracted' ORDER BY r.id DESC LIMIT 100",
-    )?;
-    let rows = query.query_map([method], |r| {
+         WHERE r.method_id = ?1 AND r.state <> 'retracted' ORDER BY r.id DESC LIMIT 100", params![method], |r| {
         Ok(MethodResult {
             result: r.get(0)?,
             leaderboard: r.get(1)?,
@@ -190,12 +175,11 @@ fn results(board: &Board, method: i64) -> Result<Vec<MethodResult>, Error> {
             model: r.get(6)?,
             base: r.get(7)?,
             method: r.get(8)?,
-            trained: r.get::<_, Option<i64>>(9)?.map(|n| n as u64),
+            trained: r.get::<Option<i64>>(9)?.map(|n| n as u64),
             metric: r.get(10)?,
-            raw: r.get::<_, Option<String>>(11)?.map(|raw| as_written(&raw)),
+            raw: r.get::<Option<String>>(11)?.map(|raw| as_written(&raw)),
             measured: r.get(12)?,
             state: state_of(r.get(13)?, r.get(12)?, r.get(14)?),
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })?)
 }

@@ -1,6 +1,6 @@
 //! Papers.
 
-use rusqlite::{OptionalExtension, Params, params};
+use budwood_database::{Value, params};
 use serde::Serialize;
 
 use super::item::{as_written, attribution, names};
@@ -8,7 +8,7 @@ use super::{Attribution, Named, Page, Part, Related};
 use crate::date::DateSource;
 use crate::setting::elsewhere;
 use crate::state::state_of;
-use crate::{Board, Error, State};
+use crate::{Board, Error, State, dialect};
 
 /// A paper as an entry of a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -116,12 +116,11 @@ pub struct PaperResult {
 pub(super) fn items(
     board: &Board,
     rest: &str,
-    values: impl Params,
+    values: &[Value<'_>],
 ) -> Result<Vec<PaperItem>, Error> {
-    let mut query = board.sql().prepare_cached(&format!(
+    Ok(board.sql().query(&format!(
         "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300), p.results, p.codes FROM papers p {rest}"
-    ))?;
-    let rows = query.query_map(values, |r| {
+    ), values, |r| {
         let authors: String = r.get(3)?;
         let mut authors: Vec<String> = serde_json::from_str(&authors).unwrap_or_default();
         authors.truncate(5);
@@ -131,11 +130,10 @@ pub(super) fn items(
             date: r.get(2)?,
             authors,
             summary: r.get(4)?,
-            results: r.get::<_, i64>(5)? as u64,
-            codes: r.get::<_, i64>(6)? as u64,
+            results: r.get::<i64>(5)? as u64,
+            codes: r.get::<i64>(6)? as u64,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })?)
 }
 
 /// Those of the papers that a table names beside a number, newest first; `count` says how many they
@@ -149,13 +147,12 @@ pub(super) fn items_of(
     // Of many, the newest are soon met on the way down from the newest of all; few are quickly
     // sorted.
     let join = if count > 1000 {
-        format!(
-            "INDEXED BY papers_by_date CROSS JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1"
-        )
+        let join = dialect::from_the_newest(board.sql());
+        format!("{join} {table} x ON x.paper = p.id WHERE x.{column} = ?1")
     } else {
         format!("JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1")
     };
-    let rest = format!("{join} ORDER BY p.date DESC, p.id DESC LIMIT ?2 OFFSET ?3");
+    let rest = format!("{join} ORDER BY p.date DESC NULLS LAST, p.id DESC LIMIT ?2 OFFSET ?3");
     items(board, &rest, params![of, part.limit(), part.offset()])
 }
 
@@ -164,13 +161,11 @@ pub(super) fn items_of(
 /// # Errors
 /// If the board cannot be read.
 pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
-    let count: i64 = board
-        .sql()
-        .prepare_cached("SELECT coalesce(max(id), 0) FROM papers")?
-        .query_row([], |r| r.get(0))?;
+    let count: i64 =
+        board.sql().one("SELECT coalesce(max(id), 0) FROM papers", &[], |r| r.get(0))?;
     let items = items(
         board,
-        "ORDER BY p.date DESC, p.id DESC LIMIT ?1 OFFSET ?2",
+        "ORDER BY p.date DESC NULLS LAST, p.id DESC LIMIT ?1 OFFSET ?2",
         params![part.limit(), part.offset()],
     )?;
     Ok(Page { count: count as u64, offset: part.offset, items })
@@ -182,13 +177,9 @@ pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
 /// If there is none.
 pub fn paper(board: &Board, address: &str) -> Result<Paper, Error> {
     let sql = board.sql();
-    let found = sql
-        .prepare_cached(
-            "SELECT p.id, p.slug, p.title, p.abstract, p.authors, p.date, p.date_source, p.arxiv_id, p.url_abs,
+    let found = sql.first("SELECT p.id, p.slug, p.title, p.abstract, p.authors, p.date, p.date_source, p.arxiv_id, p.url_abs,
                     p.url_pdf, p.proceeding, a.name, a.attribution, a.licence
-             FROM papers p LEFT JOIN archives a ON a.id = p.archive WHERE p.slug = ?1",
-        )?
-        .query_row([address], |r| {
+             FROM papers p LEFT JOIN archives a ON a.id = p.archive WHERE p.slug = ?1", params![address], |r| {
             let authors: String = r.get(4)?;
             let paper = Paper {
                 slug: r.get(1)?,
@@ -209,9 +200,8 @@ pub fn paper(board: &Board, address: &str) -> Result<Paper, Error> {
                 related: Vec::new(),
                 source: attribution(r, 11)?,
             };
-            Ok((r.get::<_, i64>(0)?, paper))
-        })
-        .optional()?;
+            Ok((r.get::<i64>(0)?, paper))
+        })?;
     let (id, mut paper) = found.ok_or_else(|| Error::missing("paper", address))?;
     paper.tasks = names(
         board,
@@ -236,22 +226,22 @@ pub fn paper(board: &Board, address: &str) -> Result<Paper, Error> {
 }
 
 fn code(board: &Board, paper: i64) -> Result<Vec<Code>, Error> {
-    let mut query = board.sql().prepare_cached(
+    Ok(board.sql().query(
         "SELECT url, official, in_paper, in_repository, framework FROM code_links
          WHERE paper = ?1 ORDER BY official DESC, id LIMIT 200",
-    )?;
-    let rows = query.query_map([paper], |r| {
-        let url: String = r.get(0)?;
-        Ok(Code {
-            repository: repository(&url),
-            url,
-            official: r.get(1)?,
-            in_paper: r.get(2)?,
-            in_repository: r.get(3)?,
-            framework: r.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        params![paper],
+        |r| {
+            let url: String = r.get(0)?;
+            Ok(Code {
+                repository: repository(&url),
+                url,
+                official: r.get(1)?,
+                in_paper: r.get(2)?,
+                in_repository: r.get(3)?,
+                framework: r.get(4)?,
+            })
+        },
+    )?)
 }
 
 /// `owner/repository` of an address of a code host.
@@ -265,7 +255,7 @@ fn repository(url: &str) -> Option<String> {
 
 fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
     let (here, there) = (elsewhere("r", "l"), elsewhere("q", "l"));
-    let mut query = board.sql().prepare_cached(&format!(
+    Ok(board.sql().query(&format!(
         "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, m.name, s.raw, s.measured, r.state, l.results,
                 CASE WHEN m.position = 0 AND coalesce(s.measured, s.value) IS NOT NULL
                           AND r.state NOT IN ('retracted', 'mismatch') AND NOT {here} THEN
@@ -280,8 +270,7 @@ fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
          JOIN datasets d ON d.id = l.dataset JOIN scores s ON s.result = r.id JOIN metrics m ON m.id = s.metric
          WHERE r.paper = ?1 AND r.state <> 'retracted'
          ORDER BY t.name, d.name, r.id, m.position LIMIT 1000"
-    ))?;
-    let rows = query.query_map([paper], |r| {
+    ), params![paper], |r| {
         Ok(PaperResult {
             result: r.get(0)?,
             leaderboard: r.get(1)?,
@@ -289,12 +278,11 @@ fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
             dataset: Named { slug: r.get(4)?, name: r.get(5)? },
             model: r.get(6)?,
             metric: r.get(7)?,
-            raw: as_written(&r.get::<_, String>(8)?),
+            raw: as_written(&r.get::<String>(8)?),
             measured: r.get(9)?,
             state: state_of(r.get(10)?, r.get(9)?, r.get(13)?),
-            of: r.get::<_, i64>(11)? as u64,
+            of: r.get::<i64>(11)? as u64,
             rank: r.get(12)?,
         })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })?)
 }

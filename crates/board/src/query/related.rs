@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, params};
+use budwood_database::{Connection, params};
 use serde::Serialize;
 
+use crate::fulltext;
 use crate::vectors::{cosine, vector};
 use crate::words::words;
 use crate::{Board, Error};
@@ -44,9 +45,7 @@ struct Shared {
 /// The papers closest to a paper, the closest first.
 pub(super) fn related(board: &Board, paper: i64, title: &str) -> Result<Vec<Related>, Error> {
     let sql = board.sql();
-    let all: i64 = sql
-        .prepare_cached("SELECT coalesce(max(id), 0) FROM papers")?
-        .query_row([], |r| r.get(0))?;
+    let all: i64 = sql.one("SELECT coalesce(max(id), 0) FROM papers", &[], |r| r.get(0))?;
     let mut shared = things(sql, paper, "task", all)?;
     shared.extend(things(sql, paper, "method", all)?);
     shared.extend(rare_words(sql, title, all)?);
@@ -75,13 +74,13 @@ pub(super) fn related(board: &Board, paper: i64, title: &str) -> Result<Vec<Rela
         ranked.sort_by(order);
     }
     ranked.truncate(SHOWN);
-    let mut statement = sql.prepare_cached("SELECT slug, title, date FROM papers WHERE id = ?1")?;
+    let one = "SELECT slug, title, date FROM papers WHERE id = ?1";
     let found = ranked.into_iter().map(|(_, similarity, id)| {
         let names = shared.iter().filter(|s| s.papers.contains(&id)).map(|s| s.name.clone());
         let why = names.take(4).collect();
-        Ok(statement.query_row([id], |r| {
-            Ok(Related { slug: r.get(0)?, title: r.get(1)?, date: r.get(2)?, why, similarity })
-        })?)
+        let (slug, title, date) =
+            sql.one(one, params![id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        Ok(Related { slug, title, date, why, similarity })
     });
     found.collect()
 }
@@ -93,19 +92,15 @@ fn weight(papers: i64, all: i64) -> f64 {
 
 /// The paper's tasks or methods, with the newest of their papers.
 fn things(sql: &Connection, paper: i64, kind: &str, all: i64) -> Result<Vec<Shared>, Error> {
-    let mut query = sql.prepare_cached(&format!(
+    let query = format!(
         "SELECT t.id, t.name, t.papers FROM paper_{kind}s x JOIN {kind}s t ON t.id = x.{kind}
-         WHERE x.paper = ?1 ORDER BY t.papers LIMIT 20"
-    ))?;
-    let mut newest = sql.prepare_cached(&format!(
-        "SELECT paper FROM paper_{kind}s WHERE {kind} = ?1 ORDER BY paper DESC LIMIT ?2"
-    ))?;
-    let rows = query.query_map([paper], |r| {
-        Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, i64>(2)?))
-    })?;
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+         WHERE x.paper = ?1 ORDER BY t.papers, t.id LIMIT 20"
+    );
+    let newest =
+        format!("SELECT paper FROM paper_{kind}s WHERE {kind} = ?1 ORDER BY paper DESC LIMIT ?2");
+    let rows = sql.query(&query, params![paper], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     let thing = |(id, name, papers): (i64, String, i64)| {
-        let of = newest.query_map([id, OF_EACH], |r| r.get(0))?.collect::<Result<_, _>>()?;
+        let of = sql.query(&newest, params![id, OF_EACH], |r| r.get(0))?;
         Ok(Shared { name, weight: weight(papers, all), papers: of })
     };
     rows.into_iter().map(thing).collect()
@@ -113,16 +108,11 @@ fn things(sql: &Connection, paper: i64, kind: &str, all: i64) -> Result<Vec<Shar
 
 /// The words of a title that few papers have, with those papers.
 fn rare_words(sql: &Connection, title: &str, all: i64) -> Result<Vec<Shared>, Error> {
-    let mut query = sql.prepare_cached(
-        "SELECT rowid FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2",
-    )?;
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     let long = words(title).into_iter().filter(|w| w.chars().count() > 2);
     for word in long.filter(|w| seen.insert(w.clone())).take(16) {
-        let fts = format!("{{title abstract}} : \"{word}\"");
-        let papers: Vec<i64> =
-            query.query_map(params![fts, COMMON + 1], |r| r.get(0))?.collect::<Result<_, _>>()?;
+        let papers = fulltext::with_word(sql, &word, COMMON + 1)?;
         let n = papers.len() as i64;
         // Words of half a small board are common too.
         if n > 1 && n <= COMMON && (n <= 3 || 2 * n <= all) {

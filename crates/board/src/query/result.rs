@@ -3,7 +3,7 @@
 
 use budwood_base::record::Prediction;
 use budwood_base::statistics::mcnemar;
-use rusqlite::{OptionalExtension, params};
+use budwood_database::params;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -140,18 +140,17 @@ pub struct Disagreement {
 pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
     let sql = board.sql();
     let missing = || Error::missing("result", id);
-    let found = sql
-        .prepare_cached(
-            "SELECT l.slug, r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256,
+    let found = sql.first(
+        "SELECT l.slug, r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256,
                     r.data_sha256 IN (SELECT sha256 FROM data_sources), r.record, r.submitter
              FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1",
-        )?
-        .query_row([id], |r| {
+        params![id],
+        |r| {
             let texts: [Option<String>; 4] = [r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?];
-            let here = r.get::<_, Option<bool>>(5)?.unwrap_or(false);
-            Ok((r.get::<_, String>(0)?, texts, here, r.get::<_, Option<String>>(6)?, r.get(7)?))
-        })
-        .optional()?;
+            let here = r.get::<Option<bool>>(5)?.unwrap_or(false);
+            Ok((r.get::<String>(0)?, texts, here, r.get::<Option<String>>(6)?, r.get(7)?))
+        },
+    )?;
     let (
         slug,
         [source_url, base_sha256, adapter_sha256, data_sha256],
@@ -193,14 +192,10 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
 }
 
 fn same_weights(board: &Board, result: i64) -> Result<Vec<SameWeights>, Error> {
-    let mut query = board.sql().prepare_cached(
-        "SELECT o.id, o.model, o.at FROM results r JOIN results o ON o.adapter_sha256 = r.adapter_sha256
-         WHERE r.id = ?1 AND o.id <> r.id AND o.state <> 'retracted' ORDER BY o.id LIMIT 20",
-    )?;
-    let rows = query.query_map([result], |r| {
+    Ok(board.sql().query("SELECT o.id, o.model, o.at FROM results r JOIN results o ON o.adapter_sha256 = r.adapter_sha256
+         WHERE r.id = ?1 AND o.id <> r.id AND o.state <> 'retracted' ORDER BY o.id LIMIT 20", params![result], |r| {
         Ok(SameWeights { result: r.get(0)?, model: r.get(1)?, at: r.get(2)? })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    })?)
 }
 
 /// The model of a result.
@@ -208,11 +203,10 @@ fn same_weights(board: &Board, result: i64) -> Result<Vec<SameWeights>, Error> {
 /// # Errors
 /// If there is no such result.
 pub fn model(board: &Board, result: i64) -> Result<String, Error> {
-    let found = board
-        .sql()
-        .prepare_cached("SELECT model FROM results WHERE id = ?1")?
-        .query_row([result], |r| r.get(0))
-        .optional()?;
+    let found =
+        board
+            .sql()
+            .first("SELECT model FROM results WHERE id = ?1", params![result], |r| r.get(0))?;
     found.ok_or_else(|| Error::missing("result", result))
 }
 
@@ -221,34 +215,32 @@ pub fn model(board: &Board, result: i64) -> Result<String, Error> {
 /// # Errors
 /// If the board cannot be read.
 pub fn files(board: &Board, result: i64) -> Result<Vec<ResultFile>, Error> {
-    let mut query = board.sql().prepare_cached(
+    Ok(board.sql().query(
         "SELECT x.name, x.sha256, f.bytes FROM result_files x JOIN files f ON f.sha256 = x.sha256
          WHERE x.result = ?1 ORDER BY x.name",
-    )?;
-    let rows = query.query_map([result], |r| {
-        Ok(ResultFile { name: r.get(0)?, sha256: r.get(1)?, bytes: r.get::<_, i64>(2)? as u64 })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        params![result],
+        |r| Ok(ResultFile { name: r.get(0)?, sha256: r.get(1)?, bytes: r.get::<i64>(2)? as u64 }),
+    )?)
 }
 
 fn checks(board: &Board, result: i64) -> Result<Vec<Check>, Error> {
-    let mut query = board.sql().prepare_cached(
+    Ok(board.sql().query(
         "SELECT id, progress, asked_at, asked_by, finished_at, outcome, error FROM checks
          WHERE result = ?1 ORDER BY id DESC LIMIT 50",
-    )?;
-    let rows = query.query_map([result], |r| {
-        let outcome: Option<String> = r.get(5)?;
-        Ok(Check {
-            id: r.get(0)?,
-            progress: r.get(1)?,
-            asked_at: r.get(2)?,
-            asked_by: r.get(3)?,
-            finished_at: r.get(4)?,
-            outcome: outcome.and_then(|o| serde_json::from_str(&o).ok()),
-            error: r.get(6)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        params![result],
+        |r| {
+            let outcome: Option<String> = r.get(5)?;
+            Ok(Check {
+                id: r.get(0)?,
+                progress: r.get(1)?,
+                asked_at: r.get(2)?,
+                asked_by: r.get(3)?,
+                finished_at: r.get(4)?,
+                outcome: outcome.and_then(|o| serde_json::from_str(&o).ok()),
+                error: r.get(6)?,
+            })
+        },
+    )?)
 }
 
 /// The predictions of a result: the board's own if there are any, else those that came with it.
@@ -268,19 +260,19 @@ fn best_predictions(board: &Board, result: i64) -> Result<(bool, Vec<Prediction>
 /// If the board cannot be read.
 pub fn predictions(board: &Board, result: i64, measured: bool) -> Result<Vec<Prediction>, Error> {
     let origin = if measured { "measured" } else { "claimed" };
-    let mut query = board.sql().prepare_cached(
-        "SELECT row, expected, predicted, confidence FROM predictions
-         WHERE result = ?1 AND origin = ?2 ORDER BY row",
-    )?;
-    let rows = query.query_map(params![result, origin], |r| {
-        Ok(Prediction {
-            row: r.get::<_, i64>(0)? as u64,
-            expected: r.get(1)?,
-            predicted: r.get(2)?,
-            confidence: r.get::<_, Option<f64>>(3)?.map(|x| x as f32),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(board.sql().query(
+        "SELECT \"row\", expected, predicted, confidence FROM predictions
+         WHERE result = ?1 AND origin = ?2 ORDER BY \"row\"",
+        params![result, origin],
+        |r| {
+            Ok(Prediction {
+                row: r.get::<i64>(0)? as u64,
+                expected: r.get(1)?,
+                predicted: r.get(2)?,
+                confidence: r.get::<Option<f64>>(3)?.map(|x| x as f32),
+            })
+        },
+    )?)
 }
 
 /// Compares two results example by example; at most `show` examples with different answers are
@@ -292,9 +284,7 @@ pub fn compare(board: &Board, first: i64, second: i64, show: usize) -> Result<Co
     let data = |id: i64| -> Result<Option<String>, Error> {
         board
             .sql()
-            .prepare_cached("SELECT data_sha256 FROM results WHERE id = ?1")?
-            .query_row([id], |r| r.get(0))
-            .optional()?
+            .first("SELECT data_sha256 FROM results WHERE id = ?1", params![id], |r| r.get(0))?
             .ok_or_else(|| Error::missing("result", id))
     };
     let (first_data, second_data) = (data(first)?, data(second)?);

@@ -1,8 +1,9 @@
 //! Search over everything.
 
-use rusqlite::{Row, params};
+use budwood_database::Value;
 use serde::{Deserialize, Serialize};
 
+use crate::fulltext::{self, Entry, Wanted, Within};
 use crate::words::words;
 use crate::{Board, Error};
 
@@ -76,77 +77,43 @@ fn add(found: &mut Vec<Found>, start: usize, more: impl Iterator<Item = Found>, 
     }
 }
 
-/// What a list gives: address, name, line.
-struct Entry(String, String, String);
-
 impl Entry {
-    fn read(r: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self(r.get(0)?, r.get(1)?, r.get(2)?))
-    }
-
     fn found(self, kind: FoundKind) -> Found {
         Found { kind, slug: self.0, name: self.1, line: self.2 }
     }
 }
 
-/// What is looked for: the words, and the same in the language of the full-text search.
-struct Query {
-    words: Vec<String>,
-    fts: String,
-}
-
-type List = fn(&Board, &Query, i64) -> Result<Vec<Entry>, Error>;
+type List = fn(&Board, &Wanted, i64) -> Result<Vec<Entry>, Error>;
 
 const KINDS: &[(FoundKind, List)] = &[
-    (FoundKind::Task, |board, query, limit| named(board, "entry_text", "task", query, limit)),
-    (FoundKind::Dataset, |board, query, limit| named(board, "entry_text", "dataset", query, limit)),
-    (FoundKind::Method, |board, query, limit| named(board, "entry_text", "method", query, limit)),
-    (FoundKind::Model, |board, query, limit| named(board, "model_text", "", query, limit)),
+    (FoundKind::Task, |board, wanted, limit| named(board, "task", wanted, limit)),
+    (FoundKind::Dataset, |board, wanted, limit| named(board, "dataset", wanted, limit)),
+    (FoundKind::Method, |board, wanted, limit| named(board, "method", wanted, limit)),
+    (FoundKind::Model, |board, wanted, limit| named(board, "", wanted, limit)),
     (FoundKind::Paper, papers),
 ];
 
-/// Entries that are put in order at most. Common words fit hundreds of thousands, and a reader
-/// reads a few.
-const MOST: i64 = 500;
-
-/// Each word in quotes, so that nothing in it is an operator. The second query takes the last word
-/// for a beginning, which costs more.
-fn queries(text: &str) -> Vec<Query> {
+/// What is looked for, and then the same with the last word taken for a beginning, which costs
+/// more.
+fn queries(text: &str) -> Vec<Wanted> {
     let mut words = words(text);
     words.truncate(12);
-    let whole = words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" ");
-    let forms = match words.last().map(|w| w.chars().count()) {
-        None => Vec::new(),
+    let forms: &[bool] = match words.last().map(|w| w.chars().count()) {
+        None => &[],
         // One or two letters begin too many words.
-        Some(1 | 2) => vec![whole],
-        Some(_) => vec![whole.clone(), whole + "*"],
+        Some(1 | 2) => &[false],
+        Some(_) => &[false, true],
     };
-    forms.into_iter().map(|fts| Query { words: words.clone(), fts }).collect()
+    forms.iter().map(|&is_begun| Wanted { words: words.clone(), is_begun }).collect()
 }
 
-/// Entries of a table: those with the words in their names, the shortest names first; then those
+/// Entries of a kind: those with the words in their names, the shortest names first; then those
 /// with the words in their texts.
-fn named(
-    board: &Board,
-    table: &str,
-    kind: &str,
-    query: &Query,
-    limit: i64,
-) -> Result<Vec<Entry>, Error> {
-    let mut statement = board.sql().prepare_cached(&format!(
-        "SELECT CAST(ref AS TEXT), name, substr(text, 1, 200)
-         FROM (SELECT ref, name, text FROM {table} WHERE {table} MATCH ?1 ORDER BY rowid DESC LIMIT {MOST})
-         ORDER BY length(name), name LIMIT ?2"
-    ))?;
-    let of_kind = if kind.is_empty() { String::new() } else { format!("kind : \"{kind}\" AND ") };
-    let mut list = |place: &str| -> Result<Vec<Entry>, Error> {
-        let query = format!("{of_kind}{{{place}}} : ({})", query.fts);
-        let rows = statement.query_map(params![query, limit], Entry::read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    };
-    let mut found = list("name")?;
+fn named(board: &Board, kind: &str, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
+    let list = |within| fulltext::entries(board.sql(), kind, wanted, within, limit);
+    let mut found = list(Within::Name)?;
     if (found.len() as i64) < limit {
-        found.extend(list("name text")?);
+        found.extend(list(Within::All)?);
     }
     Ok(found)
 }
@@ -154,51 +121,35 @@ fn named(
 /// Papers, by how often the words stand in a title, in an abstract and among the authors. Where the
 /// words are so common that counting would take long: a few of those with most results, then the
 /// shortest of the titles with all of them, then other papers, of both the last that came in.
-fn papers(board: &Board, query: &Query, limit: i64) -> Result<Vec<Entry>, Error> {
+fn papers(board: &Board, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
     let sql = board.sql();
-    let common = sql
-        .prepare_cached(
-            "SELECT 1 FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2",
-        )?
-        .exists(params![query.fts, MOST])?;
-    let list = |from: &str, query: &str| -> Result<Vec<Entry>, Error> {
-        let mut statement = sql.prepare_cached(&format!(
-            "SELECT p.slug, p.title, coalesce(p.date, '') FROM ({from}) f JOIN papers p ON p.id = f.id
-             ORDER BY f.score, length(p.title) LIMIT ?2"
-        ))?;
-        let rows = statement.query_map(params![query, limit], Entry::read)?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    };
-    if !common {
-        let scored = "SELECT rowid AS id, bm25(paper_text, 10, 1, 3) AS score FROM paper_text
-                      WHERE paper_text MATCH ?1 ORDER BY score LIMIT ?2";
-        return list(scored, &query.fts);
+    if !fulltext::is_common(sql, wanted)? {
+        return fulltext::scored(sql, wanted, limit);
     }
-    let newest = |n: i64| {
-        format!(
-            "SELECT rowid AS id, 0 AS score FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT {n}"
-        )
-    };
-    let mut found = notable(board, &query.words, limit / 2)?;
-    found.extend(list(&newest(MOST), &format!("{{title}} : ({})", query.fts))?);
+    let mut found = notable(board, &wanted.words, limit / 2)?;
+    found.extend(fulltext::newest(sql, wanted, Within::Name, limit)?);
     if (found.len() as i64) < limit {
-        found.extend(list(&newest(2 * limit), &query.fts)?);
+        found.extend(fulltext::newest(sql, wanted, Within::All, limit)?);
     }
     Ok(found)
 }
 
 /// Of the papers with most results, those whose titles have words that begin so.
 fn notable(board: &Board, words: &[String], limit: i64) -> Result<Vec<Entry>, Error> {
-    let mut statement = board.sql().prepare_cached(
+    // Words are letters and digits alone, and titles' keys in lower case as they are.
+    let patterns: Vec<_> = words.iter().map(|w| format!("% {w}%")).collect();
+    let fits: Vec<_> = (0..words.len()).map(|i| format!("n.title LIKE ?{}", i + 2)).collect();
+    let query = format!(
         "SELECT p.slug, p.title, coalesce(p.date, '')
          FROM (SELECT n.id, n.results
                FROM (SELECT id, results, ' ' || title_key AS title FROM papers
-                     WHERE results > 0 ORDER BY results DESC LIMIT 2000) n
-               WHERE NOT EXISTS (SELECT 1 FROM json_each(?1) w WHERE instr(n.title, ' ' || w.value) = 0)
-               ORDER BY n.results DESC LIMIT ?2) f
-         JOIN papers p ON p.id = f.id ORDER BY f.results DESC",
-    )?;
-    let words = serde_json::Value::from(words.to_vec()).to_string();
-    let rows = statement.query_map(params![words, limit], Entry::read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+                     WHERE results > 0 ORDER BY results DESC, title_key LIMIT 2000) n
+               WHERE {}
+               ORDER BY n.results DESC, n.title LIMIT ?1) f
+         JOIN papers p ON p.id = f.id ORDER BY f.results DESC, p.title_key",
+        fits.join(" AND ")
+    );
+    let values: Vec<Value<'_>> =
+        [limit.into()].into_iter().chain(patterns.iter().map(Into::into)).collect();
+    Ok(board.sql().query(&query, &values, Entry::read)?)
 }

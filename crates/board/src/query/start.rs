@@ -1,5 +1,6 @@
 //! The start page.
 
+use budwood_database::params;
 use serde::Serialize;
 
 use super::item::{attribution, leaderboards};
@@ -70,7 +71,7 @@ pub fn start(board: &Board) -> Result<Start, Error> {
     let notable = leaderboards(
         sql,
         "WHERE l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 12",
-        [],
+        &[],
     )?;
     Ok(Start {
         counts: counts(board)?,
@@ -83,14 +84,14 @@ pub fn start(board: &Board) -> Result<Start, Error> {
 
 fn counts(board: &Board) -> Result<Counts, Error> {
     let count = |query: &str| -> Result<u64, Error> {
-        Ok(board.sql().prepare_cached(query)?.query_row([], |r| r.get::<_, i64>(0))? as u64)
+        Ok(board.sql().one(query, &[], |r| r.get::<i64>(0))? as u64)
     };
     Ok(Counts {
         tasks: count("SELECT count(*) FROM tasks")?,
         datasets: count("SELECT count(*) FROM datasets")?,
         leaderboards: count("SELECT count(*) FROM leaderboards WHERE results > 0")?,
-        results: count("SELECT coalesce(sum(results), 0) FROM leaderboards")?,
-        verified: count("SELECT coalesce(sum(verified), 0) FROM leaderboards")?,
+        results: count("SELECT CAST(coalesce(sum(results), 0) AS BIGINT) FROM leaderboards")?,
+        verified: count("SELECT CAST(coalesce(sum(verified), 0) AS BIGINT) FROM leaderboards")?,
         // Papers are never deleted, so that their numbers count them.
         papers: count("SELECT coalesce(max(id), 0) FROM papers")?,
         methods: count("SELECT count(*) FROM methods")?,
@@ -98,31 +99,32 @@ fn counts(board: &Board) -> Result<Counts, Error> {
 }
 
 fn recent(board: &Board, limit: i64) -> Result<Vec<RecentResult>, Error> {
-    let mut query = board.sql().prepare_cached(
+    Ok(board.sql().query(
         "SELECT r.id, r.model, l.slug, t.slug, t.name, d.slug, d.name, r.state, r.date, r.at
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
          WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT ?1",
-    )?;
-    let rows = query.query_map([limit], |r| {
-        Ok(RecentResult {
-            result: r.get(0)?,
-            model: r.get(1)?,
-            leaderboard: r.get(2)?,
-            task: Named { slug: r.get(3)?, name: r.get(4)? },
-            dataset: Named { slug: r.get(5)?, name: r.get(6)? },
-            state: r.get(7)?,
-            date: r.get(8)?,
-            at: r.get(9)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        params![limit],
+        |r| {
+            Ok(RecentResult {
+                result: r.get(0)?,
+                model: r.get(1)?,
+                leaderboard: r.get(2)?,
+                task: Named { slug: r.get(3)?, name: r.get(4)? },
+                dataset: Named { slug: r.get(5)?, name: r.get(6)? },
+                state: r.get(7)?,
+                date: r.get(8)?,
+                at: r.get(9)?,
+            })
+        },
+    )?)
 }
 
 fn sources(board: &Board) -> Result<Vec<Attribution>, Error> {
-    let mut query = board
-        .sql()
-        .prepare_cached("SELECT name, attribution, licence FROM archives ORDER BY name")?;
-    let rows = query.query_map([], |r| attribution(r, 0))?;
-    Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    let rows = board.sql().query(
+        "SELECT name, attribution, licence FROM archives ORDER BY name",
+        &[],
+        |r| attribution(r, 0),
+    )?;
+    Ok(rows.into_iter().flatten().collect())
 }

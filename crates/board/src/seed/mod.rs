@@ -3,7 +3,7 @@
 
 mod paper;
 
-use rusqlite::{OptionalExtension, params};
+use budwood_database::params;
 use serde_json::Value;
 
 use crate::log::{Entry, Subject};
@@ -35,7 +35,7 @@ pub struct KnownMethod<'a> {
 pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error> {
     let actor = Actor::local("board");
     let transaction = board.write()?;
-    let before = transaction.total_changes();
+    let before = transaction.changed();
     let paper_id = paper::entry(&transaction)?;
     for method in methods {
         let KnownMethod { title, year, url, .. } = *method;
@@ -45,22 +45,19 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
             "UPDATE methods SET name = ?2 WHERE id = ?1 AND name = ?3 AND name <> ?2",
             params![id, title, method.name],
         )?;
-        transaction.execute(
-            "UPDATE methods SET implemented = ?2, year = coalesce(year, ?3),
+        transaction.execute("UPDATE methods SET implemented = ?2, year = coalesce(year, ?3),
                description = CASE description WHEN '' THEN ?4 ELSE description END,
-               source_url = coalesce(source_url, nullif(?5, ''))
-             WHERE id = ?1 AND (implemented IS NOT ?2 OR year IS NULL AND ?3 IS NOT NULL OR description = '' AND ?4 <> ''
-               OR source_url IS NULL AND ?5 <> '')",
-            params![id, method.name, year, method.summary, url],
-        )?;
+               source_url = coalesce(source_url, nullif(CAST(?5 AS TEXT), ''))
+             WHERE id = ?1 AND (implemented IS DISTINCT FROM ?2 OR year IS NULL AND CAST(?3 AS BIGINT) IS NOT NULL
+               OR description = '' AND CAST(?4 AS TEXT) <> '' OR source_url IS NULL AND CAST(?5 AS TEXT) <> '')", params![id, method.name, year, method.summary, url])?;
         if url.ends_with("1902.00751") {
             transaction.execute(
                 "UPDATE methods SET paper = ?2 WHERE id = ?1 AND paper IS NULL",
-                [id, paper_id],
+                params![id, paper_id],
             )?;
             transaction.execute(
-                "INSERT OR IGNORE INTO paper_methods (method, paper) VALUES (?1, ?2)",
-                [id, paper_id],
+                "INSERT INTO paper_methods (method, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![id, paper_id],
             )?;
         }
     }
@@ -68,25 +65,24 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
     for submission in paper::results() {
         let content = submission.content();
         let place = find_or_make(&transaction, &submission, &actor)?;
-        let there = transaction
-            .query_row(
-                "SELECT 1 FROM results WHERE leaderboard = ?1 AND content = ?2",
-                params![place.leaderboard, content],
-                |_| Ok(()),
-            )
-            .optional()?;
+        let there = transaction.first(
+            "SELECT 1 FROM results WHERE leaderboard = ?1 AND content = ?2",
+            params![place.leaderboard, content],
+            |_| Ok(()),
+        )?;
         if there.is_none() {
             let id =
                 put_result(&transaction, &place, &submission, &content, State::Claimed, "board")?;
-            transaction.execute("UPDATE results SET paper = ?2 WHERE id = ?1", [id, paper_id])?;
-            let task: i64 = transaction.query_row(
+            transaction
+                .execute("UPDATE results SET paper = ?2 WHERE id = ?1", params![id, paper_id])?;
+            let task: i64 = transaction.one(
                 "SELECT task FROM leaderboards WHERE id = ?1",
-                [place.leaderboard],
+                params![place.leaderboard],
                 |r| r.get(0),
             )?;
             transaction.execute(
-                "INSERT OR IGNORE INTO paper_tasks (task, paper) VALUES (?1, ?2)",
-                [task, paper_id],
+                "INSERT INTO paper_tasks (task, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![task, paper_id],
             )?;
             entities::task_in_area(&transaction, task, paper::area(&submission.task))?;
             summary::refresh(&transaction, place.leaderboard)?;
@@ -106,7 +102,7 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
         )?;
     }
     // On a large board this takes a while, and every start of the server comes here.
-    if transaction.total_changes() > before {
+    if transaction.changed() > before {
         summary::refresh_counts(&transaction)?;
     }
     if added > 0 {

@@ -1,11 +1,12 @@
 //! Results of Houlsby et al. 2019 as they are printed: Table 1 (GLUE), Table 2 (17 further tasks),
 //! section 3.5 (SQuAD), and the row of another image benchmark that is listed with the paper.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 
 use crate::Error;
 use crate::direction::Direction;
 use crate::entities::free;
+use crate::fulltext;
 use crate::submit::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, PaperOf, Submission};
 use crate::text::key;
 
@@ -22,13 +23,11 @@ equally well, and adapters of the lower layers matter least.";
 
 /// Number of the paper's entry, which is made if it is not there.
 pub(super) fn entry(sql: &Connection) -> Result<i64, Error> {
-    let found = sql
-        .query_row(
-            "SELECT id FROM papers WHERE arxiv_id = '1902.00751' ORDER BY stub LIMIT 1",
-            [],
-            |r| r.get(0),
-        )
-        .optional()?;
+    let found = sql.first(
+        "SELECT id FROM papers WHERE arxiv_id = '1902.00751' ORDER BY stub LIMIT 1",
+        &[],
+        |r| r.get(0),
+    )?;
     if let Some(id) = found {
         return Ok(id);
     }
@@ -48,20 +47,13 @@ pub(super) fn entry(sql: &Connection) -> Result<i64, Error> {
         "SELECT 1 FROM papers WHERE slug = ?1",
         "parameter-efficient-transfer-learning-for-nlp",
     )?;
-    sql.execute(
-        "INSERT INTO papers (slug, title, title_key, abstract, authors, date, date_source, arxiv_id, url_abs, url_pdf, proceeding)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'given', '1902.00751', ?7, 'https://arxiv.org/pdf/1902.00751', 'ICML 2019')",
-        params![slug, TITLE, key(TITLE), SUMMARY, authors, DATE, URL],
-    )?;
-    let id = sql.last_insert_rowid();
-    sql.execute(
-        "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
-        params![id, TITLE, SUMMARY, authors],
-    )?;
+    let id = sql.add("INSERT INTO papers (slug, title, title_key, abstract, authors, date, date_source, arxiv_id, url_abs, url_pdf, proceeding)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'given', '1902.00751', ?7, 'https://arxiv.org/pdf/1902.00751', 'ICML 2019')", params![slug, TITLE, key(TITLE), SUMMARY, authors, DATE, URL])?;
+    fulltext::put_paper(sql, id, [TITLE, SUMMARY, &authors])?;
     sql.execute(
         "INSERT INTO code_links (paper, url, official, in_paper, in_repository, framework)
          VALUES (?1, 'https://github.com/google-research/adapter-bert', 1, 1, 1, 'tf')",
-        [id],
+        params![id],
     )?;
     Ok(id)
 }

@@ -5,15 +5,16 @@
 //! its base, which checks names and shapes, is part of the re-evaluation.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use budwood_base::{digest, files};
-use rusqlite::{Connection, params};
+use budwood_base::digest;
+use budwood_database::{Connection, params};
 use serde_json::Value;
 
 use super::record::{self, Submission};
+use crate::Error;
 use crate::db::now;
-use crate::{Board, Error};
+use crate::files::{self, Placed};
 
 /// Names of the two files.
 const WEIGHTS: &str = "adapter.safetensors";
@@ -126,16 +127,8 @@ impl Attachment {
 
     /// Writes the files under their hashes; those that are there are left. To be called in the
     /// transaction that notes them: they are removed again unless they are told to stay.
-    pub(super) fn place(&self, folder: &Path) -> Result<Placed, Error> {
-        let mut placed = Placed(Vec::new());
-        for bytes in [&self.weights, &self.description] {
-            let path: PathBuf = folder.join(digest::of_bytes(bytes));
-            if !path.exists() {
-                placed.0.push(path.clone());
-                files::write_atomic(&path, bytes).map_err(|source| Error::Io { path, source })?;
-            }
-        }
-        Ok(placed)
+    pub(super) fn place(&self, sql: &Connection, folder: &Path) -> Result<Placed, Error> {
+        files::place(sql, folder, [&self.weights, &self.description])
     }
 
     /// Notes the files as those of a result.
@@ -147,12 +140,10 @@ impl Attachment {
     ) -> Result<(), Error> {
         for (name, bytes) in [(WEIGHTS, &self.weights), (META, &self.description)] {
             let hash = digest::of_bytes(bytes);
+            sql.execute("INSERT INTO files (sha256, bytes, name, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING", params![hash, bytes.len() as i64, name, now()])?;
             sql.execute(
-                "INSERT OR IGNORE INTO files (sha256, bytes, name, at) VALUES (?1, ?2, ?3, ?4)",
-                params![hash, bytes.len() as i64, name, now()],
-            )?;
-            sql.execute(
-                "INSERT OR REPLACE INTO result_files (result, name, sha256) VALUES (?1, ?2, ?3)",
+                "INSERT INTO result_files (result, name, sha256) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (result, name) DO UPDATE SET sha256 = excluded.sha256",
                 params![result, name, hash],
             )?;
         }
@@ -160,10 +151,8 @@ impl Attachment {
             || self.meta["base"]["name"].as_str().unwrap_or_default().to_owned(),
             |b| b.name.clone(),
         );
-        sql.execute(
-            "UPDATE results SET adapter_sha256 = ?2, adapter_bytes = ?3, base = ?4, base_sha256 = ?5,
-               method = coalesce(method, ?6), trained = coalesce(trained, ?7) WHERE id = ?1",
-            params![
+        sql.execute("UPDATE results SET adapter_sha256 = ?2, adapter_bytes = ?3, base = ?4, base_sha256 = ?5,
+               method = coalesce(method, ?6), trained = coalesce(trained, ?7) WHERE id = ?1", params![
                 result,
                 self.sha256(),
                 self.weights.len() as i64,
@@ -171,55 +160,9 @@ impl Attachment {
                 self.base_sha256(),
                 self.meta["method"].as_str(),
                 self.meta["parameters_trained"].as_i64()
-            ],
-        )?;
+            ])?;
         Ok(())
     }
-}
-
-/// Files that were put in their place for a result that is not on the board yet.
-pub(super) struct Placed(Vec<PathBuf>);
-
-impl Placed {
-    /// Leaves them there.
-    pub(super) fn stay(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Placed {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Removes the files of the board's folder that no result has: what a killed program left, and what
-/// older ones left of submissions that they refused. How many these were.
-///
-/// # Errors
-/// If the board or its folder cannot be read.
-pub fn tidy(board: &mut Board) -> Result<u64, Error> {
-    let folder = board.files();
-    // Whoever places a file holds the same lock until the file is noted.
-    let transaction = board.write()?;
-    let io = |source| Error::Io { path: folder.clone(), source };
-    let mut removed = 0;
-    for entry in std::fs::read_dir(&folder).map_err(io)? {
-        let entry = entry.map_err(io)?;
-        let name = entry.file_name();
-        let noted = transaction
-            .prepare_cached("SELECT 1 FROM files WHERE sha256 = ?1")?
-            .exists([name.to_string_lossy()])?;
-        // Folders and links are not ours.
-        let file = entry.file_type().is_ok_and(|t| t.is_file());
-        if file && !noted && std::fs::remove_file(entry.path()).is_ok() {
-            removed += 1;
-        }
-    }
-    drop(transaction);
-    Ok(removed)
 }
 
 fn shown(text: &str) -> String {
@@ -319,19 +262,21 @@ mod tests {
     #[test]
     fn files_go_again_unless_they_are_told_to_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        let board = crate::Board::open(folder.path()).unwrap();
+        let files = board.files();
+        let count = || std::fs::read_dir(&files).unwrap().count();
         let header = json!({ "a": { "dtype": "F32", "shape": [1], "data_offsets": [0, 4] } });
         let weights = file(&header, &[0; 4]);
         let meta = json!({ "budwood_adapter": 1, "weights_sha256": digest::of_bytes(&weights) });
         let meta = meta.to_string().into_bytes();
         let attachment = Attachment::new(weights, meta, Limits::default()).unwrap();
-        let placed = attachment.place(folder.path()).unwrap();
+        let placed = attachment.place(board.sql(), &files).unwrap();
         assert_eq!(count(), 2);
         drop(placed);
         assert_eq!(count(), 0);
-        attachment.place(folder.path()).unwrap().stay();
+        attachment.place(board.sql(), &files).unwrap().stay();
         // Those of another are left alone.
-        drop(attachment.place(folder.path()).unwrap());
+        drop(attachment.place(board.sql(), &files).unwrap());
         assert_eq!(count(), 2);
     }
 

@@ -11,11 +11,12 @@ mod run;
 mod synchronize;
 
 use budwood_base::record::Prediction;
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde::Serialize;
 use serde_json::json;
 
-pub use attachment::{Attachment, Limits as AttachmentLimits, tidy};
+pub use crate::files::tidy;
+pub use attachment::{Attachment, Limits as AttachmentLimits};
 pub use record::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, PaperOf, Submission};
 pub use run::{from_run, scale};
 pub use synchronize::{Body, Synchronization, Synchronized, synchronize};
@@ -93,12 +94,12 @@ pub fn submit(
         Some(attachment) => {
             attachment.record(&transaction, result, submission)?;
             verify::queue(&transaction, result, &actor.name)?;
-            Some(attachment.place(&files)?)
+            Some(attachment.place(&transaction, &files)?)
         }
     };
     let leaderboard: i64 =
         transaction
-            .query_row("SELECT leaderboard FROM results WHERE id = ?1", [result], |r| r.get(0))?;
+            .one("SELECT leaderboard FROM results WHERE id = ?1", params![result], |r| r.get(0))?;
     summary::refresh_around(&transaction, leaderboard)?;
     // A commit that fails leaves them to `tidy`: by then another submission may have the same
     // files.
@@ -153,9 +154,8 @@ fn name_with(
 
 /// A claim gets its adapter from whoever made it: another's could be made to miss.
 fn may_attach(sql: &Connection, id: i64, actor: &Actor) -> Result<(), Error> {
-    let submitter: Option<String> = sql
-        .prepare_cached("SELECT submitter FROM results WHERE id = ?1")?
-        .query_row([id], |r| r.get(0))?;
+    let submitter: Option<String> =
+        sql.one("SELECT submitter FROM results WHERE id = ?1", params![id], |r| r.get(0))?;
     actor.may_with(Act::Attach, submitter.as_deref()).map_err(|e| match e {
         Error::Refused(why) => Error::Refused(format!(
             "{why}. Result {id} says the same; for a row of your own, say which adapter it is of \
@@ -166,28 +166,22 @@ fn may_attach(sql: &Connection, id: i64, actor: &Actor) -> Result<(), Error> {
 }
 
 fn by_external_id(sql: &Connection, id: &str) -> Result<Option<i64>, Error> {
-    Ok(sql
-        .prepare_cached("SELECT id FROM results WHERE external_id = ?1")?
-        .query_row([id], |r| r.get(0))
-        .optional()?)
+    Ok(sql.first("SELECT id FROM results WHERE external_id = ?1", params![id], |r| r.get(0))?)
 }
 
 /// The result of a leaderboard that says the same.
 fn by_content(sql: &Connection, leaderboard: i64, content: &str) -> Result<Option<i64>, Error> {
-    Ok(sql
-        .prepare_cached("SELECT id FROM results WHERE leaderboard = ?1 AND content = ?2")?
-        .query_row(params![leaderboard, content], |r| r.get(0))
-        .optional()?)
+    Ok(sql.first(
+        "SELECT id FROM results WHERE leaderboard = ?1 AND content = ?2",
+        params![leaderboard, content],
+        |r| r.get(0),
+    )?)
 }
 
 /// A result that the board has. The same `external_id` with another content is an error here;
 /// `synchronize` merges.
 fn known(sql: &Connection, id: i64, content: &str, external: &str) -> Result<Submitted, Error> {
-    let (found, slug, state): (String, String, State) = sql
-        .prepare_cached(
-            "SELECT r.content, l.slug, r.state FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1",
-        )?
-        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let (found, slug, state): (String, String, State) = sql.one("SELECT r.content, l.slug, r.state FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1", params![id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     if !external.is_empty() && found != content {
         return Err(taken(external, id, &slug));
     }

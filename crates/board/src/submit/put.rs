@@ -1,7 +1,7 @@
 //! Leaderboards, metrics and rows of submissions in the database.
 
 use budwood_base::record::Prediction;
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde_json::{Value, json};
 
 use super::record::{Claim, Submission};
@@ -28,13 +28,8 @@ pub(crate) struct Place {
 /// The leaderboard of a task and a data set; of several, the board's own before an archive's, then
 /// the fullest.
 pub(crate) fn find(sql: &Connection, task: &str, dataset: &str) -> Result<Option<i64>, Error> {
-    Ok(sql
-        .prepare_cached(
-            "SELECT l.id FROM leaderboards l JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
-             WHERE t.name_key = ?1 AND d.name_key = ?2 ORDER BY l.archive IS NOT NULL, l.results DESC, l.id LIMIT 1",
-        )?
-        .query_row([key(task), key(dataset)], |r| r.get(0))
-        .optional()?)
+    Ok(sql.first("SELECT l.id FROM leaderboards l JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
+             WHERE t.name_key = ?1 AND d.name_key = ?2 ORDER BY l.archive IS NOT NULL, l.results DESC, l.id LIMIT 1", params![key(task), key(dataset)], |r| r.get(0))?)
 }
 
 /// The place of a submission. A leaderboard that is not there is made; a task that is not there
@@ -75,10 +70,7 @@ fn refuse_twin(
     name: &str,
 ) -> Result<(), Error> {
     let wanted = look(name);
-    let mut query = sql.prepare_cached(query)?;
-    let mut names = query.query([of])?;
-    while let Some(row) = names.next()? {
-        let other: String = row.get(0)?;
+    for other in sql.query(query, params![of], |row| row.get::<String>(0))? {
         if look(&other) == wanted {
             return Err(Error::Conflict(format!(
                 "the {kind} '{name}' looks like '{other}', which is there already, and is written with other \
@@ -96,8 +88,7 @@ pub(crate) fn make(
     dataset: &str,
     actor: &Actor,
 ) -> Result<i64, Error> {
-    let known =
-        sql.prepare_cached("SELECT 1 FROM tasks WHERE name_key = ?1")?.exists([key(task)])?;
+    let known = sql.exists("SELECT 1 FROM tasks WHERE name_key = ?1", params![key(task)])?;
     if !known {
         actor.may(Act::NewTask)?;
         refuse_twin(sql, "task", "SELECT name FROM tasks WHERE ?1 = 0", 0, task)?;
@@ -119,8 +110,10 @@ pub(crate) fn make(
         }
         .write(sql)?;
     }
-    sql.prepare_cached("INSERT OR IGNORE INTO dataset_tasks (dataset, task) VALUES (?1, ?2)")?
-        .execute([dataset_id, task_id])?;
+    sql.execute(
+        "INSERT INTO dataset_tasks (dataset, task) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![dataset_id, task_id],
+    )?;
     let id = new_leaderboard(sql, task_id, dataset_id, dataset.trim(), None)?;
     let name = format!("{task} on {dataset}");
     Entry {
@@ -137,10 +130,11 @@ pub(crate) fn make(
 }
 
 fn metric(sql: &Connection, leaderboard: i64, claim: &Claim, actor: &Actor) -> Result<i64, Error> {
-    let found = sql
-        .prepare_cached("SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2")?
-        .query_row(params![leaderboard, key(&claim.name)], |r| r.get(0))
-        .optional()?;
+    let found = sql.first(
+        "SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
+        params![leaderboard, key(&claim.name)],
+        |r| r.get(0),
+    )?;
     match found {
         Some(id) => Ok(id),
         None => new_metric(sql, leaderboard, &claim.name, claim.direction, "", actor),
@@ -159,11 +153,11 @@ pub(crate) fn new_metric(
     description: &str,
     actor: &Actor,
 ) -> Result<i64, Error> {
-    let position: i64 = sql
-        .prepare_cached(
-            "SELECT coalesce(max(position) + 1, 0) FROM metrics WHERE leaderboard = ?1",
-        )?
-        .query_row([leaderboard], |r| r.get(0))?;
+    let position: i64 = sql.one(
+        "SELECT coalesce(max(position) + 1, 0) FROM metrics WHERE leaderboard = ?1",
+        params![leaderboard],
+        |r| r.get(0),
+    )?;
     if position >= METRICS {
         actor.may(Act::ManyMetrics)?;
     }
@@ -173,12 +167,8 @@ pub(crate) fn new_metric(
         Some(direction) => (direction, DirectionSource::Declared),
         None => direction::infer(name, &[], &[]),
     };
-    sql.prepare_cached(
-        "INSERT INTO metrics (leaderboard, position, name, name_key, declared, direction, direction_source, description)
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)",
-    )?
-    .execute(params![leaderboard, position, name.trim(), key(name), direction, source, description])?;
-    let id = sql.last_insert_rowid();
+    let id = sql.add("INSERT INTO metrics (leaderboard, position, name, name_key, declared, direction, direction_source, description)
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)", params![leaderboard, position, name.trim(), key(name), direction, source, description])?;
     Entry {
         who: &actor.name,
         action: Act::ManyMetrics.logged(),
@@ -194,9 +184,7 @@ pub(crate) fn new_metric(
 
 /// The address of a leaderboard.
 pub(crate) fn slug(sql: &Connection, leaderboard: i64) -> Result<String, Error> {
-    Ok(sql
-        .prepare_cached("SELECT slug FROM leaderboards WHERE id = ?1")?
-        .query_row([leaderboard], |r| r.get(0))?)
+    Ok(sql.one("SELECT slug FROM leaderboards WHERE id = ?1", params![leaderboard], |r| r.get(0))?)
 }
 
 /// Writes a row with its scores; its number.
@@ -218,17 +206,13 @@ pub(crate) fn put_result(
     let links = |links| serde_json::to_string(links).unwrap_or_default();
     // After all others of its leaderboard; those need not be looked at, as no position is larger
     // than the newest number.
-    let position: i64 = sql
-        .prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM results")?
-        .query_row([], |r| r.get(0))?;
-    sql.prepare_cached(
-        "INSERT INTO results (leaderboard, position, content, external_id, model, paper, paper_title, paper_url, date,
+    let position: i64 =
+        sql.one("SELECT coalesce(max(id), 0) + 1 FROM results", &[], |r| r.get(0))?;
+    let id = sql.add("INSERT INTO results (leaderboard, position, content, external_id, model, paper, paper_title, paper_url, date,
            date_source, additional_data, code_links, model_links, source_url, setting, base, base_sha256, method,
            method_id, trained, total, adapter_sha256, data_sha256, split, state, notes, record, submitter, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-           (SELECT id FROM methods WHERE implemented = ?19), ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
-    )?
-    .execute(params![
+           (SELECT id FROM methods WHERE implemented = ?19), ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)", params![
         place.leaderboard,
         position,
         content,
@@ -259,7 +243,6 @@ pub(crate) fn put_result(
         who,
         now()
     ])?;
-    let id = sql.last_insert_rowid();
     put_scores(sql, id, &submission.metrics, &place.metrics)?;
     Ok(id)
 }
@@ -283,23 +266,25 @@ pub(crate) fn put_scores(
     claims: &[Claim],
     metrics: &[i64],
 ) -> Result<(), Error> {
-    let mut insert = sql.prepare_cached(
+    let insert =
         "INSERT INTO scores (result, metric, position, name, raw, value, spread, low, high)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     for (at, (claim, metric)) in claims.iter().zip(metrics).enumerate() {
         let reading = value::read(&claim.value, direction::of_size(&claim.name));
-        insert.execute(params![
-            result,
-            metric,
-            at as i64,
-            claim.name,
-            claim.value.to_string(),
-            reading.value,
-            reading.spread,
-            claim.interval.map(|i| i.0),
-            claim.interval.map(|i| i.1)
-        ])?;
+        sql.execute(
+            insert,
+            params![
+                result,
+                metric,
+                at as i64,
+                claim.name,
+                claim.value.to_string(),
+                reading.value,
+                reading.spread,
+                claim.interval.map(|i| i.0),
+                claim.interval.map(|i| i.1)
+            ],
+        )?;
     }
     Ok(())
 }
@@ -311,21 +296,22 @@ pub(crate) fn predictions(
     origin: &str,
     predictions: &[Prediction],
 ) -> Result<(), Error> {
-    sql.prepare_cached("DELETE FROM predictions WHERE result = ?1 AND origin = ?2")?
-        .execute(params![result, origin])?;
-    let mut insert = sql.prepare_cached(
-        "INSERT INTO predictions (result, origin, row, expected, predicted, confidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    sql.execute(
+        "DELETE FROM predictions WHERE result = ?1 AND origin = ?2",
+        params![result, origin],
     )?;
-    for p in predictions {
+    let columns = ["result", "origin", "\"row\"", "expected", "predicted", "confidence"];
+    let rows = predictions.iter().map(|p| {
         let confidence = p.confidence.map(f64::from);
-        insert.execute(params![
-            result,
-            origin,
-            p.row as i64,
-            p.expected,
-            p.predicted,
-            confidence
-        ])?;
-    }
-    Ok(())
+        let (expected, predicted) = ((&p.expected).into(), (&p.predicted).into());
+        [
+            result.into(),
+            origin.into(),
+            (p.row as i64).into(),
+            expected,
+            predicted,
+            confidence.into(),
+        ]
+    });
+    Ok(sql.insert("predictions", columns, rows)?)
 }

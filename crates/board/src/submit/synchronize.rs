@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -194,15 +194,10 @@ impl Body {
 fn place(sql: &Connection, body: &Body, actor: &Actor) -> Result<(i64, bool), Error> {
     let by_id = match &body.external_id {
         None => None,
-        Some(id) => sql
-            .prepare_cached(
-                "SELECT l.id, t.name_key = ?2 AND d.name_key = ?3, l.slug FROM leaderboards l
-                 JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset WHERE l.external_id = ?1",
-            )?
-            .query_row(params![id, key(&body.task), key(&body.dataset)], |r| {
-                Ok((r.get::<_, i64>(0)?, r.get::<_, bool>(1)?, r.get::<_, String>(2)?))
-            })
-            .optional()?,
+        Some(id) => sql.first("SELECT l.id, t.name_key = ?2 AND d.name_key = ?3, l.slug FROM leaderboards l
+                 JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset WHERE l.external_id = ?1", params![id, key(&body.task), key(&body.dataset)], |r| {
+                Ok((r.get::<i64>(0)?, r.get::<bool>(1)?, r.get::<String>(2)?))
+            })?,
     };
     let (id, new) = match by_id {
         Some((_, false, slug)) => {
@@ -226,11 +221,11 @@ fn place(sql: &Connection, body: &Body, actor: &Actor) -> Result<(i64, bool), Er
 fn describe(sql: &Connection, id: i64, new: bool, body: &Body, actor: &Actor) -> Result<(), Error> {
     type Texts = (String, Option<String>, Option<String>);
     let read = || -> Result<Texts, Error> {
-        Ok(sql
-            .prepare_cached(
-                "SELECT description, mirror_url, external_id FROM leaderboards WHERE id = ?1",
-            )?
-            .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?)
+        Ok(sql.one(
+            "SELECT description, mirror_url, external_id FROM leaderboards WHERE id = ?1",
+            params![id],
+            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+        )?)
     };
     let before = read()?;
     let mirror = body.mirror_url.as_deref().filter(|u| !u.is_empty());
@@ -251,10 +246,10 @@ fn describe(sql: &Connection, id: i64, new: bool, body: &Body, actor: &Actor) ->
             may => may?,
         }
     }
-    sql.prepare_cached(
+    sql.execute(
         "UPDATE leaderboards SET description = ?2, mirror_url = ?3, external_id = ?4 WHERE id = ?1",
-    )?
-    .execute(params![id, after.0, after.1, after.2])?;
+        params![id, after.0, after.1, after.2],
+    )?;
     let texts = |t: &Texts| json!({ "description": t.0, "mirror_url": t.1, "external_id": t.2 });
     Entry {
         who: &actor.name,
@@ -277,14 +272,9 @@ fn declare(
     actor: &Actor,
 ) -> Result<(), Error> {
     let direction = if metric.is_loss { Direction::Lower } else { Direction::Higher };
-    let found: Option<(i64, Direction, DirectionSource)> = sql
-        .prepare_cached(
-            "SELECT id, direction, direction_source FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
-        )?
-        .query_row(params![leaderboard, key(&metric.name)], |r| {
+    let found: Option<(i64, Direction, DirectionSource)> = sql.first("SELECT id, direction, direction_source FROM metrics WHERE leaderboard = ?1 AND name_key = ?2", params![leaderboard, key(&metric.name)], |r| {
             Ok((r.get(0)?, r.get(1)?, r.get(2)?))
-        })
-        .optional()?;
+        })?;
     let Some((id, before, source)) = found else {
         let (name, description) = (&metric.name, &metric.description);
         put::new_metric(sql, leaderboard, name, Some(direction), description, actor)?;
@@ -304,8 +294,10 @@ fn declare(
     if source == DirectionSource::User {
         return Ok(());
     }
-    sql.prepare_cached("UPDATE metrics SET direction = ?2, direction_source = ?3 WHERE id = ?1")?
-        .execute(params![id, direction, DirectionSource::Declared])?;
+    sql.execute(
+        "UPDATE metrics SET direction = ?2, direction_source = ?3 WHERE id = ?1",
+        params![id, direction, DirectionSource::Declared],
+    )?;
     Entry {
         who: &actor.name,
         action: Act::SetMetric.logged(),
@@ -359,15 +351,17 @@ fn one(
         None => None,
     };
     let Some(id) = found.or(same) else {
-        put::put_result(sql, place, submission, &content, State::Claimed, &actor.name)?;
-        let id = sql.last_insert_rowid();
+        let who = &actor.name;
+        let id = put::put_result(sql, place, submission, &content, State::Claimed, who)?;
         super::log(sql, actor, Act::Submit, id, submission, "synchronized")?;
         done.added += 1;
         return Ok(());
     };
-    let (leaderboard, submitter, state): (i64, Option<String>, State) = sql
-        .prepare_cached("SELECT leaderboard, submitter, state FROM results WHERE id = ?1")?
-        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let (leaderboard, submitter, state): (i64, Option<String>, State) = sql.one(
+        "SELECT leaderboard, submitter, state FROM results WHERE id = ?1",
+        params![id],
+        |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+    )?;
     if leaderboard != place.leaderboard {
         let external = submission.external_id.as_deref().unwrap_or_default();
         return Err(super::taken(external, id, &put::slug(sql, leaderboard)?));
@@ -400,16 +394,14 @@ fn edit(
     content: &str,
     actor: &Actor,
 ) -> Result<(), Error> {
-    let (before, model): (Option<String>, String) = sql
-        .prepare_cached("SELECT record, model FROM results WHERE id = ?1")?
-        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let (before, model): (Option<String>, String) =
+        sql.one("SELECT record, model FROM results WHERE id = ?1", params![id], |r| {
+            Ok((r.get(0)?, r.get(1)?))
+        })?;
     let before: Value = before.and_then(|b| serde_json::from_str(&b).ok()).unwrap_or_default();
     let state = change(sql, id, Change::Edit)?;
-    sql.prepare_cached(
-        "UPDATE results SET content = ?2, model = ?3, date = coalesce(?4, date), source_url = ?5, additional_data = ?6,
-           record = ?7 WHERE id = ?1",
-    )?
-    .execute(params![
+    sql.execute("UPDATE results SET content = ?2, model = ?3, date = coalesce(?4, date), source_url = ?5, additional_data = ?6,
+           record = ?7 WHERE id = ?1", params![
         id,
         content,
         submission.model.name.trim(),
@@ -418,7 +410,7 @@ fn edit(
         submission.uses_additional_data,
         serde_json::to_string(submission).unwrap_or_default(),
     ])?;
-    sql.prepare_cached("DELETE FROM scores WHERE result = ?1")?.execute([id])?;
+    sql.execute("DELETE FROM scores WHERE result = ?1", params![id])?;
     put::put_scores(sql, id, &submission.metrics, &place.metrics)?;
     put::predictions(sql, id, "measured", &[])?;
     if state == State::Attached {

@@ -2,7 +2,7 @@
 
 use budwood_base::digest;
 use budwood_base::record::Prediction;
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 
 use super::evaluator::Evaluation;
 use super::outcome::Measured;
@@ -19,18 +19,16 @@ pub(super) fn compare(
     let rows = evaluation.predictions.len();
     let mut found = Vec::new();
     for score in &evaluation.scores {
-        let row = sql
-            .query_row(
-                "SELECT m.id, m.tolerance, s.raw, s.value, s.measured FROM metrics m
+        let row = sql.first(
+            "SELECT m.id, m.tolerance, s.raw, s.value, s.measured FROM metrics m
                  LEFT JOIN scores s ON s.metric = m.id AND s.result = ?2
                  WHERE m.leaderboard = ?1 AND m.name_key = ?3",
-                params![leaderboard, result, key(&score.name)],
-                |r| {
-                    let texts: (Option<f64>, Option<String>) = (r.get(1)?, r.get(2)?);
-                    Ok((r.get::<_, i64>(0)?, texts, r.get::<_, Option<f64>>(3)?, r.get(4)?))
-                },
-            )
-            .optional()?;
+            params![leaderboard, result, key(&score.name)],
+            |r| {
+                let texts: (Option<f64>, Option<String>) = (r.get(1)?, r.get(2)?);
+                Ok((r.get::<i64>(0)?, texts, r.get::<Option<f64>>(3)?, r.get(4)?))
+            },
+        )?;
         let Some((metric, (tolerance, raw), claimed, before)) = row else { continue };
         let tolerance = tolerance
             .unwrap_or_else(|| default_tolerance(raw.as_deref().unwrap_or_default(), rows));

@@ -1,6 +1,6 @@
 //! Checks that are asked for, and those that are given up.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use budwood_database::{Connection, params};
 use serde_json::json;
 
 use crate::access::Act;
@@ -17,18 +17,17 @@ use crate::{Board, Error, State};
 pub fn ask(board: &mut Board, result: i64, actor: &Actor) -> Result<i64, Error> {
     let transaction = board.write()?;
     let (state, submitter, model): (State, Option<String>, String) = transaction
-        .query_row("SELECT state, submitter, model FROM results WHERE id = ?1", [result], |r| {
+        .first("SELECT state, submitter, model FROM results WHERE id = ?1", params![result], |r| {
             Ok((r.get(0)?, r.get(1)?, r.get(2)?))
-        })
-        .optional()?
+        })?
         .ok_or_else(|| Error::missing("result", result))?;
     actor.may_with(Act::Ask, submitter.as_deref())?;
     if state == State::Retracted {
         return Err(Error::Conflict(format!("result {result} was taken back")));
     }
-    let files: i64 = transaction.query_row(
+    let files: i64 = transaction.one(
         "SELECT count(*) FROM result_files WHERE result = ?1",
-        [result],
+        params![result],
         |r| r.get(0),
     )?;
     if files < 2 {
@@ -55,13 +54,11 @@ pub fn ask(board: &mut Board, result: i64, actor: &Actor) -> Result<i64, Error> 
 }
 
 fn open(sql: &Connection, result: i64) -> Result<Option<i64>, Error> {
-    Ok(sql
-        .query_row(
-            "SELECT id FROM checks WHERE result = ?1 AND progress IN ('waiting', 'running')",
-            [result],
-            |r| r.get(0),
-        )
-        .optional()?)
+    Ok(sql.first(
+        "SELECT id FROM checks WHERE result = ?1 AND progress IN ('waiting', 'running')",
+        params![result],
+        |r| r.get(0),
+    )?)
 }
 
 /// Asks again for what was measured by a metric of a leaderboard; how many results these are.
@@ -71,13 +68,8 @@ pub(crate) fn queue_measured(
     metric: i64,
     who: &str,
 ) -> Result<u64, Error> {
-    let results: Vec<i64> = sql
-        .prepare(
-            "SELECT DISTINCT r.id FROM results r JOIN scores s ON s.result = r.id AND s.metric = ?2
-             WHERE r.leaderboard = ?1 AND s.measured IS NOT NULL AND r.state <> 'retracted' ORDER BY r.id",
-        )?
-        .query_map([leaderboard, metric], |r| r.get(0))?
-        .collect::<Result<_, _>>()?;
+    let results: Vec<i64> = sql.query("SELECT DISTINCT r.id FROM results r JOIN scores s ON s.result = r.id AND s.metric = ?2
+             WHERE r.leaderboard = ?1 AND s.measured IS NOT NULL AND r.state <> 'retracted' ORDER BY r.id", params![leaderboard, metric], |r| r.get(0))?;
     for &result in &results {
         queue(sql, result, who)?;
     }
@@ -87,11 +79,8 @@ pub(crate) fn queue_measured(
 /// Gives up the waiting check of a result that was taken back. One that is running finds that out
 /// at its end.
 pub(crate) fn give_up(sql: &Connection, result: i64) -> Result<(), Error> {
-    sql.execute(
-        "UPDATE checks SET progress = 'failed', finished_at = ?2, error = 'the result was taken back'
-         WHERE result = ?1 AND progress = 'waiting'",
-        params![result, now()],
-    )?;
+    sql.execute("UPDATE checks SET progress = 'failed', finished_at = ?2, error = 'the result was taken back'
+         WHERE result = ?1 AND progress = 'waiting'", params![result, now()])?;
     Ok(())
 }
 
@@ -100,11 +89,10 @@ pub(crate) fn queue(sql: &Connection, result: i64, who: &str) -> Result<i64, Err
     if let Some(id) = open(sql, result)? {
         return Ok(id);
     }
-    sql.execute(
+    Ok(sql.add(
         "INSERT INTO checks (result, progress, asked_at, asked_by) VALUES (?1, 'waiting', ?2, ?3)",
         params![result, now(), who],
-    )?;
-    Ok(sql.last_insert_rowid())
+    )?)
 }
 
 /// Asks for the re-evaluation of every result whose adapter is here; how many these are.
@@ -113,13 +101,9 @@ pub(crate) fn queue(sql: &Connection, result: i64, who: &str) -> Result<i64, Err
 /// If whoever asks may not, or the board cannot be written.
 pub fn ask_all(board: &mut Board, actor: &Actor) -> Result<u64, Error> {
     actor.may(Act::AskAll)?;
-    let results: Vec<i64> = {
-        let mut query = board.sql().prepare(
-            "SELECT r.id FROM results r WHERE r.state <> 'retracted'
-             AND (SELECT count(*) FROM result_files f WHERE f.result = r.id) >= 2 ORDER BY r.id",
-        )?;
-        query.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?
-    };
+    let whole = "SELECT r.id FROM results r WHERE r.state <> 'retracted'
+         AND (SELECT count(*) FROM result_files f WHERE f.result = r.id) >= 2 ORDER BY r.id";
+    let results: Vec<i64> = board.sql().query(whole, &[], |r| r.get(0))?;
     for &result in &results {
         ask(board, result, actor)?;
     }

@@ -1,15 +1,20 @@
 //! What the board's tests share.
 #![allow(clippy::unwrap_used, dead_code)]
 
+mod place;
+
 use std::path::{Path, PathBuf};
 
 use budwood_board::{Board, import};
 use serde_json::{Map, Value, json};
 
-/// A board in a folder that is removed at the end.
+#[allow(unused_imports)]
+pub(crate) use place::{answer, on_server, place, raw};
+
+/// A new board, with a folder that is removed at the end.
 pub(crate) fn board() -> (tempfile::TempDir, Board) {
     let folder = tempfile::tempdir().unwrap();
-    let board = Board::open(&folder.path().join("board")).unwrap();
+    let board = Board::open(place(&folder.path().join("board"))).unwrap();
     (folder, board)
 }
 

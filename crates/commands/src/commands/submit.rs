@@ -21,6 +21,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::submit_scored::{Scored, scored};
+use crate::board_place::BoardPlace;
 use crate::evaluator::{data_source, read_source, splits};
 use crate::output::{json, note, say};
 use crate::settings::Settings;
@@ -40,9 +41,9 @@ pub(crate) struct Args {
     /// `-- --data FILE --test-data FILE`.
     #[arg(last = true)]
     data: Vec<String>,
-    /// Folder of the board.
-    #[arg(long, default_value = "budwood-board")]
-    board: PathBuf,
+    /// Folder of the board, or postgres://USER@HOST/DATABASE.
+    #[arg(long, default_value = "budwood-board", value_parser = BoardPlace)]
+    board: budwood_board::Place,
     /// The store of runs, a file or postgres://USER@HOST/DATABASE.
     #[arg(long, default_value = "budwood-runs/runs.db", value_parser = Place)]
     store: Address,
@@ -132,11 +133,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let what = if done.new { "is on the board" } else { "was on the board already" };
     say!("result {} {what}: {}, {}", done.result, done.leaderboard, done.state.name())?;
     if attachment.is_some() && done.state != budwood_board::State::Reevaluated {
-        say!(
-            "`budwood verify {} --board {}` lets the board run it",
-            done.result,
-            args.board.display()
-        )?;
+        say!("`budwood verify {} --board {}` lets the board run it", done.result, args.board)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -161,11 +158,11 @@ fn setting_note(board: &Board, leaderboard: &str, s: &Submission) -> Result<Opti
 }
 
 /// A board that is there.
-pub(crate) fn open(folder: &Path) -> Result<Board> {
-    if !folder.join("board.db").exists() {
-        bail!("there is no board in {}; `budwood board init` makes one", folder.display());
+pub(crate) fn open(place: &budwood_board::Place) -> Result<Board> {
+    if !Board::is_there(place)? {
+        bail!("there is no board in {place}; `budwood board init` makes one");
     }
-    Ok(Board::open(folder)?)
+    Ok(Board::open(place)?)
 }
 
 fn find(settings: &Settings, args: &Args) -> Result<Found> {

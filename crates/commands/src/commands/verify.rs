@@ -1,13 +1,13 @@
 //! `budwood verify` and `budwood audit`: the board runs adapters itself.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use budwood_board::token::Actor;
 use budwood_board::verify::{Finished, Worker, ask, ask_all};
-use budwood_board::{Board, State};
+use budwood_board::{Board, Place, State};
 
+use crate::board_place::BoardPlace;
 use crate::commands::submit::{open, relative_sources};
 use crate::evaluator::{Limits, Separate};
 use crate::output::{json, note, say};
@@ -17,9 +17,9 @@ use crate::settings::Settings;
 pub(crate) struct Args {
     /// Number of the result; without one, all that wait in the board's queue.
     result: Option<i64>,
-    /// Folder of the board.
-    #[arg(long, default_value = "budwood-board")]
-    board: PathBuf,
+    /// Folder of the board, or postgres://USER@HOST/DATABASE.
+    #[arg(long, default_value = "budwood-board", value_parser = BoardPlace)]
+    board: Place,
     /// Run all results that wait in the board's queue.
     #[arg(long, conflicts_with = "result")]
     queue: bool,
@@ -29,9 +29,9 @@ pub(crate) struct Args {
 
 #[derive(clap::Args)]
 pub(crate) struct AuditArgs {
-    /// Folder of the board.
-    #[arg(long, default_value = "budwood-board")]
-    board: PathBuf,
+    /// Folder of the board, or postgres://USER@HOST/DATABASE.
+    #[arg(long, default_value = "budwood-board", value_parser = BoardPlace)]
+    board: Place,
     #[command(flatten)]
     limits: Limits,
 }
@@ -89,7 +89,7 @@ fn work(
         note!("{note}");
     }
     let mut worker = Worker::begin(board)?;
-    let mut evaluator = Separate::new(settings, limits, board.folder())?;
+    let mut evaluator = Separate::new(settings, limits, board.place().folder())?;
     let mut done = Vec::new();
     while let Some(finished) = worker.next(board, &mut evaluator, only)? {
         if speak && !settings.json {

@@ -30,7 +30,7 @@ pub fn shared() -> Option<&'static Server> {
 }
 
 /// The folder of PostgreSQL's programs: that of `BUDWOOD_POSTGRES`, of Debian, or of the path.
-fn programs() -> Option<PathBuf> {
+pub fn programs() -> Option<PathBuf> {
     let named = std::env::var_os("BUDWOOD_POSTGRES").map(PathBuf::from);
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut of_debian: Vec<_> = versions.map(|entry| entry.path().join("bin")).collect();
@@ -143,6 +143,13 @@ impl Server {
         let (done, said) = self.sql_in(database, sql);
         assert!(done, "{sql}: {said}");
         said
+    }
+
+    /// What the server says if it refuses something.
+    pub fn try_sql(&self, address: &str, sql: &str) -> Result<(), String> {
+        let database = address.rsplit('/').next().unwrap();
+        let (done, said) = self.sql_in(database, sql);
+        if done { Ok(()) } else { Err(said) }
     }
 
     fn sql_in(&self, database: &str, sql: &str) -> (bool, String) {

@@ -23,7 +23,7 @@ fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     let name = ask.param("name");
     let (slug, ending) = name.rsplit_once('.').ok_or_else(|| Fault::missing("such file"))?;
     let download = ask.download()?;
-    let draft = || Draft::new(board.folder(), ask.gzip, LIMITS).map_err(Fault::internal);
+    let draft = || Draft::new(board.place().folder(), ask.gzip, LIMITS).map_err(Fault::internal);
     let (kind, draft) = match ending {
         "csv" => {
             let mut draft = draft()?;

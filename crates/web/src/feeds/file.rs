@@ -34,7 +34,7 @@ fn send(board: &Board, ask: &Ask, wanted: impl Fn(&str) -> bool) -> Result<Reply
         return Err(Fault::internal("not the hash of a file"));
     }
     let download = ask.download()?;
-    let content = Piecewise::open(&board.files().join(hash), hash).map_err(Fault::internal)?;
+    let content = Piecewise::open(&board.file(hash)?, hash).map_err(Fault::internal)?;
     Ok(Reply::file("application/octet-stream", content, download)
         .download(&format!("result-{id}-{}", file.name)))
 }

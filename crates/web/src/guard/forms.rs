@@ -1,7 +1,7 @@
 //! Forms are answered only if this server showed them to the same reader.
 //!
 //! A reader's cookie (`SameSite=Strict`, not readable by scripts) holds a random number; each form
-//! holds that number's hash with a secret of this process. Another site can make a browser send a
+//! holds that number's hash with a secret of this process, or of all servers of one board. Another site can make a browser send a
 //! form, but neither the cookie nor the hash.
 
 use std::fmt::Write as _;
@@ -14,8 +14,9 @@ pub(crate) struct FormKeys {
 }
 
 impl FormKeys {
-    pub(crate) fn new() -> Self {
-        Self { secret: random() }
+    /// With the secret that servers of one board share, or with one of its own.
+    pub(crate) fn new(shared: Option<&str>) -> Self {
+        Self { secret: shared.map_or_else(random, |secret| Sha256::digest(secret).into()) }
     }
 
     /// A new reader's cookie.
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_field_fits_its_cookie_and_server_only() {
-        let (ours, other) = (FormKeys::new(), FormKeys::new());
+        let (ours, other) = (FormKeys::new(None), FormKeys::new(None));
         let cookie = FormKeys::cookie();
         let field = ours.field(&cookie);
         assert!(ours.fits(Some(&cookie), &field));
@@ -74,5 +75,8 @@ mod tests {
                 && !ours.fits(Some(""), &ours.field(""))
         );
         assert!(!ours.fits(Some(&cookie), &format!("{field}0")));
+        let [first, second] = [FormKeys::new(Some("a")), FormKeys::new(Some("a"))];
+        assert!(second.fits(Some(&cookie), &first.field(&cookie)));
+        assert!(!FormKeys::new(Some("b")).fits(Some(&cookie), &first.field(&cookie)));
     }
 }

@@ -1,6 +1,9 @@
 //! A board with some of everything, and its server without a network.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../board/tests/common/place.rs"]
+pub(crate) mod place;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -11,7 +14,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use budwood_base::digest;
 use budwood_board::token::Role;
-use budwood_board::{Board, import, seed, token};
+use budwood_board::{Board, Place, import, seed, token};
 use budwood_web::{Limits, Options, router};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,6 +24,7 @@ pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) submit: String,
     pub(crate) moderate: String,
+    pub(crate) place: Place,
     pub(crate) folder: TempDir,
 }
 
@@ -48,7 +52,17 @@ impl World {
     /// The seed, and the archive's files of this text.
     pub(crate) fn with(archive: &str, options: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut board = Board::open(folder.path()).unwrap();
+        let place = place::place(folder.path());
+        let [submit, moderate] = apart(|| Self::fill(&place, folder.path(), archive));
+        let mut asked = Options::new(place.clone());
+        asked.url = Some("http://board.test".into());
+        options(&mut asked);
+        Self { router: router(asked).unwrap(), submit, moderate, place, folder }
+    }
+
+    /// Fills the board; the secrets of its two tokens.
+    fn fill(place: &Place, folder: &Path, archive: &str) -> [String; 2] {
+        let mut board = Board::open(place).unwrap();
         let known = [seed::KnownMethod {
             name: "adapter",
             title: "Adapter",
@@ -57,15 +71,11 @@ impl World {
             summary: "Two bottlenecks a layer.",
         }];
         seed::seed(&mut board, &known).unwrap();
-        let file = folder.path().join("evaluation-tables.json");
+        let file = folder.join("evaluation-tables.json");
         std::fs::write(&file, archive).unwrap();
         import(&mut board, &file);
-        let submit = token::add(&mut board, "sam", Role::Submit, "test").unwrap();
-        let moderate = token::add(&mut board, "mo", Role::Moderate, "test").unwrap();
-        let mut asked = Options::new(folder.path().into());
-        asked.url = Some("http://board.test".into());
-        options(&mut asked);
-        Self { router: router(asked).unwrap(), submit, moderate, folder }
+        let mut token = |name, role| token::add(&mut board, name, role, "test").unwrap();
+        [token("sam", Role::Submit), token("mo", Role::Moderate)]
     }
 
     pub(crate) fn new() -> Self {
@@ -114,6 +124,11 @@ impl World {
     }
 }
 
+/// Does what blocks on a thread that serves nothing.
+pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap())
+}
+
 pub(crate) fn import(board: &mut Board, file: &Path) {
     import::file(board, file, &import::Options { gate: false, ..Default::default() }, &mut |_| ())
         .unwrap();
@@ -122,7 +137,7 @@ pub(crate) fn import(board: &mut Board, file: &Path) {
 /// A server on a real socket; its thread ends with the test.
 pub(crate) fn live(limits: Limits) -> (SocketAddr, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { limits, ..Options::new(folder.path().into()) };
+    let options = Options { limits, ..Options::new(place::place(folder.path())) };
     (serve(options), folder)
 }
 

@@ -14,7 +14,7 @@ use budwood_board::direction::Direction;
 use budwood_board::seed::{KnownMethod, seed};
 use budwood_board::submit::tidy;
 use budwood_board::token::{self, Actor, Role};
-use budwood_board::{Board, export, import, local, moderate, query, split_key};
+use budwood_board::{Board, Place, export, import, local, moderate, query, split_key};
 use budwood_formats::BaseModel;
 use budwood_model::method::{METHODS, UNIONS};
 use budwood_store::{Address, Store};
@@ -22,6 +22,7 @@ use budwood_tasks::Dataset;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
+use crate::board_place::BoardPlace;
 use crate::choice::one_of;
 use crate::commands::submit::{open, relative_sources, source, whole_places, whole_store};
 use crate::evaluator::{data_flags, read_source, splits};
@@ -31,9 +32,9 @@ use crate::{base, evaluator, out, store};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of the board.
-    #[arg(long, global = true, default_value = "budwood-board", value_name = "DIR")]
-    board: PathBuf,
+    /// Folder of the board, or postgres://USER@HOST/DATABASE.
+    #[arg(long, global = true, default_value = "budwood-board", value_name = "BOARD", value_parser = BoardPlace)]
+    board: Place,
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -279,10 +280,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The board of a folder, made if it is not there and nothing else is in it.
-fn at(folder: &Path) -> Result<Board> {
-    out::check_shared(folder, "a board", &["board.db", "files"])?;
-    Ok(Board::open(folder)?)
+/// The board of a place, made if it is not there and, in a folder, nothing else is in it.
+fn at(place: &Place) -> Result<Board> {
+    if let Some(folder) = place.of_folder() {
+        out::check_shared(folder, "a board", &["board.db", "files"])?;
+    }
+    Ok(Board::open(place)?)
 }
 
 /// Where `sweep` puts its runs unless told otherwise.
@@ -290,10 +293,10 @@ const STORE: &str = "budwood-runs/runs.db";
 
 /// A board that is not empty: the paper's results, the methods, and, if it is new or a store is
 /// named, that store's runs. How many results of the paper and how many runs are new.
-fn filled(folder: &Path, store: Option<&Address>) -> Result<(Board, u64, u64)> {
+fn filled(place: &Place, store: Option<&Address>) -> Result<(Board, u64, u64)> {
     let usual = Address::from(Path::new(STORE));
-    let is_new = !folder.join("board.db").exists();
-    let mut board = at(folder)?;
+    let is_new = !Board::is_there(place)?;
+    let mut board = at(place)?;
     tidy(&mut board)?;
     let methods = METHODS.iter().map(|m| KnownMethod {
         name: m.name,
@@ -333,19 +336,19 @@ fn left_out(e: anyhow::Error) -> (u64, Vec<String>) {
 }
 
 /// Serves a board, which is filled first: it is never empty.
-fn serve(settings: &Settings, folder: &Path, flags: &serve::Args) -> Result<()> {
+fn serve(settings: &Settings, place: &Place, flags: &serve::Args) -> Result<()> {
     serve::with_few_arenas();
-    filled(folder, None)?;
-    serve::run(settings, folder, flags)
+    filled(place, None)?;
+    serve::run(settings, place, flags)
 }
 
-fn init(settings: &Settings, folder: &Path, store: Option<&Address>) -> Result<()> {
-    let (board, seeded, runs) = filled(folder, store)?;
+fn init(settings: &Settings, place: &Place, store: Option<&Address>) -> Result<()> {
+    let (board, seeded, runs) = filled(place, store)?;
     let counts = query::start(&board)?.counts;
     if settings.json {
-        return json(&json!({ "board": folder, "seeded": seeded, "runs": runs, "counts": counts }));
+        return json(&json!({ "board": place, "seeded": seeded, "runs": runs, "counts": counts }));
     }
-    say!("{}: {seeded} results of the paper and {runs} runs are new", folder.display())?;
+    say!("{place}: {seeded} results of the paper and {runs} runs are new")?;
     say!(
         "it holds {} results on {} leaderboards, {} of them re-evaluated, {} methods",
         counts.results,
@@ -356,7 +359,7 @@ fn init(settings: &Settings, folder: &Path, store: Option<&Address>) -> Result<(
     Ok(())
 }
 
-fn import_files(settings: &Settings, folder: &Path, args: &ImportArgs) -> Result<()> {
+fn import_files(settings: &Settings, place: &Place, args: &ImportArgs) -> Result<()> {
     let mut files = Vec::new();
     for path in &args.files {
         let path = &base::here(path)?;
@@ -385,7 +388,7 @@ fn import_files(settings: &Settings, folder: &Path, args: &ImportArgs) -> Result
         (first.iter().position(|f| name.contains(f)).unwrap_or(1), name)
     };
     files.sort_by_key(order);
-    let mut board = at(folder)?;
+    let mut board = at(place)?;
     let mut reports = Vec::new();
     for file in &files {
         let options = import::Options {
@@ -443,15 +446,15 @@ fn tell_report(file: &Path, report: &import::Report) -> Result<()> {
 
 fn export_archive(
     settings: &Settings,
-    folder: &Path,
+    place: &Place,
     args: &ExportArgs,
     inputs: &[&str],
 ) -> Result<()> {
     let out = args.out.as_deref().context("--out names the folder for the archive's files")?;
-    let place = out::new_folder(out, &ARCHIVE, args.overwrite, inputs)?;
-    let board = Board::open_to_read(folder)?;
+    let new_folder = out::new_folder(out, &ARCHIVE, args.overwrite, inputs)?;
+    let board = Board::open_to_read(place)?;
     let mut written = Vec::new();
-    place
+    new_folder
         .replace(|new| -> Result<()> {
             written = export::archive(&board, new)?;
             Ok(())
@@ -469,15 +472,15 @@ fn export_archive(
     Ok(())
 }
 
-fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result<()> {
-    let inputs: Vec<&str> = folder.to_str().into_iter().collect();
+fn export_board(settings: &Settings, place: &Place, args: &ExportArgs) -> Result<()> {
+    let inputs: Vec<&str> = place.of_folder().and_then(Path::to_str).into_iter().collect();
     if let Form::Archive = args.format {
-        return export_archive(settings, folder, args, &inputs);
+        return export_archive(settings, place, args, &inputs);
     }
     if let Some(path) = &args.out {
         out::check_file(path, args.overwrite, &inputs)?;
     }
-    let board = Board::open_to_read(folder)?;
+    let board = Board::open_to_read(place)?;
     let leaderboard = args.leaderboard.as_deref();
     let result = || args.result.context("--result says which result");
     // Row by row: the whole archive's values are more than memory should hold.
@@ -502,8 +505,8 @@ fn export_board(settings: &Settings, folder: &Path, args: &ExportArgs) -> Result
     }
 }
 
-fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<()> {
-    let mut board = open(folder)?;
+fn tokens(settings: &Settings, place: &Place, command: &TokenCommand) -> Result<()> {
+    let mut board = open(place)?;
     match command {
         TokenCommand::List => {
             let tokens = token::list(&board)?;
@@ -537,8 +540,8 @@ fn tokens(settings: &Settings, folder: &Path, command: &TokenCommand) -> Result<
     }
 }
 
-fn data(settings: &Settings, folder: &Path, command: &DataCommand) -> Result<()> {
-    let (mut board, actor) = (open(folder)?, Actor::local("local"));
+fn data(settings: &Settings, place: &Place, command: &DataCommand) -> Result<()> {
+    let (mut board, actor) = (open(place)?, Actor::local("local"));
     match command {
         DataCommand::List => {}
         DataCommand::Add(args) => add_data(&mut board, args, &actor)?,
@@ -628,8 +631,8 @@ fn meant(known: &[local::Data], digest: &str, split: Option<&str>) -> Result<(St
     }
 }
 
-fn bases(settings: &Settings, folder: &Path, command: &BaseCommand) -> Result<()> {
-    let mut board = open(folder)?;
+fn bases(settings: &Settings, place: &Place, command: &BaseCommand) -> Result<()> {
+    let mut board = open(place)?;
     if let BaseCommand::Add { model } = command {
         let opened = BaseModel::open(&base::folder(model)?)?;
         base::check_original(&opened)?;
@@ -662,8 +665,8 @@ fn bases(settings: &Settings, folder: &Path, command: &BaseCommand) -> Result<()
     table(&rows)
 }
 
-fn log(settings: &Settings, folder: &Path, show: u64) -> Result<()> {
-    let board = Board::open_to_read(folder)?;
+fn log(settings: &Settings, place: &Place, show: u64) -> Result<()> {
+    let board = Board::open_to_read(place)?;
     let part = query::Part { offset: 0, limit: show };
     let page = query::log(&board, &query::LogFilter::default(), part)?;
     if settings.json {

@@ -1,11 +1,10 @@
 //! `budwood board relate`: a base model reads the board's papers, so that their pages show papers
 //! whose texts are alike.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 use budwood::number;
 use budwood_base::encoder::InputSpec;
+use budwood_board::Place;
 use budwood_board::token::Actor;
 use budwood_board::vectors::{self, Unread};
 use budwood_engine::{Device, Workers};
@@ -37,8 +36,8 @@ pub(super) struct Args {
 /// Papers in a transaction: what an interruption may lose.
 const BATCH: u64 = 512;
 
-pub(super) fn run(settings: &Settings, folder: &Path, args: &Args) -> Result<()> {
-    let mut board = open(folder)?;
+pub(super) fn run(settings: &Settings, place: &Place, args: &Args) -> Result<()> {
+    let mut board = open(place)?;
     let model = BaseModel::open(&base::folder(&args.base)?)?;
     if !matches!(model.spec().input, InputSpec::Text(_)) {
         bail!("{} reads images; papers need a base model of texts", args.base);

@@ -1,13 +1,12 @@
 //! `budwood board serve`: the board's pages over HTTP.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use budwood_board::Board;
 use budwood_board::verify::Worker;
+use budwood_board::{Board, Place};
 use budwood_web::{Limits, Options};
 use serde_json::json;
 
@@ -119,7 +118,7 @@ pub(super) fn with_few_arenas() {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn with_few_arenas() {}
 
-pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
+pub(super) fn run(settings: &Settings, place: &Place, args: &Args) -> Result<()> {
     let limits = Limits {
         searches: args.searches,
         writes: args.writes,
@@ -134,34 +133,34 @@ pub(super) fn run(settings: &Settings, dir: &Path, args: &Args) -> Result<()> {
         url: args.url.clone(),
         behind_proxy: args.behind_proxy,
         limits,
-        predictor: Some(Arc::new(Trial::new(dir)?)),
+        predictor: Some(Arc::new(Trial::new(place)?)),
         tls: args.tls.open()?,
-        ..Options::new(dir.into())
+        ..Options::new(place.clone())
     };
     let ready = |address: SocketAddr| {
         let url = format!("{}://{address}/", args.tls.scheme());
         // Whoever closed the output still wants the server.
         let _ = if settings.json {
-            output::json(&json!({ "url": url, "dir": dir }))
+            output::json(&json!({ "url": url, "dir": place }))
         } else {
-            say!("The board in {} is at {url} (Ctrl-C ends it)", dir.display()).map_err(Into::into)
+            say!("The board in {place} is at {url} (Ctrl-C ends it)").map_err(Into::into)
         };
     };
     if args.verify {
-        let (settings, dir, limits) = (settings.clone(), dir.to_owned(), args.evaluation);
-        std::thread::spawn(move || verify(&settings, &dir, limits));
+        let (settings, place, limits) = (settings.clone(), place.clone(), args.evaluation);
+        std::thread::spawn(move || verify(&settings, &place, limits));
     }
     budwood_web::serve(options, SocketAddr::new(args.host, args.port), ready)
-        .map_err(|e| anyhow!("{}: {e}", dir.display()))
+        .map_err(|e| anyhow!("{place}: {e}"))
 }
 
 /// Does what waits in the queue, again and again. What goes wrong here is for the next round: a
 /// board that others write for long, or a `budwood verify` that is at work on the queue itself.
-fn verify(settings: &Settings, dir: &Path, limits: evaluator::Limits) {
+fn verify(settings: &Settings, place: &Place, limits: evaluator::Limits) {
     let round = || {
-        let mut board = Board::open(dir)?;
+        let mut board = Board::open(place)?;
         let mut worker = Worker::begin(&mut board)?;
-        let mut evaluator = Separate::new(settings, limits, dir)?;
+        let mut evaluator = Separate::new(settings, limits, place.folder())?;
         while let Some(done) = worker.next(&mut board, &mut evaluator, None)? {
             match (done.outcome, done.error) {
                 (Some(o), _) => note!("result {}: {}", done.result, o.state.name()),
