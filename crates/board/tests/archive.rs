@@ -175,6 +175,9 @@ fn all_five_files_meet() {
     ]);
     let report = import(&mut board, &write(at, "datasets.json", &datasets));
     assert_eq!(report.left_out.values().sum::<u64>(), 1);
+    let listed = query::datasets(&board, Part::default()).unwrap().items;
+    let leaves = listed.iter().find(|d| d.slug == "leaves").unwrap();
+    assert_eq!(leaves.modalities, ["Images"], "as the list shows it");
 
     // The paper that a result had named is the archive's own now.
     let paper = query::paper(&board, "paper-7").unwrap();

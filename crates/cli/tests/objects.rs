@@ -59,12 +59,12 @@ fn addresses_are_refused_by_every_command_of_a_program_without_stores() {
     for command in commands("s3://bucket/name") {
         world.fails(&command, &["s3://bucket/name: ", "--features object-store", "container"]);
     }
-    // What is on this machine alone.
-    for command in ["board init --board s3://bucket/name", "sweep runs.toml --out s3://bucket/name"]
-    {
-        world.write("runs.toml", SWEEP);
-        world.fails(command, &["s3://bucket/name"]);
-    }
+    // A sweep is on this machine alone, a board there or on a database's server.
+    world.write("runs.toml", SWEEP);
+    world.fails("sweep runs.toml --out s3://bucket/name", &["s3://bucket/name"]);
+    let board = world.run("board init --board s3://bucket/name");
+    let said = String::from_utf8_lossy(&board.stderr);
+    assert!(board.status.code() == Some(2) && said.contains("another kind of database"), "{said}");
     assert!(!world.path("s3:").exists() && !world.path("new").exists());
 }
 

@@ -329,7 +329,7 @@ pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
                 summary: r.get(2)?,
                 leaderboards: r.get::<i64>(3)? as u64,
                 results: r.get::<i64>(4)? as u64,
-                modalities: list(r.get::<Option<String>>(5)?.as_deref()),
+                modalities: texts(&details(r, 5)?, "modalities"),
             })
         },
     )?;
@@ -337,8 +337,14 @@ pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
     Ok(Page { count: count as u64, offset: part.offset, items })
 }
 
-fn list(json: Option<&str>) -> Vec<String> {
-    json.and_then(|j| serde_json::from_str(j).ok()).unwrap_or_default()
+/// What an archive says beyond the columns.
+fn details(r: &Row<'_>, column: usize) -> OfDatabase<Value> {
+    Ok(serde_json::from_str(&r.get::<String>(column)?).unwrap_or_default())
+}
+
+/// A list of texts among the details.
+fn texts(details: &Value, name: &str) -> Vec<String> {
+    serde_json::from_value(details[name].clone()).unwrap_or_default()
 }
 
 /// A data set by its address.
@@ -377,10 +383,8 @@ pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
 }
 
 fn read_dataset(r: &Row<'_>) -> OfDatabase<Dataset> {
-    let details: Value = serde_json::from_str(&r.get::<String>(9)?).unwrap_or_default();
-    let texts = |name: &str| -> Vec<String> {
-        serde_json::from_value(details[name].clone()).unwrap_or_default()
-    };
+    let details = details(r, 9)?;
+    let texts = |name| texts(&details, name);
     Ok(Dataset {
         slug: r.get(1)?,
         name: r.get(2)?,
