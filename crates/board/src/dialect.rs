@@ -2,7 +2,7 @@
 
 use budwood_database::Connection;
 
-use crate::db::OfDatabase;
+use crate::error::OfDatabase;
 
 /// Joins a table to papers `p` so that these are gone through from the newest on.
 pub(crate) fn from_the_newest(sql: &Connection) -> &'static str {

@@ -52,3 +52,6 @@ impl Error {
         Self::Missing { kind, name: name.to_string() }
     }
 }
+
+/// What reading rows of the database gives.
+pub(crate) type OfDatabase<T> = Result<T, budwood_database::Error>;

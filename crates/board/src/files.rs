@@ -86,7 +86,7 @@ fn put(sql: &Connection, hash: &str, bytes: &[u8]) -> Result<(), Error> {
 }
 
 impl Board {
-    /// Where a file of a row lies on this machine. What a server holds is fetched once, and checked.
+    /// Where a file of a row lies on this machine. What a server holds is fetched once and checked.
     ///
     /// # Errors
     /// If it cannot be fetched, or is not what its name says.

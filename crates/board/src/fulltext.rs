@@ -7,7 +7,7 @@
 use budwood_database::{Addition, Connection, Row, params};
 
 use crate::Error;
-use crate::db::OfDatabase;
+use crate::error::OfDatabase;
 
 /// Words that must all be there.
 #[derive(Clone)]

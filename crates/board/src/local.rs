@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::access::Act;
-use crate::db::OfDatabase;
 use crate::db::now;
+use crate::error::OfDatabase;
 use crate::log::{Entry, Subject};
 use crate::setting::split_key;
 use crate::token::Actor;

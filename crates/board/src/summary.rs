@@ -3,8 +3,8 @@
 
 use budwood_database::{Connection, params};
 
-use crate::db::OfDatabase;
 use crate::direction::Direction;
+use crate::error::OfDatabase;
 use crate::rank::{Standing, line};
 use crate::setting::elsewhere;
 use crate::{Error, State, date, fulltext};

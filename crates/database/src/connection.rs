@@ -8,10 +8,10 @@ use rusqlite::{CachedStatement, params_from_iter};
 
 use crate::Error;
 use crate::address::Server;
-use crate::later::Waiting;
 use crate::schema::Schema;
 use crate::session::Session;
 use crate::value::{Cells, Row, Value};
+use crate::waiting::Waiting;
 
 /// An open database on which statements are run. Parameters are written `?1`, `?2` and so on;
 /// statements must be such as both systems take.

@@ -13,11 +13,13 @@ mod error;
 mod later;
 mod password;
 mod schema;
+mod server_tables;
 mod session;
 mod sqlite;
 mod tls;
 mod transaction;
 mod value;
+mod waiting;
 
 use std::cell::RefCell;
 use std::thread::sleep;
@@ -28,11 +30,19 @@ pub use connection::Connection;
 use connection::{Remote, System};
 pub use error::Error;
 use error::PATIENCE;
-pub use later::Addition;
 pub use schema::{Schema, Tables};
 use session::{Session, patiently};
 pub use transaction::Transaction;
 pub use value::{Bind, Column, Row, Value};
+pub use waiting::Addition;
+
+/// A kind of database of ours.
+pub struct Kind {
+    /// Its tables.
+    pub schema: Schema,
+    /// What else is to be done when older tables have become these, in the same transaction.
+    pub migrated: fn(&Connection) -> Result<(), Error>,
+}
 
 /// An open database.
 pub struct Database {
@@ -45,17 +55,17 @@ impl Database {
     ///
     /// # Errors
     /// If it is something else, damaged, of a newer version, cannot be reached or written.
-    pub fn open(address: &Address, schema: &'static Schema) -> Result<Self, Error> {
+    pub fn open(address: &Address, kind: &'static Kind) -> Result<Self, Error> {
         match address {
             Address::File(path) => {
-                let file = sqlite::open(path, schema)?;
-                let database = Self::on(address, schema, System::Sqlite(file));
-                sqlite::migrate(&database.connection)?;
+                let file = sqlite::open(path, &kind.schema)?;
+                let database = Self::on(address, &kind.schema, System::Sqlite(file));
+                sqlite::migrate(&database.connection, kind.migrated)?;
                 Ok(database)
             }
             Address::Server(server) => patiently(|| {
-                let database = Self::connect(address, server, schema, false)?;
-                session::prepare_tables(&database.connection)?;
+                let database = Self::connect(address, server, &kind.schema, false)?;
+                server_tables::prepare(&database.connection, kind.migrated)?;
                 Ok(database)
             }),
         }
@@ -65,9 +75,9 @@ impl Database {
     ///
     /// # Errors
     /// As [`Database::open`].
-    pub fn find(address: &Address, schema: &'static Schema) -> Result<Option<Self>, Error> {
-        if Self::is_there(address, schema)? {
-            return Self::open(address, schema).map(Some);
+    pub fn find(address: &Address, kind: &'static Kind) -> Result<Option<Self>, Error> {
+        if Self::is_there(address, kind)? {
+            return Self::open(address, kind).map(Some);
         }
         Ok(None)
     }
@@ -77,41 +87,42 @@ impl Database {
     ///
     /// # Errors
     /// As [`Database::open`].
-    pub fn find_to_read(address: &Address, schema: &'static Schema) -> Result<Option<Self>, Error> {
+    pub fn find_to_read(address: &Address, kind: &'static Kind) -> Result<Option<Self>, Error> {
         let system = match address {
-            Address::File(path) if path.exists() => match sqlite::open_to_read(path, schema)? {
+            Address::File(path) if path.exists() => match sqlite::open_to_read(path, &kind.schema)?
+            {
                 Some(file) => System::Sqlite(file),
                 None => {
-                    drop(Self::open(address, schema)?);
-                    return Self::find_to_read(address, schema);
+                    drop(Self::open(address, kind)?);
+                    return Self::find_to_read(address, kind);
                 }
             },
             Address::File(_) => return Ok(None),
             Address::Server(server) => {
                 return patiently(|| {
-                    let database = Self::connect(address, server, schema, true)?;
-                    match session::tables(&database.connection)? {
+                    let database = Self::connect(address, server, &kind.schema, true)?;
+                    match server_tables::are_there(&database.connection)? {
                         None => return Ok(None),
                         Some(true) => {}
-                        Some(false) => drop(Self::open(address, schema)?),
+                        Some(false) => drop(Self::open(address, kind)?),
                     }
                     Ok(Some(database))
                 });
             }
         };
-        Ok(Some(Self::on(address, schema, system)))
+        Ok(Some(Self::on(address, &kind.schema, system)))
     }
 
     /// Whether there is a database of this kind, without making or changing anything.
     ///
     /// # Errors
     /// If it cannot be reached, or is of another kind.
-    pub fn is_there(address: &Address, schema: &'static Schema) -> Result<bool, Error> {
+    pub fn is_there(address: &Address, kind: &'static Kind) -> Result<bool, Error> {
         match address {
             Address::File(path) => Ok(path.exists()),
             Address::Server(server) => patiently(|| {
-                let database = Self::connect(address, server, schema, true)?;
-                Ok(session::tables(&database.connection)?.is_some())
+                let database = Self::connect(address, server, &kind.schema, true)?;
+                Ok(server_tables::are_there(&database.connection)?.is_some())
             }),
         }
     }

@@ -1,7 +1,5 @@
 //! What a database of ours consists of, on each of the two systems.
 
-use crate::{Connection, Error};
-
 /// Tables with their versions.
 pub struct Schema {
     /// The schema of PostgreSQL in which the tables lie.
@@ -16,8 +14,6 @@ pub struct Schema {
     pub sqlite: Tables,
     /// The tables on PostgreSQL.
     pub postgres: Tables,
-    /// What else is to be done when older tables have become these, in the same transaction.
-    pub migrated: fn(&Connection) -> Result<(), Error>,
 }
 
 /// Tables, and how those of older versions become these.

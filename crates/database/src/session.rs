@@ -1,4 +1,4 @@
-//! A connection to a PostgreSQL server, and the tables there.
+//! A connection to a PostgreSQL server.
 
 use std::collections::HashMap;
 use std::thread::sleep;
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use postgres::{Client, Statement};
 
 use crate::address::Server;
-use crate::connection::{Connection, System};
 use crate::error::PATIENCE;
 use crate::schema::Schema;
 use crate::tls::Tls;
@@ -20,60 +19,11 @@ pub(crate) struct Session {
 }
 
 /// What there is on a server.
-enum Found {
+pub(crate) enum Found {
     Nothing,
     /// The schema, made by the server's owner, and nothing in it.
     Empty,
     Tables(i64),
-}
-
-/// Makes the tables, or brings those of an older version to this one. Who may only read needs no
-/// more than tables of this version.
-pub(crate) fn prepare_tables(connection: &Connection) -> Result<(), Error> {
-    let System::Postgres(remote) = &connection.system else { return Ok(()) };
-    let schema = connection.schema;
-    let found = || remote.session.borrow_mut().found(&remote.server, schema);
-    let known = schema.postgres.version();
-    if matches!(found()?, Found::Tables(version) if version == known) {
-        return Ok(());
-    }
-    let transaction = connection.begin()?;
-    // Another process may have made them meanwhile.
-    let before = found()?;
-    connection.batch(&script(schema, &before))?;
-    if matches!(before, Found::Tables(_)) {
-        (schema.migrated)(connection)?;
-    }
-    transaction.commit()
-}
-
-/// Whether the tables that are there are of this version; none if there are none.
-pub(crate) fn tables(connection: &Connection) -> Result<Option<bool>, Error> {
-    let System::Postgres(remote) = &connection.system else { return Ok(None) };
-    let found = remote.session.borrow_mut().found(&remote.server, connection.schema)?;
-    Ok(match found {
-        Found::Tables(version) => Some(version == connection.schema.postgres.version()),
-        _ => None,
-    })
-}
-
-/// What makes the tables of what was found.
-fn script(schema: &Schema, found: &Found) -> String {
-    let (name, known) = (schema.name, schema.postgres.version());
-    if let Found::Tables(version) = found {
-        return schema.postgres.steps_after(*version).concat()
-            + &format!("UPDATE version SET version = {known};");
-    }
-    let make = match found {
-        Found::Nothing => format!("CREATE SCHEMA {name};"),
-        _ => String::new(),
-    };
-    make + schema.postgres.new
-        + &format!(
-            "CREATE TABLE version (application BIGINT NOT NULL, version BIGINT NOT NULL);
-             INSERT INTO version VALUES ({}, {known});",
-            schema.application
-        )
 }
 
 impl Session {
@@ -99,9 +49,10 @@ impl Session {
         }
         let tls = Tls::new(&server.trust).map_err(|e| Error::content(server, e))?;
         let mut client = config.connect(tls).map_err(|e| Error::connecting(server, &e))?;
-        // Whoever writes finds rows by their keys: a plan that was made while a table was empty must
-        // not read the whole of it later. Names in statements are those of our schema. The server's own idea of how long a machine
-        // that vanished keeps its locks is two hours, and a process that was stopped for ever.
+        // Whoever writes finds rows by their keys: a plan that was made while a table was empty
+        // must not read the whole of it later. Names in statements are those of our schema. A
+        // machine that vanished keeps its locks for two hours, if the server is not told, and a
+        // process that was stopped for ever.
         let settings = format!(
             "SET search_path = {}; SET standard_conforming_strings = on; SET lock_timeout = {}; SET client_min_messages = warning;
              SET idle_in_transaction_session_timeout = 60000;
@@ -115,7 +66,11 @@ impl Session {
         Ok(Self { client, statements: HashMap::new() })
     }
 
-    fn found(&mut self, server: &Server, schema: &'static Schema) -> Result<Found, Error> {
+    pub(crate) fn found(
+        &mut self,
+        server: &Server,
+        schema: &'static Schema,
+    ) -> Result<Found, Error> {
         let at = |e: postgres::Error| Error::server(server, schema, &e);
         let (name, place) = (schema.name, server.to_string());
         let row = self

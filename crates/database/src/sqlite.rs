@@ -84,7 +84,10 @@ fn check(path: &Path, schema: &'static Schema, connection: &Connection) -> Resul
 }
 
 /// Brings the tables of an older version to this one, all or nothing.
-pub(crate) fn migrate(connection: &crate::Connection) -> Result<(), Error> {
+pub(crate) fn migrate(
+    connection: &crate::Connection,
+    migrated: fn(&crate::Connection) -> Result<(), Error>,
+) -> Result<(), Error> {
     let (System::Sqlite(file), schema) = (&connection.system, connection.schema) else {
         return Ok(());
     };
@@ -101,7 +104,7 @@ pub(crate) fn migrate(connection: &crate::Connection) -> Result<(), Error> {
     for step in schema.sqlite.steps_after(version()?) {
         connection.batch(step)?;
     }
-    (schema.migrated)(connection)?;
+    migrated(connection)?;
     connection.batch(&format!("PRAGMA user_version = {known}"))?;
     transaction.commit()
 }

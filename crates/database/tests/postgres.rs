@@ -7,32 +7,36 @@ use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use budwood_database::{Address, Database, Error, Schema, Tables};
+use budwood_database::{Address, Database, Error, Kind, Schema, Tables};
 use server::{PASSWORD, Server};
 
-static SCHEMA: Schema = Schema {
-    name: "budwood_test",
-    what: "a test",
-    remedy: "give another",
-    application: 77,
-    sqlite: Tables { new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT);", steps: &[] },
-    postgres: Tables { new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT);", steps: &[] },
+static SCHEMA: Kind = Kind {
+    schema: Schema {
+        name: "budwood_test",
+        what: "a test",
+        remedy: "give another",
+        application: 77,
+        sqlite: Tables { new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT);", steps: &[] },
+        postgres: Tables { new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT);", steps: &[] },
+    },
     migrated: |_| Ok(()),
 };
 
 /// The same, a version later.
-static LATER: Schema = Schema {
-    name: "budwood_test",
-    what: "a test",
-    remedy: "give another",
-    application: 77,
-    sqlite: Tables {
-        new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT, more TEXT);",
-        steps: &["ALTER TABLE t ADD COLUMN more TEXT;"],
-    },
-    postgres: Tables {
-        new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT, more TEXT);",
-        steps: &["ALTER TABLE t ADD COLUMN more TEXT;"],
+static LATER: Kind = Kind {
+    schema: Schema {
+        name: "budwood_test",
+        what: "a test",
+        remedy: "give another",
+        application: 77,
+        sqlite: Tables {
+            new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT, more TEXT);",
+            steps: &["ALTER TABLE t ADD COLUMN more TEXT;"],
+        },
+        postgres: Tables {
+            new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT, more TEXT);",
+            steps: &["ALTER TABLE t ADD COLUMN more TEXT;"],
+        },
     },
     migrated: |_| Ok(()),
 };
@@ -65,7 +69,7 @@ fn count(database: &Database) -> i64 {
 fn every_refusal_is_named() {
     let Some(server) = server::shared() else { return };
     let good = server.database();
-    let said = |text: &str, schema: &'static Schema| {
+    let said = |text: &str, schema: &'static Kind| {
         let error = Database::open(&address(text), schema).map(drop).unwrap_err();
         let said = error.to_string();
         assert!(!said.contains("s3cret") && said.contains("postgres://"), "{said}");

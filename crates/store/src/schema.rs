@@ -1,16 +1,17 @@
 //! The tables of a store on both systems. Statements are the same for both.
 
-use budwood_database::{Schema, Tables};
+use budwood_database::{Kind, Schema, Tables};
 
 /// What a store consists of.
-pub(crate) static SCHEMA: Schema = Schema {
-    name: "budwood_runs",
-    what: "a store of runs",
-    remedy: "move the file away, or give another one with --store",
-    // "Budw".
-    application: 0x4275_6477,
-    sqlite: Tables {
-        new: "
+pub(crate) static SCHEMA: Kind = Kind {
+    schema: Schema {
+        name: "budwood_runs",
+        what: "a store of runs",
+        remedy: "move the file away, or give another one with --store",
+        // "Budw".
+        application: 0x4275_6477,
+        sqlite: Tables {
+            new: "
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -42,11 +43,11 @@ CREATE TABLE predictions (
     PRIMARY KEY (run, split, row)
 ) STRICT, WITHOUT ROWID;
 ",
-        steps: &[],
-    },
-    // `row` and `rows` are words of its language, which as names of columns stand in quotes.
-    postgres: Tables {
-        new: "
+            steps: &[],
+        },
+        // `row` and `rows` are words of its language, which as names of columns stand in quotes.
+        postgres: Tables {
+            new: "
 CREATE TABLE runs (
     id BIGINT PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -78,7 +79,8 @@ CREATE TABLE predictions (
     PRIMARY KEY (run, split, \"row\")
 );
 ",
-        steps: &[],
+            steps: &[],
+        },
     },
     migrated: |_| Ok(()),
 };

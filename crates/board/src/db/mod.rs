@@ -12,9 +12,6 @@ use crate::Error;
 pub use place::Place;
 use schema::SCHEMA;
 
-/// What reading rows of the database gives.
-pub(crate) type OfDatabase<T> = Result<T, budwood_database::Error>;
-
 const FILES: &str = "files";
 
 /// A board: a folder with `board.db` and, under `files/`, the files of its rows by SHA-256; or a

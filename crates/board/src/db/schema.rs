@@ -1,21 +1,22 @@
 //! The tables of a board on both systems, and their versions.
 
-use budwood_database::{Connection, Schema, Tables};
+use budwood_database::{Connection, Kind, Schema, Tables};
 
-use super::OfDatabase;
+use crate::error::OfDatabase;
 use crate::{Error, summary};
 
 /// What a board consists of.
-pub(super) static SCHEMA: Schema = Schema {
-    name: "budwood_board",
-    what: "a board",
-    remedy: "give another folder",
-    // "Budb".
-    application: 0x4275_6462,
-    sqlite: Tables {
-        new: concat!(include_str!("schema.sql"), include_str!("guards.sql")),
-        steps: &[
-            "ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL DEFAULT '[]';
+pub(super) static SCHEMA: Kind = Kind {
+    schema: Schema {
+        name: "budwood_board",
+        what: "a board",
+        remedy: "give another folder",
+        // "Budb".
+        application: 0x4275_6462,
+        sqlite: Tables {
+            new: concat!(include_str!("schema.sql"), include_str!("guards.sql")),
+            steps: &[
+                "ALTER TABLE methods ADD COLUMN by_year TEXT NOT NULL DEFAULT '[]';
     DROP TABLE entry_text;
     CREATE VIRTUAL TABLE entry_text USING fts5 (
         kind, ref UNINDEXED, name, text, tokenize = 'porter unicode61', prefix = '3 4'
@@ -31,10 +32,11 @@ pub(super) static SCHEMA: Schema = Schema {
     CREATE TABLE paper_vectors (
         paper INTEGER PRIMARY KEY REFERENCES papers (id), vector BLOB NOT NULL
     ) STRICT;",
-            concat!(include_str!("named_data.sql"), include_str!("guards.sql")),
-        ],
+                concat!(include_str!("named_data.sql"), include_str!("guards.sql")),
+            ],
+        },
+        postgres: Tables { new: include_str!("postgres.sql"), steps: &[] },
     },
-    postgres: Tables { new: include_str!("postgres.sql"), steps: &[] },
     migrated,
 };
 

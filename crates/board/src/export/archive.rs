@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use budwood_database::{Row, params};
 use serde_json::{Map, Value, json};
 
-use crate::db::OfDatabase;
+use crate::error::OfDatabase;
 use crate::{Board, Error};
 
 /// A file that was written.
@@ -170,7 +170,6 @@ fn sota(board: &Board, leaderboard: i64, archive: Option<i64>) -> Result<Value, 
         params![leaderboard],
         |r| r.get::<String>(0),
     )?;
-    let metrics = metrics;
     let rows = board.sql().query("SELECT id, model, paper_title, paper_url, date, date_source, code_links, model_links, additional_data, details
          FROM results WHERE leaderboard = ?1 AND archive IS NOT DISTINCT FROM ?2 AND state <> 'retracted' ORDER BY position, id", params![leaderboard, archive], |r| Ok((r.get::<i64>(0)?, row(r)?)))?;
     let mut out = Vec::new();

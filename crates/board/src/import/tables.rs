@@ -551,7 +551,6 @@ fn retract_missing(
     let rows = sql.query("SELECT id, content, model FROM results WHERE leaderboard = ?1 AND archive = ?2 AND state <> 'retracted'", params![leaderboard, context.archive], |r| {
         Ok((r.get::<i64>(0)?, r.get::<String>(1)?, r.get::<String>(2)?))
     })?;
-    let rows = rows;
     for (id, content, model) in rows {
         if !here.contains(&content) {
             change(sql, id, Change::Retract)?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::item::{attribution, leaderboards, named, names};
 use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
-use crate::db::OfDatabase;
+use crate::error::OfDatabase;
 use crate::text::slug;
 use crate::{Board, Error};
 
@@ -176,7 +176,6 @@ pub fn areas(board: &Board, top: u64) -> Result<Vec<Area>, Error> {
         params![OTHER],
         |r| Ok((r.get::<String>(0)?, r.get::<i64>(1)? as u64, r.get::<i64>(2)? as u64)),
     )?;
-    let rows = rows;
     let area = |(name, tasks, leaderboards): (String, u64, u64)| {
         let top = tasks_of(board, &name, Part { offset: 0, limit: top })?;
         Ok(Area { slug: slug(&name), name, tasks, leaderboards, top })
@@ -240,7 +239,6 @@ fn task_items(board: &Board, rest: &str, values: &[SqlValue<'_>]) -> Result<Vec<
             Ok((r.get::<i64>(0)?, item))
         },
     )?;
-    let rows = rows;
     let with_parts = |(id, mut item): (i64, TaskItem)| {
         item.subtasks = names(
             board,

@@ -4,8 +4,8 @@ use budwood_database::{Connection, Row, Value, params};
 use serde::Serialize;
 
 use super::{Attribution, Link, Named};
-use crate::db::OfDatabase;
 use crate::direction::Direction;
+use crate::error::OfDatabase;
 use crate::setting::NamedData;
 use crate::state::state_of;
 use crate::{Board, Error, State};
@@ -89,7 +89,6 @@ pub(super) fn leaderboards(
 ) -> Result<Vec<LeaderboardItem>, Error> {
     let rows =
         sql.query(&format!("{SELECT}{rest}"), values, |r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
-    let rows = rows;
     let mut items = Vec::with_capacity(rows.len());
     for (mut item, first, verified) in rows {
         item.best = best(sql, first)?;

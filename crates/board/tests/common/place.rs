@@ -1,5 +1,5 @@
-//! Where tests put their boards: in folders; and, where the programs of PostgreSQL are installed, all
-//! of them once more on a server, each in a database of its own.
+//! Where tests put their boards: in folders; and, where the programs of PostgreSQL are installed,
+//! all of them once more on a server, each in a database of its own.
 #![allow(clippy::unwrap_used, dead_code)]
 
 #[path = "../../../database/tests/server/mod.rs"]

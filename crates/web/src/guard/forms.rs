@@ -1,8 +1,8 @@
 //! Forms are answered only if this server showed them to the same reader.
 //!
 //! A reader's cookie (`SameSite=Strict`, not readable by scripts) holds a random number; each form
-//! holds that number's hash with a secret of this process, or of all servers of one board. Another site can make a browser send a
-//! form, but neither the cookie nor the hash.
+//! holds that number's hash with a secret of this process, or of all servers of one board. Another
+//! site can make a browser send a form, but neither the cookie nor the hash.
 
 use std::fmt::Write as _;
 
