@@ -35,7 +35,12 @@ class Pages:
     def __init__(self, place, log):
         command = [PROGRAM, "--json", "board", "--board", place, "serve", "--port", "0", "--writes", "1000000", "--searches", "1000000"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=open(log, "ab"), text=True)
-        self.port = int(json.loads(self.process.stdout.readline())["url"].rstrip("/").rsplit(":", 1)[1])
+        said = ""
+        while not said.endswith("}\n"):
+            line = self.process.stdout.readline()
+            assert line, f"no pages: {said} {open(log).read()}"
+            said += line
+        self.port = int(json.loads(said)["url"].rstrip("/").rsplit(":", 1)[1])
 
     def ask(self, method, path, body=None, headers={}):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
@@ -122,7 +127,7 @@ def main(work, server):
     print(f"{want} results of {WRITERS} writers through 2 servers: each once; answers {dict(sorted(counts.items()))}")
 
     weights, meta = adapter()
-    body, kind = parts([("record", "", json.dumps(record("with adapter")).encode()), ("adapter.json", "adapter.json", meta), ("adapter.safetensors", "adapter.safetensors", weights)])
+    body, kind = parts([("record", "", json.dumps(record("with adapter")).encode()), ("description", "adapter.json", meta), ("weights", "adapter.safetensors", weights)])
     status, said, _ = servers[0].ask("POST", "/api/v1/submit/", body, {**kind, "authorization": f"Token {token}"})
     assert status == 201, said
     shutil.rmtree(work / "cache")

@@ -310,10 +310,10 @@ def main(program, short):
             (["train", "--out", "s3://nothing/a", *train], ["s3://nothing", "bucket"]),
             (["predict", "--adapter", "s3://bucket/../x", *ask[3:]], ["s3://bucket/../x"]),
             (["predict", "--adapter", "hdfs://bucket/x", *ask[3:]], ["hdfs://bucket/x", "s3://"]),
-            (["board", "--board", "s3://bucket/board", "init"], ["s3://bucket/board"]),
             (["sweep", "sweep.toml", "--out", "s3://bucket/sweep"], []),
         ]:
             fresh.fails(*words, says=says)
+        assert "another kind of database" in fresh.run("board", "--board", "s3://bucket/board", "init", code=2)
         kinds = [(403, "credentials", 20), (500, "s3://bucket/in/a0", 40), ("cut", "s3://bucket/in/a0", 40), ("hang up", "s3://bucket/in/a0", 40),
                  ("short", "s3://bucket/in/a0", 40), ("wrong", "s3://bucket/in/a0", 20), ("skewed", "clock", 20), (404, "s3://bucket/in/a0", 20)]
         for kind, says, within in kinds + ([] if short else [("slow", "s3://bucket/in/a0", 200)]):
