@@ -132,6 +132,16 @@ impl Upload {
         self.parts.iter().flatten().find(|p| p.0 == name).map(|p| &p.1)
     }
 
+    /// Refuses a form with other parts than these: one that is not known would be left out unseen.
+    pub(crate) fn only(&self, names: &[&str]) -> Result<(), Fault> {
+        let other = self.parts.iter().flatten().find(|p| !names.contains(&p.0.as_str()));
+        other.map_or(Ok(()), |(name, _)| {
+            let name: String = name.chars().take(40).collect();
+            let known = names.join(", ");
+            Err(Fault::bad(format!("The form has a part '{name}'; it may have {known}.")))
+        })
+    }
+
     /// A part as text; one that is not there is empty.
     pub(crate) fn text(&self, name: &str) -> Result<&str, Fault> {
         let bytes = self.part(name).map_or(&[][..], |b| b);

@@ -50,6 +50,24 @@ async fn by_form(world: &World, model: &str, parameters: usize) -> Answer {
 }
 
 #[tokio::test]
+async fn a_part_of_an_unknown_name_is_refused_and_nothing_is_recorded() {
+    let world = World::new();
+    let (record, weights, description) = adapter_of("by another name", 10);
+    let record = record.to_string();
+    let body = parts(&[
+        ("record", record.as_bytes()),
+        ("adapter.safetensors", &weights),
+        ("adapter.json", &description),
+    ]);
+    let authorization = format!("Token {}", world.submit);
+    let headers = [("content-type", FORM), ("authorization", authorization.as_str())];
+    let answer = world.post("/api/v1/submit/", &headers, body).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.text().contains("adapter.safetensors"), "{}", answer.text());
+    assert!(!world.get("/log").await.text().contains("by another name"));
+}
+
+#[tokio::test]
 async fn an_adapter_of_three_megabytes_comes_in_and_one_over_the_limit_does_not() {
     let world = World::new();
     let files = || place::files(&world.place);

@@ -69,6 +69,7 @@ struct Retract {
 /// A result: its record as JSON, or a form with the parts `record`, `weights` and `description`.
 fn submit(board: &mut Board, upload: &Upload) -> Result<Reply, Fault> {
     let actor = actor(board, upload.header(AUTHORIZATION))?;
+    upload.only(&["record", "weights", "description"])?;
     let record = if upload.is_form() { upload.text("record")? } else { upload.body()? };
     let submission: Submission =
         serde_json::from_str(record).map_err(|e| Fault::bad(format!("The record: {e}.")))?;
