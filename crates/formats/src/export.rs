@@ -94,13 +94,18 @@ pub(crate) fn transformers_head(
     // names.
     let as_own = norm.is_some() && theirs.norm.is_some();
     if !as_pooler && !as_own && (!pools_alike || *dense != theirs.dense) {
+        // A second layer is not trained here: it comes with adapters and models of others alone.
+        let remedy = match theirs.dense {
+            None => "train with that pooling, or export to onnx",
+            Some(_) => "export to onnx",
+        };
         return Err(cannot(format!(
-            "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; train with \
-             that head, or export to a form that holds the head as it is",
+            "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; {remedy}, \
+             which holds any head",
             layers(*dense),
             family.name,
             theirs.pooling,
-            layers(theirs.dense)
+            layers(theirs.dense),
         )));
     }
     let classifier = family.classifier.filter(|c| !over_tokens || c.over_tokens);
