@@ -139,12 +139,12 @@ impl<'a> Upload<'a> {
         if self.seen.is_none() && listed.iter().any(|e| e.name == manifest::NAME) {
             return Err(Error::Taken(self.place()));
         }
-        let strange: Vec<String> = match self.form.plain {
-            true => names.iter().filter(|n| !before.contains(n.as_str())).cloned().collect(),
-            false => Vec::new(),
+        let of_others = |name: &&String| {
+            self.form.plain
+                && !before.contains(*name)
+                && listed.iter().any(|entry| entry.name == **name)
         };
-        let strange: Vec<String> =
-            strange.into_iter().filter(|n| listed.iter().any(|e| e.name == *n)).collect();
+        let strange: Vec<String> = names.iter().filter(of_others).cloned().collect();
         if !strange.is_empty() {
             let what = self.form.what.into();
             return Err(Error::Foreign(self.place(), what, some(&strange)));

@@ -1,6 +1,6 @@
 //! `papers-with-abstracts.json`: papers with their tasks and methods.
 
-use budwood_database::{Addition, params};
+use budwood_database::{Addition, Bind, Value as Cell, params};
 use serde_json::Value;
 
 use super::context::{Context, Kind, Papers, among};
@@ -170,32 +170,34 @@ impl ReadPaper {
 
     /// A paper that is not there.
     fn add(&self, context: &mut Context<'_>) -> Result<i64, Error> {
-        let source = self.date.as_ref().map(|_| date::DateSource::Given);
         let id = context.state.papers.next;
         context.state.papers.next += 1;
         context.state.papers.slugs.insert(self.slug.clone());
-        context.sql.add_later(
-            &PAPER,
-            params![
-                id,
-                self.slug,
-                self.title,
-                key(&self.title),
-                self.abstract_text,
-                self.authors,
-                self.date,
-                source,
-                self.arxiv,
-                self.url,
-                self.pdf,
-                self.proceeding,
-                self.details,
-                context.archive
-            ],
-        )?;
+        context.sql.add_later(&PAPER, &self.values(id, &key(&self.title), context.archive))?;
         fulltext::add_paper(context.sql, id, [&self.title, &self.abstract_text, &self.authors])?;
         context.report.borrow_mut().added("papers", 1);
         Ok(id)
+    }
+
+    /// What a row holds from its number to its archive, with the title as it is found by.
+    fn values<'v>(&'v self, id: i64, key: &'v str, archive: i64) -> [Cell<'v>; 14] {
+        let source = self.date.as_ref().map(|_| Bind::bind(&date::DateSource::Given));
+        [
+            id.into(),
+            self.slug.bind(),
+            self.title.bind(),
+            key.bind(),
+            self.abstract_text.bind(),
+            self.authors.bind(),
+            self.date.bind(),
+            source.unwrap_or(Cell::Null),
+            self.arxiv.bind(),
+            self.url.bind(),
+            self.pdf.bind(),
+            self.proceeding.bind(),
+            self.details.bind(),
+            archive.into(),
+        ]
     }
 
     /// The entry of this paper that a result's link made.
@@ -216,26 +218,10 @@ impl ReadPaper {
         // The words of what was there leave the index, and what an encoder made of them goes too.
         fulltext::forget_paper(sql, id)?;
         sql.execute("DELETE FROM paper_vectors WHERE paper = ?1", params![id])?;
-        let source = self.date.as_ref().map(|_| date::DateSource::Given);
         sql.execute("UPDATE papers SET slug = ?2, title = ?3, title_key = ?4, abstract = ?5, authors = ?6,
                date = coalesce(?7, date), date_source = coalesce(?8, date_source), arxiv_id = coalesce(?9, arxiv_id),
                url_abs = coalesce(?10, url_abs), url_pdf = ?11, proceeding = ?12, details = ?13, archive = ?14, stub = 0
-             WHERE id = ?1", params![
-            id,
-            self.slug,
-            self.title,
-            key(&self.title),
-            self.abstract_text,
-            self.authors,
-            self.date,
-            source,
-            self.arxiv,
-            self.url,
-            self.pdf,
-            self.proceeding,
-            self.details,
-            context.archive
-        ])?;
+             WHERE id = ?1", &self.values(id, &key(&self.title), context.archive))?;
         self.index(context, id)?;
         context.report.borrow_mut().added("papers", 1);
         Ok(id)

@@ -316,7 +316,7 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
 pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
     let sql = board.sql();
     let count: i64 = sql.one("SELECT count(*) FROM datasets", &[], |r| r.get(0))?;
-    let rows = sql.query(
+    let items = sql.query(
         "SELECT slug, name, substr(description, 1, 200), leaderboards, results, details
          FROM datasets ORDER BY results DESC, name LIMIT ?1 OFFSET ?2",
         params![part.limit(), part.offset()],
@@ -331,7 +331,6 @@ pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
             })
         },
     )?;
-    let items = rows;
     Ok(Page { count: count as u64, offset: part.offset, items })
 }
 
@@ -370,13 +369,12 @@ pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
         params![id],
     )?;
     set.links = links(board, id)?;
-    let rows = sql.query("SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
+    set.local = sql.query("SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
          WHERE s.sha256 IN (SELECT r.data_sha256 FROM results r JOIN leaderboards l ON l.id = r.leaderboard
                             WHERE l.dataset = ?1)
          ORDER BY s.split", params![id], |r| {
         Ok(LocalData { split: r.get(0)?, rows: r.get::<i64>(1)? as u64, sha256: r.get(2)? })
     })?;
-    set.local = rows;
     Ok(set)
 }
 

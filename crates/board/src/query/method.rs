@@ -105,7 +105,7 @@ pub struct MethodResult {
 pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
     let sql = board.sql();
     let count: i64 = sql.one("SELECT count(*) FROM methods", &[], |r| r.get(0))?;
-    let rows = sql.query("SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
+    let items = sql.query("SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
          FROM methods ORDER BY implemented IS NULL, papers DESC, name LIMIT ?1 OFFSET ?2", params![part.limit(), part.offset()], |r| {
         Ok(MethodItem {
             slug: r.get(0)?,
@@ -117,7 +117,6 @@ pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
             implemented: r.get(6)?,
         })
     })?;
-    let items = rows;
     Ok(Page { count: count as u64, offset: part.offset, items })
 }
 
@@ -152,8 +151,7 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
             Ok((r.get::<i64>(0)?, method))
         })?;
     let (id, mut method) = found.ok_or_else(|| Error::missing("method", address))?;
-    let rows = sql.query("SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection", params![id], |r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
-    method.collections = rows;
+    method.collections = sql.query("SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection", params![id], |r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
     method.papers.items =
         super::paper::items_of(board, ("paper_methods", "method", id), method.papers.count, part)?;
     method.results = results(board, id)?;

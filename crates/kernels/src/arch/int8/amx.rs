@@ -123,83 +123,78 @@ pub(super) unsafe fn run_rows(mut tile: Tile<'_>, n_rows: usize) {
     // are in the panel and the last in `last`; the sums are written to ROWS rows of 128 bytes.
     unsafe {
         let to = (&raw mut (*sums.as_mut_ptr()).0).cast::<i32>();
+        // The loop over K: what begins, what is done with 64 elements, and what ends it.
+        macro_rules! squares {
+            (
+                [$($begin:literal)*] [$($step:literal)*] [$($end:literal)*] $($more:tt)*
+            ) => {
+                asm!(
+                    $($begin,)*
+                    "test {n}, {n}",
+                    "jz 3f",
+                    "2:",
+                    $($step,)*
+                    "add {a}, 64",
+                    "add {b}, 2048",
+                    "dec {n}",
+                    "jnz 2b",
+                    "3:",
+                    "mov {b}, {last}",
+                    "xor {last}, {last}",
+                    "mov {n}, 1",
+                    "test {b}, {b}",
+                    "jnz 2b",
+                    $($end,)*
+                    n = inout(reg) whole => _,
+                    a = inout(reg) a => _,
+                    b = inout(reg) b => _,
+                    last = inout(reg) last => _,
+                    to = in(reg) to,
+                    row = in(reg) 4 * COLUMNS,
+                    stride = in(reg) A_STRIDE,
+                    $($more)*
+                    out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack),
+                )
+            };
+        }
         if n_rows > HALF {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "test {n}, {n}",
-                "jz 3f",
-                "2:",
-                "tileloadd tmm6, [{b} + {row} * 1]",
-                "tileloadd tmm4, [{a} + {stride} * 1]",
-                "tdpbusd tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {row} * 1 + 64]",
-                "tdpbusd tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{a1} + {stride} * 1]",
-                "tdpbusd tmm2, tmm5, tmm6",
-                "tdpbusd tmm3, tmm5, tmm7",
-                "add {a}, 64",
-                "add {a1}, 64",
-                "add {b}, 2048",
-                "dec {n}",
-                "jnz 2b",
-                "3:",
-                "mov {b}, {last}",
-                "xor {last}, {last}",
-                "mov {n}, 1",
-                "test {b}, {b}",
-                "jnz 2b",
-                "tilestored [{to} + {row} * 1], tmm0",
-                "tilestored [{to} + {row} * 1 + 64], tmm1",
-                "tilestored [{to} + {row} * 1 + 2048], tmm2",
-                "tilestored [{to} + {row} * 1 + 2112], tmm3",
-                n = inout(reg) whole => _,
-                a = inout(reg) a => _,
+            squares!(
+                ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"]
+                [
+                    "tileloadd tmm6, [{b} + {row} * 1]"
+                    "tileloadd tmm4, [{a} + {stride} * 1]"
+                    "tdpbusd tmm0, tmm4, tmm6"
+                    "tileloadd tmm7, [{b} + {row} * 1 + 64]"
+                    "tdpbusd tmm1, tmm4, tmm7"
+                    "tileloadd tmm5, [{a1} + {stride} * 1]"
+                    "tdpbusd tmm2, tmm5, tmm6"
+                    "tdpbusd tmm3, tmm5, tmm7"
+                    "add {a1}, 64"
+                ]
+                [
+                    "tilestored [{to} + {row} * 1], tmm0"
+                    "tilestored [{to} + {row} * 1 + 64], tmm1"
+                    "tilestored [{to} + {row} * 1 + 2048], tmm2"
+                    "tilestored [{to} + {row} * 1 + 2112], tmm3"
+                ]
                 a1 = inout(reg) a.add(HALF * A_STRIDE) => _,
-                b = inout(reg) b => _,
-                last = inout(reg) last => _,
-                to = in(reg) to,
-                row = in(reg) 4 * COLUMNS,
-                stride = in(reg) A_STRIDE,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
+                out("tmm2") _, out("tmm3") _, out("tmm5") _,
             );
         } else {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "test {n}, {n}",
-                "jz 3f",
-                "2:",
-                "tileloadd tmm4, [{a} + {stride} * 1]",
-                "tileloadd tmm6, [{b} + {row} * 1]",
-                "tdpbusd tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {row} * 1 + 64]",
-                "tdpbusd tmm1, tmm4, tmm7",
-                "add {a}, 64",
-                "add {b}, 2048",
-                "dec {n}",
-                "jnz 2b",
-                "3:",
-                "mov {b}, {last}",
-                "xor {last}, {last}",
-                "mov {n}, 1",
-                "test {b}, {b}",
-                "jnz 2b",
-                "tilestored [{to} + {row} * 1], tmm0",
-                "tilestored [{to} + {row} * 1 + 64], tmm1",
-                n = inout(reg) whole => _,
-                a = inout(reg) a => _,
-                b = inout(reg) b => _,
-                last = inout(reg) last => _,
-                to = in(reg) to,
-                row = in(reg) 4 * COLUMNS,
-                stride = in(reg) A_STRIDE,
-                out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
+            squares!(
+                ["tilezero tmm0" "tilezero tmm1"]
+                [
+                    "tileloadd tmm6, [{b} + {row} * 1]"
+                    "tileloadd tmm4, [{a} + {stride} * 1]"
+                    "tdpbusd tmm0, tmm4, tmm6"
+                    "tileloadd tmm7, [{b} + {row} * 1 + 64]"
+                    "tdpbusd tmm1, tmm4, tmm7"
+                ]
+                [
+                    "tilestored [{to} + {row} * 1], tmm0"
+                    "tilestored [{to} + {row} * 1 + 64], tmm1"
+                ]
             );
         }
         let columns = Columns::of(&tile);
