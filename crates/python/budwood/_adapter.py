@@ -252,6 +252,17 @@ class Adapter:
         """Writes a whole model of ``transformers``, the adapter merged into it."""
         return self._export("transformers", out)
 
+    def to_sentence_transformers(self, out: str | os.PathLike[str]) -> list[str]:
+        """Writes a whole model of ``sentence-transformers``, the adapter merged into it.
+
+        ``SentenceTransformer(out).encode(texts)`` gives the logits. It holds heads over the mean,
+        which models of ``transformers`` have not. Returns what should be known of it.
+
+        Raises:
+            budwood.Error: if the adapter cannot be merged, or its head is not one over texts.
+        """
+        return self._export("sentence-transformers", out)
+
     def to_onnx(
         self, out: str | os.PathLike[str], *, precision: str | Sequence[str] = "f32"
     ) -> list[str]:
@@ -305,7 +316,8 @@ class Adapter:
 
         Args:
             repository: ``OWNER/NAME``; it is made if it is not there.
-            form: ``"budwood"``, ``"adapterhub"``, ``"peft"``, ``"transformers"`` or ``"onnx"``.
+            form: ``"budwood"``, ``"adapterhub"``, ``"peft"``, ``"transformers"``,
+                ``"sentence-transformers"`` or ``"onnx"``.
             license: the adapter's licence in the hub's words, such as ``"apache-2.0"``; needed.
             base_name: the base's name on the hub [default: the adapter's, where it is one].
             message: the commit's message.

@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Name of the adapter in AdapterHub's folder.
     #[arg(long, default_value = "task")]
     name: String,
-    /// Base model, for `transformers`, `onnx` and adapters of other libraries [default: the one
+    /// Base model, for forms that are whole models and adapters of other libraries [default: the one
     /// that the adapter names].
     #[arg(long)]
     pub(crate) base: Option<String>,
@@ -137,7 +137,9 @@ impl Options {
         let name = self.base.as_ref().unwrap_or(&folder.meta.base.name);
         let open = || -> Result<_> { Ok(Some(BaseModel::open(&base::folder(name)?)?)) };
         match to {
-            ExportForm::Transformers | ExportForm::Onnx => open(),
+            ExportForm::Transformers | ExportForm::SentenceTransformers | ExportForm::Onnx => {
+                open()
+            }
             ExportForm::Peft => Ok(None),
             // It says which type of its family it is: without it the first is written, with a note.
             ExportForm::Adapterhub if folder.meta.encoder.family == "roberta" => match self.base {
