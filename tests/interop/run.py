@@ -16,6 +16,7 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 warnings.filterwarnings("ignore")
 import peft, torch, transformers
 from families import FAMILIES, SINCE_5, TEXTS, WORDS, Family, noise
+from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 try:
@@ -299,6 +300,7 @@ TRAINED = [
     ("seq_bn[reduction_factor=4]", "adapterhub", "cls", ["bert", "roberta", "distilbert"]),
     ("adapter[width=5,layer_norm=false]", "adapterhub", "cls", ["bert", "roberta", "distilbert"]),
     ("adapter[width=8]", "adapterhub --norms", "cls", ["bert", "roberta", "distilbert"]),
+    ("adapter[width=8]", "adapterhub --norms --headless", "mean", ["bert", "roberta", "distilbert", "electra"]),
 ]
 
 def written():
@@ -346,10 +348,16 @@ def trained(family, method, to, pooling):
             model.load_head(folder + "-out", use_safetensors=True)
         else:
             model.load_adapter(folder + "-out", use_safetensors=True, set_active=True)
-        model.active_head = "task"
+        model.active_head = None if "--headless" in flags else "task"
         return model
     if method.startswith("prefix_tuning") and library == "peft" and SINCE_5:
         skipped.append((what, "the library itself: its models take no keys and values since transformers 5"))
+        return
+    if "--headless" in flags:
+        head = load_file(folder + "-out/head.safetensors")
+        with torch.no_grad():
+            pooled = load().eval()(**family.feeds).last_hidden_state.mean(1)
+        check(what, torch.softmax(pooled @ head["head.out.weight"].T + head["head.out.bias"], -1), expected)
         return
     check(what, family.answers(load()), expected)
 

@@ -54,6 +54,8 @@ pub struct Export {
     pub name: String,
     /// Whether trained layer norms are written to AdapterHub's folder as those of the base.
     pub norms: bool,
+    /// Whether the head stands beside AdapterHub's adapter in a file of its own.
+    pub headless: bool,
     /// Whether PEFT's modules are named as in `transformers` 5, not 4.
     pub since_5: bool,
     /// Graphs of ONNX; f32 where it is empty.
@@ -64,7 +66,7 @@ impl Export {
     /// A form with its defaults.
     pub fn new(form: ExportForm) -> Self {
         let (name, precisions) = ("task".into(), Vec::new());
-        Self { form, name, norms: false, since_5: false, precisions }
+        Self { form, name, norms: false, headless: false, since_5: false, precisions }
     }
 }
 
@@ -86,7 +88,11 @@ pub fn export(
         base.ok_or(Error::Setting { name: "base", message })
     };
     let exported = match export.form {
-        ExportForm::Adapterhub => adapterhub::export(folder, &export.name, export.norms, base)?,
+        ExportForm::Adapterhub => {
+            let Export { name, norms, headless, .. } = export;
+            let options = adapterhub::Options { name, norms: *norms, headless: *headless };
+            adapterhub::export(folder, options, base)?
+        }
         ExportForm::Peft => peft::export(folder, export.since_5)?,
         ExportForm::Transformers => whole(folder, needed()?, model_folder::tuned)?,
         ExportForm::SentenceTransformers => {

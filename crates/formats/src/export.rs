@@ -161,7 +161,8 @@ fn widened(ours: &HeadSpec, theirs: &HeadSpec, tensors: &TensorMap) -> Option<Te
 fn other_form(meta: &AdapterMeta, family: &Family, theirs: &HeadSpec) -> Error {
     let HeadSpec { pooling, dense, .. } = &meta.head;
     let pools_alike = pooling == &theirs.pooling;
-    let remedy = if pools_alike || theirs.norm.is_some() { "" } else { "train with that pooling, or " };
+    let remedy =
+        if pools_alike || theirs.norm.is_some() { "" } else { "train with that pooling, or " };
     cannot(format!(
         "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; {remedy}export to \
          onnx, which holds any head, or to sentence-transformers, which pools texts by Mean too",

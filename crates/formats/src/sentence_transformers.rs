@@ -60,7 +60,8 @@ pub fn export(
         &json!({ "__version__": { "sentence_transformers": VERSION }, "prompts": {}, "default_prompt_name": null }),
     );
     let mut config = task_config(model, meta)?;
-    config["architectures"] = json!([format!("{}Model", model.family().class_of(&model.model_type()?))]);
+    config["architectures"] =
+        json!([format!("{}Model", model.family().class_of(&model.model_type()?))]);
     exported.json("config.json", &config);
     exported.tensors("model.safetensors", &with_changes(model, changed)?, true)?;
     let others = other_files(model)?;
@@ -108,7 +109,9 @@ fn layers(
     head: &HeadSpec,
     tensors: &TensorMap,
 ) -> Result<Vec<Dense>, Error> {
-    if head.norm.is_some() || !matches!(head.pooling, Pooling::Cls | Pooling::Mean | Pooling::Pooler) {
+    if head.norm.is_some()
+        || !matches!(head.pooling, Pooling::Cls | Pooling::Mean | Pooling::Pooler)
+    {
         return Err(cannot(
             "sentence-transformers has no such head; export to transformers or onnx",
         ));

@@ -100,7 +100,12 @@ class Adapter:
         self, out: str | os.PathLike[str], *, transformers: Literal[4, 5] = 4
     ) -> list[str]: ...
     def to_adapterhub(
-        self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
+        self,
+        out: str | os.PathLike[str],
+        *,
+        name: str = "task",
+        norms: bool = False,
+        headless: bool = False,
     ) -> list[str]: ...
     def to_transformers(self, out: str | os.PathLike[str]) -> list[str]: ...
     def to_sentence_transformers(self, out: str | os.PathLike[str]) -> list[str]: ...
@@ -122,6 +127,7 @@ class Adapter:
         dry_run: bool = False,
         name: str | None = None,
         norms: bool = False,
+        headless: bool = False,
         transformers: Literal[4, 5] | None = None,
         precision: Literal["f32", "int8"] | Sequence[Literal["f32", "int8"]] = (),
     ) -> dict[str, Any]: ...

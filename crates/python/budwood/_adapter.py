@@ -234,10 +234,15 @@ class Adapter:
         """
         if transformers not in (4, 5):
             raise ValueError(f"transformers={transformers!r} is not 4 or 5")
-        return self._export("peft", out, since_5=transformers == 5)
+        return self._export("peft", out, switches=["since_5"] if transformers == 5 else [])
 
     def to_adapterhub(
-        self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
+        self,
+        out: str | os.PathLike[str],
+        *,
+        name: str = "task",
+        norms: bool = False,
+        headless: bool = False,
     ) -> list[str]:
         """Writes a folder of ``adapters``; returns what should be known of it.
 
@@ -245,8 +250,11 @@ class Adapter:
             out: a new folder.
             name: name of the adapter in it.
             norms: write trained layer norms as those of the base, which loading it changes.
+            headless: write the head into ``head.safetensors``, which ``adapters`` does not load: it
+                has no heads over the mean.
         """
-        return self._export("adapterhub", out, name, norms)
+        switches = {"norms": norms, "headless": headless}
+        return self._export("adapterhub", out, name, [switch for switch, on in switches.items() if on])
 
     def to_transformers(self, out: str | os.PathLike[str]) -> list[str]:
         """Writes a whole model of ``transformers``, the adapter merged into it."""
@@ -288,11 +296,10 @@ class Adapter:
         to: str,
         out: str | os.PathLike[str],
         name: str = "task",
-        norms: bool = False,
-        since_5: bool = False,
+        switches: Sequence[str] = (),
         precisions: Sequence[str] = (),
     ) -> list[str]:
-        given = (name, norms, since_5, list(precisions))
+        given = (name, list(switches), list(precisions))
         return list(self._native.export(to, os.fspath(out), *given))
 
     def push(
@@ -307,6 +314,7 @@ class Adapter:
         dry_run: bool = False,
         name: str | None = None,
         norms: bool = False,
+        headless: bool = False,
         transformers: int | None = None,
         precision: str | Sequence[str] = (),
     ) -> dict[str, Any]:
@@ -325,6 +333,7 @@ class Adapter:
             dry_run: send nothing.
             name: name of the adapter in AdapterHub's folder.
             norms: see :meth:`to_adapterhub`.
+            headless: see :meth:`to_adapterhub`.
             transformers: see :meth:`to_peft`.
             precision: see :meth:`to_onnx`.
 
@@ -354,6 +363,7 @@ class Adapter:
                     "dry_run": dry_run,
                     "name": name,
                     "norms": norms,
+                    "headless": headless,
                     "transformers": transformers,
                     "precision": ",".join(precisions) or None,
                 },

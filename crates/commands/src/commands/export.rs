@@ -50,6 +50,10 @@ pub(crate) struct Options {
     /// changes.
     #[arg(long)]
     norms: bool,
+    /// Write AdapterHub's folder without the head, which is put beside it in `head.safetensors`: for
+    /// heads over the mean, which AdapterHub has not.
+    #[arg(long)]
+    headless: bool,
     /// The version of `transformers` whose names of modules `peft` writes: image models have others
     /// since 5 [default: 4].
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(4..=5))]
@@ -119,6 +123,9 @@ impl Options {
         if self.norms && to != ExportForm::Adapterhub {
             bail!("--norms is for adapterhub");
         }
+        if self.headless && to != ExportForm::Adapterhub {
+            bail!("--headless is for adapterhub");
+        }
         if self.transformers.is_some() && to != ExportForm::Peft {
             bail!("--transformers is for peft");
         }
@@ -162,6 +169,7 @@ impl Options {
             form: to,
             name: self.name.clone(),
             norms: self.norms,
+            headless: self.headless,
             since_5: self.transformers == Some(5),
             precisions: self.precision.clone(),
         };
