@@ -31,7 +31,8 @@ def load(
             folder goes before a name. What is not in the hub's cache is fetched.
         base: the base model, opened or by name [default: the one that the folder names]. Adapters
             whose bases are opened alike share one in memory.
-        base_precision: form of the frozen weights [default: that of the adapter's training].
+        base_precision: ``"f32"``, ``"int8"`` or ``"auto"``: form of the frozen weights. ``"auto"`` is
+            that of the adapter's training [default].
         threads: threads that one call computes with [default: all processors].
 
     Raises:
@@ -42,9 +43,10 @@ def load(
     if os.path.exists(path) and not os.path.isdir(path):
         raise NotADirectoryError(errno.ENOTDIR, "no folder of an adapter", os.fspath(path))
     opened: list[Base] = []
+    asked = None if base_precision == "auto" else base_precision
 
     def open_base(name: str, precision: str | None) -> Any:
-        opened.append(shared(name, base_precision or precision, threads))
+        opened.append(shared(name, asked or precision, threads))
         return opened[0]._native
 
     if isinstance(base, Base):

@@ -42,16 +42,16 @@ pub(crate) struct Options {
     /// Name of the adapter in AdapterHub's folder.
     #[arg(long, default_value = "task")]
     name: String,
-    /// Base model, for forms that are whole models and adapters of other libraries [default: the one
-    /// that the adapter names].
+    /// Base model, for whole models and for adapters of other libraries [default: the one that the
+    /// adapter names].
     #[arg(long)]
     pub(crate) base: Option<String>,
     /// Write trained layer norms to AdapterHub's folder as those of the base, which loading it
     /// changes.
     #[arg(long)]
     norms: bool,
-    /// Write AdapterHub's folder without the head, which is put beside it in `head.safetensors`: for
-    /// heads over the mean, which AdapterHub has not.
+    /// Write AdapterHub's folder without the head, which is put beside it in `head.safetensors`:
+    /// for heads over the mean, which AdapterHub has not.
     #[arg(long)]
     headless: bool,
     /// The version of `transformers` whose names of modules `peft` writes: image models have others
