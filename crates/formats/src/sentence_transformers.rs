@@ -1,6 +1,6 @@
 //! Whole models as folders of `sentence-transformers` (5): the encoder, its pooling, and the head
-//! as dense layers. `SentenceTransformer(DIR).encode(texts)` gives the logits. It pools in ways that
-//! the classes of `transformers` do not have.
+//! as dense layers. `SentenceTransformer(DIR).encode(texts)` gives the logits. It pools in ways
+//! that the classes of `transformers` do not have.
 
 use budwood_base::encoder::{Activation, InputSpec};
 use budwood_base::head::{HeadSpec, Pooling};
