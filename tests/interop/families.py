@@ -95,7 +95,8 @@ class Family:
         t.post_processor = processors.TemplateProcessing(
             single=f"{begin} $A {end}", pair=f"{begin} $A {end} $B {end}",
             special_tokens=[(begin, vocab[begin]), (end, vocab[end])])
-        fast = PreTrainedTokenizerFast(tokenizer_object=t, unk_token=unk, cls_token=begin, sep_token=end, pad_token=pad)
+        fast = PreTrainedTokenizerFast(tokenizer_object=t, unk_token=unk, cls_token=begin, sep_token=end, pad_token=pad,
+                                       model_input_names=["input_ids", "attention_mask"])
         fast.save_pretrained(self.folder)
         return fast
 

@@ -2,7 +2,7 @@
 
     python tests/interop/run.py BUDWOOD [FOLDER]
 
-Needs torch, transformers and peft, and, where its version of transformers is the one it asks for, adapters;
+Needs torch, transformers, peft and sentence-transformers, and, where its version of transformers is the one it asks for, adapters;
 `tests/interop/run.sh` makes environments with them. For every family and method: the library makes an adapter from weights
 that are not zero and saves it; Budwood answers with its folder (in), imports it, exports it, and the library loads what was
 exported (out). Answers are compared as probabilities; the largest difference may be 1e-5. What a library itself cannot do,
@@ -15,7 +15,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 warnings.filterwarnings("ignore")
 import peft, torch, transformers
-from families import FAMILIES, SINCE_5, WORDS, Family, noise
+from families import FAMILIES, SINCE_5, TEXTS, WORDS, Family, noise
+from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
 
 try:
     import adapters
@@ -266,36 +268,74 @@ class Whole:
     def __init__(self, family, folder):
         self.folder, self.inputs = folder, family.inputs
 
-# Methods that are trained here: where they go to, and the pooling that is there.
+# Families with a head of two layers over the first token, in which ours of one layer is written.
+TWO_LAYERS = ["bert", "albert", "roberta", "distilbert", "electra", "xlm-roberta", "camembert", "deberta-v2", "mpnet",
+              "xlm-roberta-xl", "roberta-prelayernorm"]
+ALL_TEXTS = [*TWO_LAYERS, "modernbert"]
+# Methods that are trained here: where they go to, the pooling that is there, and the families.
 TRAINED = [
-    ("bitfit", "transformers", "pooler"),
-    ("vera[r=4]", "transformers", "pooler"),
-    ("linear", "transformers", "pooler"),
-    ("full", "transformers", "pooler"),
-    ("ia3", "transformers", "pooler"),
-    ("lora[r=4,rslora=true,dora=true]", "peft", "pooler"),
-    ("lora[r=4,targets=[ffn_out]]", "peft", "pooler"),
-    ("ia3[targets=[key,value],inputs=[ffn_out]]", "peft", "pooler"),
-    ("prompt_tuning[prompt_length=3,as_words=true]", "peft", "pooler"),
-    ("prefix_tuning[prefix_length=3,flat=true,counted=true]", "peft", "pooler"),
-    ("linear", "adapterhub", "cls"),
-    ("seq_bn[reduction_factor=4]", "adapterhub", "cls"),
-    ("adapter[width=5,layer_norm=false]", "adapterhub", "cls"),
-    ("adapter[width=8]", "adapterhub --norms", "cls"),
+    ("bitfit", "transformers", "pooler", ["bert"]),
+    ("vera[r=4]", "transformers", "pooler", ["bert"]),
+    ("linear", "transformers", "pooler", ["bert"]),
+    ("full", "transformers", "pooler", ["bert"]),
+    ("ia3", "transformers", "pooler", ["bert"]),
+    ("lora[r=4,rslora=true,dora=true]", "peft", "pooler", ["bert"]),
+    ("lora[r=4,targets=[ffn_out]]", "peft", "pooler", ["bert"]),
+    ("ia3[targets=[key,value],inputs=[ffn_out]]", "peft", "pooler", ["bert"]),
+    ("prompt_tuning[prompt_length=3,as_words=true]", "peft", "pooler", ["bert"]),
+    ("prefix_tuning[prefix_length=3,flat=true,counted=true]", "peft", "pooler", ["bert"]),
+    ("prompt_tuning[prompt_length=3,as_words=true]", "peft", "cls", ["roberta", "distilbert", "electra", "mpnet"]),
+    ("lora[r=4]", "peft", "cls", TWO_LAYERS),
+    ("ia3", "peft", "cls", TWO_LAYERS),
+    ("lora[r=4]", "transformers", "cls", TWO_LAYERS),
+    ("linear", "transformers", "cls", TWO_LAYERS),
+    ("lora[r=4]", "sentence-transformers", "mean", ALL_TEXTS),
+    ("linear", "sentence-transformers", "cls", ALL_TEXTS),
+    ("bitfit", "sentence-transformers", "pooler", ["bert", "albert"]),
+    ("lora[r=4]", "peft", "cls", ["vit"]),
+    ("lora[r=4]", "peft", "cls-mean", ["dinov2"]),
+    ("linear", "transformers", "cls", ["vit"]),
+    ("linear", "transformers", "cls-mean", ["dinov2"]),
+    ("linear", "adapterhub", "cls", ["bert", "roberta", "distilbert"]),
+    ("seq_bn[reduction_factor=4]", "adapterhub", "cls", ["bert", "roberta", "distilbert"]),
+    ("adapter[width=5,layer_norm=false]", "adapterhub", "cls", ["bert", "roberta", "distilbert"]),
+    ("adapter[width=8]", "adapterhub --norms", "cls", ["bert", "roberta", "distilbert"]),
+    ("adapter[width=8]", "adapterhub --norms --headless", "mean", ["bert", "roberta", "distilbert", "electra"]),
 ]
 
-def trained(family, method, to, pooling):
-    what = f"trained here {family.name} {method} to {to}"
-    folder = place(what)
+def written():
+    """A table of texts."""
     random = torch.Generator().manual_seed(4)
     with open(f"{ROOT}/train.csv", "w") as f:
         f.write("text,label\n")
         for i in range(60):
             words = [WORDS[j] for j in torch.randint(len(WORDS), (6,), generator=random)]
             f.write(" ".join(words) + (" good,yes\n" if i % 2 else " bad,no\n"))
-    budwood("train", "--data", f"{ROOT}/train.csv", "--base", family.folder, "--recipe", "paper", "--method", method, "--pooling",
+    return f.name
+
+def pictured(family):
+    """A folder of pictures in a folder for each class."""
+    folder = f"{ROOT}/pictures"
+    for label in ["no", "yes"]:
+        os.makedirs(f"{folder}/{label}", exist_ok=True)
+        for i, path in enumerate(family.inputs * 4):
+            shutil.copy(path, f"{folder}/{label}/{i}.png")
+    return folder
+
+def trained(family, method, to, pooling):
+    what = f"trained here {family.name} {method} over {pooling} to {to}"
+    folder = place(what)
+    budwood("train", "--data", pictured(family) if family.is_images else written(), "--base", family.folder, "--recipe", "paper", "--method", method, "--pooling",
             pooling, "--lr", "0.01", "--epochs", "3", "--out", folder)
     library, *flags = to.split()
+    expected = ours(folder, family, ["no", "yes"])
+    if library == "sentence-transformers":
+        budwood("export", folder, folder + "-out", "--to", library)
+        model = SentenceTransformer(folder + "-out", device="cpu")
+        check(what, torch.softmax(model.encode(TEXTS, convert_to_tensor=True), -1), expected)
+        return
+    if library == "peft" and SINCE_5:
+        flags = ["--transformers", "5"]
     budwood("export", folder, folder + "-out", "--to", library, *flags)
     def load():
         if library == "transformers":
@@ -308,12 +348,18 @@ def trained(family, method, to, pooling):
             model.load_head(folder + "-out", use_safetensors=True)
         else:
             model.load_adapter(folder + "-out", use_safetensors=True, set_active=True)
-        model.active_head = "task"
+        model.active_head = None if "--headless" in flags else "task"
         return model
     if method.startswith("prefix_tuning") and library == "peft" and SINCE_5:
         skipped.append((what, "the library itself: its models take no keys and values since transformers 5"))
         return
-    check(what, family.answers(load()), ours(folder, family, ["no", "yes"]))
+    if "--headless" in flags:
+        head = load_file(folder + "-out/head.safetensors")
+        with torch.no_grad():
+            pooled = load().eval()(**family.feeds).last_hidden_state.mean(1)
+        check(what, torch.softmax(pooled @ head["head.out.weight"].T + head["head.out.bias"], -1), expected)
+        return
+    check(what, family.answers(load()), expected)
 
 def run(family):
     model = family.model()
@@ -327,10 +373,10 @@ def run(family):
         for safe in [True, False] if name in ("lora", "prompt tuning") else [True]:
             if ONLY in f"peft {family.name} {name}":
                 pefted(family, name, config, safe)
-    for method, to, pooling in TRAINED:
+    for method, to, pooling, families in TRAINED:
         of_hub = to.startswith("adapterhub")
-        here = family.name == "bert" or of_hub and family.name in ("roberta", "distilbert")
-        what = f"trained here {family.name} {method} to {to}"
+        here = family.name in families
+        what = f"trained here {family.name} {method} over {pooling} to {to}"
         if ONLY in what and here and not (of_hub and NO_HUB):
             attempt(what, lambda: trained(family, method, to, pooling))
 

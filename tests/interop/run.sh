@@ -27,6 +27,6 @@ compare() {
     "$environment/bin/python" tests/interop/run.py "$budwood" || failed=1
 }
 
-compare "transformers 4" "${INTEROP_4:-$folder/4}" torch==2.15.0 transformers==4.57.6 adapters==1.3.0 peft==0.21.2
-compare "transformers 5" "${INTEROP_5:-$folder/5}" torch==2.15.0 transformers==5.24.0 peft==0.21.2
+compare "transformers 4" "${INTEROP_4:-$folder/4}" torch==2.15.0 transformers==4.57.6 adapters==1.3.0 peft==0.21.2 sentence-transformers
+compare "transformers 5" "${INTEROP_5:-$folder/5}" torch==2.15.0 transformers==5.24.0 peft==0.21.2 sentence-transformers
 exit "$failed"

@@ -213,6 +213,12 @@ def test_another_form_of_the_base_is_warned_of(trained):
         budwood.load(trained, base_precision="int8")
 
 
+def test_auto_is_a_form_of_the_base(base, trained):
+    assert budwood.Base(base, base_precision="auto").precision in ("f32", "int8")
+    # That of the training, whatever is faster here.
+    assert budwood.load(trained, base_precision="auto").base.precision == "f32"
+
+
 def test_what_an_adapter_shows(adapter):
     assert adapter.labels == ["bad", "good"] and adapter.kind == "classification"
     assert any(m["name"] == "accuracy" for m in adapter.metrics)

@@ -81,6 +81,17 @@ def test_answers_of_other_kinds_are_explained_or_refused(base):
         tagger.adapter_.explain(words[:1])
 
 
+def test_heads_over_the_mean_go_out_as_by_the_program(adapter, trained, tmp_path):
+    adapter.to_adapterhub(tmp_path / "own", headless=True, norms=True)
+    program("export", trained, tmp_path / "theirs", "--to", "adapterhub", "--headless", "--norms")
+    files = sorted(p.name for p in (tmp_path / "theirs").iterdir() if not p.name.startswith("."))
+    assert files == ["adapter.safetensors", "adapter_config.json", "head.safetensors"]
+    for name in files:
+        assert (tmp_path / "own" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes(), name
+    with pytest.raises(budwood.Error, match="merge"):
+        adapter.to_sentence_transformers(tmp_path / "x")
+
+
 def test_graphs_of_onnx_are_those_of_the_program(adapter, trained, tmp_path):
     notes = adapter.to_onnx(tmp_path / "own", precision=["f32", "int8", "f32"])
     assert isinstance(notes, list)

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use budwood_base::folder::{Kind, Ours};
+use budwood_base::tensor::TensorMap;
 use budwood_formats::export::Exported;
 use budwood_formats::native::AdapterFolder;
-use budwood_formats::{BaseModel, adapterhub, model_folder, peft};
+use budwood_formats::{BaseModel, adapterhub, model_folder, peft, sentence_transformers};
 use budwood_model::merged;
 
 use crate::checked::{Written, check, trained_on_bytes};
@@ -27,6 +28,9 @@ pub enum ExportForm {
     Peft,
     /// A whole model of `transformers`, the adapter merged into it.
     Transformers,
+    /// A whole model of `sentence-transformers`, the adapter merged into it and the head as dense
+    /// layers: `SentenceTransformer(DIR).encode(texts)` gives the logits. For heads over the mean.
+    SentenceTransformers,
     /// A whole model with any adapter as a graph: `onnx/model.onnx`, for ONNX Runtime.
     Onnx,
 }
@@ -35,7 +39,7 @@ impl ExportForm {
     /// The folder that is written.
     pub fn kind(self) -> &'static Kind {
         match self {
-            Self::Transformers => &model_folder::KIND,
+            Self::Transformers | Self::SentenceTransformers => &model_folder::KIND,
             Self::Adapterhub | Self::Peft | Self::Onnx => &EXPORT_FOLDER,
         }
     }
@@ -50,6 +54,8 @@ pub struct Export {
     pub name: String,
     /// Whether trained layer norms are written to AdapterHub's folder as those of the base.
     pub norms: bool,
+    /// Whether the head stands beside AdapterHub's adapter in a file of its own.
+    pub headless: bool,
     /// Whether PEFT's modules are named as in `transformers` 5, not 4.
     pub since_5: bool,
     /// Graphs of ONNX; f32 where it is empty.
@@ -60,7 +66,7 @@ impl Export {
     /// A form with its defaults.
     pub fn new(form: ExportForm) -> Self {
         let (name, precisions) = ("task".into(), Vec::new());
-        Self { form, name, norms: false, since_5: false, precisions }
+        Self { form, name, norms: false, headless: false, since_5: false, precisions }
     }
 }
 
@@ -82,27 +88,39 @@ pub fn export(
         base.ok_or(Error::Setting { name: "base", message })
     };
     let exported = match export.form {
-        ExportForm::Adapterhub => adapterhub::export(folder, &export.name, export.norms, base)?,
+        ExportForm::Adapterhub => {
+            let Export { name, norms, headless, .. } = export;
+            let options = adapterhub::Options { name, norms: *norms, headless: *headless };
+            adapterhub::export(folder, options, base)?
+        }
         ExportForm::Peft => peft::export(folder, export.since_5)?,
-        ExportForm::Transformers => whole(folder, needed()?)?,
+        ExportForm::Transformers => whole(folder, needed()?, model_folder::tuned)?,
+        ExportForm::SentenceTransformers => {
+            whole(folder, needed()?, sentence_transformers::export)?
+        }
         ExportForm::Onnx => return export_onnx(folder, needed()?, &export.precisions, out),
     };
     for (name, bytes) in &exported.files {
         let path = out.join(name);
-        fs::write(&path, bytes).map_err(|source| budwood_formats::Error::Io { path, source })?;
+        fs::create_dir_all(path.parent().unwrap_or(out))
+            .and_then(|()| fs::write(&path, bytes))
+            .map_err(|source| budwood_formats::Error::Io { path, source })?;
     }
     let names = exported.files.into_iter().map(|(name, _)| name).collect();
     let notes = exported.notes.into_iter().chain(trained_on_bytes(folder)).collect();
     Ok((names, notes))
 }
 
+/// Writes a base, tensors in the place of its own, and an adapter's head.
+type Write = fn(&BaseModel, &TensorMap, &AdapterFolder) -> Result<Exported, budwood_formats::Error>;
+
 /// The base with the adapter merged into it, and the head.
-fn whole(folder: &AdapterFolder, model: &BaseModel) -> Result<Exported, Error> {
+fn whole(folder: &AdapterFolder, model: &BaseModel, write: Write) -> Result<Exported, Error> {
     let AdapterFolder { meta, tensors } = folder;
     let warnings = check([folder], model)?;
     let fetch = |name: &str| Ok::<_, Error>(model.tensor(name)?);
     let changed = merged(&meta.method, model.spec(), tensors, fetch)?;
-    let mut exported = model_folder::tuned(model, &changed, folder)?;
+    let mut exported = write(model, &changed, folder)?;
     exported.notes.splice(0..0, warnings);
     Ok(exported)
 }

@@ -1,7 +1,7 @@
 //! Adapters as folders of other libraries: what the writers share.
 
 use budwood_base::encoder::{Activation, InputSpec};
-use budwood_base::head::{HeadKind, HeadSpec, Pooling};
+use budwood_base::head::{HeadKind, HeadNorm, HeadSpec, Pooling};
 use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use crate::Error;
 use crate::family::{FAMILIES, Family, MaskedLmHead};
 use crate::native::AdapterMeta;
 use crate::safetensors_file::{to_bytes, to_bytes_with};
+use crate::two_layers;
 
 /// The files of a folder, and what the user should know of it.
 #[derive(Debug, Default)]
@@ -62,18 +63,26 @@ pub(crate) fn label2id(meta: &AdapterMeta) -> Map<String, Value> {
     labels.into_iter().enumerate().map(|(i, label)| (label, json!(i))).collect()
 }
 
-/// The head's tensors under the names that the model of `transformers` has for this family, BERT's
-/// pooler among them; refused where that model computes something else.
+/// A head under the names that the model of `transformers` has for a family, BERT's pooler among
+/// them.
+pub(crate) struct TheirHead {
+    pub(crate) tensors: TensorMap,
+    /// What the user should know of it.
+    pub(crate) note: Option<String>,
+}
+
+/// The head of an adapter for the model of `transformers`; refused where that model computes
+/// something else.
 pub(crate) fn transformers_head(
     meta: &AdapterMeta,
     family: &Family,
     tensors: &TensorMap,
-) -> Result<TensorMap, Error> {
+) -> Result<TheirHead, Error> {
     let mut own = tensors.clone();
     own.retain(|name, _| name.starts_with("head."));
     let over_tokens = meta.head.kind.over_tokens();
     if meta.head.kind == HeadKind::MaskedLm {
-        return masked_lm_head(family, own);
+        return Ok(TheirHead { tensors: masked_lm_head(family, own)?, note: None });
     }
     if family.classifier.is_none() && !over_tokens {
         return Err(cannot(format!(
@@ -84,30 +93,18 @@ pub(crate) fn transformers_head(
     }
     let theirs = crate::peft::head::spec(family, meta.head.kind, &own)
         .ok_or_else(|| cannot("the adapter has no head"))?;
-    let HeadSpec { pooling, dense, norm, .. } = &meta.head;
-    let pools_alike = over_tokens || *pooling == theirs.pooling;
-    // BERT's pooler is a first layer with tanh over the first token.
-    let as_pooler = theirs.pooling == Pooling::Pooler
-        && *pooling == Pooling::Cls
-        && *dense == Some(Activation::Tanh);
-    // A head of the model's own form keeps its pooling and activation, which its configuration
-    // names.
-    let as_own = norm.is_some() && theirs.norm.is_some();
-    if !as_pooler && !as_own && (!pools_alike || *dense != theirs.dense) {
-        // A second layer is not trained here: it comes with adapters and models of others alone.
-        let remedy = match theirs.dense {
-            None => "train with that pooling, or export to onnx",
-            Some(_) => "export to onnx",
-        };
-        return Err(cannot(format!(
-            "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; {remedy}, \
-             which holds any head",
-            layers(*dense),
-            family.name,
-            theirs.pooling,
-            layers(theirs.dense),
-        )));
-    }
+    let mut note = None;
+    let own = if fits(&meta.head, &theirs) {
+        own
+    } else {
+        let two = widened(&meta.head, &theirs, &own);
+        let outputs = meta.head.outputs;
+        note = Some(format!(
+            "the head's one layer is written as the two that the model of `transformers` for {} has; they compute the same. The              first has rows for the {outputs} outputs and is zero else, which matters to whoever trains it further",
+            family.name
+        ));
+        two.ok_or_else(|| other_form(meta, family, &theirs))?
+    };
     let classifier = family.classifier.filter(|c| !over_tokens || c.over_tokens);
     let dense = match classifier.and_then(|c| c.dense) {
         Some((_, module)) => Some(module.to_string()),
@@ -131,7 +128,49 @@ pub(crate) fn transformers_head(
     // Their last layer has a bias always.
     let bias = format!("{out}.bias");
     renamed.entry(bias).or_insert_with(|| Tensor::zeros([meta.head.outputs]));
-    Ok(renamed)
+    Ok(TheirHead { tensors: renamed, note })
+}
+
+/// Whether the model's head computes what ours does, with our tensors.
+fn fits(ours: &HeadSpec, theirs: &HeadSpec) -> bool {
+    let pools_alike = ours.kind.over_tokens() || ours.pooling == theirs.pooling;
+    // BERT's pooler is a first layer with tanh over the first token.
+    let as_pooler = theirs.pooling == Pooling::Pooler
+        && ours.pooling == Pooling::Cls
+        && ours.dense == Some(Activation::Tanh);
+    // A head of the model's own form keeps its pooling and activation, which its configuration
+    // names.
+    let as_own = ours.norm.is_some() && theirs.norm.is_some();
+    as_pooler || as_own || pools_alike && ours.dense == theirs.dense
+}
+
+/// Our head of one layer as the two layers that theirs has; none where they cannot be that.
+fn widened(ours: &HeadSpec, theirs: &HeadSpec, tensors: &TensorMap) -> Option<TensorMap> {
+    if ours.dense.is_some() || theirs.norm.is_some() {
+        return None;
+    }
+    let first = match (ours.pooling, theirs.pooling) {
+        (Pooling::Cls, Pooling::Pooler) => Activation::Tanh,
+        (pooling, same) if pooling == same => theirs.dense?,
+        _ => return None,
+    };
+    two_layers::of_one(tensors, first)
+}
+
+/// Why a head is not written, and what holds it.
+fn other_form(meta: &AdapterMeta, family: &Family, theirs: &HeadSpec) -> Error {
+    let HeadSpec { pooling, dense, .. } = &meta.head;
+    let pools_alike = pooling == &theirs.pooling;
+    let remedy =
+        if pools_alike || theirs.norm.is_some() { "" } else { "train with that pooling, or " };
+    cannot(format!(
+        "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; {remedy}export to \
+         onnx, which holds any head, or to sentence-transformers, which pools texts by Mean too",
+        layers(dense.as_ref(), None),
+        family.name,
+        theirs.pooling,
+        layers(theirs.dense.as_ref(), theirs.norm.as_ref()),
+    ))
 }
 
 /// The head for masked words under its names there. Its last layer is the table of words, which
@@ -164,8 +203,9 @@ pub(crate) fn refuse_masked_lm(meta: &AdapterMeta, library: &str) -> Result<(), 
     }
 }
 
-fn layers(dense: Option<Activation>) -> String {
-    dense.map_or_else(|| "one layer".into(), |a| format!("two layers and {}", a.name()))
+fn layers(dense: Option<&Activation>, norm: Option<&HeadNorm>) -> String {
+    let norm = if norm.is_some() { " and a norm" } else { "" };
+    dense.map_or_else(|| "one layer".into(), |a| format!("two layers, {}{norm} between", a.name()))
 }
 
 /// The class of `transformers` for an adapter's kind of task, of a family whose classes begin so.

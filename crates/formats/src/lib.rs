@@ -23,7 +23,9 @@ pub mod peft;
 mod pickle;
 pub mod quantized;
 pub mod safetensors_file;
+pub mod sentence_transformers;
 mod text_file;
+mod two_layers;
 mod weights;
 
 pub use base_model::BaseModel;

@@ -35,7 +35,7 @@ pub fn write(model: &BaseModel, changed: &TensorMap, folder: &Path) -> Result<()
 }
 
 /// The tensors of a model by the names of its family, some of them changed.
-fn with_changes(model: &BaseModel, changed: &TensorMap) -> Result<TensorMap, Error> {
+pub(crate) fn with_changes(model: &BaseModel, changed: &TensorMap) -> Result<TensorMap, Error> {
     let mut tensors = TensorMap::new();
     for stored in model.layout() {
         let mut tensor = model.stored(stored)?;
@@ -70,8 +70,10 @@ pub fn tuned(
 ) -> Result<Exported, Error> {
     let AdapterFolder { meta, tensors } = adapter;
     let mut all = with_changes(model, changed)?;
-    all.extend(transformers_head(meta, model.family(), tensors)?);
+    let head = transformers_head(meta, model.family(), tensors)?;
+    all.extend(head.tensors);
     let mut exported = Exported::default();
+    exported.notes.extend(head.note);
     exported.json("config.json", &task_config(model, meta)?);
     exported.tensors("model.safetensors", &all, true)?;
     exported.files.extend(other_files(model)?);

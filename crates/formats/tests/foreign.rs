@@ -12,6 +12,9 @@ use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, Weights, adapterhub, import, model_folder, peft};
 use serde_json::{Value, json};
 
+const PLAIN: adapterhub::Options<'static> =
+    adapterhub::Options { name: "task", norms: false, headless: false };
+
 fn golden() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
 }
@@ -61,7 +64,7 @@ fn adapterhub_folders_written_again_are_the_same() {
             let ours = adopted(&folder, &base);
             let out = dir.path().join(family).join(entry.file_name());
             fs::create_dir_all(&out).unwrap();
-            for (name, bytes) in adapterhub::export(&ours, "task", false, None).unwrap().files {
+            for (name, bytes) in adapterhub::export(&ours, PLAIN, None).unwrap().files {
                 fs::write(out.join(name), bytes).unwrap();
             }
             for file in ["adapter.safetensors", "model_head.safetensors"] {
@@ -102,7 +105,7 @@ fn a_union_with_ia3_is_written_and_read_again() {
     let own = ia3.tensors.into_iter().filter(|(name, _)| !name.starts_with("head."));
     union.tensors.extend(own);
     let dir = tempfile::tempdir().unwrap();
-    for (name, bytes) in adapterhub::export(&union, "task", false, None).unwrap().files {
+    for (name, bytes) in adapterhub::export(&union, PLAIN, None).unwrap().files {
         fs::write(dir.path().join(name), bytes).unwrap();
     }
     assert!(adopted(dir.path(), &base).tensors == union.tensors);

@@ -38,7 +38,7 @@ class Base:
         self,
         name: str | os.PathLike[str] = "minilm",
         *,
-        base_precision: Literal["f32", "int8"] | None = None,
+        base_precision: Literal["auto", "f32", "int8"] | None = None,
         threads: int | None = None,
     ) -> None: ...
     @property
@@ -100,9 +100,15 @@ class Adapter:
         self, out: str | os.PathLike[str], *, transformers: Literal[4, 5] = 4
     ) -> list[str]: ...
     def to_adapterhub(
-        self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
+        self,
+        out: str | os.PathLike[str],
+        *,
+        name: str = "task",
+        norms: bool = False,
+        headless: bool = False,
     ) -> list[str]: ...
     def to_transformers(self, out: str | os.PathLike[str]) -> list[str]: ...
+    def to_sentence_transformers(self, out: str | os.PathLike[str]) -> list[str]: ...
     def to_onnx(
         self,
         out: str | os.PathLike[str],
@@ -121,6 +127,7 @@ class Adapter:
         dry_run: bool = False,
         name: str | None = None,
         norms: bool = False,
+        headless: bool = False,
         transformers: Literal[4, 5] | None = None,
         precision: Literal["f32", "int8"] | Sequence[Literal["f32", "int8"]] = (),
     ) -> dict[str, Any]: ...
@@ -133,7 +140,7 @@ def load(
     path: str | os.PathLike[str],
     base: Base | str | os.PathLike[str] | None = None,
     *,
-    base_precision: Literal["f32", "int8"] | None = None,
+    base_precision: Literal["auto", "f32", "int8"] | None = None,
     threads: int | None = None,
 ) -> Adapter: ...
 
@@ -183,7 +190,7 @@ def train(
     random_crop: bool = False,
     train_rows: int | None = None,
     task: str | None = None,
-    base_precision: Literal["f32", "int8"] | None = None,
+    base_precision: Literal["auto", "f32", "int8"] | None = None,
     backward_precision: Literal["f32", "int8"] = "int8",
     recipe: Literal["auto", "contrastive", "paper"] = "auto",
     method: str = "adapter",
@@ -278,7 +285,7 @@ class Classifier(_Estimator):
         missing: Literal["error", "drop"] = "error",
         max_classes: int | None = None,
         train_rows: int | None = None,
-        base_precision: Literal["f32", "int8"] | None = None,
+        base_precision: Literal["auto", "f32", "int8"] | None = None,
         backward_precision: Literal["f32", "int8"] = "int8",
         recipe: Literal["auto", "contrastive", "paper"] = "auto",
         method: str = "adapter",
@@ -335,7 +342,7 @@ class ImageClassifier(_Estimator):
         flip: bool = False,
         random_crop: bool = False,
         train_rows: int | None = None,
-        base_precision: Literal["f32", "int8"] | None = None,
+        base_precision: Literal["auto", "f32", "int8"] | None = None,
         backward_precision: Literal["f32", "int8"] = "int8",
         recipe: Literal["auto", "contrastive", "paper"] = "auto",
         method: str = "adapter",
@@ -386,7 +393,7 @@ class Regressor(_Estimator):
         missing: Literal["error", "drop"] = "error",
         max_classes: int | None = None,
         train_rows: int | None = None,
-        base_precision: Literal["f32", "int8"] | None = None,
+        base_precision: Literal["auto", "f32", "int8"] | None = None,
         backward_precision: Literal["f32", "int8"] = "int8",
         recipe: Literal["auto", "contrastive", "paper"] = "auto",
         method: str = "adapter",
@@ -438,7 +445,7 @@ class TokenClassifier(_Estimator):
         missing: Literal["error", "drop"] = "error",
         max_classes: int | None = None,
         train_rows: int | None = None,
-        base_precision: Literal["f32", "int8"] | None = None,
+        base_precision: Literal["auto", "f32", "int8"] | None = None,
         backward_precision: Literal["f32", "int8"] = "int8",
         recipe: Literal["auto", "contrastive", "paper"] = "auto",
         method: str = "adapter",

@@ -31,7 +31,8 @@ def load(
             folder goes before a name. What is not in the hub's cache is fetched.
         base: the base model, opened or by name [default: the one that the folder names]. Adapters
             whose bases are opened alike share one in memory.
-        base_precision: form of the frozen weights [default: that of the adapter's training].
+        base_precision: ``"f32"``, ``"int8"`` or ``"auto"``: form of the frozen weights. ``"auto"`` is
+            that of the adapter's training [default].
         threads: threads that one call computes with [default: all processors].
 
     Raises:
@@ -42,9 +43,10 @@ def load(
     if os.path.exists(path) and not os.path.isdir(path):
         raise NotADirectoryError(errno.ENOTDIR, "no folder of an adapter", os.fspath(path))
     opened: list[Base] = []
+    asked = None if base_precision == "auto" else base_precision
 
     def open_base(name: str, precision: str | None) -> Any:
-        opened.append(shared(name, base_precision or precision, threads))
+        opened.append(shared(name, asked or precision, threads))
         return opened[0]._native
 
     if isinstance(base, Base):
@@ -234,10 +236,15 @@ class Adapter:
         """
         if transformers not in (4, 5):
             raise ValueError(f"transformers={transformers!r} is not 4 or 5")
-        return self._export("peft", out, since_5=transformers == 5)
+        return self._export("peft", out, switches=["since_5"] if transformers == 5 else [])
 
     def to_adapterhub(
-        self, out: str | os.PathLike[str], *, name: str = "task", norms: bool = False
+        self,
+        out: str | os.PathLike[str],
+        *,
+        name: str = "task",
+        norms: bool = False,
+        headless: bool = False,
     ) -> list[str]:
         """Writes a folder of ``adapters``; returns what should be known of it.
 
@@ -245,12 +252,26 @@ class Adapter:
             out: a new folder.
             name: name of the adapter in it.
             norms: write trained layer norms as those of the base, which loading it changes.
+            headless: write the head into ``head.safetensors``, which ``adapters`` does not load: it
+                has no heads over the mean.
         """
-        return self._export("adapterhub", out, name, norms)
+        switches = {"norms": norms, "headless": headless}
+        return self._export("adapterhub", out, name, [switch for switch, on in switches.items() if on])
 
     def to_transformers(self, out: str | os.PathLike[str]) -> list[str]:
         """Writes a whole model of ``transformers``, the adapter merged into it."""
         return self._export("transformers", out)
+
+    def to_sentence_transformers(self, out: str | os.PathLike[str]) -> list[str]:
+        """Writes a whole model of ``sentence-transformers``, the adapter merged into it.
+
+        ``SentenceTransformer(out).encode(texts)`` gives the logits. It holds heads over the mean,
+        which models of ``transformers`` have not. Returns what should be known of it.
+
+        Raises:
+            budwood.Error: if the adapter cannot be merged, or its head is not one over texts.
+        """
+        return self._export("sentence-transformers", out)
 
     def to_onnx(
         self, out: str | os.PathLike[str], *, precision: str | Sequence[str] = "f32"
@@ -277,11 +298,10 @@ class Adapter:
         to: str,
         out: str | os.PathLike[str],
         name: str = "task",
-        norms: bool = False,
-        since_5: bool = False,
+        switches: Sequence[str] = (),
         precisions: Sequence[str] = (),
     ) -> list[str]:
-        given = (name, norms, since_5, list(precisions))
+        given = (name, list(switches), list(precisions))
         return list(self._native.export(to, os.fspath(out), *given))
 
     def push(
@@ -296,6 +316,7 @@ class Adapter:
         dry_run: bool = False,
         name: str | None = None,
         norms: bool = False,
+        headless: bool = False,
         transformers: int | None = None,
         precision: str | Sequence[str] = (),
     ) -> dict[str, Any]:
@@ -305,7 +326,8 @@ class Adapter:
 
         Args:
             repository: ``OWNER/NAME``; it is made if it is not there.
-            form: ``"budwood"``, ``"adapterhub"``, ``"peft"``, ``"transformers"`` or ``"onnx"``.
+            form: ``"budwood"``, ``"adapterhub"``, ``"peft"``, ``"transformers"``,
+                ``"sentence-transformers"`` or ``"onnx"``.
             license: the adapter's licence in the hub's words, such as ``"apache-2.0"``; needed.
             base_name: the base's name on the hub [default: the adapter's, where it is one].
             message: the commit's message.
@@ -313,6 +335,7 @@ class Adapter:
             dry_run: send nothing.
             name: name of the adapter in AdapterHub's folder.
             norms: see :meth:`to_adapterhub`.
+            headless: see :meth:`to_adapterhub`.
             transformers: see :meth:`to_peft`.
             precision: see :meth:`to_onnx`.
 
@@ -342,6 +365,7 @@ class Adapter:
                     "dry_run": dry_run,
                     "name": name,
                     "norms": norms,
+                    "headless": headless,
                     "transformers": transformers,
                     "precision": ",".join(precisions) or None,
                 },

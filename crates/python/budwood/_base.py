@@ -23,8 +23,8 @@ class Base:
     Args:
         name: a folder, a name of ``budwood models``, or ``OWNER/NAME`` of the Hugging Face hub.
             What is not in a cache is fetched.
-        base_precision: ``"f32"`` or ``"int8"``: the form of the frozen weights [default: that in
-            which the model is stored].
+        base_precision: the form of the frozen weights: ``"f32"``, ``"int8"``, or ``"auto"``, the one
+            that this processor multiplies faster [default: that in which the model is stored].
         threads: threads that one call computes with [default: all processors].
 
     Raises:

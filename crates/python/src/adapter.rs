@@ -255,18 +255,20 @@ impl Adapter {
         })
     }
 
-    /// Writes a folder of another library, and says what should be known of it.
+    /// Writes a folder of another library, and says what should be known of it. `switches` are the
+    /// names of those that are on.
     fn export(
         &self,
         py: Python<'_>,
         to: &str,
         out: PathBuf,
         name: String,
-        norms: bool,
-        since_5: bool,
+        switches: Vec<String>,
         precisions: Vec<String>,
     ) -> PyResult<Vec<String>> {
-        let mut form = Export { name, norms, since_5, ..export::form(to)? };
+        let on = |switch: &str| switches.iter().any(|name| name == switch);
+        let (norms, headless, since_5) = (on("norms"), on("headless"), on("since_5"));
+        let mut form = Export { name, norms, headless, since_5, ..export::form(to)? };
         if form.form == ExportForm::Onnx {
             form.precisions = export::precisions(&precisions)?;
         }

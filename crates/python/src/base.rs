@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use budwood::reader::Reader;
-use budwood::spec::Form;
+use budwood::spec::{Form, RunSpec};
 use budwood::{BaseOptions, Vectors};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -25,14 +25,15 @@ pub(crate) const PIECE: usize = 1024;
 /// The same of images.
 pub(crate) const PIECE_OF_IMAGES: usize = 32;
 
-/// The form of the weights by its name.
+/// The form of the weights by its name; `auto` is that of training by default.
 pub(crate) fn form(name: Option<&str>) -> PyResult<Option<Form>> {
     Ok(match name {
         None => None,
+        Some("auto") => RunSpec::default().base_precision().form(),
         Some("f32") => Some(Form::F32),
         Some("int8") => Some(Form::Int8),
         Some(other) => {
-            let message = format!("base_precision='{other}' is not 'f32' or 'int8'");
+            let message = format!("base_precision='{other}' is not 'auto', 'f32' or 'int8'");
             return Err(PyValueError::new_err(message));
         }
     })

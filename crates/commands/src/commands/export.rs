@@ -42,14 +42,18 @@ pub(crate) struct Options {
     /// Name of the adapter in AdapterHub's folder.
     #[arg(long, default_value = "task")]
     name: String,
-    /// Base model, for `transformers`, `onnx` and adapters of other libraries [default: the one
-    /// that the adapter names].
+    /// Base model, for whole models and for adapters of other libraries [default: the one that the
+    /// adapter names].
     #[arg(long)]
     pub(crate) base: Option<String>,
     /// Write trained layer norms to AdapterHub's folder as those of the base, which loading it
     /// changes.
     #[arg(long)]
     norms: bool,
+    /// Write AdapterHub's folder without the head, which is put beside it in `head.safetensors`:
+    /// for heads over the mean, which AdapterHub has not.
+    #[arg(long)]
+    headless: bool,
     /// The version of `transformers` whose names of modules `peft` writes: image models have others
     /// since 5 [default: 4].
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(4..=5))]
@@ -119,6 +123,9 @@ impl Options {
         if self.norms && to != ExportForm::Adapterhub {
             bail!("--norms is for adapterhub");
         }
+        if self.headless && to != ExportForm::Adapterhub {
+            bail!("--headless is for adapterhub");
+        }
         if self.transformers.is_some() && to != ExportForm::Peft {
             bail!("--transformers is for peft");
         }
@@ -137,7 +144,9 @@ impl Options {
         let name = self.base.as_ref().unwrap_or(&folder.meta.base.name);
         let open = || -> Result<_> { Ok(Some(BaseModel::open(&base::folder(name)?)?)) };
         match to {
-            ExportForm::Transformers | ExportForm::Onnx => open(),
+            ExportForm::Transformers | ExportForm::SentenceTransformers | ExportForm::Onnx => {
+                open()
+            }
             ExportForm::Peft => Ok(None),
             // It says which type of its family it is: without it the first is written, with a note.
             ExportForm::Adapterhub if folder.meta.encoder.family == "roberta" => match self.base {
@@ -160,6 +169,7 @@ impl Options {
             form: to,
             name: self.name.clone(),
             norms: self.norms,
+            headless: self.headless,
             since_5: self.transformers == Some(5),
             precisions: self.precision.clone(),
         };

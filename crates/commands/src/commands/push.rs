@@ -81,6 +81,7 @@ impl Form {
             Some(ExportForm::Adapterhub) => "adapter-transformers",
             Some(ExportForm::Peft) => "peft",
             Some(ExportForm::Transformers) => "transformers",
+            Some(ExportForm::SentenceTransformers) => "sentence-transformers",
             Some(ExportForm::Onnx) => "transformers.js",
         }
     }
@@ -268,6 +269,9 @@ fn usage(form: Form, name: &ModelName, folder: &AdapterFolder) -> (&'static str,
             format!("model = PeftModel.from_pretrained({class}.from_pretrained(BASE), {name:?})"),
         ),
         Some(ExportForm::Transformers) => ("python", format!("pipeline(model={name:?})")),
+        Some(ExportForm::SentenceTransformers) => {
+            ("python", format!("logits = SentenceTransformer({name:?}).encode(texts)"))
+        }
         Some(ExportForm::Onnx) => (
             "js",
             format!(

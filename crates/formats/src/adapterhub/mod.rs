@@ -7,7 +7,7 @@ mod method;
 mod write;
 
 pub(crate) use head::read_head_alone;
-pub use write::export;
+pub use write::{Options, export};
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Adapters as folders of AdapterHub (`adapters` 1.3).
 
 use budwood_base::encoder::InputSpec;
-use budwood_base::head::{HeadKind, Pooling};
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodPart;
 use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
@@ -15,18 +15,30 @@ use crate::{BaseModel, Error};
 
 const VERSION: &str = "adapters.1.3.0";
 
-/// Writes an adapter and its head under this name. Trained layer norms stand beside the adapter
-/// under the base's own names where `norms` allows it: loading the folder then changes the base
-/// itself. The base says which of its family's types of models it is, where there are several.
+/// What the form leaves open.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// The adapter's name.
+    pub name: &'a str,
+    /// Whether trained layer norms stand beside the adapter under the base's own names: loading the
+    /// folder then changes the base itself.
+    pub norms: bool,
+    /// Whether the head stands beside the adapter in a file of its own, which the library does not
+    /// read: it has no heads over the mean.
+    pub headless: bool,
+}
+
+/// Writes an adapter and its head. The base says which of its family's types of models it is, where
+/// there are several.
 ///
 /// # Errors
 /// If the library has no such method, family or head.
 pub fn export(
     folder: &AdapterFolder,
-    name: &str,
-    norms: bool,
+    options: Options<'_>,
     base: Option<&BaseModel>,
 ) -> Result<Exported, Error> {
+    let Options { name, norms, headless } = options;
     let AdapterFolder { meta, tensors } = folder;
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         return Err(cannot(format!(
@@ -58,6 +70,9 @@ pub fn export(
         })
     };
     let head_alone = matches!(&meta.method.parts[..], [one] if one.name == "linear");
+    if headless && head_alone {
+        return Err(cannot("the adapter is a head alone: without it nothing is left"));
+    }
     if !head_alone {
         let configs = meta.method.parts.iter().map(|part| config(part, meta));
         let configs = configs.collect::<Result<Vec<_>, _>>()?;
@@ -69,9 +84,36 @@ pub fn export(
         let theirs = adapter_tensors(meta, family, name, tensors, norms, &mut exported.notes)?;
         exported.tensors("adapter.safetensors", &theirs, false)?;
     }
+    if headless {
+        let mut head = tensors.clone();
+        head.retain(|name, _| name.starts_with("head."));
+        exported.tensors(HEAD_BESIDE, &head, false)?;
+        exported.notes.push(beside(&meta.head));
+        return Ok(exported);
+    }
     exported.json("head_config.json", &about(head_config(meta)?));
     exported.tensors("model_head.safetensors", &head_tensors(meta, name, tensors), false)?;
     Ok(exported)
+}
+
+/// The file of a head that the library does not read.
+const HEAD_BESIDE: &str = "head.safetensors";
+
+/// How the head in a file of its own is computed.
+fn beside(head: &HeadSpec) -> String {
+    let read = match head.pooling {
+        _ if head.kind.over_tokens() => "each of the last hidden states",
+        Pooling::Mean => "the mean of the last hidden states over all tokens of a text",
+        Pooling::Cls => "the last hidden state of the first token",
+        Pooling::Pooler => "the model's pooler",
+        Pooling::ClsMean => "the class token and the mean of the patches, one after the other",
+        Pooling::PatchMean => "the mean of the patches",
+    };
+    let dense = head.dense.map(|a| format!("head.dense, {}, ", a.name())).unwrap_or_default();
+    let norm = if head.norm.is_some() { "head.norm, " } else { "" };
+    format!(
+        "{HEAD_BESIDE} holds the head, which AdapterHub does not load: {dense}{norm}head.out over {read}"
+    )
 }
 
 /// Why prompts and prefixes of PEFT's form are not written.
@@ -354,7 +396,8 @@ fn head_config(meta: &AdapterMeta) -> Result<Value, Error> {
         Pooling::Pooler => true,
         other => {
             return Err(cannot(format!(
-                "the head pools by {other:?}, and AdapterHub's heads by the first token or the pooler only; train with --pooling cls"
+                "the head pools by {other:?}, and AdapterHub's heads by the first token or the pooler only; train with --pooling cls, or \
+                 write the head into a file of its own with --headless"
             )));
         }
     };

@@ -14,7 +14,7 @@ use super::newer::{is_renamed, newer};
 use super::{OUTER, PREFIX, prompts};
 use crate::Error;
 use crate::export::{
-    Exported, cannot, family_of, model_class, refuse_masked_lm, transformers_head,
+    Exported, TheirHead, cannot, family_of, model_class, refuse_masked_lm, transformers_head,
 };
 use crate::family::Family;
 use crate::native::AdapterFolder;
@@ -44,7 +44,7 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
     let writing = Writing { folder, family, part, since_5 };
     writing.check_method()?;
     refuse_masked_lm(meta, "PEFT")?;
-    let head = transformers_head(meta, family, tensors)?;
+    let TheirHead { tensors: head, note } = transformers_head(meta, family, tensors)?;
     if prompts::has(&part.name) && head.keys().any(|name| is_pooler(family, name)) {
         return Err(cannot(
             "the head has a first layer of its own, and PEFT saves none for BERT beside prompts; export to AdapterHub",
@@ -65,6 +65,7 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
     };
     theirs.extend(head.into_iter().map(|(name, tensor)| (format!("{before}{name}"), tensor)));
     let mut exported = Exported::default();
+    exported.notes.extend(note);
     if !since_5 && is_renamed(family) {
         exported.notes.push(format!(
             "modules of {} have other names since transformers 5: for that, --transformers 5",
