@@ -100,7 +100,8 @@ pub(crate) fn transformers_head(
         let two = widened(&meta.head, &theirs, &own);
         let outputs = meta.head.outputs;
         note = Some(format!(
-            "the head's one layer is written as the two that the model of `transformers` for {} has; they compute the same. The              first has rows for the {outputs} outputs and is zero else, which matters to whoever trains it further",
+            "the head's one layer is written as the two that the model of `transformers` for {} has; they compute the same. \
+             The first has rows for the {outputs} outputs and is zero else, which matters to whoever trains it further",
             family.name
         ));
         two.ok_or_else(|| other_form(meta, family, &theirs))?
@@ -160,17 +161,40 @@ fn widened(ours: &HeadSpec, theirs: &HeadSpec, tensors: &TensorMap) -> Option<Te
 /// Why a head is not written, and what holds it.
 fn other_form(meta: &AdapterMeta, family: &Family, theirs: &HeadSpec) -> Error {
     let HeadSpec { pooling, dense, .. } = &meta.head;
-    let pools_alike = pooling == &theirs.pooling;
-    let remedy =
-        if pools_alike || theirs.norm.is_some() { "" } else { "train with that pooling, or " };
+    let switch =
+        switch(theirs.pooling).filter(|_| *pooling != theirs.pooling && theirs.norm.is_none());
+    let remedy = switch.map(|name| format!("train with --pooling {name}, or ")).unwrap_or_default();
     cannot(format!(
-        "the head pools by {pooling:?} with {}, but the model of `transformers` for {} pools by {:?} with {}; {remedy}export to \
-         onnx, which holds any head, or to sentence-transformers, which pools texts by Mean too",
+        "the head has {} over {}, but that of `transformers` for {} has {} over {}; {remedy}export to onnx, which holds any \
+         head, or to sentence-transformers, which holds layers over the mean of a text",
         layers(dense.as_ref(), None),
+        pooled(*pooling),
         family.name,
-        theirs.pooling,
         layers(theirs.dense.as_ref(), theirs.norm.as_ref()),
+        pooled(theirs.pooling),
     ))
+}
+
+/// What a head reads, in words.
+pub(crate) fn pooled(pooling: Pooling) -> &'static str {
+    match pooling {
+        Pooling::Pooler => "the model's pooler",
+        Pooling::Cls => "the first token",
+        Pooling::Mean => "the mean of all tokens",
+        Pooling::ClsMean => "the class token and the mean of the patches",
+        Pooling::PatchMean => "the mean of the patches",
+    }
+}
+
+/// The value of `--pooling`, if it can be trained.
+fn switch(pooling: Pooling) -> Option<&'static str> {
+    match pooling {
+        Pooling::Pooler => Some("pooler"),
+        Pooling::Cls => Some("cls"),
+        Pooling::Mean => Some("mean"),
+        Pooling::ClsMean => Some("cls-mean"),
+        Pooling::PatchMean => None,
+    }
 }
 
 /// The head for masked words under its names there. Its last layer is the table of words, which

@@ -8,7 +8,7 @@ use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
 use super::{FLAT_PREFIX, PREFIX_ROLES, ROLES};
-use crate::export::{Exported, cannot, family_of, label2id, refuse_masked_lm};
+use crate::export::{Exported, cannot, family_of, label2id, pooled, refuse_masked_lm};
 use crate::family::Family;
 use crate::native::{AdapterFolder, AdapterMeta};
 use crate::{BaseModel, Error};
@@ -101,13 +101,9 @@ const HEAD_BESIDE: &str = "head.safetensors";
 
 /// How the head in a file of its own is computed.
 fn beside(head: &HeadSpec) -> String {
-    let read = match head.pooling {
-        _ if head.kind.over_tokens() => "each of the last hidden states",
-        Pooling::Mean => "the mean of the last hidden states over all tokens of a text",
-        Pooling::Cls => "the last hidden state of the first token",
-        Pooling::Pooler => "the model's pooler",
-        Pooling::ClsMean => "the class token and the mean of the patches, one after the other",
-        Pooling::PatchMean => "the mean of the patches",
+    let read = match head.kind.over_tokens() {
+        true => "each of the last hidden states",
+        false => pooled(head.pooling),
     };
     let dense = head.dense.map(|a| format!("head.dense, {}, ", a.name())).unwrap_or_default();
     let norm = if head.norm.is_some() { "head.norm, " } else { "" };
@@ -396,8 +392,9 @@ fn head_config(meta: &AdapterMeta) -> Result<Value, Error> {
         Pooling::Pooler => true,
         other => {
             return Err(cannot(format!(
-                "the head pools by {other:?}, and AdapterHub's heads by the first token or the pooler only; train with --pooling cls, or \
-                 write the head into a file of its own with --headless"
+                "the head reads {}, and AdapterHub's heads the first token or the pooler; train with --pooling cls, or write \
+                 the head into a file of its own with --headless",
+                pooled(other)
             )));
         }
     };
