@@ -17,7 +17,11 @@ import copy, json, math, os, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from torch import nn
-from transformers import *
+from transformers import (
+    AlbertConfig, AlbertModel, DebertaV2Config, DebertaV2Model, ElectraConfig, ElectraModel,
+    MPNetConfig, MPNetModel, ModernBertConfig, ModernBertModel, PretrainedConfig,
+    RobertaPreLayerNormConfig, RobertaPreLayerNormModel, XLMRobertaXLConfig, XLMRobertaXLModel,
+)
 from safetensors.torch import save_file
 from recording import learn, save, values
 

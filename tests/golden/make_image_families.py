@@ -12,7 +12,11 @@ import copy, json, os, sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from torch import nn
-from transformers import *
+from transformers import (
+    CLIPVisionConfig, CLIPVisionModel, DINOv3ViTConfig, DINOv3ViTModel, Dinov2Config, Dinov2Model,
+    Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, Dinov2WithRegistersModel,
+    SiglipConfig, SiglipForImageClassification, SiglipVisionConfig, SiglipVisionModel,
+)
 from safetensors.torch import save_file
 from recording import learn, save, values
 
@@ -144,9 +148,9 @@ for name in [name for name in ALL if name in sys.argv[1:]] if sys.argv[1:] else 
         for site in ("attention_out", "ffn_out"):
             down, up = nn.Linear(D, 8), nn.Linear(8, D)
             names = [f"layers.{i}.{site}.bottleneck.{n}" for n in ("down.weight", "down.bias", "up.weight", "up.bias")]
-            values = [down.weight, down.bias, up.weight, up.bias]
-            random(zip(names, values), 23 + i)
-            trained += list(zip(names, values))
+            parts = [down.weight, down.bias, up.weight, up.bias]
+            random(zip(names, parts), 23 + i)
+            trained += list(zip(names, parts))
             scale = [m for n, m in model.base.get_submodule(f"{layer}.{i}").named_children() if n == ("layer_scale1" if site == "attention_out" else "layer_scale2")]
             change = lambda y, x, down=down, up=up: y + up(nn.functional.silu(down(y)))
             if scale:

@@ -64,7 +64,10 @@ impl Drop for Lock {
 pub(crate) fn open_locked(path: &Path, wait: bool) -> io::Result<Option<File>> {
     loop {
         if fs::symlink_metadata(path).is_ok_and(|m| !m.is_file()) {
-            return Err(io::Error::other(format!("{} is not a file of ours", path.display())));
+            return Err(io::Error::other(format!(
+                "{} is where a lock of Budwood's goes, and is no file; move it away",
+                path.display()
+            )));
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;

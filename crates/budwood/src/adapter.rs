@@ -186,7 +186,8 @@ impl Adapter {
         if let Some(mask) = self.mask()? {
             let has = |e: &Example| matches!(&e.input, Input::Text(text) if text.contains(mask));
             if let Some(row) = data.examples.iter().position(|example| !has(example)) {
-                let message = format!("this adapter fills {mask}, which the text does not hold");
+                let message =
+                    format!("this adapter fills in {mask}: write it where a word is wanted");
                 return Err(Error::Input { row: row + 1, message });
             }
             return reader.prepare_masked(data, None, lengths.max, base.threads());

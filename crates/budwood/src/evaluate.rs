@@ -125,7 +125,7 @@ impl Adapter {
         let slices = columns.collect::<Result<Vec<_>, _>>()?;
         let (data, notes) = opened.examples(task, &meta.labels)?;
         if slices.iter().any(|(_, values)| values.len() != data.examples.len()) {
-            let message = "cannot be used where rows make several examples or are left out".into();
+            let message = "needs an example of each row, and here rows make several or are left out; leave it out".into();
             return Err(Error::Setting { name: "slice", message });
         }
         Ok(Labelled { data, notes, slices })
@@ -143,7 +143,10 @@ impl Adapter {
         let (Some(targets), Some(judged)) =
             (&prepared.targets, budwood_train::judged(&answers, &prepared))
         else {
-            return Err(Error::Input { row: 1, message: "the examples have no targets".into() });
+            return Err(Error::Input {
+                row: 1,
+                message: "has no right answer to compare with; give data with labels".into(),
+            });
         };
         let labels = &self.meta().labels;
         let right = if let Targets::Classes(right) = targets { Some(right) } else { None };

@@ -119,7 +119,7 @@ fn what_does_not_fit_is_named() {
     assert!(two.warnings().is_empty());
     let unlabelled = Example { input: text(), target: Target::None };
     let data = Dataset::from_examples(vec![unlabelled], "x", "memory");
-    assert!(two.evaluate(&data).unwrap_err().to_string().contains("no targets"));
+    assert!(two.evaluate(&data).unwrap_err().to_string().contains("no right answer"));
 }
 
 /// The shapes that `budwood predict` prints.

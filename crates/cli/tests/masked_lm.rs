@@ -223,9 +223,9 @@ fn what_cannot_be_masked_is_refused_by_name() {
     fs::write(&path, config).unwrap();
 
     train(&world, "--base base --epochs 1 --out a");
-    world.fails("predict --adapter a nothing-here", &["fills [MASK]", "does not hold"]);
+    world.fails("predict --adapter a nothing-here", &["fills in [MASK]", "write it"]);
     world.write("some.txt", "good [MASK]\nnone here\n");
-    world.fails("predict --adapter a --input some.txt", &["2", "fills [MASK]"]);
+    world.fails("predict --adapter a --input some.txt", &["2", "fills in [MASK]"]);
     world.fails("predict --adapter a one two", &["one text at a time"]);
     world.fails("predict --adapter a --top 65 [MASK]", &["--top", "64"]);
     world.fails("predict --adapter a --explain [MASK]", &["--explain", "words"]);

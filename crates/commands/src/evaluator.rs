@@ -198,7 +198,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<()> {
     let begin = Instant::now();
-    let source = data_source(&serde_json::from_str(&args.source).context("the data's source")?)?;
+    let source = data_source(&serde_json::from_str(&args.source).context("--source is not JSON")?)?;
     let opening = Opening { base: Some(&args.base), ..Opening::default() };
     let adapter = opening.open(settings, &args.adapter)?;
     check_original(adapter.base().model())?;

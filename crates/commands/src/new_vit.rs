@@ -15,7 +15,7 @@ pub(crate) struct NewArgs {
     /// The new folder.
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// Layers.
+    /// Number of layers.
     #[arg(long, default_value_t = 6, value_parser = number::count::<1, 1000>)]
     pub(crate) layers: usize,
     /// Width of the hidden states; the feed-forward network is four times as wide.

@@ -172,8 +172,8 @@ impl Processor {
         };
         if kind.name == UNROUNDED && filter == Filter::Bicubic {
             return Err(wrong(
-                "resample 3 (bicubic) of this processor leaves values beyond black and white, which \
-                 does not exist here; 2 (bilinear) does",
+                "resample is 3 (bicubic), by which this processor makes values beyond black and white: \
+                 not built here; 2 (bilinear) is",
             ));
         }
         let size = match given(config, "size") {

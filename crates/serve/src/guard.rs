@@ -54,7 +54,10 @@ pub(crate) async fn guard(
 fn told(answer: Response<Body>) -> Response<Body> {
     let own = answer.extensions().get::<Told>().is_some();
     match answer.status().is_client_error() && !own {
-        true => Fault::bad("the address is not as it should be").into_response(),
+        true => Fault::bad(
+            "the path or the query of the address cannot be read; /openapi.json describes them",
+        )
+        .into_response(),
         false => answer,
     }
 }

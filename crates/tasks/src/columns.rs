@@ -96,73 +96,20 @@ pub fn find_columns(
     choice: &ColumnChoice,
     label_needed: bool,
 ) -> Result<Columns, Error> {
-    let names = table.names();
-    let fault = |message: String| Error::file(&table.path, message + &header_hint(table));
-    let there = || {
-        let shown = |n: &&str| if n.is_empty() { "(no name)".into() } else { n.to_string() };
-        names.iter().take(50).map(shown).collect::<Vec<_>>().join(", ")
-    };
-    // The columns of a name: exactly, else in other letters.
-    let by_name = |wanted: &str| -> Result<Option<usize>, Error> {
-        let places = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
-            (0..names.len()).filter(|&i| fits(names[i])).collect()
-        };
-        let mut found = places(&|name| name == wanted);
-        if found.is_empty() {
-            let small = wanted.to_lowercase();
-            found = places(&|name| name.to_lowercase() == small);
-        }
-        match found[..] {
-            [] => Ok(None),
-            [one] => Ok(Some(one)),
-            _ => {
-                let fitting = found.iter().map(|&i| format!("{} ({})", names[i], i + 1));
-                let fitting = fitting.collect::<Vec<_>>().join(", ");
-                Err(fault(format!(
-                    "has several columns for '{wanted}': {fitting}; name one by its number with --text-column, --label-column \
-                     or --image-column"
-                )))
-            }
-        }
-    };
-    let named = |wanted: &String| -> Result<usize, Error> {
-        let by_number = || {
-            let number: usize = wanted.parse().ok()?;
-            (1..=names.len()).contains(&number).then(|| number - 1)
-        };
-        by_name(wanted)?
-            .or_else(by_number)
-            .ok_or_else(|| fault(format!("has no column '{wanted}'; its columns are: {}", there())))
-    };
-    let found = |candidates: &[&str]| -> Result<Option<usize>, Error> {
-        for candidate in candidates {
-            if let Some(place) = by_name(candidate)? {
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
-    };
+    let names = Names { table, names: table.names() };
     let labels: Vec<usize> = match &choice.labels[..] {
-        [] => found(LABELS)?.into_iter().collect(),
-        labels => labels.iter().map(named).collect::<Result<_, _>>()?,
+        [] => names.first(LABELS)?.into_iter().collect(),
+        labels => labels.iter().map(|l| names.named(l)).collect::<Result<_, _>>()?,
     };
     if labels.is_empty() && label_needed {
-        return Err(fault(format!(
-            "has no column that looks like a label; name it with --label-column. Its columns are: {}",
-            there()
-        )));
+        return Err(names.lacks("a label; name it with --label-column"));
     }
-    let mut pair = None;
-    for (a, b) in PAIRS {
-        if let (None, Some(a), Some(b)) = (&pair, found(&[a])?, found(&[b])?) {
-            pair = Some(vec![a, b]);
-        }
-    }
+    let pair = names.pair()?;
     let image = match &choice.image {
-        Some(image) => Some(named(image)?),
+        Some(image) => Some(names.named(image)?),
         // A table with texts may have paths too, but not the other way round.
-        None if choice.texts.is_empty() && pair.is_none() && found(TEXTS)?.is_none() => {
-            found(IMAGES)?
+        None if choice.texts.is_empty() && pair.is_none() && names.first(TEXTS)?.is_none() => {
+            names.first(IMAGES)?
         }
         None => None,
     };
@@ -172,20 +119,14 @@ pub fn find_columns(
         }
         return Ok(Columns { texts: Vec::new(), labels, image: Some(image) });
     }
-    let texts = match &choice.texts[..] {
+    let texts = match (&choice.texts[..], pair) {
         // The one column of a table without labels is the text.
-        [] if !label_needed && names.len() == 1 => vec![0],
-        [] => match pair {
-            Some(pair) => pair,
-            None => found(TEXTS)?.map(|t| vec![t]).ok_or_else(|| {
-                fault(format!(
-                    "has no column that looks like a text or an image; name it with --text-column or --image-column. Its \
-                     columns are: {}",
-                    there()
-                ))
-            })?,
-        },
-        texts => texts.iter().map(named).collect::<Result<_, _>>()?,
+        ([], _) if !label_needed && names.names.len() == 1 => vec![0],
+        ([], Some(pair)) => pair.to_vec(),
+        ([], None) => names.first(TEXTS)?.map(|text| vec![text]).ok_or_else(|| {
+            names.lacks("a text or an image; name it with --text-column or --image-column")
+        })?,
+        (texts, _) => texts.iter().map(|t| names.named(t)).collect::<Result<_, _>>()?,
     };
     if texts.len() > 2 {
         return Err(Error::Usage("an example has one or two texts, not more".into()));
@@ -198,6 +139,84 @@ pub fn find_columns(
         return Err(Error::Usage("the label's column is also a text's column".into()));
     }
     Ok(Columns { texts, labels, image: None })
+}
+
+/// A table and the names of its columns.
+struct Names<'a> {
+    table: &'a Table,
+    names: Vec<&'a str>,
+}
+
+impl Names<'_> {
+    /// The column of a name: exactly, else in other letters.
+    fn find(&self, wanted: &str) -> Result<Option<usize>, Error> {
+        let places = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
+            (0..self.names.len()).filter(|&i| fits(self.names[i])).collect()
+        };
+        let mut found = places(&|name| name == wanted);
+        if found.is_empty() {
+            let small = wanted.to_lowercase();
+            found = places(&|name| name.to_lowercase() == small);
+        }
+        match found[..] {
+            [] => Ok(None),
+            [one] => Ok(Some(one)),
+            _ => {
+                let fitting = found.iter().map(|&i| format!("{} ({})", self.names[i], i + 1));
+                let fitting = fitting.collect::<Vec<_>>().join(", ");
+                Err(self.fault(format!(
+                    "has several columns for '{wanted}': {fitting}; name one by its number with --text-column, --label-column \
+                     or --image-column"
+                )))
+            }
+        }
+    }
+
+    /// The column that the user named, by name or by number.
+    fn named(&self, wanted: &String) -> Result<usize, Error> {
+        let by_number = || {
+            let number: usize = wanted.parse().ok()?;
+            (1..=self.names.len()).contains(&number).then(|| number - 1)
+        };
+        self.find(wanted)?.or_else(by_number).ok_or_else(|| {
+            self.fault(format!("has no column '{wanted}'; its columns are: {}", self.list()))
+        })
+    }
+
+    /// The first of these names that there is.
+    fn first(&self, candidates: &[&str]) -> Result<Option<usize>, Error> {
+        for candidate in candidates {
+            if let Some(place) = self.find(candidate)? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of the usual pairs of names that there is.
+    fn pair(&self) -> Result<Option<[usize; 2]>, Error> {
+        for (a, b) in PAIRS {
+            if let (Some(a), Some(b)) = (self.find(a)?, self.find(b)?) {
+                return Ok(Some([a, b]));
+            }
+        }
+        Ok(None)
+    }
+
+    /// That no column looks like what is wanted.
+    fn lacks(&self, what: &str) -> Error {
+        let columns = self.list();
+        self.fault(format!("has no column that looks like {what}. Its columns are: {columns}"))
+    }
+
+    fn fault(&self, message: String) -> Error {
+        Error::file(&self.table.path, message + &header_hint(self.table))
+    }
+
+    fn list(&self) -> String {
+        let shown = |n: &&str| if n.is_empty() { "(no name)".into() } else { n.to_string() };
+        self.names.iter().take(50).map(shown).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A hint where the first row, which names the columns, looks like a row of data.

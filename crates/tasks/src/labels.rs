@@ -210,35 +210,7 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
         return (names.clone(), Vec::new());
     }
     let numbers = scan.meaning == Meaning::Numbers;
-    // All spellings of a label, with their counts.
-    let mut labels: HashMap<Same, BTreeMap<String, usize>> = HashMap::new();
-    let mut blanks = 0;
-    for cell in column.cells.iter().filter(|c| !scan.is_missing(c)) {
-        let text = cell.text();
-        let spelling = text.trim();
-        blanks += usize::from(spelling.len() < text.len());
-        let same = match (numbers, Number::of(cell), cell.truth()) {
-            (true, Some(x), _) => Same::Number(x),
-            // Among numbers, true is 1.
-            (true, _, Some(b)) => Same::Number(Number::Whole(i128::from(b))),
-            (false, _, Some(b)) if matches!(cell, Cell::Bool(_)) => Same::Truth(b),
-            _ => Same::Word(spelling.to_string()),
-        };
-        let spellings = labels.entry(same).or_default();
-        match spellings.get_mut(spelling) {
-            Some(n) => *n += 1,
-            None => drop(spellings.insert(spelling.to_string(), 1)),
-        }
-    }
-    // Truth values are one with the words for them where both stand in a column.
-    for b in [true, false] {
-        if let Some(typed) = labels.remove(&Same::Truth(b)) {
-            let word = Same::Word(b.to_string());
-            let name = if labels.contains_key(&word) { word } else { Same::Truth(b) };
-            let spellings = labels.entry(name).or_default();
-            typed.into_iter().for_each(|(text, n)| *spellings.entry(text).or_insert(0) += n);
-        }
-    }
+    let (labels, blanks) = spellings(column, scan);
     let mut notes = Vec::new();
     if blanks > 0 {
         notes.push(format!("{blanks} labels have blanks at their ends, which do not count"));
@@ -294,6 +266,40 @@ pub(crate) fn class_names(column: &Column, scan: &Scan) -> (Vec<String>, Vec<Str
         notes.extend(joined(labels.values().flatten()));
     }
     (names, notes)
+}
+
+/// All spellings of each label with their counts, and how many have blanks at their ends.
+fn spellings(column: &Column, scan: &Scan) -> (HashMap<Same, BTreeMap<String, usize>>, usize) {
+    let numbers = scan.meaning == Meaning::Numbers;
+    let mut labels: HashMap<Same, BTreeMap<String, usize>> = HashMap::new();
+    let mut blanks = 0;
+    for cell in column.cells.iter().filter(|c| !scan.is_missing(c)) {
+        let text = cell.text();
+        let spelling = text.trim();
+        blanks += usize::from(spelling.len() < text.len());
+        let same = match (numbers, Number::of(cell), cell.truth()) {
+            (true, Some(x), _) => Same::Number(x),
+            // Among numbers, true is 1.
+            (true, _, Some(b)) => Same::Number(Number::Whole(i128::from(b))),
+            (false, _, Some(b)) if matches!(cell, Cell::Bool(_)) => Same::Truth(b),
+            _ => Same::Word(spelling.to_string()),
+        };
+        let spellings = labels.entry(same).or_default();
+        match spellings.get_mut(spelling) {
+            Some(n) => *n += 1,
+            None => drop(spellings.insert(spelling.to_string(), 1)),
+        }
+    }
+    // Truth values are one with the words for them where both stand in a column.
+    for b in [true, false] {
+        if let Some(typed) = labels.remove(&Same::Truth(b)) {
+            let word = Same::Word(b.to_string());
+            let name = if labels.contains_key(&word) { word } else { Same::Truth(b) };
+            let spellings = labels.entry(name).or_default();
+            typed.into_iter().for_each(|(text, n)| *spellings.entry(text).or_insert(0) += n);
+        }
+    }
+    (labels, blanks)
 }
 
 /// A note on names that look like several labels with a mark between them.

@@ -206,7 +206,9 @@ impl DataSource {
                 column.name.clone_from(name);
             }
         } else if opened.columns.image.is_some() {
-            return Err(Error::Usage("images have one column of labels".into()));
+            return Err(Error::Usage(
+                "images have one column of labels: give --label-column once".into(),
+            ));
         }
         if let (Some((path, place)), Some(_)) = (&opened.named, &opened.images)
             && let Some(names) = opened.table.columns.first_mut()

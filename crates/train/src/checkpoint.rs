@@ -119,11 +119,17 @@ impl Checkpoint {
         let json = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
         let state: State = serde_json::from_slice(&json).map_err(|e| Error::file(&path, e))?;
         let Some(vectors) = VECTORS.get(state.slot) else {
-            return Err(Error::file(&path, "names vectors that no checkpoint has"));
+            return Err(Error::file(
+                &path,
+                "is damaged: it names vectors that no checkpoint has; remove its folder to begin again",
+            ));
         };
         let file = Weights::open(&folder.join(vectors))?;
         if file.sha256() != state.vectors_sha256 {
-            return Err(Error::file(&path, "speaks of other vectors than lie beside it"));
+            return Err(Error::file(
+                &path,
+                "is damaged: it speaks of other vectors than lie beside it; remove its folder to begin again",
+            ));
         }
         let get = |name: &str| Ok::<_, Error>(file.tensor(name)?.data);
         let best = if file.contains("best") { Some(get("best")?) } else { None };

@@ -44,8 +44,8 @@ impl ClassWeights {
                 ))
             })?;
             let weight = weight.trim().parse().ok().filter(|w| *w > 0.0 && *w <= MOST);
-            let weight =
-                weight.ok_or_else(|| refused("the weight is not a number from 0 to 10^6"))?;
+            let weight = weight
+                .ok_or_else(|| refused("the weight is not a number above 0 and up to 10^6"))?;
             if weights[class].replace(weight).is_some() {
                 return Err(refused("the class has a weight already; name each once"));
             }

@@ -535,3 +535,29 @@ pub fn scores(answers: &Answers, data: &Prepared) -> Vec<Score> {
     let Some(judged) = judged(answers, data) else { return Vec::new() };
     judged.scores(&(0..judged.len()).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Powers of e over their sum, by hand; large numbers, whose powers are no numbers, alike.
+    #[test]
+    fn probabilities_of_classes_are_those_of_softmax() {
+        let answers = Answers { outputs: vec![vec![0.0, 1.0, 2.0], vec![1000.0, 1001.0, 1002.0]] };
+        for example in 0..2 {
+            let given = answers.probabilities(example);
+            assert_eq!(given.len(), 3);
+            for (p, expected) in given.iter().zip([0.090_031, 0.244_728, 0.665_241]) {
+                assert!((p - expected).abs() < 1e-6, "{given:?}");
+            }
+        }
+    }
+
+    /// The logits -1, 0.5 and 2 are the probabilities 0.27, 0.62 and 0.88.
+    #[test]
+    fn labels_hold_above_their_thresholds() {
+        let row = [-1.0, 0.5, 2.0];
+        assert_eq!(holding(&row, &[]), [1, 2]);
+        assert_eq!(holding(&row, &[0.2, 0.7, 0.8]), [0, 2]);
+    }
+}

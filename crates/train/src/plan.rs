@@ -53,7 +53,13 @@ impl Plan {
             plan.ends.push(end);
         }
         if end == 0 {
-            return Err(Error::Usage("there is no batch to train on: too few examples".into()));
+            let why = match config.drop_last {
+                true => {
+                    "--drop-last leaves no batch, as no batch is full; leave it out, or make batches smaller"
+                }
+                false => "there are no examples to train on",
+            };
+            return Err(Error::Usage(why.into()));
         }
         Ok(plan)
     }

@@ -313,27 +313,7 @@ impl<'a> Trainer<'a> {
         on_event: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
         let steps = self.plan.steps();
-        let spec = self.config.optimizer.clone();
-        let mut optimizer = Optimizer::new(spec, adapter.params.len());
-        let (run, base, watch) = (self.run.clone(), self.base_id.clone(), self.watch.clone());
-        let mut state = State { run, base, watch, ..State::default() };
-        let mut best = None;
-        if let Some(checkpoint) = checkpoint {
-            let n = adapter.params.len();
-            let lengths = [&checkpoint.values, &checkpoint.m, &checkpoint.v].map(Vec::len);
-            if lengths != [n; 3] || checkpoint.best.as_ref().is_some_and(|b| b.len() != n) {
-                let folder = self.folder.as_deref().unwrap_or(Path::new("checkpoint"));
-                return Err(Error::file(
-                    folder,
-                    "holds a checkpoint of another number of parameters",
-                ));
-            }
-            adapter.params.values.copy_from_slice(&checkpoint.values);
-            adapter.refresh(self.base.device(), self.workers.threads());
-            optimizer.steps = checkpoint.state.step as u64;
-            (optimizer.m, optimizer.v) = (checkpoint.m, checkpoint.v);
-            (state, best) = (checkpoint.state, checkpoint.best);
-        }
+        let (mut optimizer, mut state, mut best) = self.begin(adapter, checkpoint)?;
         let before = state.seconds;
         let (start, mut saved_at) = (Instant::now(), Instant::now());
         let mut wish = on_event(Event::Started { steps, done: state.step }).is_break();
@@ -396,6 +376,33 @@ impl<'a> Trainer<'a> {
             stopped_early,
             lost,
         })
+    }
+
+    /// What a run begins with: nothing, or what a checkpoint holds, which the adapter then has, too.
+    fn begin(
+        &self,
+        adapter: &mut Adapter,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<(Optimizer, State, Option<Vec<f32>>), Error> {
+        let n = adapter.params.len();
+        let mut optimizer = Optimizer::new(self.config.optimizer.clone(), n);
+        let Some(checkpoint) = checkpoint else {
+            let (run, base, watch) = (self.run.clone(), self.base_id.clone(), self.watch.clone());
+            return Ok((optimizer, State { run, base, watch, ..State::default() }, None));
+        };
+        let lengths = [&checkpoint.values, &checkpoint.m, &checkpoint.v].map(Vec::len);
+        if lengths != [n; 3] || checkpoint.best.as_ref().is_some_and(|b| b.len() != n) {
+            let folder = self.folder.as_deref().unwrap_or(Path::new("checkpoint"));
+            return Err(Error::file(
+                folder,
+                "holds a checkpoint of another number of parameters; remove it, or choose another folder with --out",
+            ));
+        }
+        adapter.params.values.copy_from_slice(&checkpoint.values);
+        adapter.refresh(self.base.device(), self.workers.threads());
+        optimizer.steps = checkpoint.state.step as u64;
+        (optimizer.m, optimizer.v) = (checkpoint.m, checkpoint.v);
+        Ok((optimizer, checkpoint.state, checkpoint.best))
     }
 
     /// Whether all ranks stop, as one is asked to; and a check that they have the same parameters.

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use budwood_base::encoder::InputSpec;
@@ -11,6 +12,7 @@ use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Context, Device, Precision};
+use budwood_formats::family::FAMILIES;
 use budwood_formats::{BaseModel, MaskedLm, Weights};
 use budwood_model::{
     Adapter, Base, Batch, Loss, Segment, Targets, hidden_states, predict, train_chunk,
@@ -243,60 +245,23 @@ fn heads_for_masked_words_match() {
     }
 }
 
-#[test]
-fn factorised_embeddings_match() {
-    check_all("electra");
-}
+/// Families whose cases are those of `adapters` and PEFT (`golden.rs`).
+const FIRST: [&str; 6] = ["bert", "roberta", "distilbert", "vit", "deit", "dinov2"];
 
+/// All cases of all families and their variants. A family without one is a fault.
 #[test]
-fn layers_that_are_one_match() {
-    check_all("albert");
-}
-
-#[test]
-fn rotary_positions_windows_and_gates_match() {
-    check_all("modernbert");
-    check_all("modernbert-biases");
-    check_all("nomic_bert");
-}
-
-#[test]
-fn biases_by_distance_match() {
-    check_all("mpnet");
-}
-
-#[test]
-fn disentangled_attention_matches() {
-    check_all("deberta-v2");
-    check_all("deberta-v2-own");
-    check_all("deberta-v2-one");
-}
-
-#[test]
-fn norms_before_the_sublayers_match() {
-    check_all("roberta-prelayernorm");
-    check_all("xlm-roberta-xl");
-}
-
-#[test]
-fn a_norm_after_the_patches_matches() {
-    check_all("clip");
-}
-
-#[test]
-fn pooling_by_attention_matches() {
-    check_all("siglip");
-}
-
-#[test]
-fn registers_and_gates_of_images_match() {
-    check_all("dinov2_with_registers");
-    check_all("dinov2_swiglu");
-    check_all("dinov2_with_registers_swiglu");
-}
-
-#[test]
-fn patches_turned_by_row_and_column_match() {
-    check_all("dinov3_vit");
-    check_all("dinov3_vit_gated");
+fn every_family_is_that_of_transformers() {
+    let folders = std::fs::read_dir(golden().join("families")).unwrap();
+    let names: BTreeSet<String> = folders
+        .map(|folder| folder.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with("masked-lm-"))
+        .collect();
+    for family in FAMILIES.iter().map(|family| family.name) {
+        assert!(names.contains(family) || FIRST.contains(&family), "{family} has no case");
+    }
+    std::thread::scope(|scope| {
+        for name in &names {
+            scope.spawn(|| check_all(name));
+        }
+    });
 }

@@ -2,6 +2,9 @@
 //! same to the bit.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/files.rs"]
+mod files;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -135,14 +138,7 @@ fn a_run_that_was_interrupted_sees_the_same_images() {
 fn an_image_that_vanishes_ends_the_run_with_its_name() {
     let (base, spec) = base();
     let dir = tempfile::tempdir().unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/images/420.jpg");
-    let example = |i: u32| {
-        let path = dir.path().join(format!("{i}.jpg"));
-        std::fs::copy(&from, &path).unwrap();
-        let image = Image::open(path.display().to_string(), ImageContent::File(path)).unwrap();
-        Example { input: Input::Image(image), target: Target::Class(i % 2) }
-    };
-    let data = Dataset::from_examples((0..12).map(example).collect(), "train", "files");
+    let data = files::twelve(dir.path());
     let images = Images::new(&data, processor(&spec), Augment::default(), &spec, 0).unwrap();
     let prepared = prepare_images(images, &data);
     let run = |method: &str| {
@@ -157,7 +153,7 @@ fn an_image_that_vanishes_ends_the_run_with_its_name() {
         trainer.run(&mut adapter, |_| ControlFlow::Continue(())).map(|_| ())
     };
     run("linear").unwrap();
-    std::fs::copy(from.with_file_name("444.jpg"), dir.path().join("7.jpg")).unwrap();
+    std::fs::copy(files::photograph("444.jpg"), dir.path().join("7.jpg")).unwrap();
     let fault = run("linear").unwrap_err().to_string();
     assert!(fault.contains("7.jpg") && fault.contains("changed"), "{fault}");
     std::fs::remove_file(dir.path().join("7.jpg")).unwrap();

@@ -5,19 +5,31 @@ use budwood_base::tokenizer::Frame;
 use budwood_tasks::{Dataset, Example, Input, Target, Tokenizer};
 use budwood_train::{Answers, Error, Lengths, Prepared, prepare};
 
-/// Examples of so many words each, whose words all have the first tag, in inputs of 16 tokens.
-fn tagged(words: &[usize]) -> Prepared {
+/// Examples of so many words each, in inputs of 16 tokens.
+fn prepared(words: &[usize], example: impl Fn(usize) -> Example) -> Prepared {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
         .unwrap();
     let tokenizer = Tokenizer::open(dir.path(), Frame::BERT).unwrap();
-    let example = |&n: &usize| Example {
-        input: Input::Words(vec!["a".into(); n]),
-        target: Target::Tags(vec![0; n]),
-    };
-    let data = Dataset::from_examples(words.iter().map(example).collect(), "test", "words");
+    let examples = words.iter().map(|&n| example(n)).collect();
+    let data = Dataset::from_examples(examples, "test", "words");
     let labels = ["O".to_string(), "B-X".to_string()];
     prepare(&tokenizer, &data, &labels, Lengths { max: 16, stride: 8 }, 1).unwrap()
+}
+
+/// Examples whose words all have the first tag.
+fn tagged(words: &[usize]) -> Prepared {
+    let input = |n: usize| Input::Words(vec!["a".into(); n]);
+    prepared(words, |n| Example { input: input(n), target: Target::Tags(vec![0; n]) })
+}
+
+/// With the two tokens around a text.
+#[test]
+fn texts_that_are_cut_keep_their_whole_length() {
+    let input = |n: usize| Input::Text(vec!["a"; n].join(" "));
+    let texts =
+        prepared(&[3, 14, 15, 40], |n| Example { input: input(n), target: Target::Class(0) });
+    assert_eq!((texts.truncated, &texts.whole[..]), (2, &[5, 16, 17, 42][..]));
 }
 
 #[test]

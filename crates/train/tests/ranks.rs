@@ -2,6 +2,9 @@
 //! here; `tests/cluster/mpi.py` runs the same over MPI.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/files.rs"]
+mod files;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -243,14 +246,7 @@ fn a_stopped_run_goes_on_with_another_number_of_ranks() {
 #[test]
 fn an_error_of_one_rank_ends_all_with_its_message() {
     let dir = tempfile::tempdir().unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/images/420.jpg");
-    let example = |i: u32| {
-        let path = dir.path().join(format!("{i}.jpg"));
-        std::fs::copy(&from, &path).unwrap();
-        let image = Image::open(path.display().to_string(), ImageContent::File(path)).unwrap();
-        Example { input: Input::Image(image), target: Target::Class(i % 2) }
-    };
-    let data = Dataset::from_examples((0..12).map(example).collect(), "train", "files");
+    let data = files::twelve(dir.path());
     let base = base("base/vit");
     let InputSpec::Image(spec) = base.spec().input.clone() else { panic!("a ViT reads images") };
     let size = serde_json::json!({ "size": spec.image_size });

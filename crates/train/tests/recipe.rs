@@ -104,6 +104,11 @@ impl<'a> Given<'a> {
     }
 
     fn run(&self) -> Result<Made, Error> {
+        self.told(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`Given::run`], which `on_event` may interrupt, too.
+    fn told(&self, on_event: &mut dyn FnMut(&Event<'_>) -> ControlFlow<()>) -> Result<Made, Error> {
         let base = base();
         let method = budwood_model::method::resolve(&self.method.parse().unwrap()).unwrap();
         let plan = plan(&method, self.train.examples(), None);
@@ -143,7 +148,7 @@ impl<'a> Given<'a> {
             if self.stop == Some(events) || step.is_some() && step == self.stop_step {
                 ControlFlow::Break(())
             } else {
-                ControlFlow::Continue(())
+                on_event(&event)
             }
         })
     }
@@ -180,6 +185,22 @@ fn the_probe_is_solved_and_kept_as_an_adapter() {
     let (before, after) = made.account.calibration.unwrap();
     assert!(after.brier <= before.brier + 1e-3, "{before:?} {after:?}");
     assert!(!made.account.learned_nothing());
+}
+
+/// A run asks after 64 batches of 256 tokens whether it goes on.
+#[test]
+fn how_many_vectors_are_done_is_told() {
+    let train = classes(5_000, 8);
+    let mut told = Vec::new();
+    let made = Given::new(&train, "linear").told(&mut |event| {
+        let Event::Vectors { done, of } = *event else { panic!("{event:?}") };
+        told.push((done, of));
+        if told.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(made.unwrap().outcome.interrupted);
+    assert_eq!((told[0], told[1].1), ((0, 5_000), 5_000));
+    // A text has 5 to 10 tokens.
+    assert!((1_600..3_300).contains(&told[1].0), "{told:?}");
 }
 
 /// In turn: the method on folds, on validation rows, and what a worse one ends as.

@@ -1,6 +1,6 @@
 //! A run: base, data, and how it is trained.
 
-use budwood_base::method::{MethodPart, MethodSpec};
+use budwood_base::method::MethodSpec;
 use budwood_engine::{Device, Precision};
 use budwood_train::ClassWeights;
 use serde::{Deserialize, Serialize};
@@ -321,8 +321,7 @@ impl RunSpec {
     pub(crate) fn trains_own_weights(&self) -> bool {
         // What is no method is said where it is built.
         let Ok(method) = self.method.parse::<MethodSpec>() else { return false };
-        let own = |part: &MethodPart| ["full", "top_k"].contains(&part.name.as_str());
-        budwood_model::method::resolve(&method).is_ok_and(|method| method.parts.iter().any(own))
+        budwood_model::method::needs_f32(&method).unwrap_or(false)
     }
 
     /// Whether the run is by the protocol of the paper.

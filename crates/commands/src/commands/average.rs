@@ -40,7 +40,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let weights = match args.weights.len() {
         0 => vec![1.0 / n as f32; n],
         given if given == n && args.weights.iter().all(|w| w.is_finite()) => args.weights.clone(),
-        given => bail!("--weights has {given} usable numbers for {n} adapters"),
+        given => bail!(
+            "--weights needs a finite number for each of the {n} adapters; it has {given} numbers"
+        ),
     };
     let inputs = args.adapters.iter().map(|a| a.to_str()).chain([args.base.as_deref()]);
     let inputs: Vec<&str> = inputs.flatten().collect();

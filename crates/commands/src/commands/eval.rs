@@ -12,8 +12,9 @@ use budwood_base::record::Prediction;
 use budwood_tasks::Split;
 use budwood_tasks::metric::classes::Classes;
 use budwood_tasks::metric::why_undefined;
-use budwood_train::recipe::Covered;
-use serde_json::json;
+use budwood_train::Score;
+use budwood_train::recipe::{Calibration, Covered};
+use serde_json::{Map, Value, json};
 
 use crate::adapter::Opening;
 use crate::choice::one_of;
@@ -96,107 +97,117 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         slices: args.slice.clone(),
     };
     let Labelled { data, notes, slices } = adapter.read(&spec, &mut base::told())?;
-    let meta = adapter.meta();
     settings.ranks.same("data", &serde_json::to_vec(&data.digest)?)?;
     let evaluation = adapter.evaluate(&data)?;
     if let Some(out) = report {
         write_report(out, args, &adapter, (&data, slices), &evaluation)?;
     }
-    let shows_nothing = evaluation.shows_nothing().then_some(evaluation.chance).flatten();
-    let Evaluation {
-        scores,
-        without_thresholds,
-        predictions,
-        truncated,
-        confusion,
-        calibration,
-        coverage,
-        ..
-    } = evaluation;
     if let Some(path) = predictions_file {
-        write_predictions(path, &predictions)?;
+        write_predictions(path, &evaluation.predictions)?;
     }
-    if settings.json {
-        let named: serde_json::Map<_, _> =
-            scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect();
-        let undefined = scores.iter().filter(|s| s.value.is_nan());
-        let undefined: serde_json::Map<_, _> =
-            undefined.map(|s| (s.name.clone(), json!(why_undefined(&s.name)))).collect();
-        let mut summary = json!({
-            "scores": named, "undefined": undefined, "positive": meta.task.positive,
-            "rows": data.examples.len(), "data": data.digest,
-            "truncated_rows": truncated, "skipped": data.skipped, "notes": notes,
-            "confusion": confusion, "labels": meta.labels,
-            "calibration": calibration, "coverage": coverage,
-        });
-        if let Some(usual) = &without_thresholds {
-            let usual = usual.iter().map(|s| (s.name.clone(), json!(s.value)));
-            summary["scores_without_thresholds"] = usual.collect::<serde_json::Map<_, _>>().into();
-            summary["thresholds"] = json!(meta.task.thresholds);
-        }
-        if let Some(p) = shows_nothing {
-            summary["learned_nothing"] = json!({ "p": p });
-        }
-        json(&summary)?;
-        return Ok(ExitCode::SUCCESS);
+    match settings.json {
+        true => json(&summary(&adapter, (&data, &notes), &evaluation))?,
+        false => tell(args, &adapter, (&data, &notes), &evaluation)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The evaluation as JSON.
+fn summary(
+    adapter: &Adapter,
+    (data, notes): (&Dataset, &[String]),
+    evaluation: &Evaluation,
+) -> Value {
+    let (meta, scores) = (adapter.meta(), &evaluation.scores);
+    let values = |scores: &[Score]| -> Map<String, Value> {
+        scores.iter().map(|s| (s.name.clone(), json!(s.value))).collect()
+    };
+    let undefined = scores.iter().filter(|s| s.value.is_nan());
+    let undefined: Map<_, _> =
+        undefined.map(|s| (s.name.clone(), json!(why_undefined(&s.name)))).collect();
+    let mut summary = json!({
+        "scores": values(scores), "undefined": undefined, "positive": meta.task.positive,
+        "rows": data.examples.len(), "data": data.digest,
+        "truncated_rows": evaluation.truncated, "skipped": data.skipped, "notes": notes,
+        "confusion": evaluation.confusion, "labels": meta.labels,
+        "calibration": evaluation.calibration, "coverage": evaluation.coverage,
+    });
+    if let Some(usual) = &evaluation.without_thresholds {
+        summary["scores_without_thresholds"] = values(usual).into();
+        summary["thresholds"] = json!(meta.task.thresholds);
+    }
+    if let Some(p) = evaluation.chance.filter(|_| evaluation.shows_nothing()) {
+        summary["learned_nothing"] = json!({ "p": p });
+    }
+    summary
+}
+
+/// The evaluation for people.
+fn tell(
+    args: &Args,
+    adapter: &Adapter,
+    (data, notes): (&Dataset, &[String]),
+    evaluation: &Evaluation,
+) -> Result<()> {
+    let meta = adapter.meta();
     say!("{} rows of {}", thousands(data.examples.len() as u64), data.digest.source)?;
     notes.iter().try_for_each(|note| say!("note: {note}"))?;
-    if truncated > 0 {
-        say!("{truncated} {}", cut(meta.head.kind, adapter.lengths()))?;
+    if evaluation.truncated > 0 {
+        say!("{} {}", evaluation.truncated, cut(meta.head.kind, adapter.lengths()))?;
     }
-    for score in &scores {
-        match score.value.is_nan() {
-            true => say!("{:<19} undefined: {}", score.name, why_undefined(&score.name))?,
-            false => {
-                say!(
-                    "{:<19} {:.4}{}",
-                    score.name,
-                    score.value,
-                    positive_of(
-                        &score.name,
-                        (&meta.task.kind, &meta.labels, meta.task.positive.as_ref())
-                    )
-                )?;
-            }
+    let task = &meta.task;
+    for Score { name, value } in &evaluation.scores {
+        let positive = positive_of(name, (&task.kind, &meta.labels, task.positive.as_ref()));
+        match value.is_nan() {
+            true => say!("{name:<19} undefined: {}", why_undefined(name))?,
+            false => say!("{name:<19} {value:.4}{positive}")?,
         }
     }
-    if let Some(usual) = &without_thresholds {
+    if let Some(usual) = &evaluation.without_thresholds {
         say!("with 0.5 for each label in the place of its own threshold:")?;
         for score in usual.iter().filter(|s| !s.value.is_nan()) {
             say!("{:<19} {:.4}", score.name, score.value)?;
         }
     }
-    if let (Some(calibration), Some(coverage)) = (calibration, coverage) {
-        say!("{:<19} {:.4}", "calibration error", calibration.ece)?;
-        say!("{:<19} {:.4}\n", "Brier score", calibration.brier)?;
-        let share = |x: f64| format!("{:.1} %", 100.0 * x);
-        let row =
-            |c: &Covered| vec![share(c.coverage), format!("{:.3}", c.least), share(c.accuracy)];
-        let head = ["answered", "probability from", "accuracy"].map(String::from).to_vec();
-        table(&[vec![head], coverage.iter().map(row).collect()].concat())?;
+    if let (Some(calibration), Some(coverage)) = (&evaluation.calibration, &evaluation.coverage) {
+        tell_trust(calibration, coverage)?;
     }
-    if let Some(p) = shows_nothing {
+    if let Some(p) = evaluation.chance.filter(|_| evaluation.shows_nothing()) {
         say!("{}", nothing_shown(p))?;
     }
     if let Some(path) = &args.report {
         say!("report: {}", path.join("report.html").display())?;
     }
     say_all(&skipped(&data.skipped))?;
-    if let Some(confusion) = confusion.filter(|c| c.len() <= 30) {
-        say!("")?;
-        let head = ["class", "precision", "recall", "f1", "rows"];
-        let mut rows = vec![head.iter().map(ToString::to_string).collect()];
-        let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
-        let of = Classes { counts: &confusion, positive: 0 };
-        for (class, label) in meta.labels.iter().enumerate() {
-            let scores = [of.precision(class), of.recall(class), of.f1(class)].map(share);
-            let ends = ([label.clone()], [of.there(class).to_string()]);
-            rows.push([&ends.0[..], &scores, &ends.1].concat());
-        }
-        table(&rows)?;
+    match &evaluation.confusion {
+        Some(confusion) if confusion.len() <= 30 => tell_classes(&meta.labels, confusion),
+        _ => Ok(()),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// How far probabilities can be trusted.
+fn tell_trust(calibration: &Calibration, coverage: &[Covered]) -> Result<()> {
+    say!("{:<19} {:.4}", "calibration error", calibration.ece)?;
+    say!("{:<19} {:.4}\n", "Brier score", calibration.brier)?;
+    let share = |x: f64| format!("{:.1} %", 100.0 * x);
+    let row = |c: &Covered| vec![share(c.coverage), format!("{:.3}", c.least), share(c.accuracy)];
+    let head = ["answered", "probability from", "accuracy"].map(String::from).to_vec();
+    table(&[vec![head], coverage.iter().map(row).collect()].concat())
+}
+
+/// The scores of each class, from the rows by right class and by given class.
+fn tell_classes(labels: &[String], confusion: &[Vec<u64>]) -> Result<()> {
+    say!("")?;
+    let head = ["class", "precision", "recall", "f1", "rows"];
+    let mut rows = vec![head.map(String::from).to_vec()];
+    let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
+    let of = Classes { counts: confusion, positive: 0 };
+    for (class, label) in labels.iter().enumerate() {
+        let scores = [of.precision(class), of.recall(class), of.f1(class)].map(share);
+        let ends = ([label.clone()], [of.there(class).to_string()]);
+        rows.push([&ends.0[..], &scores, &ends.1].concat());
+    }
+    table(&rows)
 }
 
 /// That the answers cannot be told from always the same one.

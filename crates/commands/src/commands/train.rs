@@ -3,7 +3,7 @@
 mod search;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,41 +102,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         None if is_whole && !args.overwrite => bail!("{}", there()),
         None if is_saved => return Ok(ExitCode::SUCCESS),
-        None => {
-            catch_interrupt();
-            let mut progress = TrainProgress::new(settings.json);
-            let (folder, remote) = out.as_mut().map(Results::parts).unzip();
-            let mut sender = Sender::new(remote.flatten(), args.resources.save_every);
-            let unsaved = run.train(folder, &place, |event| {
-                let is_saved = matches!(event, Event::Saved);
-                let go_on = progress.on_event(event);
-                if sender.send(is_saved) { go_on } else { ControlFlow::Break(()) }
-            });
-            progress.finish();
-            sender.end()?;
-            let Some(mut unsaved) = unsaved? else {
-                eprintln!("interrupted; progress is saved. Run the same command to continue.");
-                return Ok(ExitCode::from(130));
-            };
-            unsaved.trained.summary["evaluations"] = json!(progress.evaluations);
-            if !ranks.is_alone() {
-                let received = ranks::received(ranks)?;
-                let steps = unsaved.trained.steps;
-                unsaved.trained.summary["ranks"] =
-                    json!({ "count": ranks.size(), "bytes": received });
-                note!(
-                    "{} ranks gave each other {} in {steps} steps",
-                    ranks.size(),
-                    bytes(received)
-                );
-            }
-            let Some(out) = &out else { return Ok(ExitCode::SUCCESS) };
-            if out.is_sent() {
-                unsaved.trained.summary["adapter"] = json!(args.out);
-                unsaved.trained.record.adapter = Some(args.out.display().to_string());
-            }
-            unsaved.save(out.folder(), &place)?.0
-        }
+        None => match args.train(settings, &mut run, &mut out, &place)? {
+            ControlFlow::Continue(trained) => trained,
+            ControlFlow::Break(code) => return Ok(code),
+        },
     };
     let Some(mut out) = out else { return Ok(ExitCode::SUCCESS) };
     out.send()
@@ -195,6 +164,47 @@ impl<'a> Sender<'a> {
 }
 
 impl Args {
+    /// Trains and saves the adapter. Breaks off where the run was interrupted, and on the ranks
+    /// that write no files.
+    fn train(
+        &self,
+        settings: &Settings,
+        run: &mut Run,
+        out: &mut Option<Results>,
+        place: &Path,
+    ) -> Result<ControlFlow<ExitCode, Trained>> {
+        let ranks = &settings.ranks;
+        catch_interrupt();
+        let mut progress = TrainProgress::new(settings.json);
+        let (folder, remote) = out.as_mut().map(Results::parts).unzip();
+        let mut sender = Sender::new(remote.flatten(), self.resources.save_every);
+        let unsaved = run.train(folder, place, |event| {
+            let is_saved = matches!(event, Event::Saved);
+            let go_on = progress.on_event(event);
+            if sender.send(is_saved) { go_on } else { ControlFlow::Break(()) }
+        });
+        progress.finish();
+        sender.end()?;
+        let Some(mut unsaved) = unsaved? else {
+            eprintln!("interrupted; progress is saved. Run the same command to continue.");
+            return Ok(ControlFlow::Break(ExitCode::from(130)));
+        };
+        let (summary, record) = (&mut unsaved.trained.summary, &mut unsaved.trained.record);
+        summary["evaluations"] = json!(progress.evaluations);
+        if !ranks.is_alone() {
+            let (received, steps) = (ranks::received(ranks)?, unsaved.trained.steps);
+            summary["ranks"] = json!({ "count": ranks.size(), "bytes": received });
+            let given = bytes(received);
+            note!("{} ranks gave each other {given} in {steps} steps", ranks.size());
+        }
+        let Some(out) = out else { return Ok(ControlFlow::Break(ExitCode::SUCCESS)) };
+        if out.is_sent() {
+            summary["adapter"] = json!(self.out);
+            record.adapter = Some(self.out.display().to_string());
+        }
+        Ok(ControlFlow::Continue(unsaved.save(out.folder(), place)?.0))
+    }
+
     /// The run on these data, on a base of its own.
     pub(crate) fn load(&self, settings: &Settings, data: RunData) -> Result<Run> {
         let options = TrainingBaseOptions::of(&self.spec);

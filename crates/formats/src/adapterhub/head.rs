@@ -55,10 +55,17 @@ pub(super) fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Resul
     let dense = match (layers, field("activation_function").and_then(Value::as_str)) {
         (1, _) => None,
         (2, activation) => {
-            let known = Activation::from_name(activation.unwrap_or("identity"));
-            Some(known.ok_or_else(|| Error::content(&path, "an unknown activation_function"))?)
+            let name = activation.unwrap_or("identity");
+            Some(Activation::from_name(name).ok_or_else(|| {
+                Error::content(&path, format!("activation_function '{name}' is not known"))
+            })?)
         }
-        _ => return Err(Error::content(&path, format!("{layers} layers are not read"))),
+        _ => {
+            return Err(Error::content(
+                &path,
+                format!("holds a head of {layers} layers; heads of 1 and 2 are read"),
+            ));
+        }
     };
     let flag = |name: &str, default| field(name).and_then(Value::as_bool).unwrap_or(default);
     let pooling = if flag("use_pooler", false) { Pooling::Pooler } else { Pooling::Cls };

@@ -6,6 +6,7 @@ use budwood_base::method::MethodPart;
 use budwood_base::names;
 use serde_json::{Value, json};
 
+use super::{OF_PRODUCTS, PLACES, SWITCHES};
 use crate::Error;
 use crate::imported::refuse;
 
@@ -16,38 +17,6 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("adapter_residual_before_ln", "false"),
     ("inv_adapter", "null"),
     ("cross_adapter", "false"),
-];
-
-/// Switches that are read, by our option of the same name.
-const SWITCHES: &[&str] = &[
-    "mh_adapter",
-    "output_adapter",
-    "reduction_factor",
-    "non_linearity",
-    "original_ln_before",
-    "original_ln_after",
-    "residual_before_ln",
-    "is_parallel",
-    "scaling",
-    "init_weights",
-    "dropout",
-    "stochastic_depth",
-    "use_gating",
-    "leave_out",
-];
-
-/// As [`SWITCHES`], of Compacter.
-const COMPACTER_SWITCHES: &[&str] = &[
-    "reduction_factor",
-    "non_linearity",
-    "phm_dim",
-    "phm_rank",
-    "scaling",
-    "init_weights",
-    "dropout",
-    "stochastic_depth",
-    "use_gating",
-    "leave_out",
 ];
 
 /// The methods of a configuration; several in a union.
@@ -102,19 +71,11 @@ fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
         let message = "'residual_before_ln' is a word, which Budwood does not have";
         return Err(Error::content(path, message));
     }
-    let name = if config.get("phm_layer") == Some(&json!(true)) {
-        compacter_name(path, config)?
+    Ok(if config.get("phm_layer") == Some(&json!(true)) {
+        same_options(compacter_name(path, config)?, config, &[&SWITCHES[..], &OF_PRODUCTS].concat())
     } else {
-        "bottleneck"
-    };
-    let mut part = MethodPart { name: name.into(), options: Default::default() };
-    let switches = if name == "bottleneck" { SWITCHES } else { COMPACTER_SWITCHES };
-    for switch in switches {
-        if let Some(value) = config.get(*switch).filter(|v| !v.is_null()) {
-            part = part.with(switch, value.clone());
-        }
-    }
-    Ok(part)
+        same_options("bottleneck", config, &[&SWITCHES[..], &PLACES].concat())
+    })
 }
 
 /// Compacter after both sub-layers, or Compacter++ after the second.
@@ -181,7 +142,8 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
             .with("use_gating", flag("use_gating")),
         other => {
             let message = format!(
-                "composition_mode {other:?} with rank {rank} and alpha {alpha} is not read"
+                "composition_mode '{}' with rank {rank} and alpha {alpha} is not read",
+                other.unwrap_or_default()
             );
             return Err(Error::content(path, message));
         }

@@ -7,7 +7,7 @@ use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
-use super::{FLAT_PREFIX, PREFIX_ROLES, ROLES};
+use super::{FLAT_PREFIX, OF_PRODUCTS, PLACES, PREFIX_ROLES, ROLES, SWITCHES};
 use crate::export::{Exported, cannot, family_of, label2id, pooled, refuse_masked_lm};
 use crate::family::Family;
 use crate::native::{AdapterFolder, AdapterMeta};
@@ -118,68 +118,61 @@ const COUNTED: &str =
 
 /// A method's configuration.
 fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
-    let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
-    let switches =
-        |mh: bool, output: bool, before: bool, after: bool, residual: bool, parallel: bool| {
-            json!({
-                "mh_adapter": mh, "output_adapter": output, "original_ln_before": before,
-                "original_ln_after": after, "residual_before_ln": residual, "is_parallel": parallel,
-            })
-        };
-    let own = match part.name.as_str() {
-        "double_seq_bn" => switches(true, true, false, true, true, false),
-        "seq_bn" => switches(false, true, true, true, true, false),
-        "par_bn" | "scaled_par_bn" => switches(false, true, false, true, true, true),
-        "adapter_plus" => switches(false, true, true, false, false, false),
-        "compacter" => switches(true, true, false, true, true, false),
-        "compacter++" => switches(false, true, true, true, true, false),
-        "bottleneck" => {
-            let flag = |name: &str| option(name).as_bool().unwrap_or(false);
-            switches(
-                flag("mh_adapter"),
-                flag("output_adapter"),
-                flag("original_ln_before"),
-                flag("original_ln_after"),
-                flag("residual_before_ln"),
-                flag("is_parallel"),
-            )
-        }
+    match part.name.as_str() {
+        "lora" | "ia3" => low_rank(part),
+        "prefix_tuning" => prefix_tuning(part),
+        "prompt_tuning" => prompt_tuning(part, meta),
+        _ => bottleneck(part, meta),
+    }
+}
+
+fn option(part: &MethodPart, name: &str) -> Value {
+    part.options.get(name).cloned().unwrap_or(Value::Null)
+}
+
+fn prefix_tuning(part: &MethodPart) -> Result<Value, Error> {
+    let option = |name: &str| option(part, name);
+    if option("counted") == true {
+        return Err(cannot(COUNTED));
+    }
+    Ok(json!({
+        "architecture": "prefix_tuning", "bottleneck_size": option("bottleneck_size"), "cross_prefix": true,
+        "dropout": 0.0, "encoder_prefix": true, "flat": option("flat"), "init_weights_seed": null,
+        "leave_out": option("leave_out"), "non_linearity": option("non_linearity"),
+        "prefix_length": option("prefix_length"), "shared_gating": option("shared_gating"),
+        "use_gating": option("use_gating"),
+    }))
+}
+
+fn prompt_tuning(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
+    let option = |name: &str| option(part, name);
+    if option("as_words") == true {
+        return Err(cannot(COUNTED));
+    }
+    if meta.encoder.axes.embedding_width.is_some() {
+        return Err(cannot(
+            "AdapterHub's prompts stand before the product that widens this base's embeddings, those here after it",
+        ));
+    }
+    Ok(json!({
+        "architecture": "prompt_tuning", "combine": option("combine"), "init_weights_seed": null,
+        "prompt_init": "random_uniform", "prompt_init_text": null, "prompt_length": option("prompt_length"),
+    }))
+}
+
+fn bottleneck(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
+    let option = |name: &str| option(part, name);
+    // In the order of `PLACES`.
+    let places = match part.name.as_str() {
+        "double_seq_bn" | "compacter" => [true, true, false, true, true, false],
+        "seq_bn" | "compacter++" => [false, true, true, true, true, false],
+        "par_bn" | "scaled_par_bn" => [false, true, false, true, true, true],
+        "adapter_plus" => [false, true, true, false, false, false],
         "adapter" => {
             let placement = option("placement");
-            let (mh, output) = (placement != "ffn", placement != "attention");
-            let mut own = switches(mh, output, false, true, true, false);
-            let width = option("width").as_u64().unwrap_or(64) as usize;
-            own["reduction_factor"] = json!(factor(meta.encoder.hidden, width)?);
-            own["non_linearity"] = option("activation");
-            own
+            [placement != "ffn", placement != "attention", false, true, true, false]
         }
-        "lora" | "ia3" => return low_rank(part),
-        "prefix_tuning" => {
-            if option("counted") == true {
-                return Err(cannot(COUNTED));
-            }
-            return Ok(json!({
-                "architecture": "prefix_tuning", "bottleneck_size": option("bottleneck_size"), "cross_prefix": true,
-                "dropout": 0.0, "encoder_prefix": true, "flat": option("flat"), "init_weights_seed": null,
-                "leave_out": option("leave_out"), "non_linearity": option("non_linearity"),
-                "prefix_length": option("prefix_length"), "shared_gating": option("shared_gating"),
-                "use_gating": option("use_gating"),
-            }));
-        }
-        "prompt_tuning" => {
-            if option("as_words") == true {
-                return Err(cannot(COUNTED));
-            }
-            if meta.encoder.axes.embedding_width.is_some() {
-                return Err(cannot(
-                    "AdapterHub's prompts stand before the product that widens this base's embeddings, those here after it",
-                ));
-            }
-            return Ok(json!({
-                "architecture": "prompt_tuning", "combine": option("combine"), "init_weights_seed": null,
-                "prompt_init": "random_uniform", "prompt_init_text": null, "prompt_length": option("prompt_length"),
-            }));
-        }
+        "bottleneck" => PLACES.map(|name| option(name) == true),
         other => return Err(cannot(format!("AdapterHub has no method like '{other}'"))),
     };
     let is_compacter = part.name.starts_with("compacter");
@@ -192,24 +185,18 @@ fn config(part: &MethodPart, meta: &AdapterMeta) -> Result<Value, Error> {
         "reduction_factor": 16, "scaling": 1.0, "shared_W_phm": false, "shared_phm_rule": true,
         "stochastic_depth": 0.0, "use_gating": false,
     });
-    for name in [
-        "dropout",
-        "init_weights",
-        "leave_out",
-        "non_linearity",
-        "phm_dim",
-        "phm_rank",
-        "reduction_factor",
-        "scaling",
-        "stochastic_depth",
-        "use_gating",
-    ] {
-        if let Some(value) = part.options.get(name) {
+    for name in SWITCHES.iter().chain(&OF_PRODUCTS) {
+        if let Some(value) = part.options.get(*name) {
             config[name] = value.clone();
         }
     }
-    if let (Value::Object(config), Value::Object(own)) = (&mut config, own) {
-        config.extend(own);
+    for (name, is_on) in PLACES.iter().zip(places) {
+        config[name] = json!(is_on);
+    }
+    if part.name == "adapter" {
+        let width = option("width").as_u64().unwrap_or(64) as usize;
+        config["reduction_factor"] = json!(factor(meta.encoder.hidden, width)?);
+        config["non_linearity"] = option("activation");
     }
     Ok(config)
 }
@@ -230,7 +217,7 @@ fn floor_division(a: f64, b: f64) -> f64 {
 }
 
 fn low_rank(part: &MethodPart) -> Result<Value, Error> {
-    let option = |name: &str| part.options.get(name).cloned().unwrap_or(Value::Null);
+    let option = |name: &str| option(part, name);
     let targets: Vec<String> = serde_json::from_value(option("targets")).unwrap_or_default();
     let has = |site: &str| targets.iter().any(|t| t == site);
     if has(names::ATTENTION_OUT) {

@@ -61,60 +61,19 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
     for (field, values) in fixed {
         config.expect(field, values)?;
     }
-    // Its own code has swiglu, geglu and glu for gated networks, and names of plain ones.
-    let activation = match config.json.get("activation_function").and_then(Value::as_str) {
-        Some("swiglu") => Activation::Silu,
-        Some("geglu") => Activation::Gelu,
-        Some("glu") => Activation::Sigmoid,
-        other => {
-            let other = other.unwrap_or("missing");
-            let message = format!(
-                "field 'activation_function' is {other}; only swiglu, geglu and glu exist here"
-            );
-            return Err(config.fault(message));
-        }
-    };
-    let mut without_bias = Vec::new();
-    if !config.flag_or("qkv_proj_bias", true)? {
-        without_bias.extend(WeightSite::ATTENTION_INPUTS);
-        without_bias.push(WeightSite::AttentionOut);
-    }
-    for (field, site) in [("mlp_fc1_bias", WeightSite::FfnIn), ("mlp_fc2_bias", WeightSite::FfnOut)]
-    {
-        if !config.flag_or(field, true)? {
-            without_bias.push(site);
-        }
-    }
-    let fraction = config.number_or("rotary_emb_fraction", 0.0)?;
-    if !(fraction > 0.0 && fraction <= 1.0) {
-        return Err(config.fault(format!(
-            "field 'rotary_emb_fraction' is {fraction}; only rotary positions, above 0 and up to 1, exist here"
-        )));
-    }
     let base = config.base_or("rotary_emb_base", 1000.0)?;
-    // The base grows with inputs that are longer than those of training; those are left out.
-    let mut positions = config.size("n_positions")?;
-    let scaling = config.number_or("rotary_scaling_factor", 0.0)?;
-    if !(0.0..1e6).contains(&scaling) {
-        return Err(config.fault(format!(
-            "field 'rotary_scaling_factor' is {scaling}, not a number from 0 on and below 10^6"
-        )));
-    }
-    if scaling != 0.0 {
-        positions = positions.min(config.size_or("max_trained_positions", 2048)?);
-    }
     Ok(EncoderSpec {
         family: FAMILY.name.into(),
         hidden,
         layers: config.size("n_layer")?,
         heads,
         intermediate: config.size("n_inner")?,
-        activation,
+        activation: activation(config)?,
         norm_eps: config.epsilon_or("layer_norm_epsilon", 1e-5)?,
         norm: NormPlacement::Post,
         input: InputSpec::Text(TextInput {
             vocab: config.size("vocab_size")?,
-            positions,
+            positions: positions(config)?,
             position_offset: 0,
             token_types: config.count_or("type_vocab_size", 2)?,
             pad_id: config.id_or("pad_token_id", 0)?,
@@ -129,11 +88,71 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
             positions: Positions::Rotary {
                 base,
                 window_base: base,
-                width: config.even_head_dim(((hidden / heads) as f64 * fraction) as usize)?,
+                width: rotary_width(config, hidden / heads)?,
             },
             ffn: Ffn::Gated,
-            without_bias,
+            without_bias: without_bias(config)?,
             ..Axes::default()
         },
     })
+}
+
+/// Its own code has swiglu, geglu and glu for gated networks, and names of plain ones.
+fn activation(config: &Config<'_>) -> Result<Activation, Error> {
+    match config.json.get("activation_function").and_then(Value::as_str) {
+        Some("swiglu") => Ok(Activation::Silu),
+        Some("geglu") => Ok(Activation::Gelu),
+        Some("glu") => Ok(Activation::Sigmoid),
+        other => {
+            let other = other.unwrap_or("missing");
+            Err(config.fault(format!(
+                "field 'activation_function' is {other}; only swiglu, geglu and glu exist here"
+            )))
+        }
+    }
+}
+
+/// The products without a bias.
+fn without_bias(config: &Config<'_>) -> Result<Vec<WeightSite>, Error> {
+    let [query, key, value] = WeightSite::ATTENTION_INPUTS;
+    let attention = [query, key, value, WeightSite::AttentionOut];
+    let products: [(&str, &[WeightSite]); 3] = [
+        ("qkv_proj_bias", &attention),
+        ("mlp_fc1_bias", &[WeightSite::FfnIn]),
+        ("mlp_fc2_bias", &[WeightSite::FfnOut]),
+    ];
+    let mut without = Vec::new();
+    for (field, sites) in products {
+        if !config.flag_or(field, true)? {
+            without.extend(sites);
+        }
+    }
+    Ok(without)
+}
+
+/// How many elements of a head of this width are turned by their position.
+fn rotary_width(config: &Config<'_>, head: usize) -> Result<usize, Error> {
+    let fraction = config.number_or("rotary_emb_fraction", 0.0)?;
+    if !(fraction > 0.0 && fraction <= 1.0) {
+        return Err(config.fault(format!(
+            "field 'rotary_emb_fraction' is {fraction}; only rotary positions, above 0 and up to 1, exist here"
+        )));
+    }
+    config.even_head_dim((head as f64 * fraction) as usize)
+}
+
+/// How long an input may be.
+fn positions(config: &Config<'_>) -> Result<usize, Error> {
+    let positions = config.size("n_positions")?;
+    let scaling = config.number_or("rotary_scaling_factor", 0.0)?;
+    if !(0.0..1e6).contains(&scaling) {
+        return Err(config.fault(format!(
+            "field 'rotary_scaling_factor' is {scaling}, not a number from 0 on and below 10^6"
+        )));
+    }
+    if scaling == 0.0 {
+        return Ok(positions);
+    }
+    // The base grows with inputs that are longer than those of training; those are left out.
+    Ok(positions.min(config.size_or("max_trained_positions", 2048)?))
 }

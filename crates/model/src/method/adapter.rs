@@ -78,6 +78,7 @@ pub(super) const METHOD: Method = Method {
         "adapter[width=4,placement=ffn,activation=quick_gelu,layer_norm=false,init=normal,dropout=0.1]",
         "adapter[width=4,placement=attention,activation=tanh,layer_norm=false,leave_out=[0]]",
     ],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| {
         for bottleneck in plan(options, merging.encoder())? {
             bottleneck.stay(merging, None)?;

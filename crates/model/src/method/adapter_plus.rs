@@ -29,6 +29,7 @@ pub(super) const METHOD: Method = Method {
         LEAVE_OUT,
     ],
     examples: &["adapter_plus[reduction_factor=8]"],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &SWITCHES)),
     build: |options, builder| build(options, builder, &SWITCHES),
 };

@@ -22,6 +22,7 @@ pub(super) const METHOD: Method = Method {
     summary: "Only the biases of the layers' products and the head are trained (after Ben Zaken et al. 2022).",
     options: &[LEAVE_OUT],
     examples: &["bitfit"],
+    needs_f32: false,
     merge: OWN_TENSORS,
     build: |options, builder| -> Result<(), ModelError> {
         let base = builder.base();

@@ -42,6 +42,7 @@ pub(super) const METHOD: Method = Method {
         "bottleneck[mh_adapter=true,reduction_factor=8,non_linearity=gelu,original_ln_before=true,residual_before_ln=false,scaling=channel]",
         "bottleneck[mh_adapter=true,output_adapter=false,reduction_factor=8,non_linearity=tanh,original_ln_before=true,original_ln_after=false]",
     ],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &switches(options))),
     build: |options, builder| build(options, builder, &switches(options)),
 };

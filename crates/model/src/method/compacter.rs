@@ -53,6 +53,7 @@ pub(super) const METHOD: Method = Method {
     summary: "Bottlenecks made of Kronecker products, after both sub-layers (Karimi Mahabadi et al. 2021).",
     options: OPTIONS,
     examples: &["compacter[reduction_factor=4]"],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| stay(options, merging, true)),
     build: |options, builder| build(options, builder, true),
 };
@@ -66,6 +67,7 @@ pub(super) const PLUS_PLUS: Method = Method {
     summary: "Compacter after the feed-forward network only.",
     options: OPTIONS,
     examples: &["compacter++[reduction_factor=2,phm_dim=2,phm_rank=3]"],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| stay(options, merging, false)),
     build: |options, builder| build(options, builder, false),
 };

@@ -26,6 +26,8 @@ pub struct Method {
     /// Small specifications of it, all that changes its arithmetic among them: every test of
     /// methods runs each of them on every family.
     pub examples: &'static [&'static str],
+    /// Whether it trains the model's own products, whose weights must then be held in f32.
+    pub needs_f32: bool,
     /// Puts its parameters and sites into an adapter.
     pub(crate) build: fn(&Options<'_>, &mut Builder<'_>) -> Result<(), ModelError>,
     /// How what it trained becomes weights of the model.

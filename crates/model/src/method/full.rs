@@ -25,6 +25,7 @@ pub(super) const FULL: Method = Method {
     summary: "All weights of the model are trained: full fine-tuning.",
     options: &[],
     examples: &["full"],
+    needs_f32: true,
     merge: OWN_TENSORS,
     build: |_, builder| {
         builder.train_embeddings()?;
@@ -49,6 +50,7 @@ pub(super) const TOP_K: Method = Method {
         help: "number of layers, counted from the top",
     }],
     examples: &["top_k[layers=1]"],
+    needs_f32: true,
     merge: OWN_TENSORS,
     build: |options, builder| {
         let (k, all) = (options.count("layers"), builder.base().spec().own_layers());

@@ -44,6 +44,7 @@ pub(super) const METHOD: Method = Method {
         "ia3[targets=[query,attention_out,ffn_out],leave_out=[0]]",
         "ia3[targets=[key,value],inputs=[ffn_out,attention_out]]",
     ],
+    needs_f32: false,
     merge: Merge::Weights(merge),
     build: |options, builder| {
         let spec = builder.base().spec();

@@ -13,6 +13,7 @@ pub(super) const METHOD: Method = Method {
     summary: "Only the layer norms and the head are trained (Houlsby et al. 2019, section 3.4).",
     options: &[],
     examples: &["layer_norm"],
+    needs_f32: false,
     merge: OWN_TENSORS,
     build: |_, builder| builder.train_norms(),
 };

@@ -12,6 +12,7 @@ pub(super) const METHOD: Method = Method {
     summary: "Only the head is trained.",
     options: &[],
     examples: &["linear"],
+    needs_f32: false,
     merge: OWN_TENSORS,
     build: |_, _| Ok(()),
 };

@@ -73,6 +73,7 @@ pub(super) const METHOD: Method = Method {
         "lora[r=2,dropout=0.3,targets=[value,ffn_out]]",
         "lora[r=2,use_gating=true,targets=[key,ffn_out]]",
     ],
+    needs_f32: false,
     merge: Merge::Weights(merge),
     build: |options, builder| {
         let spec = builder.base().spec();

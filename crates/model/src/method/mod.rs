@@ -136,6 +136,16 @@ pub fn resolve(spec: &MethodSpec) -> Result<MethodSpec, ModelError> {
     Ok(MethodSpec { parts: parts.iter().map(resolve).collect::<Result<_, ModelError>>()? })
 }
 
+/// Whether a method of the specification trains the model's own products, whose weights must then
+/// be held in f32.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn needs_f32(spec: &MethodSpec) -> Result<bool, ModelError> {
+    let parts = resolve(spec)?.parts;
+    parts.iter().try_fold(false, |needs, part| Ok(needs || find(&part.name)?.needs_f32))
+}
+
 /// Builds all members of a union; returns the specification with all options in force.
 pub(crate) fn build(
     spec: &MethodSpec,

@@ -32,6 +32,7 @@ pub(super) const METHOD: Method = Method {
         "par_bn[reduction_factor=4,non_linearity=gelu]",
         "par_bn[reduction_factor=8,non_linearity=gelu,scaling=learned,dropout=0.2,stochastic_depth=0.3,use_gating=true]",
     ],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &SWITCHES)),
     build: |options, builder| build(options, builder, &SWITCHES),
 };
@@ -54,6 +55,7 @@ pub(super) const SCALED: Method = Method {
         LEAVE_OUT,
     ],
     examples: &["scaled_par_bn[reduction_factor=4,non_linearity=gelu]"],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &SWITCHES)),
     build: |options, builder| build(options, builder, &SWITCHES),
 };

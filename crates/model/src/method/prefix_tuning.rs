@@ -70,6 +70,7 @@ pub(super) const METHOD: Method = Method {
         "prefix_tuning[prefix_length=2,flat=true,use_gating=true,shared_gating=false]",
         "prefix_tuning[prefix_length=2,flat=true,counted=true]",
     ],
+    needs_f32: false,
     merge: Merge::Beside("keys and values before those of each sequence are no weights", stay),
     build: |options, builder| {
         let spec = builder.base().spec();

@@ -52,6 +52,7 @@ pub(super) const METHOD: Method = Method {
         "prompt_tuning[prompt_length=2,combine=prefix_after_bos]",
         "prompt_tuning[prompt_length=3,as_words=true]",
     ],
+    needs_f32: false,
     merge: Merge::Beside(
         "rows among the embedded tokens of each sequence are no weights",
         |options, merging| {

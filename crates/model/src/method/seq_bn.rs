@@ -28,6 +28,7 @@ pub(super) const METHOD: Method = Method {
         LEAVE_OUT,
     ],
     examples: &["seq_bn[reduction_factor=4,non_linearity=gelu]"],
+    needs_f32: false,
     merge: Merge::Beside(REASON, |options, merging| stay(options, merging, &SWITCHES)),
     build: |options, builder| build(options, builder, &SWITCHES),
 };

@@ -77,6 +77,7 @@ pub(super) const METHOD: Method = Method {
         "vera[r=3,d_initial=0.5,targets=[query,attention_out,ffn_in,ffn_out],leave_out=[0]]",
         "vera[r=4,dropout=0.3,projection_prng_key=7,targets=[value,ffn_out]]",
     ],
+    needs_f32: false,
     merge: Merge::Weights(merge),
     build: |options, builder| {
         let (base, rank) = (builder.base(), options.count("r"));

@@ -317,14 +317,18 @@ fn read(
         table.notes.push(format!("{blank} blank lines are no rows"));
     }
     if let [only] = &header[..] {
-        let in_it = |(s, _): &&(u8, &str)| only.as_bytes().contains(s) && *s != separator;
-        if let Some((_, name)) = SEPARATORS.iter().find(in_it) {
-            table.notes.push(format!(
-                "the first line is one field that has a {name} in it; if that separates fields, say --separator {name}"
-            ));
-        }
+        table.notes.extend(other_separator(only, separator));
     }
     Ok(table)
+}
+
+/// A note on a first line of one field that looks like several.
+fn other_separator(only: &str, separator: u8) -> Option<String> {
+    let in_it = |(s, _): &&(u8, &str)| only.as_bytes().contains(s) && *s != separator;
+    let (_, name) = SEPARATORS.iter().find(in_it)?;
+    Some(format!(
+        "the first line is one field that has a {name} in it; if that separates fields, say --separator {name}"
+    ))
 }
 
 /// Whether a field is nothing, or part of the line below the header of a table in Markdown.

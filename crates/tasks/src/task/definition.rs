@@ -115,9 +115,10 @@ impl Task {
                 "the data are images, but the task is {}; images are classified: --task image-classification",
                 self.name
             ))),
-            (false, true) => {
-                Err(Error::Usage(format!("the data are texts, but the task is {}", self.name)))
-            }
+            (false, true) => Err(Error::Usage(format!(
+                "the data are texts, but the task is {}; name the column of images with --image-column, or leave --task out",
+                self.name
+            ))),
             _ => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 use budwood_base::head::Pooling;
 use budwood_engine::{Context, Device, Precision};
+use budwood_model::method::METHODS;
 use budwood_model::{Adapter, Base, predict};
 
 use crate::support::*;
@@ -43,6 +44,23 @@ fn int8_weights_change_answers_and_gradients_by_little() {
                 );
                 let cosine = cosine(&g, &h);
                 assert!(cosine > 0.99, "{family} {method} {precision:?}: {cosine}");
+            }
+        }
+    }
+}
+
+/// What a method's table says is what building it asks for.
+#[test]
+fn the_methods_that_need_f32_are_refused_in_int8_and_no_others() {
+    for family in families() {
+        let (_, base) = open_as(family, Precision::Int8);
+        for method in METHODS {
+            for example in method.examples {
+                let head = head(3, Pooling::Mean, None);
+                let built = Adapter::new(&base, &example.parse().unwrap(), head, 0);
+                // Some families refuse some options for other reasons.
+                let in_bytes = built.is_err_and(|e| e.to_string().contains("held in int8"));
+                assert_eq!(in_bytes, method.needs_f32, "{family} {example}");
             }
         }
     }

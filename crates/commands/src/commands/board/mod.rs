@@ -131,7 +131,7 @@ struct ImportArgs {
 
 #[derive(clap::Args)]
 struct ExportArgs {
-    /// Form.
+    /// The form that is written.
     #[arg(long, value_enum, default_value_t = Form::Archive)]
     format: Form,
     /// Only this leaderboard, for csv and json.

@@ -1,13 +1,13 @@
 //! Texts: MiniLM, film reviews, a linear probe and an adapter.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood::run::{RunData, Trained};
-use budwood::spec::BasePrecision;
-use budwood_engine::{Device, Precision};
+use budwood::spec::PrecisionSpec;
+use budwood::{RunSpec, precision_name};
 use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{Dataset, Example, Input, Target};
 use serde_json::json;
@@ -17,7 +17,6 @@ use crate::adapter::{Opening, answer};
 use crate::base;
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::settings::Settings;
-use budwood::precision_name;
 
 /// Reviews of the second act.
 const FEW: usize = 50;
@@ -30,26 +29,23 @@ const EXAMPLES: [&str; 3] = [
 
 pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
-    // Adapters trained on weights in int8 are as good (docs/results.md) and train faster.
-    let precision = Device::cpu().fastest_precision();
     let path = budwood_hub::fetch(&budwood_hub::ROTTEN_TOMATOES, &mut base::told())?;
     let (train_set, test_set) = reviews(&path, args.rows.unwrap_or(4000))?;
+    let spec = RunSpec::default();
+    let precision = PrecisionSpec { base_precision: spec.base_precision(), ..spec.precision };
+    let precision = precision_name(precision.get(false));
     if !settings.json {
-        say!(
-            "model  all-MiniLM-L6-v2, 22.7 M parameters, frozen, held in {}",
-            precision_name(precision)
-        )?;
+        say!("model  all-MiniLM-L6-v2, 22.7 M parameters, frozen, held in {precision}")?;
         say!(
             "task   is a film review fresh or rotten? {} reviews to learn from, {} to test\n",
             thousands(train_set.examples.len() as u64),
             thousands(test_set.examples.len() as u64)
         )?;
     }
-    let most = majority(&test_set);
     // The checkpoint is chosen on reviews that are neither trained on nor reported.
     let (train_set, dev_set) = train_set.split(0.1, 0, "dev")?;
-    let reviews = Reviews { path: &path, dev: Some(&dev_set), test: &test_set, precision };
-    let mut finished = Vec::new();
+    let reviews = Reviews { path: &path, dev: Some(&dev_set), test: &test_set };
+    let mut all = Vec::new();
     for (method, title) in [("linear", "linear probe"), ("adapter", "adapter")] {
         if !settings.json {
             say!("training the {title} ...")?;
@@ -58,7 +54,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let Some(done) = reviews.train(settings, &train_set, &args.out.join(method), &more)? else {
             return Ok(ExitCode::from(130));
         };
-        finished.push(done);
+        all.push(done);
     }
     // The second act: what fifty of them are enough for.
     let few_set = train_set.clone().sample(FEW, 0);
@@ -73,57 +69,104 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let Some(done) = reviews.train(settings, &few_set, &out, &more)? else {
             return Ok(ExitCode::from(130));
         };
-        few.push(accuracy(&done));
+        few.push(done);
     }
     let out = args.out.join("adapter");
-    let meta = &finished[1].1;
-    let share = 100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64;
-    let adapter = Opening::default().open(settings, &out)?;
-    let examples =
-        EXAMPLES.map(|a| Example { input: Input::Text(a.into()), target: Target::None }).to_vec();
-    let questions = Dataset { examples, ..test_set.clone() };
-    let (_, answers) = answer(&adapter, &questions)?;
-    let predictions: Vec<_> = EXAMPLES
-        .into_iter()
-        .enumerate()
-        .map(|(i, text)| {
-            let class = answers.class(i) as usize;
-            (text, meta.labels[class].clone(), answers.probabilities(i)[class])
-        })
-        .collect();
-    if settings.json {
-        json(&json!({
-            "accuracy": accuracy(&finished[1]), "linear_probe": accuracy(&finished[0]), "majority_class": most,
-            "parameters_trained": meta.parameters_trained, "percent_of_base": share,
-            "precision": precision_name(precision), "bytes": finished[1].0.bytes, "adapter": out, "predictions": predictions,
-            "few": { "rows": few_set.examples.len(), "linear_probe": few[0], "accuracy": few[1] },
-            "seconds": begin.elapsed().as_secs_f64(),
-        }))?;
-        return Ok(ExitCode::SUCCESS);
+    let ended = Ended {
+        precision,
+        majority: majority(&test_set),
+        all: &all,
+        few: (few_set.examples.len(), &few),
+        predictions: predictions(settings, &out, &test_set)?,
+        out,
+        seconds: begin.elapsed().as_secs_f64(),
+    };
+    match settings.json {
+        true => ended.json()?,
+        false => ended.tell(test_set.examples.len())?,
     }
-    say!(
-        "\naccuracy on {} reviews that it has not seen",
-        thousands(test_set.examples.len() as u64)
-    )?;
-    say!("  majority class  {:5.1} %", 100.0 * most)?;
-    say!("  linear probe    {:5.1} %", 100.0 * accuracy(&finished[0]))?;
-    say!("  adapter         {:5.1} %", 100.0 * accuracy(&finished[1]))?;
-    say!("\nwith {} reviews to learn from, chosen by cross-validation", few_set.examples.len())?;
-    say!("  linear probe    {:5.1} %", 100.0 * few[0])?;
-    say!("  adapter         {:5.1} %", 100.0 * few[1])?;
-    say!(
-        "\ntrained {} parameters, {share:.1} % of the model; {} on disk",
-        thousands(meta.parameters_trained),
-        bytes(finished[1].0.bytes)
-    )?;
-    say!("\npredictions")?;
-    for (text, label, score) in &predictions {
-        say!("  {label:<6} {score:.2}  {text}")?;
-    }
-    say!("\nall of it took {}. Try it:", seconds(begin.elapsed().as_secs_f64()))?;
-    say!("  budwood predict --adapter {} \"your own words\"", out.display())?;
-    say!("  budwood inspect {}", out.display())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The classes of our own reviews by the adapter in a folder, with their probabilities. All but the
+/// texts is as in `like`.
+fn predictions(
+    settings: &Settings,
+    out: &Path,
+    like: &Dataset,
+) -> Result<Vec<(&'static str, String, f32)>> {
+    let adapter = Opening::default().open(settings, out)?;
+    let example = |text: &str| Example { input: Input::Text(text.into()), target: Target::None };
+    let questions = Dataset { examples: EXAMPLES.map(example).to_vec(), ..like.clone() };
+    let (_, answers) = answer(&adapter, &questions)?;
+    let answered = |(i, text)| {
+        let class = answers.class(i) as usize;
+        (text, adapter.meta().labels[class].clone(), answers.probabilities(i)[class])
+    };
+    Ok(EXAMPLES.into_iter().enumerate().map(answered).collect())
+}
+
+/// What the quickstart shows.
+struct Ended<'a> {
+    /// How the frozen weights were held.
+    precision: &'a str,
+    /// The share of the class that occurs most often.
+    majority: f64,
+    /// The probe and the adapter.
+    all: &'a [(Trained, AdapterMeta)],
+    /// As `all`, from so few reviews.
+    few: (usize, &'a [(Trained, AdapterMeta)]),
+    predictions: Vec<(&'static str, String, f32)>,
+    /// The folder of the adapter.
+    out: PathBuf,
+    seconds: f64,
+}
+
+impl Ended<'_> {
+    /// The parameters that were trained, in percent of the model's.
+    fn share(&self) -> f64 {
+        let meta = &self.all[1].1;
+        100.0 * meta.parameters_trained as f64 / meta.parameters_base as f64
+    }
+
+    fn json(&self) -> Result<()> {
+        let (all, (rows, few)) = (self.all, self.few);
+        json(&json!({
+            "accuracy": accuracy(&all[1]), "linear_probe": accuracy(&all[0]),
+            "majority_class": self.majority, "parameters_trained": all[1].1.parameters_trained,
+            "percent_of_base": self.share(), "precision": self.precision, "bytes": all[1].0.bytes,
+            "adapter": self.out, "predictions": self.predictions,
+            "few": { "rows": rows, "linear_probe": accuracy(&few[0]), "accuracy": accuracy(&few[1]) },
+            "seconds": self.seconds,
+        }))
+    }
+
+    /// For people; `tested` is the number of reviews that it was tested on.
+    fn tell(&self, tested: usize) -> Result<()> {
+        let (all, (rows, few)) = (self.all, self.few);
+        let scored = |name: &str, accuracy: f64| say!("  {name:<14}  {:5.1} %", 100.0 * accuracy);
+        say!("\naccuracy on {} reviews that it has not seen", thousands(tested as u64))?;
+        scored("majority class", self.majority)?;
+        scored("linear probe", accuracy(&all[0]))?;
+        scored("adapter", accuracy(&all[1]))?;
+        say!("\nwith {rows} reviews to learn from, chosen by cross-validation")?;
+        scored("linear probe", accuracy(&few[0]))?;
+        scored("adapter", accuracy(&few[1]))?;
+        say!(
+            "\ntrained {} parameters, {:.1} % of the model; {} on disk",
+            thousands(all[1].1.parameters_trained),
+            self.share(),
+            bytes(all[1].0.bytes)
+        )?;
+        say!("\npredictions")?;
+        for (text, label, score) in &self.predictions {
+            say!("  {label:<6} {score:.2}  {text}")?;
+        }
+        say!("\nall of it took {}. Try it:", seconds(self.seconds))?;
+        say!("  budwood predict --adapter {} \"your own words\"", self.out.display())?;
+        say!("  budwood inspect {}", self.out.display())?;
+        Ok(())
+    }
 }
 
 /// The reviews that runs share.
@@ -132,7 +175,6 @@ struct Reviews<'a> {
     path: &'a Path,
     dev: Option<&'a Dataset>,
     test: &'a Dataset,
-    precision: Precision,
 }
 
 impl Reviews<'_> {
@@ -144,11 +186,7 @@ impl Reviews<'_> {
         out: &Path,
         more: &str,
     ) -> Result<Option<(Trained, AdapterMeta)>> {
-        let mut args = flags(None, &self.path.to_string_lossy(), out, more)?;
-        args.spec.precision.base_precision = match self.precision {
-            Precision::F32 => BasePrecision::F32,
-            Precision::Int8 | Precision::Int8Forward => BasePrecision::Int8,
-        };
+        let args = flags(None, &self.path.to_string_lossy(), out, more)?;
         let labels = vec!["fresh".into(), "rotten".into()];
         let data = RunData {
             dev: self.dev.cloned(),

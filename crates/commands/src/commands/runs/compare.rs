@@ -1,6 +1,6 @@
 //! Whether two runs differ beyond chance, by their answers to the same examples.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use budwood_base::record::Prediction;
 use budwood_base::statistics::{bootstrap, mcnemar, sign_flips};
 use budwood_store::{Address, Store, StoredRun};
@@ -87,84 +87,141 @@ pub(super) fn run(
         );
     }
     let (split, answers) = same_examples(&store, &runs, split)?;
-    let worth = Worth::of_kind(&runs[0].record.kind);
-    let of_run = |i: usize| answers[i].iter().map(|p| worth.of(p)).collect::<Option<Vec<f64>>>();
-    let (Some(a), Some(b)) = (of_run(0), of_run(1)) else {
-        bail!("an answer to {split} examples is not a number: the runs cannot be compared");
-    };
-    let every: Vec<usize> = (0..a.len()).collect();
-    let difference = |rows: &[usize]| worth.score(&a, rows) - worth.score(&b, rows);
-    let scores = [worth.score(&a, &every), worth.score(&b, &every)];
-    let (low, high) = bootstrap(a.len(), DRAWS, 0, difference).unwrap_or_default();
-    // Right or wrong alone: an exact match is 1 or 0 too.
-    let right = |p: &Prediction| match worth {
-        Worth::Right(_) => worth.of(p) == Some(1.0),
-        Worth::SquaredError => p.predicted == p.expected,
-    };
-    let pairs: Vec<_> = answers[0].iter().zip(&answers[1]).collect();
-    let only =
-        |a: bool, b: bool| pairs.iter().filter(|(x, y)| right(x) == a && right(y) == b).count();
-    let (both, first, second, none) =
-        (only(true, true), only(true, false), only(false, true), only(false, false));
-    let by_mcnemar = mcnemar(first as u64, second as u64);
-    let (test, p) = match worth {
-        Worth::Right(_) => ("McNemar's exact test", by_mcnemar),
-        Worth::SquaredError => {
-            let away: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
-            ("exchange of the two answers' squared errors at random", sign_flips(&away, DRAWS, 0))
-        }
-    };
-    let differing = pairs.iter().filter(|(x, y)| x.predicted != y.predicted);
-    if settings.json {
-        let rows: Vec<_> = differing.map(|(x, y)| json!({ "row": x.row, "expected": x.expected, "a": x.predicted, "b": y.predicted })).collect();
-        return json(&json!({
+    let compared =
+        Compared::of(Worth::of_kind(&runs[0].record.kind), &answers).ok_or_else(|| {
+            anyhow!("an answer to {split} examples is not a number: the runs cannot be compared")
+        })?;
+    match settings.json {
+        true => compared.json(&split),
+        false => compared.tell(&split, [runs[0].id, runs[1].id], limit),
+    }
+}
+
+/// The answers of two runs to the same examples, and what they are worth.
+struct Compared<'a> {
+    worth: Worth,
+    pairs: Vec<(&'a Prediction, &'a Prediction)>,
+    scores: [f64; 2],
+    /// The ends of the interval of the difference.
+    interval: (f64, f64),
+    counts: Counts,
+    by_mcnemar: f64,
+    /// The test that fits, and the probability of such a difference by chance.
+    test: (&'static str, f64),
+}
+
+/// How many examples both runs answer rightly, the first alone, the second alone, and none.
+struct Counts {
+    both: usize,
+    first: usize,
+    second: usize,
+    none: usize,
+}
+
+impl<'a> Compared<'a> {
+    /// None if an answer is not a number where one is wanted.
+    fn of(worth: Worth, answers: &'a [Vec<Prediction>; 2]) -> Option<Self> {
+        let values =
+            |i: usize| answers[i].iter().map(|p| worth.of(p)).collect::<Option<Vec<f64>>>();
+        let (a, b) = (values(0)?, values(1)?);
+        let every: Vec<usize> = (0..a.len()).collect();
+        let difference = |rows: &[usize]| worth.score(&a, rows) - worth.score(&b, rows);
+        // Right or wrong alone: an exact match is 1 or 0 too.
+        let is_right = |p: &Prediction| match worth {
+            Worth::Right(_) => worth.of(p) == Some(1.0),
+            Worth::SquaredError => p.predicted == p.expected,
+        };
+        let pairs: Vec<_> = answers[0].iter().zip(&answers[1]).collect();
+        let count = |a: bool, b: bool| {
+            pairs.iter().filter(|(x, y)| is_right(x) == a && is_right(y) == b).count()
+        };
+        let counts = Counts {
+            both: count(true, true),
+            first: count(true, false),
+            second: count(false, true),
+            none: count(false, false),
+        };
+        let by_mcnemar = mcnemar(counts.first as u64, counts.second as u64);
+        let test = match worth {
+            Worth::Right(_) => ("McNemar's exact test", by_mcnemar),
+            Worth::SquaredError => {
+                let away: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+                let p = sign_flips(&away, DRAWS, 0);
+                ("exchange of the two answers' squared errors at random", p)
+            }
+        };
+        Some(Self {
+            worth,
+            pairs,
+            scores: [worth.score(&a, &every), worth.score(&b, &every)],
+            interval: bootstrap(a.len(), DRAWS, 0, difference).unwrap_or_default(),
+            counts,
+            by_mcnemar,
+            test,
+        })
+    }
+
+    fn difference(&self) -> f64 {
+        self.scores[0] - self.scores[1]
+    }
+
+    /// The examples that the runs answer differently.
+    fn differing(&self) -> impl Iterator<Item = &(&'a Prediction, &'a Prediction)> {
+        self.pairs.iter().filter(|(x, y)| x.predicted != y.predicted)
+    }
+
+    fn json(&self, split: &str) -> Result<()> {
+        let row = |(x, y): &(&Prediction, &Prediction)| json!({ "row": x.row, "expected": x.expected, "a": x.predicted, "b": y.predicted });
+        let Counts { both, first, second, none } = self.counts;
+        let ((low, high), (test, p)) = (self.interval, self.test);
+        json(&json!({
             "both_right": both, "only_a": first, "only_b": second, "both_wrong": none,
-            "mcnemar_p": by_mcnemar, "differing": rows, "split": split, "rows": a.len(),
+            "mcnemar_p": self.by_mcnemar, "differing": self.differing().map(row).collect::<Vec<_>>(),
+            "split": split, "rows": self.pairs.len(),
             "score": {
-                "name": worth.name(), "a": scores[0], "b": scores[1],
-                "difference": scores[0] - scores[1], "low": low, "high": high,
+                "name": self.worth.name(), "a": self.scores[0], "b": self.scores[1],
+                "difference": self.difference(), "low": low, "high": high,
                 "test": test, "p": p, "differs": p < CHANCE,
             },
-        }));
+        }))
     }
-    say!(
-        "{} examples of {split}: {} of run {} {:.4}, of run {} {:.4}",
-        thousands(a.len() as u64),
-        worth.name(),
-        runs[0].id,
-        scores[0],
-        runs[1].id,
-        scores[1]
-    )?;
-    say!(
-        "difference {:+.4}, 95 % interval {low:+.4} to {high:+.4} (paired bootstrap, {} draws)",
-        scores[0] - scores[1],
-        thousands(DRAWS as u64)
-    )?;
-    if matches!(worth, Worth::Right(_)) {
+
+    fn tell(&self, split: &str, [one, other]: [i64; 2], limit: usize) -> Result<()> {
         say!(
-            "both right {both}, only run {} {first}, only run {} {second}, none {none}",
-            runs[0].id,
-            runs[1].id
+            "{} examples of {split}: {} of run {one} {:.4}, of run {other} {:.4}",
+            thousands(self.pairs.len() as u64),
+            self.worth.name(),
+            self.scores[0],
+            self.scores[1]
         )?;
-    }
-    let shown = if p < 0.001 { format!("{p:.1e}") } else { format!("{p:.3}") };
-    say!(
-        "{test}: p = {shown}{}",
-        if p < CHANCE {
-            ", a difference that chance hardly makes"
-        } else {
-            ", no difference is shown"
+        let ((low, high), (test, p)) = (self.interval, self.test);
+        say!(
+            "difference {:+.4}, 95 % interval {low:+.4} to {high:+.4} (paired bootstrap, {} draws)",
+            self.difference(),
+            thousands(DRAWS as u64)
+        )?;
+        if matches!(self.worth, Worth::Right(_)) {
+            let Counts { both, first, second, none } = self.counts;
+            say!(
+                "both right {both}, only run {one} {first}, only run {other} {second}, none {none}"
+            )?;
         }
-    )?;
-    let mut rows = vec![["row", "expected", "first", "second"].map(ToString::to_string).to_vec()];
-    rows.extend(differing.take(limit).map(|(x, y)| {
-        vec![x.row.to_string(), x.expected.clone(), x.predicted.clone(), y.predicted.clone()]
-    }));
-    if rows.len() > 1 {
-        table(&rows)?;
+        let shown = if p < 0.001 { format!("{p:.1e}") } else { format!("{p:.3}") };
+        let meaning = match p < CHANCE {
+            true => "a difference that chance hardly makes",
+            false => "no difference is shown",
+        };
+        say!("{test}: p = {shown}, {meaning}")?;
+        let head = ["row", "expected", "first", "second"].map(String::from).to_vec();
+        let row = |(x, y): &(&Prediction, &Prediction)| {
+            vec![x.row.to_string(), x.expected.clone(), x.predicted.clone(), y.predicted.clone()]
+        };
+        let rows: Vec<_> = self.differing().take(limit).map(row).collect();
+        if !rows.is_empty() {
+            table(&[vec![head], rows].concat())?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The answers of both runs to the same examples. Refuses any others by what differs.

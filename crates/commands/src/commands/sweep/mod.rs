@@ -105,21 +105,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let threads = (settings.threads / jobs).max(1);
     check_data(&left)?;
     if let Some(engine) = args.cluster.on {
-        if !args.dry_run {
-            // Made before the tasks, which all use it.
-            Store::open(&place)?;
-        }
-        let sweep = cluster::Sweep {
-            name: &file.name,
-            text: &file.text,
-            out: &args.out,
-            store: &place,
-            jobs: args.jobs,
-            keys: planned.iter().map(|run| run.key.clone()).collect(),
-            left: left.len(),
-        };
-        cluster::submit(settings, &args.cluster, engine, &sweep, args.dry_run)?;
-        return Ok(ExitCode::SUCCESS);
+        return submit(settings, args, engine, &file, &planned, left.len());
     }
     if args.dry_run {
         return dry_run(settings, &file, planned.len(), &left, jobs, threads);
@@ -142,15 +128,84 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let store = Store::open(&place)?;
     catch_interrupt();
     let begin = Instant::now();
+    let Ended { done, elsewhere, failed } = train(settings, &file, store, &left, jobs, threads);
+    let took = begin.elapsed().as_secs_f64();
+    if settings.json {
+        json(&json!({
+            "sweep": file.name, "runs": planned.len(), "done_before": planned.len() - left.len(),
+            "done": done, "elsewhere": elsewhere, "failed": failed, "store": place,
+            "seconds": took, "interrupted": stopped(),
+        }))?;
+    } else {
+        say!("{done} runs done in {}; store: {place}", seconds(took))?;
+        if elsewhere > 0 {
+            say!("{elsewhere} runs are being done by another process")?;
+        }
+    }
+    for message in &failed {
+        eprintln!("failed: {message}");
+    }
+    if stopped() {
+        eprintln!("interrupted. Run the same command to continue.");
+        return Ok(ExitCode::from(130));
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Hands a sweep of which so many runs are left to a cluster.
+fn submit(
+    settings: &Settings,
+    args: &Args,
+    engine: job::Engine,
+    file: &SweepFile,
+    planned: &[Planned],
+    left: usize,
+) -> Result<ExitCode> {
+    let place = args.place();
+    if !args.dry_run {
+        // Made before the tasks, which all use it.
+        Store::open(&place)?;
+    }
+    let sweep = cluster::Sweep {
+        name: &file.name,
+        text: &file.text,
+        out: &args.out,
+        store: &place,
+        jobs: args.jobs,
+        keys: planned.iter().map(|run| run.key.clone()).collect(),
+        left,
+    };
+    cluster::submit(settings, &args.cluster, engine, &sweep, args.dry_run)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What came of runs.
+struct Ended {
+    done: usize,
+    /// Those that another process does.
+    elsewhere: usize,
+    /// What is wrong with those that failed.
+    failed: Vec<String>,
+}
+
+/// Does the runs, so many at a time.
+fn train(
+    settings: &Settings,
+    file: &SweepFile,
+    store: Store,
+    runs: &[Planned],
+    jobs: usize,
+    threads: usize,
+) -> Ended {
     let bars = MultiProgress::with_draw_target(match settings.json {
         true => ProgressDrawTarget::hidden(),
         false => ProgressDrawTarget::stderr(),
     });
-    let total = bars.add(ProgressBar::new(left.len() as u64));
+    let total = bars.add(ProgressBar::new(runs.len() as u64));
     total.set_style(style("{bar:30} {pos}/{len} runs, {elapsed} so far, {eta} left"));
     total.enable_steady_tick(Duration::from_secs(1));
     let shared = Shared {
-        file: &file,
+        file,
         threads,
         jobs,
         store: Mutex::new(store),
@@ -169,35 +224,18 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
         // The first of them on this thread.
         for bar in shown.iter().skip(1) {
-            scope.spawn(|| work(&shared, &left, bar));
+            scope.spawn(|| work(&shared, runs, bar));
         }
         if let Some(bar) = shown.first() {
-            work(&shared, &left, bar);
+            work(&shared, runs, bar);
         }
     });
     let _ = bars.clear();
-    let failed = shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (done, elsewhere) = (shared.done.into_inner(), shared.elsewhere.into_inner());
-    if settings.json {
-        json(&json!({
-            "sweep": file.name, "runs": planned.len(), "done_before": planned.len() - left.len(),
-            "done": done, "elsewhere": elsewhere, "failed": failed, "store": place,
-            "seconds": begin.elapsed().as_secs_f64(), "interrupted": stopped(),
-        }))?;
-    } else {
-        say!("{done} runs done in {}; store: {place}", seconds(begin.elapsed().as_secs_f64()))?;
-        if elsewhere > 0 {
-            say!("{elsewhere} runs are being done by another process")?;
-        }
+    Ended {
+        done: shared.done.into_inner(),
+        elsewhere: shared.elsewhere.into_inner(),
+        failed: shared.failed.into_inner().unwrap_or_else(PoisonError::into_inner),
     }
-    for message in &failed {
-        eprintln!("failed: {message}");
-    }
-    if stopped() {
-        eprintln!("interrupted. Run the same command to continue.");
-        return Ok(ExitCode::from(130));
-    }
-    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn style(template: &str) -> ProgressStyle {
