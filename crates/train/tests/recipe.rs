@@ -377,7 +377,7 @@ fn several_labels_are_learned() {
     }
 }
 
-/// Labels that two of five rows have by chance are never above 0.5, and worth answering all the same.
+/// Labels that two of five rows have by chance are never above 0.5, and worth answering.
 #[test]
 fn thresholds_of_labels_are_chosen_where_they_are_better() {
     let chance = |i: usize| f32::from(u8::from(Key::new(7).uniform(i as u64) < 0.4));
