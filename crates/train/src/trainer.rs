@@ -378,7 +378,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// What a run begins with: nothing, or what a checkpoint holds, which the adapter then has, too.
+    /// What a run begins with: nothing, or what a checkpoint holds, which the adapter then has.
     fn begin(
         &self,
         adapter: &mut Adapter,

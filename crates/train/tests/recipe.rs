@@ -377,6 +377,18 @@ fn several_labels_are_learned() {
     }
 }
 
+/// Labels that two of five rows have by chance are never above 0.5, and worth answering.
+#[test]
+fn thresholds_of_labels_are_chosen_where_they_are_better() {
+    let chance = |i: usize| f32::from(u8::from(Key::new(7).uniform(i as u64) < 0.4));
+    let labels = |i, _: &[usize]| Target::Labels(vec![chance(2 * i), chance(2 * i + 1)]);
+    let train = prepared(&words(150, 1), labels);
+    let given = Given { kind: HeadKind::MultiLabel, outputs: 2, ..Given::new(&train, "linear") };
+    let account = given.run().unwrap().account;
+    let thresholds = account.thresholds();
+    assert!(thresholds.is_some_and(|t| t.iter().all(|t| *t < 0.45)), "{account}");
+}
+
 #[test]
 fn labels_that_nothing_can_be_learned_from_are_said_to_be() {
     let noise = |i: usize, _: &[usize]| Target::Class((Key::new(5).bits(i as u64) % 2) as u32);

@@ -6,7 +6,6 @@ use budwood_base::method::MethodPart;
 use budwood_base::names;
 use serde_json::{Value, json};
 
-use super::{OF_PRODUCTS, PLACES, SWITCHES};
 use crate::Error;
 use crate::imported::refuse;
 
@@ -18,6 +17,29 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("inv_adapter", "null"),
     ("cross_adapter", "false"),
 ];
+
+/// Switches of a bottleneck's place that are options of `bottleneck` here, by the same names.
+pub(super) const PLACES: [&str; 6] = [
+    "mh_adapter",
+    "output_adapter",
+    "original_ln_before",
+    "original_ln_after",
+    "residual_before_ln",
+    "is_parallel",
+];
+/// Switches that are options of every bottleneck that has them, by the same names.
+pub(super) const SWITCHES: [&str; 8] = [
+    "reduction_factor",
+    "non_linearity",
+    "scaling",
+    "init_weights",
+    "dropout",
+    "stochastic_depth",
+    "use_gating",
+    "leave_out",
+];
+/// Those of Compacter's products.
+pub(super) const OF_PRODUCTS: [&str; 2] = ["phm_dim", "phm_rank"];
 
 /// The methods of a configuration; several in a union.
 pub(super) fn parts(path: &Path, config: &Value) -> Result<Vec<MethodPart>, Error> {

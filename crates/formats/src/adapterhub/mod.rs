@@ -23,29 +23,6 @@ use crate::weights::Weights;
 use head::read_head;
 use method::parts;
 
-/// Switches of a bottleneck's place that are options of `bottleneck` here, by the same names.
-const PLACES: [&str; 6] = [
-    "mh_adapter",
-    "output_adapter",
-    "original_ln_before",
-    "original_ln_after",
-    "residual_before_ln",
-    "is_parallel",
-];
-/// Switches that are options of every bottleneck that has them, by the same names.
-const SWITCHES: [&str; 8] = [
-    "reduction_factor",
-    "non_linearity",
-    "scaling",
-    "init_weights",
-    "dropout",
-    "stochastic_depth",
-    "use_gating",
-    "leave_out",
-];
-/// Those of Compacter's products.
-const OF_PRODUCTS: [&str; 2] = ["phm_dim", "phm_rank"];
-
 /// Reads a folder.
 ///
 /// # Errors

@@ -7,7 +7,8 @@ use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::{Value, json};
 
-use super::{FLAT_PREFIX, OF_PRODUCTS, PLACES, PREFIX_ROLES, ROLES, SWITCHES};
+use super::method::{OF_PRODUCTS, PLACES, SWITCHES};
+use super::{FLAT_PREFIX, PREFIX_ROLES, ROLES};
 use crate::export::{Exported, cannot, family_of, label2id, pooled, refuse_masked_lm};
 use crate::family::Family;
 use crate::native::{AdapterFolder, AdapterMeta};

@@ -227,3 +227,18 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 pub(super) fn add_scaled(to: &mut [f64], factor: f64, x: &[f64]) {
     to.iter_mut().zip(x).for_each(|(t, x)| *t += factor * x);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of four rows three have the first label and none has the second.
+    #[test]
+    fn shares_of_labels_are_their_odds() {
+        let wanted = Wanted::Labels(vec![1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0], 2);
+        let shares = wanted.shares(&[0, 1, 2, 3]);
+        for (x, share) in shares.iter().zip([0.75, 0.0]) {
+            assert!((1.0 / (1.0 + (-x).exp()) - share).abs() < 1e-3, "{shares:?}");
+        }
+    }
+}

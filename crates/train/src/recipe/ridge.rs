@@ -87,3 +87,20 @@ fn substitute(l: &[f64], b: &mut [f64]) {
         add_scaled(before, -own[0], &l[i * n..i * n + i]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_of_labels_are_those_of_their_row() {
+        let wanted = Wanted::Labels(vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0], 3);
+        let of_row = |row| {
+            let mut all = Vec::new();
+            each_target(&wanted, row, |label, y| all.push((label, y)));
+            all
+        };
+        assert_eq!([0, 1].map(|row| of_row(row)[..].to_vec()), [[(0, 1.0)], [(1, 1.0)]]);
+        assert_eq!(of_row(2), [(0, 1.0), (2, 1.0)]);
+    }
+}
