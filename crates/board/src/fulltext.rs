@@ -203,16 +203,18 @@ pub(crate) fn entries(
     let table = if of_models { "model_text" } else { "entry_text" };
     if sql.is_server() {
         let (key, of_kind) = match of_models {
-            true => ("CAST(id AS TEXT)", "CAST(?3 AS TEXT) IS NOT NULL"),
-            false => ("ref", "kind = ?3"),
+            true => ("CAST(id AS TEXT)", "TRUE"),
+            false => ("ref", "kind = ?4"),
         };
         let query = format!(
             "SELECT {key}, name, substr(text, 1, 200)
-             FROM ({}) x ORDER BY length(name), name LIMIT ?4",
+             FROM ({}) x ORDER BY length(name), name LIMIT ?3",
             newest_rows(table, of_kind, within, MOST)
         );
         let (words, begun) = wanted.parts();
-        return Ok(sql.query(&query, params![words, begun, kind, limit], Entry::read)?);
+        let values = params![words, begun, limit, kind];
+        let values = if of_models { &values[..3] } else { values };
+        return Ok(sql.query(&query, values, Entry::read)?);
     }
     let query = format!(
         "SELECT CAST(ref AS TEXT), name, substr(text, 1, 200)

@@ -268,6 +268,9 @@ fn read_task_item(r: &Row<'_>) -> OfDatabase<(i64, TaskItem)> {
 
 /// Tasks with the names of their parts.
 fn with_parts(board: &Board, rows: Vec<(i64, TaskItem)>) -> Result<Vec<TaskItem>, Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let sql = board.sql();
     let query = format!(
         "SELECT c.parent, t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.child

@@ -1,6 +1,5 @@
 //! The start page.
 
-use budwood_database::params;
 use serde::Serialize;
 
 use super::item::{attribution, leaderboards};
@@ -76,7 +75,7 @@ pub fn start(board: &Board) -> Result<Start, Error> {
     Ok(Start {
         counts: counts(board)?,
         notable,
-        recent: recent(board, 12)?,
+        recent: recent(board)?,
         areas: super::areas(board, 6)?,
         sources: sources(board)?,
     })
@@ -103,13 +102,13 @@ fn counts(board: &Board) -> Result<Counts, Error> {
     })?)
 }
 
-fn recent(board: &Board, limit: i64) -> Result<Vec<RecentResult>, Error> {
+fn recent(board: &Board) -> Result<Vec<RecentResult>, Error> {
     Ok(board.sql().query(
         "SELECT r.id, r.model, l.slug, t.slug, t.name, d.slug, d.name, r.state, r.date, r.at
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
-         WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT ?1",
-        params![limit],
+         WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT 12",
+        &[],
         |r| {
             Ok(RecentResult {
                 result: r.get(0)?,
