@@ -59,8 +59,8 @@ impl Wanted {
     }
 }
 
-/// A query of a server for the words of `?1` and the begun one of `?2`. As a query within another it
-/// is made once, not for each row.
+/// A query of a server for the words of `?1` and the begun one of `?2`. As a query within another
+/// it is made once, not for each row.
 fn words_of(within: Within) -> &'static str {
     match within {
         Within::Name => "(SELECT wanted(CAST(?1 AS TEXT), CAST(?2 AS TEXT)))",

@@ -50,9 +50,9 @@ impl Session {
         let tls = Tls::new(&server.trust).map_err(|e| Error::content(server, e))?;
         let mut client = config.connect(tls).map_err(|e| Error::connecting(server, &e))?;
         // Whoever writes finds rows by their keys: a plan that was made while a table was empty
-        // must not read the whole of it later. What is asked for again and again is in memory, and no
-        // statement is long enough to be compiled. Names in statements are those of our schema. A
-        // machine that vanished keeps its locks for two hours, if the server is not told, and a
+        // must not read the whole of it later. What is asked for again and again is in memory, and
+        // no statement is long enough to be compiled. Names in statements are those of our schema.
+        // A machine that vanished keeps its locks for two hours, if the server is not told, and a
         // process that was stopped for ever.
         let settings = format!(
             "SET search_path = {}; SET standard_conforming_strings = on; SET lock_timeout = {}; SET client_min_messages = warning;
