@@ -3,6 +3,7 @@
 use budwood_database::Connection;
 
 use crate::error::OfDatabase;
+use crate::fulltext;
 
 /// Joins a table to papers `p` so that these are gone through from the newest on.
 pub(crate) fn from_the_newest(sql: &Connection) -> &'static str {
@@ -10,10 +11,46 @@ pub(crate) fn from_the_newest(sql: &Connection) -> &'static str {
     if sql.is_server() { "JOIN" } else { "INDEXED BY papers_by_date CROSS JOIN" }
 }
 
-/// Tells a server's planner what the tables hold, after much was written.
+/// Whether a number is among those of a parameter, which is a list in JSON.
+pub(crate) fn is_among(sql: &Connection, number: &str, list: &str) -> String {
+    if sql.is_server() {
+        return format!("{number} = ANY (CAST(translate({list}, '[]', '{{}}') AS BIGINT[]))");
+    }
+    format!("{number} IN (SELECT value FROM json_each({list}))")
+}
+
+/// A parameter of [`is_among`].
+pub(crate) fn list(numbers: &[i64]) -> String {
+    serde_json::json!(numbers).to_string()
+}
+
+/// Makes ready for a transaction that writes many rows: a server adds words to their indexes in
+/// pieces of this size.
+pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
+    if sql.is_server() {
+        sql.execute("SET LOCAL gin_pending_list_limit = '64MB'", &[])?;
+        sql.execute("SET LOCAL work_mem = '64MB'", &[])?;
+    }
+    Ok(())
+}
+
+/// Puts indexes of words in order after much was written, and tells a server's planner what those
+/// tables hold that have grown.
 pub(crate) fn settle(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
-        sql.execute("ANALYZE", &[])?;
+        // What was added last waits beside an index of words; its owner may have it put in.
+        let settle =
+            "SELECT gin_clean_pending_list(c.oid) FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+             WHERE a.amname = 'gin' AND c.relnamespace = CAST(current_schema() AS REGNAMESPACE)
+               AND pg_has_role(c.relowner, 'USAGE')";
+        sql.query(settle, &[], |_| Ok(()))?;
+        let grown = "SELECT relname FROM pg_class WHERE relkind = 'r'
+               AND relnamespace = CAST(current_schema() AS REGNAMESPACE)
+               AND pg_relation_size(oid) > 1.1 * relpages * current_setting('block_size')::BIGINT";
+        for table in sql.query(grown, &[], |r| r.get::<String>(0))? {
+            sql.execute(&format!("ANALYZE {table}"), &[])?;
+        }
+        fulltext::note_common_words(sql)?;
     }
     Ok(())
 }

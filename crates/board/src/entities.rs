@@ -109,46 +109,51 @@ pub(crate) struct PaperMention<'a> {
     pub(crate) archive: Option<i64>,
 }
 
-/// The number of the paper that is meant, by arXiv number, address or title.
-pub(crate) fn find_paper(sql: &Connection, title: &str, url: &str) -> Result<Option<i64>, Error> {
-    if let Some(id) = date::arxiv_id(url).or_else(|| date::arxiv_id(title)) {
-        let found = sql.first(
-            "SELECT id FROM papers WHERE arxiv_id = ?1 ORDER BY stub, id LIMIT 1",
-            params![id],
-            |r| r.get(0),
-        )?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
+/// What a paper may be known by: columns and what they hold, in the order in which they count.
+pub(crate) fn paper_keys(title: &str, url: &str) -> Vec<(&'static str, String)> {
+    let arxiv = date::arxiv_id(url).or_else(|| date::arxiv_id(title));
+    let mut keys: Vec<_> = arxiv.map(|id| ("arxiv_id", id.into())).into_iter().collect();
     if !url.is_empty() {
-        let found = sql.first(
-            "SELECT id FROM papers WHERE url_abs = ?1 ORDER BY stub, id LIMIT 1",
-            params![url],
-            |r| r.get(0),
-        )?;
-        if found.is_some() {
-            return Ok(found);
-        }
+        keys.push(("url_abs", url.into()));
     }
     // One word, such as "Anonymous" or "N/A", is no title to know a paper by.
-    if title.split_whitespace().nth(1).is_none() {
-        return Ok(None);
+    if title.split_whitespace().nth(1).is_some() {
+        keys.push(("title_key", key(title)));
     }
-    Ok(sql.first(
-        "SELECT id FROM papers WHERE title_key = ?1 ORDER BY stub, id LIMIT 1",
-        params![key(title)],
-        |r| r.get(0),
-    )?)
+    keys
+}
+
+/// The number of the paper whose column holds a text.
+pub(crate) fn paper_by(sql: &Connection, column: &str, text: &str) -> Result<Option<i64>, Error> {
+    let query = format!("SELECT id FROM papers WHERE {column} = ?1 ORDER BY stub, id LIMIT 1");
+    Ok(sql.first(&query, params![text], |r| r.get(0))?)
+}
+
+/// The number of the paper that is meant, by arXiv number, address or title.
+pub(crate) fn find_paper(sql: &Connection, title: &str, url: &str) -> Result<Option<i64>, Error> {
+    for (column, text) in paper_keys(title, url) {
+        if let Some(found) = paper_by(sql, column, &text)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The paper that is meant; an entry with title and link alone is made if it is not there. None if
 /// too little is said.
 pub(crate) fn paper(sql: &Connection, mention: &PaperMention<'_>) -> Result<Option<i64>, Error> {
-    let (title, url) = (mention.title.trim(), mention.url.trim());
-    if let Some(id) = find_paper(sql, title, url)? {
-        return Ok(Some(id));
+    match find_paper(sql, mention.title.trim(), mention.url.trim())? {
+        Some(found) => Ok(Some(found)),
+        None => new_paper(sql, mention),
     }
+}
+
+/// Makes an entry with title and link alone. None if too little is said.
+pub(crate) fn new_paper(
+    sql: &Connection,
+    mention: &PaperMention<'_>,
+) -> Result<Option<i64>, Error> {
+    let (title, url) = (mention.title.trim(), mention.url.trim());
     let arxiv = date::arxiv_id(url).or_else(|| date::arxiv_id(title));
     let linked = url.starts_with("http");
     let no_title = title.is_empty() || title.contains("://");

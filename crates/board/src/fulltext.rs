@@ -28,8 +28,20 @@ pub(crate) enum Within {
     All,
 }
 
+impl Within {
+    /// The column of a server's tables that holds the words.
+    fn column(self) -> &'static str {
+        match self {
+            Self::Name => "named",
+            Self::All => "words",
+        }
+    }
+}
+
 /// Entries that are looked at, at most: the newest.
 const MOST: i64 = 500;
+/// A word in more titles and abstracts than this says little, and is not followed.
+pub(crate) const COMMON: i64 = 1000;
 
 impl Wanted {
     /// As FTS5 writes it.
@@ -47,16 +59,38 @@ impl Wanted {
     }
 }
 
-/// A query of a server for the words of `?1` and the begun one of `?2`.
-const QUERY: &str = "wanted(CAST(?1 AS TEXT), CAST(?2 AS TEXT))";
-
-/// Whether the words are those of a row, as a server says it.
-fn fits(within: Within) -> String {
+/// A query of a server for the words of `?1` and the begun one of `?2`. As a query within another
+/// it is made once, not for each row.
+fn words_of(within: Within) -> &'static str {
     match within {
-        Within::All => format!("words @@ {QUERY}"),
-        Within::Name => format!("words @@ {QUERY} AND ts_filter(words, '{{a}}') @@ {QUERY}"),
+        Within::Name => "(SELECT wanted(CAST(?1 AS TEXT), CAST(?2 AS TEXT)))",
+        Within::All => "(SELECT wanted_anywhere(CAST(?1 AS TEXT), CAST(?2 AS TEXT)))",
     }
 }
+
+/// The rows of a table that came last with all words, `most` of them, as a server finds them. Of
+/// what is rare the index gives all at once; what is common is soon met on the way down from the
+/// newest.
+fn newest_rows(table: &str, condition: &str, within: Within, most: i64) -> String {
+    let (words, column) = (words_of(within), within.column());
+    let walked = most * WALKED;
+    format!(
+        "WITH near AS MATERIALIZED (
+           SELECT * FROM (SELECT * FROM {table} ORDER BY id DESC LIMIT {walked}) n
+           WHERE {condition} AND {column} @@ {words} AND CAST(?2 AS TEXT) = '' AND NOT EXISTS (
+             SELECT 1 FROM unnest(tsvector_to_array(named(CAST(?1 AS TEXT)))) w (word)
+             WHERE NOT EXISTS (SELECT 1 FROM common_words c WHERE c.place = '{table}.{column}'
+                               AND c.word = w.word AND c.share * {WALKED} > 1))
+           ORDER BY id DESC LIMIT {most})
+         SELECT * FROM near WHERE (SELECT count(*) FROM near) = {most}
+         UNION ALL
+         (SELECT * FROM (SELECT * FROM {table} WHERE {condition} AND {column} @@ {words} OFFSET 0) all_of_them
+          WHERE (SELECT count(*) FROM near) < {most} ORDER BY id DESC LIMIT {most})"
+    )
+}
+
+/// How many rows are walked for each that is wanted.
+const WALKED: i64 = 8;
 
 impl Entry {
     pub(crate) fn read(r: &Row<'_>) -> OfDatabase<Self> {
@@ -71,8 +105,10 @@ pub(crate) fn put_paper(
     [title, text, authors]: [&str; 3],
 ) -> Result<(), Error> {
     let put = if sql.is_server() {
-        "INSERT INTO paper_text (id, words) VALUES (?1, indexed(?2, ?4, ?3))
-         ON CONFLICT (id) DO UPDATE SET words = excluded.words"
+        "INSERT INTO paper_text (id, length, named, words)
+         VALUES (?1, length(?2), named(?2), indexed(?2, ?4, ?3))
+         ON CONFLICT (id) DO UPDATE SET
+           length = excluded.length, named = excluded.named, words = excluded.words"
     } else {
         "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)"
     };
@@ -85,7 +121,8 @@ static PAPER: Addition = Addition {
     is_referred_to: false,
     one: "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
     many: [
-        "INSERT INTO paper_text (id, words) SELECT v.id, indexed(v.title, v.authors, v.body) FROM (VALUES",
+        "INSERT INTO paper_text (id, length, named, words)
+         SELECT v.id, length(v.title), named(v.title), indexed(v.title, v.authors, v.body) FROM (VALUES",
         ") v (id, title, body, authors)",
     ],
 };
@@ -132,15 +169,17 @@ pub(crate) fn refresh_entries(sql: &Connection) -> OfDatabase<()> {
     ];
     // Only what changed: a server keeps the old rows of a table for a while.
     let of_server = [
-        "DELETE FROM entry_text WHERE (kind, ref, name, text) NOT IN (SELECT kind, ref, name, text FROM entries)",
-        "INSERT INTO entry_text (kind, ref, name, text, words)
-           SELECT kind, ref, name, text, indexed(name, '', text) FROM entries e
+        "DELETE FROM entry_text x WHERE NOT EXISTS (SELECT 1 FROM entries e
+           WHERE e.kind = x.kind AND e.ref = x.ref AND e.name = x.name AND e.text = x.text)",
+        "INSERT INTO entry_text (kind, ref, name, text, named, words)
+           SELECT kind, ref, name, text, named(name), named(name || ' ' || text) FROM entries e
            WHERE NOT EXISTS (SELECT 1 FROM entry_text x WHERE x.kind = e.kind AND x.ref = e.ref)
            ORDER BY CASE kind WHEN 'task' THEN 0 WHEN 'dataset' THEN 1 ELSE 2 END, number",
         "DELETE FROM model_text WHERE NOT EXISTS (SELECT 1 FROM results r
            WHERE r.id = model_text.id AND r.state <> 'retracted' AND r.model = model_text.name)",
-        "INSERT INTO model_text (id, name, text, words)
-           SELECT r.id, r.model, t.name || ' on ' || d.name, indexed(r.model, '', t.name || ' on ' || d.name)
+        "INSERT INTO model_text (id, name, text, named, words)
+           SELECT r.id, r.model, t.name || ' on ' || d.name, named(r.model),
+             named(r.model || ' ' || t.name || ' on ' || d.name)
            FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
            JOIN datasets d ON d.id = l.dataset
            WHERE r.state <> 'retracted' AND NOT EXISTS (SELECT 1 FROM model_text x WHERE x.id = r.id)",
@@ -163,16 +202,19 @@ pub(crate) fn entries(
     let of_models = kind.is_empty();
     let table = if of_models { "model_text" } else { "entry_text" };
     if sql.is_server() {
-        let (key, name) = if of_models { ("CAST(id AS TEXT)", "''") } else { ("ref", "kind") };
+        let (key, of_kind) = match of_models {
+            true => ("CAST(id AS TEXT)", "TRUE"),
+            false => ("ref", "kind = ?4"),
+        };
         let query = format!(
-            "SELECT ref, name, substr(text, 1, 200)
-             FROM (SELECT {key} AS ref, name, text FROM {table}
-                   WHERE {name} = ?3 AND {} ORDER BY id DESC LIMIT {MOST}) x
-             ORDER BY length(name), name LIMIT ?4",
-            fits(within)
+            "SELECT {key}, name, substr(text, 1, 200)
+             FROM ({}) x ORDER BY length(name), name LIMIT ?3",
+            newest_rows(table, of_kind, within, MOST)
         );
         let (words, begun) = wanted.parts();
-        return Ok(sql.query(&query, params![words, begun, kind, limit], Entry::read)?);
+        let values = params![words, begun, limit, kind];
+        let values = if of_models { &values[..3] } else { values };
+        return Ok(sql.query(&query, values, Entry::read)?);
     }
     let query = format!(
         "SELECT CAST(ref AS TEXT), name, substr(text, 1, 200)
@@ -189,8 +231,13 @@ pub(crate) fn entries(
 pub(crate) fn is_common(sql: &Connection, wanted: &Wanted) -> Result<bool, Error> {
     if sql.is_server() {
         let (words, begun) = wanted.parts();
-        let query =
-            format!("SELECT 1 FROM paper_text WHERE {} LIMIT 1 OFFSET ?3", fits(Within::All));
+        let query = format!(
+            "SELECT 1 FROM common_words
+             WHERE place = 'paper_text.words' AND CAST(?2 AS TEXT) = ''
+               AND word = btrim(CAST(wanted(CAST(?1 AS TEXT), '') AS TEXT), chr(39))
+             UNION ALL (SELECT 1 FROM paper_text WHERE words @@ {} LIMIT 1 OFFSET ?3)",
+            words_of(Within::All)
+        );
         return Ok(sql.exists(&query, params![words, begun, MOST])?);
     }
     let query =
@@ -202,11 +249,11 @@ pub(crate) fn is_common(sql: &Connection, wanted: &Wanted) -> Result<bool, Error
 pub(crate) fn scored(sql: &Connection, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
     if sql.is_server() {
         let (words, begun) = wanted.parts();
+        let words_of = words_of(Within::All);
         // Weights of what is marked D, C, B and A: abstract, nothing, authors, title.
         let from = format!(
-            "SELECT id, -ts_rank('{{0.1, 0.1, 0.3, 1.0}}', words, {QUERY}) AS score FROM paper_text
-             WHERE {} ORDER BY score, id LIMIT ?3",
-            fits(Within::All)
+            "SELECT id, -ts_rank('{{0.1, 0.1, 0.3, 1.0}}', words, {words_of}) AS score
+             FROM paper_text WHERE words @@ {words_of} ORDER BY score, id LIMIT ?3"
         );
         return Ok(sql.query(&shown(&from, 3), params![words, begun, limit], Entry::read)?);
     }
@@ -225,10 +272,8 @@ pub(crate) fn newest(
     let most = if within == Within::Name { MOST } else { 2 * limit };
     if sql.is_server() {
         let (words, begun) = wanted.parts();
-        let from = format!(
-            "SELECT id, 0 AS score FROM paper_text WHERE {} ORDER BY id DESC LIMIT {most}",
-            fits(within)
-        );
+        let rows = newest_rows("paper_text", "TRUE", within, most);
+        let from = format!("SELECT id, length AS score FROM ({rows}) n ORDER BY length LIMIT ?3");
         return Ok(sql.query(&shown(&from, 3), params![words, begun, limit], Entry::read)?);
     }
     let from = format!(
@@ -250,18 +295,49 @@ fn shown(from: &str, limit: usize) -> String {
     )
 }
 
-/// Papers with a word in title or abstract, the last that came first; `most` of them.
-pub(crate) fn with_word(sql: &Connection, word: &str, most: i64) -> Result<Vec<i64>, Error> {
+/// For each word the papers that have it in title or abstract, the last that came first; `most` of
+/// them. A word that more papers have may be given none.
+pub(crate) fn with_words(
+    sql: &Connection,
+    words: &[String],
+    most: i64,
+) -> Result<Vec<Vec<i64>>, Error> {
     if sql.is_server() {
         // The order is made here: where there are more, nobody asks for it.
-        let query = "SELECT id FROM paper_text WHERE words @@ wanted(?1, '')
-             AND ts_filter(words, '{a,d}') @@ wanted(?1, '') LIMIT ?2";
-        let mut papers: Vec<i64> = sql.query(query, params![word, most], |r| r.get(0))?;
-        papers.sort_unstable_by(|a, b| b.cmp(a));
+        let query = "SELECT w.n - 1, f.id
+             FROM unnest(string_to_array(?1, ' ')) WITH ORDINALITY w (word, n)
+             CROSS JOIN LATERAL (SELECT id FROM paper_text WHERE words @@ wanted(w.word, '') LIMIT ?2) f
+             WHERE NOT EXISTS (SELECT 1 FROM common_words c
+               WHERE c.place = 'paper_text.words' AND c.word = btrim(CAST(wanted(w.word, '') AS TEXT), chr(39)))
+             ORDER BY w.n, f.id DESC";
+        let mut papers = vec![Vec::new(); words.len()];
+        sql.query(query, params![words.join(" "), most], |r| {
+            papers[r.get::<i64>(0)? as usize].push(r.get(1)?);
+            Ok(())
+        })?;
         return Ok(papers);
     }
     let query =
         "SELECT rowid FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT ?2";
-    let words = format!("{{title abstract}} : \"{word}\"");
-    Ok(sql.query(query, params![words, most], |r| r.get(0))?)
+    let papers = words.iter().map(|word| {
+        let words = format!("{{title abstract}} : \"{word}\"");
+        Ok(sql.query(query, params![words, most], |r| r.get(0))?)
+    });
+    papers.collect()
+}
+
+/// Notes which words are in more than [`COMMON`] rows, when a server's planner has looked. It looks
+/// at a sample, so that a word must be in half as many again.
+pub(crate) fn note_common_words(sql: &Connection) -> OfDatabase<()> {
+    let note = "INSERT INTO common_words
+         SELECT s.tablename || '.' || s.attname, w.word, w.share
+         FROM pg_stats s JOIN pg_class t ON t.relname = s.tablename
+           AND t.relnamespace = CAST(s.schemaname AS REGNAMESPACE)
+         CROSS JOIN LATERAL unnest(CAST(CAST(s.most_common_elems AS TEXT) AS TEXT[]),
+           s.most_common_elem_freqs) w (word, share)
+         WHERE s.schemaname = current_schema() AND s.attname IN ('named', 'words')
+           AND w.word IS NOT NULL AND w.share * CAST(t.reltuples AS DOUBLE PRECISION) > ?1
+         ON CONFLICT (place, word) DO UPDATE SET share = excluded.share";
+    sql.execute(note, params![1.5 * COMMON as f64])?;
+    Ok(())
 }

@@ -111,7 +111,7 @@ pub fn set_metric(
         details,
     }
     .write(&transaction)?;
-    summary::refresh(&transaction, board_id)?;
+    summary::refresh(&transaction, &[board_id])?;
     transaction.commit()?;
     Ok(())
 }
@@ -178,7 +178,7 @@ pub(crate) fn put_data(
         details: json!({ "before": before, "after": data, "results moved": moved }),
     }
     .write(sql)?;
-    summary::refresh(sql, leaderboard)?;
+    summary::refresh(sql, &[leaderboard])?;
     Ok(moved)
 }
 

@@ -1,76 +1,109 @@
 //! What is counted ahead, so that pages need not: results and best of each leaderboard, counts of
 //! everything else.
 
-use budwood_database::{Connection, params};
+use std::collections::HashMap;
+
+use budwood_database::{Addition, Connection, params};
 
 use crate::direction::Direction;
 use crate::error::OfDatabase;
 use crate::rank::{Standing, line};
 use crate::setting::elsewhere;
-use crate::{Error, State, date, fulltext};
+use crate::{Error, State, date, dialect, fulltext};
 
-/// Brings a leaderboard's counts, its best results and its trend up to date.
-pub(crate) fn refresh(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
+static COUNTS: Addition = Addition {
+    table: "leaderboards",
+    is_referred_to: false,
+    one: "UPDATE leaderboards SET
+            results = ?2, verified = ?3, best = ?4, best_verified = ?5, trend = ?6, moved = ?7
+          WHERE id = ?1",
+    many: [
+        "UPDATE leaderboards SET results = v.results, verified = v.verified,
+           best = CAST(v.best AS BIGINT), best_verified = CAST(v.best_verified AS BIGINT),
+           trend = v.trend, moved = v.moved FROM (VALUES",
+        ") v (id, results, verified, best, best_verified, trend, moved) WHERE leaderboards.id = v.id",
+    ],
+};
+
+/// What is counted of a leaderboard's rows that are not taken back.
+#[derive(Default)]
+struct Counted {
+    ids: Vec<i64>,
+    states: Vec<State>,
+    standings: Vec<Standing>,
+    measured: Vec<Option<f64>>,
+    direction: Option<Direction>,
+    latest: Option<String>,
+}
+
+/// Brings leaderboards' counts, their best results and their trends up to date.
+pub(crate) fn refresh(sql: &Connection, leaderboards: &[i64]) -> Result<(), Error> {
     // A row may write one metric twice: the last one counts, as on its page.
     let query = format!(
-        "SELECT r.id, r.state, r.date, coalesce(s.measured, s.value), m.direction, s.measured, {}
+        "SELECT r.id, r.state, r.date, coalesce(s.measured, s.value), m.direction, s.measured, {},
+                r.leaderboard
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
          LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id AND s.position = (
            SELECT max(x.position) FROM scores x WHERE x.result = r.id AND x.metric = m.id)
-         WHERE r.leaderboard = ?1 AND r.state <> 'retracted' ORDER BY r.id",
-        elsewhere("r", "l")
+         WHERE {} AND r.state <> 'retracted' ORDER BY r.id",
+        elsewhere("r", "l"),
+        dialect::is_among(sql, "r.leaderboard", "?1")
     );
-    let (mut ids, mut states, mut standings) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut direction, mut latest) = (Direction::Higher, None::<String>);
-    let mut measured: Vec<Option<f64>> = Vec::new();
-    sql.query(&query, params![leaderboard], |row| {
-        ids.push(row.get::<i64>(0)?);
+    let mut all: HashMap<i64, Counted> = HashMap::new();
+    sql.query(&query, params![dialect::list(leaderboards)], |row| {
+        let of = all.entry(row.get(7)?).or_default();
+        of.ids.push(row.get(0)?);
         let state: State = row.get(1)?;
-        states.push(state);
-        measured.push(row.get(5)?);
+        of.states.push(state);
+        of.measured.push(row.get(5)?);
         let date: Option<String> = row.get(2)?;
         let day = date.as_deref().and_then(date::day);
-        latest = latest.take().max(date);
+        of.latest = of.latest.take().max(date);
         let counts = state != State::Mismatch && !row.get::<bool>(6)?;
-        standings.push(Standing { value: row.get(3)?, interval: None, day, counts });
-        direction = row.get::<Option<Direction>>(4)?.unwrap_or(direction);
+        of.standings.push(Standing { value: row.get(3)?, interval: None, day, counts });
+        of.direction = row.get::<Option<Direction>>(4)?.or(of.direction);
         Ok(())
     })?;
-    let best = |value: &dyn Fn(usize) -> Option<f64>| -> Option<i64> {
-        let mut best: Option<(f64, i64)> = None;
-        for (i, id) in ids.iter().enumerate() {
-            let Some(value) = value(i) else { continue };
-            if best.is_none_or(|(b, _)| direction.better(value, b)) {
-                best = Some((value, *id));
-            }
-        }
-        best.map(|b| b.1)
-    };
-    let best_of_all = best(&|i| standings[i].value.filter(|_| standings[i].counts));
-    // Only what was measured holds the state of the art.
-    let best_measured = best(&|i| measured[i].filter(|_| states[i] == State::Reevaluated));
-    let trend: Vec<(i64, f64)> = line(&standings, direction)
-        .into_iter()
-        .filter_map(|i| Some((standings[i].day?, standings[i].value?)))
-        .collect();
-    let verified = states.iter().filter(|s| **s == State::Reevaluated).count() as i64;
-    sql.execute("UPDATE leaderboards SET results = ?2, verified = ?3, best = ?4, best_verified = ?5, trend = ?6, moved = ?7
-         WHERE id = ?1", params![
-        leaderboard,
-        ids.len() as i64,
-        verified,
-        best_of_all,
-        best_measured,
-        serde_json::to_string(&trend).unwrap_or_default(),
-        latest
-    ])?;
+    for leaderboard in leaderboards {
+        all.remove(leaderboard).unwrap_or_default().put(sql, *leaderboard)?;
+    }
     Ok(())
+}
+
+impl Counted {
+    fn put(&self, sql: &Connection, leaderboard: i64) -> Result<(), Error> {
+        let Self { ids, states, standings, measured, .. } = self;
+        let direction = self.direction.unwrap_or(Direction::Higher);
+        let best = |value: &dyn Fn(usize) -> Option<f64>| -> Option<i64> {
+            let mut best: Option<(f64, i64)> = None;
+            for (i, id) in ids.iter().enumerate() {
+                let Some(value) = value(i) else { continue };
+                if best.is_none_or(|(b, _)| direction.better(value, b)) {
+                    best = Some((value, *id));
+                }
+            }
+            best.map(|b| b.1)
+        };
+        let best_of_all = best(&|i| standings[i].value.filter(|_| standings[i].counts));
+        // Only what was measured holds the state of the art.
+        let best_measured = best(&|i| measured[i].filter(|_| states[i] == State::Reevaluated));
+        let trend: Vec<(i64, f64)> = line(standings, direction)
+            .into_iter()
+            .filter_map(|i| Some((standings[i].day?, standings[i].value?)))
+            .collect();
+        let verified = states.iter().filter(|s| **s == State::Reevaluated).count() as i64;
+        let (results, trend) =
+            (ids.len() as i64, serde_json::to_string(&trend).unwrap_or_default());
+        let (best, latest) = (best_of_all, &self.latest);
+        let values = params![leaderboard, results, verified, best, best_measured, trend, latest];
+        Ok(sql.add_later(&COUNTS, values)?)
+    }
 }
 
 /// Brings the counts of a leaderboard's task, data set and papers up to date.
 pub(crate) fn refresh_around(sql: &Connection, leaderboard: i64) -> Result<(), Error> {
-    refresh(sql, leaderboard)?;
+    refresh(sql, &[leaderboard])?;
     let (task, dataset): (i64, i64) = sql.one(
         "SELECT task, dataset FROM leaderboards WHERE id = ?1",
         params![leaderboard],

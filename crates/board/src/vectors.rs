@@ -1,14 +1,15 @@
 //! What an encoder makes of papers' texts. The encoder is handed in: this crate knows no model.
 
-use budwood_database::{Connection, params};
+use std::collections::HashMap;
 
+use budwood_database::{Connection, params};
 use serde_json::json;
 
 use crate::access::Act;
 use crate::db::now;
 use crate::log::{Entry, Subject};
 use crate::token::Actor;
-use crate::{Board, Error};
+use crate::{Board, Error, dialect};
 
 /// A paper whose text has no vector yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +101,13 @@ pub(crate) fn cosine(a: &[u8], b: &[u8]) -> Option<f64> {
     (a.len() == b.len() && norms > 0.0).then(|| dot(a, b) as f64 / norms.sqrt())
 }
 
-/// The vector of a paper.
-pub(crate) fn vector(sql: &Connection, paper: i64) -> Result<Option<Vec<u8>>, Error> {
-    Ok(sql
-        .first("SELECT vector FROM paper_vectors WHERE paper = ?1", params![paper], |r| r.get(0))?)
+/// The vectors of papers that have one.
+pub(crate) fn vectors(sql: &Connection, papers: &[i64]) -> Result<HashMap<i64, Vec<u8>>, Error> {
+    let these = dialect::is_among(sql, "paper", "?1");
+    let query = format!("SELECT paper, vector FROM paper_vectors WHERE {these}");
+    let found =
+        sql.query(&query, params![dialect::list(papers)], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    Ok(found.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 /// Tables that only one of the two has: for searching, and for what lies in a folder or file there.
 const OWN: &str = "'version', 'entries', 'file_contents', 'server_secret', 'paper_text', \
-                   'entry_text', 'model_text'";
+                   'entry_text', 'model_text', 'common_words'";
 
 #[test]
 fn both_systems_have_the_same_tables_and_columns() {

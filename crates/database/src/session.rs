@@ -50,15 +50,16 @@ impl Session {
         let tls = Tls::new(&server.trust).map_err(|e| Error::content(server, e))?;
         let mut client = config.connect(tls).map_err(|e| Error::connecting(server, &e))?;
         // Whoever writes finds rows by their keys: a plan that was made while a table was empty
-        // must not read the whole of it later. Names in statements are those of our schema. A
-        // machine that vanished keeps its locks for two hours, if the server is not told, and a
+        // must not read the whole of it later. What is asked for again and again is in memory, and
+        // no statement is long enough to be compiled. Names in statements are those of our schema.
+        // A machine that vanished keeps its locks for two hours, if the server is not told, and a
         // process that was stopped for ever.
         let settings = format!(
             "SET search_path = {}; SET standard_conforming_strings = on; SET lock_timeout = {}; SET client_min_messages = warning;
              SET idle_in_transaction_session_timeout = 60000;
              SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6;
              SET default_transaction_read_only = {only_reads};
-             SET enable_seqscan = {only_reads}",
+             SET enable_seqscan = {only_reads}; SET random_page_cost = 1.1; SET jit = off",
             schema.name,
             PATIENCE.as_millis()
         );

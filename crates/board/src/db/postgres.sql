@@ -402,42 +402,6 @@ ALTER TEXT SEARCH CONFIGURATION words ADD MAPPING FOR
     asciiword, word, numword, asciihword, hword, numhword, hword_asciipart, hword_part, hword_numpart WITH stems;
 ALTER TEXT SEARCH CONFIGURATION words ADD MAPPING FOR
     int, uint, float, sfloat, version, email, host, url, url_path, file WITH simple;
--- Letters without accents; signs are blanks, so that words with hyphens, addresses and the like are several words.
-CREATE FUNCTION plain(TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT translate(CASE WHEN octet_length($1) = length($1) THEN $1 ELSE translate(normalize($1, NFD), U&'\0300\0301\0302\0303\0304\0305\0306\0307\0308\0309\030A\030B\030C\030D\030E\030F\0310\0311\0312\0313\0314\0315\0316\0317\0318\0319\031A\031B\031C\031D\031E\031F\0320\0321\0322\0323\0324\0325\0326\0327\0328\0329\032A\032B\032C\032D\032E\032F\0330\0331\0332\0333\0334\0335\0336\0337\0338\0339\033A\033B\033C\033D\033E\033F\0340\0341\0342\0343\0344\0345\0346\0347\0348\0349\034A\034B\034C\034D\034E\034F\0350\0351\0352\0353\0354\0355\0356\0357\0358\0359\035A\035B\035C\035D\035E\035F\0360\0361\0362\0363\0364\0365\0366\0367\0368\0369\036A\036B\036C\036D\036E\036F', '') END,
-        '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~–—‘’“”„…·×', repeat(' ', 99))
-$$;
-CREATE FUNCTION indexed(title TEXT, authors TEXT, body TEXT) RETURNS TSVECTOR LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT setweight(to_tsvector('words'::REGCONFIG, plain(title)), 'A')
-        || setweight(to_tsvector('words'::REGCONFIG, plain(authors)), 'B') || to_tsvector('words'::REGCONFIG, plain(body))
-$$;
--- Words that must all be there, and one that is begun.
-CREATE FUNCTION wanted(whole TEXT, begun TEXT) RETURNS TSQUERY LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT plainto_tsquery('words'::REGCONFIG, plain(whole))
-        && CASE begun WHEN '' THEN ''::TSQUERY ELSE to_tsquery('words'::REGCONFIG, trim(plain(begun)) || ':*') END
-$$;
-CREATE TABLE paper_text (
-    id BIGINT PRIMARY KEY REFERENCES papers (id),
-    words TSVECTOR NOT NULL
-);
-CREATE INDEX paper_text_by_words ON paper_text USING gin (words);
-CREATE TABLE entry_text (
-    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind TEXT COLLATE "C" NOT NULL,
-    ref TEXT COLLATE "C" NOT NULL,
-    name TEXT COLLATE "C" NOT NULL,
-    text TEXT COLLATE "C" NOT NULL,
-    words TSVECTOR NOT NULL,
-    UNIQUE (kind, ref)
-);
-CREATE INDEX entry_text_by_words ON entry_text USING gin (words);
-CREATE TABLE model_text (
-    id BIGINT PRIMARY KEY REFERENCES results (id),
-    name TEXT COLLATE "C" NOT NULL,
-    text TEXT COLLATE "C" NOT NULL,
-    words TSVECTOR NOT NULL
-);
-CREATE INDEX model_text_by_words ON model_text USING gin (words);
 -- What can be found of tasks, data sets and methods.
 CREATE VIEW entries (kind, ref, name, text, number) AS
     SELECT 'task' COLLATE "C", slug, name, description, id FROM tasks

@@ -3,7 +3,7 @@
 use budwood_database::{Connection, Kind, Schema, Tables};
 
 use crate::error::OfDatabase;
-use crate::{Error, summary};
+use crate::{Error, dialect, summary};
 
 /// What a board consists of.
 pub(super) static SCHEMA: Kind = Kind {
@@ -35,7 +35,17 @@ pub(super) static SCHEMA: Kind = Kind {
                 concat!(include_str!("named_data.sql"), include_str!("guards.sql")),
             ],
         },
-        postgres: Tables { new: include_str!("postgres.sql"), steps: &[] },
+        postgres: Tables {
+            new: concat!(include_str!("postgres.sql"), include_str!("postgres_search.sql")),
+            steps: &[concat!(
+                "DROP TABLE paper_text, entry_text, model_text;
+                 DROP FUNCTION wanted, indexed, plain;",
+                include_str!("postgres_search.sql"),
+                "INSERT INTO paper_text
+                   SELECT id, length(title), named(title), indexed(title, authors, abstract)
+                   FROM papers;"
+            )],
+        },
     },
     migrated,
 };
@@ -45,11 +55,10 @@ fn migrated(sql: &Connection) -> OfDatabase<()> {
     // What holds the state of the art may be another result by now.
     let verified = "SELECT id FROM leaderboards WHERE verified > 0";
     let verified: Vec<i64> = sql.query(verified, &[], |r| r.get(0))?;
-    for leaderboard in verified {
-        summary::refresh(sql, leaderboard).map_err(|e| match e {
-            Error::Database(e) => e,
-            other => budwood_database::Error::content("the board", other),
-        })?;
-    }
-    summary::refresh_counts(sql)
+    summary::refresh(sql, &verified).map_err(|e| match e {
+        Error::Database(e) => e,
+        other => budwood_database::Error::content("the board", other),
+    })?;
+    summary::refresh_counts(sql)?;
+    dialect::settle(sql)
 }

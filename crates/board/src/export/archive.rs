@@ -33,7 +33,9 @@ const OWN: &str = "board";
 /// If the folder cannot be written or the board cannot be read.
 pub fn archive(board: &Board, folder: &Path) -> Result<Vec<Written>, Error> {
     std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
-    let rows = board.sql().query("SELECT DISTINCT a.id, a.name, a.licence, i.kind FROM archives a JOIN imports i ON i.archive = a.id
+    // What is written meanwhile does not come in between.
+    let snapshot = board.snapshot()?;
+    let rows = snapshot.query("SELECT DISTINCT a.id, a.name, a.licence, i.kind FROM archives a JOIN imports i ON i.archive = a.id
          ORDER BY a.name, i.kind", &[], |r| {
         Ok((
             r.get::<i64>(0)?,

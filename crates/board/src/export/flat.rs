@@ -67,11 +67,13 @@ fn rows(
     leaderboard: Option<&str>,
     mut each: impl FnMut(FlatRow) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    // What is written meanwhile does not come in between.
+    let snapshot = board.snapshot()?;
     let slugs: Vec<String> = match leaderboard {
         Some(slug) => vec![slug.into()],
         None => {
             let all = "SELECT slug FROM leaderboards WHERE results > 0 ORDER BY slug";
-            board.sql().query(all, &[], |r| r.get(0))?
+            snapshot.query(all, &[], |r| r.get(0))?
         }
     };
     for slug in slugs {

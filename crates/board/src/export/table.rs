@@ -17,6 +17,8 @@ const END: &str = "]}}]}]";
 /// If there is no such leaderboard, or `out` fails.
 pub fn table(board: &Board, leaderboard: &str, mut out: impl Write) -> Result<(), Error> {
     let failed = |source| Error::Io { path: "the JSON file".into(), source };
+    // What is written meanwhile does not come in between.
+    let _snapshot = board.snapshot()?;
     let mut first = true;
     query::walk(board, leaderboard, true, |found, shown| {
         let Some(shown) = shown else {

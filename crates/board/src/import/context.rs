@@ -1,7 +1,7 @@
 //! What the importers of the archive's files work with.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use budwood_database::{Connection, Value as SqlValue, params};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::report::Report;
 use super::stream::Limits;
 use crate::text::slug_of_url;
-use crate::{Error, entities};
+use crate::{Error, dialect, entities};
 
 /// What an import is told.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub(super) struct Kind {
     pub(super) again: bool,
     /// Looks up at once what the elements of a batch will ask for.
     pub(super) begin: fn(&mut Context<'_>, &[Value]) -> Result<(), Error>,
+    /// What is left to do at the end of a batch.
+    pub(super) end: fn(&mut Context<'_>) -> Result<(), Error>,
     /// What is left to do at the end.
     pub(super) finish: fn(&mut Context<'_>) -> Result<(), Error>,
 }
@@ -77,6 +79,9 @@ pub(super) struct State {
     pub(super) tasks: HashMap<String, i64>,
     pub(super) methods: HashMap<String, i64>,
     pub(super) papers: Papers,
+    pub(super) mentions: Mentions,
+    pub(super) tables: Tables,
+    pub(super) links: Links,
 }
 
 /// What is known of the papers of a batch, so that those that are new need not be looked for.
@@ -90,24 +95,136 @@ pub(super) struct Papers {
     pub(super) next: i64,
 }
 
-/// Those of the texts that a column holds, among rows of a condition.
+/// Those of the texts that a column holds, among rows of a condition, with the numbers of their
+/// papers: of one text those that count most first.
 pub(super) fn among(
     sql: &Connection,
     (column, condition): (&str, &str),
     texts: &[String],
-    found: &mut HashSet<String>,
-) -> Result<(), Error> {
+) -> Result<Vec<(String, i64)>, Error> {
     const AT_ONCE: usize = 250;
-    let places: Vec<_> = (1..=AT_ONCE).map(|i| format!("?{i}")).collect();
-    let places = places.join(", ");
-    let query = format!("SELECT {column} FROM papers WHERE {condition} {column} IN ({places})");
+    let places: Vec<_> = (1..=AT_ONCE).map(|i| format!("(?{i})")).collect();
+    // A join, as an index by hash looks up one text at a time.
+    let query = format!(
+        "SELECT {column}, id FROM (VALUES {}) v CROSS JOIN papers
+         WHERE {condition} {column} = v.column1 ORDER BY stub, id",
+        places.join(", ")
+    );
+    let mut found = Vec::new();
     for texts in texts.chunks(AT_ONCE) {
         // Always as many, so that the statement is the same.
-        let all = texts.iter().chain(std::iter::repeat(&texts[0])).take(AT_ONCE);
-        let values: Vec<_> = all.map(SqlValue::from).collect();
-        found.extend(sql.query(&query, &values, |r| r.get::<String>(0))?);
+        let mut values: Vec<_> = texts.iter().map(SqlValue::from).collect();
+        values.resize(AT_ONCE, SqlValue::Null);
+        found.extend(sql.query(&query, &values, |r| Ok((r.get(0)?, r.get(1)?)))?);
     }
-    Ok(())
+    Ok(found)
+}
+
+/// The papers that a batch speaks of, looked up at once.
+#[derive(Default)]
+pub(super) struct Mentions {
+    /// Numbers by a column and what it holds; none where no paper has it.
+    found: HashMap<(&'static str, String), Option<i64>>,
+}
+
+impl Mentions {
+    /// Columns of papers in the order in which they count.
+    const COLUMNS: [&str; 4] = ["slug", "arxiv_id", "url_abs", "title_key"];
+
+    /// Looks up papers, each by its keys.
+    pub(super) fn of(
+        sql: &Connection,
+        mut papers: Vec<Vec<(&'static str, String)>>,
+    ) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for column in Self::COLUMNS {
+            let keys = papers.iter().flatten().filter(|key| key.0 == column);
+            let texts: BTreeSet<String> = keys.map(|key| key.1.clone()).collect();
+            let texts: Vec<String> = texts.into_iter().collect();
+            for (text, id) in among(sql, (column, ""), &texts)? {
+                all.found.entry((column, text)).or_insert(Some(id));
+            }
+            for text in texts {
+                all.found.entry((column, text)).or_insert(None);
+            }
+            // Those that are found are not looked for by what counts less.
+            papers.retain(|keys| all.known(keys).is_none());
+        }
+        Ok(all)
+    }
+
+    /// The papers that were found.
+    pub(super) fn papers(&self) -> BTreeSet<i64> {
+        self.found.values().flatten().copied().collect()
+    }
+
+    fn known(&self, keys: &[(&'static str, String)]) -> Option<i64> {
+        keys.iter().find_map(|key| self.found.get(key).copied().flatten())
+    }
+
+    /// The number of a paper by its keys.
+    pub(super) fn find(
+        &self,
+        sql: &Connection,
+        keys: Vec<(&'static str, String)>,
+    ) -> Result<Option<i64>, Error> {
+        for key in keys {
+            let found = match self.found.get(&key) {
+                Some(found) => *found,
+                None => entities::paper_by(sql, key.0, &key.1)?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets that there is no paper of these keys, as one was made.
+    pub(super) fn forget(&mut self, keys: &[(&'static str, String)]) {
+        for key in keys {
+            self.found.remove(key);
+        }
+    }
+}
+
+/// What is there of the code links of a batch's papers.
+#[derive(Default)]
+pub(super) struct Links {
+    /// Papers that were looked up.
+    pub(super) papers: BTreeSet<i64>,
+    /// Papers with addresses.
+    pub(super) there: HashSet<(i64, String)>,
+    /// The next link's number.
+    pub(super) next: i64,
+}
+
+impl Links {
+    /// Looks up the links of papers, once.
+    pub(super) fn look_up(&mut self, sql: &Connection, papers: BTreeSet<i64>) -> Result<(), Error> {
+        let new: Vec<i64> = papers.difference(&self.papers).copied().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let these = dialect::is_among(sql, "paper", "?1");
+        let query = format!("SELECT paper, url FROM code_links WHERE {these}");
+        let found =
+            sql.query(&query, params![dialect::list(&new)], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        self.there.extend(found);
+        self.papers.extend(new);
+        Ok(())
+    }
+}
+
+/// What tables of a batch hold.
+#[derive(Default)]
+pub(super) struct Tables {
+    /// The next result's number.
+    pub(super) results: i64,
+    /// The next metric's number.
+    pub(super) metrics: i64,
+    /// Leaderboards whose rows may have changed.
+    pub(super) touched: Vec<i64>,
 }
 
 impl State {
@@ -140,19 +257,28 @@ impl State {
     }
 }
 
-/// The paper that an element names as `{title, url}`, with the archive's address of it or another.
-pub(super) fn mention(context: &Context<'_>, paper: &Value) -> Result<Option<i64>, Error> {
-    let text = |name: &str| paper.get(name).and_then(Value::as_str).unwrap_or_default();
-    match paper_at(context.sql, text("url"))? {
-        Some(found) => Ok(Some(found)),
-        None => entities::find_paper(context.sql, text("title"), text("url")),
-    }
+/// The text of a field; empty if it is none.
+pub(super) fn text<'v>(element: &'v Value, name: &str) -> &'v str {
+    element.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The paper whose page in the archive this address is.
-pub(super) fn paper_at(sql: &Connection, url: &str) -> Result<Option<i64>, Error> {
-    let Some(slug) = slug_of_url(url, "paper") else { return Ok(None) };
-    Ok(sql.first("SELECT id FROM papers WHERE slug = ?1", params![slug], |r| r.get(0))?)
+/// What a paper is known by that an element names as `{title, url}`, with the archive's address of
+/// it or another.
+pub(super) fn mention(paper: &Value) -> Vec<(&'static str, String)> {
+    at(text(paper, "url"), text(paper, "title"), text(paper, "url"))
+}
+
+/// What a paper is known by: its page in the archive, its title, and an address elsewhere.
+pub(super) fn at(page: &str, title: &str, url: &str) -> Vec<(&'static str, String)> {
+    let slug = slug_of_url(page, "paper").map(|slug| ("slug", slug));
+    slug.into_iter().chain(entities::paper_keys(title, url)).collect()
+}
+
+/// Looks up the papers that the elements of a batch name in their field `paper`.
+pub(super) fn look_up_papers(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
+    let papers = batch.iter().filter_map(|element| element.get("paper")).map(mention).collect();
+    context.state.mentions = Mentions::of(context.sql, papers)?;
+    Ok(())
 }
 
 /// How far the archive's tree has grown.

@@ -3,7 +3,7 @@
 use budwood_database::params;
 use serde_json::Value;
 
-use super::context::{Context, Kind, mention};
+use super::context::{Context, Kind, look_up_papers, mention};
 use super::fields::Fields;
 use crate::text::slug_of_url;
 use crate::{Error, entities, summary};
@@ -15,7 +15,8 @@ pub(super) const KIND: Kind = Kind {
     },
     element,
     again: false,
-    begin: |_, _| Ok(()),
+    begin: look_up_papers,
+    end: |_| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 
@@ -50,7 +51,7 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
             params![id, slug, context.archive],
         )?;
     }
-    let paper = mention(context, &paper)?;
+    let paper = context.state.mentions.find(context.sql, mention(&paper))?;
     let tasks = fields.list("tasks");
     let texts: [String; 5] =
         ["full_name", "description", "homepage", "license_name", "license_url"]

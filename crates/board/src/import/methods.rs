@@ -3,7 +3,7 @@
 use budwood_database::params;
 use serde_json::Value;
 
-use super::context::{Context, Kind, mention};
+use super::context::{Context, Kind, look_up_papers, mention};
 use super::fields::Fields;
 use crate::text::slug_of_url;
 use crate::{Error, entities, summary};
@@ -13,7 +13,8 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("name").is_some() && v.get("collections").is_some(),
     element,
     again: false,
-    begin: |_, _| Ok(()),
+    begin: look_up_papers,
+    end: |_| Ok(()),
     finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
 
@@ -49,7 +50,7 @@ fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {
             params![id, slug, context.archive],
         )?;
     }
-    let paper = mention(context, &paper)?;
+    let paper = context.state.mentions.find(context.sql, mention(&paper))?;
     let (full_name, description) = (fields.text("full_name"), fields.text("description"));
     let year = fields.number("introduced_year");
     let (source_title, code) =

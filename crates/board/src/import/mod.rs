@@ -81,12 +81,14 @@ pub fn file(
     let mut batch = Vec::new();
     let mut write = |board: &mut Board, batch: &mut Vec<Value>, upto: u64| -> Result<(), Error> {
         let transaction = board.write()?;
+        dialect::expect_many(&transaction)?;
         let mut context =
             Context { sql: &transaction, archive, options, report: &report, state: &mut state };
         (kind.begin)(&mut context, batch)?;
         for element in batch.drain(..) {
             (kind.element)(&mut context, element)?;
         }
+        (kind.end)(&mut context)?;
         report.borrow_mut().elements = upto;
         let json = serde_json::to_string(&*report.borrow()).unwrap_or_default();
         transaction.execute(

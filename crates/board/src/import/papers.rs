@@ -3,7 +3,7 @@
 use budwood_database::{Addition, Bind, Value as Cell, params};
 use serde_json::Value;
 
-use super::context::{Context, Kind, Papers, among};
+use super::context::{Context, Kind, Papers, among, text};
 use super::fields::Fields;
 use crate::text::{key, slug, slug_of_url};
 use crate::{Error, date, fulltext, summary};
@@ -14,6 +14,7 @@ pub(super) const KIND: Kind = Kind {
     element,
     again: false,
     begin,
+    end: |_| Ok(()),
     finish: |context| {
         fulltext::settle_papers(context.sql)?;
         Ok(summary::refresh_counts(context.sql)?)
@@ -53,19 +54,21 @@ fn slug_of(url: &str, title: &str) -> String {
 fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
     let sql = context.sql;
     let texts = |of: fn(&str, &str, &str) -> Option<String>| -> Vec<String> {
-        let text = |v: &Value, name: &str| {
-            v.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        let one = |v: &Value| of(&text(v, "paper_url"), &text(v, "title"), &text(v, "arxiv_id"));
+        let one = |v: &Value| of(text(v, "paper_url"), text(v, "title"), text(v, "arxiv_id"));
         batch.iter().filter_map(one).collect()
     };
-    let mut known = Papers::default();
+    let known = |column, condition, texts: Vec<String>| {
+        Ok::<_, Error>(among(sql, (column, condition), &texts)?.into_iter().map(|found| found.0))
+    };
     let slugs = texts(|url, title, _| Some(slug_of(url, title)));
-    among(sql, ("slug", ""), &slugs, &mut known.slugs)?;
     let numbers = texts(|_, _, id| Some(without_version(id)).filter(|id| !id.is_empty()));
-    among(sql, ("arxiv_id", "stub = 1 AND"), &numbers, &mut known.stubs)?;
     let titles = texts(|_, title, _| Some(key(title)));
-    among(sql, ("title_key", "stub = 1 AND"), &titles, &mut known.stubs)?;
+    let by_number = known("arxiv_id", "stub = 1 AND", numbers)?;
+    let mut known = Papers {
+        slugs: known("slug", "", slugs)?.collect(),
+        stubs: by_number.chain(known("title_key", "stub = 1 AND", titles)?).collect(),
+        next: 0,
+    };
     known.next = sql.one("SELECT coalesce(max(id), 0) + 1 FROM papers", &[], |r| r.get(0))?;
     context.state.papers = known;
     Ok(())

@@ -7,7 +7,7 @@ use budwood_base::digest;
 use budwood_database::{Addition, Connection, params};
 use serde_json::{Map, Value};
 
-use super::context::{Context, Kind};
+use super::context::{Context, Kind, Mentions, Tables, text};
 use super::fields::{Fields, says_nothing};
 use crate::db::now;
 use crate::entities::{self, PaperMention};
@@ -20,9 +20,41 @@ pub(super) const KIND: Kind = Kind {
     fits: |v| v.get("task").is_some_and(Value::is_string) && v.get("url").is_none(),
     element: |context, element| task(context, element, &Place::default()),
     again: true,
-    begin: |_, _| Ok(()),
-    finish,
+    begin,
+    end: |context| {
+        summary::refresh(context.sql, &std::mem::take(&mut context.state.tables.touched))
+    },
+    finish: |context| Ok(summary::refresh_counts(context.sql)?),
 };
+
+fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
+    let sql = context.sql;
+    let mut papers = Vec::new();
+    batch.iter().for_each(|element| mentioned(element, &mut papers));
+    context.state.mentions = Mentions::of(sql, papers)?;
+    let next = |table: &str| {
+        let next = format!("SELECT coalesce(max(id), 0) + 1 FROM {table}");
+        sql.one(&next, &[], |r| r.get(0))
+    };
+    context.state.tables =
+        Tables { results: next("results")?, metrics: next("metrics")?, touched: Vec::new() };
+    Ok(())
+}
+
+/// What the papers of all rows under a task or data set are known by.
+fn mentioned(element: &Value, papers: &mut Vec<Vec<(&'static str, String)>>) {
+    let rows = element.get("sota").and_then(|sota| sota.get("rows")).and_then(Value::as_array);
+    for row in rows.into_iter().flatten() {
+        papers.push(entities::paper_keys(
+            text(row, "paper_title").trim(),
+            text(row, "paper_url").trim(),
+        ));
+    }
+    for name in ["datasets", "subdatasets", "subtasks"] {
+        let inside = element.get(name).and_then(Value::as_array);
+        inside.into_iter().flatten().for_each(|element| mentioned(element, papers));
+    }
+}
 
 /// Where in the tree an element stands.
 #[derive(Clone, Default)]
@@ -31,10 +63,6 @@ struct Place {
     task: Option<i64>,
     areas: Vec<String>,
     dataset: Option<(i64, String)>,
-}
-
-fn finish(context: &mut Context<'_>) -> Result<(), Error> {
-    Ok(summary::refresh_counts(context.sql)?)
 }
 
 fn task(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(), Error> {
@@ -71,7 +99,7 @@ fn task(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(), 
         entities::task_is_part(sql, task_id, parent)?;
     }
     let new = Node { kind: "task", name: &name, description: &description, details: &details };
-    let node = new.put(context, place.node, Some(task_id), None)?;
+    let (node, _) = new.put(context, place.node, Some(task_id), None)?;
     let inside = Place { node, task: Some(task_id), areas, dataset: None };
     for element in datasets {
         dataset(context, element, &inside)?;
@@ -115,17 +143,19 @@ fn dataset(context: &mut Context<'_>, element: Value, place: &Place) -> Result<(
         "UPDATE datasets SET description = ?2, listed = 1 WHERE id = ?1 AND description = ''",
         params![id, description.trim()],
     )?;
-    sql.execute(
-        "INSERT INTO dataset_tasks (dataset, task) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        params![id, task],
-    )?;
+    sql.add_later(&DATASET_TASK, params![id, task])?;
     let full_name: String =
         sql.one("SELECT name FROM datasets WHERE id = ?1", params![id], |r| r.get(0))?;
     let new = Node { kind: "dataset", name: &name, description: &description, details: &details };
-    let node = new.put(context, place.node, None, Some(id))?;
+    let (node, leaderboard) = new.put(context, place.node, None, Some(id))?;
     if !rows.is_empty() {
-        let leaderboard = leaderboard(context, node, task, id, &full_name)?;
-        results(context, leaderboard, &metrics.unwrap_or_default(), rows)?;
+        context.report.borrow_mut().found("tables", 1);
+        let is_new = leaderboard.is_none();
+        let leaderboard = match leaderboard {
+            Some(id) => id,
+            None => leaderboard_of(context, node, task, id, &full_name)?,
+        };
+        results(context, (leaderboard, is_new), &metrics.unwrap_or_default(), rows)?;
     } else if metrics.is_some() {
         context.report.borrow_mut().odd("sota", "has no rows");
     }
@@ -145,14 +175,14 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
-    /// Its number; it is made, or brought up to date.
+    /// Its number and its leaderboard's; it is made, or brought up to date.
     fn put(
         &self,
         context: &mut Context<'_>,
         parent: i64,
         task: Option<i64>,
         dataset: Option<i64>,
-    ) -> Result<i64, Error> {
+    ) -> Result<(i64, Option<i64>), Error> {
         let same = context
             .state
             .tree
@@ -164,11 +194,11 @@ impl Node<'_> {
         let position = context.state.tree.positions.entry(parent).or_default();
         let at = *position;
         *position += 1;
-        let id = context.sql.one("INSERT INTO nodes (archive, parent, kind, name, occurrence, position, task, dataset, description, details)
+        Ok(context.sql.one("INSERT INTO nodes (archive, parent, kind, name, occurrence, position, task, dataset, description, details)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (archive, parent, kind, name, occurrence) DO UPDATE SET
                    position = excluded.position, description = excluded.description, details = excluded.details
-                 RETURNING id", params![
+                 RETURNING id, leaderboard", params![
                     context.archive,
                     parent,
                     self.kind,
@@ -179,13 +209,12 @@ impl Node<'_> {
                     dataset,
                     self.description,
                     self.details
-                ], |r| r.get(0))?;
-        Ok(id)
+                ], |r| Ok((r.get(0)?, r.get(1)?)))?)
     }
 }
 
-/// The leaderboard of a node, which is made if it is not there.
-fn leaderboard(
+/// Makes the leaderboard of a node.
+fn leaderboard_of(
     context: &Context<'_>,
     node: i64,
     task: i64,
@@ -193,12 +222,6 @@ fn leaderboard(
     dataset_name: &str,
 ) -> Result<i64, Error> {
     let sql = context.sql;
-    context.report.borrow_mut().found("tables", 1);
-    let found: Option<i64> =
-        sql.one("SELECT leaderboard FROM nodes WHERE id = ?1", params![node], |r| r.get(0))?;
-    if let Some(id) = found {
-        return Ok(id);
-    }
     let id = new_leaderboard(sql, task, dataset, dataset_name, Some(context.archive))?;
     sql.execute("UPDATE nodes SET leaderboard = ?2 WHERE id = ?1", params![node, id])?;
     context.report.borrow_mut().added("tables", 1);
@@ -256,41 +279,54 @@ static SCORE: Addition = Addition {
     many: ["INSERT INTO scores (result, metric, position, name, raw, value, spread) VALUES", ""],
 };
 
+static METRIC: Addition = Addition {
+    table: "metrics",
+    is_referred_to: true,
+    one: "INSERT INTO metrics
+            (id, leaderboard, position, name, name_key, declared, direction, direction_source)
+          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    many: [
+        "INSERT INTO metrics
+           (id, leaderboard, position, name, name_key, declared, direction, direction_source) VALUES",
+        "",
+    ],
+};
+static DATASET_TASK: Addition = Addition {
+    table: "dataset_tasks",
+    is_referred_to: false,
+    one: "INSERT INTO dataset_tasks (dataset, task) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    many: ["INSERT INTO dataset_tasks (dataset, task) VALUES", "ON CONFLICT DO NOTHING"],
+};
+
 /// What is there of a leaderboard.
+#[derive(Default)]
 struct Known {
     /// Numbers and positions of its rows by their content.
     rows: HashMap<String, (i64, i64)>,
     /// Numbers of its metrics by their names' keys.
     metrics: HashMap<String, i64>,
-    /// The next result's number.
-    next: i64,
 }
 
 impl Known {
-    fn of(
-        context: &Context<'_>,
-        leaderboard: i64,
-        metrics: HashMap<String, i64>,
-    ) -> Result<Self, Error> {
-        let sql = context.sql;
+    fn of(sql: &Connection, leaderboard: i64) -> Result<Self, Error> {
         let rows = "SELECT content, id, position FROM results WHERE leaderboard = ?1";
         let rows =
             sql.query(rows, params![leaderboard], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?))))?;
-        let next = "SELECT coalesce(max(id), 0) + 1 FROM results";
-        let next = sql.one(next, &[], |r| r.get(0))?;
-        Ok(Self { rows: rows.into_iter().collect(), metrics, next })
+        let metrics = "SELECT name_key, id FROM metrics WHERE leaderboard = ?1";
+        let metrics = sql.query(metrics, params![leaderboard], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        Ok(Self { rows: rows.into_iter().collect(), metrics: metrics.into_iter().collect() })
     }
 }
 
 fn results(
     context: &mut Context<'_>,
-    leaderboard: i64,
+    (leaderboard, is_new): (i64, bool),
     declared: &[String],
     rows: Vec<Value>,
 ) -> Result<(), Error> {
     let read: Vec<ReadRow> = rows.into_iter().filter_map(|row| read_row(context, row)).collect();
-    let mut known =
-        Known::of(context, leaderboard, metrics(context, leaderboard, declared, &read)?)?;
+    let mut known = if is_new { Known::default() } else { Known::of(context.sql, leaderboard)? };
+    known.metrics = metrics(context, leaderboard, declared, &read, &known.metrics)?;
     let mut seen: HashMap<String, i64> = HashMap::new();
     let mut here = BTreeSet::new();
     for (position, row) in read.iter().enumerate() {
@@ -301,12 +337,15 @@ fn results(
             context.report.borrow_mut().odd("row", "is there before, word for word");
         }
         *number += 1;
-        put_row(context, leaderboard, position as i64, &content, row, &mut known)?;
+        put_row(context, leaderboard, position as i64, &content, row, &known)?;
         here.insert(content);
     }
     note_odd_values(context, &read);
-    retract_missing(context, leaderboard, &here)?;
-    summary::refresh(context.sql, leaderboard)
+    if !is_new {
+        retract_missing(context, leaderboard, &here)?;
+    }
+    context.state.tables.touched.push(leaderboard);
+    Ok(())
 }
 
 /// Words of metrics that are shares, which are written as fractions or per cent.
@@ -389,10 +428,11 @@ fn read_row(context: &Context<'_>, row: Value) -> Option<ReadRow> {
 
 /// Numbers of the metrics by key, those that only rows name too.
 fn metrics(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     leaderboard: i64,
     declared: &[String],
     rows: &[ReadRow],
+    known: &HashMap<String, i64>,
 ) -> Result<HashMap<String, i64>, Error> {
     let mut names: Vec<(&str, bool)> = declared.iter().map(|name| (name.as_str(), true)).collect();
     let in_rows = rows.iter().flat_map(|r| r.metrics.keys());
@@ -406,31 +446,25 @@ fn metrics(
         if !is_declared {
             context.report.borrow_mut().odd("row", "has a metric that its table does not declare");
         }
-        let id = metric(context, leaderboard, found.len() as i64, name, is_declared, rows)?;
+        let id = match known.get(&key) {
+            Some(id) => *id,
+            None => metric(context, leaderboard, found.len() as i64, name, is_declared, rows)?,
+        };
         found.insert(key, id);
     }
     Ok(found)
 }
 
-/// The number of a metric, which is made with the direction that its name or the rows' order say.
+/// The number of a new metric, with the direction that its name or the rows' order say.
 fn metric(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     leaderboard: i64,
     position: i64,
     name: &str,
     declared: bool,
     rows: &[ReadRow],
 ) -> Result<i64, Error> {
-    let sql = context.sql;
     let key = key(name);
-    let found = sql.first(
-        "SELECT id FROM metrics WHERE leaderboard = ?1 AND name_key = ?2",
-        params![leaderboard, key],
-        |r| r.get(0),
-    )?;
-    if let Some(id) = found {
-        return Ok(id);
-    }
     let of_size = direction::of_size(name);
     let in_row = |row: &ReadRow| {
         let raw = row.metrics.iter().find(|(n, _)| self::key(n) == key)?.1;
@@ -444,8 +478,11 @@ fn metric(
         let mut report = context.report.borrow_mut();
         report.found(&format!("directions from {}", source.phrase()), 1);
     }
-    Ok(sql.add("INSERT INTO metrics (leaderboard, position, name, name_key, declared, direction, direction_source)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", params![leaderboard, position, name, key, declared, direction, source])?)
+    let id = context.state.tables.metrics;
+    context.state.tables.metrics += 1;
+    let values = params![id, leaderboard, position, name, key, declared, direction, source];
+    context.sql.add_later(&METRIC, values)?;
+    Ok(id)
 }
 
 /// Date of a row and how it is known.
@@ -458,12 +495,12 @@ fn date_of(row: &ReadRow) -> Option<(String, date::DateSource)> {
 }
 
 fn put_row(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     leaderboard: i64,
     position: i64,
     content: &str,
     row: &ReadRow,
-    known: &mut Known,
+    known: &Known,
 ) -> Result<(), Error> {
     let sql = context.sql;
     let date = date_of(row);
@@ -480,14 +517,14 @@ fn put_row(
         date: row.date.as_deref().and_then(date::valid),
         archive: Some(context.archive),
     };
-    let paper = entities::paper(sql, &mention)?;
+    let paper = paper(context, &mention)?;
     // A date that cannot be read is kept, so that nothing of the row is lost.
     let mut details: Map<String, Value> = serde_json::from_str(&row.details).unwrap_or_default();
     if let Some(bad) = row.date.as_deref().filter(|d| date::valid(d).is_none()) {
         details.insert("paper_date".into(), bad.into());
     }
-    let id = known.next;
-    known.next += 1;
+    let id = context.state.tables.results;
+    context.state.tables.results += 1;
     sql.add_later(
         &RESULT,
         params![
@@ -520,6 +557,17 @@ fn put_row(
         )?;
     }
     Ok(())
+}
+
+/// The paper that is meant, which is made if it is not there.
+fn paper(context: &mut Context<'_>, mention: &PaperMention<'_>) -> Result<Option<i64>, Error> {
+    let keys = entities::paper_keys(mention.title.trim(), mention.url.trim());
+    let mentions = &mut context.state.mentions;
+    if let Some(found) = mentions.find(context.sql, keys.clone())? {
+        return Ok(Some(found));
+    }
+    mentions.forget(&keys);
+    entities::new_paper(context.sql, mention)
 }
 
 fn count_row(context: &Context<'_>, row: &ReadRow, date: Option<date::DateSource>) {

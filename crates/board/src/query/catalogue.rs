@@ -1,5 +1,7 @@
 //! Areas, tasks and data sets.
 
+use std::collections::HashMap;
+
 use budwood_database::{Row, Value as SqlValue, params};
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +10,7 @@ use super::item::{attribution, leaderboards, named, names};
 use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
 use crate::error::OfDatabase;
 use crate::text::slug;
-use crate::{Board, Error};
+use crate::{Board, Error, dialect};
 
 /// An area, with its tasks of most results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -176,11 +178,36 @@ pub fn areas(board: &Board, top: u64) -> Result<Vec<Area>, Error> {
         params![OTHER],
         |r| Ok((r.get::<String>(0)?, r.get::<i64>(1)? as u64, r.get::<i64>(2)? as u64)),
     )?;
+    let mut tasks_of = if top > 0 { tops(board, top)? } else { HashMap::new() };
     let area = |(name, tasks, leaderboards): (String, u64, u64)| {
-        let top = tasks_of(board, &name, Part { offset: 0, limit: top })?;
-        Ok(Area { slug: slug(&name), name, tasks, leaderboards, top })
+        let top = tasks_of.remove(&name).unwrap_or_default();
+        Area { slug: slug(&name), name, tasks, leaderboards, top }
     };
-    rows.into_iter().map(area).collect()
+    Ok(rows.into_iter().map(area).collect())
+}
+
+/// The first tasks of each area.
+fn tops(board: &Board, top: u64) -> Result<HashMap<String, Vec<TaskItem>>, Error> {
+    let query = format!(
+        "SELECT {TASK_ITEM}, t.area FROM (
+           SELECT t.*, x.area, row_number() OVER (PARTITION BY x.area ORDER BY {MOST_RESULTS}) AS n
+           FROM tasks t JOIN (
+             SELECT task, area FROM task_areas
+             UNION SELECT id, ?1 FROM tasks WHERE id NOT IN (SELECT task FROM task_areas)) x
+           ON x.task = t.id) t
+         WHERE t.n <= ?2 ORDER BY t.area, t.n"
+    );
+    let top = i64::try_from(top).unwrap_or(i64::MAX);
+    let mut areas: Vec<String> = Vec::new();
+    let rows = board.sql().query(&query, params![OTHER, top], |r| {
+        areas.push(r.get(6)?);
+        read_task_item(r)
+    })?;
+    let mut all: HashMap<String, Vec<TaskItem>> = HashMap::new();
+    for (area, item) in areas.into_iter().zip(with_parts(board, rows)?) {
+        all.entry(area).or_default().push(item);
+    }
+    Ok(all)
 }
 
 const OTHER: &str = "Other";
@@ -202,53 +229,66 @@ pub fn area(board: &Board, address: &str, part: Part) -> Result<AreaItem, Error>
 /// If the board cannot be read.
 pub fn tasks(board: &Board, part: Part) -> Result<Page<TaskItem>, Error> {
     let count: i64 = board.sql().one("SELECT count(*) FROM tasks", &[], |r| r.get(0))?;
-    let rest = "ORDER BY t.results DESC, t.papers DESC, t.name LIMIT ?1 OFFSET ?2";
-    let items = task_items(board, rest, params![part.limit(), part.offset()])?;
+    let rest = format!("ORDER BY {MOST_RESULTS} LIMIT ?1 OFFSET ?2");
+    let items = task_items(board, &rest, params![part.limit(), part.offset()])?;
     Ok(Page { count: count as u64, offset: part.offset, items })
 }
 
 fn tasks_of(board: &Board, area: &str, part: Part) -> Result<Vec<TaskItem>, Error> {
-    if part.limit == 0 {
-        return Ok(Vec::new());
-    }
     let within = if area == OTHER {
         "WHERE (t.id NOT IN (SELECT task FROM task_areas) OR t.id IN (SELECT task FROM task_areas WHERE area = ?1))"
     } else {
         "WHERE t.id IN (SELECT task FROM task_areas WHERE area = ?1)"
     };
-    let rest =
-        format!("{within} ORDER BY t.results DESC, t.papers DESC, t.name LIMIT ?2 OFFSET ?3");
+    let rest = format!("{within} ORDER BY {MOST_RESULTS} LIMIT ?2 OFFSET ?3");
     task_items(board, &rest, params![area, part.limit(), part.offset()])
 }
 
 fn task_items(board: &Board, rest: &str, values: &[SqlValue<'_>]) -> Result<Vec<TaskItem>, Error> {
-    let rows = board.sql().query(
-        &format!(
-            "SELECT t.id, t.slug, t.name, t.leaderboards, t.results, t.papers FROM tasks t {rest}"
-        ),
-        values,
-        |r| {
-            let item = TaskItem {
-                slug: r.get(1)?,
-                name: r.get(2)?,
-                leaderboards: r.get::<i64>(3)? as u64,
-                results: r.get::<i64>(4)? as u64,
-                papers: r.get::<i64>(5)? as u64,
-                subtasks: Vec::new(),
-            };
-            Ok((r.get::<i64>(0)?, item))
-        },
-    )?;
-    let with_parts = |(id, mut item): (i64, TaskItem)| {
-        item.subtasks = names(
-            board,
-            "SELECT t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.child
-             WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 12",
-            id,
-        )?;
-        Ok(item)
+    let query = format!("SELECT {TASK_ITEM} FROM tasks t {rest}");
+    with_parts(board, board.sql().query(&query, values, read_task_item)?)
+}
+
+/// What [`read_task_item`] reads of tasks `t`.
+const TASK_ITEM: &str = "t.id, t.slug, t.name, t.leaderboards, t.results, t.papers";
+/// The order of tasks `t` in lists.
+const MOST_RESULTS: &str = "t.results DESC, t.papers DESC, t.name";
+
+fn read_task_item(r: &Row<'_>) -> OfDatabase<(i64, TaskItem)> {
+    let item = TaskItem {
+        slug: r.get(1)?,
+        name: r.get(2)?,
+        leaderboards: r.get::<i64>(3)? as u64,
+        results: r.get::<i64>(4)? as u64,
+        papers: r.get::<i64>(5)? as u64,
+        subtasks: Vec::new(),
     };
-    rows.into_iter().map(with_parts).collect()
+    Ok((r.get(0)?, item))
+}
+
+/// Tasks with the names of their parts.
+fn with_parts(board: &Board, rows: Vec<(i64, TaskItem)>) -> Result<Vec<TaskItem>, Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = board.sql();
+    let query = format!(
+        "SELECT c.parent, t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.child
+         WHERE {} ORDER BY t.results DESC, t.name",
+        dialect::is_among(sql, "c.parent", "?1")
+    );
+    let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+    let mut parts: HashMap<i64, Vec<Named>> = HashMap::new();
+    sql.query(&query, params![dialect::list(&ids)], |r| {
+        let of = parts.entry(r.get(0)?).or_default();
+        of.push(Named { slug: r.get(1)?, name: r.get(2)? });
+        Ok(())
+    })?;
+    let with_parts = |(id, mut item): (i64, TaskItem)| {
+        item.subtasks = parts.get(&id).into_iter().flatten().take(12).cloned().collect();
+        item
+    };
+    Ok(rows.into_iter().map(with_parts).collect())
 }
 
 /// A task by its address; `part` says which of its papers.

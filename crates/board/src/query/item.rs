@@ -1,5 +1,7 @@
 //! A leaderboard as an entry of a list.
 
+use std::collections::{BTreeSet, HashMap};
+
 use budwood_database::{Connection, Row, Value, params};
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use crate::direction::Direction;
 use crate::error::OfDatabase;
 use crate::setting::NamedData;
 use crate::state::state_of;
-use crate::{Board, Error, State};
+use crate::{Board, Error, State, dialect};
 
 /// A leaderboard as an entry of a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,8 +80,7 @@ const BEST: &str = "
     FROM results r
     LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
     LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
-    LEFT JOIN papers p ON p.id = r.paper
-    WHERE r.id = ?1 ORDER BY s.position";
+    LEFT JOIN papers p ON p.id = r.paper";
 
 /// The leaderboards that `rest` (conditions, order and limit) takes.
 pub(super) fn leaderboards(
@@ -89,17 +90,13 @@ pub(super) fn leaderboards(
 ) -> Result<Vec<LeaderboardItem>, Error> {
     let rows =
         sql.query(&format!("{SELECT}{rest}"), values, |r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
-    let mut items = Vec::with_capacity(rows.len());
-    for (mut item, first, verified) in rows {
-        item.best = best(sql, first)?;
-        item.best_verified =
-            if verified == first { item.best.clone() } else { best(sql, verified)? };
-        if verified.is_none() {
-            item.best_verified = None;
-        }
-        items.push(item);
-    }
-    Ok(items)
+    let best = best(sql, rows.iter().flat_map(|(_, first, verified)| [*first, *verified]))?;
+    let item = |(mut item, first, verified): (LeaderboardItem, Option<i64>, Option<i64>)| {
+        let of = |result: Option<i64>| best.get(&result?).cloned();
+        (item.best, item.best_verified) = (of(first), of(verified));
+        item
+    };
+    Ok(rows.into_iter().map(item).collect())
 }
 
 fn read(r: &Row<'_>) -> OfDatabase<LeaderboardItem> {
@@ -130,11 +127,21 @@ pub(super) fn attribution(r: &Row<'_>, at: usize) -> OfDatabase<Option<Attributi
     Ok(Some(Attribution { archive, attribution: r.get(at + 1)?, licence: r.get(at + 2)? }))
 }
 
-fn best(sql: &Connection, result: Option<i64>) -> Result<Option<Best>, Error> {
-    let Some(id) = result else { return Ok(None) };
-    let best = sql.one(BEST, params![id], |r| {
+/// What lists show of results, by their numbers.
+fn best(
+    sql: &Connection,
+    results: impl Iterator<Item = Option<i64>>,
+) -> Result<HashMap<i64, Best>, Error> {
+    let ids: BTreeSet<i64> = results.flatten().collect();
+    let mut all = HashMap::with_capacity(ids.len());
+    if ids.is_empty() {
+        return Ok(all);
+    }
+    let query =
+        format!("{BEST} WHERE {} ORDER BY r.id, s.position", dialect::is_among(sql, "r.id", "?1"));
+    sql.query(&query, params![dialect::list(&ids.into_iter().collect::<Vec<_>>())], |r| {
         let codes: String = r.get(8)?;
-        Ok(Best {
+        let best = Best {
             result: r.get(0)?,
             model: r.get(1)?,
             value: r.get(2)?,
@@ -143,9 +150,12 @@ fn best(sql: &Connection, result: Option<i64>) -> Result<Option<Best>, Error> {
             date: r.get(5)?,
             paper: named(r, 6)?,
             code: serde_json::from_str::<Vec<Link>>(&codes).unwrap_or_default().into_iter().next(),
-        })
+        };
+        // Of a metric that a row names twice, the first value.
+        all.entry(best.result).or_insert(best);
+        Ok(())
     })?;
-    Ok(Some(best))
+    Ok(all)
 }
 
 /// Slug and name in two columns from `at`, if they are there.

@@ -14,7 +14,7 @@ use crate::error::OfDatabase;
 use crate::rank::{Standing, line, ranks};
 use crate::setting::elsewhere;
 use crate::state::state_of;
-use crate::{Board, Error, State};
+use crate::{Board, Error, State, dialect};
 
 /// Which rows are asked for, and how they are ranked.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -272,8 +272,8 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
 }
 
 /// Calls `each` with a leaderboard, whose own list of rows is empty: first alone, then with one row
-/// after another, the best first. However many there are, a few numbers are kept of each and one is
-/// whole.
+/// after another, the best first. However many there are, a few numbers are kept of each and
+/// [`WALKED`] are whole. To be called in a snapshot.
 ///
 /// # Errors
 /// If there is no such leaderboard, or `each` fails.
@@ -283,8 +283,7 @@ pub(crate) fn walk(
     claims: bool,
     mut each: impl FnMut(&Leaderboard, Option<&Row>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    // What is written meanwhile does not come in between.
-    let sql = board.snapshot()?;
+    let sql = board.sql();
     let filter = Filter { claims, ..Filter::default() };
     let (id, numbers, found) = head(board, address, &filter)?;
     let query = format!(
@@ -323,23 +322,32 @@ pub(crate) fn walk(
         ids[a].1.cmp(&ids[b].1).then(by_value)
     });
     each(&found, None)?;
-    let one = format!("{} WHERE r.id = ?1", rows_sql());
-    let scores = format!("{SCORES} WHERE r.id = ?1");
-    for i in order {
-        let mut row = sql.one(&one, params![ids[i].0], |r| read_row(r, numbers.len()))?;
-        row.rank = ranks[i];
-        sql.query(&scores, params![ids[i].0], |r| {
+    let these = dialect::is_among(sql, "r.id", "?1");
+    let some = format!("{} WHERE {these}", rows_sql());
+    let scores = format!("{SCORES} WHERE {these} ORDER BY s.result, s.metric, s.position");
+    for part in order.chunks(WALKED) {
+        let list = dialect::list(&part.iter().map(|&i| ids[i].0).collect::<Vec<_>>());
+        let rows = sql.query(&some, params![list], |r| read_row(r, numbers.len()))?;
+        let mut rows: HashMap<i64, Row> = rows.into_iter().map(|row| (row.result, row)).collect();
+        sql.query(&scores, params![list], |r| {
             let metric: i64 = r.get(1)?;
-            if let Some(column) = numbers.iter().position(|m| *m == metric) {
-                let state = row.state;
-                row.scores[column] = Some(read_score(r, state)?);
+            let column = numbers.iter().position(|m| *m == metric);
+            if let (Some(row), Some(column)) = (rows.get_mut(&r.get(0)?), column) {
+                row.scores[column] = Some(read_score(r, row.state)?);
             }
             Ok(())
         })?;
-        each(&found, Some(&row))?;
+        for &i in part {
+            let Some(mut row) = rows.remove(&ids[i].0) else { continue };
+            row.rank = ranks[i];
+            each(&found, Some(&row))?;
+        }
     }
     Ok(())
 }
+
+/// Rows that [`walk`] holds at a time.
+const WALKED: usize = 100;
 
 /// A leaderboard without rows; its number, and those of its metrics.
 fn head(

@@ -136,6 +136,9 @@ pub(super) fn items(
     })?)
 }
 
+/// The order of papers `p` in lists.
+const NEWEST: &str = "p.date DESC NULLS LAST, p.id DESC";
+
 /// Those of the papers that a table names beside a number, newest first; `count` says how many they
 /// are.
 pub(super) fn items_of(
@@ -152,7 +155,11 @@ pub(super) fn items_of(
     } else {
         format!("JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1")
     };
-    let rest = format!("{join} ORDER BY p.date DESC NULLS LAST, p.id DESC LIMIT ?2 OFFSET ?3");
+    // What is shown is read of these alone.
+    let rest = format!(
+        "JOIN (SELECT p.id FROM papers p {join} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
+         ON these.id = p.id ORDER BY {NEWEST}"
+    );
     items(board, &rest, params![of, part.limit(), part.offset()])
 }
 
@@ -165,7 +172,7 @@ pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
         board.sql().one("SELECT coalesce(max(id), 0) FROM papers", &[], |r| r.get(0))?;
     let items = items(
         board,
-        "ORDER BY p.date DESC NULLS LAST, p.id DESC LIMIT ?1 OFFSET ?2",
+        &format!("ORDER BY {NEWEST} LIMIT ?1 OFFSET ?2"),
         params![part.limit(), part.offset()],
     )?;
     Ok(Page { count: count as u64, offset: part.offset, items })

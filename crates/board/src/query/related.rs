@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use budwood_database::{Connection, params};
 use serde::Serialize;
 
-use crate::fulltext;
-use crate::vectors::{cosine, vector};
+use crate::fulltext::{COMMON, with_words};
+use crate::vectors::{cosine, vectors};
 use crate::words::words;
-use crate::{Board, Error};
+use crate::{Board, Error, dialect};
 
 /// A paper that is close to another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,8 +30,6 @@ pub struct Related {
 const SHOWN: usize = 8;
 /// Papers that share something are looked at, of each thing the newest, at most so many.
 const OF_EACH: i64 = 200;
-/// A word in more titles and abstracts than this says little, and is not followed.
-const COMMON: i64 = 1000;
 /// Papers whose texts are compared: those that share most.
 const COMPARED: usize = 300;
 
@@ -65,24 +63,28 @@ pub(super) fn related(board: &Board, paper: i64, title: &str) -> Result<Vec<Rela
         b.0.total_cmp(&a.0).then(b.2.cmp(&a.2))
     };
     ranked.sort_by(order);
-    if let Some(own) = vector(sql, paper)? {
+    if let Some(own) = vectors(sql, &[paper])?.remove(&paper) {
         ranked.truncate(COMPARED);
+        let others = vectors(sql, &ranked.iter().map(|r| r.2).collect::<Vec<_>>())?;
         for (score, similarity, id) in &mut ranked {
-            *similarity = vector(sql, *id)?.and_then(|other| cosine(&own, &other));
+            *similarity = others.get(id).and_then(|other| cosine(&own, other));
             *score += similarity.unwrap_or(0.0);
         }
         ranked.sort_by(order);
     }
     ranked.truncate(SHOWN);
-    let one = "SELECT slug, title, date FROM papers WHERE id = ?1";
-    let found = ranked.into_iter().map(|(_, similarity, id)| {
+    let these = dialect::is_among(sql, "id", "?1");
+    let query = format!("SELECT id, slug, title, date FROM papers WHERE {these}");
+    let ids: Vec<i64> = ranked.iter().map(|r| r.2).collect();
+    let mut found = sql.query(&query, params![dialect::list(&ids)], |r| {
+        let id: i64 = r.get(0)?;
         let names = shared.iter().filter(|s| s.papers.contains(&id)).map(|s| s.name.clone());
         let why = names.take(4).collect();
-        let (slug, title, date) =
-            sql.one(one, params![id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-        Ok(Related { slug, title, date, why, similarity })
-    });
-    found.collect()
+        let similarity = ranked.iter().find(|r| r.2 == id).and_then(|r| r.1);
+        Ok((id, Related { slug: r.get(1)?, title: r.get(2)?, date: r.get(3)?, why, similarity }))
+    })?;
+    found.sort_by_key(|(id, _)| ids.iter().position(|i| i == id));
+    Ok(found.into_iter().map(|(_, related)| related).collect())
 }
 
 /// What is in few papers says more than what is in many.
@@ -111,8 +113,8 @@ fn rare_words(sql: &Connection, title: &str, all: i64) -> Result<Vec<Shared>, Er
     let mut seen = HashSet::new();
     let mut found = Vec::new();
     let long = words(title).into_iter().filter(|w| w.chars().count() > 2);
-    for word in long.filter(|w| seen.insert(w.clone())).take(16) {
-        let papers = fulltext::with_word(sql, &word, COMMON + 1)?;
+    let words: Vec<_> = long.filter(|w| seen.insert(w.clone())).take(16).collect();
+    for (word, papers) in words.iter().zip(with_words(sql, &words, COMMON + 1)?) {
         let n = papers.len() as i64;
         // Words of half a small board are common too.
         if n > 1 && n <= COMMON && (n <= 3 || 2 * n <= all) {

@@ -1,6 +1,5 @@
 //! The start page.
 
-use budwood_database::params;
 use serde::Serialize;
 
 use super::item::{attribution, leaderboards};
@@ -76,35 +75,40 @@ pub fn start(board: &Board) -> Result<Start, Error> {
     Ok(Start {
         counts: counts(board)?,
         notable,
-        recent: recent(board, 12)?,
+        recent: recent(board)?,
         areas: super::areas(board, 6)?,
         sources: sources(board)?,
     })
 }
 
 fn counts(board: &Board) -> Result<Counts, Error> {
-    let count = |query: &str| -> Result<u64, Error> {
-        Ok(board.sql().one(query, &[], |r| r.get::<i64>(0))? as u64)
-    };
-    Ok(Counts {
-        tasks: count("SELECT count(*) FROM tasks")?,
-        datasets: count("SELECT count(*) FROM datasets")?,
-        leaderboards: count("SELECT count(*) FROM leaderboards WHERE results > 0")?,
-        results: count("SELECT CAST(coalesce(sum(results), 0) AS BIGINT) FROM leaderboards")?,
-        verified: count("SELECT CAST(coalesce(sum(verified), 0) AS BIGINT) FROM leaderboards")?,
-        // Papers are never deleted, so that their numbers count them.
-        papers: count("SELECT coalesce(max(id), 0) FROM papers")?,
-        methods: count("SELECT count(*) FROM methods")?,
-    })
+    // Papers are never deleted, so that their numbers count them.
+    let query = "SELECT (SELECT count(*) FROM tasks), (SELECT count(*) FROM datasets),
+           (SELECT count(*) FROM leaderboards WHERE results > 0),
+           (SELECT CAST(coalesce(sum(results), 0) AS BIGINT) FROM leaderboards),
+           (SELECT CAST(coalesce(sum(verified), 0) AS BIGINT) FROM leaderboards),
+           (SELECT coalesce(max(id), 0) FROM papers), (SELECT count(*) FROM methods)";
+    Ok(board.sql().one(query, &[], |r| {
+        let count = |column| r.get::<i64>(column).map(|n| n as u64);
+        Ok(Counts {
+            tasks: count(0)?,
+            datasets: count(1)?,
+            leaderboards: count(2)?,
+            results: count(3)?,
+            verified: count(4)?,
+            papers: count(5)?,
+            methods: count(6)?,
+        })
+    })?)
 }
 
-fn recent(board: &Board, limit: i64) -> Result<Vec<RecentResult>, Error> {
+fn recent(board: &Board) -> Result<Vec<RecentResult>, Error> {
     Ok(board.sql().query(
         "SELECT r.id, r.model, l.slug, t.slug, t.name, d.slug, d.name, r.state, r.date, r.at
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
-         WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT ?1",
-        params![limit],
+         WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT 12",
+        &[],
         |r| {
             Ok(RecentResult {
                 result: r.get(0)?,

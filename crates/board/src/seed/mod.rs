@@ -85,7 +85,7 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
                 params![task, paper_id],
             )?;
             entities::task_in_area(&transaction, task, paper::area(&submission.task))?;
-            summary::refresh(&transaction, place.leaderboard)?;
+            summary::refresh(&transaction, &[place.leaderboard])?;
             added += 1;
         }
     }
