@@ -68,12 +68,21 @@ fn words_of(within: Within) -> &'static str {
     }
 }
 
-/// The rows of a table that came last with all words, `most` of them, as a server finds them. Of
-/// what is rare the index gives all at once; what is common is soon met on the way down from the
-/// newest.
+/// The rows of a table that came last with all words, `most` of them, as a server finds them by its
+/// index.
+fn indexed_rows(table: &str, condition: &str, within: Within, most: i64) -> String {
+    let (words, column) = (words_of(within), within.column());
+    format!(
+        "SELECT * FROM (SELECT * FROM {table} WHERE {condition} AND {column} @@ {words} OFFSET 0) x
+         ORDER BY id DESC LIMIT {most}"
+    )
+}
+
+/// As [`indexed_rows`], of a table of many rows. Of what is rare the index gives all at once; what
+/// is common is soon met on the way down from the newest.
 fn newest_rows(table: &str, condition: &str, within: Within, most: i64) -> String {
     let (words, column) = (words_of(within), within.column());
-    let walked = most * WALKED;
+    let (walked, by_index) = (most * WALKED, indexed_rows(table, condition, within, most));
     format!(
         "WITH near AS MATERIALIZED (
            SELECT * FROM (SELECT * FROM {table} ORDER BY id DESC LIMIT {walked}) n
@@ -84,8 +93,7 @@ fn newest_rows(table: &str, condition: &str, within: Within, most: i64) -> Strin
            ORDER BY id DESC LIMIT {most})
          SELECT * FROM near WHERE (SELECT count(*) FROM near) = {most}
          UNION ALL
-         (SELECT * FROM (SELECT * FROM {table} WHERE {condition} AND {column} @@ {words} OFFSET 0) all_of_them
-          WHERE (SELECT count(*) FROM near) < {most} ORDER BY id DESC LIMIT {most})"
+         (SELECT * FROM ({by_index}) r WHERE (SELECT count(*) FROM near) < {most})"
     )
 }
 
@@ -202,14 +210,13 @@ pub(crate) fn entries(
     let of_models = kind.is_empty();
     let table = if of_models { "model_text" } else { "entry_text" };
     if sql.is_server() {
-        let (key, of_kind) = match of_models {
-            true => ("CAST(id AS TEXT)", "TRUE"),
-            false => ("ref", "kind = ?4"),
+        let (key, rows) = match of_models {
+            true => ("CAST(id AS TEXT)", newest_rows(table, "TRUE", within, MOST)),
+            false => ("ref", indexed_rows(table, "kind = ?4", within, MOST)),
         };
         let query = format!(
             "SELECT {key}, name, substr(text, 1, 200)
-             FROM ({}) x ORDER BY length(name), name LIMIT ?3",
-            newest_rows(table, of_kind, within, MOST)
+             FROM ({rows}) x ORDER BY length(name), name LIMIT ?3"
         );
         let (words, begun) = wanted.parts();
         let values = params![words, begun, limit, kind];

@@ -109,7 +109,7 @@ pub(crate) fn change(sql: &Connection, result: i64, change: Change) -> Result<St
         let what = match change {
             Change::Attach => "an adapter cannot be attached to it",
             Change::Confirm | Change::ConfirmElsewhere | Change::Refute => {
-                "what a check of it found does not count"
+                "a check of it changes nothing any more"
             }
             Change::Name | Change::Unname => "naming data does not change it",
             Change::Edit => "it stays as it is",

@@ -264,7 +264,7 @@ fn repeated_and_contradictory_rows_and_mixed_scales_are_odd() {
     let rows = [row("m", "91.5"), row("m", "91.5"), row("m", "90.5"), row("n", "0.85")];
     let list = json!([{ "task": "T", "datasets": [{ "dataset": "D", "sota": { "metrics": ["Accuracy"], "rows": rows } }] }]);
     let report = import(&mut board, &write(folder.path(), "evaluation-tables.json", &list));
-    assert_eq!(report.odd["row: is there before, word for word"], 1);
+    assert_eq!(report.odd["row: repeats an earlier row word for word"], 1);
     assert_eq!(report.odd["row: has the model and the paper of another row, and another value"], 1);
     // A loss may be of any size.
     assert_eq!(report.odd["metric: has fractions and per cent in one table"], 1);

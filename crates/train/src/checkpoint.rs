@@ -128,7 +128,7 @@ impl Checkpoint {
         if file.sha256() != state.vectors_sha256 {
             return Err(Error::file(
                 &path,
-                "is damaged: it speaks of other vectors than lie beside it; remove its folder to begin again",
+                "is damaged: the vectors beside it are others than it names; remove its folder to begin again",
             ));
         }
         let get = |name: &str| Ok::<_, Error>(file.tensor(name)?.data);

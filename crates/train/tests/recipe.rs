@@ -400,6 +400,8 @@ fn labels_that_nothing_can_be_learned_from_are_said_to_be() {
     let same = prepared(&vec![vec![1, 2, 3]; 60], |i, _| Target::Class(u32::from(i % 3 == 0)));
     let made = Given::new(&same, "adapter[width=8]").run().unwrap();
     assert!(made.account.learned_nothing(), "{}", made.account);
+    // Where the probe answers one class, a training that does is not lost.
+    assert!(made.account.lost_at.is_empty(), "{:?}", made.account.lost_at);
     assert_eq!(accuracy(&made, &same), 2.0 / 3.0);
 }
 

@@ -334,7 +334,7 @@ fn results(
         let number = seen.entry(hash.clone()).or_default();
         let content = format!("{hash}-{number}");
         if *number > 0 {
-            context.report.borrow_mut().odd("row", "is there before, word for word");
+            context.report.borrow_mut().odd("row", "repeats an earlier row word for word");
         }
         *number += 1;
         put_row(context, leaderboard, position as i64, &content, row, &known)?;

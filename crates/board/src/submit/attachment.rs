@@ -78,7 +78,7 @@ impl Attachment {
         let hash = digest::of_bytes(&weights);
         if stated != hash {
             return Err(bad(format!(
-                "speaks of weights {}, but {WEIGHTS} is {hash}",
+                "describes weights with the hash {}, but that of {WEIGHTS} is {hash}",
                 shown(stated)
             )));
         }

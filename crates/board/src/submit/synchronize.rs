@@ -372,7 +372,7 @@ fn one(
         Some(same) if same == id => done.unchanged += 1,
         Some(other) => {
             return Err(Error::Conflict(format!(
-                "result {id} cannot say what result {other} says already"
+                "result {id} would say the same as result {other}, which is there already; send other values, or leave it out"
             )));
         }
         None => {
