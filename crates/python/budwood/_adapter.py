@@ -269,7 +269,8 @@ class Adapter:
         which models of ``transformers`` have not. Returns what should be known of it.
 
         Raises:
-            budwood.Error: if the adapter cannot be merged, or its head is not one over texts.
+            ValueError: if the adapter's method cannot be merged into weights.
+            budwood.Error: if its head is not one over texts.
         """
         return self._export("sentence-transformers", out)
 
