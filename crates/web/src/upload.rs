@@ -53,7 +53,7 @@ impl Upload {
                 let slow = "The request took too long to arrive.";
                 Fault::new(StatusCode::REQUEST_TIMEOUT, slow)
             }
-            Refused::Cut => Fault::bad("The request is not whole."),
+            Refused::Cut => Fault::bad("The request was cut short; send it again."),
             Refused::Full => {
                 let full = "Many others send files just now.";
                 Fault::later(StatusCode::SERVICE_UNAVAILABLE, full, 10)
@@ -95,7 +95,7 @@ impl Upload {
     }
 
     async fn split_into(&self, parts: &mut Vec<(String, Bytes)>) -> Result<(), Fault> {
-        let bad = |_| Fault::bad("The form is not whole.");
+        let bad = |_| Fault::bad("The form is damaged or was cut short; send it again.");
         let mut request = Request::new(Body::from(self.bytes.clone()));
         *request.headers_mut() = self.headers.clone();
         // The body is here and within its limit; the parser's own, of 2 MB, is for bodies that are
@@ -103,7 +103,7 @@ impl Upload {
         DefaultBodyLimit::disable().apply(&mut request);
         let mut form = Multipart::from_request(request, &())
             .await
-            .map_err(|_| Fault::bad("The form is not whole."))?;
+            .map_err(|_| Fault::bad("The form is damaged or was cut short; send it again."))?;
         while let Some(field) = form.next_field().await.map_err(bad)? {
             if parts.len() == PARTS {
                 return Err(Fault::bad("The form has too many parts."));

@@ -106,10 +106,10 @@ fn responses(codes: &[&str]) -> Value {
             "200" => "As asked",
             "201" => "New on the board",
             "400" => "The message says what is wrong and where",
-            "401" => "No token, or one that is not good",
+            "401" => "No token, or one that is unknown or revoked",
             "403" => "The token may not do this",
             "404" => "Not on the board",
-            "409" => "It does not go with what is on the board",
+            "409" => "It contradicts what is on the board",
             "413" => "Too large",
             _ => "Too often; Retry-After says when",
         };

@@ -152,6 +152,5 @@ pub(crate) fn actor(board: &Board, given: Option<&str>) -> Result<Actor, Fault> 
             "This needs a token: the header 'Authorization: Token <secret>', or the form's field.",
         )
     })?;
-    token::check(board, secret)?
-        .ok_or_else(|| denied("This token is not good: it is unknown or was revoked."))
+    token::check(board, secret)?.ok_or_else(|| denied("This token is unknown or was revoked."))
 }
