@@ -3,7 +3,7 @@
 //! that the classes of `transformers` do not have.
 
 use budwood_base::encoder::{Activation, InputSpec};
-use budwood_base::head::{HeadSpec, Pooling};
+use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::names;
 use budwood_base::tensor::{Tensor, TensorMap};
 use serde_json::json;
@@ -68,9 +68,12 @@ pub fn export(
     let is_new = |name: &String| exported.files.iter().all(|(written, _)| written != name);
     let others: Vec<_> = others.into_iter().filter(|(name, _)| is_new(name)).collect();
     exported.files.extend(others);
-    exported.notes.push(
-        "SentenceTransformer(DIR).encode(texts) gives the logits; softmax, or a sigmoid for several labels, is the caller's".into(),
-    );
+    let gives = match meta.head.kind {
+        HeadKind::Regression => "the values",
+        HeadKind::MultiLabel => "the logits, whose sigmoids are the probabilities",
+        _ => "the logits, whose softmax is the probabilities",
+    };
+    exported.notes.push(format!("SentenceTransformer(DIR).encode(texts) gives {gives}"));
     Ok(exported)
 }
 
