@@ -128,11 +128,11 @@ static PAPER: Addition = Addition {
     table: "paper_text",
     is_referred_to: false,
     one: "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
-    many: [
+    many: Some([
         "INSERT INTO paper_text (id, length, named, words)
          SELECT v.id, length(v.title), named(v.title), indexed(v.title, v.authors, v.body) FROM (VALUES",
         ") v (id, title, body, authors)",
-    ],
+    ]),
 };
 
 /// Makes a new paper known by its words, before anyone looks for it.

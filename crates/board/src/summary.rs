@@ -17,12 +17,12 @@ static COUNTS: Addition = Addition {
     one: "UPDATE leaderboards SET
             results = ?2, verified = ?3, best = ?4, best_verified = ?5, trend = ?6, moved = ?7
           WHERE id = ?1",
-    many: [
+    many: Some([
         "UPDATE leaderboards SET results = v.results, verified = v.verified,
            best = CAST(v.best AS BIGINT), best_verified = CAST(v.best_verified AS BIGINT),
            trend = v.trend, moved = v.moved FROM (VALUES",
         ") v (id, results, verified, best, best_verified, trend, moved) WHERE leaderboards.id = v.id",
-    ],
+    ]),
 };
 
 /// What is counted of a leaderboard's rows that are not taken back.

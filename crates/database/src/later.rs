@@ -56,7 +56,7 @@ impl Connection {
         all.sort_by_key(|w| !w.addition.is_referred_to);
         let mut script = String::new();
         for Waiting { addition, rows } in all {
-            let [before, after] = addition.many;
+            let [before, after] = addition.around();
             let _ = write!(script, "{before} {rows} {after};");
         }
         if script.is_empty() { Ok(()) } else { self.batch(&script) }

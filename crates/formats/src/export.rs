@@ -63,6 +63,12 @@ pub(crate) fn label2id(meta: &AdapterMeta) -> Map<String, Value> {
     labels.into_iter().enumerate().map(|(i, label)| (label, json!(i))).collect()
 }
 
+/// The tensors of an adapter's head.
+pub(crate) fn head_of(tensors: &TensorMap) -> TensorMap {
+    let own = tensors.iter().filter(|(name, _)| name.starts_with("head."));
+    own.map(|(name, tensor)| (name.clone(), tensor.clone())).collect()
+}
+
 /// A head under the names that the model of `transformers` has for a family, BERT's pooler among
 /// them.
 pub(crate) struct TheirHead {
@@ -78,8 +84,7 @@ pub(crate) fn transformers_head(
     family: &Family,
     tensors: &TensorMap,
 ) -> Result<TheirHead, Error> {
-    let mut own = tensors.clone();
-    own.retain(|name, _| name.starts_with("head."));
+    let own = head_of(tensors);
     let over_tokens = meta.head.kind.over_tokens();
     if meta.head.kind == HeadKind::MaskedLm {
         return Ok(TheirHead { tensors: masked_lm_head(family, own)?, note: None });
@@ -93,18 +98,18 @@ pub(crate) fn transformers_head(
     }
     let theirs = crate::peft::head::spec(family, meta.head.kind, &own)
         .ok_or_else(|| cannot("the adapter has no head"))?;
-    let mut note = None;
-    let own = if fits(&meta.head, &theirs) {
-        own
+    let (own, note) = if fits(&meta.head, &theirs) {
+        (own, None)
     } else {
         let two = widened(&meta.head, &theirs, &own);
+        let two = two.ok_or_else(|| other_form(meta, family, &theirs))?;
         let outputs = meta.head.outputs;
-        note = Some(format!(
+        let note = format!(
             "the head's one layer is written as the two that the model of `transformers` for {} has; they compute the same. \
              The first has rows for the {outputs} outputs and is zero else, which matters to whoever trains it further",
             family.name
-        ));
-        two.ok_or_else(|| other_form(meta, family, &theirs))?
+        );
+        (two, Some(note))
     };
     let classifier = family.classifier.filter(|c| !over_tokens || c.over_tokens);
     let dense = match classifier.and_then(|c| c.dense) {

@@ -33,7 +33,6 @@ pub fn export(
         ));
     }
     let layers = layers(model, changed, &meta.head, tensors)?;
-    let width = layers[0].weight.shape[1];
     let mut exported = Exported::default();
     let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
     for (index, layer) in (2..).zip(&layers) {
@@ -45,7 +44,7 @@ pub fn export(
     exported.json(
         "1_Pooling/config.json",
         &json!({
-            "word_embedding_dimension": width,
+            "word_embedding_dimension": model.spec().hidden,
             "pooling_mode_cls_token": meta.head.pooling != Pooling::Mean,
             "pooling_mode_mean_tokens": meta.head.pooling == Pooling::Mean,
             "pooling_mode_max_tokens": false, "pooling_mode_mean_sqrt_len_tokens": false,

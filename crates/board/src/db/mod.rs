@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use budwood_database::{Connection, Database, Transaction};
 
 use crate::Error;
+use crate::error::OfDatabase;
 pub use place::Place;
 use schema::SCHEMA;
 
@@ -101,6 +102,11 @@ impl Board {
     pub(crate) fn snapshot(&self) -> Result<Transaction<'_>, Error> {
         Ok(self.database.snapshot()?)
     }
+}
+
+/// The number that the next row of a table gets.
+pub(crate) fn next_id(sql: &Connection, table: &str) -> OfDatabase<i64> {
+    sql.one(&format!("SELECT coalesce(max(id), 0) + 1 FROM {table}"), &[], |r| r.get(0))
 }
 
 /// Seconds since 1970 UTC.

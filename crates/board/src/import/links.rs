@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::context::{Context, Kind, Links, Mentions, at, text};
 use super::fields::Fields;
+use crate::db::next_id;
 use crate::{Error, summary};
 
 pub(super) const KIND: Kind = Kind {
@@ -23,11 +24,7 @@ static LINK: Addition = Addition {
     one: "INSERT INTO code_links
             (id, paper, url, official, in_paper, in_repository, framework, archive)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    many: [
-        "INSERT INTO code_links
-           (id, paper, url, official, in_paper, in_repository, framework, archive) VALUES",
-        "",
-    ],
+    many: None,
 };
 
 fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
@@ -37,9 +34,7 @@ fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
         keys(page, title, arxiv, url)
     };
     let mentions = Mentions::of(sql, batch.iter().map(keys).collect())?;
-    let next = "SELECT coalesce(max(id), 0) + 1 FROM code_links";
-    let next = sql.one(next, &[], |r| r.get(0))?;
-    context.state.links = Links { next, ..Links::default() };
+    context.state.links = Links { next: next_id(sql, "code_links")?, ..Links::default() };
     context.state.links.look_up(sql, mentions.papers())?;
     context.state.mentions = mentions;
     Ok(())

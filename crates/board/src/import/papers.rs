@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::context::{Context, Kind, Papers, among, text};
 use super::fields::Fields;
+use crate::db::next_id;
 use crate::text::{key, slug, slug_of_url};
 use crate::{Error, date, fulltext, summary};
 
@@ -27,23 +28,19 @@ static PAPER: Addition = Addition {
     one: "INSERT INTO papers (id, slug, title, title_key, abstract, authors, date, date_source, arxiv_id,
             url_abs, url_pdf, proceeding, details, archive)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    many: [
-        "INSERT INTO papers (id, slug, title, title_key, abstract, authors, date, date_source, arxiv_id,
-           url_abs, url_pdf, proceeding, details, archive) VALUES",
-        "",
-    ],
+    many: None,
 };
 static TASK: Addition = Addition {
     table: "paper_tasks",
     is_referred_to: false,
     one: "INSERT INTO paper_tasks (task, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-    many: ["INSERT INTO paper_tasks (task, paper) VALUES", "ON CONFLICT DO NOTHING"],
+    many: None,
 };
 static METHOD: Addition = Addition {
     table: "paper_methods",
     is_referred_to: false,
     one: "INSERT INTO paper_methods (method, paper) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-    many: ["INSERT INTO paper_methods (method, paper) VALUES", "ON CONFLICT DO NOTHING"],
+    many: None,
 };
 
 /// The address of a paper of the archive.
@@ -64,13 +61,11 @@ fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
     let numbers = texts(|_, _, id| Some(without_version(id)).filter(|id| !id.is_empty()));
     let titles = texts(|_, title, _| Some(key(title)));
     let by_number = known("arxiv_id", "stub = 1 AND", numbers)?;
-    let mut known = Papers {
+    context.state.papers = Papers {
         slugs: known("slug", "", slugs)?.collect(),
         stubs: by_number.chain(known("title_key", "stub = 1 AND", titles)?).collect(),
-        next: 0,
+        next: next_id(sql, "papers")?,
     };
-    known.next = sql.one("SELECT coalesce(max(id), 0) + 1 FROM papers", &[], |r| r.get(0))?;
-    context.state.papers = known;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::context::{Context, Kind, Mentions, Tables, text};
 use super::fields::{Fields, says_nothing};
-use crate::db::now;
+use crate::db::{next_id, now};
 use crate::entities::{self, PaperMention};
 use crate::state::{Change, change};
 use crate::text::{key, slug};
@@ -32,12 +32,11 @@ fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
     let mut papers = Vec::new();
     batch.iter().for_each(|element| mentioned(element, &mut papers));
     context.state.mentions = Mentions::of(sql, papers)?;
-    let next = |table: &str| {
-        let next = format!("SELECT coalesce(max(id), 0) + 1 FROM {table}");
-        sql.one(&next, &[], |r| r.get(0))
+    context.state.tables = Tables {
+        results: next_id(sql, "results")?,
+        metrics: next_id(sql, "metrics")?,
+        touched: Vec::new(),
     };
-    context.state.tables =
-        Tables { results: next("results")?, metrics: next("metrics")?, touched: Vec::new() };
     Ok(())
 }
 
@@ -265,18 +264,14 @@ static RESULT: Addition = Addition {
     one: "INSERT INTO results (id, leaderboard, position, content, model, paper, paper_title, paper_url, date,
             date_source, additional_data, code_links, model_links, state, details, archive, at)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-    many: [
-        "INSERT INTO results (id, leaderboard, position, content, model, paper, paper_title, paper_url, date,
-           date_source, additional_data, code_links, model_links, state, details, archive, at) VALUES",
-        "",
-    ],
+    many: None,
 };
 static SCORE: Addition = Addition {
     table: "scores",
     is_referred_to: false,
     one: "INSERT INTO scores (result, metric, position, name, raw, value, spread)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    many: ["INSERT INTO scores (result, metric, position, name, raw, value, spread) VALUES", ""],
+    many: None,
 };
 
 static METRIC: Addition = Addition {
@@ -285,17 +280,13 @@ static METRIC: Addition = Addition {
     one: "INSERT INTO metrics
             (id, leaderboard, position, name, name_key, declared, direction, direction_source)
           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    many: [
-        "INSERT INTO metrics
-           (id, leaderboard, position, name, name_key, declared, direction, direction_source) VALUES",
-        "",
-    ],
+    many: None,
 };
 static DATASET_TASK: Addition = Addition {
     table: "dataset_tasks",
     is_referred_to: false,
     one: "INSERT INTO dataset_tasks (dataset, task) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-    many: ["INSERT INTO dataset_tasks (dataset, task) VALUES", "ON CONFLICT DO NOTHING"],
+    many: None,
 };
 
 /// What is there of a leaderboard.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::record::{Claim, Submission};
 use crate::access::Act;
-use crate::db::now;
+use crate::db::{next_id, now};
 use crate::direction::{self, Direction, DirectionSource};
 use crate::entities::{self, PaperMention};
 use crate::import::tables::new_leaderboard;
@@ -206,8 +206,7 @@ pub(crate) fn put_result(
     let links = |links| serde_json::to_string(links).unwrap_or_default();
     // After all others of its leaderboard; those need not be looked at, as no position is larger
     // than the newest number.
-    let position: i64 =
-        sql.one("SELECT coalesce(max(id), 0) + 1 FROM results", &[], |r| r.get(0))?;
+    let position = next_id(sql, "results")?;
     let id = sql.add("INSERT INTO results (leaderboard, position, content, external_id, model, paper, paper_title, paper_url, date,
            date_source, additional_data, code_links, model_links, source_url, setting, base, base_sha256, method,
            method_id, trained, total, adapter_sha256, data_sha256, split, state, notes, record, submitter, at)

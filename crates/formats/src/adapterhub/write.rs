@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::method::{OF_PRODUCTS, PLACES, SWITCHES};
 use super::{FLAT_PREFIX, PREFIX_ROLES, ROLES};
-use crate::export::{Exported, cannot, family_of, label2id, pooled, refuse_masked_lm};
+use crate::export::{Exported, cannot, family_of, head_of, label2id, pooled, refuse_masked_lm};
 use crate::family::Family;
 use crate::native::{AdapterFolder, AdapterMeta};
 use crate::{BaseModel, Error};
@@ -86,9 +86,7 @@ pub fn export(
         exported.tensors("adapter.safetensors", &theirs, false)?;
     }
     if headless {
-        let mut head = tensors.clone();
-        head.retain(|name, _| name.starts_with("head."));
-        exported.tensors(HEAD_BESIDE, &head, false)?;
+        exported.tensors(HEAD_BESIDE, &head_of(tensors), false)?;
         exported.notes.push(beside(&meta.head));
         return Ok(exported);
     }
