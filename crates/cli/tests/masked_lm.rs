@@ -124,16 +124,11 @@ fn heads_begin_as_the_checkpoints_own_and_are_written_as_its_own() {
     };
     let (before, after) = (perplexity("own-head"), perplexity("again"));
     assert!((before / after - 1.0).abs() < 1e-4, "{before} {after}");
-    for to in ["peft", "adapterhub"] {
-        world.fails(
-            &format!("export own-head out --to {to}"),
-            &["masked language model", to_name(to)],
-        );
+    for (to, library) in
+        [("peft", "PEFT"), ("adapterhub", "AdapterHub"), ("adapterhub --headless", "AdapterHub")]
+    {
+        world.fails(&format!("export own-head out --to {to}"), &["masked language model", library]);
     }
-}
-
-fn to_name(to: &str) -> &'static str {
-    if to == "peft" { "PEFT" } else { "AdapterHub" }
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub fn export(
             "'{name}' is not a name for an adapter: use letters, digits, - and _"
         )));
     }
+    refuse_masked_lm(meta, "AdapterHub")?;
     let family = family_of(meta)?;
     if !family.adapterhub.is_some_and(|hub| hub.has_models) {
         return Err(cannot(format!("AdapterHub has no models of the family {}", family.name)));
@@ -365,7 +366,6 @@ fn place((family, name): (&Family, &str), ours: &str, tensors: &TensorMap) -> Op
 
 fn head_config(meta: &AdapterMeta) -> Result<Value, Error> {
     let head = &meta.head;
-    refuse_masked_lm(meta, "AdapterHub")?;
     if head.norm.is_some() {
         return Err(cannot(
             "the head has a norm between its layers, which AdapterHub's heads have not; export to transformers",
