@@ -1,10 +1,11 @@
 //! All layers: from tokens or pixels to the last hidden states, and from their gradient to the
 //! gradients of what is trained.
 
+use budwood_base::site::WeightSite;
 use budwood_engine::{Buf, Context, Precision};
 
 use super::batch::Input;
-use super::kept::{Prefixes, Tape};
+use super::kept::{KeptLayer, LayerTape, Prefixes, Tape};
 use super::pass::{At, DropoutPlace, Pass};
 use super::prefixes::{self, PrefixGradient};
 use super::{image, layer, prompt, text};
@@ -32,15 +33,11 @@ pub(crate) fn forward(
     };
     let prefixes = prefixes::make(cx, pass, tape.is_some());
     for layer in first..pass.base.spec().layers {
-        let mut tape = tape.as_deref_mut().filter(|_| layer >= lowest);
-        let kept;
-        (x, kept) = layer::forward(cx, At { pass, layer }, x, &prefixes, tape.is_some());
-        if let (Some(tape), Some(mut kept)) = (&mut tape, kept) {
-            if rests_narrow(pass) {
-                kept.narrow(cx);
-            }
-            tape.layers.push(kept);
-        }
+        let at = At { pass, layer };
+        x = match tape.as_deref_mut().filter(|_| layer >= lowest) {
+            Some(tape) => kept_forward(cx, at, x, &prefixes, tape),
+            None => layer::forward(cx, at, x, &prefixes, false).0,
+        };
     }
     match tape.as_deref_mut() {
         Some(tape) => tape.prefixes = prefixes,
@@ -63,6 +60,40 @@ const LONG: usize = 1024;
 /// Whether a layer's tape rests in bf16 until backward comes.
 fn rests_narrow(pass: &Pass<'_>) -> bool {
     pass.base.precision() == Precision::Int8 && pass.spans.rows() > LONG
+}
+
+/// Whether the next layer keeps its input alone: the tapes of a long chunk may take half the memory
+/// of the layers' weights.
+fn is_made_again(pass: &Pass<'_>, tape: &mut Tape) -> bool {
+    if pass.base.precision() != Precision::F32 || pass.spans.rows() <= LONG {
+        return false;
+    }
+    let spec = pass.base.spec();
+    let weights =
+        WeightSite::ALL.iter().map(|site| spec.site_shape(*site).iter().product::<usize>());
+    2 * tape.elements_with_another() > spec.layers * weights.sum::<usize>()
+}
+
+/// One layer's output. What backward needs goes on the tape.
+fn kept_forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes, tape: &mut Tape) -> Buf {
+    if is_made_again(at.pass, tape) {
+        tape.layers.push(KeptLayer::Input(cx.copy(x.view())));
+        return layer::forward(cx, at, x, prefixes, false).0;
+    }
+    let (y, mut kept) = whole_forward(cx, at, x, prefixes);
+    if rests_narrow(at.pass) {
+        kept.narrow(cx);
+    }
+    tape.layers.push(KeptLayer::Whole(Box::new(kept)));
+    y
+}
+
+/// One layer's output, and all that backward needs.
+fn whole_forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes) -> (Buf, LayerTape) {
+    let (y, Some(kept)) = layer::forward(cx, at, x, prefixes, true) else {
+        panic!("a layer that is asked to keep its tape does so")
+    };
+    (y, kept)
 }
 
 /// Hidden states `[T, d]` after the lowest `layers` layers, of a pass without prefixes.
@@ -132,14 +163,25 @@ fn layers_backward(
     let rows = tape.prefixes.rows.first().and_then(Option::as_ref);
     let mut d_prefix = rows.map(|rows| cx.zeros(rows.rows(), rows.columns()));
     for layer in (0..pass.base.spec().layers).rev() {
-        let Some(mut kept) = tape.layers.pop() else { break };
-        if rests_narrow(pass) {
-            kept.widen(cx);
-        }
+        let Some(kept) = tape.layers.pop() else { break };
+        let at = At { pass, layer };
+        let kept = match kept {
+            KeptLayer::Whole(mut kept) => {
+                if rests_narrow(pass) {
+                    kept.widen(cx);
+                }
+                *kept
+            }
+            KeptLayer::Input(x) => {
+                let (y, kept) = whole_forward(cx, at, x, &tape.prefixes);
+                cx.give(y);
+                kept
+            }
+        };
         let is_lowest = depth == Depth::Layer(layer);
         let lowest = acting.trained_in(layer).filter(|_| is_lowest);
         let prefix = PrefixGradient { made: &tape.prefixes, d: d_prefix.as_mut() };
-        d = layer::backward(cx, At { pass, layer }, d, kept, lowest, prefix, gradient);
+        d = layer::backward(cx, at, d, kept, lowest, prefix, gradient);
     }
     if let (Some(prefix), Some(d_prefix)) = (acting.prefix(), d_prefix) {
         let saved = &mut tape.prefixes.saved;

@@ -13,8 +13,10 @@
 //! | `ffn.input`, `.active` | `[T, d]`, `[T, f]` | likewise |
 //! | `saved` | norms: `[T, d]` and `[T, 1]`; what sites push | norms and trained sites |
 //!
-//! With weights in bytes both ways, activations of a long chunk rest in bf16 between forward and
-//! backward: the products round more. Elsewhere they rest as they are.
+//! A long chunk keeps less. With weights in bytes both ways, its activations rest in bf16 between
+//! forward and backward: the products round more. With weights in f32, layers whose tapes would
+//! take more memory than [`super::encode`] grants keep their input alone, `[T, d]`, and go forward
+//! once more when backward comes to them (Chen et al. 2016, section 3).
 //!
 //! The inputs of products are kept only where a method at one of them says that it reads them
 //! ([`crate::site::AtProduct::Input`]), or the kernel of attention does.
@@ -181,10 +183,31 @@ impl LayerTape {
         self.narrow_buffers().for_each(|buffer| cx.widen(buffer));
     }
 
+    /// Elements of the activations.
+    fn elements(&mut self) -> usize {
+        self.narrow_buffers().map(|buffer| buffer.rows() * buffer.columns()).sum()
+    }
+
     pub(crate) fn free(self, cx: &mut Context) {
         self.attention.free(cx);
         self.ffn.free(cx);
         self.saved.into_iter().for_each(|buffer| cx.give(buffer));
+    }
+}
+
+/// What forward kept in one layer, or what it takes to make that again.
+pub(crate) enum KeptLayer {
+    Whole(Box<LayerTape>),
+    /// The layer's input `[T, d]`.
+    Input(Buf),
+}
+
+impl KeptLayer {
+    fn free(self, cx: &mut Context) {
+        match self {
+            Self::Whole(tape) => tape.free(cx),
+            Self::Input(x) => cx.give(x),
+        }
     }
 }
 
@@ -193,13 +216,19 @@ impl LayerTape {
 pub(crate) struct Tape {
     pub(crate) embeddings: Vec<Buf>,
     /// The layers from the lowest that is trained to the last.
-    pub(crate) layers: Vec<LayerTape>,
+    pub(crate) layers: Vec<KeptLayer>,
     pub(crate) end: Vec<Buf>,
     /// Keys and values before the sequences, and what making them saved.
     pub(crate) prefixes: Prefixes,
 }
 
 impl Tape {
+    /// Elements that the next layer would keep, if all layers are alike, and those before it.
+    pub(crate) fn elements_with_another(&mut self) -> usize {
+        let Some(KeptLayer::Whole(first)) = self.layers.first_mut() else { return 0 };
+        first.elements() * (self.layers.len() + 1)
+    }
+
     /// Gives back what is left.
     pub(crate) fn free(self, cx: &mut Context) {
         self.embeddings.into_iter().chain(self.end).for_each(|buffer| cx.give(buffer));

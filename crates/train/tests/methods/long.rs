@@ -6,7 +6,7 @@ use budwood_base::head::Pooling;
 use budwood_base::random::Key;
 use budwood_base::tensor::Tensor;
 use budwood_engine::{Context, Device, Precision, Workers};
-use budwood_model::{Adapter, Base, Batch, predict};
+use budwood_model::{Adapter, Base, Batch, predict, train_chunk};
 
 use crate::support::*;
 
@@ -107,4 +107,84 @@ fn a_long_tape_rests_in_half_the_memory_and_gives_nearly_the_same_gradient() {
     assert!(apart < 0.05, "{apart}");
     // A short one rests as it is.
     assert_eq!(of(&narrow, 300).1, of(&wide, 300).1);
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
+    (apart / b.iter().map(|b| square(f64::from(*b))).sum::<f64>()).sqrt()
+}
+
+/// Layers of long chunks in f32 keep their input alone and go forward again. Two sequences that are
+/// a long chunk together are short ones apart, whose layers keep all: the gradients must be those
+/// of the parts.
+#[test]
+fn the_gradient_of_a_long_chunk_is_that_of_its_parts() {
+    let texts: Vec<Vec<u32>> =
+        [700, 600].map(|n| (0..n).map(|i| 5 + (i * i % 90) as u32).collect()).into();
+    let types = vec![0; 700];
+    let batch = |texts: &[Vec<u32>]| {
+        Batch::from_sequences(texts.iter().map(|ids| (&ids[..], &types[..ids.len()])))
+    };
+    let bert = base(Precision::F32, 6);
+    for family in ["bert", "modernbert", "deberta-v2"] {
+        let other = (family != "bert").then(|| open(family).1);
+        let base = other.as_ref().unwrap_or(&bert);
+        for method in ["adapter[width=8]", "lora[r=2]", "prefix_tuning[prefix_length=3]", "full"] {
+            let adapter = adapter(base, method, head(3, Pooling::Mean, None), 11);
+            let whole = batch(&texts);
+            let (targets, weights) = targets(&adapter, &whole);
+            let mut cx = Context::new(Device::cpu());
+            let mut of = |first: usize, inputs: &Batch| {
+                let mut gradient = vec![0.0; adapter.params.len()];
+                let learned = (&targets, &weights, first);
+                train_chunk(&mut cx, base, &adapter, inputs, learned, None, &mut gradient);
+                gradient
+            };
+            let parts = [0, 1].map(|i| of(i, &batch(&texts[i..=i])));
+            let sum: Vec<f32> = parts[0].iter().zip(&parts[1]).map(|(a, b)| a + b).collect();
+            let apart = distance(&of(0, &whole), &sum);
+            assert!(apart < 1e-4, "{method} on {family}: {apart}");
+        }
+    }
+}
+
+/// A layer that goes forward again meets the same dropout: else the gradient is of another loss.
+#[test]
+fn layers_that_are_made_again_have_the_same_dropout() {
+    let base = base(Precision::F32, 6);
+    let mut adapter = adapter(&base, "adapter[width=8]", head(3, Pooling::Mean, None), 11);
+    let inputs = sequence(1100);
+    let mut cx = Context::new(Device::cpu());
+    let (_, gradient) = loss(&mut cx, &base, &adapter, &inputs, Some(Key::new(3)));
+    let norm = gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+    let start = adapter.params.values.clone();
+    let mut moved = |step: f64| {
+        for (x, (start, g)) in adapter.params.values.iter_mut().zip(start.iter().zip(&gradient)) {
+            *x = start + (step * f64::from(*g) / norm) as f32;
+        }
+        adapter.refresh(base.device(), 1);
+        loss(&mut cx, &base, &adapter, &inputs, Some(Key::new(3))).0
+    };
+    let slope = (moved(2e-3) - moved(-2e-3)) / 4e-3;
+    assert!((slope - norm).abs() < 0.02 * norm, "{slope} along a gradient of {norm}");
+}
+
+/// Beyond half the weights' memory a layer costs its input and no more.
+#[test]
+fn the_tape_of_a_long_chunk_is_an_input_a_layer() {
+    let of = |layers: usize| {
+        let base = base(Precision::F32, layers);
+        let adapter = adapter(&base, "adapter[width=8]", head(3, Pooling::Mean, None), 11);
+        let mut cx = Context::new(Device::cpu());
+        loss(&mut cx, &base, &adapter, &sequence(2500), None);
+        cx.arena().bytes()
+    };
+    let (few, many) = (of(4), of(12));
+    let input = 2500 * open("bert").1.spec().hidden * size_of::<f32>();
+    assert!(
+        many - few <= 8 * input + input / 2,
+        "{} bytes a layer, an input has {input}",
+        (many - few) / 8
+    );
 }
