@@ -15,7 +15,7 @@ use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_engine::{Context, Device};
 use budwood_formats::native::AdapterFolder;
 use budwood_tasks::{Dataset, Example, Input, Target};
-use budwood_train::{Answers, Lengths, Prepared, chunk_outputs};
+use budwood_train::{Answers, Lengths, Prepared, chunk_outputs, tokens_beside};
 
 use crate::answer::{Answer, AnswerOptions, typed};
 use crate::reader::{ImageReading, Reader};
@@ -105,8 +105,10 @@ impl Base {
 
     /// The outputs of some inputs, in their order: of each the numbers of its head, or its vector.
     /// One batch, computed by the calling thread; an output is the same to the bit whatever stands
-    /// beside it. Inputs of one adapter cost less where they are neighbours. About
-    /// [`crate::CHUNK_TOKENS`] tokens are a good chunk; images are a chunk of one request each.
+    /// beside it. Inputs of one adapter cost less where they are neighbours, and a text that is
+    /// there for several adapters where they leave the lowest layers as they are. About
+    /// [`crate::CHUNK_TOKENS`] tokens are a good chunk ([`Encoded::tokens_beside`]); images are a
+    /// chunk of one request each.
     ///
     /// # Errors
     /// If an image cannot be decoded.
@@ -118,15 +120,8 @@ impl Base {
         worker: &mut Worker,
         chunk: &[(&Encoded, usize)],
     ) -> Result<Vec<Vec<f32>>, Error> {
-        let mut inputs = Vec::with_capacity(chunk.len());
-        for &(encoded, input) in chunk {
-            assert!(encoded.base().is(self), "an input of another base");
-            let adapter = match &encoded.of {
-                Owner::Adapter(adapter) => adapter.packed(),
-                Owner::Vectors(vectors) => &vectors.0.adapter,
-            };
-            inputs.push((adapter, &encoded.prepared, input));
-        }
+        assert!(chunk.iter().all(|(e, _)| e.base().is(self)), "an input of another base");
+        let inputs: Vec<_> = chunk.iter().map(|(encoded, input)| encoded.asked(*input)).collect();
         Ok(chunk_outputs(&mut worker.0, self.packed(), &inputs)?)
     }
 }
@@ -207,6 +202,15 @@ impl Encoded {
         }
     }
 
+    /// One input with what it is for.
+    fn asked(&self, input: usize) -> (&budwood_model::Adapter, &Prepared, usize) {
+        let adapter = match &self.of {
+            Owner::Adapter(adapter) => adapter.packed(),
+            Owner::Vectors(vectors) => &vectors.0.adapter,
+        };
+        (adapter, &self.prepared, input)
+    }
+
     /// Examples as the model reads them.
     pub(crate) fn prepared(&self) -> &Prepared {
         &self.prepared
@@ -225,6 +229,17 @@ impl Encoded {
     /// Tokens of one of the model's inputs.
     pub fn tokens(&self, input: usize) -> usize {
         self.prepared.length(input)
+    }
+
+    /// Tokens that one of the inputs adds to the work on a chunk: fewer than its own where the same
+    /// text is there for another adapter, and both leave the lowest layers as they are.
+    pub fn tokens_beside<'a>(
+        &self,
+        input: usize,
+        chunk: impl IntoIterator<Item = (&'a Self, usize)>,
+    ) -> usize {
+        let chunk = chunk.into_iter().map(|(encoded, input)| encoded.asked(input));
+        tokens_beside(self.base().packed(), chunk, self.asked(input))
     }
 
     /// Tokens of all inputs.

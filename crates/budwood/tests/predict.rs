@@ -56,6 +56,52 @@ fn answers_of_a_mixed_batch_are_those_of_each_adapter_alone() {
 }
 
 #[test]
+fn a_text_for_many_adapters_shares_the_layers_that_they_leave_alone() {
+    let world = World::new();
+    let base = world.base();
+    let all = [
+        ("l0", "linear", TWO, 2),
+        ("l1", "linear", TWO, 2),
+        ("words", "linear", TAGS, 2),
+        ("s0", "seq_bn[leave_out=[0]]", TWO, 1),
+        ("s1", "lora[r=2,leave_out=[0]]", TWO, 1),
+        ("top", "top_k[layers=1]", TWO, 1),
+        ("whole", "adapter[width=4]", TWO, 0),
+    ];
+    let mut sets = Vec::new();
+    for (seed, (name, method, task, frozen)) in (1..).zip(all) {
+        let adapter = base.adapter(world.adapter(name, method, seed, task)).unwrap();
+        let text = |n: usize| match task.kind == TAGS.kind {
+            true => Input::words_of(["good film", "awful film was"][n]),
+            false => Input::Text(["good film", "awful film was"][n].into()),
+        };
+        let inputs = vec![text(0), text(1), text(0)];
+        let alone: Vec<_> =
+            inputs.iter().map(|i| adapter.encode(vec![i.clone()]).unwrap()).collect();
+        let mut worker = base.worker();
+        let alone = alone.iter().map(|e| base.outputs(&mut worker, &[(e, 0)]).unwrap().remove(0));
+        sets.push((alone.collect::<Vec<_>>(), adapter.encode(inputs).unwrap(), frozen));
+    }
+    let chunk: Vec<_> = sets.iter().flat_map(|(_, e, _)| (0..3).map(move |i| (e, i))).collect();
+    let wanted: Vec<_> = sets.iter().flat_map(|(alone, ..)| alone.clone()).collect();
+    assert_eq!(base.outputs(&mut base.worker(), &chunk).unwrap(), wanted);
+    // In any order, and whatever is missing.
+    for step in [2, 5, 11] {
+        let places: Vec<usize> = (0..chunk.len()).map(|i| i * step % chunk.len()).collect();
+        let some: Vec<_> = places[step..].iter().map(|&i| chunk[i]).collect();
+        let wanted: Vec<_> = places[step..].iter().map(|&i| wanted[i].clone()).collect();
+        assert_eq!(base.outputs(&mut base.worker(), &some).unwrap(), wanted);
+    }
+    // The work that is left of four tokens: none of two layers, half, or all of it.
+    for (_, encoded, frozen) in &sets {
+        let others = chunk.iter().filter(|(e, _)| !std::ptr::eq(*e, encoded)).copied();
+        assert_eq!(encoded.tokens(0), 4);
+        assert_eq!(encoded.tokens_beside(0, []), 4);
+        assert_eq!(encoded.tokens_beside(0, others), [4, 2, 1][*frozen], "{frozen}");
+    }
+}
+
+#[test]
 fn threads_share_a_base() {
     let world = World::new();
     let base =

@@ -1,7 +1,9 @@
 //! Clients that ask a running server as fast as it answers, and what that took.
 //!
-//! `cargo run --release -p budwood-serve --example load -- PORT TEXTS N [uniform|zipf|base]
-//! [CLIENTS] [SECONDS]`: a file with a text on each line, `N` adapters named `a0`, `a1`, ... It
+//! `cargo run --release -p budwood-serve --example load -- PORT TEXTS N [uniform|zipf|each|base]
+//! [CLIENTS] [SECONDS] [RATE]`: a file with a text on each line, `N` adapters named `a0`, `a1`, ...
+//! `each` asks every adapter once, however long that takes. With a rate that many requests are due
+//! in a second, whether those before are answered or not, and times count from when one is due. It
 //! talks to this machine only and ends by itself.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
@@ -59,13 +61,14 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let word = |i: usize| arguments.get(i).map(String::as_str);
     let [Some(port), Some(file), Some(n)] = [word(0), word(1), word(2)] else {
-        println!("PORT TEXTS N [uniform|zipf|base] [CLIENTS] [SECONDS]");
+        println!("PORT TEXTS N [uniform|zipf|each|base] [CLIENTS] [SECONDS] [RATE]");
         return;
     };
     let (port, n): (u16, usize) = (port.parse().unwrap(), n.parse().unwrap());
     let law = word(3).unwrap_or("uniform");
     let clients: u64 = word(4).unwrap_or("64").parse().unwrap();
     let time = Duration::from_secs(word(5).unwrap_or("10").parse().unwrap());
+    let rate: Option<f64> = word(6).map(|rate| rate.parse().unwrap());
     let texts = std::fs::read_to_string(file).unwrap();
     let texts: Vec<String> = texts.lines().filter(|l| !l.is_empty()).map(quoted).collect();
     // Sums of 1/rank: Zipf's law.
@@ -75,30 +78,40 @@ fn main() {
         sum += 1.0 / rank as f64;
         sums.push(sum);
     }
-    let failed = AtomicU64::new(0);
+    let (failed, next) = (AtomicU64::new(0), AtomicU64::new(0));
     let begin = Instant::now();
     let work = |client: u64| {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut stream = BufReader::new(stream);
         let (mut state, mut times) = (client + 1, Vec::new());
-        while begin.elapsed() < time {
+        loop {
+            let request = next.fetch_add(1, Ordering::Relaxed);
+            let due = rate.map_or_else(
+                || begin.elapsed(),
+                |rate| Duration::from_secs_f64((request as f64 + random(&mut state)) / rate),
+            );
+            let over = if law == "each" { request >= n as u64 } else { due >= time };
+            if over {
+                return times;
+            }
+            std::thread::sleep(due.saturating_sub(begin.elapsed()));
             let text = &texts[(random(&mut state) * texts.len() as f64) as usize];
+            let drawn = random(&mut state);
             let adapter = match law {
-                "zipf" => sums.partition_point(|s| *s < random(&mut state) * sum).min(n - 1),
-                _ => (random(&mut state) * n as f64) as usize,
+                "zipf" => sums.partition_point(|s| *s < drawn * sum).min(n - 1),
+                "each" => request as usize,
+                _ => (drawn * n as f64) as usize,
             };
             let (path, body) = match law {
                 "base" => ("/embed", format!("{{\"inputs\":{text}}}")),
                 _ => ("/predict", format!("{{\"inputs\":{text},\"adapter\":\"a{adapter}\"}}")),
             };
-            let asked = Instant::now();
             if ask(&mut stream, path, &body) != 200 {
                 failed.fetch_add(1, Ordering::Relaxed);
             }
-            times.push(asked.elapsed());
+            times.push(begin.elapsed() - due);
         }
-        times
     };
     let mut times: Vec<Duration> = std::thread::scope(|scope| {
         let work = &work;

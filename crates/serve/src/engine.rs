@@ -9,7 +9,9 @@
 //! ```
 //!
 //! There are no rounds: a thread never waits for another, and a long input holds up one thread for
-//! one chunk. What stands beside an input in a chunk does not change its output by a bit.
+//! one chunk. What stands beside an input in a chunk does not change its output by a bit. A text
+//! for many adapters that leave the lowest layers as they are goes through these once a chunk, and
+//! counts as less than its tokens there.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -258,11 +260,13 @@ impl Queue {
             let alone = piece.job.encoded.is_images()
                 || chunk.first().is_some_and(|p| p.job.encoded.is_images());
             let same = chunk.first().is_none_or(|p| Arc::ptr_eq(&p.job, &piece.job));
-            let fits = tokens + piece.tokens <= CHUNK_TOKENS && (same || !alone);
+            let there = chunk.iter().map(|p| (&*p.job.encoded, p.input));
+            let more = piece.job.encoded.tokens_beside(piece.input, there);
+            let fits = tokens + more <= CHUNK_TOKENS && (same || !alone);
             if !chunk.is_empty() && !fits {
                 break;
             }
-            tokens += piece.tokens;
+            tokens += more;
             self.tokens -= piece.tokens;
             chunk.extend(self.pieces.pop_front());
         }

@@ -1,10 +1,13 @@
 //! Answers of an adapter, and their scores.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use budwood_engine::{Context, Workers};
-use budwood_model::{Adapter, Base, Batch, Segment, Targets, hidden_states, predict};
+use budwood_model::{
+    Adapter, Base, Batch, Segment, Targets, hidden_states, lowest_states, predict,
+};
 use budwood_tasks::batch::{self, BatchSize};
 use budwood_tasks::metric::{self, entities, squad, words};
 use budwood_tasks::{AnswerLimits, Candidate};
@@ -131,9 +134,10 @@ pub(crate) fn answers_while(
     Ok(Some(answers))
 }
 
-/// The outputs of some inputs of some adapters, in their order: one batch, computed by one thread.
-/// An output is that of its input alone, to the bit. Inputs of one adapter share its small products
-/// where they are neighbours.
+/// The outputs of some inputs of some adapters, in their order, computed by one thread. An output
+/// is that of its input alone, to the bit. Inputs of one adapter share its small products where
+/// they are neighbours. A text that stands there for several adapters goes once through the layers
+/// in which none of them changes anything.
 ///
 /// Numbers that are not finite are for the caller to find ([`Answers::check`]), as they concern one
 /// input alone.
@@ -148,6 +152,37 @@ pub fn chunk_outputs(
     base: &Base,
     inputs: &[(&Adapter, &Prepared, usize)],
 ) -> Result<Vec<Vec<f32>>, Error> {
+    if let Some((_, data, _)) = inputs.first().filter(|(_, data, _)| data.images().is_some()) {
+        let same = inputs.iter().all(|(_, other, _)| std::ptr::eq(*other, *data));
+        assert!(same, "images of one request are a batch of their own");
+        let batch = data.batch(&inputs.iter().map(|(.., input)| *input).collect::<Vec<_>>())?;
+        return Ok(batch_outputs(cx, base, inputs, batch));
+    }
+    let mut outputs = vec![Vec::new(); inputs.len()];
+    for (layers, places) in shared_layers(inputs) {
+        let own: Vec<_> = places.iter().map(|&place| inputs[place]).collect();
+        let batch = match layers {
+            0 => Batch::from_sequences(own.iter().map(|(_, data, input)| data.sequence(*input))),
+            _ => after_shared_layers(cx, base, layers, &own),
+        };
+        let batch = batch.asking(own.iter().map(|(_, data, input)| data.asked(*input)));
+        for (place, output) in places.into_iter().zip(batch_outputs(cx, base, &own, batch)) {
+            outputs[place] = output;
+        }
+    }
+    Ok(outputs)
+}
+
+/// An input of an adapter.
+type Asked<'a> = (&'a Adapter, &'a Prepared, usize);
+
+/// The outputs of a batch of these inputs.
+fn batch_outputs(
+    cx: &mut Context,
+    base: &Base,
+    inputs: &[Asked<'_>],
+    batch: Batch,
+) -> Vec<Vec<f32>> {
     let mut segments = Vec::new();
     let mut first = 0;
     for own in inputs.chunk_by(|a, b| std::ptr::eq(a.0, b.0)) {
@@ -155,20 +190,77 @@ pub fn chunk_outputs(
         first = sequences.end;
         segments.push(Segment { adapter: Some(own[0].0), sequences });
     }
-    let batch = match inputs.first() {
-        Some((_, data, _)) if data.images().is_some() => {
-            let same = inputs.iter().all(|(_, other, _)| std::ptr::eq(*other, *data));
-            assert!(same, "images of one request are a batch of their own");
-            data.batch(&inputs.iter().map(|(.., input)| *input).collect::<Vec<_>>())?
-        }
-        _ => Batch::from_sequences(inputs.iter().map(|(_, data, input)| data.sequence(*input)))
-            .asking(inputs.iter().map(|(_, data, input)| data.asked(*input))),
-    };
     let outputs = predict(cx, base, &batch, &segments);
-    let kept = |(output, &(adapter, data, input)): (_, &(&Adapter, &Prepared, usize))| {
-        data.kept(adapter, input, output)
-    };
-    Ok(outputs.into_iter().zip(inputs).map(kept).collect())
+    let kept =
+        |(output, &(adapter, data, input)): (_, &Asked<'_>)| data.kept(adapter, input, output);
+    outputs.into_iter().zip(inputs).map(kept).collect()
+}
+
+/// Whether two inputs go through the same frozen layers with the same tokens.
+fn share_layers(a: &Asked<'_>, b: &Asked<'_>) -> bool {
+    let layers = a.0.frozen_layers();
+    layers > 0 && layers == b.0.frozen_layers() && a.1.sequence(a.2) == b.1.sequence(b.2)
+}
+
+/// The places of inputs by how many of the lowest layers they share with another.
+fn shared_layers(inputs: &[Asked<'_>]) -> BTreeMap<usize, Vec<usize>> {
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (place, input) in inputs.iter().enumerate() {
+        let others = inputs[..place].iter().chain(&inputs[place + 1..]);
+        let shares = others.into_iter().any(|other| share_layers(input, other));
+        let layers = if shares { input.0.frozen_layers() } else { 0 };
+        groups.entry(layers).or_default().push(place);
+    }
+    groups
+}
+
+/// A batch of inputs whose lowest layers are done, once for inputs that are alike.
+fn after_shared_layers(
+    cx: &mut Context,
+    base: &Base,
+    layers: usize,
+    inputs: &[Asked<'_>],
+) -> Batch {
+    let mut sequences: Vec<(&[u32], &[u32])> = Vec::new();
+    let mut which = Vec::with_capacity(inputs.len());
+    for (_, data, input) in inputs {
+        let sequence = data.sequence(*input);
+        let place = sequences.iter().position(|other| *other == sequence);
+        which.push(place.unwrap_or_else(|| {
+            sequences.push(sequence);
+            sequences.len() - 1
+        }));
+    }
+    let batch = Batch::from_sequences(sequences);
+    let states = lowest_states(cx, base, &batch, layers);
+    let width = base.spec().hidden;
+    let (mut rows, mut lengths) = (Vec::new(), Vec::with_capacity(inputs.len()));
+    for sequence in which {
+        let own = batch.spans.get(sequence);
+        lengths.push(own.len());
+        rows.extend_from_slice(&states[own.start * width..own.end * width]);
+    }
+    Batch::from_states(layers, rows, &lengths, None)
+}
+
+/// Copies of one text, for adapters that share all layers, that count as one in a chunk: the copies
+/// take memory.
+const COPIES: usize = 16;
+
+/// Tokens that an input adds to the work on a chunk: fewer than its own where it shares layers with
+/// one that is there already.
+pub fn tokens_beside<'a>(
+    base: &Base,
+    chunk: impl IntoIterator<Item = (&'a Adapter, &'a Prepared, usize)>,
+    input: (&Adapter, &Prepared, usize),
+) -> usize {
+    let tokens = input.1.length(input.2);
+    let shares = |other| share_layers(&input, &other);
+    if input.1.images().is_some() || !chunk.into_iter().any(shares) {
+        return tokens;
+    }
+    let layers = base.spec().layers;
+    (tokens * (layers - input.0.frozen_layers()) / layers).max(tokens.div_ceil(COPIES))
 }
 
 /// Runs several adapters, each over its own inputs, and gives the answers of each. Texts of all

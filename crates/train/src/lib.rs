@@ -27,7 +27,7 @@ pub use data::{Doubt, Lengths, Prepared, Scale, prepare, prepare_images};
 pub use error::Error;
 pub use evaluate::{
     Answers, CHUNK_TOKENS, Judged, Score, answers, base_seconds, chunk_outputs, judged,
-    mixed_answers, scores,
+    mixed_answers, scores, tokens_beside,
 };
 pub use filled::{Filled, KEPT};
 pub use images::Images;
