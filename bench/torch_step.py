@@ -1,7 +1,7 @@
 """PyTorch `adapters` 1.3: seconds and peak memory of a training step or a forward pass, as JSON.
 
 Random weights of the named shape, full-length sequences without padding or images of LENGTH x LENGTH pixels, adapters of width 64 with layer norms
-trained, dropout on in training (ViT has none); the optimizer's step is part of the step.
+trained or, with `--method full`, all weights and no adapter; dropout on in training (ViT has none); the optimizer's step is part of the step.
 """
 import argparse, json, os, resource, time
 
@@ -30,6 +30,7 @@ a.add_argument("--shape", choices=SHAPES, default="minilm")
 a.add_argument("--batch", type=int, default=32)
 a.add_argument("--length", type=int)
 a.add_argument("--mode", choices=["train", "forward"], default="train")
+a.add_argument("--method", choices=["adapter", "full"], default="adapter")
 a.add_argument("--steps", type=int, default=5)
 a.add_argument("--threads", type=int, default=2)
 args = a.parse_args()
@@ -63,7 +64,9 @@ class Pooled(torch.nn.Module):
         return self
 
 
-if args.shape in BEHIND:
+if args.method == "full":
+    model = Pooled(AutoModel.from_config(config))
+elif args.shape in BEHIND:
     model = AutoModel.from_config(config)
     for p in model.parameters():
         p.requires_grad = False

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Throughput, latency and memory of a server of many adapters, and of what people put in its place.
+
+    bench/serve.py PROGRAM LOAD --base FOLDER --texts FILE [--adapters 1 10 100 1000] [--others] [--seconds 8] [--rounds 3]
+
+PROGRAM is `budwood`, LOAD the example `load` of the crate `serve`, both of a release build; FILE has a text on each line. Server
+and clients share this machine. With --others also a process of PyTorch `adapters` and one of ONNX Runtime with an int8 session a
+task (`serve_others.py`), which need the virtual environment of `compare.py`. Run nothing else meanwhile.
+"""
+import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time
+
+HERE = pathlib.Path(__file__).resolve().parent
+VENV = pathlib.Path(os.environ.get("BUDWOOD_BENCH_VENV") or os.path.expanduser("~/.cache/budwood/bench-venv"))
+ROWS = "text,label\n" + "".join(f"{a} {b},{label}\n" for a in ["a film", "a book", "this play", "the food", "her song"]
+                                for label, words in {"good": ["I love", "is fine", "made me smile"], "bad": ["I hate", "is dull", "made me yawn"]}.items()
+                                for b in words)
+
+
+def run(*command):
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: {done.stderr}")
+    return done.stdout
+
+
+class Process:
+    """A server that prints its port, and what it takes."""
+
+    def __init__(self, *command):
+        self.process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True)
+        self.port, told = None, ""
+        while not (found := re.search(r"127\.0\.0\.1:(\d+)", told)):
+            line = self.process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"{command[0]} did not begin")
+            told += line
+        self.port = found[1]
+
+    def memory(self):
+        """Megabytes that it holds now."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+def load(args, server, n, law="uniform", clients=64, rate=None, texts=None, seconds=None):
+    """Requests a second, and milliseconds at the median and at the 99th percentile."""
+    told = run(args.load, server.port, texts or args.texts, n, law, clients, seconds or args.seconds, *([rate] if rate else []))
+    found = re.search(r"([\d.]+) requests a second, p50 ([\d.]+) ms, p99 ([\d.]+) ms, (\d+) failed", told)
+    if found[4] != "0":
+        sys.exit(f"requests failed: {told}")
+    return tuple(map(float, found.groups()[:3]))
+
+
+def say(what, found, more=""):
+    rates, medians, last = zip(*found)
+    print(f"| {what} | {statistics.median(rates):.0f} | {statistics.median(medians):.1f} | {statistics.median(last):.1f} | {more} |", flush=True)
+    return statistics.median(rates)
+
+
+def rounds(args, *words, **more):
+    return [load(args, *words, **more) for _ in range(args.rounds)]
+
+
+def ours(args, folder):
+    size = (folder / "adapters/a0/adapter.safetensors").stat().st_size / 1e6
+    print(f"| Budwood, {size:.2f} MB an adapter | requests a second | p50, ms | p99, ms | memory |\n|---|---|---|---|---|")
+    serve = [args.program, "serve", "--json", "--base", args.base, "--adapters", folder / "adapters", "--port", 0, "--cache", 100_000]
+    with Process(*serve) as server:
+        say("none", rounds(args, server, 1, "base"), f"{server.memory():.0f} MB")
+        most = 0
+        for n in args.adapters:
+            for law in ["uniform"] if n == 1 else ["uniform", "zipf"]:
+                load(args, server, n, "each", clients=8)  # each is in memory
+                rate = say(f"{n}, {law}", rounds(args, server, n, law), f"{server.memory():.0f} MB")
+                most = rate if n == 10 else most
+        for share in (0.5, 0.9):
+            say(f"10, {share:.0%} of the requests", rounds(args, server, 10, rate=most * share))
+        one = folder / "one.txt"
+        one.write_text(pathlib.Path(args.texts).read_text().splitlines()[0] + "\n")
+        say("1, one client, one text", rounds(args, server, 1, clients=1, texts=one))
+
+
+def others(args, folder):
+    python = VENV / "bin/python"
+    # Graphs want a model that is whole; a graph of int8 for each task.
+    run(args.program, "export", folder / "adapters/a0", folder / "onnx", "--to", "onnx", "--base", args.base, "--precision", "int8")
+    print("| other | requests a second | p50, ms | p99, ms | memory |\n|---|---|---|---|---|")
+    for kind, workers in [("torch", 1), ("torch", 2), ("onnx", 1), ("onnx", 2)]:
+        for n in args.others_adapters:
+            with Process(python, HERE / "serve_others.py", kind, args.base, n, folder, "--workers", workers) as server:
+                load(args, server, n, "each", clients=4, seconds=2)
+                say(f"{kind}, {n} tasks, {workers} at a time", rounds(args, server, n), f"{server.memory():.0f} MB")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("program")
+    p.add_argument("load")
+    p.add_argument("--base", required=True)
+    p.add_argument("--texts", required=True)
+    p.add_argument("--adapters", type=int, nargs="*", default=[1, 10, 100, 1000])
+    p.add_argument("--others", action="store_true")
+    p.add_argument("--others-adapters", type=int, nargs="+", default=[10, 100])
+    p.add_argument("--seconds", type=int, default=8)
+    p.add_argument("--rounds", type=int, default=3)
+    args = p.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="budwood-serve-"))
+    try:
+        (folder / "rows.csv").write_text(ROWS)
+        run(args.program, "train", "--base", args.base, "--data", folder / "rows.csv", "--recipe", "paper", "--base-precision", "auto",
+            "--epochs", 1, "--method", "adapter[width=64]", "--pooling", "mean", "--max-length", 128, "--out", folder / "adapters/a0")
+        for i in range(1, max([1, *args.adapters])):
+            shutil.copytree(folder / "adapters/a0", folder / f"adapters/a{i}")
+        if args.adapters:
+            ours(args, folder)
+        if args.others:
+            others(args, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
