@@ -39,6 +39,7 @@ impl Opening<'_> {
             precision: self.precision.or(as_trained.precision),
             threads: settings.threads,
             ranks: settings.ranks.clone(),
+            ..as_trained
         };
         let name = self.base.unwrap_or(&meta.base.name);
         let base = Base::open_with(base::folder(name)?, options)?;

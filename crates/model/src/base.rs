@@ -112,6 +112,7 @@ pub struct Base {
     precision: Precision,
     trainable: bool,
     frozen_dropout: bool,
+    adapter_precision: Precision,
     pub(crate) embeddings: Embeddings,
     pub(crate) embedding_norm: Option<Norm>,
     pub(crate) relative: Option<Relative>,
@@ -172,6 +173,7 @@ impl Base {
             precision,
             trainable,
             frozen_dropout: true,
+            adapter_precision: Precision::F32,
             embeddings,
             embedding_norm,
             relative,
@@ -225,6 +227,17 @@ impl Base {
     /// As told by [`Base::set_frozen_dropout`].
     pub fn has_frozen_dropout(&self) -> bool {
         self.frozen_dropout
+    }
+
+    /// Holds the matrices of adapters that are read from now on in this form, where they are held
+    /// packed alone ([`crate::Adapter::from_tensors`]).
+    pub fn set_adapter_precision(&mut self, precision: Precision) {
+        self.adapter_precision = precision;
+    }
+
+    /// As told by [`Base::set_adapter_precision`].
+    pub(crate) fn adapter_precision(&self) -> Precision {
+        self.adapter_precision
     }
 
     /// The device that the weights are packed for.

@@ -6,7 +6,7 @@ use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::site::{Sublayer, WeightSite};
 use budwood_base::tensor::{Tensor, TensorMap};
-use budwood_engine::{Precision, Table, Weight};
+use budwood_engine::{Table, Weight};
 
 use crate::base::{Base, Embeddings, ImageEmbeddings, Relative, TextEmbeddings};
 use crate::error::ModelError;
@@ -147,10 +147,10 @@ impl<'a> Builder<'a> {
         if !self.base.is_trainable()
             && let Some(tensor) = self.find(&name, &shape)?
         {
-            self.params.note(name, &shape);
             let [outputs, inputs] = shape;
-            let (device, form) = (self.base.device(), Precision::F32);
+            let (device, form) = (self.base.device(), self.base.adapter_precision());
             let packed = Weight::new(device, &tensor.data, outputs, inputs, form, false);
+            self.params.note(name, &shape, packed.bytes());
             return Ok(TrainedMatrix::new(0..0, packed));
         }
         self.matrix_with_values(name, shape, init)

@@ -49,6 +49,8 @@ pub struct Params {
     /// The elements of the tensors, one after another.
     pub values: Vec<f32>,
     entries: Vec<Param>,
+    /// Bytes of tensors whose values are held elsewhere.
+    elsewhere: usize,
 }
 
 impl Params {
@@ -86,8 +88,9 @@ impl Params {
         slot
     }
 
-    /// Notes a tensor whose values are held elsewhere.
-    pub(crate) fn note(&mut self, name: String, shape: &[usize]) {
+    /// Notes a tensor whose values are held elsewhere, in so many bytes.
+    pub(crate) fn note(&mut self, name: String, shape: &[usize], bytes: usize) {
+        self.elsewhere += bytes;
         self.entries.push(Param { name, shape: shape.to_vec(), slot: 0..0 });
     }
 
@@ -106,9 +109,9 @@ impl Params {
         self.values.len()
     }
 
-    /// Number of elements of all tensors, wherever they are held.
-    pub fn elements(&self) -> usize {
-        self.entries.iter().map(|p| p.shape.iter().product::<usize>()).sum()
+    /// Bytes of all tensors, wherever they are held.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.values[..]) + self.elsewhere
     }
 
     /// Whether nothing is trained.

@@ -197,7 +197,7 @@ impl Shelf {
             }
             None => entry.generation = entry.generation.max(1),
         }
-        let bytes = adapter.packed().params.elements() as u64 * 4;
+        let bytes = adapter.packed().params.bytes() as u64;
         let generation = entry.generation;
         let loaded = Arc::new(Loaded { name: name.into(), adapter, generation, bytes });
         let before = entry.held.replace(Arc::clone(&loaded)).map_or(0, |l| l.bytes);

@@ -42,6 +42,10 @@ pub(crate) struct Args {
     /// so, else that in which the model is stored.
     #[arg(long, value_enum, default_value_t)]
     base_precision: BasePrecision,
+    /// Number format of adapters' matrices in memory. int8 takes a quarter of it; answers then
+    /// differ a little from those of `budwood predict`.
+    #[arg(long, value_enum, default_value_t = Form::F32, value_name = "FORM")]
+    adapter_precision: Form,
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -158,7 +162,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let adapters = adapters(args)?;
     // Each of the server's threads computes by itself.
     let precision = args.base_precision.form().or_else(|| as_trained(&*adapters));
-    let options = BaseOptions { precision, threads: 1, ..BaseOptions::default() };
+    let adapters_in = args.adapter_precision;
+    let options =
+        BaseOptions { precision, adapters: adapters_in, threads: 1, ..BaseOptions::default() };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
     let limits = Limits {
         body: args.max_body << 20,

@@ -22,6 +22,8 @@ fn outputs_survive_saving_and_loading() {
         let fetch = |name: &str| Ok::<_, budwood_train::Error>(model.tensor(name)?);
         let (spec, cpu) = (model.spec().clone(), Device::cpu());
         let fixed = Base::load(spec, cpu, Precision::F32, false, fetch).unwrap();
+        let mut narrow = fixed.clone();
+        narrow.set_adapter_precision(Precision::Int8);
         let inputs = examples(&base, 5, 1);
         for (i, method) in methods_of(&base).iter().enumerate() {
             let dense = (i % 2 == 0).then_some(Activation::Tanh);
@@ -46,9 +48,24 @@ fn outputs_survive_saving_and_loading() {
             let used = used.unwrap();
             let got = predict(&mut cx, &fixed, &b, &all(&used, 5));
             assert_eq!(got, expected, "{family} {method} on a base that is not trainable");
-            assert_eq!(used.params.elements(), before.params.len(), "{family} {method}");
+            let shapes = |a: &Adapter| -> Vec<_> {
+                a.params.entries().iter().map(|p| (p.name.clone(), p.shape.clone())).collect()
+            };
+            assert_eq!(shapes(&used), shapes(&before), "{family} {method}");
             let head = used.params.get("head.out.weight").unwrap();
             assert!(head.slot.is_empty(), "{family} {method} holds its head twice");
+            // In bytes they take less, and answer nearly the same.
+            let (head, tensors) = (loaded.meta.head.clone(), &loaded.tensors);
+            let small = Adapter::from_tensors(&narrow, &loaded.meta.method, head, tensors).unwrap();
+            let got = predict(&mut cx, &narrow, &b, &all(&small, 5));
+            let (got, expected_all) = (got.concat(), expected.concat());
+            let far = |(a, b): (&f32, &f32)| f64::from(a - b) * f64::from(a - b);
+            let apart: f64 = got.iter().zip(&expected_all).map(far).sum();
+            let length: f64 = expected_all.iter().map(|x| f64::from(x * x)).sum();
+            let apart = (apart / length).sqrt();
+            assert!(apart < 0.1, "{family} {method} in bytes: {apart}");
+            let (bytes, before_bytes) = (small.params.bytes(), used.params.bytes());
+            assert!(bytes < before_bytes, "{family} {method}: {bytes} of {before_bytes} bytes");
             let plain = adapter(&base, "linear", before.head_spec().clone(), 7);
             let without = predict(&mut cx, &base, &b, &all(&plain, 5));
             assert!(*method == "linear" || expected != without, "{family} {method} does nothing");
