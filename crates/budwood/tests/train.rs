@@ -15,6 +15,7 @@ use budwood::{
     BaseOptions, Dataset, Error, EvalSpec, Event, Example, Input, Resources, RunEvent, RunSpec,
     Target, train,
 };
+use budwood_base::head::HeadKind;
 use budwood_engine::{Device, Precision};
 use budwood_formats::native::AdapterFolder;
 use budwood_tasks::Split;
@@ -118,7 +119,7 @@ fn data_in_memory_are_trained_on() {
     );
     let labels = vec!["good".into(), "bad".into()];
     let data = RunData::from_examples("classification", "mine", labels, rows).unwrap();
-    let options = TrainingBaseOptions::of(&spec);
+    let options = TrainingBaseOptions::of(&spec, None);
     let base = TrainingBase::open(&options, &mut |_| ()).unwrap();
     let mut run = Run::new(&spec, &Resources::default(), Arc::new(base), data).unwrap();
     let path = world.path("memory");
@@ -153,7 +154,8 @@ fn errors_name_settings_without_dashes() {
 }
 
 /// The form of the frozen weights where none is named: that which is multiplied fastest here by the
-/// recipe, f32 by the paper's protocol and for methods that train the model's own weights.
+/// recipe, f32 by the paper's protocol, for methods that train the model's own weights and for
+/// numbers.
 #[test]
 fn the_form_of_the_weights_follows_the_machine_and_the_method() {
     let fastest = match Device::cpu().fastest_precision() {
@@ -173,6 +175,9 @@ fn the_form_of_the_weights_follows_the_machine_and_the_method() {
         ("f32", RunSpec { precision: asked(BasePrecision::F32), ..auto.clone() }, "f32"),
         ("int8", RunSpec { precision: asked(BasePrecision::Int8), ..auto }, "int8"),
     ];
+    let numbers = Some(HeadKind::Regression);
+    let of_numbers = cases[1].1.base_precision(numbers);
+    assert_eq!(of_numbers, BasePrecision::Auto, "the stored form");
     for (name, spec, form) in cases {
         let out = world.path(name);
         let trained = train(&spec, &Resources::default(), &out, |_| ControlFlow::Continue(()));

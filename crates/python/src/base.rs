@@ -29,7 +29,7 @@ pub(crate) const PIECE_OF_IMAGES: usize = 32;
 pub(crate) fn form(name: Option<&str>) -> PyResult<Option<Form>> {
     Ok(match name {
         None => None,
-        Some("auto") => RunSpec::default().base_precision().form(),
+        Some("auto") => RunSpec::default().base_precision(None).form(),
         Some("f32") => Some(Form::F32),
         Some("int8") => Some(Form::Int8),
         Some(other) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use budwood_base::head::HeadKind;
 use budwood_engine::Precision;
 use budwood_formats::BaseModel;
 
@@ -29,11 +30,12 @@ pub struct TrainingBaseOptions {
 }
 
 impl TrainingBaseOptions {
-    /// Those of a run.
-    pub fn of(spec: &RunSpec) -> Self {
+    /// Those of a run whose task has such a head, if that is known.
+    pub fn of(spec: &RunSpec, head: Option<HeadKind>) -> Self {
+        let base_precision = spec.base_precision(head);
         Self {
             base: spec.base.clone(),
-            precision: PrecisionSpec { base_precision: spec.base_precision(), ..spec.precision },
+            precision: PrecisionSpec { base_precision, ..spec.precision },
             dropout: spec.dropout,
             drop_path: spec.drop_path,
             frozen_dropout: spec.frozen_dropout,
@@ -73,16 +75,21 @@ impl TrainingBase {
     }
 
     /// The same model in int8, for trainings that are only compared: they take half of the time.
-    /// None where a form was asked for, or the model is held so already.
+    /// None where a form was asked for, the task needs f32, or the model is held so already.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn for_trials(&self, spec: &RunSpec) -> Result<Option<budwood_model::Base>, Error> {
+    pub(super) fn for_trials(
+        &self,
+        spec: &RunSpec,
+        head: HeadKind,
+    ) -> Result<Option<budwood_model::Base>, Error> {
         let asked = spec.precision.base_precision != BasePrecision::Auto;
-        if asked || self.packed.precision() != Precision::F32 {
+        let numbers = head == HeadKind::Regression;
+        if asked || numbers || self.packed.precision() != Precision::F32 {
             return Ok(None);
         }
-        TrainingBaseOptions::of(spec).pack(&self.model, Precision::Int8).map(Some)
+        TrainingBaseOptions::of(spec, Some(head)).pack(&self.model, Precision::Int8).map(Some)
     }
 }
 
@@ -91,16 +98,17 @@ impl TrainingBase {
 pub struct TrainingBases(Vec<(TrainingBaseOptions, Arc<TrainingBase>)>);
 
 impl TrainingBases {
-    /// The model of a run, opened if no run before it had it.
+    /// The model of a run whose task has such a head, opened if no run before it had it.
     ///
     /// # Errors
     /// As [`TrainingBase::open`].
     pub fn get(
         &mut self,
         spec: &RunSpec,
+        head: HeadKind,
         report: &mut dyn FnMut(Notice<'_>),
     ) -> Result<Arc<TrainingBase>, Error> {
-        let options = TrainingBaseOptions::of(spec);
+        let options = TrainingBaseOptions::of(spec, Some(head));
         if let Some((_, base)) = self.0.iter().find(|(there, _)| *there == options) {
             return Ok(Arc::clone(base));
         }

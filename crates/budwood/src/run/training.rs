@@ -148,7 +148,7 @@ impl Run {
         // Where there are few rows, many short trainings say what is kept.
         let few = self.train.examples() < FEW_ROWS;
         let trials = match few && !self.spec.trains_own_weights() {
-            true => self.base.for_trials(&self.spec)?,
+            true => self.base.for_trials(&self.spec, self.head.kind)?,
             false => None,
         };
         let recipe = Recipe {

@@ -88,7 +88,8 @@ fn whole(
     let begin = Instant::now();
     let data = read(&mut fetching)?;
     let seconds_reading = begin.elapsed().as_secs_f64();
-    let base = TrainingBase::open(&TrainingBaseOptions::of(spec), &mut fetching)?;
+    let options = TrainingBaseOptions::of(spec, Some(data.task.head));
+    let base = TrainingBase::open(&options, &mut fetching)?;
     let mut run = Run::new(spec, resources, Arc::new(base), data)?;
     run.seconds_reading += seconds_reading;
     let description = run.description()?;

@@ -1,5 +1,6 @@
 //! A run: base, data, and how it is trained.
 
+use budwood_base::head::HeadKind;
 use budwood_base::method::MethodSpec;
 use budwood_engine::{Device, Precision};
 use budwood_train::ClassWeights;
@@ -303,12 +304,15 @@ impl RunSpec {
 
     /// The form of the frozen weights. `auto` is int8 for the recipe `auto` where this processor
     /// multiplies bytes faster, as accuracies do not differ (`docs/results.md`). It is the stored
-    /// form by the paper's protocol, and for methods that train the model's own weights.
-    pub fn base_precision(&self) -> BasePrecision {
+    /// form by the paper's protocol, for methods that train the model's own weights, and for tasks
+    /// with heads for numbers: an error of bytes is an error of the answer there. Where the head is
+    /// not known yet, it is taken for another.
+    pub fn base_precision(&self, head: Option<HeadKind>) -> BasePrecision {
         match self.precision.base_precision {
             BasePrecision::Auto
                 if !self.is_paper()
                     && !self.trains_own_weights()
+                    && head != Some(HeadKind::Regression)
                     && Device::cpu().fastest_precision() == Precision::Int8 =>
             {
                 BasePrecision::Int8
@@ -336,8 +340,8 @@ impl RunSpec {
 #[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Model"))]
 pub struct PrecisionSpec {
     /// Number format of the frozen weights. auto: int8 where this processor multiplies bytes
-    /// faster (a third to half of the time of f32); f32 with --recipe paper and for methods that
-    /// train the model's own weights.
+    /// faster (a third to half of the time of f32); f32 with --recipe paper, for numbers, and for
+    /// methods that train the model's own weights.
     #[cfg_attr(feature = "clap", arg(long, value_enum, default_value_t))]
     pub base_precision: BasePrecision,
     /// Number format of the backward pass through int8 weights.

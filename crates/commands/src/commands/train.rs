@@ -207,7 +207,7 @@ impl Args {
 
     /// The run on these data, on a base of its own.
     pub(crate) fn load(&self, settings: &Settings, data: RunData) -> Result<Run> {
-        let options = TrainingBaseOptions::of(&self.spec);
+        let options = TrainingBaseOptions::of(&self.spec, Some(data.task.head));
         let base = Arc::new(TrainingBase::open(&options, &mut base::told())?);
         let (threads, ranks) = (Some(settings.threads), settings.ranks.clone());
         let resources = Resources { threads, ranks, ..self.resources.clone() };

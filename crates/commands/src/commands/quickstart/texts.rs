@@ -32,7 +32,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let path = budwood_hub::fetch(&budwood_hub::ROTTEN_TOMATOES, &mut base::told())?;
     let (train_set, test_set) = reviews(&path, args.rows.unwrap_or(4000))?;
     let spec = RunSpec::default();
-    let precision = PrecisionSpec { base_precision: spec.base_precision(), ..spec.precision };
+    let precision = PrecisionSpec { base_precision: spec.base_precision(None), ..spec.precision };
     let precision = precision_name(precision.get(false));
     if !settings.json {
         say!("model  all-MiniLM-L6-v2, 22.7 M parameters, frozen, held in {precision}")?;

@@ -324,7 +324,7 @@ fn claimed(
         return Ok(None);
     }
     let data = RunData::read(&args.spec, args.resources.limits, &mut base::told())?;
-    let base = lock(&shared.bases).get(&args.spec, &mut base::told())?;
+    let base = lock(&shared.bases).get(&args.spec, data.task.head, &mut base::told())?;
     let resources = with_threads(planned, shared.threads);
     let mut run = Run::new(&args.spec, &resources, base, data)?;
     let on_event = |event: Event<'_>| {
@@ -444,14 +444,14 @@ fn dry_run(
     for planned in left {
         let spec = &planned.args.spec;
         let of_rate = (&spec.data.data, spec.data.train_rows, &spec.method);
-        let key = format!("{:?}", (of_rate, TrainingBaseOptions::of(spec)));
+        let key = format!("{:?}", (of_rate, TrainingBaseOptions::of(spec, None)));
         let a_pass = match rates.get(&key) {
             Some(&rate) => rate,
             None => {
-                let base = bases.get(spec, &mut base::told())?;
                 let resources = with_threads(planned, threads);
                 let data = RunData::read(spec, resources.limits, &mut base::told());
                 let data = data.with_context(|| planned.title())?;
+                let base = bases.get(spec, data.task.head, &mut base::told())?;
                 let rate = Run::seconds_a_pass(spec, &resources, base, data)?;
                 rates.insert(key, rate);
                 rate

@@ -308,7 +308,8 @@ impl Search<'_> {
         };
         let data = RunData::read(spec, self.args.resources.limits, &mut base::told())?;
         let ready = (|| -> Result<Run, budwood::Error> {
-            let base = TrainingBase::open(&TrainingBaseOptions::of(spec), &mut base::told())?;
+            let options = TrainingBaseOptions::of(spec, Some(data.task.head));
+            let base = TrainingBase::open(&options, &mut base::told())?;
             let threads = Some(self.settings.threads);
             let resources = Resources { threads, ..self.args.resources.clone() };
             Run::new(spec, &resources, Arc::new(base), data)
