@@ -302,6 +302,16 @@ fn the_training_of_the_method_on_all_rows_goes_on_where_it_was_interrupted() {
     assert_eq!(rest.outcome.steps, expected.outcome.steps);
 }
 
+/// What the first word is takes more than a probe; pairs are worth it with hundreds of rows, too.
+#[test]
+fn pairs_are_tried_with_hundreds_of_rows() {
+    let first = |_: usize, words: &[usize]| Target::Class(u32::from(words[0] < WORDS / 2));
+    let train = prepared(&words(520, 1), first);
+    let given = Given { rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
+    let account = given.run().unwrap().account;
+    assert_eq!(account.chosen, Chosen::Contrastive, "{account}");
+}
+
 #[test]
 fn targets_closer_than_their_32_bits_are_refused() {
     let value = |i: usize| 1e12 + 65_536.0 * (i % 5) as f32;
