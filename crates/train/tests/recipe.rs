@@ -279,16 +279,10 @@ fn bits_do_not_depend_on_threads_or_interruptions() {
 /// pairs.
 #[test]
 fn the_training_of_the_method_on_all_rows_goes_on_where_it_was_interrupted() {
-    // Of numbers no pairs are made.
-    let first = |_: usize, words: &[usize]| Target::Value(f32::from(u8::from(words[0] < 4)));
+    let first = |_: usize, words: &[usize]| Target::Class(u32::from(words[0] < WORDS / 2));
     let train = prepared(&words(520, 1), first);
-    let given = |threads| Given {
-        threads,
-        rate: Some(0.01),
-        kind: HeadKind::Regression,
-        outputs: 1,
-        ..Given::new(&train, "adapter[width=8]")
-    };
+    let given =
+        |threads| Given { threads, rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
     let expected = given(1).run().unwrap();
     assert_eq!(expected.account.chosen, Chosen::Method, "{}", expected.account);
     let folder = tempfile::tempdir().unwrap();
@@ -300,16 +294,6 @@ fn the_training_of_the_method_on_all_rows_goes_on_where_it_was_interrupted() {
     let rest = Given { folder: Some(folder.path()), ..given(2) }.run().unwrap();
     assert_eq!(rest.adapter.params.values, expected.adapter.params.values);
     assert_eq!(rest.outcome.steps, expected.outcome.steps);
-}
-
-/// What the first word is takes more than a probe; pairs are worth it with hundreds of rows, too.
-#[test]
-fn pairs_are_tried_with_hundreds_of_rows() {
-    let first = |_: usize, words: &[usize]| Target::Class(u32::from(words[0] < WORDS / 2));
-    let train = prepared(&words(520, 1), first);
-    let given = Given { rate: Some(0.01), ..Given::new(&train, "adapter[width=8]") };
-    let account = given.run().unwrap().account;
-    assert_eq!(account.chosen, Chosen::Contrastive, "{account}");
 }
 
 #[test]

@@ -17,9 +17,8 @@ use crate::{Answers, Error, Event, Outcome, answers};
 
 /// Validation rows that are enough to choose by.
 const ENOUGH: usize = 200;
-/// Rows below which training on pairs is tried beside the method. It takes at most 240 steps of 8
-/// rows, where the method takes 160 of 32 for 1,000 rows.
-const PAIRS: usize = 2000;
+/// Rows below which training on pairs is tried beside the method.
+const PAIRS: usize = 500;
 
 /// What came of trying the method.
 enum Tried {
@@ -129,7 +128,8 @@ impl Recipe<'_> {
         Ok(Made { adapter, outcome, account, config: self.config.clone() })
     }
 
-    /// What is tried. Training on pairs is for one class a row, and where folds choose.
+    /// What is tried. Training on pairs takes as long for few rows as for many, and is worth most
+    /// where rows are few.
     fn ways(&self, ground: &Ground<'_>) -> Vec<Way> {
         let classes = matches!(ground.wanted, Wanted::Classes(..));
         match (self.config.contrastive, classes && ground.wanted.rows() < PAIRS) {
