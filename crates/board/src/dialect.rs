@@ -1,9 +1,12 @@
 //! Words of statements that differ between the two systems. Full-text search has a file of its own.
 
-use budwood_database::Connection;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use budwood_database::{Connection, params};
 
 use crate::error::OfDatabase;
-use crate::fulltext;
+use crate::{Board, Place, fulltext};
 
 /// Joins a table to papers `p` so that these are gone through from the newest on.
 pub(crate) fn from_the_newest(sql: &Connection) -> &'static str {
@@ -25,7 +28,7 @@ pub(crate) fn list(numbers: &[i64]) -> String {
 }
 
 /// Makes ready for a transaction that writes many rows: a server adds words to their indexes in
-/// pieces of this size.
+/// pieces of this size, where nobody else does before.
 pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
         sql.execute("SET LOCAL gin_pending_list_limit = '64MB'", &[])?;
@@ -34,22 +37,58 @@ pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     Ok(())
 }
 
+/// Keeps a server's indexes and what its planner knows in order while another connection writes,
+/// until it ends. The words of rows wait beside an index until somebody puts them in, which takes
+/// as long as all else that is done with a paper; searches find what waits, so that it does not
+/// matter when this is done, nor whether.
+pub(crate) fn settle_meanwhile(place: &Place, end: &Receiver<()>) {
+    let mut board = None;
+    while end.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+        if board.is_none() {
+            board = Board::open(place).ok();
+        }
+        let settle = |board: &Board| put_words_in(board.sql()).and(look_at(board.sql(), DOUBLED));
+        if board.as_ref().is_none_or(|board| settle(board).is_err()) {
+            return;
+        }
+    }
+}
+
+/// Time in which words wait: in shorter ones each word's list is written more often.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How many times as large as when the planner looked a table is when it is to look again: while
+/// much is written, and afterwards.
+const DOUBLED: f64 = 2.0;
+const GROWN: f64 = 1.1;
+
+/// What was added last waits beside an index of words; its owner may have it put in.
+fn put_words_in(sql: &Connection) -> OfDatabase<()> {
+    let put_in =
+        "SELECT gin_clean_pending_list(c.oid) FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+         WHERE a.amname = 'gin' AND c.relnamespace = CAST(current_schema() AS REGNAMESPACE)
+           AND pg_has_role(c.relowner, 'USAGE')";
+    sql.query(put_in, &[], |_| Ok(())).map(drop)
+}
+
+/// Tells a server's planner what those tables hold that have grown so much.
+fn look_at(sql: &Connection, times: f64) -> OfDatabase<()> {
+    let grown = "SELECT relname FROM pg_class WHERE relkind = 'r'
+           AND relnamespace = CAST(current_schema() AS REGNAMESPACE)
+           AND pg_relation_size(oid) > CAST(?1 AS DOUBLE PRECISION) * relpages
+             * CAST(current_setting('block_size') AS BIGINT)";
+    for table in sql.query(grown, params![times], |r| r.get::<String>(0))? {
+        sql.execute(&format!("ANALYZE {table}"), &[])?;
+    }
+    Ok(())
+}
+
 /// Puts indexes of words in order after much was written, and tells a server's planner what those
 /// tables hold that have grown.
 pub(crate) fn settle(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
-        // What was added last waits beside an index of words; its owner may have it put in.
-        let settle =
-            "SELECT gin_clean_pending_list(c.oid) FROM pg_class c JOIN pg_am a ON a.oid = c.relam
-             WHERE a.amname = 'gin' AND c.relnamespace = CAST(current_schema() AS REGNAMESPACE)
-               AND pg_has_role(c.relowner, 'USAGE')";
-        sql.query(settle, &[], |_| Ok(()))?;
-        let grown = "SELECT relname FROM pg_class WHERE relkind = 'r'
-               AND relnamespace = CAST(current_schema() AS REGNAMESPACE)
-               AND pg_relation_size(oid) > 1.1 * relpages * current_setting('block_size')::BIGINT";
-        for table in sql.query(grown, &[], |r| r.get::<String>(0))? {
-            sql.execute(&format!("ANALYZE {table}"), &[])?;
-        }
+        put_words_in(sql)?;
+        look_at(sql, GROWN)?;
         fulltext::note_common_words(sql)?;
     }
     Ok(())
