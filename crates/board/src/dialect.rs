@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use budwood_database::{Connection, params};
+use budwood_database::Connection;
 
 use crate::error::OfDatabase;
 use crate::{Board, Place, fulltext};
@@ -37,18 +37,17 @@ pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     Ok(())
 }
 
-/// Keeps a server's indexes and what its planner knows in order while another connection writes,
-/// until it ends. The words of rows wait beside an index until somebody puts them in, which takes
-/// as long as all else that is done with a paper; searches find what waits, so that it does not
-/// matter when this is done, nor whether.
+/// Puts words into a server's indexes while another connection writes, until it ends. The words of
+/// rows wait beside an index until somebody puts them in, which takes a third of a paper's time;
+/// searches find what waits, so that it does not matter when this is done, nor whether.
 pub(crate) fn settle_meanwhile(place: &Place, end: &Receiver<()>) {
     let mut board = None;
     while end.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         if board.is_none() {
             board = Board::open(place).ok();
         }
-        let settle = |board: &Board| put_words_in(board.sql()).and(look_at(board.sql(), DOUBLED));
-        if board.as_ref().is_none_or(|board| settle(board).is_err()) {
+        // The planner does not look meanwhile: what it would see is soon far from what there is.
+        if board.as_ref().is_none_or(|board| put_words_in(board.sql()).is_err()) {
             return;
         }
     }
@@ -56,11 +55,6 @@ pub(crate) fn settle_meanwhile(place: &Place, end: &Receiver<()>) {
 
 /// Time in which words wait: in shorter ones each word's list is written more often.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// How many times as large as when the planner looked a table is when it is to look again: while
-/// much is written, and afterwards.
-const DOUBLED: f64 = 2.0;
-const GROWN: f64 = 1.1;
 
 /// What was added last waits beside an index of words; its owner may have it put in.
 fn put_words_in(sql: &Connection) -> OfDatabase<()> {
@@ -71,24 +65,17 @@ fn put_words_in(sql: &Connection) -> OfDatabase<()> {
     sql.query(put_in, &[], |_| Ok(())).map(drop)
 }
 
-/// Tells a server's planner what those tables hold that have grown so much.
-fn look_at(sql: &Connection, times: f64) -> OfDatabase<()> {
-    let grown = "SELECT relname FROM pg_class WHERE relkind = 'r'
-           AND relnamespace = CAST(current_schema() AS REGNAMESPACE)
-           AND pg_relation_size(oid) > CAST(?1 AS DOUBLE PRECISION) * relpages
-             * CAST(current_setting('block_size') AS BIGINT)";
-    for table in sql.query(grown, params![times], |r| r.get::<String>(0))? {
-        sql.execute(&format!("ANALYZE {table}"), &[])?;
-    }
-    Ok(())
-}
-
 /// Puts indexes of words in order after much was written, and tells a server's planner what those
 /// tables hold that have grown.
 pub(crate) fn settle(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
         put_words_in(sql)?;
-        look_at(sql, GROWN)?;
+        let grown = "SELECT relname FROM pg_class WHERE relkind = 'r'
+               AND relnamespace = CAST(current_schema() AS REGNAMESPACE)
+               AND pg_relation_size(oid) > 1.1 * relpages * current_setting('block_size')::BIGINT";
+        for table in sql.query(grown, &[], |r| r.get::<String>(0))? {
+            sql.execute(&format!("ANALYZE {table}"), &[])?;
+        }
         fulltext::note_common_words(sql)?;
     }
     Ok(())

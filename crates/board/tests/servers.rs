@@ -82,6 +82,8 @@ fn numbered(number: usize, dataset: usize) -> Submission {
     serde_json::from_value(record).unwrap()
 }
 
+type Export<'a> = dyn Fn(&mut Meanwhile<'_>) -> Result<(), Error> + 'a;
+
 /// Where an export goes, with what is done when its first bytes come.
 struct Meanwhile<'a> {
     out: Vec<u8>,
@@ -122,7 +124,7 @@ fn a_list_is_of_one_state() {
     let table = |out: &mut Meanwhile<'_>| export::table(&board, "news-on-leaves-1", out);
     let json = |out: &mut Meanwhile<'_>| export::json(&board, None, out);
     let csv = |out: &mut Meanwhile<'_>| export::csv(&board, None, out);
-    let exports: [&dyn Fn(&mut Meanwhile<'_>) -> Result<(), Error>; 3] = [&table, &json, &csv];
+    let exports: [&Export; 3] = [&table, &json, &csv];
     for (i, export) in exports.iter().enumerate() {
         let write = |work| {
             let mut out = Meanwhile { out: Vec::new(), work };
