@@ -1,12 +1,9 @@
 //! Words of statements that differ between the two systems. Full-text search has a file of its own.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
-
 use budwood_database::Connection;
 
 use crate::error::OfDatabase;
-use crate::{Board, Place, fulltext};
+use crate::fulltext;
 
 /// Joins a table to papers `p` so that these are gone through from the newest on.
 pub(crate) fn from_the_newest(sql: &Connection) -> &'static str {
@@ -37,27 +34,8 @@ pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     Ok(())
 }
 
-/// Puts words into a server's indexes while another connection writes, until it ends. The words of
-/// rows wait beside an index until somebody puts them in, which takes a third of a paper's time;
-/// searches find what waits, so that it does not matter when this is done, nor whether.
-pub(crate) fn settle_meanwhile(place: &Place, end: &Receiver<()>) {
-    let mut board = None;
-    while end.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-        if board.is_none() {
-            board = Board::open(place).ok();
-        }
-        // The planner does not look meanwhile: what it would see is soon far from what there is.
-        if board.as_ref().is_none_or(|board| put_words_in(board.sql()).is_err()) {
-            return;
-        }
-    }
-}
-
-/// Time in which words wait: in shorter ones each word's list is written more often.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// What was added last waits beside an index of words; its owner may have it put in.
-fn put_words_in(sql: &Connection) -> OfDatabase<()> {
+pub(crate) fn put_words_in(sql: &Connection) -> OfDatabase<()> {
     let put_in =
         "SELECT gin_clean_pending_list(c.oid) FROM pg_class c JOIN pg_am a ON a.oid = c.relam
          WHERE a.amname = 'gin' AND c.relnamespace = CAST(current_schema() AS REGNAMESPACE)

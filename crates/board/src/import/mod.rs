@@ -4,6 +4,7 @@
 //! done in one transaction: an import that was killed goes on where it was, and the same file twice
 //! changes nothing.
 
+mod beside;
 mod context;
 mod datasets;
 mod fields;
@@ -57,7 +58,7 @@ pub fn file(
     }
     let (place, (end, ended)) = (board.place().clone(), mpsc::channel());
     thread::scope(|scope| {
-        scope.spawn(move || dialect::settle_meanwhile(&place, &ended));
+        scope.spawn(move || beside::put_words_in(&place, &ended));
         let report = import(board, path, options, progress);
         drop(end);
         report
