@@ -25,7 +25,7 @@ pub(crate) fn list(numbers: &[i64]) -> String {
 }
 
 /// Makes ready for a transaction that writes many rows: a server adds words to their indexes in
-/// pieces of this size.
+/// pieces of this size, where nobody else does before.
 pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
         sql.execute("SET LOCAL gin_pending_list_limit = '64MB'", &[])?;
@@ -34,16 +34,20 @@ pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     Ok(())
 }
 
+/// What was added last waits beside an index of words; its owner may have it put in.
+pub(crate) fn put_words_in(sql: &Connection) -> OfDatabase<()> {
+    let put_in =
+        "SELECT gin_clean_pending_list(c.oid) FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+         WHERE a.amname = 'gin' AND c.relnamespace = CAST(current_schema() AS REGNAMESPACE)
+           AND pg_has_role(c.relowner, 'USAGE')";
+    sql.query(put_in, &[], |_| Ok(())).map(drop)
+}
+
 /// Puts indexes of words in order after much was written, and tells a server's planner what those
 /// tables hold that have grown.
 pub(crate) fn settle(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
-        // What was added last waits beside an index of words; its owner may have it put in.
-        let settle =
-            "SELECT gin_clean_pending_list(c.oid) FROM pg_class c JOIN pg_am a ON a.oid = c.relam
-             WHERE a.amname = 'gin' AND c.relnamespace = CAST(current_schema() AS REGNAMESPACE)
-               AND pg_has_role(c.relowner, 'USAGE')";
-        sql.query(settle, &[], |_| Ok(()))?;
+        put_words_in(sql)?;
         let grown = "SELECT relname FROM pg_class WHERE relkind = 'r'
                AND relnamespace = CAST(current_schema() AS REGNAMESPACE)
                AND pg_relation_size(oid) > 1.1 * relpages * current_setting('block_size')::BIGINT";

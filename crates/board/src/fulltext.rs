@@ -128,11 +128,12 @@ static PAPER: Addition = Addition {
     table: "paper_text",
     is_referred_to: false,
     one: "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
-    many: Some([
+    many: Some(
         "INSERT INTO paper_text (id, length, named, words)
-         SELECT v.id, length(v.title), named(v.title), indexed(v.title, v.authors, v.body) FROM (VALUES",
-        ") v (id, title, body, authors)",
-    ]),
+         SELECT v.id, length(v.title), named(v.title), indexed(v.title, v.authors, v.body)
+         FROM unnest(CAST(?1 AS BIGINT[]), CAST(?2 AS TEXT[]), CAST(?3 AS TEXT[]), CAST(?4 AS TEXT[]))
+           v (id, title, body, authors)",
+    ),
 };
 
 /// Makes a new paper known by its words, before anyone looks for it.
@@ -333,17 +334,23 @@ pub(crate) fn with_words(
     papers.collect()
 }
 
-/// Notes which words are in more than [`COMMON`] rows, when a server's planner has looked. It looks
-/// at a sample, so that a word must be in half as many again.
+/// Notes which words are in more than [`COMMON`] rows, when a server's planner has looked, and
+/// forgets those that are no more. It looks at a sample, so that a word must be in half as many
+/// again. What it has not looked at stays as it was noted.
 pub(crate) fn note_common_words(sql: &Connection) -> OfDatabase<()> {
-    let note = "INSERT INTO common_words
-         SELECT s.tablename || '.' || s.attname, w.word, w.share
-         FROM pg_stats s JOIN pg_class t ON t.relname = s.tablename
-           AND t.relnamespace = CAST(s.schemaname AS REGNAMESPACE)
-         CROSS JOIN LATERAL unnest(CAST(CAST(s.most_common_elems AS TEXT) AS TEXT[]),
-           s.most_common_elem_freqs) w (word, share)
-         WHERE s.schemaname = current_schema() AND s.attname IN ('named', 'words')
-           AND w.word IS NOT NULL AND w.share * CAST(t.reltuples AS DOUBLE PRECISION) > ?1
+    let note = "WITH seen AS MATERIALIZED (
+           SELECT s.tablename || '.' || s.attname AS place, w.word, w.share,
+             w.share * CAST(t.reltuples AS DOUBLE PRECISION) > ?1 AS is_common
+           FROM pg_stats s JOIN pg_class t ON t.relname = s.tablename
+             AND t.relnamespace = CAST(s.schemaname AS REGNAMESPACE)
+           LEFT JOIN LATERAL unnest(CAST(CAST(s.most_common_elems AS TEXT) AS TEXT[]),
+             s.most_common_elem_freqs) w (word, share) ON w.word IS NOT NULL
+           WHERE s.schemaname = current_schema() AND s.attname IN ('named', 'words')),
+         gone AS (
+           DELETE FROM common_words c WHERE EXISTS (SELECT 1 FROM seen WHERE seen.place = c.place)
+             AND NOT EXISTS (SELECT 1 FROM seen
+                             WHERE seen.place = c.place AND seen.word = c.word AND is_common))
+         INSERT INTO common_words SELECT place, word, share FROM seen WHERE is_common
          ON CONFLICT (place, word) DO UPDATE SET share = excluded.share";
     sql.execute(note, params![1.5 * COMMON as f64])?;
     Ok(())

@@ -17,12 +17,13 @@ static COUNTS: Addition = Addition {
     one: "UPDATE leaderboards SET
             results = ?2, verified = ?3, best = ?4, best_verified = ?5, trend = ?6, moved = ?7
           WHERE id = ?1",
-    many: Some([
-        "UPDATE leaderboards SET results = v.results, verified = v.verified,
-           best = CAST(v.best AS BIGINT), best_verified = CAST(v.best_verified AS BIGINT),
-           trend = v.trend, moved = v.moved FROM (VALUES",
-        ") v (id, results, verified, best, best_verified, trend, moved) WHERE leaderboards.id = v.id",
-    ]),
+    many: Some(
+        "UPDATE leaderboards SET results = v.results, verified = v.verified, best = v.best,
+           best_verified = v.best_verified, trend = v.trend, moved = v.moved
+         FROM unnest(CAST(?1 AS BIGINT[]), CAST(?2 AS BIGINT[]), CAST(?3 AS BIGINT[]),
+             CAST(?4 AS BIGINT[]), CAST(?5 AS BIGINT[]), CAST(?6 AS TEXT[]), CAST(?7 AS TEXT[]))
+           v (id, results, verified, best, best_verified, trend, moved) WHERE leaderboards.id = v.id",
+    ),
 };
 
 /// What is counted of a leaderboard's rows that are not taken back.
@@ -38,22 +39,28 @@ struct Counted {
 
 /// Brings leaderboards' counts, their best results and their trends up to date.
 pub(crate) fn refresh(sql: &Connection, leaderboards: &[i64]) -> Result<(), Error> {
-    // A row may write one metric twice: the last one counts, as on its page.
     let query = format!(
         "SELECT r.id, r.state, r.date, coalesce(s.measured, s.value), m.direction, s.measured, {},
                 r.leaderboard
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
-         LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id AND s.position = (
-           SELECT max(x.position) FROM scores x WHERE x.result = r.id AND x.metric = m.id)
-         WHERE {} AND r.state <> 'retracted' ORDER BY r.id",
+         LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
+         WHERE {} AND r.state <> 'retracted' ORDER BY r.id, s.position",
         elsewhere("r", "l"),
         dialect::is_among(sql, "r.leaderboard", "?1")
     );
     let mut all: HashMap<i64, Counted> = HashMap::new();
     sql.query(&query, params![dialect::list(leaderboards)], |row| {
         let of = all.entry(row.get(7)?).or_default();
-        of.ids.push(row.get(0)?);
+        let id = row.get(0)?;
+        if of.ids.last() == Some(&id) {
+            // A row may write one metric twice: the last one counts, as on its page.
+            of.ids.pop();
+            of.states.pop();
+            of.measured.pop();
+            of.standings.pop();
+        }
+        of.ids.push(id);
         let state: State = row.get(1)?;
         of.states.push(state);
         of.measured.push(row.get(5)?);
@@ -111,8 +118,7 @@ pub(crate) fn refresh_around(sql: &Connection, leaderboard: i64) -> Result<(), E
     )?;
     sql.execute(&format!("{TASKS} WHERE id = ?1"), params![task])?;
     sql.execute(&format!("{DATASETS} WHERE id = ?1"), params![dataset])?;
-    let here = papers("p.id IN (SELECT paper FROM results WHERE leaderboard = ?1)");
-    sql.execute(&here, params![leaderboard])?;
+    sql.execute(&papers(PAPERS_HERE), params![leaderboard])?;
     Ok(())
 }
 
@@ -124,27 +130,31 @@ const DATASETS: &str = "UPDATE datasets SET
     leaderboards = (SELECT count(*) FROM leaderboards l WHERE l.dataset = datasets.id AND l.results > 0),
     results = (SELECT coalesce(sum(l.results), 0) FROM leaderboards l WHERE l.dataset = datasets.id)";
 
-/// Counts what papers `p` of a condition have. Only what changed is written: a server keeps the old
-/// rows of a table for a while.
-fn papers(which: &str) -> String {
+/// Writes what was counted of papers. Only what changed is written: a server keeps the old rows of
+/// a table for a while.
+fn papers(counted: &str) -> String {
     format!(
-        "UPDATE papers SET results = n.results, codes = n.codes
-         FROM (SELECT p.id AS paper, (SELECT count(*) FROM results r WHERE r.paper = p.id) AS results,
-                 (SELECT count(*) FROM code_links c WHERE c.paper = p.id) AS codes
-               FROM papers p WHERE {which}) n
+        "UPDATE papers SET results = n.results, codes = n.codes FROM ({counted}) n
          WHERE papers.id = n.paper AND (papers.results <> n.results OR papers.codes <> n.codes)"
     )
 }
+
+/// What papers of one leaderboard have.
+const PAPERS_HERE: &str = "SELECT p.id AS paper,
+      (SELECT count(*) FROM results r WHERE r.paper = p.id) AS results,
+      (SELECT count(*) FROM code_links c WHERE c.paper = p.id) AS codes
+    FROM papers p WHERE p.id IN (SELECT paper FROM results WHERE leaderboard = ?1)";
+/// What all papers have, each table read once.
+const PAPERS: &str = "SELECT p.id AS paper, coalesce(r.n, 0) AS results, coalesce(c.n, 0) AS codes
+    FROM papers p
+    LEFT JOIN (SELECT paper, count(*) AS n FROM results GROUP BY paper) r ON r.paper = p.id
+    LEFT JOIN (SELECT paper, count(*) AS n FROM code_links GROUP BY paper) c ON c.paper = p.id";
 
 /// Brings all counts up to date.
 pub(crate) fn refresh_counts(sql: &Connection) -> OfDatabase<()> {
     sql.execute(TASKS, &[])?;
     sql.execute(DATASETS, &[])?;
-    let all = papers(
-        "p.id IN (SELECT paper FROM results UNION SELECT paper FROM code_links)
-         OR p.results > 0 OR p.codes > 0",
-    );
-    sql.execute(&all, &[])?;
+    sql.execute(&papers(PAPERS), &[])?;
     sql.execute("UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id),
              by_year = (SELECT '[' || coalesce(string_agg('[\"' || year || '\",' || n || ']', ',' ORDER BY year), '') || ']'
                  FROM (SELECT substr(p.date, 1, 4) AS year, count(*) AS n

@@ -5,7 +5,7 @@ mod common;
 
 use budwood_board::query::{FoundKind, search};
 use budwood_board::{Board, query};
-use common::{board, import, on_server, raw, write};
+use common::{answer, board, import, on_server, raw, write};
 use serde_json::{Value, json};
 
 /// A prime, so that all titles have lengths of their own.
@@ -51,5 +51,11 @@ fn a_common_word_gives_the_shortest_of_the_newest_titles() {
         raw(board.place(), note).unwrap();
         assert_eq!(found(&board, "grafted"), shortest);
         assert_eq!(found(&board, "orchard grafted"), ["paper-7"]);
+        // What is no longer so common is forgotten when the planner looks again.
+        let noted = "SELECT count(*) FROM budwood_board.common_words";
+        assert_eq!(answer(board.place(), noted), "2");
+        let more = json!([{ "name": "Grafting", "paper": null, "num_papers": 1, "variants": [] }]);
+        import(&mut board, &write(folder.path(), "datasets.json", &more));
+        assert_eq!(answer(board.place(), noted), "0");
     }
 }

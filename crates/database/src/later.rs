@@ -1,10 +1,13 @@
 //! Rows that may wait: on a server they travel together, before anything reads their table.
 
-use std::fmt::Write as _;
+use postgres::Statement;
+use postgres::types::{Kind, ToSql, Type};
 
 use crate::Error;
 use crate::connection::{Connection, System};
-use crate::value::{Value, literal};
+use crate::list::List;
+use crate::session::Session;
+use crate::value::Value;
 use crate::waiting::{Addition, Waiting};
 
 /// Bytes that wait at most.
@@ -26,18 +29,21 @@ impl Connection {
         };
         let mut all = remote.waiting.borrow_mut();
         let place = all.iter().position(|w| std::ptr::eq(w.addition, addition));
-        let place = place.unwrap_or_else(|| {
-            all.push(Waiting { addition, rows: String::new() });
-            all.len() - 1
-        });
-        let rows = &mut all[place].rows;
-        rows.push_str(if rows.is_empty() { "(" } else { ", (" });
-        for (i, value) in values.iter().enumerate() {
-            rows.push_str(if i > 0 { ", " } else { "" });
-            literal(value, rows);
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let prepared = prepared(&mut remote.session.borrow_mut(), addition);
+                let (statement, kinds) = prepared.map_err(|e| self.of_server(&e))?;
+                let lists = kinds.into_iter().map(List::of).collect();
+                all.push(Waiting { addition, statement, lists });
+                all.len() - 1
+            }
+        };
+        let lists = &mut all[place].lists;
+        for (list, value) in lists.iter_mut().zip(values) {
+            list.push(value).map_err(|e| Error::content(&self.place, e))?;
         }
-        rows.push(')');
-        let is_full = rows.len() > MOST;
+        let is_full = lists.iter().map(List::size).sum::<usize>() > MOST;
         drop(all);
         if is_full { self.send_waiting() } else { Ok(()) }
     }
@@ -54,11 +60,30 @@ impl Connection {
         let System::Postgres(remote) = &self.system else { return Ok(()) };
         let mut all = std::mem::take(&mut *remote.waiting.borrow_mut());
         all.sort_by_key(|w| !w.addition.is_referred_to);
-        let mut script = String::new();
-        for Waiting { addition, rows } in all {
-            let [before, after] = addition.around();
-            let _ = write!(script, "{before} {rows} {after};");
+        let mut session = remote.session.borrow_mut();
+        for Waiting { statement, lists, .. } in all {
+            let lists: Vec<_> = lists.iter().map(|list| list as &(dyn ToSql + Sync)).collect();
+            session.client.execute(&statement, &lists).map_err(|e| self.of_server(&e))?;
         }
-        if script.is_empty() { Ok(()) } else { self.batch(&script) }
+        Ok(())
     }
+}
+
+/// A server's statement for many rows, and what its lists hold.
+fn prepared(
+    session: &mut Session,
+    addition: &Addition,
+) -> Result<(Statement, Vec<Type>), postgres::Error> {
+    if let Some(many) = addition.many {
+        let statement = session.prepared(many)?;
+        let member = |list: &Type| match list.kind() {
+            Kind::Array(member) => member.clone(),
+            _ => list.clone(),
+        };
+        let kinds = statement.params().iter().map(member).collect();
+        return Ok((statement, kinds));
+    }
+    let kinds = session.prepared(addition.one)?.params().to_vec();
+    let names: Vec<_> = kinds.iter().map(Type::name).collect();
+    Ok((session.prepared(&addition.of_lists(&names))?, kinds))
 }

@@ -11,6 +11,7 @@ mod address;
 mod connection;
 mod error;
 mod later;
+mod list;
 mod password;
 mod schema;
 mod server_tables;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 
 use bytes::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -143,23 +143,6 @@ impl ToSql for Value<'_> {
     }
 
     to_sql_checked!();
-}
-
-/// A value as a server reads it in a statement.
-pub(crate) fn literal(value: &Value<'_>, out: &mut String) {
-    let _ = match value {
-        Value::Null => write!(out, "NULL"),
-        Value::Integer(n) => write!(out, "{n}"),
-        Value::Real(x) if x.is_nan() => write!(out, "NULL"),
-        Value::Real(x) if x.is_infinite() => write!(out, "'{x}'"),
-        Value::Real(x) => write!(out, "{x:?}"),
-        Value::Text(text) => write!(out, "'{}'", escaped(text).replace('\'', "''")),
-        Value::Bytes(bytes) => {
-            out.push_str("'\\x");
-            bytes.iter().for_each(|b| out.push_str(&format!("{b:02x}")));
-            write!(out, "'")
-        }
-    };
 }
 
 /// PostgreSQL holds no text with the sign of number 0, which data may have. It is written as this

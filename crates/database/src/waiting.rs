@@ -1,5 +1,9 @@
 //! Statements whose rows may wait for one another.
 
+use postgres::Statement;
+
+use crate::list::List;
+
 /// A statement that adds a row, and on a server many rows at once.
 pub struct Addition {
     /// The table.
@@ -8,26 +12,29 @@ pub struct Addition {
     pub is_referred_to: bool,
     /// The statement for one row, with its values as `?1`, `?2` and so on.
     pub one: &'static str,
-    /// What stands before the rows of a server's statement, and after them; none where that is what
-    /// stands around the values of `one`.
-    pub many: Option<[&'static str; 2]>,
+    /// A server's statement for many rows, with lists of those values; none where it is that of
+    /// `one`, an `INSERT ... VALUES`.
+    pub many: Option<&'static str>,
 }
 
 impl Addition {
-    /// What stands around the rows of a server's statement.
-    pub(crate) fn around(&self) -> [&'static str; 2] {
-        self.many.unwrap_or_else(|| {
-            let begin = self.one.find("(?1").unwrap_or(self.one.len());
-            let end = self.one[begin..].find(')').map_or(self.one.len(), |at| begin + at + 1);
-            [&self.one[..begin], &self.one[end..]]
-        })
+    /// The statement of `one` for lists whose values are of these kinds.
+    pub(crate) fn of_lists(&self, kinds: &[&str]) -> String {
+        let (before, values) = self.one.split_once("VALUES").unwrap_or((self.one, ""));
+        let after = values.split_once(')').map_or("", |(_, after)| after);
+        let lists = kinds.iter().enumerate();
+        let lists: Vec<_> =
+            lists.map(|(i, kind)| format!("CAST(?{} AS {kind}[])", i + 1)).collect();
+        // Their order is that in which they came.
+        format!("{before}SELECT * FROM unnest({}){after}", lists.join(", "))
     }
 }
 
-/// Rows of one statement that wait.
+/// Rows of one statement that wait, a list for each column.
 pub(crate) struct Waiting {
     pub(crate) addition: &'static Addition,
-    pub(crate) rows: String,
+    pub(crate) statement: Statement,
+    pub(crate) lists: Vec<List>,
 }
 
 #[cfg(test)]
@@ -35,13 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_stand_where_the_values_of_one_do() {
-        let add = |one| Addition { table: "t", is_referred_to: false, one, many: None }.around();
+    fn lists_stand_where_the_values_of_one_do() {
+        let of = |one| Addition { table: "t", is_referred_to: false, one, many: None };
         assert_eq!(
-            add("INSERT INTO t (a, b) VALUES (?1, ?2)"),
-            ["INSERT INTO t (a, b) VALUES ", ""]
+            of("INSERT INTO t (a, b) VALUES (?1, ?2)").of_lists(&["int8", "text"]),
+            "INSERT INTO t (a, b) SELECT * FROM unnest(CAST(?1 AS int8[]), CAST(?2 AS text[]))"
         );
-        let [before, after] = add("INSERT INTO t (a) VALUES (?1) ON CONFLICT DO NOTHING");
-        assert_eq!([before, after], ["INSERT INTO t (a) VALUES ", " ON CONFLICT DO NOTHING"]);
+        assert_eq!(
+            of("INSERT INTO t (a) VALUES (?1) ON CONFLICT DO NOTHING").of_lists(&["int8"]),
+            "INSERT INTO t (a) SELECT * FROM unnest(CAST(?1 AS int8[])) ON CONFLICT DO NOTHING"
+        );
     }
 }

@@ -95,8 +95,8 @@ pub(super) struct Papers {
     pub(super) next: i64,
 }
 
-/// Those of the texts that a column holds, among rows of a condition, with the numbers of their
-/// papers: of one text those that count most first.
+/// Those of the texts that a column holds, among rows of a condition, each with the number of the
+/// paper that counts most.
 pub(super) fn among(
     sql: &Connection,
     (column, condition): (&str, &str),
@@ -104,10 +104,11 @@ pub(super) fn among(
 ) -> Result<Vec<(String, i64)>, Error> {
     const AT_ONCE: usize = 250;
     let places: Vec<_> = (1..=AT_ONCE).map(|i| format!("(?{i})")).collect();
-    // A join, as an index by hash looks up one text at a time.
+    // A query for each text, which an index answers. As a join it would be planned before the
+    // table grew, and go through all of it.
     let query = format!(
-        "SELECT {column}, id FROM (VALUES {}) v CROSS JOIN papers
-         WHERE {condition} {column} = v.column1 ORDER BY stub, id",
+        "SELECT column1, (SELECT id FROM papers WHERE {condition} {column} = v.column1
+                          ORDER BY stub, id LIMIT 1) FROM (VALUES {}) v",
         places.join(", ")
     );
     let mut found = Vec::new();
@@ -115,7 +116,10 @@ pub(super) fn among(
         // Always as many, so that the statement is the same.
         let mut values: Vec<_> = texts.iter().map(SqlValue::from).collect();
         values.resize(AT_ONCE, SqlValue::Null);
-        found.extend(sql.query(&query, &values, |r| Ok((r.get(0)?, r.get(1)?)))?);
+        sql.query(&query, &values, |r| {
+            found.extend(r.get::<Option<i64>>(1)?.map(|id| Ok((r.get(0)?, id))).transpose()?);
+            Ok(())
+        })?;
     }
     Ok(found)
 }
@@ -142,7 +146,7 @@ impl Mentions {
             let texts: BTreeSet<String> = keys.map(|key| key.1.clone()).collect();
             let texts: Vec<String> = texts.into_iter().collect();
             for (text, id) in among(sql, (column, ""), &texts)? {
-                all.found.entry((column, text)).or_insert(Some(id));
+                all.found.insert((column, text), Some(id));
             }
             for text in texts {
                 all.found.entry((column, text)).or_insert(None);

@@ -4,6 +4,7 @@
 //! done in one transaction: an import that was killed goes on where it was, and the same file twice
 //! changes nothing.
 
+mod beside;
 mod context;
 mod datasets;
 mod fields;
@@ -15,7 +16,10 @@ mod stream;
 pub(crate) mod tables;
 
 use std::cell::RefCell;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use budwood_base::digest;
 use budwood_database::params;
@@ -32,7 +36,7 @@ use crate::{Board, Error, dialect};
 use context::{Context, Kind, State};
 
 /// Bytes of the file in a transaction; what is read from them takes several times as much memory.
-const BATCH_BYTES: u64 = 16 << 20;
+const BATCH_BYTES: u64 = 8 << 20;
 
 /// All files of the archive.
 const KINDS: &[Kind] = &[tables::KIND, papers::KIND, links::KIND, methods::KIND, datasets::KIND];
@@ -44,6 +48,24 @@ const KINDS: &[Kind] = &[tables::KIND, papers::KIND, links::KIND, methods::KIND,
 /// If the file is not one of the archive's, cannot be read, or goes over a limit; what was done
 /// until then stays, and the import goes on from there when it is called again.
 pub fn file(
+    board: &mut Board,
+    path: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Report, Error> {
+    if !board.sql().is_server() {
+        return import(board, path, options, progress);
+    }
+    let (place, (end, ended)) = (board.place().clone(), mpsc::channel());
+    thread::scope(|scope| {
+        scope.spawn(move || beside::put_words_in(&place, &ended));
+        let report = import(board, path, options, progress);
+        drop(end);
+        report
+    })
+}
+
+fn import(
     board: &mut Board,
     path: &Path,
     options: &Options,
@@ -78,17 +100,17 @@ pub fn file(
     let report = RefCell::new(report);
     let mut state = State::default();
     let skip = if kind.again { 0 } else { done };
-    let mut batch = Vec::new();
-    let mut write = |board: &mut Board, batch: &mut Vec<Value>, upto: u64| -> Result<(), Error> {
+    let mut write = |board: &mut Board, batch: Batch| -> Result<(), Error> {
         let transaction = board.write()?;
         dialect::expect_many(&transaction)?;
         let mut context =
             Context { sql: &transaction, archive, options, report: &report, state: &mut state };
-        (kind.begin)(&mut context, batch)?;
-        for element in batch.drain(..) {
+        (kind.begin)(&mut context, &batch.elements)?;
+        for element in batch.elements {
             (kind.element)(&mut context, element)?;
         }
         (kind.end)(&mut context)?;
+        let upto = batch.upto;
         report.borrow_mut().elements = upto;
         let json = serde_json::to_string(&*report.borrow()).unwrap_or_default();
         transaction.execute(
@@ -99,17 +121,15 @@ pub fn file(
         progress(upto);
         Ok(())
     };
-    let (mut count, mut size) = (skip, 0);
-    stream::elements(path, options.limits, skip, |at, bytes, element| {
-        batch.push(element);
-        (count, size) = (at + 1, size + bytes);
-        if (batch.len() as u64) < options.batch && size < BATCH_BYTES {
-            return Ok(());
+    // A batch is read while the one before it is written.
+    let (send, batches) = mpsc::sync_channel(0);
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || read(path, options, skip, &send));
+        for batch in batches {
+            write(board, batch)?;
         }
-        size = 0;
-        write(board, &mut batch, count)
+        reader.join().unwrap_or_else(|panicked| resume_unwind(panicked))
     })?;
-    write(board, &mut batch, count)?;
     let transaction = board.write()?;
     let mut context =
         Context { sql: &transaction, archive, options, report: &report, state: &mut state };
@@ -134,6 +154,35 @@ pub fn file(
     transaction.commit()?;
     dialect::settle(board.sql())?;
     Ok(report)
+}
+
+/// Elements of one transaction, and the number of the file's that are done with them.
+struct Batch {
+    elements: Vec<Value>,
+    upto: u64,
+}
+
+/// Reads a file from its element `skip` on. The last batch may be empty.
+fn read(
+    path: &Path,
+    options: &Options,
+    skip: u64,
+    batches: &SyncSender<Batch>,
+) -> Result<(), Error> {
+    // Nobody takes it where writing failed, whose error counts.
+    let send = |batch| batches.send(batch).map_err(|_| Error::Refused(String::new()));
+    let (mut batch, mut size) = (Batch { elements: Vec::new(), upto: skip }, 0);
+    stream::elements(path, options.limits, skip, |at, bytes, element| {
+        batch.elements.push(element);
+        (batch.upto, size) = (at + 1, size + bytes);
+        if (batch.elements.len() as u64) < options.batch && size < BATCH_BYTES {
+            return Ok(());
+        }
+        size = 0;
+        let next = Batch { elements: Vec::new(), upto: at + 1 };
+        send(std::mem::replace(&mut batch, next))
+    })?;
+    send(batch)
 }
 
 /// The archive and the import of a file: numbers, elements that are in, and whether it is done.

@@ -338,7 +338,11 @@ pub(crate) fn walk(
             Ok(())
         })?;
         for &i in part {
-            let Some(mut row) = rows.remove(&ids[i].0) else { continue };
+            // No snapshot loses a row: without one, a row would be left out in silence.
+            let mut row = rows.remove(&ids[i].0).ok_or_else(|| {
+                let reason = format!("result {} went away while it was read", ids[i].0);
+                budwood_database::Error::content(board.place(), reason)
+            })?;
             row.rank = ranks[i];
             each(&found, Some(&row))?;
         }
@@ -633,5 +637,45 @@ fn facets(rows: &[Row]) -> Facets {
         settings: count(&|r| (!r.setting.is_empty()).then(|| r.setting.clone())),
         methods: count(&|r| r.method_kind().map(Into::into)),
         states: count(&|r| Some(r.state.name().into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::submit::submit;
+    use crate::token::Actor;
+
+    /// As it would be where someone forgets the snapshot.
+    #[test]
+    fn a_row_that_goes_away_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut board = Board::open(folder.path()).unwrap();
+        let record = serde_json::json!({ "task": "News", "dataset": { "name": "Leaves" },
+            "model": { "name": "m" }, "metrics": [{ "name": "Accuracy", "value": 1 }] });
+        let record = serde_json::from_value(record).unwrap();
+        submit(&mut board, &record, None, &[], &Actor::local("local")).unwrap();
+        let mut rows = 0;
+        let mut walk = |lost: bool| {
+            walk(&board, "news-on-leaves", true, |_, row| {
+                rows += i32::from(row.is_some());
+                for table in [
+                    "UPDATE leaderboards SET best = NULL",
+                    "DELETE FROM scores",
+                    "DELETE FROM results",
+                ] {
+                    if lost {
+                        board.sql().execute(table, &[])?;
+                    }
+                }
+                Ok(())
+            })
+        };
+        walk(false).unwrap();
+        let error = walk(true).unwrap_err().to_string();
+        assert!(error.contains("result 1 went away"), "{error}");
+        assert_eq!(rows, 1);
     }
 }
