@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Throughput, latency and memory of a server of many adapters, and of what people put in its place.
 
-    bench/serve.py PROGRAM LOAD --base FOLDER --texts FILE [--adapters 1 10 100 1000] [--others] [--seconds 8] [--rounds 3]
+    bench/serve.py PROGRAM LOAD --base FOLDER --texts FILE [--form int8] [--adapters 1 10 100 1000] [--others] [--seconds 8] [--rounds 3]
 
 PROGRAM is `budwood`, LOAD the example `load` of the crate `serve`, both of a release build; FILE has a text on each line. Server
 and clients share this machine. With --others also a process of PyTorch `adapters` and one of ONNX Runtime with an int8 session a
@@ -70,8 +70,8 @@ def rounds(args, *words, **more):
 
 def ours(args, folder):
     size = (folder / "adapters/a0/adapter.safetensors").stat().st_size / 1e6
-    print(f"| Budwood, {size:.2f} MB an adapter | requests a second | p50, ms | p99, ms | memory |\n|---|---|---|---|---|")
-    serve = [args.program, "serve", "--json", "--base", args.base, "--adapters", folder / "adapters", "--port", 0, "--cache", 100_000]
+    print(f"| Budwood, weights in {args.form}, adapters of {size:.2f} MB | requests a second | p50, ms | p99, ms | memory |\n|---|---|---|---|---|")
+    serve = [args.program, "serve", "--json", "--base", args.base, "--adapters", folder / "adapters", "--port", 0, "--cache", 100_000, *args.flags]
     with Process(*serve) as server:
         say("none", rounds(args, server, 1, "base"), f"{server.memory():.0f} MB")
         most = 0
@@ -105,7 +105,9 @@ def main():
     p.add_argument("load")
     p.add_argument("--base", required=True)
     p.add_argument("--texts", required=True)
+    p.add_argument("--form", choices=["int8", "f32"], default="int8", help="of the frozen weights")
     p.add_argument("--adapters", type=int, nargs="*", default=[1, 10, 100, 1000])
+    p.add_argument("--flags", type=str.split, default=[], help="flags of budwood serve")
     p.add_argument("--others", action="store_true")
     p.add_argument("--others-adapters", type=int, nargs="+", default=[10, 100])
     p.add_argument("--seconds", type=int, default=8)
@@ -114,7 +116,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="budwood-serve-"))
     try:
         (folder / "rows.csv").write_text(ROWS)
-        run(args.program, "train", "--base", args.base, "--data", folder / "rows.csv", "--recipe", "paper", "--base-precision", "auto",
+        run(args.program, "train", "--base", args.base, "--data", folder / "rows.csv", "--recipe", "paper", "--base-precision", args.form,
             "--epochs", 1, "--method", "adapter[width=64]", "--pooling", "mean", "--max-length", 128, "--out", folder / "adapters/a0")
         for i in range(1, max([1, *args.adapters])):
             shutil.copytree(folder / "adapters/a0", folder / f"adapters/a{i}")

@@ -62,8 +62,8 @@ fn rests_narrow(pass: &Pass<'_>) -> bool {
     pass.base.precision() == Precision::Int8 && pass.spans.rows() > LONG
 }
 
-/// Whether the next layer keeps its input alone: the tapes of a long chunk may take half the memory
-/// of the layers' weights.
+/// Whether the next layer keeps its input alone: the tapes of a long chunk may take a third of
+/// the memory of the layers' weights.
 fn is_made_again(pass: &Pass<'_>, tape: &mut Tape) -> bool {
     if pass.base.precision() != Precision::F32 || pass.spans.rows() <= LONG {
         return false;
@@ -71,7 +71,7 @@ fn is_made_again(pass: &Pass<'_>, tape: &mut Tape) -> bool {
     let spec = pass.base.spec();
     let weights =
         WeightSite::ALL.iter().map(|site| spec.site_shape(*site).iter().product::<usize>());
-    2 * tape.elements_with_another() > spec.layers * weights.sum::<usize>()
+    3 * tape.elements_with_another() > spec.layers * weights.sum::<usize>()
 }
 
 /// One layer's output. What backward needs goes on the tape.

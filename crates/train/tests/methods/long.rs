@@ -170,7 +170,7 @@ fn layers_that_are_made_again_have_the_same_dropout() {
     assert!((slope - norm).abs() < 0.02 * norm, "{slope} along a gradient of {norm}");
 }
 
-/// Beyond half the weights' memory a layer costs its input and no more.
+/// Beyond a third of the weights' memory a layer costs its input and no more.
 #[test]
 fn the_tape_of_a_long_chunk_is_an_input_a_layer() {
     let of = |layers: usize| {
