@@ -128,13 +128,13 @@ def measure(engine, place, rows, base, file):
     (place / "train.jsonl").write_text(
         "".join(json.dumps({"text": text, "label": "ab"[i % 2]}) + "\n" for i, text in enumerate(texts[:64]))
     )
-    (place / "texts.txt").write_text("\n".join(texts))
+    (place / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     program("train", "--base", base, "--data", place / "train.jsonl", "--recipe", "paper", "--epochs", "1",
-            "--base-precision", "auto", "--method", "adapter[width=64]", "--out", place / "adapter")
+            "--base-precision", "int8", "--method", "adapter[width=64]", "--out", place / "adapter")
     write(place, texts)
     for threads in [1, 2]:
         begin = time.monotonic()
-        program("predict", "--adapter", place / "adapter", "--input", place / "texts.txt", "--format", "csv",
+        program("predict", "--adapter", place / "adapter", "--input", place / "texts.jsonl", "--format", "csv",
                 "--threads", threads)
         alone = time.monotonic() - begin
         begin = time.monotonic()
