@@ -220,7 +220,8 @@ def with_ray(place, workers=2, batch_size=256):
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     data = ray.data.read_parquet(str(place / "input"))
     answers = ray_predict.predict(data, str(place / "adapter"), workers=workers, batch_size=batch_size)
-    answers = answers.to_pandas(limit=10**9)
+    # Else the rows would be computed twice: to be counted, and to be given.
+    answers = answers.materialize().to_pandas(limit=10**9)
     ray.shutdown()
     return answers
 
