@@ -75,21 +75,16 @@ impl TrainingBase {
     }
 
     /// The same model in int8, for trainings that are only compared: they take half of the time.
-    /// None where a form was asked for, the task needs f32, or the model is held so already.
+    /// None where a form was asked for, or the model is held so already.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn for_trials(
-        &self,
-        spec: &RunSpec,
-        head: HeadKind,
-    ) -> Result<Option<budwood_model::Base>, Error> {
+    pub(super) fn for_trials(&self, spec: &RunSpec) -> Result<Option<budwood_model::Base>, Error> {
         let asked = spec.precision.base_precision != BasePrecision::Auto;
-        let numbers = head == HeadKind::Regression;
-        if asked || numbers || self.packed.precision() != Precision::F32 {
+        if asked || self.packed.precision() != Precision::F32 {
             return Ok(None);
         }
-        TrainingBaseOptions::of(spec, Some(head)).pack(&self.model, Precision::Int8).map(Some)
+        TrainingBaseOptions::of(spec, None).pack(&self.model, Precision::Int8).map(Some)
     }
 }
 

@@ -147,8 +147,8 @@ impl Run {
         let inputs = self.inputs()?;
         // Where there are few rows, many short trainings say what is kept.
         let few = self.train.examples() < FEW_ROWS;
-        let trials = match few && !self.spec.trains_own_weights() {
-            true => self.base.for_trials(&self.spec, self.head.kind)?,
+        let trials = match few && !self.spec.needs_f32(Some(self.head.kind)) {
+            true => self.base.for_trials(&self.spec)?,
             false => None,
         };
         let recipe = Recipe {

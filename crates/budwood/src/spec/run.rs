@@ -311,8 +311,7 @@ impl RunSpec {
         match self.precision.base_precision {
             BasePrecision::Auto
                 if !self.is_paper()
-                    && !self.trains_own_weights()
-                    && head != Some(HeadKind::Regression)
+                    && !self.needs_f32(head)
                     && Device::cpu().fastest_precision() == Precision::Int8 =>
             {
                 BasePrecision::Int8
@@ -321,8 +320,12 @@ impl RunSpec {
         }
     }
 
-    /// Whether the method trains weights of the model itself, which it then needs in f32.
-    pub(crate) fn trains_own_weights(&self) -> bool {
+    /// Whether bytes do not do: the method trains weights of the model itself, or the task has a
+    /// head for numbers.
+    pub(crate) fn needs_f32(&self, head: Option<HeadKind>) -> bool {
+        if head == Some(HeadKind::Regression) {
+            return true;
+        }
         // What is no method is said where it is built.
         let Ok(method) = self.method.parse::<MethodSpec>() else { return false };
         budwood_model::method::needs_f32(&method).unwrap_or(false)
