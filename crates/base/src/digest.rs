@@ -17,15 +17,26 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 /// # Errors
 /// Whatever opening or reading the file gives.
 pub fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    of_reader(File::open(path)?)
+}
+
+/// The SHA-256 of what is read to its end, piece by piece.
+///
+/// # Errors
+/// Whatever reading gives.
+pub fn of_reader(reader: impl Read) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
+    add(&mut hasher, reader)?;
+    Ok(hex(&hasher.finalize()))
+}
+
+fn add(hasher: &mut Sha256, mut reader: impl Read) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 18];
     loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(hex(&hasher.finalize()));
+        match reader.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => hasher.update(&buffer[..n]),
         }
-        hasher.update(&buffer[..n]);
     }
 }
 
@@ -34,12 +45,36 @@ pub fn of_file(path: &Path) -> io::Result<String> {
 pub fn of_parts<'a>(parts: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut hasher = Sha256::new();
     for (name, bytes) in parts {
-        hasher.update((name.len() as u64).to_le_bytes());
-        hasher.update(name.as_bytes());
-        hasher.update((bytes.len() as u64).to_le_bytes());
+        add_name(&mut hasher, name, bytes.len() as u64);
         hasher.update(bytes);
     }
     hex(&hasher.finalize())
+}
+
+/// [`of_parts`] of parts that are read piece by piece.
+#[derive(Default)]
+pub struct Parts(Sha256);
+
+impl Parts {
+    /// Adds a part of so many bytes, read to its end.
+    ///
+    /// # Errors
+    /// Whatever reading gives.
+    pub fn add(&mut self, name: &str, length: u64, reader: impl Read) -> io::Result<()> {
+        add_name(&mut self.0, name, length);
+        add(&mut self.0, reader)
+    }
+
+    /// The SHA-256 of all of them.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+fn add_name(hasher: &mut Sha256, name: &str, length: u64) {
+    hasher.update((name.len() as u64).to_le_bytes());
+    hasher.update(name.as_bytes());
+    hasher.update(length.to_le_bytes());
 }
 
 /// The SHA-256 of a JSON value, whatever the order of its keys and its layout.

@@ -60,7 +60,7 @@ impl BaseModel {
         let prefix = format!("{}.", family.prefix);
         let prefixed = file.names().any(|name| name.starts_with(&prefix));
         config.check_layers(&spec, file.names().count())?;
-        let found = file.sha256();
+        let found = file.sha256()?;
         let original = Manifest::original(folder, &found)?;
         let (weights_sha256, int8_sha256) = match &original {
             Some(original) => (original.weights_sha256.clone(), Some(found)),

@@ -1,6 +1,5 @@
 //! A tensor's place in a file.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use safetensors::Dtype;
@@ -21,15 +20,17 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Its elements in order, out of the bytes of its file.
-    pub(crate) fn bytes<'a>(&self, file: &'a [u8]) -> Cow<'a, [u8]> {
-        let bytes = &file[self.range.clone()];
-        let Some(strides) = &self.strides else { return Cow::Borrowed(bytes) };
+    /// How many it has.
+    pub(crate) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Its elements in order, out of the bytes from its first to its last.
+    pub(crate) fn in_order(&self, bytes: &[u8], strides: &[usize]) -> Vec<u8> {
         let size = self.dtype.bitsize() / 8;
         let mut place = vec![0; self.shape.len()];
-        let elements = self.shape.iter().product::<usize>();
-        let mut ordered = Vec::with_capacity(elements * size);
-        for _ in 0..elements {
+        let mut ordered = Vec::with_capacity(self.elements() * size);
+        for _ in 0..self.elements() {
             let at: usize = place.iter().zip(strides).map(|(i, stride)| i * stride).sum();
             ordered.extend_from_slice(&bytes[at * size..][..size]);
             for (i, d) in place.iter_mut().zip(&self.shape).rev() {
@@ -40,6 +41,6 @@ impl Entry {
                 *i = 0;
             }
         }
-        Cow::Owned(ordered)
+        ordered
     }
 }

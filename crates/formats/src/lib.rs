@@ -24,6 +24,7 @@ mod pickle;
 pub mod quantized;
 pub mod safetensors_file;
 pub mod sentence_transformers;
+mod shard;
 mod text_file;
 mod two_layers;
 mod weights;

@@ -193,7 +193,7 @@ impl AdapterFolder {
         let meta: AdapterMeta = serde_json::from_value(json)
             .map_err(|e| Error::content(&path, format!("is not an adapter's description: {e}")))?;
         let file = Weights::open(&folder.join(WEIGHTS))?;
-        let found = file.sha256();
+        let found = file.sha256()?;
         if found != meta.weights_sha256 {
             let message = format!(
                 "has SHA-256 {found}, but adapter.json speaks of {}: the folder is mixed up or damaged",

@@ -2,9 +2,9 @@
 //! safetensors or PyTorch's.
 //!
 //! f32, f16, bf16 and f64 are read as f32, and so are signed bytes where `NAME.scale` holds the
-//! scales of their rows. A file's bytes are held once; a tensor is converted when it is asked for.
+//! scales of their rows. A tensor is read and converted when it is asked for; none is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -12,22 +12,16 @@ use budwood_base::digest;
 use budwood_base::tensor::{Tensor, TensorMap};
 use safetensors::Dtype;
 
-use crate::entry::{Entries, Entry};
-use crate::text_file::{self, read_json};
-use crate::{Error, pickle, safetensors_file};
+use crate::Error;
+use crate::entry::Entry;
+use crate::shard::Shard;
+use crate::text_file::read_json;
 
-/// The bytes of one file or of all shards.
+/// One file or all shards.
 pub struct Weights {
     shards: Vec<Shard>,
     /// Tensor name -> shard.
     index: BTreeMap<String, usize>,
-}
-
-struct Shard {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    entries: Entries,
-    metadata: HashMap<String, String>,
 }
 
 impl fmt::Debug for Weights {
@@ -83,7 +77,7 @@ impl Weights {
         let mut shards = Vec::with_capacity(paths.len());
         let mut index = BTreeMap::new();
         for path in paths {
-            let shard = Shard::read(path)?;
+            let shard = Shard::open(path)?;
             for name in shard.entries.keys() {
                 if index.insert(name.clone(), shards.len()).is_some() {
                     let message = format!("tensor '{name}' is in another shard too");
@@ -136,27 +130,28 @@ impl Weights {
         let missing = || Error::Missing { path: self.path().into(), count: 1, first: name.into() };
         let shard = &self.shards[*self.index.get(name).ok_or_else(missing)?];
         let entry = shard.entries.get(name).ok_or_else(missing)?;
-        let bytes = entry.bytes(&shard.bytes);
-        let bytes = &bytes[..];
-        let data: Vec<f32> = match entry.dtype {
-            Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-            Dtype::F64 => {
-                bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b) as f32).collect()
-            }
-            Dtype::BF16 => {
+        let mut data = room(shard, entry)?;
+        match entry.dtype {
+            Dtype::F32 => shard.read(entry, |bytes| {
+                data.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)));
+            })?,
+            Dtype::F64 => shard.read(entry, |bytes| {
+                data.extend(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32));
+            })?,
+            Dtype::BF16 => shard.read(entry, |bytes| {
                 let wide = |&b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16);
-                bytes.as_chunks::<2>().0.iter().map(wide).collect()
-            }
-            Dtype::F16 => {
+                data.extend(bytes.as_chunks().0.iter().map(wide));
+            })?,
+            Dtype::F16 => shard.read(entry, |bytes| {
                 let wide = |&b: &[u8; 2]| f32_from_f16(u16::from_le_bytes(b));
-                bytes.as_chunks::<2>().0.iter().map(wide).collect()
-            }
-            Dtype::I8 => self.scaled(name, entry, bytes)?,
+                data.extend(bytes.as_chunks().0.iter().map(wide));
+            })?,
+            Dtype::I8 => data = self.scaled(name, shard, entry)?,
             other => {
                 let message = format!("tensor '{name}' has type {other:?}, not a float");
                 return Err(Error::content(&shard.path, message));
             }
-        };
+        }
         // A sum that is finite has only finite terms; the search for the culprit is for the
         // message.
         if !data.iter().map(|x| x * 0.0).sum::<f32>().eq(&0.0) {
@@ -170,7 +165,7 @@ impl Weights {
     }
 
     /// What bytes stand for, with the scales of their rows, which are another tensor.
-    fn scaled(&self, name: &str, entry: &Entry, bytes: &[u8]) -> Result<Vec<f32>, Error> {
+    fn scaled(&self, name: &str, shard: &Shard, entry: &Entry) -> Result<Vec<f32>, Error> {
         let scales = self.tensor(&scale_name(name))?;
         let rows = entry.shape.first().copied().unwrap_or(0);
         if scales.shape != [rows] || rows == 0 {
@@ -181,8 +176,14 @@ impl Weights {
                 expected: vec![rows],
             });
         }
-        let rows = bytes.chunks_exact((bytes.len() / rows).max(1)).zip(&scales.data);
-        Ok(rows.flat_map(|(row, s)| row.iter().map(move |&b| f32::from(b as i8) * s)).collect())
+        let columns = (entry.range.len() / rows).max(1);
+        let mut data = room(shard, entry)?;
+        shard.read(entry, |bytes| {
+            for &byte in bytes {
+                data.push(f32::from(byte as i8) * scales.data[data.len() / columns]);
+            }
+        })?;
+        Ok(data)
     }
 
     /// Integers of a tensor of type i64 or i32.
@@ -193,21 +194,21 @@ impl Weights {
         let missing = || Error::Missing { path: self.path().into(), count: 1, first: name.into() };
         let shard = &self.shards[*self.index.get(name).ok_or_else(missing)?];
         let entry = shard.entries.get(name).ok_or_else(missing)?;
-        let bytes = entry.bytes(&shard.bytes);
-        let bytes = &bytes[..];
+        let mut data = room(shard, entry)?;
         match entry.dtype {
-            Dtype::I64 => {
-                Ok(bytes.as_chunks::<8>().0.iter().map(|&b| i64::from_le_bytes(b)).collect())
-            }
-            Dtype::I32 => {
+            Dtype::I64 => shard.read(entry, |bytes| {
+                data.extend(bytes.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b)));
+            })?,
+            Dtype::I32 => shard.read(entry, |bytes| {
                 let wide = |&b: &[u8; 4]| i64::from(i32::from_le_bytes(b));
-                Ok(bytes.as_chunks::<4>().0.iter().map(wide).collect())
-            }
+                data.extend(bytes.as_chunks().0.iter().map(wide));
+            })?,
             other => {
                 let message = format!("tensor '{name}' has type {other:?}, not whole numbers");
-                Err(Error::content(&shard.path, message))
+                return Err(Error::content(&shard.path, message));
             }
         }
+        Ok(data)
     }
 
     /// All tensors as f32.
@@ -219,60 +220,28 @@ impl Weights {
     }
 
     /// SHA-256 of the file; of the names and bytes of all shards where there are several.
-    pub fn sha256(&self) -> String {
-        match &self.shards[..] {
-            [one] => digest::of_bytes(&one.bytes),
-            many => digest::of_parts(many.iter().map(|s| {
-                let name = s.path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-                (name, &s.bytes[..])
-            })),
+    ///
+    /// # Errors
+    /// If they cannot be read, or have changed since they were opened.
+    pub fn sha256(&self) -> Result<String, Error> {
+        if let [one] = &self.shards[..] {
+            return one.whole(|file| digest::of_reader(file));
         }
+        let mut parts = digest::Parts::default();
+        for shard in &self.shards {
+            let name = shard.path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            shard.whole(|file| parts.add(name, shard.length(), file))?;
+        }
+        Ok(parts.finish())
     }
 }
 
-impl Shard {
-    fn read(path: PathBuf) -> Result<Self, Error> {
-        text_file::check(&path, u64::MAX)?;
-        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
-        let of_torch =
-            ["bin", "pt", "pth"].iter().any(|e| path.extension().is_some_and(|x| x == *e));
-        if of_torch {
-            let entries = unwrapped(&path, pickle::read(&path, &bytes)?)?;
-            return Ok(Self { path, bytes, entries, metadata: HashMap::new() });
-        }
-        if let Some(what) = budwood_base::files::foreign(&bytes) {
-            return Err(Error::content(&path, what));
-        }
-        let (entries, metadata) = safetensors_file::read(&path, &bytes)?;
-        let entries = unwrapped(&path, entries)?;
-        Ok(Self { path, bytes, entries, metadata })
-    }
-}
-
-/// What a model is wrapped in when it is compiled or trained on several devices; PyTorch puts these
-/// into the names of its tensors.
-const WRAPPERS: [&str; 2] = ["_orig_mod", "module"];
-
-/// The entries by the names that tensors have without wrappers around the model.
-fn unwrapped(path: &Path, entries: Entries) -> Result<Entries, Error> {
-    let is_wrapped = |name: &String| name.split('.').any(|part| WRAPPERS.contains(&part));
-    if !entries.keys().any(is_wrapped) {
-        return Ok(entries);
-    }
-    let mut plain = Entries::new();
-    for (name, entry) in entries {
-        let parts: Vec<&str> = name.split('.').filter(|part| !WRAPPERS.contains(part)).collect();
-        let name = parts.join(".");
-        if plain.contains_key(&name) {
-            let message = format!(
-                "has the tensor '{name}' twice: with and without {}",
-                WRAPPERS.join(" or ")
-            );
-            return Err(Error::content(path, message));
-        }
-        plain.insert(name, entry);
-    }
-    Ok(plain)
+/// Room for the elements of a tensor, if there is so much memory.
+fn room<T>(shard: &Shard, entry: &Entry) -> Result<Vec<T>, Error> {
+    let mut data = Vec::new();
+    let found = data.try_reserve_exact(entry.elements());
+    found.map_err(|e| Error::io(&shard.path)(std::io::Error::other(e)))?;
+    Ok(data)
 }
 
 /// The tensor with the scales of the rows of tensor `name`.
