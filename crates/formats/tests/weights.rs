@@ -1,5 +1,7 @@
 //! Files of tensors are read piece by piece, and only as long as they are what was opened.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;

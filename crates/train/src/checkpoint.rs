@@ -125,7 +125,7 @@ impl Checkpoint {
             ));
         };
         let file = Weights::open(&folder.join(vectors))?;
-        if file.sha256() != state.vectors_sha256 {
+        if file.sha256()? != state.vectors_sha256 {
             return Err(Error::file(
                 &path,
                 "is damaged: the vectors beside it are others than it names; remove its folder to begin again",
