@@ -5,7 +5,7 @@ use budwood_base::site::WeightSite;
 use budwood_engine::{Buf, Context, Precision};
 
 use super::batch::Input;
-use super::kept::{KeptLayer, LayerTape, Prefixes, Tape};
+use super::kept::{KeptLayer, Prefixes, Tape};
 use super::pass::{At, DropoutPlace, Pass};
 use super::prefixes::{self, PrefixGradient};
 use super::{image, layer, prompt, text};
@@ -36,7 +36,7 @@ pub(crate) fn forward(
         let at = At { pass, layer };
         x = match tape.as_deref_mut().filter(|_| layer >= lowest) {
             Some(tape) => kept_forward(cx, at, x, &prefixes, tape),
-            None => layer::forward(cx, at, x, &prefixes, false).0,
+            None => layer::forward(cx, at, x, &prefixes),
         };
     }
     match tape.as_deref_mut() {
@@ -78,9 +78,9 @@ fn is_made_again(pass: &Pass<'_>, tape: &mut Tape) -> bool {
 fn kept_forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes, tape: &mut Tape) -> Buf {
     if is_made_again(at.pass, tape) {
         tape.layers.push(KeptLayer::Input(cx.copy(x.view())));
-        return layer::forward(cx, at, x, prefixes, false).0;
+        return layer::forward(cx, at, x, prefixes);
     }
-    let (y, mut kept) = whole_forward(cx, at, x, prefixes);
+    let (y, mut kept) = layer::forward_kept(cx, at, x, prefixes);
     if rests_narrow(at.pass) {
         kept.narrow(cx);
     }
@@ -88,19 +88,11 @@ fn kept_forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes, tape:
     y
 }
 
-/// One layer's output, and all that backward needs.
-fn whole_forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes) -> (Buf, LayerTape) {
-    let (y, Some(kept)) = layer::forward(cx, at, x, prefixes, true) else {
-        panic!("a layer that is asked to keep its tape does so")
-    };
-    (y, kept)
-}
-
 /// Hidden states `[T, d]` after the lowest `layers` layers, of a pass without prefixes.
 pub(crate) fn lowest(cx: &mut Context, pass: &Pass<'_>, layers: usize) -> Buf {
     let none = Prefixes::default();
     let x = embed(cx, pass, Save::nothing());
-    (0..layers).fold(x, |x, layer| layer::forward(cx, At { pass, layer }, x, &none, false).0)
+    (0..layers).fold(x, |x, layer| layer::forward(cx, At { pass, layer }, x, &none))
 }
 
 /// The embedded input with its norm, dropout and prompts.
@@ -173,7 +165,7 @@ fn layers_backward(
                 *kept
             }
             KeptLayer::Input(x) => {
-                let (y, kept) = whole_forward(cx, at, x, &tape.prefixes);
+                let (y, kept) = layer::forward_kept(cx, at, x, &tape.prefixes);
                 cx.give(y);
                 kept
             }

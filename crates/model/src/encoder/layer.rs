@@ -11,25 +11,26 @@ use super::{attention, ffn};
 use crate::sites::LayerSites;
 use crate::tape::{Grads, Save};
 
-/// The layer's output, and what backward needs if `keep`. `x` is its input and is consumed.
-pub(super) fn forward(
+/// The layer's output. `x` is its input and is consumed.
+pub(super) fn forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes) -> Buf {
+    let (y, attention) = attention::forward(cx, at, x, prefixes, Save::nothing());
+    attention.free(cx);
+    let (y, ffn) = ffn::forward(cx, at, y, Save::nothing());
+    ffn.free(cx);
+    y
+}
+
+/// The layer's output, and all that backward needs.
+pub(super) fn forward_kept(
     cx: &mut Context,
     at: At<'_>,
     x: Buf,
     prefixes: &Prefixes,
-    keep: bool,
-) -> (Buf, Option<LayerTape>) {
+) -> (Buf, LayerTape) {
     let mut saved = Vec::new();
-    let mut save = if keep { Save::on(&mut saved) } else { Save::nothing() };
-    let (y, attention) = attention::forward(cx, at, x, prefixes, save.reborrow());
-    if !keep {
-        attention.free(cx);
-        let (y, ffn) = ffn::forward(cx, at, y, save);
-        ffn.free(cx);
-        return (y, None);
-    }
-    let (y, ffn) = ffn::forward(cx, at, y, save);
-    (y, Some(LayerTape { attention, ffn, saved }))
+    let (y, attention) = attention::forward(cx, at, x, prefixes, Save::on(&mut saved));
+    let (y, ffn) = ffn::forward(cx, at, y, Save::on(&mut saved));
+    (y, LayerTape { attention, ffn, saved })
 }
 
 /// From the gradient of the layer's output to that of its input. With `lowest`, nothing below this
