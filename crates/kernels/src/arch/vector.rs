@@ -19,4 +19,8 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// As [`Vector::splat`].
     unsafe fn add(self, b: Self) -> Self;
+    /// Asks for the 64 bytes at `p`, which may be anywhere, before they are read; nothing where the
+    /// language has no way to say so.
+    #[inline(always)]
+    fn prefetch(_p: *const f32) {}
 }

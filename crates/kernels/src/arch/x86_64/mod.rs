@@ -47,6 +47,11 @@ impl Vector for Zmm {
         Zmm(unsafe { _mm512_loadu_ps(p) })
     }
     #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: nothing is read: an address that is not there is passed over.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    }
+    #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
         // SAFETY: the caller has AVX-512 and lets us write 16 elements.
         unsafe { _mm512_storeu_ps(p, self.0) }
@@ -77,6 +82,11 @@ impl Vector for Ymm {
     unsafe fn load(p: *const f32) -> Self {
         // SAFETY: the caller has AVX2 and lets us read 8 elements.
         Ymm(unsafe { _mm256_loadu_ps(p) })
+    }
+    #[inline(always)]
+    fn prefetch(p: *const f32) {
+        // SAFETY: nothing is read: an address that is not there is passed over.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
