@@ -5,7 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=aarch64-unknown-linux-gnu
-if ! command -v qemu-aarch64 > /dev/null || ! command -v aarch64-linux-gnu-gcc > /dev/null; then
+# The compiler comes without the library's files if nothing else was asked for.
+crt=/usr/aarch64-linux-gnu/lib/crti.o
+if ! command -v qemu-aarch64 > /dev/null || ! command -v aarch64-linux-gnu-gcc > /dev/null || [ ! -e $crt ]; then
     (apt-get update -qq && apt-get install -y -qq --no-install-recommends \
         qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross) > /dev/null 2>&1 || true
 fi

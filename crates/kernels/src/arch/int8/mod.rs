@@ -71,6 +71,7 @@ impl Way {
     }
 
     /// Panels of B, of `k` elements, that meet the same rows of A one after the other.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
     pub(crate) fn panels(self, k: usize) -> usize {
         match self {
             // Rows stay in L1 and panels come one after the other from L2, as they lie there. A
