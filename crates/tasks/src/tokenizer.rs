@@ -76,7 +76,10 @@ impl Tokenizer {
         let (path, mut inner) = if json.exists() {
             let failed = |e| Error::file(&json, format!("is not a tokenizer: {e}"));
             let text = tokenizer_limits::read(&json)?;
-            let inner = tokenizers::Tokenizer::from_bytes(text).map_err(failed)?;
+            // The library panics at some of what no writer makes, as at numbers out of range.
+            let made = catch_unwind(|| tokenizers::Tokenizer::from_bytes(text));
+            let damaged = || Err("its rules do not fit together; fetch the file again".into());
+            let inner = made.unwrap_or_else(|_| damaged()).map_err(failed)?;
             (json, inner)
         } else if folder.join("vocab.txt").exists() {
             (folder.join("vocab.txt"), word_piece(folder)?)

@@ -193,6 +193,22 @@ mod tests {
         }
     }
 
+    /// Found by damaged input: the library takes for granted that each number has a value.
+    #[test]
+    fn what_the_library_panics_at_is_an_error() {
+        use budwood_base::tokenizer::Frame;
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["normalizer", "pre_tokenizer", "post_processor", "decoder"] {
+            let text = format!(
+                r#"{{"version":"1.0","added_tokens":[],"{part}":2e+308,"model":{{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"","max_input_chars_per_word":9,"vocab":{{"[UNK]":0}}}}}}"#
+            );
+            std::fs::write(dir.path().join("tokenizer.json"), text).unwrap();
+            let opened = crate::Tokenizer::open(dir.path(), Frame::BERT);
+            let message = opened.map(drop).unwrap_err().to_string();
+            assert!(message.contains("tokenizer.json: is not a tokenizer"), "{part}: {message}");
+        }
+    }
+
     #[test]
     fn deep_nesting_is_refused_before_the_library_sees_it() {
         let nested = |n: usize| {
