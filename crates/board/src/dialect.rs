@@ -30,6 +30,8 @@ pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
         sql.execute("SET LOCAL gin_pending_list_limit = '64MB'", &[])?;
         sql.execute("SET LOCAL work_mem = '64MB'", &[])?;
+        // Commits are kept in their order, and the one at the end waits for all.
+        sql.execute("SET LOCAL synchronous_commit = off", &[])?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use budwood_database::{Addition, Connection, Row, params};
 
 use crate::Error;
 use crate::error::OfDatabase;
+use crate::lexemes::Lexemes;
 
 /// Words that must all be there.
 #[derive(Clone)]
@@ -130,16 +131,39 @@ static PAPER: Addition = Addition {
     one: "INSERT INTO paper_text (rowid, title, abstract, authors) VALUES (?1, ?2, ?3, ?4)",
     many: Some(
         "INSERT INTO paper_text (id, length, named, words)
-         SELECT v.id, length(v.title), named(v.title), indexed(v.title, v.authors, v.body)
-         FROM unnest(CAST(?1 AS BIGINT[]), CAST(?2 AS TEXT[]), CAST(?3 AS TEXT[]), CAST(?4 AS TEXT[]))
-           v (id, title, body, authors)",
+         SELECT * FROM unnest(CAST(?1 AS BIGINT[]), CAST(?2 AS BIGINT[]), CAST(?3 AS TSVECTOR[]),
+           CAST(?4 AS TSVECTOR[]))",
     ),
 };
 
+/// Learns what a server's index makes of texts of papers that will be added.
+pub(crate) fn expect_papers<'t>(
+    sql: &Connection,
+    lexemes: &mut Lexemes,
+    texts: impl IntoIterator<Item = &'t str>,
+) -> OfDatabase<()> {
+    if sql.is_server() { lexemes.learn(sql, texts) } else { Ok(()) }
+}
+
 /// Makes a new paper known by its words, before anyone looks for it.
-pub(crate) fn add_paper(sql: &Connection, id: i64, texts: [&str; 3]) -> Result<(), Error> {
-    let [title, text, authors] = texts;
-    Ok(sql.add_later(&PAPER, params![id, title, text, authors])?)
+pub(crate) fn add_paper(
+    sql: &Connection,
+    lexemes: &mut Lexemes,
+    id: i64,
+    [title, text, authors]: [&str; 3],
+) -> OfDatabase<()> {
+    if !sql.is_server() {
+        return sql.add_later(&PAPER, params![id, title, text, authors]);
+    }
+    let length = title.chars().count() as i64;
+    loop {
+        let words = (lexemes.named(title), lexemes.indexed(title, authors, text));
+        let (Some(named), Some(words)) = words else {
+            lexemes.learn(sql, [title, text, authors])?;
+            continue;
+        };
+        return sql.add_later(&PAPER, params![id, length, named, words]);
+    }
 }
 
 /// Forgets the words of a paper before they change.
@@ -186,12 +210,17 @@ pub(crate) fn refresh_entries(sql: &Connection) -> OfDatabase<()> {
            ORDER BY CASE kind WHEN 'task' THEN 0 WHEN 'dataset' THEN 1 ELSE 2 END, number",
         "DELETE FROM model_text WHERE NOT EXISTS (SELECT 1 FROM results r
            WHERE r.id = model_text.id AND r.state <> 'retracted' AND r.model = model_text.name)",
+        // The words of where results stand are made once for each place.
         "INSERT INTO model_text (id, name, text, named, words)
-           SELECT r.id, r.model, t.name || ' on ' || d.name, named(r.model),
-             named(r.model || ' ' || t.name || ' on ' || d.name)
-           FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
-           JOIN datasets d ON d.id = l.dataset
-           WHERE r.state <> 'retracted' AND NOT EXISTS (SELECT 1 FROM model_text x WHERE x.id = r.id)",
+           SELECT id, model, place, named, named || words
+           FROM (SELECT r.id, r.model, l.place, named(r.model) AS named, l.words
+             FROM results r JOIN (
+               SELECT id, place, named(place) AS words FROM (
+                 SELECT l.id, t.name || ' on ' || d.name AS place FROM leaderboards l
+                 JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset OFFSET 0) p
+               OFFSET 0) l ON l.id = r.leaderboard
+             WHERE r.state <> 'retracted'
+               AND NOT EXISTS (SELECT 1 FROM model_text x WHERE x.id = r.id) OFFSET 0) m",
     ];
     let all = if sql.is_server() { &of_server[..] } else { &of_file };
     for statement in all {

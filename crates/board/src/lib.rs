@@ -19,6 +19,7 @@ pub mod export;
 mod files;
 mod fulltext;
 pub mod import;
+mod lexemes;
 pub mod local;
 mod log;
 pub mod moderate;

@@ -133,7 +133,10 @@ impl ToSql for Value<'_> {
             Self::Real(x) if x.is_nan() => Ok(IsNull::Yes),
             Self::Real(x) if *kind == Type::FLOAT8 => x.to_sql(kind, out),
             Self::Text(text) if *kind == Type::TEXT => escaped(text).to_sql(kind, out),
-            Self::Bytes(bytes) if *kind == Type::BYTEA => bytes.to_sql(kind, out),
+            // Words travel as they are written by whoever has them.
+            Self::Bytes(bytes) if [Type::BYTEA, Type::TS_VECTOR].contains(kind) => {
+                bytes.to_sql(kind, out)
+            }
             other => Err(format!("{other:?} is no {kind}").into()),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::report::Report;
 use super::stream::Limits;
+use crate::lexemes::Lexemes;
 use crate::text::slug_of_url;
 use crate::{Error, dialect, entities};
 
@@ -79,6 +80,7 @@ pub(super) struct State {
     pub(super) tasks: HashMap<String, i64>,
     pub(super) methods: HashMap<String, i64>,
     pub(super) papers: Papers,
+    pub(super) lexemes: Lexemes,
     pub(super) mentions: Mentions,
     pub(super) tables: Tables,
     pub(super) links: Links,

@@ -66,7 +66,12 @@ fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
         stubs: by_number.chain(known("title_key", "stub = 1 AND", titles)?).collect(),
         next: next_id(sql, "papers")?,
     };
-    Ok(())
+    let authors = |v| Value::get(v, "authors").and_then(Value::as_array).into_iter().flatten();
+    let texts = batch.iter().flat_map(|v| {
+        let named = authors(v).filter_map(Value::as_str);
+        named.chain([text(v, "title"), text(v, "abstract")])
+    });
+    Ok(fulltext::expect_papers(sql, &mut context.state.lexemes, texts)?)
 }
 
 /// A paper, read.
@@ -172,7 +177,8 @@ impl ReadPaper {
         context.state.papers.next += 1;
         context.state.papers.slugs.insert(self.slug.clone());
         context.sql.add_later(&PAPER, &self.values(id, &key(&self.title), context.archive))?;
-        fulltext::add_paper(context.sql, id, [&self.title, &self.abstract_text, &self.authors])?;
+        let texts = [&self.title, &self.abstract_text, &self.authors].map(String::as_str);
+        fulltext::add_paper(context.sql, &mut context.state.lexemes, id, texts)?;
         context.report.borrow_mut().added("papers", 1);
         Ok(id)
     }
