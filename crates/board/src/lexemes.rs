@@ -112,6 +112,7 @@ struct Vector<'l> {
 
 impl<'l> Vector<'l> {
     fn add(&mut self, lexemes: &'l Lexemes, text: &str, mark: Mark) -> Option<()> {
+        let (first_word, start) = (self.words.len(), self.end);
         for piece in pieces(text) {
             let of_piece = lexemes.known.get(piece)?;
             let mut last = 0;
@@ -130,6 +131,14 @@ impl<'l> Vector<'l> {
                 last = last.max(place);
             }
             self.end += last;
+        }
+        if self.end - start > IN_TEXT as u32 {
+            // What comes after it is counted from the last position that is kept.
+            let text = &mut self.words[first_word..];
+            text.sort_unstable();
+            let same = text.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+            let kept = same.map(|same| same[same.len().min(IN_TEXT) - 1].2);
+            self.end = kept.max().unwrap_or(start).min(LAST.into());
         }
         Some(())
     }

@@ -59,3 +59,32 @@ fn a_common_word_gives_the_shortest_of_the_newest_titles() {
         assert_eq!(answer(board.place(), noted), "0");
     }
 }
+
+#[test]
+fn words_of_an_import_are_those_that_the_server_makes() {
+    if !on_server() {
+        return;
+    }
+    let (folder, mut board) = board();
+    let texts = [
+        "Running runners ran; the X-ray of naïve Ångström’s café",
+        "3d 1e5 2.5 v1.0.2 a\0b \u{10ffff} user@example.org https://example.org/a?b=c",
+        "tab\there\u{a0}blank\u{2028}line \u{b}vertical =\u{338} e\u{301}t \u{1d400} 日本語 ≤ → αβγ",
+        "",
+    ];
+    let many = "again and again ".repeat(300);
+    let long = (0..18_000).map(|i| format!("w{} ", i % 9000)).collect::<String>() + "end end";
+    let all = texts.iter().copied().chain([many.as_str(), long.as_str()]);
+    let paper = |(i, text): (usize, &str)| {
+        json!({ "paper_url": format!("https://paperswithcode.com/paper/odd-{i}"), "title": format!("Title {i} {text}"),
+            "abstract": format!("{text} {text}"), "authors": ["Ann \"A\" Running", text], "tasks": [], "methods": [], "date": null })
+    };
+    // Each after the other, so that what is known from one is used for the next.
+    let papers: Value = all.clone().chain(all).enumerate().map(paper).collect();
+    import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &papers));
+    let others = "SET search_path = budwood_board;
+        SELECT count(*), string_agg(p.slug, ' ') FILTER (WHERE x.named <> named(p.title)),
+          string_agg(p.slug, ' ') FILTER (WHERE x.words <> indexed(p.title, p.authors, p.abstract))
+        FROM papers p JOIN paper_text x ON x.id = p.id";
+    assert_eq!(answer(board.place(), others), "12||");
+}
