@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -103,8 +103,10 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
     pub(crate) begin: Instant,
-    /// Bytes of the body as it came.
-    bytes: usize,
+    /// It has so many bytes that its texts take long.
+    large: bool,
+    /// It has few bytes, and no tokens were made of them yet.
+    short: AtomicBool,
     until: tokio::time::Instant,
     /// What it takes of the memory for all requests.
     room: Option<Room>,
@@ -171,8 +173,9 @@ impl App {
         let arrival = Arrival::new(&parts.headers, body, bounds, &self.bodies).map_err(refused)?;
         let whole = timeout_at(until, arrival.whole()).await.map_err(|_| Fault::late())?;
         let (body, room) = whole.map_err(refused)?;
-        let (bytes, body) = (body.len(), Vec::from(body));
-        Ok(Asked { allowed, headers: parts.headers, body, begin, bytes, until, room })
+        let (large, short) = (body.len() > LARGE, AtomicBool::new(body.len() <= SHORT));
+        let (headers, body) = (parts.headers, Vec::from(body));
+        Ok(Asked { allowed, headers, body, begin, large, short, until, room })
     }
 
     /// Takes the body as JSON. What its values take in memory is counted before they are made.
@@ -196,7 +199,7 @@ impl App {
             serde_json::from_slice(&body)
                 .map_err(|e| Fault::bad(format!("the body is not as it should be: {e}")))
         };
-        if asked.is_large() { self.work(asked, true, parse).await } else { parse() }
+        if asked.large { self.work(asked, true, parse).await } else { parse() }
     }
 
     /// The time that a request has; clients may ask for less, in milliseconds.
@@ -243,8 +246,9 @@ impl App {
         timeout(self.limits.time, done).await.map_err(|_| Fault::late())?
     }
 
-    /// Makes tokens of inputs: of short texts at once, without a thread that must be woken; of
-    /// others, and of images, whose few bytes may be many pixels, on a thread that may take long.
+    /// Makes tokens of inputs: of short texts at once, without a thread that must be woken, but for
+    /// one adapter alone, as a short request may name a thousand. Others, and images, whose few
+    /// bytes may be many pixels, are for a thread that may take long.
     async fn encode(
         &self,
         asked: &Asked,
@@ -252,11 +256,9 @@ impl App {
         encode: impl FnOnce(Vec<Input>) -> Result<Encoded, Fault> + Send + 'static,
     ) -> Result<Encoded, Fault> {
         let images = inputs.iter().any(|input| matches!(input, Input::Image(_)));
-        if images || asked.bytes > SHORT {
-            return self.work(asked, asked.is_large(), move || encode(inputs)).await;
+        if images || !asked.short.swap(false, Ordering::Relaxed) {
+            return self.work(asked, asked.large, move || encode(inputs)).await;
         }
-        // A short request may name many adapters: others have their turn between them.
-        tokio::task::coop::consume_budget().await;
         catch_unwind(AssertUnwindSafe(|| encode(inputs))).unwrap_or_else(|_| Err(failed()))
     }
 
@@ -335,11 +337,6 @@ impl App {
 }
 
 impl Asked {
-    /// Whether it has so many bytes that its texts take long.
-    fn is_large(&self) -> bool {
-        self.bytes > LARGE
-    }
-
     /// Whether the body is the bytes of a file.
     pub(crate) fn is_file(&self) -> bool {
         let kind = self.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("");
