@@ -1,7 +1,8 @@
 //! What all requests share, and the way of a request through it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -72,8 +73,10 @@ const UNSENT: u32 = 128;
 const ENCODERS: usize = 4;
 /// ... and those among them for what takes long: small requests do not stand behind it.
 const LONG: usize = 2;
-/// Bytes of a request whose texts take long.
+/// Bytes of a request whose texts take long, ...
 const LARGE: usize = 256 << 10;
+/// ... and of one whose texts are tokens sooner than another thread would wake for them.
+const SHORT: usize = 1 << 10;
 /// Lists that are made at one time.
 const LISTS: usize = 2;
 /// Values in the JSON of a request.
@@ -102,6 +105,8 @@ pub(crate) struct Asked {
     pub(crate) begin: Instant,
     /// It has so many bytes that its texts take long.
     large: bool,
+    /// It has few bytes, and no tokens were made of them yet.
+    short: AtomicBool,
     until: tokio::time::Instant,
     /// What it takes of the memory for all requests.
     room: Option<Room>,
@@ -168,8 +173,9 @@ impl App {
         let arrival = Arrival::new(&parts.headers, body, bounds, &self.bodies).map_err(refused)?;
         let whole = timeout_at(until, arrival.whole()).await.map_err(|_| Fault::late())?;
         let (body, room) = whole.map_err(refused)?;
-        let (large, body) = (body.len() > LARGE, Vec::from(body));
-        Ok(Asked { allowed, headers: parts.headers, body, begin, large, until, room })
+        let (large, short) = (body.len() > LARGE, AtomicBool::new(body.len() <= SHORT));
+        let (headers, body) = (parts.headers, Vec::from(body));
+        Ok(Asked { allowed, headers, body, begin, large, short, until, room })
     }
 
     /// Takes the body as JSON. What its values take in memory is counted before they are made.
@@ -240,6 +246,22 @@ impl App {
         timeout(self.limits.time, done).await.map_err(|_| Fault::late())?
     }
 
+    /// Makes tokens of inputs: of short texts at once, without a thread that must be woken, but for
+    /// one adapter alone, as a short request may name a thousand. Others, and images, whose few
+    /// bytes may be many pixels, are for a thread that may take long.
+    async fn encode(
+        &self,
+        asked: &Asked,
+        inputs: Vec<Input>,
+        encode: impl FnOnce(Vec<Input>) -> Result<Encoded, Fault> + Send + 'static,
+    ) -> Result<Encoded, Fault> {
+        let images = inputs.iter().any(|input| matches!(input, Input::Image(_)));
+        if images || !asked.short.swap(false, Ordering::Relaxed) {
+            return self.work(asked, asked.large, move || encode(inputs)).await;
+        }
+        catch_unwind(AssertUnwindSafe(|| encode(inputs))).unwrap_or_else(|_| Err(failed()))
+    }
+
     /// Puts inputs of an adapter in the queue.
     pub(crate) async fn begin(
         &self,
@@ -248,8 +270,8 @@ impl App {
         (inputs, cut): (Vec<Input>, bool),
     ) -> Result<UnderWay, Fault> {
         let adapter: Adapter = loaded.adapter.clone();
-        let encode = move || Ok(adapter.encode(inputs)?);
-        let encoded = self.work(asked, asked.large, encode).await?;
+        let encode = move |inputs| Ok(adapter.encode(inputs)?);
+        let encoded = self.encode(asked, inputs, encode).await?;
         if !cut && encoded.truncated() > 0 {
             let most = loaded.adapter.lengths().max;
             let message =
@@ -268,7 +290,8 @@ impl App {
     ) -> Result<UnderWay, Fault> {
         let unknown = || Fault::unknown("this base model has no tokenizer to embed texts with");
         let vectors = self.vectors.clone().ok_or_else(unknown)?;
-        let encoded = self.work(asked, asked.large, move || Ok(vectors.encode(inputs)?)).await?;
+        let encode = move |inputs| Ok(vectors.encode(inputs)?);
+        let encoded = self.encode(asked, inputs, encode).await?;
         if !cut && encoded.truncated() > 0 {
             return Err(Fault::large("an input is longer than the model's positions"));
         }
@@ -325,6 +348,10 @@ async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
     Arc::clone(turns).acquire_owned().await.map_err(|_| Fault::ending())
 }
 
+fn failed() -> Fault {
+    Fault::internal("the work failed; the server goes on")
+}
+
 /// Does work on a thread that may block; `held` is dropped when it is done.
 async fn on_thread<R: Send + 'static>(
     held: impl Send + 'static,
@@ -334,5 +361,5 @@ async fn on_thread<R: Send + 'static>(
         let _held = held;
         work()
     });
-    done.await.map_err(|_| Fault::internal("the work failed; the server goes on"))?
+    done.await.map_err(|_| failed())?
 }

@@ -143,8 +143,11 @@ async fn answers_of_a_mixed_crowd_are_those_of_each_adapter_alone() {
         assert_eq!(each.json[i], labelled(&wanted[i][1]));
         assert_eq!(all.json[name], labelled(&wanted[i][1]));
     }
+    // A request of many bytes has its tokens made on another thread.
+    let long = json!({ "inputs": TEXTS[1], "adapter": names[0], "note": " ".repeat(2000) });
+    assert_eq!(post(&router, "/predict", long).await.json, labelled(&wanted[0][1]));
     let metrics = get(&router, "/metrics").await.text;
-    let counted = format!("budwood_requests_total{{adapter=\"{}\"}} 14\n", names[0]);
+    let counted = format!("budwood_requests_total{{adapter=\"{}\"}} 15\n", names[0]);
     assert!(metrics.contains(&counted), "{metrics}");
 }
 
