@@ -153,7 +153,7 @@ unsafe fn run_rows<V: Vector>(tile: Tile, n_rows: usize) {
 
 /// Rows of a panel that are asked for in advance. Weights that come from memory, as those of a
 /// thousand adapters do, are there a third sooner; those in the caches take no longer.
-const AHEAD: usize = 32;
+pub(crate) const AHEAD: usize = 32;
 
 /// Elements that memory hands over at once.
 const LINE: usize = 16;

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::super::tile::Start;
+use super::super::tile::{AHEAD, Start};
 use super::tile::{A_STRIDE, Tile};
 
 /// # Safety
@@ -35,6 +35,9 @@ unsafe fn run<const ROWS: usize>(mut tile: Tile<'_>) {
         for p in 0..tile.k / 4 {
             let b0 = _mm512_loadu_si512(b.add(p * 128).cast());
             let b1 = _mm512_loadu_si512(b.add(p * 128 + 64).cast());
+            for line in [0, 64] {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * 128 + line));
+            }
             for (i, sum) in sums.iter_mut().enumerate() {
                 let four = a.add(i * A_STRIDE + 4 * p).cast::<i32>().read_unaligned();
                 let x = _mm512_set1_epi32(four);
