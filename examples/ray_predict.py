@@ -34,7 +34,8 @@ class Predictor:
 
 def predict(data, adapter, column="text", workers=2, threads=1, batch_size=1024):
     """A data set of Ray with two more columns."""
-    return data.map_batches(
+    # Small files come as one block, which one worker would have alone.
+    return data.repartition(target_num_rows_per_block=batch_size).map_batches(
         Predictor,
         fn_constructor_args=(adapter, column, threads),
         # Columns of Arrow, which are read where they lie.
