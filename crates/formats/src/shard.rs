@@ -75,7 +75,8 @@ impl Shard {
         let length = entry.range.len();
         let mut read = || {
             (&*file).seek(SeekFrom::Start(entry.range.start as u64))?;
-            let mut piece = vec![0; if entry.strides.is_some() { length } else { PIECE }];
+            let whole = entry.strides.is_some();
+            let mut piece = vec![0; if whole { length } else { length.min(PIECE) }];
             for from in (0..length).step_by(piece.len().max(1)) {
                 let n = piece.len().min(length - from);
                 let piece = &mut piece[..n];

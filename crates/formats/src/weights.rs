@@ -122,14 +122,19 @@ impl Weights {
         entries.map(|e| e.shape.iter().product::<usize>() as u64).sum()
     }
 
+    /// Where a tensor lies.
+    fn find(&self, name: &str) -> Result<(&Shard, &Entry), Error> {
+        let missing = || Error::Missing { path: self.path().into(), count: 1, first: name.into() };
+        let shard = &self.shards[*self.index.get(name).ok_or_else(missing)?];
+        Ok((shard, shard.entries.get(name).ok_or_else(missing)?))
+    }
+
     /// A tensor as f32.
     ///
     /// # Errors
     /// If it is not there, of an integer type, or holds NaN or infinity.
     pub fn tensor(&self, name: &str) -> Result<Tensor, Error> {
-        let missing = || Error::Missing { path: self.path().into(), count: 1, first: name.into() };
-        let shard = &self.shards[*self.index.get(name).ok_or_else(missing)?];
-        let entry = shard.entries.get(name).ok_or_else(missing)?;
+        let (shard, entry) = self.find(name)?;
         let mut data = room(shard, entry)?;
         match entry.dtype {
             Dtype::F32 => shard.read(entry, |bytes| {
@@ -176,7 +181,8 @@ impl Weights {
                 expected: vec![rows],
             });
         }
-        let columns = (entry.range.len() / rows).max(1);
+        // Bytes from the first element to the last may be more, or fewer where elements are shared.
+        let columns = (entry.elements() / rows).max(1);
         let mut data = room(shard, entry)?;
         shard.read(entry, |bytes| {
             for &byte in bytes {
@@ -191,9 +197,7 @@ impl Weights {
     /// # Errors
     /// If it is not there or of another type.
     pub fn integers(&self, name: &str) -> Result<Vec<i64>, Error> {
-        let missing = || Error::Missing { path: self.path().into(), count: 1, first: name.into() };
-        let shard = &self.shards[*self.index.get(name).ok_or_else(missing)?];
-        let entry = shard.entries.get(name).ok_or_else(missing)?;
+        let (shard, entry) = self.find(name)?;
         let mut data = room(shard, entry)?;
         match entry.dtype {
             Dtype::I64 => shard.read(entry, |bytes| {
