@@ -57,6 +57,16 @@ fn tensors_are_those_that_pytorch_wrote() {
 }
 
 #[test]
+fn bytes_have_the_scales_of_their_rows_wherever_they_lie() {
+    let file = Weights::open(&fixture("bytes.zip.bin")).unwrap();
+    let scale = |row: usize| (row + 1) as f32 / 4.0;
+    let turned = (0..48).map(|i| ((i % 6) * 8 + i / 6) as f32 * scale(i / 6));
+    assert_eq!(file.tensor("turned").unwrap().data, turned.collect::<Vec<_>>());
+    let gaps = (0..18).map(|i| (i / 3 * 8 + 1 + i % 3) as f32 * scale(i / 3));
+    assert_eq!(file.tensor("gaps").unwrap().data, gaps.collect::<Vec<_>>());
+}
+
+#[test]
 fn what_is_no_map_of_tensors_is_refused_by_name() {
     for (name, said) in [
         ("evil", "asks for posix.system"),

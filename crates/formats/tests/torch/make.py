@@ -40,6 +40,10 @@ both("model", lin)
 both("sparse", {"w":w.to_sparse()})
 both("expanded", {"w":torch.zeros(1).expand(1000,1000)})
 both("list",[w])
+# Bytes with the scales of their rows, which do not lie one after the other.
+numbers=torch.arange(48, dtype=torch.int8).reshape(6,8)
+torch.save({"turned": numbers.t(), "turned.scale": torch.arange(1.,9.)/4, "gaps": numbers[:,1:4], "gaps.scale": torch.arange(1.,7.)/4},
+           f"{out}/bytes.zip.bin")
 both("complex",{"w":torch.zeros(3,dtype=torch.complex64)})
 # The reference base, in one file and in shards.
 from safetensors.torch import load_file
