@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::super::tile::{AHEAD, Start};
+use super::super::x86_64::prefetch;
 use super::tile::{A_STRIDE, Tile};
 
 /// # Safety
@@ -36,7 +37,7 @@ unsafe fn run<const ROWS: usize>(mut tile: Tile<'_>) {
             let b0 = _mm512_loadu_si512(b.add(p * 128).cast());
             let b1 = _mm512_loadu_si512(b.add(p * 128 + 64).cast());
             for line in [0, 64] {
-                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * 128 + line));
+                prefetch(b.wrapping_add((p + AHEAD) * 128 + line));
             }
             for (i, sum) in sums.iter_mut().enumerate() {
                 let four = a.add(i * A_STRIDE + 4 * p).cast::<i32>().read_unaligned();

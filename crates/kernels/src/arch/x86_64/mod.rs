@@ -31,6 +31,13 @@ pub(super) fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<true>()
 }
 
+/// Asks for the line of memory at `p`, which may be anywhere.
+#[inline(always)]
+pub(crate) fn prefetch<T>(p: *const T) {
+    // SAFETY: nothing is read: an address that is not there is passed over.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+}
+
 #[derive(Clone, Copy)]
 pub(crate) struct Zmm(__m512);
 
@@ -48,8 +55,7 @@ impl Vector for Zmm {
     }
     #[inline(always)]
     fn prefetch(p: *const f32) {
-        // SAFETY: nothing is read: an address that is not there is passed over.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        prefetch(p);
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
@@ -85,8 +91,7 @@ impl Vector for Ymm {
     }
     #[inline(always)]
     fn prefetch(p: *const f32) {
-        // SAFETY: nothing is read: an address that is not there is passed over.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        prefetch(p);
     }
     #[inline(always)]
     unsafe fn store(self, p: *mut f32) {
