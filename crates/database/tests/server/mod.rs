@@ -99,9 +99,13 @@ impl Server {
         self.tell("begin");
         let end = Instant::now() + Duration::from_secs(60);
         while !self.sql_in("postgres", "SELECT 1").0 {
-            assert!(Instant::now() < end, "the server does not begin");
+            assert!(Instant::now() < end, "the server does not begin: {}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     fn tell(&mut self, word: &str) {
@@ -165,24 +169,31 @@ impl Server {
     }
 }
 
-/// The shell that keeps the server.
+/// The shell that keeps the server. A server that is killed leaves processes that hold its memory
+/// for a moment, in which another refuses to begin: so it is begun until it stays.
 fn keep(programs: &Path, folder: &Path, port: u16, is_root: bool) -> Child {
     let script = r#"
+        programs=$1 folder=$2 port=$3
+        end() {
+            > "$folder/over"
+            read server < "$folder/data/postmaster.pid" && kill "-$1" "$server"
+            wait
+        }
         while read word; do
             case $word in
             begin)
-                "$1/postgres" -D "$2/data" -k "$2" -p "$3" -c listen_addresses=127.0.0.1 \
-                    -c fsync=off -c max_connections=40 < /dev/null >> "$2/log" 2>&1 &
-                server=$! ;;
-            kill)
-                kill -KILL $server
-                wait $server 2> /dev/null ;;
+                rm -f "$folder/over"
+                until [ -e "$folder/over" ]; do
+                    "$programs/postgres" -D "$folder/data" -k "$folder" -p "$port" \
+                        -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=40
+                    sleep 0.1
+                done < /dev/null >> "$folder/log" 2>&1 & ;;
+            kill) end KILL ;;
             esac
             printf .
         done
-        kill -QUIT $server
-        wait
-        rm -rf "$2"
+        end QUIT
+        rm -rf "$folder"
     "#;
     by_user(Path::new("/bin/sh"), is_root)
         .args(["-c", script, "sh"])
