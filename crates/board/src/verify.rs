@@ -178,13 +178,28 @@ pub struct Adapter {
     pub weights: PathBuf,
     /// The file of the description.
     pub description: PathBuf,
-    /// The base model on this machine.
-    pub base: String,
-    /// SHA-256 of its weights.
+    /// SHA-256 of the weights of its base model.
     pub base_sha256: String,
+    /// That model on this machine, if it is known.
+    base: Option<String>,
 }
 
-/// What is needed to run the adapter of a result, or why it cannot be run here.
+impl Adapter {
+    /// The base model on this machine.
+    ///
+    /// # Errors
+    /// A sentence for readers, if it is not known.
+    pub fn base(&self) -> Result<&str, String> {
+        self.base.as_deref().ok_or_else(|| {
+            format!(
+                "its base model {} is not known here; `budwood board base add MODEL` makes it known",
+                self.base_sha256
+            )
+        })
+    }
+}
+
+/// What is needed to run the adapter of a result, or why it cannot be run anywhere.
 ///
 /// # Errors
 /// If there is no such result, or the board cannot be read.
@@ -219,18 +234,15 @@ pub fn adapter(board: &Board, result: i64) -> Result<Result<Adapter, String>, Er
     let Some(base_sha256) = base else {
         return Ok(Err("it does not say by hash which base model it is for".into()));
     };
-    let Some(base) = local::base_of(board, &base_sha256)? else {
-        return Ok(Err(format!(
-            "its base model {base_sha256} is not known here; `budwood board base add MODEL` makes it known"
-        )));
-    };
-    Ok(Ok(Adapter { weights, description, base, base_sha256 }))
+    let base = local::base_of(board, &base_sha256)?;
+    Ok(Ok(Adapter { weights, description, base_sha256, base }))
 }
 
 /// The job of a check, or why there is none.
 fn job(board: &Board, check: i64, result: i64) -> Result<Result<Job, String>, Error> {
-    let Adapter { weights, description, base, base_sha256 } = match adapter(board, result)? {
-        Ok(adapter) => adapter,
+    let found = adapter(board, result)?.and_then(|a| Ok((a.base()?.to_owned(), a)));
+    let (base, Adapter { weights, description, base_sha256, .. }) = match found {
+        Ok(found) => found,
         Err(reason) => return Ok(Err(reason)),
     };
     // Whoever does not say which data means those of the leaderboard, if the split is not another.

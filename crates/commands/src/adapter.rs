@@ -6,7 +6,9 @@ use anyhow::{Result, bail};
 use budwood::run::cut;
 use budwood::spec::Form;
 use budwood::{Adapter, AdapterOptions, Base, BaseOptions, Dataset};
-use budwood_formats::native::AdapterFolder;
+use budwood_base::head::HeadKind;
+use budwood_formats::native::{AdapterFolder, AdapterMeta};
+use budwood_tasks::Input;
 use budwood_train::{Answers, Prepared};
 
 use crate::settings::Settings;
@@ -78,4 +80,20 @@ pub(crate) fn answer(adapter: &Adapter, data: &Dataset) -> Result<(Prepared, Ans
         eprintln!("{} of {} {what}", prepared.truncated, prepared.examples());
     }
     Ok((prepared, answers))
+}
+
+/// One or two texts as the adapter's task takes them.
+pub(crate) fn input(meta: &AdapterMeta, a: &str, b: Option<&str>) -> Result<Input> {
+    Ok(match (meta.head.kind, meta.task.text_columns.len(), b) {
+        (HeadKind::QuestionAnswering, _, Some(context)) => {
+            Input::Question { question: a.into(), context: context.into(), article: context.into() }
+        }
+        (HeadKind::QuestionAnswering, _, None) => bail!(
+            "this adapter answers questions: give --question and --context, or lines with a question, a tab and its text"
+        ),
+        (HeadKind::TokenClassification, _, None) => Input::words_of(a),
+        (_, 2, Some(_)) | (_, 1, None) => Input::texts(a, b),
+        (_, 2, None) => bail!("this adapter answers two texts at a time"),
+        _ => bail!("this adapter answers one text at a time"),
+    })
 }

@@ -2,9 +2,7 @@
 //! of its own whose memory and time are limited, so that a hostile file can end that process and
 //! nothing else.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -13,12 +11,10 @@ use budwood::{Adapter, DOC_STRIDE, DataSpec, RunSpec};
 use budwood_base::encoder::InputSpec;
 use budwood_base::statistics::bootstrap;
 use budwood_board::submit::scale;
-use budwood_board::verify::{self, EvaluatedScore, Evaluation, Evaluator, Job};
-use budwood_board::{Board, Place};
+use budwood_board::verify::{EvaluatedScore, Evaluation, Evaluator, Job};
 use budwood_tasks::Dataset;
 use budwood_tasks::metric;
 use budwood_train::{Judged, Lengths, Score, base_seconds, judged};
-use budwood_web::{Answer, Predictor};
 use clap::Parser;
 use serde_json::Value;
 
@@ -79,108 +75,13 @@ impl<'a> Separate<'a> {
 }
 
 /// An error as readers of the board are told it. The operator's log has all of it.
-fn told(what: &str, error: &anyhow::Error, base: &str) -> String {
+pub(crate) fn told(what: &str, error: &anyhow::Error, base: &str) -> String {
     let all = format!("{error:#}");
     let shown = without_places(&all, &[Path::new(base)]);
     if shown != all {
         eprintln!("{what}: {all}");
     }
     shown
-}
-
-/// Lets readers of a board try an adapter: each text in a process of its own.
-pub(crate) struct Trial {
-    board: Place,
-    scratches: Scratches,
-    /// Results whose adapters took too long, and when.
-    slow: Mutex<HashMap<i64, Instant>>,
-}
-
-impl Predictor for Trial {
-    fn predict(&self, result: i64, text: &str) -> Result<Vec<Answer>, String> {
-        self.answer(result, text).map_err(|e| told(&format!("a try of result {result}"), &e, ""))
-    }
-}
-
-impl Trial {
-    const ALLOWED: Allowed = Allowed { memory: 4, time: Duration::from_secs(20), threads: 1 };
-    /// An adapter that took too long is not tried again for this time: it would take the places of
-    /// others.
-    const PAUSE: Duration = Duration::from_secs(600);
-
-    /// Trials of the adapters of a board.
-    pub(crate) fn new(board: &Place) -> Result<Self> {
-        let scratches = Scratches::open(board.folder())?;
-        Ok(Self { board: board.clone(), scratches, slow: Mutex::default() })
-    }
-
-    fn answer(&self, result: i64, text: &str) -> Result<Vec<Answer>> {
-        let slow = || self.slow.lock().unwrap_or_else(PoisonError::into_inner);
-        slow().retain(|_, at| at.elapsed() < Self::PAUSE);
-        if slow().contains_key(&result) {
-            let limit = crate::output::seconds(Self::ALLOWED.time.as_secs_f64());
-            bail!(
-                "this adapter took longer than {limit} for a text a short time ago; try it later"
-            );
-        }
-        let begin = Instant::now();
-        let answer = self.run(result, text);
-        if begin.elapsed() >= Self::ALLOWED.time {
-            slow().insert(result, Instant::now());
-        }
-        answer
-    }
-
-    fn run(&self, result: i64, text: &str) -> Result<Vec<Answer>> {
-        let board = Board::open_to_read(&self.board)?;
-        let adapter = verify::adapter(&board, result)?.map_err(anyhow::Error::msg)?;
-        drop(board);
-        let scratch = self.scratches.adapter(&adapter.weights, &adapter.description)?;
-        // For a task of images the words would be names of files of this machine.
-        let meta: Value =
-            serde_json::from_slice(&std::fs::read(scratch.path.join("adapter.json"))?)?;
-        let kind = meta["task"]["kind"].as_str().unwrap_or_default();
-        let texts =
-            ["classification", "multilabel", "regression", "token-classification"].contains(&kind);
-        if !texts {
-            bail!("this adapter is for {kind}: it can be tried with `budwood predict` only");
-        }
-        let folder = scratch.path.to_string_lossy();
-        let mut words =
-            vec!["predict", "--json", "--adapter", &folder, "--base", &adapter.base, "--"];
-        words.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).take(2));
-        let printed = limited::run(&words, Self::ALLOWED)?;
-        let line = printed.split(|b| *b == b'\n').next().unwrap_or_default();
-        let answer: Value = serde_json::from_slice(line).context("the answer is not JSON")?;
-        Ok(shown(&answer))
-    }
-}
-
-/// The answer of `predict`, the likeliest first.
-fn shown(answer: &Value) -> Vec<Answer> {
-    let mut all: Vec<Answer> = match (&answer["scores"], &answer["value"], &answer["entities"]) {
-        (Value::Object(scores), _, _) => {
-            let one = |(label, p): (&String, &Value)| Answer {
-                label: label.clone(),
-                probability: p.as_f64(),
-            };
-            scores.iter().map(one).collect()
-        }
-        (_, Value::Number(value), _) => {
-            vec![Answer { label: value.to_string(), probability: None }]
-        }
-        (_, _, Value::Array(entities)) => {
-            let text = |e: &Value, name: &str| e[name].as_str().unwrap_or_default().to_string();
-            let one = |e: &Value| Answer {
-                label: format!("{}: {}", text(e, "type"), text(e, "text")),
-                probability: e["score"].as_f64(),
-            };
-            entities.iter().map(one).collect()
-        }
-        _ => Vec::new(),
-    };
-    all.sort_by(|a, b| b.probability.unwrap_or(0.0).total_cmp(&a.probability.unwrap_or(0.0)));
-    all
 }
 
 /// One evaluation, in its own process.
@@ -362,13 +263,5 @@ mod tests {
         assert_eq!(data_source(&Value::Object(now.source())).unwrap(), now);
         assert!(data_source(&json!(["--data=a.csv", "--lr=1"])).is_err());
         assert!(data_source(&json!("a.csv")).is_err());
-    }
-
-    #[test]
-    fn answers_come_likeliest_first() {
-        let answer = json!({ "label": "b", "scores": { "a": 0.2, "b": 0.8 } });
-        let labels: Vec<_> = shown(&answer).into_iter().map(|a| a.label).collect();
-        assert_eq!(labels, ["b", "a"]);
-        assert_eq!(shown(&json!({ "value": 2.5 }))[0].label, "2.5");
     }
 }

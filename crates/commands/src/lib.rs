@@ -16,6 +16,7 @@ mod limited;
 mod new_vit;
 mod out;
 mod output;
+mod pages;
 mod plan;
 mod progress;
 mod ranks;
@@ -26,6 +27,7 @@ mod scratch;
 mod settings;
 mod store;
 mod tls;
+mod trial;
 
 use std::ffi::OsString;
 use std::io::Write;

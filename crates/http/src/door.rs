@@ -35,9 +35,16 @@ pub struct Limits {
 
 impl Limits {
     /// The same with no more connections than the system lets this process have; raises that limit
-    /// as far as it may.
+    /// as far as it may. The log is told where they are fewer.
     pub fn fitted(self) -> Self {
-        Self { connections: handles::connections(self.connections, self.files), ..self }
+        let (wanted, most) = (self.connections, handles::connections(self.connections, self.files));
+        if most < wanted {
+            log(format_args!(
+                "{most} connections at one time instead of {wanted}: the system allows this \
+                 process no more open files (ulimit -n)"
+            ));
+        }
+        Self { connections: most, ..self }
     }
 }
 

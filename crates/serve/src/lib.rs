@@ -32,5 +32,5 @@ mod source;
 pub use app::Limits;
 pub use keys::Keys;
 pub use names::is_name;
-pub use server::{Settings, serve, service};
+pub use server::{Beside, Settings, serve, service};
 pub use source::{DESCRIPTIONS, Folder, Place, Source};

@@ -18,6 +18,10 @@ use crate::source::Source;
 
 /// Files that the server has open beside its connections: adapters that are read.
 const FILES: usize = 64;
+/// Threads that may block, at most: more than what is done on them at one time, so that nothing
+/// waits for one. Work beside is not known here, and has as many as a runtime usually has.
+const BLOCKING: usize = 8;
+const BLOCKING_BESIDE: usize = 512;
 
 /// What a server is started with.
 pub struct Settings {
@@ -37,6 +41,17 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
+/// Another service on the same port: it has all addresses that this one has not, and `/`.
+pub struct Beside {
+    /// Makes it, once the address of the port is known.
+    pub router: Box<dyn FnOnce(SocketAddr) -> Result<Router, Fault>>,
+    /// Files that it may have open beside its connections.
+    pub files: usize,
+}
+
+/// Why a server did not begin.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
 fn app(settings: Settings) -> Arc<App> {
     let Settings { base, adapters, cache, threads, keys, limits, tls: _ } = settings;
     let vectors = base.vectors(None).ok();
@@ -44,22 +59,24 @@ fn app(settings: Settings) -> Arc<App> {
     Arc::new(App::new(shelf, vectors, (keys, limits, threads)))
 }
 
-/// The service without connections: for tests, and beside other services.
+/// The service without connections, for tests.
 pub fn service(settings: Settings) -> Router {
-    router(app(settings))
+    router(app(settings), None)
 }
 
-/// Serves until Ctrl-C or SIGTERM; `ready` is told the address once the door is open.
+/// Serves until Ctrl-C or SIGTERM; `ready` is told the address once the door is open. Limits of
+/// connections are those of both services together.
 ///
 /// Requests that are under way when the end comes are still answered, within the limits' grace.
 ///
 /// # Errors
-/// If the address is taken.
+/// If the address is taken, or the service beside cannot be made.
 pub fn serve(
     mut settings: Settings,
+    beside: Option<Beside>,
     address: SocketAddr,
     ready: impl FnOnce(SocketAddr),
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(), Fault> {
     let (limits, tls) = (settings.limits, settings.tls.take());
     let app = app(settings);
     let connections = budwood_http::Limits {
@@ -68,12 +85,17 @@ pub fn serve(
         still: limits.still,
         drain: limits.drain,
         grace: limits.grace,
-        files: FILES,
+        files: FILES + beside.as_ref().map_or(0, |beside| beside.files),
     }
     .fitted();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let (workers, blocking) = match beside {
+        Some(_) => (processors.max(2), BLOCKING + BLOCKING_BESIDE),
+        None => (2, BLOCKING),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(8)
+        .worker_threads(workers)
+        .max_blocking_threads(blocking)
         .enable_all()
         .build()?;
     runtime.block_on(async {
@@ -81,12 +103,13 @@ pub fn serve(
             .await
             .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
         let here = listener.local_addr()?;
+        let beside = beside.map(|beside| (beside.router)(here)).transpose()?;
+        let router = router(Arc::clone(&app), beside);
         let mut ends = Ends::new()?;
         ready(here);
-        let router = router(Arc::clone(&app));
         let ended = || app.ending.store(true, Ordering::Relaxed);
         budwood_http::serve(listener, router, (connections, tls), ends.wait(), ended).await;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        Ok::<_, Fault>(())
     })?;
     runtime.shutdown_timeout(Duration::from_secs(2));
     Ok(())

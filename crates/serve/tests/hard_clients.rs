@@ -10,10 +10,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use budwood::Base;
-use budwood_serve::{Folder, Keys, Limits, Settings};
+use budwood_serve::{Beside, Folder, Keys, Limits, Settings};
 use serde_json::json;
 use world::{TWO, World};
 
@@ -37,10 +38,15 @@ fn settings(base: Base, world: &World, limits: Limits) -> Settings {
 
 /// A server on a real socket; its thread ends with the test.
 fn serve(settings: Settings) -> SocketAddr {
+    serve_beside(settings, None)
+}
+
+fn serve_beside(settings: Settings, beside: Option<Router>) -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     std::thread::spawn(move || {
-        budwood_serve::serve(settings, address, move |a| tell.send(a).unwrap()).unwrap();
+        let beside = beside.map(|router| Beside { router: Box::new(|_| Ok(router)), files: 0 });
+        budwood_serve::serve(settings, beside, address, move |a| tell.send(a).unwrap()).unwrap();
     });
     told.recv_timeout(Duration::from_secs(20)).unwrap()
 }
@@ -90,6 +96,45 @@ fn lives(address: SocketAddr) {
     let answer = post(address, "/predict", "", body.as_bytes());
     assert_eq!(status(&answer), 200, "{answer}");
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
+/// Another service on the same port whose threads all sleep; its requests are not counted here.
+#[test]
+fn slow_work_of_a_service_beside_holds_up_nobody() {
+    let world = World::new();
+    world.adapter("a", "lora", 1, TWO);
+    let sleep = || async {
+        let slept = || std::thread::sleep(Duration::from_secs(5));
+        tokio::task::spawn_blocking(slept).await.unwrap();
+        "slept"
+    };
+    let address =
+        serve_beside(settings(world.base(), &world, limits()), Some(Router::new().fallback(sleep)));
+    let mut slow: Vec<TcpStream> = (0..100).map(|_| connect(address)).collect();
+    for stream in &mut slow {
+        stream.write_all(head("/other", "content-length: 0\r\n").as_bytes()).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    // Reading an adapter, making tokens of a long text and listing take threads.
+    lives(address);
+    let begin = Instant::now();
+    let long = json!({ "inputs": "good ".repeat(1000), "adapter": "a" }).to_string();
+    assert_eq!(status(&post(address, "/predict", "", long.as_bytes())), 200);
+    let get = |path: &str| {
+        let mut stream = connect(address);
+        stream.write_all(head(path, "").replace("POST", "GET").as_bytes()).unwrap();
+        rest(&mut stream)
+    };
+    for path in ["/adapters", "/try", "/openapi.json"] {
+        assert_eq!(status(&get(path)), 200, "{path}");
+    }
+    assert_eq!(status(&post(address, "/try", "", b"")), 405);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(get("/").ends_with("slept"), "the root is of the other service");
+    assert!(slow.iter_mut().all(|stream| rest(stream).ends_with("slept")));
+    let metrics = get("/metrics");
+    let faults: Vec<_> = metrics.lines().filter(|l| l.starts_with("budwood_faults")).collect();
+    assert_eq!(faults, ["budwood_faults_total{status=\"405\"} 1"], "{metrics}");
 }
 
 /// Tests that look at memory do so one at a time.

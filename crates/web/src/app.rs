@@ -1,5 +1,6 @@
 //! What the server is started with, and what all of its requests share.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,8 +84,8 @@ pub struct Options {
     /// The board.
     pub place: Place,
     /// The address that readers use, such as `https://board.example.org`. Without it
-    /// [`serve`](crate::serve) takes the one that it listens on; where that is not a single
-    /// address, links are without a server's name.
+    /// [`serve`](crate::serve) takes the one that it listens on ([`Options::listening`]); where
+    /// that is not a single address, links are without a server's name.
     pub url: Option<String>,
     /// Whether a proxy stands before the server and names the client in `X-Forwarded-For`.
     pub behind_proxy: bool,
@@ -107,6 +108,15 @@ impl Options {
             predictor: None,
             tls: None,
         }
+    }
+
+    /// The same for a server that listens here: readers use that address where no other is given,
+    /// and it is a single one.
+    pub fn listening(mut self, here: SocketAddr, scheme: &str) -> Self {
+        if self.url.is_none() && !here.ip().is_unspecified() {
+            self.url = Some(format!("{scheme}://{here}"));
+        }
+        self
     }
 }
 
@@ -148,7 +158,7 @@ const TRIES: usize = 2;
 const DOWNLOADS: usize = 128;
 /// Open files that are not connections: downloads, the database's connections with three files
 /// each, uploads, pipes to processes that run adapters.
-pub(crate) const FILES: usize = DOWNLOADS + 96;
+pub const FILES: usize = DOWNLOADS + 96;
 /// Downloads of one client at one time.
 const DOWNLOADS_EACH: usize = 8;
 /// Megabytes of all requests that are held.

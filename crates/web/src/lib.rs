@@ -26,6 +26,6 @@ mod routes;
 mod server;
 mod upload;
 
-pub use app::{Answer, Limits, Options, Predictor};
+pub use app::{Answer, FILES, Limits, Options, Predictor};
 pub use routes::{addresses, router};
 pub use server::serve;

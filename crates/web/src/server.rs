@@ -34,16 +34,9 @@ pub fn serve(
         files: FILES,
     }
     .fitted();
-    let (wanted, most) = (asked.connections, limits.connections);
-    if most < wanted {
-        budwood_http::log(format_args!(
-            "{most} connections at one time instead of {wanted}: the system allows this process no \
-             more open files (ulimit -n)"
-        ));
-    }
     if options.behind_proxy {
         // All connections are the proxy's.
-        limits.connections_each = most;
+        limits.connections_each = limits.connections;
     }
     runtime.block_on(async {
         let listener = TcpListener::bind(address)
@@ -51,11 +44,8 @@ pub fn serve(
             .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
         let here = listener.local_addr()?;
         let tls = options.tls.take();
-        if options.url.is_none() && !here.ip().is_unspecified() {
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            options.url = Some(format!("{scheme}://{here}"));
-        }
-        let router = router(options)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let router = router(options.listening(here, scheme))?;
         let mut ends = Ends::new()?;
         ready(here);
         budwood_http::serve(listener, router, (limits, tls), ends.wait(), || {}).await;

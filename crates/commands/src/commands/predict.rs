@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use budwood::spec::{BasePrecision, ColumnSpec, ReadLimits};
 use budwood_base::head::HeadKind;
-use budwood_formats::native::AdapterMeta;
 use budwood_tasks::{
     AnswerLimits, DataSource, Dataset, Example, Image, ImageContent, Input, Split, Target, task,
 };
@@ -18,7 +17,7 @@ use budwood_train::KEPT;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use crate::adapter::{Opening, answer};
+use crate::adapter::{Opening, answer, input};
 use crate::base::{self, source_named};
 use crate::out;
 use crate::output::table;
@@ -279,22 +278,6 @@ fn images(settings: &Settings, args: &Args) -> Result<Dataset> {
     }
     let data = Dataset::from_examples(examples, "input", "command line");
     Ok(Dataset { skipped, ..data })
-}
-
-/// One or two texts as the adapter's task takes them.
-fn input(meta: &AdapterMeta, a: &str, b: Option<&str>) -> Result<Input> {
-    Ok(match (meta.head.kind, meta.task.text_columns.len(), b) {
-        (HeadKind::QuestionAnswering, _, Some(context)) => {
-            Input::Question { question: a.into(), context: context.into(), article: context.into() }
-        }
-        (HeadKind::QuestionAnswering, _, None) => bail!(
-            "this adapter answers questions: give --question and --context, or lines with a question, a tab and its text"
-        ),
-        (HeadKind::TokenClassification, _, None) => Input::words_of(a),
-        (_, 2, Some(_)) | (_, 1, None) => Input::texts(a, b),
-        (_, 2, None) => bail!("this adapter answers two texts at a time"),
-        _ => bail!("this adapter answers one text at a time"),
-    })
 }
 
 /// A cell of a table of answers.

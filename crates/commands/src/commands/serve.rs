@@ -14,15 +14,20 @@ use budwood::spec::{BasePrecision, Form};
 use budwood::{Base, BaseOptions, number};
 use budwood_base::address::Place;
 use budwood_base::json as weigh;
-use budwood_serve::{Folder, Keys, Limits, Source};
+use budwood_serve::{Beside, Folder, Keys, Limits, Source};
 use serde_json::{Value, json};
 
-use crate::base;
+use crate::board_place::BoardPlace;
+use crate::commands::submit;
 use crate::output::{self, say};
+use crate::pages::PagesArgs;
 use crate::settings::Settings;
 use crate::tls::TlsArgs;
+use crate::trial::Trial;
+use crate::{again, base};
 
 #[derive(clap::Args)]
+#[command(mut_group("pages", |pages| pages.requires("board")))]
 pub(crate) struct Args {
     /// Base model: a folder, s3://BUCKET/NAME, a model of a package, or OWNER/NAME of the hub.
     #[arg(long)]
@@ -72,9 +77,9 @@ pub(crate) struct Args {
     /// Time limit of a request, in seconds; later it is refused with 504.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = number::seconds)]
     max_time: Duration,
-    /// Limit of open connections.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = number::count::<1, 100_000>)]
-    connections: usize,
+    /// Limit of open connections [default: 1024; with --board 5120].
+    #[arg(long, value_name = "N", value_parser = number::count::<1, 100_000>)]
+    connections: Option<usize>,
     /// Limit of open connections per client; clients on this machine have none.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_each, value_parser = number::count::<1, 100_000>)]
     connections_each: usize,
@@ -90,6 +95,14 @@ pub(crate) struct Args {
     grace: Duration,
     #[command(flatten)]
     tls: TlsArgs,
+    /// Serve this results board on the same port: a folder, or postgres://USER@HOST/DATABASE.
+    /// Adapters of its results are tried over the model that is served, where they are of it. `/`
+    /// is the board then, and `/try` the page to try adapters; keys are for adapters alone. What
+    /// waits in the board's queue is left to `budwood verify --queue`.
+    #[arg(long, value_name = "BOARD", value_parser = BoardPlace, help_heading = "Board")]
+    board: Option<budwood_board::Place>,
+    #[command(flatten, next_help_heading = "Board")]
+    pages: PagesArgs,
 }
 
 /// Adapters that are looked at to choose the form of the frozen weights.
@@ -146,7 +159,23 @@ fn adapters(args: &Args) -> Result<Box<dyn Source>> {
     }
 }
 
+/// The board on the same port.
+fn beside(args: &Args, place: &budwood_board::Place, base: &Base) -> Result<Beside> {
+    // Elsewhere matrices are as they were trained.
+    let same = args.adapter_precision == Form::F32;
+    let options = args.pages.options(place, Trial::new(place, same.then(|| base.clone()))?);
+    let (scheme, place) = (args.tls.scheme(), place.clone());
+    let router = move |here| {
+        let router = budwood_web::router(options.listening(here, scheme));
+        router.map_err(|e| format!("--board {place}: {e}").into())
+    };
+    Ok(Beside { router: Box::new(router), files: budwood_web::FILES })
+}
+
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
+    if args.board.is_some() {
+        again::with_few_arenas();
+    }
     let keys = match &args.keys {
         None => Keys::default(),
         Some(path) => {
@@ -160,20 +189,27 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     }
     let tls = args.tls.open()?;
     let adapters = adapters(args)?;
+    if let Some(place) = &args.board {
+        submit::open(place)?;
+    }
     // Each of the server's threads computes by itself.
     let precision = args.base_precision.form().or_else(|| as_trained(&*adapters));
     let adapters_in = args.adapter_precision;
     let options =
         BaseOptions { precision, adapters: adapters_in, threads: 1, ..BaseOptions::default() };
     let base = Base::open_with(base::folder(&args.base)?, options)?;
+    let beside = args.board.as_ref().map(|place| beside(args, place, &base)).transpose()?;
+    let pages = if beside.is_some() { budwood_web::Limits::default().connections } else { 0 };
+    let connections = args.connections.unwrap_or(Limits::default().connections + pages);
     let limits = Limits {
         body: args.max_body << 20,
         inputs: args.max_inputs,
         pixels: args.max_pixels as u64 * 1_000_000,
         tokens: args.queue,
         time: args.max_time,
-        connections: args.connections,
-        connections_each: args.connections_each,
+        connections,
+        // All connections are the proxy's.
+        connections_each: if args.pages.behind_proxy { connections } else { args.connections_each },
         drain: args.drain,
         grace: args.grace,
         ..Limits::default()
@@ -191,13 +227,18 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let url = format!("{}://{address}/", args.tls.scheme());
         // Whoever closed the output still wants the server.
         let _ = if settings.json {
-            output::json(&json!({ "url": url, "adapters": args.adapters }))
+            let mut told = json!({ "url": url, "adapters": args.adapters });
+            if let Some(board) = &args.board {
+                told["board"] = json!(board);
+            }
+            output::json(&told)
         } else {
-            say!("Adapters in {} are at {url} (Ctrl-C ends it)", args.adapters.display())
-                .map_err(Into::into)
+            let board = args.board.as_ref().map(|board| format!(" and the board in {board}"));
+            let (adapters, board) = (args.adapters.display(), board.unwrap_or_default());
+            say!("Adapters in {adapters}{board} are at {url} (Ctrl-C ends it)").map_err(Into::into)
         };
     };
-    budwood_serve::serve(service, SocketAddr::new(args.host, args.port), ready)
+    budwood_serve::serve(service, beside, SocketAddr::new(args.host, args.port), ready)
         .map_err(|e| anyhow!("{e}"))?;
     Ok(ExitCode::SUCCESS)
 }

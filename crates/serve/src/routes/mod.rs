@@ -16,10 +16,11 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::guard::guard;
 
-/// The service.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(page::page))
+/// The service, and what lies at all other addresses: another one, which the guard does not stand
+/// before, or nothing.
+pub(crate) fn router(app: Arc<App>, beside: Option<Router>) -> Router {
+    let router = Router::new()
+        .route("/try", get(page::page))
         .route("/openapi.json", get(page::openapi))
         .route("/health", get(state::health))
         .route("/ready", get(state::ready))
@@ -37,10 +38,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/models", get(adapters::models))
         .route("/embed", post(embed::embed))
         .route("/v1/embeddings", post(embed::embeddings))
-        .method_not_allowed_fallback(|| async { Fault::method() })
-        .fallback(|| async {
-            Fault::unknown("there is nothing at this address; see /openapi.json")
-        })
-        .layer(from_fn_with_state(Arc::clone(&app), guard))
-        .with_state(app)
+        .method_not_allowed_fallback(|| async { Fault::method() });
+    let guard = from_fn_with_state(Arc::clone(&app), guard);
+    match beside {
+        Some(beside) => router.layer(guard).fallback_service(beside),
+        None => {
+            let nothing = "there is nothing at this address; see /openapi.json";
+            let router = router.route("/", get(page::page));
+            router.fallback(async move || Fault::unknown(nothing)).layer(guard)
+        }
+    }
+    .with_state(app)
 }

@@ -18,7 +18,7 @@ fn text(text: &'static str, kind: &'static str) -> Response<Body> {
     response
 }
 
-/// `GET /`
+/// `GET /try`, and `GET /` where nothing else is there
 pub(super) async fn page() -> Response<Body> {
     text(PAGE, "text/html; charset=utf-8")
 }

@@ -28,7 +28,7 @@ use crate::commands::submit::{open, relative_sources, source, whole_places, whol
 use crate::evaluator::{data_flags, read_source, splits};
 use crate::output::{json, note, say, table, thousands};
 use crate::settings::Settings;
-use crate::{base, evaluator, out, store};
+use crate::{again, base, evaluator, out, store};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -337,7 +337,7 @@ fn left_out(e: anyhow::Error) -> (u64, Vec<String>) {
 
 /// Serves a board, which is filled first: it is never empty.
 fn serve(settings: &Settings, place: &Place, flags: &serve::Args) -> Result<()> {
-    serve::with_few_arenas();
+    again::with_few_arenas();
     filled(place, None)?;
     serve::run(settings, place, flags)
 }
