@@ -8,6 +8,7 @@
 //! | work of others | a thread that the system runs when others have nothing to do, of few | the same |
 //! | the same again | an adapter that took so long waits for ten minutes | the same |
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -106,9 +107,10 @@ impl Trial {
         {
             return served.answer(scratch, texts.map(Into::into).collect());
         }
-        let base = adapter.base().map_err(anyhow::Error::msg)?;
-        let folder = scratch.path.to_string_lossy();
-        let mut words = vec!["predict", "--json", "--adapter", &folder, "--base", base, "--"];
+        let here = served.map(|served| served.base.model().folder().to_string_lossy());
+        let base = adapter.base().map(Cow::from).or_else(|e| here.ok_or(e));
+        let (base, folder) = (base.map_err(anyhow::Error::msg)?, scratch.path.to_string_lossy());
+        let mut words = vec!["predict", "--json", "--adapter", &folder, "--base", &base, "--"];
         words.extend(texts);
         let printed = limited::run(&words, Self::ALLOWED)?;
         shown(printed.split(|b| *b == b'\n').next().unwrap_or_default())
