@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | memory | files of at most 64 MB, and 1,000 labels; others go to a process | 4 GB |
 //! | time, 20 s | the reader is told; no input of the model is begun after it | the process is ended |
-//! | work of others | a thread that the system runs when others have nothing to do, of few | the same |
+//! | work of others | threads whose share of a processor is small, two at most | a process, likewise |
 //! | the same again | an adapter that took so long waits for ten minutes | the same |
 
 use std::borrow::Cow;
@@ -17,9 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use budwood::Base;
 use budwood::answer::AnswerOptions;
+use budwood_base::json as weigh;
 use budwood_board::{Board, Place, verify};
 use budwood_web::{Answer, Predictor};
 use serde_json::Value;
@@ -93,7 +94,9 @@ impl Trial {
         drop(board);
         let scratch = self.scratches.adapter(&adapter.weights, &adapter.description)?;
         // For a task of images the words would be names of files of this machine.
-        let meta: Value = serde_json::from_slice(&fs::read(scratch.path.join("adapter.json"))?)?;
+        let description = fs::read(scratch.path.join("adapter.json"))?;
+        weigh::check(&description).map_err(|e| anyhow!("adapter.json {e}"))?;
+        let meta: Value = serde_json::from_slice(&description)?;
         let kind = meta["task"]["kind"].as_str().unwrap_or_default();
         let texts =
             ["classification", "multilabel", "regression", "token-classification"].contains(&kind);
@@ -178,9 +181,9 @@ fn computed(base: &Base, folder: &Path, texts: &[String], end: Instant) -> Resul
     shown(&serde_json::to_vec(answers.first().context("there is no answer")?)?)
 }
 
-/// Lets the calling thread, and no other, compute when others have nothing to do.
+/// Gives the calling thread a small share of a processor that others want, too.
 fn behind_others() {
-    // Elsewhere this is of whole processes.
+    // On other systems it would be the share of the whole process.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(10);
 }
