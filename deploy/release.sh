@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Builds what people install, into target/dist-VERSION:
 #
-#   deploy/release.sh                       the archive of the static program, .deb, sdist, wheel, image, SBOM, sums
-#   deploy/release.sh archive deb           some of them: archive, deb, sdist, wheel, image, sbom, sums
+#   deploy/release.sh                       archives, .deb, sdist, wheel, image, SBOM, sums
+#   deploy/release.sh archive deb           some of them: archive, static, deb, sdist, wheel, image, sbom, sums
 #   PROGRAM=FILE deploy/release.sh archive  with a program that is built already
 #
-# What each needs: archive, deb: rustup's target x86_64-unknown-linux-musl and musl-gcc (Debian: musl-tools),
-# and for deb dpkg-deb; wheel: Python with venv (maturin and zig come from PyPI); image: buildah. On
-# macOS and Windows the archive holds a program of the system's own kind. docs/book/install.md says
-# what each file is for.
+# On Linux, archive and deb hold a program for glibc 2.28 and newer, the fastest; static and image one
+# that needs no library (musl). What each needs: archive, deb, wheel: Python with venv (zig, maturin
+# and cargo-zigbuild come from PyPI), and for deb dpkg-deb; static, image: rustup's target
+# x86_64-unknown-linux-musl and musl-gcc (Debian: musl-tools), and for image buildah. On macOS and
+# Windows the archive holds a program of the system's own kind. docs/book/install.md says what each
+# file is for.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,28 +22,37 @@ SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 
 case $(uname -s) in
-    Linux) system=linux target=$(uname -m)-unknown-linux-musl ;;
-    Darwin) system=macos target= ;;
-    *) system=windows target= ;;
+    Linux) system=linux ;;
+    Darwin) system=macos ;;
+    *) system=windows ;;
 esac
 machine=$(uname -m)
 name=budwood-$version-$machine-$system
+# The oldest glibc that programs and wheels run on.
+glibc=2.28
 case $machine in
     x86_64) architecture=amd64 ;;
     aarch64 | arm64) architecture=arm64 ;;
     *) architecture=$machine ;;
 esac
 
-# The program, built once; its path is printed.
+# The program, built once; its path is printed. On Linux: for glibc, or static.
 program() {
+    local built=dist/budwood
     if [ -n "${PROGRAM:-}" ]; then
         echo "$PROGRAM"
         return
+    elif [ "$system" != linux ]; then
+        cargo build --profile dist --locked >&2
+        [ "$system" = windows ] && built+=.exe
+    elif [ "$1" = static ]; then
+        cargo build --profile dist --locked --target "$machine-unknown-linux-musl" >&2
+        built=$machine-unknown-linux-musl/$built
+    else
+        PATH=$(tools):$PATH cargo zigbuild --profile dist --locked -p budwood-cli --target "$machine-unknown-linux-gnu.$glibc" >&2
+        built=$machine-unknown-linux-gnu/$built
     fi
-    cargo build --profile dist --locked ${target:+--target "$target"} >&2
-    local built=target/${target:+$target/}dist/budwood
-    [ "$system" = windows ] && built+=.exe
-    echo "$built"
+    echo "target/$built"
 }
 
 # Completions and manual pages in target/manual.
@@ -55,14 +66,14 @@ archive_of() {
     tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$1" -cf - "$2" | gzip -n9
 }
 
-archive() {
+# An archive of a program with what belongs to it: its name, and which program.
+pack() {
+    local name=$1 place suffix=
     manual
-    local place
     place=$(mktemp -d)
     mkdir "$place/$name"
-    local suffix=
     [ "$system" = windows ] && suffix=.exe
-    install -m 755 "$(program)" "$place/$name/budwood$suffix"
+    install -m 755 "$(program "$2")" "$place/$name/budwood$suffix"
     cp LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md "$place/$name/"
     cp -r target/manual/completions target/manual/man "$place/$name/"
     case $system in
@@ -73,12 +84,20 @@ archive() {
     rm -r "$place"
 }
 
+archive() {
+    pack "$name" glibc
+}
+
+static() {
+    pack "$name-static" static
+}
+
 deb() {
     manual
     local place
     place=$(mktemp -d)
     chmod 755 "$place"
-    install -Dm755 "$(program)" "$place/usr/bin/budwood"
+    install -Dm755 "$(program glibc)" "$place/usr/bin/budwood"
     install -Dm644 target/manual/completions/budwood.bash "$place/usr/share/bash-completion/completions/budwood"
     install -Dm644 target/manual/completions/_budwood "$place/usr/share/zsh/vendor-completions/_budwood"
     install -Dm644 target/manual/completions/budwood.fish "$place/usr/share/fish/vendor_completions.d/budwood.fish"
@@ -99,10 +118,11 @@ Maintainer: The Budwood project <budwood@localhost>
 Installed-Size: $(du -sk "$place/usr" | cut -f1)
 Section: science
 Priority: optional
+Depends: libc6 (>= $glibc)
 Suggests: ca-certificates
 Description: small task adapters on one frozen model
  Trains, compares, shares and serves small adapters on one frozen encoder, for
- texts and images. One static program: no Python, no GPU.
+ texts and images. One program: no Python, no GPU.
 END
     dpkg-deb --root-owner-group --build "$place" "$out/budwood_${version}_$architecture.deb" > /dev/null
     rm -r "$place"
@@ -113,9 +133,9 @@ tools() {
     local place=target/tools/wheels programs
     programs=$PWD/$place/bin
     [ "$system" = windows ] && programs=$PWD/$place/Scripts
-    if [ ! -x "$programs/maturin" ] && [ ! -x "$programs/maturin.exe" ]; then
+    if [ ! -x "$programs/cargo-zigbuild" ] && [ ! -x "$programs/cargo-zigbuild.exe" ]; then
         python3 -m venv "$place"
-        "$programs/python" -m pip install -q maturin==1.16.0 ziglang==0.17.1 auditwheel==6.8.2
+        "$programs/python" -m pip install -q maturin==1.16.0 cargo-zigbuild==0.23.4 ziglang==0.17.1 auditwheel==6.8.2
     fi
     echo "$programs"
 }
@@ -128,8 +148,8 @@ sdist() {
 wheel() {
     PATH=$(tools):$PATH
     if [ "$system" = linux ]; then
-        # Zig's linker has the symbols of every glibc: the wheel runs on 2.28 whatever this machine has.
-        maturin build --profile dist --locked --zig --compatibility manylinux_2_28 --out "$out"
+        # Zig's linker has the symbols of every glibc: the wheel runs on an old one whatever this machine has.
+        maturin build --profile dist --locked --zig --compatibility manylinux_${glibc/./_} --out "$out"
         auditwheel show "$out"/budwood-"$version"-*"$machine".whl
     else
         maturin build --profile dist --locked --out "$out"
@@ -140,7 +160,7 @@ wheel() {
 image() {
     local container place
     place=$(mktemp -d)
-    install -Dm755 "$(program)" "$place/budwood"
+    install -Dm755 "$(program static)" "$place/budwood"
     # A user of a container has neither a home nor a place for large requests.
     install -dm1777 "$place/tmp"
     container=$(buildah from scratch)
@@ -153,6 +173,8 @@ image() {
 }
 
 sbom() {
+    local target=
+    [ "$system" = linux ] && target=$machine-unknown-linux-gnu
     python3 deploy/sbom.py "$target" > "$out/budwood-$version.cdx.json"
 }
 
@@ -162,15 +184,15 @@ sums() {
 
 if [ $# = 0 ]; then
     case $system in
-        linux) set -- archive deb sdist wheel image sbom sums ;;
+        linux) set -- archive static deb sdist wheel image sbom sums ;;
         *) set -- archive wheel sums ;;
     esac
 fi
 for part in "$@"; do
     case $part in
-        archive | deb | sdist | wheel | image | sbom | sums) "$part" ;;
+        archive | static | deb | sdist | wheel | image | sbom | sums) "$part" ;;
         *)
-            echo "deploy/release.sh: '$part' is none of archive, deb, sdist, wheel, image, sbom, sums" >&2
+            echo "deploy/release.sh: '$part' is none of archive, static, deb, sdist, wheel, image, sbom, sums" >&2
             exit 2
             ;;
     esac

@@ -74,11 +74,15 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// If the file holds tensors that nothing has asked for.
-    pub(crate) fn finish(self) -> Result<(Params, Sites), ModelError> {
+    pub(crate) fn finish(mut self) -> Result<(Params, Sites), ModelError> {
         let names = self.given.into_iter().flat_map(TensorMap::keys);
         let extra: Vec<_> = names.filter(|name| self.params.get(name).is_none()).collect();
         match extra.first() {
-            None => Ok((self.params, self.sites)),
+            None => {
+                // Tensor by tensor it has grown to up to twice what it holds.
+                self.params.values.shrink_to_fit();
+                Ok((self.params, self.sites))
+            }
             Some(first) => Err(ModelError::Extra { count: extra.len(), first: (*first).clone() }),
         }
     }

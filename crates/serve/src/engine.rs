@@ -8,6 +8,9 @@
 //!                                                     the last piece of a request answers it
 //! ```
 //!
+//! A short input that comes while all threads wait is computed by whoever waits for its answer: to
+//! wake a thread, and to be woken by it, would take a good part of the whole time.
+//!
 //! There are no rounds: a thread never waits for another, and a long input holds up one thread for
 //! one chunk. What stands beside an input in a chunk does not change its output by a bit. A text
 //! for many adapters that leave the lowest layers as they are goes through these once a chunk, and
@@ -20,11 +23,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use budwood::{Base, CHUNK_TOKENS, Encoded};
+use budwood::{Base, CHUNK_TOKENS, Encoded, Worker};
 use tokio::sync::oneshot;
 
 use crate::fault::Fault;
 use crate::metrics::Metrics;
+
+/// Multiplications that are done at once where no thread is at work: 1 to 4 ms.
+const AT_ONCE: usize = 1 << 29;
 
 /// Outputs of the inputs of a request.
 pub(crate) type Outputs = Vec<Vec<f32>>;
@@ -73,6 +79,8 @@ struct Piece {
 struct Queue {
     pieces: VecDeque<Piece>,
     tokens: usize,
+    /// Threads that wait for work.
+    idle: usize,
     closed: bool,
 }
 
@@ -82,6 +90,9 @@ struct Shared {
     more: Condvar,
     /// Tokens that may wait.
     most: usize,
+    threads: usize,
+    /// For inputs that are computed by whoever waits for them.
+    spare: Mutex<Worker>,
     metrics: Arc<Metrics>,
 }
 
@@ -95,11 +106,16 @@ pub(crate) struct Engine {
 pub(crate) struct Ticket {
     job: Arc<Job>,
     answer: oneshot::Receiver<Result<Outputs, Fault>>,
+    /// Who may compute it, where no thread was told of it.
+    at_once: Option<Arc<Shared>>,
 }
 
 impl Ticket {
     /// The outputs of all inputs, in their order.
     pub(crate) async fn outputs(mut self) -> Result<Outputs, Fault> {
+        if let Some(shared) = self.at_once.take() {
+            shared.at_once();
+        }
         match (&mut self.answer).await {
             Ok(outputs) => outputs,
             Err(_) => Err(Fault::ending()),
@@ -110,6 +126,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.job.over.store(true, Ordering::Relaxed);
+        if let Some(shared) = &self.at_once {
+            shared.more.notify_one();
+        }
     }
 }
 
@@ -120,13 +139,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     /// Threads that wait for work. `most` tokens may wait.
     pub(crate) fn new(base: Base, threads: usize, most: usize, metrics: Arc<Metrics>) -> Self {
-        let (queue, more) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { base, queue, more, most, metrics });
+        let (queue, more, threads) = (Mutex::default(), Condvar::new(), threads.max(1));
+        let spare = Mutex::new(base.worker());
+        let shared = Arc::new(Shared { base, queue, more, most, threads, spare, metrics });
         let run = |_| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.run())
         };
-        Self { threads: (0..threads.max(1)).map(run).collect(), shared }
+        Self { threads: (0..threads).map(run).collect(), shared }
     }
 
     /// Puts inputs in the queue.
@@ -146,7 +166,7 @@ impl Engine {
         });
         if n == 0 {
             job.done(Vec::new());
-            return Ok(Ticket { job, answer });
+            return Ok(Ticket { job, answer, at_once: None });
         }
         let mut queue = lock(&self.shared.queue);
         if queue.closed {
@@ -156,6 +176,11 @@ impl Engine {
         if queue.tokens > 0 && queue.tokens + tokens > self.shared.most {
             return Err(Fault::busy());
         }
+        let at_once = n == 1
+            && queue.pieces.is_empty()
+            && queue.idle == self.shared.threads
+            && tokens * self.shared.base.packed().spec().multiplications() <= AT_ONCE
+            && !encoded.is_images();
         queue.tokens += tokens;
         for input in 0..n {
             let (job, tokens) = (Arc::clone(&job), encoded.tokens(input));
@@ -163,10 +188,11 @@ impl Engine {
         }
         drop(queue);
         match n {
+            _ if at_once => {}
             1 => self.shared.more.notify_one(),
             _ => self.shared.more.notify_all(),
         }
-        Ok(Ticket { job, answer })
+        Ok(Ticket { job, answer, at_once: at_once.then(|| Arc::clone(&self.shared)) })
     }
 
     /// Tokens and inputs that wait.
@@ -209,11 +235,25 @@ impl Shared {
             if !chunk.is_empty() {
                 return Some(chunk);
             }
+            queue.idle += 1;
             queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
     }
 
-    fn compute(&self, worker: &mut budwood::Worker, mut chunk: Vec<Piece>) {
+    /// Computes what no thread was told of, or tells one.
+    fn at_once(&self) {
+        let Ok(mut worker) = self.spare.try_lock() else {
+            self.more.notify_one();
+            return;
+        };
+        let chunk = lock(&self.queue).chunk();
+        if !chunk.is_empty() {
+            self.compute(&mut worker, chunk);
+        }
+    }
+
+    fn compute(&self, worker: &mut Worker, mut chunk: Vec<Piece>) {
         // Inputs of one request are of one adapter; those are neighbours.
         chunk.sort_by_key(|p| (Arc::as_ptr(&p.job) as usize, p.input));
         let inputs: Vec<_> = chunk.iter().map(|p| (&*p.job.encoded, p.input)).collect();

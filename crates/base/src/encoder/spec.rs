@@ -123,6 +123,12 @@ impl EncoderSpec {
             _ => [self.hidden, self.hidden],
         }
     }
+
+    /// Multiplications of a token with the weights at the sites of all layers.
+    pub fn multiplications(&self) -> usize {
+        let weights = WeightSite::ALL.map(|site| self.site_shape(site).iter().product::<usize>());
+        self.layers * weights.iter().sum::<usize>()
+    }
 }
 
 /// Where a layer's norms stand.

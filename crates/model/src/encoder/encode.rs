@@ -1,7 +1,6 @@
 //! All layers: from tokens or pixels to the last hidden states, and from their gradient to the
 //! gradients of what is trained.
 
-use budwood_base::site::WeightSite;
 use budwood_engine::{Buf, Context, Precision};
 
 use super::batch::Input;
@@ -68,10 +67,7 @@ fn is_made_again(pass: &Pass<'_>, tape: &mut Tape) -> bool {
     if pass.base.precision() != Precision::F32 || pass.spans.rows() <= LONG {
         return false;
     }
-    let spec = pass.base.spec();
-    let weights =
-        WeightSite::ALL.iter().map(|site| spec.site_shape(*site).iter().product::<usize>());
-    3 * tape.elements_with_another() > spec.layers * weights.sum::<usize>()
+    3 * tape.elements_with_another() > pass.base.spec().multiplications()
 }
 
 /// One layer's output. What backward needs goes on the tape.

@@ -15,9 +15,7 @@ use crate::tape::{Grads, Save};
 pub(super) fn forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes) -> Buf {
     let (y, attention) = attention::forward(cx, at, x, prefixes, Save::nothing());
     attention.free(cx);
-    let (y, ffn) = ffn::forward(cx, at, y, Save::nothing());
-    ffn.free(cx);
-    y
+    ffn::forward(cx, at, y)
 }
 
 /// The layer's output, and all that backward needs.
@@ -29,7 +27,7 @@ pub(super) fn forward_kept(
 ) -> (Buf, LayerTape) {
     let mut saved = Vec::new();
     let (y, attention) = attention::forward(cx, at, x, prefixes, Save::on(&mut saved));
-    let (y, ffn) = ffn::forward(cx, at, y, Save::on(&mut saved));
+    let (y, ffn) = ffn::forward_kept(cx, at, y, Save::on(&mut saved));
     (y, LayerTape { attention, ffn, saved })
 }
 

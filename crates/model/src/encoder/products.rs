@@ -110,7 +110,7 @@ impl<'a> Products<'a> {
     }
 
     /// Whether a method acts at any of them.
-    fn any_acts(self) -> bool {
+    pub(super) fn any_acts(self) -> bool {
         let acts = |part: &Part<'a>| self.sites.iter().any(|&s| self.at.product(part, s).is_some());
         self.at.pass.parts.iter().any(acts)
     }

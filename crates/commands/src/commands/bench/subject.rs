@@ -26,6 +26,7 @@ pub(super) struct Subject {
     pub(super) tokens: usize,
     targets: Targets,
     loss: Loss,
+    /// Of steps; empty for forward passes.
     optimizer: Optimizer,
     gradient: Vec<f32>,
 }
@@ -45,7 +46,13 @@ impl Subject {
         let base = Base::load(spec.clone(), device, precision, trained, fetch)?;
         let method: MethodSpec = method.parse().map_err(ModelError::from)?;
         let linear = HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean);
-        let adapter = Adapter::new(&base, &method, HeadSpec { dropout: 0.1, ..linear }, 0)?;
+        let head = HeadSpec { dropout: 0.1, ..linear };
+        let mut adapter = Adapter::new(&base, &method, head.clone(), 0)?;
+        if !trained {
+            // As one from a file: packed, and nothing else.
+            adapter = Adapter::from_tensors(&base, &method, head, &adapter.params.to_tensors())?;
+        }
+        let values = if trained { adapter.params.len() } else { 0 };
         let example = Example::new(&spec.input, length);
         let length = example.tokens()?;
         Ok(Self {
@@ -55,8 +62,8 @@ impl Subject {
             tokens: n * length,
             targets: Targets::Classes((0..n as u32).map(|i| i % 2).collect()),
             loss: Loss { weights: vec![1.0 / n as f32; n], smoothing: 0.0 },
-            optimizer: Optimizer::new(OptimizerSpec::bert(), adapter.params.len()),
-            gradient: vec![0.0; adapter.params.len()],
+            optimizer: Optimizer::new(OptimizerSpec::bert(), values),
+            gradient: vec![0.0; values],
             adapter,
         })
     }
