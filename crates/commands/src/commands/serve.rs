@@ -184,7 +184,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             Keys::parse(&text).map_err(|e| anyhow!("{}: {e}", place()))?
         }
     };
-    if args.keys.is_none() && !args.host.is_loopback() {
+    if args.keys.is_none() && (!args.host.is_loopback() || args.pages.behind_proxy) {
         output::note!("the server takes requests of other machines, and no --keys are given");
     }
     let tls = args.tls.open()?;
