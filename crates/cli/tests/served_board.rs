@@ -195,6 +195,42 @@ fn a_try_is_computed_over_the_base_that_is_served() {
     assert_eq!(left.map(Iterator::count).sum::<usize>(), 0);
 }
 
+/// What others submit is of a base that the board need not know: the server has it.
+#[test]
+fn a_row_of_others_is_tried_where_only_the_server_knows_its_base() {
+    let world = World::new();
+    world.train("adapters/a", "");
+    world.ok("board --board b init");
+    let secret = json(&world.ok("board --board b --json token add ann --role moderate"));
+    let record = json!({ "task": "Reviews", "dataset": { "name": "Films" },
+        "model": { "name": "m" }, "metrics": [{ "name": "Accuracy", "value": "90" }] });
+    let file = |name| fs::read(world.path("adapters/a").join(name)).unwrap();
+    let parts = [
+        ("record", record.to_string().into_bytes()),
+        ("weights", file("adapter.safetensors")),
+        ("description", file("adapter.json")),
+    ];
+    let part = |(name, value): &(&str, Vec<u8>)| {
+        let head = format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n");
+        [head.as_bytes(), value, b"\r\n"].concat()
+    };
+    let form = [&parts.iter().flat_map(part).collect::<Vec<_>>()[..], b"--x--\r\n"].concat();
+    let headers = format!(
+        "authorization: Token {}\r\ncontent-type: multipart/form-data; boundary=x\r\n",
+        secret["secret"].as_str().unwrap()
+    );
+    for (words, wanted) in [(format!("{SERVE} --board b"), 2), ("board --board b serve".into(), 0)]
+    {
+        let server = Server::start(&world, &words);
+        let (status, _, text) = server.ask("POST", "/api/v1/submit", &headers, &form);
+        assert!(status == 200 || status == 201, "{status} {text}");
+        match server.tried(&json(&text)["result"], TEXT) {
+            Ok(given) => assert_eq!(given.len(), wanted),
+            Err(error) => assert!(wanted == 0 && error.contains("is not known here"), "{error}"),
+        }
+    }
+}
+
 #[test]
 fn each_side_keeps_its_own_guards() {
     let (world, [result, _]) = world();

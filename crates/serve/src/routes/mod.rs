@@ -39,14 +39,14 @@ pub(crate) fn router(app: Arc<App>, beside: Option<Router>) -> Router {
         .route("/embed", post(embed::embed))
         .route("/v1/embeddings", post(embed::embeddings))
         .method_not_allowed_fallback(|| async { Fault::method() });
-    let guard = from_fn_with_state(Arc::clone(&app), guard);
+    let nothing = "there is nothing at this address; see /openapi.json";
+    let router = match beside {
+        Some(_) => router,
+        None => router.route("/", get(page::page)).fallback(async move || Fault::unknown(nothing)),
+    };
+    let router = router.layer(from_fn_with_state(Arc::clone(&app), guard)).with_state(app);
     match beside {
-        Some(beside) => router.layer(guard).fallback_service(beside),
-        None => {
-            let nothing = "there is nothing at this address; see /openapi.json";
-            let router = router.route("/", get(page::page));
-            router.fallback(async move || Fault::unknown(nothing)).layer(guard)
-        }
+        Some(beside) => router.fallback_service(beside),
+        None => router,
     }
-    .with_state(app)
 }
