@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-use budwood_database::{Row as SqlRow, params};
+use budwood_database::{Asked, Connection, Row as SqlRow, params};
 use serde::Serialize;
 
-use super::item::{as_written, leaderboards, named, names};
+use super::item::{as_written, ask_leaderboards, leaderboards, named, names};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
@@ -259,8 +259,21 @@ impl Row {
 /// # Errors
 /// If there is none, or it has no metric of the filter's name.
 pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Leaderboard, Error> {
-    let (id, numbers, mut found) = head(board, address, filter)?;
-    let mut rows = rows(board, id, &numbers)?;
+    of_number(board.sql(), number(board.sql(), address)?, filter)
+}
+
+/// A leaderboard by its number.
+pub(super) fn of_number(sql: &Connection, id: i64, filter: &Filter) -> Result<Leaderboard, Error> {
+    let head = Head::ask(sql, id)?;
+    let asked = sql.ask(
+        &format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql()),
+        params![id],
+    )?;
+    let scores =
+        format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
+    let scores = sql.ask(&scores, params![id])?;
+    let (numbers, mut found) = head.read(sql, filter)?;
+    let mut rows = rows(asked, scores, &numbers)?;
     (found.facets, found.rows_in_all) = (facets(&rows), rows.len() as u64);
     rows.retain(|row| row.fits(filter));
     let direction = found.direction();
@@ -285,7 +298,8 @@ pub(crate) fn walk(
 ) -> Result<(), Error> {
     let sql = board.sql();
     let filter = Filter { claims, ..Filter::default() };
-    let (id, numbers, found) = head(board, address, &filter)?;
+    let id = number(sql, address)?;
+    let (numbers, found) = Head::ask(sql, id)?.read(sql, &filter)?;
     let query = format!(
         "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
@@ -353,49 +367,62 @@ pub(crate) fn walk(
 /// Rows that [`walk`] holds at a time.
 const WALKED: usize = 100;
 
-/// A leaderboard without rows; its number, and those of its metrics.
-fn head(
-    board: &Board,
-    address: &str,
-    filter: &Filter,
-) -> Result<(i64, Vec<i64>, Leaderboard), Error> {
-    let sql = board.sql();
-    let found = sql.first(
-        "SELECT id, description, task FROM leaderboards WHERE slug = ?1",
-        params![address],
-        |r| Ok((r.get::<i64>(0)?, r.get::<String>(1)?, r.get::<i64>(2)?)),
-    )?;
-    let (id, description, task) = found.ok_or_else(|| Error::missing("leaderboard", address))?;
-    let item = leaderboards(sql, "WHERE l.id = ?1", params![id])?
-        .pop()
-        .ok_or_else(|| Error::missing("leaderboard", address))?;
-    let (numbers, metrics) = metrics(board, id)?;
-    let chosen = match &filter.metric {
-        None => 0,
-        Some(name) => metrics
-            .iter()
-            .position(|m| m.name.eq_ignore_ascii_case(name))
-            .ok_or_else(|| Error::missing("metric", name))?,
-    };
-    let areas = names(
-        board,
-        "SELECT lower(replace(area, ' ', '-')), area FROM task_areas WHERE task = ?1 ORDER BY area",
-        task,
-    )?;
-    let found = Leaderboard {
-        item,
-        description,
-        areas,
-        metrics,
-        chosen,
-        claims: filter.claims,
-        rows: Vec::new(),
-        rows_in_all: 0,
-        undated: 0,
-        line: Vec::new(),
-        facets: Facets::default(),
-    };
-    Ok((id, numbers, found))
+/// The number of a leaderboard.
+fn number(sql: &Connection, address: &str) -> Result<i64, Error> {
+    let query = "SELECT id FROM leaderboards WHERE slug = ?1";
+    let found = sql.first(query, params![address], |r| r.get(0))?;
+    found.ok_or_else(|| Error::missing("leaderboard", address))
+}
+
+/// What is asked of a leaderboard beside its rows.
+struct Head<'s> {
+    item: Asked<'s>,
+    description: Asked<'s>,
+    metrics: Asked<'s>,
+    areas: Asked<'s>,
+}
+
+impl<'s> Head<'s> {
+    fn ask(sql: &'s Connection, id: i64) -> OfDatabase<Self> {
+        Ok(Self {
+            item: ask_leaderboards(sql, "WHERE l.id = ?1", params![id])?,
+            description: sql
+                .ask("SELECT description FROM leaderboards WHERE id = ?1", params![id])?,
+            metrics: ask_metrics(sql, id)?,
+            areas: sql.ask(
+                "SELECT lower(replace(area, ' ', '-')), area FROM task_areas
+                 WHERE task = (SELECT task FROM leaderboards WHERE id = ?1) ORDER BY area",
+                params![id],
+            )?,
+        })
+    }
+
+    /// The numbers of its metrics, and the leaderboard without rows.
+    fn read(self, sql: &Connection, filter: &Filter) -> Result<(Vec<i64>, Leaderboard), Error> {
+        let missing = || Error::missing("leaderboard", "of this number");
+        let (numbers, metrics) = metrics(self.metrics)?;
+        let chosen = match &filter.metric {
+            None => 0,
+            Some(name) => metrics
+                .iter()
+                .position(|m| m.name.eq_ignore_ascii_case(name))
+                .ok_or_else(|| Error::missing("metric", name))?,
+        };
+        let found = Leaderboard {
+            item: leaderboards(sql, self.item)?.pop().ok_or_else(missing)?,
+            description: self.description.one(|r| r.get(0))?,
+            areas: names(self.areas)?,
+            metrics,
+            chosen,
+            claims: filter.claims,
+            rows: Vec::new(),
+            rows_in_all: 0,
+            undated: 0,
+            line: Vec::new(),
+            facets: Facets::default(),
+        };
+        Ok((numbers, found))
+    }
 }
 
 impl Leaderboard {
@@ -502,24 +529,27 @@ fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) 
     });
 }
 
-/// Numbers and metrics of a leaderboard in their order.
-pub(super) fn metrics(board: &Board, leaderboard: i64) -> Result<(Vec<i64>, Vec<Metric>), Error> {
-    let rows = board.sql().query(
+fn ask_metrics(sql: &Connection, leaderboard: i64) -> OfDatabase<Asked<'_>> {
+    sql.ask(
         "SELECT id, name, direction, direction_source, description, declared, tolerance
          FROM metrics WHERE leaderboard = ?1 ORDER BY position, id",
         params![leaderboard],
-        |r| {
-            let metric = Metric {
-                name: r.get(1)?,
-                direction: r.get(2)?,
-                direction_source: r.get(3)?,
-                description: r.get(4)?,
-                declared: r.get(5)?,
-                tolerance: r.get(6)?,
-            };
-            Ok((r.get::<i64>(0)?, metric))
-        },
-    )?;
+    )
+}
+
+/// Numbers and metrics of a leaderboard in their order.
+fn metrics(asked: Asked<'_>) -> Result<(Vec<i64>, Vec<Metric>), Error> {
+    let rows = asked.rows(|r| {
+        let metric = Metric {
+            name: r.get(1)?,
+            direction: r.get(2)?,
+            direction_source: r.get(3)?,
+            description: r.get(4)?,
+            declared: r.get(5)?,
+            tolerance: r.get(6)?,
+        };
+        Ok((r.get::<i64>(0)?, metric))
+    })?;
     Ok(rows.into_iter().unzip())
 }
 
@@ -547,14 +577,11 @@ const SCORES: &str =
             s.confirmed
      FROM results r JOIN scores s ON s.result = r.id";
 
-fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Error> {
-    let sql = board.sql();
-    let all = format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql());
-    let mut rows = sql.query(&all, params![leaderboard], |r| read_row(r, metrics.len()))?;
+fn rows(asked: Asked<'_>, scores: Asked<'_>, metrics: &[i64]) -> Result<Vec<Row>, Error> {
+    let mut rows = asked.rows(|r| read_row(r, metrics.len()))?;
     let place: HashMap<i64, usize> = rows.iter().enumerate().map(|(i, r)| (r.result, i)).collect();
     let column: HashMap<i64, usize> = metrics.iter().enumerate().map(|(i, &m)| (m, i)).collect();
-    let all = format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
-    sql.query(&all, params![leaderboard], |r| {
+    scores.rows(|r| {
         let (result, metric): (i64, i64) = (r.get(0)?, r.get(1)?);
         if let (Some(&i), Some(&c)) = (place.get(&result), column.get(&metric)) {
             let state = rows[i].state;
