@@ -23,6 +23,8 @@ pub struct Filter {
     pub metric: Option<String>,
     /// Whether claims hold ranks and the state of the art too; otherwise only re-evaluated rows do.
     pub claims: bool,
+    /// Whether claims do so where no row has been re-evaluated.
+    pub claims_alone: bool,
     /// Order of the rows.
     pub sort: SortBy,
     /// Turns the order around.
@@ -277,7 +279,8 @@ pub(super) fn of_number(sql: &Connection, id: i64, filter: &Filter) -> Result<Le
     (found.facets, found.rows_in_all) = (facets(&rows), rows.len() as u64);
     rows.retain(|row| row.fits(filter));
     let direction = found.direction();
-    found.line = stand(&mut rows, found.chosen, direction, filter.claims);
+    found.claims |= filter.claims_alone && found.item.verified == 0;
+    found.line = stand(&mut rows, found.chosen, direction, found.claims);
     sort(&mut rows, filter, found.chosen, direction);
     found.undated = rows.iter().filter(|r| r.day.is_none()).count() as u64;
     found.rows = rows;

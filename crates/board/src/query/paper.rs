@@ -148,8 +148,7 @@ pub(super) fn ask_items_of<'s>(
     // Of many, the newest are soon met on the way down from the newest of all; few are quickly
     // sorted.
     let join = if count > 1000 {
-        let join = dialect::from_the_newest(sql);
-        format!("{join} {table} x ON x.paper = p.id WHERE x.{column} = ?1")
+        dialect::from_the_newest(sql, table, column)
     } else {
         format!("JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1")
     };
