@@ -18,6 +18,12 @@ pub(crate) fn from_the_newest(sql: &Connection, table: &str, column: &str) -> St
     )
 }
 
+/// Whether a title stands in the index that has titles in their order: a server's holds none of
+/// more than 2,000 bytes.
+pub(crate) fn is_in_order(sql: &Connection, title: &str) -> String {
+    if sql.is_server() { format!(" AND octet_length({title}) < 2000") } else { String::new() }
+}
+
 /// Whether a number is among those of a parameter, which is a list in JSON.
 pub(crate) fn is_among(sql: &Connection, number: &str, list: &str) -> String {
     if sql.is_server() {

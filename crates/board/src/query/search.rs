@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::OfDatabase;
 use crate::fulltext::{self, Entry, Wanted, Within};
 use crate::words::words;
-use crate::{Board, Error};
+use crate::{Board, Error, dialect};
 
 /// Kind of what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,10 +192,11 @@ fn ask_notable<'s>(sql: &'s Connection, words: &[String], limit: i64) -> OfDatab
         "SELECT p.slug, p.title, coalesce(p.date, '')
          FROM (SELECT n.id, n.results
                FROM (SELECT id, results, ' ' || title_key AS title FROM papers
-                     WHERE results > 0 ORDER BY results DESC, title_key LIMIT 2000) n
+                     WHERE results > 0{} ORDER BY results DESC, title_key LIMIT 2000) n
                WHERE {}
                ORDER BY n.results DESC, n.title LIMIT ?1) f
          JOIN papers p ON p.id = f.id ORDER BY f.results DESC, p.title_key",
+        dialect::is_in_order(sql, "title_key"),
         fits.join(" AND ")
     );
     let values: Vec<Value<'_>> =
