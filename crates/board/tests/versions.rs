@@ -148,8 +148,11 @@ const REFERRED_TO: [(&str, &str); 7] = [
     ),
 ];
 
-/// Tables of many rows with what they refer to.
-const REFERRING: [(&str, &[(&str, &str)], &str); 4] = [
+/// Columns and the tables that they refer to.
+type References = &'static [(&'static str, &'static str)];
+
+/// Tables of many rows, what they refer to, and their other columns with values.
+const REFERRING: [(&str, References, &str); 4] = [
     ("scores", &[("result", "results"), ("metric", "metrics")], "position, name, raw: 7, '', '1'"),
     (
         "results",

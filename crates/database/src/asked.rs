@@ -8,7 +8,7 @@ use rusqlite::types::Value as SqliteValue;
 
 use crate::Error;
 use crate::connection::{Connection, Remote, System};
-use crate::value::{Encoded, Row, Value};
+use crate::value::{Cells, Encoded, Row, Value};
 
 /// A question whose answer is yet to be read.
 pub struct Asked<'a> {
@@ -36,6 +36,17 @@ impl Connection {
             System::Postgres(remote) => Question::Server(Sent::new(self, remote, sql, values)?),
         };
         Ok(Asked { connection: self, question })
+    }
+
+    pub(crate) fn of_a_server<T>(
+        &self,
+        remote: &Remote,
+        most: usize,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        Sent::new(self, remote, sql, values)?.at_most(most, read)
     }
 }
 
@@ -77,13 +88,13 @@ impl Asked<'_> {
             Question::File(file, sql, values) => {
                 self.connection.of_a_file(file, most, &sql, params_from_iter(values), read)
             }
-            Question::Server(sent) => self.connection.of_a_server(most, &sent, read),
+            Question::Server(sent) => sent.at_most(most, read),
         }
     }
 }
 
 /// A question to a server.
-pub(crate) struct Sent<'a> {
+struct Sent<'a> {
     connection: &'a Connection,
     remote: &'a Remote,
     number: u64,
@@ -92,7 +103,7 @@ pub(crate) struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    pub(crate) fn new(
+    fn new(
         connection: &'a Connection,
         remote: &'a Remote,
         sql: &str,
@@ -113,8 +124,18 @@ impl<'a> Sent<'a> {
         Ok(Self { connection, remote, number, sql: sql.into(), values })
     }
 
-    /// The rows of its answer.
-    pub(crate) fn rows(&self) -> Result<Vec<tokio_postgres::Row>, Error> {
+    /// The first rows of its answer.
+    fn at_most<T>(
+        &self,
+        most: usize,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let place = self.connection.place.as_str();
+        let read = |row| read(&Row { place, cells: Cells::Postgres(row) });
+        self.answer()?.iter().take(most).map(read).collect()
+    }
+
+    fn answer(&self) -> Result<Vec<tokio_postgres::Row>, Error> {
         self.connection.on_server(self.remote, |session| {
             // The connection may have been cut and made again since.
             if !session.line.is_open(self.number) {

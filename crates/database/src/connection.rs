@@ -9,7 +9,6 @@ use tokio_postgres::types::ToSql;
 
 use crate::Error;
 use crate::address::Server;
-use crate::asked::Sent;
 use crate::schema::Schema;
 use crate::session::Session;
 use crate::value::{Cells, Row, Value};
@@ -156,9 +155,7 @@ impl Connection {
     ) -> Result<Vec<T>, Error> {
         match &self.system {
             System::Sqlite(c) => self.of_a_file(c, most, sql, params_from_iter(values), read),
-            System::Postgres(remote) => {
-                self.of_a_server(most, &Sent::new(self, remote, sql, values)?, read)
-            }
+            System::Postgres(remote) => self.of_a_server(remote, most, sql, values, read),
         }
     }
 
@@ -181,16 +178,6 @@ impl Connection {
             }
         }
         Ok(all)
-    }
-
-    pub(crate) fn of_a_server<T>(
-        &self,
-        most: usize,
-        question: &Sent<'_>,
-        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
-        let read = |row| read(&Row { place: &self.place, cells: Cells::Postgres(row) });
-        question.rows()?.iter().take(most).map(read).collect()
     }
 
     /// A row that must be there.

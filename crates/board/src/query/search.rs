@@ -155,7 +155,7 @@ impl List {
 }
 
 impl More<'_> {
-    /// All entries; where papers with common words are too few, then others of those that came last.
+    /// All entries; where papers with common words are too few, then others that came last.
     fn read(self, sql: &Connection, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
         let mut entries = self.entries;
         for asked in self.asked {
