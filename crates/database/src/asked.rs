@@ -24,7 +24,7 @@ enum Question<'a> {
 
 impl Connection {
     /// Asks a question without waiting for the answer. What is wrong with the question is said here
-    /// or when the answer is read.
+    /// or when the answer is read; what this connection writes in between may be in it or not.
     ///
     /// # Errors
     /// If the database refuses the statement.

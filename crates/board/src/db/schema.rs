@@ -39,7 +39,7 @@ pub(super) static SCHEMA: Kind = Kind {
             new: concat!(
                 include_str!("postgres.sql"),
                 include_str!("postgres_search.sql"),
-                include_str!("postgres_references.sql")
+                include_str!("postgres_version_3.sql")
             ),
             steps: &[
                 concat!(
@@ -50,7 +50,7 @@ pub(super) static SCHEMA: Kind = Kind {
                        SELECT id, length(title), named(title), indexed(title, authors, abstract)
                        FROM papers;"
                 ),
-                include_str!("postgres_references.sql"),
+                include_str!("postgres_version_3.sql"),
             ],
         },
     },
