@@ -126,6 +126,7 @@ const SERVER_BACK_TO_2: &str = "DROP FUNCTION refer, stay_referred_to, keep_numb
     ALTER TABLE paper_methods ADD FOREIGN KEY (method) REFERENCES methods (id),
         ADD FOREIGN KEY (paper) REFERENCES papers (id);
     DROP INDEX papers_by_results;
+    DROP INDEX papers_dates;
     DROP INDEX scores_by_metric;
     CREATE INDEX papers_by_results ON papers (results DESC) WHERE results > 0;
     UPDATE version SET version = 2;";

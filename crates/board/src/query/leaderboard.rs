@@ -303,47 +303,21 @@ pub(crate) fn walk(
     let filter = Filter { claims, ..Filter::default() };
     let id = number(sql, address)?;
     let (numbers, found) = Head::ask(sql, id)?.read(sql, &filter)?;
-    let query = format!(
-        "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
-         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
-         LEFT JOIN scores s ON s.result = r.id AND s.metric = ?2 WHERE r.leaderboard = ?1
-         ORDER BY r.position, r.id, s.position",
-        elsewhere("r", "l")
-    );
-    let (mut ids, mut standings) = (Vec::new(), Vec::new());
-    sql.query(&query, params![id, numbers.get(found.chosen)], |r| {
-        let (result, state): (i64, State) = (r.get(0)?, r.get(1)?);
-        let score = Score {
-            raw: String::new(),
-            value: r.get(3)?,
-            spread: None,
-            interval: r.get::<Option<f64>>(4)?.zip(r.get(5)?),
-            measured: r.get(6)?,
-            state: state_of(state, r.get(6)?, r.get(7)?),
-        };
-        let elsewhere = r.get(8)?;
-        let day = r.get::<Option<String>>(2)?.as_deref().and_then(date::day);
-        // A row that names a metric twice shows the last value.
-        if ids.last().is_some_and(|&(last, _)| last == result) {
-            ids.pop();
-            standings.pop();
-        }
-        standings.push(standing((state, elsewhere), Some(&score), day, claims));
-        ids.push((result, state == State::Retracted));
-        Ok(())
-    })?;
+    let all = ranked(ask_ranked(sql, id, numbers.get(found.chosen).copied())?)?;
+    let standings: Vec<Standing> = all.iter().map(|row| row.standing(claims)).collect();
     let ranks = ranks(&standings, found.direction());
-    let mut order: Vec<usize> = (0..ids.len()).collect();
+    let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by(|&a, &b| {
         let by_value = by_value(standings[a].value, standings[b].value, found.direction());
-        ids[a].1.cmp(&ids[b].1).then(by_value)
+        let gone = |i: usize| all[i].state == State::Retracted;
+        gone(a).cmp(&gone(b)).then(by_value)
     });
     each(&found, None)?;
     let these = dialect::is_among(sql, "r.id", "?1");
     let some = format!("{} WHERE {these}", rows_sql());
     let scores = format!("{SCORES} WHERE {these} ORDER BY s.result, s.metric, s.position");
     for part in order.chunks(WALKED) {
-        let list = dialect::list(&part.iter().map(|&i| ids[i].0).collect::<Vec<_>>());
+        let list = dialect::list(&part.iter().map(|&i| all[i].result).collect::<Vec<_>>());
         let rows = sql.query(&some, params![list], |r| read_row(r, numbers.len()))?;
         let mut rows: HashMap<i64, Row> = rows.into_iter().map(|row| (row.result, row)).collect();
         sql.query(&scores, params![list], |r| {
@@ -356,8 +330,8 @@ pub(crate) fn walk(
         })?;
         for &i in part {
             // No snapshot loses a row: without one, a row would be left out in silence.
-            let mut row = rows.remove(&ids[i].0).ok_or_else(|| {
-                let reason = format!("result {} went away while it was read", ids[i].0);
+            let mut row = rows.remove(&all[i].result).ok_or_else(|| {
+                let reason = format!("result {} went away while it was read", all[i].result);
                 budwood_database::Error::content(board.place(), reason)
             })?;
             row.rank = ranks[i];
@@ -365,6 +339,82 @@ pub(crate) fn walk(
         }
     }
     Ok(())
+}
+
+/// A row of a leaderboard, as it is ranked.
+struct Ranked {
+    result: i64,
+    state: State,
+    elsewhere: bool,
+    day: Option<i64>,
+    score: Score,
+}
+
+impl Ranked {
+    fn standing(&self, claims: bool) -> Standing {
+        standing((self.state, self.elsewhere), Some(&self.score), self.day, claims)
+    }
+}
+
+/// Asks for what ranks the rows of a leaderboard by a metric, or by the primary one.
+fn ask_ranked(sql: &Connection, leaderboard: i64, metric: Option<i64>) -> OfDatabase<Asked<'_>> {
+    let query = format!(
+        "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
+         LEFT JOIN scores s ON s.result = r.id AND s.metric = coalesce(CAST(?2 AS BIGINT),
+           (SELECT id FROM metrics WHERE leaderboard = ?1 ORDER BY position, id LIMIT 1))
+         WHERE r.leaderboard = ?1 ORDER BY r.position, r.id, s.position",
+        elsewhere("r", "l")
+    );
+    sql.ask(&query, params![leaderboard, metric])
+}
+
+fn ranked(asked: Asked<'_>) -> Result<Vec<Ranked>, Error> {
+    let mut all: Vec<Ranked> = Vec::new();
+    asked.rows(|r| {
+        let (result, state): (i64, State) = (r.get(0)?, r.get(1)?);
+        let score = Score {
+            raw: String::new(),
+            value: r.get(3)?,
+            spread: None,
+            interval: r.get::<Option<f64>>(4)?.zip(r.get(5)?),
+            measured: r.get(6)?,
+            state: state_of(state, r.get(6)?, r.get(7)?),
+        };
+        let day = r.get::<Option<String>>(2)?.as_deref().and_then(date::day);
+        // A row that names a metric twice shows the last value.
+        if all.last().is_some_and(|last| last.result == result) {
+            all.pop();
+        }
+        all.push(Ranked { result, state, elsewhere: r.get(8)?, day, score });
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// A leaderboard without rows; one of its rows, ranked among re-evaluated ones; and its rank among
+/// all, claims included. None if it is not there.
+pub(super) fn of_one(
+    sql: &Connection,
+    leaderboard: i64,
+    result: i64,
+) -> Result<Option<(Leaderboard, Row, Option<u32>)>, Error> {
+    let head = Head::ask(sql, leaderboard)?;
+    let own = sql.ask(&format!("{} WHERE r.id = ?1", rows_sql()), params![result])?;
+    let scores = format!("{SCORES} WHERE r.id = ?1 ORDER BY s.result, s.metric, s.position");
+    let scores = sql.ask(&scores, params![result])?;
+    let all = ask_ranked(sql, leaderboard, None)?;
+    let (numbers, found) = head.read(sql, &Filter::default())?;
+    let own = rows(own, scores, &numbers)?.pop();
+    let all = ranked(all)?;
+    let place = all.iter().position(|row| row.result == result);
+    let Some((mut row, place)) = own.zip(place) else { return Ok(None) };
+    let standings = |claims| all.iter().map(|row| row.standing(claims)).collect::<Vec<Standing>>();
+    let (direction, verified) = (found.direction(), standings(false));
+    row.rank = ranks(&verified, direction)[place];
+    row.record = line(&verified, direction).contains(&place);
+    let of_claims = ranks(&standings(true), direction)[place];
+    Ok(Some((found, row, of_claims)))
 }
 
 /// Rows that [`walk`] holds at a time.
@@ -379,6 +429,7 @@ fn number(sql: &Connection, address: &str) -> Result<i64, Error> {
 
 /// What is asked of a leaderboard beside its rows.
 struct Head<'s> {
+    id: i64,
     item: Asked<'s>,
     description: Asked<'s>,
     metrics: Asked<'s>,
@@ -388,6 +439,7 @@ struct Head<'s> {
 impl<'s> Head<'s> {
     fn ask(sql: &'s Connection, id: i64) -> OfDatabase<Self> {
         Ok(Self {
+            id,
             item: ask_leaderboards(sql, "WHERE l.id = ?1", params![id])?,
             description: sql
                 .ask("SELECT description FROM leaderboards WHERE id = ?1", params![id])?,
@@ -402,7 +454,7 @@ impl<'s> Head<'s> {
 
     /// The numbers of its metrics, and the leaderboard without rows.
     fn read(self, sql: &Connection, filter: &Filter) -> Result<(Vec<i64>, Leaderboard), Error> {
-        let missing = || Error::missing("leaderboard", "of this number");
+        let missing = || Error::missing("leaderboard", self.id);
         let (numbers, metrics) = metrics(self.metrics)?;
         let chosen = match &filter.metric {
             None => 0,
@@ -436,12 +488,7 @@ impl Leaderboard {
 }
 
 /// Gives rows their ranks and marks those on the line of the state of the art, which is returned.
-pub(super) fn stand(
-    rows: &mut [Row],
-    chosen: usize,
-    direction: Direction,
-    claims: bool,
-) -> Vec<StepLine> {
+fn stand(rows: &mut [Row], chosen: usize, direction: Direction, claims: bool) -> Vec<StepLine> {
     let standings: Vec<Standing> = rows
         .iter()
         .map(|row| {

@@ -7,10 +7,9 @@ use budwood_database::{Asked, Row as SqlRow, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::leaderboard::{Metric, Row, of_number, stand};
+use super::leaderboard::{Metric, Row, of_one};
 use super::log::{ask_entries, entries};
-use super::{Filter, LeaderboardItem, LogEntry, LogFilter, Part};
-use crate::direction::Direction;
+use super::{LeaderboardItem, LogEntry, LogFilter, Part};
 use crate::error::OfDatabase;
 use crate::evidence::{self, Calibration, ClassScores};
 use crate::verify::Outcome;
@@ -165,17 +164,12 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
     let (same, evidence) =
         (sql.ask(SAME_WEIGHTS, params![id])?, sql.ask(BEST_PREDICTIONS, params![id])?);
     let (files, checked) = (sql.ask(FILES, params![id])?, sql.ask(CHECKS, params![id])?);
-    let filter = Filter { claims: true, ..Filter::default() };
-    let mut ranked = of_number(sql, leaderboard, &filter)?;
-    let rank_of_claims = ranked.rows.iter().find(|r| r.result == id).and_then(|r| r.rank);
-    let direction = ranked.metrics.first().map_or(Direction::Higher, |m| m.direction);
-    stand(&mut ranked.rows, ranked.chosen, direction, false);
-    let row = ranked.rows.into_iter().find(|r| r.result == id).ok_or_else(missing)?;
+    let (table, row, rank_of_claims) = of_one(sql, leaderboard, id)?.ok_or_else(missing)?;
     let (measured, predictions) = best_predictions(evidence)?;
     let record: Option<Value> = record.and_then(|r| serde_json::from_str(&r).ok());
     Ok(ResultPage {
-        leaderboard: ranked.item,
-        metrics: ranked.metrics,
+        leaderboard: table.item,
+        metrics: table.metrics,
         row,
         rank_of_claims,
         source_url,
