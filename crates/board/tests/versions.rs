@@ -128,7 +128,6 @@ const SERVER_BACK_TO_2: &str = "DROP FUNCTION refer_from_scores, refer_from_resu
         ADD FOREIGN KEY (paper) REFERENCES papers (id);
     DROP INDEX papers_by_results;
     DROP INDEX papers_dates;
-    DROP INDEX scores_by_metric;
     CREATE INDEX papers_by_results ON papers (results DESC) WHERE results > 0;
     UPDATE version SET version = 2;";
 

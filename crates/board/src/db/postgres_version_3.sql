@@ -5,8 +5,6 @@ CREATE INDEX papers_by_results ON papers (results DESC, title_key) INCLUDE (id)
     WHERE results > 0 AND octet_length(title_key) < 2000;
 -- Papers of a task or a method are put in order by their dates, without reading the papers.
 CREATE INDEX papers_dates ON papers (id) INCLUDE (date);
--- A paper's page counts the scores that are better than each of its own.
-CREATE INDEX scores_by_metric ON scores (metric) INCLUDE (result, value, measured);
 -- What rows of the largest tables refer to is looked for once for all rows of a statement: looked for row by row, it took
 -- half of the time in which results are imported. One process writes at a time, so that nothing is removed meanwhile.
 ALTER TABLE scores DROP CONSTRAINT scores_result_fkey, DROP CONSTRAINT scores_metric_fkey;
