@@ -5,10 +5,23 @@ use budwood_database::Connection;
 use crate::error::OfDatabase;
 use crate::fulltext;
 
-/// Joins a table to papers `p` so that these are gone through from the newest on.
-pub(crate) fn from_the_newest(sql: &Connection) -> &'static str {
-    // A server's planner counts; SQLite's would begin with the table.
-    if sql.is_server() { "JOIN" } else { "INDEXED BY papers_by_date CROSS JOIN" }
+/// Which papers `p` a table names beside `?1`, so that they are gone through from the newest on:
+/// both planners would begin with the table.
+pub(crate) fn from_the_newest(sql: &Connection, table: &str, column: &str) -> String {
+    if sql.is_server() {
+        return format!(
+            "WHERE EXISTS (SELECT 1 FROM {table} x WHERE x.paper = p.id AND x.{column} = ?1 OFFSET 0)"
+        );
+    }
+    format!(
+        "INDEXED BY papers_by_date CROSS JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1"
+    )
+}
+
+/// Whether a title stands in the index that has titles in their order: a server's holds none of
+/// more than 2,000 bytes.
+pub(crate) fn is_in_order(sql: &Connection, title: &str) -> String {
+    if sql.is_server() { format!(" AND octet_length({title}) < 2000") } else { String::new() }
 }
 
 /// Whether a number is among those of a parameter, which is a list in JSON.

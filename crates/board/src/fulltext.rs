@@ -4,7 +4,7 @@
 //! Both stem English words and take letters without their accents. A query is words that must all
 //! be there, the last of them perhaps only begun.
 
-use budwood_database::{Addition, Connection, Row, params};
+use budwood_database::{Addition, Asked, Connection, Row, params};
 
 use crate::Error;
 use crate::error::OfDatabase;
@@ -229,14 +229,14 @@ pub(crate) fn refresh_entries(sql: &Connection) -> OfDatabase<()> {
     Ok(())
 }
 
-/// Tasks, data sets or methods, or with an empty `kind` models: the shortest names first.
-pub(crate) fn entries(
-    sql: &Connection,
+/// Asks for tasks, data sets or methods, or with an empty `kind` models: the shortest names first.
+pub(crate) fn ask_entries<'s>(
+    sql: &'s Connection,
     kind: &str,
     wanted: &Wanted,
     within: Within,
     limit: i64,
-) -> Result<Vec<Entry>, Error> {
+) -> OfDatabase<Asked<'s>> {
     let of_models = kind.is_empty();
     let table = if of_models { "model_text" } else { "entry_text" };
     if sql.is_server() {
@@ -251,7 +251,7 @@ pub(crate) fn entries(
         let (words, begun) = wanted.parts();
         let values = params![words, begun, limit, kind];
         let values = if of_models { &values[..3] } else { values };
-        return Ok(sql.query(&query, values, Entry::read)?);
+        return sql.ask(&query, values);
     }
     let query = format!(
         "SELECT CAST(ref AS TEXT), name, substr(text, 1, 200)
@@ -261,11 +261,15 @@ pub(crate) fn entries(
     let of_kind = if of_models { String::new() } else { format!("kind : \"{kind}\" AND ") };
     let place = if within == Within::Name { "name" } else { "name text" };
     let words = format!("{of_kind}{{{place}}} : ({})", wanted.fts());
-    Ok(sql.query(&query, params![words, limit], Entry::read)?)
+    sql.ask(&query, params![words, limit])
 }
 
-/// Whether so many papers have the words that giving each a score would take long.
-pub(crate) fn is_common(sql: &Connection, wanted: &Wanted) -> Result<bool, Error> {
+/// Asks whether so many papers have the words that giving each a score would take long: there is a
+/// row if so.
+pub(crate) fn ask_whether_common<'s>(
+    sql: &'s Connection,
+    wanted: &Wanted,
+) -> OfDatabase<Asked<'s>> {
     if sql.is_server() {
         let (words, begun) = wanted.parts();
         let query = format!(
@@ -275,15 +279,19 @@ pub(crate) fn is_common(sql: &Connection, wanted: &Wanted) -> Result<bool, Error
              UNION ALL (SELECT 1 FROM paper_text WHERE words @@ {} LIMIT 1 OFFSET ?3)",
             words_of(Within::All)
         );
-        return Ok(sql.exists(&query, params![words, begun, MOST])?);
+        return sql.ask(&query, params![words, begun, MOST]);
     }
     let query =
         "SELECT 1 FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2";
-    Ok(sql.exists(query, params![wanted.fts(), MOST])?)
+    sql.ask(query, params![wanted.fts(), MOST])
 }
 
-/// Papers by how often the words stand in a title, in an abstract and among the authors.
-pub(crate) fn scored(sql: &Connection, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
+/// Asks for papers by how often the words stand in a title, in an abstract and among the authors.
+pub(crate) fn ask_scored<'s>(
+    sql: &'s Connection,
+    wanted: &Wanted,
+    limit: i64,
+) -> OfDatabase<Asked<'s>> {
     if sql.is_server() {
         let (words, begun) = wanted.parts();
         let words_of = words_of(Within::All);
@@ -292,26 +300,26 @@ pub(crate) fn scored(sql: &Connection, wanted: &Wanted, limit: i64) -> Result<Ve
             "SELECT id, -ts_rank('{{0.1, 0.1, 0.3, 1.0}}', words, {words_of}) AS score
              FROM paper_text WHERE words @@ {words_of} ORDER BY score, id LIMIT ?3"
         );
-        return Ok(sql.query(&shown(&from, 3), params![words, begun, limit], Entry::read)?);
+        return sql.ask(&shown(&from, 3), params![words, begun, limit]);
     }
     let from = "SELECT rowid AS id, bm25(paper_text, 10, 1, 3) AS score FROM paper_text
                 WHERE paper_text MATCH ?1 ORDER BY score LIMIT ?2";
-    Ok(sql.query(&shown(from, 2), params![wanted.fts(), limit], Entry::read)?)
+    sql.ask(&shown(from, 2), params![wanted.fts(), limit])
 }
 
-/// Of the papers that came last with all words, the shortest titles.
-pub(crate) fn newest(
-    sql: &Connection,
+/// Asks for the shortest titles of the papers that came last with all words.
+pub(crate) fn ask_newest<'s>(
+    sql: &'s Connection,
     wanted: &Wanted,
     within: Within,
     limit: i64,
-) -> Result<Vec<Entry>, Error> {
+) -> OfDatabase<Asked<'s>> {
     let most = if within == Within::Name { MOST } else { 2 * limit };
     if sql.is_server() {
         let (words, begun) = wanted.parts();
         let rows = newest_rows("paper_text", "TRUE", within, most);
         let from = format!("SELECT id, length AS score FROM ({rows}) n ORDER BY length LIMIT ?3");
-        return Ok(sql.query(&shown(&from, 3), params![words, begun, limit], Entry::read)?);
+        return sql.ask(&shown(&from, 3), params![words, begun, limit]);
     }
     let from = format!(
         "SELECT rowid AS id, 0 AS score FROM paper_text WHERE paper_text MATCH ?1 ORDER BY rowid DESC LIMIT {most}"
@@ -321,7 +329,7 @@ pub(crate) fn newest(
         "" => wanted.fts(),
         title => format!("{title}({})", wanted.fts()),
     };
-    Ok(sql.query(&shown(&from, 2), params![words, limit], Entry::read)?)
+    sql.ask(&shown(&from, 2), params![words, limit])
 }
 
 /// What is shown of papers that `from` gives, by their scores.
@@ -332,24 +340,28 @@ fn shown(from: &str, limit: usize) -> String {
     )
 }
 
-/// For each word the papers that have it in title or abstract, the last that came first; `most` of
-/// them. A word that more papers have may be given none.
+/// For each word papers that have it in title or abstract, `most` of them. A word that as many or
+/// more have may be given none.
 pub(crate) fn with_words(
     sql: &Connection,
     words: &[String],
     most: i64,
 ) -> Result<Vec<Vec<i64>>, Error> {
     if sql.is_server() {
-        // The order is made here: where there are more, nobody asks for it.
-        let query = "SELECT w.n - 1, f.id
+        // A row for each word, as there may be thousands of papers.
+        let query = "SELECT w.n - 1, f.papers
              FROM unnest(string_to_array(?1, ' ')) WITH ORDINALITY w (word, n)
-             CROSS JOIN LATERAL (SELECT id FROM paper_text WHERE words @@ wanted(w.word, '') LIMIT ?2) f
+             CROSS JOIN LATERAL (SELECT string_agg(CAST(id AS TEXT), ' ') AS papers FROM (
+               SELECT id FROM paper_text WHERE words @@ wanted(w.word, '') LIMIT ?2) p
+               HAVING count(*) BETWEEN 1 AND ?2 - 1) f
              WHERE NOT EXISTS (SELECT 1 FROM common_words c
-               WHERE c.place = 'paper_text.words' AND c.word = btrim(CAST(wanted(w.word, '') AS TEXT), chr(39)))
-             ORDER BY w.n, f.id DESC";
+               WHERE c.place = 'paper_text.words' AND c.word = btrim(CAST(wanted(w.word, '') AS TEXT), chr(39)))";
         let mut papers = vec![Vec::new(); words.len()];
         sql.query(query, params![words.join(" "), most], |r| {
-            papers[r.get::<i64>(0)? as usize].push(r.get(1)?);
+            let of_word: String = r.get(1)?;
+            let number = |n: &str| n.parse().map_err(|e| r.error(e));
+            papers[r.get::<i64>(0)? as usize] =
+                of_word.split(' ').map(number).collect::<OfDatabase<_>>()?;
             Ok(())
         })?;
         return Ok(papers);

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use budwood_database::{Connection, params};
+use budwood_database::{Asked, Connection, params};
 use serde_json::json;
 
 use crate::access::Act;
 use crate::db::now;
+use crate::error::OfDatabase;
 use crate::log::{Entry, Subject};
 use crate::token::Actor;
 use crate::{Board, Error, dialect};
@@ -101,13 +102,16 @@ pub(crate) fn cosine(a: &[u8], b: &[u8]) -> Option<f64> {
     (a.len() == b.len() && norms > 0.0).then(|| dot(a, b) as f64 / norms.sqrt())
 }
 
-/// The vectors of papers that have one.
-pub(crate) fn vectors(sql: &Connection, papers: &[i64]) -> Result<HashMap<i64, Vec<u8>>, Error> {
+/// Asks for the vectors of papers.
+pub(crate) fn ask_vectors<'s>(sql: &'s Connection, papers: &[i64]) -> OfDatabase<Asked<'s>> {
     let these = dialect::is_among(sql, "paper", "?1");
     let query = format!("SELECT paper, vector FROM paper_vectors WHERE {these}");
-    let found =
-        sql.query(&query, params![dialect::list(papers)], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    Ok(found.into_iter().collect())
+    sql.ask(&query, params![dialect::list(papers)])
+}
+
+/// The vectors that were asked for, of papers that have one.
+pub(crate) fn vectors(asked: Asked<'_>) -> Result<HashMap<i64, Vec<u8>>, Error> {
+    Ok(asked.rows(|r| Ok((r.get(0)?, r.get(1)?)))?.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod world;
 
 use budwood_board::query::{self, FoundKind};
 use budwood_board::{Board, DatabaseError, Error};
-use common::{board, import, on_server, place, tables, write};
+use common::{answer, board, import, on_server, place, raw, tables, write};
 use rusqlite::Connection;
 
 /// Makes of a board what version 1 of the tables was.
@@ -111,6 +111,122 @@ fn what_older_boards_measured_is_looked_at_again() {
         (log.items[0].action.as_str(), log.items[0].subject_name.as_str()),
         ("name data", NEWS)
     );
+}
+
+/// Makes of a server's tables what their version 2 was.
+const SERVER_BACK_TO_2: &str = "DROP FUNCTION refer_from_scores, refer_from_results, refer_from_paper_tasks, refer_from_paper_methods,
+        stay_referred_to, keep_number CASCADE;
+    ALTER TABLE scores ADD FOREIGN KEY (result) REFERENCES results (id),
+        ADD FOREIGN KEY (metric) REFERENCES metrics (id);
+    ALTER TABLE results ADD FOREIGN KEY (leaderboard) REFERENCES leaderboards (id),
+        ADD FOREIGN KEY (paper) REFERENCES papers (id),
+        ADD FOREIGN KEY (method_id) REFERENCES methods (id),
+        ADD FOREIGN KEY (archive) REFERENCES archives (id);
+    ALTER TABLE paper_tasks ADD FOREIGN KEY (task) REFERENCES tasks (id),
+        ADD FOREIGN KEY (paper) REFERENCES papers (id);
+    ALTER TABLE paper_methods ADD FOREIGN KEY (method) REFERENCES methods (id),
+        ADD FOREIGN KEY (paper) REFERENCES papers (id);
+    DROP INDEX papers_by_results;
+    DROP INDEX papers_dates;
+    CREATE INDEX papers_by_results ON papers (results DESC) WHERE results > 0;
+    UPDATE version SET version = 2;";
+
+/// What makes row `N` of each table that is referred to; row 6000 of other tables is there.
+const REFERRED_TO: [(&str, &str); 7] = [
+    ("archives", "(id, name, attribution, licence) VALUES (N, 'N', '', '')"),
+    ("tasks", "(id, slug, name, name_key) VALUES (N, 'N', 'N', 'N')"),
+    ("papers", "(id, slug, title, title_key) VALUES (N, 'N', 'N', 'N')"),
+    ("methods", "(id, slug, name, name_key) VALUES (N, 'N', 'N', 'N')"),
+    ("leaderboards", "(id, slug, task, dataset) VALUES (N, 'N', 6000, 1)"),
+    (
+        "metrics",
+        "(id, leaderboard, position, name, name_key, declared, direction, direction_source)
+         VALUES (N, 6000, 0, 'N', 'N', 1, 'higher', 'name')",
+    ),
+    (
+        "results",
+        "(id, leaderboard, position, content, model, state, at)
+         VALUES (N, 6000, 0, 'N', 'N', 'claimed', 0)",
+    ),
+];
+
+/// Columns and the tables that they refer to.
+type References = &'static [(&'static str, &'static str)];
+
+/// Tables of many rows, what they refer to, and their other columns with values.
+const REFERRING: [(&str, References, &str); 4] = [
+    ("scores", &[("result", "results"), ("metric", "metrics")], "position, name, raw: 7, '', '1'"),
+    (
+        "results",
+        &[
+            ("leaderboard", "leaderboards"),
+            ("paper", "papers"),
+            ("method_id", "methods"),
+            ("archive", "archives"),
+        ],
+        "id, position, content, model, state, at: 7000, 0, '', '', 'claimed', 0",
+    ),
+    ("paper_tasks", &[("task", "tasks"), ("paper", "papers")], ""),
+    ("paper_methods", &[("method", "methods"), ("paper", "papers")], ""),
+];
+
+/// Rows refer to rows that are there, on new boards and those of older versions, whoever writes.
+#[test]
+fn nothing_refers_to_what_is_not_there() {
+    let (folder, mut board) = board();
+    import(&mut board, &write(folder.path(), "evaluation-tables.json", &tables()));
+    let place = board.place().clone();
+    drop(board);
+    let make = |table: &str, number: i64| {
+        let values = REFERRED_TO.iter().find(|(name, _)| *name == table).unwrap().1;
+        raw(&place, &format!("INSERT INTO {table} {}", values.replace('N', &number.to_string())))
+            .unwrap();
+    };
+    for number in [6000, 5000] {
+        REFERRED_TO.iter().for_each(|(table, _)| make(table, number));
+    }
+    for older in [false, true] {
+        if older && on_server() {
+            raw(&place, SERVER_BACK_TO_2).unwrap();
+        }
+        drop(Board::open(&place).unwrap());
+        if on_server() {
+            assert_eq!(answer(&place, "SELECT version FROM budwood_board.version"), "3");
+            // Who brings tables along makes models known for searches.
+            raw(&place, "DELETE FROM model_text WHERE id = 5000").unwrap();
+        }
+        let refused = |sql: &str| {
+            let said = raw(&place, sql).expect_err(sql);
+            let known = ["FOREIGN KEY", " is of none of ", " refers to ", "keeps its number"];
+            assert!(known.iter().any(|word| said.contains(word)), "{sql}: {said}");
+        };
+        for (table, columns, rest) in REFERRING {
+            for (column, parent) in columns {
+                let insert = |number: i64| {
+                    let (mut names, mut values) =
+                        rest.split_once(':').map_or_else(Default::default, |(names, values)| {
+                            (format!("{names}, "), format!("{values}, "))
+                        });
+                    for (other, _) in columns {
+                        names += &format!("{other}, ");
+                        values += &format!("{}, ", if other == column { number } else { 6000 });
+                    }
+                    let (names, values) =
+                        (names.trim_end_matches(", "), values.trim_end_matches(", "));
+                    format!("INSERT INTO {table} ({names}) VALUES ({values})")
+                };
+                refused(&insert(987_654));
+                raw(&place, &insert(5000)).unwrap();
+                let of_it = format!("{table} WHERE {column} = 5000");
+                refused(&format!("UPDATE {table} SET {column} = 987654 WHERE {column} = 5000"));
+                refused(&format!("DELETE FROM {parent} WHERE id = 5000"));
+                refused(&format!("UPDATE {parent} SET id = 5001 WHERE id = 5000"));
+                raw(&place, &format!("DELETE FROM {of_it}")).unwrap();
+                raw(&place, &format!("DELETE FROM {parent} WHERE id = 5000")).unwrap();
+                make(parent, 5000);
+            }
+        }
+    }
 }
 
 #[test]

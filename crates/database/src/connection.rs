@@ -1,10 +1,11 @@
 //! Statements on an open database.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 
-use postgres::binary_copy::BinaryCopyInWriter;
-use postgres::types::ToSql;
-use rusqlite::{CachedStatement, params_from_iter};
+use rusqlite::{CachedStatement, Params, params_from_iter};
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::ToSql;
 
 use crate::Error;
 use crate::address::Server;
@@ -35,6 +36,8 @@ pub(crate) struct Remote {
     pub(crate) server: Server,
     pub(crate) only_reads: bool,
     pub(crate) session: RefCell<Session>,
+    /// Questions that were asked so far.
+    pub(crate) asked: Cell<u64>,
     /// Names that this process has claimed.
     pub(crate) claimed: RefCell<Vec<String>>,
     /// Rows that are added before anything reads their tables.
@@ -64,9 +67,10 @@ impl Connection {
             System::Postgres(remote) => {
                 self.send_waiting_of(sql)?;
                 let mut session = remote.session.borrow_mut();
-                let at = |e: postgres::Error| self.of_server(&e);
+                let at = |e: tokio_postgres::Error| self.of_server(&e);
                 let statement = session.prepared(sql).map_err(at)?;
-                session.client.execute(&statement, &as_sql(values)).map_err(at)?
+                let values = as_sql(values);
+                session.run(async |client| client.execute(&statement, &values).await).map_err(at)?
             }
         };
         self.changed.set(self.changed.get() + changed);
@@ -131,8 +135,7 @@ impl Connection {
         values: &[Value<'_>],
         read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let found = self.first(sql, values, read)?;
-        found.ok_or_else(|| Error::content(&self.place, "a row that should be there is not"))
+        self.there(self.first(sql, values, read)?)
     }
 
     /// Whether an answer has a row.
@@ -148,33 +151,38 @@ impl Connection {
         most: usize,
         sql: &str,
         values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        match &self.system {
+            System::Sqlite(c) => self.of_a_file(c, most, sql, params_from_iter(values), read),
+            System::Postgres(remote) => self.of_a_server(remote, most, sql, values, read),
+        }
+    }
+
+    pub(crate) fn of_a_file<T>(
+        &self,
+        file: &rusqlite::Connection,
+        most: usize,
+        sql: &str,
+        values: impl Params,
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        let place = self.place.as_str();
-        match &self.system {
-            System::Sqlite(c) => {
-                let at = |e: rusqlite::Error| self.of_file(&e);
-                let mut statement = self.cached(c, sql)?;
-                let mut rows = statement.query(params_from_iter(values)).map_err(at)?;
-                let mut all = Vec::new();
-                while let Some(row) = rows.next().map_err(at)? {
-                    all.push(read(&Row { place, cells: Cells::Sqlite(row) })?);
-                    if all.len() == most {
-                        break;
-                    }
-                }
-                Ok(all)
-            }
-            System::Postgres(remote) => {
-                self.send_waiting_of(sql)?;
-                let rows = self.on_server(remote, |session| {
-                    let statement = session.prepared(sql)?;
-                    session.client.query(&statement, &as_sql(values))
-                })?;
-                let read = |row| read(&Row { place, cells: Cells::Postgres(row) });
-                rows.iter().take(most).map(read).collect()
+        let at = |e: rusqlite::Error| self.of_file(&e);
+        let mut statement = self.cached(file, sql)?;
+        let mut rows = statement.query(values).map_err(at)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(at)? {
+            all.push(read(&Row { place: &self.place, cells: Cells::Sqlite(row) })?);
+            if all.len() == most {
+                break;
             }
         }
+        Ok(all)
+    }
+
+    /// A row that must be there.
+    pub(crate) fn there<T>(&self, found: Option<T>) -> Result<T, Error> {
+        found.ok_or_else(|| Error::content(&self.place, "a row that should be there is not"))
     }
 
     /// Puts many rows into a table: on a server they travel together.
@@ -203,16 +211,19 @@ impl Connection {
             System::Postgres(remote) => {
                 self.send_waiting()?;
                 let mut session = remote.session.borrow_mut();
-                let at = |e: postgres::Error| self.of_server(&e);
+                let at = |e: tokio_postgres::Error| self.of_server(&e);
                 let all = session.prepared(&format!("SELECT {named} FROM {table}")).map_err(at)?;
                 let kinds: Vec<_> = all.columns().iter().map(|c| c.type_().clone()).collect();
                 let copy = format!("COPY {table} ({named}) FROM STDIN BINARY");
-                let writer = session.client.copy_in(&copy).map_err(at)?;
-                let mut writer = BinaryCopyInWriter::new(writer, &kinds);
-                for row in rows {
-                    writer.write(&as_sql(&row)).map_err(at)?;
-                }
-                writer.finish().map(drop).map_err(at)
+                let done = session.run(async |client| {
+                    let writer = BinaryCopyInWriter::new(client.copy_in(&copy).await?, &kinds);
+                    let mut writer = pin!(writer);
+                    for row in rows {
+                        writer.as_mut().write(&as_sql(&row)).await?;
+                    }
+                    writer.finish().await
+                });
+                done.map(drop).map_err(at)
             }
         }
     }
@@ -221,7 +232,7 @@ impl Connection {
         Error::sqlite(&self.place, self.schema, error)
     }
 
-    pub(crate) fn of_server(&self, error: &postgres::Error) -> Error {
+    pub(crate) fn of_server(&self, error: &tokio_postgres::Error) -> Error {
         Error::server(&self.place, self.schema, error)
     }
 
@@ -231,7 +242,7 @@ impl Connection {
             System::Sqlite(c) => c.execute_batch(sql).map_err(|e| self.of_file(&e)),
             System::Postgres(remote) => {
                 let mut session = remote.session.borrow_mut();
-                session.client.batch_execute(sql).map_err(|e| self.of_server(&e))
+                session.batch(sql).map_err(|e| self.of_server(&e))
             }
         }
     }
@@ -241,7 +252,7 @@ impl Connection {
     pub(crate) fn on_server<T>(
         &self,
         remote: &Remote,
-        mut work: impl FnMut(&mut Session) -> Result<T, postgres::Error>,
+        mut work: impl FnMut(&mut Session) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, Error> {
         let done = work(&mut remote.session.borrow_mut()).map_err(|e| self.of_server(&e));
         match done {

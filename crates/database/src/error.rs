@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use postgres::error::SqlState;
+use tokio_postgres::error::SqlState;
 
 use crate::schema::Schema;
 
@@ -176,7 +176,7 @@ impl Error {
     pub(crate) fn server(
         place: impl Display,
         schema: &'static Schema,
-        error: &postgres::Error,
+        error: &tokio_postgres::Error,
     ) -> Self {
         let (place, reason) = (place.to_string(), said(error));
         let Some(code) = error.code() else {
@@ -210,7 +210,7 @@ impl Error {
     }
 
     /// An error in connecting to a server.
-    pub(crate) fn connecting(place: impl Display, error: &postgres::Error) -> Self {
+    pub(crate) fn connecting(place: impl Display, error: &tokio_postgres::Error) -> Self {
         let (place, reason) = (place.to_string(), said(error));
         let Some(code) = error.code() else {
             // "password missing", of the client itself.
@@ -232,7 +232,7 @@ impl Error {
 }
 
 /// An error of the client in one line: what the server says, or each cause.
-fn said(error: &postgres::Error) -> String {
+fn said(error: &tokio_postgres::Error) -> String {
     if let Some(of_server) = error.as_db_error() {
         let detail = of_server.detail().map_or(String::new(), |d| format!(": {d}"));
         return format!("{}{detail}", of_server.message());

@@ -1,7 +1,7 @@
 //! Rows that may wait: on a server they travel together, before anything reads their table.
 
-use postgres::Statement;
-use postgres::types::{Kind, ToSql, Type};
+use tokio_postgres::Statement;
+use tokio_postgres::types::{Kind, ToSql, Type};
 
 use crate::Error;
 use crate::connection::{Connection, System};
@@ -63,7 +63,8 @@ impl Connection {
         let mut session = remote.session.borrow_mut();
         for Waiting { statement, lists, .. } in all {
             let lists: Vec<_> = lists.iter().map(|list| list as &(dyn ToSql + Sync)).collect();
-            session.client.execute(&statement, &lists).map_err(|e| self.of_server(&e))?;
+            let sent = session.run(async |client| client.execute(&statement, &lists).await);
+            sent.map_err(|e| self.of_server(&e))?;
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl Connection {
 fn prepared(
     session: &mut Session,
     addition: &Addition,
-) -> Result<(Statement, Vec<Type>), postgres::Error> {
+) -> Result<(Statement, Vec<Type>), tokio_postgres::Error> {
     if let Some(many) = addition.many {
         let statement = session.prepared(many)?;
         let member = |list: &Type| match list.kind() {

@@ -8,9 +8,11 @@
 //! still so when it is written.
 
 mod address;
+mod asked;
 mod connection;
 mod error;
 mod later;
+mod line;
 mod list;
 mod password;
 mod schema;
@@ -22,11 +24,12 @@ mod transaction;
 mod value;
 mod waiting;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub use address::{Address, Server, without_passwords};
+pub use asked::Asked;
 pub use connection::Connection;
 use connection::{Remote, System};
 pub use error::Error;
@@ -136,7 +139,8 @@ impl Database {
     ) -> Result<Self, Error> {
         let session = RefCell::new(Session::connect_once(server, schema, only_reads)?);
         let (server, claimed, waiting) = (server.clone(), RefCell::default(), RefCell::default());
-        let remote = Box::new(Remote { server, only_reads, session, claimed, waiting });
+        let asked = Cell::new(0);
+        let remote = Box::new(Remote { server, only_reads, session, asked, claimed, waiting });
         Ok(Self::on(address, schema, System::Postgres(remote)))
     }
 

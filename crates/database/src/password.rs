@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use postgres::Config;
-use postgres::config::Host;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
 
 /// The password of a connection, if its address has none.
 pub(crate) fn found(config: &Config) -> Option<String> {

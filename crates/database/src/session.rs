@@ -1,20 +1,27 @@
 //! A connection to a PostgreSQL server.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use postgres::{Client, Statement};
+use tokio::runtime;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
 
 use crate::address::Server;
 use crate::error::PATIENCE;
+use crate::line::Line;
 use crate::schema::Schema;
 use crate::tls::Tls;
+use crate::value::Encoded;
 use crate::{Error, password};
 
 /// A connection with the statements that were prepared on it.
 pub(crate) struct Session {
-    pub(crate) client: Client,
+    // It goes before the line does, which then ends.
+    client: Arc<Client>,
+    pub(crate) line: Line,
     statements: HashMap<String, Statement>,
 }
 
@@ -48,7 +55,12 @@ impl Session {
             config.password(password);
         }
         let tls = Tls::new(&server.trust).map_err(|e| Error::content(server, e))?;
-        let mut client = config.connect(tls).map_err(|e| Error::connecting(server, &e))?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Error::content(server, e))?;
+        let connected = runtime.block_on(config.connect(tls));
+        let (client, connection) = connected.map_err(|e| Error::connecting(server, &e))?;
+        let (client, line) = (Arc::new(client), Line::new(runtime, connection));
+        let mut session = Self { client, line, statements: HashMap::new() };
         // Whoever writes finds rows by their keys: a plan that was made while a table was empty
         // must not read the whole of it later. What is asked for again and again is in memory, and
         // no statement is long enough to be compiled. Names in statements are those of our schema.
@@ -59,12 +71,13 @@ impl Session {
              SET idle_in_transaction_session_timeout = 60000;
              SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6;
              SET default_transaction_read_only = {only_reads};
-             SET enable_seqscan = {only_reads}; SET random_page_cost = 1.1; SET jit = off",
+             SET enable_seqscan = {only_reads}; SET random_page_cost = 1.1; SET jit = off;
+             SET plan_cache_mode = force_generic_plan",
             schema.name,
             PATIENCE.as_millis()
         );
-        client.batch_execute(&settings).map_err(|e| Error::server(server, schema, &e))?;
-        Ok(Self { client, statements: HashMap::new() })
+        session.batch(&settings).map_err(|e| Error::server(server, schema, &e))?;
+        Ok(session)
     }
 
     pub(crate) fn found(
@@ -72,18 +85,17 @@ impl Session {
         server: &Server,
         schema: &'static Schema,
     ) -> Result<Found, Error> {
-        let at = |e: postgres::Error| Error::server(server, schema, &e);
+        let at = |e: tokio_postgres::Error| Error::server(server, schema, &e);
         let (name, place) = (schema.name, server.to_string());
         let row = self
-            .client
-            .query_one(
+            .one(
                 "SELECT current_setting('server_encoding'),
-                   (SELECT count(*) FROM pg_namespace WHERE nspname = $1),
+                   (SELECT count(*) FROM pg_namespace WHERE nspname = ?1),
                    (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                    WHERE n.nspname = $1),
+                    WHERE n.nspname = ?1),
                    (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                    WHERE n.nspname = $1 AND c.relname = 'version' AND c.relkind = 'r')",
-                &[&name],
+                    WHERE n.nspname = ?1 AND c.relname = 'version' AND c.relkind = 'r')",
+                name,
             )
             .map_err(at)?;
         let encoding: String = row.get(0);
@@ -101,13 +113,13 @@ impl Session {
             [_, _, 0] => return Err(of_others(format!("its schema {name} is of another program"))),
             _ => {}
         }
-        let marks = self
-            .client
-            .query_opt(&format!("SELECT application, version FROM {name}.version"), &[])
-            .map_err(|e| match Error::server(server, schema, &e) {
+        let marks = format!("SELECT application, version FROM {name}.version");
+        let marks = self.run(async |client| client.query_opt(&marks, &[]).await).map_err(|e| {
+            match Error::server(server, schema, &e) {
                 Error::Content { reason, .. } => of_others(reason),
                 other => other,
-            })?;
+            }
+        })?;
         let Some(marks) = marks else { return Err(of_others("it has no version".into())) };
         let (Ok(application), Ok(found)) = (marks.try_get::<_, i64>(0), marks.try_get::<_, i64>(1))
         else {
@@ -124,26 +136,51 @@ impl Session {
     }
 
     /// A statement, prepared once.
-    pub(crate) fn prepared(&mut self, sql: &str) -> Result<Statement, postgres::Error> {
+    pub(crate) fn prepared(&mut self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(&numbered(sql))?;
+        let statement = self.run(async |client| client.prepare(&numbered(sql)).await)?;
         self.statements.insert(sql.into(), statement.clone());
         Ok(statement)
     }
 
+    /// Asks a question under a number, whose answer the line brings.
+    pub(crate) fn ask(&mut self, number: u64, statement: Statement, values: Arc<[Encoded]>) {
+        let client = Arc::clone(&self.client);
+        self.line.ask(number, async move {
+            let values: Vec<_> = values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
+            client.query(&statement, &values).await
+        });
+    }
+
+    /// Waits for work of the client.
+    pub(crate) fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, tokio_postgres::Error> {
+        self.line.wait(work(&self.client))
+    }
+
+    /// Runs several statements without parameters.
+    pub(crate) fn batch(&mut self, sql: &str) -> Result<(), tokio_postgres::Error> {
+        self.run(async |client| client.batch_execute(sql).await)
+    }
+
     /// Claims a name until the session ends.
-    pub(crate) fn try_claim(&mut self, name: &str) -> Result<bool, postgres::Error> {
-        let sql = "SELECT pg_try_advisory_lock(hashtextextended(?1, 0))";
-        let statement = self.prepared(sql)?;
-        self.client.query_one(&statement, &[&name])?.try_get(0)
+    pub(crate) fn try_claim(&mut self, name: &str) -> Result<bool, tokio_postgres::Error> {
+        self.one("SELECT pg_try_advisory_lock(hashtextextended(?1, 0))", name)?.try_get(0)
     }
 
     /// Gives a claimed name back.
-    pub(crate) fn release(&mut self, name: &str) -> Result<(), postgres::Error> {
-        let statement = self.prepared("SELECT pg_advisory_unlock(hashtextextended(?1, 0))")?;
-        self.client.query_one(&statement, &[&name]).map(drop)
+    pub(crate) fn release(&mut self, name: &str) -> Result<(), tokio_postgres::Error> {
+        self.one("SELECT pg_advisory_unlock(hashtextextended(?1, 0))", name).map(drop)
+    }
+
+    /// The one row of an answer to a question with a text.
+    fn one(&mut self, sql: &str, text: &str) -> Result<Row, tokio_postgres::Error> {
+        let statement = self.prepared(sql)?;
+        self.run(async |client| client.query_one(&statement, &[&text]).await)
     }
 }
 

@@ -79,9 +79,9 @@ impl Connection {
         match &self.system {
             System::Sqlite(_) => self.batch(file)?,
             System::Postgres(remote) => self.on_server(remote, |session| {
-                session.client.batch_execute(server).inspect_err(|_| {
+                session.batch(server).inspect_err(|_| {
                     // It had begun, and waited for another too long.
-                    let _ = session.client.batch_execute("ROLLBACK");
+                    let _ = session.batch("ROLLBACK");
                 })
             })?,
         }

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt::Display;
+use std::sync::Arc;
 
-use bytes::BytesMut;
-use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use bytes::{Bytes, BytesMut};
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::Error;
 
@@ -117,6 +118,18 @@ impl rusqlite::ToSql for Value<'_> {
     }
 }
 
+impl From<Value<'_>> for SqliteValue {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(n) => Self::Integer(n),
+            Value::Real(x) => Self::Real(x),
+            Value::Text(text) => Self::Text(text.into()),
+            Value::Bytes(bytes) => Self::Blob(bytes.into()),
+        }
+    }
+}
+
 impl ToSql for Value<'_> {
     fn to_sql(
         &self,
@@ -139,6 +152,44 @@ impl ToSql for Value<'_> {
             }
             other => Err(format!("{other:?} is no {kind}").into()),
         }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A value as it travels to a server.
+#[derive(Debug)]
+pub(crate) struct Encoded(Option<Bytes>);
+
+impl Encoded {
+    /// The values of a statement whose parameters are of these kinds.
+    pub(crate) fn all(
+        values: &[Value<'_>],
+        kinds: &[Type],
+    ) -> Result<Arc<[Self]>, Box<dyn StdError + Sync + Send>> {
+        let encoded = |(i, value): (usize, &Value<'_>)| {
+            let kind = kinds.get(i).ok_or("a statement has more values than parameters")?;
+            let mut out = BytesMut::new();
+            let is_null = matches!(value.to_sql(kind, &mut out)?, IsNull::Yes);
+            Ok(Self((!is_null).then(|| out.freeze())))
+        };
+        values.iter().enumerate().map(encoded).collect()
+    }
+}
+
+impl ToSql for Encoded {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        let Some(bytes) = &self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(bytes);
+        Ok(IsNull::No)
     }
 
     fn accepts(_: &Type) -> bool {
@@ -183,7 +234,7 @@ pub struct Row<'a> {
 
 pub(crate) enum Cells<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
-    Postgres(&'a postgres::Row),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 /// What a column is read as.

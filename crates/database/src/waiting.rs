@@ -1,6 +1,6 @@
 //! Statements whose rows may wait for one another.
 
-use postgres::Statement;
+use tokio_postgres::Statement;
 
 use crate::list::List;
 

@@ -5,9 +5,9 @@ mod server;
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use budwood_database::{Address, Database, Error, Kind, Schema, Tables};
+use budwood_database::{Address, Database, Error, Kind, Row, Schema, Tables, Value};
 use server::{PASSWORD, Server};
 
 static SCHEMA: Kind = Kind {
@@ -203,6 +203,101 @@ fn connections_that_are_cut_are_made_again() {
         all.into_iter().for_each(|one| one.join().unwrap());
     });
     assert_eq!(count(&database), 3 + writers / 2 * each);
+}
+
+/// Questions that wait for their answers are kept apart, in whatever order these are read, and what
+/// is wrong with one is said for that one alone.
+#[test]
+fn answers_belong_to_their_questions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.db").display().to_string();
+    for place in [Some(file), server::shared().map(Server::database)].into_iter().flatten() {
+        let database = open(&place).unwrap();
+        (1..=9).for_each(|id| add(&database, id).unwrap());
+        let sql = database.connection();
+        let number = |row: &Row<'_>| row.get::<i64>(0);
+        let ask = |id: i64| sql.ask("SELECT id FROM t WHERE id = ?1", &[id.into()]).unwrap();
+        let (a, b, none) = (ask(3), ask(5), ask(77));
+        // More than fits between the two: nobody reads it before others are answered.
+        let large =
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+             SELECT i, ?1 FROM n ORDER BY i";
+        let (word, unread) = ("w".repeat(500), "u".repeat(500));
+        let large = |word: &str| sql.ask(large, &[word.into()]);
+        let many = large(&word);
+        drop(large(&unread));
+        let broken = sql.ask("SELECT id FROM t WHERE 1 / (id - ?1) > 0", &[4.into()]).unwrap();
+        let after = ask(9);
+        assert_eq!(sql.one("SELECT count(*) FROM t", &[], number).unwrap(), 9);
+        assert_eq!(after.one(number).unwrap(), 9);
+        if sql.is_server() {
+            let error = broken.rows(number).unwrap_err().to_string();
+            assert!(error.contains("division by zero"), "{error}");
+        }
+        assert_eq!((b.one(number).unwrap(), a.first(number).unwrap()), (5, Some(3)));
+        assert_eq!(none.first(number).unwrap(), None);
+        let none = ask(77).one(number).unwrap_err().to_string();
+        assert!(none.contains("should be there"), "{none}");
+        let many = many.unwrap().rows(|row| Ok((number(row)?, row.get::<String>(1)?))).unwrap();
+        assert!(many.len() == 20_000 && (1..).zip(&many).all(|(i, of)| *of == (i, word.clone())));
+        // Statements and values that do not fit.
+        let ask = |sql: &str, values: &[Value<'_>]| {
+            database.connection().ask(sql, values).and_then(|asked| asked.rows(number))
+        };
+        assert!(ask("SELECT id FROM nowhere", &[]).is_err());
+        assert!(ask("SELECT id FROM t", &[1.into()]).is_err());
+        assert!(ask("SELECT id FROM t WHERE id = ?1", &["x".into()]).is_err() || !sql.is_server());
+        assert!(ask("SELECT word FROM t", &[]).is_err());
+        assert_eq!(ask("SELECT id FROM t WHERE id < 3 ORDER BY id", &[]).unwrap(), [1, 2]);
+    }
+}
+
+/// A question that was asked on a connection that is cut is asked again, but not in a transaction.
+#[test]
+fn what_was_asked_before_a_cut_is_answered() {
+    let Some(server) = server::shared() else { return };
+    let place = server.database();
+    let database = open(&place).unwrap();
+    (1..=3).for_each(|id| add(&database, id).unwrap());
+    let sql = database.connection();
+    let number = |row: &Row<'_>| row.get::<i64>(0);
+    let ask = |id: i64| sql.ask("SELECT id FROM t WHERE id = ?1", &[id.into()]).unwrap();
+    let (a, b) = (ask(1), ask(2));
+    server.sql(&place, CUT);
+    assert_eq!((b.one(number).unwrap(), a.one(number).unwrap()), (2, 1));
+    // The connection is made again while an answer is still to be read.
+    let a = ask(3);
+    server.sql(&place, CUT);
+    assert_eq!(count(&database), 3);
+    assert_eq!(a.one(number).unwrap(), 3);
+    let transaction = database.snapshot().unwrap();
+    let a = transaction.ask("SELECT id FROM t WHERE id = ?1", &[1.into()]).unwrap();
+    let b = transaction.ask("SELECT id FROM t WHERE id = ?1", &[2.into()]).unwrap();
+    server.sql(&place, CUT);
+    assert!(matches!(a.one(number), Err(Error::Lost { .. })));
+    assert!(matches!(b.one(number), Err(Error::Lost { .. })));
+    drop(transaction);
+    assert_eq!(count(&database), 3);
+}
+
+/// Questions that are asked together take one journey: the server has all of them before it has
+/// answered the first.
+#[test]
+fn questions_travel_together() {
+    let Some(server) = server::shared() else { return };
+    let database = open(&server.database()).unwrap();
+    let sql = database.connection();
+    let number = |row: &Row<'_>| row.get::<i64>(0);
+    let now = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+    // The server is of this machine, and so is its clock.
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let (a, b) = (sql.ask(now, &[]).unwrap(), sql.ask(now, &[]).unwrap());
+    let begin = clock();
+    assert!(a.one(number).unwrap() >= begin - 1);
+    std::thread::sleep(Duration::from_secs(1));
+    let before = clock();
+    let at = b.one(number).unwrap();
+    assert!(at < before, "asked {} ms late", at - before);
 }
 
 /// The server dies as a machine does, while four write, and returns: what was acknowledged is

@@ -36,15 +36,22 @@ pub(super) static SCHEMA: Kind = Kind {
             ],
         },
         postgres: Tables {
-            new: concat!(include_str!("postgres.sql"), include_str!("postgres_search.sql")),
-            steps: &[concat!(
-                "DROP TABLE paper_text, entry_text, model_text;
-                 DROP FUNCTION wanted, indexed, plain;",
+            new: concat!(
+                include_str!("postgres.sql"),
                 include_str!("postgres_search.sql"),
-                "INSERT INTO paper_text
-                   SELECT id, length(title), named(title), indexed(title, authors, abstract)
-                   FROM papers;"
-            )],
+                include_str!("postgres_version_3.sql")
+            ),
+            steps: &[
+                concat!(
+                    "DROP TABLE paper_text, entry_text, model_text;
+                     DROP FUNCTION wanted, indexed, plain;",
+                    include_str!("postgres_search.sql"),
+                    "INSERT INTO paper_text
+                       SELECT id, length(title), named(title), indexed(title, authors, abstract)
+                       FROM papers;"
+                ),
+                include_str!("postgres_version_3.sql"),
+            ],
         },
     },
     migrated,

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use budwood_database::{Row, Value as SqlValue, params};
+use budwood_database::{Asked, Connection, Row, Value as SqlValue, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::item::{attribution, leaderboards, named, names};
+use super::item::{ask_leaderboards, attribution, leaderboards, named, names};
+use super::paper::{ask_items_of, items};
 use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
 use crate::error::OfDatabase;
 use crate::text::slug;
@@ -169,26 +170,23 @@ pub struct LocalData {
 /// # Errors
 /// If the board cannot be read.
 pub fn areas(board: &Board, top: u64) -> Result<Vec<Area>, Error> {
-    let rows = board.sql().query(
+    areas_of(board.sql(), ask_areas(board.sql(), top)?)
+}
+
+/// Asks for all areas, and for the first tasks of each.
+pub(super) fn ask_areas(sql: &Connection, top: u64) -> OfDatabase<(Asked<'_>, Option<Asked<'_>>)> {
+    let areas = sql.ask(
         "SELECT area, count(*), CAST(sum(leaderboards) AS BIGINT) FROM (
             SELECT a.area, t.leaderboards FROM task_areas a JOIN tasks t ON t.id = a.task
             UNION ALL
             SELECT ?1, leaderboards FROM tasks WHERE id NOT IN (SELECT task FROM task_areas)) a
          GROUP BY area ORDER BY area = ?1, count(*) DESC, area",
         params![OTHER],
-        |r| Ok((r.get::<String>(0)?, r.get::<i64>(1)? as u64, r.get::<i64>(2)? as u64)),
     )?;
-    let mut tasks_of = if top > 0 { tops(board, top)? } else { HashMap::new() };
-    let area = |(name, tasks, leaderboards): (String, u64, u64)| {
-        let top = tasks_of.remove(&name).unwrap_or_default();
-        Area { slug: slug(&name), name, tasks, leaderboards, top }
-    };
-    Ok(rows.into_iter().map(area).collect())
-}
-
-/// The first tasks of each area.
-fn tops(board: &Board, top: u64) -> Result<HashMap<String, Vec<TaskItem>>, Error> {
-    let query = format!(
+    if top == 0 {
+        return Ok((areas, None));
+    }
+    let tops = format!(
         "SELECT {TASK_ITEM}, t.area FROM (
            SELECT t.*, x.area, row_number() OVER (PARTITION BY x.area ORDER BY {MOST_RESULTS}) AS n
            FROM tasks t JOIN (
@@ -198,16 +196,32 @@ fn tops(board: &Board, top: u64) -> Result<HashMap<String, Vec<TaskItem>>, Error
          WHERE t.n <= ?2 ORDER BY t.area, t.n"
     );
     let top = i64::try_from(top).unwrap_or(i64::MAX);
-    let mut areas: Vec<String> = Vec::new();
-    let rows = board.sql().query(&query, params![OTHER, top], |r| {
-        areas.push(r.get(6)?);
-        read_task_item(r)
-    })?;
-    let mut all: HashMap<String, Vec<TaskItem>> = HashMap::new();
-    for (area, item) in areas.into_iter().zip(with_parts(board, rows)?) {
-        all.entry(area).or_default().push(item);
+    Ok((areas, Some(sql.ask(&tops, params![OTHER, top])?)))
+}
+
+/// The areas that were asked for.
+pub(super) fn areas_of(
+    sql: &Connection,
+    (areas, tops): (Asked<'_>, Option<Asked<'_>>),
+) -> Result<Vec<Area>, Error> {
+    let areas = areas
+        .rows(|r| Ok((r.get::<String>(0)?, r.get::<i64>(1)? as u64, r.get::<i64>(2)? as u64)))?;
+    let mut tasks_of: HashMap<String, Vec<TaskItem>> = HashMap::new();
+    if let Some(tops) = tops {
+        let mut names: Vec<String> = Vec::new();
+        let rows = tops.rows(|r| {
+            names.push(r.get(6)?);
+            read_task_item(r)
+        })?;
+        for (area, item) in names.into_iter().zip(with_parts(sql, rows)?) {
+            tasks_of.entry(area).or_default().push(item);
+        }
     }
-    Ok(all)
+    let area = |(name, tasks, leaderboards): (String, u64, u64)| {
+        let top = tasks_of.remove(&name).unwrap_or_default();
+        Area { slug: slug(&name), name, tasks, leaderboards, top }
+    };
+    Ok(areas.into_iter().map(area).collect())
 }
 
 const OTHER: &str = "Other";
@@ -228,10 +242,12 @@ pub fn area(board: &Board, address: &str, part: Part) -> Result<AreaItem, Error>
 /// # Errors
 /// If the board cannot be read.
 pub fn tasks(board: &Board, part: Part) -> Result<Page<TaskItem>, Error> {
-    let count: i64 = board.sql().one("SELECT count(*) FROM tasks", &[], |r| r.get(0))?;
+    let sql = board.sql();
+    let count = sql.ask("SELECT count(*) FROM tasks", &[])?;
     let rest = format!("ORDER BY {MOST_RESULTS} LIMIT ?1 OFFSET ?2");
-    let items = task_items(board, &rest, params![part.limit(), part.offset()])?;
-    Ok(Page { count: count as u64, offset: part.offset, items })
+    let items = ask_tasks(sql, &rest, params![part.limit(), part.offset()])?;
+    let count = count.one(|r| r.get::<i64>(0))? as u64;
+    Ok(Page { count, offset: part.offset, items: task_items(sql, items)? })
 }
 
 fn tasks_of(board: &Board, area: &str, part: Part) -> Result<Vec<TaskItem>, Error> {
@@ -241,12 +257,20 @@ fn tasks_of(board: &Board, area: &str, part: Part) -> Result<Vec<TaskItem>, Erro
         "WHERE t.id IN (SELECT task FROM task_areas WHERE area = ?1)"
     };
     let rest = format!("{within} ORDER BY {MOST_RESULTS} LIMIT ?2 OFFSET ?3");
-    task_items(board, &rest, params![area, part.limit(), part.offset()])
+    let sql = board.sql();
+    task_items(sql, ask_tasks(sql, &rest, params![area, part.limit(), part.offset()])?)
 }
 
-fn task_items(board: &Board, rest: &str, values: &[SqlValue<'_>]) -> Result<Vec<TaskItem>, Error> {
-    let query = format!("SELECT {TASK_ITEM} FROM tasks t {rest}");
-    with_parts(board, board.sql().query(&query, values, read_task_item)?)
+fn ask_tasks<'s>(
+    sql: &'s Connection,
+    rest: &str,
+    values: &[SqlValue<'_>],
+) -> OfDatabase<Asked<'s>> {
+    sql.ask(&format!("SELECT {TASK_ITEM} FROM tasks t {rest}"), values)
+}
+
+fn task_items(sql: &Connection, asked: Asked<'_>) -> Result<Vec<TaskItem>, Error> {
+    with_parts(sql, asked.rows(read_task_item)?)
 }
 
 /// What [`read_task_item`] reads of tasks `t`.
@@ -267,11 +291,10 @@ fn read_task_item(r: &Row<'_>) -> OfDatabase<(i64, TaskItem)> {
 }
 
 /// Tasks with the names of their parts.
-fn with_parts(board: &Board, rows: Vec<(i64, TaskItem)>) -> Result<Vec<TaskItem>, Error> {
+fn with_parts(sql: &Connection, rows: Vec<(i64, TaskItem)>) -> Result<Vec<TaskItem>, Error> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = board.sql();
     let query = format!(
         "SELECT c.parent, t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.child
          WHERE {} ORDER BY t.results DESC, t.name",
@@ -308,43 +331,40 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
     )?;
     let (id, (address, name, description), count, source) =
         found.ok_or_else(|| Error::missing("task", address))?;
-    let areas = {
-        let rows = sql.query(
-            "SELECT area FROM task_areas WHERE task = ?1 ORDER BY area",
-            params![id],
-            |r| r.get::<String>(0),
-        )?;
-        rows.into_iter().map(|name| Named { slug: slug(&name), name }).collect()
-    };
-    let papers = super::paper::items_of(board, ("paper_tasks", "task", id), count, part)?;
+    let areas =
+        sql.ask("SELECT area FROM task_areas WHERE task = ?1 ORDER BY area", params![id])?;
+    let parents = sql.ask(
+        "SELECT t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.parent
+         WHERE c.child = ?1 ORDER BY t.name",
+        params![id],
+    )?;
+    let subtasks = ask_tasks(
+        sql,
+        "JOIN task_children c ON c.child = t.id WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 500",
+        params![id],
+    )?;
+    let tables = ask_leaderboards(
+        sql,
+        "WHERE l.task = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 500",
+        params![id],
+    )?;
+    let datasets = sql.ask(
+        "SELECT d.slug, d.name FROM dataset_tasks x JOIN datasets d ON d.id = x.dataset
+         WHERE x.task = ?1 ORDER BY d.results DESC, d.name LIMIT 60",
+        params![id],
+    )?;
+    let papers = ask_items_of(sql, ("paper_tasks", "task", id), count, part)?;
+    let area = |name: String| Named { slug: slug(&name), name };
     Ok(Task {
         slug: address,
         name,
         description,
-        areas,
-        parents: names(
-            board,
-            "SELECT t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.parent
-             WHERE c.child = ?1 ORDER BY t.name",
-            id,
-        )?,
-        subtasks: task_items(
-            board,
-            "JOIN task_children c ON c.child = t.id WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 500",
-            params![id],
-        )?,
-        leaderboards: leaderboards(
-            sql,
-            "WHERE l.task = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 500",
-            params![id],
-        )?,
-        datasets: names(
-            board,
-            "SELECT d.slug, d.name FROM dataset_tasks x JOIN datasets d ON d.id = x.dataset
-             WHERE x.task = ?1 ORDER BY d.results DESC, d.name LIMIT 60",
-            id,
-        )?,
-        papers: Page { count, offset: part.offset, items: papers },
+        areas: areas.rows(|r| r.get(0).map(area))?,
+        parents: names(parents)?,
+        subtasks: task_items(sql, subtasks)?,
+        leaderboards: leaderboards(sql, tables)?,
+        datasets: names(datasets)?,
+        papers: Page { count, offset: part.offset, items: items(papers)? },
         source,
     })
 }
@@ -355,22 +375,23 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
 /// If the board cannot be read.
 pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
     let sql = board.sql();
-    let count: i64 = sql.one("SELECT count(*) FROM datasets", &[], |r| r.get(0))?;
-    let items = sql.query(
+    let count = sql.ask("SELECT count(*) FROM datasets", &[])?;
+    let items = sql.ask(
         "SELECT slug, name, substr(description, 1, 200), leaderboards, results, details
          FROM datasets ORDER BY results DESC, name LIMIT ?1 OFFSET ?2",
         params![part.limit(), part.offset()],
-        |r| {
-            Ok(DatasetItem {
-                slug: r.get(0)?,
-                name: r.get(1)?,
-                summary: r.get(2)?,
-                leaderboards: r.get::<i64>(3)? as u64,
-                results: r.get::<i64>(4)? as u64,
-                modalities: texts(&details(r, 5)?, "modalities"),
-            })
-        },
     )?;
+    let count: i64 = count.one(|r| r.get(0))?;
+    let items = items.rows(|r| {
+        Ok(DatasetItem {
+            slug: r.get(0)?,
+            name: r.get(1)?,
+            summary: r.get(2)?,
+            leaderboards: r.get::<i64>(3)? as u64,
+            results: r.get::<i64>(4)? as u64,
+            modalities: texts(&details(r, 5)?, "modalities"),
+        })
+    })?;
     Ok(Page { count: count as u64, offset: part.offset, items })
 }
 
@@ -395,24 +416,32 @@ pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
              FROM datasets d LEFT JOIN papers p ON p.id = d.paper LEFT JOIN datasets o ON o.id = d.parent
              LEFT JOIN archives a ON a.id = d.archive WHERE d.slug = ?1", params![address], |r| Ok((r.get::<i64>(0)?, read_dataset(r)?)))?;
     let (id, mut set) = found.ok_or_else(|| Error::missing("data set", address))?;
-    set.parts =
-        names(board, "SELECT slug, name FROM datasets WHERE parent = ?1 ORDER BY name", id)?;
-    set.tasks = names(
-        board,
+    let parts =
+        sql.ask("SELECT slug, name FROM datasets WHERE parent = ?1 ORDER BY name", params![id])?;
+    let tasks = sql.ask(
         "SELECT t.slug, t.name FROM dataset_tasks x JOIN tasks t ON t.id = x.task
          WHERE x.dataset = ?1 ORDER BY t.results DESC, t.name",
-        id,
+        params![id],
     )?;
-    set.leaderboards = leaderboards(
+    let tables = ask_leaderboards(
         sql,
         "WHERE l.dataset = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 200",
         params![id],
     )?;
-    set.links = links(board, id)?;
-    set.local = sql.query("SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
+    let nodes =
+        sql.ask("SELECT details FROM nodes WHERE dataset = ?1 ORDER BY id LIMIT 50", params![id])?;
+    let local = sql.ask(
+        "SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
          WHERE s.sha256 IN (SELECT r.data_sha256 FROM results r JOIN leaderboards l ON l.id = r.leaderboard
                             WHERE l.dataset = ?1)
-         ORDER BY s.split", params![id], |r| {
+         ORDER BY s.split",
+        params![id],
+    )?;
+    set.parts = names(parts)?;
+    set.tasks = names(tasks)?;
+    set.leaderboards = leaderboards(sql, tables)?;
+    set.links = links(nodes)?;
+    set.local = local.rows(|r| {
         Ok(LocalData { split: r.get(0)?, rows: r.get::<i64>(1)? as u64, sha256: r.get(2)? })
     })?;
     Ok(set)
@@ -445,12 +474,8 @@ fn read_dataset(r: &Row<'_>) -> OfDatabase<Dataset> {
 }
 
 /// The links that the archive's tables give for a data set.
-fn links(board: &Board, dataset: i64) -> Result<Vec<Link>, Error> {
-    let rows = board.sql().query(
-        "SELECT details FROM nodes WHERE dataset = ?1 ORDER BY id LIMIT 50",
-        params![dataset],
-        |r| r.get::<String>(0),
-    )?;
+fn links(nodes: Asked<'_>) -> Result<Vec<Link>, Error> {
+    let rows = nodes.rows(|r| r.get::<String>(0))?;
     let mut links: Vec<Link> = Vec::new();
     for details in rows {
         let details: Value = serde_json::from_str(&details).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use budwood_database::{Connection, Row, Value, params};
+use budwood_database::{Asked, Connection, Row, Value, params};
 use serde::Serialize;
 
 use super::{Attribution, Link, Named};
@@ -10,7 +10,7 @@ use crate::direction::Direction;
 use crate::error::OfDatabase;
 use crate::setting::NamedData;
 use crate::state::state_of;
-use crate::{Board, Error, State, dialect};
+use crate::{Error, State, dialect};
 
 /// A leaderboard as an entry of a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -82,14 +82,21 @@ const BEST: &str = "
     LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
     LEFT JOIN papers p ON p.id = r.paper";
 
-/// The leaderboards that `rest` (conditions, order and limit) takes.
-pub(super) fn leaderboards(
-    sql: &Connection,
+/// Asks for the leaderboards that `rest` (conditions, order and limit) takes.
+pub(super) fn ask_leaderboards<'s>(
+    sql: &'s Connection,
     rest: &str,
     values: &[Value<'_>],
+) -> OfDatabase<Asked<'s>> {
+    sql.ask(&format!("{SELECT}{rest}"), values)
+}
+
+/// The leaderboards that were asked for.
+pub(super) fn leaderboards(
+    sql: &Connection,
+    asked: Asked<'_>,
 ) -> Result<Vec<LeaderboardItem>, Error> {
-    let rows =
-        sql.query(&format!("{SELECT}{rest}"), values, |r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
+    let rows = asked.rows(|r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
     let best = best(sql, rows.iter().flat_map(|(_, first, verified)| [*first, *verified]))?;
     let item = |(mut item, first, verified): (LeaderboardItem, Option<i64>, Option<i64>)| {
         let of = |result: Option<i64>| best.get(&result?).cloned();
@@ -164,9 +171,9 @@ pub(super) fn named(r: &Row<'_>, at: usize) -> OfDatabase<Option<Named>> {
     Ok(Some(Named { slug, name: r.get(at + 1)? }))
 }
 
-/// Slugs and names that a query with one number gives.
-pub(super) fn names(board: &Board, query: &str, of: i64) -> Result<Vec<Named>, Error> {
-    Ok(board.sql().query(query, params![of], |r| Ok(Named { slug: r.get(0)?, name: r.get(1)? }))?)
+/// The slugs and names that were asked for.
+pub(super) fn names(asked: Asked<'_>) -> Result<Vec<Named>, Error> {
+    Ok(asked.rows(|r| Ok(Named { slug: r.get(0)?, name: r.get(1)? }))?)
 }
 
 /// A raw value, kept as JSON, as a person wrote it.

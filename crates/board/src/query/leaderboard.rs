@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-use budwood_database::{Row as SqlRow, params};
+use budwood_database::{Asked, Connection, Row as SqlRow, params};
 use serde::Serialize;
 
-use super::item::{as_written, leaderboards, named, names};
+use super::item::{as_written, ask_leaderboards, leaderboards, named, names};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
@@ -23,6 +23,8 @@ pub struct Filter {
     pub metric: Option<String>,
     /// Whether claims hold ranks and the state of the art too; otherwise only re-evaluated rows do.
     pub claims: bool,
+    /// Whether claims do so where no row has been re-evaluated.
+    pub claims_alone: bool,
     /// Order of the rows.
     pub sort: SortBy,
     /// Turns the order around.
@@ -259,12 +261,26 @@ impl Row {
 /// # Errors
 /// If there is none, or it has no metric of the filter's name.
 pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Leaderboard, Error> {
-    let (id, numbers, mut found) = head(board, address, filter)?;
-    let mut rows = rows(board, id, &numbers)?;
+    of_number(board.sql(), number(board.sql(), address)?, filter)
+}
+
+/// A leaderboard by its number.
+pub(super) fn of_number(sql: &Connection, id: i64, filter: &Filter) -> Result<Leaderboard, Error> {
+    let head = Head::ask(sql, id)?;
+    let asked = sql.ask(
+        &format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql()),
+        params![id],
+    )?;
+    let scores =
+        format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
+    let scores = sql.ask(&scores, params![id])?;
+    let (numbers, mut found) = head.read(sql, filter)?;
+    let mut rows = rows(asked, scores, &numbers)?;
     (found.facets, found.rows_in_all) = (facets(&rows), rows.len() as u64);
     rows.retain(|row| row.fits(filter));
     let direction = found.direction();
-    found.line = stand(&mut rows, found.chosen, direction, filter.claims);
+    found.claims |= filter.claims_alone && found.item.verified == 0;
+    found.line = stand(&mut rows, found.chosen, direction, found.claims);
     sort(&mut rows, filter, found.chosen, direction);
     found.undated = rows.iter().filter(|r| r.day.is_none()).count() as u64;
     found.rows = rows;
@@ -285,48 +301,23 @@ pub(crate) fn walk(
 ) -> Result<(), Error> {
     let sql = board.sql();
     let filter = Filter { claims, ..Filter::default() };
-    let (id, numbers, found) = head(board, address, &filter)?;
-    let query = format!(
-        "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
-         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
-         LEFT JOIN scores s ON s.result = r.id AND s.metric = ?2 WHERE r.leaderboard = ?1
-         ORDER BY r.position, r.id, s.position",
-        elsewhere("r", "l")
-    );
-    let (mut ids, mut standings) = (Vec::new(), Vec::new());
-    sql.query(&query, params![id, numbers.get(found.chosen)], |r| {
-        let (result, state): (i64, State) = (r.get(0)?, r.get(1)?);
-        let score = Score {
-            raw: String::new(),
-            value: r.get(3)?,
-            spread: None,
-            interval: r.get::<Option<f64>>(4)?.zip(r.get(5)?),
-            measured: r.get(6)?,
-            state: state_of(state, r.get(6)?, r.get(7)?),
-        };
-        let elsewhere = r.get(8)?;
-        let day = r.get::<Option<String>>(2)?.as_deref().and_then(date::day);
-        // A row that names a metric twice shows the last value.
-        if ids.last().is_some_and(|&(last, _)| last == result) {
-            ids.pop();
-            standings.pop();
-        }
-        standings.push(standing((state, elsewhere), Some(&score), day, claims));
-        ids.push((result, state == State::Retracted));
-        Ok(())
-    })?;
+    let id = number(sql, address)?;
+    let (numbers, found) = Head::ask(sql, id)?.read(sql, &filter)?;
+    let all = ranked(ask_ranked(sql, id, numbers.get(found.chosen).copied())?)?;
+    let standings: Vec<Standing> = all.iter().map(|row| row.standing(claims)).collect();
     let ranks = ranks(&standings, found.direction());
-    let mut order: Vec<usize> = (0..ids.len()).collect();
+    let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by(|&a, &b| {
         let by_value = by_value(standings[a].value, standings[b].value, found.direction());
-        ids[a].1.cmp(&ids[b].1).then(by_value)
+        let gone = |i: usize| all[i].state == State::Retracted;
+        gone(a).cmp(&gone(b)).then(by_value)
     });
     each(&found, None)?;
     let these = dialect::is_among(sql, "r.id", "?1");
     let some = format!("{} WHERE {these}", rows_sql());
     let scores = format!("{SCORES} WHERE {these} ORDER BY s.result, s.metric, s.position");
     for part in order.chunks(WALKED) {
-        let list = dialect::list(&part.iter().map(|&i| ids[i].0).collect::<Vec<_>>());
+        let list = dialect::list(&part.iter().map(|&i| all[i].result).collect::<Vec<_>>());
         let rows = sql.query(&some, params![list], |r| read_row(r, numbers.len()))?;
         let mut rows: HashMap<i64, Row> = rows.into_iter().map(|row| (row.result, row)).collect();
         sql.query(&scores, params![list], |r| {
@@ -339,8 +330,8 @@ pub(crate) fn walk(
         })?;
         for &i in part {
             // No snapshot loses a row: without one, a row would be left out in silence.
-            let mut row = rows.remove(&ids[i].0).ok_or_else(|| {
-                let reason = format!("result {} went away while it was read", ids[i].0);
+            let mut row = rows.remove(&all[i].result).ok_or_else(|| {
+                let reason = format!("result {} went away while it was read", all[i].result);
                 budwood_database::Error::content(board.place(), reason)
             })?;
             row.rank = ranks[i];
@@ -350,52 +341,143 @@ pub(crate) fn walk(
     Ok(())
 }
 
+/// A row of a leaderboard, as it is ranked.
+struct Ranked {
+    result: i64,
+    state: State,
+    elsewhere: bool,
+    day: Option<i64>,
+    score: Score,
+}
+
+impl Ranked {
+    fn standing(&self, claims: bool) -> Standing {
+        standing((self.state, self.elsewhere), Some(&self.score), self.day, claims)
+    }
+}
+
+/// Asks for what ranks the rows of a leaderboard by a metric, or by the primary one.
+fn ask_ranked(sql: &Connection, leaderboard: i64, metric: Option<i64>) -> OfDatabase<Asked<'_>> {
+    let query = format!(
+        "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
+         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
+         LEFT JOIN scores s ON s.result = r.id AND s.metric = coalesce(CAST(?2 AS BIGINT),
+           (SELECT id FROM metrics WHERE leaderboard = ?1 ORDER BY position, id LIMIT 1))
+         WHERE r.leaderboard = ?1 ORDER BY r.position, r.id, s.position",
+        elsewhere("r", "l")
+    );
+    sql.ask(&query, params![leaderboard, metric])
+}
+
+fn ranked(asked: Asked<'_>) -> Result<Vec<Ranked>, Error> {
+    let mut all: Vec<Ranked> = Vec::new();
+    asked.rows(|r| {
+        let (result, state): (i64, State) = (r.get(0)?, r.get(1)?);
+        let score = Score {
+            raw: String::new(),
+            value: r.get(3)?,
+            spread: None,
+            interval: r.get::<Option<f64>>(4)?.zip(r.get(5)?),
+            measured: r.get(6)?,
+            state: state_of(state, r.get(6)?, r.get(7)?),
+        };
+        let day = r.get::<Option<String>>(2)?.as_deref().and_then(date::day);
+        // A row that names a metric twice shows the last value.
+        if all.last().is_some_and(|last| last.result == result) {
+            all.pop();
+        }
+        all.push(Ranked { result, state, elsewhere: r.get(8)?, day, score });
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// A leaderboard without rows; one of its rows, ranked among re-evaluated ones; and its rank among
+/// all, claims included. None if it is not there.
+pub(super) fn of_one(
+    sql: &Connection,
+    leaderboard: i64,
+    result: i64,
+) -> Result<Option<(Leaderboard, Row, Option<u32>)>, Error> {
+    let head = Head::ask(sql, leaderboard)?;
+    let own = sql.ask(&format!("{} WHERE r.id = ?1", rows_sql()), params![result])?;
+    let scores = format!("{SCORES} WHERE r.id = ?1 ORDER BY s.result, s.metric, s.position");
+    let scores = sql.ask(&scores, params![result])?;
+    let all = ask_ranked(sql, leaderboard, None)?;
+    let (numbers, found) = head.read(sql, &Filter::default())?;
+    let own = rows(own, scores, &numbers)?.pop();
+    let all = ranked(all)?;
+    let place = all.iter().position(|row| row.result == result);
+    let Some((mut row, place)) = own.zip(place) else { return Ok(None) };
+    let standings = |claims| all.iter().map(|row| row.standing(claims)).collect::<Vec<Standing>>();
+    let (direction, verified) = (found.direction(), standings(false));
+    row.rank = ranks(&verified, direction)[place];
+    row.record = line(&verified, direction).contains(&place);
+    let of_claims = ranks(&standings(true), direction)[place];
+    Ok(Some((found, row, of_claims)))
+}
+
 /// Rows that [`walk`] holds at a time.
 const WALKED: usize = 100;
 
-/// A leaderboard without rows; its number, and those of its metrics.
-fn head(
-    board: &Board,
-    address: &str,
-    filter: &Filter,
-) -> Result<(i64, Vec<i64>, Leaderboard), Error> {
-    let sql = board.sql();
-    let found = sql.first(
-        "SELECT id, description, task FROM leaderboards WHERE slug = ?1",
-        params![address],
-        |r| Ok((r.get::<i64>(0)?, r.get::<String>(1)?, r.get::<i64>(2)?)),
-    )?;
-    let (id, description, task) = found.ok_or_else(|| Error::missing("leaderboard", address))?;
-    let item = leaderboards(sql, "WHERE l.id = ?1", params![id])?
-        .pop()
-        .ok_or_else(|| Error::missing("leaderboard", address))?;
-    let (numbers, metrics) = metrics(board, id)?;
-    let chosen = match &filter.metric {
-        None => 0,
-        Some(name) => metrics
-            .iter()
-            .position(|m| m.name.eq_ignore_ascii_case(name))
-            .ok_or_else(|| Error::missing("metric", name))?,
-    };
-    let areas = names(
-        board,
-        "SELECT lower(replace(area, ' ', '-')), area FROM task_areas WHERE task = ?1 ORDER BY area",
-        task,
-    )?;
-    let found = Leaderboard {
-        item,
-        description,
-        areas,
-        metrics,
-        chosen,
-        claims: filter.claims,
-        rows: Vec::new(),
-        rows_in_all: 0,
-        undated: 0,
-        line: Vec::new(),
-        facets: Facets::default(),
-    };
-    Ok((id, numbers, found))
+/// The number of a leaderboard.
+fn number(sql: &Connection, address: &str) -> Result<i64, Error> {
+    let query = "SELECT id FROM leaderboards WHERE slug = ?1";
+    let found = sql.first(query, params![address], |r| r.get(0))?;
+    found.ok_or_else(|| Error::missing("leaderboard", address))
+}
+
+/// What is asked of a leaderboard beside its rows.
+struct Head<'s> {
+    id: i64,
+    item: Asked<'s>,
+    description: Asked<'s>,
+    metrics: Asked<'s>,
+    areas: Asked<'s>,
+}
+
+impl<'s> Head<'s> {
+    fn ask(sql: &'s Connection, id: i64) -> OfDatabase<Self> {
+        Ok(Self {
+            id,
+            item: ask_leaderboards(sql, "WHERE l.id = ?1", params![id])?,
+            description: sql
+                .ask("SELECT description FROM leaderboards WHERE id = ?1", params![id])?,
+            metrics: ask_metrics(sql, id)?,
+            areas: sql.ask(
+                "SELECT lower(replace(area, ' ', '-')), area FROM task_areas
+                 WHERE task = (SELECT task FROM leaderboards WHERE id = ?1) ORDER BY area",
+                params![id],
+            )?,
+        })
+    }
+
+    /// The numbers of its metrics, and the leaderboard without rows.
+    fn read(self, sql: &Connection, filter: &Filter) -> Result<(Vec<i64>, Leaderboard), Error> {
+        let missing = || Error::missing("leaderboard", self.id);
+        let (numbers, metrics) = metrics(self.metrics)?;
+        let chosen = match &filter.metric {
+            None => 0,
+            Some(name) => metrics
+                .iter()
+                .position(|m| m.name.eq_ignore_ascii_case(name))
+                .ok_or_else(|| Error::missing("metric", name))?,
+        };
+        let found = Leaderboard {
+            item: leaderboards(sql, self.item)?.pop().ok_or_else(missing)?,
+            description: self.description.one(|r| r.get(0))?,
+            areas: names(self.areas)?,
+            metrics,
+            chosen,
+            claims: filter.claims,
+            rows: Vec::new(),
+            rows_in_all: 0,
+            undated: 0,
+            line: Vec::new(),
+            facets: Facets::default(),
+        };
+        Ok((numbers, found))
+    }
 }
 
 impl Leaderboard {
@@ -406,12 +488,7 @@ impl Leaderboard {
 }
 
 /// Gives rows their ranks and marks those on the line of the state of the art, which is returned.
-pub(super) fn stand(
-    rows: &mut [Row],
-    chosen: usize,
-    direction: Direction,
-    claims: bool,
-) -> Vec<StepLine> {
+fn stand(rows: &mut [Row], chosen: usize, direction: Direction, claims: bool) -> Vec<StepLine> {
     let standings: Vec<Standing> = rows
         .iter()
         .map(|row| {
@@ -502,24 +579,27 @@ fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) 
     });
 }
 
-/// Numbers and metrics of a leaderboard in their order.
-pub(super) fn metrics(board: &Board, leaderboard: i64) -> Result<(Vec<i64>, Vec<Metric>), Error> {
-    let rows = board.sql().query(
+fn ask_metrics(sql: &Connection, leaderboard: i64) -> OfDatabase<Asked<'_>> {
+    sql.ask(
         "SELECT id, name, direction, direction_source, description, declared, tolerance
          FROM metrics WHERE leaderboard = ?1 ORDER BY position, id",
         params![leaderboard],
-        |r| {
-            let metric = Metric {
-                name: r.get(1)?,
-                direction: r.get(2)?,
-                direction_source: r.get(3)?,
-                description: r.get(4)?,
-                declared: r.get(5)?,
-                tolerance: r.get(6)?,
-            };
-            Ok((r.get::<i64>(0)?, metric))
-        },
-    )?;
+    )
+}
+
+/// Numbers and metrics of a leaderboard in their order.
+fn metrics(asked: Asked<'_>) -> Result<(Vec<i64>, Vec<Metric>), Error> {
+    let rows = asked.rows(|r| {
+        let metric = Metric {
+            name: r.get(1)?,
+            direction: r.get(2)?,
+            direction_source: r.get(3)?,
+            description: r.get(4)?,
+            declared: r.get(5)?,
+            tolerance: r.get(6)?,
+        };
+        Ok((r.get::<i64>(0)?, metric))
+    })?;
     Ok(rows.into_iter().unzip())
 }
 
@@ -547,14 +627,11 @@ const SCORES: &str =
             s.confirmed
      FROM results r JOIN scores s ON s.result = r.id";
 
-fn rows(board: &Board, leaderboard: i64, metrics: &[i64]) -> Result<Vec<Row>, Error> {
-    let sql = board.sql();
-    let all = format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql());
-    let mut rows = sql.query(&all, params![leaderboard], |r| read_row(r, metrics.len()))?;
+fn rows(asked: Asked<'_>, scores: Asked<'_>, metrics: &[i64]) -> Result<Vec<Row>, Error> {
+    let mut rows = asked.rows(|r| read_row(r, metrics.len()))?;
     let place: HashMap<i64, usize> = rows.iter().enumerate().map(|(i, r)| (r.result, i)).collect();
     let column: HashMap<i64, usize> = metrics.iter().enumerate().map(|(i, &m)| (m, i)).collect();
-    let all = format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
-    sql.query(&all, params![leaderboard], |r| {
+    scores.rows(|r| {
         let (result, metric): (i64, i64) = (r.get(0)?, r.get(1)?);
         if let (Some(&i), Some(&c)) = (place.get(&result), column.get(&metric)) {
             let state = rows[i].state;

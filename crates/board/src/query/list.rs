@@ -2,7 +2,7 @@
 
 use budwood_database::params;
 
-use super::item::leaderboards;
+use super::item::{ask_leaderboards, leaderboards};
 use super::{LeaderboardItem, Page, Part};
 use crate::{Board, Error};
 
@@ -58,11 +58,10 @@ pub fn addresses(board: &Board, kind: Listed, chunk: u64, size: u64) -> Result<V
 /// # Errors
 /// If the board cannot be read.
 pub fn evaluations(board: &Board, part: Part) -> Result<Page<LeaderboardItem>, Error> {
-    let count: i64 =
-        board
-            .sql()
-            .one("SELECT count(*) FROM leaderboards WHERE results > 0", &[], |r| r.get(0))?;
+    let sql = board.sql();
+    let count = sql.ask("SELECT count(*) FROM leaderboards WHERE results > 0", &[])?;
     let rest = "WHERE l.results > 0 ORDER BY l.id LIMIT ?1 OFFSET ?2";
-    let items = leaderboards(board.sql(), rest, params![part.limit(), part.offset()])?;
+    let items = ask_leaderboards(sql, rest, params![part.limit(), part.offset()])?;
+    let (count, items) = (count.one(|r| r.get::<i64>(0))?, leaderboards(sql, items)?);
     Ok(Page { count: count as u64, offset: part.offset, items })
 }

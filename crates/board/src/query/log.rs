@@ -1,10 +1,11 @@
 //! The log.
 
-use budwood_database::params;
+use budwood_database::{Asked, Connection, params};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Page, Part};
+use crate::error::OfDatabase;
 use crate::{Board, Error};
 
 /// Which entries are asked for; empty fields take all.
@@ -50,20 +51,35 @@ const OF: &str = "WHERE (CAST(?1 AS TEXT) IS NULL OR subject = ?1)
 /// If the board cannot be read.
 pub fn log(board: &Board, filter: &LogFilter, part: Part) -> Result<Page<LogEntry>, Error> {
     let sql = board.sql();
-    let count: i64 = match (&filter.subject, filter.id) {
+    let count = match (&filter.subject, filter.id) {
         // Entries are never deleted.
-        (None, None) => sql.one("SELECT coalesce(max(id), 0) FROM log", &[], |r| r.get(0))?,
+        (None, None) => sql.ask("SELECT coalesce(max(id), 0) FROM log", &[])?,
         (subject, id) => {
-            sql.one(&format!("SELECT count(*) FROM log {OF}"), params![subject, id], |r| r.get(0))?
+            sql.ask(&format!("SELECT count(*) FROM log {OF}"), params![subject, id])?
         }
     };
+    let items = ask_entries(sql, filter, part)?;
+    let count = count.one(|r| r.get::<i64>(0))? as u64;
+    Ok(Page { count, offset: part.offset, items: entries(items)? })
+}
+
+/// Asks for entries, newest first.
+pub(super) fn ask_entries<'s>(
+    sql: &'s Connection,
+    filter: &LogFilter,
+    part: Part,
+) -> OfDatabase<Asked<'s>> {
     let query = format!(
         "SELECT id, at, who, action, subject, subject_id, subject_name, reason, details FROM log {OF}
          ORDER BY id DESC LIMIT ?3 OFFSET ?4"
     );
     let (limit, offset) = (part.limit(), part.offset());
-    let values = params![filter.subject, filter.id, limit, offset];
-    let items = sql.query(&query, values, |r| {
+    sql.ask(&query, params![filter.subject, filter.id, limit, offset])
+}
+
+/// The entries that were asked for.
+pub(super) fn entries(asked: Asked<'_>) -> Result<Vec<LogEntry>, Error> {
+    Ok(asked.rows(|r| {
         let details: String = r.get(8)?;
         Ok(LogEntry {
             id: r.get(0)?,
@@ -76,6 +92,5 @@ pub fn log(board: &Board, filter: &LogFilter, part: Part) -> Result<Page<LogEntr
             reason: r.get(7)?,
             details: serde_json::from_str(&details).unwrap_or_default(),
         })
-    })?;
-    Ok(Page { count: count as u64, offset: part.offset, items })
+    })?)
 }

@@ -1,9 +1,10 @@
 //! Methods.
 
-use budwood_database::params;
+use budwood_database::{Asked, params};
 use serde::Serialize;
 
 use super::item::{as_written, attribution};
+use super::paper::{ask_items_of, items};
 use super::{Attribution, Link, Named, Page, PaperItem, Part};
 use crate::state::state_of;
 use crate::{Board, Error, State};
@@ -104,9 +105,14 @@ pub struct MethodResult {
 /// If the board cannot be read.
 pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
     let sql = board.sql();
-    let count: i64 = sql.one("SELECT count(*) FROM methods", &[], |r| r.get(0))?;
-    let items = sql.query("SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
-         FROM methods ORDER BY implemented IS NULL, papers DESC, name LIMIT ?1 OFFSET ?2", params![part.limit(), part.offset()], |r| {
+    let count = sql.ask("SELECT count(*) FROM methods", &[])?;
+    let items = sql.ask(
+        "SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
+         FROM methods ORDER BY implemented IS NULL, papers DESC, name LIMIT ?1 OFFSET ?2",
+        params![part.limit(), part.offset()],
+    )?;
+    let count: i64 = count.one(|r| r.get(0))?;
+    let items = items.rows(|r| {
         Ok(MethodItem {
             slug: r.get(0)?,
             name: r.get(1)?,
@@ -151,20 +157,29 @@ pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error>
             Ok((r.get::<i64>(0)?, method))
         })?;
     let (id, mut method) = found.ok_or_else(|| Error::missing("method", address))?;
-    method.collections = sql.query("SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection", params![id], |r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
-    method.papers.items =
-        super::paper::items_of(board, ("paper_methods", "method", id), method.papers.count, part)?;
-    method.results = results(board, id)?;
+    let collections = sql.ask(
+        "SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection",
+        params![id],
+    )?;
+    let papers = ask_items_of(sql, ("paper_methods", "method", id), method.papers.count, part)?;
+    let made = sql.ask(RESULTS, params![id])?;
+    method.collections =
+        collections.rows(|r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
+    method.papers.items = items(papers)?;
+    method.results = results(made)?;
     Ok(method)
 }
 
-fn results(board: &Board, method: i64) -> Result<Vec<MethodResult>, Error> {
-    Ok(board.sql().query("SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, r.base, r.method, r.trained, m.name, s.raw,
+const RESULTS: &str =
+    "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, r.base, r.method, r.trained, m.name, s.raw,
                 s.measured, r.state, s.confirmed
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
          JOIN datasets d ON d.id = l.dataset LEFT JOIN metrics m ON m.leaderboard = l.id AND m.position = 0
          LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
-         WHERE r.method_id = ?1 AND r.state <> 'retracted' ORDER BY r.id DESC LIMIT 100", params![method], |r| {
+         WHERE r.method_id = ?1 AND r.state <> 'retracted' ORDER BY r.id DESC LIMIT 100";
+
+fn results(asked: Asked<'_>) -> Result<Vec<MethodResult>, Error> {
+    Ok(asked.rows(|r| {
         Ok(MethodResult {
             result: r.get(0)?,
             leaderboard: r.get(1)?,

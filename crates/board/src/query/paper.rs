@@ -1,11 +1,12 @@
 //! Papers.
 
-use budwood_database::{Value, params};
+use budwood_database::{Asked, Connection, params};
 use serde::Serialize;
 
 use super::item::{as_written, attribution, names};
 use super::{Attribution, Named, Page, Part, Related};
 use crate::date::DateSource;
+use crate::error::OfDatabase;
 use crate::setting::elsewhere;
 use crate::state::state_of;
 use crate::{Board, Error, State, dialect};
@@ -112,15 +113,12 @@ pub struct PaperResult {
     pub state: State,
 }
 
-/// The papers that `rest` (joins, conditions, order and limit) takes.
-pub(super) fn items(
-    board: &Board,
-    rest: &str,
-    values: &[Value<'_>],
-) -> Result<Vec<PaperItem>, Error> {
-    Ok(board.sql().query(&format!(
-        "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300), p.results, p.codes FROM papers p {rest}"
-    ), values, |r| {
+/// What [`items`] reads of papers `p`.
+const ITEM: &str = "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300), p.results, p.codes FROM papers p";
+
+/// The papers that were asked for.
+pub(super) fn items(asked: Asked<'_>) -> Result<Vec<PaperItem>, Error> {
+    Ok(asked.rows(|r| {
         let authors: String = r.get(3)?;
         let mut authors: Vec<String> = serde_json::from_str(&authors).unwrap_or_default();
         authors.truncate(5);
@@ -139,28 +137,27 @@ pub(super) fn items(
 /// The order of papers `p` in lists.
 const NEWEST: &str = "p.date DESC NULLS LAST, p.id DESC";
 
-/// Those of the papers that a table names beside a number, newest first; `count` says how many they
-/// are.
-pub(super) fn items_of(
-    board: &Board,
+/// Asks for those of the papers that a table names beside a number, newest first; `count` says how
+/// many they are.
+pub(super) fn ask_items_of<'s>(
+    sql: &'s Connection,
     (table, column, of): (&str, &str, i64),
     count: u64,
     part: Part,
-) -> Result<Vec<PaperItem>, Error> {
+) -> OfDatabase<Asked<'s>> {
     // Of many, the newest are soon met on the way down from the newest of all; few are quickly
     // sorted.
     let join = if count > 1000 {
-        let join = dialect::from_the_newest(board.sql());
-        format!("{join} {table} x ON x.paper = p.id WHERE x.{column} = ?1")
+        dialect::from_the_newest(sql, table, column)
     } else {
         format!("JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1")
     };
     // What is shown is read of these alone.
-    let rest = format!(
-        "JOIN (SELECT p.id FROM papers p {join} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
+    let query = format!(
+        "{ITEM} JOIN (SELECT p.id FROM papers p {join} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
          ON these.id = p.id ORDER BY {NEWEST}"
     );
-    items(board, &rest, params![of, part.limit(), part.offset()])
+    sql.ask(&query, params![of, part.limit(), part.offset()])
 }
 
 /// Papers, newest first.
@@ -168,14 +165,12 @@ pub(super) fn items_of(
 /// # Errors
 /// If the board cannot be read.
 pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
-    let count: i64 =
-        board.sql().one("SELECT coalesce(max(id), 0) FROM papers", &[], |r| r.get(0))?;
-    let items = items(
-        board,
-        &format!("ORDER BY {NEWEST} LIMIT ?1 OFFSET ?2"),
-        params![part.limit(), part.offset()],
-    )?;
-    Ok(Page { count: count as u64, offset: part.offset, items })
+    let sql = board.sql();
+    let count = sql.ask("SELECT coalesce(max(id), 0) FROM papers", &[])?;
+    let newest = format!("{ITEM} ORDER BY {NEWEST} LIMIT ?1 OFFSET ?2");
+    let newest = sql.ask(&newest, params![part.limit(), part.offset()])?;
+    let count = count.one(|r| r.get::<i64>(0))? as u64;
+    Ok(Page { count, offset: part.offset, items: items(newest)? })
 }
 
 /// A paper by its address.
@@ -210,45 +205,46 @@ pub fn paper(board: &Board, address: &str) -> Result<Paper, Error> {
             Ok((r.get::<i64>(0)?, paper))
         })?;
     let (id, mut paper) = found.ok_or_else(|| Error::missing("paper", address))?;
-    paper.tasks = names(
-        board,
+    let tasks = sql.ask(
         "SELECT t.slug, t.name FROM paper_tasks x JOIN tasks t ON t.id = x.task WHERE x.paper = ?1 ORDER BY t.name",
-        id,
+        params![id],
     )?;
-    paper.methods = names(
-        board,
+    let methods = sql.ask(
         "SELECT m.slug, m.name FROM paper_methods x JOIN methods m ON m.id = x.method
          WHERE x.paper = ?1 ORDER BY m.name",
-        id,
+        params![id],
     )?;
-    paper.datasets = names(
-        board,
+    let datasets = sql.ask(
         "SELECT slug, name FROM datasets WHERE paper = ?1 ORDER BY name LIMIT 50",
-        id,
+        params![id],
     )?;
-    paper.code = code(board, id)?;
-    paper.results = results(board, id)?;
-    paper.related = super::related::related(board, id, &paper.title)?;
+    let links = sql.ask(
+        "SELECT url, official, in_paper, in_repository, framework FROM code_links
+         WHERE paper = ?1 ORDER BY official DESC, id LIMIT 200",
+        params![id],
+    )?;
+    let cited = ask_results(sql, id)?;
+    paper.related = super::related::related(sql, id, &paper.title)?;
+    paper.tasks = names(tasks)?;
+    paper.methods = names(methods)?;
+    paper.datasets = names(datasets)?;
+    paper.code = code(links)?;
+    paper.results = results(cited)?;
     Ok(paper)
 }
 
-fn code(board: &Board, paper: i64) -> Result<Vec<Code>, Error> {
-    Ok(board.sql().query(
-        "SELECT url, official, in_paper, in_repository, framework FROM code_links
-         WHERE paper = ?1 ORDER BY official DESC, id LIMIT 200",
-        params![paper],
-        |r| {
-            let url: String = r.get(0)?;
-            Ok(Code {
-                repository: repository(&url),
-                url,
-                official: r.get(1)?,
-                in_paper: r.get(2)?,
-                in_repository: r.get(3)?,
-                framework: r.get(4)?,
-            })
-        },
-    )?)
+fn code(asked: Asked<'_>) -> Result<Vec<Code>, Error> {
+    Ok(asked.rows(|r| {
+        let url: String = r.get(0)?;
+        Ok(Code {
+            repository: repository(&url),
+            url,
+            official: r.get(1)?,
+            in_paper: r.get(2)?,
+            in_repository: r.get(3)?,
+            framework: r.get(4)?,
+        })
+    })?)
 }
 
 /// `owner/repository` of an address of a code host.
@@ -260,9 +256,9 @@ fn repository(url: &str) -> Option<String> {
     Some(format!("{owner}/{name}"))
 }
 
-fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
+fn ask_results(sql: &Connection, paper: i64) -> OfDatabase<Asked<'_>> {
     let (here, there) = (elsewhere("r", "l"), elsewhere("q", "l"));
-    Ok(board.sql().query(&format!(
+    sql.ask(&format!(
         "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, m.name, s.raw, s.measured, r.state, l.results,
                 CASE WHEN m.position = 0 AND coalesce(s.measured, s.value) IS NOT NULL
                           AND r.state NOT IN ('retracted', 'mismatch') AND NOT {here} THEN
@@ -277,7 +273,11 @@ fn results(board: &Board, paper: i64) -> Result<Vec<PaperResult>, Error> {
          JOIN datasets d ON d.id = l.dataset JOIN scores s ON s.result = r.id JOIN metrics m ON m.id = s.metric
          WHERE r.paper = ?1 AND r.state <> 'retracted'
          ORDER BY t.name, d.name, r.id, m.position LIMIT 1000"
-    ), params![paper], |r| {
+    ), params![paper])
+}
+
+fn results(asked: Asked<'_>) -> Result<Vec<PaperResult>, Error> {
+    Ok(asked.rows(|r| {
         Ok(PaperResult {
             result: r.get(0)?,
             leaderboard: r.get(1)?,

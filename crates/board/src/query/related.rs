@@ -3,13 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use budwood_database::{Connection, params};
+use budwood_database::{Asked, Connection, params};
 use serde::Serialize;
 
+use crate::error::OfDatabase;
 use crate::fulltext::{COMMON, with_words};
-use crate::vectors::{cosine, vectors};
+use crate::vectors::{ask_vectors, cosine, vectors};
 use crate::words::words;
-use crate::{Board, Error, dialect};
+use crate::{Error, dialect};
 
 /// A paper that is close to another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,12 +42,19 @@ struct Shared {
 }
 
 /// The papers closest to a paper, the closest first.
-pub(super) fn related(board: &Board, paper: i64, title: &str) -> Result<Vec<Related>, Error> {
-    let sql = board.sql();
-    let all: i64 = sql.one("SELECT coalesce(max(id), 0) FROM papers", &[], |r| r.get(0))?;
-    let mut shared = things(sql, paper, "task", all)?;
-    shared.extend(things(sql, paper, "method", all)?);
-    shared.extend(rare_words(sql, title, all)?);
+pub(super) fn related(sql: &Connection, paper: i64, title: &str) -> Result<Vec<Related>, Error> {
+    let all = sql.ask("SELECT coalesce(max(id), 0) FROM papers", &[])?;
+    let (tasks, methods) = (ask_things(sql, paper, "task")?, ask_things(sql, paper, "method")?);
+    let own = ask_vectors(sql, &[paper])?;
+    let (words, with_words) = title_words(sql, title)?;
+    let all = all.one(|r| r.get(0))?;
+    let (tasks, methods) = (newest(sql, tasks, "task")?, newest(sql, methods, "method")?);
+    let mut shared = Vec::new();
+    for (name, papers, of) in tasks.into_iter().chain(methods) {
+        let weight = weight(papers, all);
+        shared.push(Shared { name, weight, papers: of.rows(|r| r.get(0))? });
+    }
+    shared.extend(rare(words, with_words, all));
     shared.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     let whole: f64 = shared.iter().map(|s| s.weight).sum();
     let mut scores: HashMap<i64, f64> = HashMap::new();
@@ -63,9 +71,10 @@ pub(super) fn related(board: &Board, paper: i64, title: &str) -> Result<Vec<Rela
         b.0.total_cmp(&a.0).then(b.2.cmp(&a.2))
     };
     ranked.sort_by(order);
-    if let Some(own) = vectors(sql, &[paper])?.remove(&paper) {
+    if let Some(own) = vectors(own)?.remove(&paper) {
         ranked.truncate(COMPARED);
-        let others = vectors(sql, &ranked.iter().map(|r| r.2).collect::<Vec<_>>())?;
+        let others = ask_vectors(sql, &ranked.iter().map(|r| r.2).collect::<Vec<_>>())?;
+        let others = vectors(others)?;
         for (score, similarity, id) in &mut ranked {
             *similarity = others.get(id).and_then(|other| cosine(&own, other));
             *score += similarity.unwrap_or(0.0);
@@ -92,29 +101,44 @@ fn weight(papers: i64, all: i64) -> f64 {
     (1.0 + all as f64 / papers.max(1) as f64).ln()
 }
 
-/// The paper's tasks or methods, with the newest of their papers.
-fn things(sql: &Connection, paper: i64, kind: &str, all: i64) -> Result<Vec<Shared>, Error> {
+/// Asks for a paper's tasks or methods.
+fn ask_things<'s>(sql: &'s Connection, paper: i64, kind: &str) -> OfDatabase<Asked<'s>> {
     let query = format!(
         "SELECT t.id, t.name, t.papers FROM paper_{kind}s x JOIN {kind}s t ON t.id = x.{kind}
          WHERE x.paper = ?1 ORDER BY t.papers, t.id LIMIT 20"
     );
-    let newest =
-        format!("SELECT paper FROM paper_{kind}s WHERE {kind} = ?1 ORDER BY paper DESC LIMIT ?2");
-    let rows = sql.query(&query, params![paper], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-    let thing = |(id, name, papers): (i64, String, i64)| {
-        let of = sql.query(&newest, params![id, OF_EACH], |r| r.get(0))?;
-        Ok(Shared { name, weight: weight(papers, all), papers: of })
-    };
-    rows.into_iter().map(thing).collect()
+    sql.ask(&query, params![paper])
 }
 
-/// The words of a title that few papers have, with those papers.
-fn rare_words(sql: &Connection, title: &str, all: i64) -> Result<Vec<Shared>, Error> {
+/// The tasks or methods that were asked for: their names, how many papers they have, and the
+/// question for the newest of these.
+fn newest<'s>(
+    sql: &'s Connection,
+    things: Asked<'_>,
+    kind: &str,
+) -> OfDatabase<Vec<(String, i64, Asked<'s>)>> {
+    let newest =
+        format!("SELECT paper FROM paper_{kind}s WHERE {kind} = ?1 ORDER BY paper DESC LIMIT ?2");
+    let things = things.rows(|r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let ask = |(id, name, papers): (i64, String, i64)| {
+        Ok((name, papers, sql.ask(&newest, params![id, OF_EACH])?))
+    };
+    things.into_iter().map(ask).collect()
+}
+
+/// The words of a title, and papers that have them.
+fn title_words(sql: &Connection, title: &str) -> Result<(Vec<String>, Vec<Vec<i64>>), Error> {
     let mut seen = HashSet::new();
-    let mut found = Vec::new();
     let long = words(title).into_iter().filter(|w| w.chars().count() > 2);
     let words: Vec<_> = long.filter(|w| seen.insert(w.clone())).take(16).collect();
-    for (word, papers) in words.iter().zip(with_words(sql, &words, COMMON + 1)?) {
+    let papers = with_words(sql, &words, COMMON + 1)?;
+    Ok((words, papers))
+}
+
+/// Of words with their papers those that few papers have.
+fn rare(words: Vec<String>, papers: Vec<Vec<i64>>, all: i64) -> Vec<Shared> {
+    let mut found = Vec::new();
+    for (word, papers) in words.into_iter().zip(papers) {
         let n = papers.len() as i64;
         // Words of half a small board are common too.
         if n > 1 && n <= COMMON && (n <= 3 || 2 * n <= all) {
@@ -122,5 +146,5 @@ fn rare_words(sql: &Connection, title: &str, all: i64) -> Result<Vec<Shared>, Er
             found.push(Shared { name: format!("“{word}”"), weight, papers });
         }
     }
-    Ok(found)
+    found
 }

@@ -3,13 +3,14 @@
 
 use budwood_base::record::Prediction;
 use budwood_base::statistics::mcnemar;
-use budwood_database::params;
+use budwood_database::{Asked, Row as SqlRow, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::leaderboard::{Metric, Row, stand};
-use super::{Filter, LeaderboardItem, LogEntry, LogFilter, Part};
-use crate::direction::Direction;
+use super::leaderboard::{Metric, Row, of_one};
+use super::log::{ask_entries, entries};
+use super::{LeaderboardItem, LogEntry, LogFilter, Part};
+use crate::error::OfDatabase;
 use crate::evidence::{self, Calibration, ClassScores};
 use crate::verify::Outcome;
 use crate::{Board, Error};
@@ -141,35 +142,34 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
     let sql = board.sql();
     let missing = || Error::missing("result", id);
     let found = sql.first(
-        "SELECT l.slug, r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256,
+        "SELECT r.leaderboard, r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256,
                     r.data_sha256 IN (SELECT sha256 FROM data_sources), r.record, r.submitter
-             FROM results r JOIN leaderboards l ON l.id = r.leaderboard WHERE r.id = ?1",
+             FROM results r WHERE r.id = ?1",
         params![id],
         |r| {
             let texts: [Option<String>; 4] = [r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?];
             let here = r.get::<Option<bool>>(5)?.unwrap_or(false);
-            Ok((r.get::<String>(0)?, texts, here, r.get::<Option<String>>(6)?, r.get(7)?))
+            Ok((r.get::<i64>(0)?, texts, here, r.get::<Option<String>>(6)?, r.get(7)?))
         },
     )?;
     let (
-        slug,
+        leaderboard,
         [source_url, base_sha256, adapter_sha256, data_sha256],
         data_here,
         record,
         submitter,
     ) = found.ok_or_else(missing)?;
-    let filter = Filter { claims: true, ..Filter::default() };
-    let mut ranked = super::leaderboard(board, &slug, &filter)?;
-    let rank_of_claims = ranked.rows.iter().find(|r| r.result == id).and_then(|r| r.rank);
-    let direction = ranked.metrics.first().map_or(Direction::Higher, |m| m.direction);
-    stand(&mut ranked.rows, ranked.chosen, direction, false);
-    let row = ranked.rows.into_iter().find(|r| r.result == id).ok_or_else(missing)?;
-    let (measured, predictions) = best_predictions(board, id)?;
+    let of_it = LogFilter { subject: Some("result".into()), id: Some(id) };
+    let history = ask_entries(sql, &of_it, Part { offset: 0, limit: 100 })?;
+    let (same, evidence) =
+        (sql.ask(SAME_WEIGHTS, params![id])?, sql.ask(BEST_PREDICTIONS, params![id])?);
+    let (files, checked) = (sql.ask(FILES, params![id])?, sql.ask(CHECKS, params![id])?);
+    let (table, row, rank_of_claims) = of_one(sql, leaderboard, id)?.ok_or_else(missing)?;
+    let (measured, predictions) = best_predictions(evidence)?;
     let record: Option<Value> = record.and_then(|r| serde_json::from_str(&r).ok());
-    let filter = LogFilter { subject: Some("result".into()), id: Some(id) };
     Ok(ResultPage {
-        leaderboard: ranked.item,
-        metrics: ranked.metrics,
+        leaderboard: table.item,
+        metrics: table.metrics,
         row,
         rank_of_claims,
         source_url,
@@ -177,25 +177,26 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
         adapter_sha256,
         data_sha256,
         data_here,
-        same_weights: same_weights(board, id)?,
-        files: files(board, id)?,
+        same_weights: same_weights(same)?,
+        files: files_of(files)?,
         command: record.as_ref().and_then(|r| r["command"].as_str()).map(Into::into),
         record,
         submitter,
-        checks: checks(board, id)?,
+        checks: checks(checked)?,
         measured,
         predictions: predictions.len() as u64,
         classes: evidence::classes(&predictions),
         calibration: evidence::calibration(&predictions),
-        history: super::log(board, &filter, Part { offset: 0, limit: 100 })?.items,
+        history: entries(history)?,
     })
 }
 
-fn same_weights(board: &Board, result: i64) -> Result<Vec<SameWeights>, Error> {
-    Ok(board.sql().query("SELECT o.id, o.model, o.at FROM results r JOIN results o ON o.adapter_sha256 = r.adapter_sha256
-         WHERE r.id = ?1 AND o.id <> r.id AND o.state <> 'retracted' ORDER BY o.id LIMIT 20", params![result], |r| {
-        Ok(SameWeights { result: r.get(0)?, model: r.get(1)?, at: r.get(2)? })
-    })?)
+const SAME_WEIGHTS: &str =
+    "SELECT o.id, o.model, o.at FROM results r JOIN results o ON o.adapter_sha256 = r.adapter_sha256
+     WHERE r.id = ?1 AND o.id <> r.id AND o.state <> 'retracted' ORDER BY o.id LIMIT 20";
+
+fn same_weights(asked: Asked<'_>) -> Result<Vec<SameWeights>, Error> {
+    Ok(asked.rows(|r| Ok(SameWeights { result: r.get(0)?, model: r.get(1)?, at: r.get(2)? }))?)
 }
 
 /// The model of a result.
@@ -215,43 +216,57 @@ pub fn model(board: &Board, result: i64) -> Result<String, Error> {
 /// # Errors
 /// If the board cannot be read.
 pub fn files(board: &Board, result: i64) -> Result<Vec<ResultFile>, Error> {
-    Ok(board.sql().query(
-        "SELECT x.name, x.sha256, f.bytes FROM result_files x JOIN files f ON f.sha256 = x.sha256
-         WHERE x.result = ?1 ORDER BY x.name",
-        params![result],
-        |r| Ok(ResultFile { name: r.get(0)?, sha256: r.get(1)?, bytes: r.get::<i64>(2)? as u64 }),
-    )?)
+    files_of(board.sql().ask(FILES, params![result])?)
 }
 
-fn checks(board: &Board, result: i64) -> Result<Vec<Check>, Error> {
-    Ok(board.sql().query(
-        "SELECT id, progress, asked_at, asked_by, finished_at, outcome, error FROM checks
-         WHERE result = ?1 ORDER BY id DESC LIMIT 50",
-        params![result],
-        |r| {
-            let outcome: Option<String> = r.get(5)?;
-            Ok(Check {
-                id: r.get(0)?,
-                progress: r.get(1)?,
-                asked_at: r.get(2)?,
-                asked_by: r.get(3)?,
-                finished_at: r.get(4)?,
-                outcome: outcome.and_then(|o| serde_json::from_str(&o).ok()),
-                error: r.get(6)?,
-            })
-        },
-    )?)
+const FILES: &str =
+    "SELECT x.name, x.sha256, f.bytes FROM result_files x JOIN files f ON f.sha256 = x.sha256
+     WHERE x.result = ?1 ORDER BY x.name";
+
+fn files_of(asked: Asked<'_>) -> Result<Vec<ResultFile>, Error> {
+    Ok(asked.rows(|r| {
+        Ok(ResultFile { name: r.get(0)?, sha256: r.get(1)?, bytes: r.get::<i64>(2)? as u64 })
+    })?)
 }
+
+const CHECKS: &str =
+    "SELECT id, progress, asked_at, asked_by, finished_at, outcome, error FROM checks
+     WHERE result = ?1 ORDER BY id DESC LIMIT 50";
+
+fn checks(asked: Asked<'_>) -> Result<Vec<Check>, Error> {
+    Ok(asked.rows(|r| {
+        let outcome: Option<String> = r.get(5)?;
+        Ok(Check {
+            id: r.get(0)?,
+            progress: r.get(1)?,
+            asked_at: r.get(2)?,
+            asked_by: r.get(3)?,
+            finished_at: r.get(4)?,
+            outcome: outcome.and_then(|o| serde_json::from_str(&o).ok()),
+            error: r.get(6)?,
+        })
+    })?)
+}
+
+/// Asks for what [`best_predictions`] reads.
+const BEST_PREDICTIONS: &str =
+    "SELECT \"row\", expected, predicted, confidence, origin FROM predictions
+     WHERE result = ?1 AND origin = CASE WHEN EXISTS (
+       SELECT 1 FROM predictions WHERE result = ?1 AND origin = 'measured')
+     THEN 'measured' ELSE 'claimed' END ORDER BY \"row\"";
 
 /// The predictions of a result: the board's own if there are any, else those that came with it.
 /// Says which.
-fn best_predictions(board: &Board, result: i64) -> Result<(bool, Vec<Prediction>), Error> {
-    let measured = predictions(board, result, true)?;
-    if measured.is_empty() {
-        return Ok((false, predictions(board, result, false)?));
-    }
-    Ok((true, measured))
+fn best_predictions(asked: Asked<'_>) -> Result<(bool, Vec<Prediction>), Error> {
+    let mut measured = false;
+    let all = asked.rows(|r| {
+        measured = r.get::<String>(4)? == MEASURED;
+        read_prediction(r)
+    })?;
+    Ok((measured, all))
 }
+
+const MEASURED: &str = "measured";
 
 /// The predictions of a result by example: those that the board measured, or those that came with
 /// it.
@@ -259,20 +274,22 @@ fn best_predictions(board: &Board, result: i64) -> Result<(bool, Vec<Prediction>
 /// # Errors
 /// If the board cannot be read.
 pub fn predictions(board: &Board, result: i64, measured: bool) -> Result<Vec<Prediction>, Error> {
-    let origin = if measured { "measured" } else { "claimed" };
+    let origin = if measured { MEASURED } else { "claimed" };
     Ok(board.sql().query(
         "SELECT \"row\", expected, predicted, confidence FROM predictions
          WHERE result = ?1 AND origin = ?2 ORDER BY \"row\"",
         params![result, origin],
-        |r| {
-            Ok(Prediction {
-                row: r.get::<i64>(0)? as u64,
-                expected: r.get(1)?,
-                predicted: r.get(2)?,
-                confidence: r.get::<Option<f64>>(3)?.map(|x| x as f32),
-            })
-        },
+        read_prediction,
     )?)
+}
+
+fn read_prediction(r: &SqlRow<'_>) -> OfDatabase<Prediction> {
+    Ok(Prediction {
+        row: r.get::<i64>(0)? as u64,
+        expected: r.get(1)?,
+        predicted: r.get(2)?,
+        confidence: r.get::<Option<f64>>(3)?.map(|x| x as f32),
+    })
 }
 
 /// Compares two results example by example; at most `show` examples with different answers are
@@ -281,15 +298,17 @@ pub fn predictions(board: &Board, result: i64, measured: bool) -> Result<Vec<Pre
 /// # Errors
 /// If one of them is missing, has no predictions, or they were not scored on the same examples.
 pub fn compare(board: &Board, first: i64, second: i64, show: usize) -> Result<Comparison, Error> {
-    let data = |id: i64| -> Result<Option<String>, Error> {
-        board
-            .sql()
-            .first("SELECT data_sha256 FROM results WHERE id = ?1", params![id], |r| r.get(0))?
-            .ok_or_else(|| Error::missing("result", id))
+    let sql = board.sql();
+    let ask_data = |id| sql.ask("SELECT data_sha256 FROM results WHERE id = ?1", params![id]);
+    let ask_predictions = |id| sql.ask(BEST_PREDICTIONS, params![id]);
+    let (first_data, second_data) = (ask_data(first)?, ask_data(second)?);
+    let (a, b) = (ask_predictions(first)?, ask_predictions(second)?);
+    let data = |id: i64, asked: Asked<'_>| -> Result<Option<String>, Error> {
+        asked.first(|r| r.get(0))?.ok_or_else(|| Error::missing("result", id))
     };
-    let (first_data, second_data) = (data(first)?, data(second)?);
+    let (first_data, second_data) = (data(first, first_data)?, data(second, second_data)?);
     let same = first_data.is_some() && first_data == second_data;
-    let (a, b) = (best_predictions(board, first)?.1, best_predictions(board, second)?.1);
+    let (a, b) = (best_predictions(a)?.1, best_predictions(b)?.1);
     if !same || a.is_empty() || a.len() != b.len() {
         return Err(Error::Refused(format!(
             "results {first} and {second} have no predictions for the same examples, so they cannot be compared"

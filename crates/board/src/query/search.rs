@@ -1,11 +1,12 @@
 //! Search over everything.
 
-use budwood_database::Value;
+use budwood_database::{Asked, Connection, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::error::OfDatabase;
 use crate::fulltext::{self, Entry, Wanted, Within};
 use crate::words::words;
-use crate::{Board, Error};
+use crate::{Board, Error, dialect};
 
 /// Kind of what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,50 +49,125 @@ pub fn search(
     kind: Option<FoundKind>,
     limit: u64,
 ) -> Result<Vec<Found>, Error> {
-    let limit = limit.min(100) as usize;
-    let queries = queries(text);
-    let mut found = Vec::new();
-    for &(of, list) in KINDS {
-        if kind.is_some_and(|k| k != of) {
-            continue;
+    let (sql, limit) = (board.sql(), limit.min(100) as usize);
+    let kinds = KINDS.iter().filter(|k| kind.is_none_or(|kind| k.0 == kind));
+    let mut lists: Vec<List> =
+        kinds.map(|&(kind, source)| List { kind, source, found: Vec::new() }).collect();
+    for wanted in &queries(text) {
+        // Whatever is too short yet is asked for together.
+        let mut first = Vec::new();
+        for list in lists.iter_mut().filter(|list| list.found.len() < limit) {
+            first.push((list.ask(sql, wanted, limit as i64)?, list));
         }
-        let start = found.len();
-        for query in &queries {
-            let left = limit - (found.len() - start);
-            if left > 0 {
-                let more = list(board, query, limit as i64)?;
-                add(&mut found, start, more.into_iter().map(|e| e.found(of)), left);
+        let mut more = Vec::new();
+        for (asked, list) in first {
+            more.push((list.ask_more(sql, asked, wanted, limit as i64)?, list));
+        }
+        for (more, list) in more {
+            let entries = more.read(sql, wanted, limit as i64)?;
+            list.add(entries, limit);
+        }
+    }
+    Ok(lists.into_iter().flat_map(|list| list.found).collect())
+}
+
+/// Where entries of a kind are found.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Among tasks, data sets or methods, as their index calls them, or with an empty name models.
+    Named(&'static str),
+    Papers,
+}
+
+const KINDS: &[(FoundKind, Source)] = &[
+    (FoundKind::Task, Source::Named("task")),
+    (FoundKind::Dataset, Source::Named("dataset")),
+    (FoundKind::Method, Source::Named("method")),
+    (FoundKind::Model, Source::Named("")),
+    (FoundKind::Paper, Source::Papers),
+];
+
+/// What is found of a kind.
+struct List {
+    kind: FoundKind,
+    source: Source,
+    found: Vec<Found>,
+}
+
+/// Entries of a kind for one query: those that were read, and those that were asked for.
+struct More<'s> {
+    entries: Vec<Entry>,
+    asked: Vec<Asked<'s>>,
+    /// Whether these are papers with common words.
+    are_common: bool,
+}
+
+impl List {
+    /// Asks for entries with the words in their names, the shortest names first; of papers, whether
+    /// the words are so common that giving each a score would take long.
+    fn ask<'s>(&self, sql: &'s Connection, wanted: &Wanted, limit: i64) -> OfDatabase<Asked<'s>> {
+        match self.source {
+            Source::Named(kind) => fulltext::ask_entries(sql, kind, wanted, Within::Name, limit),
+            Source::Papers => fulltext::ask_whether_common(sql, wanted),
+        }
+    }
+
+    /// Asks for entries with the words in their texts too, if those are too few; for papers by how
+    /// often the words stand in a title, in an abstract and among the authors. Where the words are
+    /// common: for a few of those with most results, then for the shortest of the titles with all
+    /// of them.
+    fn ask_more<'s>(
+        &self,
+        sql: &'s Connection,
+        first: Asked<'s>,
+        wanted: &Wanted,
+        limit: i64,
+    ) -> Result<More<'s>, Error> {
+        let mut more = More { entries: Vec::new(), asked: Vec::new(), are_common: false };
+        match self.source {
+            Source::Named(kind) => {
+                more.entries = first.rows(Entry::read)?;
+                if (more.entries.len() as i64) < limit {
+                    more.asked.push(fulltext::ask_entries(sql, kind, wanted, Within::All, limit)?);
+                }
+            }
+            Source::Papers => {
+                more.are_common = first.first(|_| Ok(()))?.is_some();
+                if more.are_common {
+                    more.asked.push(ask_notable(sql, &wanted.words, limit / 2)?);
+                    more.asked.push(fulltext::ask_newest(sql, wanted, Within::Name, limit)?);
+                } else {
+                    more.asked.push(fulltext::ask_scored(sql, wanted, limit)?);
+                }
+            }
+        }
+        Ok(more)
+    }
+
+    /// Adds what is not there yet, up to `most` in all.
+    fn add(&mut self, entries: Vec<Entry>, most: usize) {
+        for Entry(slug, name, line) in entries {
+            if self.found.len() < most && !self.found.iter().any(|f| f.slug == slug) {
+                self.found.push(Found { kind: self.kind, slug, name, line });
             }
         }
     }
-    Ok(found)
 }
 
-/// Adds up to `most` of what is not there yet, from number `start` on.
-fn add(found: &mut Vec<Found>, start: usize, more: impl Iterator<Item = Found>, most: usize) {
-    let end = found.len() + most;
-    for one in more {
-        if found.len() < end && !found[start..].iter().any(|f| f.slug == one.slug) {
-            found.push(one);
+impl More<'_> {
+    /// All entries; where papers with common words are too few, then others that came last.
+    fn read(self, sql: &Connection, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
+        let mut entries = self.entries;
+        for asked in self.asked {
+            entries.extend(asked.rows(Entry::read)?);
         }
+        if self.are_common && (entries.len() as i64) < limit {
+            let newest = fulltext::ask_newest(sql, wanted, Within::All, limit)?;
+            entries.extend(newest.rows(Entry::read)?);
+        }
+        Ok(entries)
     }
 }
-
-impl Entry {
-    fn found(self, kind: FoundKind) -> Found {
-        Found { kind, slug: self.0, name: self.1, line: self.2 }
-    }
-}
-
-type List = fn(&Board, &Wanted, i64) -> Result<Vec<Entry>, Error>;
-
-const KINDS: &[(FoundKind, List)] = &[
-    (FoundKind::Task, |board, wanted, limit| named(board, "task", wanted, limit)),
-    (FoundKind::Dataset, |board, wanted, limit| named(board, "dataset", wanted, limit)),
-    (FoundKind::Method, |board, wanted, limit| named(board, "method", wanted, limit)),
-    (FoundKind::Model, |board, wanted, limit| named(board, "", wanted, limit)),
-    (FoundKind::Paper, papers),
-];
 
 /// What is looked for, and then the same with the last word taken for a beginning, which costs
 /// more.
@@ -107,35 +183,8 @@ fn queries(text: &str) -> Vec<Wanted> {
     forms.iter().map(|&is_begun| Wanted { words: words.clone(), is_begun }).collect()
 }
 
-/// Entries of a kind: those with the words in their names, the shortest names first; then those
-/// with the words in their texts.
-fn named(board: &Board, kind: &str, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
-    let list = |within| fulltext::entries(board.sql(), kind, wanted, within, limit);
-    let mut found = list(Within::Name)?;
-    if (found.len() as i64) < limit {
-        found.extend(list(Within::All)?);
-    }
-    Ok(found)
-}
-
-/// Papers, by how often the words stand in a title, in an abstract and among the authors. Where the
-/// words are so common that counting would take long: a few of those with most results, then the
-/// shortest of the titles with all of them, then other papers, of both the last that came in.
-fn papers(board: &Board, wanted: &Wanted, limit: i64) -> Result<Vec<Entry>, Error> {
-    let sql = board.sql();
-    if !fulltext::is_common(sql, wanted)? {
-        return fulltext::scored(sql, wanted, limit);
-    }
-    let mut found = notable(board, &wanted.words, limit / 2)?;
-    found.extend(fulltext::newest(sql, wanted, Within::Name, limit)?);
-    if (found.len() as i64) < limit {
-        found.extend(fulltext::newest(sql, wanted, Within::All, limit)?);
-    }
-    Ok(found)
-}
-
-/// Of the papers with most results, those whose titles have words that begin so.
-fn notable(board: &Board, words: &[String], limit: i64) -> Result<Vec<Entry>, Error> {
+/// Asks for those of the papers with most results whose titles have words that begin so.
+fn ask_notable<'s>(sql: &'s Connection, words: &[String], limit: i64) -> OfDatabase<Asked<'s>> {
     // Words are letters and digits alone, and titles' keys in lower case as they are.
     let patterns: Vec<_> = words.iter().map(|w| format!("% {w}%")).collect();
     let fits: Vec<_> = (0..words.len()).map(|i| format!("n.title LIKE ?{}", i + 2)).collect();
@@ -143,13 +192,14 @@ fn notable(board: &Board, words: &[String], limit: i64) -> Result<Vec<Entry>, Er
         "SELECT p.slug, p.title, coalesce(p.date, '')
          FROM (SELECT n.id, n.results
                FROM (SELECT id, results, ' ' || title_key AS title FROM papers
-                     WHERE results > 0 ORDER BY results DESC, title_key LIMIT 2000) n
+                     WHERE results > 0{} ORDER BY results DESC, title_key LIMIT 2000) n
                WHERE {}
                ORDER BY n.results DESC, n.title LIMIT ?1) f
          JOIN papers p ON p.id = f.id ORDER BY f.results DESC, p.title_key",
+        dialect::is_in_order(sql, "title_key"),
         fits.join(" AND ")
     );
     let values: Vec<Value<'_>> =
         [limit.into()].into_iter().chain(patterns.iter().map(Into::into)).collect();
-    Ok(board.sql().query(&query, &values, Entry::read)?)
+    sql.ask(&query, &values)
 }

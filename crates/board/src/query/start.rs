@@ -1,8 +1,10 @@
 //! The start page.
 
+use budwood_database::Asked;
 use serde::Serialize;
 
-use super::item::{attribution, leaderboards};
+use super::catalogue::{areas_of, ask_areas};
+use super::item::{ask_leaderboards, attribution, leaderboards};
 use super::{Area, Attribution, LeaderboardItem, Named};
 use crate::{Board, Error, State};
 
@@ -67,28 +69,32 @@ pub struct RecentResult {
 /// If the board cannot be read.
 pub fn start(board: &Board) -> Result<Start, Error> {
     let sql = board.sql();
-    let notable = leaderboards(
+    let notable = ask_leaderboards(
         sql,
         "WHERE l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 12",
         &[],
     )?;
+    let (counted, newest) = (sql.ask(COUNTS, &[])?, sql.ask(RECENT, &[])?);
+    let areas = ask_areas(sql, 6)?;
+    let archives = sql.ask("SELECT name, attribution, licence FROM archives ORDER BY name", &[])?;
     Ok(Start {
-        counts: counts(board)?,
-        notable,
-        recent: recent(board)?,
-        areas: super::areas(board, 6)?,
-        sources: sources(board)?,
+        counts: counts(counted)?,
+        notable: leaderboards(sql, notable)?,
+        recent: recent(newest)?,
+        areas: areas_of(sql, areas)?,
+        sources: archives.rows(|r| attribution(r, 0))?.into_iter().flatten().collect(),
     })
 }
 
-fn counts(board: &Board) -> Result<Counts, Error> {
-    // Papers are never deleted, so that their numbers count them.
-    let query = "SELECT (SELECT count(*) FROM tasks), (SELECT count(*) FROM datasets),
+// Papers are never deleted, so that their numbers count them.
+const COUNTS: &str = "SELECT (SELECT count(*) FROM tasks), (SELECT count(*) FROM datasets),
            (SELECT count(*) FROM leaderboards WHERE results > 0),
            (SELECT CAST(coalesce(sum(results), 0) AS BIGINT) FROM leaderboards),
            (SELECT CAST(coalesce(sum(verified), 0) AS BIGINT) FROM leaderboards),
            (SELECT coalesce(max(id), 0) FROM papers), (SELECT count(*) FROM methods)";
-    Ok(board.sql().one(query, &[], |r| {
+
+fn counts(asked: Asked<'_>) -> Result<Counts, Error> {
+    Ok(asked.one(|r| {
         let count = |column| r.get::<i64>(column).map(|n| n as u64);
         Ok(Counts {
             tasks: count(0)?,
@@ -102,33 +108,23 @@ fn counts(board: &Board) -> Result<Counts, Error> {
     })?)
 }
 
-fn recent(board: &Board) -> Result<Vec<RecentResult>, Error> {
-    Ok(board.sql().query(
-        "SELECT r.id, r.model, l.slug, t.slug, t.name, d.slug, d.name, r.state, r.date, r.at
-         FROM results r JOIN leaderboards l ON l.id = r.leaderboard
-         JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
-         WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT 12",
-        &[],
-        |r| {
-            Ok(RecentResult {
-                result: r.get(0)?,
-                model: r.get(1)?,
-                leaderboard: r.get(2)?,
-                task: Named { slug: r.get(3)?, name: r.get(4)? },
-                dataset: Named { slug: r.get(5)?, name: r.get(6)? },
-                state: r.get(7)?,
-                date: r.get(8)?,
-                at: r.get(9)?,
-            })
-        },
-    )?)
-}
+const RECENT: &str =
+    "SELECT r.id, r.model, l.slug, t.slug, t.name, d.slug, d.name, r.state, r.date, r.at
+     FROM results r JOIN leaderboards l ON l.id = r.leaderboard
+     JOIN tasks t ON t.id = l.task JOIN datasets d ON d.id = l.dataset
+     WHERE r.state <> 'retracted' ORDER BY r.at DESC, r.id DESC LIMIT 12";
 
-fn sources(board: &Board) -> Result<Vec<Attribution>, Error> {
-    let rows = board.sql().query(
-        "SELECT name, attribution, licence FROM archives ORDER BY name",
-        &[],
-        |r| attribution(r, 0),
-    )?;
-    Ok(rows.into_iter().flatten().collect())
+fn recent(asked: Asked<'_>) -> Result<Vec<RecentResult>, Error> {
+    Ok(asked.rows(|r| {
+        Ok(RecentResult {
+            result: r.get(0)?,
+            model: r.get(1)?,
+            leaderboard: r.get(2)?,
+            task: Named { slug: r.get(3)?, name: r.get(4)? },
+            dataset: Named { slug: r.get(5)?, name: r.get(6)? },
+            state: r.get(7)?,
+            date: r.get(8)?,
+            at: r.get(9)?,
+        })
+    })?)
 }

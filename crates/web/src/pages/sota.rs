@@ -59,13 +59,9 @@ fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
 /// The leaderboard as the question filters and sorts it, and whether claims are ranked because no
 /// row has been re-evaluated.
 pub(crate) fn read(board: &Board, ask: &Ask, slug: &str) -> Result<(Leaderboard, bool), Fault> {
-    let mut filter = filter(ask);
-    let mut found = query::leaderboard(board, slug, &filter)?;
-    let nobody = found.item.verified == 0 && ask.get("rank").is_none();
-    if nobody && !filter.claims {
-        filter.claims = true;
-        found = query::leaderboard(board, slug, &filter)?;
-    }
+    let filter = filter(ask);
+    let found = query::leaderboard(board, slug, &filter)?;
+    let nobody = filter.claims_alone && found.item.verified == 0;
     Ok((found, nobody))
 }
 
@@ -79,6 +75,7 @@ fn filter(ask: &Ask) -> Filter {
     Filter {
         metric: text("metric"),
         claims: ask.get("rank") == Some("claims"),
+        claims_alone: ask.get("rank").is_none(),
         sort: SORTS.iter().find(|s| ask.get("sort") == Some(s.0)).map(|s| s.1).unwrap_or_default(),
         reverse: ask.get("order") == Some("reverse"),
         states: ask.get("state").and_then(State::find).into_iter().collect(),

@@ -1,0 +1,154 @@
+//! Questions that are asked before their answers are needed: on a server those that follow each
+//! other take one journey.
+
+use std::sync::Arc;
+
+use rusqlite::params_from_iter;
+use rusqlite::types::Value as SqliteValue;
+
+use crate::Error;
+use crate::connection::{Connection, Remote, System};
+use crate::value::{Cells, Encoded, Row, Value};
+
+/// A question whose answer is yet to be read.
+pub struct Asked<'a> {
+    connection: &'a Connection,
+    question: Question<'a>,
+}
+
+enum Question<'a> {
+    /// A file is asked when the answer is read.
+    File(&'a rusqlite::Connection, String, Vec<SqliteValue>),
+    Server(Sent<'a>),
+}
+
+impl Connection {
+    /// Asks a question without waiting for the answer. What is wrong with the question is said here
+    /// or when the answer is read; what this connection writes in between may be in it or not.
+    ///
+    /// # Errors
+    /// If the database refuses the statement.
+    pub fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<Asked<'_>, Error> {
+        let question = match &self.system {
+            System::Sqlite(file) => {
+                Question::File(file, sql.into(), values.iter().map(|&v| v.into()).collect())
+            }
+            System::Postgres(remote) => Question::Server(Sent::new(self, remote, sql, values)?),
+        };
+        Ok(Asked { connection: self, question })
+    }
+
+    pub(crate) fn of_a_server<T>(
+        &self,
+        remote: &Remote,
+        most: usize,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        Sent::new(self, remote, sql, values)?.at_most(most, read)
+    }
+}
+
+impl Asked<'_> {
+    /// The rows of the answer, each as `read` makes it.
+    ///
+    /// # Errors
+    /// If the database refuses the statement, or `read` a row.
+    pub fn rows<T>(self, read: impl FnMut(&Row<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+        self.at_most(usize::MAX, read)
+    }
+
+    /// The first row of the answer, if there is any.
+    ///
+    /// # Errors
+    /// As [`Asked::rows`].
+    pub fn first<T>(
+        self,
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.at_most(1, read)?.pop())
+    }
+
+    /// The first row of an answer that has one.
+    ///
+    /// # Errors
+    /// As [`Asked::rows`], and if there is none.
+    pub fn one<T>(self, read: impl FnMut(&Row<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let connection = self.connection;
+        connection.there(self.first(read)?)
+    }
+
+    fn at_most<T>(
+        self,
+        most: usize,
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        match self.question {
+            Question::File(file, sql, values) => {
+                self.connection.of_a_file(file, most, &sql, params_from_iter(values), read)
+            }
+            Question::Server(sent) => sent.at_most(most, read),
+        }
+    }
+}
+
+/// A question to a server.
+struct Sent<'a> {
+    connection: &'a Connection,
+    remote: &'a Remote,
+    number: u64,
+    sql: String,
+    values: Arc<[Encoded]>,
+}
+
+impl<'a> Sent<'a> {
+    fn new(
+        connection: &'a Connection,
+        remote: &'a Remote,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> Result<Self, Error> {
+        connection.send_waiting_of(sql)?;
+        let number = remote.asked.get();
+        remote.asked.set(number + 1);
+        let values = connection.on_server(remote, |session| {
+            let statement = session.prepared(sql)?;
+            let values = Encoded::all(values, statement.params());
+            if let Ok(values) = &values {
+                session.ask(number, statement, Arc::clone(values));
+            }
+            Ok(values)
+        })?;
+        let values = values.map_err(|e| Error::content(&connection.place, e))?;
+        Ok(Self { connection, remote, number, sql: sql.into(), values })
+    }
+
+    /// The first rows of its answer.
+    fn at_most<T>(
+        &self,
+        most: usize,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let place = self.connection.place.as_str();
+        let read = |row| read(&Row { place, cells: Cells::Postgres(row) });
+        self.answer()?.iter().take(most).map(read).collect()
+    }
+
+    fn answer(&self) -> Result<Vec<tokio_postgres::Row>, Error> {
+        self.connection.on_server(self.remote, |session| {
+            // The connection may have been cut and made again since.
+            if !session.line.is_open(self.number) {
+                let statement = session.prepared(&self.sql)?;
+                session.ask(self.number, statement, Arc::clone(&self.values));
+            }
+            session.line.answer(self.number)
+        })
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        self.remote.session.borrow_mut().line.forget(self.number);
+    }
+}
