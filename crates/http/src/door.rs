@@ -1,5 +1,6 @@
 //! The door: connections come in, are limited, and end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -46,6 +47,48 @@ impl Limits {
         }
         Self { connections: most, ..self }
     }
+}
+
+/// Threads of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Threads {
+    /// Those that serve connections.
+    pub workers: usize,
+    /// Those that may block, at most.
+    pub blocking: usize,
+}
+
+/// Why a server did not begin.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves on this address until Ctrl-C or SIGTERM, as [`serve`] does. `begin` makes the router once
+/// the address is taken, and is told it.
+///
+/// # Errors
+/// If the address is taken, and those of `begin`.
+pub fn run(
+    address: SocketAddr,
+    threads: Threads,
+    with: (Limits, Option<Tls>),
+    begin: Box<dyn FnOnce(SocketAddr) -> Result<Router, Fault> + '_>,
+    ended: &dyn Fn(),
+) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.workers)
+        .max_blocking_threads(threads.blocking)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
+        let mut ends = Ends::new()?;
+        let router = begin(listener.local_addr()?)?;
+        serve(listener, router, with, ends.wait(), ended).await;
+        Ok::<_, Fault>(())
+    })?;
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    Ok(())
 }
 
 /// Serves until `end` comes, with TLS where it is given. `ended` is called then; requests are still
