@@ -61,8 +61,10 @@ pub struct Threads {
 /// Why a server did not begin.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves on this address until Ctrl-C or SIGTERM, as [`serve`] does. `begin` makes the router once
-/// the address is taken, and is told it.
+/// Serves on this address until Ctrl-C or SIGTERM, with TLS where it is given. `begin` makes the
+/// router once the address is taken, and is told it. `ended` is called at the end; requests are
+/// still taken for the time of draining, and answers that are under way after it are sent, within
+/// the grace.
 ///
 /// # Errors
 /// If the address is taken, and those of `begin`.
@@ -91,10 +93,8 @@ pub fn run(
     Ok(())
 }
 
-/// Serves until `end` comes, with TLS where it is given. `ended` is called then; requests are still
-/// taken for the time of draining, and answers that are under way after it are sent, within the
-/// grace.
-pub async fn serve(
+/// Serves until `end` comes.
+async fn serve(
     listener: TcpListener,
     router: Router,
     (limits, tls): (Limits, Option<Tls>),
@@ -126,17 +126,14 @@ pub async fn serve(
 
 /// What tells a server to end: Ctrl-C or SIGTERM.
 #[derive(Debug)]
-pub struct Ends {
+struct Ends {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Ends {
     /// Begins to listen; must be called on a runtime.
-    ///
-    /// # Errors
-    /// If the system refuses.
-    pub fn new() -> std::io::Result<Self> {
+    fn new() -> std::io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
             terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
@@ -144,7 +141,7 @@ impl Ends {
     }
 
     /// Waits for either.
-    pub async fn wait(&mut self) {
+    async fn wait(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}
