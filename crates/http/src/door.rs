@@ -1,5 +1,6 @@
 //! The door: connections come in, are limited, and end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -48,10 +49,52 @@ impl Limits {
     }
 }
 
-/// Serves until `end` comes, with TLS where it is given. `ended` is called then; requests are still
-/// taken for the time of draining, and answers that are under way after it are sent, within the
-/// grace.
-pub async fn serve(
+/// Threads of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Threads {
+    /// Those that serve connections.
+    pub workers: usize,
+    /// Those that may block, at most.
+    pub blocking: usize,
+}
+
+/// Why a server did not begin.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves on this address until Ctrl-C or SIGTERM, with TLS where it is given. `begin` makes the
+/// router once the address is taken, and is told it. `ended` is called at the end; requests are
+/// still taken for the time of draining, and answers that are under way after it are sent, within
+/// the grace.
+///
+/// # Errors
+/// If the address is taken, and those of `begin`.
+pub fn run(
+    address: SocketAddr,
+    threads: Threads,
+    with: (Limits, Option<Tls>),
+    begin: Box<dyn FnOnce(SocketAddr) -> Result<Router, Fault> + '_>,
+    ended: &dyn Fn(),
+) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.workers)
+        .max_blocking_threads(threads.blocking)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
+        let mut ends = Ends::new()?;
+        let router = begin(listener.local_addr()?)?;
+        serve(listener, router, with, ends.wait(), ended).await;
+        Ok::<_, Fault>(())
+    })?;
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    Ok(())
+}
+
+/// Serves until `end` comes.
+async fn serve(
     listener: TcpListener,
     router: Router,
     (limits, tls): (Limits, Option<Tls>),
@@ -83,17 +126,14 @@ pub async fn serve(
 
 /// What tells a server to end: Ctrl-C or SIGTERM.
 #[derive(Debug)]
-pub struct Ends {
+struct Ends {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Ends {
     /// Begins to listen; must be called on a runtime.
-    ///
-    /// # Errors
-    /// If the system refuses.
-    pub fn new() -> std::io::Result<Self> {
+    fn new() -> std::io::Result<Self> {
         Ok(Self {
             #[cfg(unix)]
             terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
@@ -101,7 +141,7 @@ impl Ends {
     }
 
     /// Waits for either.
-    pub async fn wait(&mut self) {
+    async fn wait(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}

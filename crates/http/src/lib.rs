@@ -25,7 +25,7 @@ mod validity;
 
 pub use arrival::{Arrival, Bounds, Refused};
 pub use client::{Peer, key};
-pub use door::{Ends, Limits, serve};
+pub use door::{Fault, Limits, Threads, run};
 pub use log::log;
 pub use memory::{Memory, Room};
 pub use tls::Tls;

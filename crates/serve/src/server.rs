@@ -3,12 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::Router;
 use budwood::Base;
-use budwood_http::{Ends, Tls};
-use tokio::net::TcpListener;
+use budwood_http::{Fault, Threads, Tls};
 
 use crate::app::{App, Limits};
 use crate::keys::Keys;
@@ -49,9 +47,6 @@ pub struct Beside {
     pub files: usize,
 }
 
-/// Why a server did not begin.
-type Fault = Box<dyn std::error::Error + Send + Sync>;
-
 fn app(settings: Settings) -> Arc<App> {
     let Settings { base, adapters, cache, threads, keys, limits, tls: _ } = settings;
     let vectors = base.vectors(None).ok();
@@ -89,28 +84,15 @@ pub fn serve(
     }
     .fitted();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let (workers, blocking) = match beside {
-        Some(_) => (processors.max(2), BLOCKING + BLOCKING_BESIDE),
-        None => (2, BLOCKING),
+    let threads = match beside {
+        Some(_) => Threads { workers: processors.max(2), blocking: BLOCKING + BLOCKING_BESIDE },
+        None => Threads { workers: 2, blocking: BLOCKING },
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .max_blocking_threads(blocking)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
-        let here = listener.local_addr()?;
+    let begin = |here| {
         let beside = beside.map(|beside| (beside.router)(here)).transpose()?;
-        let router = router(Arc::clone(&app), beside);
-        let mut ends = Ends::new()?;
         ready(here);
-        let ended = || app.ending.store(true, Ordering::Relaxed);
-        budwood_http::serve(listener, router, (connections, tls), ends.wait(), ended).await;
-        Ok::<_, Fault>(())
-    })?;
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    Ok(())
+        Ok(router(Arc::clone(&app), beside))
+    };
+    let ended = || app.ending.store(true, Ordering::Relaxed);
+    budwood_http::run(address, threads, (connections, tls), Box::new(begin), &ended)
 }

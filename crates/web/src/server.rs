@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use budwood_http::Ends;
-use tokio::net::TcpListener;
+use budwood_http::{Fault, Threads};
 
 use crate::app::{FILES, Options};
 use crate::routes::router;
 
+/// Threads that may block, at most: as many as a runtime usually has.
+const BLOCKING: usize = 512;
 /// How long answers that are under way may take when the server is told to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -22,8 +23,7 @@ pub fn serve(
     mut options: Options,
     address: SocketAddr,
     ready: impl FnOnce(SocketAddr),
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+) -> Result<(), Fault> {
     let asked = options.limits;
     let mut limits = budwood_http::Limits {
         connections: asked.connections,
@@ -38,19 +38,14 @@ pub fn serve(
         // All connections are the proxy's.
         limits.connections_each = limits.connections;
     }
-    runtime.block_on(async {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|e| format!("cannot listen on {address}: {e}; give another --port"))?;
-        let here = listener.local_addr()?;
-        let tls = options.tls.take();
-        let scheme = if tls.is_some() { "https" } else { "http" };
+    let tls = options.tls.take();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let begin = |here| {
         let router = router(options.listening(here, scheme))?;
-        let mut ends = Ends::new()?;
         ready(here);
-        budwood_http::serve(listener, router, (limits, tls), ends.wait(), || {}).await;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-    })?;
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    Ok(())
+        Ok(router)
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = Threads { workers, blocking: BLOCKING };
+    budwood_http::run(address, threads, (limits, tls), Box::new(begin), &|| {})
 }
