@@ -23,8 +23,9 @@ use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::settings::Settings;
 
-/// The model, as `--pretrain` and `budwood models quantize` made it.
-const MODEL: &[(&str, &[u8])] = &[
+/// The model, as `--pretrain` and `budwood models quantize` made it: a static, as each use of a
+/// constant may be a copy.
+static MODEL: &[(&str, &[u8])] = &[
     ("config.json", include_bytes!("../../../model/config.json")),
     ("preprocessor_config.json", include_bytes!("../../../model/preprocessor_config.json")),
     ("model.safetensors", include_bytes!("../../../model/model.safetensors")),
