@@ -12,25 +12,19 @@ import gzip
 import re
 import socket
 import statistics
-import subprocess
 import sys
 import time
 
-# Kinds of pages: a name, and the list from whose links they are taken, or the addresses themselves.
-LISTS = {"task": "/area/", "leaderboard": "/task/", "data set": "/datasets", "paper": "/papers", "method": "/methods", "result": "/sota/"}
+from serve import Process
 
 
 class Reader:
-    """A server of a board, and a connection to it."""
+    """A connection to a server of a board."""
 
-    def __init__(self, program, board):
-        words = [program, "board", "--board", board, "serve", "--port", "0", "--searches", "100000", "--json"]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        said = "".join(iter(self.process.stdout.readline, "}\n"))
-        host, port = re.search(r"http://([\d.]+):(\d+)", said).groups()
-        self.socket = socket.create_connection((host, int(port)))
+    def __init__(self, server):
+        self.host = f"127.0.0.1:{server.port}"
+        self.socket = socket.create_connection(("127.0.0.1", int(server.port)))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.host = f"{host}:{port}"
 
     def get(self, path):
         """The body of a page and the seconds until it was there."""
@@ -97,8 +91,9 @@ def addresses(reader):
 
 
 def main(program, first, second, rounds=3):
-    readers = [Reader(program, board) for board in (first, second)]
-    try:
+    words = ["serve", "--port", "0", "--searches", "100000", "--json"]
+    with Process(program, "board", "--board", first, *words) as one, Process(program, "board", "--board", second, *words) as two:
+        readers = [Reader(server) for server in (one, two)]
         print(f"{'page':<14} {'pages':>5} {'first':>8} {'second':>8}  times")
         for kind, paths in addresses(readers[0]).items():
             if not paths:
@@ -116,10 +111,6 @@ def main(program, first, second, rounds=3):
             a, b = (statistics.median(t) for t in times)
             note = f"  ({other} differ)" if other else ""
             print(f"{kind:<14} {len(paths):>5} {a:8.2f} {b:8.2f}  {b / a:.2f}{note}", flush=True)
-    finally:
-        for reader in readers:
-            reader.process.terminate()
-            reader.process.wait()
 
 
 if __name__ == "__main__":

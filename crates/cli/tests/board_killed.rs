@@ -6,7 +6,7 @@ mod world;
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
@@ -36,18 +36,8 @@ struct Server {
 
 impl Server {
     fn start(world: &World, more: &str) -> Self {
-        let mut command = world
-            .command(&format!("board --board b serve --port 0 --writes 1000000 --json {more}"));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut text = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            text += &line.unwrap();
-            if text.ends_with('}') {
-                break;
-            }
-        }
-        let url = json(&text)["url"].as_str().unwrap().to_owned();
-        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (child, address) =
+            world.serve(&format!("board --board b serve --writes 1000000 {more}"));
         Self { child, address }
     }
 

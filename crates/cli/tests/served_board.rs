@@ -5,9 +5,9 @@
 mod world;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -29,18 +29,7 @@ impl Drop for Server {
 
 impl Server {
     fn start(world: &World, words: &str) -> Self {
-        let mut command = world.command(&format!("{words} --port 0 --json"));
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().unwrap();
-        let mut text = String::new();
-        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
-            text += &line.unwrap();
-            if text.ends_with('}') {
-                break;
-            }
-        }
-        let url = json(&text)["url"].as_str().unwrap().to_owned();
-        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (process, address) = world.serve(words);
         Self { process, address }
     }
 

@@ -5,7 +5,7 @@
 mod world;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -161,21 +161,7 @@ fn errors_that_readers_see_name_no_places() {
 #[test]
 fn a_server_ends_when_it_is_told_to() {
     let world = World::new();
-    let mut server = world
-        .command("board --board b serve --port 0 --json --verify")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut text = String::new();
-    for line in BufReader::new(server.stdout.take().unwrap()).lines() {
-        text += &line.unwrap();
-        if text.ends_with('}') {
-            break;
-        }
-    }
-    let url = json(&text)["url"].as_str().unwrap().to_owned();
-    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let (mut server, address) = world.serve("board --board b serve --verify");
     // One connection is silent, one is in the midst of its request.
     let _silent = TcpStream::connect(&address).unwrap();
     let mut midst = TcpStream::connect(&address).unwrap();

@@ -90,7 +90,6 @@ struct Shared {
     more: Condvar,
     /// Tokens that may wait.
     most: usize,
-    threads: usize,
     /// For inputs that are computed by whoever waits for them.
     spare: Mutex<Worker>,
     metrics: Arc<Metrics>,
@@ -139,14 +138,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     /// Threads that wait for work. `most` tokens may wait.
     pub(crate) fn new(base: Base, threads: usize, most: usize, metrics: Arc<Metrics>) -> Self {
-        let (queue, more, threads) = (Mutex::default(), Condvar::new(), threads.max(1));
+        let (queue, more) = (Mutex::default(), Condvar::new());
         let spare = Mutex::new(base.worker());
-        let shared = Arc::new(Shared { base, queue, more, most, threads, spare, metrics });
+        let shared = Arc::new(Shared { base, queue, more, most, spare, metrics });
         let run = |_| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.run())
         };
-        Self { threads: (0..threads).map(run).collect(), shared }
+        Self { threads: (0..threads.max(1)).map(run).collect(), shared }
     }
 
     /// Puts inputs in the queue.
@@ -178,7 +177,7 @@ impl Engine {
         }
         let at_once = n == 1
             && queue.pieces.is_empty()
-            && queue.idle == self.shared.threads
+            && queue.idle == self.threads.len()
             && tokens * self.shared.base.packed().spec().multiplications() <= AT_ONCE
             && !encoded.is_images();
         queue.tokens += tokens;

@@ -4,8 +4,9 @@
 pub(crate) mod hub;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -74,6 +75,21 @@ impl World {
         for word in words {
             assert!(error.contains(word), "budwood {args}\nlacks '{word}': {error}");
         }
+    }
+
+    /// Begins a server, which is asked for JSON; its process, and its address without a scheme.
+    pub(crate) fn serve(&self, words: &str) -> (Child, String) {
+        let mut command = self.command(&format!("{words} --port 0 --json"));
+        let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut text = String::new();
+        for line in BufReader::new(server.stdout.take().unwrap()).lines() {
+            text += &line.unwrap();
+            if text.ends_with('}') {
+                break;
+            }
+        }
+        let url = json(&text)["url"].as_str().unwrap().to_owned();
+        (server, url.trim_start_matches("http://").trim_end_matches('/').to_owned())
     }
 
     pub(crate) fn train(&self, out: &str, more: &str) -> String {

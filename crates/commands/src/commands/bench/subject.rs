@@ -26,7 +26,6 @@ pub(super) struct Subject {
     pub(super) tokens: usize,
     targets: Targets,
     loss: Loss,
-    /// Of steps; empty for forward passes.
     optimizer: Optimizer,
     gradient: Vec<f32>,
 }
@@ -52,7 +51,6 @@ impl Subject {
             // As one from a file: packed, and nothing else.
             adapter = Adapter::from_tensors(&base, &method, head, &adapter.params.to_tensors())?;
         }
-        let values = if trained { adapter.params.len() } else { 0 };
         let example = Example::new(&spec.input, length);
         let length = example.tokens()?;
         Ok(Self {
@@ -62,8 +60,8 @@ impl Subject {
             tokens: n * length,
             targets: Targets::Classes((0..n as u32).map(|i| i % 2).collect()),
             loss: Loss { weights: vec![1.0 / n as f32; n], smoothing: 0.0 },
-            optimizer: Optimizer::new(OptimizerSpec::bert(), values),
-            gradient: vec![0.0; values],
+            optimizer: Optimizer::new(OptimizerSpec::bert(), adapter.params.len()),
+            gradient: vec![0.0; adapter.params.len()],
             adapter,
         })
     }
