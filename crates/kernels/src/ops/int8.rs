@@ -23,8 +23,8 @@
 use super::gemm::{MatRef, beside};
 use crate::Isa;
 use crate::arch::int8::{self, A_STRIDE, COLUMNS, K_BLOCK, Products, SQUARE, Tile, Way};
-use crate::arch::kernel;
 use crate::arch::tile::{COLUMNS_MAX, ROWS_MAX};
+use crate::arch::{fma, kernel};
 
 /// A right-hand matrix `[k, n]` of bytes in the order in which the product reads it.
 #[derive(Clone, Debug, Default)]
@@ -164,67 +164,69 @@ impl QuantizedRows {
                     &self.work
                 }
             };
-            let (low, high) = range(isa, row);
-            // NaN where an element is not finite, and so is the result.
-            let scale = if high == low { 1.0 } else { (high - low) / 255.0 };
-            let zero = (-low / scale).round().clamp(0.0, 255.0);
-            self.scale[i] = scale;
-            self.zero[i] = zero as i32;
-            for (block, part) in row.chunks(K_BLOCK).enumerate() {
-                let at = (block * rows + i) * A_STRIDE;
-                let padded = part.len().next_multiple_of(4);
-                let out = &mut self.data[at..at + padded];
-                // Padding meets weights of zero, so its value does not matter.
-                quantize(isa, part, 1.0 / scale, zero, &mut out[..part.len()]);
-            }
+            let at = i * A_STRIDE;
+            let (scale, zero) = quantize_row(isa, row, &mut self.data[at..], rows * A_STRIDE);
+            (self.scale[i], self.zero[i]) = (scale, zero as i32);
         }
     }
 }
 
-kernel! {
-    /// The smallest and the largest element, zero counted as one; both NaN where an element is not
-    /// finite, so that a row that went wrong stays wrong and is noticed.
-    pub fn range<'a>(x: &'a [f32]) -> (f32, f32) {
-        // Four independent chains of sixteen: the latency of a minimum is two to four cycles.
-        let (mut low, mut high, mut wrong) = ([0.0f32; 64], [0.0f32; 64], [0.0f32; 64]);
-        let blocks = x.chunks_exact(64);
-        let (rest, mut last) = (blocks.remainder(), [0.0f32; 64]);
-        last[..rest.len()].copy_from_slice(rest);
-        for block in blocks.chain((!rest.is_empty()).then_some(&last[..])) {
-            for i in 0..64 {
-                let x = block[i];
-                low[i] = if x < low[i] { x } else { low[i] };
-                high[i] = if x > high[i] { x } else { high[i] };
-                wrong[i] = crate::arch::fma::<FMA>(x, 0.0, wrong[i]);
-            }
-        }
-        for half in [32, 16, 8, 4, 2, 1] {
-            for i in 0..half {
-                let (l, h, w) = (low[i + half], high[i + half], wrong[i + half]);
-                low[i] = if l < low[i] { l } else { low[i] };
-                high[i] = if h > high[i] { h } else { high[i] };
-                wrong[i] += w;
-            }
-        }
-        (low[0] + wrong[0], high[0] + wrong[0])
+/// A number whose order among whole numbers is that of `x` among all: minima and maxima of whole
+/// numbers do not ask for an order of steps. It is its own inverse.
+#[inline(always)]
+fn ordered(bits: i32) -> i32 {
+    bits ^ ((bits >> 31) & i32::MAX)
+}
+
+/// The smallest and the largest element, zero counted as one; both NaN where an element is not
+/// finite, so that a row that went wrong stays wrong and is noticed.
+#[inline(always)]
+fn range(x: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = (0, 0);
+    for x in x {
+        let x = ordered(x.to_bits() as i32);
+        low = low.min(x);
+        high = high.max(x);
     }
+    let [low, high] = [low, high].map(|x| f32::from_bits(ordered(x) as u32));
+    let wrong = 0.0 * low + 0.0 * high;
+    (low + wrong, high + wrong)
 }
 
 kernel! {
-    /// `q = round(x inverse_scale) + zero`, in 0..=255, ties to even. `zero` is whole.
-    ///
-    /// # Panics
-    /// If the lengths differ.
-    pub fn quantize<'a>(x: &'a [f32], inverse_scale: f32, zero: f32, q: &'a mut [u8]) {
-        assert_eq!(x.len(), q.len());
-        // Adding 1.5 * 2^23 leaves the rounded whole number in the lowest bits of the sum.
-        const WHOLE: f32 = 12_582_912.0;
-        for (q, x) in q.iter_mut().zip(x) {
-            let y = crate::arch::fma::<FMA>(*x, inverse_scale, zero);
-            let y = if y > 0.0 { y } else { 0.0 };
-            let y = if y < 255.0 { y } else { 255.0 };
-            *q = (y + WHOLE).to_bits() as u8;
+    /// Quantises a row; returns its scale and its zero point, which is whole. Its blocks of
+    /// `K_BLOCK` are `distance` apart in `out`.
+    pub(crate) fn quantize_row<'a>(x: &'a [f32], out: &'a mut [u8], distance: usize) -> (f32, f32) {
+        let (low, high) = range(x);
+        // NaN where an element is not finite, and so is the result.
+        let scale = if high == low { 1.0 } else { (high - low) / 255.0 };
+        let zero = nearest(-low / scale).clamp(0.0, 255.0);
+        for (block, x) in x.chunks(K_BLOCK).enumerate() {
+            // Padding meets weights of zero, so its value does not matter.
+            let out = &mut out[block * distance..][..x.len()];
+            quantize::<FMA>(x, 1.0 / scale, zero, out);
         }
+        (scale, zero)
+    }
+}
+
+/// `x` rounded, halves away from zero, for x >= 0: without a call.
+#[inline(always)]
+fn nearest(x: f32) -> f32 {
+    let whole = x.trunc();
+    if x - whole >= 0.5 { whole + 1.0 } else { whole }
+}
+
+/// `q = round(x inverse_scale) + zero`, in 0..=255, ties to even. `zero` is whole.
+#[inline(always)]
+fn quantize<const FMA: bool>(x: &[f32], inverse_scale: f32, zero: f32, q: &mut [u8]) {
+    // Adding 1.5 * 2^23 leaves the rounded whole number in the lowest bits of the sum.
+    const WHOLE: f32 = 12_582_912.0;
+    for (q, x) in q.iter_mut().zip(x) {
+        let y = fma::<FMA>(*x, inverse_scale, zero);
+        let y = if y > 0.0 { y } else { 0.0 };
+        let y = if y < 255.0 { y } else { 255.0 };
+        *q = (y + WHOLE).to_bits() as u8;
     }
 }
 

@@ -7,6 +7,7 @@ pub mod elementwise;
 pub mod gemm;
 pub mod halves;
 pub mod int8;
+mod lanes;
 pub mod loss;
 pub mod norm;
 pub mod optimizer;

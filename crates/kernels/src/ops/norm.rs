@@ -3,47 +3,44 @@
 //! Saved for backward: x̂ and 1 / √(var + ε). Ba, Kiros, Hinton 2016; the biased variance, as
 //! PyTorch.
 
-use super::elementwise::sum_lanes;
+use super::lanes::{LANES, Lanes};
 use crate::arch::{fma, kernel};
 
-const LANES: usize = 16;
-
-/// The sum over `f(i)` for `i` in `0..n`, in sixteen lanes.
+/// The mean of a row, and the inverse deviation.
 #[inline(always)]
-fn sum(n: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(i + lane);
-        }
-        i += LANES;
-    }
-    for (lane, i) in (whole..n).enumerate() {
-        lanes[lane] += f(i);
-    }
-    sum_lanes(lanes)
+fn moments(x: &[f32], eps: f32) -> (f32, f32) {
+    let n = x.len() as f32;
+    let mean = sum([x], |[x]| x) / n;
+    let variance = sum([x], |[x]| (x - mean) * (x - mean)) / n;
+    (mean, 1.0 / (variance + eps).sqrt())
 }
 
-/// The sums over `f(i)` and `g(i)`, side by side: the latency of an addition is four cycles.
+/// The sum over `f` of the elements of rows of one length, in sixteen lanes.
 #[inline(always)]
-fn two_sums(n: usize, f: impl Fn(usize) -> f32, g: impl Fn(usize) -> f32) -> (f32, f32) {
-    let (mut a, mut b) = ([0.0f32; LANES], [0.0f32; LANES]);
-    let whole = n - n % LANES;
-    let mut i = 0;
-    while i < whole {
-        for lane in 0..LANES {
-            a[lane] += f(i + lane);
-            b[lane] += g(i + lane);
+fn sum<const N: usize>(rows: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+    let [sum] = sums(rows, |x| [f(x)]);
+    sum
+}
+
+/// Sums side by side: the latency of an addition is four cycles.
+#[inline(always)]
+fn sums<const N: usize, const M: usize>(
+    rows: [&[f32]; N],
+    f: impl Fn([f32; N]) -> [f32; M],
+) -> [f32; M] {
+    let rows = rows.map(|row| row.as_chunks::<LANES>());
+    let mut lanes = [Lanes::splat(0.0); M];
+    for block in 0..rows[0].0.len() {
+        let x = rows.map(|(blocks, _)| &blocks[block]);
+        for (m, lanes) in lanes.iter_mut().enumerate() {
+            *lanes = Lanes(std::array::from_fn(|i| lanes.0[i] + f(x.map(|x| x[i]))[m]));
         }
-        i += LANES;
     }
-    for (lane, i) in (whole..n).enumerate() {
-        a[lane] += f(i);
-        b[lane] += g(i);
+    for i in 0..rows[0].1.len() {
+        let x = f(rows.map(|(_, rest)| rest[i]));
+        lanes.iter_mut().zip(x).for_each(|(lanes, x)| lanes.0[i] += x);
     }
-    (sum_lanes(a), sum_lanes(b))
+    lanes.map(Lanes::sum)
 }
 
 kernel! {
@@ -61,9 +58,7 @@ kernel! {
         assert!(x.len() == normal.len() && x.len() == rstd.len() * d);
         for ((x, normal), rstd) in x.chunks_exact_mut(d).zip(normal.chunks_exact_mut(d)).zip(rstd) {
             let (gamma, beta) = (&gamma[..d], &beta[..d]);
-            let mean = sum(d, |i| x[i]) / d as f32;
-            let variance = sum(d, |i| (x[i] - mean) * (x[i] - mean)) / d as f32;
-            let r = 1.0 / (variance + eps).sqrt();
+            let (mean, r) = moments(x, eps);
             *rstd = r;
             for i in 0..d {
                 let n = (x[i] - mean) * r;
@@ -82,9 +77,7 @@ kernel! {
         assert_eq!(x.len() % d, 0);
         for x in x.chunks_exact_mut(d) {
             let (gamma, beta) = (&gamma[..d], &beta[..d]);
-            let mean = sum(d, |i| x[i]) / d as f32;
-            let variance = sum(d, |i| (x[i] - mean) * (x[i] - mean)) / d as f32;
-            let r = 1.0 / (variance + eps).sqrt();
+            let (mean, r) = moments(x, eps);
             for i in 0..d {
                 let n = (x[i] - mean) * r;
                 x[i] = fma::<FMA>(n, gamma[i], beta[i]);
@@ -103,8 +96,10 @@ kernel! {
         assert!(dy.len() == normal.len() && dy.len() == rstd.len() * d);
         for ((dy, normal), r) in dy.chunks_exact_mut(d).zip(normal.chunks_exact(d)).zip(rstd) {
             let (gamma, normal) = (&gamma[..d], &normal[..d]);
-            let product = |i: usize| dy[i] * gamma[i];
-            let (mean, along) = two_sums(d, product, |i| product(i) * normal[i]);
+            let [mean, along] = sums([dy, gamma, normal], |[dy, gamma, normal]| {
+                let product = dy * gamma;
+                [product, product * normal]
+            });
             let (mean, along) = (mean / d as f32, along / d as f32);
             for i in 0..d {
                 let g = fma::<FMA>(dy[i], gamma[i], -mean);

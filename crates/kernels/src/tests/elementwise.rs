@@ -61,9 +61,28 @@ fn extreme_inputs_stay_finite() {
             activation::backward(isa, f, &x, &mut dx);
             assert!(y.iter().chain(&dx).all(|x| x.is_finite()), "{f:?} {y:?} {dx:?}");
         }
-        let mut row = vec![-1e30, 0.0, 500.0];
-        attention::softmax_rows(isa, &mut row, 3, 3, 1.0);
-        assert_close(&row, &[0.0, 0.0, 1.0], 1e-6, "softmax");
+        let mut row = [[-1e30, 0.0, 500.0].as_slice(), &[0.0; 13]].concat();
+        attention::softmax_rows(isa, &mut row, 3, 16, 1.0);
+        assert_close(&row[..3], &[0.0, 0.0, 1.0], 1e-6, "softmax");
+    }
+}
+
+#[test]
+fn what_stands_after_a_row_does_not_enter_its_softmax() {
+    for isa in Isa::available() {
+        for columns in (1..40).chain([64, 65, 200]) {
+            let stride = columns + 16;
+            let x = numbers(2 * columns, columns as u64);
+            let mut rows = vec![f32::NAN; 2 * stride];
+            for (row, x) in rows.chunks_exact_mut(stride).zip(x.chunks_exact(columns)) {
+                row[..columns].copy_from_slice(x);
+            }
+            attention::softmax_rows(isa, &mut rows, columns, stride, 1.0);
+            let got: Vec<f32> =
+                rows.chunks_exact(stride).flat_map(|r| &r[..columns]).copied().collect();
+            let what = format!("{} {columns}", isa.name());
+            assert_close(&got, &reference::softmax(&wide(&x), columns), 1e-6, &what);
+        }
     }
 }
 

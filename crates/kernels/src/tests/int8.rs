@@ -1,7 +1,9 @@
 use super::{assert_close, numbers, wide};
-use crate::arch::int8::Way;
+use crate::arch::int8::{K_BLOCK, Way};
 use crate::ops::gemm::{Beta, MatRef};
-use crate::ops::int8::{PackedInt8, QuantizedRows, Target, product, product_in, quantize_weight};
+use crate::ops::int8::{
+    PackedInt8, QuantizedRows, Target, product, product_in, quantize_row, quantize_weight,
+};
 use crate::{Isa, reference};
 
 const SHAPES: [(usize, usize, usize); 6] =
@@ -14,11 +16,8 @@ fn expected(isa: Isa, x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec
     let wt: Vec<f64> = (0..k * n).map(|i| w[i % n * k + i / n]).collect();
     let mut rounded = Vec::with_capacity(x.len());
     for row in x.chunks(k) {
-        let (low, high) = crate::ops::int8::range(isa, row);
-        let scale = if high > low { (high - low) / 255.0 } else { 1.0 };
-        let zero = (-low / scale).round();
         let mut q = vec![0; k];
-        crate::ops::int8::quantize(isa, row, 1.0 / scale, zero, &mut q);
+        let (scale, zero) = quantize_row(isa, row, &mut q, K_BLOCK);
         rounded.extend(q.iter().map(|&q| f64::from(scale) * (f64::from(q) - f64::from(zero))));
     }
     reference::product(&rounded, &wt, m, k, n)
@@ -90,11 +89,12 @@ fn every_way_to_multiply_bytes_gives_the_same_bits() {
 fn the_rounding_is_within_half_a_step() {
     for isa in Isa::available() {
         let x: Vec<f32> = numbers(200, 5).iter().map(|x| x * x * x * 3.0 - 0.2).collect();
-        let (low, high) = crate::ops::int8::range(isa, &x);
-        let scale = (high - low) / 255.0;
-        let zero = (-low / scale).round();
+        let low = x.iter().copied().fold(0.0f32, f32::min);
+        let high = x.iter().copied().fold(0.0f32, f32::max);
         let mut q = vec![0; 200];
-        crate::ops::int8::quantize(isa, &x, 1.0 / scale, zero, &mut q);
+        let (scale, zero) = quantize_row(isa, &x, &mut q, K_BLOCK);
+        assert_eq!(scale, (high - low) / 255.0);
+        assert_eq!(zero, (-low / scale).round());
         for (q, x) in q.iter().zip(&x) {
             let back = scale * (f32::from(*q) - zero);
             assert!((back - x).abs() <= 0.51 * scale + 1e-6, "{x} became {back}");

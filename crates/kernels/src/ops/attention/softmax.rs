@@ -1,74 +1,88 @@
 //! Softmax of rows of scores, forward and backward: of whole rows, and of rows that come in tiles.
+//!
+//! Rows are in blocks of [`LANES`]. The last block is computed whole: element by element it would
+//! take longer than many blocks. What stands after a row's last element is of no use before, and
+//! overwritten.
 
 use crate::arch::{fma, kernel};
 use crate::ops::activation;
-use crate::ops::elementwise::sum_lanes;
+use crate::ops::lanes::{LANES, Lanes};
 
-const LANES: usize = 16;
-
-/// The largest element; those that are not numbers are passed over.
+/// The blocks that hold the first `n` elements of a row.
 #[inline(always)]
-fn largest(row: &[f32]) -> f32 {
-    // Four chains: the latency of a maximum is four cycles. This comparison is one instruction.
-    const CHAINS: usize = 4 * LANES;
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; CHAINS];
-    let blocks = row.chunks_exact(CHAINS);
-    for (lane, x) in lanes.iter_mut().zip(blocks.remainder()) {
-        *lane = larger(*lane, *x);
-    }
-    for block in blocks {
-        for i in 0..CHAINS {
-            lanes[i] = larger(lanes[i], block[i]);
-        }
-    }
-    let mut width = CHAINS / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = larger(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
+fn blocks(row: &mut [f32], n: usize) -> &mut [[f32; LANES]] {
+    &mut row.as_chunks_mut().0[..n.div_ceil(LANES)]
 }
 
-/// Replaces each element of a row by `f` of it; returns the sum. What is left of the last block is
-/// computed as a block: element by element it would take longer than many blocks.
+/// The whole blocks of a row of `n` elements; and the last one, with its elements, if it is not
+/// whole.
 #[inline(always)]
-fn map_and_sum(row: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
-    let (blocks, rest) = row.as_chunks_mut::<LANES>();
-    let mut lanes = [0.0f32; LANES];
-    if !rest.is_empty() {
-        let mut block = [0.0; LANES];
-        block[..rest.len()].copy_from_slice(rest);
-        block.iter_mut().for_each(|x| *x = f(*x));
-        rest.copy_from_slice(&block[..rest.len()]);
-        lanes[..rest.len()].copy_from_slice(rest);
+fn last(
+    blocks: &mut [[f32; LANES]],
+    n: usize,
+) -> (&mut [[f32; LANES]], Option<(&mut [f32; LANES], usize)>) {
+    let (whole, last) = blocks.split_at_mut(n / LANES);
+    (whole, last.first_mut().map(|last| (last, n % LANES)))
+}
+
+/// The largest of the first `n` elements; those that are not numbers are passed over.
+#[inline(always)]
+fn largest(row: &mut [[f32; LANES]], n: usize) -> f32 {
+    // This comparison is one instruction.
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    // Two chains: the latency of a maximum is two to four cycles.
+    let mut lanes = [Lanes::splat(f32::NEG_INFINITY); 2];
+    let (whole, last) = last(row, n);
+    if let Some((last, n)) = last {
+        lanes[0] = lanes[0].with(Lanes(*last).first(n, f32::NEG_INFINITY), larger);
     }
-    for block in blocks {
+    let (pairs, single) = whole.as_chunks::<2>();
+    for [a, b] in pairs {
+        lanes = [lanes[0].with(Lanes(*a), larger), lanes[1].with(Lanes(*b), larger)];
+    }
+    for block in single {
+        lanes[0] = lanes[0].with(Lanes(*block), larger);
+    }
+    lanes[0].with(lanes[1], larger).fold(larger)
+}
+
+/// Replaces each of the first `n` elements by `f` of it; returns the sum.
+#[inline(always)]
+fn map_and_sum(row: &mut [[f32; LANES]], n: usize, f: impl Fn(f32) -> f32) -> f32 {
+    let mut sums = [0.0; LANES];
+    let (whole, last) = last(row, n);
+    if let Some((last, n)) = last {
+        last.iter_mut().for_each(|x| *x = f(*x));
+        *last = Lanes(*last).first(n, 0.0).0;
+        sums = *last;
+    }
+    for block in whole {
         for i in 0..LANES {
             block[i] = f(block[i]);
-            lanes[i] += block[i];
+            sums[i] += block[i];
         }
     }
-    sum_lanes(lanes)
+    Lanes(sums).sum()
 }
 
-/// `exp(scale x - max)` of each element, and the sum.
+/// `exp(scale x - max)` of each of the first `n` elements, and the sum.
 #[inline(always)]
-fn exponentiate<const FMA: bool>(row: &mut [f32], scale: f32, max: f32) -> f32 {
-    map_and_sum(row, |x| activation::exp::<FMA>(fma::<FMA>(x, scale, -max)))
+fn exponentiate<const FMA: bool>(row: &mut [[f32; LANES]], n: usize, scale: f32, max: f32) -> f32 {
+    map_and_sum(row, n, |x| activation::exp::<FMA>(fma::<FMA>(x, scale, -max)))
 }
 
 kernel! {
     /// `softmax(scale x)` of the first `columns` elements of rows that are `stride` apart, in
     /// place.
+    ///
+    /// # Panics
+    /// If a row has no room for whole blocks; so for all functions of this file.
     pub fn softmax_rows<'a>(x: &'a mut [f32], columns: usize, stride: usize, scale: f32) {
         for row in x.chunks_mut(stride) {
-            let row = &mut row[..columns];
-            let max = largest(row) * scale;
-            let inverse = 1.0 / exponentiate::<FMA>(row, scale, max);
-            for x in row.iter_mut() {
+            let row = blocks(row, columns);
+            let max = largest(row, columns) * scale;
+            let inverse = 1.0 / exponentiate::<FMA>(row, columns, scale, max);
+            for x in row.as_flattened_mut() {
                 *x *= inverse;
             }
         }
@@ -82,21 +96,19 @@ kernel! {
         p: &'a [f32], columns: usize, d: &'a mut [f32], stride: usize, scale: f32,
     ) {
         for (p, d) in p.chunks_exact(columns).zip(d.chunks_mut(stride)) {
-            let d = &mut d[..columns];
-            let mut lanes = [0.0f32; LANES];
-            let (p_blocks, d_blocks) = (p.chunks_exact(LANES), d.chunks_exact(LANES));
-            let rest = p_blocks.remainder().iter().zip(d_blocks.remainder());
-            for (lane, (p, d)) in lanes.iter_mut().zip(rest) {
-                *lane = fma::<FMA>(*p, *d, *lane);
+            let (p, p_last) = p.as_chunks::<LANES>();
+            let p_last = Lanes::part(p_last, 0.0);
+            let (whole, last) = last(blocks(d, columns), columns);
+            let mut sums = Lanes::splat(0.0);
+            if let Some((d, n)) = &last {
+                sums = p_last.with(Lanes(**d).first(*n, 0.0), |p, d| fma::<FMA>(p, d, 0.0));
             }
-            for (p, d) in p_blocks.zip(d_blocks) {
-                for i in 0..LANES {
-                    lanes[i] = fma::<FMA>(p[i], d[i], lanes[i]);
-                }
+            for (p, d) in p.iter().zip(&*whole) {
+                sums = Lanes(std::array::from_fn(|i| fma::<FMA>(p[i], d[i], sums.0[i])));
             }
-            let along = sum_lanes(lanes);
-            for (d, p) in d.iter_mut().zip(p) {
-                *d = scale * *p * (*d - along);
+            let along = sums.sum();
+            for (d, p) in whole.iter_mut().zip(p).chain(last.map(|(d, _)| (d, &p_last.0))) {
+                d.iter_mut().zip(p).for_each(|(d, p)| *d = scale * *p * (*d - along));
             }
         }
     }
@@ -133,15 +145,15 @@ kernel! {
         let state = max.iter_mut().zip(sums).zip(accumulated.chunks_exact_mut(width));
         let rows = tile.chunks_mut(stride).zip(state).enumerate();
         for (i, (row, ((max, total), accumulated))) in rows {
-            let row = &mut row[..columns];
             let (from, to) = seen.of_row(i, columns);
+            let n = to - from;
             row[..from].fill(0.0);
-            row[to..].fill(0.0);
-            if from == to {
+            row[to..columns].fill(0.0);
+            if n == 0 {
                 continue;
             }
-            let row = &mut row[from..to];
-            let largest = largest(row) * scale;
+            let row = blocks(&mut row[from..], n);
+            let largest = largest(row, n) * scale;
             if largest > *max {
                 // A first tile finds zeros; else the factor is at most 1.
                 let factor = activation::exp::<FMA>(*max - largest);
@@ -149,7 +161,7 @@ kernel! {
                 accumulated.iter_mut().for_each(|x| *x *= factor);
                 *max = largest;
             }
-            *total += exponentiate::<FMA>(row, scale, *max);
+            *total += exponentiate::<FMA>(row, n, scale, *max);
         }
     }
 }
@@ -163,12 +175,12 @@ kernel! {
     ) {
         let rows = tile.chunks_mut(stride).zip(max.iter().zip(inverse)).enumerate();
         for (i, (row, (max, inverse))) in rows {
-            let row = &mut row[..columns];
             let (from, to) = seen.of_row(i, columns);
+            let n = to - from;
             row[..from].fill(0.0);
-            row[to..].fill(0.0);
+            row[to..columns].fill(0.0);
             let p = |x| activation::exp::<FMA>(fma::<FMA>(x, scale, -*max)) * *inverse;
-            map_and_sum(&mut row[from..to], p);
+            map_and_sum(blocks(&mut row[from..], n), n, p);
         }
     }
 }
