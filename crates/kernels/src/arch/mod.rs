@@ -7,6 +7,7 @@ mod isa;
 mod plain;
 mod portable;
 pub(crate) mod tile;
+pub(crate) mod turn;
 mod vector;
 
 #[cfg(target_arch = "aarch64")]

@@ -1,64 +1,43 @@
-//! Matrices turned, in blocks that stay in registers.
+//! Matrices turned, block by block.
 
-use crate::arch::kernel;
+use super::elementwise;
+use crate::Isa;
+use crate::arch::turn::{BLOCK, turn};
 
-const BLOCK: usize = 16;
-
-/// Reads a block of rows that are `stride` apart, and hands its columns to `store`.
-#[inline(always)]
-fn turn_block(from: &[f32], stride: usize, mut store: impl FnMut(usize, [f32; BLOCK])) {
-    let mut rows = [[0.0; BLOCK]; BLOCK];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row.copy_from_slice(&from[i * stride..][..BLOCK]);
-    }
-    let column = |j: usize| std::array::from_fn(|i| rows[i][j]);
-    (0..BLOCK).for_each(|j| store(j, column(j)));
+/// Places of the blocks of `[rows, columns]`, with their sizes.
+fn blocks(rows: usize, columns: usize) -> impl Iterator<Item = ([usize; 2], (usize, usize))> {
+    (0..rows).step_by(BLOCK).flat_map(move |i| {
+        let columns = (0..columns).step_by(BLOCK).map(move |j| (j, BLOCK.min(columns - j)));
+        columns.map(move |(j, width)| ([i, j], (BLOCK.min(rows - i), width)))
+    })
 }
 
-kernel! {
-    /// Writes the transposed of `from`, `[rows, columns]` with its rows `stride` apart, to `to`,
-    /// with its rows `to_stride` apart.
-    ///
-    /// # Panics
-    /// If the shapes do not fit; so for all functions of this file.
-    pub fn transpose<'a>(
-        from: &'a [f32], rows: usize, columns: usize, stride: usize,
-        to: &'a mut [f32], to_stride: usize,
-    ) {
-        let (inner_rows, inner_columns) = (rows / BLOCK * BLOCK, columns / BLOCK * BLOCK);
-        for i in (0..inner_rows).step_by(BLOCK) {
-            for j in (0..inner_columns).step_by(BLOCK) {
-                turn_block(&from[i * stride + j..], stride, |c, column| {
-                    to[(j + c) * to_stride + i..][..BLOCK].copy_from_slice(&column);
-                });
-            }
-        }
-        for i in 0..rows {
-            for j in if i < inner_rows { inner_columns } else { 0 }..columns {
-                to[j * to_stride + i] = from[i * stride + j];
-            }
-        }
+/// Writes the transposed of `from`, `[rows, columns]` with its rows `stride` apart, to `to`, with
+/// its rows `to_stride` apart.
+///
+/// # Panics
+/// If the shapes do not fit; so for all functions of this file.
+pub fn transpose(
+    isa: Isa,
+    from: &[f32],
+    rows: usize,
+    columns: usize,
+    stride: usize,
+    to: &mut [f32],
+    to_stride: usize,
+) {
+    for ([i, j], size) in blocks(rows, columns) {
+        turn(isa, size, &from[i * stride + j..], stride, &mut to[j * to_stride + i..], to_stride);
     }
 }
 
-kernel! {
-    /// `to += fromᵀ` of dense matrices; `from` is `[rows, columns]`.
-    pub fn add_transposed<'a>(
-        from: &'a [f32], rows: usize, columns: usize, to: &'a mut [f32],
-    ) {
-        let (inner_rows, inner_columns) = (rows / BLOCK * BLOCK, columns / BLOCK * BLOCK);
-        for i in (0..inner_rows).step_by(BLOCK) {
-            for j in (0..inner_columns).step_by(BLOCK) {
-                turn_block(&from[i * columns + j..], columns, |c, column| {
-                    let to = &mut to[(j + c) * rows + i..][..BLOCK];
-                    to.iter_mut().zip(column).for_each(|(to, x)| *to += x);
-                });
-            }
-        }
-        for i in 0..rows {
-            for j in if i < inner_rows { inner_columns } else { 0 }..columns {
-                to[j * rows + i] += from[i * columns + j];
-            }
+/// `to += fromᵀ` of dense matrices; `from` is `[rows, columns]`.
+pub fn add_transposed(isa: Isa, from: &[f32], rows: usize, columns: usize, to: &mut [f32]) {
+    let mut block = [0.0; BLOCK * BLOCK];
+    for ([i, j], (n, width)) in blocks(rows, columns) {
+        turn(isa, (n, width), &from[i * columns + j..], columns, &mut block, BLOCK);
+        for (c, column) in block.chunks_exact(BLOCK).take(width).enumerate() {
+            elementwise::add(isa, &mut to[(j + c) * rows + i..][..n], &column[..n]);
         }
     }
 }

@@ -2,7 +2,7 @@ use super::{assert_close, numbers, numeric_gradient, wide};
 use crate::ops::activation::{self, Activation};
 use crate::ops::dropout::{self, Dropout};
 use crate::ops::optimizer::{AdamW, adamw};
-use crate::ops::{attention, elementwise, loss};
+use crate::ops::{attention, elementwise, loss, transpose};
 use crate::{Isa, reference};
 
 const ACTIVATIONS: [Activation; 8] = [
@@ -213,5 +213,28 @@ fn adamw_matches_the_published_update() {
             }
         }
         assert_close(&w, &w64, 2e-5, isa.name());
+    }
+}
+
+#[test]
+fn matrices_are_turned_and_nothing_beside_them_is_touched() {
+    for isa in Isa::available() {
+        for (rows, columns) in [(1, 1), (1, 17), (16, 16), (3, 40), (40, 3), (33, 31), (128, 25)] {
+            let (stride, to_stride) = (columns + 3, rows + 2);
+            let x = numbers(rows * stride, rows as u64);
+            let mut to = vec![9.0; columns * to_stride];
+            transpose::transpose(isa, &x, rows, columns, stride, &mut to, to_stride);
+            for (at, y) in to.iter().enumerate() {
+                let (j, i) = (at / to_stride, at % to_stride);
+                let expected = if i < rows { x[i * stride + j] } else { 9.0 };
+                assert_eq!(*y, expected, "{} {rows}x{columns} [{i}, {j}]", isa.name());
+            }
+            let dense = numbers(rows * columns, 7);
+            let mut sum = vec![2.0; rows * columns];
+            transpose::add_transposed(isa, &dense, rows, columns, &mut sum);
+            for (at, y) in sum.iter().enumerate() {
+                assert_eq!(*y, 2.0 + dense[at % rows * columns + at / rows]);
+            }
+        }
     }
 }
