@@ -107,8 +107,12 @@ kernel! {
                 sums = Lanes(std::array::from_fn(|i| fma::<FMA>(p[i], d[i], sums.0[i])));
             }
             let along = sums.sum();
-            for (d, p) in whole.iter_mut().zip(p).chain(last.map(|(d, _)| (d, &p_last.0))) {
+            let through = |d: &mut [f32], p: &[f32]| {
                 d.iter_mut().zip(p).for_each(|(d, p)| *d = scale * *p * (*d - along));
+            };
+            through(whole.as_flattened_mut(), p.as_flattened());
+            if let Some((d, _)) = last {
+                through(d, &p_last.0);
             }
         }
     }
