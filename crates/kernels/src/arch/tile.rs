@@ -1,8 +1,5 @@
 //! The tile of the `f32` matrix product: a few rows of A against one packed panel of B, accumulated
 //! in registers.
-//!
-//! A panel of A is a copy of its rows at the fixed distance [`A_STRIDE`]: the row offsets are then
-//! constants in the instructions, and packing is a plain copy instead of a transposition.
 
 use super::isa::{Isa, Kind};
 use super::vector::Vector;
@@ -10,9 +7,6 @@ use super::vector::Vector;
 /// Elements of K that one pass covers: a panel of B (32 columns) then takes 32 KiB, two thirds of
 /// L1.
 pub(crate) const K_BLOCK: usize = 256;
-/// Distance of a panel's rows, in elements; not a power of two, so that rows fall into different
-/// sets.
-pub(crate) const A_STRIDE: usize = K_BLOCK + 16;
 /// The largest number of columns of a tile over all instruction sets.
 pub(crate) const COLUMNS_MAX: usize = 32;
 /// The largest number of rows of a tile over all instruction sets.
@@ -71,7 +65,7 @@ impl<'a> Start<'a> {
     }
 }
 
-/// `c[i][j] = start + sum_p a[i * A_STRIDE + p] * b[p * columns + j]` for `n_rows` rows and all
+/// `c[i][j] = start + sum_p a[i * a_stride + p] * b[p * columns + j]` for `n_rows` rows and all
 /// columns of the panel; rows of `c` are `c_stride` apart.
 ///
 /// # Panics
@@ -80,7 +74,7 @@ impl<'a> Start<'a> {
 pub(crate) fn product(
     isa: Isa,
     k: usize,
-    a: &[f32],
+    (a, a_stride): (&[f32], usize),
     n_rows: usize,
     b: &[f32],
     c: &mut [f32],
@@ -89,13 +83,14 @@ pub(crate) fn product(
 ) {
     let n_columns = columns(isa);
     assert!(k > 0 && k <= K_BLOCK && n_rows > 0 && n_rows <= rows(isa));
-    assert!(a.len() >= (n_rows - 1) * A_STRIDE + k);
+    assert!(a.len() >= (n_rows - 1) * a_stride + k);
     assert!(b.len() >= k * n_columns);
     assert!(c_stride >= n_columns || n_rows == 1);
     assert!(c.len() >= (n_rows - 1) * c_stride + n_columns);
     assert!(start.row().is_none_or(|row| row.len() >= n_columns));
     let (add, row) = (start.reads_output(), start.row().map_or(std::ptr::null(), <[f32]>::as_ptr));
-    let tile = Tile { k, a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr(), c_stride, add, row };
+    let tile =
+        Tile { k, a_stride, a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr(), c_stride, add, row };
     // SAFETY: the asserts above hold for every access of `Tile::run`, and the `Kind` proves the
     // set.
     unsafe {
@@ -114,6 +109,7 @@ pub(crate) fn product(
 #[derive(Clone, Copy)]
 struct Tile {
     k: usize,
+    a_stride: usize,
     a: *const f32,
     b: *const f32,
     c: *mut f32,
@@ -160,7 +156,7 @@ const LINE: usize = 16;
 
 #[inline(always)]
 unsafe fn run<V: Vector, const ROWS: usize>(tile: Tile) {
-    let Tile { k, a, b, c, c_stride, add, row } = tile;
+    let Tile { k, a_stride, a, b, c, c_stride, add, row } = tile;
     // SAFETY: `product` checked that k columns of ROWS rows of `a`, k rows of two vectors of `b`,
     // and ROWS rows of two vectors of `c` are inside their slices, and `row` is null or two vectors
     // long.
@@ -173,7 +169,7 @@ unsafe fn run<V: Vector, const ROWS: usize>(tile: Tile) {
                 V::prefetch(b.wrapping_add((p + AHEAD) * 2 * V::LANES + line * LINE));
             }
             for (i, sum) in sums.iter_mut().enumerate() {
-                let x = V::splat(*a.add(i * A_STRIDE + p));
+                let x = V::splat(*a.add(i * a_stride + p));
                 sum[0] = x.mul_add(b0, sum[0]);
                 sum[1] = x.mul_add(b1, sum[1]);
             }

@@ -1,13 +1,14 @@
 //! Matrix product C = A B over a packed B.
 //!
 //! B is cut into panels of `tile::columns` columns, each stored K-major and contiguous. One pass
-//! covers `tile::K_BLOCK` elements of K: the rows of A are copied at a fixed distance (L2), then
-//! each panel of B (L1) meets all of them. The sum of an element runs over K in order, whatever the
+//! covers `tile::K_BLOCK` elements of K, in which each panel of B (L1) meets all rows of A (L2). A
+//! is read where it stands, unless its columns are apart or its rows would push each other out of
+//! the cache: then it is copied. The sum of an element runs over K in order, whatever the
 //! other rows and columns are, so a row's result does not depend on the batch around it.
 
 use super::transpose::transpose;
 use crate::Isa;
-use crate::arch::tile::{self, A_STRIDE, COLUMNS_MAX, K_BLOCK, ROWS_MAX, Start};
+use crate::arch::tile::{self, COLUMNS_MAX, K_BLOCK, ROWS_MAX, Start};
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -169,6 +170,12 @@ fn pack_transposed(
     }
 }
 
+/// Distance of the rows of a copy of A; not a power of two, so that they fall into different sets.
+const A_STRIDE: usize = K_BLOCK + 16;
+/// Rows that are a multiple of this apart fall into the same set of L1, which holds fewer lines of
+/// it than a tile has rows.
+const SAME_SET: usize = 1024;
+
 /// What the product is added to.
 #[derive(Clone, Copy, Debug)]
 pub enum Beta<'a> {
@@ -248,16 +255,22 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
         return;
     }
     targets.iter().for_each(|target| target.check(isa, m, k));
+    let in_place = a.column_stride == 1 && !a.row_stride.is_multiple_of(SAME_SET);
     let needed = m * A_STRIDE;
-    if scratch.a.len() < needed {
+    if !in_place && scratch.a.len() < needed {
         scratch.a.resize(needed, 0.0);
     }
     let mut k0 = 0;
     while k0 < k {
         let k_len = K_BLOCK.min(k - k0);
-        copy_rows(isa, a, k0, k_len, &mut scratch.a);
+        let rows = if in_place {
+            (&a.data[k0..], a.row_stride)
+        } else {
+            copy_rows(isa, a, k0, k_len, &mut scratch.a);
+            (&scratch.a[..], A_STRIDE)
+        };
         for target in targets.iter_mut() {
-            pass(isa, &scratch.a, m, k0, k_len, target);
+            pass(isa, rows, m, (k0, k_len), target);
         }
         k0 += k_len;
     }
@@ -276,25 +289,6 @@ pub fn multiply(
     beta: Beta<'_>,
 ) {
     product(isa, scratch, a, &mut [Target { b, c, c_stride, beta }]);
-}
-
-/// Distance of the rows of an A that [`product_in_place`] reads.
-pub const IN_PLACE_STRIDE: usize = A_STRIDE;
-/// Columns that such an A may have.
-pub const IN_PLACE_COLUMNS: usize = K_BLOCK;
-
-/// As [`product`] for an A `[m, k]` of at most [`IN_PLACE_COLUMNS`] columns whose rows already are
-/// [`IN_PLACE_STRIDE`] apart, so that it need not be copied.
-///
-/// # Panics
-/// If the shapes do not fit.
-pub fn product_in_place(isa: Isa, a: &[f32], (m, k): (usize, usize), mut target: Target<'_>) {
-    if m == 0 || k == 0 {
-        return;
-    }
-    assert!(k <= K_BLOCK);
-    target.check(isa, m, k);
-    pass(isa, a, m, 0, k, &mut target);
 }
 
 /// Columns `k0..k0 + k_len` of A, its rows [`A_STRIDE`] apart.
@@ -317,7 +311,13 @@ fn copy_rows(isa: Isa, a: MatRef<'_>, k0: usize, k_len: usize, out: &mut [f32]) 
 }
 
 /// One block of K against all panels of one right-hand side.
-fn pass(isa: Isa, a: &[f32], m: usize, k0: usize, k_len: usize, target: &mut Target<'_>) {
+fn pass(
+    isa: Isa,
+    (a, a_stride): (&[f32], usize),
+    m: usize,
+    (k0, k_len): (usize, usize),
+    target: &mut Target<'_>,
+) {
     let (n, panel, k) = (target.b.n, target.b.panel, target.b.k);
     let rows_max = tile::rows(isa);
     for (p, j0) in (0..n).step_by(panel).enumerate() {
@@ -327,7 +327,7 @@ fn pass(isa: Isa, a: &[f32], m: usize, k0: usize, k_len: usize, target: &mut Tar
         let start = target.beta.start(k0 == 0, (j0, width), &mut edge);
         for i0 in (0..m).step_by(rows_max) {
             let n_rows = rows_max.min(m - i0);
-            let a = &a[i0 * A_STRIDE..];
+            let a = (&a[i0 * a_stride..], a_stride);
             let (c, stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
             if width == panel {
                 tile::product(isa, k_len, a, n_rows, b, c, stride, start);

@@ -1,10 +1,14 @@
 //! What attention is of, and what it gives.
 
-use crate::ops::gemm::{IN_PLACE_COLUMNS, MatRef};
+use crate::ops::gemm::MatRef;
+use crate::ops::lanes::LANES;
 
-/// Keys of the longest sequence that goes [`super::whole`]: a row of probabilities is then the left
-/// side of a product where it stands.
-pub const WHOLE_KEYS_MAX: usize = IN_PLACE_COLUMNS;
+/// Keys of the longest sequence that goes [`super::whole`].
+pub const WHOLE_KEYS_MAX: usize = 256;
+
+/// Distance of the rows of scores: room for whole blocks, and not a power of two, so that rows fall
+/// into different sets of the cache.
+pub(super) const ROW: usize = WHOLE_KEYS_MAX + LANES;
 
 /// Attention of one layer. `M` is a matrix of computed rows.
 ///

@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use super::description::{Attention, Bias, BiasGradient, RowsMut};
+use super::description::{Attention, Bias, BiasGradient, ROW, RowsMut};
 use crate::Isa;
 use crate::arch::{fma, kernel};
 use crate::ops::gemm::{self, Beta, MatRef, PackedB};
@@ -68,9 +68,6 @@ impl Tile {
         MatRef::new(&table.data[from..], rows.len(), width, table.row_stride)
     }
 }
-
-/// Distance of the rows of a tile's scores.
-const STRIDE: usize = gemm::IN_PLACE_STRIDE;
 
 /// Adds the bias of a tile to its scores. `q` and `k` are the tile's rows of this head.
 pub(super) fn add(
@@ -206,7 +203,7 @@ kernel! {
         scores: &'a mut [f32],
     ) {
         let reach = (table.len() / 2) as isize;
-        for (i, row) in scores.chunks_mut(STRIDE).take(n).enumerate() {
+        for (i, row) in scores.chunks_mut(ROW).take(n).enumerate() {
             let row = &mut row[..m];
             let first = first + (n - 1 - i) as isize;
             let (from, to) = inside(first, m, reach);
@@ -230,7 +227,7 @@ kernel! {
         d_table: &'a mut [f32],
     ) {
         let (reach, last) = ((d_table.len() / 2) as isize, d_table.len() - 1);
-        for (i, row) in d.chunks(STRIDE).take(n).enumerate() {
+        for (i, row) in d.chunks(ROW).take(n).enumerate() {
             let row = &row[..m];
             let first = first + (n - 1 - i) as isize;
             let (from, to) = inside(first, m, reach);
@@ -252,7 +249,7 @@ kernel! {
         rows: &'a [u32], c: &'a [f32], columns: usize, n: usize, m: usize,
         scores: &'a mut [f32],
     ) {
-        for (i, s) in scores.chunks_mut(STRIDE).take(n).enumerate() {
+        for (i, s) in scores.chunks_mut(ROW).take(n).enumerate() {
             let c = &c[i * columns..][..columns];
             for (s, &row) in s[..m].iter_mut().zip(&rows[n - 1 - i..]) {
                 *s += c[row as usize];
@@ -267,7 +264,7 @@ kernel! {
         rows: &'a [u32], d: &'a [f32], n: usize, m: usize,
         d_c: &'a mut [f32], columns: usize,
     ) {
-        for (i, d) in d.chunks(STRIDE).take(n).enumerate() {
+        for (i, d) in d.chunks(ROW).take(n).enumerate() {
             let c = &mut d_c[i * columns..][..columns];
             for (d, &row) in d[..m].iter().zip(&rows[n - 1 - i..]) {
                 c[row as usize] += *d;
@@ -281,7 +278,7 @@ kernel! {
     pub(super) fn add_position<'a>(
         rows: &'a [u32], t: &'a [f32], n: usize, m: usize, scores: &'a mut [f32],
     ) {
-        for (i, s) in scores.chunks_mut(STRIDE).take(n).enumerate() {
+        for (i, s) in scores.chunks_mut(ROW).take(n).enumerate() {
             for (j, (s, &row)) in s[..m].iter_mut().zip(&rows[n - 1 - i..]).enumerate() {
                 *s += t[row as usize * m + j];
             }
@@ -294,7 +291,7 @@ kernel! {
     pub(super) fn position_backward<'a>(
         rows: &'a [u32], d: &'a [f32], n: usize, m: usize, d_t: &'a mut [f32],
     ) {
-        for (i, d) in d.chunks(STRIDE).take(n).enumerate() {
+        for (i, d) in d.chunks(ROW).take(n).enumerate() {
             for (j, (d, &row)) in d[..m].iter().zip(&rows[n - 1 - i..]).enumerate() {
                 d_t[row as usize * m + j] += *d;
             }

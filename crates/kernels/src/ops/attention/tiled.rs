@@ -28,22 +28,21 @@
 
 use std::ops::Range;
 
-use super::description::{Attention, Bias, BiasGradient, Gradients, RowsMut, Shape};
+use super::description::{
+    Attention, Bias, BiasGradient, Gradients, ROW, RowsMut, Shape, WHOLE_KEYS_MAX,
+};
 use super::scores::{self, Tile};
 use super::softmax::{Seen, one_more_tile, tile_again, tile_backward};
 use crate::Isa;
 use crate::ops::dropout::{self, Dropout};
 use crate::ops::elementwise;
-use crate::ops::gemm::{
-    self, Beta, IN_PLACE_COLUMNS, IN_PLACE_STRIDE, MatRef, PackedB, Target, multiply,
-    product_in_place,
-};
+use crate::ops::gemm::{self, Beta, MatRef, PackedB, multiply};
 use crate::ops::transpose::{add_transposed, transpose};
 
 /// Queries of a tile: whole tiles of the product on every instruction set.
 const QUERIES: usize = 84;
 /// Keys of a tile.
-const KEYS: usize = IN_PLACE_COLUMNS;
+const KEYS: usize = WHOLE_KEYS_MAX;
 /// Keys of a tile where a window is narrower than [`KEYS`].
 const KEYS_IN_WINDOW: usize = 64;
 /// Queries of a piece: its tiles share what is packed of the keys.
@@ -58,7 +57,7 @@ pub struct Scratch {
     keys_turned: PackedB,
     values: PackedB,
     packed: PackedB,
-    /// Scores and probabilities of a tile, rows [`IN_PLACE_STRIDE`] apart; and their gradients.
+    /// Scores and probabilities of a tile, rows [`ROW`] apart; and their gradients.
     p: Vec<f32>,
     d: Vec<f32>,
     /// Of each query of the segment: the largest score, the sum or its inverse, and D.
@@ -222,7 +221,7 @@ pub fn forward(
     let k = attention.head(k, head, shape.keys, shape.key_stride);
     let v = attention.head(v, head, shape.keys, shape.key_stride);
     let Scratch { gemm, bias, keys_turned, values, p, max, sums, rows: out, .. } = scratch;
-    room(p, QUERIES * IN_PLACE_STRIDE);
+    room(p, QUERIES * ROW);
     fill(max, q.rows, f32::NEG_INFINITY);
     fill(sums, q.rows, 0.0);
     fill(out, q.rows * width, 0.0);
@@ -232,19 +231,18 @@ pub fn forward(
         values.pack(isa, rows(v, &keys.rows));
         for queries in piece.query_tiles(&keys) {
             let (q, n) = (rows(q, &queries), queries.len());
-            let p = &mut p[..n * IN_PLACE_STRIDE];
-            multiply(isa, gemm, q, keys_turned, (p, IN_PLACE_STRIDE), Beta::Zero);
+            let p = &mut p[..n * ROW];
+            multiply(isa, gemm, q, keys_turned, (p, ROW), Beta::Zero);
             if let Some(tile) = piece.tile(&queries, &keys) {
                 scores::add(isa, bias, attention, &tile, (q, k), p);
             }
             let seen = piece.seen(&queries, &keys);
             let (max, sums) = (&mut max[queries.clone()], &mut sums[queries.clone()]);
             let out = &mut out[queries.start * width..queries.end * width];
-            one_more_tile(isa, p, m, IN_PLACE_STRIDE, seen, scale, max, sums, out, width);
+            one_more_tile(isa, p, m, ROW, seen, scale, max, sums, out, width);
             let place = piece.place(mask_start, shape.queries, &queries, &keys);
-            dropout::apply_rows(isa, dropout, place, p, m, IN_PLACE_STRIDE);
-            let target = Target { b: values, c: out, c_stride: width, beta: Beta::Add };
-            product_in_place(isa, p, (n, m), target);
+            dropout::apply_rows(isa, dropout, place, p, m, ROW);
+            multiply(isa, gemm, MatRef::new(p, n, m, ROW), values, (out, width), Beta::Add);
         }
     }
     for (row, sum) in out.chunks_exact_mut(width).zip(sums) {
@@ -335,27 +333,26 @@ pub fn backward(
             let turned = |of| columns(MatRef::new(of, width, segment, segment), &queries);
             let (q_turned, d_out_turned) =
                 (turned(&scratch.q_turned), turned(&scratch.d_out_turned));
-            let (p, d) = (&mut p[..n * IN_PLACE_STRIDE], &mut d[..n * IN_PLACE_STRIDE]);
+            let (p, d) = (&mut p[..n * ROW], &mut d[..n * ROW]);
             let seen = piece.seen(&queries, &keys);
             let tile = piece.tile(&queries, &keys);
-            multiply(isa, gemm, q, keys_turned, (p, IN_PLACE_STRIDE), Beta::Zero);
+            multiply(isa, gemm, q, keys_turned, (p, ROW), Beta::Zero);
             if let Some(tile) = &tile {
                 scores::add(isa, bias, attention, tile, (q, k), p);
             }
             let (max, inverse) = (&max[queries.clone()], &inverse[queries.clone()]);
-            tile_again(isa, p, m, IN_PLACE_STRIDE, seen, scale, max, inverse);
-            multiply(isa, gemm, d_out, values, (d, IN_PLACE_STRIDE), Beta::Zero);
+            tile_again(isa, p, m, ROW, seen, scale, max, inverse);
+            multiply(isa, gemm, d_out, values, (d, ROW), Beta::Zero);
             let place = piece.place(mask_start, shape.queries, &queries, &keys);
-            dropout::apply_rows(isa, dropout, place, d, m, IN_PLACE_STRIDE);
-            tile_backward(isa, p, d, m, IN_PLACE_STRIDE, scale, &along[queries.clone()]);
-            dropout::apply_rows(isa, dropout, place, p, m, IN_PLACE_STRIDE);
-            packed.pack(isa, MatRef::new(p, n, m, IN_PLACE_STRIDE));
+            dropout::apply_rows(isa, dropout, place, d, m, ROW);
+            tile_backward(isa, p, d, m, ROW, scale, &along[queries.clone()]);
+            dropout::apply_rows(isa, dropout, place, p, m, ROW);
+            packed.pack(isa, MatRef::new(p, n, m, ROW));
             multiply(isa, gemm, d_out_turned, packed, (d_v_turned, m), Beta::Add);
-            packed.pack(isa, MatRef::new(d, n, m, IN_PLACE_STRIDE));
+            packed.pack(isa, MatRef::new(d, n, m, ROW));
             multiply(isa, gemm, q_turned, packed, (d_k_turned, m), Beta::Add);
             let d_q = &mut d_q[queries.start * width..queries.end * width];
-            let target = Target { b: packed_k, c: d_q, c_stride: width, beta: Beta::Add };
-            product_in_place(isa, d, (n, m), target);
+            multiply(isa, gemm, MatRef::new(d, n, m, ROW), packed_k, (d_q, width), Beta::Add);
             if let Some(tile) = &tile {
                 let d_qk = [&mut *d_q, &mut *d_k].map(|data| RowsMut { data, stride: width });
                 let [d_q, d_k] = d_qk;
@@ -418,8 +415,8 @@ impl Scratch {
         wanted: BiasWanted,
     ) {
         let width = attention.head_dim;
-        room(&mut self.p, QUERIES * IN_PLACE_STRIDE);
-        room(&mut self.d, QUERIES * IN_PLACE_STRIDE);
+        room(&mut self.p, QUERIES * ROW);
+        room(&mut self.d, QUERIES * ROW);
         self.along.clear();
         self.along.extend((0..q.rows).map(|i| {
             let row = |m: MatRef<'_>| i * m.row_stride..i * m.row_stride + width;

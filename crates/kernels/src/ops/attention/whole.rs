@@ -1,13 +1,11 @@
 //! Attention of a short sequence: a head's probabilities at once.
 
-use super::description::{Attention, BiasGradient, Gradients, RowsMut, Shape};
+use super::description::{Attention, BiasGradient, Gradients, ROW, RowsMut, Shape};
 use super::scores::{self, Tile};
 use super::softmax::{softmax_backward_rows, softmax_rows};
 use crate::Isa;
 use crate::ops::dropout::{self, Dropout};
-use crate::ops::gemm::{
-    self, Beta, IN_PLACE_STRIDE, MatRef, PackedB, Target, multiply, product_in_place,
-};
+use crate::ops::gemm::{self, Beta, MatRef, PackedB, multiply};
 
 /// Queries whose scores stay in the cache from their product to that with the values.
 const QUERIES: usize = 84;
@@ -19,7 +17,7 @@ pub struct Scratch {
     bias: scores::Scratch,
     keys: PackedB,
     values: PackedB,
-    /// Scores, probabilities or their gradients, rows [`IN_PLACE_STRIDE`] apart.
+    /// Scores, probabilities or their gradients, rows [`ROW`] apart.
     rows: Vec<f32>,
     /// Probabilities after dropout, dense.
     dropped: Vec<f32>,
@@ -41,7 +39,7 @@ fn own<'a>(k: MatRef<'a>, shape: Shape) -> MatRef<'a> {
 /// this value.
 fn hide(rows: &mut [f32], q0: usize, window: Option<usize>, shape: Shape, value: f32) {
     let (Some(window), length) = (window, shape.keys - shape.prefix()) else { return };
-    for (i, row) in rows.chunks_exact_mut(IN_PLACE_STRIDE).enumerate() {
+    for (i, row) in rows.chunks_exact_mut(ROW).enumerate() {
         let own = &mut row[shape.prefix()..shape.keys];
         let from = (q0 + i).saturating_sub(window);
         let to = (q0 + i + 1).saturating_add(window).min(length);
@@ -75,27 +73,27 @@ pub fn forward(
         for q0 in (0..queries).step_by(QUERIES) {
             let n = QUERIES.min(queries - q0);
             let q = MatRef::new(&q.data[q0 * q.row_stride..], n, q.columns, q.row_stride);
-            rows.resize(rows.len().max(n * IN_PLACE_STRIDE), 0.0);
-            let p = &mut rows[..n * IN_PLACE_STRIDE];
-            multiply(isa, gemm, q, packed_k, (p, IN_PLACE_STRIDE), Beta::Zero);
+            rows.resize(rows.len().max(n * ROW), 0.0);
+            let p = &mut rows[..n * ROW];
+            multiply(isa, gemm, q, packed_k, (p, ROW), Beta::Zero);
             let (own, columns) = (own(k, shape), &mut p[shape.prefix()..]);
             scores::add(isa, bias, attention, &tile(head, q0..q0 + n, shape), (q, own), columns);
             // Scores of keys that are hidden become no probability, and not a very small one.
             hide(p, q0, window, shape, f32::NEG_INFINITY);
-            softmax_rows(isa, p, keys, IN_PLACE_STRIDE, attention.scale);
+            softmax_rows(isa, p, keys, ROW, attention.scale);
             hide(p, q0, window, shape, 0.0);
             let place = (head * queries + q0) * keys;
             if let Some(saved) = &mut saved {
                 let saved = saved[place..].chunks_exact_mut(keys);
-                for (to, p) in saved.zip(p.chunks_exact(IN_PLACE_STRIDE)) {
+                for (to, p) in saved.zip(p.chunks_exact(ROW)) {
                     to.copy_from_slice(&p[..keys]);
                 }
             }
             let start = mask_start + place as u64;
-            dropout::apply_rows(isa, dropout, (start, keys), p, keys, IN_PLACE_STRIDE);
+            dropout::apply_rows(isa, dropout, (start, keys), p, keys, ROW);
             let c = &mut out[q0 * shape.out_stride + head * attention.head_dim..];
-            let target = Target { b: values, c, c_stride: shape.out_stride, beta: Beta::Zero };
-            product_in_place(isa, p, (n, keys), target);
+            let p = MatRef::new(p, n, keys, ROW);
+            multiply(isa, gemm, p, values, (c, shape.out_stride), Beta::Zero);
         }
     }
 }
@@ -117,7 +115,7 @@ pub fn backward(
     let Shape { queries, keys, .. } = shape;
     let per_head = queries * keys;
     let Scratch { gemm, bias, packed, rows, dropped, .. } = scratch;
-    rows.resize(rows.len().max(queries * IN_PLACE_STRIDE), 0.0);
+    rows.resize(rows.len().max(queries * ROW), 0.0);
     for head in 0..attention.heads {
         let p = &saved[head * per_head..][..per_head];
         let start = mask_start + (head * per_head) as u64;
@@ -135,20 +133,25 @@ pub fn backward(
         let a = MatRef::new(dropped, queries, keys, keys).transposed();
         multiply(isa, gemm, a, packed, (&mut to.v[at..], shape.key_stride), Beta::Zero);
         // dP = dO Vᵀ, through the dropout and the softmax
-        let d = &mut rows[..queries * IN_PLACE_STRIDE];
+        let d = &mut rows[..queries * ROW];
         packed.pack(isa, attention.head(v, head, keys, shape.key_stride).transposed());
-        multiply(isa, gemm, d_out, packed, (d, IN_PLACE_STRIDE), Beta::Zero);
-        dropout::apply_rows(isa, dropout, (start, keys), d, keys, IN_PLACE_STRIDE);
-        softmax_backward_rows(isa, p, keys, d, IN_PLACE_STRIDE, attention.scale);
+        multiply(isa, gemm, d_out, packed, (d, ROW), Beta::Zero);
+        dropout::apply_rows(isa, dropout, (start, keys), d, keys, ROW);
+        softmax_backward_rows(isa, p, keys, d, ROW, attention.scale);
         // dQ = dS K
         packed.pack(isa, k);
-        let (c, c_stride) = (&mut to.q[at..], shape.query_stride);
-        let target = Target { b: packed, c, c_stride, beta: Beta::Zero };
-        product_in_place(isa, d, (queries, keys), target);
+        let d_s = MatRef::new(d, queries, keys, ROW);
+        multiply(isa, gemm, d_s, packed, (&mut to.q[at..], shape.query_stride), Beta::Zero);
         // dK = dSᵀ Q
         packed.pack(isa, q);
-        let a = MatRef::new(d, queries, keys, IN_PLACE_STRIDE).transposed();
-        multiply(isa, gemm, a, packed, (&mut to.k[at..], shape.key_stride), Beta::Zero);
+        multiply(
+            isa,
+            gemm,
+            d_s.transposed(),
+            packed,
+            (&mut to.k[at..], shape.key_stride),
+            Beta::Zero,
+        );
         let d_k = &mut to.k[at + shape.prefix() * shape.key_stride..];
         scores::backward(
             isa,
