@@ -1,5 +1,6 @@
 //! Sums and products of vectors, element by element.
 
+use super::lanes::{LANES, Lanes};
 use crate::arch::{fma, kernel};
 
 kernel! {
@@ -66,40 +67,21 @@ kernel! {
     }
 }
 
-/// Lanes of the sums below: fixed, so that every instruction set adds in the same order.
-const LANES: usize = 16;
-
 kernel! {
     /// `sum_i a_i b_i`
     pub fn dot<'a>(a: &'a [f32], b: &'a [f32]) -> f32 {
         assert_eq!(a.len(), b.len());
-        let mut lanes = [0.0f32; LANES];
-        let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        let (a_rest, b_rest) = (a_blocks.remainder(), b_blocks.remainder());
-        for (a, b) in a_blocks.zip(b_blocks) {
-            for i in 0..LANES {
-                lanes[i] = fma::<FMA>(a[i], b[i], lanes[i]);
-            }
+        let (a, a_rest) = a.as_chunks::<LANES>();
+        let (b, b_rest) = b.as_chunks::<LANES>();
+        let mut sums = Lanes::splat(0.0);
+        for (a, b) in a.iter().zip(b) {
+            sums = Lanes(std::array::from_fn(|i| fma::<FMA>(a[i], b[i], sums.0[i])));
         }
-        for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-            lanes[i] = fma::<FMA>(*a, *b, lanes[i]);
+        for (sum, (a, b)) in sums.0.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+            *sum = fma::<FMA>(*a, *b, *sum);
         }
-        sum_lanes(lanes)
+        sums.sum()
     }
-}
-
-/// The sum of the lanes, as a tree.
-#[inline(always)]
-pub(crate) fn sum_lanes(lanes: [f32; LANES]) -> f32 {
-    let mut lanes = lanes;
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
 
 kernel! {

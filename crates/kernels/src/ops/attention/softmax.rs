@@ -8,26 +8,25 @@ use crate::arch::{fma, kernel};
 use crate::ops::activation;
 use crate::ops::lanes::{LANES, Lanes};
 
+type Block = [f32; LANES];
+
 /// The blocks that hold the first `n` elements of a row.
 #[inline(always)]
-fn blocks(row: &mut [f32], n: usize) -> &mut [[f32; LANES]] {
+fn blocks(row: &mut [f32], n: usize) -> &mut [Block] {
     &mut row.as_chunks_mut().0[..n.div_ceil(LANES)]
 }
 
 /// The whole blocks of a row of `n` elements; and the last one, with its elements, if it is not
 /// whole.
 #[inline(always)]
-fn last(
-    blocks: &mut [[f32; LANES]],
-    n: usize,
-) -> (&mut [[f32; LANES]], Option<(&mut [f32; LANES], usize)>) {
+fn last(blocks: &mut [Block], n: usize) -> (&mut [Block], Option<(&mut Block, usize)>) {
     let (whole, last) = blocks.split_at_mut(n / LANES);
     (whole, last.first_mut().map(|last| (last, n % LANES)))
 }
 
 /// The largest of the first `n` elements; those that are not numbers are passed over.
 #[inline(always)]
-fn largest(row: &mut [[f32; LANES]], n: usize) -> f32 {
+fn largest(row: &mut [Block], n: usize) -> f32 {
     // This comparison is one instruction.
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     // Two chains: the latency of a maximum is two to four cycles.
@@ -48,7 +47,7 @@ fn largest(row: &mut [[f32; LANES]], n: usize) -> f32 {
 
 /// Replaces each of the first `n` elements by `f` of it; returns the sum.
 #[inline(always)]
-fn map_and_sum(row: &mut [[f32; LANES]], n: usize, f: impl Fn(f32) -> f32) -> f32 {
+fn map_and_sum(row: &mut [Block], n: usize, f: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
     let (whole, last) = last(row, n);
     if let Some((last, n)) = last {
@@ -67,7 +66,7 @@ fn map_and_sum(row: &mut [[f32; LANES]], n: usize, f: impl Fn(f32) -> f32) -> f3
 
 /// `exp(scale x - max)` of each of the first `n` elements, and the sum.
 #[inline(always)]
-fn exponentiate<const FMA: bool>(row: &mut [[f32; LANES]], n: usize, scale: f32, max: f32) -> f32 {
+fn exponentiate<const FMA: bool>(row: &mut [Block], n: usize, scale: f32, max: f32) -> f32 {
     map_and_sum(row, n, |x| activation::exp::<FMA>(fma::<FMA>(x, scale, -max)))
 }
 
