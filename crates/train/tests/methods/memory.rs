@@ -31,7 +31,7 @@ fn a_warm_step_allocates_no_activations() {
             let hidden_states =
                 (inputs.spans.rows() * base.spec().hidden * size_of::<f32>()) as u64;
             let (cold, _) = step(0);
-            assert!(cold > 10 * hidden_states, "{family} {method}: the count sees {cold} bytes");
+            assert!(cold > 5 * hidden_states, "{family} {method}: the count sees {cold} bytes");
             let (_, before) = step(1);
             let (warm, after) = step(2);
             assert_eq!(before, after, "{family} {method}: the arena asked for memory");
