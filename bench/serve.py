@@ -99,6 +99,13 @@ def others(args, folder):
                 say(f"{kind}, {n} tasks, {workers} at a time", rounds(args, server, n), f"{server.memory():.0f} MB")
 
 
+def first_adapter(program, base, form, folder):
+    """Makes `adapters/a0` of width 64 in a folder."""
+    (folder / "rows.csv").write_text(ROWS)
+    run(program, "train", "--base", base, "--data", folder / "rows.csv", "--recipe", "paper", "--base-precision", form, "--epochs", 1,
+        "--method", "adapter[width=64]", "--pooling", "mean", "--max-length", 128, "--out", folder / "adapters/a0")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("program")
@@ -115,9 +122,7 @@ def main():
     args = p.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="budwood-serve-"))
     try:
-        (folder / "rows.csv").write_text(ROWS)
-        run(args.program, "train", "--base", args.base, "--data", folder / "rows.csv", "--recipe", "paper", "--base-precision", args.form,
-            "--epochs", 1, "--method", "adapter[width=64]", "--pooling", "mean", "--max-length", 128, "--out", folder / "adapters/a0")
+        first_adapter(args.program, args.base, args.form, folder)
         for i in range(1, max([1, *args.adapters])):
             shutil.copytree(folder / "adapters/a0", folder / f"adapters/a{i}")
         if args.adapters:
