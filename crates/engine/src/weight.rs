@@ -137,7 +137,7 @@ fn int8_store(
     precision: Precision,
     backward: bool,
 ) -> Store {
-    let (bytes, scales) = quantize_weight(weight, inputs);
+    let (bytes, scales) = quantize_weight(device.isa(), weight, inputs);
     let forward = PackedInt8::new(inputs, &scales, |i, o| bytes[o * inputs + i]);
     let backward = backward.then(|| {
         if precision == Precision::Int8Forward {
@@ -172,12 +172,12 @@ impl Table {
     ///
     /// # Panics
     /// If the last row is not whole.
-    pub fn new(data: Vec<f32>, columns: usize, precision: Precision) -> Self {
+    pub fn new(device: Device, data: Vec<f32>, columns: usize, precision: Precision) -> Self {
         assert!(columns > 0 && data.len().is_multiple_of(columns), "the last row is not whole");
         let rows = match precision {
             Precision::F32 => Rows::F32(data),
             Precision::Int8 | Precision::Int8Forward => {
-                let (bytes, scales) = quantize_weight(&data, columns);
+                let (bytes, scales) = quantize_weight(device.isa(), &data, columns);
                 Rows::Int8(bytes, scales)
             }
         };
@@ -232,7 +232,7 @@ mod tests {
     fn bytes_are_those_of_what_is_held() {
         let (outputs, inputs) = (64, 128);
         let data = vec![0.5; outputs * inputs];
-        let table = |precision| Table::new(data.clone(), inputs, precision).bytes();
+        let table = |precision| Table::new(Device::cpu(), data.clone(), inputs, precision).bytes();
         assert_eq!(table(Precision::F32), 4 * outputs * inputs);
         assert_eq!(table(Precision::Int8), outputs * inputs + 4 * outputs);
         let device = Device::cpu();

@@ -418,7 +418,7 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
     fn table(&mut self, name: &str, shape: [usize; 2], precision: Precision) -> Result<Table, E> {
         let tensor = (self.fetch)(name)?;
         check(name, &tensor, &shape)?;
-        Ok(Table::new(tensor.data, shape[1], precision))
+        Ok(Table::new(self.device, tensor.data, shape[1], precision))
     }
 
     fn text_embeddings(

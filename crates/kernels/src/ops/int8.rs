@@ -49,12 +49,16 @@ impl PackedInt8 {
         let (panels, k_padded) = (n.div_ceil(COLUMNS), k.next_multiple_of(4));
         let mut data = vec![0; panels * k_padded * COLUMNS];
         let mut column_sum = vec![0; k.div_ceil(K_BLOCK) * panels * COLUMNS];
-        for j in 0..n {
-            let panel = j / COLUMNS * k_padded * COLUMNS;
-            for i in 0..k {
-                let q = value(i, j);
-                data[panel + i / 4 * 4 * COLUMNS + j % COLUMNS * 4 + i % 4] = q;
-                column_sum[i / K_BLOCK * panels * COLUMNS + j] += i32::from(q);
+        for (panel, data) in data.chunks_exact_mut((k_padded * COLUMNS).max(1)).enumerate() {
+            for (four, data) in data.as_chunks_mut::<{ 4 * COLUMNS }>().0.iter_mut().enumerate() {
+                let (first, rows) = (4 * four, (k - 4 * four).min(4));
+                let sums = &mut column_sum[first / K_BLOCK * panels * COLUMNS..];
+                for (bytes, j) in data.as_chunks_mut::<4>().0.iter_mut().zip(panel * COLUMNS..n) {
+                    for (i, byte) in bytes[..rows].iter_mut().enumerate() {
+                        *byte = value(first + i, j);
+                        sums[j] += i32::from(*byte);
+                    }
+                }
             }
         }
         let mut column_scale = scales.to_vec();
@@ -97,18 +101,30 @@ impl PackedInt8 {
 ///
 /// A scale has 16 significant bits, so that a byte times its scale is exact in `f32`, and what the
 /// bytes stand for is quantised to the same bytes and scales again.
-pub fn quantize_weight(weight: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
-    let mut bytes = Vec::with_capacity(weight.len());
-    let mut scales = Vec::with_capacity(weight.len() / columns.max(1));
-    for row in weight.chunks_exact(columns) {
-        let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-        // Upwards, so that the largest element stays within 127.
-        let scale = f32::from_bits(((largest / 127.0).to_bits() + 0xff) & !0xff);
-        let scale = if scale > 0.0 { scale } else { 1.0 };
-        scales.push(scale);
-        bytes.extend(row.iter().map(|x| (x / scale).round().clamp(-127.0, 127.0) as i8));
-    }
+pub fn quantize_weight(isa: Isa, weight: &[f32], columns: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut bytes = vec![0; weight.len()];
+    let rows = weight.chunks_exact(columns).zip(bytes.chunks_exact_mut(columns));
+    let scales = rows.map(|(row, bytes)| quantize_weight_row(isa, row, bytes)).collect();
     (bytes, scales)
+}
+
+kernel! {
+    /// Quantises a row of weights; returns its scale.
+    fn quantize_weight_row<'a>(row: &'a [f32], bytes: &'a mut [i8]) -> f32 {
+        let mut largest = 0;
+        for x in row {
+            let x = x.abs().to_bits();
+            let x = if x <= f32::INFINITY.to_bits() { x } else { 0 };
+            largest = largest.max(x);
+        }
+        // Upwards, so that the largest element stays within 127.
+        let scale = f32::from_bits(((f32::from_bits(largest) / 127.0).to_bits() + 0xff) & !0xff);
+        let scale = if scale > 0.0 { scale } else { 1.0 };
+        for (byte, x) in bytes.iter_mut().zip(row) {
+            *byte = (nearest(x / scale).clamp(-127.0, 127.0) + WHOLE).to_bits() as i8;
+        }
+        scale
+    }
 }
 
 kernel! {
@@ -210,18 +226,19 @@ kernel! {
     }
 }
 
-/// `x` rounded, halves away from zero, for x >= 0: without a call.
+/// `x` rounded, halves away from zero: without a call.
 #[inline(always)]
 fn nearest(x: f32) -> f32 {
     let whole = x.trunc();
-    if x - whole >= 0.5 { whole + 1.0 } else { whole }
+    if (x - whole).abs() >= 0.5 { whole + 1.0f32.copysign(x) } else { whole }
 }
+
+/// 1.5 * 2^23: added, it leaves a number's rounded whole part in the lowest bits of the sum.
+const WHOLE: f32 = 12_582_912.0;
 
 /// `q = round(x inverse_scale) + zero`, in 0..=255, ties to even. `zero` is whole.
 #[inline(always)]
 fn quantize<const FMA: bool>(x: &[f32], inverse_scale: f32, zero: f32, q: &mut [u8]) {
-    // Adding 1.5 * 2^23 leaves the rounded whole number in the lowest bits of the sum.
-    const WHOLE: f32 = 12_582_912.0;
     for (q, x) in q.iter_mut().zip(x) {
         let y = fma::<FMA>(*x, inverse_scale, zero);
         let y = if y > 0.0 { y } else { 0.0 };

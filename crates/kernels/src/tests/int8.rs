@@ -11,7 +11,7 @@ const SHAPES: [(usize, usize, usize); 6] =
 
 /// The product of what the bytes stand for, exactly.
 fn expected(isa: Isa, x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f64> {
-    let (bytes, scales) = quantize_weight(w, k);
+    let (bytes, scales) = quantize_weight(isa, w, k);
     let w: Vec<f64> = (0..n * k).map(|i| f64::from(bytes[i]) * f64::from(scales[i / k])).collect();
     let wt: Vec<f64> = (0..k * n).map(|i| w[i % n * k + i / n]).collect();
     let mut rounded = Vec::with_capacity(x.len());
@@ -23,8 +23,8 @@ fn expected(isa: Isa, x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec
     reference::product(&rounded, &wt, m, k, n)
 }
 
-fn pack(w: &[f32], k: usize) -> PackedInt8 {
-    let (bytes, scales) = quantize_weight(w, k);
+fn pack(isa: Isa, w: &[f32], k: usize) -> PackedInt8 {
+    let (bytes, scales) = quantize_weight(isa, w, k);
     PackedInt8::new(k, &scales, |i, j| bytes[j * k + i])
 }
 
@@ -35,7 +35,7 @@ fn products_are_exact_in_what_the_bytes_stand_for() {
             let (x, w) = (numbers(m * k, 1), numbers(n * k, 2));
             let (c0, bias) = (numbers(m * n, 3), numbers(n, 4));
             let plain = expected(isa, &x, &w, m, k, n);
-            let packed = pack(&w, k);
+            let packed = pack(isa, &w, k);
             let mut rows = QuantizedRows::default();
             rows.set(isa, MatRef::new(&x, m, k, k), None);
             let both = c0.iter().zip(bias.iter().cycle()).map(|(c, b)| c + b).collect::<Vec<_>>();
@@ -63,7 +63,7 @@ fn every_way_to_multiply_bytes_gives_the_same_bits() {
         for (m, k, n) in shapes.into_iter().chain(SHAPES) {
             let (x, w) = (numbers(m * k, 1), numbers(n * k, 2));
             let (c0, bias) = (numbers(m * n, 3), numbers(n, 4));
-            let packed = pack(&w, k);
+            let packed = pack(isa, &w, k);
             let mut rows = QuantizedRows::default();
             // What was there before is larger, and must not be seen.
             rows.set(isa, MatRef::new(&[9.0; 80 * 70], 80, 70, 70), None);
@@ -116,7 +116,7 @@ fn rows_of_zeros_and_constants_are_harmless() {
     for isa in Isa::available() {
         let x = [vec![0.0; 8], vec![-3.0; 8], vec![5.0; 8]].concat();
         let w = numbers(4 * 8, 1);
-        let packed = pack(&w, 8);
+        let packed = pack(isa, &w, 8);
         let mut rows = QuantizedRows::default();
         rows.set(isa, MatRef::new(&x, 3, 8, 8), None);
         let mut c = vec![1.0; 12];
@@ -131,7 +131,7 @@ fn factors_of_columns_are_applied_before_rounding() {
     for isa in Isa::available() {
         let (x, w, f) = (numbers(6 * 40, 1), numbers(9 * 40, 2), numbers(40, 3));
         let scaled: Vec<f32> = x.iter().enumerate().map(|(i, x)| x * f[i % 40]).collect();
-        let packed = pack(&w, 40);
+        let packed = pack(isa, &w, 40);
         let mut rows = QuantizedRows::default();
         rows.set(isa, MatRef::new(&x, 6, 40, 40), Some(&f));
         let mut c = vec![0.0; 54];
@@ -145,7 +145,7 @@ fn the_largest_bytes_do_not_saturate() {
     for isa in Isa::available() {
         let (m, k, n) = (3, 1028, 33);
         let (x, w) = (vec![2.0; m * k], vec![-127.0; n * k]);
-        let packed = pack(&w, k);
+        let packed = pack(isa, &w, k);
         let mut rows = QuantizedRows::default();
         rows.set(isa, MatRef::new(&x, m, k, k), None);
         let mut c = vec![0.0; m * n];
@@ -162,7 +162,7 @@ fn a_row_that_is_not_finite_gives_no_finite_result() {
         {
             let mut x = numbers(2 * 100, 1);
             x[100 + at] = wrong;
-            let packed = pack(&numbers(5 * 100, 2), 100);
+            let packed = pack(isa, &numbers(5 * 100, 2), 100);
             let mut rows = QuantizedRows::default();
             rows.set(isa, MatRef::new(&x, 2, 100, 100), None);
             let mut c = vec![0.0; 10];
@@ -178,13 +178,34 @@ fn a_row_that_is_not_finite_gives_no_finite_result() {
 }
 
 #[test]
+fn weights_are_rounded_as_one_by_one() {
+    let mut w = numbers(7 * 45, 9);
+    // Halves, whose rounding is away from zero, and a row of zeros.
+    w[..45].iter_mut().enumerate().for_each(|(i, w)| *w = (i as f32 - 22.0) / 2.0);
+    w[0] = 127.0;
+    w[45..90].fill(0.0);
+    for isa in Isa::available() {
+        let (bytes, scales) = quantize_weight(isa, &w, 45);
+        for ((row, bytes), scale) in w.chunks(45).zip(bytes.chunks(45)).zip(&scales) {
+            let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            assert!(largest <= 127.0 * scale && (largest == 0.0 || largest > 126.9 * scale));
+            for (x, byte) in row.iter().zip(bytes) {
+                assert_eq!(f32::from(*byte), (x / scale).round(), "{} {x}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_the_bytes_stand_for_is_quantised_to_the_same_bytes() {
-    let mut w = numbers(300 * 40, 3);
-    w.iter_mut().enumerate().for_each(|(i, w)| *w *= 1.7f32.powi((i / 40 % 90) as i32 - 60));
-    w[..40].fill(0.0);
-    let (bytes, scales) = quantize_weight(&w, 40);
-    let back: Vec<f32> =
-        bytes.iter().enumerate().map(|(i, &b)| f32::from(b) * scales[i / 40]).collect();
-    assert!(bytes[40..].chunks(40).all(|row| row.iter().any(|b| b.abs() == 127)));
-    assert_eq!(quantize_weight(&back, 40), (bytes, scales));
+    for isa in Isa::available() {
+        let mut w = numbers(300 * 40, 3);
+        w.iter_mut().enumerate().for_each(|(i, w)| *w *= 1.7f32.powi((i / 40 % 90) as i32 - 60));
+        w[..40].fill(0.0);
+        let (bytes, scales) = quantize_weight(isa, &w, 40);
+        let back: Vec<f32> =
+            bytes.iter().enumerate().map(|(i, &b)| f32::from(b) * scales[i / 40]).collect();
+        assert!(bytes[40..].chunks(40).all(|row| row.iter().any(|b| b.abs() == 127)));
+        assert_eq!(quantize_weight(isa, &back, 40), (bytes, scales));
+    }
 }
