@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use budwood_engine::{Isa, quantize_weight};
 use budwood_formats::family::FAMILIES;
 use budwood_formats::{BaseModel, model_folder, quantized};
 use clap::Subcommand;
@@ -165,7 +166,9 @@ fn quantize(settings: &Settings, name: &str, out: &Path, overwrite: bool) -> Res
     place
         .replace(|new| -> Result<()> {
             let id = model.id(name);
-            size = quantized::write(&model, id, new, budwood_engine::quantize_weight)?;
+            let isa = Isa::detect();
+            let bytes = |weight: &[f32], columns| quantize_weight(isa, weight, columns);
+            size = quantized::write(&model, id, new, bytes)?;
             Ok(())
         })
         .with_context(|| format!("cannot write {}", out.display()))?;
