@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """What a request takes that comes alone, beside the forward pass of as many tokens, in turn.
 
-    bench/serve_lone.py PROGRAM [--base minilm] [--shape minilm] [--forms int8 f32] [--requests 3000] [--rounds 5]
+    bench/serve_lone.py PROGRAM [--base minilm] [--shape minilm] [--forms int8 f32] [--texts FILE] [--requests 3000] [--rounds 5]
 
 PROGRAM is a release build of `budwood`. One client on one connection writes a request and reads its answer, and does nothing else. Of
-each round the medians of all requests are printed; the last line has the medians of the rounds. Run nothing else meanwhile.
+each round the medians of all requests are printed; the last line has the medians of the rounds. FILE has a text on each line: the one
+of median length is asked for. Run nothing else meanwhile.
+
+`empty` is a server that does nothing but wait, without sleeping, as long as the forward pass takes: what it takes beyond that is the
+machine's, to wake a process for a request and another for its answer.
 """
-import argparse, json, pathlib, shutil, socket, statistics, sys, tempfile, time
+import argparse, json, os, pathlib, shutil, socket, statistics, sys, tempfile, time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
 from serve import Process, first_adapter, run  # noqa: E402
 
-TEXT = "a film that one would like to see"  # 10 tokens of MiniLM, with those at its ends
+TEXT = "a film that one would like to see"
 
 
 class Client:
@@ -19,12 +23,14 @@ class Client:
         self.port, self.socket = port, socket.create_connection(("127.0.0.1", int(port)))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def median(self, requests, path, body=None):
+    def message(self, path, body):
+        data = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+
+    def median(self, requests, path, body):
         """Milliseconds of a request."""
-        data = b"" if body is None else json.dumps(body).encode()
-        head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
-        message = f"{head}Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
-        times = []
+        message, times = self.message(path, body), []
         for _ in range(requests):
             begin = time.perf_counter()
             self.socket.sendall(message)
@@ -32,6 +38,10 @@ class Client:
             times.append(time.perf_counter() - begin)
             assert answer.startswith(b"HTTP/1.1 200 "), answer
         return statistics.median(times) * 1e3
+
+    def tokens(self, text):
+        self.socket.sendall(self.message("/v1/embeddings", {"input": text}))
+        return json.loads(self.whole().partition(b"\r\n\r\n")[2])["usage"]["prompt_tokens"]
 
     def whole(self):
         answer = self.socket.recv(1 << 16)
@@ -43,24 +53,52 @@ class Client:
         return answer
 
 
-def forward(args, form):
-    words = ["--shape", args.shape, "--mode", "forward", "--batch", 1, "--length", 10, "--steps", args.requests]
+def empty(requests, seconds):
+    """Milliseconds beyond `seconds` of a server that only waits so long."""
+    door = socket.create_server(("127.0.0.1", 0))
+    child = os.fork()
+    if not child:
+        one, _ = door.accept()
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while one.recv(4096):
+            begin = time.perf_counter()
+            while time.perf_counter() - begin < seconds:
+                pass
+            one.sendall(b"y" * 300)
+        os._exit(0)
+    times = []
+    with socket.create_connection(door.getsockname()) as one:
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(requests):
+            begin = time.perf_counter()
+            one.sendall(b"x" * 200)
+            one.recv(4096)
+            times.append(time.perf_counter() - begin - seconds)
+    os.waitpid(child, 0)
+    door.close()
+    return statistics.median(times) * 1e3
+
+
+def forward(args, form, tokens):
+    words = ["--shape", args.shape, "--mode", "forward", "--batch", 1, "--length", tokens, "--steps", args.requests]
     return json.loads(run(args.program, "bench", *words, "--base-precision", form))["seconds_per_step"] * 1e3
 
 
 def measure(args, form, folder):
+    texts = sorted(pathlib.Path(args.texts).read_text().splitlines(), key=len) if args.texts else [TEXT]
+    text = texts[len(texts) // 2]
     first_adapter(args.program, args.base, form, folder)
     rounds = []
-    print(f"| {form} | forward | /health | without adapter | times | with adapter | times |\n|---|---|---|---|---|---|---|")
     say = lambda what, row: print(f"| {what} | {' | '.join(f'{x:.3f}' for x in row)} |", flush=True)
     with Process(args.program, "serve", "--base", args.base, "--adapters", folder / "adapters", "--base-precision", form, "--port", 0) as server:
-        client = Client(server.port)
+        tokens = Client(server.port).tokens(text)
+        print(f"| {form}, {tokens} tokens | forward | empty | without adapter | times | with adapter | times |\n|---|---|---|---|---|---|---|")
         for i in range(args.rounds):
-            health = client.median(args.requests, "/health")
-            one = client.median(args.requests, "/predict", {"inputs": TEXT, "adapter": "a0"})
-            base = client.median(args.requests, "/embed", {"inputs": TEXT})
-            pure = forward(args, form)
-            rounds.append((pure, health, base, base / pure, one, one / pure))
+            client = Client(server.port)  # a connection that rests is closed by the server
+            one = client.median(args.requests, "/predict", {"inputs": text, "adapter": "a0"})
+            base = client.median(args.requests, "/embed", {"inputs": text})
+            pure = forward(args, form, tokens)
+            rounds.append((pure, empty(args.requests, pure / 1e3), base, base / pure, one, one / pure))
             say(f"round {i + 1}, ms", rounds[-1])
     say("medians", map(statistics.median, zip(*rounds)))
 
@@ -71,6 +109,7 @@ def main():
     p.add_argument("--base", default="minilm")
     p.add_argument("--shape", default="minilm", help="of `budwood bench`: that of the base")
     p.add_argument("--forms", nargs="+", choices=["int8", "f32"], default=["int8", "f32"])
+    p.add_argument("--texts")
     p.add_argument("--requests", type=int, default=3000)
     p.add_argument("--rounds", type=int, default=5)
     args = p.parse_args()
