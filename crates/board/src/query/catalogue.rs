@@ -243,7 +243,7 @@ pub fn area(board: &Board, address: &str, part: Part) -> Result<AreaItem, Error>
 /// If the board cannot be read.
 pub fn tasks(board: &Board, part: Part) -> Result<Page<TaskItem>, Error> {
     let sql = board.sql();
-    let count = sql.ask("SELECT count(*) FROM tasks", &[])?;
+    let count = sql.ask("SELECT coalesce(max(id), 0) FROM tasks", &[])?;
     let rest = format!("ORDER BY {MOST_RESULTS} LIMIT ?1 OFFSET ?2");
     let items = ask_tasks(sql, &rest, params![part.limit(), part.offset()])?;
     let count = count.one(|r| r.get::<i64>(0))? as u64;
@@ -375,7 +375,7 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
 /// If the board cannot be read.
 pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
     let sql = board.sql();
-    let count = sql.ask("SELECT count(*) FROM datasets", &[])?;
+    let count = sql.ask("SELECT coalesce(max(id), 0) FROM datasets", &[])?;
     let items = sql.ask(
         "SELECT slug, name, substr(description, 1, 200), leaderboards, results, details
          FROM datasets ORDER BY results DESC, name LIMIT ?1 OFFSET ?2",

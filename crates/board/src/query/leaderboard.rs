@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use budwood_database::{Asked, Connection, Row as SqlRow, params};
 use serde::Serialize;
 
-use super::item::{as_written, ask_leaderboards, leaderboards, named, names};
+use super::item::{as_written, ask_leaderboards, leaderboards, named};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
@@ -431,9 +431,8 @@ fn number(sql: &Connection, address: &str) -> Result<i64, Error> {
 struct Head<'s> {
     id: i64,
     item: Asked<'s>,
-    description: Asked<'s>,
     metrics: Asked<'s>,
-    areas: Asked<'s>,
+    described: Asked<'s>,
 }
 
 impl<'s> Head<'s> {
@@ -441,12 +440,12 @@ impl<'s> Head<'s> {
         Ok(Self {
             id,
             item: ask_leaderboards(sql, "WHERE l.id = ?1", params![id])?,
-            description: sql
-                .ask("SELECT description FROM leaderboards WHERE id = ?1", params![id])?,
             metrics: ask_metrics(sql, id)?,
-            areas: sql.ask(
-                "SELECT lower(replace(area, ' ', '-')), area FROM task_areas
-                 WHERE task = (SELECT task FROM leaderboards WHERE id = ?1) ORDER BY area",
+            // The description beside each area.
+            described: sql.ask(
+                "SELECT lower(replace(a.area, ' ', '-')), a.area, l.description
+                 FROM leaderboards l LEFT JOIN task_areas a ON a.task = l.task
+                 WHERE l.id = ?1 ORDER BY a.area",
                 params![id],
             )?,
         })
@@ -463,10 +462,16 @@ impl<'s> Head<'s> {
                 .position(|m| m.name.eq_ignore_ascii_case(name))
                 .ok_or_else(|| Error::missing("metric", name))?,
         };
+        let item = leaderboards(sql, self.item)?.pop().ok_or_else(missing)?;
+        let mut description = String::new();
+        let areas = self.described.rows(|r| {
+            description = r.get(2)?;
+            named(r, 0)
+        })?;
         let found = Leaderboard {
-            item: leaderboards(sql, self.item)?.pop().ok_or_else(missing)?,
-            description: self.description.one(|r| r.get(0))?,
-            areas: names(self.areas)?,
+            item,
+            description,
+            areas: areas.into_iter().flatten().collect(),
             metrics,
             chosen,
             claims: filter.claims,
@@ -612,8 +617,9 @@ fn rows_sql() -> String {
                 EXISTS (SELECT 1 FROM result_files f
                         WHERE f.result = r.id AND f.name = 'adapter.safetensors'),
                 r.state, r.notes, r.at,
-                (SELECT c.url FROM code_links c WHERE c.paper = r.paper
-                 ORDER BY c.official DESC, c.id LIMIT 1),
+                CASE WHEN p.codes > 0 THEN
+                  (SELECT c.url FROM code_links c WHERE c.paper = r.paper
+                   ORDER BY c.official DESC, c.id LIMIT 1) END,
                 r.split, r.data_sha256, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id",
