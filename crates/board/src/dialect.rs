@@ -50,6 +50,14 @@ pub(crate) fn is_among(sql: &Connection, number: &str, list: &str) -> String {
     format!("{number} IN (SELECT value FROM json_each({list}))")
 }
 
+/// Whether a number is among those that a query gives, which is answered first.
+pub(crate) fn is_given(sql: &Connection, number: &str, query: &str) -> String {
+    if sql.is_server() {
+        return format!("{number} = ANY (ARRAY({query}))");
+    }
+    format!("{number} IN ({query})")
+}
+
 /// A parameter of [`is_among`].
 pub(crate) fn list(numbers: &[i64]) -> String {
     serde_json::json!(numbers).to_string()
