@@ -58,8 +58,8 @@ impl Connection {
         if speaks { self.send_waiting() } else { Ok(()) }
     }
 
-    /// Sends what waits. The server works on it while this process goes on; what is wrong with it is
-    /// said by what comes next.
+    /// Sends what waits. The server works on it while this process goes on; what is wrong with it
+    /// is said by what comes next.
     pub(crate) fn send_waiting(&self) -> Result<(), Error> {
         let System::Postgres(remote) = &self.system else { return Ok(()) };
         let mut all = std::mem::take(&mut *remote.waiting.borrow_mut());

@@ -115,7 +115,8 @@ pub(super) struct Whole<'s> {
 }
 
 impl<'s> Whole<'s> {
-    /// Asks for leaderboards `l` that have a number in a column; `rest` is more conditions, an order and a limit.
+    /// Asks for leaderboards `l` that have a number in a column; `rest` is more conditions, an
+    /// order and a limit.
     pub(super) fn ask(
         sql: &'s Connection,
         (column, number): (&str, i64),
