@@ -24,12 +24,38 @@ pub(crate) fn is_in_order(sql: &Connection, title: &str) -> String {
     if sql.is_server() { format!(" AND octet_length({title}) < 2000") } else { String::new() }
 }
 
+/// Where scores `o` of a metric `m` are found, of results `q` that count. A server has an index of
+/// scores for this, which no other statement can use: where a planner believes that a table is
+/// small, it goes by the metric alone, and through all its scores again for each result.
+pub(crate) fn scores_of_metric(sql: &Connection, counts: &str) -> String {
+    if sql.is_server() {
+        return format!(
+            "scores o WHERE o.metric + 0 = m.id
+             AND (SELECT {counts} FROM results q WHERE q.id = o.result)"
+        );
+    }
+    format!(
+        "scores o JOIN results q ON q.id = o.result
+         WHERE q.leaderboard = l.id AND o.metric = m.id AND {counts}"
+    )
+}
+
 /// Whether a number is among those of a parameter, which is a list in JSON.
 pub(crate) fn is_among(sql: &Connection, number: &str, list: &str) -> String {
     if sql.is_server() {
-        return format!("{number} = ANY (CAST(translate({list}, '[]', '{{}}') AS BIGINT[]))");
+        // As a query within another it is read once, not for each row.
+        let numbers = format!("SELECT CAST(translate({list}, '[]', '{{}}') AS BIGINT[])");
+        return format!("{number} = ANY (CAST(({numbers}) AS BIGINT[]))");
     }
     format!("{number} IN (SELECT value FROM json_each({list}))")
+}
+
+/// Whether a number is among those that a query gives, which is answered first.
+pub(crate) fn is_given(sql: &Connection, number: &str, query: &str) -> String {
+    if sql.is_server() {
+        return format!("{number} = ANY (ARRAY({query}))");
+    }
+    format!("{number} IN ({query})")
 }
 
 /// A parameter of [`is_among`].
@@ -43,8 +69,25 @@ pub(crate) fn expect_many(sql: &Connection) -> OfDatabase<()> {
     if sql.is_server() {
         sql.execute("SET LOCAL gin_pending_list_limit = '64MB'", &[])?;
         sql.execute("SET LOCAL work_mem = '64MB'", &[])?;
-        // Commits are kept in their order, and the one at the end waits for all.
+    }
+    Ok(())
+}
+
+/// Lets a transaction end before a server's disk has it, where another ends after it: commits are
+/// kept in their order, and the one at the end waits for all.
+pub(crate) fn need_not_last(sql: &Connection) -> OfDatabase<()> {
+    if sql.is_server() {
         sql.execute("SET LOCAL synchronous_commit = off", &[])?;
+    }
+    Ok(())
+}
+
+/// Lets the statements that follow in a transaction read whole tables, or not. Whoever writes rows
+/// finds others by their keys; to a server that is told so, any two ways through a whole table are
+/// equally dear, and it takes one that goes through it again for each row.
+pub(crate) fn in_whole_tables(sql: &Connection, whole: bool) -> OfDatabase<()> {
+    if sql.is_server() {
+        sql.execute(&format!("SET LOCAL enable_seqscan = {whole}"), &[])?;
     }
     Ok(())
 }

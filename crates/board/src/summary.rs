@@ -116,22 +116,37 @@ pub(crate) fn refresh_around(sql: &Connection, leaderboard: i64) -> Result<(), E
         params![leaderboard],
         |r| Ok((r.get(0)?, r.get(1)?)),
     )?;
-    sql.execute(&format!("{TASKS} WHERE id = ?1"), params![task])?;
-    sql.execute(&format!("{DATASETS} WHERE id = ?1"), params![dataset])?;
+    sql.execute(&format!("{TASKS} AND tasks.id = ?1"), params![task])?;
+    sql.execute(&format!("{DATASETS} AND datasets.id = ?1"), params![dataset])?;
     sql.execute(&papers(PAPERS_HERE), params![leaderboard])?;
     Ok(())
 }
 
-const TASKS: &str = "UPDATE tasks SET
-    papers = (SELECT count(*) FROM paper_tasks p WHERE p.task = tasks.id),
-    leaderboards = (SELECT count(*) FROM leaderboards l WHERE l.task = tasks.id AND l.results > 0),
-    results = (SELECT coalesce(sum(l.results), 0) FROM leaderboards l WHERE l.task = tasks.id)";
-const DATASETS: &str = "UPDATE datasets SET
-    leaderboards = (SELECT count(*) FROM leaderboards l WHERE l.dataset = datasets.id AND l.results > 0),
-    results = (SELECT coalesce(sum(l.results), 0) FROM leaderboards l WHERE l.dataset = datasets.id)";
+// Only what changed is written: a server keeps the old rows of a table for a while.
+const TASKS: &str = "UPDATE tasks SET papers = n.papers, leaderboards = n.leaderboards, results = n.results
+    FROM (SELECT t.id, (SELECT count(*) FROM paper_tasks p WHERE p.task = t.id) AS papers,
+            (SELECT count(*) FROM leaderboards l WHERE l.task = t.id AND l.results > 0) AS leaderboards,
+            (SELECT CAST(coalesce(sum(l.results), 0) AS BIGINT) FROM leaderboards l WHERE l.task = t.id) AS results
+          FROM tasks t) n
+    WHERE tasks.id = n.id
+      AND (tasks.papers, tasks.leaderboards, tasks.results) <> (n.papers, n.leaderboards, n.results)";
+const DATASETS: &str = "UPDATE datasets SET leaderboards = n.leaderboards, results = n.results
+    FROM (SELECT d.id,
+            (SELECT count(*) FROM leaderboards l WHERE l.dataset = d.id AND l.results > 0) AS leaderboards,
+            (SELECT CAST(coalesce(sum(l.results), 0) AS BIGINT) FROM leaderboards l WHERE l.dataset = d.id) AS results
+          FROM datasets d) n
+    WHERE datasets.id = n.id AND (datasets.leaderboards, datasets.results) <> (n.leaderboards, n.results)";
+/// Methods of no paper have the counts that they are made with.
+const METHODS: &str = "UPDATE methods SET papers = n.papers, by_year = n.by_year
+    FROM (SELECT method, CAST(sum(n) AS BIGINT) AS papers,
+            '[' || coalesce(string_agg('[\"' || year || '\",' || n || ']', ',' ORDER BY year), '') || ']' AS by_year
+          FROM (SELECT x.method, substr(p.date, 1, 4) AS year, count(*) AS n
+                FROM paper_methods x JOIN papers p ON p.id = x.paper
+                GROUP BY x.method, substr(p.date, 1, 4)) y
+          GROUP BY method) n
+    WHERE methods.id = n.method AND (methods.papers, methods.by_year) <> (n.papers, n.by_year)";
 
-/// Writes what was counted of papers. Only what changed is written: a server keeps the old rows of
-/// a table for a while.
+/// Writes what was counted of papers.
 fn papers(counted: &str) -> String {
     format!(
         "UPDATE papers SET results = n.results, codes = n.codes FROM ({counted}) n
@@ -150,15 +165,31 @@ const PAPERS: &str = "SELECT p.id AS paper, coalesce(r.n, 0) AS results, coalesc
     LEFT JOIN (SELECT paper, count(*) AS n FROM results GROUP BY paper) r ON r.paper = p.id
     LEFT JOIN (SELECT paper, count(*) AS n FROM code_links GROUP BY paper) c ON c.paper = p.id";
 
-/// Brings all counts up to date.
-pub(crate) fn refresh_counts(sql: &Connection) -> OfDatabase<()> {
-    sql.execute(TASKS, &[])?;
-    sql.execute(DATASETS, &[])?;
-    sql.execute(&papers(PAPERS), &[])?;
-    sql.execute("UPDATE methods SET papers = (SELECT count(*) FROM paper_methods p WHERE p.method = methods.id),
-             by_year = (SELECT '[' || coalesce(string_agg('[\"' || year || '\",' || n || ']', ',' ORDER BY year), '') || ']'
-                 FROM (SELECT substr(p.date, 1, 4) AS year, count(*) AS n
-                 FROM paper_methods x JOIN papers p ON p.id = x.paper
-                 WHERE x.method = methods.id AND p.date IS NOT NULL GROUP BY substr(p.date, 1, 4)) y)", &[])?;
-    fulltext::refresh_entries(sql)
+/// Tables whose rows hold counts of others.
+#[derive(Clone, Copy)]
+pub(crate) enum CountsOf {
+    Tasks,
+    Datasets,
+    Papers,
+    Methods,
+}
+
+impl CountsOf {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Tasks, Self::Datasets, Self::Papers, Self::Methods];
+}
+
+/// Brings counts up to date, and what can be found.
+pub(crate) fn refresh_counts(sql: &Connection, of: &[CountsOf]) -> OfDatabase<()> {
+    dialect::in_whole_tables(sql, true)?;
+    for counted in of {
+        match counted {
+            CountsOf::Tasks => sql.execute(TASKS, &[])?,
+            CountsOf::Datasets => sql.execute(DATASETS, &[])?,
+            CountsOf::Papers => sql.execute(&papers(PAPERS), &[])?,
+            CountsOf::Methods => sql.execute(METHODS, &[])?,
+        };
+    }
+    fulltext::refresh_entries(sql)?;
+    dialect::in_whole_tables(sql, false)
 }

@@ -202,6 +202,50 @@ fn all_five_files_meet() {
     }
 }
 
+/// Each file changes the counts of others, whichever comes first.
+#[test]
+fn what_is_counted_ahead_is_there() {
+    let mut list = papers(30);
+    list[7]["title"] = json!("Oaks for all");
+    list[7]["arxiv_id"] = json!("1801.01234");
+    list[8]["date"] = Value::Null;
+    let links = json!([{ "paper_url": "https://paperswithcode.com/paper/paper-7", "paper_title": "Oaks for all", "repo_url": "https://github.com/o/oak" }]);
+    let files = [
+        ("evaluation-tables.json", tables()),
+        ("papers-with-abstracts.json", list),
+        ("links-between-papers-and-code.json", links),
+    ];
+    for order in [[0, 1, 2], [1, 2, 0], [1, 0, 2]] {
+        let (folder, mut board) = board();
+        for i in order {
+            import(&mut board, &write(folder.path(), files[i].0, &files[i].1));
+        }
+        let part = Part::default();
+        for task in query::tasks(&board, part).unwrap().items {
+            let page = query::task(&board, &task.slug, part).unwrap();
+            let results: u64 = page.leaderboards.iter().map(|l| l.results).sum();
+            let there = (page.papers.items.len(), page.leaderboards.len(), results);
+            assert_eq!((task.papers as usize, task.leaderboards as usize, task.results), there);
+            assert_eq!(task.papers, if task.slug == "text-classification" { 30 } else { 0 });
+        }
+        for set in query::datasets(&board, part).unwrap().items {
+            let page = query::dataset(&board, &set.slug).unwrap();
+            let results: u64 = page.leaderboards.iter().map(|l| l.results).sum();
+            assert_eq!(
+                (set.leaderboards as usize, set.results),
+                (page.leaderboards.len(), results)
+            );
+        }
+        for paper in query::papers(&board, Part { offset: 0, limit: 100 }).unwrap().items {
+            let page = query::paper(&board, &paper.slug).unwrap();
+            assert_eq!(paper.codes, page.code.len() as u64, "{}", paper.slug);
+            assert_eq!(paper.results > 0, !page.results.is_empty(), "{}", paper.slug);
+        }
+        let method = query::method(&board, "grafting", part).unwrap();
+        assert_eq!((method.papers.count, method.by_year), (30, vec![("2018".into(), 29)]));
+    }
+}
+
 /// An import that stops in the middle goes on from the last batch, to the same end.
 #[test]
 fn a_stopped_import_goes_on() {

@@ -110,8 +110,7 @@ impl<'a> Sent<'a> {
         values: &[Value<'_>],
     ) -> Result<Self, Error> {
         connection.send_waiting_of(sql)?;
-        let number = remote.asked.get();
-        remote.asked.set(number + 1);
+        let number = remote.number();
         let values = connection.on_server(remote, |session| {
             let statement = session.prepared(sql)?;
             let values = Encoded::all(values, statement.params());
@@ -119,7 +118,8 @@ impl<'a> Sent<'a> {
                 session.ask(number, statement, Arc::clone(values));
             }
             Ok(values)
-        })?;
+        });
+        let values = values.map_err(|e| connection.first_error(e))?;
         let values = values.map_err(|e| Error::content(&connection.place, e))?;
         Ok(Self { connection, remote, number, sql: sql.into(), values })
     }
@@ -132,7 +132,8 @@ impl<'a> Sent<'a> {
     ) -> Result<Vec<T>, Error> {
         let place = self.connection.place.as_str();
         let read = |row| read(&Row { place, cells: Cells::Postgres(row) });
-        self.answer()?.iter().take(most).map(read).collect()
+        let answer = self.answer().map_err(|e| self.connection.first_error(e))?;
+        answer.iter().take(most).map(read).collect()
     }
 
     fn answer(&self) -> Result<Vec<tokio_postgres::Row>, Error> {

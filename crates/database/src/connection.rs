@@ -42,6 +42,15 @@ pub(crate) struct Remote {
     pub(crate) claimed: RefCell<Vec<String>>,
     /// Rows that are added before anything reads their tables.
     pub(crate) waiting: RefCell<Vec<Waiting>>,
+    /// Numbers of the statements that were sent with such rows and may still fail.
+    pub(crate) sent: RefCell<Vec<u64>>,
+}
+
+impl Remote {
+    /// The number of the next question.
+    pub(crate) fn number(&self) -> u64 {
+        self.asked.replace(self.asked.get() + 1)
+    }
 }
 
 impl Connection {
@@ -66,11 +75,12 @@ impl Connection {
             }
             System::Postgres(remote) => {
                 self.send_waiting_of(sql)?;
-                let mut session = remote.session.borrow_mut();
-                let at = |e: tokio_postgres::Error| self.of_server(&e);
-                let statement = session.prepared(sql).map_err(at)?;
-                let values = as_sql(values);
-                session.run(async |client| client.execute(&statement, &values).await).map_err(at)?
+                let execute = |session: &mut Session| {
+                    let (statement, values) = (session.prepared(sql)?, as_sql(values));
+                    session.run(async |client| client.execute(&statement, &values).await)
+                };
+                let done = execute(&mut remote.session.borrow_mut());
+                done.map_err(|e| self.first_error(self.of_server(&e)))?
             }
         };
         self.changed.set(self.changed.get() + changed);
@@ -210,6 +220,7 @@ impl Connection {
             }
             System::Postgres(remote) => {
                 self.send_waiting()?;
+                self.heed_sent()?;
                 let mut session = remote.session.borrow_mut();
                 let at = |e: tokio_postgres::Error| self.of_server(&e);
                 let all = session.prepared(&format!("SELECT {named} FROM {table}")).map_err(at)?;

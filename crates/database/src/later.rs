@@ -1,7 +1,9 @@
 //! Rows that may wait: on a server they travel together, before anything reads their table.
 
+use std::cell::RefMut;
+
 use tokio_postgres::Statement;
-use tokio_postgres::types::{Kind, ToSql, Type};
+use tokio_postgres::types::{Kind, Type};
 
 use crate::Error;
 use crate::connection::{Connection, System};
@@ -11,7 +13,7 @@ use crate::value::Value;
 use crate::waiting::{Addition, Waiting};
 
 /// Bytes that wait at most.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 18;
 
 impl Connection {
     /// Adds a row before anything else reads its table, and before the transaction ends. To be
@@ -33,7 +35,8 @@ impl Connection {
             Some(place) => place,
             None => {
                 let prepared = prepared(&mut remote.session.borrow_mut(), addition);
-                let (statement, kinds) = prepared.map_err(|e| self.of_server(&e))?;
+                let prepared = prepared.map_err(|e| self.first_error(self.of_server(&e)));
+                let (statement, kinds) = prepared?;
                 let lists = kinds.into_iter().map(List::of).collect();
                 all.push(Waiting { addition, statement, lists });
                 all.len() - 1
@@ -55,18 +58,43 @@ impl Connection {
         if speaks { self.send_waiting() } else { Ok(()) }
     }
 
-    /// Sends what waits.
+    /// Sends what waits. The server works on it while this process goes on; what is wrong with it
+    /// is said by what comes next.
     pub(crate) fn send_waiting(&self) -> Result<(), Error> {
         let System::Postgres(remote) = &self.system else { return Ok(()) };
         let mut all = std::mem::take(&mut *remote.waiting.borrow_mut());
+        if all.is_empty() {
+            return Ok(());
+        }
+        // One lot is under way at most.
+        self.heed_sent()?;
         all.sort_by_key(|w| !w.addition.is_referred_to);
         let mut session = remote.session.borrow_mut();
         for Waiting { statement, lists, .. } in all {
-            let lists: Vec<_> = lists.iter().map(|list| list as &(dyn ToSql + Sync)).collect();
-            let sent = session.run(async |client| client.execute(&statement, &lists).await);
-            sent.map_err(|e| self.of_server(&e))?;
+            let number = remote.number();
+            session.ask(number, statement, lists);
+            remote.sent.borrow_mut().push(number);
         }
-        Ok(())
+        session.line.push().map_err(|e| self.of_server(&e))
+    }
+
+    /// Waits until the server has done what was sent.
+    pub(crate) fn heed_sent(&self) -> Result<(), Error> {
+        let System::Postgres(remote) = &self.system else { return Ok(()) };
+        let mut line = RefMut::map(remote.session.borrow_mut(), |session| &mut session.line);
+        // The first one that fails makes all after it fail.
+        let mut first = Ok(());
+        for number in std::mem::take(&mut *remote.sent.borrow_mut()) {
+            if line.is_open(number) {
+                first = first.and(line.answer(number).map(drop));
+            }
+        }
+        first.map_err(|e| self.of_server(&e))
+    }
+
+    /// The error of a statement, or of what was sent before it, which made it fail.
+    pub(crate) fn first_error(&self, error: Error) -> Error {
+        self.heed_sent().err().unwrap_or(error)
     }
 }
 

@@ -138,9 +138,10 @@ impl Database {
         only_reads: bool,
     ) -> Result<Self, Error> {
         let session = RefCell::new(Session::connect_once(server, schema, only_reads)?);
-        let (server, claimed, waiting) = (server.clone(), RefCell::default(), RefCell::default());
-        let asked = Cell::new(0);
-        let remote = Box::new(Remote { server, only_reads, session, asked, claimed, waiting });
+        let (server, asked, claimed) = (server.clone(), Cell::new(0), RefCell::default());
+        let (waiting, sent) = (RefCell::default(), RefCell::default());
+        let remote = Remote { server, only_reads, session, asked, claimed, waiting, sent };
+        let remote = Box::new(remote);
         Ok(Self::on(address, schema, System::Postgres(remote)))
     }
 

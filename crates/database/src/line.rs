@@ -2,6 +2,7 @@
 //! answer yet.
 
 use std::future::{Future, poll_fn};
+use std::mem::replace;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -68,6 +69,15 @@ impl Line {
             let place = open.iter().position(here);
             let answer = place.and_then(|place| open.swap_remove(place).here);
             answer.map_or(Poll::Pending, Poll::Ready)
+        })
+    }
+
+    /// Sends as much of what was asked as the server takes now.
+    pub(crate) fn push(&mut self) -> Result<(), Error> {
+        let mut is_sent = false;
+        self.until(|_, _| match replace(&mut is_sent, true) {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
         })
     }
 

@@ -14,7 +14,6 @@ use crate::error::PATIENCE;
 use crate::line::Line;
 use crate::schema::Schema;
 use crate::tls::Tls;
-use crate::value::Encoded;
 use crate::{Error, password};
 
 /// A connection with the statements that were prepared on it.
@@ -146,10 +145,15 @@ impl Session {
     }
 
     /// Asks a question under a number, whose answer the line brings.
-    pub(crate) fn ask(&mut self, number: u64, statement: Statement, values: Arc<[Encoded]>) {
+    pub(crate) fn ask<V: ToSql + Sync>(
+        &mut self,
+        number: u64,
+        statement: Statement,
+        values: impl AsRef<[V]> + Send + 'static,
+    ) {
         let client = Arc::clone(&self.client);
         self.line.ask(number, async move {
-            let values: Vec<_> = values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
+            let values: Vec<_> = values.as_ref().iter().map(|v| v as &(dyn ToSql + Sync)).collect();
             client.query(&statement, &values).await
         });
     }

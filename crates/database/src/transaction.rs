@@ -27,6 +27,8 @@ impl Transaction<'_> {
     /// as a whole all the same.
     pub fn commit(mut self) -> Result<(), Error> {
         self.connection.send_waiting()?;
+        // A server that refused a row would undo all and call it done.
+        self.connection.heed_sent()?;
         let done = self.connection.batch("COMMIT");
         self.is_open = done.is_err();
         self.connection.is_busy.set(self.is_open);
@@ -39,6 +41,8 @@ impl Drop for Transaction<'_> {
         if self.is_open {
             if let System::Postgres(remote) = &self.connection.system {
                 remote.waiting.borrow_mut().clear();
+                // What failed is known, or does not matter any more.
+                let _ = self.connection.heed_sent();
             }
             // Where that fails, the connection has ended, and the transaction with it.
             let _ = self.connection.batch("ROLLBACK");

@@ -7,7 +7,9 @@ use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use budwood_database::{Address, Database, Error, Kind, Row, Schema, Tables, Value};
+use budwood_database::{
+    Addition, Address, Connection, Database, Error, Kind, Row, Schema, Tables, Value,
+};
 use server::{PASSWORD, Server};
 
 static SCHEMA: Kind = Kind {
@@ -298,6 +300,62 @@ fn questions_travel_together() {
     let before = clock();
     let at = b.one(number).unwrap();
     assert!(at < before, "asked {} ms late", at - before);
+}
+
+/// A row with the time at which the server adds it.
+static TIMED: Addition = Addition {
+    table: "t",
+    is_referred_to: false,
+    one: "INSERT INTO t (id, word) VALUES (?1, datetime())",
+    many: Some(
+        "INSERT INTO t (id, word)
+         SELECT n, CAST(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS TEXT)
+         FROM unnest(CAST(?1 AS BIGINT[])) n",
+    ),
+};
+
+/// The server adds rows while the program has something else to do.
+#[test]
+fn rows_that_were_sent_are_added_meanwhile() {
+    let Some(server) = server::shared() else { return };
+    let database = open(&server.database()).unwrap();
+    let transaction = database.begin().unwrap();
+    for id in 0..30_000 {
+        transaction.add_later(&TIMED, &[Value::Integer(id)]).unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    transaction.commit().unwrap();
+    assert_eq!(count(&database), 30_000);
+    let apart = "SELECT max(CAST(word AS BIGINT)) - min(CAST(word AS BIGINT)) FROM t";
+    let apart: i64 = database.connection().one(apart, &[], |row| row.get(0)).unwrap();
+    assert!(apart > 800, "all were added within {apart} ms");
+}
+
+/// A row that is refused is what is said, whatever comes next, and nothing stays.
+#[test]
+fn a_row_that_is_refused_later_is_named() {
+    let Some(server) = server::shared() else { return };
+    let database = open(&server.database()).unwrap();
+    type Next = fn(&Connection) -> Result<(), Error>;
+    let next: [Next; 5] = [
+        |_| Ok(()),
+        |sql| sql.execute("UPDATE t SET word = ''", &[]).map(drop),
+        |sql| sql.query("SELECT id FROM t", &[], |_| Ok(())).map(drop),
+        |sql| sql.insert("t", ["id"], [[Value::Integer(9)]]),
+        |sql| (0..60_000).try_for_each(|id| sql.add_later(&TIMED, &[Value::Integer(10 + id)])),
+    ];
+    for next in next {
+        let transaction = database.begin().unwrap();
+        for id in [1, 1] {
+            transaction.add_later(&TIMED, &[Value::Integer(id)]).unwrap();
+        }
+        let done = next(&transaction).and_then(|()| transaction.commit());
+        let error = done.unwrap_err().to_string();
+        assert!(error.contains("t_pkey"), "{error}");
+        assert_eq!(count(&database), 0);
+    }
+    add(&database, 1).unwrap();
+    assert_eq!(count(&database), 1);
 }
 
 /// The server dies as a machine does, while four write, and returns: what was acknowledged is

@@ -12,75 +12,18 @@ ALTER TABLE results DROP CONSTRAINT results_leaderboard_fkey, DROP CONSTRAINT re
     DROP CONSTRAINT results_method_id_fkey, DROP CONSTRAINT results_archive_fkey;
 ALTER TABLE paper_tasks DROP CONSTRAINT paper_tasks_task_fkey, DROP CONSTRAINT paper_tasks_paper_fkey;
 ALTER TABLE paper_methods DROP CONSTRAINT paper_methods_method_fkey, DROP CONSTRAINT paper_methods_paper_fkey;
--- Rows that are new, or were changed, refer to rows that are there.
-CREATE FUNCTION refer_from_scores() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT result FROM added) a
-               WHERE NOT EXISTS (SELECT 1 FROM results p WHERE p.id = a.result)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'scores.result is of none of results';
-    END IF;
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT metric FROM added) a
-               WHERE NOT EXISTS (SELECT 1 FROM metrics p WHERE p.id = a.metric)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'scores.metric is of none of metrics';
-    END IF;
-    RETURN NULL;
-END $$;
 CREATE TRIGGER new_ones_refer AFTER INSERT ON scores REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION refer_from_scores();
 CREATE TRIGGER changed_ones_refer AFTER UPDATE ON scores REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION refer_from_scores();
-CREATE FUNCTION refer_from_results() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT leaderboard FROM added) a
-               WHERE NOT EXISTS (SELECT 1 FROM leaderboards p WHERE p.id = a.leaderboard)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'results.leaderboard is of none of leaderboards';
-    END IF;
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT paper FROM added WHERE paper IS NOT NULL) a
-               WHERE NOT EXISTS (SELECT 1 FROM papers p WHERE p.id = a.paper)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'results.paper is of none of papers';
-    END IF;
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT method_id FROM added WHERE method_id IS NOT NULL) a
-               WHERE NOT EXISTS (SELECT 1 FROM methods p WHERE p.id = a.method_id)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'results.method_id is of none of methods';
-    END IF;
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT archive FROM added WHERE archive IS NOT NULL) a
-               WHERE NOT EXISTS (SELECT 1 FROM archives p WHERE p.id = a.archive)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'results.archive is of none of archives';
-    END IF;
-    RETURN NULL;
-END $$;
 CREATE TRIGGER new_ones_refer AFTER INSERT ON results REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION refer_from_results();
 CREATE TRIGGER changed_ones_refer AFTER UPDATE ON results REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION refer_from_results();
-CREATE FUNCTION refer_from_paper_tasks() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT task FROM added) a
-               WHERE NOT EXISTS (SELECT 1 FROM tasks p WHERE p.id = a.task)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'paper_tasks.task is of none of tasks';
-    END IF;
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT paper FROM added) a
-               WHERE NOT EXISTS (SELECT 1 FROM papers p WHERE p.id = a.paper)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'paper_tasks.paper is of none of papers';
-    END IF;
-    RETURN NULL;
-END $$;
 CREATE TRIGGER new_ones_refer AFTER INSERT ON paper_tasks REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION refer_from_paper_tasks();
 CREATE TRIGGER changed_ones_refer AFTER UPDATE ON paper_tasks REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION refer_from_paper_tasks();
-CREATE FUNCTION refer_from_paper_methods() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT method FROM added) a
-               WHERE NOT EXISTS (SELECT 1 FROM methods p WHERE p.id = a.method)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'paper_methods.method is of none of methods';
-    END IF;
-    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT paper FROM added) a
-               WHERE NOT EXISTS (SELECT 1 FROM papers p WHERE p.id = a.paper)) THEN
-        RAISE foreign_key_violation USING MESSAGE = 'paper_methods.paper is of none of papers';
-    END IF;
-    RETURN NULL;
-END $$;
 CREATE TRIGGER new_ones_refer AFTER INSERT ON paper_methods REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION refer_from_paper_methods();
 CREATE TRIGGER changed_ones_refer AFTER UPDATE ON paper_methods REFERENCING NEW TABLE AS added

@@ -39,7 +39,9 @@ pub(super) static SCHEMA: Kind = Kind {
             new: concat!(
                 include_str!("postgres.sql"),
                 include_str!("postgres_search.sql"),
-                include_str!("postgres_version_3.sql")
+                include_str!("postgres_references.sql"),
+                include_str!("postgres_version_3.sql"),
+                include_str!("postgres_version_4.sql")
             ),
             steps: &[
                 concat!(
@@ -50,7 +52,14 @@ pub(super) static SCHEMA: Kind = Kind {
                        SELECT id, length(title), named(title), indexed(title, authors, abstract)
                        FROM papers;"
                 ),
-                include_str!("postgres_version_3.sql"),
+                concat!(
+                    include_str!("postgres_references.sql"),
+                    include_str!("postgres_version_3.sql")
+                ),
+                concat!(
+                    include_str!("postgres_references.sql"),
+                    include_str!("postgres_version_4.sql")
+                ),
             ],
         },
     },
@@ -66,6 +75,6 @@ fn migrated(sql: &Connection) -> OfDatabase<()> {
         Error::Database(e) => e,
         other => budwood_database::Error::content("the board", other),
     })?;
-    summary::refresh_counts(sql)?;
+    summary::refresh_counts(sql, &summary::CountsOf::ALL)?;
     dialect::settle(sql)
 }

@@ -1,24 +1,36 @@
 //! What is done on a server beside an import, on a connection of its own.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError::Disconnected};
 use std::time::Duration;
 
 use crate::{Board, Place, dialect};
 
 /// Time in which words wait: in shorter ones each word's list is written more often.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// What an import says: all its elements are in, and what is left is counted.
+pub(super) struct AllIn;
 
 /// Puts words into their indexes until the import ends. The words of rows wait beside an index
 /// until somebody puts them in, which takes a third of a paper's time; searches find what waits, so
-/// that it does not matter when this is done, nor whether.
-pub(super) fn put_words_in(place: &Place, end: &Receiver<()>) {
+/// that it does not matter when this is done, nor whether. What grew is looked at by the planner
+/// when all elements are in: what it would see before is soon far from what there is.
+pub(super) fn put_in_order(place: &Place, import: &Receiver<AllIn>) {
     let mut board = None;
-    while end.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+    loop {
+        let said = import.recv_timeout(PAUSE);
+        if matches!(said, Err(Disconnected)) {
+            return;
+        }
         if board.is_none() {
             board = Board::open(place).ok();
         }
-        // The planner does not look meanwhile: what it would see is soon far from what there is.
-        if board.as_ref().is_none_or(|board| dialect::put_words_in(board.sql()).is_err()) {
+        let Some(sql) = board.as_ref().map(Board::sql) else { return };
+        let done = match said {
+            Ok(AllIn) => dialect::settle(sql),
+            Err(_) => dialect::put_words_in(sql),
+        };
+        if done.is_err() {
             return;
         }
     }

@@ -60,7 +60,7 @@ pub(super) struct Kind {
     pub(super) begin: fn(&mut Context<'_>, &[Value]) -> Result<(), Error>,
     /// What is left to do at the end of a batch.
     pub(super) end: fn(&mut Context<'_>) -> Result<(), Error>,
-    /// What is left to do at the end.
+    /// What is left to do at the end: to count again what its elements change.
     pub(super) finish: fn(&mut Context<'_>) -> Result<(), Error>,
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::context::{Context, Kind, Links, Mentions, at, text};
 use super::fields::Fields;
 use crate::db::next_id;
+use crate::summary::CountsOf;
 use crate::{Error, summary};
 
 pub(super) const KIND: Kind = Kind {
@@ -15,7 +16,7 @@ pub(super) const KIND: Kind = Kind {
     again: false,
     begin,
     end: |_| Ok(()),
-    finish: |context| Ok(summary::refresh_counts(context.sql)?),
+    finish: |context| Ok(summary::refresh_counts(context.sql, &[CountsOf::Papers])?),
 };
 
 static LINK: Addition = Addition {

@@ -15,7 +15,7 @@ pub(super) const KIND: Kind = Kind {
     again: false,
     begin: look_up_papers,
     end: |_| Ok(()),
-    finish: |context| Ok(summary::refresh_counts(context.sql)?),
+    finish: |context| Ok(summary::refresh_counts(context.sql, &[])?),
 };
 
 fn element(context: &mut Context<'_>, element: Value) -> Result<(), Error> {

@@ -18,7 +18,7 @@ pub(crate) mod tables;
 use std::cell::RefCell;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Sender, SyncSender};
 use std::thread;
 
 use budwood_base::digest;
@@ -33,6 +33,7 @@ use crate::db::now;
 use crate::log::{Entry, Subject};
 use crate::{Board, Error, dialect};
 
+use beside::AllIn;
 use context::{Context, Kind, State};
 
 /// Bytes of the file in a transaction; what is read from them takes several times as much memory.
@@ -53,16 +54,17 @@ pub fn file(
     options: &Options,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Report, Error> {
-    if !board.sql().is_server() {
-        return import(board, path, options, progress);
+    let (place, (say, said)) = (board.place().clone(), mpsc::channel());
+    let report = thread::scope(|scope| {
+        if board.sql().is_server() {
+            scope.spawn(move || beside::put_in_order(&place, &said));
+        }
+        import(board, path, options, progress, say)
+    })?;
+    if !report.unchanged {
+        dialect::settle(board.sql())?;
     }
-    let (place, (end, ended)) = (board.place().clone(), mpsc::channel());
-    thread::scope(|scope| {
-        scope.spawn(move || beside::put_words_in(&place, &ended));
-        let report = import(board, path, options, progress);
-        drop(end);
-        report
-    })
+    Ok(report)
 }
 
 fn import(
@@ -70,6 +72,7 @@ fn import(
     path: &Path,
     options: &Options,
     progress: &mut dyn FnMut(u64),
+    beside: Sender<AllIn>,
 ) -> Result<Report, Error> {
     let place = || path.display().to_string();
     let Some(first) = stream::first(path, options.limits)? else {
@@ -103,6 +106,7 @@ fn import(
     let mut write = |board: &mut Board, batch: Batch| -> Result<(), Error> {
         let transaction = board.write()?;
         dialect::expect_many(&transaction)?;
+        dialect::need_not_last(&transaction)?;
         let mut context =
             Context { sql: &transaction, archive, options, report: &report, state: &mut state };
         (kind.begin)(&mut context, &batch.elements)?;
@@ -130,7 +134,10 @@ fn import(
         }
         reader.join().unwrap_or_else(|panicked| resume_unwind(panicked))
     })?;
+    // Where nobody listens, it is done at the end.
+    let _ = beside.send(AllIn);
     let transaction = board.write()?;
+    dialect::expect_many(&transaction)?;
     let mut context =
         Context { sql: &transaction, archive, options, report: &report, state: &mut state };
     (kind.finish)(&mut context)?;
@@ -152,7 +159,6 @@ fn import(
     };
     entry.write(&transaction)?;
     transaction.commit()?;
-    dialect::settle(board.sql())?;
     Ok(report)
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::context::{Context, Kind, Papers, among, text};
 use super::fields::Fields;
 use crate::db::next_id;
+use crate::summary::CountsOf;
 use crate::text::{key, slug, slug_of_url};
 use crate::{Error, date, fulltext, summary};
 
@@ -18,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
     end: |_| Ok(()),
     finish: |context| {
         fulltext::settle_papers(context.sql)?;
-        Ok(summary::refresh_counts(context.sql)?)
+        Ok(summary::refresh_counts(context.sql, &[CountsOf::Tasks, CountsOf::Methods])?)
     },
 };
 

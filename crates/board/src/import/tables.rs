@@ -12,6 +12,7 @@ use super::fields::{Fields, says_nothing};
 use crate::db::{next_id, now};
 use crate::entities::{self, PaperMention};
 use crate::state::{Change, change};
+use crate::summary::CountsOf;
 use crate::text::{key, slug};
 use crate::{Error, State, date, direction, summary, value};
 
@@ -24,7 +25,12 @@ pub(super) const KIND: Kind = Kind {
     end: |context| {
         summary::refresh(context.sql, &std::mem::take(&mut context.state.tables.touched))
     },
-    finish: |context| Ok(summary::refresh_counts(context.sql)?),
+    finish: |context| {
+        Ok(summary::refresh_counts(
+            context.sql,
+            &[CountsOf::Tasks, CountsOf::Datasets, CountsOf::Papers],
+        )?)
+    },
 };
 
 fn begin(context: &mut Context<'_>, batch: &[Value]) -> Result<(), Error> {
@@ -343,7 +349,7 @@ fn results(
 const SHARES: [&str; 10] =
     ["accuracy", "acc", "f1", "precision", "recall", "auc", "iou", "bleu", "rouge", "map"];
 
-/// Counts rows that contradict each other, and metrics whose values stand on two scales.
+/// CountsOf rows that contradict each other, and metrics whose values stand on two scales.
 fn note_odd_values(context: &Context<'_>, rows: &[ReadRow]) {
     let mut report = context.report.borrow_mut();
     let mut known: HashMap<(&str, &str, &str), &Map<String, Value>> = HashMap::new();

@@ -6,7 +6,7 @@ use budwood_database::{Asked, Connection, Row, Value as SqlValue, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::item::{ask_leaderboards, attribution, leaderboards, named, names};
+use super::item::{Whole, attribution, named, names};
 use super::paper::{ask_items_of, items};
 use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
 use crate::error::OfDatabase;
@@ -243,7 +243,7 @@ pub fn area(board: &Board, address: &str, part: Part) -> Result<AreaItem, Error>
 /// If the board cannot be read.
 pub fn tasks(board: &Board, part: Part) -> Result<Page<TaskItem>, Error> {
     let sql = board.sql();
-    let count = sql.ask("SELECT count(*) FROM tasks", &[])?;
+    let count = sql.ask("SELECT coalesce(max(id), 0) FROM tasks", &[])?;
     let rest = format!("ORDER BY {MOST_RESULTS} LIMIT ?1 OFFSET ?2");
     let items = ask_tasks(sql, &rest, params![part.limit(), part.offset()])?;
     let count = count.one(|r| r.get::<i64>(0))? as u64;
@@ -343,11 +343,8 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
         "JOIN task_children c ON c.child = t.id WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 500",
         params![id],
     )?;
-    let tables = ask_leaderboards(
-        sql,
-        "WHERE l.task = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 500",
-        params![id],
-    )?;
+    let rest = "AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 500";
+    let tables = Whole::ask(sql, ("l.task", id), rest)?;
     let datasets = sql.ask(
         "SELECT d.slug, d.name FROM dataset_tasks x JOIN datasets d ON d.id = x.dataset
          WHERE x.task = ?1 ORDER BY d.results DESC, d.name LIMIT 60",
@@ -362,7 +359,7 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
         areas: areas.rows(|r| r.get(0).map(area))?,
         parents: names(parents)?,
         subtasks: task_items(sql, subtasks)?,
-        leaderboards: leaderboards(sql, tables)?,
+        leaderboards: tables.read()?,
         datasets: names(datasets)?,
         papers: Page { count, offset: part.offset, items: items(papers)? },
         source,
@@ -375,7 +372,7 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
 /// If the board cannot be read.
 pub fn datasets(board: &Board, part: Part) -> Result<Page<DatasetItem>, Error> {
     let sql = board.sql();
-    let count = sql.ask("SELECT count(*) FROM datasets", &[])?;
+    let count = sql.ask("SELECT coalesce(max(id), 0) FROM datasets", &[])?;
     let items = sql.ask(
         "SELECT slug, name, substr(description, 1, 200), leaderboards, results, details
          FROM datasets ORDER BY results DESC, name LIMIT ?1 OFFSET ?2",
@@ -423,11 +420,8 @@ pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
          WHERE x.dataset = ?1 ORDER BY t.results DESC, t.name",
         params![id],
     )?;
-    let tables = ask_leaderboards(
-        sql,
-        "WHERE l.dataset = ?1 AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 200",
-        params![id],
-    )?;
+    let rest = "AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 200";
+    let tables = Whole::ask(sql, ("l.dataset", id), rest)?;
     let nodes =
         sql.ask("SELECT details FROM nodes WHERE dataset = ?1 ORDER BY id LIMIT 50", params![id])?;
     let local = sql.ask(
@@ -439,7 +433,7 @@ pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
     )?;
     set.parts = names(parts)?;
     set.tasks = names(tasks)?;
-    set.leaderboards = leaderboards(sql, tables)?;
+    set.leaderboards = tables.read()?;
     set.links = links(nodes)?;
     set.local = local.rows(|r| {
         Ok(LocalData { split: r.get(0)?, rows: r.get::<i64>(1)? as u64, sha256: r.get(2)? })

@@ -81,6 +81,7 @@ const BEST: &str = "
     LEFT JOIN metrics m ON m.leaderboard = r.leaderboard AND m.position = 0
     LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
     LEFT JOIN papers p ON p.id = r.paper";
+const BEST_ORDER: &str = "ORDER BY r.id, s.position";
 
 /// Asks for the leaderboards that `rest` (conditions, order and limit) takes.
 pub(super) fn ask_leaderboards<'s>(
@@ -96,14 +97,63 @@ pub(super) fn leaderboards(
     sql: &Connection,
     asked: Asked<'_>,
 ) -> Result<Vec<LeaderboardItem>, Error> {
-    let rows = asked.rows(|r| Ok((read(r)?, r.get(14)?, r.get(15)?)))?;
-    let best = best(sql, rows.iter().flat_map(|(_, first, verified)| [*first, *verified]))?;
-    let item = |(mut item, first, verified): (LeaderboardItem, Option<i64>, Option<i64>)| {
-        let of = |result: Option<i64>| best.get(&result?).cloned();
-        (item.best, item.best_verified) = (of(first), of(verified));
+    let items = items(asked)?;
+    let ids: BTreeSet<i64> = items.iter().flat_map(|item| item.best).flatten().collect();
+    if ids.is_empty() {
+        return Ok(with_best(items, &HashMap::new()));
+    }
+    let these = dialect::is_among(sql, "r.id", "?1");
+    let list = dialect::list(&ids.into_iter().collect::<Vec<_>>());
+    let best = sql.ask(&format!("{BEST} WHERE {these} {BEST_ORDER}"), params![list])?;
+    Ok(with_best(items, &read_best(best)?))
+}
+
+/// Leaderboards that are asked for together with their best results.
+pub(super) struct Whole<'s> {
+    items: Asked<'s>,
+    best: Asked<'s>,
+}
+
+impl<'s> Whole<'s> {
+    /// Asks for leaderboards `l` that have a number in a column; `rest` is more conditions, an
+    /// order and a limit.
+    pub(super) fn ask(
+        sql: &'s Connection,
+        (column, number): (&str, i64),
+        rest: &str,
+    ) -> OfDatabase<Self> {
+        let items = format!("WHERE {column} = ?1 {rest}");
+        let of = format!("FROM leaderboards l WHERE {column} = ?1");
+        let best = format!("SELECT l.best {of} UNION ALL SELECT l.best_verified {of}");
+        let best = dialect::is_given(sql, "r.id", &best);
+        Ok(Self {
+            items: ask_leaderboards(sql, &items, params![number])?,
+            best: sql.ask(&format!("{BEST} WHERE {best} {BEST_ORDER}"), params![number])?,
+        })
+    }
+
+    /// The leaderboards.
+    pub(super) fn read(self) -> Result<Vec<LeaderboardItem>, Error> {
+        Ok(with_best(items(self.items)?, &read_best(self.best)?))
+    }
+}
+
+/// A leaderboard with the numbers of its best result and of its best re-evaluated one.
+struct Item {
+    item: LeaderboardItem,
+    best: [Option<i64>; 2],
+}
+
+fn items(asked: Asked<'_>) -> Result<Vec<Item>, Error> {
+    Ok(asked.rows(|r| Ok(Item { item: read(r)?, best: [r.get(14)?, r.get(15)?] }))?)
+}
+
+fn with_best(items: Vec<Item>, all: &HashMap<i64, Best>) -> Vec<LeaderboardItem> {
+    let with_best = |Item { mut item, best }: Item| {
+        [item.best, item.best_verified] = best.map(|result| all.get(&result?).cloned());
         item
     };
-    Ok(rows.into_iter().map(item).collect())
+    items.into_iter().map(with_best).collect()
 }
 
 fn read(r: &Row<'_>) -> OfDatabase<LeaderboardItem> {
@@ -135,18 +185,9 @@ pub(super) fn attribution(r: &Row<'_>, at: usize) -> OfDatabase<Option<Attributi
 }
 
 /// What lists show of results, by their numbers.
-fn best(
-    sql: &Connection,
-    results: impl Iterator<Item = Option<i64>>,
-) -> Result<HashMap<i64, Best>, Error> {
-    let ids: BTreeSet<i64> = results.flatten().collect();
-    let mut all = HashMap::with_capacity(ids.len());
-    if ids.is_empty() {
-        return Ok(all);
-    }
-    let query =
-        format!("{BEST} WHERE {} ORDER BY r.id, s.position", dialect::is_among(sql, "r.id", "?1"));
-    sql.query(&query, params![dialect::list(&ids.into_iter().collect::<Vec<_>>())], |r| {
+fn read_best(asked: Asked<'_>) -> Result<HashMap<i64, Best>, Error> {
+    let mut all = HashMap::new();
+    asked.rows(|r| {
         let codes: String = r.get(8)?;
         let best = Best {
             result: r.get(0)?,

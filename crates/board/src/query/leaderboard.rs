@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use budwood_database::{Asked, Connection, Row as SqlRow, params};
 use serde::Serialize;
 
-use super::item::{as_written, ask_leaderboards, leaderboards, named, names};
+use super::item::{Whole, as_written, named};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
@@ -274,7 +274,7 @@ pub(super) fn of_number(sql: &Connection, id: i64, filter: &Filter) -> Result<Le
     let scores =
         format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
     let scores = sql.ask(&scores, params![id])?;
-    let (numbers, mut found) = head.read(sql, filter)?;
+    let (numbers, mut found) = head.read(filter)?;
     let mut rows = rows(asked, scores, &numbers)?;
     (found.facets, found.rows_in_all) = (facets(&rows), rows.len() as u64);
     rows.retain(|row| row.fits(filter));
@@ -302,7 +302,7 @@ pub(crate) fn walk(
     let sql = board.sql();
     let filter = Filter { claims, ..Filter::default() };
     let id = number(sql, address)?;
-    let (numbers, found) = Head::ask(sql, id)?.read(sql, &filter)?;
+    let (numbers, found) = Head::ask(sql, id)?.read(&filter)?;
     let all = ranked(ask_ranked(sql, id, numbers.get(found.chosen).copied())?)?;
     let standings: Vec<Standing> = all.iter().map(|row| row.standing(claims)).collect();
     let ranks = ranks(&standings, found.direction());
@@ -404,7 +404,7 @@ pub(super) fn of_one(
     let scores = format!("{SCORES} WHERE r.id = ?1 ORDER BY s.result, s.metric, s.position");
     let scores = sql.ask(&scores, params![result])?;
     let all = ask_ranked(sql, leaderboard, None)?;
-    let (numbers, found) = head.read(sql, &Filter::default())?;
+    let (numbers, found) = head.read(&Filter::default())?;
     let own = rows(own, scores, &numbers)?.pop();
     let all = ranked(all)?;
     let place = all.iter().position(|row| row.result == result);
@@ -430,30 +430,29 @@ fn number(sql: &Connection, address: &str) -> Result<i64, Error> {
 /// What is asked of a leaderboard beside its rows.
 struct Head<'s> {
     id: i64,
-    item: Asked<'s>,
-    description: Asked<'s>,
+    item: Whole<'s>,
     metrics: Asked<'s>,
-    areas: Asked<'s>,
+    described: Asked<'s>,
 }
 
 impl<'s> Head<'s> {
     fn ask(sql: &'s Connection, id: i64) -> OfDatabase<Self> {
         Ok(Self {
             id,
-            item: ask_leaderboards(sql, "WHERE l.id = ?1", params![id])?,
-            description: sql
-                .ask("SELECT description FROM leaderboards WHERE id = ?1", params![id])?,
+            item: Whole::ask(sql, ("l.id", id), "")?,
             metrics: ask_metrics(sql, id)?,
-            areas: sql.ask(
-                "SELECT lower(replace(area, ' ', '-')), area FROM task_areas
-                 WHERE task = (SELECT task FROM leaderboards WHERE id = ?1) ORDER BY area",
+            // The description beside each area.
+            described: sql.ask(
+                "SELECT lower(replace(a.area, ' ', '-')), a.area, l.description
+                 FROM leaderboards l LEFT JOIN task_areas a ON a.task = l.task
+                 WHERE l.id = ?1 ORDER BY a.area",
                 params![id],
             )?,
         })
     }
 
     /// The numbers of its metrics, and the leaderboard without rows.
-    fn read(self, sql: &Connection, filter: &Filter) -> Result<(Vec<i64>, Leaderboard), Error> {
+    fn read(self, filter: &Filter) -> Result<(Vec<i64>, Leaderboard), Error> {
         let missing = || Error::missing("leaderboard", self.id);
         let (numbers, metrics) = metrics(self.metrics)?;
         let chosen = match &filter.metric {
@@ -463,10 +462,16 @@ impl<'s> Head<'s> {
                 .position(|m| m.name.eq_ignore_ascii_case(name))
                 .ok_or_else(|| Error::missing("metric", name))?,
         };
+        let item = self.item.read()?.pop().ok_or_else(missing)?;
+        let mut description = String::new();
+        let areas = self.described.rows(|r| {
+            description = r.get(2)?;
+            named(r, 0)
+        })?;
         let found = Leaderboard {
-            item: leaderboards(sql, self.item)?.pop().ok_or_else(missing)?,
-            description: self.description.one(|r| r.get(0))?,
-            areas: names(self.areas)?,
+            item,
+            description,
+            areas: areas.into_iter().flatten().collect(),
             metrics,
             chosen,
             claims: filter.claims,
@@ -612,8 +617,9 @@ fn rows_sql() -> String {
                 EXISTS (SELECT 1 FROM result_files f
                         WHERE f.result = r.id AND f.name = 'adapter.safetensors'),
                 r.state, r.notes, r.at,
-                (SELECT c.url FROM code_links c WHERE c.paper = r.paper
-                 ORDER BY c.official DESC, c.id LIMIT 1),
+                CASE WHEN p.codes > 0 THEN
+                  (SELECT c.url FROM code_links c WHERE c.paper = r.paper
+                   ORDER BY c.official DESC, c.id LIMIT 1) END,
                 r.split, r.data_sha256, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id",

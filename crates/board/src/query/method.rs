@@ -105,7 +105,7 @@ pub struct MethodResult {
 /// If the board cannot be read.
 pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
     let sql = board.sql();
-    let count = sql.ask("SELECT count(*) FROM methods", &[])?;
+    let count = sql.ask("SELECT coalesce(max(id), 0) FROM methods", &[])?;
     let items = sql.ask(
         "SELECT slug, name, full_name, substr(description, 1, 200), year, papers, implemented IS NOT NULL
          FROM methods ORDER BY implemented IS NULL, papers DESC, name LIMIT ?1 OFFSET ?2",

@@ -258,13 +258,13 @@ fn repository(url: &str) -> Option<String> {
 
 fn ask_results(sql: &Connection, paper: i64) -> OfDatabase<Asked<'_>> {
     let (here, there) = (elsewhere("r", "l"), elsewhere("q", "l"));
+    let counts = format!("q.state NOT IN ('retracted', 'mismatch') AND NOT {there}");
+    let ranked = dialect::scores_of_metric(sql, &counts);
     sql.ask(&format!(
         "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, m.name, s.raw, s.measured, r.state, l.results,
                 CASE WHEN m.position = 0 AND coalesce(s.measured, s.value) IS NOT NULL
                           AND r.state NOT IN ('retracted', 'mismatch') AND NOT {here} THEN
-                  1 + (SELECT count(*) FROM scores o JOIN results q ON q.id = o.result
-                       WHERE q.leaderboard = l.id AND o.metric = m.id AND q.state NOT IN ('retracted', 'mismatch')
-                         AND NOT {there}
+                  1 + (SELECT count(*) FROM {ranked}
                          AND CASE m.direction WHEN 'lower'
                              THEN coalesce(o.measured, o.value) < coalesce(s.measured, s.value)
                              ELSE coalesce(o.measured, o.value) > coalesce(s.measured, s.value) END)

@@ -143,13 +143,17 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
     let missing = || Error::missing("result", id);
     let found = sql.first(
         "SELECT r.leaderboard, r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256,
-                    r.data_sha256 IN (SELECT sha256 FROM data_sources), r.record, r.submitter
+                    r.data_sha256 IN (SELECT sha256 FROM data_sources), r.record, r.submitter,
+                    EXISTS (SELECT 1 FROM predictions WHERE result = r.id),
+                    EXISTS (SELECT 1 FROM result_files WHERE result = r.id),
+                    EXISTS (SELECT 1 FROM checks WHERE result = r.id)
              FROM results r WHERE r.id = ?1",
         params![id],
         |r| {
             let texts: [Option<String>; 4] = [r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?];
             let here = r.get::<Option<bool>>(5)?.unwrap_or(false);
-            Ok((r.get::<i64>(0)?, texts, here, r.get::<Option<String>>(6)?, r.get(7)?))
+            let has: [bool; 3] = [r.get(8)?, r.get(9)?, r.get(10)?];
+            Ok((r.get::<i64>(0)?, texts, here, r.get::<Option<String>>(6)?, r.get(7)?, has))
         },
     )?;
     let (
@@ -158,14 +162,17 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
         data_here,
         record,
         submitter,
+        [has_predictions, has_files, has_checks],
     ) = found.ok_or_else(missing)?;
+    // Most results have nothing of all this, and a question costs more than its answer.
+    let ask = |has: bool, what| has.then(|| sql.ask(what, params![id])).transpose();
     let of_it = LogFilter { subject: Some("result".into()), id: Some(id) };
     let history = ask_entries(sql, &of_it, Part { offset: 0, limit: 100 })?;
-    let (same, evidence) =
-        (sql.ask(SAME_WEIGHTS, params![id])?, sql.ask(BEST_PREDICTIONS, params![id])?);
-    let (files, checked) = (sql.ask(FILES, params![id])?, sql.ask(CHECKS, params![id])?);
+    let same = ask(adapter_sha256.is_some(), SAME_WEIGHTS)?;
+    let evidence = ask(has_predictions, BEST_PREDICTIONS)?;
+    let (files, checked) = (ask(has_files, FILES)?, ask(has_checks, CHECKS)?);
     let (table, row, rank_of_claims) = of_one(sql, leaderboard, id)?.ok_or_else(missing)?;
-    let (measured, predictions) = best_predictions(evidence)?;
+    let (measured, predictions) = read(evidence, best_predictions)?;
     let record: Option<Value> = record.and_then(|r| serde_json::from_str(&r).ok());
     Ok(ResultPage {
         leaderboard: table.item,
@@ -177,18 +184,26 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
         adapter_sha256,
         data_sha256,
         data_here,
-        same_weights: same_weights(same)?,
-        files: files_of(files)?,
+        same_weights: read(same, same_weights)?,
+        files: read(files, files_of)?,
         command: record.as_ref().and_then(|r| r["command"].as_str()).map(Into::into),
         record,
         submitter,
-        checks: checks(checked)?,
+        checks: read(checked, checks)?,
         measured,
         predictions: predictions.len() as u64,
         classes: evidence::classes(&predictions),
         calibration: evidence::calibration(&predictions),
         history: entries(history)?,
     })
+}
+
+/// The answer to a question, if it was asked.
+fn read<T: Default>(
+    asked: Option<Asked<'_>>,
+    answer: impl FnOnce(Asked<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    asked.map_or_else(|| Ok(T::default()), answer)
 }
 
 const SAME_WEIGHTS: &str =

@@ -86,12 +86,13 @@ pub fn start(board: &Board) -> Result<Start, Error> {
     })
 }
 
-// Papers are never deleted, so that their numbers count them.
-const COUNTS: &str = "SELECT (SELECT count(*) FROM tasks), (SELECT count(*) FROM datasets),
-           (SELECT count(*) FROM leaderboards WHERE results > 0),
-           (SELECT CAST(coalesce(sum(results), 0) AS BIGINT) FROM leaderboards),
-           (SELECT CAST(coalesce(sum(verified), 0) AS BIGINT) FROM leaderboards),
-           (SELECT coalesce(max(id), 0) FROM papers), (SELECT count(*) FROM methods)";
+// Tasks, data sets, papers and methods are never deleted, so that their numbers count them.
+const COUNTS: &str = "SELECT (SELECT coalesce(max(id), 0) FROM tasks),
+           (SELECT coalesce(max(id), 0) FROM datasets), l.filled, l.results, l.verified,
+           (SELECT coalesce(max(id), 0) FROM papers), (SELECT coalesce(max(id), 0) FROM methods)
+    FROM (SELECT count(*) FILTER (WHERE results > 0) AS filled,
+            CAST(coalesce(sum(results), 0) AS BIGINT) AS results,
+            CAST(coalesce(sum(verified), 0) AS BIGINT) AS verified FROM leaderboards) l";
 
 fn counts(asked: Asked<'_>) -> Result<Counts, Error> {
     Ok(asked.one(|r| {

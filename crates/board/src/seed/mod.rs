@@ -103,7 +103,7 @@ pub fn seed(board: &mut Board, methods: &[KnownMethod<'_>]) -> Result<u64, Error
     }
     // On a large board this takes a while, and every start of the server comes here.
     if transaction.changed() > before {
-        summary::refresh_counts(&transaction)?;
+        summary::refresh_counts(&transaction, &summary::CountsOf::ALL)?;
     }
     if added > 0 {
         Entry {
