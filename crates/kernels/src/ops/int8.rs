@@ -187,8 +187,8 @@ impl QuantizedRows {
     }
 }
 
-/// A number whose order among whole numbers is that of `x` among all: minima and maxima of whole
-/// numbers do not ask for an order of steps. It is its own inverse.
+/// From the bits of an `f32` to a whole number with the same place in the order of all, and back:
+/// minima and maxima of whole numbers may be taken in any order, and so many at a time.
 #[inline(always)]
 fn ordered(bits: i32) -> i32 {
     bits ^ ((bits >> 31) & i32::MAX)
