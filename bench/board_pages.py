@@ -10,53 +10,19 @@ second board's over the first's. Pages are packed with gzip, as browsers ask for
 
 import gzip
 import re
-import socket
 import statistics
 import sys
-import time
 
-from serve import Process
+from serve import Client, Process
 
 
-class Reader:
+class Reader(Client):
     """A connection to a server of a board."""
-
-    def __init__(self, server):
-        self.host = f"127.0.0.1:{server.port}"
-        self.socket = socket.create_connection(("127.0.0.1", int(server.port)))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def get(self, path):
         """The body of a page and the seconds until it was there."""
-        ask = f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\nAccept: text/html\r\nAccept-Encoding: gzip\r\n\r\n".encode()
-        begin = time.perf_counter()
-        self.socket.sendall(ask)
-        got = bytearray()
-        while b"\r\n\r\n" not in got:
-            got += self.socket.recv(1 << 18)
-        end = got.index(b"\r\n\r\n") + 4
-        head = bytes(got[:end]).decode().lower()
-        length = re.search(r"content-length: (\d+)", head)
-        if length:
-            while len(got) < end + int(length[1]):
-                got += self.socket.recv(1 << 18)
-            body = bytes(got[end:])
-        else:
-            while not got.endswith(b"0\r\n\r\n"):
-                got += self.socket.recv(1 << 18)
-            body = chunks(bytes(got[end:]))
-        took = time.perf_counter() - begin
-        assert " 200 " in head.split("\r\n")[0], f"{path}: {head}"
+        head, body, took = self.ask(f"GET {path}", {"Accept": "text/html", "Accept-Encoding": "gzip"})
         return gzip.decompress(body) if "content-encoding: gzip" in head else body, took
-
-
-def chunks(body):
-    out = b""
-    while body:
-        size, body = body.split(b"\r\n", 1)
-        size = int(size, 16)
-        out, body = out + body[:size], body[size + 2 :]
-    return out
 
 
 def links(reader, path, kind):
@@ -93,7 +59,7 @@ def addresses(reader):
 def main(program, first, second, rounds=3):
     words = ["serve", "--port", "0", "--searches", "100000", "--json"]
     with Process(program, "board", "--board", first, *words) as one, Process(program, "board", "--board", second, *words) as two:
-        readers = [Reader(server) for server in (one, two)]
+        readers = [Reader(server.port) for server in (one, two)]
         print(f"{'page':<14} {'pages':>5} {'first':>8} {'second':>8}  times")
         for kind, paths in addresses(readers[0]).items():
             if not paths:

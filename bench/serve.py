@@ -7,7 +7,7 @@ PROGRAM is `budwood`, LOAD the example `load` of the crate `serve`, both of a re
 and clients share this machine. With --others also a process of PyTorch `adapters` and one of ONNX Runtime with an int8 session a
 task (`serve_others.py`), which need the virtual environment of `compare.py`. Run nothing else meanwhile.
 """
-import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, pathlib, re, shutil, socket, statistics, subprocess, sys, tempfile, time
 
 HERE = pathlib.Path(__file__).resolve().parent
 VENV = pathlib.Path(os.environ.get("BUDWOOD_BENCH_VENV") or os.path.expanduser("~/.cache/budwood/bench-venv"))
@@ -47,6 +47,52 @@ class Process:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(60)
+
+
+class Client:
+    """A connection that stays."""
+
+    def __init__(self, port):
+        self.host = f"127.0.0.1:{port}"
+        self.socket = socket.create_connection(("127.0.0.1", int(port)))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, what, headers, body=b""):
+        """The head of an answer, its body, and the seconds until it was there."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        message = f"{what} HTTP/1.1\r\nHost: {self.host}\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        begin = time.perf_counter()
+        self.socket.sendall(message)
+        got = bytearray()
+        while b"\r\n\r\n" not in got:
+            got += self.more()
+        end = got.index(b"\r\n\r\n") + 4
+        head = bytes(got[:end]).decode().lower()
+        length = re.search(r"content-length: (\d+)", head)
+        if length:
+            while len(got) < end + int(length[1]):
+                got += self.more()
+        else:
+            while not got.endswith(b"0\r\n\r\n"):
+                got += self.more()
+        took = time.perf_counter() - begin
+        assert " 200 " in head.split("\r\n")[0], f"{what}: {head}"
+        body = bytes(got[end:])
+        return head, body if length else chunks(body), took
+
+    def more(self):
+        got = self.socket.recv(1 << 18)
+        assert got, "the server hung up"
+        return got
+
+
+def chunks(body):
+    out = b""
+    while body:
+        size, body = body.split(b"\r\n", 1)
+        size = int(size, 16)
+        out, body = out + body[:size], body[size + 2 :]
+    return out
 
 
 def load(args, server, n, law="uniform", clients=64, rate=None, texts=None, seconds=None):

@@ -13,44 +13,24 @@ machine's, to wake a process for a request and another for its answer.
 import argparse, json, os, pathlib, shutil, socket, statistics, sys, tempfile, time
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
-from serve import Process, first_adapter, run  # noqa: E402
+from serve import Client, Process, first_adapter, run  # noqa: E402
 
 TEXT = "a film that one would like to see"
 
 
-class Client:
-    def __init__(self, port):
-        self.port, self.socket = port, socket.create_connection(("127.0.0.1", int(port)))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class Asker(Client):
+    """A client that asks for JSON."""
 
-    def message(self, path, body):
-        data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
-        return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    def answer(self, path, body):
+        _, answer, took = self.ask(f"POST {path}", {"Content-Type": "application/json"}, json.dumps(body).encode())
+        return answer, took
 
     def median(self, requests, path, body):
         """Milliseconds of a request."""
-        message, times = self.message(path, body), []
-        for _ in range(requests):
-            begin = time.perf_counter()
-            self.socket.sendall(message)
-            answer = self.whole()
-            times.append(time.perf_counter() - begin)
-            assert answer.startswith(b"HTTP/1.1 200 "), answer
-        return statistics.median(times) * 1e3
+        return statistics.median(self.answer(path, body)[1] for _ in range(requests)) * 1e3
 
     def tokens(self, text):
-        self.socket.sendall(self.message("/v1/embeddings", {"input": text}))
-        return json.loads(self.whole().partition(b"\r\n\r\n")[2])["usage"]["prompt_tokens"]
-
-    def whole(self):
-        answer = self.socket.recv(1 << 16)
-        head, _, body = answer.partition(b"\r\n\r\n")
-        size = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
-        while len(body) < size:
-            more = self.socket.recv(1 << 16)
-            answer, body = answer + more, body + more
-        return answer
+        return json.loads(self.answer("/v1/embeddings", {"input": text})[0])["usage"]["prompt_tokens"]
 
 
 def empty(requests, seconds):
@@ -91,10 +71,10 @@ def measure(args, form, folder):
     rounds = []
     say = lambda what, row: print(f"| {what} | {' | '.join(f'{x:.3f}' for x in row)} |", flush=True)
     with Process(args.program, "serve", "--base", args.base, "--adapters", folder / "adapters", "--base-precision", form, "--port", 0) as server:
-        tokens = Client(server.port).tokens(text)
+        tokens = Asker(server.port).tokens(text)
         print(f"| {form}, {tokens} tokens | forward | empty | without adapter | times | with adapter | times |\n|---|---|---|---|---|---|---|")
         for i in range(args.rounds):
-            client = Client(server.port)  # a connection that rests is closed by the server
+            client = Asker(server.port)  # a connection that rests is closed by the server
             one = client.median(args.requests, "/predict", {"inputs": text, "adapter": "a0"})
             base = client.median(args.requests, "/embed", {"inputs": text})
             pure = forward(args, form, tokens)

@@ -349,7 +349,7 @@ fn results(
 const SHARES: [&str; 10] =
     ["accuracy", "acc", "f1", "precision", "recall", "auc", "iou", "bleu", "rouge", "map"];
 
-/// CountsOf rows that contradict each other, and metrics whose values stand on two scales.
+/// Counts rows that contradict each other, and metrics whose values stand on two scales.
 fn note_odd_values(context: &Context<'_>, rows: &[ReadRow]) {
     let mut report = context.report.borrow_mut();
     let mut known: HashMap<(&str, &str, &str), &Map<String, Value>> = HashMap::new();

@@ -15,10 +15,10 @@ impl Lanes {
         Self([x; LANES])
     }
 
-    /// The elements of a row that is shorter than a block, and `fill` after them.
+    /// The elements of a row that is shorter than a block, and zeros after them.
     #[inline(always)]
-    pub(crate) fn part(row: &[f32], fill: f32) -> Self {
-        let mut lanes = [fill; LANES];
+    pub(crate) fn part(row: &[f32]) -> Self {
+        let mut lanes = [0.0; LANES];
         // Moves of a known length need no call.
         let mut at = 0;
         for size in [8, 4, 2, 1] {

@@ -96,7 +96,7 @@ kernel! {
     ) {
         for (p, d) in p.chunks_exact(columns).zip(d.chunks_mut(stride)) {
             let (p, p_last) = p.as_chunks::<LANES>();
-            let p_last = Lanes::part(p_last, 0.0);
+            let p_last = Lanes::part(p_last);
             let (whole, last) = last(blocks(d, columns), columns);
             let mut sums = Lanes::splat(0.0);
             if let Some((d, n)) = &last {
