@@ -25,6 +25,8 @@ pub type RowMix = Vec<(u32, f32)>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spans {
     starts: Vec<usize>,
+    /// Where the rows stood before others were left out, if any were.
+    places: Option<Vec<usize>>,
 }
 
 impl Spans {
@@ -36,7 +38,14 @@ impl Spans {
             end += length;
             starts.push(end);
         }
-        Self { starts }
+        Self { starts, places: None }
+    }
+
+    /// The first row of each sequence alone. What falls on rows by their places
+    /// ([`Context::dropout_rows`]) falls on these as before.
+    pub fn firsts(&self) -> Self {
+        let places = self.starts[..self.len()].to_vec();
+        Self { starts: (0..self.starts.len()).collect(), places: Some(places) }
     }
 
     /// Number of sequences.
@@ -266,6 +275,19 @@ impl Context {
     pub fn dropout(&mut self, dropout: Dropout, mut x: ViewMut<'_>) {
         if dropout.is_active() {
             dropout::apply(self.isa(), dropout, 0, x.dense());
+        }
+    }
+
+    /// As [`Context::dropout`] on the rows of these sequences: each is dropped by the place where
+    /// it stood before others were left out.
+    pub fn dropout_rows(&mut self, dropout: Dropout, spans: &Spans, mut x: ViewMut<'_>) {
+        assert_eq!(x.rows, spans.rows());
+        let Some(places) = spans.places.as_ref().filter(|_| dropout.is_active()) else {
+            return self.dropout(dropout, x);
+        };
+        for (i, place) in places.iter().enumerate() {
+            let first = (place * x.columns) as u64;
+            dropout::apply(self.isa(), dropout, first, x.row(i));
         }
     }
 

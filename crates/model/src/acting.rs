@@ -58,6 +58,17 @@ impl<'a> Acting<'a> {
         self.in_layer(layer).and_then(|l| l.products[site as usize].as_ref())
     }
 
+    /// Whether anything after a layer's attention reads more of a sequence than one row.
+    pub(crate) fn ends_with_sequences(&self, layer: usize) -> bool {
+        use WeightSite::{AttentionOut, FfnIn, FfnOut};
+        let product = |site| {
+            self.product(layer, site).is_some_and(|site| site.forward_site().reads_sequences())
+        };
+        let output = |sublayer| self.output(layer, sublayer).reads_sequences();
+        [AttentionOut, FfnIn, FfnOut].into_iter().any(product)
+            || [Sublayer::Attention, Sublayer::Ffn].into_iter().any(output)
+    }
+
     /// The norm of a sub-layer, where it has one.
     pub(crate) fn norm(&self, layer: usize, sublayer: Sublayer) -> Option<NormRef<'a>> {
         let norm = self.base.norm(layer, sublayer)?;

@@ -136,13 +136,14 @@ impl OutputSite for BottleneckSite {
             (None, Input::Residual) => self.pre(cx, params, residual),
             (None, _) => self.pre(cx, params, out.read()),
         };
-        let active = self.active(cx, dropout, &pre);
+        let rows = Rows { spans, dropout };
+        let active = self.active(cx, rows, &pre);
         save.push(cx, pre);
         let (weight, bias) = (self.up.packed(), Some(&params[self.up_bias.clone()]));
         let changed = x.as_ref().filter(|_| !plain).map(|x| {
             let mut up = cx.take(x.rows(), x.columns());
             cx.linear(active.view(), &mut [Product { weight, bias, out: up.view_mut() }]);
-            self.change(cx, params, x, &mut up, Rows { spans, dropout }, save.reborrow());
+            self.change(cx, params, x, &mut up, rows, save.reborrow());
             up
         });
         if let (Input::NormedSum, false, Some(x)) = (input, self.config.residual_before_norm, &x) {
@@ -209,6 +210,10 @@ impl OutputSite for BottleneckSite {
             }
         }
         cx.give(x);
+    }
+
+    fn reads_sequences(&self) -> bool {
+        self.gate.is_some()
     }
 
     fn refresh(&mut self, device: Device, params: &[f32]) {
@@ -292,10 +297,10 @@ impl BottleneckSite {
         params: &[f32],
         x: &Buf,
         up: &mut Buf,
-        Rows { spans, dropout }: Rows<'_>,
+        rows: Rows<'_>,
         mut save: Save<'_>,
     ) {
-        self.drop_path(cx, dropout, spans, up);
+        self.drop_path(cx, rows, up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(up.view_mut(), factor),
@@ -305,43 +310,45 @@ impl BottleneckSite {
             }
             (_, None) => {}
         }
-        self.drop_elements(cx, dropout, up);
+        self.drop_elements(cx, rows, up);
         if let Some(gate) = &self.gate {
-            let open = gate.forward(cx, params, x.view(), spans, save.reborrow());
+            let open = gate.forward(cx, params, x.view(), rows.spans, save.reborrow());
             save.push_copy(cx, up.view());
-            cx.scale_spans(up.view_mut(), spans, open.view());
+            cx.scale_spans(up.view_mut(), rows.spans, open.view());
             save.push(cx, open);
         }
     }
 
     /// Stochastic depth, forward and backward.
-    fn drop_path(&self, cx: &mut Context, key: Option<Key>, spans: &Spans, y: &mut Buf) {
+    fn drop_path(&self, cx: &mut Context, rows: Rows<'_>, y: &mut Buf) {
         let p = self.config.stochastic_depth;
-        if let Some(key) = key.filter(|_| p > 0.0) {
-            drop_path(cx, Dropout::new(p, key.named("depth").raw()), spans, y);
+        if let Some(key) = rows.dropout.filter(|_| p > 0.0) {
+            drop_path(cx, Dropout::new(p, key.named("depth").raw()), rows.spans, y);
         }
     }
 
     /// What U reads.
-    fn active(&self, cx: &mut Context, dropout: Option<Key>, pre: &Buf) -> Buf {
+    fn active(&self, cx: &mut Context, rows: Rows<'_>, pre: &Buf) -> Buf {
         let mut active = cx.take(pre.rows(), pre.columns());
         cx.activation(self.activation, pre.view(), active.view_mut());
-        self.drop_inside(cx, dropout, &mut active);
+        self.drop_inside(cx, rows, &mut active);
         active
     }
 
     /// Dropout before U, forward and backward.
-    fn drop_inside(&self, cx: &mut Context, key: Option<Key>, y: &mut Buf) {
+    fn drop_inside(&self, cx: &mut Context, rows: Rows<'_>, y: &mut Buf) {
         let p = self.config.inner_dropout;
-        if let Some(key) = key.filter(|_| p > 0.0) {
-            cx.dropout(Dropout::new(p, key.named("inside").raw()), y.view_mut());
+        if let Some(key) = rows.dropout.filter(|_| p > 0.0) {
+            let dropout = Dropout::new(p, key.named("inside").raw());
+            cx.dropout_rows(dropout, rows.spans, y.view_mut());
         }
     }
 
     /// Dropout of single elements, forward and backward.
-    fn drop_elements(&self, cx: &mut Context, key: Option<Key>, y: &mut Buf) {
-        if let Some(key) = key.filter(|_| self.config.dropout > 0.0) {
-            cx.dropout(Dropout::new(self.config.dropout, key.raw()), y.view_mut());
+    fn drop_elements(&self, cx: &mut Context, rows: Rows<'_>, y: &mut Buf) {
+        let p = self.config.dropout;
+        if let Some(key) = rows.dropout.filter(|_| p > 0.0) {
+            cx.dropout_rows(Dropout::new(p, key.raw()), rows.spans, y.view_mut());
         }
     }
 
@@ -370,12 +377,12 @@ impl BottleneckSite {
         }
         let d_up = changed.as_ref().map_or(d_up, Buf::view);
         let pre = grads.pop();
-        let active = self.active(cx, rows.dropout, &pre);
+        let active = self.active(cx, rows, &pre);
         self.up.backward(cx, params, d_up, active.view(), grads);
         cx.linear_backward_bias(d_up, grads.of(&self.up_bias));
         let mut d_pre = active;
         cx.linear_backward_input(d_up, self.up.packed(), d_pre.view_mut(), false);
-        self.drop_inside(cx, rows.dropout, &mut d_pre);
+        self.drop_inside(cx, rows, &mut d_pre);
         cx.activation_backward(self.activation, pre.view(), d_pre.view_mut());
         self.down.backward(cx, params, d_pre.view(), x.view(), grads);
         cx.linear_backward_bias(d_pre.view(), grads.of(&self.down_bias));
@@ -394,9 +401,10 @@ impl BottleneckSite {
         params: &[f32],
         x: &Buf,
         d_up: &mut Buf,
-        Rows { spans, dropout }: Rows<'_>,
+        rows: Rows<'_>,
         grads: &mut Grads<'_>,
     ) -> Option<Buf> {
+        let spans = rows.spans;
         let d_gate = self.gate.as_ref().map(|gate| {
             let open = grads.pop();
             let up = grads.pop();
@@ -406,7 +414,7 @@ impl BottleneckSite {
             [open, up].into_iter().for_each(|buffer| cx.give(buffer));
             gate.backward(cx, x.view(), spans, d_open, grads)
         });
-        self.drop_elements(cx, dropout, d_up);
+        self.drop_elements(cx, rows, d_up);
         match (self.config.scaling, &self.scaling) {
             (Scaling::Fixed(1.0), _) => {}
             (Scaling::Fixed(factor), _) => cx.scale(d_up.view_mut(), factor),
@@ -418,7 +426,7 @@ impl BottleneckSite {
             }
             (_, None) => {}
         }
-        self.drop_path(cx, dropout, spans, d_up);
+        self.drop_path(cx, rows, d_up);
         d_gate
     }
 

@@ -6,7 +6,7 @@ use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_engine::{Activation, Buf, Context, Device, View};
 
-use crate::base::engine_activation;
+use crate::base::{Base, engine_activation};
 use crate::builder::Builder;
 use crate::encoder::pass::{DropoutPlace, Part, Pass};
 use crate::error::ModelError;
@@ -227,6 +227,16 @@ impl Head {
         }
         cx.dropout(dropout(DropoutPlace::Pooled), d.view_mut());
         self.pool_backward(cx, pass, part, d, grads)
+    }
+
+    /// Whether it reads the first row of each sequence and no other.
+    pub(crate) fn reads_firsts(&self, base: &Base) -> bool {
+        !self.spec.kind.over_tokens()
+            && match self.spec.pooling {
+                Pooling::Cls => true,
+                Pooling::Pooler => matches!(base.pooler, Some(Pooler::FirstToken(_))),
+                Pooling::Mean | Pooling::PatchMean | Pooling::ClsMean => false,
+            }
     }
 
     /// The checkpoint's own pooler, where it is read.

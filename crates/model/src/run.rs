@@ -61,6 +61,12 @@ fn pass<'a>(
     Pass::new(base, batch, segments.iter().map(run), dropout)
 }
 
+/// The same pass, of which no rows go on to the end that none of the segments' heads reads.
+fn to_heads<'a>(pass: Pass<'a>, segments: &[Segment<'_>]) -> Pass<'a> {
+    let firsts = |s: &Segment<'_>| s.adapter.is_some_and(|a| a.head.reads_firsts(pass.base));
+    if segments.iter().all(firsts) { pass.ending_in_firsts() } else { pass }
+}
+
 /// Tokens of a chunk that is large enough for the products' full speed and small enough for the
 /// caches.
 const CHUNK_TOKENS: usize = 256;
@@ -121,10 +127,10 @@ pub fn predict(
     batch: &Batch,
     segments: &[Segment<'_>],
 ) -> Vec<Vec<f32>> {
-    let pass = pass(base, batch, segments, None);
+    let pass = to_heads(pass(base, batch, segments, None), segments);
     let hidden = encoder::forward(cx, &pass, Depth::Head, None);
     let mut outputs = Vec::with_capacity(batch.spans.len());
-    for (part, segment) in pass.parts.iter().zip(segments) {
+    for (part, segment) in pass.ending().parts.iter().zip(segments) {
         let Some(adapter) = segment.adapter else {
             panic!("a segment without an adapter has no head to predict with");
         };
@@ -222,13 +228,14 @@ impl<'a> Forward<'a> {
         dropout: Option<Key>,
     ) -> Self {
         let segment = Segment { adapter: Some(adapter), sequences: 0..batch.spans.len() };
-        let mut pass = pass(base, batch, &[segment], dropout);
+        let mut pass = pass(base, batch, std::slice::from_ref(&segment), dropout);
         if !base.has_frozen_dropout() {
             pass.steady_layers = adapter.frozen_layers();
         }
+        let pass = to_heads(pass, &[segment]);
         let (mut tape, mut head_saved) = (Tape::default(), Vec::new());
         let hidden = encoder::forward(cx, &pass, adapter.depth(), Some(&mut tape));
-        let part = &pass.parts[0];
+        let part = &pass.ending().parts[0];
         let y = adapter.head.forward(cx, &pass, part, hidden.view(), Save::on(&mut head_saved));
         cx.give(hidden);
         let (all, columns) = (cx.download(y.view()), y.columns());
@@ -238,7 +245,7 @@ impl<'a> Forward<'a> {
 
     /// The rows of each example among the outputs.
     fn rows(&self) -> Vec<Range<usize>> {
-        self.adapter.head.rows(&self.pass, &self.pass.parts[0])
+        self.adapter.head.rows(&self.pass, &self.pass.ending().parts[0])
     }
 
     /// The outputs of each example, as [`predict`] gives them.
@@ -255,7 +262,8 @@ impl<'a> Forward<'a> {
         let Self { adapter, pass, tape, mut head_saved, columns, .. } = self;
         let d_y = cx.upload(d, columns);
         let mut grads = Grads { saved: &mut head_saved, gradient };
-        let d_hidden = adapter.head.backward(cx, &pass, &pass.parts[0], d_y.view(), &mut grads);
+        let part = &pass.ending().parts[0];
+        let d_hidden = adapter.head.backward(cx, &pass, part, d_y.view(), &mut grads);
         cx.give(d_y);
         encoder::backward(cx, &pass, adapter.depth(), d_hidden, tape, gradient);
     }

@@ -13,7 +13,7 @@ use budwood_train::{Lengths, OptimizerSpec, Schedule, TrainConfig};
 
 use super::base::TrainingBase;
 use super::data::RunData;
-use crate::spec::{OptimizerChoice, PoolingChoice, RecipeChoice, ScheduleChoice};
+use crate::spec::{OptimizerChoice, RecipeChoice, ScheduleChoice};
 use crate::{DOC_STRIDE, Error, RunSpec};
 
 /// Tokens of an input, where nothing else is said.
@@ -134,16 +134,12 @@ pub(super) fn head(
         return Ok((base.model.masked_lm()?.head, why));
     }
     let (auto, why) = base.model.default_pooling();
-    let asked = |pooling| (pooling, "as asked for".into());
-    let (pooling, why) = match spec.pooling {
+    let (pooling, why) = match spec.pooling.asked() {
         _ if data.task.head.over_tokens() => {
             (Pooling::Cls, "without a meaning here: every token has outputs of its own".into())
         }
-        PoolingChoice::Auto => (auto, why),
-        PoolingChoice::Pooler => asked(Pooling::Pooler),
-        PoolingChoice::Cls => asked(Pooling::Cls),
-        PoolingChoice::Mean => asked(Pooling::Mean),
-        PoolingChoice::ClsMean => asked(Pooling::ClsMean),
+        None => (auto, why),
+        Some(pooling) => (pooling, "as asked for".into()),
     };
     if let InputSpec::Image(image) = &base.model.spec().input
         && image.axes.without_class_token

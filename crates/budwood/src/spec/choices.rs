@@ -1,5 +1,6 @@
 //! The choices among which settings pick, by the names that files and flags use.
 
+use budwood_base::head::Pooling;
 use serde::{Deserialize, Serialize};
 
 /// Yes or no, where the usual answer is yes.
@@ -87,6 +88,19 @@ pub enum PoolingChoice {
     Mean,
     /// The first token and the mean of all others: how DINOv2 classifies images.
     ClsMean,
+}
+
+impl PoolingChoice {
+    /// What is asked for; none where the model is to say.
+    pub fn asked(self) -> Option<Pooling> {
+        match self {
+            Self::Auto => None,
+            Self::Pooler => Some(Pooling::Pooler),
+            Self::Cls => Some(Pooling::Cls),
+            Self::Mean => Some(Pooling::Mean),
+            Self::ClsMean => Some(Pooling::ClsMean),
+        }
+    }
 }
 
 /// How the learning rate falls after the warm-up.

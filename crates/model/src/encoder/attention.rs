@@ -5,7 +5,7 @@ use std::slice::from_mut;
 
 use budwood_base::encoder::Positions;
 use budwood_base::site::{Sublayer, WeightSite};
-use budwood_engine::{Attention, AttentionGradients, Buf, Context, Sequences, Turn};
+use budwood_engine::{Attention, AttentionGradients, Buf, Context, Sequences, Turn, View};
 
 use super::kept::{AttentionTape, KeptHeads, KeptInput, PrefixGates, Prefixes};
 use super::pass::{At, DropoutPlace};
@@ -37,9 +37,13 @@ pub(super) fn forward(
     rotate(cx, at, &mut qkv, Turn::Forward);
     let gates = prefixes::gates(cx, at, input, keep);
     let (context, kept) = heads_forward(cx, at, &qkv, prefixes, &gates, save.reborrow());
-    let mut h = cx.take(rows, d);
-    Products { at, sites: OUT }.forward(cx, context.view(), from_mut(&mut h), save.reborrow());
-    output_forward(cx, at, Sublayer::Attention, &mut h, &x, save);
+    let end = at.past_attention();
+    let firsts = at.narrows().then(|| [&context, &x].map(|all| firsts(cx, at, all.view())));
+    let [read, residual] = firsts.as_ref().map_or([&context, &x], |[read, x]| [read, x]);
+    let mut h = cx.take(read.rows(), d);
+    Products { at: end, sites: OUT }.forward(cx, read.view(), from_mut(&mut h), save.reborrow());
+    output_forward(cx, end, Sublayer::Attention, &mut h, residual, save);
+    firsts.into_iter().flatten().for_each(|buffer| cx.give(buffer));
     let input = keep_input(cx, keep && at.needs_input(IN), normed, x);
     let reads_context = at.needs_input(OUT) || kept.as_ref().is_some_and(|k| k.reads_context);
     let context = KeptInput::new(cx, keep && reads_context, context);
@@ -57,8 +61,18 @@ pub(super) fn backward(
 ) {
     let mut d_context = cx.take(flow.d.rows(), at.pass.base.spec().hidden);
     let d_out = from_mut(&mut flow.d);
-    let out = Products { at, sites: OUT };
-    out.backward(cx, &tape.context, d_out, &mut d_context, Into::Write, grads);
+    let out = Products { at: at.past_attention(), sites: OUT };
+    if at.narrows() {
+        let read = tape.context.get().map(|all| firsts(cx, at, all));
+        let read = KeptInput::of(read);
+        out.backward(cx, &read, d_out, &mut d_context, Into::Write, grads);
+        read.free(cx);
+        let d = cx.take(at.pass.spans.rows(), d_context.columns());
+        cx.give(std::mem::replace(&mut flow.d, d));
+        [&mut d_context, &mut flow.residual].into_iter().for_each(|d| spread(cx, at, d));
+    } else {
+        out.backward(cx, &tape.context, d_out, &mut d_context, Into::Write, grads);
+    }
     let (mut d_qkv, d_gates) = heads_backward(cx, at, tape, &d_context, prefix, grads);
     cx.give(d_context);
     rotate(cx, at, &mut d_qkv, Turn::Back);
@@ -76,6 +90,20 @@ pub(super) fn backward(
     };
     input_backward(cx, Sublayer::Attention, gradients, flow, grads);
     d_qkv.into_iter().for_each(|buffer| cx.give(buffer));
+}
+
+/// The first row of each sequence.
+fn firsts(cx: &mut Context, at: At<'_>, all: View<'_>) -> Buf {
+    let mut firsts = cx.take(at.pass.spans.len(), all.n_columns());
+    cx.first_rows(all, &at.pass.spans, firsts.view_mut());
+    firsts
+}
+
+/// From the gradient of each sequence's first row to that of all rows; the others have none.
+fn spread(cx: &mut Context, at: At<'_>, d: &mut Buf) {
+    let mut all = cx.take(at.pass.spans.rows(), d.columns());
+    cx.first_rows_backward(d.view(), &at.pass.spans, all.view_mut());
+    cx.give(std::mem::replace(d, all));
 }
 
 /// The attention of a layer.

@@ -11,8 +11,8 @@ use super::{image, layer, prompt, text};
 use crate::sites::Depth;
 use crate::tape::{Grads, Save};
 
-/// Hidden states `[T, d]` after the last layer (and the final norm of pre-norm encoders). With
-/// `tape`, saves what [`backward`] needs to reach `depth`.
+/// Hidden states `[T, d]` after the last layer (and the final norm of pre-norm encoders), of the
+/// rows of [`Pass::ending`]. With `tape`, saves what [`backward`] needs to reach `depth`.
 pub(crate) fn forward(
     cx: &mut Context,
     pass: &Pass<'_>,
@@ -44,7 +44,7 @@ pub(crate) fn forward(
     }
     let end = tape.filter(|_| depth != Depth::Head).map(|tape| &mut tape.end);
     let mut save = Save::on_any(end);
-    for part in &pass.parts {
+    for part in &pass.ending().parts {
         if let Some(norm) = part.acting.final_norm() {
             norm.forward(cx, x.view_mut().rows(part.rows.clone()), save.reborrow());
         }
@@ -124,7 +124,7 @@ pub(crate) fn backward(
         tape.free(cx);
         return;
     }
-    for part in pass.parts.iter().rev() {
+    for part in pass.ending().parts.iter().rev() {
         if let Some(norm) = part.acting.final_norm() {
             let rows = d.view_mut().rows(part.rows.clone());
             norm.backward(cx, rows, &mut Grads { saved: &mut tape.end, gradient });

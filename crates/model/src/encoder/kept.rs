@@ -38,6 +38,11 @@ impl KeptInput {
         Self(None)
     }
 
+    /// What was kept, if anything.
+    pub(crate) fn of(kept: Option<Buf>) -> Self {
+        Self(kept)
+    }
+
     /// The input.
     ///
     /// # Panics

@@ -15,7 +15,7 @@ use crate::tape::{Grads, Save};
 pub(super) fn forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes) -> Buf {
     let (y, attention) = attention::forward(cx, at, x, prefixes, Save::nothing());
     attention.free(cx);
-    ffn::forward(cx, at, y)
+    ffn::forward(cx, at.past_attention(), y)
 }
 
 /// The layer's output, and all that backward needs.
@@ -27,7 +27,7 @@ pub(super) fn forward_kept(
 ) -> (Buf, LayerTape) {
     let mut saved = Vec::new();
     let (y, attention) = attention::forward(cx, at, x, prefixes, Save::on(&mut saved));
-    let (y, ffn) = ffn::forward_kept(cx, at, y, Save::on(&mut saved));
+    let (y, ffn) = ffn::forward_kept(cx, at.past_attention(), y, Save::on(&mut saved));
     (y, LayerTape { attention, ffn, saved })
 }
 
@@ -47,11 +47,11 @@ pub(super) fn backward(
     let LayerTape { mut attention, ffn, mut saved } = tape;
     let mut grads = Grads { saved: &mut saved, gradient };
     let residual = cx.take(d.rows(), d.columns());
-    let mut flow = Flow { d, residual };
-    output_backward(cx, at, Sublayer::Ffn, &mut flow, &mut grads);
+    let (mut flow, end) = (Flow { d, residual }, at.past_attention());
+    output_backward(cx, end, Sublayer::Ffn, &mut flow, &mut grads);
     if lowest.is_none_or(|sites| sites.acts_before_ffn_output(norm)) {
-        ffn::backward(cx, at, &ffn, &mut flow, &mut grads);
-        output_backward(cx, at, Sublayer::Attention, &mut flow, &mut grads);
+        ffn::backward(cx, end, &ffn, &mut flow, &mut grads);
+        output_backward(cx, end, Sublayer::Attention, &mut flow, &mut grads);
         if lowest.is_none_or(|sites| sites.acts_before_attention_output(norm)) {
             attention::backward(cx, at, &mut attention, prefix, &mut flow, &mut grads);
         }

@@ -7,7 +7,7 @@ use budwood_base::random::Key;
 use budwood_base::site::{Sublayer, WeightSite};
 use budwood_engine::{Buf, Context, Dropout, PatchRotary, Spans};
 
-use super::batch::Batch;
+use super::batch::{Batch, Input};
 use crate::acting::Acting;
 use crate::base::Base;
 use crate::drop_path::drop_path;
@@ -59,6 +59,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) dropout: Option<Key>,
     /// Layers, from the lowest, in which the encoder has no dropout.
     pub(crate) steady_layers: usize,
+    /// The rows that go on after the attention of the last layer, where not all do.
+    ending: Option<Box<Pass<'a>>>,
 }
 
 /// The places of dropout in a layer, as parts of its key.
@@ -113,7 +115,40 @@ impl<'a> Pass<'a> {
         assert_eq!(next, batch.spans.len(), "segments cover the batch");
         let spans = Spans::from_lengths(lengths);
         let patches = base.patch_rotary(batch.grid());
-        Self { base, batch, parts, spans, patches, dropout, steady_layers: 0 }
+        Self { base, batch, parts, spans, patches, dropout, steady_layers: 0, ending: None }
+    }
+
+    /// The same pass, of which the first row of each sequence alone goes on after the attention of
+    /// the last layer: for heads that read no other. What follows there works on each row by
+    /// itself, and gives these rows the same bits as among all. Where a method reads whole
+    /// sequences, or that layer is past, all rows go on.
+    #[must_use]
+    pub(crate) fn ending_in_firsts(self) -> Self {
+        let last = self.base.spec().layers - 1;
+        let past = matches!(&self.batch.input, Input::States(states) if states.layers > last);
+        if past || self.parts.iter().any(|part| part.acting.ends_with_sequences(last)) {
+            return self;
+        }
+        let mut sequences = 0;
+        let part = |part: &Part<'a>| {
+            let rows = sequences..sequences + part.spans.len();
+            sequences = rows.end;
+            let (acting, tokens) = (part.acting, part.tokens.clone());
+            Part { acting, tokens, rows, spans: part.spans.firsts() }
+        };
+        let ending = Pass {
+            parts: self.parts.iter().map(part).collect(),
+            spans: self.spans.firsts(),
+            patches: None,
+            ending: None,
+            ..self
+        };
+        Self { ending: Some(Box::new(ending)), ..self }
+    }
+
+    /// The pass after the attention of the last layer.
+    pub(crate) fn ending(&self) -> &Self {
+        self.ending.as_deref().unwrap_or(self)
     }
 
     /// Whether any sequence has a prompt.
@@ -140,6 +175,19 @@ pub(crate) struct At<'a> {
 }
 
 impl<'a> At<'a> {
+    /// The same layer after its attention.
+    pub(crate) fn past_attention(self) -> Self {
+        match self.layer + 1 == self.pass.base.spec().layers {
+            true => Self { pass: self.pass.ending(), ..self },
+            false => self,
+        }
+    }
+
+    /// Whether the first row of each sequence alone goes on after this layer's attention.
+    pub(crate) fn narrows(self) -> bool {
+        !std::ptr::eq(self.pass, self.past_attention().pass)
+    }
+
     /// The encoder's dropout at a place of this layer.
     pub(crate) fn dropout(self, place: DropoutPlace, p: f32) -> Dropout {
         self.pass.dropout(self.layer, place, p)

@@ -123,7 +123,7 @@ pub(super) fn output_forward(
         cx.multiply_row(rows.reborrow(), scale);
     }
     let dropout = at.dropout(DropoutPlace::after(sublayer), spec.hidden_dropout);
-    cx.dropout(dropout, h.view_mut());
+    cx.dropout_rows(dropout, &at.pass.spans, h.view_mut());
     at.drop_path(cx, sublayer, h);
     for part in &at.pass.parts {
         let post = spec.norm == NormPlacement::Post;
@@ -163,7 +163,7 @@ pub(super) fn output_backward(
     }
     at.drop_path(cx, sublayer, &mut flow.d);
     let dropout = at.dropout(DropoutPlace::after(sublayer), spec.hidden_dropout);
-    cx.dropout(dropout, flow.d.view_mut());
+    cx.dropout_rows(dropout, &at.pass.spans, flow.d.view_mut());
     for part in at.pass.parts.iter().rev() {
         let Some((scale, trained)) = part.acting.scale(at.layer, sublayer) else { continue };
         let mut rows = flow.d.view_mut().rows(part.rows.clone());

@@ -10,7 +10,7 @@ use budwood_base::names;
 use budwood_base::random::Key;
 use budwood_base::site::WeightSite;
 use budwood_base::tensor::Tensor;
-use budwood_engine::{Buf, Context, Device, Dropout, View, Weight};
+use budwood_engine::{Buf, Context, Device, Dropout, Spans, View, Weight};
 
 use super::common::{LEAVE_OUT, USE_GATING};
 use super::definition::Method;
@@ -217,10 +217,15 @@ impl Lora {
     }
 
     /// x as A reads it, where that is not x.
-    fn dropped(&self, cx: &mut Context, x: View<'_>, key: Option<Key>) -> Option<Buf> {
+    fn dropped(
+        &self,
+        cx: &mut Context,
+        x: View<'_>,
+        (spans, key): (&Spans, Option<Key>),
+    ) -> Option<Buf> {
         let dropout = self.dropout(key)?;
         let mut x = cx.copy(x);
-        cx.dropout(dropout, x.view_mut());
+        cx.dropout_rows(dropout, spans, x.view_mut());
         Some(x)
     }
 }
@@ -234,7 +239,7 @@ impl ProductSite for Lora {
         mut save: Save<'_>,
     ) {
         let mut y = io.y;
-        let dropped = self.dropped(cx, io.x, io.dropout);
+        let dropped = self.dropped(cx, io.x, (io.spans, io.dropout));
         let inner = self.inner(cx, dropped.as_ref().map_or(io.x, Buf::view));
         dropped.into_iter().for_each(|buffer| cx.give(buffer));
         let mut update = self.b.forward(cx, inner.view());
@@ -312,13 +317,13 @@ impl InputGradient for Lora {
         cx.linear_backward_input(d_update.view(), self.b.packed(), d_inner.view_mut(), false);
         cx.give(d_update);
         cx.scale(d_inner.view_mut(), self.scale);
-        let dropped = self.dropped(cx, x, key);
+        let dropped = self.dropped(cx, x, (spans, key));
         let read = dropped.as_ref().map_or(x, Buf::view);
         self.a.add_gradient(cx, read, d_inner.view(), grads);
         match (dropped, self.dropout(key)) {
             (Some(mut d), Some(dropout)) => {
                 cx.linear_backward_input(d_inner.view(), self.a.packed(), d.view_mut(), false);
-                cx.dropout(dropout, d.view_mut());
+                cx.dropout_rows(dropout, spans, d.view_mut());
                 cx.add(d_x.reborrow(), d.view());
                 cx.give(d);
             }

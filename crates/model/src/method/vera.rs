@@ -234,7 +234,7 @@ impl ProductSite for Vera {
         let mut inner = match self.dropout(io.dropout) {
             Some(dropout) => {
                 let mut x = cx.copy(io.x);
-                cx.dropout(dropout, x.view_mut());
+                cx.dropout_rows(dropout, io.spans, x.view_mut());
                 let inner = product(cx, &self.down, x.view());
                 cx.give(x);
                 inner
@@ -262,7 +262,7 @@ impl OutputGradient for Vera {
         io: ProductBackward<'_>,
         grads: &mut Grads<'_>,
     ) {
-        let ProductBackward { d_y, mut d_x, dropout: key, .. } = io;
+        let ProductBackward { d_y, mut d_x, spans, dropout: key, .. } = io;
         let (update, inner) = (grads.pop(), grads.pop());
         cx.add_column_dots(update.view(), d_y.read(), grads.of(&self.b));
         let mut d_update = update;
@@ -276,7 +276,7 @@ impl OutputGradient for Vera {
             Some(dropout) => {
                 let mut d = cx.take(d_inner.rows(), self.down.inputs());
                 cx.linear_backward_input(d_inner.view(), &self.down, d.view_mut(), false);
-                cx.dropout(dropout, d.view_mut());
+                cx.dropout_rows(dropout, spans, d.view_mut());
                 cx.add(d_x.reborrow(), d.view());
                 cx.give(d);
             }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ending;
 mod gradients;
 mod long;
 mod memory;

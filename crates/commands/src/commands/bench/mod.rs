@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use budwood::number;
+use budwood_base::head::Pooling;
 use budwood_engine::{Device, Workers};
 use clap::ValueEnum;
 use serde_json::json;
@@ -23,7 +24,7 @@ use crate::output::json;
 use crate::ranks;
 use crate::settings::Settings;
 use budwood::run::peak_memory;
-use budwood::spec::PrecisionSpec;
+use budwood::spec::{PoolingChoice, PrecisionSpec};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     /// Tuning method.
     #[arg(long, default_value = "adapter")]
     method: String,
+    /// What the head reads of a sequence.
+    #[arg(long, value_enum, default_value_t = PoolingChoice::Mean)]
+    pooling: PoolingChoice,
     /// With `--mode input`: a folder whose files are images.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -85,7 +89,8 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     };
     let train = args.mode == Mode::Train;
     let (how, of) = ((args.precision.get(false), train), (args.batch, args.length));
-    let mut subject = Subject::new(&spec, how, &args.method, of)?;
+    let pooling = args.pooling.asked().unwrap_or(Pooling::Mean);
+    let mut subject = Subject::new(&spec, how, (&args.method, pooling), of)?;
     if args.plan {
         return plan::run(settings, &mut subject, args.steps);
     }

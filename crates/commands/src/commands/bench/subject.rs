@@ -35,7 +35,7 @@ impl Subject {
     pub(super) fn new(
         spec: &EncoderSpec,
         (precision, trained): (Precision, bool),
-        method: &str,
+        (method, pooling): (&str, Pooling),
         (n, length): (usize, Option<usize>),
     ) -> Result<Self> {
         let device = Device::cpu();
@@ -44,7 +44,7 @@ impl Subject {
         let fetch = |name: &str| Ok::<_, ModelError>(random_tensor(&tensors[name]));
         let base = Base::load(spec.clone(), device, precision, trained, fetch)?;
         let method: MethodSpec = method.parse().map_err(ModelError::from)?;
-        let linear = HeadSpec::linear(HeadKind::Classification, 2, Pooling::Mean);
+        let linear = HeadSpec::linear(HeadKind::Classification, 2, pooling);
         let head = HeadSpec { dropout: 0.1, ..linear };
         let mut adapter = Adapter::new(&base, &method, head.clone(), 0)?;
         if !trained {
