@@ -31,6 +31,7 @@ a.add_argument("--batch", type=int, default=32)
 a.add_argument("--length", type=int)
 a.add_argument("--mode", choices=["train", "forward"], default="train")
 a.add_argument("--method", choices=["adapter", "full"], default="adapter")
+a.add_argument("--pooling", choices=["cls", "mean"], default="mean", help="of heads that are made here; those of `adapters` read the first token")
 a.add_argument("--steps", type=int, default=5)
 a.add_argument("--threads", type=int, default=2)
 args = a.parse_args()
@@ -60,7 +61,8 @@ class Pooled(torch.nn.Module):
         self.encoder, self.head = encoder, torch.nn.Linear(config.hidden_size, 2)
 
     def forward(self, ids):
-        self.logits = self.head(self.encoder(ids).last_hidden_state.mean(1))
+        states = self.encoder(ids).last_hidden_state
+        self.logits = self.head(states.mean(1) if args.pooling == "mean" else states[:, 0])
         return self
 
 
