@@ -174,13 +174,34 @@ unsafe fn run<V: Vector, const ROWS: usize>(tile: Tile) {
                 sum[1] = x.mul_add(b1, sum[1]);
             }
         }
-        for (i, sum) in sums.iter().enumerate() {
-            for (j, &sum) in sum.iter().enumerate() {
-                let out = c.add(i * c_stride + j * V::LANES);
-                let sum = if row.is_null() { sum } else { sum.add(V::load(row.add(j * V::LANES))) };
-                let sum = if add { sum.add(V::load(out)) } else { sum };
-                sum.store(out);
+        // A loop for each case: one with questions in it would keep the sums in memory.
+        let row = |j: usize| V::load(row.add(j * V::LANES));
+        match (tile.row.is_null(), add) {
+            (true, false) => finish(sums, c, c_stride, |sum, _, _| sum),
+            (true, true) => finish(sums, c, c_stride, |sum, _, out| sum.add(V::load(out))),
+            (false, false) => finish(sums, c, c_stride, |sum, j, _| sum.add(row(j))),
+            (false, true) => {
+                finish(sums, c, c_stride, |sum, j, out| sum.add(row(j)).add(V::load(out)));
             }
+        }
+    }
+}
+
+/// Stores what `of` makes of each sum, its place in the row and the place in C.
+#[inline(always)]
+unsafe fn finish<V: Vector, const ROWS: usize>(
+    sums: [[V; 2]; ROWS],
+    c: *mut f32,
+    c_stride: usize,
+    of: impl Fn(V, usize, *const f32) -> V,
+) {
+    for (i, [left, right]) in sums.into_iter().enumerate() {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let out = c.add(i * c_stride);
+            of(left, 0, out).store(out);
+            let out = out.add(V::LANES);
+            of(right, 1, out).store(out);
         }
     }
 }
