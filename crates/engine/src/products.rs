@@ -2,6 +2,7 @@
 
 use budwood_kernels::ops::gemm::{self, Beta, Target};
 use budwood_kernels::ops::int8;
+use budwood_kernels::ops::transpose::add_transposed;
 
 use crate::scratch;
 use crate::threads::{Helpers, for_each};
@@ -194,12 +195,7 @@ impl Context {
         let mut d_transposed = self.take(inputs, outputs);
         d_transposed.view_mut().dense().fill(0.0);
         self.add_products_of_columns(x, dy, d_transposed.view_mut().dense());
-        let from = d_transposed.view().data;
-        for (o, row) in d_weight.chunks_exact_mut(inputs).enumerate() {
-            for (i, d) in row.iter_mut().enumerate() {
-                *d += from[i * outputs + o];
-            }
-        }
+        add_transposed(self.isa(), d_transposed.view().dense(), inputs, outputs, d_weight);
         self.give(d_transposed);
     }
 

@@ -74,8 +74,7 @@ impl PackedB {
         if self.data.len() < len {
             self.data.resize(len, 0.0);
         }
-        self.data.truncate(len);
-        for (p, out) in self.data.chunks_exact_mut((k * panel).max(1)).enumerate() {
+        for (p, out) in self.data[..len].chunks_exact_mut((k * panel).max(1)).enumerate() {
             let j0 = p * panel;
             let width = panel.min(n - j0);
             if width < panel {
@@ -106,10 +105,17 @@ impl PackedB {
         packed
     }
 
+    /// Its panels, one after another. Storage that a larger matrix had may follow them.
+    fn panels(&self) -> std::slice::ChunksExact<'_, f32> {
+        let panel = self.k * self.panel;
+        let len = self.n.div_ceil(self.panel.max(1)) * panel;
+        self.data[..len].chunks_exact(panel.max(1))
+    }
+
     /// The elements in the order of Bᵀ, `[n, k]`.
     pub fn unpack_transposed(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.n * self.k];
-        for (p, panel) in self.data.chunks_exact((self.k * self.panel).max(1)).enumerate() {
+        for (p, panel) in self.panels().enumerate() {
             let width = self.panel.min(self.n - p * self.panel);
             for (i, row) in panel.chunks_exact(self.panel).enumerate() {
                 for (j, x) in row[..width].iter().enumerate() {
@@ -123,7 +129,7 @@ impl PackedB {
     /// The sum of squares of each column.
     pub fn column_squares(&self) -> Vec<f32> {
         let mut sums = vec![0.0f64; self.n];
-        for (p, panel) in self.data.chunks_exact((self.k * self.panel).max(1)).enumerate() {
+        for (p, panel) in self.panels().enumerate() {
             for row in panel.chunks_exact(self.panel) {
                 for (sum, x) in sums[p * self.panel..].iter_mut().zip(row) {
                     *sum += f64::from(*x) * f64::from(*x);
