@@ -211,6 +211,10 @@ impl OutputSite for BottleneckSite {
         cx.give(x);
     }
 
+    fn reads_sequences(&self) -> bool {
+        self.gate.is_some()
+    }
+
     fn refresh(&mut self, device: Device, params: &[f32]) {
         self.down.refresh(device, params);
         self.up.refresh(device, params);

@@ -26,6 +26,11 @@ pub(crate) trait OutputSite: Send + Sync {
         grads: &mut Grads<'_>,
     );
 
+    /// Whether what it makes of a row depends on the other rows of its sequence.
+    fn reads_sequences(&self) -> bool {
+        false
+    }
+
     /// Brings packed copies of the parameters up to date.
     fn refresh(&mut self, device: Device, params: &[f32]);
 }

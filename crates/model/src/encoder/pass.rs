@@ -116,6 +116,15 @@ impl<'a> Pass<'a> {
         Self { base, batch, parts, spans, patches, dropout, steady_layers: 0 }
     }
 
+    /// A pass of so many neighbouring rows of the one sequence of this pass, for what needs no place
+    /// in the sequence and draws no random numbers.
+    pub(crate) fn of_rows(&self, rows: usize) -> Self {
+        let (acting, spans) = (self.parts[0].acting, Spans::from_lengths([rows]));
+        let part = Part { acting, tokens: 0..rows, rows: 0..rows, spans: spans.clone() };
+        let (base, batch, parts) = (self.base, self.batch, vec![part]);
+        Self { base, batch, parts, spans, patches: None, dropout: None, steady_layers: 0 }
+    }
+
     /// Whether any sequence has a prompt.
     pub(crate) fn has_prompts(&self) -> bool {
         self.spans.rows() > self.batch.tokens()
