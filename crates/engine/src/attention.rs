@@ -95,9 +95,9 @@ impl Context {
         }
     }
 
-    /// What [`Context::attention`] gives for the queries at `places` of one sequence with so many of
-    /// them, outside training: `q` and `out` have the rows of `places` alone, `k` and `v` those of
-    /// all keys, more than fit one tile ([`Attention::is_tiled`]).
+    /// What [`Context::attention`] gives for the queries at `places` of one sequence with so many
+    /// of them, outside training: `q` and `out` have the rows of `places` alone, `k` and `v` those
+    /// of all keys, more than fit one tile ([`Attention::is_tiled`]).
     ///
     /// # Panics
     /// If the shapes do not fit.

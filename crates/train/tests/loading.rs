@@ -11,9 +11,9 @@ use budwood_model::Base;
 /// Bytes of this process that are in memory.
 #[cfg(target_os = "linux")]
 fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap_or(0)
 }
 
 /// Tensors as they are read lie behind the weights that are packed from them, so that they leave no
@@ -44,5 +44,5 @@ fn loading_leaves_no_holes() {
     let base = Base::load(spec, Device::cpu(), Precision::F32, false, fetch).unwrap();
     let (held, weights) = (resident() - before, base.bytes());
     let room = 2 * largest * size_of::<f32>() + weights / 100;
-    assert!(held < weights + room, "{held} bytes for {weights} of weights");
+    assert!(held > weights / 2 && held < weights + room, "{held} bytes for {weights} of weights");
 }

@@ -15,11 +15,11 @@
 use std::slice::from_mut;
 
 use budwood_base::site::{Sublayer, WeightSite};
-use budwood_engine::{Buf, Context, Turn};
+use budwood_engine::{Buf, Context, Turn, View};
 
 use super::attention::{attention, turn};
 use super::ffn;
-use super::pass::At;
+use super::pass::{At, Part};
 use super::products::Products;
 use super::relative::{self, Bias};
 use super::sublayer::{input_forward, output_forward};
@@ -33,15 +33,16 @@ const BLOCK: usize = 504;
 /// its rows but attention without a prefix.
 pub(super) fn fit(at: At<'_>, rows: usize) -> bool {
     let pass = at.pass;
-    let acting = &pass.parts[0].acting;
-    let products = WeightSite::ALL.into_iter().filter_map(|site| acting.product(at.layer, site));
+    let [Part { acting, .. }] = &pass.parts[..] else { return false };
+    let mut products =
+        WeightSite::ALL.into_iter().filter_map(|site| acting.product(at.layer, site));
     rows > 2 * BLOCK
-        && (pass.parts.len(), pass.spans.len()) == (1, 1)
+        && pass.spans.len() == 1
         && pass.dropout.is_none()
         && pass.patches.is_none()
         && acting.prefix_columns(at.layer).is_none()
         && Sublayer::ALL.into_iter().all(|s| !acting.output(at.layer, s).reads_sequences())
-        && products.into_iter().all(|product| !product.forward_site().reads_sequences())
+        && products.all(|product| !product.forward_site().reads_sequences())
 }
 
 /// The layer's output, of a layer that [`fit`]s. `x` is its input and is consumed.
@@ -55,18 +56,13 @@ pub(super) fn forward(cx: &mut Context, at: At<'_>, mut x: Buf) -> Buf {
     for rows in blocks.clone() {
         let pass = at.pass.of_rows(rows.len());
         let at = At { pass: &pass, ..at };
-        let x = x.view().rows(rows.clone());
-        let normed = input_forward(cx, at, Sublayer::Attention, x, Save::nothing());
-        let input = normed.as_ref().map_or(x, Buf::view);
-        let mut own = [(); 2].map(|()| cx.take(rows.len(), spec.hidden));
         let sites = &[WeightSite::Key, WeightSite::Value];
-        Products { at, sites }.forward(cx, input, &mut own, Save::nothing());
+        let mut own = products(cx, at, sites, x.view().rows(rows.clone()));
         turn(cx, at, &mut own[..1], rows.start, Turn::Forward);
         for (own, all) in own.into_iter().zip([&mut k, &mut v]) {
             cx.assign(all.view_mut().rows(rows.clone()), own.view());
             cx.give(own);
         }
-        normed.into_iter().for_each(|normed| cx.give(normed));
     }
     let group = relative::whole(at);
     let made = relative::make(cx, at, &group, Save::nothing());
@@ -76,12 +72,7 @@ pub(super) fn forward(cx: &mut Context, at: At<'_>, mut x: Buf) -> Buf {
         let pass = at.pass.of_rows(block.len());
         let at = At { pass: &pass, ..at };
         let own = x.view().rows(block.clone());
-        let normed = input_forward(cx, at, Sublayer::Attention, own, Save::nothing());
-        let input = normed.as_ref().map_or(own, Buf::view);
-        let mut q = cx.take(block.len(), spec.hidden);
-        let sites = &[WeightSite::Query];
-        Products { at, sites }.forward(cx, input, from_mut(&mut q), Save::nothing());
-        normed.into_iter().for_each(|normed| cx.give(normed));
+        let [mut q] = products(cx, at, &[WeightSite::Query], own);
         turn(cx, at, from_mut(&mut q), block.start, Turn::Forward);
         let mut context = cx.take(block.len(), spec.hidden);
         let (qkv, places) = ([q.view(), k.view(), v.view()], (block.clone(), rows));
@@ -99,4 +90,19 @@ pub(super) fn forward(cx: &mut Context, at: At<'_>, mut x: Buf) -> Buf {
     made.free(cx);
     [k, v].into_iter().for_each(|buffer| cx.give(buffer));
     x
+}
+
+/// Products of attention's input: of these rows through their norm.
+fn products<const N: usize>(
+    cx: &mut Context,
+    at: At<'_>,
+    sites: &[WeightSite; N],
+    x: View<'_>,
+) -> [Buf; N] {
+    let normed = input_forward(cx, at, Sublayer::Attention, x, Save::nothing());
+    let mut out = [(); N].map(|()| cx.take(x.n_rows(), at.pass.base.spec().hidden));
+    let input = normed.as_ref().map_or(x, Buf::view);
+    Products { at, sites }.forward(cx, input, &mut out, Save::nothing());
+    normed.into_iter().for_each(|normed| cx.give(normed));
+    out
 }

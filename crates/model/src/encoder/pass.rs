@@ -116,8 +116,8 @@ impl<'a> Pass<'a> {
         Self { base, batch, parts, spans, patches, dropout, steady_layers: 0 }
     }
 
-    /// A pass of so many neighbouring rows of the one sequence of this pass, for what needs no place
-    /// in the sequence and draws no random numbers.
+    /// A pass of so many neighbouring rows of the one sequence of this pass, for what needs no
+    /// place in the sequence and draws no random numbers.
     pub(crate) fn of_rows(&self, rows: usize) -> Self {
         let (acting, spans) = (self.parts[0].acting, Spans::from_lengths([rows]));
         let part = Part { acting, tokens: 0..rows, rows: 0..rows, spans: spans.clone() };
