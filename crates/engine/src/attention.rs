@@ -83,23 +83,58 @@ impl Context {
             let end = place + attention.saved(rows.len(), key_rows.len());
             let (q, k, v) = (q.rows(rows.clone()), k.rows(key_rows.clone()), v.rows(key_rows));
             let (of, qkv, mask_at) = ((&kernel, shape), (q.data, k.data, v.data), (dropout, mask));
-            let mut saved = saved.as_mut().map(|saved| &mut saved.dense()[place..end]);
+            let saved = saved.as_mut().map(|saved| &mut saved.dense()[place..end]);
             let out = out.reborrow().rows(rows).data;
             if kernel.is_tiled(shape.keys) {
-                let n = tiled::pieces(&kernel, shape);
-                let work = |scratch: &mut tiled::Scratch, piece| {
-                    tiled::forward(isa, scratch, of, qkv, mask_at, piece);
-                };
-                let store = |scratch: &mut tiled::Scratch, piece| {
-                    tiled::store_forward(scratch, of, piece, saved.as_deref_mut(), out);
-                };
-                let helpers = self.idle.take(n.saturating_sub(1));
-                in_order(self.scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
+                let of = (&kernel, shape, &(0..shape.queries));
+                self.attention_in_tiles(of, qkv, mask_at, saved, out);
             } else {
                 whole::forward(isa, &mut self.scratch.whole, of, qkv, mask_at, saved, out);
             }
             (place, mask) = (end, mask + places(attention, shape.queries, shape.keys));
         }
+    }
+
+    /// What [`Context::attention`] gives for the queries at `places` of one sequence with so many
+    /// of them, outside training: `q` and `out` have the rows of `places` alone, `k` and `v` those
+    /// of all keys, more than fit one tile ([`Attention::is_tiled`]).
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn attention_of_rows(
+        &mut self,
+        attention: &Attention<'_>,
+        [q, k, v]: [View<'_>; 3],
+        (places, queries): (Range<usize>, usize),
+        out: ViewMut<'_>,
+    ) {
+        assert!(attention.is_tiled(k.rows) && places.end <= queries, "{places:?} of {queries}");
+        assert_eq!((q.rows, v.rows, out.rows), (places.len(), k.rows, places.len()));
+        assert_eq!(v.stride, k.stride);
+        let kernel = attention.map(|view| view.matrix());
+        let shape = shape(&(0..queries), &(0..k.rows), (q.stride, k.stride, out.stride));
+        let (qkv, no_dropout) = ((q.data, k.data, v.data), (Dropout::new(0.0, 0), 0));
+        self.attention_in_tiles((&kernel, shape, &places), qkv, no_dropout, None, out.data);
+    }
+
+    /// Attention of one long sequence, shared with threads that are idle.
+    fn attention_in_tiles(
+        &mut self,
+        of: (&attention::Attention<'_>, Shape, &Range<usize>),
+        qkv: (&[f32], &[f32], &[f32]),
+        mask_at: (Dropout, u64),
+        mut saved: Option<&mut [f32]>,
+        out: &mut [f32],
+    ) {
+        let (isa, n) = (self.isa(), tiled::pieces(of.0, of.2.len()));
+        let work = |scratch: &mut tiled::Scratch, piece| {
+            tiled::forward(isa, scratch, of, qkv, mask_at, piece);
+        };
+        let store = |scratch: &mut tiled::Scratch, piece| {
+            tiled::store_forward(scratch, of, piece, saved.as_deref_mut(), out);
+        };
+        let helpers = self.idle.take(n.saturating_sub(1));
+        in_order(self.scratch.tiled.places(helpers.threads()), n, work, store, |_| ());
     }
 
     /// Backward of [`Context::attention`]. `out` is what forward gave, where
@@ -148,7 +183,7 @@ impl Context {
                         rows.for_each(|row| row[..d_columns].fill(0.0));
                     }
                 }
-                let n = tiled::pieces(&kernel, shape);
+                let n = tiled::pieces(&kernel, shape.queries);
                 let work = |scratch: &mut tiled::Scratch, piece| {
                     let kept = (out, saved);
                     tiled::backward(isa, scratch, of, qkv, mask_at, kept, d_out, wanted, piece);
@@ -256,6 +291,38 @@ mod tests {
             for threads in [2, 3, 7] {
                 assert_eq!(one, on(threads), "{case:?} on {threads} threads");
             }
+        }
+    }
+
+    /// Against all queries at once, with the keys of a prefix, a window and terms of distances.
+    #[test]
+    fn some_queries_give_the_bits_that_they_have_among_all() {
+        let mut cx = Context::new(Device::cpu());
+        let rows: Vec<u16> = (0..101).map(|d| d * 9 / 101).collect();
+        let queries = 1500;
+        for (prefix, window) in [(0, None), (5, Some(70)), (300, Some(300))] {
+            let [q, k, v] = [(0, 1), (prefix, 3), (prefix, 4)]
+                .map(|(more, seed)| matrix(&mut cx, queries + more, seed));
+            let [c2p, p2c] = [5, 6].map(|seed| matrix(&mut cx, ROWS, seed));
+            let bias = AttentionBias::Disentangled {
+                c2p: Some(c2p.view()),
+                p2c: Some(p2c.view()),
+                rows: &rows,
+            };
+            let attention = Attention { window, bias, ..Attention::plain(HEADS, WIDTH) };
+            let [own, keys] = [queries, queries + prefix].map(|n| Spans::from_lengths([n]));
+            let sequences = Sequences { queries: &own, keys: &keys };
+            let mut all = cx.take(queries, HEADS * WIDTH);
+            let [k, v] = [k.view(), v.view()];
+            let none = Dropout::new(0.0, 0);
+            cx.attention(&attention, [q.view(), k, v], sequences, none, None, all.view_mut());
+            let mut parts = cx.zeros(queries, HEADS * WIDTH);
+            for places in [0..1, 1..100, 100..1200, 1200..1499, 1499..queries] {
+                let q = q.view().rows(places.clone());
+                let out = parts.view_mut().rows(places.clone());
+                cx.attention_of_rows(&attention, [q, k, v], (places, queries), out);
+            }
+            assert_eq!(cx.download(parts.view()), cx.download(all.view()), "{prefix} {window:?}");
         }
     }
 

@@ -100,6 +100,11 @@ impl Context {
         self.device.isa()
     }
 
+    /// Threads that could take part in an operation now, with this one.
+    pub fn threads(&self) -> usize {
+        1 + self.idle.threads()
+    }
+
     /// The arena, for its counters.
     pub fn arena(&self) -> &Arena {
         &self.arena

@@ -50,7 +50,8 @@ impl Rotary {
 }
 
 impl Context {
-    /// Turns each row of `x`, whose heads have `dim` elements, by its place in its sequence.
+    /// Turns each row of `x`, whose heads have `dim` elements, by its place in its sequence, of
+    /// which the first row has the place `first`.
     ///
     /// # Panics
     /// If the rows are not those of the sequences, or heads are narrower than what is turned.
@@ -58,7 +59,7 @@ impl Context {
         &mut self,
         mut x: ViewMut<'_>,
         dim: usize,
-        spans: &Spans,
+        (spans, first): (&Spans, usize),
         rotary: &Rotary,
         turn: Turn,
     ) {
@@ -66,7 +67,7 @@ impl Context {
         let pairs = rotary.steps.len();
         let sign = if turn == Turn::Forward { 1.0 } else { -1.0 };
         for rows in spans.iter() {
-            for (place, row) in rows.enumerate() {
+            for (place, row) in (first..).zip(rows) {
                 let kept = place * pairs..(place + 1) * pairs;
                 match (rotary.cos.get(kept.clone()), rotary.sin.get(kept)) {
                     (Some(cos), Some(sin)) => {
@@ -100,8 +101,13 @@ mod tests {
         for device in Device::all() {
             let mut cx = Context::new(device);
             let mut turned = cx.upload(&x, heads * dim);
-            cx.rotate(turned.view_mut(), dim, &spans, &rotary, Turn::Forward);
+            cx.rotate(turned.view_mut(), dim, (&spans, 0), &rotary, Turn::Forward);
             let got = cx.download(turned.view());
+            // Rows from a place on are turned as they are among all.
+            let mut later = cx.upload(&x[6 * heads * dim..], heads * dim);
+            let of = Spans::from_lengths([6]);
+            cx.rotate(later.view_mut(), dim, (&of, 1), &rotary, Turn::Forward);
+            assert_eq!(cx.download(later.view()), got[6 * heads * dim..]);
             let places = lengths.iter().flat_map(|&n| 0..n);
             for (row, place) in places.enumerate() {
                 for head in 0..heads {
@@ -117,7 +123,7 @@ mod tests {
                     assert_eq!(got[at + width..at + dim], x[at + width..at + dim]);
                 }
             }
-            cx.rotate(turned.view_mut(), dim, &spans, &rotary, Turn::Back);
+            cx.rotate(turned.view_mut(), dim, (&spans, 0), &rotary, Turn::Back);
             for (back, x) in cx.download(turned.view()).iter().zip(&x) {
                 assert!((back - x).abs() < 1e-6);
             }

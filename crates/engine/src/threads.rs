@@ -74,6 +74,11 @@ impl Idle {
         self.0.fetch_add(threads, Ordering::SeqCst);
     }
 
+    /// How many there are now.
+    pub(crate) fn threads(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
     /// Takes up to `most` of them, until what is returned is dropped.
     pub(crate) fn take(&self, most: usize) -> Helpers {
         let mut taken = 0;

@@ -63,6 +63,19 @@ impl Weight {
         Self { outputs, inputs, store: Store::F32 { forward, backward } }
     }
 
+    /// As [`Weight::unfilled`], in memory that is taken at once. What is read later to fill it lies
+    /// behind it, and leaves no hole between weights when it is let go.
+    pub fn with_room(device: Device, outputs: usize, inputs: usize, backward: bool) -> Self {
+        let mut weight = Self::unfilled(outputs, inputs, backward);
+        if let Store::F32 { forward, backward } = &mut weight.store {
+            forward.reserve(device.isa(), inputs, outputs);
+            if let Some(backward) = backward {
+                backward.reserve(device.isa(), outputs, inputs);
+            }
+        }
+        weight
+    }
+
     /// Replaces the elements, in the storage that is there.
     ///
     /// # Panics

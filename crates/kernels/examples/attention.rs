@@ -53,9 +53,10 @@ fn times(isa: Isa, attention: &Attention<'_>, length: usize, p: f32) -> [f64; 2]
         return [forward, backward];
     }
     let mut scratch = tiled::Scratch::default();
-    let pieces = 0..tiled::pieces(attention, shape);
+    let pieces = 0..tiled::pieces(attention, queries);
     let forward = median(runs, || {
         for piece in pieces.clone() {
+            let of = (attention, shape, &(0..queries));
             tiled::forward(isa, &mut scratch, of, qkv, dropout, piece);
             tiled::store_forward(&mut scratch, of, piece, Some(&mut saved), &mut out);
         }

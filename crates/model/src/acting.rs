@@ -58,15 +58,12 @@ impl<'a> Acting<'a> {
         self.in_layer(layer).and_then(|l| l.products[site as usize].as_ref())
     }
 
-    /// Whether anything after a layer's attention reads more of a sequence than one row.
-    pub(crate) fn ends_with_sequences(&self, layer: usize) -> bool {
-        use WeightSite::{AttentionOut, FfnIn, FfnOut};
-        let product = |site| {
-            self.product(layer, site).is_some_and(|site| site.forward_site().reads_sequences())
-        };
-        let output = |sublayer| self.output(layer, sublayer).reads_sequences();
-        [AttentionOut, FfnIn, FfnOut].into_iter().any(product)
-            || [Sublayer::Attention, Sublayer::Ffn].into_iter().any(output)
+    /// Whether anything at these products of a layer, or at the output of a sub-layer, reads more
+    /// of a sequence than one row.
+    pub(crate) fn reads_sequences(&self, layer: usize, products: &[WeightSite]) -> bool {
+        let mut products = products.iter().filter_map(|&site| self.product(layer, site));
+        products.any(|product| product.forward_site().reads_sequences())
+            || Sublayer::ALL.into_iter().any(|s| self.output(layer, s).reads_sequences())
     }
 
     /// The norm of a sub-layer, where it has one.

@@ -407,10 +407,19 @@ impl<E: From<ModelError>, F: FnMut(&str) -> Result<Tensor, E>> Loader<'_, F> {
         has_bias: bool,
     ) -> Result<Linear, E> {
         let weight_name = format!("{name}.weight");
+        let (device, precision, trainable) = (self.device, self.precision, self.trainable);
+        let room = (precision == Precision::F32)
+            .then(|| Weight::with_room(device, outputs, inputs, trainable));
         let tensor = (self.fetch)(&weight_name)?;
         check(&weight_name, &tensor, &[outputs, inputs])?;
-        let weight =
-            Weight::new(self.device, &tensor.data, outputs, inputs, self.precision, self.trainable);
+        let weight = match room {
+            Some(mut weight) => {
+                weight.set(device, &tensor.data);
+                weight
+            }
+            None => Weight::new(device, &tensor.data, outputs, inputs, precision, trainable),
+        };
+        drop(tensor);
         let bias = has_bias.then(|| self.vector(&format!("{name}.bias"), outputs));
         Ok(Linear { weight, bias: bias.transpose()? })
     }

@@ -62,6 +62,14 @@ pub struct PackedB {
 }
 
 impl PackedB {
+    /// Takes the memory of a matrix `[k, n]` before its elements are there. Where there is not so
+    /// much, [`PackedB::pack`] will find out.
+    pub fn reserve(&mut self, isa: Isa, k: usize, n: usize) {
+        let panel = tile::columns(isa);
+        let len = n.div_ceil(panel).saturating_mul(panel).saturating_mul(k);
+        let _ = self.data.try_reserve_exact(len.saturating_sub(self.data.len()));
+    }
+
     /// Packs `b`, `[k, n]`, anew into this storage, which is reused.
     pub fn pack(&mut self, isa: Isa, b: MatRef<'_>) {
         let panel = tile::columns(isa);

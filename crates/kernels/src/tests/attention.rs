@@ -163,7 +163,8 @@ impl Made {
         match way {
             Way::Whole => whole::forward(isa, &mut scratch.whole, of, qkv, dropout, saved, out),
             Way::Tiled => {
-                for piece in 0..tiled::pieces(&attention, shape) {
+                let of = (&attention, shape, &(0..shape.queries));
+                for piece in 0..tiled::pieces(&attention, shape.queries) {
                     tiled::forward(isa, &mut scratch.tiled, of, qkv, dropout, piece);
                     let saved = saved.as_deref_mut();
                     tiled::store_forward(&mut scratch.tiled, of, piece, saved, out);
@@ -211,7 +212,7 @@ impl Made {
                 whole::backward(isa, &mut scratch.whole, of, qkv, dropout, saved, d_out, to);
             }
             Way::Tiled => {
-                for piece in 0..tiled::pieces(&attention, shape) {
+                for piece in 0..tiled::pieces(&attention, shape.queries) {
                     let (kept, wanted) = ((out, saved), (&to.bias).into());
                     let scratch = &mut scratch.tiled;
                     tiled::backward(isa, scratch, of, qkv, dropout, kept, d_out, wanted, piece);

@@ -30,11 +30,11 @@ pub(super) fn forward(
 ) -> (Buf, AttentionTape) {
     let (rows, d) = (x.rows(), at.pass.base.spec().hidden);
     let keep = save.is_on();
-    let normed = input_forward(cx, at, Sublayer::Attention, &x, save.reborrow());
+    let normed = input_forward(cx, at, Sublayer::Attention, x.view(), save.reborrow());
     let input = normed.as_ref().unwrap_or(&x).view();
     let mut qkv = [cx.take(rows, d), cx.take(rows, d), cx.take(rows, d)];
     Products { at, sites: IN }.forward(cx, input, &mut qkv, save.reborrow());
-    rotate(cx, at, &mut qkv, Turn::Forward);
+    turn(cx, at, &mut qkv[..2], 0, Turn::Forward);
     let gates = prefixes::gates(cx, at, input, keep);
     let (context, kept) = heads_forward(cx, at, &qkv, prefixes, &gates, save.reborrow());
     let end = at.past_attention();
@@ -42,7 +42,7 @@ pub(super) fn forward(
     let [read, residual] = firsts.as_ref().map_or([&context, &x], |[read, x]| [read, x]);
     let mut h = cx.take(read.rows(), d);
     Products { at: end, sites: OUT }.forward(cx, read.view(), from_mut(&mut h), save.reborrow());
-    output_forward(cx, end, Sublayer::Attention, &mut h, residual, save);
+    output_forward(cx, end, Sublayer::Attention, &mut h, residual.view(), save);
     firsts.into_iter().flatten().for_each(|buffer| cx.give(buffer));
     let input = keep_input(cx, keep && at.needs_input(IN), normed, x);
     let reads_context = at.needs_input(OUT) || kept.as_ref().is_some_and(|k| k.reads_context);
@@ -75,7 +75,7 @@ pub(super) fn backward(
     }
     let (mut d_qkv, d_gates) = heads_backward(cx, at, tape, &d_context, prefix, grads);
     cx.give(d_context);
-    rotate(cx, at, &mut d_qkv, Turn::Back);
+    turn(cx, at, &mut d_qkv[..2], 0, Turn::Back);
     let more = d_gates.and_then(|d_gates| {
         let part = &at.pass.parts[0];
         let gate = part.acting.prefix_gate(at.layer)?;
@@ -107,7 +107,7 @@ fn spread(cx: &mut Context, at: At<'_>, d: &mut Buf) {
 }
 
 /// The attention of a layer.
-fn attention<'a>(at: At<'a>, bias: &'a Bias<'_>) -> Attention<'a> {
+pub(super) fn attention<'a>(at: At<'a>, bias: &'a Bias<'_>) -> Attention<'a> {
     let spec = at.pass.base.spec();
     let (window, bias) = (spec.window(at.layer), bias.of_attention());
     let terms = match &spec.axes.positions {
@@ -118,15 +118,16 @@ fn attention<'a>(at: At<'a>, bias: &'a Bias<'_>) -> Attention<'a> {
     Attention { window, bias, scale, ..Attention::plain(spec.heads, spec.head_dim()) }
 }
 
-/// Turns queries and keys by their places, where the layer's positions are rotary.
-fn rotate(cx: &mut Context, at: At<'_>, [q, k, _]: &mut [Buf; 3], turn: Turn) {
+/// Turns queries or keys by their places in their sequences, of which the first row has the place
+/// `first`, where the layer's positions are rotary.
+pub(super) fn turn(cx: &mut Context, at: At<'_>, rows: &mut [Buf], first: usize, turn: Turn) {
     let spans = &at.pass.spans;
-    for x in [q, k] {
+    for x in rows {
         if let Some(patches) = &at.pass.patches {
             cx.rotate_patches(x.view_mut(), spans, patches, turn);
         } else if let Some(rotary) = at.pass.base.rotary(at.layer) {
             let dim = at.pass.base.spec().head_dim();
-            cx.rotate(x.view_mut(), dim, spans, rotary, turn);
+            cx.rotate(x.view_mut(), dim, (spans, first), rotary, turn);
         }
     }
 }

@@ -30,10 +30,10 @@ pub(super) fn forward(cx: &mut Context, at: At<'_>, x: Buf) -> Buf {
         tape.free(cx);
         return y;
     }
-    let normed = input_forward(cx, at, Sublayer::Ffn, &x, Save::nothing());
+    let normed = input_forward(cx, at, Sublayer::Ffn, x.view(), Save::nothing());
     let mut h = cx.take(x.rows(), at.pass.base.spec().hidden);
     in_blocks(cx, at, normed.as_ref().unwrap_or(&x).view(), &mut h);
-    output_forward(cx, at, Sublayer::Ffn, &mut h, &x, Save::nothing());
+    output_forward(cx, at, Sublayer::Ffn, &mut h, x.view(), Save::nothing());
     normed.into_iter().chain([x]).for_each(|buffer| cx.give(buffer));
     h
 }
@@ -47,14 +47,14 @@ pub(super) fn forward_kept(
 ) -> (Buf, FfnTape) {
     let spec = at.pass.base.spec();
     let (rows, keep) = (x.rows(), save.is_on());
-    let normed = input_forward(cx, at, Sublayer::Ffn, &x, save.reborrow());
+    let normed = input_forward(cx, at, Sublayer::Ffn, x.view(), save.reborrow());
     let input = normed.as_ref().unwrap_or(&x).view();
     let mut pre = cx.take(rows, spec.site_shape(WeightSite::FfnIn)[0]);
     Products { at, sites: IN }.forward(cx, input, from_mut(&mut pre), save.reborrow());
     let active = activated(cx, at, &pre);
     let mut h = cx.take(rows, spec.hidden);
     Products { at, sites: OUT }.forward(cx, active.view(), from_mut(&mut h), save.reborrow());
-    output_forward(cx, at, Sublayer::Ffn, &mut h, &x, save);
+    output_forward(cx, at, Sublayer::Ffn, &mut h, x.view(), save);
     let input = keep_input(cx, keep && at.needs_input(IN), normed, x);
     let active = KeptInput::new(cx, keep && at.needs_input(OUT), active);
     (h, FfnTape { input, pre, active })

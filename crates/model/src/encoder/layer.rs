@@ -7,12 +7,15 @@ use super::kept::{LayerTape, Prefixes};
 use super::pass::At;
 use super::prefixes::PrefixGradient;
 use super::sublayer::{Flow, output_backward};
-use super::{attention, ffn};
+use super::{attention, blocks, ffn};
 use crate::sites::LayerSites;
 use crate::tape::{Grads, Save};
 
 /// The layer's output. `x` is its input and is consumed.
 pub(super) fn forward(cx: &mut Context, at: At<'_>, x: Buf, prefixes: &Prefixes) -> Buf {
+    if blocks::fit(at, x.rows()) {
+        return blocks::forward(cx, at, x);
+    }
     let (y, attention) = attention::forward(cx, at, x, prefixes, Save::nothing());
     attention.free(cx);
     ffn::forward(cx, at.past_attention(), y)

@@ -3,6 +3,7 @@
 
 mod attention;
 pub(crate) mod batch;
+mod blocks;
 mod encode;
 mod ffn;
 mod image;

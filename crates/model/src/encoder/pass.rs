@@ -63,6 +63,10 @@ pub(crate) struct Pass<'a> {
     ending: Option<Box<Pass<'a>>>,
 }
 
+/// The products of a layer after its attention.
+const BEHIND_ATTENTION: [WeightSite; 3] =
+    [WeightSite::AttentionOut, WeightSite::FfnIn, WeightSite::FfnOut];
+
 /// The places of dropout in a layer, as parts of its key.
 #[derive(Clone, Copy)]
 pub(crate) enum DropoutPlace {
@@ -126,7 +130,9 @@ impl<'a> Pass<'a> {
     pub(crate) fn ending_in_firsts(self) -> Self {
         let last = self.base.spec().layers - 1;
         let past = matches!(&self.batch.input, Input::States(states) if states.layers > last);
-        if past || self.parts.iter().any(|part| part.acting.ends_with_sequences(last)) {
+        if past
+            || self.parts.iter().any(|part| part.acting.reads_sequences(last, &BEHIND_ATTENTION))
+        {
             return self;
         }
         let mut sequences = 0;
@@ -149,6 +155,24 @@ impl<'a> Pass<'a> {
     /// The pass after the attention of the last layer.
     pub(crate) fn ending(&self) -> &Self {
         self.ending.as_deref().unwrap_or(self)
+    }
+
+    /// A pass of so many neighbouring rows of the one sequence of this pass, for what needs no
+    /// place in the sequence and draws no random numbers.
+    pub(crate) fn of_rows(&self, rows: usize) -> Self {
+        let (acting, spans) = (self.parts[0].acting, Spans::from_lengths([rows]));
+        let part = Part { acting, tokens: 0..rows, rows: 0..rows, spans: spans.clone() };
+        let (base, batch, parts) = (self.base, self.batch, vec![part]);
+        Self {
+            base,
+            batch,
+            parts,
+            spans,
+            patches: None,
+            dropout: None,
+            steady_layers: 0,
+            ending: None,
+        }
     }
 
     /// Whether any sequence has a prompt.

@@ -10,7 +10,7 @@
 
 use budwood_base::encoder::NormPlacement;
 use budwood_base::site::Sublayer;
-use budwood_engine::{Buf, Context};
+use budwood_engine::{Buf, Context, View};
 
 use super::kept::KeptInput;
 use super::pass::{At, DropoutPlace};
@@ -46,13 +46,13 @@ pub(super) fn input_forward(
     cx: &mut Context,
     at: At<'_>,
     sublayer: Sublayer,
-    x: &Buf,
+    x: View<'_>,
     mut save: Save<'_>,
 ) -> Option<Buf> {
     if !has_norm_before(at, sublayer) {
         return None;
     }
-    let mut normed = cx.copy(x.view());
+    let mut normed = cx.copy(x);
     for part in &at.pass.parts {
         let Some(norm) = part.acting.norm(at.layer, sublayer) else { continue };
         norm.forward(cx, normed.view_mut().rows(part.rows.clone()), save.reborrow());
@@ -110,7 +110,7 @@ pub(super) fn output_forward(
     at: At<'_>,
     sublayer: Sublayer,
     h: &mut Buf,
-    residual: &Buf,
+    residual: View<'_>,
     mut save: Save<'_>,
 ) {
     let spec = at.pass.base.spec();
@@ -129,7 +129,7 @@ pub(super) fn output_forward(
         let post = spec.norm == NormPlacement::Post;
         let io = OutputForward {
             out: h.view_mut().rows(part.rows.clone()),
-            residual: residual.view().rows(part.rows.clone()),
+            residual: residual.rows(part.rows.clone()),
             norm: part.acting.norm(at.layer, sublayer).filter(|_| post),
             spans: &part.spans,
             dropout: at.output_dropout(sublayer),

@@ -218,3 +218,53 @@ fn a_long_forward_pass_goes_through_the_network_in_blocks() {
         assert!(held[1] + saved < held[2], "{held:?}, {saved} wanted");
     }
 }
+
+/// Alone, a long sequence goes through the layers in blocks of rows; beside another one it does
+/// not. Its answers are the same to the bit, whatever the method reads.
+#[test]
+fn a_long_sequence_has_the_same_bits_in_blocks() {
+    let texts: Vec<Vec<u32>> =
+        [1100, 5].map(|n| (0..n).map(|i| 5 + (i * i % 90) as u32).collect()).into();
+    let types = vec![0; 1100];
+    let batch = |texts: &[Vec<u32>]| {
+        Batch::from_sequences(texts.iter().map(|ids| (&ids[..], &types[..ids.len()])))
+    };
+    let (alone, beside) = (batch(&texts[..1]), batch(&texts));
+    for base in [base(Precision::F32, 2), open("modernbert").1, open("deberta-v2").1] {
+        let methods = methods_of(&base);
+        // Of a head over the first token few methods say enough.
+        let poolings = [(Pooling::Mean, 1), (Pooling::Cls, 8)].into_iter();
+        let each = poolings.flat_map(|(p, n)| methods.iter().step_by(n).map(move |m| (p, m)));
+        for (pooling, method) in each {
+            let adapter = adapter(&base, method, head(3, pooling, None), 11);
+            let answers = |inputs: &Batch, threads: usize| {
+                let mut workers = Workers::new(base.device(), threads);
+                let segments = all(&adapter, inputs.spans.len());
+                let run = |cx: &mut Context, _| predict(cx, &base, inputs, &segments).remove(0);
+                workers.map(1, run).remove(0)
+            };
+            let whole = answers(&beside, 1);
+            assert!(whole.iter().all(|x| x.is_finite()), "{method}");
+            // Blocks are longer where there are more threads than heads.
+            for threads in [1, 20] {
+                assert_eq!(answers(&alone, threads), whole, "{method} on {threads} threads");
+            }
+        }
+    }
+}
+
+/// The layer's input, its keys and its values are all that a forward pass holds of all rows.
+#[test]
+fn a_long_forward_pass_holds_three_matrices() {
+    let long = 8000;
+    for base in [base(Precision::F32, 2), open("modernbert").1] {
+        let matrix = long * base.spec().hidden * size_of::<f32>();
+        for method in ["adapter[width=8]", "lora[r=2]"] {
+            let adapter = adapter(&base, method, head(3, Pooling::Mean, None), 11);
+            let mut cx = Context::new(Device::cpu());
+            predict(&mut cx, &base, &sequence(long), &all(&adapter, 1));
+            let held = cx.arena().bytes();
+            assert!(2 * held < 9 * matrix, "{method}: {held} bytes, a matrix has {matrix}");
+        }
+    }
+}

@@ -48,8 +48,10 @@ impl Subject {
         let head = HeadSpec { dropout: 0.1, ..linear };
         let mut adapter = Adapter::new(&base, &method, head.clone(), 0)?;
         if !trained {
-            // As one from a file: packed, and nothing else.
-            adapter = Adapter::from_tensors(&base, &method, head, &adapter.params.to_tensors())?;
+            // As one from a file: packed, and nothing else. What was drawn goes before it comes.
+            let tensors = adapter.params.to_tensors();
+            drop(adapter);
+            adapter = Adapter::from_tensors(&base, &method, head, &tensors)?;
         }
         let example = Example::new(&spec.input, length);
         let length = example.tokens()?;

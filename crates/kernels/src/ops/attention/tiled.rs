@@ -98,9 +98,9 @@ struct KeyTile {
     places: Option<Range<usize>>,
 }
 
-/// Pieces of a sequence's work.
-pub fn pieces(attention: &Attention<'_>, shape: Shape) -> usize {
-    attention.heads * shape.queries.div_ceil(SEGMENT)
+/// Pieces of the work of so many queries of a sequence.
+pub fn pieces(attention: &Attention<'_>, queries: usize) -> usize {
+    attention.heads * queries.div_ceil(SEGMENT)
 }
 
 /// Whether several pieces add to the gradients of the same keys, which are zeros before the first;
@@ -110,12 +110,13 @@ pub fn pieces_add(shape: Shape) -> bool {
 }
 
 impl Piece {
-    fn new(attention: &Attention<'_>, shape: Shape, piece: usize) -> Self {
-        let segments = shape.queries.div_ceil(SEGMENT);
-        let from = piece % segments * SEGMENT;
+    /// A piece of the work of the queries at these places.
+    fn new(attention: &Attention<'_>, shape: Shape, places: &Range<usize>, piece: usize) -> Self {
+        let segments = places.len().div_ceil(SEGMENT);
+        let from = places.start + piece % segments * SEGMENT;
         Self {
             head: piece / segments,
-            queries: from..shape.queries.min(from + SEGMENT),
+            queries: from..places.end.min(from + SEGMENT),
             window: attention.narrow_window(shape.queries),
             prefix: shape.prefix(),
             keys: shape.keys,
@@ -203,21 +204,24 @@ fn fill(x: &mut Vec<f32>, len: usize, value: f32) {
     x.resize(len, value);
 }
 
-/// Computes a piece of the output. Places of the dropout mask start at `mask_start`.
+/// Computes a piece of the output of the queries at `places` in the sequence, whose rows `q` has,
+/// and no others; a row does not depend on which others are asked for. Places of the dropout mask
+/// start at `mask_start`.
 ///
 /// # Panics
 /// If the shapes do not fit.
 pub fn forward(
     isa: Isa,
     scratch: &mut Scratch,
-    (attention, shape): (&Attention<'_>, Shape),
+    (attention, shape, places): (&Attention<'_>, Shape, &Range<usize>),
     (q, k, v): (&[f32], &[f32], &[f32]),
     (dropout, mask_start): (Dropout, u64),
     piece: usize,
 ) {
-    let piece = Piece::new(attention, shape, piece);
+    let piece = Piece::new(attention, shape, places, piece);
     let (head, width, scale) = (piece.head, attention.head_dim, attention.scale);
-    let q = rows(attention.head(q, head, shape.queries, shape.query_stride), &piece.queries);
+    let own = piece.queries.start - places.start..piece.queries.end - places.start;
+    let q = rows(attention.head(q, head, places.len(), shape.query_stride), &own);
     let k = attention.head(k, head, shape.keys, shape.key_stride);
     let v = attention.head(v, head, shape.keys, shape.key_stride);
     let Scratch { gemm, bias, keys_turned, values, p, max, sums, rows: out, .. } = scratch;
@@ -251,20 +255,21 @@ pub fn forward(
     }
 }
 
-/// Stores what [`forward`] computed: a part of `out`, and of `saved` if there is one.
+/// Stores what [`forward`] computed: a part of `out`, which has the rows of `places` alone, and of
+/// `saved` if there is one.
 ///
 /// # Panics
 /// If the shapes do not fit.
 pub fn store_forward(
     scratch: &mut Scratch,
-    (attention, shape): (&Attention<'_>, Shape),
+    (attention, shape, places): (&Attention<'_>, Shape, &Range<usize>),
     piece: usize,
     saved: Option<&mut [f32]>,
     out: &mut [f32],
 ) {
-    let Piece { head, queries, .. } = Piece::new(attention, shape, piece);
-    let width = attention.head_dim;
-    let to = out[queries.start * shape.out_stride + head * width..].chunks_mut(shape.out_stride);
+    let Piece { head, queries, .. } = Piece::new(attention, shape, places, piece);
+    let (width, own) = (attention.head_dim, queries.start - places.start);
+    let to = out[own * shape.out_stride + head * width..].chunks_mut(shape.out_stride);
     for (to, from) in to.zip(scratch.rows.chunks_exact(width)) {
         to[..width].copy_from_slice(from);
     }
@@ -303,7 +308,7 @@ pub fn backward(
     wanted: BiasWanted,
     piece: usize,
 ) {
-    let piece = Piece::new(attention, shape, piece);
+    let piece = Piece::new(attention, shape, &(0..shape.queries), piece);
     let (head, width, scale) = (piece.head, attention.head_dim, attention.scale);
     let of_queries =
         |data, stride| rows(attention.head(data, head, shape.queries, stride), &piece.queries);
@@ -460,7 +465,7 @@ pub fn store_backward(
     piece: usize,
     to: &mut Gradients<'_>,
 ) {
-    let piece = Piece::new(attention, shape, piece);
+    let piece = Piece::new(attention, shape, &(0..shape.queries), piece);
     let width = attention.head_dim;
     let at = piece.head * width;
     let d_q = to.q[piece.queries.start * shape.query_stride + at..].chunks_mut(shape.query_stride);
@@ -509,8 +514,8 @@ mod tests {
         let (queries, keys) = (length, length + prefix);
         let shape = Shape { queries, keys, query_stride: 1, key_stride: 1, out_stride: 1 };
         let mut held = vec![0u8; queries * keys];
-        for piece in 0..pieces(&attention, shape) {
-            let piece = Piece::new(&attention, shape, piece);
+        for piece in 0..pieces(&attention, queries) {
+            let piece = Piece::new(&attention, shape, &(0..queries), piece);
             for keys_of_tile in piece.key_tiles() {
                 for tile in piece.query_tiles(&keys_of_tile) {
                     for i in tile.map(|i| piece.queries.start + i) {
