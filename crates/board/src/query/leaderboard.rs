@@ -268,7 +268,7 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
 pub(super) fn of_number(sql: &Connection, id: i64, filter: &Filter) -> Result<Leaderboard, Error> {
     let head = Head::ask(sql, id)?;
     let asked = sql.ask(
-        &format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql()),
+        &format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql(sql)),
         params![id],
     )?;
     let scores =
@@ -314,7 +314,7 @@ pub(crate) fn walk(
     });
     each(&found, None)?;
     let these = dialect::is_among(sql, "r.id", "?1");
-    let some = format!("{} WHERE {these}", rows_sql());
+    let some = format!("{} WHERE {these}", rows_sql(sql));
     let scores = format!("{SCORES} WHERE {these} ORDER BY s.result, s.metric, s.position");
     for part in order.chunks(WALKED) {
         let list = dialect::list(&part.iter().map(|&i| all[i].result).collect::<Vec<_>>());
@@ -400,7 +400,7 @@ pub(super) fn of_one(
     result: i64,
 ) -> Result<Option<(Leaderboard, Row, Option<u32>)>, Error> {
     let head = Head::ask(sql, leaderboard)?;
-    let own = sql.ask(&format!("{} WHERE r.id = ?1", rows_sql()), params![result])?;
+    let own = sql.ask(&format!("{} WHERE r.id = ?1", rows_sql(sql)), params![result])?;
     let scores = format!("{SCORES} WHERE r.id = ?1 ORDER BY s.result, s.metric, s.position");
     let scores = sql.ask(&scores, params![result])?;
     let all = ask_ranked(sql, leaderboard, None)?;
@@ -609,7 +609,7 @@ fn metrics(asked: Asked<'_>) -> Result<(Vec<i64>, Vec<Metric>), Error> {
 }
 
 /// What [`read_row`] reads.
-fn rows_sql() -> String {
+fn rows_sql(sql: &Connection) -> String {
     format!(
         "SELECT r.id, r.model, p.slug, p.title, r.paper_title, r.paper_url, r.date, r.date_source,
                 r.code_links, r.model_links, r.additional_data, r.setting, r.base, r.method, m.slug,
@@ -617,12 +617,13 @@ fn rows_sql() -> String {
                 EXISTS (SELECT 1 FROM result_files f
                         WHERE f.result = r.id AND f.name = 'adapter.safetensors'),
                 r.state, r.notes, r.at,
-                CASE WHEN p.codes > 0 THEN
+                CASE WHEN {} THEN
                   (SELECT c.url FROM code_links c WHERE c.paper = r.paper
                    ORDER BY c.official DESC, c.id LIMIT 1) END,
                 r.split, r.data_sha256, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id",
+        dialect::may_have_code(sql),
         elsewhere("r", "l")
     )
 }

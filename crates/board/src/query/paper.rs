@@ -114,7 +114,14 @@ pub struct PaperResult {
 }
 
 /// What [`items`] reads of papers `p`.
-const ITEM: &str = "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300), p.results, p.codes FROM papers p";
+fn item(sql: &Connection) -> String {
+    format!(
+        "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300),
+                coalesce(results, 0), coalesce(codes, 0)
+         FROM {}",
+        dialect::counted_papers(sql)
+    )
+}
 
 /// The papers that were asked for.
 pub(super) fn items(asked: Asked<'_>) -> Result<Vec<PaperItem>, Error> {
@@ -154,8 +161,9 @@ pub(super) fn ask_items_of<'s>(
     };
     // What is shown is read of these alone.
     let query = format!(
-        "{ITEM} JOIN (SELECT p.id FROM papers p {join} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
-         ON these.id = p.id ORDER BY {NEWEST}"
+        "{} JOIN (SELECT p.id FROM papers p {join} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
+         ON these.id = p.id ORDER BY {NEWEST}",
+        item(sql)
     );
     sql.ask(&query, params![of, part.limit(), part.offset()])
 }
@@ -167,7 +175,7 @@ pub(super) fn ask_items_of<'s>(
 pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
     let sql = board.sql();
     let count = sql.ask("SELECT coalesce(max(id), 0) FROM papers", &[])?;
-    let newest = format!("{ITEM} ORDER BY {NEWEST} LIMIT ?1 OFFSET ?2");
+    let newest = format!("{} ORDER BY {NEWEST} LIMIT ?1 OFFSET ?2", item(sql));
     let newest = sql.ask(&newest, params![part.limit(), part.offset()])?;
     let count = count.one(|r| r.get::<i64>(0))? as u64;
     Ok(Page { count, offset: part.offset, items: items(newest)? })
