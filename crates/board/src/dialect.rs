@@ -4,17 +4,15 @@ use budwood_database::{Connection, params};
 
 use crate::error::OfDatabase;
 
-/// Which papers `p` a table names beside `?1`, so that they are gone through from the newest on:
-/// both planners would begin with the table.
-pub(crate) fn from_the_newest(sql: &Connection, table: &str, column: &str) -> String {
+/// Which papers `p` a table `x` names under a condition, so that they are gone through from the
+/// newest on: both planners would begin with the table.
+pub(crate) fn from_the_newest(sql: &Connection, table: &str, condition: &str) -> String {
     if sql.is_server() {
         return format!(
-            "WHERE EXISTS (SELECT 1 FROM {table} x WHERE x.paper = p.id AND x.{column} = ?1 OFFSET 0)"
+            "WHERE EXISTS (SELECT 1 FROM {table} x WHERE x.paper = p.id AND x.{condition} OFFSET 0)"
         );
     }
-    format!(
-        "INDEXED BY papers_by_date CROSS JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1"
-    )
+    format!("INDEXED BY papers_by_date CROSS JOIN {table} x ON x.paper = p.id WHERE x.{condition}")
 }
 
 /// Papers `p` with what is counted of each, `results` and `codes`, which may be NULL where there are

@@ -144,28 +144,58 @@ pub(super) fn items(asked: Asked<'_>) -> Result<Vec<PaperItem>, Error> {
 /// The order of papers `p` in lists.
 const NEWEST: &str = "p.date DESC NULLS LAST, p.id DESC";
 
-/// Asks for those of the papers that a table names beside a number, newest first; `count` says how
-/// many they are.
-pub(super) fn ask_items_of<'s>(
+/// The papers of a task or a method, newest first. Few are quickly sorted, and asked for together
+/// with the thing; of many the newest are soon met on the way down from the newest of all.
+pub(super) struct OfThing<'s, 'a> {
+    /// `task` or `method`.
+    kind: &'static str,
+    address: &'a str,
+    part: Part,
+    few: Asked<'s>,
+}
+
+/// Papers that are sorted at most.
+const FEW: u64 = 1000;
+
+impl<'s, 'a> OfThing<'s, 'a> {
+    pub(super) fn ask(
+        sql: &'s Connection,
+        (kind, address): (&'static str, &'a str),
+        part: Part,
+    ) -> OfDatabase<Self> {
+        let few = format!(
+            "JOIN paper_{kind}s x ON x.paper = p.id
+             WHERE x.{kind} = (SELECT id FROM {kind}s WHERE slug = ?1 AND papers <= {FEW})"
+        );
+        Ok(Self { kind, address, part, few: ask_newest(sql, &few, address, part)? })
+    }
+
+    /// The papers, of which there are `count` in all.
+    pub(super) fn read(self, sql: &Connection, count: u64) -> Result<Vec<PaperItem>, Error> {
+        if count <= FEW {
+            return items(self.few);
+        }
+        let (table, kind) = (format!("paper_{}s", self.kind), self.kind);
+        let number = format!("(SELECT id FROM {kind}s WHERE slug = ?1)");
+        let many = dialect::from_the_newest(sql, &table, &format!("{kind} = {number}"));
+        items(ask_newest(sql, &many, self.address, self.part)?)
+    }
+}
+
+/// Asks for the newest of papers `p`; `which` says of which.
+fn ask_newest<'s>(
     sql: &'s Connection,
-    (table, column, of): (&str, &str, i64),
-    count: u64,
+    which: &str,
+    address: &str,
     part: Part,
 ) -> OfDatabase<Asked<'s>> {
-    // Of many, the newest are soon met on the way down from the newest of all; few are quickly
-    // sorted.
-    let join = if count > 1000 {
-        dialect::from_the_newest(sql, table, column)
-    } else {
-        format!("JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1")
-    };
     // What is shown is read of these alone.
     let query = format!(
-        "{} JOIN (SELECT p.id FROM papers p {join} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
+        "{} JOIN (SELECT p.id FROM papers p {which} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
          ON these.id = p.id ORDER BY {NEWEST}",
         item(sql)
     );
-    sql.ask(&query, params![of, part.limit(), part.offset()])
+    sql.ask(&query, params![address, part.limit(), part.offset()])
 }
 
 /// Papers, newest first.
