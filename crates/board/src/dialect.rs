@@ -61,8 +61,9 @@ pub(crate) fn write_counts_of_papers(sql: &Connection, counted: &str) -> String 
 }
 
 /// Where scores `o` of a metric `m` are found, of results `q` that count. A server has an index of
-/// scores for this, which no other statement can use: where a planner believes that a table is
-/// small, it goes by the metric alone, and through all its scores again for each result.
+/// `metric + 0` for this, so that no statement uses it that does not say so: where a planner
+/// believes that a table is small, it goes by the metric alone, and through all its scores again
+/// for each result.
 pub(crate) fn scores_of_metric(sql: &Connection, counts: &str) -> String {
     if sql.is_server() {
         return format!(
@@ -74,6 +75,15 @@ pub(crate) fn scores_of_metric(sql: &Connection, counts: &str) -> String {
         "scores o JOIN results q ON q.id = o.result
          WHERE q.leaderboard = l.id AND o.metric = m.id AND {counts}"
     )
+}
+
+/// The scores `s` of a leaderboard's results. A server finds those of each metric side by side.
+pub(crate) fn scores_of_leaderboard(sql: &Connection, number: &str) -> String {
+    if sql.is_server() {
+        let metrics = format!("SELECT id FROM metrics WHERE leaderboard = {number}");
+        return format!("scores s WHERE s.metric + 0 = ANY (ARRAY({metrics}))");
+    }
+    format!("results r JOIN scores s ON s.result = r.id WHERE r.leaderboard = {number}")
 }
 
 /// Whether a number is among those of a parameter, which is a list in JSON.

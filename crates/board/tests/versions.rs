@@ -118,7 +118,7 @@ const SERVER_BACK_TO_4: &str = "DROP TABLE paper_counts; DROP FUNCTION carry_tit
     ALTER TABLE papers ADD results BIGINT NOT NULL DEFAULT 0, ADD codes BIGINT NOT NULL DEFAULT 0;
     CREATE INDEX papers_by_results ON papers (results DESC, title_key) INCLUDE (id)
         WHERE results > 0 AND octet_length(title_key) < 2000;
-    DROP INDEX results_by_external_id;
+    DROP INDEX results_by_external_id, results_by_leaderboard, code_links_first;
     ALTER TABLE results ADD UNIQUE (external_id);
     UPDATE version SET version = 4;";
 

@@ -22,3 +22,6 @@ CREATE TRIGGER titles_are_carried AFTER UPDATE OF title_key ON papers
 -- Few results have a name elsewhere: the others need not be in its index.
 ALTER TABLE results DROP CONSTRAINT results_external_id_key;
 CREATE UNIQUE INDEX results_by_external_id ON results (external_id) WHERE external_id IS NOT NULL;
+-- A leaderboard's rows come in their order and from few pages, and the first code of each row's paper without sorting.
+CREATE INDEX results_by_leaderboard ON results (leaderboard, position, id);
+CREATE INDEX code_links_first ON code_links (paper, official DESC, id);

@@ -269,8 +269,8 @@ pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Lead
         &[of.value],
     )?;
     let scores = format!(
-        "{SCORES} WHERE r.leaderboard = {} ORDER BY s.result, s.metric, s.position",
-        of.number
+        "SELECT {SCORE} FROM {} ORDER BY s.result, s.metric, s.position",
+        dialect::scores_of_leaderboard(sql, of.number)
     );
     let scores = sql.ask(&scores, &[of.value])?;
     let (numbers, found) = head.read(filter)?;
@@ -319,7 +319,10 @@ pub(crate) fn walk(
     each(&found, None)?;
     let these = dialect::is_among(sql, "r.id", "?1");
     let some = format!("{} WHERE {these}", rows_sql(sql));
-    let scores = format!("{SCORES} WHERE {these} ORDER BY s.result, s.metric, s.position");
+    let scores = format!(
+        "SELECT {SCORE} FROM results r JOIN scores s ON s.result = r.id WHERE {these}
+         ORDER BY s.result, s.metric, s.position"
+    );
     for part in order.chunks(WALKED) {
         let list = dialect::list(&part.iter().map(|&i| all[i].result).collect::<Vec<_>>());
         let rows = sql.query(&some, params![list], |r| read_row(r, numbers.len()))?;
@@ -409,7 +412,9 @@ impl<'s> Place<'s> {
     pub(super) fn ask(sql: &'s Connection, result: i64) -> OfDatabase<Self> {
         let number = "(SELECT leaderboard FROM results WHERE id = ?1)";
         let of = Which { number, value: result.into() };
-        let scores = format!("{SCORES} WHERE r.id = ?1 ORDER BY s.result, s.metric, s.position");
+        let scores = format!(
+            "SELECT {SCORE} FROM scores s WHERE s.result = ?1 ORDER BY s.metric, s.position"
+        );
         Ok(Self {
             result,
             head: Head::ask(sql, of)?,
@@ -652,11 +657,9 @@ fn rows_sql(sql: &Connection) -> String {
     )
 }
 
-/// What [`read_score`] reads.
-const SCORES: &str =
-    "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured,
-            s.confirmed
-     FROM results r JOIN scores s ON s.result = r.id";
+/// What [`read_score`] reads of scores `s`.
+const SCORE: &str =
+    "s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured, s.confirmed";
 
 fn rows(asked: Asked<'_>, scores: Asked<'_>, metrics: &[i64]) -> Result<Vec<Row>, Error> {
     let mut rows = asked.rows(|r| read_row(r, metrics.len()))?;
