@@ -15,8 +15,8 @@ pub(crate) fn from_the_newest(sql: &Connection, table: &str, condition: &str) ->
     format!("INDEXED BY papers_by_date CROSS JOIN {table} x ON x.paper = p.id WHERE x.{condition}")
 }
 
-/// Papers `p` with what is counted of each, `results` and `codes`, which may be NULL where there are
-/// none: a server keeps them in a table of their own.
+/// Papers `p` with what is counted of each, `results` and `codes`, which may be NULL where there
+/// are none: a server keeps them in a table of their own.
 pub(crate) fn counted_papers(sql: &Connection) -> &'static str {
     if sql.is_server() {
         // As a plain join it might read the whole of that table.

@@ -12,8 +12,8 @@ use crate::setting::NamedData;
 use crate::state::state_of;
 use crate::{Error, State, dialect};
 
-/// Which row is meant: its number in a statement whose `?1` is the value. What belongs to a row that
-/// is known by its address is asked for together with it.
+/// Which row is meant: its number in a statement whose `?1` is the value. What belongs to a row
+/// that is known by its address is asked for together with it.
 #[derive(Clone, Copy)]
 pub(super) struct Which<'v> {
     pub(super) number: &'static str,
