@@ -379,6 +379,9 @@ pub(crate) fn with_words(
 /// forgets those that are no more. It looks at a sample, so that a word must be in half as many
 /// again. What it has not looked at stays as it was noted.
 pub(crate) fn note_common_words(sql: &Connection) -> OfDatabase<()> {
+    if !sql.is_server() {
+        return Ok(());
+    }
     let note = "WITH seen AS MATERIALIZED (
            SELECT s.tablename || '.' || s.attname AS place, w.word, w.share,
              w.share * CAST(t.reltuples AS DOUBLE PRECISION) > ?1 AS is_common

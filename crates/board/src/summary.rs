@@ -118,7 +118,7 @@ pub(crate) fn refresh_around(sql: &Connection, leaderboard: i64) -> Result<(), E
     )?;
     sql.execute(&format!("{TASKS} AND tasks.id = ?1"), params![task])?;
     sql.execute(&format!("{DATASETS} AND datasets.id = ?1"), params![dataset])?;
-    sql.execute(&papers(PAPERS_HERE), params![leaderboard])?;
+    sql.execute(&dialect::write_counts_of_papers(sql, PAPERS_HERE), params![leaderboard])?;
     Ok(())
 }
 
@@ -146,21 +146,14 @@ const METHODS: &str = "UPDATE methods SET papers = n.papers, by_year = n.by_year
           GROUP BY method) n
     WHERE methods.id = n.method AND (methods.papers, methods.by_year) <> (n.papers, n.by_year)";
 
-/// Writes what was counted of papers.
-fn papers(counted: &str) -> String {
-    format!(
-        "UPDATE papers SET results = n.results, codes = n.codes FROM ({counted}) n
-         WHERE papers.id = n.paper AND (papers.results <> n.results OR papers.codes <> n.codes)"
-    )
-}
-
 /// What papers of one leaderboard have.
-const PAPERS_HERE: &str = "SELECT p.id AS paper,
+const PAPERS_HERE: &str = "SELECT p.id AS paper, p.title_key,
       (SELECT count(*) FROM results r WHERE r.paper = p.id) AS results,
       (SELECT count(*) FROM code_links c WHERE c.paper = p.id) AS codes
     FROM papers p WHERE p.id IN (SELECT paper FROM results WHERE leaderboard = ?1)";
 /// What all papers have, each table read once.
-const PAPERS: &str = "SELECT p.id AS paper, coalesce(r.n, 0) AS results, coalesce(c.n, 0) AS codes
+const PAPERS: &str =
+    "SELECT p.id AS paper, p.title_key, coalesce(r.n, 0) AS results, coalesce(c.n, 0) AS codes
     FROM papers p
     LEFT JOIN (SELECT paper, count(*) AS n FROM results GROUP BY paper) r ON r.paper = p.id
     LEFT JOIN (SELECT paper, count(*) AS n FROM code_links GROUP BY paper) c ON c.paper = p.id";
@@ -186,7 +179,7 @@ pub(crate) fn refresh_counts(sql: &Connection, of: &[CountsOf]) -> OfDatabase<()
         match counted {
             CountsOf::Tasks => sql.execute(TASKS, &[])?,
             CountsOf::Datasets => sql.execute(DATASETS, &[])?,
-            CountsOf::Papers => sql.execute(&papers(PAPERS), &[])?,
+            CountsOf::Papers => sql.execute(&dialect::write_counts_of_papers(sql, PAPERS), &[])?,
             CountsOf::Methods => sql.execute(METHODS, &[])?,
         };
     }

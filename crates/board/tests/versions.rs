@@ -113,7 +113,16 @@ fn what_older_boards_measured_is_looked_at_again() {
     );
 }
 
-/// Makes of a server's tables what their version 3 was. What refers to rows was looked for by
+/// Makes of a server's tables what their version 4 was.
+const SERVER_BACK_TO_4: &str = "DROP TABLE paper_counts; DROP FUNCTION carry_title CASCADE;
+    ALTER TABLE papers ADD results BIGINT NOT NULL DEFAULT 0, ADD codes BIGINT NOT NULL DEFAULT 0;
+    CREATE INDEX papers_by_results ON papers (results DESC, title_key) INCLUDE (id)
+        WHERE results > 0 AND octet_length(title_key) < 2000;
+    DROP INDEX results_by_external_id, results_by_leaderboard, code_links_first;
+    ALTER TABLE results ADD UNIQUE (external_id);
+    UPDATE version SET version = 4;";
+
+/// And of version 4 what version 3 was. What refers to rows was looked for by
 /// other statements, which is not seen here: nothing is looked for.
 const SERVER_BACK_TO_3: &str = "DROP INDEX scores_by_metric;
     ALTER TABLE paper_text ADD FOREIGN KEY (id) REFERENCES papers (id);
@@ -196,13 +205,14 @@ fn nothing_refers_to_what_is_not_there() {
     for number in [6000, 5000] {
         REFERRED_TO.iter().for_each(|(table, _)| make(table, number));
     }
-    for older in [&[][..], &[SERVER_BACK_TO_3], &[SERVER_BACK_TO_3, SERVER_BACK_TO_2]] {
+    let back = [SERVER_BACK_TO_4, SERVER_BACK_TO_3, SERVER_BACK_TO_2];
+    for versions in 0..=back.len() {
         if on_server() {
-            older.iter().for_each(|back| raw(&place, back).unwrap());
+            back[..versions].iter().for_each(|back| raw(&place, back).unwrap());
         }
         drop(Board::open(&place).unwrap());
         if on_server() {
-            assert_eq!(answer(&place, "SELECT version FROM budwood_board.version"), "4");
+            assert_eq!(answer(&place, "SELECT version FROM budwood_board.version"), "5");
             // Who brings tables along makes models known for searches.
             raw(&place, "DELETE FROM model_text WHERE id = 5000").unwrap();
         }
@@ -238,6 +248,39 @@ fn nothing_refers_to_what_is_not_there() {
             }
         }
     }
+}
+
+/// What is counted of papers lies beside them on a server: it is there when tables are brought
+/// along, and its copies of titles are those of the papers, whoever writes.
+#[test]
+fn counts_of_papers_are_brought_along_and_keep_their_titles() {
+    if !on_server() {
+        return;
+    }
+    let (folder, mut board) = board();
+    import(&mut board, &write(folder.path(), "evaluation-tables.json", &tables()));
+    let all = |board: &Board| query::papers(board, query::Part::default()).unwrap().items;
+    let before = all(&board);
+    assert!(before.iter().any(|paper| paper.results > 0));
+    let place = board.place().clone();
+    drop(board);
+    raw(&place, SERVER_BACK_TO_4).unwrap();
+    let board = Board::open(&place).unwrap();
+    assert_eq!(all(&board), before);
+    let titles = "SELECT count(*), count(*) FILTER (WHERE c.title_key = p.title_key)
+        FROM budwood_board.paper_counts c JOIN budwood_board.papers p ON p.id = c.paper";
+    let copies = answer(&place, titles);
+    let (of, same) = copies.split_once('|').unwrap();
+    assert!(of == same && of != "0", "{copies}");
+    for title in ["'another'", "repeat('long ', 1000) || id"] {
+        raw(&place, &format!("UPDATE papers SET title_key = {title}")).unwrap();
+        assert_eq!(answer(&place, titles), copies);
+    }
+    let external = |id: &str| {
+        raw(&place, &format!("UPDATE results SET external_id = 'there' WHERE id = {id}"))
+    };
+    external("1").unwrap();
+    assert!(external("2").unwrap_err().contains("results_by_external_id"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use budwood_database::{Connection, Kind, Schema, Tables};
 
 use crate::error::OfDatabase;
-use crate::{Error, dialect, summary};
+use crate::{Error, dialect, fulltext, summary};
 
 /// What a board consists of.
 pub(super) static SCHEMA: Kind = Kind {
@@ -41,7 +41,8 @@ pub(super) static SCHEMA: Kind = Kind {
                 include_str!("postgres_search.sql"),
                 include_str!("postgres_references.sql"),
                 include_str!("postgres_version_3.sql"),
-                include_str!("postgres_version_4.sql")
+                include_str!("postgres_version_4.sql"),
+                include_str!("postgres_version_5.sql")
             ),
             steps: &[
                 concat!(
@@ -60,6 +61,7 @@ pub(super) static SCHEMA: Kind = Kind {
                     include_str!("postgres_references.sql"),
                     include_str!("postgres_version_4.sql")
                 ),
+                include_str!("postgres_version_5.sql"),
             ],
         },
     },
@@ -76,5 +78,6 @@ fn migrated(sql: &Connection) -> OfDatabase<()> {
         other => budwood_database::Error::content("the board", other),
     })?;
     summary::refresh_counts(sql, &summary::CountsOf::ALL)?;
-    dialect::settle(sql)
+    dialect::settle(sql)?;
+    fulltext::note_common_words(sql)
 }

@@ -13,8 +13,8 @@ pub(super) struct AllIn;
 
 /// Puts words into their indexes until the import ends. The words of rows wait beside an index
 /// until somebody puts them in, which takes a third of a paper's time; searches find what waits, so
-/// that it does not matter when this is done, nor whether. What grew is looked at by the planner
-/// when all elements are in: what it would see before is soon far from what there is.
+/// that it does not matter when this is done, nor whether. When all elements are in, the planner
+/// looks at what grew: what it would see before is soon far from what there is.
 pub(super) fn put_in_order(place: &Place, import: &Receiver<AllIn>) {
     let mut board = None;
     loop {

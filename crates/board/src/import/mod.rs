@@ -31,7 +31,7 @@ pub use stream::Limits;
 
 use crate::db::now;
 use crate::log::{Entry, Subject};
-use crate::{Board, Error, dialect};
+use crate::{Board, Error, dialect, fulltext};
 
 use beside::AllIn;
 use context::{Context, Kind, State};
@@ -59,10 +59,16 @@ pub fn file(
         if board.sql().is_server() {
             scope.spawn(move || beside::put_in_order(&place, &said));
         }
-        import(board, path, options, progress, say)
+        let report = import(board, path, options, progress, say)?;
+        if !report.unchanged {
+            dialect::settle(board.sql())?;
+        }
+        Ok::<_, Error>(report)
     })?;
     if !report.unchanged {
+        // What the other connection was at may be left.
         dialect::settle(board.sql())?;
+        fulltext::note_common_words(board.sql())?;
     }
     Ok(report)
 }

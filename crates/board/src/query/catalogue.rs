@@ -6,8 +6,8 @@ use budwood_database::{Asked, Connection, Row, Value as SqlValue, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::item::{Whole, attribution, named, names};
-use super::paper::{ask_items_of, items};
+use super::item::{Which, Whole, attribution, named, names};
+use super::paper::OfThing;
 use super::{Attribution, LeaderboardItem, Link, Named, Page, PaperItem, Part};
 use crate::error::OfDatabase;
 use crate::text::slug;
@@ -320,37 +320,38 @@ fn with_parts(sql: &Connection, rows: Vec<(i64, TaskItem)>) -> Result<Vec<TaskIt
 /// If there is none.
 pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
     let sql = board.sql();
-    let found = sql.first(
-        "SELECT t.id, t.slug, t.name, t.description, t.papers, a.name, a.attribution, a.licence
-             FROM tasks t LEFT JOIN archives a ON a.id = t.archive WHERE t.slug = ?1",
+    const NUMBER: &str = "(SELECT id FROM tasks WHERE slug = ?1)";
+    let of = Which { number: NUMBER, value: address.into() };
+    let found = sql.ask(
+        "SELECT t.slug, t.name, t.description, t.papers, a.name, a.attribution, a.licence
+         FROM tasks t LEFT JOIN archives a ON a.id = t.archive WHERE t.slug = ?1",
         params![address],
-        |r| {
-            let texts: (String, String, String) = (r.get(1)?, r.get(2)?, r.get(3)?);
-            Ok((r.get::<i64>(0)?, texts, r.get::<i64>(4)? as u64, attribution(r, 5)?))
-        },
     )?;
-    let (id, (address, name, description), count, source) =
-        found.ok_or_else(|| Error::missing("task", address))?;
-    let areas =
-        sql.ask("SELECT area FROM task_areas WHERE task = ?1 ORDER BY area", params![id])?;
-    let parents = sql.ask(
+    let ask = |query: String| sql.ask(&query, params![address]);
+    let areas = ask(format!("SELECT area FROM task_areas WHERE task = {NUMBER} ORDER BY area"))?;
+    let parents = ask(format!(
         "SELECT t.slug, t.name FROM task_children c JOIN tasks t ON t.id = c.parent
-         WHERE c.child = ?1 ORDER BY t.name",
-        params![id],
-    )?;
-    let subtasks = ask_tasks(
-        sql,
-        "JOIN task_children c ON c.child = t.id WHERE c.parent = ?1 ORDER BY t.results DESC, t.name LIMIT 500",
-        params![id],
-    )?;
+         WHERE c.child = {NUMBER} ORDER BY t.name"
+    ))?;
+    let subtasks = format!(
+        "JOIN task_children c ON c.child = t.id WHERE c.parent = {NUMBER}
+         ORDER BY t.results DESC, t.name LIMIT 500"
+    );
+    let subtasks = ask_tasks(sql, &subtasks, params![address])?;
     let rest = "AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 500";
-    let tables = Whole::ask(sql, ("l.task", id), rest)?;
-    let datasets = sql.ask(
+    let tables = Whole::ask(sql, ("l.task", of), rest)?;
+    let datasets = ask(format!(
         "SELECT d.slug, d.name FROM dataset_tasks x JOIN datasets d ON d.id = x.dataset
-         WHERE x.task = ?1 ORDER BY d.results DESC, d.name LIMIT 60",
-        params![id],
-    )?;
-    let papers = ask_items_of(sql, ("paper_tasks", "task", id), count, part)?;
+         WHERE x.task = {NUMBER} ORDER BY d.results DESC, d.name LIMIT 60"
+    ))?;
+    let papers = OfThing::ask(sql, ("task", address), part)?;
+    let found = found.first(|r| {
+        let texts: (String, String, String) = (r.get(0)?, r.get(1)?, r.get(2)?);
+        Ok((texts, r.get::<i64>(3)? as u64, attribution(r, 4)?))
+    })?;
+    let ((address, name, description), count, source) =
+        found.ok_or_else(|| Error::missing("task", address))?;
+    let papers = papers.read(sql, count)?;
     let area = |name: String| Named { slug: slug(&name), name };
     Ok(Task {
         slug: address,
@@ -361,7 +362,7 @@ pub fn task(board: &Board, address: &str, part: Part) -> Result<Task, Error> {
         subtasks: task_items(sql, subtasks)?,
         leaderboards: tables.read()?,
         datasets: names(datasets)?,
-        papers: Page { count, offset: part.offset, items: items(papers)? },
+        papers: Page { count, offset: part.offset, items: papers },
         source,
     })
 }
@@ -408,29 +409,32 @@ fn texts(details: &Value, name: &str) -> Vec<String> {
 /// If there is none.
 pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
     let sql = board.sql();
-    let found = sql.first("SELECT d.id, d.slug, d.name, d.full_name, d.description, d.homepage, d.introduced, d.licence_name,
-                    d.licence_url, d.details, p.slug, p.title, o.slug, o.name, a.name, a.attribution, a.licence
-             FROM datasets d LEFT JOIN papers p ON p.id = d.paper LEFT JOIN datasets o ON o.id = d.parent
-             LEFT JOIN archives a ON a.id = d.archive WHERE d.slug = ?1", params![address], |r| Ok((r.get::<i64>(0)?, read_dataset(r)?)))?;
-    let (id, mut set) = found.ok_or_else(|| Error::missing("data set", address))?;
-    let parts =
-        sql.ask("SELECT slug, name FROM datasets WHERE parent = ?1 ORDER BY name", params![id])?;
-    let tasks = sql.ask(
-        "SELECT t.slug, t.name FROM dataset_tasks x JOIN tasks t ON t.id = x.task
-         WHERE x.dataset = ?1 ORDER BY t.results DESC, t.name",
-        params![id],
+    const NUMBER: &str = "(SELECT id FROM datasets WHERE slug = ?1)";
+    let of = Which { number: NUMBER, value: address.into() };
+    let ask = |query: &str| sql.ask(query, params![address]);
+    let found = ask(
+        "SELECT d.slug, d.name, d.full_name, d.description, d.homepage, d.introduced, d.licence_name,
+                d.licence_url, d.details, p.slug, p.title, o.slug, o.name, a.name, a.attribution, a.licence
+         FROM datasets d LEFT JOIN papers p ON p.id = d.paper LEFT JOIN datasets o ON o.id = d.parent
+         LEFT JOIN archives a ON a.id = d.archive WHERE d.slug = ?1",
     )?;
+    let parts =
+        ask(&format!("SELECT slug, name FROM datasets WHERE parent = {NUMBER} ORDER BY name"))?;
+    let tasks = ask(&format!(
+        "SELECT t.slug, t.name FROM dataset_tasks x JOIN tasks t ON t.id = x.task
+         WHERE x.dataset = {NUMBER} ORDER BY t.results DESC, t.name"
+    ))?;
     let rest = "AND l.results > 0 ORDER BY l.verified DESC, l.results DESC, l.id LIMIT 200";
-    let tables = Whole::ask(sql, ("l.dataset", id), rest)?;
+    let tables = Whole::ask(sql, ("l.dataset", of), rest)?;
     let nodes =
-        sql.ask("SELECT details FROM nodes WHERE dataset = ?1 ORDER BY id LIMIT 50", params![id])?;
-    let local = sql.ask(
+        ask(&format!("SELECT details FROM nodes WHERE dataset = {NUMBER} ORDER BY id LIMIT 50"))?;
+    let local = ask(&format!(
         "SELECT DISTINCT s.split, s.rows, s.sha256 FROM data_sources s
          WHERE s.sha256 IN (SELECT r.data_sha256 FROM results r JOIN leaderboards l ON l.id = r.leaderboard
-                            WHERE l.dataset = ?1)
-         ORDER BY s.split",
-        params![id],
-    )?;
+                            WHERE l.dataset = {NUMBER})
+         ORDER BY s.split"
+    ))?;
+    let mut set = found.first(read_dataset)?.ok_or_else(|| Error::missing("data set", address))?;
     set.parts = names(parts)?;
     set.tasks = names(tasks)?;
     set.leaderboards = tables.read()?;
@@ -442,28 +446,28 @@ pub fn dataset(board: &Board, address: &str) -> Result<Dataset, Error> {
 }
 
 fn read_dataset(r: &Row<'_>) -> OfDatabase<Dataset> {
-    let details = details(r, 9)?;
+    let details = details(r, 8)?;
     let texts = |name| texts(&details, name);
     Ok(Dataset {
-        slug: r.get(1)?,
-        name: r.get(2)?,
-        full_name: r.get(3)?,
-        description: r.get(4)?,
-        homepage: r.get(5)?,
-        introduced: r.get(6)?,
-        licence: Link { title: r.get(7)?, url: r.get(8)? },
+        slug: r.get(0)?,
+        name: r.get(1)?,
+        full_name: r.get(2)?,
+        description: r.get(3)?,
+        homepage: r.get(4)?,
+        introduced: r.get(5)?,
+        licence: Link { title: r.get(6)?, url: r.get(7)? },
         modalities: texts("modalities"),
         languages: texts("languages"),
         variants: texts("variants"),
         loaders: serde_json::from_value(details["data_loaders"].clone()).unwrap_or_default(),
-        paper: named(r, 10)?,
-        parent: named(r, 12)?,
+        paper: named(r, 9)?,
+        parent: named(r, 11)?,
         parts: Vec::new(),
         tasks: Vec::new(),
         leaderboards: Vec::new(),
         local: Vec::new(),
         links: Vec::new(),
-        source: attribution(r, 14)?,
+        source: attribution(r, 13)?,
     })
 }
 

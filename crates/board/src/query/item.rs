@@ -12,6 +12,14 @@ use crate::setting::NamedData;
 use crate::state::state_of;
 use crate::{Error, State, dialect};
 
+/// Which row is meant: its number in a statement whose `?1` is the value. What belongs to a row
+/// that is known by its address is asked for together with it.
+#[derive(Clone, Copy)]
+pub(super) struct Which<'v> {
+    pub(super) number: &'static str,
+    pub(super) value: Value<'v>,
+}
+
 /// A leaderboard as an entry of a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LeaderboardItem {
@@ -115,20 +123,21 @@ pub(super) struct Whole<'s> {
 }
 
 impl<'s> Whole<'s> {
-    /// Asks for leaderboards `l` that have a number in a column; `rest` is more conditions, an
-    /// order and a limit.
+    /// Asks for leaderboards `l` that have the number of a row in a column; `rest` is more
+    /// conditions, an order and a limit.
     pub(super) fn ask(
         sql: &'s Connection,
-        (column, number): (&str, i64),
+        (column, of): (&str, Which<'_>),
         rest: &str,
     ) -> OfDatabase<Self> {
-        let items = format!("WHERE {column} = ?1 {rest}");
-        let of = format!("FROM leaderboards l WHERE {column} = ?1");
-        let best = format!("SELECT l.best {of} UNION ALL SELECT l.best_verified {of}");
+        let is_of = format!("{column} = {}", of.number);
+        let items = format!("WHERE {is_of} {rest}");
+        let of_all = format!("FROM leaderboards l WHERE {is_of}");
+        let best = format!("SELECT l.best {of_all} UNION ALL SELECT l.best_verified {of_all}");
         let best = dialect::is_given(sql, "r.id", &best);
         Ok(Self {
-            items: ask_leaderboards(sql, &items, params![number])?,
-            best: sql.ask(&format!("{BEST} WHERE {best} {BEST_ORDER}"), params![number])?,
+            items: ask_leaderboards(sql, &items, &[of.value])?,
+            best: sql.ask(&format!("{BEST} WHERE {best} {BEST_ORDER}"), &[of.value])?,
         })
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use budwood_database::{Asked, Connection, Row as SqlRow, params};
 use serde::Serialize;
 
-use super::item::{Whole, as_written, named};
+use super::item::{Which, Whole, as_written, named};
 use super::{LeaderboardItem, Link, Named};
 use crate::date::{self, DateSource};
 use crate::direction::{Direction, DirectionSource};
@@ -261,20 +261,21 @@ impl Row {
 /// # Errors
 /// If there is none, or it has no metric of the filter's name.
 pub fn leaderboard(board: &Board, address: &str, filter: &Filter) -> Result<Leaderboard, Error> {
-    of_number(board.sql(), number(board.sql(), address)?, filter)
-}
-
-/// A leaderboard by its number.
-pub(super) fn of_number(sql: &Connection, id: i64, filter: &Filter) -> Result<Leaderboard, Error> {
-    let head = Head::ask(sql, id)?;
+    let (sql, of) = (board.sql(), by_address(address));
+    let head = Head::ask(sql, of)?;
+    let described = ask_described(sql, of)?;
     let asked = sql.ask(
-        &format!("{} WHERE r.leaderboard = ?1 ORDER BY r.position, r.id", rows_sql()),
-        params![id],
+        &format!("{} WHERE r.leaderboard = {} ORDER BY r.position, r.id", rows_sql(sql), of.number),
+        &[of.value],
     )?;
-    let scores =
-        format!("{SCORES} WHERE r.leaderboard = ?1 ORDER BY s.result, s.metric, s.position");
-    let scores = sql.ask(&scores, params![id])?;
-    let (numbers, mut found) = head.read(filter)?;
+    let scores = format!(
+        "SELECT {SCORE} FROM {} ORDER BY s.result, s.metric, s.position",
+        dialect::scores_of_leaderboard(sql, of.number)
+    );
+    let scores = sql.ask(&scores, &[of.value])?;
+    let (numbers, found) = head.read(filter)?;
+    let mut found = found.ok_or_else(|| Error::missing("leaderboard", address))?;
+    describe(&mut found, described)?;
     let mut rows = rows(asked, scores, &numbers)?;
     (found.facets, found.rows_in_all) = (facets(&rows), rows.len() as u64);
     rows.retain(|row| row.fits(filter));
@@ -299,11 +300,14 @@ pub(crate) fn walk(
     claims: bool,
     mut each: impl FnMut(&Leaderboard, Option<&Row>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let sql = board.sql();
+    let (sql, of) = (board.sql(), by_address(address));
     let filter = Filter { claims, ..Filter::default() };
-    let id = number(sql, address)?;
-    let (numbers, found) = Head::ask(sql, id)?.read(&filter)?;
-    let all = ranked(ask_ranked(sql, id, numbers.get(found.chosen).copied())?)?;
+    let (head, described) = (Head::ask(sql, of)?, ask_described(sql, of)?);
+    let all = ask_ranked(sql, of)?;
+    let (numbers, found) = head.read(&filter)?;
+    let mut found = found.ok_or_else(|| Error::missing("leaderboard", address))?;
+    describe(&mut found, described)?;
+    let all = ranked(all)?;
     let standings: Vec<Standing> = all.iter().map(|row| row.standing(claims)).collect();
     let ranks = ranks(&standings, found.direction());
     let mut order: Vec<usize> = (0..all.len()).collect();
@@ -314,8 +318,11 @@ pub(crate) fn walk(
     });
     each(&found, None)?;
     let these = dialect::is_among(sql, "r.id", "?1");
-    let some = format!("{} WHERE {these}", rows_sql());
-    let scores = format!("{SCORES} WHERE {these} ORDER BY s.result, s.metric, s.position");
+    let some = format!("{} WHERE {these}", rows_sql(sql));
+    let scores = format!(
+        "SELECT {SCORE} FROM results r JOIN scores s ON s.result = r.id WHERE {these}
+         ORDER BY s.result, s.metric, s.position"
+    );
     for part in order.chunks(WALKED) {
         let list = dialect::list(&part.iter().map(|&i| all[i].result).collect::<Vec<_>>());
         let rows = sql.query(&some, params![list], |r| read_row(r, numbers.len()))?;
@@ -356,17 +363,17 @@ impl Ranked {
     }
 }
 
-/// Asks for what ranks the rows of a leaderboard by a metric, or by the primary one.
-fn ask_ranked(sql: &Connection, leaderboard: i64, metric: Option<i64>) -> OfDatabase<Asked<'_>> {
+/// Asks for what ranks the rows of a leaderboard by its primary metric.
+fn ask_ranked<'s>(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Asked<'s>> {
+    let (elsewhere, of_all) = (elsewhere("r", "l"), of.number);
     let query = format!(
-        "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {}
+        "SELECT r.id, r.state, r.date, s.value, s.low, s.high, s.measured, s.confirmed, {elsewhere}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
-         LEFT JOIN scores s ON s.result = r.id AND s.metric = coalesce(CAST(?2 AS BIGINT),
-           (SELECT id FROM metrics WHERE leaderboard = ?1 ORDER BY position, id LIMIT 1))
-         WHERE r.leaderboard = ?1 ORDER BY r.position, r.id, s.position",
-        elsewhere("r", "l")
+         LEFT JOIN scores s ON s.result = r.id AND s.metric =
+           (SELECT id FROM metrics WHERE leaderboard = {of_all} ORDER BY position, id LIMIT 1)
+         WHERE r.leaderboard = {of_all} ORDER BY r.position, r.id, s.position"
     );
-    sql.ask(&query, params![leaderboard, metric])
+    sql.ask(&query, &[of.value])
 }
 
 fn ranked(asked: Asked<'_>) -> Result<Vec<Ranked>, Error> {
@@ -392,69 +399,76 @@ fn ranked(asked: Asked<'_>) -> Result<Vec<Ranked>, Error> {
     Ok(all)
 }
 
-/// A leaderboard without rows; one of its rows, ranked among re-evaluated ones; and its rank among
-/// all, claims included. None if it is not there.
-pub(super) fn of_one(
-    sql: &Connection,
-    leaderboard: i64,
+/// A result in its leaderboard.
+pub(super) struct Place<'s> {
     result: i64,
-) -> Result<Option<(Leaderboard, Row, Option<u32>)>, Error> {
-    let head = Head::ask(sql, leaderboard)?;
-    let own = sql.ask(&format!("{} WHERE r.id = ?1", rows_sql()), params![result])?;
-    let scores = format!("{SCORES} WHERE r.id = ?1 ORDER BY s.result, s.metric, s.position");
-    let scores = sql.ask(&scores, params![result])?;
-    let all = ask_ranked(sql, leaderboard, None)?;
-    let (numbers, found) = head.read(&Filter::default())?;
-    let own = rows(own, scores, &numbers)?.pop();
-    let all = ranked(all)?;
-    let place = all.iter().position(|row| row.result == result);
-    let Some((mut row, place)) = own.zip(place) else { return Ok(None) };
-    let standings = |claims| all.iter().map(|row| row.standing(claims)).collect::<Vec<Standing>>();
-    let (direction, verified) = (found.direction(), standings(false));
-    row.rank = ranks(&verified, direction)[place];
-    row.record = line(&verified, direction).contains(&place);
-    let of_claims = ranks(&standings(true), direction)[place];
-    Ok(Some((found, row, of_claims)))
+    head: Head<'s>,
+    own: Asked<'s>,
+    scores: Asked<'s>,
+    all: Asked<'s>,
+}
+
+impl<'s> Place<'s> {
+    pub(super) fn ask(sql: &'s Connection, result: i64) -> OfDatabase<Self> {
+        let number = "(SELECT leaderboard FROM results WHERE id = ?1)";
+        let of = Which { number, value: result.into() };
+        let scores = format!(
+            "SELECT {SCORE} FROM scores s WHERE s.result = ?1 ORDER BY s.metric, s.position"
+        );
+        Ok(Self {
+            result,
+            head: Head::ask(sql, of)?,
+            own: sql.ask(&format!("{} WHERE r.id = ?1", rows_sql(sql)), params![result])?,
+            scores: sql.ask(&scores, params![result])?,
+            all: ask_ranked(sql, of)?,
+        })
+    }
+
+    /// The leaderboard without rows and description; the row, ranked among re-evaluated ones; and
+    /// its rank among all, claims included. None if it is not there.
+    pub(super) fn read(self) -> Result<Option<(Leaderboard, Row, Option<u32>)>, Error> {
+        let (numbers, found) = self.head.read(&Filter::default())?;
+        let own = rows(self.own, self.scores, &numbers)?.pop();
+        let all = ranked(self.all)?;
+        let place = all.iter().position(|row| row.result == self.result);
+        let (Some(found), Some(mut row), Some(place)) = (found, own, place) else {
+            return Ok(None);
+        };
+        let standings =
+            |claims| all.iter().map(|row| row.standing(claims)).collect::<Vec<Standing>>();
+        let (direction, verified) = (found.direction(), standings(false));
+        row.rank = ranks(&verified, direction)[place];
+        row.record = line(&verified, direction).contains(&place);
+        let of_claims = ranks(&standings(true), direction)[place];
+        Ok(Some((found, row, of_claims)))
+    }
 }
 
 /// Rows that [`walk`] holds at a time.
 const WALKED: usize = 100;
 
-/// The number of a leaderboard.
-fn number(sql: &Connection, address: &str) -> Result<i64, Error> {
-    let query = "SELECT id FROM leaderboards WHERE slug = ?1";
-    let found = sql.first(query, params![address], |r| r.get(0))?;
-    found.ok_or_else(|| Error::missing("leaderboard", address))
+/// A leaderboard by its address.
+fn by_address(address: &str) -> Which<'_> {
+    let number = "(SELECT id FROM leaderboards WHERE slug = ?1)";
+    Which { number, value: address.into() }
 }
 
 /// What is asked of a leaderboard beside its rows.
 struct Head<'s> {
-    id: i64,
     item: Whole<'s>,
     metrics: Asked<'s>,
-    described: Asked<'s>,
 }
 
 impl<'s> Head<'s> {
-    fn ask(sql: &'s Connection, id: i64) -> OfDatabase<Self> {
-        Ok(Self {
-            id,
-            item: Whole::ask(sql, ("l.id", id), "")?,
-            metrics: ask_metrics(sql, id)?,
-            // The description beside each area.
-            described: sql.ask(
-                "SELECT lower(replace(a.area, ' ', '-')), a.area, l.description
-                 FROM leaderboards l LEFT JOIN task_areas a ON a.task = l.task
-                 WHERE l.id = ?1 ORDER BY a.area",
-                params![id],
-            )?,
-        })
+    fn ask(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Self> {
+        Ok(Self { item: Whole::ask(sql, ("l.id", of), "")?, metrics: ask_metrics(sql, of)? })
     }
 
-    /// The numbers of its metrics, and the leaderboard without rows.
-    fn read(self, filter: &Filter) -> Result<(Vec<i64>, Leaderboard), Error> {
-        let missing = || Error::missing("leaderboard", self.id);
+    /// The numbers of its metrics, and the leaderboard without rows and description; none if it is
+    /// not there.
+    fn read(self, filter: &Filter) -> Result<(Vec<i64>, Option<Leaderboard>), Error> {
         let (numbers, metrics) = metrics(self.metrics)?;
+        let Some(item) = self.item.read()?.pop() else { return Ok((numbers, None)) };
         let chosen = match &filter.metric {
             None => 0,
             Some(name) => metrics
@@ -462,16 +476,10 @@ impl<'s> Head<'s> {
                 .position(|m| m.name.eq_ignore_ascii_case(name))
                 .ok_or_else(|| Error::missing("metric", name))?,
         };
-        let item = self.item.read()?.pop().ok_or_else(missing)?;
-        let mut description = String::new();
-        let areas = self.described.rows(|r| {
-            description = r.get(2)?;
-            named(r, 0)
-        })?;
         let found = Leaderboard {
             item,
-            description,
-            areas: areas.into_iter().flatten().collect(),
+            description: String::new(),
+            areas: Vec::new(),
             metrics,
             chosen,
             claims: filter.claims,
@@ -481,8 +489,28 @@ impl<'s> Head<'s> {
             line: Vec::new(),
             facets: Facets::default(),
         };
-        Ok((numbers, found))
+        Ok((numbers, Some(found)))
     }
+}
+
+/// Asks for the description of a leaderboard, beside each area of its task.
+fn ask_described<'s>(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Asked<'s>> {
+    let query = format!(
+        "SELECT lower(replace(a.area, ' ', '-')), a.area, l.description
+         FROM leaderboards l LEFT JOIN task_areas a ON a.task = l.task
+         WHERE l.id = {} ORDER BY a.area",
+        of.number
+    );
+    sql.ask(&query, &[of.value])
+}
+
+fn describe(found: &mut Leaderboard, described: Asked<'_>) -> OfDatabase<()> {
+    let areas = described.rows(|r| {
+        found.description = r.get(2)?;
+        named(r, 0)
+    })?;
+    found.areas = areas.into_iter().flatten().collect();
+    Ok(())
 }
 
 impl Leaderboard {
@@ -584,12 +612,13 @@ fn sort(rows: &mut [Row], filter: &Filter, chosen: usize, direction: Direction) 
     });
 }
 
-fn ask_metrics(sql: &Connection, leaderboard: i64) -> OfDatabase<Asked<'_>> {
-    sql.ask(
+fn ask_metrics<'s>(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Asked<'s>> {
+    let query = format!(
         "SELECT id, name, direction, direction_source, description, declared, tolerance
-         FROM metrics WHERE leaderboard = ?1 ORDER BY position, id",
-        params![leaderboard],
-    )
+         FROM metrics WHERE leaderboard = {} ORDER BY position, id",
+        of.number
+    );
+    sql.ask(&query, &[of.value])
 }
 
 /// Numbers and metrics of a leaderboard in their order.
@@ -609,7 +638,7 @@ fn metrics(asked: Asked<'_>) -> Result<(Vec<i64>, Vec<Metric>), Error> {
 }
 
 /// What [`read_row`] reads.
-fn rows_sql() -> String {
+fn rows_sql(sql: &Connection) -> String {
     format!(
         "SELECT r.id, r.model, p.slug, p.title, r.paper_title, r.paper_url, r.date, r.date_source,
                 r.code_links, r.model_links, r.additional_data, r.setting, r.base, r.method, m.slug,
@@ -617,21 +646,20 @@ fn rows_sql() -> String {
                 EXISTS (SELECT 1 FROM result_files f
                         WHERE f.result = r.id AND f.name = 'adapter.safetensors'),
                 r.state, r.notes, r.at,
-                CASE WHEN p.codes > 0 THEN
+                CASE WHEN {} THEN
                   (SELECT c.url FROM code_links c WHERE c.paper = r.paper
                    ORDER BY c.official DESC, c.id LIMIT 1) END,
                 r.split, r.data_sha256, {}
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard
          LEFT JOIN papers p ON p.id = r.paper LEFT JOIN methods m ON m.id = r.method_id",
+        dialect::may_have_code(sql),
         elsewhere("r", "l")
     )
 }
 
-/// What [`read_score`] reads.
-const SCORES: &str =
-    "SELECT s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured,
-            s.confirmed
-     FROM results r JOIN scores s ON s.result = r.id";
+/// What [`read_score`] reads of scores `s`.
+const SCORE: &str =
+    "s.result, s.metric, s.raw, s.value, s.spread, s.low, s.high, s.measured, s.confirmed";
 
 fn rows(asked: Asked<'_>, scores: Asked<'_>, metrics: &[i64]) -> Result<Vec<Row>, Error> {
     let mut rows = asked.rows(|r| read_row(r, metrics.len()))?;

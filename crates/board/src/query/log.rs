@@ -41,9 +41,17 @@ pub struct LogEntry {
     pub details: Value,
 }
 
-/// Entries of a kind and of a thing, or all.
-const OF: &str = "WHERE (CAST(?1 AS TEXT) IS NULL OR subject = ?1)
-         AND (CAST(?2 AS BIGINT) IS NULL OR subject_id = ?2)";
+/// The condition of a filter, which is given as `?1` and `?2`. What is asked for stands alone, so
+/// that an index answers.
+fn of(filter: &LogFilter) -> String {
+    let is = |given: bool, column: &str, value: &str| match given {
+        true => format!("{column} = {value}"),
+        false => format!("{value} IS NULL"),
+    };
+    let subject = is(filter.subject.is_some(), "subject", "CAST(?1 AS TEXT)");
+    let id = is(filter.id.is_some(), "subject_id", "CAST(?2 AS BIGINT)");
+    format!("WHERE {subject} AND {id}")
+}
 
 /// Entries of the log, newest first.
 ///
@@ -55,7 +63,7 @@ pub fn log(board: &Board, filter: &LogFilter, part: Part) -> Result<Page<LogEntr
         // Entries are never deleted.
         (None, None) => sql.ask("SELECT coalesce(max(id), 0) FROM log", &[])?,
         (subject, id) => {
-            sql.ask(&format!("SELECT count(*) FROM log {OF}"), params![subject, id])?
+            sql.ask(&format!("SELECT count(*) FROM log {}", of(filter)), params![subject, id])?
         }
     };
     let items = ask_entries(sql, filter, part)?;
@@ -70,8 +78,9 @@ pub(super) fn ask_entries<'s>(
     part: Part,
 ) -> OfDatabase<Asked<'s>> {
     let query = format!(
-        "SELECT id, at, who, action, subject, subject_id, subject_name, reason, details FROM log {OF}
-         ORDER BY id DESC LIMIT ?3 OFFSET ?4"
+        "SELECT id, at, who, action, subject, subject_id, subject_name, reason, details FROM log {}
+         ORDER BY id DESC LIMIT ?3 OFFSET ?4",
+        of(filter)
     );
     let (limit, offset) = (part.limit(), part.offset());
     sql.ask(&query, params![filter.subject, filter.id, limit, offset])

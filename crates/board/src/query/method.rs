@@ -4,7 +4,7 @@ use budwood_database::{Asked, params};
 use serde::Serialize;
 
 use super::item::{as_written, attribution};
-use super::paper::{ask_items_of, items};
+use super::paper::OfThing;
 use super::{Attribution, Link, Named, Page, PaperItem, Part};
 use crate::state::state_of;
 use crate::{Board, Error, State};
@@ -132,43 +132,47 @@ pub fn methods(board: &Board, part: Part) -> Result<Page<MethodItem>, Error> {
 /// If there is none.
 pub fn method(board: &Board, address: &str, part: Part) -> Result<Method, Error> {
     let sql = board.sql();
-    let found = sql.first("SELECT m.id, m.slug, m.name, m.full_name, m.description, m.year, m.source_title, m.source_url, m.code_url,
+    let found = sql.ask("SELECT m.slug, m.name, m.full_name, m.description, m.year, m.source_title, m.source_url, m.code_url,
                     p.slug, p.title, m.implemented, m.papers, a.name, a.attribution, a.licence, m.by_year
              FROM methods m LEFT JOIN papers p ON p.id = m.paper LEFT JOIN archives a ON a.id = m.archive
-             WHERE m.slug = ?1", params![address], |r| {
-            let title: Option<String> = r.get(6)?;
-            let url: Option<String> = r.get(7)?;
-            let method = Method {
-                slug: r.get(1)?,
-                name: r.get(2)?,
-                full_name: r.get(3)?,
-                description: r.get(4)?,
-                year: r.get(5)?,
-                source_link: url.map(|url| Link { title: title.unwrap_or_default(), url }),
-                code: r.get(8)?,
-                paper: super::item::named(r, 9)?,
-                implemented: r.get(11)?,
-                collections: Vec::new(),
-                papers: Page { count: r.get::<i64>(12)? as u64, offset: part.offset, items: Vec::new() },
-                by_year: serde_json::from_str(&r.get::<String>(16)?).unwrap_or_default(),
-                results: Vec::new(),
-                source: attribution(r, 13)?,
-            };
-            Ok((r.get::<i64>(0)?, method))
-        })?;
-    let (id, mut method) = found.ok_or_else(|| Error::missing("method", address))?;
-    let collections = sql.ask(
-        "SELECT area, collection FROM method_collections WHERE method = ?1 ORDER BY area, collection",
-        params![id],
-    )?;
-    let papers = ask_items_of(sql, ("paper_methods", "method", id), method.papers.count, part)?;
-    let made = sql.ask(RESULTS, params![id])?;
+             WHERE m.slug = ?1", params![address])?;
+    let papers = OfThing::ask(sql, ("method", address), part)?;
+    let collections = sql.ask(COLLECTIONS, params![address])?;
+    let made = sql.ask(RESULTS, params![address])?;
+    let found = found.first(|r| {
+        let title: Option<String> = r.get(5)?;
+        let url: Option<String> = r.get(6)?;
+        Ok(Method {
+            slug: r.get(0)?,
+            name: r.get(1)?,
+            full_name: r.get(2)?,
+            description: r.get(3)?,
+            year: r.get(4)?,
+            source_link: url.map(|url| Link { title: title.unwrap_or_default(), url }),
+            code: r.get(7)?,
+            paper: super::item::named(r, 8)?,
+            implemented: r.get(10)?,
+            collections: Vec::new(),
+            papers: Page {
+                count: r.get::<i64>(11)? as u64,
+                offset: part.offset,
+                items: Vec::new(),
+            },
+            by_year: serde_json::from_str(&r.get::<String>(15)?).unwrap_or_default(),
+            results: Vec::new(),
+            source: attribution(r, 12)?,
+        })
+    })?;
+    let mut method = found.ok_or_else(|| Error::missing("method", address))?;
     method.collections =
         collections.rows(|r| Ok(Collection { area: r.get(0)?, name: r.get(1)? }))?;
-    method.papers.items = items(papers)?;
+    method.papers.items = papers.read(sql, method.papers.count)?;
     method.results = results(made)?;
     Ok(method)
 }
+
+const COLLECTIONS: &str = "SELECT area, collection FROM method_collections
+     WHERE method = (SELECT id FROM methods WHERE slug = ?1) ORDER BY area, collection";
 
 const RESULTS: &str =
     "SELECT r.id, l.slug, t.slug, t.name, d.slug, d.name, r.model, r.base, r.method, r.trained, m.name, s.raw,
@@ -176,7 +180,8 @@ const RESULTS: &str =
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
          JOIN datasets d ON d.id = l.dataset LEFT JOIN metrics m ON m.leaderboard = l.id AND m.position = 0
          LEFT JOIN scores s ON s.result = r.id AND s.metric = m.id
-         WHERE r.method_id = ?1 AND r.state <> 'retracted' ORDER BY r.id DESC LIMIT 100";
+         WHERE r.method_id = (SELECT id FROM methods WHERE slug = ?1)
+           AND r.state <> 'retracted' ORDER BY r.id DESC LIMIT 100";
 
 fn results(asked: Asked<'_>) -> Result<Vec<MethodResult>, Error> {
     Ok(asked.rows(|r| {

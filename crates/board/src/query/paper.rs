@@ -3,7 +3,8 @@
 use budwood_database::{Asked, Connection, params};
 use serde::Serialize;
 
-use super::item::{as_written, attribution, names};
+use super::item::{Which, as_written, attribution, names};
+use super::related::Near;
 use super::{Attribution, Named, Page, Part, Related};
 use crate::date::DateSource;
 use crate::error::OfDatabase;
@@ -114,7 +115,14 @@ pub struct PaperResult {
 }
 
 /// What [`items`] reads of papers `p`.
-const ITEM: &str = "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300), p.results, p.codes FROM papers p";
+fn item(sql: &Connection) -> String {
+    format!(
+        "SELECT p.slug, p.title, p.date, p.authors, substr(p.abstract, 1, 300),
+                coalesce(results, 0), coalesce(codes, 0)
+         FROM {}",
+        dialect::counted_papers(sql)
+    )
+}
 
 /// The papers that were asked for.
 pub(super) fn items(asked: Asked<'_>) -> Result<Vec<PaperItem>, Error> {
@@ -137,27 +145,58 @@ pub(super) fn items(asked: Asked<'_>) -> Result<Vec<PaperItem>, Error> {
 /// The order of papers `p` in lists.
 const NEWEST: &str = "p.date DESC NULLS LAST, p.id DESC";
 
-/// Asks for those of the papers that a table names beside a number, newest first; `count` says how
-/// many they are.
-pub(super) fn ask_items_of<'s>(
+/// The papers of a task or a method, newest first. Few are quickly sorted, and asked for together
+/// with the thing; of many the newest are soon met on the way down from the newest of all.
+pub(super) struct OfThing<'s, 'a> {
+    /// `task` or `method`.
+    kind: &'static str,
+    address: &'a str,
+    part: Part,
+    few: Asked<'s>,
+}
+
+/// Papers that are sorted at most.
+const FEW: u64 = 1000;
+
+impl<'s, 'a> OfThing<'s, 'a> {
+    pub(super) fn ask(
+        sql: &'s Connection,
+        (kind, address): (&'static str, &'a str),
+        part: Part,
+    ) -> OfDatabase<Self> {
+        let few = format!(
+            "JOIN paper_{kind}s x ON x.paper = p.id
+             WHERE x.{kind} = (SELECT id FROM {kind}s WHERE slug = ?1 AND papers <= {FEW})"
+        );
+        Ok(Self { kind, address, part, few: ask_newest(sql, &few, address, part)? })
+    }
+
+    /// The papers, of which there are `count` in all.
+    pub(super) fn read(self, sql: &Connection, count: u64) -> Result<Vec<PaperItem>, Error> {
+        if count <= FEW {
+            return items(self.few);
+        }
+        let (table, kind) = (format!("paper_{}s", self.kind), self.kind);
+        let number = format!("(SELECT id FROM {kind}s WHERE slug = ?1)");
+        let many = dialect::from_the_newest(sql, &table, &format!("{kind} = {number}"));
+        items(ask_newest(sql, &many, self.address, self.part)?)
+    }
+}
+
+/// Asks for the newest of papers `p`; `which` says of which.
+fn ask_newest<'s>(
     sql: &'s Connection,
-    (table, column, of): (&str, &str, i64),
-    count: u64,
+    which: &str,
+    address: &str,
     part: Part,
 ) -> OfDatabase<Asked<'s>> {
-    // Of many, the newest are soon met on the way down from the newest of all; few are quickly
-    // sorted.
-    let join = if count > 1000 {
-        dialect::from_the_newest(sql, table, column)
-    } else {
-        format!("JOIN {table} x ON x.paper = p.id WHERE x.{column} = ?1")
-    };
     // What is shown is read of these alone.
     let query = format!(
-        "{ITEM} JOIN (SELECT p.id FROM papers p {join} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
-         ON these.id = p.id ORDER BY {NEWEST}"
+        "{} JOIN (SELECT p.id FROM papers p {which} ORDER BY {NEWEST} LIMIT ?2 OFFSET ?3) these
+         ON these.id = p.id ORDER BY {NEWEST}",
+        item(sql)
     );
-    sql.ask(&query, params![of, part.limit(), part.offset()])
+    sql.ask(&query, params![address, part.limit(), part.offset()])
 }
 
 /// Papers, newest first.
@@ -167,7 +206,7 @@ pub(super) fn ask_items_of<'s>(
 pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
     let sql = board.sql();
     let count = sql.ask("SELECT coalesce(max(id), 0) FROM papers", &[])?;
-    let newest = format!("{ITEM} ORDER BY {NEWEST} LIMIT ?1 OFFSET ?2");
+    let newest = format!("{} ORDER BY {NEWEST} LIMIT ?1 OFFSET ?2", item(sql));
     let newest = sql.ask(&newest, params![part.limit(), part.offset()])?;
     let count = count.one(|r| r.get::<i64>(0))? as u64;
     Ok(Page { count, offset: part.offset, items: items(newest)? })
@@ -179,52 +218,56 @@ pub fn papers(board: &Board, part: Part) -> Result<Page<PaperItem>, Error> {
 /// If there is none.
 pub fn paper(board: &Board, address: &str) -> Result<Paper, Error> {
     let sql = board.sql();
-    let found = sql.first("SELECT p.id, p.slug, p.title, p.abstract, p.authors, p.date, p.date_source, p.arxiv_id, p.url_abs,
-                    p.url_pdf, p.proceeding, a.name, a.attribution, a.licence
-             FROM papers p LEFT JOIN archives a ON a.id = p.archive WHERE p.slug = ?1", params![address], |r| {
-            let authors: String = r.get(4)?;
-            let paper = Paper {
-                slug: r.get(1)?,
-                title: r.get(2)?,
-                abstract_text: r.get(3)?,
-                authors: serde_json::from_str(&authors).unwrap_or_default(),
-                date: r.get(5)?,
-                date_source: r.get(6)?,
-                arxiv_id: r.get(7)?,
-                url: r.get(8)?,
-                pdf: r.get(9)?,
-                proceeding: r.get(10)?,
-                tasks: Vec::new(),
-                methods: Vec::new(),
-                code: Vec::new(),
-                results: Vec::new(),
-                datasets: Vec::new(),
-                related: Vec::new(),
-                source: attribution(r, 11)?,
-            };
-            Ok((r.get::<i64>(0)?, paper))
-        })?;
-    let (id, mut paper) = found.ok_or_else(|| Error::missing("paper", address))?;
-    let tasks = sql.ask(
-        "SELECT t.slug, t.name FROM paper_tasks x JOIN tasks t ON t.id = x.task WHERE x.paper = ?1 ORDER BY t.name",
-        params![id],
+    const NUMBER: &str = "(SELECT id FROM papers WHERE slug = ?1)";
+    let of = Which { number: NUMBER, value: address.into() };
+    let ask = |query: &str| sql.ask(query, params![address]);
+    let found = ask(
+        "SELECT p.id, p.slug, p.title, p.abstract, p.authors, p.date, p.date_source, p.arxiv_id, p.url_abs,
+                p.url_pdf, p.proceeding, a.name, a.attribution, a.licence
+         FROM papers p LEFT JOIN archives a ON a.id = p.archive WHERE p.slug = ?1",
     )?;
-    let methods = sql.ask(
+    let near = Near::ask(sql, of)?;
+    let tasks = ask(&format!(
+        "SELECT t.slug, t.name FROM paper_tasks x JOIN tasks t ON t.id = x.task
+         WHERE x.paper = {NUMBER} ORDER BY t.name"
+    ))?;
+    let methods = ask(&format!(
         "SELECT m.slug, m.name FROM paper_methods x JOIN methods m ON m.id = x.method
-         WHERE x.paper = ?1 ORDER BY m.name",
-        params![id],
-    )?;
-    let datasets = sql.ask(
-        "SELECT slug, name FROM datasets WHERE paper = ?1 ORDER BY name LIMIT 50",
-        params![id],
-    )?;
-    let links = sql.ask(
+         WHERE x.paper = {NUMBER} ORDER BY m.name"
+    ))?;
+    let datasets = ask(&format!(
+        "SELECT slug, name FROM datasets WHERE paper = {NUMBER} ORDER BY name LIMIT 50"
+    ))?;
+    let links = ask(&format!(
         "SELECT url, official, in_paper, in_repository, framework FROM code_links
-         WHERE paper = ?1 ORDER BY official DESC, id LIMIT 200",
-        params![id],
-    )?;
-    let cited = ask_results(sql, id)?;
-    paper.related = super::related::related(sql, id, &paper.title)?;
+         WHERE paper = {NUMBER} ORDER BY official DESC, id LIMIT 200"
+    ))?;
+    let cited = ask_results(sql, of)?;
+    let found = found.first(|r| {
+        let authors: String = r.get(4)?;
+        let paper = Paper {
+            slug: r.get(1)?,
+            title: r.get(2)?,
+            abstract_text: r.get(3)?,
+            authors: serde_json::from_str(&authors).unwrap_or_default(),
+            date: r.get(5)?,
+            date_source: r.get(6)?,
+            arxiv_id: r.get(7)?,
+            url: r.get(8)?,
+            pdf: r.get(9)?,
+            proceeding: r.get(10)?,
+            tasks: Vec::new(),
+            methods: Vec::new(),
+            code: Vec::new(),
+            results: Vec::new(),
+            datasets: Vec::new(),
+            related: Vec::new(),
+            source: attribution(r, 11)?,
+        };
+        Ok((r.get::<i64>(0)?, paper))
+    })?;
+    let (id, mut paper) = found.ok_or_else(|| Error::missing("paper", address))?;
+    paper.related = near.read(sql, id, &paper.title)?;
     paper.tasks = names(tasks)?;
     paper.methods = names(methods)?;
     paper.datasets = names(datasets)?;
@@ -256,7 +299,7 @@ fn repository(url: &str) -> Option<String> {
     Some(format!("{owner}/{name}"))
 }
 
-fn ask_results(sql: &Connection, paper: i64) -> OfDatabase<Asked<'_>> {
+fn ask_results<'s>(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Asked<'s>> {
     let (here, there) = (elsewhere("r", "l"), elsewhere("q", "l"));
     let counts = format!("q.state NOT IN ('retracted', 'mismatch') AND NOT {there}");
     let ranked = dialect::scores_of_metric(sql, &counts);
@@ -271,9 +314,10 @@ fn ask_results(sql: &Connection, paper: i64) -> OfDatabase<Asked<'_>> {
                 END, s.confirmed
          FROM results r JOIN leaderboards l ON l.id = r.leaderboard JOIN tasks t ON t.id = l.task
          JOIN datasets d ON d.id = l.dataset JOIN scores s ON s.result = r.id JOIN metrics m ON m.id = s.metric
-         WHERE r.paper = ?1 AND r.state <> 'retracted'
-         ORDER BY t.name, d.name, r.id, m.position LIMIT 1000"
-    ), params![paper])
+         WHERE r.paper = {} AND r.state <> 'retracted'
+         ORDER BY t.name, d.name, r.id, m.position LIMIT 1000",
+        of.number
+    ), &[of.value])
 }
 
 fn results(asked: Asked<'_>) -> Result<Vec<PaperResult>, Error> {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use budwood_database::{Asked, Connection, params};
 use serde::Serialize;
 
+use super::item::Which;
 use crate::error::OfDatabase;
 use crate::fulltext::{COMMON, with_words};
 use crate::vectors::{ask_vectors, cosine, vectors};
@@ -41,59 +42,85 @@ struct Shared {
     papers: Vec<i64>,
 }
 
-/// The papers closest to a paper, the closest first.
-pub(super) fn related(sql: &Connection, paper: i64, title: &str) -> Result<Vec<Related>, Error> {
-    let all = sql.ask("SELECT coalesce(max(id), 0) FROM papers", &[])?;
-    let (tasks, methods) = (ask_things(sql, paper, "task")?, ask_things(sql, paper, "method")?);
-    let own = ask_vectors(sql, &[paper])?;
-    let (words, with_words) = title_words(sql, title)?;
-    let all = all.one(|r| r.get(0))?;
-    let (tasks, methods) = (newest(sql, tasks, "task")?, newest(sql, methods, "method")?);
-    let mut shared = Vec::new();
-    for (name, papers, of) in tasks.into_iter().chain(methods) {
-        let weight = weight(papers, all);
-        shared.push(Shared { name, weight, papers: of.rows(|r| r.get(0))? });
+/// What is asked to find the papers closest to a paper.
+pub(super) struct Near<'s> {
+    all: Asked<'s>,
+    tasks: Asked<'s>,
+    methods: Asked<'s>,
+    own: Asked<'s>,
+}
+
+impl<'s> Near<'s> {
+    pub(super) fn ask(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Self> {
+        let vector = format!("SELECT paper, vector FROM paper_vectors WHERE paper = {}", of.number);
+        Ok(Self {
+            all: sql.ask("SELECT coalesce(max(id), 0) FROM papers", &[])?,
+            tasks: ask_things(sql, of, "task")?,
+            methods: ask_things(sql, of, "method")?,
+            own: sql.ask(&vector, &[of.value])?,
+        })
     }
-    shared.extend(rare(words, with_words, all));
-    shared.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    let whole: f64 = shared.iter().map(|s| s.weight).sum();
-    let mut scores: HashMap<i64, f64> = HashMap::new();
-    for thing in &shared {
-        for &other in &thing.papers {
-            *scores.entry(other).or_default() += thing.weight / whole;
+
+    /// The papers closest to the paper of that number and title, the closest first.
+    pub(super) fn read(
+        self,
+        sql: &Connection,
+        paper: i64,
+        title: &str,
+    ) -> Result<Vec<Related>, Error> {
+        let Self { all, tasks, methods, own } = self;
+        let all = all.one(|r| r.get(0))?;
+        let (tasks, methods) = (newest(sql, tasks, "task")?, newest(sql, methods, "method")?);
+        let (words, with_words) = title_words(sql, title)?;
+        let mut shared = Vec::new();
+        for (name, papers, of) in tasks.into_iter().chain(methods) {
+            let weight = weight(papers, all);
+            shared.push(Shared { name, weight, papers: of.rows(|r| r.get(0))? });
         }
-    }
-    scores.remove(&paper);
-    let mut ranked: Vec<(f64, Option<f64>, i64)> =
-        scores.into_iter().map(|(id, score)| (score, None, id)).collect();
-    // Of equals the newest.
-    let order = |a: &(f64, Option<f64>, i64), b: &(f64, Option<f64>, i64)| {
-        b.0.total_cmp(&a.0).then(b.2.cmp(&a.2))
-    };
-    ranked.sort_by(order);
-    if let Some(own) = vectors(own)?.remove(&paper) {
-        ranked.truncate(COMPARED);
-        let others = ask_vectors(sql, &ranked.iter().map(|r| r.2).collect::<Vec<_>>())?;
-        let others = vectors(others)?;
-        for (score, similarity, id) in &mut ranked {
-            *similarity = others.get(id).and_then(|other| cosine(&own, other));
-            *score += similarity.unwrap_or(0.0);
+        shared.extend(rare(words, with_words, all));
+        shared.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        let whole: f64 = shared.iter().map(|s| s.weight).sum();
+        let mut scores: HashMap<i64, f64> = HashMap::new();
+        for thing in &shared {
+            for &other in &thing.papers {
+                *scores.entry(other).or_default() += thing.weight / whole;
+            }
         }
+        scores.remove(&paper);
+        let mut ranked: Vec<(f64, Option<f64>, i64)> =
+            scores.into_iter().map(|(id, score)| (score, None, id)).collect();
+        // Of equals the newest.
+        let order = |a: &(f64, Option<f64>, i64), b: &(f64, Option<f64>, i64)| {
+            b.0.total_cmp(&a.0).then(b.2.cmp(&a.2))
+        };
         ranked.sort_by(order);
+        if let Some(own) = vectors(own)?.remove(&paper) {
+            ranked.truncate(COMPARED);
+            let others = ask_vectors(sql, &ranked.iter().map(|r| r.2).collect::<Vec<_>>())?;
+            let others = vectors(others)?;
+            for (score, similarity, id) in &mut ranked {
+                *similarity = others.get(id).and_then(|other| cosine(&own, other));
+                *score += similarity.unwrap_or(0.0);
+            }
+            ranked.sort_by(order);
+        }
+        ranked.truncate(SHOWN);
+        let these = dialect::is_among(sql, "id", "?1");
+        let query = format!("SELECT id, slug, title, date FROM papers WHERE {these}");
+        let ids: Vec<i64> = ranked.iter().map(|r| r.2).collect();
+        let mut found = sql.query(&query, params![dialect::list(&ids)], |r| {
+            let id: i64 = r.get(0)?;
+            let names = shared.iter().filter(|s| s.papers.contains(&id)).map(|s| s.name.clone());
+            let why = names.take(4).collect();
+            let similarity = ranked.iter().find(|r| r.2 == id).and_then(|r| r.1);
+            Ok((
+                id,
+                Related { slug: r.get(1)?, title: r.get(2)?, date: r.get(3)?, why, similarity },
+            ))
+        })?;
+        found.sort_by_key(|(id, _)| ids.iter().position(|i| i == id));
+        Ok(found.into_iter().map(|(_, related)| related).collect())
     }
-    ranked.truncate(SHOWN);
-    let these = dialect::is_among(sql, "id", "?1");
-    let query = format!("SELECT id, slug, title, date FROM papers WHERE {these}");
-    let ids: Vec<i64> = ranked.iter().map(|r| r.2).collect();
-    let mut found = sql.query(&query, params![dialect::list(&ids)], |r| {
-        let id: i64 = r.get(0)?;
-        let names = shared.iter().filter(|s| s.papers.contains(&id)).map(|s| s.name.clone());
-        let why = names.take(4).collect();
-        let similarity = ranked.iter().find(|r| r.2 == id).and_then(|r| r.1);
-        Ok((id, Related { slug: r.get(1)?, title: r.get(2)?, date: r.get(3)?, why, similarity }))
-    })?;
-    found.sort_by_key(|(id, _)| ids.iter().position(|i| i == id));
-    Ok(found.into_iter().map(|(_, related)| related).collect())
 }
 
 /// What is in few papers says more than what is in many.
@@ -102,12 +129,13 @@ fn weight(papers: i64, all: i64) -> f64 {
 }
 
 /// Asks for a paper's tasks or methods.
-fn ask_things<'s>(sql: &'s Connection, paper: i64, kind: &str) -> OfDatabase<Asked<'s>> {
+fn ask_things<'s>(sql: &'s Connection, of: Which<'_>, kind: &str) -> OfDatabase<Asked<'s>> {
     let query = format!(
         "SELECT t.id, t.name, t.papers FROM paper_{kind}s x JOIN {kind}s t ON t.id = x.{kind}
-         WHERE x.paper = ?1 ORDER BY t.papers, t.id LIMIT 20"
+         WHERE x.paper = {} ORDER BY t.papers, t.id LIMIT 20",
+        of.number
     );
-    sql.ask(&query, params![paper])
+    sql.ask(&query, &[of.value])
 }
 
 /// The tasks or methods that were asked for: their names, how many papers they have, and the

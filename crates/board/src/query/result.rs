@@ -7,7 +7,7 @@ use budwood_database::{Asked, Row as SqlRow, params};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::leaderboard::{Metric, Row, of_one};
+use super::leaderboard::{Metric, Place, Row};
 use super::log::{ask_entries, entries};
 use super::{LeaderboardItem, LogEntry, LogFilter, Part};
 use crate::error::OfDatabase;
@@ -141,37 +141,37 @@ pub struct Disagreement {
 pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
     let sql = board.sql();
     let missing = || Error::missing("result", id);
-    let found = sql.first(
-        "SELECT r.leaderboard, r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256,
-                    r.data_sha256 IN (SELECT sha256 FROM data_sources), r.record, r.submitter,
-                    EXISTS (SELECT 1 FROM predictions WHERE result = r.id),
-                    EXISTS (SELECT 1 FROM result_files WHERE result = r.id),
-                    EXISTS (SELECT 1 FROM checks WHERE result = r.id)
-             FROM results r WHERE r.id = ?1",
+    let found = sql.ask(
+        "SELECT r.source_url, r.base_sha256, r.adapter_sha256, r.data_sha256, r.record, r.submitter,
+                r.data_sha256 IN (SELECT sha256 FROM data_sources),
+                EXISTS (SELECT 1 FROM predictions WHERE result = r.id),
+                EXISTS (SELECT 1 FROM result_files WHERE result = r.id),
+                EXISTS (SELECT 1 FROM checks WHERE result = r.id),
+                EXISTS (SELECT 1 FROM log WHERE subject = 'result' AND subject_id = r.id)
+         FROM results r WHERE r.id = ?1",
         params![id],
-        |r| {
-            let texts: [Option<String>; 4] = [r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?];
-            let here = r.get::<Option<bool>>(5)?.unwrap_or(false);
-            let has: [bool; 3] = [r.get(8)?, r.get(9)?, r.get(10)?];
-            Ok((r.get::<i64>(0)?, texts, here, r.get::<Option<String>>(6)?, r.get(7)?, has))
-        },
     )?;
+    let place = Place::ask(sql, id)?;
+    let found = found.first(|r| {
+        let texts: [Option<String>; 6] =
+            [r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?];
+        let has: [bool; 4] = [r.get(7)?, r.get(8)?, r.get(9)?, r.get(10)?];
+        Ok((texts, r.get::<Option<bool>>(6)?.unwrap_or(false), has))
+    })?;
     let (
-        leaderboard,
-        [source_url, base_sha256, adapter_sha256, data_sha256],
+        [source_url, base_sha256, adapter_sha256, data_sha256, record, submitter],
         data_here,
-        record,
-        submitter,
-        [has_predictions, has_files, has_checks],
+        [has_predictions, has_files, has_checks, has_history],
     ) = found.ok_or_else(missing)?;
     // Most results have nothing of all this, and a question costs more than its answer.
     let ask = |has: bool, what| has.then(|| sql.ask(what, params![id])).transpose();
-    let of_it = LogFilter { subject: Some("result".into()), id: Some(id) };
-    let history = ask_entries(sql, &of_it, Part { offset: 0, limit: 100 })?;
     let same = ask(adapter_sha256.is_some(), SAME_WEIGHTS)?;
     let evidence = ask(has_predictions, BEST_PREDICTIONS)?;
     let (files, checked) = (ask(has_files, FILES)?, ask(has_checks, CHECKS)?);
-    let (table, row, rank_of_claims) = of_one(sql, leaderboard, id)?.ok_or_else(missing)?;
+    let of_it = LogFilter { subject: Some("result".into()), id: Some(id) };
+    let all = Part { offset: 0, limit: 100 };
+    let history = has_history.then(|| ask_entries(sql, &of_it, all)).transpose()?;
+    let (table, row, rank_of_claims) = place.read()?.ok_or_else(missing)?;
     let (measured, predictions) = read(evidence, best_predictions)?;
     let record: Option<Value> = record.and_then(|r| serde_json::from_str(&r).ok());
     Ok(ResultPage {
@@ -194,7 +194,7 @@ pub fn result(board: &Board, id: i64) -> Result<ResultPage, Error> {
         predictions: predictions.len() as u64,
         classes: evidence::classes(&predictions),
         calibration: evidence::calibration(&predictions),
-        history: entries(history)?,
+        history: read(history, entries)?,
     })
 }
 

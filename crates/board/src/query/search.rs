@@ -191,12 +191,11 @@ fn ask_notable<'s>(sql: &'s Connection, words: &[String], limit: i64) -> OfDatab
     let query = format!(
         "SELECT p.slug, p.title, coalesce(p.date, '')
          FROM (SELECT n.id, n.results
-               FROM (SELECT id, results, ' ' || title_key AS title FROM papers
-                     WHERE results > 0{} ORDER BY results DESC, title_key LIMIT 2000) n
+               FROM (SELECT id, results, ' ' || title_key AS title FROM ({} LIMIT 2000) t) n
                WHERE {}
                ORDER BY n.results DESC, n.title LIMIT ?1) f
          JOIN papers p ON p.id = f.id ORDER BY f.results DESC, p.title_key",
-        dialect::is_in_order(sql, "title_key"),
+        dialect::papers_by_results(sql),
         fits.join(" AND ")
     );
     let values: Vec<Value<'_>> =
