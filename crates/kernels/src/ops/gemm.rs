@@ -70,7 +70,8 @@ impl PackedB {
         let _ = self.data.try_reserve_exact(len.saturating_sub(self.data.len()));
     }
 
-    /// Packs `b`, `[k, n]`, anew into this storage, which is reused.
+    /// Packs `b`, `[k, n]`, anew into this storage, which is reused. The last panel's columns
+    /// beyond `n` keep what was there: their sums are left beside C.
     pub fn pack(&mut self, isa: Isa, b: MatRef<'_>) {
         let panel = tile::columns(isa);
         let (k, n) = (b.rows, b.columns);
@@ -85,9 +86,6 @@ impl PackedB {
         for (p, out) in self.data[..len].chunks_exact_mut((k * panel).max(1)).enumerate() {
             let j0 = p * panel;
             let width = panel.min(n - j0);
-            if width < panel {
-                out.fill(0.0);
-            }
             if b.column_stride == 1 {
                 for (i, out) in out.chunks_exact_mut(panel).enumerate() {
                     let from = &b.data[i * b.row_stride + j0..][..width];
