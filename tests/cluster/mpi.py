@@ -113,7 +113,7 @@ def answers():
 
 
 # Long enough to be killed in between.
-LONG = ["--recipe", "paper", "--epochs", "100", "--batch-size", "128", "--method", "adapter[width=8]", "--save-every", "0.2"]
+LONG = ["--recipe", "paper", "--epochs", "500", "--batch-size", "128", "--method", "adapter[width=8]", "--save-every", "0.2"]
 
 
 def job(out, ranks):

@@ -40,7 +40,7 @@ grep -q good job.log || { cat job.log; exit 1; }
 echo "a job's script is one process"
 
 # A task that is killed.
-long() { timeout 300 "$@" "$program" train --base base --data rows.csv --recipe paper --epochs 100 \
+long() { timeout 300 "$@" "$program" train --base base --data rows.csv --recipe paper --epochs 500 \
     --batch-size 128 --method 'adapter[width=8]' --save-every 0.2 --out killed; }
 long srun --mpi=pmix -n 3 -K > killed.log 2>&1 &
 step=$!
