@@ -374,19 +374,19 @@ async fn a_full_queue_is_said_and_clients_that_leave_give_their_place_back() {
     settings.threads = 1;
     let router = service(settings);
     let many =
-        json!({ "inputs": vec!["it was very poor and bad and awful"; 12_000], "adapter": "a" });
-    // Much larger than the queue: taken as nothing else waits.
+        json!({ "inputs": vec!["it was very poor and bad and awful"; 24_000], "adapter": "a" });
+    // Much larger than the queue: taken as nothing else waits. A question before it is there could
+    // have it refused, so `metrics`, which does not wait in the queue, say that it is.
     let first = {
         let (router, many) = (router.clone(), many.clone());
         tokio::spawn(async move { post(&router, "/predict", many).await.status })
     };
-    let mut refused = None;
-    while refused.is_none() && !first.is_finished() {
-        let reply = post(&router, "/predict", json!({ "inputs": "good", "adapter": "a" })).await;
-        refused = (reply.status == 429).then_some(reply);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    while get(&router, "/metrics").await.text.contains("budwood_queue_tokens 0\n") {
+        assert!(!first.is_finished(), "the texts were never seen in the queue");
+        tokio::task::yield_now().await;
     }
-    let refused = refused.expect("the queue was full at some time");
+    let refused = post(&router, "/predict", json!({ "inputs": "good", "adapter": "a" })).await;
+    assert_eq!(refused.status, 429, "{}", refused.text);
     assert_eq!(refused.headers["retry-after"], "1");
     assert_eq!(first.await.unwrap(), 200);
     let late = Request::post("/predict").header("x-timeout-ms", "20");
