@@ -6,11 +6,15 @@
 A board is a folder or postgres://USER@HOST/DATABASE. Each is served by a program of its own; one client with one connection asks
 for each page of a kind in turn, first on one board and then on the other. Prints the median of a page's time in milliseconds, and the
 second board's over the first's. Pages are packed with gzip, as browsers ask for them; their bodies are compared.
+
+A board on a server remembers what it was asked while nothing is written. If the second board is on one, its pages are asked for a
+second time with something written before each, so that nothing is remembered: the last three columns. That needs `psql`.
 """
 
 import gzip
 import re
 import statistics
+import subprocess
 import sys
 
 from serve import Client, Process
@@ -56,29 +60,52 @@ def addresses(reader):
     }
 
 
+class Writer:
+    """Ends the state of a database without changing anything in it."""
+
+    def __init__(self, address):
+        self.psql = subprocess.Popen(["psql", "-qAt", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def write(self):
+        print("SELECT pg_current_xact_id();", file=self.psql.stdin, flush=True)
+        if not self.psql.stdout.readline().strip():
+            sys.exit("psql does not answer")
+
+
+def medians(readers, paths, rounds, before=lambda: None):
+    """The median milliseconds of both readers, and how many bodies differ."""
+    times, other = ([], []), 0
+    for i in range(max(rounds * len(paths), 60)):
+        path = paths[i % len(paths)]
+        bodies = []
+        before()
+        for j in (0, 1) if i % 2 else (1, 0):
+            body, took = readers[j].get(path)
+            times[j].append(took * 1e3)
+            bodies.append(body.replace(readers[j].host.encode(), b""))
+        other += bodies[0] != bodies[1]
+    return *map(statistics.median, times), other
+
+
 def main(program, first, second, rounds=3):
     words = ["serve", "--port", "0", "--searches", "100000", "--json"]
     with Process(program, "board", "--board", first, *words) as one, Process(program, "board", "--board", second, *words) as two:
         readers = [Reader(server.port) for server in (one, two)]
-        print(f"{'page':<14} {'pages':>5} {'first':>8} {'second':>8}  times")
+        writer = Writer(second) if second.startswith("postgres") else None
+        print(f"{'page':<14} {'pages':>5} {'first':>8} {'second':>8}  times" + "    first  written  times" * bool(writer))
         # Both are asked for these: large answers make later ones of a process faster, whose memory is then kept.
         found = [addresses(reader) for reader in readers][0]
         for kind, paths in found.items():
             if not paths:
                 print(f"{kind:<14} none found")
                 continue
-            times, other = ([], []), 0
-            for i in range(max(rounds * len(paths), 60)):
-                path = paths[i % len(paths)]
-                bodies = []
-                for j in (0, 1) if i % 2 else (1, 0):
-                    body, took = readers[j].get(path)
-                    times[j].append(took * 1e3)
-                    bodies.append(body.replace(readers[j].host.encode(), b""))
-                other += bodies[0] != bodies[1]
-            a, b = (statistics.median(t) for t in times)
-            note = f"  ({other} differ)" if other else ""
-            print(f"{kind:<14} {len(paths):>5} {a:8.2f} {b:8.2f}  {b / a:.2f}{note}", flush=True)
+            a, b, other = medians(readers, paths, rounds)
+            line = f"{kind:<14} {len(paths):>5} {a:8.2f} {b:8.2f}  {b / a:5.2f}"
+            if writer:
+                a, b, more = medians(readers, paths, rounds, writer.write)
+                line += f" {a:8.2f} {b:8.2f}  {b / a:5.2f}"
+                other += more
+            print(line + f"  ({other} differ)" * bool(other), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ use rusqlite::types::Value as SqliteValue;
 
 use crate::Error;
 use crate::connection::{Connection, Remote, System};
+use crate::remembered::{self, Answer};
 use crate::value::{Cells, Encoded, Row, Value};
 
 /// A question whose answer is yet to be read.
@@ -98,8 +99,9 @@ struct Sent<'a> {
     connection: &'a Connection,
     remote: &'a Remote,
     number: u64,
-    sql: String,
-    values: Arc<[Encoded]>,
+    question: remembered::Question,
+    /// The answer, if the server need not be asked.
+    known: Option<Answer>,
 }
 
 impl<'a> Sent<'a> {
@@ -111,17 +113,16 @@ impl<'a> Sent<'a> {
     ) -> Result<Self, Error> {
         connection.send_waiting_of(sql)?;
         let number = remote.number();
-        let values = connection.on_server(remote, |session| {
-            let statement = session.prepared(sql)?;
-            let values = Encoded::all(values, statement.params());
-            if let Ok(values) = &values {
-                session.ask(number, statement, Arc::clone(values));
-            }
-            Ok(values)
-        });
-        let values = values.map_err(|e| connection.first_error(e))?;
+        let statement = connection.on_server(remote, |session| session.prepared(sql));
+        let statement = statement.map_err(|e| connection.first_error(e))?;
+        let values = Encoded::all(values, statement.params());
         let values = values.map_err(|e| Error::content(&connection.place, e))?;
-        Ok(Self { connection, remote, number, sql: sql.into(), values })
+        let question = (sql.into(), Arc::clone(&values));
+        let known = connection.recall(remote, &question);
+        if known.is_none() {
+            remote.session.borrow_mut().ask(number, statement, values);
+        }
+        Ok(Self { connection, remote, number, question, known })
     }
 
     /// The first rows of its answer.
@@ -132,24 +133,32 @@ impl<'a> Sent<'a> {
     ) -> Result<Vec<T>, Error> {
         let place = self.connection.place.as_str();
         let read = |row| read(&Row { place, cells: Cells::Postgres(row) });
-        let answer = self.answer().map_err(|e| self.connection.first_error(e))?;
+        let answer = match &self.known {
+            Some(answer) => Arc::clone(answer),
+            None => self.answer().map_err(|e| self.connection.first_error(e))?,
+        };
         answer.iter().take(most).map(read).collect()
     }
 
-    fn answer(&self) -> Result<Vec<tokio_postgres::Row>, Error> {
-        self.connection.on_server(self.remote, |session| {
+    fn answer(&self) -> Result<Answer, Error> {
+        let answer = self.connection.on_server(self.remote, |session| {
             // The connection may have been cut and made again since.
             if !session.line.is_open(self.number) {
-                let statement = session.prepared(&self.sql)?;
-                session.ask(self.number, statement, Arc::clone(&self.values));
+                let statement = session.prepared(&self.question.0)?;
+                session.ask(self.number, statement, Arc::clone(&self.question.1));
             }
             session.line.answer(self.number)
-        })
+        })?;
+        let answer = answer.into();
+        self.connection.remember(self.remote, self.number, &self.question, &answer);
+        Ok(answer)
     }
 }
 
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        self.remote.session.borrow_mut().line.forget(self.number);
+        if self.known.is_none() {
+            self.remote.session.borrow_mut().line.forget(self.number);
+        }
     }
 }

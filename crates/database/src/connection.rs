@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
+use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Params, params_from_iter};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
@@ -9,6 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::Error;
 use crate::address::Server;
+use crate::remembered::{Look, Remembered};
 use crate::schema::Schema;
 use crate::session::Session;
 use crate::value::{Cells, Row, Value};
@@ -44,6 +46,9 @@ pub(crate) struct Remote {
     pub(crate) waiting: RefCell<Vec<Waiting>>,
     /// Numbers of the statements that were sent with such rows and may still fail.
     pub(crate) sent: RefCell<Vec<u64>>,
+    /// Answers that may be given again.
+    pub(crate) remembered: Arc<Remembered>,
+    pub(crate) look: RefCell<Look>,
 }
 
 impl Remote {
@@ -279,6 +284,8 @@ impl Connection {
         let System::Postgres(remote) = &self.system else { return Ok(()) };
         let session = Session::connect(&remote.server, self.schema, remote.only_reads)?;
         *remote.session.borrow_mut() = session;
+        remote.remembered.forget();
+        remote.look.take();
         // Claims ended with the connection. One that another has taken meanwhile is lost: what both
         // do is the same, and recorded once.
         let mut claimed = remote.claimed.borrow_mut();

@@ -15,6 +15,7 @@ mod later;
 mod line;
 mod list;
 mod password;
+mod remembered;
 mod schema;
 mod server_tables;
 mod session;
@@ -25,6 +26,7 @@ mod value;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -140,7 +142,9 @@ impl Database {
         let session = RefCell::new(Session::connect_once(server, schema, only_reads)?);
         let (server, asked, claimed) = (server.clone(), Cell::new(0), RefCell::default());
         let (waiting, sent) = (RefCell::default(), RefCell::default());
-        let remote = Remote { server, only_reads, session, asked, claimed, waiting, sent };
+        let (remembered, look) = (Arc::default(), RefCell::default());
+        let remote =
+            Remote { server, only_reads, session, asked, claimed, waiting, sent, remembered, look };
         let remote = Box::new(remote);
         Ok(Self::on(address, schema, System::Postgres(remote)))
     }
@@ -159,6 +163,22 @@ impl Database {
     /// that was cut is made again, once.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Begins work that reads, and need not see what is written from now on. On a server, what was
+    /// asked after an earlier look is not asked again if nothing was written since. That is so for
+    /// connections that only read: who may write asks all anew.
+    pub fn look(&self) {
+        self.connection.look();
+    }
+
+    /// Has this connection remember together with another one to the same database.
+    pub fn share(&mut self, other: &Self) {
+        if let (System::Postgres(own), System::Postgres(other)) =
+            (&mut self.connection.system, &other.connection.system)
+        {
+            own.remembered = Arc::clone(&other.remembered);
+        }
     }
 
     /// Reads.

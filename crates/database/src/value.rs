@@ -162,7 +162,7 @@ impl ToSql for Value<'_> {
 }
 
 /// A value as it travels to a server.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Encoded(Option<Bytes>);
 
 impl Encoded {

@@ -178,10 +178,7 @@ impl App {
         let board = Board::open(place)?;
         let forms = FormKeys::new(board.secret()?.as_deref());
         let writer = Pool::new(vec![board]);
-        let read = |n: usize| -> Result<Pool, Error> {
-            let open = |_| Board::open_to_read(place);
-            Ok(Pool::new((0..n).map(open).collect::<Result<_, _>>()?))
-        };
+        let read = |n| Board::open_readers(place, n).map(Pool::new);
         let lane = |places, each, a_minute| {
             let patience = Duration::from_secs(20);
             Lane::new(Width { places, queue: 4 * places, each, a_minute, patience })

@@ -79,6 +79,7 @@ impl<'a> Lease<'a> {
 
     fn run<T>(mut self, job: impl FnOnce(&mut Board) -> Result<T, Fault>) -> Result<T, Fault> {
         let board = self.board.as_mut().ok_or_else(|| Fault::internal("no connection is free"))?;
+        board.look();
         job(board)
     }
 }

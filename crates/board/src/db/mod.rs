@@ -52,6 +52,20 @@ impl Board {
         }
     }
 
+    /// Opens some connections to a board that is there, for reading only, which share what they
+    /// remember: see [`Board::look`].
+    ///
+    /// # Errors
+    /// As [`Board::open_to_read`].
+    pub fn open_readers(place: &Place, count: usize) -> Result<Vec<Self>, Error> {
+        let open = |_| Self::open_to_read(place.clone());
+        let mut boards: Vec<_> = (0..count).map(open).collect::<Result<_, _>>()?;
+        if let [first, others @ ..] = &mut boards[..] {
+            others.iter_mut().for_each(|board| board.database.share(&first.database));
+        }
+        Ok(boards)
+    }
+
     /// Whether there is a board, without making one.
     ///
     /// # Errors
@@ -79,6 +93,11 @@ impl Board {
             return Ok(None);
         }
         Ok(self.sql().first("SELECT secret FROM server_secret", &[], |r| r.get(0))?)
+    }
+
+    /// Begins work that reads, such as a page: see [`Database::look`].
+    pub fn look(&self) {
+        self.database.look();
     }
 
     pub(crate) fn folder(&self) -> &Path {
