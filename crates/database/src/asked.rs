@@ -8,7 +8,8 @@ use rusqlite::types::Value as SqliteValue;
 
 use crate::Error;
 use crate::connection::{Connection, Remote, System};
-use crate::remembered::{self, Answer};
+use crate::remembered::{self, Answer, Look};
+use crate::session::Session;
 use crate::value::{Cells, Encoded, Row, Value};
 
 /// A question whose answer is yet to be read.
@@ -37,6 +38,30 @@ impl Connection {
             System::Postgres(remote) => Question::Server(Sent::new(self, remote, sql, values)?),
         };
         Ok(Asked { connection: self, question })
+    }
+
+    /// Has the server say which state its tables are in, without waiting for it. Until the next
+    /// look, questions that were answered in this state are not asked again.
+    pub(crate) fn look(&self) {
+        let System::Postgres(remote) = &self.system else { return };
+        // Who writes reads what was written.
+        if !remote.only_reads {
+            return;
+        }
+        let number = remote.number();
+        // What is wrong is said by the next question.
+        let _ = self.on_server(remote, |session| remote.look.borrow_mut().ask(session, number));
+    }
+
+    /// Works with what is remembered; not in an open transaction, which may see what is older or
+    /// newer.
+    fn with_look<T>(
+        &self,
+        remote: &Remote,
+        work: impl FnOnce(&mut Look, &mut Session) -> T,
+    ) -> Option<T> {
+        let work = || work(&mut remote.look.borrow_mut(), &mut remote.session.borrow_mut());
+        (!self.is_busy.get()).then(work)
     }
 
     pub(crate) fn of_a_server<T>(
@@ -118,7 +143,9 @@ impl<'a> Sent<'a> {
         let values = Encoded::all(values, statement.params());
         let values = values.map_err(|e| Error::content(&connection.place, e))?;
         let question = (sql.into(), Arc::clone(&values));
-        let known = connection.recall(remote, &question);
+        let known = connection
+            .with_look(remote, |look, session| remote.remembered.recall(look, session, &question));
+        let known = known.flatten();
         if known.is_none() {
             remote.session.borrow_mut().ask(number, statement, values);
         }
@@ -150,7 +177,10 @@ impl<'a> Sent<'a> {
             session.line.answer(self.number)
         })?;
         let answer = answer.into();
-        self.connection.remember(self.remote, self.number, &self.question, &answer);
+        self.connection.with_look(self.remote, |look, session| {
+            let known = (&self.question, &answer);
+            self.remote.remembered.remember(look, session, self.number, known);
+        });
         Ok(answer)
     }
 }

@@ -14,6 +14,10 @@ use crate::waiting::{Addition, Waiting};
 
 /// Bytes that wait at most.
 const MOST: usize = 1 << 18;
+/// Bytes that wait while the server has nothing to do.
+const FEW: usize = 1 << 15;
+/// Statements that are under way when more are sent: those of a lot or two.
+const UNDER_WAY: usize = 6;
 
 impl Connection {
     /// Adds a row before anything else reads its table, and before the transaction ends. To be
@@ -46,7 +50,8 @@ impl Connection {
         for (list, value) in lists.iter_mut().zip(values) {
             list.push(value).map_err(|e| Error::content(&self.place, e))?;
         }
-        let is_full = lists.iter().map(List::size).sum::<usize>() > MOST;
+        let most = if remote.sent.borrow().is_empty() { FEW } else { MOST };
+        let is_full = lists.iter().map(List::size).sum::<usize>() > most;
         drop(all);
         if is_full { self.send_waiting() } else { Ok(()) }
     }
@@ -66,8 +71,7 @@ impl Connection {
         if all.is_empty() {
             return Ok(());
         }
-        // One lot is under way at most.
-        self.heed_sent()?;
+        self.heed(UNDER_WAY)?;
         all.sort_by_key(|w| !w.addition.is_referred_to);
         let mut session = remote.session.borrow_mut();
         for Waiting { statement, lists, .. } in all {
@@ -80,11 +84,18 @@ impl Connection {
 
     /// Waits until the server has done what was sent.
     pub(crate) fn heed_sent(&self) -> Result<(), Error> {
+        self.heed(0)
+    }
+
+    /// Waits until some statements at most are under way.
+    fn heed(&self, most: usize) -> Result<(), Error> {
         let System::Postgres(remote) = &self.system else { return Ok(()) };
         let mut line = RefMut::map(remote.session.borrow_mut(), |session| &mut session.line);
+        let mut sent = remote.sent.borrow_mut();
+        let done = sent.len().saturating_sub(most);
         // The first one that fails makes all after it fail.
         let mut first = Ok(());
-        for number in std::mem::take(&mut *remote.sent.borrow_mut()) {
+        for number in sent.drain(..done) {
             if line.is_open(number) {
                 first = first.and(line.answer(number).map(drop));
             }

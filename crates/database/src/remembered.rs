@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::Row;
 
-use crate::connection::{Connection, Remote, System};
 use crate::session::Session;
 use crate::value::Encoded;
 
@@ -64,6 +63,41 @@ enum Snapshot {
 }
 
 impl Remembered {
+    /// The answer to a question, if it is known to be right at the last look.
+    pub(crate) fn recall(
+        &self,
+        look: &mut Look,
+        session: &mut Session,
+        question: &Question,
+    ) -> Option<Answer> {
+        // A question that is new travels together with the look.
+        if look.snapshot == Snapshot::Unknown || !self.answers().has(question) {
+            return None;
+        }
+        let snapshot = look.snapshot(session)?;
+        let mut answers = self.answers();
+        (answers.snapshot == snapshot).then(|| answers.give(question)).flatten()
+    }
+
+    /// Keeps the answer to a question that was asked under a number after the last look.
+    pub(crate) fn remember(
+        &self,
+        look: &mut Look,
+        session: &mut Session,
+        number: u64,
+        (question, answer): (&Question, &Answer),
+    ) {
+        if number < look.number {
+            return;
+        }
+        let Some(snapshot) = look.snapshot(session) else { return };
+        let mut answers = self.answers();
+        if answers.snapshot != snapshot {
+            *answers = Answers { snapshot: snapshot.into(), ..Answers::default() };
+        }
+        answers.keep(question.clone(), Arc::clone(answer));
+    }
+
     pub(crate) fn forget(&self) {
         *self.answers() = Answers::default();
     }
@@ -90,7 +124,7 @@ impl Answers {
 
     fn keep(&mut self, question: Question, answer: Answer) {
         let bytes = BESIDE + question.0.len() + answer.iter().map(bytes_of).sum::<usize>();
-        if bytes > HALF / 4 {
+        if bytes > HALF / 4 || self.young.contains_key(&question) {
             return;
         }
         self.bytes += bytes;
@@ -103,6 +137,22 @@ impl Answers {
 }
 
 impl Look {
+    /// Asks for the snapshot without waiting for it, in place of an earlier look.
+    pub(crate) fn ask(
+        &mut self,
+        session: &mut Session,
+        number: u64,
+    ) -> Result<(), tokio_postgres::Error> {
+        if self.snapshot == Snapshot::Asked {
+            session.line.forget(self.number);
+        }
+        *self = Self::default();
+        let statement = session.prepared(SNAPSHOT)?;
+        session.ask(number, statement, Vec::<Encoded>::new());
+        *self = Self { number, snapshot: Snapshot::Asked };
+        Ok(())
+    }
+
     /// The snapshot, once the server has said it.
     fn snapshot(&mut self, session: &mut Session) -> Option<&str> {
         if self.snapshot == Snapshot::Asked {
@@ -122,66 +172,4 @@ impl Look {
 
 fn bytes_of(row: &Row) -> usize {
     size_of::<Row>() + row.raw_size_bytes() + row.len() * size_of::<Option<Range<usize>>>()
-}
-
-impl Connection {
-    /// Has the server say which state its tables are in, without waiting for it. Until the next
-    /// look, questions that were answered in this state are not asked again.
-    pub(crate) fn look(&self) {
-        let System::Postgres(remote) = &self.system else { return };
-        // Who writes reads what was written.
-        if !remote.only_reads {
-            return;
-        }
-        let number = remote.number();
-        let asked = self.on_server(remote, |session| {
-            let statement = session.prepared(SNAPSHOT)?;
-            session.ask(number, statement, Vec::<Encoded>::new());
-            Ok(())
-        });
-        // What is wrong is said by the next question.
-        let snapshot = asked.map_or(Snapshot::Unknown, |()| Snapshot::Asked);
-        let last = remote.look.replace(Look { number, snapshot });
-        if last.snapshot == Snapshot::Asked {
-            remote.session.borrow_mut().line.forget(last.number);
-        }
-    }
-
-    /// The answer to a question, if it is known to be right at the last look.
-    pub(crate) fn recall(&self, remote: &Remote, question: &Question) -> Option<Answer> {
-        let mut look = remote.look.borrow_mut();
-        // What an open transaction sees may be older or newer.
-        if self.is_busy.get()
-            || look.snapshot == Snapshot::Unknown
-            // A question that is new travels together with the look.
-            || !remote.remembered.answers().has(question)
-        {
-            return None;
-        }
-        let mut session = remote.session.borrow_mut();
-        let snapshot = look.snapshot(&mut session)?;
-        let mut answers = remote.remembered.answers();
-        (answers.snapshot == snapshot).then(|| answers.give(question)).flatten()
-    }
-
-    /// Keeps the answer to a question that was asked under a number after the last look.
-    pub(crate) fn remember(
-        &self,
-        remote: &Remote,
-        number: u64,
-        question: &Question,
-        answer: &Answer,
-    ) {
-        let mut look = remote.look.borrow_mut();
-        if self.is_busy.get() || number < look.number {
-            return;
-        }
-        let mut session = remote.session.borrow_mut();
-        let Some(snapshot) = look.snapshot(&mut session) else { return };
-        let mut answers = remote.remembered.answers();
-        if answers.snapshot != snapshot {
-            *answers = Answers { snapshot: snapshot.into(), ..Answers::default() };
-        }
-        answers.keep(question.clone(), Arc::clone(answer));
-    }
 }
