@@ -256,9 +256,7 @@ impl BaseModel {
                 "a sentence encoder: its pooler was left behind in training".into(),
             );
         }
-        let sentence =
-            ["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"];
-        if sentence.iter().any(|f| self.folder.join(f).exists()) {
+        if OF_SENTENCES.iter().any(|f| self.folder.join(f).exists()) {
             return (
                 Pooling::Mean,
                 "a sentence encoder: its pooler was left behind in training".into(),
@@ -282,6 +280,10 @@ impl BaseModel {
         (Pooling::Cls, "no pre-trained pooler that can be trusted: the first token".into())
     }
 }
+
+/// Files of `sentence-transformers` in a model's folder, which speak of folders beside them.
+pub(crate) const OF_SENTENCES: [&str; 3] =
+    ["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"];
 
 /// Dimensions of the tensors that checkpoints hold with more of them: tokens and tables with units
 /// in front, and the projection of patches as a convolution `[d, channels, patch, patch]`.

@@ -8,6 +8,7 @@ use budwood_base::head::HeadKind;
 use budwood_base::tensor::TensorMap;
 use serde_json::{Value, json};
 
+use crate::base_model::OF_SENTENCES;
 use crate::export::{Exported, label2id, model_class, transformers_head};
 use crate::family::Piece;
 use crate::manifest::MANIFEST;
@@ -117,7 +118,8 @@ pub fn task_config(model: &BaseModel, meta: &AdapterMeta) -> Result<Value, Error
     Ok(config)
 }
 
-/// The small files of a model's folder beside its `config.json`, by name.
+/// The small files of a model's folder beside its `config.json`, by name. Those that say how the
+/// base alone makes vectors of sentences stay behind: what is written has a head.
 ///
 /// # Errors
 /// If one cannot be read.
@@ -139,6 +141,7 @@ pub fn other_files(model: &BaseModel) -> Result<Vec<(String, Vec<u8>)>, Error> {
 fn is_small(name: &str) -> bool {
     [".json", ".txt", ".model"].iter().any(|e| name.ends_with(e))
         && !name.ends_with(".index.json")
+        && !OF_SENTENCES.contains(&name)
         && name != MANIFEST
 }
 
