@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use super::job::{Job, ask};
 
@@ -11,13 +11,12 @@ const BEFORE_THE_END: u32 = 60;
 
 /// The script of every task.
 pub(super) fn script(job: &Job<'_>) -> Result<String> {
-    let logs = job.logs.display();
     let mut options = vec![
         format!("--job-name={}", job.name),
         format!("--array=0-{}", job.tasks - 1),
         format!("--cpus-per-task={}", job.args.cpus),
         format!("--chdir={}", quoted(&job.here.to_string_lossy())),
-        format!("--output={}", quoted(&format!("{logs}/%A_%a.log"))),
+        format!("--output={}", quoted(&log(&job.logs, "%A_%a.log")?)),
         "--open-mode=append".into(),
         "--requeue".into(),
         format!("--signal=B:USR1@{BEFORE_THE_END}"),
@@ -53,9 +52,12 @@ exit $code
 pub(super) fn submit(job: &Job<'_>, script: &Path) -> Result<Vec<String>> {
     let script = script.to_string_lossy();
     let array = number(&ask("sbatch", &["--parsable", &script])?)?;
-    let (after, logs) = (format!("--dependency=afterany:{array}"), job.logs.display());
-    let (name, log) = (format!("--job-name={}-rest", job.name), format!("--output={logs}/%A.log"));
-    let rest = ask("sbatch", &["--parsable", &after, &name, &log, "--array=0", &script]);
+    let after = format!("--dependency=afterany:{array}");
+    let (name, log) = (format!("--job-name={}-rest", job.name), log(&job.logs, "%A.log"));
+    let rest = log.and_then(|log| {
+        let log = format!("--output={log}");
+        ask("sbatch", &["--parsable", &after, &name, &log, "--array=0", &script])
+    });
     match rest.and_then(|said| number(&said)) {
         Ok(rest) => Ok(vec![array, rest]),
         // Half of it must not be left behind.
@@ -64,6 +66,17 @@ pub(super) fn submit(job: &Job<'_>, script: &Path) -> Result<Vec<String>> {
             Err(e)
         }
     }
+}
+
+/// The file of a task's log: a name in which Slurm puts numbers for `%A` and `%a`, and which would
+/// be taken as it stands if there were a backslash (sbatch(1), filename pattern).
+fn log(folder: &Path, name: &str) -> Result<String> {
+    let folder = folder.to_string_lossy();
+    ensure!(
+        !folder.contains('\\'),
+        "Slurm writes no logs to {folder}, which has a backslash in its name; choose another --out"
+    );
+    Ok(format!("{}/{name}", folder.replace('%', "%%")))
 }
 
 /// The number in what `sbatch --parsable` prints: the job, and its cluster after a semicolon.
@@ -99,6 +112,13 @@ mod tests {
         assert_eq!(quoted("my runs"), "'my runs'");
         assert_eq!(quoted("it's $(x)"), r"'it'\''s $(x)'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn what_slurm_would_replace_in_a_folder_stays() {
+        let of = |folder: &str| log(Path::new(folder), "%A.log");
+        assert_eq!(of("/runs/100%/of%j").unwrap(), "/runs/100%%/of%%j/%A.log");
+        assert!(of("/a\\b").unwrap_err().to_string().contains("choose another"));
     }
 
     #[test]
