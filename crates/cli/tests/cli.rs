@@ -502,6 +502,7 @@ fn adapters_can_be_averaged_and_left_out() {
     };
     assert!(score("--leave-out 0-1") < score(""), "without its adapters it knows less");
     world.fails("eval --adapter a --data test.csv --leave-out 2", &["--leave-out", "0 to 1"]);
+    world.fails("eval --adapter a --data test.csv --leave-out 1-0", &["1-0", "the lower one"]);
 }
 
 /// Reviews in which several things may be praised.
