@@ -188,6 +188,31 @@ fn papers(n: usize) -> Value {
     (0..n).map(paper).collect()
 }
 
+/// Whatever of a paper a newer file says otherwise.
+#[test]
+fn a_newer_file_says_all_of_a_paper_anew() {
+    let (folder, mut board) = board();
+    let mut one = papers(1);
+    import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &one));
+    for (field, said) in [
+        ("title", "On one tree"),
+        ("abstract", "We look at one tree."),
+        ("date", "2018-02-05"),
+        ("url_abs", "https://arxiv.org/abs/1801.00000v2"),
+        ("url_pdf", "https://arxiv.org/pdf/1801.00000v2"),
+        ("proceeding", "Trees 2018"),
+        ("arxiv_id", "1801.00009"),
+    ] {
+        one[0][field] = said.into();
+        import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &one));
+        let out = folder.path().join(field);
+        export::archive(&board, &out).unwrap();
+        let text = std::fs::read(out.join("papers-with-abstracts.json")).unwrap();
+        let written: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(written[0][field], said, "{written}");
+    }
+}
+
 #[test]
 fn all_five_files_meet() {
     let (folder, mut board) = board();
