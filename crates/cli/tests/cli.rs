@@ -414,6 +414,18 @@ fn a_checkpoint_of_another_run_is_not_taken() {
     child.kill().unwrap();
     child.wait().unwrap();
     world.fails(&train_args("train.csv", "out", "--epochs 3"), &["other settings"]);
+    // Each of its files, cut off or gone: the message says how to begin again.
+    let state = fs::read_to_string(world.path("out/checkpoint/checkpoint.json")).unwrap();
+    let slot = serde_json::from_str::<serde_json::Value>(&state).unwrap()["slot"].clone();
+    let vectors = format!("out/checkpoint/vectors-{slot}.safetensors");
+    let words = ["is damaged", "remove its folder to begin again"];
+    fs::write(world.path("out/checkpoint/checkpoint.json"), &state[..40]).unwrap();
+    world.fails(&train_args("train.csv", "out", more), &words);
+    fs::write(world.path("out/checkpoint/checkpoint.json"), &state).unwrap();
+    fs::write(world.path(&vectors), "").unwrap();
+    world.fails(&train_args("train.csv", "out", more), &words);
+    fs::remove_file(world.path(&vectors)).unwrap();
+    world.fails(&train_args("train.csv", "out", more), &words);
 }
 
 #[test]
