@@ -32,7 +32,9 @@ pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
 pub fn check_plain(path: &Path, most: u64) -> io::Result<()> {
     let file = fs::metadata(path)?;
     if !file.is_file() {
-        return Err(io::Error::other("is not a plain file, but a folder, a pipe or a device"));
+        return Err(io::Error::other(
+            "is not a plain file, but a folder, a pipe or a device; give a file on a disk",
+        ));
     }
     match file.len() > most {
         true => {

@@ -21,7 +21,7 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Base => "base",
             Self::Data => "data",

@@ -8,7 +8,8 @@ use std::io::Write;
 use budwood_board::date::DateSource;
 use budwood_board::direction::{Direction, DirectionSource};
 use budwood_board::query::{self, Filter, Part};
-use budwood_board::{Board, Error, State, export, import as archive};
+use budwood_board::token::Actor;
+use budwood_board::{Board, Error, State, export, import as archive, moderate};
 use common::{board, import, normal, place, tables, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -132,6 +133,49 @@ fn a_newer_file_takes_back_what_it_lacks() {
     );
 }
 
+/// A file that lacks rows by mistake must not take them for ever.
+#[test]
+fn what_a_file_lacked_comes_back_with_the_next() {
+    let (folder, mut board) = board();
+    let whole = serde_json::to_vec(&tables()).unwrap();
+    let mut short = tables();
+    short[0]["datasets"][0]["sota"]["rows"].as_array_mut().unwrap().remove(1);
+    let short = serde_json::to_vec(&short).unwrap();
+    let path = folder.path().join("evaluation-tables.json");
+    let came = |board: &mut Board, text: &[u8]| {
+        std::fs::write(&path, text).unwrap();
+        import(board, &path)
+    };
+    let claims = Filter { claims: true, ..Filter::default() };
+    let rows = |board: &Board| {
+        let leaves = query::leaderboard(board, "text-classification-on-leaves", &claims).unwrap();
+        let there = leaves.rows.into_iter().filter(|r| r.state != State::Retracted);
+        there.map(|r| (r.result, r.model, r.rank)).collect::<Vec<_>>()
+    };
+    let names = |rows: &[(i64, String, Option<u32>)]| {
+        rows.iter().map(|(_, model, rank)| (model.clone(), *rank)).collect::<Vec<_>>()
+    };
+    came(&mut board, &whole);
+    let first = rows(&board);
+    // The first file again, and then a newer one with the same rows.
+    let newer = [&whole[..], b"\n"].concat();
+    for again in [&whole, &newer] {
+        assert_eq!(came(&mut board, &short).added.get("rows taken back"), Some(&1));
+        assert_eq!(rows(&board).len(), first.len() - 1);
+        let report = came(&mut board, again);
+        assert_eq!(report.added.get("rows"), Some(&1), "{report:?}");
+        assert_eq!(names(&rows(&board)), names(&first));
+        assert!(came(&mut board, again).unchanged);
+    }
+    // What a person took back stays so.
+    let (elm, ..) = rows(&board).into_iter().find(|(_, model, _)| model == "Elm").unwrap();
+    moderate::retract(&mut board, elm, "it was no elm", &Actor::local("local")).unwrap();
+    for text in [&short, &whole] {
+        came(&mut board, text);
+        assert_eq!(rows(&board).len(), first.len() - 1);
+    }
+}
+
 fn papers(n: usize) -> Value {
     let paper = |i: usize| {
         json!({
@@ -142,6 +186,31 @@ fn papers(n: usize) -> Value {
         })
     };
     (0..n).map(paper).collect()
+}
+
+/// Whatever of a paper a newer file says otherwise.
+#[test]
+fn a_newer_file_says_all_of_a_paper_anew() {
+    let (folder, mut board) = board();
+    let mut one = papers(1);
+    import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &one));
+    for (field, said) in [
+        ("title", "On one tree"),
+        ("abstract", "We look at one tree."),
+        ("date", "2018-02-05"),
+        ("url_abs", "https://arxiv.org/abs/1801.00000v2"),
+        ("url_pdf", "https://arxiv.org/pdf/1801.00000v2"),
+        ("proceeding", "Trees 2018"),
+        ("arxiv_id", "1801.00009"),
+    ] {
+        one[0][field] = said.into();
+        import(&mut board, &write(folder.path(), "papers-with-abstracts.json", &one));
+        let out = folder.path().join(field);
+        export::archive(&board, &out).unwrap();
+        let text = std::fs::read(out.join("papers-with-abstracts.json")).unwrap();
+        let written: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(written[0][field], said, "{written}");
+    }
 }
 
 #[test]

@@ -54,6 +54,13 @@ fn one_row_and_two_rows_end_in_an_error_or_say_that_nothing_was_learned() {
     world.fails(&adapter("one.csv", "out", ""), &["fresh"]);
     world.write("one.csv", rows(1, |_| "1.5".into()));
     world.fails(&adapter("one.csv", "out", ""), &["1.5"]);
+    // Of more rows, whose classes are known.
+    world.write("many.csv", rows(20, |i| ["fresh", "rotten"][i % 2].into()));
+    for share in ["--train-rows 1", "--dev-share 0.9999"] {
+        let words = &["one row to train on", "--recipe paper"];
+        world.fails(&adapter("many.csv", "out", share), words);
+        world.fails(&linear("many.csv", "out", share), words);
+    }
     world.write("none.csv", "text,label\n");
     world.fails(&adapter("none.csv", "out", ""), &["none.csv"]);
     for labels in [["fresh", "rotten"], ["1.5", "2.5"]] {

@@ -414,6 +414,18 @@ fn a_checkpoint_of_another_run_is_not_taken() {
     child.kill().unwrap();
     child.wait().unwrap();
     world.fails(&train_args("train.csv", "out", "--epochs 3"), &["other settings"]);
+    // Each of its files, cut off or gone: the message says how to begin again.
+    let state = fs::read_to_string(world.path("out/checkpoint/checkpoint.json")).unwrap();
+    let slot = serde_json::from_str::<serde_json::Value>(&state).unwrap()["slot"].clone();
+    let vectors = format!("out/checkpoint/vectors-{slot}.safetensors");
+    let words = ["is damaged", "remove its folder to begin again"];
+    fs::write(world.path("out/checkpoint/checkpoint.json"), &state[..40]).unwrap();
+    world.fails(&train_args("train.csv", "out", more), &words);
+    fs::write(world.path("out/checkpoint/checkpoint.json"), &state).unwrap();
+    fs::write(world.path(&vectors), "").unwrap();
+    world.fails(&train_args("train.csv", "out", more), &words);
+    fs::remove_file(world.path(&vectors)).unwrap();
+    world.fails(&train_args("train.csv", "out", more), &words);
 }
 
 #[test]
@@ -502,6 +514,7 @@ fn adapters_can_be_averaged_and_left_out() {
     };
     assert!(score("--leave-out 0-1") < score(""), "without its adapters it knows less");
     world.fails("eval --adapter a --data test.csv --leave-out 2", &["--leave-out", "0 to 1"]);
+    world.fails("eval --adapter a --data test.csv --leave-out 1-0", &["1-0", "the lower one"]);
 }
 
 /// Reviews in which several things may be praised.

@@ -33,6 +33,11 @@ fn data_shows_what_train_would_read() {
     assert_eq!(report["splits"][2]["rows"], 60);
     // It fails where training would, also for programs.
     world.write("bad.csv", "text,label\na,x\n\"b,y\n");
+    // What train says of them is said here, too.
+    world.write("steers.csv", "text,label\na,\"x\u{7}\"\nb,y\n");
+    let words = ["the data cannot be used: the label \"x\\u{7}\" holds a control character"];
+    world.fails("data steers.csv", &words);
+    world.fails(&train_args("steers.csv", "out", ""), &words);
     world.fails("data bad.csv", &["bad.csv, line 3", "not closed"]);
     let output = world.run("data bad.csv --json");
     assert_eq!(output.status.code(), Some(1));

@@ -279,6 +279,13 @@ fn files_are_not_replaced_by_accident_and_inputs_never() {
         changes_nothing(&world, &format!("{eval} base {more}"), &["base is a folder"]);
         changes_nothing(&world, &format!("{eval} no/p.csv {more}"), &["no folder no"]);
     }
+    // The base is known from the adapter alone.
+    for command in [eval, "predict --adapter a --input test.csv --output"] {
+        let command = format!("{command} base/config.json --overwrite");
+        changes_nothing(&world, &command, &["base/config.json", "what is read"]);
+    }
+    let report = "eval --adapter a --data test.csv --report base/report";
+    changes_nothing(&world, report, &["base/report lies inside"]);
     world.write("p.csv", "theirs");
     for command in [format!("{eval} p.csv"), "runs export --store runs.db --out p.csv".into()] {
         changes_nothing(&world, &command, &["p.csv is there already", "--overwrite"]);

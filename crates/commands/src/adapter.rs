@@ -67,7 +67,11 @@ fn layers(text: &str, all: usize) -> Result<Vec<usize>> {
     let mut list = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        list.extend(number(first)?..=number(last)?);
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            bail!("--leave-out {text}: '{part}' is no layer; the lower one comes first");
+        }
+        list.extend(first..=last);
     }
     Ok(list)
 }

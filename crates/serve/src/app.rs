@@ -77,6 +77,8 @@ const LONG: usize = 2;
 const LARGE: usize = 256 << 10;
 /// ... and of one whose texts are tokens sooner than another thread would wake for them.
 const SHORT: usize = 1 << 10;
+/// Bytes of one text: until it is cut, its tokens take 200 times as much.
+const TEXT: usize = 1 << 20;
 /// Lists that are made at one time.
 const LISTS: usize = 2;
 /// Values in the JSON of a request.
@@ -255,6 +257,11 @@ impl App {
         inputs: Vec<Input>,
         encode: impl FnOnce(Vec<Input>) -> Result<Encoded, Fault> + Send + 'static,
     ) -> Result<Encoded, Fault> {
+        let texts = || inputs.iter().flat_map(Input::cells);
+        if asked.large && texts().any(|(_, text)| text.len() > TEXT) {
+            let message = format!("a text may have up to {TEXT} bytes; send the part that counts");
+            return Err(Fault::large(message));
+        }
         let images = inputs.iter().any(|input| matches!(input, Input::Image(_)));
         if images || !asked.short.swap(false, Ordering::Relaxed) {
             return self.work(asked, asked.large, move || encode(inputs)).await;

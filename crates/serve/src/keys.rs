@@ -37,9 +37,11 @@ impl Keys {
     /// is for: names, or beginnings of names with a `*`. Lines that begin with `#` are comments.
     ///
     /// # Errors
-    /// With the line that is wrong; keys have at least 16 characters.
+    /// With the line that is wrong; keys have at least 16 characters, and a line each.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut keys = Vec::new();
+        let mut keys: Vec<Key> = Vec::new();
+        // Some programs put a byte-order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (i, line) in text.lines().enumerate() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let (key, scope, names) = match &words[..] {
@@ -54,8 +56,12 @@ impl Keys {
             if key.len() < 16 {
                 return Err(format!("line {}: a key has at least 16 characters", i + 1));
             }
+            let sha256 = sha256(key);
+            if keys.iter().any(|known| known.sha256 == sha256) {
+                return Err(format!("line {}: the key stands in an earlier line too", i + 1));
+            }
             let names = names.iter().map(ToString::to_string).collect();
-            keys.push(Key { sha256: sha256(key), manages: *scope == "manage", names });
+            keys.push(Key { sha256, manages: *scope == "manage", names });
         }
         match keys.is_empty() {
             true => Err("there is no key in it".into()),
@@ -106,7 +112,8 @@ mod tests {
 
     #[test]
     fn keys_have_scopes_and_names() {
-        let text = "# ours\n0123456789abcdef predict team/* one\n\nfedcba9876543210 manage\n";
+        let text =
+            "\u{feff}0123456789abcdef predict team/* one\n# ours\n\nfedcba9876543210 manage\n";
         let keys = Keys::parse(text).unwrap();
         let allowed = keys.check(Some("0123456789abcdef"), Scope::Predict).unwrap();
         for (name, may) in [("team/a", true), ("one", true), ("one2", false), ("tea", false)] {
@@ -121,9 +128,13 @@ mod tests {
 
     #[test]
     fn wrong_lines_are_named() {
-        for (text, line) in
-            [("short predict", "1"), ("# x\n0123456789abcdef admin", "2"), ("", "no key")]
-        {
+        let twice = "0123456789abcdef manage\n\n0123456789abcdef predict";
+        for (text, line) in [
+            ("short predict", "1"),
+            ("# x\n0123456789abcdef admin", "2"),
+            ("", "no key"),
+            (twice, "line 3: the key stands in an earlier"),
+        ] {
             let message = Keys::parse(text).err().unwrap();
             assert!(message.contains(line), "{message}");
         }

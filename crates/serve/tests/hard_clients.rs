@@ -236,6 +236,8 @@ fn bodies_that_are_too_much_are_refused_by_name() {
     let names = |names: Vec<String>, inputs: usize| {
         json!({ "inputs": vec!["good"; inputs], "adapter": names }).to_string()
     };
+    // Its tokens would take 300 MB until they are cut.
+    let text = json!({ "inputs": "good ".repeat(300_000), "adapter": "a" }).to_string();
     let each = |s: &str, n: usize| (0..n).map(|i| s.replace('#', &i.to_string())).collect();
     world_of_names(&world);
     for (headers, body, wanted, word) in [
@@ -250,6 +252,7 @@ fn bodies_that_are_too_much_are_refused_by_name() {
         ("", names(each("n*", 1_000), 1), 413, "16"),
         ("", names(each("x#", 5_000), 1), 413, "5000 adapters"),
         ("", "\u{0}".repeat(1_000), 400, "not as it should be"),
+        ("", text, 413, "1048576 bytes"),
         ("", String::new(), 400, "not as it should be"),
         ("content-type: application/x-www-form-urlencoded\r\n", inputs(1), 200, "label"),
     ] {

@@ -111,6 +111,16 @@ impl Cell {
         }
     }
 
+    /// Whether it is, or holds, bytes that are no text.
+    pub(crate) fn has_bytes(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::List(list) => list.iter().any(Self::has_bytes),
+            Self::Dict(entries) => entries.iter().any(|(_, cell)| cell.has_bytes()),
+            _ => false,
+        }
+    }
+
     /// The entry of a dictionary.
     pub(crate) fn entry(&self, name: &str) -> Option<&Cell> {
         let Self::Dict(entries) = self else { return None };

@@ -324,20 +324,23 @@ fn joined<'a>(spellings: impl Iterator<Item = (&'a String, &'a usize)>) -> Optio
     ['|', ';', ','].into_iter().find_map(of_mark)
 }
 
+/// A name without what differs in case, blanks or form alone.
+fn folded(name: &str) -> String {
+    let plain = |c: char| if c == '_' || c == '-' || c.is_whitespace() { ' ' } else { c };
+    let unseen =
+        |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    let seen = name.chars().filter(|c| !unseen(c));
+    let small: String = seen.nfkc().flat_map(char::to_lowercase).map(plain).collect();
+    small.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A note on names that differ in case, blanks or form alone.
 fn alike<'a>(spellings: impl Iterator<Item = (&'a String, &'a usize)>) -> Option<String> {
     let mut groups: BTreeMap<String, Vec<(String, usize)>> = BTreeMap::new();
     for (name, n) in spellings {
         let number = Number::of(&Cell::from(name.as_str())).map(Number::plain);
-        let plain = |c: char| if c == '_' || c == '-' || c.is_whitespace() { ' ' } else { c };
-        let unseen =
-            |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
-        let folded = || {
-            let seen = name.chars().filter(|c| !unseen(c));
-            let small: String = seen.nfkc().flat_map(char::to_lowercase).map(plain).collect();
-            small.split_whitespace().collect::<Vec<_>>().join(" ")
-        };
-        groups.entry(number.unwrap_or_else(folded)).or_default().push((name.clone(), *n));
+        let same = number.unwrap_or_else(|| folded(name));
+        groups.entry(same).or_default().push((name.clone(), *n));
     }
     groups.values_mut().for_each(|group| group.sort());
     let shown = |group: &Vec<(String, usize)>| {
@@ -408,9 +411,9 @@ impl<'a> Classes<'a> {
         if self.names.len() > known.len() {
             known.push("...");
         }
-        let like = self.names.iter().find(|n| n.to_lowercase() == text.to_lowercase());
-        let hint = match like {
-            Some(name) => format!(" ('{name}' differs in case alone)"),
+        let like = || self.names.iter().find(|name| folded(name) == folded(text));
+        let hint = match like().filter(|_| !text.is_empty()) {
+            Some(name) => format!(" ('{name}' differs in case, blanks or form alone)"),
             None if text == "-1" => " (-1 hides labels in test files)".into(),
             None if cell.number().is_some() && self.by_number.is_empty() => {
                 "; --label-names says what numbers stand for".into()

@@ -87,6 +87,23 @@ impl Opened {
             let (n, what) = (self.table.headers.len(), self.table.form.places);
             self.notes.push(format!("{n} rows equal the header, the first in {what} {first}"));
         }
+        if self.label_needed {
+            // As texts, different bytes could be the same.
+            let (table, labels) = (&self.table, &self.columns.labels);
+            let of = |row| labels.iter().find(|&&label| table.cell(row, label).has_bytes());
+            let mut keep = vec![true; table.len()];
+            for (row, keep) in keep.iter_mut().enumerate() {
+                let Some(&label) = of(row) else { continue };
+                *keep = false;
+                bad.push(table.places[row], || {
+                    let name = &table.columns[label].name;
+                    format!("the label (column '{name}') is bytes that are not UTF-8")
+                });
+            }
+            if keep.contains(&false) {
+                retain(&mut self.table, &keep);
+            }
+        }
         if bad.count == 0 {
             return Ok(());
         }

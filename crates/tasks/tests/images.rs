@@ -341,26 +341,34 @@ fn tables_of_grey_levels_are_images() {
     }
 }
 
-/// Bytes that are neither a text nor an image are not turned into some text.
-#[test]
-fn binary_cells_are_no_texts() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.parquet");
-    let schema = "message m { required binary text; required binary label (UTF8); }";
+/// A Parquet file with two columns of bytes.
+fn parquet(path: &Path, schema: &str, columns: [Vec<Vec<u8>>; 2]) {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let properties = Arc::new(WriterProperties::builder().build());
-    let file = fs::File::create(&path).unwrap();
+    let file = fs::File::create(path).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, properties).unwrap();
     let mut rows = writer.next_row_group().unwrap();
-    let texts = [b"a text".to_vec(), vec![0xff, 0xfe, 0x00]].map(ByteArray::from);
-    let labels = ["x", "y"].map(ByteArray::from);
-    for values in [texts, labels] {
+    for values in columns {
+        let values: Vec<ByteArray> = values.into_iter().map(ByteArray::from).collect();
         let mut column = rows.next_column().unwrap().unwrap();
         column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
         column.close().unwrap();
     }
     rows.close().unwrap();
     writer.close().unwrap();
+}
+
+fn bytes(texts: &[&[u8]]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.to_vec()).collect()
+}
+
+/// Bytes that are neither a text nor an image are not turned into some text.
+#[test]
+fn binary_cells_are_no_texts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let schema = "message m { required binary text; required binary label (UTF8); }";
+    parquet(&path, schema, [bytes(&[b"a text", b"\xff\xfe\x00"]), bytes(&[b"x", b"y"])]);
     let source = source(&path);
     let task = common::kind(&source).unwrap();
     let labels = common::labels(&source, task, Split::Train).unwrap();
@@ -368,4 +376,88 @@ fn binary_cells_are_no_texts() {
     let message = read.unwrap_err().to_string();
     assert!(message.contains("row 2") && message.contains("bytes that are not UTF-8"), "{message}");
     assert!(message.contains("'text'") && message.contains("--image-column"), "{message}");
+}
+
+/// As texts, both would be the same class.
+#[test]
+fn binary_cells_are_no_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let schema = "message m { required binary text (UTF8); required binary label; }";
+    let labels: [&[u8]; 4] = [b"x", b"\xff\xfe", b"\xff\xfd", b"y"];
+    parquet(&path, schema, [bytes(&[b"a", b"b", b"c", b"d"]), bytes(&labels)]);
+    let mut source = source(&path);
+    let message = source.open(Split::Train, true).map(drop).unwrap_err().to_string();
+    assert!(message.contains("row 2: the label (column 'label') is bytes"), "{message}");
+    assert!(message.contains("1 more row") && message.contains("--skip-bad"), "{message}");
+    source.skip_bad = true;
+    let task = common::kind(&source).unwrap();
+    assert_eq!(common::labels(&source, task, Split::Train).unwrap(), ["x", "y"]);
+}
+
+/// Its name was that of its digits with a point: "1.".
+#[test]
+fn whole_decimals_are_named_as_whole_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let schema =
+        "message m { required binary text (UTF8); required binary label (DECIMAL(20, 0)); }";
+    parquet(&path, schema, [bytes(&[b"a", b"b"]), bytes(&[b"\x0a", b"\x01"])]);
+    let source = source(&path);
+    let task = common::kind(&source).unwrap();
+    assert_eq!(common::labels(&source, task, Split::Train).unwrap(), ["1", "10"]);
+}
+
+/// A device would be read without end, and a pipe waited for.
+#[cfg(unix)]
+#[test]
+fn what_is_no_plain_file_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("images");
+    put(&folder.join("a"), &[(FILES[0], "1.png")]);
+    put(&folder.join("b"), &[(FILES[1], "1.jpg")]);
+    let (pipe, link) = (dir.path().join("pipe.csv"), folder.join("b/2.png"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for from in [Path::new("/dev/zero"), &pipe] {
+        let table = dir.path().join("link.csv");
+        std::os::unix::fs::symlink(from, &table).unwrap();
+        std::os::unix::fs::symlink(from, &link).unwrap();
+        let message = source(&table).open(Split::Train, true).map(drop).unwrap_err().to_string();
+        assert!(message.contains("link.csv: is not a plain file"), "{message}");
+        let message = fault(&source(&folder));
+        assert!(message.contains("2.png: is not a plain file"), "{message}");
+        fs::remove_file(&table).unwrap();
+        fs::remove_file(&link).unwrap();
+    }
+}
+
+/// Links to a folder above would give images again and again, without end where there are two.
+#[cfg(unix)]
+#[test]
+fn a_class_has_each_of_its_folders_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for class in ["a/inner", "b"] {
+        put(&dir.path().join(class), &[(FILES[0], "1.png")]);
+    }
+    let link = dir.path().join("a/inner/link");
+    for to in [".", "..", "../../a"] {
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        let message = fault(&source(dir.path()));
+        assert!(message.contains("link: is a link to a folder that this class has"), "{message}");
+        fs::remove_file(&link).unwrap();
+    }
+    std::os::unix::fs::symlink("../../b", &link).unwrap();
+    assert_eq!(read(&source(dir.path()), Split::Train).unwrap().1.examples.len(), 3);
+}
+
+/// As texts, both would be the same class.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_of_classes_are_texts() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    for class in [b"\xff", b"\xfe"] {
+        put(&dir.path().join(std::ffi::OsStr::from_bytes(class)), &[(FILES[0], "1.png")]);
+    }
+    assert!(fault(&source(dir.path())).contains("the name of a class is not UTF-8"));
 }

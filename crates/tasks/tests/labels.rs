@@ -5,8 +5,8 @@ mod common;
 
 use std::fs;
 
-use budwood_tasks::{Data, DataRequest, Dataset, Error, Input, Target};
-use common::{content, fails, notes, request, source};
+use budwood_tasks::{Data, DataRequest, Dataset, Error, Input, Split, Target};
+use common::{content, examples, fails, kind, notes, request, source};
 
 /// Labels of rows `t0`, `t1`, ... in a CSV.
 fn of_labels(labels: &[&str]) -> Result<Data, Error> {
@@ -74,6 +74,13 @@ fn names_that_look_alike_are_said() {
         let data = of_labels(&[a, b, "other"]).unwrap();
         notes(&data, &["differ in case, blanks or form alone"]);
         assert_eq!(data.labels.len(), 3, "{a} {b}");
+        // In data of their own, where two names that look the same would only be puzzling.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dev.csv");
+        fs::write(&path, format!("text,label\nt,{b}\n")).unwrap();
+        let (task, names) = (kind(&source(&path)).unwrap(), [a.to_string(), "other".into()]);
+        let read = examples(&source(&path), task, &names, Split::Dev, true);
+        fails(read, &["line 2", &format!("'{a}' differs in case, blanks or form alone")]);
     }
 }
 

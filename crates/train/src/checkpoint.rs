@@ -116,20 +116,18 @@ impl Checkpoint {
         if !path.exists() {
             return Ok(None);
         }
-        let json = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
-        let state: State = serde_json::from_slice(&json).map_err(|e| Error::file(&path, e))?;
-        let Some(vectors) = VECTORS.get(state.slot) else {
-            return Err(Error::file(
-                &path,
-                "is damaged: it names vectors that no checkpoint has; remove its folder to begin again",
-            ));
+        let damaged = |what: &dyn std::fmt::Display| {
+            let message = format!("is damaged: {what}; remove its folder to begin again");
+            Error::file(&path, message)
         };
-        let file = Weights::open(&folder.join(vectors))?;
+        let json = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
+        let state: State = serde_json::from_slice(&json).map_err(|e| damaged(&e))?;
+        let Some(vectors) = VECTORS.get(state.slot) else {
+            return Err(damaged(&"it names vectors that no checkpoint has"));
+        };
+        let file = Weights::open(&folder.join(vectors)).map_err(|e| damaged(&e))?;
         if file.sha256()? != state.vectors_sha256 {
-            return Err(Error::file(
-                &path,
-                "is damaged: the vectors beside it are others than it names; remove its folder to begin again",
-            ));
+            return Err(damaged(&"the vectors beside it are others than it names"));
         }
         let get = |name: &str| Ok::<_, Error>(file.tensor(name)?.data);
         let best = if file.contains("best") { Some(get("best")?) } else { None };

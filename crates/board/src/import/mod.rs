@@ -217,12 +217,26 @@ fn begin(
         params![archive, kind, sha256],
         |r| Ok((r.get(0)?, r.get::<i64>(1)? as u64, r.get(2)?)),
     )?;
-    let (import, done, finished) = match found {
+    let (import, mut done, mut finished) = match found {
         Some(found) => found,
         None => {
             (transaction.add("INSERT INTO imports (archive, kind, sha256, at, report) VALUES (?1, ?2, ?3, ?4, '{}')", params![archive, kind, sha256, now()])?, 0, false)
         }
     };
+    let this = params![archive, kind, import];
+    let newer = "SELECT EXISTS (SELECT 1 FROM imports WHERE archive = ?1 AND kind = ?2 AND id > ?3 AND done > 0)";
+    if finished && transaction.one(newer, this, |r| r.get(0))? {
+        (done, finished) = (0, false);
+    }
+    if !finished {
+        // The board does not stay as other files of the archive left it, so that they may come
+        // again, as this one may have.
+        transaction.execute(
+            "UPDATE imports SET done = 0, finished = 0 WHERE archive = ?1 AND kind = ?2
+             AND (id <> ?3 OR finished = 1)",
+            this,
+        )?;
+    }
     transaction.commit()?;
     Ok((archive, import, done, finished))
 }

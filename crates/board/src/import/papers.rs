@@ -150,6 +150,9 @@ impl ReadPaper {
             return self.add(context);
         }
         let same = sql.first("SELECT id, stub, archive IS NOT DISTINCT FROM ?2, title = ?3 AND abstract = ?4 AND authors = ?5 AND date IS NOT DISTINCT FROM coalesce(?6, date) AND details = ?7
+                   AND url_pdf IS NOT DISTINCT FROM ?8 AND proceeding IS NOT DISTINCT FROM ?9
+                   AND url_abs IS NOT DISTINCT FROM coalesce(?10, url_abs)
+                   AND arxiv_id IS NOT DISTINCT FROM coalesce(?11, arxiv_id)
                  FROM papers WHERE slug = ?1", params![
                     self.slug,
                     context.archive,
@@ -157,7 +160,11 @@ impl ReadPaper {
                     self.abstract_text,
                     self.authors,
                     self.date,
-                    self.details
+                    self.details,
+                    self.pdf,
+                    self.proceeding,
+                    self.url,
+                    self.arxiv
                 ], |r| Ok((r.get::<i64>(0)?, [r.get::<bool>(1)?, r.get(2)?, r.get(3)?])))?;
         match same {
             // A newer file of the same archive says something else.

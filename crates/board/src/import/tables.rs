@@ -298,17 +298,18 @@ static DATASET_TASK: Addition = Addition {
 /// What is there of a leaderboard.
 #[derive(Default)]
 struct Known {
-    /// Numbers and positions of its rows by their content.
-    rows: HashMap<String, (i64, i64)>,
+    /// Numbers, positions and states of its rows by their content.
+    rows: HashMap<String, (i64, i64, State)>,
     /// Numbers of its metrics by their names' keys.
     metrics: HashMap<String, i64>,
 }
 
 impl Known {
     fn of(sql: &Connection, leaderboard: i64) -> Result<Self, Error> {
-        let rows = "SELECT content, id, position FROM results WHERE leaderboard = ?1";
-        let rows =
-            sql.query(rows, params![leaderboard], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?))))?;
+        let rows = "SELECT content, id, position, state FROM results WHERE leaderboard = ?1";
+        let rows = sql.query(rows, params![leaderboard], |r| {
+            Ok((r.get(0)?, (r.get(1)?, r.get(2)?, r.get(3)?)))
+        })?;
         let metrics = "SELECT name_key, id FROM metrics WHERE leaderboard = ?1";
         let metrics = sql.query(metrics, params![leaderboard], |r| Ok((r.get(0)?, r.get(1)?)))?;
         Ok(Self { rows: rows.into_iter().collect(), metrics: metrics.into_iter().collect() })
@@ -502,11 +503,17 @@ fn put_row(
     let sql = context.sql;
     let date = date_of(row);
     count_row(context, row, date.as_ref().map(|d| d.1));
-    if let Some(&(id, before)) = known.rows.get(content) {
-        if before != position {
-            sql.execute("UPDATE results SET position = ?2 WHERE id = ?1", params![id, position])?;
+    if let Some(&(id, before, state)) = known.rows.get(content) {
+        if state != State::Retracted || !was_lacking(sql, id)? {
+            if before != position {
+                let position = params![id, position];
+                sql.execute("UPDATE results SET position = ?2 WHERE id = ?1", position)?;
+            }
+            return Ok(());
         }
-        return Ok(());
+        // What was taken back stays so; what the archive says again is a row of its own.
+        let aside = format!("{content}-{id}");
+        sql.execute("UPDATE results SET content = ?2 WHERE id = ?1", params![id, aside])?;
     }
     let mention = PaperMention {
         title: &row.title,
@@ -586,6 +593,20 @@ fn count_row(context: &Context<'_>, row: &ReadRow, date: Option<date::DateSource
     }
 }
 
+/// Why a row is taken back that a newer file lacks.
+const LACKING: &str = "the archive's newer file does not hold it";
+
+/// Whether a row was taken back because a file lacked it, and by nobody else.
+fn was_lacking(sql: &Connection, result: i64) -> Result<bool, Error> {
+    let reasons = "SELECT reason FROM log WHERE subject = ?1 AND subject_id = ?2 AND action = ?3
+                   ORDER BY id DESC";
+    let subject = crate::log::Subject::Result.name();
+    let retract = crate::access::Act::Retract.logged();
+    let last: Option<String> =
+        sql.first(reasons, params![subject, result, retract], |r| r.get(0))?;
+    Ok(last.is_some_and(|reason| reason == LACKING))
+}
+
 /// Rows of the archive that its newer file no longer holds are taken back, not deleted.
 fn retract_missing(
     context: &Context<'_>,
@@ -607,7 +628,7 @@ fn retract_missing(
                 subject: crate::log::Subject::Result,
                 id: Some(id),
                 name: &model,
-                reason: "the archive's newer file does not hold it",
+                reason: LACKING,
                 details: Value::Null,
             }
             .write(sql)?;

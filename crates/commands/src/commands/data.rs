@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use budwood::spec::{ColumnSpec, ReadLimits};
-use budwood_formats::BaseModel;
+use budwood_formats::{BaseModel, check_labels};
 use budwood_tasks::report::{ClassCount, DataReport, Lengths, SplitCount};
 use budwood_tasks::{Data, DataRequest};
 use serde_json::json;
@@ -76,6 +76,7 @@ fn read(settings: &Settings, args: &Args) -> Result<DataReport> {
         task: args.task.clone(),
     };
     let mut data = request.read()?;
+    check_labels(&data.labels).map_err(|e| anyhow!("the data cannot be used: {e}"))?;
     if let Some(name) = &args.base {
         data.report.tokens = tokens(name, &data, settings.threads)?;
     }

@@ -89,6 +89,14 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         positive: args.positive.as_deref(),
     }
     .open(settings, &args.adapter)?;
+    // The base may be known from the adapter alone.
+    let base = adapter.base().model().folder().to_string_lossy();
+    if let Some(path) = predictions_file {
+        out::check_file(path, true, &[&base])?;
+    }
+    if let (Some(path), Some(_)) = (&args.report, &report) {
+        out::check_folder(path, &[&base])?;
+    }
     let spec = EvalSpec {
         data: args.data.clone(),
         split: args.split,

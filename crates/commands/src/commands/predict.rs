@@ -108,7 +108,8 @@ fn probability(text: &str) -> Result<f32, String> {
 
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let output = args.output.as_deref().filter(|_| settings.ranks.is_first());
-    for path in args.html.as_deref().into_iter().chain(output) {
+    let files = || args.html.as_deref().into_iter().chain(output);
+    for path in files() {
         let inputs = [args.adapter.to_str(), args.input.as_deref().and_then(Path::to_str)];
         let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
         out::check_file(path, args.overwrite, &inputs)?;
@@ -120,6 +121,13 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         positive: None,
     }
     .open(settings, &args.adapter)?;
+    // The base may be known from the adapter alone, as it is whether texts are names of images.
+    let base = adapter.base().model().folder().to_string_lossy();
+    let mut read = vec![&*base];
+    if matches!(adapter.reader(), Reader::Images(..)) {
+        read.extend(args.text.iter().map(String::as_str));
+    }
+    files().try_for_each(|path| out::check_file(path, true, &read))?;
     let meta = adapter.meta();
     if args.abstain_below.is_some() && meta.head.kind != HeadKind::Classification {
         bail!("--abstain-below is for adapters that give one of several classes");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use budwood_base::digest;
+use budwood_base::files::check_plain;
 use budwood_images::{BYTES_MAX, Rgb};
 
 use crate::Error;
@@ -82,11 +83,7 @@ impl Image {
         };
         match &self.content {
             ImageContent::File(path) => {
-                let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
-                if size > BYTES_MAX {
-                    let fault = budwood_images::Error::TooManyBytes(size);
-                    return Err(Error::file(path, fault.to_string()));
-                }
+                check_plain(path, BYTES_MAX).map_err(Error::io(path))?;
                 encoded(&std::fs::read(path).map_err(Error::io(path))?)
             }
             ImageContent::Bytes(bytes) => encoded(bytes),

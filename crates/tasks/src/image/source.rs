@@ -1,6 +1,7 @@
 //! Where labelled images come from: folders by class, lists of paths, IDX files, tables of grey
 //! levels, and columns of tables.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -208,14 +209,21 @@ fn folder(path: &Path, split: Split, options: &ImageOptions) -> Result<ImageTabl
     }
     for class in classes {
         let before = all.contents.len();
-        let label = class.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut folders = vec![class.clone()];
+        let Some(label) = class.file_name().and_then(|name| name.to_str()) else {
+            let message = "the name of a class is not UTF-8; give the folder another one";
+            return Err(Error::file(&class, message));
+        };
+        let (mut folders, mut seen) = (vec![class.clone()], HashSet::new());
         while let Some(folder) = folders.pop() {
+            if !seen.insert(fs::canonicalize(&folder).map_err(Error::io(&folder))?) {
+                let message = "is a link to a folder that this class has already; remove it";
+                return Err(Error::file(&folder, message));
+            }
             let (inner, files) = entries(&folder)?;
             folders.extend(inner.into_iter().rev());
             for file in files {
                 let row = all.contents.len() + 1;
-                all.push(row, shown(&file), label.clone(), ImageContent::File(file));
+                all.push(row, shown(&file), label.into(), ImageContent::File(file));
             }
         }
         if all.contents.len() == before {

@@ -96,7 +96,8 @@ fn cell(field: Field) -> Cell {
                 |(k, v): &(Field, Field)| (cell(k.clone()).text().into_owned(), cell(v.clone()));
             Cell::Dict(map.entries().iter().map(entry).collect())
         }
-        decimal @ Field::Decimal(_) => decimal.to_string().into(),
+        // A whole one comes with a point at its end.
+        decimal @ Field::Decimal(_) => decimal.to_string().trim_end_matches('.').into(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use budwood_base::files::foreign;
+use budwood_base::files::{check_plain, foreign};
 
 use crate::Error;
 
@@ -70,6 +70,8 @@ const OTHERS: &[(&[u8], &str)] = &[
 /// # Errors
 /// If it cannot be read, holds no table, or becomes larger than `max`.
 pub(crate) fn unpacked(path: &Path, max: Option<u64>) -> Result<Unpacked, Error> {
+    // A file as it is has no limit, and is read from its beginning twice.
+    check_plain(path, u64::MAX).map_err(Error::io(path))?;
     let mut file = File::open(path).map_err(Error::io(path))?;
     let size = file.metadata().map_err(Error::io(path))?.len();
     let mut head = Vec::with_capacity(512);
