@@ -91,7 +91,7 @@ const USUAL: [&str; 10] =
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>"];
 
 /// The largest `tokenizer_config.json` or `added_tokens.json`, in bytes.
-const SETTINGS_MOST: u64 = 16 << 20;
+pub const SETTINGS_MOST: u64 = 16 << 20;
 
 /// A token beside the vocabulary, with how it is found in texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,8 +162,8 @@ impl Overrides {
                 let token = config.get(name).and_then(content);
                 if let Some(token) = token.filter(|token| !USUAL.contains(token)) {
                     let message = format!(
-                        "field '{name}' is \"{token}\", which is none of the usual ones; write tokenizer.json beside the \
-                         vocabulary with `transformers`: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+                        "field '{name}' is \"{token}\", which is none of the usual ones; write \
+                         tokenizer.json beside the vocabulary with `transformers`: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
                     );
                     return Err(at("tokenizer_config.json")(message));
                 }

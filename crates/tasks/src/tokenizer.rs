@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use budwood_base::files::{check_plain, foreign};
 use budwood_base::masking::Masking;
-use budwood_base::tokenizer::{Frame, Overrides, WordPieceSettings};
+use budwood_base::tokenizer::{Frame, Overrides, SETTINGS_MOST, WordPieceSettings};
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
@@ -508,7 +508,7 @@ fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let wrong = |e: String| Error::file(&settings, e);
     let config = match settings.exists() {
         true => {
-            let text = tokenizer_limits::plain(&settings, tokenizer_limits::SETTINGS)?;
+            let text = tokenizer_limits::plain(&settings, SETTINGS_MOST)?;
             budwood_base::json::check(&text).map_err(wrong)?;
             serde_json::from_slice(&text).map_err(|e| wrong(format!("is not JSON: {e}")))?
         }

@@ -51,6 +51,19 @@ fn ids_and_types_are_those_of_the_reference_library() {
     }
 }
 
+/// A table of one type has no row for another.
+#[test]
+fn a_model_of_one_type_has_it_for_both_texts() {
+    let case = &cases()[0];
+    let dir = tempfile::tempdir().unwrap();
+    write(case, dir.path());
+    for (types, second) in [(1, 0), (2, 1)] {
+        let tokenizer = Tokenizer::open(dir.path(), Frame::BERT).unwrap().with_types(types);
+        let pair = Input::Pair("the".into(), "cat".into());
+        assert_eq!(tokenizer.encode(&pair, 9).unwrap().types, [0, 0, 0, second, second]);
+    }
+}
+
 /// Of what the library would do with these, nothing exists here.
 #[test]
 fn other_special_tokens_around_texts_are_refused() {

@@ -168,7 +168,7 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
             let (axis, mut sum) = (x[1].data[0] as usize, x[0].clone());
             let step = strides(&sum.dims)[axis];
             for i in 0..sum.data.len() {
-                if i / step % sum.dims[axis] > 0 {
+                if !(i / step).is_multiple_of(sum.dims[axis]) {
                     sum.data[i] += sum.data[i - step];
                 }
             }
