@@ -11,7 +11,7 @@ OUT = os.path.dirname(os.path.abspath(__file__))
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the cat The Café cafe café foo ##bar x ( ) 中 文 中文 [ ] sep mask <s> </s> <pad> <unk>".split()
 LETTERS = sorted(ByteLevel.alphabet())
 BPE = {t: i for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"] + LETTERS + ["Ġthe", "the"])}
-TEXTS = ["The Café 中文 foobar", "a [SEP] the [MASK]x [PAD] cat", "the <mask> cat </s> <pad>", "", "xfoobarx foo bar <new>  the<new>cat"]
+TEXTS = ["The Café 中文 foobar", "a [SEP] the [MASK]x [PAD] cat", "x [MASK] x", "the <mask> cat </s> <pad>", "", "xfoobarx foo bar <new>  the<new>cat"]
 PAIRS = [("the cat", "foobar x"), ("", "cat"), ("the [SEP]", "")]
 
 def read(folder):
@@ -65,6 +65,7 @@ CASES = [
     ("Chinese words of the settings", "bert", bert, [config(tokenize_chinese_chars=False)]),
     ("settings of a class without them", "bert", bert, [config(do_lower_case=False, tokenizer_class="PreTrainedTokenizerFast")]),
     ("tokens of the settings", "bert", bert, [config(added_tokens_decoder=ADDED)]),
+    ("a special token found otherwise", "bert", bert, [edit("tokenizer_config.json", lambda value: value["added_tokens_decoder"]["4"].update(lstrip=True))]),
     ("a vocabulary", "bert", bert, [without(*OLD)]),
     ("a vocabulary and tokens of the settings", "bert", bert, [without(*OLD), config(added_tokens_decoder=ADDED)]),
     ("a vocabulary and tokens of the older file", "bert", bert, [without(*OLD), edit("tokenizer_config.json", lambda value: value.pop("added_tokens_decoder")),

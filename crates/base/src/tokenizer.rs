@@ -121,7 +121,7 @@ pub struct Overrides {
     pub prefix_space: Option<bool>,
     /// Tokens that it lacks or finds in another way, in the order of their ids.
     pub tokens: Vec<AddedToken>,
-    /// Special tokens by name, which are found in texts if the vocabulary has them.
+    /// Special tokens, which are found in texts so if the vocabulary has them.
     #[serde(skip)]
     pub named: Vec<AddedToken>,
 }
@@ -192,6 +192,12 @@ impl Overrides {
             !tokens.iter().chain(&parts.added_tokens).any(known)
         });
         tokens.retain(|token| !parts.added_tokens.contains(token));
+        // How a special token is found matters to texts that hold it, and to no other.
+        let (found_otherwise, tokens) = tokens.into_iter().partition(|token| {
+            let known = |other: &AddedToken| other.special && other.content == token.content;
+            token.special && parts.added_tokens.iter().any(known)
+        });
+        named = [found_otherwise, named].concat();
         let normalizer =
             normalizer(&config, &parts.normalizer).map_err(at("tokenizer_config.json"))?;
         let held = parts.pre_tokenizer.get("add_prefix_space").and_then(Value::as_bool);

@@ -345,6 +345,7 @@ fn settings_that_change_a_tokenizer_are_of_the_base() {
     for same in [
         json!({ "do_lower_case": true, "strip_accents": null, "tokenize_chinese_chars": true, "add_prefix_space": false }),
         json!({ "added_tokens_decoder": { "2": token("[CLS]") }, "cls_token": "[CLS]", "sep_token": "[SEP]" }),
+        json!({ "added_tokens_decoder": { "2": { "content": "[CLS]", "special": true, "lstrip": true } } }),
         json!({ "do_lower_case": false, "tokenizer_class": "PreTrainedTokenizerFast" }),
         json!({ "model_max_length": 20 }),
     ] {
