@@ -26,7 +26,7 @@ fn frame(case: &Value) -> Frame {
 #[test]
 fn ids_and_types_are_those_of_the_reference_library() {
     let cases = cases();
-    assert_eq!(cases.len(), 17);
+    assert_eq!(cases.len(), 18);
     for case in &cases {
         let dir = tempfile::tempdir().unwrap();
         write(case, dir.path());
