@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use budwood_base::encoder::InputSpec;
+use budwood_base::tokenizer::Overrides;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_images::Processor;
@@ -289,10 +290,20 @@ fn tokenizer_files(
     notes: &mut Vec<String>,
 ) -> Result<(), Error> {
     let frame = base.family().frame;
-    let is_old = !files.iter().any(|(name, _)| name == TOKENIZER);
-    if is_old {
+    let own = files.iter().position(|(name, _)| name == TOKENIZER);
+    let is_old = own.is_none();
+    // Readers of `tokenizer.json` alone see no settings beside it.
+    let bytes = own.map(|own| &files[own].1[..]);
+    let overrides = Overrides::read(base.folder(), bytes);
+    if is_old || overrides.is_ok_and(|overrides| !overrides.is_empty()) {
         match Tokenizer::open(base.folder(), frame) {
-            Ok(tokenizer) => files.push((TOKENIZER.into(), tokenizer.to_json()?.into_bytes())),
+            Ok(tokenizer) => {
+                let whole = (TOKENIZER.into(), tokenizer.to_json()?.into_bytes());
+                match own {
+                    Some(own) => files[own] = whole,
+                    None => files.push(whole),
+                }
+            }
             Err(e) => {
                 notes.push(format!("no tokenizer is beside the graph: {e}"));
                 return Ok(());

@@ -46,6 +46,7 @@ impl Reader {
             }
             InputSpec::Text(text) => {
                 let tokenizer = Tokenizer::open(model.folder(), model.family().frame)?;
+                let tokenizer = tokenizer.with_types(text.token_types);
                 tokenizer.check_vocabulary(text.vocab)?;
                 Ok(Self::Texts(Arc::new(tokenizer)))
             }

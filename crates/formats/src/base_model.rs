@@ -9,7 +9,7 @@ use budwood_base::head::Pooling;
 use budwood_base::names;
 use budwood_base::record::BaseId;
 use budwood_base::tensor::Tensor;
-use budwood_base::tokenizer::WordPieceSettings;
+use budwood_base::tokenizer::{Overrides, WordPieceSettings};
 use serde_json::Value;
 
 use crate::Error;
@@ -336,6 +336,14 @@ fn tokenizer_sha256(folder: &Path) -> Result<Option<String>, Error> {
             let path = folder.join(name);
             text_file::check(&path, TOKENIZER_MOST)?;
             parts.push((*name, std::fs::read(&path).map_err(Error::io(&path))?));
+        }
+        let json = parts.first().filter(|(name, _)| *name == "tokenizer.json");
+        let overrides = Overrides::read(folder, json.map(|(_, bytes)| &bytes[..]));
+        let overrides = overrides.map_err(|(path, e)| Error::content(path, e))?;
+        if !overrides.is_empty() {
+            let said = serde_json::to_vec(&overrides)
+                .map_err(|e| Error::content(folder, e.to_string()))?;
+            parts.push(("tokenizer_config.json", said));
         }
         return Ok(Some(match &parts[..] {
             [(_, bytes)] => digest::of_bytes(bytes),

@@ -393,10 +393,10 @@ fn fold_pooler(path: &Path, read: &mut Imported, base: &BaseModel) -> Result<(),
 /// Names of classes that the base's own configuration has for so many outputs, for adapters that
 /// keep none.
 fn named_by_base(mut read: Imported, base: &BaseModel) -> Result<Imported, Error> {
-    let (_, json) = read_json(base.folder(), "config.json")?;
+    let (path, json) = read_json(base.folder(), "config.json")?;
     let Some(head) = read.head.as_mut() else { return Ok(read) };
     if head.kind == HeadKind::Classification {
-        head.kind = classification(&json, head.outputs);
+        head.kind = classification(&path, &json, head.outputs)?;
     }
     if let Some(labels) = labels(&json).filter(|labels| labels.len() == head.outputs) {
         read.labels = labels;
@@ -405,13 +405,22 @@ fn named_by_base(mut read: Imported, base: &BaseModel) -> Result<Imported, Error
 }
 
 /// The kind of a head for sequences, as `transformers` finds it.
-fn classification(config: &Value, outputs: usize) -> HeadKind {
-    match config.get("problem_type").and_then(Value::as_str) {
+///
+/// # Errors
+/// If it gives several numbers.
+fn classification(path: &Path, config: &Value, outputs: usize) -> Result<HeadKind, Error> {
+    Ok(match config.get("problem_type").and_then(Value::as_str) {
         Some("multi_label_classification") => HeadKind::MultiLabel,
         Some("single_label_classification") => HeadKind::Classification,
         _ if outputs == 1 => HeadKind::Regression,
+        Some("regression") => {
+            let message = format!(
+                "field 'problem_type' is \"regression\" for {outputs} outputs; a regression has one here"
+            );
+            return Err(Error::content(path, message));
+        }
         _ => HeadKind::Classification,
-    }
+    })
 }
 
 /// Names of classes in the order of the outputs; none where the map is not of 0, 1, 2 ...
@@ -459,7 +468,7 @@ fn tuned(base: &BaseModel) -> Result<Imported, Error> {
         first: "classifier.weight".into(),
     })?;
     if kind == HeadKind::Classification {
-        head.kind = classification(&json, head.outputs);
+        head.kind = classification(&path, &json, head.outputs)?;
     }
     let numbers = || (0..head.outputs).map(|i| i.to_string()).collect();
     let labels = labels(&json).filter(|l| l.len() == head.outputs).unwrap_or_else(numbers);

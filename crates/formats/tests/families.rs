@@ -94,6 +94,7 @@ fn what_would_change_answers_is_refused_by_name() {
         ("nomic_bert", "activation_function", json!("gelu")),
         ("deberta-v2", "relative_attention", json!(false)),
         ("deberta-v2", "relative_attention", json!(null)),
+        ("deberta-v2", "pooler_hidden_act", json!("tanh")),
         ("deberta-v2", "conv_kernel_size", json!(3)),
         ("deberta-v2", "embedding_size", json!(16)),
         ("deberta-v2", "attention_head_size", json!(16)),

@@ -231,6 +231,23 @@ fn tuned_models_are_bases_with_a_head() {
 
 /// Heads of a form of their own, with the model that they end: read, and written again as they
 /// were.
+/// The library gives several numbers then, which are no classes.
+#[test]
+fn a_regression_of_several_numbers_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(golden().join("tuned/modernbert")).unwrap() {
+        let path = file.unwrap().path();
+        fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = dir.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["problem_type"] = json!("regression");
+    fs::write(&path, config.to_string()).unwrap();
+    let base = BaseModel::open(dir.path()).unwrap();
+    let message = adopt(dir.path(), &base, "tuned").unwrap_err().to_string();
+    assert!(message.contains("'problem_type' is \"regression\""), "{message}");
+}
+
 #[test]
 fn tuned_models_written_again_are_the_same() {
     for entry in fs::read_dir(golden().join("tuned")).unwrap().flatten() {

@@ -122,7 +122,7 @@ fn edits_that_change_no_answer_change_no_identity() {
         json["model_max_length"] = json!(77);
     });
     assert_eq!(BaseModel::open(&path).unwrap().id(""), before);
-    // Beside a tokenizer.json, which holds all of it, the older settings do not count.
+    // Beside a tokenizer.json with other rules, BERT's settings do not count.
     fs::write(path.join("tokenizer.json"), "{}").unwrap();
     let before = BaseModel::open(&path).unwrap().id("");
     edit(&path.join("tokenizer_config.json"), |json| json["do_lower_case"] = json!(false));
@@ -315,4 +315,54 @@ fn what_a_quantised_model_says_of_its_original_must_fit() {
     edit(&path.join("config.json"), |json| json["num_attention_heads"] = json!(2));
     let message = BaseModel::open(&path).expect_err("other heads").to_string();
     assert!(message.contains("encoder's specification"), "{message}");
+}
+
+/// What stands beside a `tokenizer.json` goes before it, so it is part of the base, but only where
+/// it says something else.
+#[test]
+fn settings_that_change_a_tokenizer_are_of_the_base() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = base(dir.path());
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "post_processor": null, "decoder": null,
+        "added_tokens": [{ "id": 2, "content": "[CLS]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true }],
+        "normalizer": { "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true },
+        "pre_tokenizer": { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true },
+        "model": { "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": { "[PAD]": 0 } },
+    });
+    fs::write(base.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let hash = |settings: Option<Value>| {
+        let path = base.join("tokenizer_config.json");
+        let _ = fs::remove_file(&path);
+        if let Some(settings) = settings {
+            fs::write(&path, settings.to_string()).unwrap();
+        }
+        BaseModel::open(&base).unwrap().id("").tokenizer_sha256.unwrap()
+    };
+    let alone = hash(None);
+    assert_eq!(alone, digest::of_bytes(tokenizer.to_string().as_bytes()));
+    let token = |content: &str| json!({ "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true });
+    for same in [
+        json!({ "do_lower_case": true, "strip_accents": null, "tokenize_chinese_chars": true, "add_prefix_space": false }),
+        json!({ "added_tokens_decoder": { "2": token("[CLS]") }, "cls_token": "[CLS]", "sep_token": "[SEP]" }),
+        json!({ "added_tokens_decoder": { "2": { "content": "[CLS]", "special": true, "lstrip": true } } }),
+        json!({ "do_lower_case": false, "tokenizer_class": "PreTrainedTokenizerFast" }),
+        json!({ "model_max_length": 20 }),
+    ] {
+        assert_eq!(hash(Some(same.clone())), alone, "{same}");
+    }
+    let mut seen = vec![alone];
+    for other in [
+        json!({ "do_lower_case": false }),
+        json!({ "strip_accents": false }),
+        json!({ "tokenize_chinese_chars": false }),
+        json!({ "add_prefix_space": true }),
+        json!({ "added_tokens_decoder": { "7": token("new") } }),
+    ] {
+        let hash = hash(Some(other.clone()));
+        assert!(!seen.contains(&hash), "{other}");
+        seen.push(hash);
+    }
+    fs::write(base.join("added_tokens.json"), r#"{ "older": 7 }"#).unwrap();
+    assert!(!seen.contains(&hash(None)));
 }

@@ -31,6 +31,7 @@ const MODEL: Needs = Needs {
         "config.json",
         "tokenizer.json",
         "tokenizer_config.json",
+        "added_tokens.json",
         "vocab.txt",
         "vocab.json",
         "merges.txt",

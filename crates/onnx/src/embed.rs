@@ -53,14 +53,28 @@ impl<E: From<Error>> Builder<'_, E> {
             x = self.graph.op("Add", &[&x, &types]);
         }
         if self.has(names::POSITION) {
-            let (table, places) = (self.tensor(names::POSITION), self.places(&ids));
-            let offset =
-                self.graph.int((text.position_offset + self.modules.positions_before) as i64);
-            let places = self.graph.op("Add", &[&places, &offset]);
+            let (table, places) = (self.tensor(names::POSITION), self.positions(&ids, text));
             let positions = self.graph.op("Gather", &[&table, &places]);
             x = self.graph.op("Add", &[&x, &positions]);
         }
         Ok(Rows { x, mask: Some(mask) })
+    }
+
+    /// The position of each token, as in the encoder.
+    fn positions(&mut self, ids: &str, text: &TextInput) -> String {
+        let before = self.modules.positions_before;
+        let Some(padding) = text.position_padding().filter(|_| before == 0) else {
+            let (places, first) =
+                (self.places(ids), self.graph.int((text.position_offset + before) as i64));
+            return self.graph.op("Add", &[&places, &first]);
+        };
+        let (padding, axis) = (self.graph.int(i64::from(padding)), self.graph.int(1));
+        let is_padding = self.graph.op("Equal", &[ids, &padding]);
+        let counts = self.graph.op("Not", &[&is_padding]);
+        let counts = self.cast(&counts, Type::Int64);
+        let sums = self.graph.op("CumSum", &[&counts, &axis]);
+        let numbers = self.graph.op("Mul", &[&sums, &counts]);
+        self.graph.op("Add", &[&numbers, &padding])
     }
 
     /// Rows of the table of words.

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 
 use budwood_base::files::{check_plain, foreign};
 use budwood_base::masking::Masking;
-use budwood_base::tokenizer::{Frame, WordPieceSettings};
+use budwood_base::tokenizer::{Frame, Overrides, SETTINGS_MOST, WordPieceSettings};
 use serde_json::Value;
-use tokenizers::AddedToken;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
+use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, Encoding, Token};
 
 use crate::masking::{Masker, NO_WORD};
 use crate::{Error, Input, tokenizer_limits};
@@ -29,6 +30,9 @@ const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 
 /// Names of the token that fills batches up.
 const PADDING: [&str; 2] = ["[PAD]", "<pad>"];
+
+/// Names of the token for what has none.
+const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
 
 /// One input's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     frame: Frame,
     special: Special,
+    /// Why two texts cannot be one input.
+    no_pairs: Option<String>,
 }
 
 impl Tokenizer {
@@ -73,18 +79,19 @@ impl Tokenizer {
         {
             check_content(&folder.join(name))?;
         }
-        let (path, mut inner) = if json.exists() {
+        let (path, mut inner, overrides) = if json.exists() {
             let failed = |e| Error::file(&json, format!("is not a tokenizer: {e}"));
             let text = tokenizer_limits::read(&json)?;
+            let overrides = Overrides::read(folder, Some(&text));
             // The library panics at some of what no writer makes, as at numbers out of range.
             let made = catch_unwind(|| tokenizers::Tokenizer::from_bytes(text));
             let damaged = || Err("its rules do not fit together; fetch the file again".into());
             let inner = made.unwrap_or_else(|_| damaged()).map_err(failed)?;
-            (json, inner)
+            (json, inner, overrides)
         } else if folder.join("vocab.txt").exists() {
-            (folder.join("vocab.txt"), word_piece(folder)?)
+            (folder.join("vocab.txt"), word_piece(folder)?, Overrides::read(folder, None))
         } else if folder.join("vocab.json").exists() && folder.join("merges.txt").exists() {
-            (folder.join("vocab.json"), byte_level(folder)?)
+            (folder.join("vocab.json"), byte_level(folder)?, Overrides::read(folder, None))
         } else if let Some(name) = SENTENCE_PIECE.iter().find(|name| folder.join(name).exists()) {
             let message = format!(
                 "holds the tokenizer {name}, which is SentencePiece's own form; write tokenizer.json beside it with \
@@ -100,6 +107,7 @@ impl Tokenizer {
         inner
             .with_truncation(None)
             .map_err(|e| Error::file(&path, format!("cannot be used: {e}")))?;
+        override_with(&mut inner, overrides.map_err(|(path, e)| Error::file(path, e))?);
         let id = |token: &str| {
             let missing = || Error::file(&path, format!("lacks the special token {token}"));
             inner.token_to_id(token).ok_or_else(missing)
@@ -107,8 +115,84 @@ impl Tokenizer {
         let sets = || frame.tokens.iter();
         let held = sets().find(|set| set.iter().all(|token| inner.token_to_id(token).is_some()));
         let [first, separator, unknown] = held.or(sets().next()).copied().unwrap_or_default();
-        let (first, separator, unknown) = (id(first)?, id(separator)?, id(unknown)?);
-        Ok(Self { path, inner, frame, special: Special { first, separator, unknown } })
+        if inner.get_post_processor().is_some() {
+            let mut any = sets().map(|set| set[2]).chain(UNKNOWN);
+            let held = any.find_map(|token| inner.token_to_id(token));
+            let unknown = held.map_or_else(|| id(unknown), Ok)?;
+            let special = Special { first: 0, separator: 0, unknown };
+            return Self { path, inner, frame, special, no_pairs: None }.framed();
+        }
+        let special =
+            Special { first: id(first)?, separator: id(separator)?, unknown: id(unknown)? };
+        // A vocabulary alone does not say that these are found in texts, too.
+        if path != folder.join("tokenizer.json") {
+            let set = usize::from(first.starts_with('<'));
+            let others = [PADDING[set], MASKS[set]].into_iter();
+            let others = others.filter(|token| inner.token_to_id(token).is_some());
+            let tokens = [first, separator, unknown].into_iter().chain(others);
+            let token =
+                |token: &str| AddedToken::from(token, true).lstrip(set == 1 && token == MASKS[set]);
+            let tokens: Vec<_> = tokens.map(token).collect();
+            inner.add_special_tokens(&tokens);
+        }
+        Ok(Self { path, inner, frame, special, no_pairs: None })
+    }
+
+    /// With special tokens around texts as `tokenizer.json` puts them.
+    fn framed(mut self) -> Result<Self, Error> {
+        let [a, b] = [u32::MAX - 1, u32::MAX];
+        let one = |id| Encoding::from_tokens(vec![Token::new(id, String::new(), (0, 0))], 0);
+        let around = |second| {
+            let made = self.whole(|| self.inner.post_process(one(a), second, true))?;
+            Ok::<_, Error>((made.get_ids().to_vec(), made.get_type_ids().to_vec()))
+        };
+        let (single, pair) = (around(None)?, around(Some(one(b)))?);
+        let given = self.frame;
+        let forms = [(false, true), (false, false), (true, false), (true, true)];
+        let is = |tokenizer: &Self, b: Option<&[u32]>, made: &(Vec<u32>, Vec<u32>)| {
+            let Encoded { ids, types, .. } = tokenizer.frame(&[a], b).0;
+            ids == made.0 && types == made.1
+        };
+        if let [first, _, separator] = single.0[..] {
+            self.special = Special { first, separator, ..self.special };
+        }
+        let form = forms.into_iter().find(|&(doubled, types)| {
+            self.frame = Frame { doubled, types, ..given };
+            is(&self, Some(&[b]), &pair)
+        });
+        // A family whose models are not given types has none.
+        let types = form.map_or(given.types, |(_, types)| types && given.types);
+        self.frame = Frame { types, doubled: form.map_or(given.doubled, |form| form.0), ..given };
+        if is(&self, None, &single) && form.is_some() {
+            return Ok(self);
+        }
+        let written = |ids: &[u32]| {
+            let token = |id: &u32| match *id {
+                id if id == a => "A".into(),
+                id if id == b => "B".into(),
+                id => self.inner.id_to_token(id).unwrap_or_else(|| id.to_string()),
+            };
+            ids.iter().map(token).collect::<Vec<_>>().join(" ")
+        };
+        let message = format!(
+            "puts special tokens around texts as '{}' and '{}' with types {:?}; only a token before a text, \
+             one after each and one or two between two exist here",
+            written(&single.0),
+            written(&pair.0),
+            pair.1
+        );
+        if is(&self, None, &single) {
+            self.no_pairs = Some(message);
+            return Ok(self);
+        }
+        Err(Error::file(&self.path, message))
+    }
+
+    /// With all types 0 where the model has no second one.
+    #[must_use]
+    pub fn with_types(mut self, types: usize) -> Self {
+        self.frame.types &= types > 1;
+        self
     }
 
     /// The whole tokenizer as `tokenizer.json`, with the special tokens of its family around one or
@@ -123,11 +207,6 @@ impl Tokenizer {
         let Special { first, separator, .. } = self.special;
         let token = |id| inner.id_to_token(id).ok_or_else(|| fault(&"a special token is missing"));
         let (first, separator) = ((token(first)?, first), (token(separator)?, separator));
-        let known = [
-            "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<unk>", "<mask>",
-        ];
-        let special = known.into_iter().filter(|token| inner.token_to_id(token).is_some());
-        let special: Vec<_> = special.map(|token| AddedToken::from(token, true)).collect();
         let (a, b, second) = (&first.0, &separator.0, u8::from(self.frame.types));
         let between = if self.frame.doubled { format!(" {b}:{second}") } else { String::new() };
         let template = TemplateProcessing::builder()
@@ -138,7 +217,6 @@ impl Tokenizer {
             .build()
             .map_err(|e| fault(&e))?;
         inner.with_post_processor(Some(template));
-        inner.add_special_tokens(&special);
         inner.to_string(false).map_err(|e| fault(&e))
     }
 
@@ -188,6 +266,9 @@ impl Tokenizer {
 
     /// Tokens that fit between the special ones.
     pub(crate) fn room(&self, max_length: usize, pair: bool) -> Result<usize, Error> {
+        if let Some(why) = self.no_pairs.as_ref().filter(|_| pair) {
+            return Err(Error::file(&self.path, why));
+        }
         let special = match (pair, self.frame.doubled) {
             (false, _) => 2,
             (true, false) => 3,
@@ -376,6 +457,39 @@ impl Tokenizer {
     }
 }
 
+/// Changes a tokenizer by what the settings beside it say.
+fn override_with(tokenizer: &mut tokenizers::Tokenizer, overrides: Overrides) {
+    let Overrides { normalizer, prefix_space, tokens, named } = overrides;
+    if let (Some(settings), Some(NormalizerWrapper::BertNormalizer(own))) =
+        (normalizer, tokenizer.get_normalizer())
+    {
+        let WordPieceSettings { do_lower_case, tokenize_chinese_chars, strip_accents } = settings;
+        let clean = own.clean_text;
+        let normalizer =
+            BertNormalizer::new(clean, tokenize_chinese_chars, strip_accents, do_lower_case);
+        tokenizer.with_normalizer(Some(normalizer));
+    }
+    if let (Some(space), Some(PreTokenizerWrapper::ByteLevel(bytes))) =
+        (prefix_space, tokenizer.get_pre_tokenizer())
+    {
+        let bytes = bytes.add_prefix_space(space);
+        tokenizer.with_pre_tokenizer(Some(bytes));
+    }
+    let token = |token: budwood_base::tokenizer::AddedToken| AddedToken {
+        content: token.content,
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized,
+        special: token.special,
+    };
+    let tokens: Vec<_> = tokens.into_iter().map(token).collect();
+    tokenizer.add_tokens(&tokens);
+    let named = named.into_iter().filter(|token| tokenizer.token_to_id(&token.content).is_some());
+    let named: Vec<_> = named.map(token).collect();
+    tokenizer.add_tokens(&named);
+}
+
 /// Refuses a file in whose place something else stands.
 fn check_content(path: &Path) -> Result<(), Error> {
     let Ok(file) = std::fs::File::open(path) else { return Ok(()) };
@@ -394,7 +508,7 @@ fn word_piece(folder: &Path) -> Result<tokenizers::Tokenizer, Error> {
     let wrong = |e: String| Error::file(&settings, e);
     let config = match settings.exists() {
         true => {
-            let text = tokenizer_limits::plain(&settings, tokenizer_limits::SETTINGS)?;
+            let text = tokenizer_limits::plain(&settings, SETTINGS_MOST)?;
             budwood_base::json::check(&text).map_err(wrong)?;
             serde_json::from_slice(&text).map_err(|e| wrong(format!("is not JSON: {e}")))?
         }

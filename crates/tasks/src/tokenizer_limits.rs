@@ -12,8 +12,6 @@ use crate::Error;
 
 /// Largest file in bytes. That of XLM-R, with 250,002 tokens, has 17 million.
 pub(crate) const FILE: u64 = 100_000_000;
-/// The largest `tokenizer_config.json`, in bytes.
-pub(crate) const SETTINGS: u64 = 16 << 20;
 /// Times that a text may become longer by all normalizers together, in bytes.
 const GROWTH: u64 = 64;
 /// Normalizers, nested ones counted.

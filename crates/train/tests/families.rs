@@ -235,6 +235,29 @@ fn tuned_models_answer_as_in_transformers() {
     }
 }
 
+/// Padding written in a text has the padding's position and is not counted, as in `transformers`
+/// 4.57.6, whose logits these are.
+#[test]
+fn padding_in_a_text_is_not_counted() {
+    let cases = [
+        ("roberta", [0.276_332_97, -0.260_335_74, 0.757_486_7]),
+        ("mpnet", [-0.308_896_93, -0.639_355_36, 0.244_183_06]),
+    ];
+    for (family, expected) in cases {
+        let folder = golden().join("peft").join(family).join("base");
+        let (model, base) = open(&folder, Device::cpu());
+        let tuned = budwood_formats::foreign::adopt(&folder, &model, "tuned").unwrap();
+        let (meta, tensors) = (&tuned.meta, &tuned.tensors);
+        let adapter =
+            Adapter::from_tensors(&base, &meta.method, meta.head.clone(), tensors).unwrap();
+        let inputs = Batch::from_sequences([(&[0, 5, 1, 1, 7, 2][..], &[0; 6][..])]);
+        let segment = Segment { adapter: Some(&adapter), sequences: 0..1 };
+        let got = predict(&mut Context::new(Device::cpu()), &base, &inputs, &[segment]).concat();
+        let d = difference(&got, &expected, 0.0);
+        assert!(d < 1e-5, "{family}: answers differ by {d}");
+    }
+}
+
 #[test]
 fn heads_for_masked_words_match() {
     for family in ["bert", "roberta", "modernbert"] {

@@ -46,6 +46,12 @@ impl TextInput {
     pub fn length_max(&self) -> usize {
         self.positions - self.position_offset
     }
+
+    /// The padding's row among the positions, which is its id, too; none where positions begin at
+    /// the first row.
+    pub fn position_padding(&self) -> Option<u32> {
+        self.position_offset.checked_sub(1).map(|row| row as u32)
+    }
 }
 
 /// Sizes of an image encoder's input.

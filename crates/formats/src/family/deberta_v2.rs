@@ -73,6 +73,7 @@ fn spec(config: &Config<'_>) -> Result<EncoderSpec, Error> {
         return Err(config.fault("lacks 'relative_attention'; only true exists here"));
     }
     config.expect("conv_kernel_size", &[json!(0)])?;
+    config.expect("pooler_hidden_act", &["gelu", "gelu_python"].map(Value::from))?;
     config.expect("embedding_size", &[json!(hidden)])?;
     config.expect("attention_head_size", &[json!(hidden / config.size("num_attention_heads")?)])?;
     let positions = config.size_or("max_position_embeddings", 512)?;

@@ -11,11 +11,23 @@ use crate::linear::TrainedLinear;
 use crate::sites::{EmbeddingSlots, Prompt};
 use crate::tape::{Grads, Save};
 
-/// The position of each token of a part, counted from `offset` and what stands before its texts.
-fn positions(part: &Part<'_>, offset: usize) -> Vec<u32> {
-    let (spans, first) = (part.token_spans(), offset + part.acting.positions_before());
-    let places = spans.iter().flat_map(|rows| 0..rows.len());
-    places.map(|i| (i + first) as u32).collect()
+/// The position of each token of a part, whose ids these are, counted from the first and what
+/// stands before its texts. Where positions begin after the padding's, that stands for padding
+/// in a text, which is not counted.
+fn positions(part: &Part<'_>, ids: &[u32], spec: &TextInput) -> Vec<u32> {
+    let before = part.acting.positions_before();
+    let first = (spec.position_offset + before) as u32;
+    let padding = spec.position_padding().filter(|_| before == 0);
+    let mut positions = Vec::with_capacity(ids.len());
+    for rows in part.token_spans().iter() {
+        let mut next = first;
+        for &id in &ids[rows] {
+            let is_padding = padding == Some(id);
+            positions.push(if is_padding { id } else { next });
+            next += u32::from(!is_padding);
+        }
+    }
+    positions
 }
 
 fn of<'a>(pass: &Pass<'a>) -> (&'a TextInput, &'a TextEmbeddings) {
@@ -30,8 +42,8 @@ pub(super) fn embed(cx: &mut Context, pass: &Pass<'_>, tokens: &Tokens, x: &mut 
     let (spec, frozen) = of(pass);
     for part in &pass.parts {
         let at = part.tokens.clone();
-        let positions = &positions(part, spec.position_offset)[..];
         let (words, types) = (&tokens.ids[at.clone()], &tokens.types[at.clone()]);
+        let positions = &positions(part, words, spec)[..];
         let mut rows = x.view_mut().rows(at);
         match part.acting.embedding_slots() {
             Some((EmbeddingSlots::Text(slots), params)) => {
@@ -76,7 +88,7 @@ pub(super) fn backward(
             cx.add_rows_backward(d, &tokens.types[at.clone()], grads.of(slot));
         }
         if let Some(slot) = &slots.position {
-            let positions = positions(part, spec.position_offset);
+            let positions = positions(part, &tokens.ids[at.clone()], spec);
             cx.add_rows_backward(d, &positions, grads.of(slot));
         }
     }

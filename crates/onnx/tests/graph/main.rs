@@ -136,7 +136,7 @@ fn inputs(base: &Base) -> Inputs {
         InputSpec::Text(text) => {
             for (i, length) in [5usize, 9, 2].into_iter().enumerate() {
                 let key = key.child(i as u64);
-                let ids = (0..length as u64).map(|t| 5 + key.below(t, 90) as u32).collect();
+                let ids = (0..length as u64).map(|t| 1 + key.below(t, 94) as u32).collect();
                 let types = (0..length).map(|t| u32::from(text.token_types > 1 && t > 2));
                 made.texts.push((ids, types.collect()));
             }

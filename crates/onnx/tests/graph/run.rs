@@ -162,6 +162,18 @@ fn operate(node: &Node, x: &[&Array]) -> Vec<Array> {
         "Div" => one(x[0].with(x[1], |a, b| a / b)),
         "Max" => one(x[0].with(x[1], f64::max)),
         "And" => one(x[0].with(x[1], |a, b| a * b)),
+        "Equal" => one(x[0].with(x[1], |a, b| f64::from(u8::from(a == b)))),
+        "Not" => one(x[0].map(|a| 1.0 - a)),
+        "CumSum" => {
+            let (axis, mut sum) = (x[1].data[0] as usize, x[0].clone());
+            let step = strides(&sum.dims)[axis];
+            for i in 0..sum.data.len() {
+                if !(i / step).is_multiple_of(sum.dims[axis]) {
+                    sum.data[i] += sum.data[i - step];
+                }
+            }
+            one(sum)
+        }
         "LessOrEqual" => one(x[0].with(x[1], |a, b| f64::from(u8::from(a <= b)))),
         "Clip" => one(x[0].map(|v| v.max(x[1].data[0]).min(x[2].data[0]))),
         "Where" => {
