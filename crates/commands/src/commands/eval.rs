@@ -139,6 +139,9 @@ fn summary(
     if let Some(p) = evaluation.chance.filter(|_| evaluation.shows_nothing()) {
         summary["learned_nothing"] = json!({ "p": p });
     }
+    if let Some(p) = evaluation.chance_of_accuracy.filter(|_| evaluation.is_no_oftener_right()) {
+        summary["no_better_than_most_frequent"] = json!({ "p": p });
+    }
     summary
 }
 
@@ -175,6 +178,9 @@ fn tell(
     if let Some(p) = evaluation.chance.filter(|_| evaluation.shows_nothing()) {
         say!("{}", nothing_shown(p))?;
     }
+    if let Some(p) = evaluation.chance_of_accuracy.filter(|_| evaluation.is_no_oftener_right()) {
+        say!("{}", no_oftener_right(p))?;
+    }
     if let Some(path) = &args.report {
         say!("report: {}", path.join("report.html").display())?;
     }
@@ -210,11 +216,19 @@ fn tell_classes(labels: &[String], confusion: &[Vec<u64>]) -> Result<()> {
     table(&rows)
 }
 
-/// That the answers cannot be told from always the same one.
+/// That the rows show nothing of what was learned.
 fn nothing_shown(p: f64) -> String {
     format!(
-        "no sign that anything was learned: on these rows the answers cannot be told from always the same \
-         one (p = {p:.2})"
+        "no sign that anything was learned: on these rows the answers fit no better than chance \
+         (p = {p:.2})"
+    )
+}
+
+/// That accuracy alone would not show what was learned.
+fn no_oftener_right(p: f64) -> String {
+    format!(
+        "right no more often than always the most frequent class (p = {p:.2}): what was learned is in the \
+         probabilities, and in scores that count rare classes as others"
     )
 }
 
@@ -252,7 +266,10 @@ fn write_report(
     let fact = |name: &str, value: String| (name.to_string(), value);
     let learned = match evaluation.chance {
         Some(p) if evaluation.shows_nothing() => nothing_shown(p),
-        Some(p) => format!("better than always the same answer (p = {p:.1e})"),
+        Some(p) => match evaluation.chance_of_accuracy {
+            Some(p) if evaluation.is_no_oftener_right() => no_oftener_right(p),
+            _ => format!("more than chance would show (p = {p:.1e})"),
+        },
         None => "not tested for such answers".into(),
     };
     let text = |e: &Example| {

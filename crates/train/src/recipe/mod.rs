@@ -91,7 +91,7 @@ impl Recipe<'_> {
         let mut made = self.with_probe(&ground, on_event)?;
         if let Some(units) = units {
             units.restore(&mut made.adapter, self.base);
-            made.account.units = Some(units);
+            made.account.say_in(units);
         }
         // What the probe and the trials took counts too.
         made.outcome.seconds = made.outcome.seconds.max(begin.elapsed().as_secs_f64());
