@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use budwood::spec::{BasePrecision, ColumnSpec, ReadLimits};
 use budwood::{Adapter, Dataset, EvalSpec, Evaluation, Example, Labelled, Target};
 use budwood_base::folder::{Kind, Ours};
-use budwood_base::record::Prediction;
+use budwood_base::record::{Prediction, in_words};
 use budwood_tasks::Split;
 use budwood_tasks::metric::classes::Classes;
 use budwood_tasks::metric::why_undefined;
@@ -163,7 +163,7 @@ fn tell(
         let positive = positive_of(name, (&task.kind, &meta.labels, task.positive.as_ref()));
         match value.is_nan() {
             true => say!("{name:<19} undefined: {}", why_undefined(name))?,
-            false => say!("{name:<19} {value:.4}{positive}")?,
+            false => say!("{name:<19} {}{positive}", in_words(*value))?,
         }
     }
     if let Some(usual) = &evaluation.without_thresholds {

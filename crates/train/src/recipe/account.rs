@@ -3,7 +3,7 @@
 use std::fmt;
 
 use budwood_base::method::MethodSpec;
-use budwood_base::record::MetricValue;
+use budwood_base::record::{MetricValue, in_words};
 use budwood_tasks::metric::is_error;
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ pub struct Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.4} ({:.3})", self.score, self.loss)
+        write!(f, "{} ({:.3})", in_words(self.score), self.loss)
     }
 }
 

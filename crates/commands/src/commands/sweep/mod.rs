@@ -18,7 +18,7 @@ use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBaseOptions, TrainingBases};
 use budwood::spec::Resources;
 use budwood_base::folder::{FolderError, OutFolder};
-use budwood_base::record::MetricValue;
+use budwood_base::record::{MetricValue, in_words};
 use budwood_model::Adapter;
 use budwood_store::{Address, Store};
 use budwood_train::Event;
@@ -306,8 +306,9 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     let Some(trained) = done? else { return Ok(None) };
     end(out, shared.file.keep_adapters)?;
     let record = &trained.record;
-    let score =
-        record.chosen().map_or("no validation".into(), |s| format!("{} {s:.4}", record.metric));
+    let score = record
+        .chosen()
+        .map_or("no validation".into(), |s| format!("{} {}", record.metric, in_words(s)));
     Ok(Some(score))
 }
 
