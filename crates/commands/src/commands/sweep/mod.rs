@@ -104,6 +104,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
     let threads = (settings.threads / jobs).max(1);
     check_data(&left)?;
+    check_recorded(&planned, &left, &place)?;
     if let Some(engine) = args.cluster.on {
         return submit(settings, args, engine, &file, &planned, left.len());
     }
@@ -253,6 +254,40 @@ fn check_data(runs: &[Planned]) -> Result<()> {
             seen.push(key);
             let data = RunData::read(spec, limits, &mut base::told());
             data.and_then(|data| spec.config(&data)).with_context(|| run.title())?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to count runs as done whose data were others: a file may have changed under its name. Data
+/// that are no longer there say nothing.
+fn check_recorded(planned: &[Planned], left: &[Planned], place: &Address) -> Result<()> {
+    let left: HashSet<&str> = left.iter().map(|run| run.key.as_str()).collect();
+    let mut seen = Vec::new();
+    for run in planned.iter().filter(|run| !left.contains(run.key.as_str())) {
+        let spec = run.args.spec.in_full();
+        if seen.contains(&spec.data) {
+            continue;
+        }
+        seen.push(spec.data.clone());
+        let data = RunData::read(&run.args.spec, run.args.resources.limits, &mut base::told());
+        let (Ok(data), Some(store)) = (data, Store::find(place)?) else { continue };
+        let recorded = store.run(&run.key)?;
+        let now = [Some(&data.train), data.dev.as_ref(), data.test.as_ref()];
+        let now = now.into_iter().flatten().map(|data| &data.digest);
+        let changed = now.into_iter().find(|now| {
+            let before = recorded.record.data.iter().find(|before| before.split == now.split);
+            before.is_some_and(|before| before.sha256 != now.sha256)
+        });
+        if let Some(now) = changed {
+            bail!(
+                "{}: run {} of {place} is done, but with other {} data than {} holds now; give another --out \
+                 or --store for the new data, or the data as they were",
+                run.title(),
+                recorded.id,
+                now.split,
+                now.source
+            );
         }
     }
     Ok(())
