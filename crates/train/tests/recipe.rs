@@ -469,6 +469,19 @@ fn labels_that_nothing_can_be_learned_from_are_said_to_be() {
     assert_eq!(accuracy(&made, &same), 2.0 / 3.0);
 }
 
+/// A part of the data may hold one class where all hold several.
+#[test]
+fn rows_of_one_class_are_refused() {
+    for n in [1, 2, 50] {
+        let train = prepared(&words(n, 1), |_, _| Target::Class(1));
+        let fault = Given::new(&train, "linear").run().err().unwrap().to_string();
+        assert!(fault.contains("one class") && fault.contains("--train-rows"), "{fault}");
+    }
+    let train = prepared(&words(1, 1), |_, _| Target::Labels(vec![1.0, 0.0]));
+    let given = Given { kind: HeadKind::MultiLabel, ..Given::new(&train, "linear") };
+    assert!(given.run().is_err());
+}
+
 #[test]
 fn classes_of_one_row_are_no_fault() {
     let train = prepared(&words(30, 1), |i, _| Target::Class(i as u32));

@@ -108,6 +108,15 @@ impl Recipe<'_> {
 
     /// Refuses settings that say nothing about such targets, before anything is computed.
     fn check(&self, targets: &Targets) -> Result<(), Error> {
+        let n = self.train.examples();
+        let is_one = matches!(targets, Targets::Classes(all) if all.iter().all(|c| *c == all[0]));
+        if is_one || n < 2 && !matches!(targets, Targets::Values(_)) {
+            let message = format!(
+                "the {n} rows to train on have one class or are too few: there is nothing to learn; take \
+                 more of the data (--train-rows, --dev-share, --test-share)"
+            );
+            return Err(Error::Usage(message));
+        }
         self.config.check_smoothing(targets)?;
         self.config.class_weights.of(targets)?;
         let only_probe = self.config.method.parts.iter().all(|part| part.name == "linear");
