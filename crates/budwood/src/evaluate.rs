@@ -198,8 +198,8 @@ impl Adapter {
 const DRAWS: usize = 2000;
 
 /// How likely outputs as good as these are if nothing was learned: with the classes exchanged among
-/// the rows, or beside the mean, or the labels that most rows have, errors whose signs fall as coins
-/// do.
+/// the rows, or beside the mean, or the labels that most rows have, errors whose signs fall as
+/// coins do.
 fn chance(judged: &Judged) -> Option<f64> {
     let errors = |away: &[f64]| {
         if away.iter().sum::<f64>() < 0.0 { sign_flips(away, DRAWS, 0) } else { 1.0 }

@@ -19,8 +19,8 @@ pub struct Table {
 
 /// For each group of methods and task, the mean test score (validation where there is no test) of
 /// the setting with the best validation score, with its standard error over seeds. The mean is over
-/// the tasks; where tasks are counted to areas, over the means of the areas, as VTAB's. There is none
-/// where a score is an error in the unit of the data.
+/// the tasks; where tasks are counted to areas, over the means of the areas, as VTAB's. There is
+/// none where a score is an error in the unit of the data.
 pub fn table(settings: &[Setting]) -> Table {
     let tasks = distinct(settings.iter().map(|s| s.task.clone()));
     let groups = distinct(settings.iter().map(|s| s.group.clone()));
@@ -150,7 +150,7 @@ mod tests {
         let without = table(&of(false));
         assert_eq!(without.columns[6..], ["mean"]);
         assert_eq!(without.rows[0][6..], ["60.0"]);
-        // Errors are in a unit: the least is the best, nothing is made per cent, and no mean with it.
+        // Errors are in a unit: the least is the best, there is no per cent and no mean.
         let error = |dev: f64, score: f64| Setting {
             metric: "rmse".into(),
             dev: vec![dev],

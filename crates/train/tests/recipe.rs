@@ -189,9 +189,9 @@ fn the_probe_is_solved_and_kept_as_an_adapter() {
     assert!(!made.account.learned_nothing());
 }
 
-/// An error chooses as a correlation does, though less of it is better, and is said in the unit of the
-/// targets: as they are learned with a variance of 1 and the loss is half of the squared error, its
-/// root is known.
+/// An error chooses as a correlation does, though less of it is better, and is said in the unit of
+/// the targets: as they are learned with a variance of 1 and the loss is half of the squared error,
+/// its root is known.
 #[test]
 fn errors_choose_and_are_in_the_unit_of_the_targets() {
     // What the first word is says more than a mean vector does.
@@ -245,7 +245,7 @@ fn what_is_learned_of_a_rare_class_is_no_noise() {
     let text = account.to_string();
     assert!(text.contains("right no more often than one answer for all"), "{text}");
     // Noise of the same shares.
-    let noise = |i: usize, _: &[usize]| Target::Class(u32::from(i % 20 == 0));
+    let noise = |i: usize, _: &[usize]| Target::Class(u32::from(i.is_multiple_of(20)));
     let train = prepared(&texts[..300], noise);
     let account = Given::new(&train, "linear").run().unwrap().account;
     assert!(account.learned_nothing(), "{account}");

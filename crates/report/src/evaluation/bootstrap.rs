@@ -23,8 +23,8 @@ pub struct Interval {
 
 /// Scores with their intervals: rows are drawn with replacement, always the same ones for a number
 /// of rows. Draws in which a score is undefined are left out of its interval. Where all draws are
-/// alike, as where every answer is right, they do not say how far the score may be off: the interval
-/// is undefined.
+/// alike, as where every answer is right, they do not say how far the score may be off: the
+/// interval is undefined.
 pub(super) fn intervals(rows: usize, scores: Scores<'_>) -> Vec<Interval> {
     let all: Vec<usize> = (0..rows).collect();
     let whole = scores(&all);

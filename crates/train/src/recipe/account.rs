@@ -87,8 +87,8 @@ pub struct Account {
     /// exchanged among the rows, or losses whose signs fall as coins do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,
-    /// Of classes: the probability that answers which are right no more often than one for all would
-    /// look as good. McNemar's test.
+    /// Of classes: the probability that answers which are right no more often than one for all
+    /// would look as good. McNemar's test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chance_of_accuracy: Option<f64>,
     /// The probe on the held-out rows.

@@ -63,9 +63,9 @@ impl<'a> Judge<'a> {
         rows.iter().zip(&mut logits).map(|(&row, y)| self.wanted.loss(row, y)).collect()
     }
 
-    /// The probability that outputs which say nothing of what is wanted would look as good: with the
-    /// classes exchanged among the rows, or for labels and numbers with the signs of the losses'
-    /// differences from those of one answer for all by the toss of a coin.
+    /// The probability that outputs which say nothing of what is wanted would look as good: with
+    /// the classes exchanged among the rows, or for labels and numbers with the signs of the
+    /// losses' differences from those of one answer for all by the toss of a coin.
     pub(super) fn chance(&self, answers: &Answers, same: &[f64]) -> f64 {
         let Some(right) = self.right() else {
             let rows: Vec<usize> = (0..answers.outputs.len()).collect();
@@ -79,8 +79,8 @@ impl<'a> Judge<'a> {
         exchanged(&answers.outputs, right, DRAWS, 0)
     }
 
-    /// Of classes: the probability that answers which are right no more often than one for all would
-    /// be right more often by as much. McNemar's test.
+    /// Of classes: the probability that answers which are right no more often than one for all
+    /// would be right more often by as much. McNemar's test.
     pub(super) fn chance_of_accuracy(&self, answers: &Answers, same: &[f64]) -> Option<f64> {
         let right = self.right()?;
         let one = Answers { outputs: vec![same.iter().map(|&x| x as f32).collect()] }.class(0);

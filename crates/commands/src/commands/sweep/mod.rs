@@ -259,8 +259,8 @@ fn check_data(runs: &[Planned]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to count runs as done whose data were others: a file may have changed under its name. Data
-/// that are no longer there say nothing.
+/// Refuses to count runs as done whose data were others: a file may have changed under its name.
+/// Data that are no longer there say nothing.
 fn check_recorded(planned: &[Planned], left: &[Planned], place: &Address) -> Result<()> {
     let left: HashSet<&str> = left.iter().map(|run| run.key.as_str()).collect();
     let mut seen = Vec::new();
