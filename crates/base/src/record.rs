@@ -115,8 +115,8 @@ pub struct MetricValue {
     pub rows: u64,
 }
 
-/// A score as people read it: four decimals, or four digits where these would be zeros. Errors are in
-/// the unit of the data, which may be small.
+/// A score as people read it: four decimals, or four digits where these would be zeros. Errors are
+/// in the unit of the data, which may be small.
 pub fn in_words(score: f64) -> String {
     match score.abs() {
         size if size > 0.0 && size < 1e-3 => format!("{score:.3e}"),

@@ -63,11 +63,11 @@ pub struct Evaluation {
     pub probabilities: Option<Vec<Vec<f32>>>,
     /// Answers beside what they should be: what scores of a part of the examples are made from.
     pub judged: Judged,
-    /// The probability that outputs which say nothing of these examples would look as good; none for
-    /// answers to questions and tags of words.
+    /// The probability that outputs which say nothing of these examples would look as good; none
+    /// for answers to questions and tags of words.
     pub chance: Option<f64>,
-    /// For classes: the probability that answers which are right no more often than the most frequent
-    /// class would be right more often by as much. McNemar's test.
+    /// For classes: the probability that answers which are right no more often than the most
+    /// frequent class would be right more often by as much. McNemar's test.
     pub chance_of_accuracy: Option<f64>,
     /// Tokens of each text before it was cut; of images nothing.
     pub tokens: Vec<usize>,
