@@ -115,6 +115,15 @@ pub struct MetricValue {
     pub rows: u64,
 }
 
+/// A score as people read it: four decimals, or four digits where these would be zeros. Errors are
+/// in the unit of the data, which may be small.
+pub fn in_words(score: f64) -> String {
+    match score.abs() {
+        size if size > 0.0 && size < 1e-3 => format!("{score:.3e}"),
+        _ => format!("{score:.4}"),
+    }
+}
+
 /// One finished run, with everything that is needed to repeat it and to compare it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {

@@ -51,6 +51,63 @@ pub fn sign_flips(differences: &[f64], draws: usize, seed: u64) -> f64 {
     (as_far.count() + 1) as f64 / (draws + 1) as f64
 }
 
+/// Probability that outputs fit the right classes at least as well if they had nothing to do with
+/// them: the outputs of the right classes are added up, and again with the classes exchanged among
+/// the rows at random (Fisher's permutation test). Of logits the sum is the likelihood, so that
+/// neither a rare class nor one that always gets more hides what was learned. From `draws` draws;
+/// the rows as they are count as one. 1 where an output is not a number.
+pub fn exchanged(outputs: &[Vec<f32>], right: &[u32], draws: usize, seed: u64) -> f64 {
+    let sum = |right: &[u32]| -> f64 {
+        let of = |(row, class): (&Vec<f32>, &u32)| f64::from(row[*class as usize]);
+        outputs.iter().zip(right).map(of).sum()
+    };
+    let found = sum(right);
+    if !found.is_finite() {
+        return 1.0;
+    }
+    let key = Key::new(seed).named("exchanged");
+    // What differs by rounding alone fits as well.
+    let size: f64 = outputs.iter().flatten().map(|x| f64::from(x.abs())).sum();
+    let least = found - 1e-12 * size;
+    let mut right = right.to_vec();
+    let as_well = (0..draws as u64).filter(|&draw| {
+        let key = key.child(draw);
+        (1..right.len()).rev().for_each(|i| right.swap(i, key.below(i as u64, i + 1)));
+        sum(&right) >= least
+    });
+    (as_well.count() + 1) as f64 / (draws + 1) as f64
+}
+
+/// The surest of some answers, and how many of them are right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Surest {
+    /// How many are given.
+    pub given: usize,
+    /// The least probability among them.
+    pub least: f32,
+    /// How many of them are right.
+    pub right: usize,
+}
+
+/// The surest answers, from their probabilities and whether they are right: at least as many as are
+/// wished, one at least, for each wish in turn. Answers of one probability are given together, as
+/// no threshold parts them; what wishes have in common stands there once.
+pub fn surest(
+    mut answers: Vec<(f32, bool)>,
+    wished: impl IntoIterator<Item = usize>,
+) -> Vec<Surest> {
+    answers.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let of = |wished: usize| {
+        let least = answers.get(wished.max(1) - 1).or(answers.last())?.0;
+        let given = answers.partition_point(|(p, _)| p.total_cmp(&least).is_ge());
+        let right = answers[..given].iter().filter(|(_, right)| *right).count();
+        Some(Surest { given, least, right })
+    };
+    let mut all: Vec<Surest> = wished.into_iter().filter_map(of).collect();
+    all.dedup();
+    all
+}
+
 /// Mean and standard error of the mean; none for less than two values.
 pub fn mean_and_error(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
@@ -114,6 +171,50 @@ mod tests {
         assert_eq!(sign_flips(&[0.0; 4], 100, 0), 1.0);
         assert_eq!(sign_flips(&[], 100, 0), 1.0);
         assert!(sign_flips(&[1.0; 200], 1000, 0) < 0.002);
+    }
+
+    /// Of four rows of two classes one order of six fits as well as the right one.
+    #[test]
+    fn exchanges_are_those_of_all_orders() {
+        let sure = |class: usize, by: f32| if class == 0 { vec![by, 0.0] } else { vec![0.0, by] };
+        let outputs: Vec<Vec<f32>> = (0..4).map(|i| sure(i % 2, 1.0)).collect();
+        let p = exchanged(&outputs, &[0, 1, 0, 1], 20_000, 0);
+        assert!((p - 1.0 / 6.0).abs() < 0.01, "{p}");
+        assert!(exchanged(&outputs, &[1, 0, 1, 0], 1000, 0) == 1.0);
+        // Outputs that are all alike say nothing, whatever they say.
+        assert_eq!(exchanged(&vec![vec![0.1, 0.7]; 9], &[0, 1, 1, 1, 0, 1, 1, 1, 1], 200, 0), 1.0);
+        assert_eq!(exchanged(&[], &[], 10, 0), 1.0);
+        assert_eq!(exchanged(&[vec![f32::NAN, 0.0], vec![0.0, 1.0]], &[0, 1], 10, 0), 1.0);
+    }
+
+    /// Of rows that know nothing of their classes, one in twenty looks as if it did.
+    #[test]
+    fn exchanges_of_noise_are_as_rare_as_they_say() {
+        let found = (0..400u64).filter(|&run| {
+            let key = Key::new(run);
+            let outputs: Vec<Vec<f32>> = (0..40).map(|i| vec![key.normal(i) as f32, 0.0]).collect();
+            let right: Vec<u32> =
+                (0..40).map(|i| (key.named("class").bits(i) % 2) as u32).collect();
+            exchanged(&outputs, &right, 200, run) <= 0.05
+        });
+        let found = found.count();
+        assert!((8..=34).contains(&found), "{found} of 400");
+    }
+
+    /// No threshold parts answers of one probability, whatever their order.
+    #[test]
+    fn answers_of_one_probability_are_given_together() {
+        let of = |answers: &[(f32, bool)], wished: &[usize]| {
+            let all = surest(answers.to_vec(), wished.iter().copied());
+            all.into_iter().map(|s| (s.given, s.least, s.right)).collect::<Vec<_>>()
+        };
+        let mut answers = vec![(0.5, true), (0.5, false), (0.9, true), (0.5, false), (0.7, false)];
+        for _ in 0..5 {
+            answers.rotate_left(1);
+            let expected = [(1, 0.9, 1), (2, 0.7, 1), (5, 0.5, 2)];
+            assert_eq!(of(&answers, &[0, 1, 2, 3, 5, 9]), expected);
+        }
+        assert!(of(&[], &[1, 2]).is_empty());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Scores of an adapter on data whose right answers are known.
 
+use std::collections::BTreeMap;
+
 use budwood_base::record::Prediction;
-use budwood_base::statistics::{mcnemar, sign_flips};
+use budwood_base::statistics::{exchanged, mcnemar, sign_flips};
 use budwood_model::Targets;
 use budwood_tasks::metric::classes::confusion as counted;
 use budwood_tasks::read::Table;
@@ -61,9 +63,12 @@ pub struct Evaluation {
     pub probabilities: Option<Vec<Vec<f32>>>,
     /// Answers beside what they should be: what scores of a part of the examples are made from.
     pub judged: Judged,
-    /// The probability that answers which are no better than one answer for all would look better
-    /// by as much on these examples; none for answers to questions and tags of words.
+    /// The probability that outputs which say nothing of these examples would look as good; none
+    /// for answers to questions and tags of words.
     pub chance: Option<f64>,
+    /// For classes: the probability that answers which are right no more often than the most
+    /// frequent class would be right more often by as much. McNemar's test.
+    pub chance_of_accuracy: Option<f64>,
     /// Tokens of each text before it was cut; of images nothing.
     pub tokens: Vec<usize>,
 }
@@ -72,9 +77,15 @@ pub struct Evaluation {
 const CHANCE: f64 = 0.05;
 
 impl Evaluation {
-    /// Whether the answers cannot be told from always the same one on these examples.
+    /// Whether these examples show nothing of what was learned.
     pub fn shows_nothing(&self) -> bool {
         self.chance.is_some_and(|p| p > CHANCE)
+    }
+
+    /// Where something is shown: whether the answers are nevertheless right no more often than the
+    /// most frequent class, as far as these examples say.
+    pub fn is_no_oftener_right(&self) -> bool {
+        !self.shows_nothing() && self.chance_of_accuracy.is_some_and(|p| p > CHANCE)
     }
 }
 
@@ -156,6 +167,7 @@ impl Adapter {
         let certainty = certainty.map(|(right, all)| certainty_of(&answers, right, all));
         let (calibration, coverage) = certainty.unzip();
         let confusion = right.map(|right| counted(&answers.classes(), right, labels.len()));
+        let chance_of_accuracy = right.map(|right| beside_most_frequent(&answers.classes(), right));
         let predictions = answered(data, &prepared, &answers, labels);
         let every: Vec<usize> = (0..judged.len()).collect();
         let usual = match prepared.thresholds.is_empty() {
@@ -175,37 +187,26 @@ impl Adapter {
             coverage,
             probabilities,
             chance: chance(&judged),
+            chance_of_accuracy,
             judged,
             tokens: prepared.whole.clone(),
         })
     }
 }
 
-/// Draws of the test of errors.
+/// Draws of the tests.
 const DRAWS: usize = 2000;
 
-/// How likely answers as good as these are if nothing was learned: McNemar's test beside the most
-/// frequent class, or beside the mean, or the labels that most rows have, errors whose signs fall
-/// as coins do.
+/// How likely outputs as good as these are if nothing was learned: with the classes exchanged among
+/// the rows, or beside the mean, or the labels that most rows have, errors whose signs fall as
+/// coins do.
 fn chance(judged: &Judged) -> Option<f64> {
-    let classes = |outputs: &[Vec<f32>], right: &[u32]| {
-        let most = (0..outputs.first().map_or(0, Vec::len) as u32)
-            .max_by_key(|class| right.iter().filter(|r| *r == class).count());
-        let (mut better, mut worse) = (0, 0);
-        for (output, right) in outputs.iter().zip(right) {
-            let largest = (0..output.len()).max_by(|&a, &b| output[a].total_cmp(&output[b]));
-            let given = largest.map(|class| class as u32);
-            better += u64::from(given == Some(*right) && most != Some(*right));
-            worse += u64::from(given != Some(*right) && most == Some(*right));
-        }
-        if better > worse { mcnemar(better, worse) } else { 1.0 }
-    };
     let errors = |away: &[f64]| {
         if away.iter().sum::<f64>() < 0.0 { sign_flips(away, DRAWS, 0) } else { 1.0 }
     };
     match judged {
         Judged::Classes(outputs, right, _) | Judged::Images(outputs, right) => {
-            Some(classes(outputs, right))
+            Some(exchanged(outputs, right, DRAWS, 0))
         }
         Judged::Values(given, right) => {
             let mean = right.iter().map(|&y| f64::from(y)).sum::<f64>() / right.len() as f64;
@@ -225,6 +226,19 @@ fn chance(judged: &Judged) -> Option<f64> {
         }
         Judged::Answers(_) | Judged::Doubted(..) | Judged::Sentences(_) | Judged::Words(_) => None,
     }
+}
+
+/// McNemar's test of answers beside the most frequent class; 1 where they are not right more often.
+fn beside_most_frequent(given: &[u32], right: &[u32]) -> f64 {
+    let mut rows = BTreeMap::new();
+    right.iter().for_each(|class| *rows.entry(*class).or_insert(0) += 1);
+    let most = rows.into_iter().max_by_key(|(_, rows)| *rows).map(|(class, _)| class);
+    let (mut better, mut worse) = (0, 0);
+    for (given, right) in given.iter().zip(right) {
+        better += u64::from(given == right && most != Some(*right));
+        worse += u64::from(given != right && most == Some(*right));
+    }
+    if better > worse { mcnemar(better, worse) } else { 1.0 }
 }
 
 /// The values of a column of a table, in words.

@@ -197,6 +197,10 @@ fn what_cannot_be_masked_is_refused_by_name() {
     fails("--data train.txt --balanced", &["--balanced"]);
     fails("--data train.txt --max-length 2", &["leaves no room"]);
     world.fails(
+        "train --base base --data train.csv --out x --doc-stride 5",
+        &["--doc-stride", "question-answering", "classification"],
+    );
+    world.fails(
         "train --base base --data train.csv --out x --whole-words",
         &["--whole-words", "masked-lm", "classification"],
     );

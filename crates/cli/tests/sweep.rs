@@ -87,6 +87,28 @@ fn a_killed_sweep_ends_with_every_run_once() {
 }
 
 /// Two sweeps of one file on one store at once share the runs.
+/// A file of other rows under the same name would stand beside the results of those before.
+#[test]
+fn runs_on_data_that_have_changed_are_not_taken_for_done() {
+    let world = world();
+    let one = SWEEP.replace("[0, 1, 2]", "[0]").replace("ablate = true", "");
+    let (tasks, _) = one.split_once("[[method]]").unwrap();
+    world.write("sweep.toml", format!("{tasks}[[method]]\nname = 'linear'\nmethod = 'linear'\n"));
+    world.ok(RUN);
+    let before = fs::read_to_string(world.path("train.csv")).unwrap();
+    world.ok(RUN);
+    let mut rows: Vec<&str> = before.lines().collect();
+    rows.swap(1, 2);
+    fs::write(world.path("train.csv"), rows.join("\n")).unwrap();
+    world.fails(RUN, &["runs.db is done", "with other train data", "--out"]);
+    world.ok(&format!("{RUN} --out elsewhere"));
+    // Data that were put back, or are gone, are no fault.
+    fs::write(world.path("train.csv"), before).unwrap();
+    world.ok(RUN);
+    fs::remove_file(world.path("train.csv")).unwrap();
+    assert!(world.ok(RUN).contains("2 done before"));
+}
+
 #[test]
 fn two_sweeps_share_the_runs() {
     let world = world();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use budwood_base::encoder::InputSpec;
 use budwood_base::head::HeadKind;
-use budwood_base::record::{DataDigest, MetricValue};
+use budwood_base::record::{DataDigest, MetricValue, in_words};
 use budwood_formats::native::AdapterMeta;
 use serde_json::json;
 
@@ -132,10 +132,10 @@ impl Card<'_> {
             for m in kept {
                 let _ = writeln!(
                     out,
-                    "| {} | {} | {:.4} | {} |",
+                    "| {} | {} | {} | {} |",
                     plain(&m.split),
                     plain(&m.name),
-                    m.value,
+                    in_words(m.value),
                     thousands(m.rows)
                 );
             }

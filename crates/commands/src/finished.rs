@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use budwood::run::{Trained, positive_of, skipped};
+use budwood_base::record::in_words;
 use budwood_store::Store;
 use budwood_tasks::metric::why_undefined;
 
@@ -37,7 +38,8 @@ pub(crate) fn tell(trained: &Trained, out: &Path) -> Result<()> {
         let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
         let about = (record.kind.as_str(), &record.labels[..], trained.positive.as_ref());
         let of = positive_of(&metric.name, about);
-        say!("{:<5} {:<19} {:.4}{of}{mark}", metric.split, metric.name, metric.value)?;
+        let value = in_words(metric.value);
+        say!("{:<5} {:<19} {value}{of}{mark}", metric.split, metric.name)?;
     }
     for (split, name) in &trained.undefined {
         say!("{split:<5} {name:<19} undefined: {}", why_undefined(name))?;

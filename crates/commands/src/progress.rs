@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use budwood_base::record::in_words;
 use budwood_train::{Event, Score};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -160,7 +161,7 @@ impl TrainProgress {
         }
         let score = |s: &Score| match s.value.is_nan() {
             true => format!("{} undefined", s.name),
-            false => format!("{} {:.4}", s.name, s.value),
+            false => format!("{} {}", s.name, in_words(s.value)),
         };
         let scores: Vec<String> = scores.iter().map(score).collect();
         let line = format!(

@@ -42,28 +42,31 @@ fn is_full(s: &&Setting) -> bool {
 
 /// The settings of one method over tasks: best learning rate and epochs for each.
 fn point(s: &Setting, mean: f64, error: Option<f64>) -> Point {
-    let half = error.map(|e| 100.0 * e);
-    let y = 100.0 * mean;
+    let half = error.map(|e| s.scale() * e);
+    let y = s.scale() * mean;
     let note = format!(
-        "{}: {y:.1}{} with {} trained parameters",
+        "{}: {}{} with {} trained parameters",
         s.method,
-        half.map_or(String::new(), |h| format!(" ±{h:.1}")),
+        s.shown(mean),
+        error.map_or(String::new(), |e| format!(" ±{}", s.shown(e))),
         s.trained
     );
     Point { x: s.trained, y, low: half.map(|h| y - h), high: half.map(|h| y + h), note }
 }
 
 /// Figures 1 and 3: score less that of full fine-tuning against trained parameters; the 20th, 50th
-/// and 80th percentile over tasks.
+/// and 80th percentile over tasks whose scores are shares.
 fn trade_off(settings: &[Setting]) -> Option<Figure> {
+    let settings: Vec<&Setting> = settings.iter().filter(|s| !s.is_error()).collect();
     let mut full = BTreeMap::new();
     for task in distinct(settings.iter().map(|s| &s.task)) {
-        let best = best(settings.iter().filter(is_full).filter(|s| s.task == *task))?;
+        let best = best(settings.iter().copied().filter(is_full).filter(|s| s.task == *task))?;
         full.insert(task, best.mean().0);
     }
     let mut series = Vec::new();
     for group in distinct(settings.iter().map(|s| &s.group)) {
-        let of_group: Vec<&Setting> = settings.iter().filter(|s| s.group == *group).collect();
+        let of_group: Vec<&Setting> =
+            settings.iter().copied().filter(|s| s.group == *group).collect();
         let mut points = Vec::new();
         for method in distinct(of_group.iter().map(|s| &s.method)) {
             let (mut differences, mut trained) = (Vec::new(), Vec::new());
@@ -95,8 +98,7 @@ fn trade_off(settings: &[Setting]) -> Option<Figure> {
     if distinct(parameters).len() < 2 {
         return None;
     }
-    let all: Vec<&Setting> = settings.iter().collect();
-    let mut caption = caption(&all);
+    let mut caption = caption(&settings);
     caption[0] = caption[0].replace(
         "error bars: standard error",
         "median over tasks; bands and bars: 20th to 80th percentile",
@@ -140,10 +142,7 @@ fn task_trade_off(task: &str, settings: &[&Setting]) -> Option<Figure> {
         title: format!("{task}: score over trained parameters"),
         caption: caption(settings),
         x: Axis { label: "trained parameters, head included".into(), scale: Scale::Log },
-        y: Axis {
-            label: format!("{} on {}, per cent", first.metric, first.split),
-            scale: Scale::Linear,
-        },
+        y: Axis { label: first.axis(), scale: Scale::Linear },
         series,
     };
     Some(Figure { name: format!("parameters-{task}"), svg: chart.svg() })
@@ -184,10 +183,7 @@ fn over(
         title: format!("{task}: score over the {label}"),
         caption: caption(settings),
         x: Axis { label: label.into(), scale: Scale::Log },
-        y: Axis {
-            label: format!("{} on {}, per cent", first.metric, first.split),
-            scale: Scale::Linear,
-        },
+        y: Axis { label: first.axis(), scale: Scale::Linear },
         series,
     };
     Some(Figure { name: format!("{name}-{task}"), svg: chart.svg() })

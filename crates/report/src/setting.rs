@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use budwood_base::record::RunRecord;
+use budwood_base::record::{RunRecord, in_words};
 use budwood_base::statistics::mean_and_error;
+use budwood_tasks::metric::{is_better, is_error};
 use serde_json::Value;
 
 /// Runs of one task, method and configuration over seeds.
@@ -42,9 +43,36 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Mean score on the validation set; -∞ without one.
+    /// Mean score on the validation set; not a number without one.
     pub fn dev_mean(&self) -> f64 {
-        if self.dev.is_empty() { f64::NEG_INFINITY } else { mean_and_error(&self.dev).0 }
+        mean_and_error(&self.dev).0
+    }
+
+    /// Whether the validation set says that it is better than another; one without a score is not.
+    fn is_better(&self, than: &Self) -> bool {
+        let (own, other) = (self.dev_mean(), than.dev_mean());
+        !own.is_nan() && (other.is_nan() || is_better(&self.metric, own, other))
+    }
+
+    /// Whether its scores are errors in the unit of the data, and no shares.
+    pub(crate) fn is_error(&self) -> bool {
+        is_error(&self.metric)
+    }
+
+    /// What scores are multiplied by to be shown: shares are in per cent.
+    pub(crate) fn scale(&self) -> f64 {
+        if self.is_error() { 1.0 } else { 100.0 }
+    }
+
+    /// A score, or the error of one, as it is shown.
+    pub(crate) fn shown(&self, score: f64) -> String {
+        if self.is_error() { in_words(score) } else { format!("{:.1}", 100.0 * score) }
+    }
+
+    /// What the axis of its scores is called.
+    pub(crate) fn axis(&self) -> String {
+        let unit = if self.is_error() { "" } else { ", per cent" };
+        format!("{} on {}{unit}", self.metric, self.split)
     }
 
     /// Mean of the scores and its standard error.
@@ -87,7 +115,18 @@ pub fn settings<'a>(runs: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Settin
         setting.ablations.push(spans.collect());
     }
     all.retain(|s| !s.scores.is_empty());
+    tell_apart(&mut all);
     all
+}
+
+/// Scores of one task that are not to be compared, of other metrics or splits, become those of two.
+fn tell_apart(all: &mut [Setting]) {
+    let kinds = distinct(all.iter().map(|s| (s.task.clone(), s.metric.clone(), s.split.clone())));
+    for s in all {
+        if kinds.iter().filter(|(task, ..)| *task == s.task).count() > 1 {
+            s.task = format!("{} by {} on {}", s.task, s.metric, s.split);
+        }
+    }
 }
 
 fn new(run: &RunRecord) -> Setting {
@@ -126,7 +165,7 @@ pub(crate) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec
 /// The setting with the best validation score: what the paper reports.
 pub(crate) fn best<'a>(settings: impl IntoIterator<Item = &'a Setting>) -> Option<&'a Setting> {
     settings.into_iter().fold(None, |best: Option<&Setting>, s| match best {
-        Some(b) if b.dev_mean() >= s.dev_mean() => Some(b),
+        Some(b) if !s.is_better(b) => Some(b),
         _ => Some(s),
     })
 }

@@ -5,7 +5,7 @@ use budwood_base::statistics::mean_and_error;
 use crate::Setting;
 use crate::setting::{best, caption, distinct};
 
-/// Methods by tasks; scores in per cent.
+/// Methods by tasks; scores in per cent, errors in the unit of the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Names of the tasks with metric and split, before them the method and the parameters that it
@@ -19,7 +19,8 @@ pub struct Table {
 
 /// For each group of methods and task, the mean test score (validation where there is no test) of
 /// the setting with the best validation score, with its standard error over seeds. The mean is over
-/// the tasks; where tasks are counted to areas, over the means of the areas, as VTAB's.
+/// the tasks; where tasks are counted to areas, over the means of the areas, as VTAB's. There is
+/// none where a score is an error in the unit of the data.
 pub fn table(settings: &[Setting]) -> Table {
     let tasks = distinct(settings.iter().map(|s| s.task.clone()));
     let groups = distinct(settings.iter().map(|s| s.group.clone()));
@@ -49,10 +50,11 @@ pub fn table(settings: &[Setting]) -> Table {
                 continue;
             };
             let (mean, error) = chosen.mean();
-            means.push(mean);
+            // Errors are in the unit of their data, which has no mean with others.
+            means.extend((!chosen.is_error()).then_some(mean));
             shares.push(100.0 * chosen.trained / chosen.base_parameters);
-            let error = error.map_or(String::new(), |e| format!(" ±{:.1}", 100.0 * e));
-            cells.push(format!("{:.1}{error}", 100.0 * mean));
+            let error = error.map_or(String::new(), |e| format!(" ±{}", chosen.shown(e)));
+            cells.push(format!("{}{error}", chosen.shown(mean)));
         }
         let complete = means.len() == tasks.len();
         let per_area: Vec<f64> = areas
@@ -148,6 +150,16 @@ mod tests {
         let without = table(&of(false));
         assert_eq!(without.columns[6..], ["mean"]);
         assert_eq!(without.rows[0][6..], ["60.0"]);
+        // Errors are in a unit: the least is the best, there is no per cent and no mean.
+        let error = |dev: f64, score: f64| Setting {
+            metric: "rmse".into(),
+            dev: vec![dev],
+            ..setting("e", "", "m", score)
+        };
+        let mut mixed = of(false);
+        mixed.extend([error(304.0, 310.0), error(2.0, 2.5), error(7.0, 8.0)]);
+        assert_eq!(table(&mixed).rows[0][2..], ["90.0", "70.0", "50.0", "30.0", "2.5000", "-"]);
+        assert_eq!(table(&[error(1e-9, 2e-9)]).rows[0][2..], ["2.000e-9", "-"]);
         // A method that lacks a task has no mean.
         let mut some = of(true);
         some.push(setting("a", "natural", "other method", 0.1));

@@ -1,5 +1,6 @@
 //! Examples as the model reads them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -366,6 +367,16 @@ impl Prepared {
             Inputs::Texts(encoded) => (&encoded[input].ids, &encoded[input].types),
             Inputs::Masked(_) | Inputs::Images(_) => (&[], &[]),
         }
+    }
+
+    /// For each input the first one that the model reads alike: the same tokens, or the same image.
+    pub(crate) fn first_alike(&self) -> Vec<usize> {
+        let mut first = HashMap::new();
+        let read = |i: usize| match &self.inputs {
+            Inputs::Images(images) => (&[][..], &[][..], images.digest(i)),
+            _ => (self.sequence(i).0, self.sequence(i).1, ""),
+        };
+        (0..self.len()).map(|i| *first.entry(read(i)).or_insert(i)).collect()
     }
 
     /// The places of an input that a masked language model is asked for; nothing of other data.

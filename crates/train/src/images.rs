@@ -89,6 +89,11 @@ impl Images {
         self.images.is_empty()
     }
 
+    /// The digest of an image's content.
+    pub(crate) fn digest(&self, image: usize) -> &str {
+        &self.images[image].sha256
+    }
+
     /// The random changes in training.
     pub fn augment(&self) -> Augment {
         self.augment

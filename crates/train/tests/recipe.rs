@@ -70,6 +70,7 @@ struct Given<'a> {
     train: &'a Prepared,
     dev: Option<&'a Prepared>,
     method: &'a str,
+    metric: Option<&'a str>,
     kind: HeadKind,
     outputs: usize,
     rate: Option<f64>,
@@ -90,6 +91,7 @@ impl<'a> Given<'a> {
             train,
             dev: None,
             method,
+            metric: None,
             kind: HeadKind::Classification,
             outputs: 2,
             rate: None,
@@ -117,7 +119,7 @@ impl<'a> Given<'a> {
             HeadKind::MultiLabel => "micro_f1",
             _ => "accuracy",
         };
-        let mut config = TrainConfig::new(method, metric);
+        let mut config = TrainConfig::new(method, self.metric.unwrap_or(metric));
         (config.epochs, config.batch, config.optimizer) = (plan.epochs, plan.batch, plan.optimizer);
         config.learning_rate = self.rate.unwrap_or(10.0 * plan.learning_rate);
         (config.contrastive, config.label_smoothing) = (self.contrastive, self.smoothing);
@@ -185,6 +187,68 @@ fn the_probe_is_solved_and_kept_as_an_adapter() {
     let (before, after) = made.account.calibration.unwrap();
     assert!(after.brier <= before.brier + 1e-3, "{before:?} {after:?}");
     assert!(!made.account.learned_nothing());
+}
+
+/// An error chooses as a correlation does, though less of it is better, and is said in the unit of
+/// the targets: as they are learned with a variance of 1 and the loss is half of the squared error,
+/// its root is known.
+#[test]
+fn errors_choose_and_are_in_the_unit_of_the_targets() {
+    // What the first word is says more than a mean vector does.
+    let first = |_: usize, words: &[usize]| Target::Value(1e6 + 2e5 * words[0] as f32);
+    let train = prepared(&words(120, 1), first);
+    let given = |metric| Given {
+        metric: Some(metric),
+        kind: HeadKind::Regression,
+        outputs: 1,
+        rate: Some(0.01),
+        ..Given::new(&train, "adapter[width=8]")
+    };
+    let by_correlation = given("pearson").run().unwrap().account;
+    assert_eq!(by_correlation.chosen, Chosen::Method, "{by_correlation}");
+    let account = given("rmse").run().unwrap().account;
+    assert_eq!(account.chosen, Chosen::Method, "{account}");
+    let deviation = account.units.unwrap().deviation;
+    for found in [&account.probe, &account.tuned, &account.nothing] {
+        let found = found.as_ref().unwrap();
+        let expected = deviation * (2.0 * found.loss).sqrt();
+        assert!((found.score / expected - 1.0).abs() < 1e-4, "{found} {expected}");
+    }
+    assert_eq!(account.by_folds().unwrap().value, account.tuned.unwrap().score);
+}
+
+/// Each text stands five times in the data. What is learned of one is the answer to the others, and
+/// to no new text: held-out rows must not be the same texts.
+#[test]
+fn texts_that_repeat_do_not_judge_themselves() {
+    let texts = words(24, 3).into_iter().filter(|text| text.len() > 5).collect::<Vec<_>>();
+    let n = texts.len();
+    let repeated: Vec<Vec<usize>> = (0..5 * n).map(|i| texts[i % n].clone()).collect();
+    let noise = |i: usize| (Key::new(8).bits((i % n) as u64) % 2) as u32;
+    let train = prepared(&repeated, |i, _| Target::Class(noise(i)));
+    let made = Given::new(&train, "linear").run().unwrap();
+    assert!(made.account.learned_nothing(), "{}", made.account);
+    let found = made.account.probe.as_ref().unwrap().score;
+    assert!(found < 0.75, "{}", made.account);
+}
+
+/// Few rows are of the rare class. Answers are right hardly more often than the frequent
+/// class alone, though the rare one is known.
+#[test]
+fn what_is_learned_of_a_rare_class_is_no_noise() {
+    let texts: Vec<Vec<usize>> = words(2_000, 9).into_iter().filter(|t| t.len() > 6).collect();
+    let rare = |words: &[usize]| words.iter().filter(|w| **w < 2).count() > 3;
+    let train = prepared(&texts[..300], |_, words| Target::Class(u32::from(rare(words))));
+    let account = Given::new(&train, "linear").run().unwrap().account;
+    assert!(account.chance_of_accuracy.unwrap() > 0.05, "{account}");
+    assert!(!account.learned_nothing(), "{account}");
+    let text = account.to_string();
+    assert!(text.contains("right no more often than one answer for all"), "{text}");
+    // Noise of the same shares.
+    let noise = |i: usize, _: &[usize]| Target::Class(u32::from(i.is_multiple_of(20)));
+    let train = prepared(&texts[..300], noise);
+    let account = Given::new(&train, "linear").run().unwrap().account;
+    assert!(account.learned_nothing(), "{account}");
 }
 
 /// A run asks after 64 batches of 256 tokens whether it goes on.
@@ -403,6 +467,19 @@ fn labels_that_nothing_can_be_learned_from_are_said_to_be() {
     // Where the probe answers one class, a training that does is not lost.
     assert!(made.account.lost_at.is_empty(), "{:?}", made.account.lost_at);
     assert_eq!(accuracy(&made, &same), 2.0 / 3.0);
+}
+
+/// A part of the data may hold one class where all hold several.
+#[test]
+fn rows_of_one_class_are_refused() {
+    for n in [1, 2, 50] {
+        let train = prepared(&words(n, 1), |_, _| Target::Class(1));
+        let fault = Given::new(&train, "linear").run().err().unwrap().to_string();
+        assert!(fault.contains("one class") && fault.contains("--train-rows"), "{fault}");
+    }
+    let train = prepared(&words(1, 1), |_, _| Target::Labels(vec![1.0, 0.0]));
+    let given = Given { kind: HeadKind::MultiLabel, ..Given::new(&train, "linear") };
+    assert!(given.run().is_err());
 }
 
 #[test]

@@ -102,17 +102,20 @@ pub(super) fn lengths_on(
 /// How texts are masked; none for tasks that mask nothing.
 ///
 /// # Errors
-/// If a setting of masks is given for another task, or has no meaning.
+/// If a setting of masks or of long texts is given for another task, or has no meaning.
 pub(super) fn masking(spec: &RunSpec, task: &Task) -> Result<Option<Masking>, Error> {
+    let (masks, questions) = (HeadKind::MaskedLm, HeadKind::QuestionAnswering);
+    let given = [
+        ("mask-share", spec.mask_share.is_some(), masks, "masked-lm"),
+        ("whole-words", spec.whole_words, masks, "masked-lm"),
+        ("doc-stride", spec.doc_stride.is_some(), questions, "question-answering"),
+    ];
+    if let Some((name, .., of)) = given.into_iter().find(|g| g.1 && g.2 != task.head) {
+        let message = format!("is for --task {of}, but the task is {}", task.name);
+        return Err(Error::Setting { name, message });
+    }
     if task.head != HeadKind::MaskedLm {
-        let given = [("mask-share", spec.mask_share.is_some()), ("whole-words", spec.whole_words)];
-        return match given.into_iter().find(|(_, given)| *given) {
-            None => Ok(None),
-            Some((name, _)) => {
-                let message = format!("is for --task masked-lm, but the task is {}", task.name);
-                Err(Error::Setting { name, message })
-            }
-        };
+        return Ok(None);
     }
     let share = spec.mask_share.unwrap_or(Masking::SHARE);
     let masking = Masking { share, whole_words: spec.whole_words };

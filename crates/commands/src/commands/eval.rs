@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use budwood::spec::{BasePrecision, ColumnSpec, ReadLimits};
 use budwood::{Adapter, Dataset, EvalSpec, Evaluation, Example, Labelled, Target};
 use budwood_base::folder::{Kind, Ours};
-use budwood_base::record::Prediction;
+use budwood_base::record::{Prediction, in_words};
 use budwood_tasks::Split;
 use budwood_tasks::metric::classes::Classes;
 use budwood_tasks::metric::why_undefined;
@@ -147,6 +147,9 @@ fn summary(
     if let Some(p) = evaluation.chance.filter(|_| evaluation.shows_nothing()) {
         summary["learned_nothing"] = json!({ "p": p });
     }
+    if let Some(p) = evaluation.chance_of_accuracy.filter(|_| evaluation.is_no_oftener_right()) {
+        summary["no_better_than_most_frequent"] = json!({ "p": p });
+    }
     summary
 }
 
@@ -168,7 +171,7 @@ fn tell(
         let positive = positive_of(name, (&task.kind, &meta.labels, task.positive.as_ref()));
         match value.is_nan() {
             true => say!("{name:<19} undefined: {}", why_undefined(name))?,
-            false => say!("{name:<19} {value:.4}{positive}")?,
+            false => say!("{name:<19} {}{positive}", in_words(*value))?,
         }
     }
     if let Some(usual) = &evaluation.without_thresholds {
@@ -182,6 +185,9 @@ fn tell(
     }
     if let Some(p) = evaluation.chance.filter(|_| evaluation.shows_nothing()) {
         say!("{}", nothing_shown(p))?;
+    }
+    if let Some(p) = evaluation.chance_of_accuracy.filter(|_| evaluation.is_no_oftener_right()) {
+        say!("{}", no_oftener_right(p))?;
     }
     if let Some(path) = &args.report {
         say!("report: {}", path.join("report.html").display())?;
@@ -218,11 +224,19 @@ fn tell_classes(labels: &[String], confusion: &[Vec<u64>]) -> Result<()> {
     table(&rows)
 }
 
-/// That the answers cannot be told from always the same one.
+/// That the rows show nothing of what was learned.
 fn nothing_shown(p: f64) -> String {
     format!(
-        "no sign that anything was learned: on these rows the answers cannot be told from always the same \
-         one (p = {p:.2})"
+        "no sign that anything was learned: on these rows the answers fit no better than chance \
+         (p = {p:.2})"
+    )
+}
+
+/// That accuracy alone would not show what was learned.
+fn no_oftener_right(p: f64) -> String {
+    format!(
+        "right no more often than always the most frequent class (p = {p:.2}): what was learned is in the \
+         probabilities, and in scores that count rare classes as others"
     )
 }
 
@@ -260,7 +274,10 @@ fn write_report(
     let fact = |name: &str, value: String| (name.to_string(), value);
     let learned = match evaluation.chance {
         Some(p) if evaluation.shows_nothing() => nothing_shown(p),
-        Some(p) => format!("better than always the same answer (p = {p:.1e})"),
+        Some(p) => match evaluation.chance_of_accuracy {
+            Some(p) if evaluation.is_no_oftener_right() => no_oftener_right(p),
+            _ => format!("more than chance would show (p = {p:.1e})"),
+        },
         None => "not tested for such answers".into(),
     };
     let text = |e: &Example| {

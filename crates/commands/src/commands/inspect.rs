@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use budwood_base::record::in_words;
 use budwood_base::tokenizer::WordPieceSettings;
 use budwood_formats::BaseModel;
 use budwood_formats::foreign::{self, Library};
@@ -101,7 +102,7 @@ fn adapter(settings: &Settings, path: &Path, base: Option<&str>) -> Result<()> {
     }
     for metric in &meta.metrics {
         let mark = if metric.primary { "  (chose the checkpoint)" } else { "" };
-        say!("{:<11} {} {:.4}{mark}", metric.split, metric.name, metric.value)?;
+        say!("{:<11} {} {}{mark}", metric.split, metric.name, in_words(metric.value))?;
     }
     say!("seed        {}, precision {}", meta.seed, meta.precision)?;
     Ok(())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use budwood_base::record::RunRecord;
+use budwood_base::record::{RunRecord, in_words};
 use budwood_store::{Address, Filter, StoredRun};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -143,7 +143,7 @@ fn list(settings: &Settings, place: &Address, filter: &FilterArgs) -> Result<()>
     let mut rows = vec![head.iter().map(ToString::to_string).collect::<Vec<_>>()];
     for run in &runs {
         let r = &run.record;
-        let number = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.4}", x));
+        let number = |x: Option<f64>| x.map_or("-".into(), in_words);
         rows.push(vec![
             run.id.to_string(),
             r.task.clone(),
@@ -221,7 +221,7 @@ fn show(settings: &Settings, place: &Address, name: &str) -> Result<()> {
     }
     for m in r.metrics.iter().filter(|m| m.split != "ablation") {
         let mark = if m.primary { "  (chose the checkpoint)" } else { "" };
-        say!("  {:<10} {} {:.4}{mark}", m.split, m.name, m.value)?;
+        say!("  {:<10} {} {}{mark}", m.split, m.name, in_words(m.value))?;
     }
     say!("repeat with: {}", repeat(r))?;
     Ok(())

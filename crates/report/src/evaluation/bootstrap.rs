@@ -2,7 +2,7 @@
 
 use budwood_base::random::Key;
 
-use super::evaluated::{Evaluated, Part, Scores, columns, number};
+use super::evaluated::{Evaluated, Part, Scores, columns, number, percent};
 use crate::Table;
 
 /// Draws of the bootstrap.
@@ -22,7 +22,9 @@ pub struct Interval {
 }
 
 /// Scores with their intervals: rows are drawn with replacement, always the same ones for a number
-/// of rows. Draws in which a score is undefined are left out of its interval.
+/// of rows. Draws in which a score is undefined are left out of its interval. Where all draws are
+/// alike, as where every answer is right, they do not say how far the score may be off: the
+/// interval is undefined.
 pub(super) fn intervals(rows: usize, scores: Scores<'_>) -> Vec<Interval> {
     let all: Vec<usize> = (0..rows).collect();
     let whole = scores(&all);
@@ -37,9 +39,14 @@ pub(super) fn intervals(rows: usize, scores: Scores<'_>) -> Vec<Interval> {
     }
     let interval = |((name, value), mut values): ((String, f64), Vec<f64>)| {
         values.sort_by(f64::total_cmp);
+        let says = values.first() != values.last();
         let at = |share: f64| {
             let place = (values.len() as f64 - 1.0) * share;
-            values.get(place.round().max(0.0) as usize).copied().unwrap_or(f64::NAN)
+            values
+                .get(place.round().max(0.0) as usize)
+                .copied()
+                .filter(|_| says)
+                .unwrap_or(f64::NAN)
         };
         Interval { name, value, low: at(0.025), high: at(0.975) }
     };
@@ -60,8 +67,11 @@ pub(super) fn part(evaluated: &Evaluated<'_>) -> Part {
     };
     let note = format!(
         "On {} rows. The interval is that of {DRAWS} draws of as many rows (bootstrap): it says how \
-         far the score may be off because the rows are few, not because they differ from yours.",
-        evaluated.rows
+         far the score may be off because the rows are few, not because they differ from yours. It is \
+         undefined where all draws are alike: if no row is answered wrongly, {} of new ones may still \
+         be (rule of three).",
+        evaluated.rows,
+        percent(1f64.min(3.0 / evaluated.rows as f64))
     );
     Part { name: "scores", title: "Scores".into(), note, table, figure: None }
 }
@@ -84,6 +94,15 @@ mod tests {
         assert!((found.low - (0.7 - half)).abs() < 0.008, "{found:?}");
         assert!((found.high - (0.7 + half)).abs() < 0.008, "{found:?}");
         assert_eq!(*found, intervals(400, &score)[0], "the same each time");
+    }
+
+    /// Ten right answers of ten do not show an accuracy of 100 %.
+    #[test]
+    fn draws_that_are_all_alike_give_no_interval() {
+        let score = |rows: &[usize]| vec![("accuracy".to_string(), rows.len() as f64 / 10.0)];
+        let found = &intervals(10, &score)[0];
+        assert_eq!(found.value, 1.0);
+        assert!(found.low.is_nan() && found.high.is_nan(), "{found:?}");
     }
 
     #[test]

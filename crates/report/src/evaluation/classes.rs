@@ -1,5 +1,6 @@
 //! What is shown of a task with classes.
 
+use budwood_base::statistics::{Surest, surest};
 use budwood_charts::{Axis, Chart, HeatMap, Point, Scale, Series};
 use budwood_tasks::metric::classes::{Classes as Counted, confusion as counted};
 
@@ -10,6 +11,8 @@ use crate::{Figure, Table};
 const DRAWN: usize = 40;
 /// Groups of probabilities.
 const BINS: usize = 15;
+/// Shares of the rows that coverage is shown for.
+const STEPS: usize = 20;
 /// Mistakes that are listed.
 const MISTAKES: usize = 100;
 /// Characters of a text in that list.
@@ -132,27 +135,17 @@ pub(super) fn reliability(classes: &Classes) -> Part {
 }
 
 pub(super) fn coverage(classes: &Classes) -> Part {
-    let mut rows: Vec<(f32, bool)> = (0..classes.right.len())
-        .map(|row| {
-            let (given, p) = classes.given(row);
-            (p, given == classes.right[row])
-        })
-        .collect();
-    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (mut hits, mut curve) = (0u64, Vec::with_capacity(rows.len()));
-    for (i, (p, right)) in rows.iter().enumerate() {
-        hits += u64::from(*right);
-        curve.push((*p, hits as f64 / (i + 1) as f64));
-    }
+    let n = classes.right.len();
+    let row = |row: usize| {
+        let (given, p) = classes.given(row);
+        (p, given == classes.right[row])
+    };
+    let steps = (1..=STEPS).map(|step| (n * step).div_ceil(STEPS));
     let (mut lines, mut points) = (Vec::new(), Vec::new());
-    if !curve.is_empty() {
-        for step in 1..=20 {
-            let answered = (curve.len() * step).div_ceil(20).max(1);
-            let (least, accuracy) = curve[answered - 1];
-            let share = answered as f64 / curve.len() as f64;
-            lines.push(vec![percent(share), format!("{least:.3}"), percent(accuracy)]);
-            points.push((share, accuracy, format!("probability from {least:.3}")));
-        }
+    for Surest { given, least, right } in surest((0..n).map(row).collect(), steps) {
+        let (share, accuracy) = (given as f64 / n as f64, right as f64 / given as f64);
+        lines.push(vec![percent(share), format!("{least:.3}"), percent(accuracy)]);
+        points.push((share, accuracy, format!("probability from {least:.3}")));
     }
     let svg = shares(
         "Accuracy over coverage",
@@ -230,8 +223,11 @@ mod tests {
         assert_eq!(part.table.rows[1][0], "4");
         // The surest is right, then one wrong: 100 %, 50 %, 1 of 3, 2 of 4.
         let part = coverage(&classes);
-        assert_eq!(part.table.rows[9], ["50.0 %", "0.800", "50.0 %"]);
-        assert_eq!(part.table.rows[19], ["100.0 %", "0.600", "50.0 %"]);
+        assert_eq!(part.table.rows[1], ["50.0 %", "0.800", "50.0 %"]);
+        assert_eq!(part.table.rows[3], ["100.0 %", "0.600", "50.0 %"]);
+        // Rows that nothing tells apart are answered together, whatever their order.
+        let same = Classes { probabilities: vec![vec![0.6, 0.4]; 4], ..three() };
+        assert_eq!(coverage(&same).table.rows, [["100.0 %", "0.600", "50.0 %"]]);
         // |0.9 - 1|, |0.8 - 0|, |0.6 - 1| and |0.7 - 0| in groups of their own.
         let part = reliability(&classes);
         assert!(part.note.contains("50.0 %"), "{}", part.note);

@@ -1,5 +1,7 @@
 //! What a report is made from, and what it is made of.
 
+use budwood_base::record::in_words;
+
 use crate::{Figure, Table};
 
 /// Scores of some rows, each as often as it is named.
@@ -61,7 +63,7 @@ pub(super) fn percent(x: f64) -> String {
 
 /// A score; what is not a number is said.
 pub(super) fn number(x: f64) -> String {
-    if x.is_finite() { format!("{x:.4}") } else { "undefined".into() }
+    if x.is_finite() { in_words(x) } else { "undefined".into() }
 }
 
 /// Columns from words.

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use budwood_base::method::MethodSpec;
-use budwood_base::record::MetricValue;
+use budwood_base::record::{MetricValue, in_words};
+use budwood_tasks::metric::is_error;
 use serde::Serialize;
 
 use super::calibrate::Calibration;
@@ -45,7 +46,7 @@ pub struct Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.4} ({:.3})", self.score, self.loss)
+        write!(f, "{} ({:.3})", in_words(self.score), self.loss)
     }
 }
 
@@ -82,10 +83,14 @@ pub struct Account {
     /// The most frequent class, or the mean, for all held-out rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nothing: Option<Estimate>,
-    /// The probability that answers no better than that would look as good: McNemar's test, or
-    /// losses whose signs fall as coins do.
+    /// The probability that outputs which say nothing of the targets would look as good: classes
+    /// exchanged among the rows, or losses whose signs fall as coins do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,
+    /// Of classes: the probability that answers which are right no more often than one for all
+    /// would look as good. McNemar's test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chance_of_accuracy: Option<f64>,
     /// The probe on the held-out rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<Estimate>,
@@ -129,6 +134,7 @@ impl Account {
             strength: None,
             nothing: None,
             chance: None,
+            chance_of_accuracy: None,
             probe: None,
             tuned: None,
             contrastive: None,
@@ -139,6 +145,15 @@ impl Account {
             temperature: None,
             calibration: None,
         }
+    }
+
+    /// Errors are in the unit of the data from here on, as the adapter's answers are.
+    pub(super) fn say_in(&mut self, units: Units) {
+        if is_error(&self.metric) {
+            let all = [&mut self.nothing, &mut self.probe, &mut self.tuned, &mut self.contrastive];
+            all.into_iter().flatten().for_each(|found| found.score *= units.deviation);
+        }
+        self.units = Some(units);
     }
 
     /// The score of what was kept by cross-validation, if that chose.
@@ -166,13 +181,15 @@ impl Account {
         }
     }
 
-    /// Whether what was kept cannot be told on held-out rows from always the same answer.
+    /// Whether the outputs of what was kept say nothing of held-out rows that chance would not.
     pub fn learned_nothing(&self) -> bool {
-        let no_better = match (self.kept(), &self.nothing) {
-            (Some(kept), Some(nothing)) => kept.loss >= nothing.loss,
-            _ => false,
-        };
-        no_better || self.chance.is_some_and(|p| p > CHANCE)
+        self.chance.is_some_and(|p| p > CHANCE)
+    }
+
+    /// Where something was learned: whether the answers of what was kept are nevertheless right no
+    /// more often than one answer for all.
+    fn is_no_oftener_right(&self) -> bool {
+        !self.learned_nothing() && self.chance_of_accuracy.is_some_and(|p| p > CHANCE)
     }
 }
 
@@ -227,8 +244,16 @@ impl fmt::Display for Account {
         if self.learned_nothing() {
             write!(
                 f,
-                "\nno sign that anything was learned: on held-out rows the result cannot be told from one \
-                 answer for all; the labels do not follow from the inputs, or the rows are too few"
+                "\nno sign that anything was learned: on held-out rows the result cannot be told from \
+                 chance; the labels do not follow from the inputs, or the rows are too few"
+            )?;
+        }
+        if self.is_no_oftener_right() {
+            write!(
+                f,
+                "\nright no more often than one answer for all, as far as held-out rows show: what was \
+                 learned is in the probabilities, and in scores that count rare classes as others, such as \
+                 balanced accuracy"
             )?;
         }
         if let Some(Thresholded { values, before, after }) = &self.thresholds {

@@ -1,6 +1,7 @@
 //! Probabilities that can be trusted: a temperature that logits are divided by (Guo et al. 2017),
 //! and how far probabilities are from what happens.
 
+use budwood_base::statistics::{Surest, surest};
 use serde::Serialize;
 
 /// Groups of equal width that the calibration error is taken over, as in Guo et al. 2017.
@@ -107,19 +108,17 @@ pub struct Covered {
 }
 
 /// Shares of the rows, the surest first, with the accuracy on them; from rows' probabilities of
-/// their answers and whether these are right. Nothing without rows.
-pub fn accuracy_over_coverage(mut rows: Vec<(f32, bool)>) -> Vec<Covered> {
-    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let of = |share: &f64| {
-        let n = ((rows.len() as f64 * share).round() as usize).clamp(1, rows.len());
-        let hits = rows[..n].iter().filter(|(_, right)| *right).count();
-        Covered {
-            coverage: n as f64 / rows.len() as f64,
-            least: f64::from(rows[n - 1].0),
-            accuracy: hits as f64 / n as f64,
-        }
+/// their answers and whether these are right. Rows of one probability are answered together.
+/// Nothing without rows.
+pub fn accuracy_over_coverage(rows: Vec<(f32, bool)>) -> Vec<Covered> {
+    let n = rows.len() as f64;
+    let wished = [1.0, 0.9, 0.75, 0.5, 0.25].map(|share| (n * share).round() as usize);
+    let of = |Surest { given, least, right }| Covered {
+        coverage: given as f64 / n,
+        least: f64::from(least),
+        accuracy: right as f64 / given as f64,
     };
-    if rows.is_empty() { Vec::new() } else { [1.0, 0.9, 0.75, 0.5, 0.25].iter().map(of).collect() }
+    surest(rows, wished).into_iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -177,9 +176,9 @@ mod tests {
         let rows = vec![(0.6, false), (0.9, true), (0.5, false), (0.8, true)];
         let found = accuracy_over_coverage(rows);
         let of = |i: usize| (found[i].coverage, found[i].accuracy);
-        assert_eq!((of(0), of(3)), ((1.0, 0.5), (0.5, 1.0)));
-        assert!((found[3].least - 0.8).abs() < 1e-6);
-        assert_eq!(accuracy_over_coverage(vec![(0.7, true)]).len(), 5);
+        assert_eq!((of(0), of(2)), ((1.0, 0.5), (0.5, 1.0)));
+        assert!((found[2].least - 0.8).abs() < 1e-6 && found.len() == 4);
+        assert_eq!(accuracy_over_coverage(vec![(0.7, true)]).len(), 1);
         assert!(accuracy_over_coverage(Vec::new()).is_empty());
     }
 

@@ -87,6 +87,8 @@ impl Recipe<'_> {
         };
         let run = digest::of_parts([
             ("identity", self.identity.as_bytes()),
+            // Trials of a program that cut the rows otherwise are none of this run.
+            ("folds", b"rows that differ"),
             ("config", serde_json::to_string(&self.config).unwrap_or_default().as_bytes()),
         ]);
         let journal = Journal::open(self.folder.as_deref(), &run, self.workers.ranks())?;
@@ -123,6 +125,7 @@ impl Recipe<'_> {
         }
         let Contest { judge, mut account, .. } = contest;
         account.chance = Some(judge.chance(&judged, &same));
+        account.chance_of_accuracy = judge.chance_of_accuracy(&judged, &same);
         account.thresholds = judge.thresholds(&judged);
         if let Some((temperature, before, after)) = judge.calibration(&judged) {
             scale_head(&mut adapter, 1.0 / temperature, 0.0);
@@ -243,17 +246,15 @@ impl Recipe<'_> {
 }
 
 impl Contest<'_> {
-    /// The loss of these answers if they are better than the probe's: the score is not lower, and
+    /// The loss of these answers if they are better than the probe's: the score is not worse, and
     /// the loss, which says more where rows are few, is; also than that of one answer for all.
     fn loss_if_better(&mut self, way: Way, judged: &Answers) -> Option<f64> {
         let found = self.judge.estimate(judged);
         let loss = found.loss;
         let nothing = self.account.nothing.as_ref().map_or(f64::INFINITY, |n| n.loss);
-        let better = self
-            .account
-            .probe
-            .as_ref()
-            .is_none_or(|probe| found.score >= probe.score && loss < probe.loss.min(nothing));
+        let better = self.account.probe.as_ref().is_none_or(|probe| {
+            self.judge.is_no_worse(found.score, probe.score) && loss < probe.loss.min(nothing)
+        });
         match way {
             Way::Method => self.account.tuned = Some(found),
             Way::Pairs => self.account.contrastive = Some(found),

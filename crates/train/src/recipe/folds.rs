@@ -62,7 +62,7 @@ pub(super) struct Folds {
 impl Folds {
     pub(super) fn new(ground: &Ground<'_>, key: Key) -> Self {
         let n = ground.wanted.rows();
-        let of_row = strength::folds(&ground.wanted, FOLDS.min(n), key);
+        let of_row = strength::folds(&ground.wanted, &ground.alike, FOLDS.min(n), key);
         let count = of_row.iter().max().map_or(0, |last| last + 1);
         let rows: Vec<_> = (0..count).map(|fold| strength::split(&of_row, fold)).collect();
         let mut probes = Vec::with_capacity(count);

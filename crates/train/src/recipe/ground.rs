@@ -13,6 +13,8 @@ pub(super) struct Ground<'a> {
     pub(super) dev: Option<&'a Prepared>,
     pub(super) vectors: Vectors,
     pub(super) wanted: Wanted,
+    /// For each row the first one that the model reads alike.
+    pub(super) alike: Vec<usize>,
     class_weights: Vec<f32>,
     pub(super) strength: f64,
     threads: usize,
@@ -38,8 +40,9 @@ impl Recipe<'_> {
         let class_weights = self.config.class_weights.of(targets)?;
         let key = Key::new(self.config.seed).named("probe");
         let threads = self.workers.threads();
-        let strength = strength::choose(&vectors, &wanted, &class_weights, key, threads);
-        Ok(Some(Ground { train, dev, vectors, wanted, class_weights, strength, threads }))
+        let alike = train.first_alike();
+        let strength = strength::choose(&vectors, (&wanted, &alike), &class_weights, key, threads);
+        Ok(Some(Ground { train, dev, vectors, wanted, alike, class_weights, strength, threads }))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Answers for rows that a model has not seen, and what they say about it.
 
-use budwood_base::statistics::{mcnemar, sign_flips};
-use budwood_model::Targets;
-use budwood_tasks::metric::multilabel;
+use budwood_base::statistics::{exchanged, mcnemar, sign_flips};
+use budwood_tasks::metric::{is_better, multilabel};
 
 use super::account::{Estimate, Thresholded};
 use super::calibrate::{self, Calibration};
@@ -13,7 +12,7 @@ use crate::{Answers, Error, Prepared, scores};
 /// Share by which a temperature may make the Brier score worse: what it is fitted by is the
 /// likelihood.
 const WORSE: f64 = 0.02;
-/// Draws of the test of losses.
+/// Draws of the tests.
 const DRAWS: usize = 2000;
 
 /// Rows to judge by, with what is wanted of them.
@@ -48,6 +47,11 @@ impl<'a> Judge<'a> {
         Estimate { score: found.map_or(0.0, |s| s.value), loss }
     }
 
+    /// Whether a score is no worse than another. One that is undefined is worse than any other.
+    pub(super) fn is_no_worse(&self, score: f64, than: f64) -> bool {
+        than.is_nan() || !score.is_nan() && !is_better(self.metric, than, score)
+    }
+
     /// The loss of each of some rows, with logits at the temperature that suits them best.
     pub(super) fn losses(&self, rows: &[usize], outputs: &[Vec<f32>]) -> Vec<f64> {
         let mut logits = wide(outputs);
@@ -59,9 +63,9 @@ impl<'a> Judge<'a> {
         rows.iter().zip(&mut logits).map(|(&row, y)| self.wanted.loss(row, y)).collect()
     }
 
-    /// The probability that answers which are no better than one answer for all would look better
-    /// by as much: McNemar's test, or for labels and numbers the losses' signs by the toss of a
-    /// coin.
+    /// The probability that outputs which say nothing of what is wanted would look as good: with
+    /// the classes exchanged among the rows, or for labels and numbers with the signs of the
+    /// losses' differences from those of one answer for all by the toss of a coin.
     pub(super) fn chance(&self, answers: &Answers, same: &[f64]) -> f64 {
         let Some(right) = self.right() else {
             let rows: Vec<usize> = (0..answers.outputs.len()).collect();
@@ -72,6 +76,13 @@ impl<'a> Judge<'a> {
             let better = away.iter().sum::<f64>() < 0.0;
             return if better { sign_flips(&away, DRAWS, 0) } else { 1.0 };
         };
+        exchanged(&answers.outputs, right, DRAWS, 0)
+    }
+
+    /// Of classes: the probability that answers which are right no more often than one for all
+    /// would be right more often by as much. McNemar's test.
+    pub(super) fn chance_of_accuracy(&self, answers: &Answers, same: &[f64]) -> Option<f64> {
+        let right = self.right()?;
         let one = Answers { outputs: vec![same.iter().map(|&x| x as f32).collect()] }.class(0);
         let count = |given: bool, constant: bool| {
             let hits = right.iter().enumerate();
@@ -80,7 +91,7 @@ impl<'a> Judge<'a> {
             hits.count() as u64
         };
         let (better, worse) = (count(true, false), count(false, true));
-        if better > worse { mcnemar(better, worse) } else { 1.0 }
+        Some(if better > worse { mcnemar(better, worse) } else { 1.0 })
     }
 
     /// The temperature for these logits, with their calibration before and after; none for tasks
@@ -126,7 +137,7 @@ impl<'a> Judge<'a> {
         // The shares are what they are; no temperature makes them better.
         let of = |row| self.wanted.loss(row, &mut same.to_vec());
         estimate.loss = (0..self.data.len()).map(of).sum::<f64>() / self.data.len().max(1) as f64;
-        if matches!(self.data.targets, Some(Targets::Values(_))) {
+        if estimate.score.is_nan() {
             // A correlation with a constant is none.
             estimate.score = 0.0;
         }

@@ -91,7 +91,7 @@ impl Recipe<'_> {
         let mut made = self.with_probe(&ground, on_event)?;
         if let Some(units) = units {
             units.restore(&mut made.adapter, self.base);
-            made.account.units = Some(units);
+            made.account.say_in(units);
         }
         // What the probe and the trials took counts too.
         made.outcome.seconds = made.outcome.seconds.max(begin.elapsed().as_secs_f64());
@@ -108,6 +108,15 @@ impl Recipe<'_> {
 
     /// Refuses settings that say nothing about such targets, before anything is computed.
     fn check(&self, targets: &Targets) -> Result<(), Error> {
+        let n = self.train.examples();
+        let is_one = matches!(targets, Targets::Classes(all) if all.iter().all(|c| *c == all[0]));
+        if is_one || n < 2 && !matches!(targets, Targets::Values(_)) {
+            let message = format!(
+                "the {n} rows to train on have one class or are too few: there is nothing to learn; take \
+                 more of the data (--train-rows, --dev-share, --test-share)"
+            );
+            return Err(Error::Usage(message));
+        }
         self.config.check_smoothing(targets)?;
         self.config.class_weights.of(targets)?;
         let only_probe = self.config.method.parts.iter().all(|part| part.name == "linear");

@@ -21,15 +21,24 @@ const REPEATS: usize = 4;
 /// The strength where no row can say which suits: each class has one row.
 const UNKNOWN: f64 = 100.0;
 
-/// Which fold each row is in: `0..folds`, as many rows of each class in each as can be.
-pub(crate) fn folds(wanted: &Wanted, folds: usize, key: Key) -> Vec<usize> {
+/// Which fold each row is in: `0..folds`, as many rows of each class in each as can be. Rows that
+/// the model reads alike are in one fold, as they would give each other away: `alike` has for each
+/// row the first one like it. Only where all are alike they part.
+pub(crate) fn folds(wanted: &Wanted, alike: &[usize], folds: usize, key: Key) -> Vec<usize> {
     let n = wanted.rows();
     let mut order = key.permutation(n);
+    let differ = alike.iter().any(|&first| first != 0);
+    if differ {
+        order.retain(|&row| alike[row] == row);
+    }
     if let Wanted::Classes(classes, _) = wanted {
         order.sort_by_key(|&row| classes[row]);
     }
     let mut fold = vec![0; n];
-    (0..n).zip(order).for_each(|(place, row)| fold[row] = place % folds.max(1));
+    order.into_iter().enumerate().for_each(|(place, row)| fold[row] = place % folds.max(1));
+    if differ {
+        (0..n).for_each(|row| fold[row] = fold[alike[row]]);
+    }
     fold
 }
 
@@ -72,7 +81,7 @@ fn distance(problem: &Problem<'_>, model: &Linear, rows: &[usize]) -> f64 {
 /// The strength whose models do best on rows that they have not seen.
 pub(crate) fn choose(
     vectors: &Vectors,
-    wanted: &Wanted,
+    (wanted, alike): (&Wanted, &[usize]),
     class_weights: &[f32],
     key: Key,
     threads: usize,
@@ -86,7 +95,7 @@ pub(crate) fn choose(
         _ => (1, 1, 2),
     };
     let drawn: Vec<Vec<usize>> =
-        (0..repeats as u64).map(|r| folds(wanted, FOLDS, key.child(r))).collect();
+        (0..repeats as u64).map(|r| folds(wanted, alike, FOLDS, key.child(r))).collect();
     let tasks: Vec<(usize, usize)> =
         (0..repeats).flat_map(|r| (0..used).map(move |f| (r, f))).collect();
     let losses = Mutex::new(vec![None; tasks.len()]);
@@ -145,7 +154,24 @@ mod tests {
     }
 
     fn chosen((vectors, wanted): &(Vectors, Wanted)) -> f64 {
-        choose(vectors, wanted, &[], Key::new(1), 2)
+        let alike: Vec<usize> = (0..wanted.rows()).collect();
+        choose(vectors, (wanted, &alike), &[], Key::new(1), 2)
+    }
+
+    #[test]
+    fn rows_that_are_alike_are_in_one_fold() {
+        let wanted = Wanted::Classes((0..40).map(|row| row % 2).collect(), 2);
+        let of = |alike: &[usize]| folds(&wanted, alike, 3, Key::new(4));
+        let apart: Vec<usize> = (0..40).collect();
+        let found = of(&apart);
+        assert!((0..3).all(|fold| found.iter().filter(|f| **f == fold).count() >= 12));
+        // The same ten rows four times.
+        let alike: Vec<usize> = (0..40).map(|row| row % 10).collect();
+        let found = of(&alike);
+        assert!((0..40).all(|row| found[row] == found[row % 10]), "{found:?}");
+        assert!((0..3).all(|fold| found.contains(&fold)), "{found:?}");
+        // Where there is nothing to tell rows apart, there is nothing to give away.
+        assert!((0..3).all(|fold| of(&[0; 40]).contains(&fold)));
     }
 
     /// Rows that are alone in their class want the most regularised model of all.

@@ -1,7 +1,7 @@
 //! Whether two runs differ beyond chance, by their answers to the same examples.
 
 use anyhow::{Result, anyhow, bail};
-use budwood_base::record::Prediction;
+use budwood_base::record::{Prediction, in_words};
 use budwood_base::statistics::{bootstrap, mcnemar, sign_flips};
 use budwood_store::{Address, Store, StoredRun};
 use budwood_tasks::metric::squad;
@@ -188,16 +188,18 @@ impl<'a> Compared<'a> {
 
     fn tell(&self, split: &str, [one, other]: [i64; 2], limit: usize) -> Result<()> {
         say!(
-            "{} examples of {split}: {} of run {one} {:.4}, of run {other} {:.4}",
+            "{} examples of {split}: {} of run {one} {}, of run {other} {}",
             thousands(self.pairs.len() as u64),
             self.worth.name(),
-            self.scores[0],
-            self.scores[1]
+            in_words(self.scores[0]),
+            in_words(self.scores[1])
         )?;
         let ((low, high), (test, p)) = (self.interval, self.test);
         say!(
-            "difference {:+.4}, 95 % interval {low:+.4} to {high:+.4} (paired bootstrap, {} draws)",
-            self.difference(),
+            "difference {}, 95 % interval {} to {} (paired bootstrap, {} draws)",
+            signed(self.difference()),
+            signed(low),
+            signed(high),
             thousands(DRAWS as u64)
         )?;
         if matches!(self.worth, Worth::Right(_)) {
@@ -222,6 +224,12 @@ impl<'a> Compared<'a> {
         }
         Ok(())
     }
+}
+
+/// A difference, with its sign.
+fn signed(difference: f64) -> String {
+    let sign = if difference.is_sign_negative() { "" } else { "+" };
+    format!("{sign}{}", in_words(difference))
 }
 
 /// The answers of both runs to the same examples. Refuses any others by what differs.

@@ -18,7 +18,7 @@ use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBaseOptions, TrainingBases};
 use budwood::spec::Resources;
 use budwood_base::folder::{FolderError, OutFolder};
-use budwood_base::record::MetricValue;
+use budwood_base::record::{MetricValue, in_words};
 use budwood_model::Adapter;
 use budwood_store::{Address, Store};
 use budwood_train::Event;
@@ -104,6 +104,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
     let threads = (settings.threads / jobs).max(1);
     check_data(&left)?;
+    check_recorded(&planned, &left, &place)?;
     if let Some(engine) = args.cluster.on {
         return submit(settings, args, engine, &file, &planned, left.len());
     }
@@ -258,6 +259,40 @@ fn check_data(runs: &[Planned]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to count runs as done whose data were others: a file may have changed under its name.
+/// Data that are no longer there say nothing.
+fn check_recorded(planned: &[Planned], left: &[Planned], place: &Address) -> Result<()> {
+    let left: HashSet<&str> = left.iter().map(|run| run.key.as_str()).collect();
+    let mut seen = Vec::new();
+    for run in planned.iter().filter(|run| !left.contains(run.key.as_str())) {
+        let spec = run.args.spec.in_full();
+        if seen.contains(&spec.data) {
+            continue;
+        }
+        seen.push(spec.data.clone());
+        let data = RunData::read(&run.args.spec, run.args.resources.limits, &mut base::told());
+        let (Ok(data), Some(store)) = (data, Store::find(place)?) else { continue };
+        let recorded = store.run(&run.key)?;
+        let now = [Some(&data.train), data.dev.as_ref(), data.test.as_ref()];
+        let now = now.into_iter().flatten().map(|data| &data.digest);
+        let changed = now.into_iter().find(|now| {
+            let before = recorded.record.data.iter().find(|before| before.split == now.split);
+            before.is_some_and(|before| before.sha256 != now.sha256)
+        });
+        if let Some(now) = changed {
+            bail!(
+                "{}: run {} of {place} is done, but with other {} data than {} holds now; give another --out \
+                 or --store for the new data, or the data as they were",
+                run.title(),
+                recorded.id,
+                now.split,
+                now.source
+            );
+        }
+    }
+    Ok(())
+}
+
 fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
     while !stopped() {
         let Some(run) = runs.get(shared.next.fetch_add(1, Ordering::Relaxed)) else { break };
@@ -306,8 +341,9 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     let Some(trained) = done? else { return Ok(None) };
     end(out, shared.file.keep_adapters)?;
     let record = &trained.record;
-    let score =
-        record.chosen().map_or("no validation".into(), |s| format!("{} {s:.4}", record.metric));
+    let score = record
+        .chosen()
+        .map_or("no validation".into(), |s| format!("{} {}", record.metric, in_words(s)));
     Ok(Some(score))
 }
 

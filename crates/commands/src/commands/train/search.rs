@@ -21,7 +21,7 @@ use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBase, TrainingBaseOpti
 use budwood::spec::{PoolingChoice, Resources};
 use budwood_base::folder::OutFolder;
 use budwood_base::random::Key;
-use budwood_base::record::RunRecord;
+use budwood_base::record::{RunRecord, in_words};
 use budwood_formats::native;
 use budwood_store::{Address, Filter, Store};
 use budwood_tasks::metric::is_better;
@@ -340,9 +340,9 @@ impl Search<'_> {
         let ended = self.scored(spec, rows, &trained.record);
         if let Ended::Scored(tried) = &ended {
             let line = format!(
-                "{} {:.4} on {} rows in {}: {}",
+                "{} {} on {} rows in {}: {}",
                 self.metric,
-                tried.score,
+                in_words(tried.score),
                 thousands(rows as u64),
                 seconds(tried.seconds),
                 described(spec)
@@ -403,7 +403,7 @@ impl Search<'_> {
         let mut rows = vec![head.to_vec()];
         rows.extend(self.tried.iter().map(|tried| {
             vec![
-                format!("{:.4}", tried.score),
+                in_words(tried.score),
                 thousands(tried.rows as u64),
                 seconds(tried.seconds),
                 described(&tried.spec),
