@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use budwood_base::files::check_plain;
 use clap::Parser;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -18,6 +19,8 @@ pub(crate) const ADAPTERS: &str = "adapters";
 
 /// Flags that may be given several times: their lists are no grids.
 const REPEATED: &[&str] = &["text-column", "label-column", "label-names"];
+/// Bytes of a sweep file.
+const LARGEST: u64 = 16 << 20;
 /// Runs of one sweep; more are a slip in a grid.
 const RUNS: usize = 100_000;
 
@@ -72,8 +75,8 @@ pub(crate) struct Planned {
 impl SweepFile {
     /// Reads a sweep file; `${NAME}` in it stands for one of `set`, or of the environment.
     pub(crate) fn open(path: &Path, set: &BTreeMap<String, String>) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = check_plain(path, LARGEST).and_then(|()| std::fs::read_to_string(path));
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
         let text = expand(&text, set).with_context(|| path.display().to_string())?;
         let file: Self = toml::from_str(&text)
             .with_context(|| format!("{} is not a sweep file", path.display()))?;

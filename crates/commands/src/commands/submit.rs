@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use budwood::DataSpec;
 use budwood::run::record_of;
 use budwood_base::address;
+use budwood_base::files::check_plain;
 use budwood_base::record::{Prediction, RunRecord};
 use budwood_board::query::{self, Filter};
 use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
@@ -27,6 +28,9 @@ use crate::output::{json, note, say};
 use crate::settings::Settings;
 use crate::store::Place;
 use crate::{base, foreign as adapters};
+
+/// Bytes of a record of a result.
+const LARGEST: u64 = 64 << 20;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -208,8 +212,8 @@ fn find(settings: &Settings, args: &Args) -> Result<Found> {
         });
     }
     if path.is_file() {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = check_plain(path, LARGEST).and_then(|()| std::fs::read_to_string(path));
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
         let submission: Submission = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a record of a result", path.display()))?;
         let predictions = Vec::new();
