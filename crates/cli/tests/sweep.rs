@@ -86,7 +86,6 @@ fn a_killed_sweep_ends_with_every_run_once() {
     }
 }
 
-/// Two sweeps of one file on one store at once share the runs.
 /// A file of other rows under the same name would stand beside the results of those before.
 #[test]
 fn runs_on_data_that_have_changed_are_not_taken_for_done() {
@@ -109,6 +108,7 @@ fn runs_on_data_that_have_changed_are_not_taken_for_done() {
     assert!(world.ok(RUN).contains("2 done before"));
 }
 
+/// Two sweeps of one file on one store at once share the runs.
 #[test]
 fn two_sweeps_share_the_runs() {
     let world = world();
