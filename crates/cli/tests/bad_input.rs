@@ -57,7 +57,7 @@ fn one_row_and_two_rows_end_in_an_error_or_say_that_nothing_was_learned() {
     // Of more rows, whose classes are known.
     world.write("many.csv", rows(20, |i| ["fresh", "rotten"][i % 2].into()));
     for share in ["--train-rows 1", "--dev-share 0.9999"] {
-        let words = &["one row to train on", "--recipe paper"];
+        let words = &["too few (1)", "--recipe paper"];
         world.fails(&adapter("many.csv", "out", share), words);
         world.fails(&linear("many.csv", "out", share), words);
     }

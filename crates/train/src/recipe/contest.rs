@@ -65,11 +65,6 @@ impl Recipe<'_> {
         let judge = Judge::new(by_dev.unwrap_or(ground.train), self.head.outputs, &metric)?;
         let (of_probe, folds) = match by_dev {
             Some(dev) => (answers(self.workers, self.base, &linear, dev)?, None),
-            None if ground.wanted.rows() < 2 => {
-                let message = "there is one row to train on and none to judge by; give more rows, \
-                               or say --recipe paper";
-                return Err(Error::Usage(message.into()));
-            }
             None => {
                 let key = Key::new(self.config.seed).named("folds");
                 let folds = Folds::new(ground, key);

@@ -112,8 +112,8 @@ impl Recipe<'_> {
         let is_one = matches!(targets, Targets::Classes(all) if all.iter().all(|c| *c == all[0]));
         if is_one || n < 2 && !matches!(targets, Targets::Values(_)) {
             let message = format!(
-                "the {n} rows to train on have one class or are too few: there is nothing to learn; take \
-                 more of the data (--train-rows, --dev-share, --test-share)"
+                "there is nothing to learn: rows to train on are of one class or too few ({n}); take more \
+                 of the data (--train-rows, --dev-share, --test-share), or say --recipe paper"
             );
             return Err(Error::Usage(message));
         }
