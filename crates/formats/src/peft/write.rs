@@ -79,9 +79,8 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
     );
     if meta.head.kind == HeadKind::MultiLabel {
         exported.notes.push(
-            "PEFT does not keep that several labels may hold at once: that is said by the model that it is loaded on, in \
-             whose config.json problem_type must be multi_label_classification; elsewhere, here too, it is read as one \
-             class of all"
+            "PEFT does not keep that several labels may hold at once: the model that it is loaded on must say so in its \
+             config.json, by problem_type multi_label_classification; else the outputs are read as classes, here, too"
                 .into(),
         );
     }
