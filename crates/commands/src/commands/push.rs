@@ -190,7 +190,7 @@ fn write_card(
     let own = own_card(&args.adapter)?;
     let card = match (&own, own.as_deref().and_then(metadata)) {
         (Some(own), Some(metadata)) => {
-            if !metadata.iter().any(|line| line.starts_with("license: ")) {
+            if !metadata.iter().any(|line| line.starts_with("license:")) {
                 bail!(
                     "the metadata of the adapter's {CARD} name no licence; add a line such as license: mit"
                 );
