@@ -141,8 +141,11 @@ fn task(folders: &[AdapterFolder], weights: &[f32]) -> TaskMeta {
     let mut mean = folders[0].meta.task.clone();
     mean.max_length = tasks().map(|task| task.max_length).fold(0, usize::max);
     // One that never says that there is no answer has no threshold: nor has the mean.
-    let none = tasks().zip(weights).map(|(task, weight)| Some(weight * task.none_threshold?));
-    mean.none_threshold = none.sum();
+    // Those that always say so have the least number there is: no sum of f32.
+    let product = |weight: f32, threshold: f32| f64::from(weight) * f64::from(threshold);
+    let none = tasks().zip(weights).map(|(task, w)| Some(product(*w, task.none_threshold?)));
+    let none: Option<f64> = none.sum();
+    mean.none_threshold = none.map(|sum| (sum as f32).clamp(f32::MIN, f32::MAX));
     if tasks().any(|task| task.thresholds.is_some()) {
         let of = |task: &TaskMeta, label: usize| {
             task.thresholds.as_ref().map_or(DEFAULT_THRESHOLD, |all| all[label])
