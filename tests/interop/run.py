@@ -14,6 +14,8 @@ import json, math, os, shutil, subprocess, sys, tempfile, traceback, warnings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 warnings.filterwarnings("ignore")
+# A field that a configuration of theirs does not have.
+warnings.filterwarnings("error", message="Unexpected keyword arguments")
 import peft, torch, transformers
 from families import FAMILIES, SINCE_5, TEXTS, WORDS, Family, noise
 from safetensors.torch import load_file

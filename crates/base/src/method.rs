@@ -18,13 +18,26 @@ pub struct MethodSpec {
     pub parts: Vec<MethodPart>,
 }
 
-/// One method with its options.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One method with its options. Numbers are equal by value: 8 and 8.0, as other libraries write it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MethodPart {
     /// Name of the method.
     pub name: String,
     /// Options given or, in an adapter file, all options in force.
     pub options: BTreeMap<String, Value>,
+}
+
+impl PartialEq for MethodPart {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &Value, b: &Value| match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => a == b,
+            _ => a == b,
+        };
+        let of = |name| other.options.get(name);
+        self.name == other.name
+            && self.options.len() == other.options.len()
+            && self.options.iter().all(|(name, a)| of(name).is_some_and(|b| same(a, b)))
+    }
 }
 
 impl MethodSpec {
@@ -155,6 +168,17 @@ fn split_outside(text: &str, separator: char) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_equal_by_value() {
+        let of = |text: &str| -> MethodSpec { text.parse().unwrap() };
+        assert_eq!(of("lora[alpha=8,r=4]"), of("lora[r=4.0,alpha=8.0]"));
+        for other in
+            ["lora[alpha=8.5,r=4]", "lora[alpha=8]", "lora[alpha=\"8\",r=4]", "vera[alpha=8,r=4]"]
+        {
+            assert_ne!(of("lora[alpha=8,r=4]"), of(other), "{other}");
+        }
+    }
 
     #[test]
     fn notation_goes_both_ways() {

@@ -70,6 +70,13 @@ fn labels_have_thresholds_that_every_answer_goes_by() {
     world.ok(&paper);
     let meta = json(&fs::read_to_string(world.path("paper/adapter.json")).unwrap());
     assert!(meta["task"].get("thresholds").is_none());
+    // A mean of both has the means of their thresholds, 0.5 where there is none.
+    world.ok("average out paper --weights 0.25,0.75 --out mean");
+    let mean = json(&fs::read_to_string(world.path("mean/adapter.json")).unwrap());
+    let means = mean["task"]["thresholds"].as_array().unwrap().iter().flat_map(Value::as_f64);
+    for (mean, own) in means.zip(&thresholds) {
+        assert!((mean - 0.25 * own - 0.75 * 0.5).abs() < 1e-6, "{mean} {own}");
+    }
     // A threshold that was edited is refused, as any edit is.
     let path = world.path("out/adapter.json");
     let edited = fs::read_to_string(&path).unwrap();

@@ -507,6 +507,17 @@ fn adapters_can_be_averaged_and_left_out() {
     world.train("other", "--epochs 1 --method linear");
     world.fails("average a other --out x", &["other", "method"]);
     world.fails("average a b --weights 1 --out x", &["--weights"]);
+    for not_a_mean in ["1,1", "0,0", "0.5,0.4"] {
+        let average = format!("average a b --weights {not_a_mean} --out x");
+        world.fails(&average, &["--weights", "add up to 1"]);
+    }
+    world.ok("average a b a --weights 0.33,0.33,0.33 --out thirds");
+    // Inputs are cut as the longest of them is.
+    world.train("long", "--epochs 1 --max-length 20");
+    world.train("short", "--epochs 1 --max-length 10");
+    world.ok("average short long --out lengths");
+    let mean = json(&world.ok("inspect --json lengths"));
+    assert_eq!(mean["task"]["max_length"], 20, "{mean}");
 
     let score = |more: &str| -> f64 {
         let eval = json(&world.ok(&format!("eval --json --adapter a --data test.csv {more}")));

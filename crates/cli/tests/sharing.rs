@@ -177,6 +177,15 @@ fn a_card_is_filled_in_from_the_record() {
     fs::write(dir.join("ours/README.md"), "---\nlicense: mit\n---\n# My words\n").unwrap();
     let (out, _) = ok(dir, &["push", "ours", "me/reviews", "--dry-run"]);
     assert!(out.contains("license: mit"), "{out}");
+    // Metadata of one's own name the licence; a line across the page is no metadata.
+    for (card, said) in [
+        ("---\ntags: [x]\n---\n# My words\n", "name no licence"),
+        ("---\n# My words\nlicense: mit\n", "--license"),
+    ] {
+        fs::write(dir.join("ours/README.md"), card).unwrap();
+        let why = refused(dir, &["push", "ours", "me/reviews", "--dry-run"], &[]);
+        assert!(why.contains(said), "{why}");
+    }
 }
 
 #[test]

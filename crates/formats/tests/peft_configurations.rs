@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use budwood_base::head::Pooling;
+use budwood_base::head::{HeadKind, Pooling};
 use budwood_base::tensor::{Tensor, TensorMap};
 use budwood_formats::foreign::adopt;
 use budwood_formats::native::AdapterFolder;
@@ -128,6 +128,61 @@ fn modules_are_chosen_as_python_does() {
     // A pattern that would take for ever is left, with its name.
     let message = refused(|_, config| config["target_modules"] = json!(r"(?=((a|b|.)+)+\1$)z"));
     assert!(message.contains("target_modules"), "{message}");
+}
+
+/// An empty list of parameters adapts none; PEFT takes it for none.
+#[test]
+fn parameters_of_no_module_are_adapted_where_none_is_named() {
+    for none in [json!([]), json!(null)] {
+        lora(|_, config| config["target_parameters"] = none).unwrap();
+    }
+    let message = refused(|_, config| config["target_parameters"] = json!(["experts.up"]));
+    assert!(message.contains("target_parameters"), "{message}");
+}
+
+/// PEFT warns of fields that a method's class does not have. These are all that `IA3Config` and
+/// `LNTuningConfig` of PEFT 0.21.2 have together, those of (IA)³ alone first.
+#[test]
+fn configurations_have_the_fields_of_their_class() {
+    const FIELDS: [&str; 13] = [
+        "fan_in_fan_out",
+        "feedforward_modules",
+        "init_ia3_weights",
+        "auto_mapping",
+        "base_model_name_or_path",
+        "exclude_modules",
+        "inference_mode",
+        "modules_to_save",
+        "peft_type",
+        "peft_version",
+        "revision",
+        "target_modules",
+        "task_type",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (method, fields) in [("ia3", &FIELDS[..]), ("layer_norm", &FIELDS[3..])] {
+        let mut ours = lora(|_, _| {}).unwrap();
+        let part = &mut ours.meta.method.parts[0];
+        part.name = method.into();
+        part.options = [("targets".into(), json!(["key"])), ("inputs".into(), json!([]))].into();
+        ours.tensors.retain(|name, _| name.starts_with("head."));
+        let config = written(&ours, dir.path());
+        for field in config.as_object().unwrap().keys() {
+            assert!(fields.contains(&field.as_str()), "{method}: {field}");
+        }
+    }
+}
+
+/// No field of PEFT's says how outputs are read.
+#[test]
+fn that_several_labels_may_hold_is_said_to_be_lost() {
+    let notes = |kind| {
+        let mut ours = lora(|_, _| {}).unwrap();
+        ours.meta.head.kind = kind;
+        peft::export(&ours, false).unwrap().notes.join("\n")
+    };
+    assert!(notes(HeadKind::MultiLabel).contains("multi_label_classification"));
+    assert!(!notes(HeadKind::Classification).contains("multi_label"));
 }
 
 #[test]

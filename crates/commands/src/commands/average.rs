@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use budwood::run::{FOLDER, write_adapter};
+use budwood_base::head::HeadSpec;
 use budwood_formats::foreign::IMPORTED;
-use budwood_formats::native::AdapterFolder;
+use budwood_formats::native::{AdapterFolder, TaskMeta};
 use serde_json::json;
 
 use crate::foreign;
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     /// Base model of adapters of other libraries [default: the one that each names].
     #[arg(long)]
     base: Option<String>,
-    /// Their weights, in the same order, such as 0.5,0.25,0.25 [default: equal].
+    /// Their weights, in the same order, such as 0.5,0.25,0.25, which add up to 1 [default: equal].
     #[arg(long, value_delimiter = ',')]
     weights: Vec<f32>,
     /// Folder of the new adapter, or s3://BUCKET/NAME.
@@ -35,6 +36,11 @@ pub(crate) struct Args {
     overwrite: bool,
 }
 
+/// How far weights may be from adding up to 1: three of 0.33 are meant as a mean.
+const SUM_TOLERANCE: f32 = 0.011;
+/// The probability from which a label holds that has no threshold.
+const DEFAULT_THRESHOLD: f32 = 0.5;
+
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let n = args.adapters.len();
     let weights = match args.weights.len() {
@@ -44,6 +50,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             "--weights needs a finite number for each of the {n} adapters; it has {given} numbers"
         ),
     };
+    let sum: f32 = weights.iter().sum();
+    if (sum - 1.0).abs() > SUM_TOLERANCE {
+        bail!(
+            "--weights must add up to 1, as a mean's do; these add up to {sum}, which would scale norms and heads, too"
+        );
+    }
     let inputs = args.adapters.iter().map(|a| a.to_str()).chain([args.base.as_deref()]);
     let inputs: Vec<&str> = inputs.flatten().collect();
     let out = out::new_folder(&args.out, &FOLDER, args.overwrite, &inputs)?;
@@ -69,7 +81,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let same = [
             ("base model", a.base.difference(&b.base).is_none() && encoders.0 == encoders.1),
             ("method", a.method == b.method),
-            ("head", a.head == b.head),
+            ("head", acting(&a.head) == acting(&b.head)),
             ("set of classes", a.labels == b.labels),
             ("kind of task", a.task.kind == b.task.kind),
             ("preparation of images", a.task.images == b.task.images),
@@ -91,6 +103,13 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         sources.push(source(folder, path));
     }
     let mut meta = first.meta.clone();
+    meta.task = task(&folders, &weights);
+    if folders.iter().any(|folder| folder.meta.precision != meta.precision) {
+        eprintln!(
+            "some were trained on a base in f32 and some in int8; the mean is noted as one of {}",
+            meta.precision
+        );
+    }
     meta.data = data;
     // No score of any of them is the mean's.
     meta.metrics.clear();
@@ -108,4 +127,34 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         say!("adapter: {}, the mean of {n}", args.out.display())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A head as it answers: dropout acts in training only.
+fn acting(head: &HeadSpec) -> HeadSpec {
+    HeadSpec { dropout: 0.0, ..head.clone() }
+}
+
+/// The task of a mean: inputs as long as any of them takes, and the means of their thresholds, as
+/// those belong to scores that are means, too.
+fn task(folders: &[AdapterFolder], weights: &[f32]) -> TaskMeta {
+    let tasks = || folders.iter().map(|folder| &folder.meta.task);
+    let mut mean = folders[0].meta.task.clone();
+    mean.max_length = tasks().map(|task| task.max_length).fold(0, usize::max);
+    // One that never says that there is no answer has no threshold: nor has the mean.
+    // Those that always say so have the least number there is: no sum of f32.
+    let product = |weight: f32, threshold: f32| f64::from(weight) * f64::from(threshold);
+    let none = tasks().zip(weights).map(|(task, w)| Some(product(*w, task.none_threshold?)));
+    let none: Option<f64> = none.sum();
+    mean.none_threshold = none.map(|sum| (sum as f32).clamp(f32::MIN, f32::MAX));
+    if tasks().any(|task| task.thresholds.is_some()) {
+        let of = |task: &TaskMeta, label: usize| {
+            task.thresholds.as_ref().map_or(DEFAULT_THRESHOLD, |all| all[label])
+        };
+        let label = |label| -> f32 {
+            tasks().zip(weights).map(|(task, weight)| weight * of(task, label)).sum()
+        };
+        let labels = 0..folders[0].meta.labels.len();
+        mean.thresholds = Some(labels.map(|i| label(i).clamp(0.0, 1.0)).collect());
+    }
+    mean
 }

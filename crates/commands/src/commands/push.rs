@@ -169,6 +169,15 @@ fn show(settings: &Settings, name: &ModelName, files: &[Upload], card: &str) -> 
     Ok(ExitCode::SUCCESS)
 }
 
+/// The lines of metadata that a card begins with, between two of `---`.
+fn metadata(card: &str) -> Option<Vec<&str>> {
+    let mut lines = card.lines().map(str::trim_end);
+    let begins = lines.next() == Some("---");
+    let rest: Vec<&str> = lines.collect();
+    let end = rest.iter().position(|line| *line == "---").filter(|_| begins)?;
+    Some(rest[..end].to_vec())
+}
+
 /// Writes the card, and the results in their own file; returns the card. A README.md beside the
 /// adapter is its text, and the whole card if it has metadata.
 fn write_card(
@@ -179,14 +188,19 @@ fn write_card(
     files: &mut Vec<String>,
 ) -> Result<String> {
     let own = own_card(&args.adapter)?;
-    let card = match &own {
-        Some(own) if own.starts_with("---") => {
+    let card = match (&own, own.as_deref().and_then(metadata)) {
+        (Some(own), Some(metadata)) => {
+            if !metadata.iter().any(|line| line.starts_with("license:")) {
+                bail!(
+                    "the metadata of the adapter's {CARD} name no licence; add a line such as license: mit"
+                );
+            }
             if args.license.is_some() {
                 bail!("--license is given, but the adapter's {CARD} has metadata of its own");
             }
             own.clone()
         }
-        own => {
+        (own, _) => {
             let Some(license) = &args.license else {
                 bail!(
                     "under which licence? Say --license apache-2.0, or mit, cc-by-4.0, other: any \

@@ -43,7 +43,7 @@ fn switches() -> Vec<(&'static str, Vec<Value>)> {
         ("use_qalora", vec![json!(false)]),
         ("layer_replication", null()),
         ("trainable_token_indices", null()),
-        ("target_parameters", null()),
+        ("target_parameters", vec![json!(null), json!([])]),
         ("alora_invocation_tokens", null()),
         ("arrow_config", null()),
         ("kasa_config", null()),

@@ -77,6 +77,13 @@ pub fn export(folder: &AdapterFolder, since_5: bool) -> Result<Exported, Error> 
     exported.notes.push(
         "PEFT keeps no names of classes: the model that it is loaded on has them, or nobody".into(),
     );
+    if meta.head.kind == HeadKind::MultiLabel {
+        exported.notes.push(
+            "PEFT does not keep that several labels may hold at once: the model that it is loaded on must say so in its \
+             config.json, by problem_type multi_label_classification; else the outputs are read as classes, here, too"
+                .into(),
+        );
+    }
     Ok(exported)
 }
 
@@ -128,7 +135,7 @@ impl Writing<'_> {
         let mut saved: Vec<&str> = head.keys().filter_map(module).collect();
         saved.dedup();
         let mut config = json!({
-            "auto_mapping": null, "base_model_name_or_path": meta.base.name, "bias": "none", "inference_mode": true,
+            "auto_mapping": null, "base_model_name_or_path": meta.base.name, "inference_mode": true,
             "modules_to_save": saved, "peft_version": VERSION, "revision": null, "task_type": task_type,
         });
         if images {
@@ -157,6 +164,7 @@ impl Writing<'_> {
             return Err(cannot("PEFT has no gates of LoRA; export to AdapterHub"));
         }
         config["peft_type"] = json!("LORA");
+        config["bias"] = json!("none");
         for (theirs, ours) in [
             ("r", "r"),
             ("lora_alpha", "alpha"),
