@@ -160,13 +160,18 @@ impl Account {
         self.units = Some(units);
     }
 
-    /// The score of what was kept by cross-validation, if that chose.
+    /// The score of what was kept by cross-validation, if that chose: with the thresholds that it
+    /// answers by, where it has some.
     pub fn by_folds(&self) -> Option<MetricValue> {
         self.folds?;
+        let score = match &self.thresholds {
+            Some(thresholds) => thresholds.after,
+            None => self.kept()?.score,
+        };
         Some(MetricValue {
             split: "cv".into(),
             name: self.metric.clone(),
-            value: self.kept()?.score,
+            value: score,
             primary: true,
             rows: self.rows_held_out as u64,
         })
