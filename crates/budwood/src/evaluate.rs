@@ -53,7 +53,7 @@ pub struct Evaluation {
     pub predictions: Vec<Prediction>,
     /// Examples that were longer than the adapter reads, and were cut.
     pub truncated: usize,
-    /// For classes: rows by right class and by given class.
+    /// For classes, up to 1,000 of them: rows by right class and by given class.
     pub confusion: Option<Vec<Vec<u64>>>,
     /// For classes: how far probabilities can be trusted.
     pub calibration: Option<Calibration>,
@@ -166,7 +166,7 @@ impl Adapter {
         let certainty = right.zip(probabilities.as_ref());
         let certainty = certainty.map(|(right, all)| certainty_of(&answers, right, all));
         let (calibration, coverage) = certainty.unzip();
-        let confusion = right.map(|right| counted(&answers.classes(), right, labels.len()));
+        let confusion = right.and_then(|right| counted(&answers.classes(), right, labels.len()));
         let chance_of_accuracy = right.map(|right| beside_most_frequent(&answers.classes(), right));
         let predictions = answered(data, &prepared, &answers, labels);
         let every: Vec<usize> = (0..judged.len()).collect();

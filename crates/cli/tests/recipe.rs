@@ -52,10 +52,35 @@ fn the_default_says_what_it_chose_and_records_it() {
     assert_eq!(again["weights_sha256"], meta["weights_sha256"]);
     assert_eq!(again["recipe"], *recipe);
     let others = json(
-        &world.ok(&auto("few.csv", "other", "--json --method linear")
+        &world.ok(&auto("few.csv", "other", "--json --method linear --lr 1e-2 --dropout 0.3")
             .replace("--method adapter[width=8] ", "")),
     );
     assert_eq!((others["steps"].as_u64(), others["method"].as_str()), (Some(0), Some("linear")));
+    // The probe is solved without steps.
+    assert_eq!(others["recipe"]["without_effect"], serde_json::json!(["dropout", "lr"]));
+}
+
+/// Training on pairs has batches of its own, and the rate is its rate.
+#[test]
+fn settings_without_effect_are_named() {
+    let world = World::new();
+    world.write("few.csv", reviews(60, 4));
+    let run = |out: &str, more: &str| {
+        let more = format!("--recipe contrastive --lr {more}");
+        let text = world.ok(&auto("few.csv", out, &more).replace("adapter[width=8]", "full"));
+        let meta = json(&fs::read_to_string(world.path(&format!("{out}/adapter.json"))).unwrap());
+        (text, meta["weights_sha256"].as_str().unwrap().to_string(), meta)
+    };
+    let (plain, bits, meta) = run("plain", "4e-3");
+    assert_eq!(meta["training"]["recipe"]["chosen"], "contrastive", "{plain}");
+    assert!(!plain.contains("without effect"), "{plain}");
+    let given = "4e-3 --batch-size 5 --accumulate 2 --label-smoothing 0.2 --dropout 0.3";
+    let (text, same, _) = run("given", given);
+    let named = "without effect on what was kept: batch-size, accumulate, dropout, label-smoothing";
+    assert!(text.lines().any(|line| line == named), "{text}");
+    assert_eq!(same, bits);
+    let (text, other, _) = run("rate", "2e-3");
+    assert!(!text.contains("without effect") && other != bits, "{text}");
 }
 
 #[test]

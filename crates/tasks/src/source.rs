@@ -185,6 +185,10 @@ impl DataSource {
             table,
             columns,
         };
+        if self.options.paragraphs && !opened.table.form.is_plain() {
+            let name = opened.table.form.name;
+            opened.notes.push(format!("paragraphs: without effect on {name}; plain text has them"));
+        }
         opened.leave_out_bad()?;
         if let Some(contents) = images {
             let ImageTable { contents, skipped, .. } = contents;
@@ -209,6 +213,9 @@ impl DataSource {
             return Err(Error::Usage(
                 "images have one column of labels: give --label-column once".into(),
             ));
+        }
+        if self.images.root.is_some() && opened.images.is_none() {
+            opened.notes.push("image-root: without effect on rows without images".into());
         }
         if let (Some((path, place)), Some(_)) = (&opened.named, &opened.images)
             && let Some(names) = opened.table.columns.first_mut()

@@ -236,7 +236,8 @@ impl Tokenizer {
     }
 
     /// The tokens of one or two texts, cut to `max_length` as BERT's code does: of two texts, the
-    /// longer one loses its last token until both fit.
+    /// longer one loses its last token until both fit, the second where both are as long. Fast
+    /// tokenizers of `transformers` may give an odd token to the other text (`docs/formats.md`).
     ///
     /// # Errors
     /// If the tokenizer fails, `max_length` leaves no room for a token, or the input is an image.

@@ -213,6 +213,33 @@ fn the_longer_text_of_a_pair_is_cut() {
     // BERT's code takes from the second where both are as long.
     let pair = tokenizer.encode(&Input::texts("the the", Some("cat cat")), 6).unwrap();
     assert_eq!(pair.ids, [2, 5, 5, 3, 6, 3]);
+    // So the first has the odd token, whichever is longer (slow `BertTokenizer`).
+    for (a, b) in [("the the the", "cat cat cat cat"), ("the the the the", "cat cat cat")] {
+        let pair = tokenizer.encode(&Input::texts(a, Some(b)), 8).unwrap();
+        assert_eq!(pair.ids, [2, 5, 5, 5, 3, 6, 6, 3]);
+    }
     assert_eq!(tokenizer.encode(&Input::Text("the the the".into()), 4).unwrap().ids, [2, 5, 5, 3]);
     assert!(tokenizer.encode(&Input::Text("the".into()), 2).is_err());
+}
+
+/// Settings that say nothing of the file are named.
+#[test]
+fn settings_without_effect_on_a_file_are_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let notes = |name: &str, content: &str, task: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let options = ReadOptions { paragraphs: true, ..ReadOptions::default() };
+        let text = path.to_str().unwrap();
+        let source = DataSource::parse(text, ColumnChoice::default(), options).unwrap();
+        let mut source = source.read_for(task::find(task).unwrap());
+        source.images.root = Some(dir.path().into());
+        let opened = source.open(Split::Train, false).unwrap();
+        opened.notes().cloned().collect::<Vec<_>>().join("; ")
+    };
+    let table = notes("a.csv", "text,label\na b,x\nc d,y\n", "classification");
+    assert!(table.contains("paragraphs: without effect on CSV"), "{table}");
+    assert!(table.contains("image-root: without effect"), "{table}");
+    let plain = notes("a.txt", "a b\nc d\n\ne f\n", "masked-lm");
+    assert!(!plain.contains("paragraphs") && plain.contains("image-root"), "{plain}");
 }

@@ -451,6 +451,11 @@ fn thresholds_of_labels_are_chosen_where_they_are_better() {
     let account = given.run().unwrap().account;
     let thresholds = account.thresholds();
     assert!(thresholds.is_some_and(|t| t.iter().all(|t| *t < 0.45)), "{account}");
+    // What is expected of new rows is what the adapter does: it answers by them.
+    let (kept, by_folds) = (account.probe.as_ref().unwrap(), account.by_folds().unwrap());
+    let chosen = account.thresholds.as_ref().unwrap();
+    assert!(chosen.before == kept.score && chosen.after > kept.score, "{account}");
+    assert_eq!(by_folds.value, chosen.after);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod data;
 mod describe;
 mod estimate;
 mod identity;
+mod idle;
 mod memory;
 mod record;
 mod save;

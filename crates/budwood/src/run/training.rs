@@ -13,6 +13,7 @@ use budwood_train::recipe::{Account, FEW_ROWS, Made, Recipe};
 use budwood_train::{Doubt, Event, Outcome, Scale, Trainer, answers, scores};
 use serde_json::{Value, json};
 
+use super::idle::without_effect;
 use super::record::{metric_values, record_of};
 use super::save::{Trained, Unsaved, write_adapter};
 use super::{Run, peak_memory};
@@ -166,8 +167,9 @@ impl Run {
             save_every: self.resources.save_every,
             cache: self.resources.prefix(),
         };
-        let Made { adapter, outcome, account, config } = recipe.run(on_event)?;
+        let Made { adapter, outcome, mut account, config } = recipe.run(on_event)?;
         self.config = config;
+        account.without_effect = without_effect(&self.spec, account.chosen, self.dev.is_some());
         Ok(Fitted { adapter, outcome, account: Some(account) })
     }
 

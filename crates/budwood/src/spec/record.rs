@@ -73,6 +73,12 @@ impl RunSpec {
         recorded(&self.in_full(), &Self::unsaid())
     }
 
+    /// Those of some settings that are not as usual, which means that they were given.
+    pub(crate) fn given(&self, names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+        let (own, usual) = (object(self), object(&Self::default()));
+        names.filter(|name| own.get(*name) != usual.get(*name)).collect()
+    }
+
     /// The specification of a record's settings.
     ///
     /// # Errors

@@ -215,7 +215,7 @@ fn tell_classes(labels: &[String], confusion: &[Vec<u64>]) -> Result<()> {
     let head = ["class", "precision", "recall", "f1", "rows"];
     let mut rows = vec![head.map(String::from).to_vec()];
     let share = |x: f64| if x.is_nan() { "undefined".into() } else { format!("{x:.3}") };
-    let of = Classes { counts: confusion, positive: 0 };
+    let of = Classes::of_counts(confusion, 0);
     for (class, label) in labels.iter().enumerate() {
         let scores = [of.precision(class), of.recall(class), of.f1(class)].map(share);
         let ends = ([label.clone()], [of.there(class).to_string()]);
@@ -263,8 +263,10 @@ fn write_report(
         probabilities: all.clone(),
     });
     let mut beside = Vec::new();
-    if let Some(confusion) = &evaluation.confusion {
-        let most = confusion.iter().map(|row| row.iter().sum::<u64>()).max().unwrap_or(0);
+    if let Some(classes) = &classes {
+        let mut rows = vec![0u64; classes.labels.len()];
+        classes.right.iter().for_each(|&class| rows[class as usize] += 1);
+        let most = rows.into_iter().max().unwrap_or(0);
         let share = most as f64 / data.examples.len().max(1) as f64;
         beside.push(("the most frequent class alone".into(), "accuracy".into(), share));
     }

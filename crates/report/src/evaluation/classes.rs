@@ -29,16 +29,19 @@ impl Classes {
         self.labels.get(class as usize).map_or("", String::as_str)
     }
 
+    /// The likeliest class of each row.
+    fn all_given(&self) -> Vec<u32> {
+        (0..self.right.len()).map(|row| self.given(row).0).collect()
+    }
+
     /// Rows by right class, then by given class.
-    fn confusion(&self) -> Vec<Vec<u64>> {
-        let given: Vec<u32> = (0..self.right.len()).map(|row| self.given(row).0).collect();
-        counted(&given, &self.right, self.labels.len())
+    fn confusion(&self) -> Option<Vec<Vec<u64>>> {
+        counted(&self.all_given(), &self.right, self.labels.len())
     }
 }
 
 pub(super) fn by_class(classes: &Classes) -> Part {
-    let counts = classes.confusion();
-    let of = Counted { counts: &counts, positive: 0 };
+    let of = Counted::of(&classes.all_given(), &classes.right, classes.labels.len(), 0);
     let row = |(c, label): (usize, &String)| {
         let [precision, recall, f1] = [of.precision(c), of.recall(c), of.f1(c)].map(percent);
         vec![label.clone(), precision, recall, f1, of.there(c).to_string()]
@@ -53,8 +56,9 @@ pub(super) fn by_class(classes: &Classes) -> Part {
     Part { name: "classes", title: "Classes".into(), note: note.into(), table, figure: None }
 }
 
-pub(super) fn confusion(classes: &Classes) -> Part {
-    let counts = classes.confusion();
+/// Which class is taken for which; none where classes are too many.
+pub(super) fn confusion(classes: &Classes) -> Option<Part> {
+    let counts = classes.confusion()?;
     let mut names = vec!["right \\ given".to_string()];
     names.extend(classes.labels.iter().cloned());
     let row = |(label, counts): (&String, &Vec<u64>)| {
@@ -81,7 +85,7 @@ pub(super) fn confusion(classes: &Classes) -> Part {
         Figure { name: "confusion".into(), svg: map.svg() }
     });
     let note = "Where one class is taken for another.";
-    Part { name: "confusion", title: "Confusion".into(), note: note.into(), table, figure }
+    Some(Part { name: "confusion", title: "Confusion".into(), note: note.into(), table, figure })
 }
 
 /// A chart of shares over shares.
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn numbers_are_those_counted_by_hand() {
         let classes = three();
-        assert_eq!(classes.confusion(), [[1, 1], [1, 1]]);
+        assert_eq!(classes.confusion().unwrap(), [[1, 1], [1, 1]]);
         let part = by_class(&classes);
         assert_eq!(part.table.rows[0], ["a", "50.0 %", "50.0 %", "50.0 %", "2"]);
         let part = mistakes(&classes, &["w".into(), "x".into(), "y".into(), "z".into()]);
@@ -238,6 +242,6 @@ mod tests {
         let classes = Classes { labels: vec!["a".into(), "b".into(), "c".into()], ..three() };
         let part = by_class(&classes);
         assert_eq!(part.table.rows[2], ["c", "undefined", "undefined", "undefined", "0"]);
-        assert!(confusion(&classes).figure.is_some());
+        assert!(confusion(&classes).unwrap().figure.is_some());
     }
 }

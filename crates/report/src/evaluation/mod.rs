@@ -27,7 +27,7 @@ pub fn parts(evaluated: &Evaluated<'_>) -> Vec<Part> {
     let mut parts = vec![bootstrap::part(evaluated)];
     if let Some(classes) = &evaluated.classes {
         parts.push(classes::by_class(classes));
-        parts.push(classes::confusion(classes));
+        parts.extend(classes::confusion(classes));
         parts.push(classes::reliability(classes));
         parts.push(classes::coverage(classes));
         parts.push(classes::mistakes(classes, &evaluated.texts));

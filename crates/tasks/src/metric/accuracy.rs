@@ -14,7 +14,7 @@ pub(super) const METRIC: Metric = Metric {
     measure: Measure::Classes(accuracy),
 };
 
-fn accuracy(of: &Classes<'_>) -> Option<f64> {
-    let right: u64 = (0..of.counts.len()).map(|class| of.right(class)).sum();
+fn accuracy(of: &Classes) -> Option<f64> {
+    let right: u64 = (0..of.count()).map(|class| of.right(class)).sum();
     Some(ratio(right as f64, of.total() as f64))
 }

@@ -16,8 +16,8 @@ pub(super) const METRIC: Metric = Metric {
 };
 
 /// As scikit-learn's `balanced_accuracy_score`: classes that no row has are left out.
-pub(super) fn balanced_accuracy(of: &Classes<'_>) -> Option<f64> {
-    let occur = (0..of.counts.len()).filter(|&class| of.there(class) > 0);
+pub(super) fn balanced_accuracy(of: &Classes) -> Option<f64> {
+    let occur = (0..of.count()).filter(|&class| of.there(class) > 0);
     let recalls: Vec<f64> = occur.map(|class| of.recall(class)).collect();
     Some(ratio(recalls.iter().sum(), recalls.len() as f64))
 }

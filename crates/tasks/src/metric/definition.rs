@@ -37,7 +37,7 @@ pub enum Scale {
 #[derive(Clone, Copy)]
 pub enum Measure {
     /// From counts of right and given classes; none where the metric does not fit so many classes.
-    Classes(fn(&Classes<'_>) -> Option<f64>),
+    Classes(fn(&Classes) -> Option<f64>),
     /// From the place of each example's right class in the order of its outputs, from 0.
     Ranks(fn(&[usize]) -> f64),
     /// From counts of labels.

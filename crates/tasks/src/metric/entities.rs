@@ -1,5 +1,6 @@
 //! Entities in sequences of tags, and their scores, as `seqeval` 1.2 in its default mode: IOB1,
-//! IOB2 and BIOES are read alike, and broken sequences as CoNLL's own evaluation reads them.
+//! IOB2 and BIOES are read alike, and broken sequences as CoNLL's own evaluation reads them. BILOU,
+//! BMEWO and BMES, which `seqeval` takes for other things in that mode, are BIOES by other letters.
 
 use std::collections::BTreeSet;
 
@@ -46,6 +47,13 @@ fn parts(tag: &str) -> (char, &str) {
     let mut rest = tag.chars();
     let mark = rest.next().unwrap_or('O');
     let rest = rest.as_str();
+    // Only before a hyphen: parts of speech begin with these letters, too.
+    let mark = match (mark, rest.starts_with('-')) {
+        ('U' | 'W', true) => 'S',
+        ('L', true) => 'E',
+        ('M', true) => 'I',
+        _ => mark,
+    };
     let kind = rest.split_once('-').map_or(rest, |(_, kind)| kind);
     (mark, if kind.is_empty() { "_" } else { kind })
 }
@@ -169,6 +177,30 @@ mod tests {
                 assert!(*name == wanted && (got - value).abs() < 1e-12, "{name} {got} {p:?} {e:?}");
             }
         }
+    }
+
+    /// By hand: one word, two words, three words, one beside another.
+    #[test]
+    fn letters_of_other_schemes_are_read() {
+        for (s, i, e) in [("S", "I", "E"), ("U", "I", "L"), ("W", "M", "E"), ("S", "M", "E")] {
+            let tags = [
+                &format!("{s}-PER"),
+                "O",
+                "B-PER",
+                &format!("{e}-PER"),
+                "B-LOC",
+                &format!("{i}-LOC"),
+                &format!("{e}-LOC"),
+                &format!("{s}-LOC"),
+                &format!("{s}-LOC"),
+            ];
+            let got: Vec<_> = entities(&tags).iter().map(|e| (e.kind, e.first, e.last)).collect();
+            let wanted =
+                [("PER", 0, 0), ("PER", 2, 3), ("LOC", 4, 6), ("LOC", 7, 7), ("LOC", 8, 8)];
+            assert_eq!(got, wanted, "{tags:?}");
+        }
+        // Not of parts of speech: as in `seqeval`, one of a kind after another.
+        assert_eq!(parts("UH"), ('U', "H"));
     }
 
     #[test]

@@ -13,6 +13,6 @@ pub(super) const METRIC: Metric = Metric {
     measure: Measure::Classes(f1),
 };
 
-fn f1(of: &Classes<'_>) -> Option<f64> {
-    (of.counts.len() == 2).then(|| of.f1(of.positive))
+fn f1(of: &Classes) -> Option<f64> {
+    (of.count() == 2).then(|| of.f1(of.positive))
 }

@@ -15,9 +15,9 @@ pub(super) const METRIC: Metric = Metric {
 };
 
 /// Over the classes that occur among the expected or the predicted, as scikit-learn.
-fn macro_f1(of: &Classes<'_>) -> Option<f64> {
+fn macro_f1(of: &Classes) -> Option<f64> {
     let occurs = |class: &usize| of.there(*class) + of.given(*class) > 0;
-    let classes: Vec<usize> = (0..of.counts.len()).filter(occurs).collect();
+    let classes: Vec<usize> = (0..of.count()).filter(occurs).collect();
     let sum: f64 = classes.iter().map(|&class| of.f1(class)).sum();
     Some(ratio(sum, classes.len() as f64))
 }

@@ -17,8 +17,8 @@ pub(super) const METRIC: Metric = Metric {
 
 /// With `t_k` rows of class `k`, `p_k` answers of it, `c` right answers and `s` rows:
 /// `(c s - sum t_k p_k) / sqrt((s^2 - sum p_k^2)(s^2 - sum t_k^2))`.
-fn matthews(of: &Classes<'_>) -> Option<f64> {
-    let classes = || 0..of.counts.len();
+fn matthews(of: &Classes) -> Option<f64> {
+    let classes = || 0..of.count();
     let there: Vec<f64> = classes().map(|class| of.there(class) as f64).collect();
     let given: Vec<f64> = classes().map(|class| of.given(class) as f64).collect();
     let right: f64 = classes().map(|class| of.right(class) as f64).sum();

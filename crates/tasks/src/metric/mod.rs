@@ -111,9 +111,9 @@ pub fn classification(
     classes: usize,
     positive: usize,
 ) -> Vec<(&'static str, f64)> {
-    let counts = classes::confusion(predicted, expected, classes);
+    let counted = Classes::of(predicted, expected, classes, positive);
     scores("classification", |measure| match measure {
-        Measure::Classes(of) => of(&Classes { counts: &counts, positive }),
+        Measure::Classes(of) => of(&counted),
         _ => None,
     })
 }
@@ -127,11 +127,11 @@ pub fn image_classification(outputs: &[Vec<f32>], expected: &[u32]) -> Vec<(&'st
     let classes = outputs.first().map_or(0, Vec::len);
     let first = |row: &Vec<f32>| (0..classes).find(|&c| rank(row, c) == 0).unwrap_or(0) as u32;
     let predicted: Vec<u32> = outputs.iter().map(first).collect();
-    let counts = classes::confusion(&predicted, expected, classes);
+    let counted = Classes::of(&predicted, expected, classes, 0);
     let ranks: Vec<usize> =
         outputs.iter().zip(expected).map(|(row, &e)| rank(row, e as usize)).collect();
     scores("image-classification", |measure| match measure {
-        Measure::Classes(of) => of(&Classes { counts: &counts, positive: 0 }),
+        Measure::Classes(of) => of(&counted),
         Measure::Ranks(of) => Some(of(&ranks)),
         _ => None,
     })

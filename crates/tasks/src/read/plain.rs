@@ -11,7 +11,7 @@ use crate::Error;
 pub(super) fn read(path: &Path, content: Unpacked, options: ReadOptions) -> Result<Table, Error> {
     let (text, encoding) = text(path, content.bytes, options.encoding)?;
     let form = Form {
-        name: "plain text",
+        name: Form::PLAIN,
         places: "line",
         packed: content.packed,
         encoding: Some(encoding),

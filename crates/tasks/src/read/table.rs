@@ -77,6 +77,16 @@ pub struct Form {
     pub separator: Option<&'static str>,
 }
 
+impl Form {
+    /// The form of text that no column divides.
+    pub(super) const PLAIN: &str = "plain text";
+
+    /// Whether no column divides the text.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.name == Self::PLAIN
+    }
+}
+
 impl Table {
     pub(crate) fn new(path: &Path, form: Form, columns: &[&str]) -> Self {
         let column = |name: &&str| Column { name: (*name).into(), ..Column::default() };

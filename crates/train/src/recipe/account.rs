@@ -110,6 +110,9 @@ pub struct Account {
     /// Mean and deviation of targets that are numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<Units>,
+    /// Settings that were given and say nothing of what was kept, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_effect: Vec<&'static str>,
     /// Thresholds of several labels; none where 0.5 is not a worse.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thresholds: Option<Thresholded>,
@@ -141,6 +144,7 @@ impl Account {
             given_up: Vec::new(),
             lost_at: Vec::new(),
             units: None,
+            without_effect: Vec::new(),
             thresholds: None,
             temperature: None,
             calibration: None,
@@ -156,13 +160,18 @@ impl Account {
         self.units = Some(units);
     }
 
-    /// The score of what was kept by cross-validation, if that chose.
+    /// The score of what was kept by cross-validation, if that chose: with the thresholds that it
+    /// answers by, where it has some.
     pub fn by_folds(&self) -> Option<MetricValue> {
         self.folds?;
+        let score = match &self.thresholds {
+            Some(thresholds) => thresholds.after,
+            None => self.kept()?.score,
+        };
         Some(MetricValue {
             split: "cv".into(),
             name: self.metric.clone(),
-            value: self.kept()?.score,
+            value: score,
             primary: true,
             rows: self.rows_held_out as u64,
         })
@@ -255,6 +264,9 @@ impl fmt::Display for Account {
                  learned is in the probabilities, and in scores that count rare classes as others, such as \
                  balanced accuracy"
             )?;
+        }
+        if !self.without_effect.is_empty() {
+            write!(f, "\nwithout effect on what was kept: {}", self.without_effect.join(", "))?;
         }
         if let Some(Thresholded { values, before, after }) = &self.thresholds {
             let own = values.iter().filter(|t| **t != USUAL).count();
