@@ -45,6 +45,24 @@ pub fn check_plain(path: &Path, most: u64) -> io::Result<()> {
     }
 }
 
+/// The bytes of a plain file of at most `most` bytes.
+///
+/// # Errors
+/// As [`check_plain`], or if it cannot be read.
+pub fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    check_plain(path, most)?;
+    fs::read(path)
+}
+
+/// The text of a plain file of at most `most` bytes.
+///
+/// # Errors
+/// As [`read_plain`], or if it is not UTF-8.
+pub fn read_plain_text(path: &Path, most: u64) -> io::Result<String> {
+    check_plain(path, most)?;
+    fs::read_to_string(path)
+}
+
 /// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part. A link
 /// is followed; what is not a file on a disk, such as a pipe, is written to as it is.
 ///

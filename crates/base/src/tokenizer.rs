@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::files::check_plain;
+use crate::files::read_plain;
 use crate::json;
 
 /// How special tokens stand around one or two texts, where a `tokenizer.json` does not say it.
@@ -216,8 +216,7 @@ fn read_settings(path: &Path) -> Result<Value, String> {
     if !path.exists() {
         return Ok(Value::Null);
     }
-    let read = check_plain(path, SETTINGS_MOST).and_then(|()| std::fs::read(path));
-    let text = read.map_err(|e| format!("cannot be read: {e}"))?;
+    let text = read_plain(path, SETTINGS_MOST).map_err(|e| format!("cannot be read: {e}"))?;
     json::check(&text)?;
     let value: Value = serde_json::from_slice(&text).map_err(|e| format!("is not JSON: {e}"))?;
     match value {

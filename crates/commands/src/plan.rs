@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use budwood_base::files::check_plain;
+use budwood_base::files::read_plain_text;
 use clap::Parser;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -75,8 +75,8 @@ pub(crate) struct Planned {
 impl SweepFile {
     /// Reads a sweep file; `${NAME}` in it stands for one of `set`, or of the environment.
     pub(crate) fn open(path: &Path, set: &BTreeMap<String, String>) -> Result<Self> {
-        let text = check_plain(path, LARGEST).and_then(|()| std::fs::read_to_string(path));
-        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_plain_text(path, LARGEST)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let text = expand(&text, set).with_context(|| path.display().to_string())?;
         let file: Self = toml::from_str(&text)
             .with_context(|| format!("{} is not a sweep file", path.display()))?;

@@ -2,29 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod server;
+mod tables;
 
-use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use budwood_database::{
-    Addition, Address, Connection, Database, Error, Kind, Row, Schema, Tables, Value,
-};
+use budwood_database::{Addition, Connection, Database, Error, Kind, Row, Schema, Tables, Value};
 use server::{PASSWORD, Server};
+use tables::{SCHEMA, address};
 
-static SCHEMA: Kind = Kind {
-    schema: Schema {
-        name: "budwood_test",
-        what: "a test",
-        remedy: "give another",
-        application: 77,
-        sqlite: Tables { new: "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT);", steps: &[] },
-        postgres: Tables { new: "CREATE TABLE t (id BIGINT PRIMARY KEY, word TEXT);", steps: &[] },
-    },
-    migrated: |_| Ok(()),
-};
-
-/// The same, a version later.
+/// The tables of these tests, a version later.
 static LATER: Kind = Kind {
     schema: Schema {
         name: "budwood_test",
@@ -42,10 +29,6 @@ static LATER: Kind = Kind {
     },
     migrated: |_| Ok(()),
 };
-
-fn address(text: &str) -> Address {
-    Address::parse(OsStr::new(text)).unwrap()
-}
 
 fn open(text: &str) -> Result<Database, Error> {
     Database::open(&address(text), &SCHEMA)

@@ -2,25 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod server;
+mod tables;
 
-use std::ffi::OsStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 
-use budwood_database::{Address, Database, Kind, Row, Schema, Tables};
+use budwood_database::{Database, Row};
 use server::Server;
-
-static SCHEMA: Kind = Kind {
-    schema: Schema {
-        name: "budwood_test",
-        what: "a test",
-        remedy: "give another",
-        application: 77,
-        sqlite: Tables { new: "CREATE TABLE t (id INTEGER PRIMARY KEY);", steps: &[] },
-        postgres: Tables { new: "CREATE TABLE t (id BIGINT PRIMARY KEY);", steps: &[] },
-    },
-    migrated: |_| Ok(()),
-};
+use tables::{SCHEMA, address};
 
 /// A server where nobody else writes, not even its own housekeeping, and a database there.
 fn alone() -> Option<(Server, String)> {
@@ -29,10 +18,6 @@ fn alone() -> Option<(Server, String)> {
     server.sql(&place, "ALTER SYSTEM SET autovacuum = off");
     server.sql(&place, "SELECT pg_reload_conf()");
     Some((server, place))
-}
-
-fn address(text: &str) -> Address {
-    Address::parse(OsStr::new(text)).unwrap()
 }
 
 fn open(text: &str) -> Database {

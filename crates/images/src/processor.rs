@@ -140,8 +140,7 @@ impl Processor {
             return Self::from_config(&serde_json::json!({ "size": side }));
         }
         let fault = |e: &dyn std::fmt::Display| Error::Config(format!("{}: {e}", path.display()));
-        budwood_base::files::check_plain(&path, BYTES).map_err(|e| fault(&e))?;
-        let text = std::fs::read_to_string(&path).map_err(|e| fault(&e))?;
+        let text = budwood_base::files::read_plain_text(&path, BYTES).map_err(|e| fault(&e))?;
         if let Some(what) = budwood_base::files::foreign(text.as_bytes()) {
             return Err(fault(&what));
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use budwood_base::files::read_plain;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -53,8 +54,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// The bytes of a file that has no more than `most`.
 pub(crate) fn plain(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
-    let read = budwood_base::files::check_plain(path, most).and_then(|()| std::fs::read(path));
-    read.map_err(|e| Error::file(path, format!("cannot be read: {e}")))
+    read_plain(path, most).map_err(|e| Error::file(path, format!("cannot be read: {e}")))
 }
 
 fn check(text: &[u8]) -> Result<(), String> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use budwood::DataSpec;
 use budwood::run::record_of;
 use budwood_base::address;
-use budwood_base::files::check_plain;
+use budwood_base::files::read_plain_text;
 use budwood_base::record::{Prediction, RunRecord};
 use budwood_board::query::{self, Filter};
 use budwood_board::submit::{Attachment, AttachmentLimits, PaperOf, Submission, from_run, submit};
@@ -212,8 +212,8 @@ fn find(settings: &Settings, args: &Args) -> Result<Found> {
         });
     }
     if path.is_file() {
-        let text = check_plain(path, LARGEST).and_then(|()| std::fs::read_to_string(path));
-        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_plain_text(path, LARGEST)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let submission: Submission = serde_json::from_str(&text)
             .with_context(|| format!("{} is not a record of a result", path.display()))?;
         let predictions = Vec::new();

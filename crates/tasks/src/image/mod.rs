@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use budwood_base::digest;
-use budwood_base::files::check_plain;
+use budwood_base::files::read_plain;
 use budwood_images::{BYTES_MAX, Rgb};
 
 use crate::Error;
@@ -83,8 +83,7 @@ impl Image {
         };
         match &self.content {
             ImageContent::File(path) => {
-                check_plain(path, BYTES_MAX).map_err(Error::io(path))?;
-                encoded(&std::fs::read(path).map_err(Error::io(path))?)
+                encoded(&read_plain(path, BYTES_MAX).map_err(Error::io(path))?)
             }
             ImageContent::Bytes(bytes) => encoded(bytes),
             ImageContent::Grey { width, height, pixels } => {
