@@ -1,6 +1,8 @@
 //! Images: a small ViT that has learned made-up signs, frozen, and adapters of it that tell
 //! handwritten digits apart.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -13,6 +15,7 @@ use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_model::merged;
 use clap::Parser;
+use flate2::read::GzDecoder;
 use serde_json::json;
 
 use super::shared::{Args, accuracy, flags, majority, trained};
@@ -23,12 +26,12 @@ use crate::new_vit::{self, NewArgs};
 use crate::output::{bytes, json, say, seconds, thousands};
 use crate::settings::Settings;
 
-/// The model, as `--pretrain` and `budwood models quantize` made it: a static, as each use of a
-/// constant may be a copy.
+/// The model, as `--pretrain` and `budwood models quantize` made it, its weights packed: a static,
+/// as each use of a constant may be a copy.
 static MODEL: &[(&str, &[u8])] = &[
     ("config.json", include_bytes!("../../../model/config.json")),
     ("preprocessor_config.json", include_bytes!("../../../model/preprocessor_config.json")),
-    ("model.safetensors", include_bytes!("../../../model/model.safetensors")),
+    ("model.safetensors.gz", include_bytes!("../../../model/model.safetensors.gz")),
     ("budwood.json", include_bytes!("../../../model/budwood.json")),
 ];
 
@@ -63,7 +66,13 @@ fn packed() -> Result<Option<PathBuf>> {
     let digest = digest::of_parts(MODEL.iter().copied());
     cached(&digest[..12], |place| {
         OutFolder::open(place, &model_folder::KIND)?.replace(|new| {
-            MODEL.iter().try_for_each(|(name, content)| std::fs::write(new.join(name), content))
+            MODEL.iter().try_for_each(|&(name, content)| match name.strip_suffix(".gz") {
+                Some(name) => {
+                    let mut file = File::create(new.join(name))?;
+                    io::copy(&mut GzDecoder::new(content), &mut file).map(drop)
+                }
+                None => fs::write(new.join(name), content),
+            })
         })?;
         Ok(true)
     })
@@ -102,7 +111,7 @@ fn pretrained(settings: &Settings) -> Result<Option<PathBuf>> {
     if let Some(work) = made.as_deref().map(work).filter(|work| work.exists()) {
         OutFolder::open(&work.join("new"), &model_folder::KIND)?.remove()?;
         OutFolder::open(&work.join("trained"), &FOLDER)?.remove()?;
-        let _ = std::fs::remove_dir(&work);
+        let _ = fs::remove_dir(&work);
     }
     Ok(made)
 }
