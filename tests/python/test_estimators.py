@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import json
 import pickle
 import threading
 
@@ -258,6 +259,41 @@ def test_several_labels_a_text(settings):
     assert given.shape == (60, 2) and set(np.unique(given)) <= {0, 1}
     assert ((model.predict_proba(TEXTS) > 0.5) == given).all()
     assert model.score(TEXTS, flags) == accuracy_score(flags, given)
+
+
+def test_lists_of_labels_keep_their_type(settings):
+    for a, b in ((1, 20), (False, True), ("a", "b")):
+        lists = [[a, b] if i % 3 == 0 else [b] if i % 3 == 1 else [] for i in range(60)]
+        model = budwood.Classifier(**settings).fit(TEXTS, lists)
+        given = model.predict(TEXTS)
+        assert model.classes_.tolist() == [a, b] and {type(v) for row in given for v in row} <= {type(a)}
+        assert model.score(TEXTS, lists) == np.mean([set(x) == set(y) for x, y in zip(given, lists)])
+    # Lists of 0 and 1 that are all as long have a place for each label, as an array of them.
+    flags = [[int(i % 3 == 0), int(i % 3 == 1)] for i in range(60)]
+    by_lists = budwood.Classifier(**settings).fit(TEXTS, flags)
+    by_array = budwood.Classifier(**settings).fit(TEXTS, np.array(flags))
+    assert (by_lists.predict(TEXTS) == by_array.predict(TEXTS)).all()
+    assert by_lists.score(TEXTS, flags) == accuracy_score(flags, by_lists.predict(TEXTS))
+    with pytest.raises(ValueError, match="0 and 1 alone"):
+        budwood.Classifier(**settings).fit(TEXTS, 2 * np.array(flags))
+
+
+def test_an_array_of_labels_goes_by_the_thresholds(settings, tmp_path):
+    flags = np.array([[i % 3 == 0, i % 3 == 1] for i in range(60)], int)
+    model = budwood.Classifier(**settings).fit(TEXTS, flags)
+    probabilities = model.predict_proba(TEXTS)
+    # Neither is 0.5; half of the answers are above.
+    thresholds = [float(t) for t in np.median(probabilities, axis=0)]
+    model.adapter_.save(tmp_path / "a")
+    file = tmp_path / "a" / "adapter.json"
+    description = json.loads(file.read_text())
+    description["task"]["thresholds"] = thresholds
+    file.write_text(json.dumps(description))
+    model.adapter_ = budwood.load(tmp_path / "a")
+    given = model.predict(TEXTS)
+    assert given.dtype == np.int64 and (given == (probabilities > np.float32(thresholds))).all()
+    assert not (given == (probabilities > 0.5)).all()
+    assert model.predict([]).shape == (0, 2)
 
 
 def test_numbers(settings):
