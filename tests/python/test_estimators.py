@@ -352,6 +352,25 @@ def test_the_pixels_of_an_array_are_those_of_the_image():
     assert (np.asarray(PIL.open(BytesIO(bitmap(pixels, "x")))) == pixels).all()
 
 
+def test_an_image_of_pillow_is_that_of_its_file():
+    """It is turned as its file says, and of 16 bits of grey the upper ones are kept."""
+    from io import BytesIO
+
+    PIL = pytest.importorskip("PIL.Image")
+    from budwood._columns import images
+
+    folder = GOLDEN.parent.parent / "images"
+    decoded = json.loads((folder / "cases.json").read_text())["decoded"]
+    assert any("orientation-6" in case["file"] for case in decoded)
+    for case in decoded:
+        with PIL.open(folder / case["file"]) as image:
+            (given,) = images([image], "x")
+        given, expected = PIL.open(BytesIO(given)), PIL.open(folder / case["expected"])
+        assert given.size == expected.size, case
+        far = np.abs(np.asarray(given).astype(int) - np.asarray(expected)).max()
+        assert far <= case["tolerance"], case
+
+
 def test_class_weights_by_label(settings):
     model = budwood.Classifier(class_weights={"good": 3, "bad": 0.5}, **settings).fit(TEXTS, LABELS)
     assert model.run_.record["settings"]["class-weights"] == ["good=3", "bad=0.5"]
