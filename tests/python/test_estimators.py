@@ -276,6 +276,8 @@ def test_lists_of_labels_keep_their_type(settings):
     assert by_lists.score(TEXTS, flags) == accuracy_score(flags, by_lists.predict(TEXTS))
     with pytest.raises(ValueError, match="0 and 1 alone"):
         budwood.Classifier(**settings).fit(TEXTS, 2 * np.array(flags))
+    with pytest.raises(ValueError, match="y has 2 columns: give one, or .* an array of 0 and 1"):
+        budwood.Classifier(**settings).fit(TEXTS, pandas.DataFrame(flags))
 
 
 def test_an_array_of_labels_goes_by_the_thresholds(settings, tmp_path):

@@ -67,7 +67,8 @@ def to_list(column: Any, name: str) -> list[Any]:
     """
     _, values = columns(column, name)
     if len(values) != 1:
-        raise ValueError(f"{name} has {len(values)} columns: give one")
+        several = ", or for several labels a row an array of 0 and 1" if name == "y" else ""
+        raise ValueError(f"{name} has {len(values)} columns: give one{several}")
     return values[0]
 
 
