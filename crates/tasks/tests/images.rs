@@ -545,3 +545,25 @@ fn what_repeats_among_images_is_said() {
     common::notes(&data, &["1 with the image of another and another label"]);
     common::notes(&data, &["1 of the 2 dev rows have the image of a training row"]);
 }
+
+/// Folders with files of tables or texts are given in the place of these files.
+#[test]
+fn a_folder_of_tables_or_texts_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, file) in [("a", "train.csv"), ("b", "data/train.parquet"), ("c", "pos/1.txt")] {
+        let path = dir.path().join(folder).join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "text,label\na,x\n").unwrap();
+        let message = fault(&source(dir.path().join(folder)));
+        assert!(message.contains(file) && message.contains("is read as images"), "{message}");
+    }
+    // Beside images of classes they are what cannot be read.
+    put(&dir.path().join("d/x"), &[("rgb.png", "1.png")]);
+    put(&dir.path().join("d/y"), &[("rgb.bmp", "2.bmp")]);
+    fs::write(dir.path().join("d/y/notes.txt"), "a").unwrap();
+    let mut mixed = source(dir.path().join("d"));
+    mixed.images.skip_bad = true;
+    assert_eq!(read(&mixed, Split::Train).unwrap().1.examples.len(), 2);
+    mixed.images.skip_bad = false;
+    assert!(fault(&mixed).contains("notes.txt"));
+}
