@@ -76,8 +76,8 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Error> {
     Ok(decoder)
 }
 
-/// Where the first image of a file of JPEG ends (behind FF D9), if it does. Segments are passed over
-/// by their lengths, as a thumbnail in the header has an end of its own.
+/// Where the first image of a file of JPEG ends (behind FF D9), if it does. Segments are passed
+/// over by their lengths, as a thumbnail in the header has an end of its own.
 fn end_of_jpeg(bytes: &[u8]) -> Option<usize> {
     let mut at = 2;
     loop {

@@ -149,8 +149,8 @@ impl Scan {
         self.fraction.as_ref().filter(|_| self.meaning == Meaning::Numbers)
     }
 
-    /// That not all labels are numbers with marks, which could mean several things; `classes` is the
-    /// task for which they would be names.
+    /// That not all labels are numbers with marks, which could mean several things; `classes` is
+    /// the task for which they would be names.
     pub(crate) fn check_marks(&self, table: &Table, classes: &str) -> Result<(), Error> {
         let Some((row, text)) = &self.marked else { return Ok(()) };
         let mark = match text.contains(',') {

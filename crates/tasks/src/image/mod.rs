@@ -46,8 +46,8 @@ pub enum ImageContent {
 }
 
 impl ImageContent {
-    /// The bytes of a file in base64, with or without `data:...;base64,` before it; nothing if it is
-    /// not that. Many programs break its lines, which does not matter.
+    /// The bytes of a file in base64, with or without `data:...;base64,` before it; nothing if it
+    /// is not that. Many programs break its lines, which does not matter.
     pub fn bytes_of_base64(text: &str) -> Option<Vec<u8>> {
         let data = text.split_once(";base64,").map_or(text, |(_, data)| data);
         STANDARD.decode(data.split_ascii_whitespace().collect::<String>()).ok()
