@@ -26,6 +26,7 @@ environment.enter(
         "mypy==2.4.1",
         "numpy==2.4.6",
         "pandas==3.1.1",
+        "pillow==13.0.0",
         "polars==2.1.0",
         "pyarrow==26.0.1",
         "pytest==9.2.0",

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import json
 import pickle
 import threading
 
@@ -260,6 +261,43 @@ def test_several_labels_a_text(settings):
     assert model.score(TEXTS, flags) == accuracy_score(flags, given)
 
 
+def test_lists_of_labels_keep_their_type(settings):
+    for a, b in ((1, 20), (False, True), ("a", "b")):
+        lists = [[a, b] if i % 3 == 0 else [b] if i % 3 == 1 else [] for i in range(60)]
+        model = budwood.Classifier(**settings).fit(TEXTS, lists)
+        given = model.predict(TEXTS)
+        assert model.classes_.tolist() == [a, b] and {type(v) for row in given for v in row} <= {type(a)}
+        assert model.score(TEXTS, lists) == np.mean([set(x) == set(y) for x, y in zip(given, lists)])
+    # Lists of 0 and 1 that are all as long have a place for each label, as an array of them.
+    flags = [[int(i % 3 == 0), int(i % 3 == 1)] for i in range(60)]
+    by_lists = budwood.Classifier(**settings).fit(TEXTS, flags)
+    by_array = budwood.Classifier(**settings).fit(TEXTS, np.array(flags))
+    assert (by_lists.predict(TEXTS) == by_array.predict(TEXTS)).all()
+    assert by_lists.score(TEXTS, flags) == accuracy_score(flags, by_lists.predict(TEXTS))
+    with pytest.raises(ValueError, match="0 and 1 alone"):
+        budwood.Classifier(**settings).fit(TEXTS, 2 * np.array(flags))
+    with pytest.raises(ValueError, match="y has 2 columns: give one, or .* an array of 0 and 1"):
+        budwood.Classifier(**settings).fit(TEXTS, pandas.DataFrame(flags))
+
+
+def test_an_array_of_labels_goes_by_the_thresholds(settings, tmp_path):
+    flags = np.array([[i % 3 == 0, i % 3 == 1] for i in range(60)], int)
+    model = budwood.Classifier(**settings).fit(TEXTS, flags)
+    probabilities = model.predict_proba(TEXTS)
+    # Neither is 0.5; half of the answers are above.
+    thresholds = [float(t) for t in np.median(probabilities, axis=0)]
+    model.adapter_.save(tmp_path / "a")
+    file = tmp_path / "a" / "adapter.json"
+    description = json.loads(file.read_text())
+    description["task"]["thresholds"] = thresholds
+    file.write_text(json.dumps(description))
+    model.adapter_ = budwood.load(tmp_path / "a")
+    given = model.predict(TEXTS)
+    assert given.dtype == np.int64 and (given == (probabilities > np.float32(thresholds))).all()
+    assert not (given == (probabilities > 0.5)).all()
+    assert model.predict([]).shape == (0, 2)
+
+
 def test_numbers(settings):
     numbers = [20.0 + 3 * i for i in range(6)] * 10
     model = budwood.Regressor(**{**settings, "epochs": 20}).fit(TEXTS, numbers)
@@ -314,6 +352,25 @@ def test_the_pixels_of_an_array_are_those_of_the_image():
 
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     assert (np.asarray(PIL.open(BytesIO(bitmap(pixels, "x")))) == pixels).all()
+
+
+def test_an_image_of_pillow_is_that_of_its_file():
+    """It is turned as its file says, and of 16 bits of grey the upper ones are kept."""
+    from io import BytesIO
+
+    PIL = pytest.importorskip("PIL.Image")
+    from budwood._columns import images
+
+    folder = GOLDEN.parent.parent / "images"
+    decoded = json.loads((folder / "cases.json").read_text())["decoded"]
+    assert any("orientation-6" in case["file"] for case in decoded)
+    for case in decoded:
+        with PIL.open(folder / case["file"]) as image:
+            (given,) = images([image], "x")
+        given, expected = PIL.open(BytesIO(given)), PIL.open(folder / case["expected"])
+        assert given.size == expected.size, case
+        far = np.abs(np.asarray(given).astype(int) - np.asarray(expected)).max()
+        assert far <= case["tolerance"], case
 
 
 def test_class_weights_by_label(settings):

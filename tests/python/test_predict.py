@@ -200,8 +200,9 @@ def test_what_is_no_adapter(tmp_path, trained, base):
         budwood.load(tmp_path)
     with pytest.raises(FileNotFoundError):
         budwood.Base("no-such-model")
-    with pytest.raises(ValueError, match="threads=0"):
-        budwood.Base(base, threads=0)
+    for threads in (0, -1):
+        with pytest.raises(ValueError, match=f"threads={threads} is not"):
+            budwood.Base(base, threads=threads)
     with pytest.raises(ValueError, match="base_precision='int4'"):
         budwood.Base(base, base_precision="int4")
     with pytest.raises(TypeError):

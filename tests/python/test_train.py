@@ -49,6 +49,7 @@ def test_the_default_recipe_too(base, data, tmp_path):
         ({"epochs": -1}, ValueError, "epochs"),
         ({"epochs": 0}, ValueError, "epochs"),
         ({"lr": float("nan")}, ValueError, "lr"),
+        ({"lr": "fast"}, ValueError, "lr=.*a number is expected"),
         ({"seed": 1.5}, ValueError, "seed"),
         ({"recipe": "fast"}, ValueError, "recipe"),
         ({"dropout": 2.0}, ValueError, "dropout"),
@@ -66,7 +67,7 @@ def test_the_default_recipe_too(base, data, tmp_path):
 def test_what_has_no_meaning_is_refused_by_name(base, data, tmp_path, settings, error, said):
     with pytest.raises(error, match=said) as fault:
         budwood.train(data, tmp_path / "out", **{"base": base, **SHORT, **settings})
-    assert "--" not in str(fault.value)
+    assert not any(word in str(fault.value) for word in ("--", "usize", "u64", "f64"))
     assert not list(tmp_path.iterdir())
 
 

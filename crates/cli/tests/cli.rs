@@ -557,6 +557,14 @@ fn several_labels_a_row_are_learned() {
     assert!(answer["labels"].is_array() && answer["scores"]["plot"].is_number());
     let answer = world.ok("predict --adapter out --format csv --input several.csv");
     assert!(answer.contains("plot|cast") || answer.contains("cast|plot"), "{answer}");
+    // The first row has no label: its score says how sure that is.
+    let first = world.ok("predict --adapter out --format jsonl --input several.csv");
+    let first = json(first.lines().next().unwrap());
+    assert_eq!(first["labels"], serde_json::json!([]), "{first}");
+    let likeliest = first["scores"].as_object().unwrap().values().filter_map(|p| p.as_f64());
+    let likeliest = likeliest.fold(0.0, f64::max);
+    let score = answer.lines().nth(1).unwrap().rsplit(',').next().unwrap();
+    assert!((score.parse::<f64>().unwrap() - (1.0 - likeliest)).abs() < 1e-6, "{score}, {first}");
     let eval = json(&world.ok("eval --json --adapter out --data several.csv --predictions p.csv"));
     assert!(eval["scores"]["macro_f1"].is_number());
     world.write("bad.csv", "text,label\ngood,plot|stunts\n");

@@ -50,17 +50,18 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Error> {
     if bytes.len() as u64 > BYTES_MAX {
         return Err(Error::TooManyBytes(bytes.len() as u64));
     }
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let mut reader = reader.map_err(|e| Error::Decode(e.to_string()))?;
     let unknown = || foreign(bytes).map_or(Error::Unknown, Error::Foreign);
-    let format = reader.format().ok_or_else(unknown)?;
+    let format = image::guess_format(bytes).map_err(|_| unknown())?;
     if !format.reading_enabled() {
         return Err(Error::Unknown);
     }
-    // The decoder of JPEG fills what is missing with grey.
-    if format == ImageFormat::Jpeg && !has_end_of_jpeg(bytes) {
-        return Err(Error::Truncated);
-    }
+    // The decoder of JPEG fills what is missing with grey, and reads what follows the end: there
+    // phones put the film of a moving photograph.
+    let bytes = match format {
+        ImageFormat::Jpeg => &bytes[..end_of_jpeg(bytes).ok_or(Error::Truncated)?],
+        _ => bytes,
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(DECODER_BYTES_MAX);
     reader.limits(limits);
@@ -75,11 +76,21 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Error> {
     Ok(decoder)
 }
 
-/// Whether the marker that ends an image (FF D9) follows the last that begins its data (FF DA).
-/// Neither can occur inside the data; pictures inside the header, such as thumbnails, have both.
-fn has_end_of_jpeg(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|w| w == [0xff, marker]);
-    matches!((last(0xda), last(0xd9)), (Some(start), Some(end)) if end > start)
+/// Where the first image of a file of JPEG ends (behind FF D9), if it does. Segments are passed
+/// over by their lengths, as a thumbnail in the header has an end of its own.
+fn end_of_jpeg(bytes: &[u8]) -> Option<usize> {
+    let mut at = 2;
+    loop {
+        // In the data of an image, 0 follows each FF that is none of a marker.
+        let is_marker = |w: &[u8]| w[0] == 0xff && !matches!(w[1], 0 | 0xff);
+        at += bytes.get(at..)?.windows(2).position(is_marker)? + 2;
+        match bytes[at - 1] {
+            0xd9 => return Some(at),
+            // These have no length.
+            0x01 | 0xd0..=0xd8 => {}
+            _ => at += usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])),
+        }
+    }
 }
 
 fn fault(error: ImageError) -> Error {

@@ -13,7 +13,7 @@ pub enum Error {
     #[error("holds {0} bytes; images of up to {BYTES_MAX} bytes are read")]
     TooManyBytes(u64),
     /// None of the formats that are read.
-    #[error("is not an image in JPEG, PNG, WebP or BMP")]
+    #[error("is not an image in JPEG, PNG, WebP or BMP; convert it to one of them")]
     Unknown,
     /// Something else that stands in the place of a file.
     #[error("{0}")]

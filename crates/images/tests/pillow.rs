@@ -223,6 +223,23 @@ fn damaged_files_are_refused() {
     assert!(matches!(decode(b"GIF89a\x01\0\x01\0\0\0\0;"), Err(Error::Unknown)));
 }
 
+/// Phones put a film behind a photograph, and cameras a second image. Its bytes may look like those
+/// that begin an image's data or end it.
+#[test]
+fn what_follows_a_jpeg_does_not_matter() {
+    for name in ["420.jpg", "progressive.jpg"] {
+        let bytes = file(name);
+        let whole = decode(&bytes).unwrap();
+        let cut = &bytes[..bytes.len() - 2];
+        for film in [&[0xff, 0xda, 0, 0][..], &[0xff, 0xd9, 0xff, 0xda], &bytes] {
+            assert!(decode(&[&bytes, film].concat()).unwrap() == whole, "{name}, {film:?}");
+        }
+        // A thumbnail in the header has an end, which is not that of the image.
+        let thumbnail = [&[0xff, 0xd8, 0xff, 0xe1, 0, 6], &[0xff, 0xd9, 0xff, 0xd9][..], &cut[2..]];
+        assert!(matches!(decode(&thumbnail.concat()), Err(Error::Truncated)), "{name}");
+    }
+}
+
 /// Headers that promise a hundred thousand pixels a side, with nothing behind them: refused without
 /// decoding.
 #[test]

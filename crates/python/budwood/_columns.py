@@ -67,7 +67,8 @@ def to_list(column: Any, name: str) -> list[Any]:
     """
     _, values = columns(column, name)
     if len(values) != 1:
-        raise ValueError(f"{name} has {len(values)} columns: give one")
+        several = ", or for several labels a row an array of 0 and 1" if name == "y" else ""
+        raise ValueError(f"{name} has {len(values)} columns: give one{several}")
     return values[0]
 
 
@@ -141,12 +142,22 @@ def _image(value: Any, index: int, name: str) -> Any:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     if hasattr(value, "convert") and hasattr(value, "size"):
-        value = np.asarray(value.convert("RGB"))
+        value = _pixels(value)
     if isinstance(value, np.ndarray):
         return bitmap(value, f"{name}, index {index}")
     if is_missing(value):
         raise ValueError(f"{name}, index {index}: the image is missing")
     return value
+
+
+def _pixels(image: Any) -> np.ndarray[Any, Any]:
+    """An image of Pillow as its file would be read: upright, and of 16 bits of grey the upper ones."""
+    from PIL import ImageOps  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return (np.asarray(image) >> 8).astype(np.uint8)
+    return np.asarray(image.convert("RGB"))
 
 
 def bitmap(pixels: np.ndarray[Any, Any], name: str) -> bytes:

@@ -247,12 +247,13 @@ class _Classes(_Estimator, left_out=frozenset()):
         labels = _columns.to_list(y, "y")
         several = any(isinstance(v, (list, tuple, set, frozenset, np.ndarray)) for v in labels)
         if several:
-            rows = [sorted(v, key=str) if isinstance(v, (set, frozenset)) else v for v in labels]
+            rows = [_plain_row(v) for v in labels]
+            self._indicator = _are_flags(y, rows)
             self._fit(X, rows, dev, test, None)
             names = self.adapter_.labels
-            indicator = hasattr(y, "ndim") and y.ndim == 2
-            self.classes_ = np.arange(len(names)) if indicator else np.array(names)
-            self._indicator, self._order = indicator, np.arange(len(names))
+            self._order = np.arange(len(names))
+            self._values = {} if self._indicator else _values_of(rows)
+            self.classes_ = self._order if self._indicator else np.array([self._values.get(n, n) for n in names])
             return self
         classes, names = _classes_of(y, labels)
         self._fit(X, labels, dev, test, names)
@@ -272,9 +273,12 @@ class _Classes(_Estimator, left_out=frozenset()):
         """
         adapter, inputs = self._fitted(), self._given(X)
         if adapter.kind == "multilabel":
+            given = adapter.predict(**inputs)
             if not self._indicator:
-                return adapter.predict(**inputs)
-            return (adapter.predict_proba(**inputs) > 0.5).astype(np.int64)
+                return [[self._values.get(name, name) for name in held] for held in given]
+            # The adapter knows above which probability each label holds.
+            flags = [[name in held for name in adapter.labels] for held in given]
+            return np.array(flags, np.int64).reshape(len(given), len(adapter.labels))
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:
@@ -301,6 +305,31 @@ def _kind_of(label: Any) -> str | None:
     """The type of a label; a truth value is a whole number too, but not here."""
     kinds = (bool, int, float, str, bytes)
     return next((kind.__name__ for kind in kinds if isinstance(label, kind)), None)
+
+
+def _plain_row(row: Any) -> Any:
+    """The labels of a row in an order."""
+    if isinstance(row, np.ndarray):
+        return row.tolist()
+    return sorted(row, key=str) if isinstance(row, (set, frozenset)) else row
+
+
+def _are_flags(y: Any, rows: list[Any]) -> bool:
+    """Whether rows of labels are 0 and 1 with a place for each label, and no names."""
+    lists = [row for row in rows if isinstance(row, (list, tuple))]
+    numbers = all(isinstance(v, (bool, int, float)) and v in (0, 1) for row in lists for v in row)
+    if getattr(y, "ndim", 1) == 2:
+        if not numbers:
+            raise ValueError("y has two dimensions, so that it holds 0 and 1 alone, a place for each label")
+        return True
+    width = {len(row) for row in lists}
+    return numbers and len(width) == 1 and max(width) > 1
+
+
+def _values_of(rows: list[Any]) -> dict[str, Any]:
+    """What is no text among the labels of rows, by the name of its class."""
+    values = list({v for row in rows if isinstance(row, (list, tuple)) for v in row if not isinstance(v, str)})
+    return dict(zip(_budwood.label_names(values), values))
 
 
 def _classes_of(y: Any, labels: list[Any]) -> tuple[np.ndarray[Any, Any], list[str]]:

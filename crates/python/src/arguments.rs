@@ -33,13 +33,25 @@ pub(crate) fn parse(arguments: &str) -> PyResult<(RunSpec, Resources)> {
     for (name, value) in &run {
         let alone = Value::Object([(name.clone(), value.clone())].into_iter().collect());
         serde_json::from_value::<RunSpec>(alone).map_err(|e| {
-            let name = name.replace('-', "_");
-            PyValueError::new_err(format!("{name}={value}: {e}"))
+            let (name, told) = (name.replace('-', "_"), in_words(&e.to_string()));
+            PyValueError::new_err(format!("{name}={value}: {told}"))
         })?;
     }
     let spec: RunSpec = serde_json::from_value(Value::Object(run)).map_err(fault)?;
     spec.check_settings().map_err(raised)?;
     Ok((spec, resources))
+}
+
+/// A message with words in the place of Rust's types.
+fn in_words(message: &str) -> String {
+    let words = |kind: &str| match kind {
+        "usize" | "u64" | "u32" => Some("a whole number from 0 is expected"),
+        "f64" | "f32" => Some("a number is expected"),
+        _ => None,
+    };
+    let split = message.rsplit_once("expected ");
+    let told = split.and_then(|(start, kind)| Some(format!("{start}{}", words(kind)?)));
+    told.unwrap_or_else(|| message.into())
 }
 
 /// Takes a value that is one of the machine's, and says whether it was.

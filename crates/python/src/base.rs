@@ -40,10 +40,10 @@ pub(crate) fn form(name: Option<&str>) -> PyResult<Option<Form>> {
 }
 
 /// The number of threads of a call.
-pub(crate) fn threads(asked: Option<usize>) -> PyResult<usize> {
+pub(crate) fn threads(asked: Option<i64>) -> PyResult<usize> {
     match asked {
         None => Ok(BaseOptions::default().threads),
-        Some(n @ 1..=1024) => Ok(n),
+        Some(n @ 1..=1024) => Ok(n as usize),
         Some(n) => {
             Err(PyValueError::new_err(format!("threads={n} is not a whole number from 1 to 1024")))
         }
@@ -57,7 +57,7 @@ impl Base {
         py: Python<'_>,
         name: PathBuf,
         precision: Option<&str>,
-        threads: Option<usize>,
+        threads: Option<i64>,
     ) -> PyResult<Self> {
         let (precision, threads) = (form(precision)?, self::threads(threads)?);
         let options = BaseOptions { precision, threads, ..BaseOptions::default() };

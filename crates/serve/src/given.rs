@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use budwood::reader::Reader;
 use budwood::{Adapter, Image, ImageContent, Input};
 use budwood_base::head::HeadKind;
@@ -94,9 +92,7 @@ impl Form {
                 }
             }
             (Self::Image, Value::String(text)) => {
-                let data = text.split_once(";base64,").map_or(&*text, |(_, data)| data);
-                let bytes = STANDARD.decode(data).map_err(|_| unfit())?;
-                image(bytes, pixels)?
+                image(ImageContent::bytes_of_base64(&text).ok_or_else(unfit)?, pixels)?
             }
             (Self::Question | Self::Image, _) => return Err(unfit()),
         })

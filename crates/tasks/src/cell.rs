@@ -29,9 +29,12 @@ pub enum Cell {
     Dict(Vec<(String, Cell)>),
 }
 
-/// What stands for a missing value where numbers are expected, in small letters.
-const MISSING: &[&str] =
-    &["nan", "-nan", "none", "null", "na", "n/a", "#n/a", "#na", "<na>", "nat"];
+/// What stands for a missing value where numbers are expected, in small letters. The last are what
+/// spreadsheets write for formulas that failed.
+const MISSING: &[&str] = &[
+    "nan", "-nan", "none", "null", "na", "n/a", "#n/a", "#na", "<na>", "nat", "#div/0!", "#value!",
+    "#ref!", "#name?", "#num!", "#null!",
+];
 
 /// Whether a text is a word for a missing number. In a column of words it is a word.
 pub(crate) fn is_missing_word(text: &str) -> bool {

@@ -240,7 +240,7 @@ fn header_hint(table: &Table) -> String {
         false => table
             .notes
             .iter()
-            .find(|n| n.contains("--separator"))
+            .find(|n| n.contains("--separator") || n.contains("--tsv-quotes"))
             .map_or(String::new(), |n| format!(". Mind that {n}")),
     }
 }

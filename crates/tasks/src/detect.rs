@@ -1,7 +1,7 @@
 //! What the labels of a file are for: the kind of task, and lists that stand in cells as text.
 
 use crate::columns::is_numbered;
-use crate::labels::Meaning;
+use crate::labels::{Meaning, is_marked};
 use crate::opened::Opened;
 use crate::task::{self, Task};
 use crate::{Cell, Error, literal};
@@ -31,8 +31,16 @@ impl Opened {
         };
         if self.images.is_some() {
             let found = || Ok((task::find("image-classification")?, "the data are images".into()));
+            let asked = chosen.is_some();
             let (task, why) = chosen.map_or_else(found, Ok)?;
             task.check_input(true)?;
+            // Names of folders are names, whatever they look like.
+            if self.named_columns {
+                self.read_lists(task)?;
+                if !asked {
+                    self.check_names()?;
+                }
+            }
             return Ok((task, why));
         }
         let (task, why) = match chosen {
@@ -78,7 +86,10 @@ impl Opened {
                         full.peek().is_some() && full.all(is)
                     };
                     let as_text = |c: &Cell| {
-                        literal::looks_like(&c.text()) && literal::parse(&c.text()).is_ok()
+                        let text = c.text();
+                        literal::looks_like(&text)
+                            && !is_marked(&text)
+                            && literal::parse(&text).is_ok()
                     };
                     let row = cells.iter().position(typed);
                     let row = row.or_else(|| {
@@ -96,6 +107,23 @@ impl Opened {
             }
         }
         Ok(())
+    }
+
+    /// That the labels of images are no numbers with fractions, which are answers and no classes.
+    fn check_names(&self) -> Result<(), Error> {
+        let ([label], Some(scan)) = (&self.columns.labels[..], &self.scan) else { return Ok(()) };
+        let column = &self.table.columns[*label];
+        scan.is_regression(&self.table, column, "image-classification")?;
+        match scan.fraction() {
+            Some((row, text)) => {
+                let message = format!(
+                    "the label '{text}' has a fraction, and images have classes alone; if the \
+                     numbers are names of classes, say --task image-classification"
+                );
+                Err(self.table.fault(*row, message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads what stands as text in a column as lists and dictionaries, if all of it can be read
@@ -158,6 +186,9 @@ impl Opened {
         let must = cells.iter().any(begins);
         let all_look = || cells.iter().filter(full).all(|c| literal::looks_like(&c.text()));
         if must || all_look() {
+            if let (false, Some(scan)) = (must, &self.scan) {
+                scan.check_marks(&self.table, "classification")?;
+            }
             self.parse_lists(label, must)?;
         }
         let cells = &self.table.columns[label].cells;
@@ -239,7 +270,7 @@ impl Opened {
                            as lists, such as [\"B-PER\", \"O\"], or say --task classification";
             return Err(self.table.fault(row, message));
         }
-        let (regression, why) = scan.is_regression(&self.table, column)?;
+        let (regression, why) = scan.is_regression(&self.table, column, "classification")?;
         if let (true, Some((row, word))) = (regression, scan.odd()) {
             let message = format!(
                 "the label '{word}' is not a finite number, as most others are; write it as one, leave it empty, or say --task classification"

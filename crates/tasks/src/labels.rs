@@ -23,8 +23,8 @@ pub(crate) enum Meaning {
 /// The cells of a column of single labels, counted.
 pub(crate) struct Scan {
     pub(crate) meaning: Meaning,
-    /// The first number with a fraction.
-    fraction: Option<String>,
+    /// The first number with a fraction, with its row.
+    fraction: Option<(usize, String)>,
     /// How often each number occurs.
     numbers: HashMap<Number, usize>,
     rows: usize,
@@ -68,13 +68,22 @@ impl Number {
     }
 }
 
-/// Whether a text is a number with marks in or beside it: 1,5 or 250,000, 5 % or $20.
-fn is_marked(text: &str) -> bool {
+/// Whether a text is a number with marks in or beside it: 1,5 or 250,000, 5 %, $20, 1 000 or (20),
+/// as tables of accounts write -20.
+pub(crate) fn is_marked(text: &str) -> bool {
     let text = text.trim().trim_start_matches(['-', '+']);
-    let sign = |c: char| c.is_whitespace() || "%\u{2030}$\u{20ac}\u{a3}\u{a5}".contains(c);
-    let alone = text.trim_matches(sign);
+    let bare = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+    // With a comma it is a pair of numbers.
+    let bare = bare.filter(|t| !t.contains(',')).unwrap_or(text);
+    let sign = |c: char| c.is_whitespace() || "%\u{2030}$\u{20ac}\u{a3}\u{a5}\u{2212}".contains(c);
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    (alone.len() < text.len() || text.contains(',')) && alone.split([',', '.']).all(digits)
+    // Of the marks between thousands, these stand between other things too.
+    let thousands = |t: &str| {
+        let mut groups = t.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '\u{2019}'));
+        groups.next().is_some_and(digits) && groups.all(|g| g.len() == 3 && digits(g))
+    };
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    !plain && bare.trim_matches(sign).split([',', '.']).all(thousands)
 }
 
 impl Scan {
@@ -89,7 +98,7 @@ impl Scan {
                 *numbers.entry(number).or_insert(0) += 1;
                 let x = cell.number().unwrap_or_default();
                 if x.fract() != 0.0 && fraction.is_none() {
-                    fraction = Some(cell.text().trim().to_string());
+                    fraction = Some((row, cell.text().trim().to_string()));
                 }
                 continue;
             }
@@ -135,21 +144,37 @@ impl Scan {
         }
     }
 
-    /// Whether the labels are numbers to be predicted, with the reason; else they are classes.
+    /// The first number with a fraction and its row, if the labels are numbers.
+    pub(crate) fn fraction(&self) -> Option<&(usize, String)> {
+        self.fraction.as_ref().filter(|_| self.meaning == Meaning::Numbers)
+    }
+
+    /// That not all labels are numbers with marks, which could mean several things; `classes` is
+    /// the task for which they would be names.
+    pub(crate) fn check_marks(&self, table: &Table, classes: &str) -> Result<(), Error> {
+        let Some((row, text)) = &self.marked else { return Ok(()) };
+        let mark = match text.contains(',') {
+            true => "a comma",
+            false if text.contains('(') => "brackets",
+            false => "a sign",
+        };
+        let message = format!(
+            "the label '{text}' is a number with {mark}, as all labels are; write numbers with a \
+             point, without marks between thousands and without a unit, or say --task {classes} if \
+             they are names"
+        );
+        Err(table.fault(*row, message))
+    }
+
+    /// Whether the labels are numbers to be predicted, with the reason; else they are classes, as
+    /// the task `classes` has them.
     pub(crate) fn is_regression(
         &self,
         table: &Table,
         column: &Column,
+        classes: &str,
     ) -> Result<(bool, String), Error> {
-        if let Some((row, text)) = &self.marked {
-            let mark = if text.contains(',') { "a comma" } else { "a sign" };
-            let message = format!(
-                "the label '{text}' is a number with {mark}, as all labels are; write numbers \
-                 with a point, without marks between thousands and without a unit, or say \
-                 --task classification if they are names"
-            );
-            return Err(table.fault(*row, message));
-        }
+        self.check_marks(table, classes)?;
         if column.names.is_some() {
             return Ok((false, "the file names the classes".into()));
         }
@@ -161,7 +186,7 @@ impl Scan {
             };
             return Ok((false, format!("the labels are {what}")));
         }
-        if let Some(text) = &self.fraction {
+        if let Some((_, text)) = &self.fraction {
             return Ok((true, format!("the label '{text}' has a fraction")));
         }
         let different = self.numbers.len();
@@ -176,10 +201,9 @@ impl Scan {
                 false,
                 format!("{counted}, and repeat; for numbers as answers say --task regression"),
             ),
-            false => (
-                true,
-                format!("{counted}, which hardly repeat; for classes say --task classification"),
-            ),
+            false => {
+                (true, format!("{counted}, which hardly repeat; for classes say --task {classes}"))
+            }
         })
     }
 

@@ -181,7 +181,7 @@ impl Opened {
         let mut keep = vec![true; table.len()];
         let (mut n_empty, mut lacking) = (0, Vec::new());
         for (row, keep) in keep.iter_mut().enumerate() {
-            if self.images.is_none() && empty(row) {
+            if empty(row) {
                 (*keep, n_empty) = (false, n_empty + 1);
             } else if lacks(row) {
                 *keep = false;
@@ -258,6 +258,11 @@ impl Opened {
             let mut row = Row { table: &mut self.table, row, columns: &self.columns, labelled };
             let example = || -> Result<Example, Error> {
                 let input = match image {
+                    // The name is what stands in the column of images.
+                    Some(_) if row.table.cell(row.row, 0).is_empty() => {
+                        let name = &row.table.columns[0].name;
+                        return Err(row.fault(format!("has no image in its column '{name}'")));
+                    }
                     Some(Ok(image)) => Input::Image(image),
                     Some(Err(fault)) if is_file => return Err(row.fault(fault.to_string())),
                     Some(Err(fault)) => return Err(fault),

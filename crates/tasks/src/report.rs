@@ -267,11 +267,13 @@ impl DataReport {
             ));
         }
         let share = |n: usize| 100.0 * n as f64 / self.rows.max(1) as f64;
+        let input = if self.task == "image-classification" { "image" } else { "text" };
+        let other = format!("with the {input} of another and another label");
         let facts = [
             ("without an answer in their text", self.without_answer),
             ("with an empty text", self.empty_texts),
             ("repeated", self.repeated),
-            ("with the text of another and another label", self.contradictory),
+            (&other, self.contradictory),
         ];
         let facts = facts.into_iter().filter(|(_, n)| *n > 0);
         let facts: Vec<String> =
@@ -281,7 +283,9 @@ impl DataReport {
         }
         for split in self.splits.iter().filter(|s| s.in_training > 0) {
             let SplitCount { split, rows, in_training } = split;
-            lines.push(format!("{in_training} of the {rows} {split} rows have a text that stands in the training data too"));
+            lines.push(format!(
+                "{in_training} of the {rows} {split} rows have the {input} of a training row"
+            ));
         }
         lines.extend(self.notes.iter().map(|n| format!("note: {n}")));
         lines

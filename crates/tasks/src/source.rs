@@ -242,7 +242,19 @@ impl DataSource {
     ) -> Result<(Table, Columns, Option<ImageTable>), Error> {
         if let Some(layout) = self.image_layout {
             let mut all = (layout.read)(&self.path, split, &self.images)?;
-            if label_needed && all.table.columns[1].cells.iter().all(crate::Cell::is_empty) {
+            let unlabelled = all.table.columns[1].cells.iter().all(crate::Cell::is_empty);
+            let mut names = all.table.columns[0].cells.iter().map(crate::Cell::text);
+            let text = names.find(|name| read::is_of_text(Path::new(&**name)));
+            if let (true, Some(text)) =
+                (label_needed && (unlabelled || !self.images.skip_bad), text)
+            {
+                let message = format!(
+                    "is read as images, with a folder for each class, but holds {text}; texts and \
+                     tables are read from a file with a row for each, which --data can name"
+                );
+                return Err(Error::file(&self.path, message));
+            }
+            if label_needed && unlabelled {
                 let message = "holds images, but no folder of images for each class";
                 return Err(Error::file(&self.path, message));
             }

@@ -461,3 +461,109 @@ fn names_of_classes_are_texts() {
     }
     assert!(fault(&source(dir.path())).contains("the name of a class is not UTF-8"));
 }
+
+/// Of texts, such labels make tasks that images do not have; as names they would mean nothing.
+#[test]
+fn labels_of_images_are_names_of_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    put(&dir.path().join("i"), &[("rgb.png", "1.png"), ("rgb.bmp", "2.png")]);
+    let path = dir.path().join("t.csv");
+    let with = |labels: [&str; 2]| {
+        let [a, b] = labels.map(|l| l.replace('"', "\"\""));
+        fs::write(&path, format!("image,label\ni/1.png,\"{a}\"\ni/2.png,\"{b}\"\n")).unwrap();
+        source(&path)
+    };
+    for (labels, why) in [
+        (["1.5", "2"], "line 2: the label '1.5' has a fraction"),
+        (["1,5", "2,5"], "say --task image-classification"),
+        ([r#"["a", "b"]"#, r#"["b"]"#], "is a list"),
+    ] {
+        let message = fault(&with(labels));
+        assert!(message.contains(why), "{message}");
+    }
+    for labels in [["1", "20"], ["1.5", "large"], ["(b", "[a"]] {
+        assert_eq!(read(&with(labels), Split::Train).unwrap().0, labels);
+    }
+    // As names they are taken where they are said to be.
+    let names = common::labels(&with(["1.5", "2"]), kind(), Split::Train).unwrap();
+    assert_eq!(names, ["1.5", "2"]);
+    put(&dir.path().join("folders/0.5"), &[("rgb.png", "1.png")]);
+    put(&dir.path().join("folders/1.5"), &[("rgb.bmp", "2.png")]);
+    let folders = read(&source(dir.path().join("folders")), Split::Train).unwrap();
+    assert_eq!(folders.0, ["0.5", "1.5"]);
+}
+
+#[test]
+fn cells_without_an_image_are_named_and_blank_rows_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), &[("rgb.png", "1.png"), ("rgb.bmp", "2.png")]);
+    let path = dir.path().join("t.csv");
+    fs::write(&path, "image,label\n1.png,a\n,\n2.png,b\n,\n").unwrap();
+    assert_eq!(read(&source(&path), Split::Train).unwrap().1.examples.len(), 2);
+    fs::write(&path, "image,label\n1.png,a\n,b\n2.png,b\n").unwrap();
+    let mut table = source(&path);
+    let message = fault(&table);
+    assert!(message.contains("line 3: has no image in its column 'image'"), "{message}");
+    table.skip_bad = true;
+    assert_eq!(read(&table, Split::Train).unwrap().1.examples.len(), 2);
+}
+
+/// Python's `base64.encodebytes` and the command `base64` break lines.
+#[test]
+fn images_in_base64_may_have_lines() {
+    use base64::Engine as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.jsonl");
+    let with = |line: usize, damage: &str| {
+        let mut text = String::new();
+        for (i, file) in FILES.iter().take(2).enumerate() {
+            let bytes = fs::read(image(file)).unwrap();
+            let coded = base64::engine::general_purpose::STANDARD.encode(bytes);
+            let lines: Vec<_> = coded.as_bytes().chunks(line).map(<[u8]>::to_vec).collect();
+            let lines = String::from_utf8(lines.join(&b'\n')).unwrap() + damage;
+            text += &serde_json::json!({"image": lines, "label": i.to_string()}).to_string();
+            text.push('\n');
+        }
+        fs::write(&path, text).unwrap();
+        read(&source(&path), Split::Train).map(|(_, data)| data)
+    };
+    let whole = with(1 << 30, "").unwrap();
+    assert_eq!(whole.digest.sha256, with(76, "\n").unwrap().digest.sha256);
+    // What is neither base64 nor a path is not repeated in the message.
+    let message = with(76, &"*".repeat(4096)).unwrap_err().to_string();
+    assert!(message.contains("line 1") && message.len() < 300, "{message}");
+}
+
+#[test]
+fn what_repeats_among_images_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    put(&dir.path().join("train/a"), &[("rgb.png", "1.png"), ("420.jpg", "2.jpg")]);
+    put(&dir.path().join("train/b"), &[("rgb.png", "3.png"), ("rgb.bmp", "4.bmp")]);
+    put(&dir.path().join("val/a"), &[("420.jpg", "5.jpg")]);
+    put(&dir.path().join("val/b"), &[("grey.bmp", "6.bmp")]);
+    let data = common::read(source(dir.path())).unwrap();
+    common::notes(&data, &["1 with the image of another and another label"]);
+    common::notes(&data, &["1 of the 2 dev rows have the image of a training row"]);
+}
+
+/// Folders with files of tables or texts are given in the place of these files.
+#[test]
+fn a_folder_of_tables_or_texts_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, file) in [("a", "train.csv"), ("b", "data/train.parquet"), ("c", "pos/1.txt")] {
+        let path = dir.path().join(folder).join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "text,label\na,x\n").unwrap();
+        let message = fault(&source(dir.path().join(folder)));
+        assert!(message.contains(file) && message.contains("is read as images"), "{message}");
+    }
+    // Beside images of classes they are what cannot be read.
+    put(&dir.path().join("d/x"), &[("rgb.png", "1.png")]);
+    put(&dir.path().join("d/y"), &[("rgb.bmp", "2.bmp")]);
+    fs::write(dir.path().join("d/y/notes.txt"), "a").unwrap();
+    let mut mixed = source(dir.path().join("d"));
+    mixed.images.skip_bad = true;
+    assert_eq!(read(&mixed, Split::Train).unwrap().1.examples.len(), 2);
+    mixed.images.skip_bad = false;
+    assert!(fault(&mixed).contains("notes.txt"));
+}

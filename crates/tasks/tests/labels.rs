@@ -35,8 +35,44 @@ fn numbers_with_a_unit_are_no_classes() {
     for label in ["5%", "5 %", "$20", "20 \u{20ac}", "-1,5 %", "$1,200"] {
         fails(of_labels(&[label, "10%", "7 %"]), &["line 2", label, "without a unit"]);
     }
+    // As spreadsheets write them: blanks and apostrophes between thousands, brackets for what is
+    // below zero, and a minus that is no hyphen.
+    for label in ["1\u{202f}234,5", "1 234 567", "1'234.50", "(8.60)", "($8)", "\u{2212}4.98"] {
+        let beside = if label.starts_with('(') { "(10)" } else { "10" };
+        fails(of_labels(&[label, beside, "7 %"]), &["line 2", label, "without a unit"]);
+        fails(of_labels(&[label, "(3)"]), &["line 2", label]);
+    }
     let data = of_labels(&["5%", "10%", "never"]).unwrap();
     assert_eq!(data.labels, ["10%", "5%", "never"]);
+    for names in [["1 20", "1 30"], ["2024 05 12", "2024 06 12"], ["12.05.2024", "13.05.2024"]] {
+        assert_eq!(of_labels(&names).unwrap().labels, names);
+    }
+    // Brackets with a comma are Python's lists, and what is to be names is names.
+    let data = of_labels(&["(1, 2)", "(2,)"]).unwrap();
+    assert!(
+        matches!(data.train.examples[0].target, Target::Labels(_)),
+        "{:?}",
+        data.train.examples
+    );
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.csv"), "text,label\na,(1)\nb,(2)\n").unwrap();
+    let task = Some("classification".into());
+    let data = DataRequest { task, ..request(source(dir.path().join("a.csv"))) }.read().unwrap();
+    assert_eq!(data.labels, ["(1)", "(2)"]);
+}
+
+#[test]
+fn formulas_that_failed_are_missing_numbers() {
+    for failed in ["#DIV/0!", "#VALUE!", "#N/A", "#NAME?"] {
+        fails(of_labels(&["1.5", "2", failed, "2.5"]), &["line 4", "is missing"]);
+    }
+    assert_eq!(of_labels(&["up", "down", "#NUM!"]).unwrap().labels, ["#NUM!", "down", "up"]);
+}
+
+#[test]
+fn quotes_that_hide_the_columns_of_a_tsv_are_said() {
+    let message = fails(content("a.tsv", "\"text\"\t\"label\"\n\"a\"\t\"x\"\n"), &["\"label\""]);
+    assert!(message.contains("--tsv-quotes"), "{message}");
 }
 
 #[test]

@@ -301,9 +301,10 @@ fn table_cells(answer: &Answer) -> Vec<(&'static str, Cell)> {
             vec![("label", Cell::Text(label.clone())), ("score", Cell::Number(*score))]
         }
         Answer::Labels { labels, scores } => {
-            // Of several labels, the least sure one.
-            let held = scores.iter().filter(|(name, _)| labels.contains(name));
-            let score = held.map(|(_, p)| *p).fold(1.0, f32::min);
+            // Of several labels, the least sure one; where none holds, how sure that is.
+            let none = labels.is_empty();
+            let said = scores.iter().filter(|(name, _)| none || labels.contains(name));
+            let score = said.map(|(_, p)| if none { 1.0 - p } else { *p }).fold(1.0, f32::min);
             vec![("label", Cell::Text(labels.join("|"))), ("score", Cell::Number(score))]
         }
         Answer::Value { value } => vec![("value", Cell::Number(*value))],

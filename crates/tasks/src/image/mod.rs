@@ -5,6 +5,8 @@ mod source;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use budwood_base::digest;
 use budwood_base::files::read_plain;
 use budwood_images::{BYTES_MAX, Rgb};
@@ -41,6 +43,15 @@ pub enum ImageContent {
         /// `[height, width]`.
         pixels: Arc<[u8]>,
     },
+}
+
+impl ImageContent {
+    /// The bytes of a file in base64, with or without `data:...;base64,` before it; nothing if it
+    /// is not that. Many programs break its lines, which does not matter.
+    pub fn bytes_of_base64(text: &str) -> Option<Vec<u8>> {
+        let data = text.split_once(";base64,").map_or(text, |(_, data)| data);
+        STANDARD.decode(data.split_ascii_whitespace().collect::<String>()).ok()
+    }
 }
 
 impl Image {

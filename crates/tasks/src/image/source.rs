@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::{Image, ImageContent};
 use crate::read::{Form, ReadOptions, Table, text, unpacked};
 use crate::{Cell, Columns, Error, Split, read};
@@ -83,6 +80,7 @@ impl ImageTable {
             let content = content_of_cell(cell, root);
             let place = table.places[row] as usize;
             let name = match &content {
+                ImageContent::File(path) if path == root => String::new(),
                 ImageContent::File(path) => match cell {
                     Cell::Text(text) => text.clone(),
                     _ => shown(path),
@@ -150,6 +148,9 @@ pub(crate) fn open_all(
     done.into_iter().flat_map(|(_, opened)| opened).collect()
 }
 
+/// Bytes of the longest path that systems take.
+const PATH_MAX: usize = 4096;
+
 /// The image that a cell of a table stands for: bytes, a path, both as data-set hubs keep them, or
 /// bytes in base64 with or without `data:...;base64,`.
 fn content_of_cell(cell: &Cell, root: &Path) -> ImageContent {
@@ -164,15 +165,13 @@ fn content_of_cell(cell: &Cell, root: &Path) -> ImageContent {
         }
         other => other.text(),
     };
-    let decoded = |text: &str| STANDARD.decode(text.trim()).ok();
-    let bytes = match text.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
-        Some((_, data)) => decoded(data),
-        // No path is that long, and few texts that are not base64 decode.
-        None if text.len() >= 256 => decoded(&text),
-        None => None,
-    };
+    // No path is that long, and few texts that are not base64 decode.
+    let coded = text.len() >= 256 || text.starts_with("data:");
+    let bytes = coded.then(|| ImageContent::bytes_of_base64(&text)).flatten();
     match bytes {
         Some(bytes) => ImageContent::Bytes(bytes.into()),
+        // No file has such a name, and no message should repeat it.
+        None if text.len() > PATH_MAX => ImageContent::Bytes(text.as_bytes().into()),
         None => ImageContent::File(root.join(&*text)),
     }
 }

@@ -55,6 +55,12 @@ pub fn table(path: &Path, options: ReadOptions) -> Result<Table, Error> {
     not_empty(table)
 }
 
+/// Whether the ending of a file's name is that of a table or a text.
+pub(crate) fn is_of_text(path: &Path) -> bool {
+    let ending = ending(path);
+    FORMATS.iter().any(|f| f.endings.contains(&ending.as_str()))
+}
+
 /// Reads comma-separated values, whatever the file's name.
 pub(crate) fn comma_separated(path: &Path, options: ReadOptions) -> Result<Table, Error> {
     let options = ReadOptions { separator: Some(b','), ..options };
