@@ -26,6 +26,31 @@ pub(crate) fn temperature(logits: &[Vec<f64>], right: &[u32]) -> f64 {
     golden_section(RANGE, loss).exp()
 }
 
+/// The least temperature at which answers are in the mean no surer than `(n + 1) / (n + 2)`: so sure
+/// may be who saw n of n right (Laplace's rule of succession). Where all of a few rows are right,
+/// cross-entropy alone has a temperature of nearly 0, and every answer would be certain.
+pub(crate) fn least_temperature(logits: &[Vec<f64>]) -> f64 {
+    let n = logits.len() as f64;
+    let sure = |row: &Vec<f64>, temperature: f64| {
+        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        1.0 / row.iter().map(|x| ((x - max) / temperature).exp()).sum::<f64>()
+    };
+    let is_too_sure = |log: f64| {
+        let all = logits.iter().map(|row| sure(row, log.exp())).sum::<f64>();
+        all > n * (n + 1.0) / (n + 2.0)
+    };
+    let (mut low, mut high) = RANGE;
+    while high - low > 1e-6 && is_too_sure(low) {
+        let middle = (low + high) / 2.0;
+        if is_too_sure(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low.exp()
+}
+
 /// The place in a range where a function with one valley is least.
 fn golden_section((mut low, mut high): (f64, f64), f: impl Fn(f64) -> f64) -> f64 {
     let share = (5f64.sqrt() - 1.0) / 2.0;
@@ -187,5 +212,20 @@ mod tests {
         let t = temperature(&[vec![2.0, -1.0], vec![1.0, 0.0]], &[0, 0]);
         assert!(t.is_finite() && t > 0.0 && t < 0.01, "{t}");
         assert!(temperature(&[], &[]).is_finite());
+        assert!(least_temperature(&[]).is_finite());
+    }
+
+    #[test]
+    fn a_few_right_answers_make_none_certain() {
+        // Two classes with logits of x and 0: the probability is 1 / (1 + exp(-x / t)).
+        for n in [1, 8, 60] {
+            let logits = vec![vec![0.5, 0.0]; n];
+            let sure = 1.0 / (1.0 + (-0.5 / least_temperature(&logits)).exp());
+            let (n, found) = (n as f64, sure);
+            assert!((found - (n + 1.0) / (n + 2.0)).abs() < 1e-5, "{n}: {found}");
+        }
+        // Where some are wrong, the likelihood is less sure than that.
+        let (logits, right) = overconfident(3.0);
+        assert!(least_temperature(&logits) < temperature(&logits, &right));
     }
 }

@@ -101,14 +101,12 @@ impl<'a> Judge<'a> {
         let logits = wide(&answers.outputs);
         let t = calibrate::temperature(&logits, right);
         let of = |t| Calibration::of_logits(&logits, right, t);
+        let before = of(1.0);
         // The likelihood may ask for a temperature that makes probabilities worse: where a few rows
         // have classes that no other fold holds.
-        let (before, after) = (of(1.0), of(t));
-        Some(if after.brier <= (1.0 + WORSE) * before.brier {
-            (t, before, after)
-        } else {
-            (1.0, before, before)
-        })
+        let t = if of(t).brier <= (1.0 + WORSE) * before.brier { t } else { 1.0 };
+        let t = t.max(calibrate::least_temperature(&logits));
+        Some((t, before, of(t)))
     }
 
     /// Thresholds for several labels, if they are better on held-out rows.
