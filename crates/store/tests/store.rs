@@ -192,6 +192,23 @@ fn a_truncated_store_is_an_error() {
 }
 
 /// Many write to one store at once, as several sweeps would.
+/// A store in a folder where nothing can be put beside it, such as a read-only disk.
+#[cfg(unix)]
+#[test]
+fn a_store_is_read_where_nothing_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a ?#%.db");
+    let place = Address::from(path.as_path());
+    Store::open(&place).unwrap().add(&record("k", "t"), &[]).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    // The file that SQLite maps for a log can be made by nobody.
+    std::os::unix::fs::symlink("/nowhere/x", folder.path().join("a ?#%.db-shm")).unwrap();
+    let store = Store::find(&place).unwrap().unwrap();
+    assert_eq!(store.runs(&Filter::default()).unwrap().len(), 1);
+    assert!(store.predictions(1, "dev").unwrap().is_empty());
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
 #[test]
 fn several_writers_lose_nothing_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
