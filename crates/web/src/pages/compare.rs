@@ -98,6 +98,11 @@ fn side_by_side(a: &ResultPage, b: &ResultPage) -> Markup {
     }
 }
 
+/// A probability, which is never shown as nothing.
+fn probability(p: f64) -> String {
+    if p < 1e-3 { format!("{p:.1e}") } else { value(p) }
+}
+
 fn disagreement(a: &ResultPage, b: &ResultPage, found: &Comparison) -> Markup {
     let (first, second) = (short(&a.row.model), short(&b.row.model));
     html! {
@@ -109,11 +114,13 @@ fn disagreement(a: &ResultPage, b: &ResultPage, found: &Comparison) -> Markup {
                 tr { th scope="row" { "Only " (second) } td.number { (count(found.only_second)) } }
                 tr { th scope="row" { "Both wrong" } td.number { (count(found.both_wrong)) } }
             } }
-            p {
-                "McNemar's exact test: p = " (value(found.mcnemar_p)) ". "
+            @if found.both_right + found.only_first + found.only_second == 0 {
+                p { "Neither gives an answer to the letter, as with numbers: counts of right answers say nothing here." }
+            } @else { p {
+                "McNemar's exact test: p = " (probability(found.mcnemar_p)) ". "
                 @if found.mcnemar_p < 0.05 { "A difference of this size is unlikely to be chance." }
                 @else { "A difference of this size can be chance." }
-            }
+            } }
             @if !found.examples.is_empty() {
                 h3 { (of(found.differing, "example")) " with different answers" }
                 @if found.differing as usize > found.examples.len() { p { "The first " (found.examples.len()) "." } }
