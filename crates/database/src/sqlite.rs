@@ -21,9 +21,7 @@ pub(crate) fn open(path: &Path, schema: &'static Schema) -> Result<Connection, E
     let at = |e: rusqlite::Error| Error::sqlite(path.display(), schema, &e);
     let connection = Connection::open(whole(path)?).map_err(at)?;
     connection.busy_timeout(PATIENCE).map_err(at)?;
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(at)?;
+    let tables = tables(&connection).map_err(at)?;
     if tables > 0 {
         check(path, schema, &connection)?;
     }
@@ -37,7 +35,8 @@ pub(crate) fn open(path: &Path, schema: &'static Schema) -> Result<Connection, E
     Ok(connection)
 }
 
-/// Opens a file that is there, for reading only; none if its tables are of an older version.
+/// Opens a file that is there, for reading only; none if its tables are of an older version, or not
+/// there yet.
 pub(crate) fn open_to_read(
     path: &Path,
     schema: &'static Schema,
@@ -51,7 +50,9 @@ pub(crate) fn open_to_read(
         let flags = reads | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         connection = Connection::open_with_flags(as_it_is(&file), flags).map_err(at)?;
     }
-    if check(path, schema, &connection)? < schema.sqlite.version() {
+    // One without tables was begun by a process that was killed.
+    let is_begun = tables(&connection).map_err(at)? == 0;
+    if is_begun || check(path, schema, &connection)? < schema.sqlite.version() {
         return Ok(None);
     }
     // Readers share the system's copy of the file; a writer's own memory stays small.
@@ -63,12 +64,15 @@ pub(crate) fn open_to_read(
     Ok(Some(connection))
 }
 
+fn tables(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+}
+
 /// Whether a file is in a folder that this process cannot write to, and nobody else writes just
 /// now. Even for reading SQLite puts files of its own beside one that nobody has open.
 fn is_sealed(connection: &Connection, file: &Path) -> bool {
-    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
     let cannot = matches!(
-        tables.as_ref().map_err(rusqlite::Error::sqlite_error_code),
+        tables(connection).as_ref().map_err(rusqlite::Error::sqlite_error_code),
         Err(Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
     );
     let mut log = file.as_os_str().to_owned();

@@ -192,6 +192,16 @@ fn a_truncated_store_is_an_error() {
 }
 
 /// Many write to one store at once, as several sweeps would.
+/// A file that was made by a process which was killed before it made the tables.
+#[test]
+fn a_store_that_was_begun_is_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    std::fs::write(&path, "").unwrap();
+    let store = Store::find(&Address::from(path.as_path())).unwrap().unwrap();
+    assert!(store.runs(&Filter::default()).unwrap().is_empty());
+}
+
 /// A store in a folder where nothing can be put beside it, such as a read-only disk.
 #[cfg(unix)]
 #[test]
