@@ -77,8 +77,8 @@ impl Database {
         }
     }
 
-    /// Opens a database for reading only, if it is there; nothing is made. Tables of an older version are brought to
-    /// this one first.
+    /// Opens a database for reading only, if it is there; nothing is made. Tables of an older
+    /// version are brought to this one first.
     ///
     /// # Errors
     /// As [`Database::open`].

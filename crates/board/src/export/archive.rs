@@ -26,8 +26,9 @@ pub struct Written {
 const OWN: &str = "board";
 
 /// Writes each archive as `<name>.json` into `folder`, and the rows that come from no archive as
-/// `board.json`. Where another file has that name, that of the archive's kind stands after it. Fields that say nothing are written as the format has them empty: what was missing
-/// comes back as empty.
+/// `board.json`. Where another file has that name, that of the archive's kind stands after it.
+/// Fields that say nothing are written as the format has them empty: what was missing comes back as
+/// empty.
 ///
 /// # Errors
 /// If the folder cannot be written or the board cannot be read.

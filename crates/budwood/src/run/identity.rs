@@ -66,8 +66,8 @@ impl RunData {
         all.into_iter().flatten().map(|d| d.digest.clone()).collect()
     }
 
-    /// What of the data, and of the base if that is known, is not as in the record of a run of equal
-    /// settings, in words. Settings name files and folders; what these hold may have changed.
+    /// What of the data, and of the base if that is known, is not as in the record of a run of
+    /// equal settings, in words. Settings name files and folders; what these hold may have changed.
     pub fn changed_since(&self, record: &RunRecord, base: Option<&BaseId>) -> Option<String> {
         let is_other = |now: &DataDigest| {
             let before = record.data.iter().find(|before| before.split == now.split);
