@@ -190,6 +190,42 @@ impl RunRecord {
     }
 }
 
+/// The command that repeats a run, as a shell reads it: its settings are the flags of `budwood
+/// train`.
+pub fn command(settings: &BTreeMap<String, Value>) -> String {
+    let quoted = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
+        match !text.is_empty() && text.chars().all(plain) {
+            true => text.to_owned(),
+            false => format!("'{}'", text.replace('\'', "'\\''")),
+        }
+    };
+    let given = |flag: &str, value: &Value| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        // A value that begins as a flag does would be taken for one.
+        let between = if text.starts_with('-') { '=' } else { ' ' };
+        format!("--{flag}{between}{}", quoted(&text))
+    };
+    let mut words = vec!["budwood train".to_owned()];
+    // Settings that name no recipe are the paper's, which needs no name in them.
+    if !settings.contains_key("recipe") {
+        words.push("--recipe paper".into());
+    }
+    for (flag, value) in settings {
+        match value {
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => words.push(format!("--{flag}")),
+            Value::Array(values) => words.extend(values.iter().map(|value| given(flag, value))),
+            // A batch in tokens goes before one in examples.
+            _ if flag == "batch-size"
+                && settings.get("batch-tokens").is_some_and(|v| !v.is_null()) => {}
+            value => words.push(given(flag, value)),
+        }
+    }
+    words.push("--out adapter".into());
+    words.join(" ")
+}
+
 /// The answer to one example, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
@@ -201,4 +237,29 @@ pub struct Prediction {
     pub predicted: String,
     /// How sure it was, for classes.
     pub confidence: Option<f32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_what_a_shell_reads() {
+        let settings = serde_json::json!({ "data": "it's $x.csv", "text-column": ["-a", "b c"],
+            "balanced": true, "no-header": false, "name": null, "lr": 0.001, "batch-size": 32,
+            "batch-tokens": 100, "label": "" });
+        let settings: BTreeMap<String, Value> = settings
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        assert_eq!(
+            command(&settings),
+            "budwood train --recipe paper --balanced --batch-tokens 100 --data 'it'\\''s $x.csv' --label '' \
+             --lr 0.001 --text-column=-a --text-column 'b c' --out adapter"
+        );
+        let recipe = [("recipe".to_owned(), Value::from("auto"))].into();
+        assert_eq!(command(&recipe), "budwood train --recipe auto --out adapter");
+    }
 }

@@ -115,6 +115,47 @@ fn what_comes_in_goes_out_again() {
     assert_eq!(normal(&serde_json::from_slice(&third).unwrap()), normal(&written));
 }
 
+/// An archive has any name, and may hold files of several kinds: none goes where another is.
+#[test]
+fn each_archive_has_a_file_of_its_own() {
+    let (folder, mut board) = board();
+    let tables = write(folder.path(), "evaluation-tables.json", &tables());
+    let papers = write(folder.path(), "papers-with-abstracts.json", &papers(3));
+    for (file, name) in [
+        (&tables, "board"),
+        (&papers, "board"),
+        (&papers, "../../out"),
+        (&papers, "a/b"),
+        (&papers, "A-B"),
+        (&papers, " "),
+    ] {
+        let options =
+            archive::Options { archive: Some(name.into()), ..archive::Options::default() };
+        archive::file(&mut board, file, &options, &mut |_| ()).unwrap();
+    }
+    let out = folder.path().join("in/out");
+    let mut written = export::archive(&board, &out).unwrap();
+    written.sort_by(|a, b| a.path.cmp(&b.path));
+    let names: Vec<_> =
+        written.iter().map(|w| w.path.strip_prefix(&out).unwrap().to_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "-..-out.json",
+            "A-B.json",
+            "a-b-papers-with-abstracts.json",
+            "board-evaluation-tables.json",
+            "board-papers-with-abstracts.json",
+            "board.json",
+            "papers-with-abstracts.json",
+        ]
+    );
+    for file in &written {
+        let list: Value = serde_json::from_slice(&std::fs::read(&file.path).unwrap()).unwrap();
+        assert_eq!(list.as_array().unwrap().len() as u64, file.elements, "{file:?}");
+    }
+}
+
 #[test]
 fn a_newer_file_takes_back_what_it_lacks() {
     let (folder, mut board) = board();
@@ -414,8 +455,12 @@ fn a_table_is_written_as_it_is_shown() {
                 let mut text = Vec::new();
                 export::json(&board, Some(&item.slug), &mut text).unwrap();
                 let flat: Vec<Value> = serde_json::from_slice(&text).unwrap();
+                // A rank stands at the value that it is of.
+                let rank = |r: &query::Row, i: usize| r.rank.filter(|_| i == shown.chosen);
                 let expected = shown.rows.iter().flat_map(|r| {
-                    r.scores.iter().flatten().map(move |s| json!([r.result, r.rank, s.raw]))
+                    let scores = r.scores.iter().enumerate();
+                    let given = scores.filter_map(|(i, s)| Some((i, s.as_ref()?)));
+                    given.map(move |(i, s)| json!([r.result, rank(r, i), s.raw]))
                 });
                 let found = flat.iter().map(|f| json!([f["result"], f["rank"], f["raw"]]));
                 assert!(found.eq(expected), "{}: {flat:#?}", item.slug);

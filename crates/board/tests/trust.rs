@@ -89,6 +89,24 @@ fn check_each(board: &mut Board) -> Vec<State> {
     }
 }
 
+/// In an export a rank stands beside the value that it is of, and beside no other.
+#[test]
+fn an_export_gives_no_value_the_rank_of_another() {
+    let (_folder, mut board) = board();
+    know(&mut board);
+    let claims = json!([{ "name": "Accuracy", "value": 90 }, { "name": "F1", "value": 50 }]);
+    put(&mut board, &record("ours", "test", "test", claims), 1, &owner());
+    check(&mut board, &[("Accuracy", 90.0), ("F1", 50.0)]);
+    let mut text = Vec::new();
+    export::json(&board, Some(NEWS), &mut text).unwrap();
+    let flat: Vec<Value> = serde_json::from_slice(&text).unwrap();
+    let ranks: Vec<_> = flat.iter().map(|f| json!([f["metric"], f["state"], f["rank"]])).collect();
+    assert_eq!(
+        ranks,
+        [json!(["Accuracy", "re-evaluated", 1]), json!(["F1", "re-evaluated", null])]
+    );
+}
+
 #[test]
 fn a_submitter_cannot_name_data() {
     let (_folder, mut board) = board();

@@ -69,6 +69,26 @@ fn the_best_of_all_is_kept_and_nothing_is_tried_twice() {
     assert!(said.contains("kept") && said.contains("too good"), "{said}");
 }
 
+/// A search with other data under the same name does not give back the adapter of those before.
+#[test]
+fn trials_on_other_data_or_another_base_are_not_taken_for_done() {
+    let world = World::new();
+    let before = reviews(90, 4);
+    world.write("few.csv", &before);
+    let args = train("few.csv", "out", "--minutes 0 --overwrite");
+    world.ok(&args);
+    let kept = weights(&world, "out");
+    world.write("few.csv", reviews(90, 5));
+    world.fails(&args, &["runs.db is done", "other train data than few.csv", "--out"]);
+    world.write("few.csv", before);
+    let vocabulary = fs::read_to_string(world.path("base/vocab.txt")).unwrap();
+    world.write("base/vocab.txt", format!("{vocabulary}\nmore"));
+    world.fails(&args, &["runs.db is done", "another base than base is now"]);
+    world.write("base/vocab.txt", vocabulary);
+    world.ok(&args);
+    assert_eq!(weights(&world, "out"), kept);
+}
+
 #[test]
 fn a_killed_search_goes_on_with_what_it_knows() {
     let world = World::new();
@@ -94,10 +114,10 @@ fn a_killed_search_goes_on_with_what_it_knows() {
     let found = json(&world.ok(&args));
     let tried = found["tried"].as_array().unwrap();
     assert!(tried.len() >= before, "{found}");
-    // Nine on a ninth of the rows come before three on a third.
+    // Nine on a ninth of the rows come before three on a third. Two of the nine are drawn twice.
     let rows = tried[0]["rows"].as_u64().unwrap();
     assert_eq!(rows, 2160, "a tenth is for validation");
     let (ninth, third) = (scores(&found, rows / 9).len(), scores(&found, rows / 3).len());
-    assert!(ninth > 0 && (third == 0 || ninth >= 9), "{found}");
+    assert!(ninth > 0 && (third == 0 || ninth >= 7), "{found}");
     assert!(world.path("out/adapter.json").exists());
 }

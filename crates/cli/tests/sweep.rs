@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use world::{World, json};
+use world::{World, json, reviews};
 
 /// Two tasks, four methods, three seeds: 24 runs.
 const SWEEP: &str = r#"
@@ -104,8 +104,130 @@ fn runs_on_data_that_have_changed_are_not_taken_for_done() {
     // Data that were put back, or are gone, are no fault.
     fs::write(world.path("train.csv"), before).unwrap();
     world.ok(RUN);
+    // So it is with a base that is another one by now.
+    let vocabulary = fs::read_to_string(world.path("base/vocab.txt")).unwrap();
+    fs::write(world.path("base/vocab.txt"), format!("{vocabulary}\nmore")).unwrap();
+    world.fails(RUN, &["runs.db is done", "another base than base is now", "tokenizer"]);
+    fs::write(world.path("base/vocab.txt"), vocabulary).unwrap();
     fs::remove_file(world.path("train.csv")).unwrap();
     assert!(world.ok(RUN).contains("2 done before"));
+}
+
+/// A short training whose run is recorded.
+fn recorded(data: &str, out: &str, more: &str) -> String {
+    format!(
+        "train --base base --data {data} --test-share 0.2 --out {out} --store runs.db --epochs 1 \
+         --recipe paper --pooling mean --max-length 24 --threads 2 {more}"
+    )
+}
+
+/// Settings name files. With others in their place, a run has the key of one that is recorded.
+#[test]
+fn a_run_on_other_data_by_the_same_settings_is_not_left_out_of_the_store() {
+    let world = World::new();
+    let before = reviews(100, 1);
+    world.write("few.csv", &before);
+    world.ok(&recorded("few.csv", "a", ""));
+    world.write("few.csv", reviews(100, 2));
+    let words = ["run 1 of runs.db is done", "other train data than few.csv", "--store"];
+    world.fails(&recorded("few.csv", "b", ""), &words);
+    assert!(!world.path("b").exists(), "nothing is trained");
+    // The same run once more is recorded once, and that is said.
+    world.write("few.csv", &before);
+    let again = world.run(&recorded("few.csv", "c", ""));
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(again.status.success() && said.contains("runs.db has this run already"), "{said}");
+    assert_eq!(json(&world.ok("runs list --store runs.db --json")).as_array().unwrap().len(), 1);
+}
+
+/// SQLite has names for databases that are gone with the process.
+#[test]
+fn a_store_is_a_file_whatever_its_name() {
+    let world = World::new();
+    world.write("few.csv", reviews(100, 1));
+    world.ok(&recorded("few.csv", "a", ""));
+    for name in [":memory:", "file:x.db?mode=memory"] {
+        world.ok(&format!("store copy runs.db {name}"));
+        let runs = json(&world.ok(&format!("runs list --json --store {name}")));
+        assert_eq!(runs.as_array().unwrap().len(), 1, "{name}");
+    }
+}
+
+/// Scores on other examples are no column of one task, and a mean of fewer seeds says so.
+#[test]
+fn a_report_tells_other_examples_and_missing_seeds_apart() {
+    let world = World::new();
+    for (folder, seed) in [("one", 1), ("two", 2)] {
+        fs::create_dir(world.path(folder)).unwrap();
+        world.write(&format!("{folder}/few.csv"), reviews(100, seed));
+    }
+    world.ok(&recorded("one/few.csv", "a", "--method linear"));
+    world.ok(&recorded("one/few.csv", "b", "--method linear --seed 1"));
+    world.ok(&recorded("one/few.csv", "c", "--method lora"));
+    let columns = |report: &serde_json::Value| report["columns"].as_array().unwrap().clone();
+    let report = json(&world.ok("report --store runs.db --json"));
+    assert_eq!(columns(&report)[2..], ["few (accuracy, test)", "mean"]);
+    let cells: Vec<&str> =
+        report["rows"].as_array().unwrap().iter().map(|r| r[2].as_str().unwrap()).collect();
+    assert!(cells[0].contains('±') && !cells[0].contains("seed"), "{cells:?}");
+    assert!(cells[1].ends_with(" (1 seed)"), "{cells:?}");
+    world.ok(&recorded("two/few.csv", "d", "--method lora"));
+    let report = json(&world.ok("report --store runs.db --out other --json"));
+    let columns = columns(&report);
+    assert_eq!(columns.len(), 2 + 2 + 1, "{columns:?}");
+    let runs = json(&world.ok("runs list --store runs.db --json"));
+    let digest = |run: usize| {
+        let data = runs[run]["data"].as_array().unwrap();
+        let test = data.iter().find(|d| d["split"] == "test").unwrap();
+        test["sha256"].as_str().unwrap()[..8].to_owned()
+    };
+    for (column, run) in [(2, 0), (3, 3)] {
+        assert_eq!(columns[column], format!("few {} (accuracy, test)", digest(run)));
+    }
+}
+
+/// Adapters that a sweep kept stay, whatever its file says later, and whichever store it is given.
+#[test]
+fn a_sweep_takes_no_adapter_that_it_kept() {
+    let world = World::new();
+    let file = |keep: bool, seeds: &str| {
+        let text = format!(
+            "name = 'kept'\nseeds = {seeds}\nkeep-adapters = {keep}\n[train]\nrecipe = 'paper'\n\
+             base = 'base'\nepochs = 1\nmax-length = 24\npooling = 'mean'\n[[task]]\n\
+             name = 'reviews'\ndata = 'train.csv'\n[[method]]\nname = 'linear'\n\
+             method = 'linear'\n"
+        );
+        world.write("kept.toml", text);
+    };
+    let kept = || {
+        let mut all: Vec<(String, Vec<u8>)> = fs::read_dir(world.path("budwood-runs/adapters"))
+            .unwrap()
+            .map(|folder| folder.unwrap().path())
+            .map(|p| (p.display().to_string(), fs::read(p.join("adapter.safetensors")).unwrap()))
+            .collect();
+        all.sort();
+        all
+    };
+    file(true, "[0, 1]");
+    world.ok("sweep kept.toml");
+    let before = kept();
+    assert_eq!(before.len(), 2);
+    file(false, "[0, 1, 2]");
+    assert!(world.ok("sweep kept.toml").contains("2 done before"));
+    assert!(kept() == before, "the third was not kept, the others are");
+    let mut rows: Vec<String> = fs::read_to_string(world.path("train.csv"))
+        .unwrap()
+        .lines()
+        .map(ToString::to_string)
+        .collect();
+    rows.swap(1, 2);
+    fs::write(world.path("train.csv"), rows.join("\n")).unwrap();
+    let words = ["holds the adapter of a run that other.db does not have", "--out"];
+    let output = world.run("sweep kept.toml --store other.db");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    assert!(kept() == before);
 }
 
 /// Two sweeps of one file on one store at once share the runs.
@@ -203,6 +325,10 @@ fn faults_are_named_before_any_work() {
     world.fails(run, &["lable", "few"]);
     with("train-rows = 100", "metric = \"spearman\"");
     world.fails(run, &["spearman", "accuracy"]);
+    with("lr = 3e-3", "lr = []");
+    world.fails(run, &["'lr' is an empty list"]);
+    with("lr = 3e-3", "lr = 3e-3\nstore = 'other.db'");
+    world.fails(run, &["'store'", "leave it out"]);
     with("name = \"small\"", "nmae = \"small\"");
     world.fails(run, &["nmae"]);
     world.fails("sweep sweep.toml", &["${WHERE}", "--set WHERE="]);

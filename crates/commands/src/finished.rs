@@ -8,16 +8,20 @@ use budwood_base::record::in_words;
 use budwood_store::Store;
 use budwood_tasks::metric::why_undefined;
 
-use crate::output::{bytes, say, seconds, thousands};
+use crate::output::{bytes, note, say, seconds, thousands};
 
 /// Adds a run to a store; if that fails, what is left to do stays in its folder.
 pub(crate) fn add_to(trained: &Trained, store: &mut Store, out: &Path) -> Result<()> {
-    store.add(&trained.record, &trained.predictions).map(drop).with_context(|| {
+    let added = store.add(&trained.record, &trained.predictions).with_context(|| {
         format!(
             "the adapter is saved in {}, but the run is not recorded; the same command records it",
             out.display()
         )
-    })
+    })?;
+    if !added {
+        note!("{} has this run already; its record stays as it was", store.address());
+    }
+    Ok(())
 }
 
 /// The end of a run, for people.

@@ -103,6 +103,12 @@ impl SweepFile {
                         .filter(|(k, _)| *k != "name")
                         .map(|(k, v)| (k.clone(), v.clone())),
                 );
+                if let Some((flag, _)) = flags.iter().find(|(flag, v)| values(flag, v).is_empty()) {
+                    bail!(
+                        "the sweep '{}', method {group}: '{flag}' is an empty list, so that there is nothing to run",
+                        self.name
+                    );
+                }
                 let there = combinations(&flags).saturating_mul(self.seeds.len());
                 if there.saturating_add(runs.len()) > RUNS {
                     bail!(
@@ -133,6 +139,12 @@ impl SweepFile {
         let mut words = vec![format!("--seed={seed}"), "--out=out".into()];
         if flags.contains_key("minutes") {
             bail!("the sweep '{}' has 'minutes': a run of a sweep is not a search", self.name);
+        }
+        if let Some(flag) = ["store", "overwrite"].into_iter().find(|f| flags.contains_key(*f)) {
+            bail!(
+                "the sweep '{}' has '{flag}', which is no setting of a run; leave it out",
+                self.name
+            );
         }
         for (flag, value) in flags {
             match value {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use budwood_base::record::RunRecord;
 use budwood_store::{Address, Filter, Store, StoredRun};
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
@@ -44,6 +45,31 @@ pub(crate) fn stored(place: &Address, filter: &Filter) -> Result<(Store, Vec<Sto
     let store = open(place)?;
     let runs = store.runs(filter)?;
     Ok((store, runs))
+}
+
+/// The run of a key, if a store has it. `changed` says what of its data and base is not as in its
+/// record: files may have changed under their names, and relative names are others elsewhere.
+///
+/// # Errors
+/// If something changed.
+pub(crate) fn known(
+    store: &Store,
+    key: &str,
+    changed: impl FnOnce(&RunRecord) -> Option<String>,
+) -> Result<Option<StoredRun>> {
+    if !store.has(key)? {
+        return Ok(None);
+    }
+    let known = store.run(key)?;
+    if let Some(what) = changed(&known.record) {
+        bail!(
+            "run {} of {} is done, but with {what}; give another --out and --store for what is \
+             new, or what was there before",
+            known.id,
+            store.address()
+        );
+    }
+    Ok(Some(known))
 }
 
 /// The address of a store as what a command reads; a server is no place for results.

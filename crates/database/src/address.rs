@@ -50,6 +50,9 @@ impl Address {
     /// # Errors
     /// If it begins as an address and is none. The message does not repeat it.
     pub fn parse(text: &OsStr) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(Error::Address("names nothing"));
+        }
         let Some(word) = text.to_str() else { return Ok(Self::File(text.into())) };
         let Some((scheme, rest)) = word.split_once(':').filter(|(s, _)| is_scheme(s)) else {
             return Ok(Self::File(text.into()));
@@ -296,6 +299,7 @@ mod tests {
             "postgres://",
             "mysql://u:s3cret@h/db",
             "sqlite://",
+            "",
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(!error.contains("cret"), "{text}: {error}");

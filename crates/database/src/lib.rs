@@ -77,19 +77,8 @@ impl Database {
         }
     }
 
-    /// Opens a database if it is there; nothing is made.
-    ///
-    /// # Errors
-    /// As [`Database::open`].
-    pub fn find(address: &Address, kind: &'static Kind) -> Result<Option<Self>, Error> {
-        if Self::is_there(address, kind)? {
-            return Self::open(address, kind).map(Some);
-        }
-        Ok(None)
-    }
-
-    /// Opens a database that is there for reading only. Tables of an older version are brought to
-    /// this one first.
+    /// Opens a database for reading only, if it is there; nothing is made. Tables of an older
+    /// version are brought to this one first.
     ///
     /// # Errors
     /// As [`Database::open`].

@@ -1,10 +1,11 @@
 //! SQLite files: how they are made when several processes come at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::Error;
 use crate::connection::System;
@@ -18,11 +19,9 @@ pub(crate) fn open(path: &Path, schema: &'static Schema) -> Result<Connection, E
             .map_err(|source| Error::Io { path: folder.into(), source })?;
     }
     let at = |e: rusqlite::Error| Error::sqlite(path.display(), schema, &e);
-    let connection = Connection::open(path).map_err(at)?;
+    let connection = Connection::open(whole(path)?).map_err(at)?;
     connection.busy_timeout(PATIENCE).map_err(at)?;
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(at)?;
+    let tables = tables(&connection).map_err(at)?;
     if tables > 0 {
         check(path, schema, &connection)?;
     }
@@ -36,16 +35,24 @@ pub(crate) fn open(path: &Path, schema: &'static Schema) -> Result<Connection, E
     Ok(connection)
 }
 
-/// Opens a file that is there, for reading only; none if its tables are of an older version.
+/// Opens a file that is there, for reading only; none if its tables are of an older version, or not
+/// there yet.
 pub(crate) fn open_to_read(
     path: &Path,
     schema: &'static Schema,
 ) -> Result<Option<Connection>, Error> {
     let at = |e: rusqlite::Error| Error::sqlite(path.display(), schema, &e);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(at)?;
+    let (file, reads) = (whole(path)?, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let mut connection =
+        Connection::open_with_flags(&file, reads | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(at)?;
     connection.busy_timeout(PATIENCE).map_err(at)?;
-    if check(path, schema, &connection)? < schema.sqlite.version() {
+    if is_sealed(&connection, &file) {
+        let flags = reads | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        connection = Connection::open_with_flags(as_it_is(&file), flags).map_err(at)?;
+    }
+    // One without tables was begun by a process that was killed.
+    let is_begun = tables(&connection).map_err(at)? == 0;
+    if is_begun || check(path, schema, &connection)? < schema.sqlite.version() {
         return Ok(None);
     }
     // Readers share the system's copy of the file; a writer's own memory stays small.
@@ -55,6 +62,36 @@ pub(crate) fn open_to_read(
     connection.pragma_update(None, "temp_store", "memory").map_err(at)?;
     usual(&connection).map_err(at)?;
     Ok(Some(connection))
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+}
+
+/// Whether a file is in a folder that this process cannot write to, and nobody else writes just
+/// now. Even for reading SQLite puts files of its own beside one that nobody has open.
+fn is_sealed(connection: &Connection, file: &Path) -> bool {
+    let cannot = matches!(
+        tables(connection).as_ref().map_err(rusqlite::Error::sqlite_error_code),
+        Err(Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+    );
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    cannot && std::fs::metadata(log).map_or(true, |log| log.len() == 0)
+}
+
+/// The address of a file that is read without files beside it.
+fn as_it_is(file: &Path) -> String {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
+    let path = percent_encode(file.as_os_str().as_encoded_bytes(), PLAIN).to_string();
+    // That of a path with a drive has a slash before it.
+    format!("file:///{}?immutable=1", path.trim_start_matches('/'))
+}
+
+/// The path from the root. SQLite takes other names, such as `:memory:` and `file:x?mode=memory`,
+/// for databases that are gone with the process.
+fn whole(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::Io { path: path.into(), source })
 }
 
 fn usual(connection: &Connection) -> rusqlite::Result<()> {

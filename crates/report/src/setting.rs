@@ -24,6 +24,8 @@ pub struct Setting {
     pub metric: String,
     /// The split of `scores`: `test` where there is one, else `dev`.
     pub split: String,
+    /// SHA-256 of the examples behind `scores`.
+    pub data: String,
     /// Learning rate.
     pub rate: f64,
     /// Trained parameters, head included.
@@ -96,7 +98,10 @@ pub fn settings<'a>(runs: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Settin
         let mut rest = run.settings.clone();
         rest.remove("seed");
         let rest = serde_json::to_string(&rest).unwrap_or_default();
-        let key = format!("{}\n{}\n{}\n{rest}", run.task, run.group, run.base.weights_sha256);
+        // Settings name files and folders; what these hold may have been another thing each time.
+        let base = (&run.base.weights_sha256, &run.base.tokenizer_sha256);
+        let data: Vec<_> = run.data.iter().map(|d| (&d.split, &d.sha256)).collect();
+        let key = format!("{:?}", (&run.task, &run.group, base, data, rest));
         let place = keys.iter().position(|k| *k == key).unwrap_or_else(|| {
             keys.push(key);
             all.push(new(run));
@@ -119,12 +124,19 @@ pub fn settings<'a>(runs: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Settin
     all
 }
 
-/// Scores of one task that are not to be compared, of other metrics or splits, become those of two.
+/// Scores of one task that are not to be compared, of other metrics, splits or examples, become
+/// those of two.
 fn tell_apart(all: &mut [Setting]) {
-    let kinds = distinct(all.iter().map(|s| (s.task.clone(), s.metric.clone(), s.split.clone())));
+    let scored = |s: &Setting| (s.metric.clone(), s.split.clone());
+    let kinds = distinct(all.iter().map(|s| (s.task.clone(), scored(s))));
+    let examples = distinct(all.iter().map(|s| (s.task.clone(), scored(s), s.data.clone())));
     for s in all {
-        if kinds.iter().filter(|(task, ..)| *task == s.task).count() > 1 {
-            s.task = format!("{} by {} on {}", s.task, s.metric, s.split);
+        let (task, scored) = (s.task.clone(), scored(s));
+        if kinds.iter().filter(|k| k.0 == task).count() > 1 {
+            s.task += &format!(" by {} on {}", s.metric, s.split);
+        }
+        if examples.iter().filter(|e| e.0 == task && e.1 == scored).count() > 1 {
+            s.task += &format!(" {:.8}", s.data);
         }
     }
 }
@@ -132,6 +144,8 @@ fn tell_apart(all: &mut [Setting]) {
 fn new(run: &RunRecord) -> Setting {
     let text = |name: &str| run.settings.get(name).and_then(Value::as_str).map(ToString::to_string);
     let has_test = run.score("test", &run.metric).is_some();
+    let split = if has_test { "test" } else { "dev" };
+    let data = run.data.iter().find(|d| d.split == split);
     Setting {
         task: run.task.clone(),
         area: text("area").unwrap_or_default(),
@@ -139,7 +153,8 @@ fn new(run: &RunRecord) -> Setting {
         method: text("method").unwrap_or_else(|| run.method.clone()),
         method_in_force: run.method.clone(),
         metric: run.metric.clone(),
-        split: if has_test { "test" } else { "dev" }.into(),
+        split: split.into(),
+        data: data.map(|d| d.sha256.clone()).unwrap_or_default(),
         rate: run.settings.get("lr").and_then(Value::as_f64).unwrap_or_default(),
         trained: run.parameters_trained as f64,
         base_parameters: run.parameters_base as f64,

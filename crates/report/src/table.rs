@@ -18,9 +18,10 @@ pub struct Table {
 }
 
 /// For each group of methods and task, the mean test score (validation where there is no test) of
-/// the setting with the best validation score, with its standard error over seeds. The mean is over
-/// the tasks; where tasks are counted to areas, over the means of the areas, as VTAB's. There is
-/// none where a score is an error in the unit of the data.
+/// the setting with the best validation score, with its standard error over seeds, and their number
+/// where other settings of the task have more. The mean is over the tasks; where tasks are counted
+/// to areas, over the means of the areas, as VTAB's. There is none where a score is an error in the
+/// unit of the data.
 pub fn table(settings: &[Setting]) -> Table {
     let tasks = distinct(settings.iter().map(|s| s.task.clone()));
     let groups = distinct(settings.iter().map(|s| s.group.clone()));
@@ -40,6 +41,10 @@ pub fn table(settings: &[Setting]) -> Table {
     };
     columns.extend(areas.iter().map(|area| format!("{area} (mean)")));
     columns.push(if areas.is_empty() { "mean".into() } else { "mean of areas".into() });
+    let seeds_of = |task: &String| {
+        let of_task = settings.iter().filter(|s| s.task == *task);
+        of_task.map(|s| s.seeds.len()).max().unwrap_or_default()
+    };
     let mut rows = Vec::new();
     for group in &groups {
         let (mut cells, mut means, mut shares) = (Vec::new(), Vec::new(), Vec::new());
@@ -54,7 +59,14 @@ pub fn table(settings: &[Setting]) -> Table {
             means.extend((!chosen.is_error()).then_some(mean));
             shares.push(100.0 * chosen.trained / chosen.base_parameters);
             let error = error.map_or(String::new(), |e| format!(" ±{}", chosen.shown(e)));
-            cells.push(format!("{}{error}", chosen.shown(mean)));
+            // A mean that lacks seeds which others have is not to be taken for one like theirs.
+            let (seeds, most) = (chosen.seeds.len(), seeds_of(task));
+            let few = match seeds {
+                _ if seeds == most => String::new(),
+                1 => " (1 seed)".into(),
+                _ => format!(" ({seeds} seeds)"),
+            };
+            cells.push(format!("{}{error}{few}", chosen.shown(mean)));
         }
         let complete = means.len() == tasks.len();
         let per_area: Vec<f64> = areas
@@ -95,7 +107,10 @@ impl Table {
 
     /// As Markdown.
     pub fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let line = |cells: &[String]| {
+            let escaped: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            format!("| {} |\n", escaped.join(" | "))
+        };
         let mut out = line(&self.columns);
         out += &format!("|{}\n", "---|".repeat(self.columns.len()));
         self.rows.iter().for_each(|row| out += &line(row));
@@ -116,6 +131,7 @@ mod tests {
             method_in_force: group.into(),
             metric: "accuracy".into(),
             split: "test".into(),
+            data: String::new(),
             rate: 1e-3,
             trained: 10.0,
             base_parameters: 1000.0,
@@ -160,6 +176,9 @@ mod tests {
         mixed.extend([error(304.0, 310.0), error(2.0, 2.5), error(7.0, 8.0)]);
         assert_eq!(table(&mixed).rows[0][2..], ["90.0", "70.0", "50.0", "30.0", "2.5000", "-"]);
         assert_eq!(table(&[error(1e-9, 2e-9)]).rows[0][2..], ["2.000e-9", "-"]);
+        // A name with a bar is one cell.
+        let bar = table(&[setting("a", "", "m|n", 0.5)]).markdown();
+        assert!(bar.ends_with("| m\\|n | 1.00 % | 50.0 | 50.0 |\n"), "{bar}");
         // A method that lacks a task has no mean.
         let mut some = of(true);
         some.push(setting("a", "natural", "other method", 0.1));

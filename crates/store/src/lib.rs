@@ -53,12 +53,12 @@ impl Store {
         Ok(Self { database: Database::open(address, &SCHEMA)? })
     }
 
-    /// Opens a store if it is there; none is made.
+    /// Opens a store for reading only, if it is there; none is made.
     ///
     /// # Errors
     /// As [`Store::open`].
     pub fn find(address: &Address) -> Result<Option<Self>> {
-        Ok(Database::find(address, &SCHEMA)?.map(|database| Self { database }))
+        Ok(Database::find_to_read(address, &SCHEMA)?.map(|database| Self { database }))
     }
 
     /// Where it is.

@@ -192,6 +192,33 @@ fn a_truncated_store_is_an_error() {
 }
 
 /// Many write to one store at once, as several sweeps would.
+/// A file that was made by a process which was killed before it made the tables.
+#[test]
+fn a_store_that_was_begun_is_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.db");
+    std::fs::write(&path, "").unwrap();
+    let store = Store::find(&Address::from(path.as_path())).unwrap().unwrap();
+    assert!(store.runs(&Filter::default()).unwrap().is_empty());
+}
+
+/// A store in a folder where nothing can be put beside it, such as a read-only disk.
+#[cfg(unix)]
+#[test]
+fn a_store_is_read_where_nothing_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a ?#%.db");
+    let place = Address::from(path.as_path());
+    Store::open(&place).unwrap().add(&record("k", "t"), &[]).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    // The file that SQLite maps for a log can be made by nobody.
+    std::os::unix::fs::symlink("/nowhere/x", folder.path().join("a ?#%.db-shm")).unwrap();
+    let store = Store::find(&place).unwrap().unwrap();
+    assert_eq!(store.runs(&Filter::default()).unwrap().len(), 1);
+    assert!(store.predictions(1, "dev").unwrap().is_empty());
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
 #[test]
 fn several_writers_lose_nothing_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -90,9 +90,15 @@ impl Ask {
         text.parse().map_err(|_| Fault::missing(format_args!("entry '{text}'")))
     }
 
-    /// A value of the query, if it is there and not empty.
+    /// A value of the query without blanks around it, if it is there and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|p| p.0 == name).map(|p| p.1.trim()).filter(|v| !v.is_empty())
+        self.exact(name).map(str::trim)
+    }
+
+    /// The same with its blanks: some names of archives begin or end with them.
+    pub(crate) fn exact(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|p| p.0 == name).map(|p| p.1.as_str());
+        found.filter(|v| !v.trim().is_empty())
     }
 
     /// All values of the query.

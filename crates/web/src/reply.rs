@@ -58,14 +58,11 @@ impl Reply {
     }
 
     pub(crate) fn svg(markup: Markup) -> Self {
-        Self::new("image/svg+xml", markup.into_string())
+        Self::new("image/svg+xml", of_xml(markup))
     }
 
     pub(crate) fn xml(kind: &'static str, markup: Markup) -> Self {
-        Self::new(
-            kind,
-            format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{}", markup.into_string()),
-        )
+        Self::new(kind, format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{}", of_xml(markup)))
     }
 
     pub(crate) fn json(value: &impl serde::Serialize) -> Self {
@@ -173,6 +170,16 @@ impl Reply {
         }
         response
     }
+}
+
+/// The text without characters that XML has no place for, not even escaped: with one of them
+/// nothing of it is read.
+fn of_xml(markup: Markup) -> String {
+    let mut text = markup.into_string();
+    text.retain(|c| {
+        matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+    });
+    text
 }
 
 /// SHA-256 in hexadecimal digits.

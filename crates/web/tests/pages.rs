@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use budwood_web::{Answer as Prediction, Limits, Predictor};
 use common::{World, attributes};
+use serde_json::{Map, Value, json};
 
 /// Answers with the text itself.
 struct Echo;
@@ -220,4 +221,44 @@ async fn two_rows_are_compared() {
         );
     }
     assert_eq!(world.get("/compare?row=1&row=999999").await.status, StatusCode::NOT_FOUND);
+}
+
+/// An archive's names may hold anything. All links of a leaderboard lead somewhere, and to what
+/// they name.
+#[tokio::test]
+async fn odd_names_of_an_archive_have_pages() {
+    let metrics = ["mAP", " blank", "tail ", "\u{b}odd"];
+    let values: Map<String, Value> =
+        metrics.iter().enumerate().map(|(i, m)| ((*m).into(), json!(i.to_string()))).collect();
+    let row = json!({ "model_name": "a\u{8}b\u{ffff}", "metrics": values, "code_links": [], "model_links": [],
+        "paper_title": "x\u{c}y", "paper_url": "", "paper_date": null, "uses_additional_data": false });
+    let archive = json!([{ "task": "c\u{8}d", "categories": ["A/B & C's (\u{e9}) ", "D  e"], "description": "",
+        "subtasks": [], "source_link": null, "synonyms": [], "datasets": [{ "dataset": "e\u{1}f",
+            "dataset_links": [], "dataset_citations": [], "subdatasets": [], "description": "",
+            "sota": { "metrics": metrics, "rows": [row] } }] }]);
+    let world = World::with(&archive.to_string(), |_| ());
+    let slug = "c-d-on-e-f";
+    let page = world.get(&format!("/sota/{slug}")).await.text();
+    for link in attributes(&page, "href")
+        .iter()
+        .filter(|l| l.starts_with("/area/") || l.contains("metric="))
+    {
+        assert_eq!(world.get(link).await.status, StatusCode::OK, "{link}");
+    }
+    for (i, metric) in metrics.iter().enumerate() {
+        let encoded: String = form_urlencoded::byte_serialize(metric.as_bytes()).collect();
+        let path = format!("/api/v1/evaluations/{slug}/results/?metric={encoded}");
+        let found = &world.get(&path).await.json()["results"][0];
+        assert_eq!(
+            (&found["best_metric"], &found["metrics"][metric]),
+            (&json!(metric), &json!(i.to_string()))
+        );
+    }
+    let path = format!("/api/v1/evaluations/{slug}/results/");
+    let id = world.get(&path).await.json()["results"][0]["id"].clone();
+    for path in ["/feed.atom".to_owned(), format!("/badge/{id}.svg")] {
+        let text = world.get(&path).await.text();
+        let fits = |c: char| c == '\n' || c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}');
+        assert!(text.chars().all(fits), "{path}: {text:?}");
+    }
 }

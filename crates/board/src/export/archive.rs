@@ -26,8 +26,9 @@ pub struct Written {
 const OWN: &str = "board";
 
 /// Writes each archive as `<name>.json` into `folder`, and the rows that come from no archive as
-/// `board.json`. Fields that say nothing are written as the format has them empty: what was missing
-/// comes back as empty.
+/// `board.json`. Where another file has that name, that of the archive's kind stands after it.
+/// Fields that say nothing are written as the format has them empty: what was missing comes back as
+/// empty.
 ///
 /// # Errors
 /// If the folder cannot be written or the board cannot be read.
@@ -45,6 +46,7 @@ pub fn archive(board: &Board, folder: &Path) -> Result<Vec<Written>, Error> {
         ))
     })?;
     let mut written = Vec::new();
+    let mut taken = vec![OWN.to_owned()];
     for (id, name, licence, kind) in rows {
         let write: fn(&Board, i64, &mut List) -> Result<(), Error> = match kind.as_str() {
             "evaluation-tables" => tables,
@@ -53,13 +55,31 @@ pub fn archive(board: &Board, folder: &Path) -> Result<Vec<Written>, Error> {
             "methods" => methods,
             _ => datasets,
         };
-        let (path, elements) =
-            whole(&folder.join(format!("{name}.json")), |list| write(board, id, list))?;
+        taken.push(file_name(&name, &kind, &taken));
+        let path = folder.join(format!("{}.json", taken[taken.len() - 1]));
+        let (path, elements) = whole(&path, |list| write(board, id, list))?;
         written.push(Written { path, elements, licence });
     }
     let (path, elements) = whole(&folder.join(format!("{OWN}.json")), |list| own(board, list))?;
     written.push(Written { path, elements, licence: "the board's own".into() });
     Ok(written)
+}
+
+/// Letters of an archive's name that are taken into that of a file.
+const LONGEST: usize = 50;
+
+/// The name of an archive's file, without its ending: no other's, and none that leads elsewhere.
+fn file_name(name: &str, kind: &str, taken: &[String]) -> String {
+    let plain = |c: char| if c.is_control() || "/\\:".contains(c) { '-' } else { c };
+    let name: String = name.trim_matches([' ', '.']).chars().take(LONGEST).map(plain).collect();
+    let with_kind = [&*name, kind].into_iter().filter(|part| !part.is_empty());
+    let with_kind = with_kind.collect::<Vec<_>>().join("-");
+    let numbered = (2..).map(|n| format!("{with_kind}-{n}"));
+    let mut names = [name, with_kind.clone()].into_iter().chain(numbered);
+    let is_free = |name: &String| {
+        !name.is_empty() && !taken.iter().any(|other| other.eq_ignore_ascii_case(name))
+    };
+    names.find(is_free).unwrap_or(with_kind)
 }
 
 /// A list that is being written.

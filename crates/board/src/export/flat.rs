@@ -43,7 +43,7 @@ pub struct FlatRow {
     pub measured: Option<f64>,
     /// How far this value is confirmed.
     pub state: State,
-    /// Rank among re-evaluated results, by the leaderboard's primary metric.
+    /// Rank among re-evaluated results, of a value of the metric that ranks: the primary one.
     pub rank: Option<u32>,
     /// Its date.
     pub date: Option<String>,
@@ -79,9 +79,10 @@ fn rows(
     for slug in slugs {
         query::walk(board, &slug, false, |table, row| {
             let Some(row) = row else { return Ok(()) };
-            for (metric, score) in table.metrics.iter().zip(&row.scores) {
+            for (i, (metric, score)) in table.metrics.iter().zip(&row.scores).enumerate() {
                 let Some(score) = score else { continue };
-                each(flat(table, row, metric, score))?;
+                let rank = row.rank.filter(|_| i == table.chosen);
+                each(FlatRow { rank, ..flat(table, row, metric, score) })?;
             }
             Ok(())
         })?;

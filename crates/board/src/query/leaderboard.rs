@@ -14,6 +14,7 @@ use crate::error::OfDatabase;
 use crate::rank::{Standing, line, ranks};
 use crate::setting::elsewhere;
 use crate::state::state_of;
+use crate::text::{key, slug};
 use crate::{Board, Error, State, dialect};
 
 /// Which rows are asked for, and how they are ranked.
@@ -473,7 +474,7 @@ impl<'s> Head<'s> {
             None => 0,
             Some(name) => metrics
                 .iter()
-                .position(|m| m.name.eq_ignore_ascii_case(name))
+                .position(|m| key(&m.name) == key(name))
                 .ok_or_else(|| Error::missing("metric", name))?,
         };
         let found = Leaderboard {
@@ -496,7 +497,7 @@ impl<'s> Head<'s> {
 /// Asks for the description of a leaderboard, beside each area of its task.
 fn ask_described<'s>(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Asked<'s>> {
     let query = format!(
-        "SELECT lower(replace(a.area, ' ', '-')), a.area, l.description
+        "SELECT a.area, l.description
          FROM leaderboards l LEFT JOIN task_areas a ON a.task = l.task
          WHERE l.id = {} ORDER BY a.area",
         of.number
@@ -506,8 +507,9 @@ fn ask_described<'s>(sql: &'s Connection, of: Which<'_>) -> OfDatabase<Asked<'s>
 
 fn describe(found: &mut Leaderboard, described: Asked<'_>) -> OfDatabase<()> {
     let areas = described.rows(|r| {
-        found.description = r.get(2)?;
-        named(r, 0)
+        found.description = r.get(1)?;
+        let name: Option<String> = r.get(0)?;
+        Ok(name.map(|name| Named { slug: slug(&name), name }))
     })?;
     found.areas = areas.into_iter().flatten().collect();
     Ok(())

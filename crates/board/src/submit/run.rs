@@ -1,6 +1,6 @@
 //! A run of the local store as a submission.
 
-use budwood_base::record::RunRecord;
+use budwood_base::record::{RunRecord, command};
 use serde_json::{Value, json};
 
 use super::record::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, Submission};
@@ -79,6 +79,7 @@ pub fn from_run(
         })
         .collect();
     let rows = data.map(|d| d.rows);
+    let settings = run.settings.iter().map(|(name, value)| (name.clone(), shown(value))).collect();
     let mut record = shown(&json!({
         "key": run.key, "seed": run.seed, "precision": run.precision, "seconds": run.seconds,
         "peak_bytes": run.peak_bytes, "settings": run.settings, "training": run.training, "data": run.data,
@@ -114,7 +115,7 @@ pub fn from_run(
             links: Vec::new(),
         },
         date: Some(date::of_seconds(run.finished_at as i64)),
-        command: Some(command(run)),
+        command: Some(command(&settings)),
         run: record,
         ..Submission::default()
     })
@@ -142,34 +143,6 @@ fn short_name(name: &str) -> &str {
         Some(_) => name.rsplit('/').find(|p| !p.is_empty()).unwrap_or(name),
         None => name,
     }
-}
-
-/// The command that repeats a run: its settings are the flags of `budwood train`.
-fn command(run: &RunRecord) -> String {
-    let mut out = String::from("budwood train");
-    for (name, value) in &run.settings {
-        let value = &shown(value);
-        let flag = name.replace('_', "-");
-        let text = |v: &Value| match v {
-            Value::String(s)
-                if s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:,=".contains(&b)) =>
-            {
-                s.clone()
-            }
-            Value::String(s) => format!("'{}'", s.replace('\'', "'\\''")),
-            other => other.to_string(),
-        };
-        match value {
-            Value::Null | Value::Bool(false) => {}
-            Value::Bool(true) => out += &format!(" --{flag}"),
-            Value::Array(list) => {
-                list.iter().for_each(|v| out += &format!(" --{flag} {}", text(v)))
-            }
-            Value::Object(_) => {}
-            other => out += &format!(" --{flag} {}", text(other)),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

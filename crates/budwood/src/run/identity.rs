@@ -1,10 +1,10 @@
 //! What a run's result depends on, as one hash.
 
 use budwood_base::digest;
-use budwood_base::record::DataDigest;
+use budwood_base::record::{BaseId, DataDigest, RunRecord};
 use budwood_train::Scale;
 
-use super::Run;
+use super::{Run, RunData};
 use crate::Error;
 
 impl Run {
@@ -20,11 +20,9 @@ impl Run {
         Ok(digest::of_parts(parts.into_iter().chain(recipe)))
     }
 
-    /// The digests of the data, in the order train, dev, test.
-    pub(super) fn digests(&self) -> Vec<DataDigest> {
-        let data = &self.data;
-        let all = [Some(&data.train), data.dev.as_ref(), data.test.as_ref()];
-        all.into_iter().flatten().map(|d| d.digest.clone()).collect()
+    /// As [`RunData::changed_since`], with the base of the run.
+    pub fn changed_since(&self, record: &RunRecord) -> Option<String> {
+        self.data.changed_since(record, Some(&self.base.model.id(&self.spec.base)))
     }
 
     /// What names base and data in a checkpoint. What came later is added only where it is said,
@@ -34,7 +32,7 @@ impl Run {
         let mut inputs = serde_json::to_string(&(
             // What else it holds is compared by itself.
             base.model.id(&spec.base).as_of_old(),
-            &self.digests(),
+            &self.data.digests(),
             &self.head,
             spec.dropout,
             format!("{:?}", base.packed.precision()),
@@ -58,5 +56,28 @@ impl Run {
             inputs += &format!(" from {weights}");
         }
         Ok(inputs)
+    }
+}
+
+impl RunData {
+    /// The digests of the data, in the order train, dev, test.
+    pub(super) fn digests(&self) -> Vec<DataDigest> {
+        let all = [Some(&self.train), self.dev.as_ref(), self.test.as_ref()];
+        all.into_iter().flatten().map(|d| d.digest.clone()).collect()
+    }
+
+    /// What of the data, and of the base if that is known, is not as in the record of a run of
+    /// equal settings, in words. Settings name files and folders; what these hold may have changed.
+    pub fn changed_since(&self, record: &RunRecord, base: Option<&BaseId>) -> Option<String> {
+        let is_other = |now: &DataDigest| {
+            let before = record.data.iter().find(|before| before.split == now.split);
+            before.is_some_and(|before| before.sha256 != now.sha256)
+        };
+        if let Some(now) = self.digests().into_iter().find(is_other) {
+            return Some(format!("other {} data than {} holds now", now.split, now.source));
+        }
+        let base = base?;
+        let found = record.base.difference(base)?;
+        Some(format!("another base than {} is now: {} differs", base.name, found.what))
     }
 }

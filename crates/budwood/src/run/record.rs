@@ -86,7 +86,7 @@ impl Run {
             precision: precision_name(base.packed.precision()).into(),
             training,
             seed: self.config.seed,
-            data: self.digests(),
+            data: self.data.digests(),
             metrics,
             parameters_trained: adapter.params.len() as u64,
             parameters_base: base.model.spec().parameters() as u64,

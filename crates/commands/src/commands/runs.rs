@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use budwood_base::record::{RunRecord, in_words};
+use budwood_base::record::{RunRecord, command, in_words};
 use budwood_store::{Address, Filter, StoredRun};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -223,43 +223,8 @@ fn show(settings: &Settings, place: &Address, name: &str) -> Result<()> {
         let mark = if m.primary { "  (chose the checkpoint)" } else { "" };
         say!("  {:<10} {} {}{mark}", m.split, m.name, in_words(m.value))?;
     }
-    say!("repeat with: {}", repeat(r))?;
+    say!("repeat with: {}", command(&r.settings))?;
     Ok(())
-}
-
-/// The command that repeats a run.
-pub(crate) fn repeat(r: &RunRecord) -> String {
-    let quote = |text: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c);
-        if !text.is_empty() && text.chars().all(plain) {
-            text.to_string()
-        } else {
-            format!("'{}'", text.replace('\'', "'\\''"))
-        }
-    };
-    let mut words = vec!["budwood train".to_string()];
-    // Settings that name no recipe are the paper's, which needs no name in them.
-    if !r.settings.contains_key("recipe") {
-        words.push("--recipe paper".into());
-    }
-    for (flag, value) in &r.settings {
-        match value {
-            Value::Null | Value::Bool(false) => {}
-            Value::Bool(true) => words.push(format!("--{flag}")),
-            Value::String(s) => words.push(format!("--{flag} {}", quote(s))),
-            Value::Array(values) => {
-                let plain =
-                    |v: &Value| v.as_str().map_or_else(|| v.to_string(), ToString::to_string);
-                words.extend(values.iter().map(|v| format!("--{flag} {}", quote(&plain(v)))));
-            }
-            // A batch in tokens goes before one in examples.
-            _ if flag == "batch-size"
-                && r.settings.get("batch-tokens").is_some_and(|v| !v.is_null()) => {}
-            other => words.push(format!("--{flag} {other}")),
-        }
-    }
-    words.push("--out adapter".into());
-    words.join(" ")
 }
 
 fn csv_of(runs: &[StoredRun]) -> Result<String> {
@@ -329,7 +294,12 @@ fn model_index(runs: &[StoredRun]) -> String {
     let mut out = String::from("model-index:\n");
     for run in runs {
         let r = &run.record;
-        let kind = if r.kind == "regression" { "text-scoring" } else { "text-classification" };
+        let kind = match r.kind.as_str() {
+            "regression" => "text-scoring",
+            "masked-lm" => "fill-mask",
+            "classification" | "multilabel" => "text-classification",
+            as_on_the_hub => as_on_the_hub,
+        };
         let name = format!("{} {} seed {}", r.task, short_method(r), r.seed);
         out += &model_index_entry(&name, kind, &r.task, &r.metrics, &r.data);
     }

@@ -92,6 +92,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     if !settings.json {
         say_all(&run.description()?)?;
     }
+    if let Some(store) = &opened {
+        store::known(store, &key, |record| run.changed_since(record))?;
+    }
     let identity = run.identity()?;
     left = left.filter(|left| left.identity == identity);
     let is_saved = ranks.any(left.is_some())?;

@@ -32,7 +32,7 @@ fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
                 updated { (updated) }
                 @for e in &log.items {
                     entry {
-                        title { (clean(&format!("{}: {} {}", e.action, e.subject, e.subject_name))) }
+                        title { (e.action) ": " (e.subject) " " (e.subject_name) }
                         id { (ask.absolute(&format!("/log#{}", e.id))) }
                         @let path = match (e.subject.as_str(), e.subject_id) {
                             ("result", Some(id)) => format!("/result/{id}"),
@@ -40,8 +40,8 @@ fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
                         };
                         (link(&path))
                         updated { (stamp(e.at)) }
-                        author { name { (clean(&e.who)) } }
-                        content type="text" { (clean(&e.reason)) }
+                        author { name { (e.who) } }
+                        content type="text" { (e.reason) }
                     }
                 }
             }
@@ -49,12 +49,6 @@ fn show(board: &Board, ask: &Ask) -> Result<Reply, Fault> {
     ))
 }
 
-/// A text without characters that XML has no place for.
-fn clean(text: &str) -> String {
-    let fits = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    text.chars().filter(fits).collect()
-}
-
 fn xml(text: &str) -> String {
-    html! { (clean(text)) }.into_string()
+    html! { (text) }.into_string()
 }

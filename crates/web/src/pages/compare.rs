@@ -98,6 +98,26 @@ fn side_by_side(a: &ResultPage, b: &ResultPage) -> Markup {
     }
 }
 
+/// Whether the difference can be chance.
+fn verdict(found: &Comparison) -> String {
+    if found.both_right + found.only_first + found.only_second == 0 {
+        return "Neither gives an answer to the letter, as with numbers: counts of right answers say \
+                nothing here."
+            .into();
+    }
+    let meaning = match found.mcnemar_p < 0.05 {
+        true => "is unlikely to be",
+        false => "can be",
+    };
+    let p = probability(found.mcnemar_p);
+    format!("McNemar's exact test: p = {p}. A difference of this size {meaning} chance.")
+}
+
+/// A probability, which is never shown as nothing.
+fn probability(p: f64) -> String {
+    if p < 1e-3 { format!("{p:.1e}") } else { value(p) }
+}
+
 fn disagreement(a: &ResultPage, b: &ResultPage, found: &Comparison) -> Markup {
     let (first, second) = (short(&a.row.model), short(&b.row.model));
     html! {
@@ -109,11 +129,7 @@ fn disagreement(a: &ResultPage, b: &ResultPage, found: &Comparison) -> Markup {
                 tr { th scope="row" { "Only " (second) } td.number { (count(found.only_second)) } }
                 tr { th scope="row" { "Both wrong" } td.number { (count(found.both_wrong)) } }
             } }
-            p {
-                "McNemar's exact test: p = " (value(found.mcnemar_p)) ". "
-                @if found.mcnemar_p < 0.05 { "A difference of this size is unlikely to be chance." }
-                @else { "A difference of this size can be chance." }
-            }
+            p { (verdict(found)) }
             @if !found.examples.is_empty() {
                 h3 { (of(found.differing, "example")) " with different answers" }
                 @if found.differing as usize > found.examples.len() { p { "The first " (found.examples.len()) "." } }
@@ -126,5 +142,27 @@ fn disagreement(a: &ResultPage, b: &ResultPage, found: &Comparison) -> Markup {
                 } }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_says_no_more_than_it_knows() {
+        let found = |only_first: u64, both_wrong: u64, mcnemar_p: f64| Comparison {
+            both_right: 0,
+            only_first,
+            only_second: 0,
+            both_wrong,
+            mcnemar_p,
+            differing: 0,
+            examples: Vec::new(),
+        };
+        assert!(verdict(&found(20, 0, 2e-6)).contains("p = 2.0e-6. A difference of this size is"));
+        assert!(verdict(&found(2, 9, 0.5)).contains("p = 0.5. A difference of this size can be"));
+        // Numbers are never right to the letter.
+        assert!(!verdict(&found(0, 40, 1.0)).contains("McNemar"));
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn name(found: &Leaderboard) -> String {
 }
 
 fn filter(ask: &Ask) -> Filter {
-    let text = |name: &str| ask.get(name).map(str::to_owned);
+    let text = |name: &str| ask.exact(name).map(str::to_owned);
     Filter {
         metric: text("metric"),
         claims: ask.get("rank") == Some("claims"),
@@ -88,7 +88,7 @@ fn filter(ask: &Ask) -> Filter {
             _ => None,
         },
         max_trained: ask.get("trained").and_then(|t| t.replace(',', "").parse().ok()),
-        model: text("model"),
+        model: ask.get("model").map(str::to_owned),
     }
 }
 
@@ -225,7 +225,7 @@ fn filters(ask: &Ask, found: &Leaderboard) -> Markup {
     html! {
         form.filters action=(ask.path) aria-label="Filter rows" data-live {
             @for name in ["metric", "rank", "sort", "order"] {
-                @if let Some(value) = ask.get(name) { input type="hidden" name=(name) value=(value); }
+                @if let Some(value) = ask.exact(name) { input type="hidden" name=(name) value=(value); }
             }
             label { span { "Model" } input #filter-model type="search" name="model" value=[ask.get("model")] maxlength="100"; }
             (choice(ask, "state", "State", &facets.states))
@@ -252,7 +252,7 @@ fn filters(ask: &Ask, found: &Leaderboard) -> Markup {
 
 /// A select for a facet with something to choose between.
 fn choice(ask: &Ask, name: &str, label: &str, facets: &[Facet]) -> Markup {
-    let chosen = ask.get(name);
+    let chosen = ask.exact(name);
     html! {
         @if facets.len() > 1 || chosen.is_some() {
             label { span { (label) } select #(format!("filter-{name}")) name=(name) {

@@ -89,7 +89,8 @@ enum Command {
         /// The metric.
         metric: String,
         /// Which values are better.
-        #[arg(long, value_parser = one_of(Direction::ALL, Direction::name))]
+        #[arg(long, value_parser = one_of(Direction::ALL, Direction::name),
+              required_unless_present = "tolerance")]
         better: Option<Direction>,
         /// Largest difference that confirms a claim, in the metric's unit.
         #[arg(long, value_parser = number::amount::<1_000_000>)]

@@ -18,7 +18,8 @@ use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBaseOptions, TrainingBases};
 use budwood::spec::Resources;
 use budwood_base::folder::{FolderError, OutFolder};
-use budwood_base::record::{MetricValue, in_words};
+use budwood_base::record::{MetricValue, RunRecord, in_words};
+use budwood_formats::BaseModel;
 use budwood_model::Adapter;
 use budwood_store::{Address, Store};
 use budwood_train::Event;
@@ -31,7 +32,7 @@ use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
 use crate::settings::Settings;
 use crate::store::Place;
-use crate::{base, out};
+use crate::{base, out, store};
 
 /// Passes that an estimate of the time counts with where the recipe chooses them.
 const PASSES: usize = 3;
@@ -123,10 +124,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     std::fs::create_dir_all(args.out.join(ADAPTERS))
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     let keys: HashSet<&str> = left.iter().map(|run| run.key.as_str()).collect();
-    for run in planned.iter().filter(|run| !keys.contains(run.key.as_str())) {
-        end_of_killed(&run.args.out, file.keep_adapters)?;
-    }
     let store = Store::open(&place)?;
+    for run in planned.iter().filter(|run| !keys.contains(run.key.as_str())) {
+        end_of_killed(&run.args.out, &store.run(&run.key)?.record)?;
+    }
     catch_interrupt();
     let begin = Instant::now();
     let Ended { done, elsewhere, failed } = train(settings, &file, store, &left, jobs, threads);
@@ -259,36 +260,26 @@ fn check_data(runs: &[Planned]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to count runs as done whose data were others: a file may have changed under its name.
-/// Data that are no longer there say nothing.
+/// Refuses to count runs as done whose data or base were others: a file may have changed under its
+/// name. What is no longer there says nothing.
 fn check_recorded(planned: &[Planned], left: &[Planned], place: &Address) -> Result<()> {
+    let Some(there) = Store::find(place)? else { return Ok(()) };
     let left: HashSet<&str> = left.iter().map(|run| run.key.as_str()).collect();
     let mut seen = Vec::new();
     for run in planned.iter().filter(|run| !left.contains(run.key.as_str())) {
         let spec = run.args.spec.in_full();
-        if seen.contains(&spec.data) {
+        let inputs = (spec.data.clone(), spec.base.clone());
+        if seen.contains(&inputs) {
             continue;
         }
-        seen.push(spec.data.clone());
+        seen.push(inputs);
         let data = RunData::read(&run.args.spec, run.args.resources.limits, &mut base::told());
-        let (Ok(data), Some(store)) = (data, Store::find(place)?) else { continue };
-        let recorded = store.run(&run.key)?;
-        let now = [Some(&data.train), data.dev.as_ref(), data.test.as_ref()];
-        let now = now.into_iter().flatten().map(|data| &data.digest);
-        let changed = now.into_iter().find(|now| {
-            let before = recorded.record.data.iter().find(|before| before.split == now.split);
-            before.is_some_and(|before| before.sha256 != now.sha256)
-        });
-        if let Some(now) = changed {
-            bail!(
-                "{}: run {} of {place} is done, but with other {} data than {} holds now; give another --out \
-                 or --store for the new data, or the data as they were",
-                run.title(),
-                recorded.id,
-                now.split,
-                now.source
-            );
-        }
+        let Ok(data) = data else { continue };
+        let folder = base::folder(&spec.base);
+        let model = folder.ok().and_then(|folder| BaseModel::open(&folder).ok());
+        let id = model.map(|model| model.id(&spec.base));
+        store::known(&there, &run.key, |record| data.changed_since(record, id.as_ref()))
+            .with_context(|| run.title())?;
     }
     Ok(())
 }
@@ -339,8 +330,8 @@ fn one(shared: &Shared<'_>, planned: &Planned, bar: &ProgressBar) -> Result<Opti
     let done = claimed(shared, planned, &mut out, bar);
     lock(&shared.store).release(&planned.key);
     let Some(trained) = done? else { return Ok(None) };
-    end(out, shared.file.keep_adapters)?;
     let record = &trained.record;
+    end(out, record)?;
     let score = record
         .chosen()
         .map_or("no validation".into(), |s| format!("{} {}", record.metric, in_words(s)));
@@ -376,6 +367,12 @@ fn claimed(
     let left = Trained::pending(out).filter(|left| left.identity == identity);
     let trained = match left {
         Some(left) => left,
+        None if out.is_whole() && Trained::is_settled(out.path()) => bail!(
+            "{} holds the adapter of a run that {} does not have; give another --out, or the \
+             --store that has it",
+            args.out.display(),
+            lock(&shared.store).address()
+        ),
         None => {
             let Some(mut unsaved) = run.train(Some(out), &args.out, on_event)? else {
                 return Ok(None);
@@ -400,25 +397,26 @@ fn claimed(
     Ok(Some(trained))
 }
 
-/// What is done with the folder of a run that is recorded.
-fn end(out: OutFolder, keep_adapters: bool) -> Result<()> {
-    if !keep_adapters {
+/// What is done with the folder of a run that is recorded: an adapter stays where its record says
+/// so, whatever the file says by now.
+fn end(out: OutFolder, record: &RunRecord) -> Result<()> {
+    if record.adapter.is_none() {
         return Ok(out.remove()?);
     }
     Ok(Trained::settle(out.path())?)
 }
 
 /// Does that for a run that is recorded, if a process was killed before it could.
-fn end_of_killed(folder: &Path, keep_adapters: bool) -> Result<()> {
+fn end_of_killed(folder: &Path, record: &RunRecord) -> Result<()> {
     let whole = folder.join("adapter.json").exists();
-    let ended = if keep_adapters { Trained::is_settled(folder) } else { !whole };
+    let ended = if record.adapter.is_some() { Trained::is_settled(folder) } else { !whole };
     if ended && !OutFolder::was_killed(folder) {
         return Ok(());
     }
     match OutFolder::open(folder, &FOLDER) {
         // Another process is about to.
         Err(FolderError::Busy { .. }) => Ok(()),
-        other => end(other?, keep_adapters),
+        other => end(other?, record),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::output::{json, say, seconds, table, thousands};
 use crate::progress::{catch_interrupt, stopped};
 use crate::results::Results;
 use crate::settings::Settings;
-use crate::{base, out};
+use crate::{base, out, store};
 
 /// Settings that a bracket begins with, and what their number is divided by on each of its rungs;
 /// the rows grow as much.
@@ -292,12 +292,6 @@ impl Search<'_> {
         if let Some(tried) = self.tried.iter().find(|tried| tried.spec == *spec) {
             return Ok(Ended::Scored(Box::new(tried.clone())));
         }
-        if self.store.has(&spec.key())? {
-            let run = self.store.run(&spec.key())?;
-            return Ok(self.scored(spec, rows, &run.record));
-        }
-        let place = self.place(spec);
-        let mut out = OutFolder::open(&place, &FOLDER)?;
         let over = |begin: Instant, before: Duration, budget: Duration| {
             stopped() || may_be_cut && before + begin.elapsed() >= budget
         };
@@ -320,6 +314,12 @@ impl Search<'_> {
             Err(e) if may_be_cut => return self.unfit(spec, &e),
             Err(e) => return Err(e.into()),
         };
+        let known = store::known(&self.store, &spec.key(), |record| run.changed_since(record))?;
+        if let Some(known) = known {
+            return Ok(self.scored(spec, rows, &known.record));
+        }
+        let place = self.place(spec);
+        let mut out = OutFolder::open(&place, &FOLDER)?;
         let identity = run.identity()?;
         let trained = match Trained::pending(&out).filter(|left| left.identity == identity) {
             Some(left) => left,
