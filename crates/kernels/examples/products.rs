@@ -1,5 +1,6 @@
 //! Speed of the matrix products on one thread, as a share of the machine's peak would be read:
-//! `cargo run --release -p budwood-kernels --example products`.
+//! `cargo run --release -p budwood-kernels --example products`. In `f32` also with weights that
+//! come from memory, as those of a step do.
 
 #![allow(clippy::print_stdout)]
 
@@ -9,16 +10,20 @@ use budwood_kernels::Isa;
 use budwood_kernels::ops::gemm::{Beta, MatRef, PackedB, Scratch, Target, product};
 use budwood_kernels::ops::int8;
 
+/// A run, in seconds.
+fn timed(run: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
+}
+
 /// The best of 40 runs, in seconds.
 fn best(mut run: impl FnMut()) -> f64 {
-    let mut best = f64::INFINITY;
-    for _ in 0..40 {
-        let start = Instant::now();
-        run();
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    best
+    (0..40).map(|_| timed(&mut run)).fold(f64::INFINITY, f64::min)
 }
+
+/// Weights of this size, as many as no cache holds.
+const ELEMENTS: usize = 48 << 20;
 
 fn main() {
     for isa in Isa::available() {
@@ -37,15 +42,24 @@ fn main() {
             (128, 64, 128),
         ] {
             let (a, b) = (vec![0.5; m * k], vec![0.25; k * n]);
-            let packed = PackedB::new(isa, MatRef::new(&b, k, n, n));
+            let copies = (ELEMENTS / (k * n)).min(400);
+            let packed = vec![PackedB::new(isa, MatRef::new(&b, k, n, n)); copies];
             let (mut c, mut scratch) = (vec![0.0; m * n], Scratch::default());
             let rows = MatRef::new(&a, m, k, k);
-            let seconds = best(|| {
-                let target = Target { b: &packed, c: &mut c, c_stride: n, beta: Beta::Zero };
+            let mut multiply = |b: &PackedB| {
+                let target = Target { b, c: &mut c, c_stride: n, beta: Beta::Zero };
                 product(isa, &mut scratch, rows, &mut [target]);
-            });
+            };
+            let seconds = best(|| multiply(&packed[0]));
+            let mut from_memory: Vec<f64> = packed.iter().map(|b| timed(|| multiply(b))).collect();
+            from_memory.sort_by(f64::total_cmp);
             let rate = |seconds: f64| 2.0 * (m * k * n) as f64 / seconds / 1e9;
-            print!("{:7} {m:5} x {k:5} x {n:5}  {:7.1} GFLOP/s", isa.name(), rate(seconds));
+            print!(
+                "{:7} {m:5} x {k:5} x {n:5}  {:7.1} GFLOP/s, {:7.1} from memory",
+                isa.name(),
+                rate(seconds),
+                rate(from_memory[copies / 2])
+            );
             let bytes = int8::PackedInt8::new(k, &vec![1.0; n], |i, j| (i * 7 + j) as i8);
             let mut quantized = int8::QuantizedRows::default();
             let quantize = best(|| quantized.set(isa, rows, None));

@@ -1,14 +1,15 @@
 //! Matrix product C = A B over a packed B.
 //!
-//! B is cut into panels of `tile::columns` columns, each stored K-major and contiguous. One pass
-//! covers `tile::K_BLOCK` elements of K, in which each panel of B (L1) meets all rows of A (L2). A
-//! is read where it stands, unless its columns are apart or its rows would push each other out of
-//! the cache: then it is copied. The sum of an element runs over K in order, whatever the
-//! other rows and columns are, so a row's result does not depend on the batch around it.
+//! B is cut into panels of `tile::columns` columns, each stored K-major and contiguous. A block of
+//! `tile::K_BLOCK` elements of K of one panel (L1) meets all rows of A (L2), and while it does,
+//! memory is asked for the panel after it. A is read where it stands, unless its columns are apart
+//! or its rows would push each other out of the cache: then it is copied. The sum of an element
+//! runs over K in order, whatever the other rows and columns are, so a row's result does not depend
+//! on the batch around it.
 
 use super::transpose::transpose;
 use crate::Isa;
-use crate::arch::tile::{self, COLUMNS_MAX, K_BLOCK, ROWS_MAX, Start};
+use crate::arch::tile::{self, Ahead, COLUMNS_MAX, K_BLOCK, ROWS_MAX, Start};
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +188,8 @@ const A_STRIDE: usize = K_BLOCK + 16;
 /// Rows that are a multiple of this apart fall into the same set of L1, which holds fewer lines of
 /// it than a tile has rows.
 const SAME_SET: usize = 1024;
+/// Elements of A that stay in L2 beside a panel of B.
+const A_STAYS: usize = 192 * 1024;
 
 /// What the product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -249,6 +252,10 @@ impl Target<'_> {
         assert!(self.c_stride >= self.b.n || m == 1);
         assert!(self.c.len() >= (m - 1) * self.c_stride + self.b.n);
     }
+
+    fn panels(&self) -> usize {
+        self.b.n.div_ceil(self.b.panel)
+    }
 }
 
 /// Working memory of [`product`], reused from call to call.
@@ -272,9 +279,19 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
     if !in_place && scratch.a.len() < needed {
         scratch.a.resize(needed, 0.0);
     }
-    let mut k0 = 0;
-    while k0 < k {
-        let k_len = K_BLOCK.min(k - k0);
+    let blocks = (0..k).step_by(K_BLOCK).map(|k0| (k0, K_BLOCK.min(k - k0)));
+    if in_place && m * k <= A_STAYS {
+        // All of K for one panel after the other: C, which may be larger than L2, passes once.
+        for target in targets.iter_mut() {
+            for panel in 0..target.panels() {
+                for (k0, k_len) in blocks.clone() {
+                    meet(isa, (&a.data[k0..], a.row_stride), m, (k0, k_len), panel, target);
+                }
+            }
+        }
+        return;
+    }
+    for (k0, k_len) in blocks {
         let rows = if in_place {
             (&a.data[k0..], a.row_stride)
         } else {
@@ -282,9 +299,10 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
             (&scratch.a[..], A_STRIDE)
         };
         for target in targets.iter_mut() {
-            pass(isa, rows, m, (k0, k_len), target);
+            for panel in 0..target.panels() {
+                meet(isa, rows, m, (k0, k_len), panel, target);
+            }
         }
-        k0 += k_len;
     }
 }
 
@@ -322,33 +340,39 @@ fn copy_rows(isa: Isa, a: MatRef<'_>, k0: usize, k_len: usize, out: &mut [f32]) 
     }
 }
 
-/// One block of K against all panels of one right-hand side.
-fn pass(
+/// One block of K of one panel against all rows.
+fn meet(
     isa: Isa,
     (a, a_stride): (&[f32], usize),
     m: usize,
     (k0, k_len): (usize, usize),
+    p: usize,
     target: &mut Target<'_>,
 ) {
     let (n, panel, k) = (target.b.n, target.b.panel, target.b.k);
-    let rows_max = tile::rows(isa);
-    for (p, j0) in (0..n).step_by(panel).enumerate() {
-        let b = &target.b.data[p * k * panel + k0 * panel..][..k_len * panel];
-        let width = panel.min(n - j0);
-        let mut edge = [0.0; COLUMNS_MAX];
-        let start = target.beta.start(k0 == 0, (j0, width), &mut edge);
-        for i0 in (0..m).step_by(rows_max) {
-            let n_rows = rows_max.min(m - i0);
-            let a = (&a[i0 * a_stride..], a_stride);
-            let (c, stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
-            if width == panel {
-                tile::product(isa, k_len, a, n_rows, b, c, stride, start);
-            } else {
-                beside(c, stride, (n_rows, width), start, |c, stride| {
-                    tile::product(isa, k_len, a, n_rows, b, c, stride, start);
-                });
-            }
+    let block = |p: usize, k0: usize| &target.b.data[(p * k + k0) * panel..];
+    let b = &block(p, k0)[..k_len * panel];
+    let next = if p + 1 < target.panels() { block(p + 1, k0) } else { block(0, k0 + k_len) };
+    let (j0, width) = (p * panel, panel.min(n - p * panel));
+    let mut edge = [0.0; COLUMNS_MAX];
+    let start = target.beta.start(k0 == 0, (j0, width), &mut edge);
+    // Tiles of nearly the same size: one of a single row takes as long as one of four.
+    let tiles = m.div_ceil(tile::rows(isa));
+    let (size, larger) = (m / tiles, m % tiles);
+    let mut i0 = 0;
+    for i in 0..tiles {
+        let n_rows = size + usize::from(i < larger);
+        let ahead = Ahead::part(isa, next, k_len, (i, tiles));
+        let a = (&a[i0 * a_stride..], a_stride);
+        let (c, stride) = (&mut target.c[i0 * target.c_stride + j0..], target.c_stride);
+        if width == panel {
+            tile::product(isa, k_len, a, n_rows, b, c, stride, start, ahead);
+        } else {
+            beside(c, stride, (n_rows, width), start, |c, stride| {
+                tile::product(isa, k_len, a, n_rows, b, c, stride, start, ahead);
+            });
         }
+        i0 += n_rows;
     }
 }
 

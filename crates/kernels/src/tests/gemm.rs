@@ -99,6 +99,21 @@ fn a_row_does_not_depend_on_its_batch() {
     }
 }
 
+/// A matrix that is read where it stands goes by panels, one that is copied by blocks of K.
+#[test]
+fn the_order_of_panels_and_blocks_changes_no_bit() {
+    for isa in Isa::available() {
+        let (m, k, n, stride) = (31, 600, 70, 1024);
+        let (a, b, c) = (numbers(m * stride, 1), numbers(k * n, 2), numbers(m * n, 3));
+        let dense: Vec<f32> = a.chunks(stride).flat_map(|row| row[..k].to_vec()).collect();
+        let b = MatRef::new(&b, k, n, n);
+        let (mut by_panels, mut by_blocks) = (c.clone(), c);
+        run(isa, MatRef::new(&dense, m, k, k), b, &mut by_panels, Beta::Add);
+        run(isa, MatRef::new(&a, m, k, stride), b, &mut by_blocks, Beta::Add);
+        assert_eq!(by_panels, by_blocks, "{}", isa.name());
+    }
+}
+
 #[test]
 fn bias_gradient_is_the_sum_of_rows() {
     for isa in Isa::available() {

@@ -3,9 +3,13 @@
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::super::tile::{AHEAD, Start};
+use super::super::tile::Start;
 use super::super::x86_64::prefetch;
 use super::tile::{A_STRIDE, Tile};
+
+/// Rows of a panel that are asked for in advance. Weights that come from memory, as those of a
+/// thousand adapters do, are there sooner; those in the caches take no longer.
+const AHEAD: usize = 32;
 
 /// # Safety
 /// The processor has AVX-512 VNNI; `product` checked all slices for `n_rows` rows.
