@@ -45,7 +45,8 @@ pub(crate) enum Trust {
 }
 
 impl Address {
-    /// Reads an address: a path, `sqlite://PATH`, or `postgres://USER@HOST/DATABASE`.
+    /// Reads an address: a path, `file://PATH`, `sqlite://PATH`, or
+    /// `postgres://USER@HOST/DATABASE`.
     ///
     /// # Errors
     /// If it begins as an address and is none. The message does not repeat it.
@@ -62,8 +63,12 @@ impl Address {
                 Ok(Self::Server(Box::new(Server::parse(rest)?)))
             }
             ("postgres" | "postgresql", None) => Err(Error::Address("lacks its //")),
-            ("sqlite", Some("")) => Err(Error::Address("names no file")),
+            ("sqlite" | "file", Some("")) => Err(Error::Address("names no file")),
             ("sqlite", Some(path)) => Ok(Self::File(path.into())),
+            ("file", Some(path)) => match percent_decode_str(path).decode_utf8() {
+                Ok(path) => Ok(Self::File(path.as_ref().into())),
+                Err(_) => Err(Error::Address("is not UTF-8")),
+            },
             (_, Some(_)) => Err(Error::Address("names another kind of database")),
             (_, None) => Ok(Self::File(text.into())),
         }
@@ -251,6 +256,8 @@ mod tests {
         }
         assert_eq!(parse("sqlite:///a/b.db").unwrap().file(), Some(Path::new("/a/b.db")));
         assert_eq!(parse("sqlite://b.db").unwrap().file(), Some(Path::new("b.db")));
+        assert_eq!(parse("file:///a%20b.db").unwrap().file(), Some(Path::new("/a b.db")));
+        assert_eq!(parse("file://b.db").unwrap().file(), Some(Path::new("b.db")));
     }
 
     #[test]
@@ -299,6 +306,8 @@ mod tests {
             "postgres://",
             "mysql://u:s3cret@h/db",
             "sqlite://",
+            "file://",
+            "file:///%ff",
             "",
         ] {
             let error = parse(text).unwrap_err().to_string();

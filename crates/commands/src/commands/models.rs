@@ -143,7 +143,7 @@ fn import(settings: &Settings, file: &Path, out: &Path, overwrite: bool) -> Resu
             model = Some(BaseModel::open(new)?);
             Ok::<_, budwood_formats::Error>(())
         })
-        .with_context(|| format!("cannot write {}", out.display()))?;
+        .with_context(|| format!("cannot make {} of {}", out.display(), file.display()))?;
     let Some(model) = model else { return Ok(()) };
     let (family, parameters) = (model.family().name, model.spec().parameters());
     if settings.json {

@@ -26,9 +26,9 @@ pub(crate) fn temperature(logits: &[Vec<f64>], right: &[u32]) -> f64 {
     golden_section(RANGE, loss).exp()
 }
 
-/// The least temperature at which answers are in the mean no surer than `(n + 1) / (n + 2)`: so sure
-/// may be who saw n of n right (Laplace's rule of succession). Where all of a few rows are right,
-/// cross-entropy alone has a temperature of nearly 0, and every answer would be certain.
+/// The least temperature at which answers are in the mean no surer than `(n + 1) / (n + 2)`: so
+/// sure may be who saw n of n right (Laplace's rule of succession). Where all of a few rows are
+/// right, cross-entropy alone has a temperature of nearly 0, and every answer would be certain.
 pub(crate) fn least_temperature(logits: &[Vec<f64>]) -> f64 {
     let n = logits.len() as f64;
     let sure = |row: &Vec<f64>, temperature: f64| {
