@@ -4,9 +4,16 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
-use budwood_tasks::{Data, DataRequest, Dataset, Error, Input, Split, Target};
-use common::{content, examples, fails, kind, notes, request, source};
+use budwood_tasks::{Data, DataRequest, Dataset, Error, Input, Missing, Split, Target};
+use common::{content, examples, fails, kind, notes, read, request, source, with};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 
 /// Labels of rows `t0`, `t1`, ... in a CSV.
 fn of_labels(labels: &[&str]) -> Result<Data, Error> {
@@ -218,4 +225,39 @@ fn questions_on_one_text_are_divided() {
 fn a_file_without_an_ending_is_told_so() {
     let message = fails(content("noend", "text,label\na,x\nb,y\n"), &["has no ending", ".csv"]);
     assert!(!message.contains("'.'"), "{message}");
+}
+
+/// A file of the hub with texts and numbers of the classes `no` and `yes`.
+fn of_the_hub(path: &Path, labels: &[i64]) {
+    let schema = "message m { required binary text (UTF8); required int64 label; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let info =
+        r#"{"info": {"features": {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}}}"#;
+    let info = vec![KeyValue::new("huggingface".to_owned(), info.to_owned())];
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(info)).build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    let mut rows = writer.next_row_group().unwrap();
+    let texts: Vec<_> = (0..labels.len()).map(|i| ByteArray::from(&*format!("t{i}"))).collect();
+    let mut column = rows.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+    column.close().unwrap();
+    let mut column = rows.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(labels, None, None).unwrap();
+    column.close().unwrap();
+    rows.close().unwrap();
+    writer.close().unwrap();
+}
+
+/// As in SNLI, where the annotators of a row did not agree.
+#[test]
+fn a_row_without_a_class_of_the_hub_has_no_label() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    of_the_hub(&path, &[0, 1, -1, 1]);
+    let data = read(with(source(&path), |s| s.missing = Missing::Drop)).unwrap();
+    assert_eq!((data.labels, data.train.examples.len()), (vec!["no".into(), "yes".into()], 3));
+    fails(read(source(&path)), &["row 3", "--missing drop"]);
+    of_the_hub(&path, &[0, 1, 2, 1]);
+    fails(read(source(&path)), &["row 3", "2"]);
 }

@@ -10,7 +10,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::Value;
 
-use super::{Form, ReadOptions, Table, Unpacked};
+use super::{Column, Form, ReadOptions, Table, Unpacked};
 use crate::{Cell, Error};
 
 /// Reads all rows.
@@ -50,8 +50,13 @@ fn rows(path: &Path, form: Form, content: Unpacked) -> Result<Table, Error> {
     }
     let mut room = limit;
     for (i, row) in reader.get_row_iter(None).map_err(failed)?.enumerate() {
-        let cells: Vec<Cell> =
-            row.map_err(failed)?.into_columns().into_iter().map(|(_, f)| cell(f)).collect();
+        let fields = row.map_err(failed)?.into_columns().into_iter().map(|(_, f)| cell(f));
+        let told = |(cell, column): (Cell, &Column)| match cell {
+            // What the hub's library writes where classes have names and a row has none.
+            Cell::Int(-1) if column.names.is_some() => Cell::Missing,
+            other => other,
+        };
+        let cells: Vec<Cell> = fields.zip(&table.columns).map(told).collect();
         let size: usize = cells.iter().map(Cell::size).sum();
         room = room.checked_sub(size as u64).ok_or_else(|| too_large("its rows"))?;
         table.push(i + 1, cells);
