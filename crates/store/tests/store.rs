@@ -191,7 +191,6 @@ fn a_truncated_store_is_an_error() {
     assert!(matches!(read, Err(Error::Database(DatabaseError::Damaged { .. }))), "{read:?}");
 }
 
-/// Many write to one store at once, as several sweeps would.
 /// A file that was made by a process which was killed before it made the tables.
 #[test]
 fn a_store_that_was_begun_is_an_empty_one() {
@@ -219,6 +218,7 @@ fn a_store_is_read_where_nothing_can_be_written() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
+/// Many write to one store at once, as several sweeps would.
 #[test]
 fn several_writers_lose_nothing_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
