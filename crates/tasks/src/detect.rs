@@ -111,9 +111,8 @@ impl Opened {
 
     /// That the labels of images are no numbers with fractions, which are answers and no classes.
     fn check_names(&self) -> Result<(), Error> {
-        let ([label], Some(scan)) = (&self.columns.labels[..], &self.scan) else { return Ok(()) };
-        let column = &self.table.columns[*label];
-        scan.is_regression(&self.table, column, "image-classification")?;
+        let ([_], Some(scan)) = (&self.columns.labels[..], &self.scan) else { return Ok(()) };
+        scan.check_marks(&self.table, "image-classification")?;
         match scan.fraction() {
             Some((row, text)) => {
                 let message = format!(
@@ -270,7 +269,7 @@ impl Opened {
                            as lists, such as [\"B-PER\", \"O\"], or say --task classification";
             return Err(self.table.fault(row, message));
         }
-        let (regression, why) = scan.is_regression(&self.table, column, "classification")?;
+        let (regression, why) = scan.is_regression(&self.table, column)?;
         if let (true, Some((row, word))) = (regression, scan.odd()) {
             let message = format!(
                 "the label '{word}' is not a finite number, as most others are; write it as one, leave it empty, or say --task classification"

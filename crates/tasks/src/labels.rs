@@ -166,15 +166,13 @@ impl Scan {
         Err(table.fault(*row, message))
     }
 
-    /// Whether the labels are numbers to be predicted, with the reason; else they are classes, as
-    /// the task `classes` has them.
+    /// Whether the labels are numbers to be predicted, with the reason; else they are classes.
     pub(crate) fn is_regression(
         &self,
         table: &Table,
         column: &Column,
-        classes: &str,
     ) -> Result<(bool, String), Error> {
-        self.check_marks(table, classes)?;
+        self.check_marks(table, "classification")?;
         if column.names.is_some() {
             return Ok((false, "the file names the classes".into()));
         }
@@ -201,9 +199,10 @@ impl Scan {
                 false,
                 format!("{counted}, and repeat; for numbers as answers say --task regression"),
             ),
-            false => {
-                (true, format!("{counted}, which hardly repeat; for classes say --task {classes}"))
-            }
+            false => (
+                true,
+                format!("{counted}, which hardly repeat; for classes say --task classification"),
+            ),
         })
     }
 

@@ -9,11 +9,21 @@ const BINS: usize = 15;
 /// Bounds of the temperature's logarithm.
 const RANGE: (f64, f64) = (-5.0, 5.0);
 
+fn largest(row: &[f64]) -> f64 {
+    row.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Of a row's logits over a temperature, each one's share in the softmax, times a number that is
+/// one for the `largest` of them.
+fn shares(row: &[f64], largest: f64, temperature: f64) -> impl Iterator<Item = f64> {
+    row.iter().map(move |x| ((x - largest) / temperature).exp())
+}
+
 /// The mean of `ln(sum of exp) - right` of logits over a temperature.
 fn cross_entropy(logits: &[Vec<f64>], right: &[u32], temperature: f64) -> f64 {
     let of = |(row, &class): (&Vec<f64>, &u32)| {
-        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = row.iter().map(|x| ((x - max) / temperature).exp()).sum();
+        let max = largest(row);
+        let sum: f64 = shares(row, max, temperature).sum();
         sum.ln() - (row[class as usize] - max) / temperature
     };
     logits.iter().zip(right).map(of).sum::<f64>() / right.len().max(1) as f64
@@ -31,16 +41,15 @@ pub(crate) fn temperature(logits: &[Vec<f64>], right: &[u32]) -> f64 {
 /// right, cross-entropy alone has a temperature of nearly 0, and every answer would be certain.
 pub(crate) fn least_temperature(logits: &[Vec<f64>]) -> f64 {
     let n = logits.len() as f64;
-    let sure = |row: &Vec<f64>, temperature: f64| {
-        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        1.0 / row.iter().map(|x| ((x - max) / temperature).exp()).sum::<f64>()
-    };
     let is_too_sure = |log: f64| {
-        let all = logits.iter().map(|row| sure(row, log.exp())).sum::<f64>();
-        all > n * (n + 1.0) / (n + 2.0)
+        let sure = |row: &Vec<f64>| 1.0 / shares(row, largest(row), log.exp()).sum::<f64>();
+        logits.iter().map(sure).sum::<f64>() > n * (n + 1.0) / (n + 2.0)
     };
     let (mut low, mut high) = RANGE;
-    while high - low > 1e-6 && is_too_sure(low) {
+    if !is_too_sure(low) {
+        return low.exp();
+    }
+    while high - low > 1e-6 {
         let middle = (low + high) / 2.0;
         if is_too_sure(middle) {
             low = middle;
@@ -111,8 +120,7 @@ impl Calibration {
         let probabilities: Vec<Vec<f32>> = logits
             .iter()
             .map(|row| {
-                let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let e: Vec<f64> = row.iter().map(|x| ((x - max) / temperature).exp()).collect();
+                let e: Vec<f64> = shares(row, largest(row), temperature).collect();
                 let sum: f64 = e.iter().sum();
                 e.iter().map(|x| (x / sum) as f32).collect()
             })

@@ -265,7 +265,7 @@ fn check_data(runs: &[Planned]) -> Result<()> {
 fn check_recorded(planned: &[Planned], left: &[Planned], place: &Address) -> Result<()> {
     let Some(there) = Store::find(place)? else { return Ok(()) };
     let left: HashSet<&str> = left.iter().map(|run| run.key.as_str()).collect();
-    let mut seen = Vec::new();
+    let (mut seen, mut ids) = (Vec::new(), HashMap::new());
     for run in planned.iter().filter(|run| !left.contains(run.key.as_str())) {
         let spec = run.args.spec.in_full();
         let inputs = (spec.data.clone(), spec.base.clone());
@@ -275,9 +275,11 @@ fn check_recorded(planned: &[Planned], left: &[Planned], place: &Address) -> Res
         seen.push(inputs);
         let data = RunData::read(&run.args.spec, run.args.resources.limits, &mut base::told());
         let Ok(data) = data else { continue };
-        let folder = base::folder(&spec.base);
-        let model = folder.ok().and_then(|folder| BaseModel::open(&folder).ok());
-        let id = model.map(|model| model.id(&spec.base));
+        // All of a model's weights are read for this.
+        let id = ids.entry(spec.base).or_insert_with_key(|name| {
+            let model = base::folder(name).ok().and_then(|folder| BaseModel::open(&folder).ok());
+            model.map(|model| model.id(name))
+        });
         store::known(&there, &run.key, |record| data.changed_since(record, id.as_ref()))
             .with_context(|| run.title())?;
     }
