@@ -114,7 +114,7 @@ fn a_killed_search_goes_on_with_what_it_knows() {
     let found = json(&world.ok(&args));
     let tried = found["tried"].as_array().unwrap();
     assert!(tried.len() >= before, "{found}");
-    // Nine on a ninth of the rows come before the first on a third. Two of the nine are drawn twice.
+    // Nine on a ninth of the rows come before the first on a third. Two of them are drawn twice.
     let rows = tried[0]["rows"].as_u64().unwrap();
     assert_eq!(rows, 2160, "a tenth is for validation");
     let (ninth, third) = (scores(&found, rows / 9).len(), scores(&found, rows / 3).len());
