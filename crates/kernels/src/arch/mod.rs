@@ -2,6 +2,7 @@
 //! written as plain loops is compiled for an instruction set.
 #![allow(unsafe_code)]
 
+pub(crate) mod caches;
 pub(crate) mod int8;
 mod isa;
 mod plain;

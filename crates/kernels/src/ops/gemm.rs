@@ -9,6 +9,7 @@
 
 use super::transpose::transpose;
 use crate::Isa;
+use crate::arch::caches;
 use crate::arch::tile::{self, Ahead, COLUMNS_MAX, K_BLOCK, ROWS_MAX, Start};
 
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * column_stride]`.
@@ -188,8 +189,11 @@ const A_STRIDE: usize = K_BLOCK + 16;
 /// Rows that are a multiple of this apart fall into the same set of L1, which holds fewer lines of
 /// it than a tile has rows.
 const SAME_SET: usize = 1024;
-/// Elements of A that stay in L2 beside a panel of B.
-const A_STAYS: usize = 192 * 1024;
+
+/// Elements of A that stay in L2 beside a panel of B: three quarters of it.
+fn a_stays() -> usize {
+    caches::second_level() / size_of::<f32>() / 4 * 3
+}
 
 /// What the product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -280,7 +284,7 @@ pub fn product(isa: Isa, scratch: &mut Scratch, a: MatRef<'_>, targets: &mut [Ta
         scratch.a.resize(needed, 0.0);
     }
     let blocks = (0..k).step_by(K_BLOCK).map(|k0| (k0, K_BLOCK.min(k - k0)));
-    if in_place && m * k <= A_STAYS {
+    if in_place && m * k <= a_stays() {
         // All of K for one panel after the other: C, which may be larger than L2, passes once.
         for target in targets.iter_mut() {
             for panel in 0..target.panels() {

@@ -114,6 +114,27 @@ fn the_order_of_panels_and_blocks_changes_no_bit() {
     }
 }
 
+/// Linux asks the processor by itself.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn the_sizes_of_caches_are_those_that_the_system_knows() {
+    let mut compared = 0;
+    for index in 0..4 {
+        let folder = format!("/sys/devices/system/cpu/cpu0/cache/index{index}");
+        let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}"));
+        let (Ok(level), Ok(kind), Ok(size)) = (read("level"), read("type"), read("size")) else {
+            continue;
+        };
+        let size = size.trim().strip_suffix('K').and_then(|k| k.parse::<usize>().ok());
+        if let (Some(size), "Data" | "Unified") = (size, kind.trim()) {
+            let level = level.trim().parse().unwrap();
+            assert_eq!(crate::arch::caches::said(level), Some(size << 10), "level {level}");
+            compared += 1;
+        }
+    }
+    println!("{compared} caches compared");
+}
+
 #[test]
 fn bias_gradient_is_the_sum_of_rows() {
     for isa in Isa::available() {

@@ -18,6 +18,7 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
+use super::super::caches;
 use super::tile::{A_STRIDE, COLUMNS, SQUARE, Tile};
 use super::vnni::Columns;
 
@@ -25,8 +26,12 @@ use super::vnni::Columns;
 const HALF: usize = SQUARE;
 /// Rows of a tile.
 pub(super) const ROWS: usize = 2 * HALF;
-/// Bytes of B that meet some rows before the next rows do: they stay in L2.
-pub(super) const PANELS: usize = 512 << 10;
+/// Bytes of B that meet some rows before the next rows do: they stay in L2, and take a quarter of
+/// it.
+pub(super) fn panels() -> usize {
+    caches::second_level() / 4
+}
+
 /// Elements of K that are multiplied at a time.
 const DEEP: usize = 64;
 

@@ -77,7 +77,7 @@ impl Way {
             // Rows stay in L1 and panels come one after the other from L2, as they lie there. A
             // tile's rows are far apart, which is slow to read again and again.
             #[cfg(target_arch = "x86_64")]
-            Self::Amx => (amx::PANELS / (k * COLUMNS)).max(1),
+            Self::Amx => (amx::panels() / (k * COLUMNS)).max(1),
             // A panel stays in L1.
             _ => 1,
         }
