@@ -131,10 +131,12 @@ fn shown(value: &Value) -> Value {
     }
 }
 
-/// The method as it was written: with all options in force it is not a name.
+/// The method as it was written: with all options in force it is not a name. A run that kept the
+/// probe has another method than was asked for.
 fn written(run: &RunRecord) -> &str {
+    let kept = run.method.split('[').next().unwrap_or(&run.method);
     let given = run.settings.get("method").and_then(serde_json::Value::as_str);
-    given.unwrap_or_else(|| run.method.split('[').next().unwrap_or(&run.method))
+    given.filter(|_| kept != "linear").unwrap_or(kept)
 }
 
 /// The last part of a path; the whole of a name such as `owner/name`.
@@ -148,6 +150,28 @@ fn short_name(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kept_probe_is_not_called_by_the_method_that_was_tried() {
+        let named = |method: &str, given: Option<&str>| {
+            let settings = given.map_or(json!({}), |given| json!({ "method": given }));
+            let base = json!({ "name": "/models/m", "family": "bert", "weights_sha256": "",
+                "tokenizer_sha256": null });
+            let run = json!({ "key": "", "sweep": "", "group": "", "task": "trec",
+                "kind": "classification", "metric": "accuracy", "method": method, "base": base,
+                "precision": "f32", "seed": 0, "settings": settings, "training": {}, "data": [],
+                "labels": [], "metrics": [{ "split": "test", "name": "accuracy", "value": 0.5,
+                    "primary": true, "rows": 2 }],
+                "parameters_trained": 1, "parameters_head": 1, "parameters_base": 1, "seconds": 1.0,
+                "peak_bytes": 0, "weights_sha256": "", "adapter": null, "versions": {},
+                "finished_at": 0 });
+            let run: RunRecord = serde_json::from_value(run).unwrap();
+            from_run(&run, None, |name| Some(name.into())).unwrap().model.name
+        };
+        assert_eq!(named("adapter[width=64]", Some("seq_bn")), "m + seq_bn");
+        assert_eq!(named("adapter[width=64]", None), "m + adapter");
+        assert_eq!(named("linear", Some("adapter")), "m + linear");
+    }
 
     #[test]
     fn readers_see_no_folders_of_this_machine() {
