@@ -60,6 +60,8 @@ struct Special {
 pub struct Tokenizer {
     path: PathBuf,
     inner: tokenizers::Tokenizer,
+    /// The largest number of a token in the files; what is added to them may have larger ones.
+    largest: u32,
     frame: Frame,
     special: Special,
     /// Why two texts cannot be one input.
@@ -102,6 +104,13 @@ impl Tokenizer {
             let message = "holds no tokenizer: neither tokenizer.json, nor vocab.txt, nor vocab.json with merges.txt";
             return Err(Error::file(folder, message));
         };
+        // The library counts on from the largest number, and numbers that are none serve as marks.
+        let largest = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        if largest > tokenizer_limits::NUMBER {
+            let most = tokenizer_limits::NUMBER;
+            let message = format!("gives a token the number {largest}; at most {most} is accepted");
+            return Err(Error::file(&path, message));
+        }
         // Files may ask for padding and truncation of their own; both are ours to do.
         inner.with_padding(None);
         inner
@@ -120,7 +129,7 @@ impl Tokenizer {
             let held = any.find_map(|token| inner.token_to_id(token));
             let unknown = held.map_or_else(|| id(unknown), Ok)?;
             let special = Special { first: 0, separator: 0, unknown };
-            return Self { path, inner, frame, special, no_pairs: None }.framed();
+            return Self { path, inner, largest, frame, special, no_pairs: None }.framed();
         }
         let special =
             Special { first: id(first)?, separator: id(separator)?, unknown: id(unknown)? };
@@ -135,7 +144,7 @@ impl Tokenizer {
             let tokens: Vec<_> = tokens.map(token).collect();
             inner.add_special_tokens(&tokens);
         }
-        Ok(Self { path, inner, frame, special, no_pairs: None })
+        Ok(Self { path, inner, largest, frame, special, no_pairs: None })
     }
 
     /// With special tokens around texts as `tokenizer.json` puts them.
@@ -225,7 +234,8 @@ impl Tokenizer {
     /// # Errors
     /// If it has not: the tokenizer is another model's.
     pub fn check_vocabulary(&self, rows: usize) -> Result<(), Error> {
-        let largest = self.inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        let added = self.inner.get_added_vocabulary().get_vocab().values().max();
+        let largest = added.map_or(self.largest, |added| self.largest.max(*added)) as usize;
         if largest < rows {
             return Ok(());
         }

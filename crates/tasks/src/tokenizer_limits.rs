@@ -13,6 +13,8 @@ use crate::Error;
 
 /// Largest file in bytes. That of XLM-R, with 250,002 tokens, has 17 million.
 pub(crate) const FILE: u64 = 100_000_000;
+/// Largest number of a token: a file has no room for as many.
+pub(crate) const NUMBER: u32 = 100_000_000;
 /// Times that a text may become longer by all normalizers together, in bytes.
 const GROWTH: u64 = 64;
 /// Normalizers, nested ones counted.
@@ -204,6 +206,36 @@ mod tests {
             let opened = crate::Tokenizer::open(dir.path(), Frame::BERT);
             let message = opened.map(drop).unwrap_err().to_string();
             assert!(message.contains("tokenizer.json: is not a tokenizer"), "{part}: {message}");
+        }
+    }
+
+    /// Found by damaged input: the library counts on from the largest number, beyond 32 bits.
+    #[test]
+    fn numbers_of_tokens_have_a_bound() {
+        use budwood_base::tokenizer::Frame;
+        let words = r#""[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3"#;
+        let one = |number: u32| format!("{{{words},\"[MASK]\":{number}}}");
+        let rules = |vocab: &str| {
+            format!(
+                r#"{{"version":"1.0","added_tokens":[],"model":{{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"","max_input_chars_per_word":9,"vocab":{vocab}}}}}"#
+            )
+        };
+        for (number, fits) in [(4, true), (NUMBER + 1, false), (u32::MAX, false)] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("tokenizer.json"), rules(&one(number))).unwrap();
+            // It stands among the tokens that are found in texts, and one more comes after it.
+            let settings = r#"{"mask_token":"[MASK]","pad_token":"[PAD]","cls_token":"[NEW]"}"#;
+            std::fs::write(dir.path().join("tokenizer_config.json"), settings).unwrap();
+            match crate::Tokenizer::open(dir.path(), Frame::BERT) {
+                Ok(_) => assert!(fits, "{number} was accepted"),
+                Err(e) => {
+                    let message = e.to_string();
+                    assert!(
+                        !fits && message.contains(&format!("the number {number}")),
+                        "{message}"
+                    );
+                }
+            }
         }
     }
 
