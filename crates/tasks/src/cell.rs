@@ -176,6 +176,14 @@ impl From<String> for Cell {
     }
 }
 
+/// Room for one. A list has room for four at its first element otherwise, and the allocator makes
+/// no use of what is given back later: lists in lists would take seventy times their text.
+fn room_for_first<T>(list: &mut Vec<T>) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+}
+
 impl<'de> Deserialize<'de> for Cell {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Cells;
@@ -210,9 +218,9 @@ impl<'de> Deserialize<'de> for Cell {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Cell, A::Error> {
                 let mut list = Vec::new();
                 while let Some(cell) = seq.next_element()? {
+                    room_for_first(&mut list);
                     list.push(cell);
                 }
-                // Room for four each would make of lists in lists sixty times their text.
                 list.shrink_to_fit();
                 Ok(Cell::List(list))
             }
@@ -233,6 +241,7 @@ impl<'de> Deserialize<'de> for Cell {
                     if twice {
                         return Err(A::Error::custom(format!("the key '{name}' stands twice")));
                     }
+                    room_for_first(&mut entries);
                     entries.push((name, cell));
                 }
                 Ok(Cell::Dict(entries))

@@ -580,6 +580,48 @@ fn training_on_pairs_is_kept_where_it_is_better_and_gives_the_same_bits() {
     assert_eq!(rest.adapter.params.values, made.adapter.params.values);
 }
 
+/// The same training on pairs, of which other rows keep all or a half of the way.
+#[test]
+fn half_of_the_way_is_half_way_between_first_and_last_weights() {
+    let train = classes(80, 13);
+    let (mut whole, mut half) = (None, None);
+    for seed in 0..8 {
+        let dev = classes(200, 100 + seed);
+        let given = Given { contrastive: true, dev: Some(&dev), ..Given::new(&train, "adapter") };
+        let given = Given { rate: Some(5e-3), ..given };
+        let made = given.run().unwrap();
+        let kept = made.account.contrastive.as_ref().unwrap();
+        if made.account.chosen == Chosen::Contrastive {
+            // Shares of 200 rows, in f32.
+            assert!((accuracy(&made, &dev) - kept.score).abs() < 1e-6, "{}", made.account);
+            let place = if made.account.part_way.is_some() { &mut half } else { &mut whole };
+            place.get_or_insert(made);
+        }
+        if whole.is_some() && half.is_some() {
+            break;
+        }
+    }
+    let (whole, half) = (whole.expect("all of the way"), half.expect("half of the way"));
+    assert!(half.account.part_way == Some(0.5), "{}", half.account);
+    let base = base();
+    let Adapter { params, .. } = &whole.adapter;
+    let first = Adapter::new(&base, whole.adapter.spec(), whole.adapter.head_spec().clone(), 0);
+    let first = first.unwrap();
+    let mut moved = 0;
+    for part in params.entries().iter().filter(|p| !p.name.starts_with("head.")) {
+        let of = |adapter: &Adapter| {
+            let slot = adapter.params.get(&part.name).unwrap().slot.clone();
+            adapter.params.values[slot].to_vec()
+        };
+        let ends = of(&first).into_iter().zip(of(&whole.adapter));
+        for (half, (first, last)) in of(&half.adapter).into_iter().zip(ends) {
+            assert!((half - (first + last) / 2.0).abs() < 1e-6, "{}", part.name);
+            moved += usize::from(first != last);
+        }
+    }
+    assert!(moved > 100, "{moved} weights were trained");
+}
+
 #[test]
 fn auto_tries_pairs_where_rows_are_few_and_keeps_the_least_loss() {
     let train = classes(60, 8);

@@ -100,6 +100,9 @@ pub struct Account {
     /// The method, trained on pairs, on the held-out rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contrastive: Option<Estimate>,
+    /// The share of the way from its first weights to its last that it went, where not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_way: Option<f32>,
     /// Ways that were given up after the first fold, as clearly worse than the probe or the other
     /// way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -141,6 +144,7 @@ impl Account {
             probe: None,
             tuned: None,
             contrastive: None,
+            part_way: None,
             given_up: Vec::new(),
             lost_at: Vec::new(),
             units: None,
@@ -149,6 +153,11 @@ impl Account {
             temperature: None,
             calibration: None,
         }
+    }
+
+    /// What was kept went this share of the way.
+    pub(super) fn went(&mut self, share: f32) {
+        self.part_way = Some(share).filter(|share| *share != 1.0);
     }
 
     /// Errors are in the unit of the data from here on, as the adapter's answers are.
@@ -217,9 +226,15 @@ impl fmt::Display for Account {
             Chosen::Method if self.probe.is_none() => write!(f, "chosen: {method}")?,
             Chosen::Method => write!(f, "chosen: {method}, begun from the linear probe")?,
             Chosen::Contrastive => {
+                let weights = match self.part_way {
+                    Some(share) => {
+                        format!(", {:.0} % of the way from first to last weights", 100.0 * share)
+                    }
+                    None => String::new(),
+                };
                 write!(
                     f,
-                    "chosen: {method}, trained on pairs, with a linear probe on its vectors"
+                    "chosen: {method}, trained on pairs{weights}, with a linear probe on its vectors"
                 )?;
             }
             Chosen::Probe => {

@@ -83,7 +83,7 @@ impl Recipe<'_> {
         let run = digest::of_parts([
             ("identity", self.identity.as_bytes()),
             // Trials of a program that cut the rows otherwise are none of this run.
-            ("folds", b"rows that differ"),
+            ("folds", b"rows that differ, shares of the way"),
             ("config", serde_json::to_string(&self.config).unwrap_or_default().as_bytes()),
         ]);
         let journal = Journal::open(self.folder.as_deref(), &run, self.workers.ranks())?;
@@ -176,11 +176,23 @@ impl Recipe<'_> {
                 Ended::Interrupted(outcome) => return Ok(Tried::Interrupted(outcome)),
                 Ended::Lost => return Ok(Tried::Lost),
             };
-        let judged = answers(self.workers, self.base, &adapter, dev)?;
-        Ok(match contest.loss_if_better(way, &judged) {
-            Some(_) => Tried::Better(way, adapter, outcome, judged),
-            None => Tried::NotBetter(outcome),
-        })
+        let config = self.config.clone();
+        let (common, workers) = self.parts();
+        let (ground, start) = (contest.ground, way.start(&contest.head, contest.ground));
+        let gone = common.by_shares(workers, (&config, start), ground.train, (way, *adapter))?;
+        let mut best: Option<(f32, Adapter, Answers, f64)> = None;
+        for (share, adapter) in gone {
+            let judged = answers(workers, common.base, &adapter, dev)?;
+            let least = best.as_ref().map(|(.., loss)| *loss);
+            if let Some(loss) = contest.loss_if_better(way, &judged)
+                && least.is_none_or(|least| loss < least)
+            {
+                best = Some((share, adapter, judged, loss));
+            }
+        }
+        let Some((share, adapter, judged, _)) = best else { return Ok(Tried::NotBetter(outcome)) };
+        contest.account.went(share);
+        Ok(Tried::Better(way, Box::new(adapter), outcome, judged))
     }
 
     /// Trains on all folds but one in turn, to see what the method is worth; then on all rows, if
@@ -199,7 +211,7 @@ impl Recipe<'_> {
             let outcome = Outcome { interrupted: true, ..Outcome::of_no_step() };
             return Ok(Tried::Interrupted(outcome));
         };
-        let mut best: Option<(Way, Answers, f64)> = None;
+        let mut best: Option<(Way, usize, Answers, f64)> = None;
         // What was asked for may be lost; the other way is there to be better.
         let lost = runners[0].standing == Standing::Lost;
         contest.account.lost_at.clone_from(&runners[0].lost_at);
@@ -211,29 +223,34 @@ impl Recipe<'_> {
                     Way::Pairs => account::PAIRS,
                 });
             }
-            let Some(judged) = runner.answers(folds) else { continue };
-            let least = best.as_ref().map(|(.., loss)| *loss);
-            if let Some(loss) = contest.loss_if_better(runner.way, &judged)
-                && least.is_none_or(|least| loss < least)
-            {
-                best = Some((runner.way, judged, loss));
-                config = runner.config;
+            for share in 0..runner.way.shares().len() {
+                let Some(judged) = runner.answers(folds, share) else { continue };
+                let least = best.as_ref().map(|(.., loss)| *loss);
+                if let Some(loss) = contest.loss_if_better(runner.way, &judged)
+                    && least.is_none_or(|least| loss < least)
+                {
+                    best = Some((runner.way, share, judged, loss));
+                    config.clone_from(&runner.config);
+                }
             }
         }
-        let Some((way, judged, _)) = best else {
+        let Some((way, share, judged, _)) = best else {
             return Ok(if lost { Tried::Lost } else { Tried::NotBetter(Outcome::of_no_step()) });
         };
-        let task = Task {
-            config,
-            train: contest.ground.train,
-            dev: None,
-            start: way.start(&contest.head, contest.ground),
-            nothing: contest.nothing,
-            may_agree,
-        };
+        let (train, start) = (contest.ground.train, way.start(&contest.head, contest.ground));
+        let (dev, nothing) = (None, contest.nothing);
+        let task = Task { config, train, dev, start, nothing, may_agree };
         let lost_at = &mut contest.account.lost_at;
         Ok(match self.train_through(task, &mut contest.journal, lost_at, on_event)? {
-            Ended::Trained(adapter, outcome) => Tried::Better(way, adapter, outcome, judged),
+            Ended::Trained(adapter, outcome) => {
+                let config = self.config.clone();
+                let (common, workers) = self.parts();
+                let how = (&config, start);
+                let mut gone = common.by_shares(workers, how, train, (way, *adapter))?;
+                let (share, adapter) = gone.swap_remove(share);
+                contest.account.went(share);
+                Tried::Better(way, Box::new(adapter), outcome, judged)
+            }
             Ended::Interrupted(outcome) => Tried::Interrupted(outcome),
             Ended::Lost => Tried::Lost,
         })
@@ -252,7 +269,10 @@ impl Contest<'_> {
         });
         match way {
             Way::Method => self.account.tuned = Some(found),
-            Way::Pairs => self.account.contrastive = Some(found),
+            Way::Pairs => {
+                let known = self.account.contrastive.take_if(|known| known.loss <= loss);
+                self.account.contrastive = known.or(Some(found));
+            }
         }
         better.then_some(loss)
     }

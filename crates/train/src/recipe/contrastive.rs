@@ -4,6 +4,9 @@
 //! `SetFit` learns from pairs of texts, each of which is computed again in every pair. Here all
 //! pairs of a batch are learned from at once: the vectors are computed first, then the gradient of
 //! the loss with respect to each, then each text's gradient by itself (Gao et al. 2021).
+//!
+//! Weights half-way between the first and the last may know more than the last: of the rows less,
+//! of what the model knew before more (Wortsman et al. 2022). Held-out rows say which are kept.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +20,7 @@ use super::definition::{Common, OnEvent};
 use super::head_values::set_head;
 use super::problem::{Problem, Vectors, Wanted, dot};
 use super::strength;
-use super::trial::OnPairs;
+use super::trial::{Ended, OnPairs};
 use crate::{Error, Event, Optimizer, Outcome, Prepared, TrainConfig, answers};
 
 /// Steps for 50 rows, and where they stop growing, with the root of the rows.
@@ -39,39 +42,63 @@ impl Common<'_> {
     pub(super) fn contrast(
         &self,
         workers: &mut Workers,
-        adapter: &mut Adapter,
         (config, pairs): (&TrainConfig, OnPairs),
         train: &Prepared,
         on_event: &mut OnEvent<'_>,
-    ) -> Result<Outcome, Error> {
-        let Some(targets @ Targets::Classes(classes)) = &train.targets else {
-            let message = "--recipe contrastive is for tasks where an example has one class";
-            return Err(Error::Usage(message.into()));
-        };
+    ) -> Result<Ended, Error> {
+        let classes = classes(train)?;
         let steps = steps(pairs.of_rows, classes.len());
         let (vectors, outcome) =
             self.contrasted(workers, (config, steps), (train, classes), on_event)?;
-        for part in vectors.params.entries().iter().filter(|p| !p.name.starts_with("head.")) {
-            if let Some(slot) = adapter.params.get(&part.name).map(|p| p.slot.clone()) {
-                adapter.params.values[slot]
-                    .copy_from_slice(&vectors.params.values[part.slot.clone()]);
+        if outcome.lost || outcome.interrupted {
+            return Ok(if outcome.lost { Ended::Lost } else { Ended::Interrupted(outcome) });
+        }
+        match self.part_way(workers, (config, pairs), train, &vectors, 1.0) {
+            Ok(adapter) => Ok(Ended::Trained(Box::new(adapter), outcome)),
+            Err(Error::NotFinite { .. }) => Ok(Ended::Lost),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// An adapter that went a share of the way from its first weights to those that training on
+    /// pairs gave it, with a probe on the vectors that it gives there.
+    ///
+    /// # Errors
+    /// If the vectors are not finite, or an image cannot be decoded.
+    pub(super) fn part_way(
+        &self,
+        workers: &mut Workers,
+        (config, pairs): (&TrainConfig, OnPairs),
+        train: &Prepared,
+        trained: &Adapter,
+        share: f32,
+    ) -> Result<Adapter, Error> {
+        let mut adapter = self.new_adapter(config)?;
+        let mut vectors = self.new_pooling(config)?;
+        for part in trained.params.entries().iter().filter(|p| !p.name.starts_with("head.")) {
+            let ends = &trained.params.values[part.slot.clone()];
+            for of in [&mut adapter, &mut vectors] {
+                let Some(slot) = of.params.get(&part.name).map(|p| p.slot.clone()) else {
+                    continue;
+                };
+                for (value, end) in of.params.values[slot].iter_mut().zip(ends) {
+                    *value = share * end + (1.0 - share) * *value;
+                }
             }
         }
-        let given = match answers(workers, self.base, &vectors, train) {
-            Ok(given) if !outcome.lost => given.outputs,
-            Ok(_) | Err(Error::NotFinite { .. }) => return Ok(Outcome { lost: true, ..outcome }),
-            Err(e) => return Err(e),
-        };
+        vectors.refresh(self.base.device(), workers.threads());
+        let given = answers(workers, self.base, &vectors, train)?.outputs;
+        let targets = Targets::Classes(classes(train)?.to_vec());
         let vectors = Vectors::new(&given);
-        let wanted = Wanted::of(targets, self.head.outputs)?;
-        let class_weights = config.class_weights.of(targets)?;
+        let wanted = Wanted::of(&targets, self.head.outputs)?;
+        let class_weights = config.class_weights.of(&targets)?;
         let rows: Vec<usize> = (0..given.len()).collect();
         let (vectors, class_weights) = (&vectors, &class_weights[..]);
         let problem = Problem { vectors, wanted: &wanted, rows: &rows, class_weights };
         let probe = strength::fit(&problem, pairs.strength, workers.threads());
-        set_head(adapter, &probe.on_raw(vectors));
+        set_head(&mut adapter, &probe.on_raw(vectors));
         adapter.refresh(self.base.device(), workers.threads());
-        Ok(outcome)
+        Ok(adapter)
     }
 
     /// An adapter whose head gives the vectors, trained on pairs.
@@ -153,6 +180,15 @@ impl Common<'_> {
         outcome.seconds = begin.elapsed().as_secs_f64();
         Ok((adapter, outcome))
     }
+}
+
+/// The class of each row.
+fn classes(train: &Prepared) -> Result<&[u32], Error> {
+    let Some(Targets::Classes(classes)) = &train.targets else {
+        let message = "--recipe contrastive is for tasks where an example has one class";
+        return Err(Error::Usage(message.into()));
+    };
+    Ok(classes)
 }
 
 /// The chunks of a step: two at least, so that two threads have work.

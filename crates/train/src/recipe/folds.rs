@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use budwood_base::random::Key;
 use budwood_engine::Workers;
+use budwood_model::Adapter;
 use budwood_ranks::Ranks;
 
 use super::definition::{Common, OnEvent, Recipe};
@@ -20,7 +21,7 @@ use super::held_out::Judge;
 use super::journal::{Journal, Trial};
 use super::strength;
 use super::trial::{ATTEMPTS, Ended, OnPairs, SLOWER, Start, Task};
-use crate::{Answers, Error, Event, PrefixCacheSpec, TrainConfig, answers};
+use crate::{Answers, Error, Event, PrefixCacheSpec, Prepared, TrainConfig, answers};
 
 /// Folds of cross-validation: each costs a training, and the probe's own strength is chosen by more
 /// of them.
@@ -44,6 +45,14 @@ impl Way {
             Self::Pairs => {
                 Start::Pairs(OnPairs { strength: ground.strength, of_rows: ground.wanted.rows() })
             }
+        }
+    }
+
+    /// The shares of the way from first to last weights that may be kept, all of it first.
+    pub(super) fn shares(self) -> &'static [f32] {
+        match self {
+            Self::Method => &[1.0],
+            Self::Pairs => &[1.0, 0.5],
         }
     }
 }
@@ -105,8 +114,8 @@ pub(super) struct Runner {
     pub(super) config: TrainConfig,
     pub(super) lost_at: Vec<f64>,
     pub(super) standing: Standing,
-    /// Outputs for the rows of each fold.
-    outputs: Vec<Option<Vec<Vec<f32>>>>,
+    /// Outputs for the rows of each fold, by the share of the way.
+    outputs: Vec<Option<Vec<Vec<Vec<f32>>>>>,
 }
 
 impl Runner {
@@ -132,11 +141,11 @@ impl Runner {
         }
     }
 
-    /// Its answers for all rows, once it has been tried on all folds.
-    pub(super) fn answers(&self, folds: &Folds) -> Option<Answers> {
+    /// Its answers for all rows at one of the shares, once it has been tried on all folds.
+    pub(super) fn answers(&self, folds: &Folds, share: usize) -> Option<Answers> {
         let mut outputs = vec![Vec::new(); folds.of_row.len()];
         for (given, (unseen, _)) in self.outputs.iter().zip(&folds.rows) {
-            let given = given.as_ref()?;
+            let given = given.as_ref()?.get(share)?;
             unseen.iter().zip(given).for_each(|(&row, y)| outputs[row].clone_from(y));
         }
         Some(Answers { outputs })
@@ -186,9 +195,34 @@ impl Common<'_> {
             Ended::Interrupted(_) => None,
             Ended::Lost => Some(Trial::Lost),
             Ended::Trained(adapter, _) => {
-                Some(Trial::Outputs(answers(workers, self.base, &adapter, &rest)?.outputs))
+                let how = (&task.config, task.start);
+                let gone = self.by_shares(workers, how, &train, (runner.way, *adapter))?;
+                let outputs =
+                    gone.iter().map(|(_, a)| Ok(answers(workers, self.base, a, &rest)?.outputs));
+                Some(Trial::Outputs(outputs.collect::<Result<_, Error>>()?))
             }
         })
+    }
+}
+
+impl Common<'_> {
+    /// What was trained, at each share of its way.
+    pub(super) fn by_shares(
+        &self,
+        workers: &mut Workers,
+        (config, start): (&TrainConfig, Start<'_>),
+        train: &Prepared,
+        (way, adapter): (Way, Adapter),
+    ) -> Result<Vec<(f32, Adapter)>, Error> {
+        let mut gone = Vec::new();
+        if let Start::Pairs(pairs) = start {
+            for &share in &way.shares()[1..] {
+                let how = (config, pairs);
+                gone.push((share, self.part_way(workers, how, train, &adapter, share)?));
+            }
+        }
+        gone.insert(0, (1.0, adapter));
+        Ok(gone)
     }
 }
 
@@ -211,7 +245,11 @@ fn give_up(course: &Course<'_>, runners: &mut [Runner]) {
     let of_probe: Vec<_> =
         unseen.iter().map(|&row| course.folds.of_probe.outputs[row].clone()).collect();
     let losses = |outputs: &[Vec<f32>]| course.judge.losses(unseen, outputs);
-    let first = |r: &Runner| r.outputs.first().cloned().flatten().map(|given| losses(&given));
+    let mean = |losses: &Vec<f64>| losses.iter().sum::<f64>() / losses.len() as f64;
+    let first = |r: &Runner| {
+        let given = r.outputs.first()?.as_ref()?.iter().map(|given| losses(given));
+        given.min_by(|a, b| mean(a).total_cmp(&mean(b)))
+    };
     let running = |r: &Runner| r.standing == Standing::Running;
     let found: Vec<_> = runners.iter().map(|r| first(r).filter(|_| running(r))).collect();
     let probe = losses(&of_probe);
@@ -267,7 +305,7 @@ impl Recipe<'_> {
                     }
                 }
                 for (runner, lost) in runners.iter_mut().zip(lost) {
-                    let answers = runner.answers(course.folds);
+                    let answers = runner.answers(course.folds, 0);
                     let fell = answers.is_some_and(|a| a.is_one_class(course.judge.data));
                     if lost || fell && !course.may_agree {
                         runner.is_lost(on_event);

@@ -31,8 +31,8 @@ struct Content {
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Trial {
-    /// With these outputs for the rows that it had not seen.
-    Outputs(Vec<Vec<f32>>),
+    /// With outputs for the rows that it had not seen: for each share of the way (`Way::shares`).
+    Outputs(Vec<Vec<Vec<f32>>>),
     /// It was lost, and given up.
     Lost,
 }
@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn outputs_come_back_to_the_bit_and_only_for_the_same_run() {
         let dir = tempfile::tempdir().unwrap();
-        let outputs = vec![vec![0.1f32, -1.0 / 3.0, f32::MIN_POSITIVE], vec![1e30, 16_777_217.0]];
+        let rows = vec![vec![0.1f32, -1.0 / 3.0, f32::MIN_POSITIVE], vec![1e30, 16_777_217.0]];
+        let outputs = vec![rows];
         let open = |run: &str| Journal::open(Some(dir.path()), run, &Ranks::default()).unwrap();
         let mut journal = open("a");
         journal.add("fold 0", Trial::Outputs(outputs.clone())).unwrap();

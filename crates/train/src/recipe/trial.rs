@@ -68,19 +68,12 @@ impl Common<'_> {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Ended, Error> {
         let (base, config) = (self.base, &task.config);
+        if let Start::Pairs(pairs) = task.start {
+            return self.contrast(workers, (config, pairs), task.train, on_event);
+        }
         let mut adapter = self.new_adapter(config)?;
-        match task.start {
-            Start::Random => {}
-            Start::Probe(head) => set_head(&mut adapter, head),
-            Start::Pairs(pairs) => {
-                let how = (config, pairs);
-                let outcome = self.contrast(workers, &mut adapter, how, task.train, on_event)?;
-                return Ok(match (outcome.lost, outcome.interrupted) {
-                    (true, _) => Ended::Lost,
-                    (false, true) => Ended::Interrupted(outcome),
-                    (false, false) => Ended::Trained(Box::new(adapter), outcome),
-                });
-            }
+        if let Start::Probe(head) = task.start {
+            set_head(&mut adapter, head);
         }
         adapter.refresh(base.device(), workers.threads());
         let mut trainer = Trainer::new(base, workers, config, task.train, task.dev, self.identity)?;
