@@ -297,6 +297,24 @@ fn a_full_disk_leaves_nothing_half_written() {
     assert!(limited(1000).status.success());
 }
 
+/// A file that cannot be written is named, whatever writes its form.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_is_named_with_its_file() {
+    let world = World::new();
+    world.train("a", "--epochs 1");
+    world.ok("board --board board init");
+    for words in [
+        // More than a buffer holds, so that it is the writer of the form that meets the end.
+        "predict --adapter a --input train.csv --output /dev/full --format csv",
+        "predict --adapter a --input train.csv --output /dev/full --format jsonl",
+        "board --board board export --format csv --out /dev/full",
+        "board --board board export --format json --out /dev/full",
+    ] {
+        world.fails(words, &["cannot write /dev/full: ", "No space left"]);
+    }
+}
+
 #[test]
 fn early_stopping_and_accumulation_work() {
     let world = World::new();

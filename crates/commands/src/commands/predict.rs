@@ -3,7 +3,7 @@
 mod explain;
 
 use std::borrow::Cow;
-use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -376,13 +376,14 @@ fn write(data: &Dataset, replies: &[Answer], format: Format, out: &mut dyn Write
                 let names =
                     cells.iter().map(|c| c.0).chain(table_cells(reply).into_iter().map(|c| c.0));
                 if i == 0 {
-                    csv.write_record(names)?;
+                    csv.write_record(names).map_err(io::Error::from)?;
                 }
                 let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
                     Cell::Text(text) => text,
                     Cell::Number(x) => x.to_string(),
                 });
-                csv.write_record(cells.into_iter().map(|(_, c)| c.into_owned()).chain(answers))?;
+                let cells = cells.into_iter().map(|(_, c)| c.into_owned()).chain(answers);
+                csv.write_record(cells).map_err(io::Error::from)?;
             }
             csv.flush()?;
         }
