@@ -325,6 +325,22 @@ fn faults_are_named_before_any_work() {
     world.fails(run, &["lable", "few"]);
     with("train-rows = 100", "metric = \"spearman\"");
     world.fails(run, &["spearman", "accuracy"]);
+    // Of a task and a method that are not the first.
+    with("train-rows = 100", "train-rows = 100\nepoch = 1");
+    world.fails(run, &["task few, method full", "--epoch'"]);
+    for (setting, words) in [
+        ("metric = \"spearman\"", ["linear: reviews", "spearman"]),
+        ("positive = \"none\"", ["linear: reviews", "--positive"]),
+        ("class-weights = \"none=2\"", ["linear: reviews", "no class 'none'"]),
+        ("label-column = \"lable\"", ["linear: reviews", "'lable'"]),
+        ("max-length = 100_000", ["linear: reviews", "--max-length: 100000"]),
+        ("init = \"nowhere\"", ["linear: reviews", "nowhere"]),
+        ("flip = true", ["linear: reviews", "--flip"]),
+        ("whole-words = true", ["linear: reviews", "--whole-words"]),
+    ] {
+        with("method = \"linear\"", &format!("method = \"linear\"\n{setting}"));
+        world.fails(run, &words);
+    }
     with("lr = 3e-3", "lr = []");
     world.fails(run, &["'lr' is an empty list"]);
     with("lr = 3e-3", "lr = 3e-3\nstore = 'other.db'");

@@ -5,6 +5,7 @@ pub(crate) mod job;
 mod kubernetes;
 mod slurm;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use budwood::RunSpec;
 use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBaseOptions, TrainingBases};
 use budwood::spec::Resources;
@@ -104,7 +106,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let left = not_recorded(&planned, &place)?;
     let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
     let threads = (settings.threads / jobs).max(1);
-    check_data(&left)?;
+    check_inputs(&left, args.cluster.on.is_none())?;
     check_recorded(&planned, &left, &place)?;
     if let Some(engine) = args.cluster.on {
         return submit(settings, args, engine, &file, &planned, left.len());
@@ -244,20 +246,38 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Reads every data set once, so that a fault is known before hours of work.
-fn check_data(runs: &[Planned]) -> Result<()> {
-    let mut seen = Vec::new();
-    for run in runs {
-        let (spec, limits) = (&run.args.spec, run.args.resources.limits);
-        let a = &spec.data;
-        let key = (a.data.clone(), a.dev_data.clone(), a.test_data.clone(), a.name.clone());
-        if !seen.contains(&key) {
-            seen.push(key);
-            let data = RunData::read(spec, limits, &mut base::told());
-            data.and_then(|data| spec.config(&data)).with_context(|| run.title())?;
+/// Reads every data set once, and checks all settings of the runs on it and, where they are done
+/// here, on their models: a fault is known before hours of work.
+fn check_inputs(runs: &[Planned], here: bool) -> Result<()> {
+    let mut models = HashMap::new();
+    let mut left: Vec<&Planned> = runs.iter().collect();
+    while let Some(first) = left.first().copied() {
+        let (spec, limits) = (&first.args.spec, first.args.resources.limits);
+        let data = RunData::read(spec, limits, &mut base::told()).with_context(|| first.title())?;
+        let alike = |run: &mut &Planned| {
+            run.args.spec.data == spec.data && run.args.resources.limits == limits
+        };
+        for run in left.extract_if(.., alike) {
+            let models = here.then_some(&mut models);
+            check_on(&run.args.spec, &data, models).with_context(|| run.title())?;
         }
     }
     Ok(())
+}
+
+/// Checks the settings of a run on its data and, where models are given, on its own, which is
+/// opened if no run before had it.
+fn check_on(
+    spec: &RunSpec,
+    data: &RunData,
+    models: Option<&mut HashMap<String, BaseModel>>,
+) -> Result<()> {
+    let Some(models) = models else { return Ok(spec.config(data).map(drop)?) };
+    let model = match models.entry(spec.base.clone()) {
+        Entry::Occupied(there) => there.into_mut(),
+        Entry::Vacant(new) => new.insert(BaseModel::open(&base::folder(&spec.base)?)?),
+    };
+    Ok(spec.check_on(data, model)?)
 }
 
 /// Refuses to count runs as done whose data or base were others: a file may have changed under its
@@ -510,7 +530,7 @@ fn dry_run(
         return Ok(ExitCode::SUCCESS);
     }
     for run in left {
-        say!("{}: {}", run.group, run.title())?;
+        say!("{}", run.title())?;
     }
     say!(
         "{all} runs, {} done before, {} left; about {} with {jobs} at a time",
