@@ -315,6 +315,43 @@ fn a_full_disk_is_named_with_its_file() {
     }
 }
 
+/// Whoever reads what a command prints may leave, and its log may be full: the work is done, and
+/// the code says so.
+#[test]
+#[cfg(unix)]
+fn work_does_not_hang_on_who_reads_its_words() {
+    let world = World::new();
+    let closed = || Stdio::from(std::io::pipe().unwrap().1);
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let sweep = "name = 's'\n[train]\nbase = 'base'\nrecipe = 'paper'\nmax-length = 24\n\
+                 [[task]]\ndata = 'train.csv'\n[[method]]\nname = 'l'\nmethod = 'linear'\n";
+    world.write("sweep.toml", sweep);
+    let train = |out| train_args("train.csv", out, "--epochs 1");
+    for (i, words) in [
+        train("a"),
+        train("b") + " --json",
+        "sweep sweep.toml --out sweep".into(),
+        "eval --adapter a --data test.csv --predictions answers.csv".into(),
+        "predict --adapter a --input test.csv".into(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut command = world.command(&words);
+        command.stdout(closed()).stderr(if i % 2 == 0 { closed() } else { full() });
+        assert_eq!(command.status().unwrap().code(), Some(0), "budwood {words}");
+    }
+    for made in ["a/adapter.json", "b/adapter.json", "sweep/runs.db", "answers.csv"] {
+        assert!(world.path(made).is_file(), "{made}");
+    }
+    assert_eq!(json(&world.ok("runs --store sweep/runs.db --json")).as_array().unwrap().len(), 1);
+    let mut command = world.command("predict --adapter a --input test.csv");
+    let output = command.stdout(full()).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: standard output: No space left"), "{said}");
+}
+
 #[test]
 fn early_stopping_and_accumulation_work() {
     let world = World::new();

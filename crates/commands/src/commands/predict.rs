@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::adapter::{Opening, answer, input};
 use crate::base::{self, source_named};
 use crate::out;
-use crate::output::table;
+use crate::output::{note, stdout, table};
 use crate::settings::Settings;
 use budwood::answer::{Answer, AnswerOptions, typed};
 use budwood::reader::Reader;
@@ -176,11 +176,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             })?,
             None if args.output.is_some() => {}
             None if format == Format::Table => show(&data, &answers)?,
-            None => write(&data, &answers, format, &mut std::io::stdout().lock())?,
+            None => write(&data, &answers, format, &mut stdout())?,
         }
     }
     for line in &data.skipped {
-        eprintln!("left out: {line}");
+        note!("left out: {line}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -199,7 +199,7 @@ fn inputs(settings: &Settings, args: &Args, adapter: &Adapter) -> Result<Dataset
         let mut opened = source.open(Split::Test, false)?;
         opened.settle(Some(task))?;
         let (data, notes) = opened.examples(task, &meta.labels)?;
-        notes.iter().for_each(|note| eprintln!("note: {note}"));
+        notes.iter().for_each(|note| note!("note: {note}"));
         return Ok(data);
     }
     if matches!(adapter.reader(), Reader::Images(..)) {

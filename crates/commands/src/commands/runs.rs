@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::card::model_index_entry;
 use crate::out;
-use crate::output::{json, say, seconds, table, thousands};
+use crate::output::{json, say, seconds, stdout, table, thousands};
 use crate::settings::Settings;
 use crate::store::{Place, inputs, stored};
 
@@ -114,7 +114,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             };
             match out {
                 Some(path) => out::write_file(path, text.as_bytes())?,
-                None => write!(std::io::stdout().lock(), "{text}")?,
+                None => write!(stdout(), "{text}")?,
             }
         }
     }

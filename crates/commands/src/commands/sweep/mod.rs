@@ -29,7 +29,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::finished::add_to;
-use crate::output::{json, message, say, seconds};
+use crate::output::{json, message, note, say, seconds};
 use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
 use crate::settings::Settings;
@@ -147,10 +147,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
     }
     for message in &failed {
-        eprintln!("failed: {message}");
+        note!("failed: {message}");
     }
     if stopped() {
-        eprintln!("interrupted. Run the same command to continue.");
+        note!("interrupted. Run the same command to continue.");
         return Ok(ExitCode::from(130));
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -320,7 +320,7 @@ fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
                     let took = seconds(begin.elapsed().as_secs_f64());
                     let line = format!("{}: {score} in {took}", run.title());
                     if shared.total.is_hidden() {
-                        eprintln!("{line}")
+                        note!("{line}")
                     } else {
                         shared.total.println(line)
                     }

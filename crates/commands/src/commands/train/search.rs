@@ -30,7 +30,7 @@ use budwood_train::recipe::{FEW_ROWS, plan};
 use serde_json::{Value, json};
 
 use crate::finished::add_to;
-use crate::output::{json, say, seconds, table, thousands};
+use crate::output::{json, note, say, seconds, table, thousands};
 use crate::progress::{catch_interrupt, stopped};
 use crate::results::Results;
 use crate::settings::Settings;
@@ -174,7 +174,7 @@ pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result
 }
 
 fn interrupted() -> ExitCode {
-    eprintln!("interrupted; what was tried is kept. The same command goes on from there.");
+    note!("interrupted; what was tried is kept. The same command goes on from there.");
     ExitCode::from(130)
 }
 
@@ -226,7 +226,7 @@ impl Search<'_> {
 
     fn say(&self, line: &str) -> Result<()> {
         if !self.settings.json {
-            eprintln!("{line}");
+            note!("{line}");
         }
         Ok(())
     }
