@@ -246,6 +246,8 @@ async fn what_is_wrong_is_said_and_harms_nobody_else() {
     let to = |name: &str| json!({ "inputs": "good", "adapter": name });
     let long = "good ".repeat(100);
     let cut = json!({ "inputs": long, "adapter": "good", "truncate": false });
+    let named = |text: Value| json!({ "inputs": text, "adapter": "good" });
+    let third_is_bad = json!({ "inputs": [named("a".into()), named("b".into()), named(3.into())] });
     for (body, status, word) in [
         (to("nobody"), 404, "nobody"),
         (to("../base"), 404, "names have"),
@@ -255,7 +257,10 @@ async fn what_is_wrong_is_said_and_harms_nobody_else() {
         (to("nobody*"), 404, "begins so"),
         (to("broken"), 424, "broken"),
         (json!({ "inputs": 3, "adapter": "good" }), 422, "a text"),
-        (json!({ "inputs": ["a", 3], "adapter": "good" }), 422, "a text"),
+        (json!({ "inputs": ["a", 3], "adapter": "good" }), 422, "input 1 (the first is 0): this"),
+        (json!({ "inputs": 3, "adapter": ["good"] }), 422, "adapter 'good': this"),
+        (third_is_bad, 422, "adapter 'good': input 2 (the first is 0): this"),
+        (json!({ "inputs": "a", "adapter": 3 }), 400, "a name or a list of names"),
         (json!({ "inputs": ["a", "b", "c", "d"], "adapter": "good" }), 413, "4 inputs"),
         (json!({ "adapter": "good" }), 400, "inputs"),
         (json!({ "inputs": "a" }), 400, "adapter"),
