@@ -194,8 +194,7 @@ fn a_sweep_takes_no_adapter_that_it_kept() {
         let text = format!(
             "name = 'kept'\nseeds = {seeds}\nkeep-adapters = {keep}\n[train]\nrecipe = 'paper'\n\
              base = 'base'\nepochs = 1\nmax-length = 24\npooling = 'mean'\n[[task]]\n\
-             name = 'reviews'\ndata = 'train.csv'\n[[method]]\nname = 'linear'\n\
-             method = 'linear'\n"
+             data = 'train.csv'\n[[method]]\nname = 'linear'\nmethod = 'linear'\n"
         );
         world.write("kept.toml", text);
     };
@@ -212,6 +211,9 @@ fn a_sweep_takes_no_adapter_that_it_kept() {
     world.ok("sweep kept.toml");
     let before = kept();
     assert_eq!(before.len(), 2);
+    // Of which data an adapter is can be told from its folder, and what was not given is no word.
+    assert!(before.iter().all(|(path, _)| path.contains("adapters/train-linear-")), "{before:?}");
+    assert!(!world.ok("runs").contains("null") && !world.ok("runs export").contains("null"));
     file(false, "[0, 1, 2]");
     assert!(world.ok("sweep kept.toml").contains("2 done before"));
     assert!(kept() == before, "the third was not kept, the others are");

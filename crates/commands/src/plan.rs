@@ -4,6 +4,7 @@
 //! train`, without the dashes; a task's flags go before those of `[train]`, a method's before both.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -173,8 +174,10 @@ impl SweepFile {
         let mut args = parsed.args;
         args.spec = args.spec.in_full();
         let key = args.spec.key();
-        let task = args.spec.data.name.clone().unwrap_or_else(|| "task".into());
-        let folder = format!("{}-{}-{}", word(&task), word(group), &key[..12]);
+        let data = &args.spec.data;
+        let file = || Path::new(&data.data).file_stem().and_then(OsStr::to_str);
+        let task = data.name.as_deref().or_else(file).unwrap_or("task");
+        let folder = format!("{}-{}-{}", word(task), word(group), &key[..12]);
         args.out = out.join(ADAPTERS).join(folder);
         Ok(Planned { group: group.into(), args, key })
     }
