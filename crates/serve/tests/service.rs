@@ -263,6 +263,8 @@ async fn what_is_wrong_is_said_and_harms_nobody_else() {
         (json!({ "inputs": 3, "adapter": ["good"] }), 422, "adapter 'good': this"),
         (third_is_bad, 422, "adapter 'good': input 2 (the first is 0): this"),
         (json!({ "inputs": "a", "adapter": 3 }), 400, "a name or a list of names"),
+        (json!({ "inputs": "a", "adapter": [] }), 400, "the list of names is empty"),
+        (json!(["good", "good"]), 400, "a JSON object is wanted"),
         (json!({ "inputs": ["a", "b", "c", "d"], "adapter": "good" }), 413, "4 inputs"),
         (json!({ "adapter": "good" }), 400, "inputs"),
         (json!({ "inputs": "a" }), 400, "adapter"),

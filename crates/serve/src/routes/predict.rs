@@ -133,6 +133,7 @@ async fn names(app: &Arc<App>, asked: &Asked, given: Vec<String>) -> Result<Vec<
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     match names.len() {
+        0 if patterns == 0 => Err(Fault::bad("\"adapter\": the list of names is empty")),
         0 => Err(Fault::unknown("no adapter has a name that begins so")),
         1..=ADAPTERS_MAX => Ok(names),
         n => Err(too_many(n)),
