@@ -121,7 +121,12 @@ fn bad_data_is_refused_with_its_place() {
     };
     fails("a.csv", b"text,sort\nx,y\n", "", &["a.csv", "--label-column", "text, sort"]);
     fails("b.csv", b"words,label\nx,y\n", "", &["b.csv", "--text-column"]);
-    fails("c.csv", b"text,label\nx,y\n", "--label-column kind", &["no column 'kind'"]);
+    fails(
+        "c.csv",
+        b"text,label\nx,y\n",
+        "--label-column kind",
+        &["no column 'kind'", "--label-column"],
+    );
     fails("d.csv", b"", "", &["d.csv", "no row"]);
     fails("e.csv", b"text,label\n", "", &["no row"]);
     fails("f.csv", b"text,label\ngood,1\nbad\n", "", &["f.csv, line 3", "1 fields"]);
