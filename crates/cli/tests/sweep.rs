@@ -343,6 +343,9 @@ fn faults_are_named_before_any_work() {
         with("method = \"linear\"", &format!("method = \"linear\"\n{setting}"));
         world.fails(run, &words);
     }
+    // The first fault of all data is said, so that thirty files are not mended in thirty turns.
+    with("train-rows = 100", "label-column = \"lable\"\n[[task]]\ndata = \"gone.csv\"");
+    world.fails(run, &["full: few", "lable", "full: gone.csv"]);
     with("lr = 3e-3", "lr = []");
     world.fails(run, &["'lr' is an empty list"]);
     with("lr = 3e-3", "lr = 3e-3\nstore = 'other.db'");

@@ -15,7 +15,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use budwood::RunSpec;
 use budwood::number;
 use budwood::run::{FOLDER, Run, RunData, Trained, TrainingBaseOptions, TrainingBases};
 use budwood::spec::Resources;
@@ -247,37 +246,38 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// Reads every data set once, and checks all settings of the runs on it and, where they are done
-/// here, on their models: a fault is known before hours of work.
+/// here, on their models: a fault is known before hours of work, and those of all data at once.
 fn check_inputs(runs: &[Planned], here: bool) -> Result<()> {
-    let mut models = HashMap::new();
+    let (mut models, mut faults) = (HashMap::new(), Vec::new());
     let mut left: Vec<&Planned> = runs.iter().collect();
     while let Some(first) = left.first().copied() {
         let (spec, limits) = (&first.args.spec, first.args.resources.limits);
-        let data = RunData::read(spec, limits, &mut base::told()).with_context(|| first.title())?;
         let alike = |run: &mut &Planned| {
             run.args.spec.data == spec.data && run.args.resources.limits == limits
         };
-        for run in left.extract_if(.., alike) {
-            let models = here.then_some(&mut models);
-            check_on(&run.args.spec, &data, models).with_context(|| run.title())?;
+        let alike: Vec<&Planned> = left.extract_if(.., alike).collect();
+        let data = RunData::read(spec, limits, &mut base::told()).with_context(|| first.title());
+        for run in alike.iter().filter(|_| here && data.is_ok()) {
+            if let Entry::Vacant(new) = models.entry(&run.args.spec.base) {
+                new.insert(BaseModel::open(&base::folder(&run.args.spec.base)?)?);
+            }
         }
+        let checked = data.and_then(|data| {
+            alike.iter().try_for_each(|run| {
+                let spec = &run.args.spec;
+                let checked = match models.get(&spec.base) {
+                    Some(model) => spec.check_on(&data, model),
+                    None => spec.config(&data).map(drop),
+                };
+                checked.with_context(|| run.title())
+            })
+        });
+        faults.extend(checked.err().map(|e| message(&e)));
     }
-    Ok(())
-}
-
-/// Checks the settings of a run on its data and, where models are given, on its own, which is
-/// opened if no run before had it.
-fn check_on(
-    spec: &RunSpec,
-    data: &RunData,
-    models: Option<&mut HashMap<String, BaseModel>>,
-) -> Result<()> {
-    let Some(models) = models else { return Ok(spec.config(data).map(drop)?) };
-    let model = match models.entry(spec.base.clone()) {
-        Entry::Occupied(there) => there.into_mut(),
-        Entry::Vacant(new) => new.insert(BaseModel::open(&base::folder(&spec.base)?)?),
-    };
-    Ok(spec.check_on(data, model)?)
+    match faults.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", faults.join("\n")),
+    }
 }
 
 /// Refuses to count runs as done whose data or base were others: a file may have changed under its
