@@ -121,7 +121,12 @@ fn bad_data_is_refused_with_its_place() {
     };
     fails("a.csv", b"text,sort\nx,y\n", "", &["a.csv", "--label-column", "text, sort"]);
     fails("b.csv", b"words,label\nx,y\n", "", &["b.csv", "--text-column"]);
-    fails("c.csv", b"text,label\nx,y\n", "--label-column kind", &["no column 'kind'"]);
+    fails(
+        "c.csv",
+        b"text,label\nx,y\n",
+        "--label-column kind",
+        &["no column 'kind'", "--label-column"],
+    );
     fails("d.csv", b"", "", &["d.csv", "no row"]);
     fails("e.csv", b"text,label\n", "", &["no row"]);
     fails("f.csv", b"text,label\ngood,1\nbad\n", "", &["f.csv, line 3", "1 fields"]);
@@ -295,6 +300,61 @@ fn a_full_disk_leaves_nothing_half_written() {
     assert!(!left.iter().any(|n| n.to_string_lossy().contains("tmp")), "{left:?}");
     assert!(!world.path("out/adapter.json").exists());
     assert!(limited(1000).status.success());
+}
+
+/// A file that cannot be written is named, whatever writes its form.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_is_named_with_its_file() {
+    let world = World::new();
+    world.train("a", "--epochs 1");
+    world.ok("board --board board init");
+    for words in [
+        // More than a buffer holds, so that it is the writer of the form that meets the end.
+        "predict --adapter a --input train.csv --output /dev/full --format csv",
+        "predict --adapter a --input train.csv --output /dev/full --format jsonl",
+        "board --board board export --format csv --out /dev/full",
+        "board --board board export --format json --out /dev/full",
+    ] {
+        world.fails(words, &["cannot write /dev/full: ", "No space left"]);
+    }
+}
+
+/// Whoever reads what a command prints may leave, and its log may be full: the work is done, and
+/// the code says so.
+#[test]
+#[cfg(unix)]
+fn work_does_not_hang_on_who_reads_its_words() {
+    let world = World::new();
+    let closed = || Stdio::from(std::io::pipe().unwrap().1);
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let sweep = "name = 's'\n[train]\nbase = 'base'\nrecipe = 'paper'\nmax-length = 24\n\
+                 [[task]]\ndata = 'train.csv'\n[[method]]\nname = 'l'\nmethod = 'linear'\n";
+    world.write("sweep.toml", sweep);
+    let train = |out| train_args("train.csv", out, "--epochs 1");
+    for (i, words) in [
+        train("a"),
+        train("b") + " --json",
+        "sweep sweep.toml --out sweep".into(),
+        "eval --adapter a --data test.csv --predictions answers.csv".into(),
+        "predict --adapter a --input test.csv".into(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut command = world.command(&words);
+        command.stdout(closed()).stderr(if i % 2 == 0 { closed() } else { full() });
+        assert_eq!(command.status().unwrap().code(), Some(0), "budwood {words}");
+    }
+    for made in ["a/adapter.json", "b/adapter.json", "sweep/runs.db", "answers.csv"] {
+        assert!(world.path(made).is_file(), "{made}");
+    }
+    assert_eq!(json(&world.ok("runs --store sweep/runs.db --json")).as_array().unwrap().len(), 1);
+    let mut command = world.command("predict --adapter a --input test.csv");
+    let output = command.stdout(full()).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: standard output: No space left"), "{said}");
 }
 
 #[test]

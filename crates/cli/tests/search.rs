@@ -33,8 +33,11 @@ fn the_best_of_all_is_kept_and_nothing_is_tried_twice() {
     // Without time there is the run itself.
     let found = json(&world.ok(&train("few.csv", "least", "--minutes 0")));
     assert_eq!(found["tried"].as_array().unwrap().len(), 1);
-    world.ok(&train("few.csv", "alone", ""));
+    world.ok(&train("few.csv", "alone", "--store alone.db"));
     assert_eq!(weights(&world, "least"), weights(&world, "alone"));
+    // A store may know the best from elsewhere, without its adapter.
+    world.ok(&train("few.csv", "known", "--minutes 0 --store alone.db"));
+    assert_eq!(weights(&world, "known"), weights(&world, "alone"));
 
     let args = train("few.csv", "out", "--minutes 0.15 --max-length 24");
     let found = json(&world.ok(&args));
@@ -58,6 +61,9 @@ fn the_best_of_all_is_kept_and_nothing_is_tried_twice() {
     // The same command knows them, and goes on only if time is left.
     world.fails(&args, &["out"]);
     let again = json(&world.ok(&format!("{args} --overwrite")));
+    let none_left = args.replace("--minutes 0.15", "--minutes 0");
+    let none_left = json(&world.ok(&format!("{none_left} --overwrite")));
+    assert_eq!((&none_left["tried"], &none_left["score"]), (&again["tried"], &again["score"]));
     let known = |found: &Value, n: usize| -> Vec<String> {
         let tried = found["tried"].as_array().unwrap()[..n].iter();
         tried.map(|t| t["key"].as_str().unwrap().into()).collect()

@@ -194,8 +194,7 @@ fn a_sweep_takes_no_adapter_that_it_kept() {
         let text = format!(
             "name = 'kept'\nseeds = {seeds}\nkeep-adapters = {keep}\n[train]\nrecipe = 'paper'\n\
              base = 'base'\nepochs = 1\nmax-length = 24\npooling = 'mean'\n[[task]]\n\
-             name = 'reviews'\ndata = 'train.csv'\n[[method]]\nname = 'linear'\n\
-             method = 'linear'\n"
+             data = 'train.csv'\n[[method]]\nname = 'linear'\nmethod = 'linear'\n"
         );
         world.write("kept.toml", text);
     };
@@ -212,6 +211,9 @@ fn a_sweep_takes_no_adapter_that_it_kept() {
     world.ok("sweep kept.toml");
     let before = kept();
     assert_eq!(before.len(), 2);
+    // Of which data an adapter is can be told from its folder, and what was not given is no word.
+    assert!(before.iter().all(|(path, _)| path.contains("adapters/train-linear-")), "{before:?}");
+    assert!(!world.ok("runs").contains("null") && !world.ok("runs export").contains("null"));
     file(false, "[0, 1, 2]");
     assert!(world.ok("sweep kept.toml").contains("2 done before"));
     assert!(kept() == before, "the third was not kept, the others are");
@@ -325,6 +327,25 @@ fn faults_are_named_before_any_work() {
     world.fails(run, &["lable", "few"]);
     with("train-rows = 100", "metric = \"spearman\"");
     world.fails(run, &["spearman", "accuracy"]);
+    // Of a task and a method that are not the first.
+    with("train-rows = 100", "train-rows = 100\nepoch = 1");
+    world.fails(run, &["task few, method full", "--epoch'"]);
+    for (setting, words) in [
+        ("metric = \"spearman\"", ["linear: reviews", "spearman"]),
+        ("positive = \"none\"", ["linear: reviews", "--positive"]),
+        ("class-weights = \"none=2\"", ["linear: reviews", "no class 'none'"]),
+        ("label-column = \"lable\"", ["linear: reviews", "'lable'"]),
+        ("max-length = 100_000", ["linear: reviews", "--max-length: 100000"]),
+        ("init = \"nowhere\"", ["linear: reviews", "nowhere"]),
+        ("flip = true", ["linear: reviews", "--flip"]),
+        ("whole-words = true", ["linear: reviews", "--whole-words"]),
+    ] {
+        with("method = \"linear\"", &format!("method = \"linear\"\n{setting}"));
+        world.fails(run, &words);
+    }
+    // The first fault of all data is said, so that thirty files are not mended in thirty turns.
+    with("train-rows = 100", "label-column = \"lable\"\n[[task]]\ndata = \"gone.csv\"");
+    world.fails(run, &["full: few", "lable", "full: gone.csv"]);
     with("lr = 3e-3", "lr = []");
     world.fails(run, &["'lr' is an empty list"]);
     with("lr = 3e-3", "lr = 3e-3\nstore = 'other.db'");

@@ -11,6 +11,7 @@ use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_tasks::Input;
 use budwood_train::{Answers, Prepared};
 
+use crate::output::note;
 use crate::settings::Settings;
 use crate::{base, foreign};
 
@@ -51,7 +52,7 @@ impl Opening<'_> {
             positive: self.positive.map(Into::into),
         };
         let adapter = Adapter::from_folder(&base, folder, options)?;
-        adapter.warnings().iter().for_each(|warning| eprintln!("{warning}"));
+        adapter.warnings().iter().for_each(|warning| note!("{warning}"));
         Ok(adapter)
     }
 }
@@ -81,7 +82,7 @@ pub(crate) fn answer(adapter: &Adapter, data: &Dataset) -> Result<(Prepared, Ans
     let (prepared, answers) = adapter.answers(data)?;
     if prepared.truncated > 0 {
         let what = cut(adapter.meta().head.kind, adapter.lengths());
-        eprintln!("{} of {} {what}", prepared.truncated, prepared.examples());
+        note!("{} of {} {what}", prepared.truncated, prepared.examples());
     }
     Ok((prepared, answers))
 }

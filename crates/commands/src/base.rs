@@ -8,7 +8,7 @@ use budwood_formats::BaseModel;
 use budwood_hub::{Notice, find_folder, find_model};
 use budwood_tasks::DataSource;
 
-use crate::output::bytes;
+use crate::output::{bytes, note};
 
 /// The folder of a base model that the user named.
 pub(crate) fn folder(name: &str) -> Result<PathBuf> {
@@ -35,17 +35,17 @@ pub(crate) fn told() -> impl FnMut(Notice<'_>) {
     let mut told = String::new();
     move |notice| match notice {
         Notice::Package { name, version, with } => {
-            eprintln!("fetching {name} {version} with {with} ...");
+            note!("fetching {name} {version} with {with} ...");
         }
         Notice::Object { address, bytes: size } => {
-            eprintln!("fetching {address} ({}) ...", bytes(size));
+            note!("fetching {address} ({}) ...", bytes(size));
         }
         Notice::File { model, progress } if told != progress.file => {
             told = progress.file.into();
-            eprintln!("fetching {told} of {model} ({}) ...", bytes(progress.size));
+            note!("fetching {told} of {model} ({}) ...", bytes(progress.size));
         }
         Notice::File { .. } => {}
-        Notice::Part { .. } => notice.warning().iter().for_each(|warning| eprintln!("{warning}")),
+        Notice::Part { .. } => notice.warning().iter().for_each(|warning| note!("{warning}")),
     }
 }
 

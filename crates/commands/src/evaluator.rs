@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::adapter::Opening;
 use crate::base::{self, check_original};
 use crate::limited::{self, Allowed, without_places};
+use crate::output::note;
 use crate::scratch::Scratches;
 use crate::settings::Settings;
 use budwood::answer::answered;
@@ -79,7 +80,7 @@ pub(crate) fn told(what: &str, error: &anyhow::Error, base: &str) -> String {
     let all = format!("{error:#}");
     let shown = without_places(&all, &[Path::new(base)]);
     if shown != all {
-        eprintln!("{what}: {all}");
+        note!("{what}: {all}");
     }
     shown
 }

@@ -7,6 +7,7 @@ use budwood_formats::native::AdapterFolder;
 use budwood_hub::find_adapter;
 
 use crate::base;
+use crate::output::note;
 
 /// The folder of an adapter that the user named; one of the hub is fetched.
 pub(crate) fn folder(name: &Path) -> Result<PathBuf> {
@@ -17,7 +18,7 @@ pub(crate) fn folder(name: &Path) -> Result<PathBuf> {
 pub(crate) fn load_told(path: &Path, base: Option<&str>) -> Result<AdapterFolder> {
     let folder = load(path, base)?;
     if let Some(warning) = budwood_formats::foreign::warning(&folder.meta) {
-        eprintln!("{warning}");
+        note!("{warning}");
     }
     Ok(folder)
 }

@@ -1,6 +1,5 @@
 //! The program `budwood`: flags, output, environment and exit codes around the library crates. It
 //! is a library of one function, as the Python package holds the program too.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod adapter;
 mod again;
@@ -209,11 +208,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Bench(args) => commands::bench::run(&settings, &args),
         Command::Methods => commands::methods::run(&settings),
     };
-    let result = match result {
-        // A reader that closed its end, such as `head`, has what it wanted.
-        Err(e) if is_broken_pipe(&e) => Ok(ExitCode::SUCCESS),
-        result => result.map_err(|e| output::message(&e)),
-    };
+    let result = result.map_err(|e| output::message(&e));
     // Where a rank has failed, all end with its message.
     let ended = settings.ranks.end(result.as_ref().err().map(String::as_str));
     match (result, ended) {
@@ -226,9 +221,4 @@ fn run(cli: Cli) -> ExitCode {
 fn failed(message: &str) -> ExitCode {
     output::note!("error: {message}");
     ExitCode::FAILURE
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|e| e.downcast_ref::<std::io::Error>());
-    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

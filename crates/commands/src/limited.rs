@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::again;
+use crate::output::note;
 
 /// What a process may take.
 #[derive(Clone, Copy)]
@@ -95,7 +96,7 @@ pub(crate) fn end_with_parent(seconds: u64) {
 pub(crate) fn end_after(time: Duration, message: String) {
     std::thread::spawn(move || {
         std::thread::sleep(time);
-        eprintln!("error: {message}");
+        note!("error: {message}");
         std::process::exit(1);
     });
 }

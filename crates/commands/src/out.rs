@@ -202,8 +202,10 @@ pub(crate) fn write_file_with(
         Place::Here(path) => path,
         Place::Store(address) => return remote::write_file(&address, write),
     };
-    write_atomic_with(path, write).map_err(|error| match error.is::<std::io::Error>() {
-        true => error.context(format!("cannot write {}", path.display())),
-        false => error,
+    write_atomic_with(path, write).map_err(|error| {
+        match error.chain().any(|cause| cause.is::<std::io::Error>()) {
+            true => error.context(format!("cannot write {}", path.display())),
+            false => error,
+        }
     })
 }

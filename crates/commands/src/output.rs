@@ -1,28 +1,62 @@
 //! Text for people: numbers, sizes, tables.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 
 use anyhow::Result;
 pub(crate) use budwood::number::thousands;
 use budwood_board::text::is_hidden;
 
-/// A line on standard output; a closed pipe is an error, not a panic. What others wrote cannot
-/// steer the terminal.
+/// A line on standard output. What others wrote cannot steer the terminal.
 macro_rules! say {
-    ($($arg:tt)*) => {{
-        use std::io::Write as _;
-        let line = format!($($arg)*);
-        writeln!(std::io::stdout().lock(), "{}", $crate::output::lines(&line))
-    }};
+    ($($arg:tt)*) => { $crate::output::said(&format!($($arg)*)) };
 }
 pub(crate) use say;
 
 /// A line on standard error, as safe as those of [`say`].
 macro_rules! note {
-    ($($arg:tt)*) => { eprintln!("{}", $crate::output::lines(&format!($($arg)*))) };
+    ($($arg:tt)*) => { $crate::output::noted(&format!($($arg)*)) };
 }
 pub(crate) use note;
+
+/// What [`say`] does.
+pub(crate) fn said(line: &str) -> io::Result<()> {
+    writeln!(stdout(), "{}", lines(line))
+}
+
+/// What [`note`] does. No work ends because its log is full or closed.
+pub(crate) fn noted(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", lines(line));
+}
+
+/// Standard output. A reader that closed its end, such as `head`, has what it wanted: what it does
+/// not take is dropped, and the work goes on to its end.
+pub(crate) struct Stdout(io::StdoutLock<'static>);
+
+/// Opens [`Stdout`].
+pub(crate) fn stdout() -> Stdout {
+    Stdout(io::stdout().lock())
+}
+
+impl Stdout {
+    fn taken<T>(result: io::Result<T>, all: T) -> io::Result<T> {
+        result.or_else(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Ok(all),
+            io::ErrorKind::Interrupted => Err(error),
+            kind => Err(io::Error::new(kind, format!("standard output: {error}"))),
+        })
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::taken(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::taken(self.0.flush(), ())
+    }
+}
 
 /// A JSON value on standard output.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
@@ -30,7 +64,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Result<()> {
     // JSON escapes what stands below U+0020 itself. The rest can only stand inside its texts, where
     // it may be escaped.
     let text = visible(&text, |c| c == '\n', |c| format!("\\u{:04x}", c as u32));
-    writeln!(std::io::stdout().lock(), "{text}")?;
+    writeln!(stdout(), "{text}")?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! train`, without the dashes; a task's flags go before those of `[train]`, a method's before both.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -105,8 +106,8 @@ impl SweepFile {
                 );
                 if let Some((flag, _)) = flags.iter().find(|(flag, v)| values(flag, v).is_empty()) {
                     bail!(
-                        "the sweep '{}', method {group}: '{flag}' is an empty list, so that there is nothing to run",
-                        self.name
+                        "{}: '{flag}' is an empty list, so that there is nothing to run",
+                        self.place(&group, &flags)
                     );
                 }
                 let there = combinations(&flags).saturating_mul(self.seeds.len());
@@ -127,6 +128,13 @@ impl SweepFile {
             }
         }
         Ok(runs)
+    }
+
+    /// Where flags stand in the file, as messages name it.
+    fn place(&self, group: &str, flags: &Table) -> String {
+        let name = ["name", "data"].iter().find_map(|key| flags.get(*key)).map(plain);
+        let task = name.unwrap_or_else(|| "without a name".into());
+        format!("the sweep '{}', task {task}, method {group}", self.name)
     }
 
     fn planned(&self, group: &str, flags: &Table, seed: u64, out: &Path) -> Result<Planned> {
@@ -160,17 +168,16 @@ impl SweepFile {
             let text = e.to_string();
             let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
             let tip = text.lines().find(|l| l.contains("tip:")).map(str::trim);
-            anyhow::anyhow!(
-                "the sweep '{}', method {group}: {line} {}",
-                self.name,
-                tip.unwrap_or_default()
-            )
+            let place = self.place(group, flags);
+            anyhow::anyhow!("{place}: {line} {}", tip.unwrap_or_default())
         })?;
         let mut args = parsed.args;
         args.spec = args.spec.in_full();
         let key = args.spec.key();
-        let task = args.spec.data.name.clone().unwrap_or_else(|| "task".into());
-        let folder = format!("{}-{}-{}", word(&task), word(group), &key[..12]);
+        let data = &args.spec.data;
+        let file = || Path::new(&data.data).file_stem().and_then(OsStr::to_str);
+        let task = data.name.as_deref().or_else(file).unwrap_or("task");
+        let folder = format!("{}-{}-{}", word(task), word(group), &key[..12]);
         args.out = out.join(ADAPTERS).join(folder);
         Ok(Planned { group: group.into(), args, key })
     }
@@ -182,7 +189,7 @@ impl Planned {
         let spec = &self.args.spec;
         let task = spec.data.name.as_deref().unwrap_or(&spec.data.data);
         let lr = spec.lr.map_or("by the recipe".into(), |lr| lr.to_string());
-        format!("{task}, {}, lr {lr}, seed {}", spec.method, spec.seed)
+        format!("{}: {task}, {}, lr {lr}, seed {}", self.group, spec.method, spec.seed)
     }
 }
 

@@ -11,6 +11,8 @@ use budwood_train::{Event, Score};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::output::note;
+
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Turns Ctrl-C into a wish to stop; a second one ends the program.
@@ -74,22 +76,22 @@ impl TrainProgress {
                 let inputs = [of(train, "training"), of(dev, "validation")].into_iter().flatten();
                 let inputs = inputs.collect::<Vec<_>>().join(" and ");
                 let room = crate::output::bytes(bytes);
-                eprintln!(
+                note!(
                     "the lowest {layers} layers are frozen: their output for {inputs} is computed once and kept ({room})"
                 );
                 if train == 0 {
-                    eprintln!("(with --frozen-dropout off or --dropout 0 for training inputs too)");
+                    note!("(with --frozen-dropout off or --dropout 0 for training inputs too)");
                 }
             }
             Event::Probe { strength } if !self.quiet => {
-                eprintln!("linear probe solved; strength {strength} by cross-validation");
+                note!("linear probe solved; strength {strength} by cross-validation");
             }
             Event::Trial { number, of } if !self.quiet => {
-                eprintln!("trial {number} of {of}: trained on all folds but one");
+                note!("trial {number} of {of}: trained on all folds but one");
             }
             Event::Lost { rate } if !self.quiet => {
                 self.finish();
-                eprintln!("lost at a learning rate of {rate:.1e}; it begins again from the probe");
+                note!("lost at a learning rate of {rate:.1e}; it begins again from the probe");
             }
             Event::Kept { .. }
             | Event::Saved
@@ -109,7 +111,7 @@ impl TrainProgress {
             return;
         }
         if done > 0 {
-            eprintln!("going on after step {done} of {steps}");
+            note!("going on after step {done} of {steps}");
         }
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(steps as u64);
@@ -146,7 +148,7 @@ impl TrainProgress {
             }
             None if self.last_line.elapsed() > Duration::from_secs(10) => {
                 self.last_line = Instant::now();
-                eprintln!("step {step}/{steps}  {message}");
+                note!("step {step}/{steps}  {message}");
             }
             None => {}
         }
@@ -171,7 +173,7 @@ impl TrainProgress {
         );
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => note!("{line}"),
         }
     }
 

@@ -14,6 +14,8 @@ use budwood_hub::{cache_folder, open_store, sent_to};
 use budwood_objects::{Cache, Error, Form, Store, Take, Upload};
 use budwood_train::RESUME;
 
+use crate::output::note;
+
 /// Where a run's checkpoint lies in the folder of its adapter.
 const CHECKPOINT: &str = "checkpoint";
 /// Bytes of a checkpoint.
@@ -102,7 +104,7 @@ impl Remote {
             let cache = Cache::open(&self.staging.with_file_name("fetched"), 0)?;
             let place = self.store.place(CHECKPOINT);
             let mut told = |bytes| {
-                eprintln!("fetching {place} ({}) ...", crate::output::bytes(bytes));
+                note!("fetching {place} ({}) ...", crate::output::bytes(bytes));
             };
             let kept =
                 cache.fetch(&self.store, CHECKPOINT, Take::All, CHECKPOINT_MOST, &mut told)?;
@@ -147,7 +149,7 @@ impl Remote {
             ),
             // The run is worth more than its checkpoint; the next one is tried again.
             Err(error) => {
-                eprintln!("the checkpoint is on this machine alone: {error}");
+                note!("the checkpoint is on this machine alone: {error}");
                 return Ok(());
             }
         }

@@ -1,5 +1,6 @@
 //! What all requests share, and the way of a request through it.
 
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,8 +199,13 @@ impl App {
             None => asked.room = Some(more),
         }
         let parse = move || {
-            serde_json::from_slice(&body)
-                .map_err(|e| Fault::bad(format!("the body is not as it should be: {e}")))
+            let bad =
+                |why: &dyn Display| Fault::bad(format!("the body is not as it should be: {why}"));
+            // A list would be taken for the fields in the order in which they stand here.
+            if body.trim_ascii_start().first() != Some(&b'{') {
+                return Err(bad(&"a JSON object is wanted"));
+            }
+            serde_json::from_slice(&body).map_err(|e| bad(&e))
         };
         if asked.large { self.work(asked, true, parse).await } else { parse() }
     }

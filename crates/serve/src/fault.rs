@@ -1,5 +1,7 @@
 //! What goes wrong with a request, as its client is told.
 
+use std::fmt::Display;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Response, StatusCode};
@@ -30,6 +32,11 @@ pub(crate) struct Told {
 impl Fault {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         Self { status, kind, message: message.into(), retry_after: None, ours: false }
+    }
+
+    /// The same fault, of a part of the request.
+    pub(crate) fn of(self, part: impl Display) -> Self {
+        Self { message: format!("{part}: {}", self.message), ..self }
     }
 
     /// The request cannot be understood.

@@ -41,28 +41,39 @@ impl Form {
         }
     }
 
-    /// The inputs of a value, and whether it is a list of them.
-    pub(crate) fn split(self, value: Value) -> (Vec<Value>, bool) {
+    /// The inputs of a value with their places, and whether it is a list of them.
+    pub(crate) fn split(self, value: Value) -> (Vec<(usize, Value)>, bool) {
         match value {
             Value::Array(all) => {
                 // Two texts are a pair to adapters that read pairs, and else a list of two.
                 let texts = all.len() == 2 && all.iter().all(Value::is_string);
                 match self == Self::Pair && texts {
-                    true => (vec![Value::Array(all)], false),
-                    false => (all, true),
+                    true => (vec![(0, Value::Array(all))], false),
+                    false => (all.into_iter().enumerate().collect(), true),
                 }
             }
-            one => (vec![one], false),
+            one => (vec![(0, one)], false),
         }
     }
 
-    /// Inputs; images may have so many pixels together.
+    /// Inputs of values with their places in the request; images may have so many pixels together.
     ///
     /// # Errors
     /// If a value is not of the form, or there are too many pixels.
-    pub(crate) fn inputs(self, values: Vec<Value>, pixels: u64) -> Result<Vec<Input>, Fault> {
-        let mut left = Pixels { most: pixels, left: pixels };
-        values.into_iter().map(|value| self.input(value, &mut left)).collect()
+    pub(crate) fn inputs(
+        self,
+        values: Vec<(usize, Value)>,
+        pixels: u64,
+    ) -> Result<Vec<Input>, Fault> {
+        let (mut left, several) = (Pixels { most: pixels, left: pixels }, values.len() > 1);
+        let one = |(place, value)| {
+            let input = self.input(value, &mut left);
+            input.map_err(|fault| match several || place > 0 {
+                true => fault.of(format_args!("input {place} (the first is 0)")),
+                false => fault,
+            })
+        };
+        values.into_iter().map(one).collect()
     }
 
     fn input(self, value: Value, pixels: &mut Pixels) -> Result<Input, Fault> {
@@ -204,7 +215,7 @@ mod tests {
             (Form::Image, json!("AAAA"), None),
         ] {
             assert_eq!(
-                form.inputs(vec![value.clone()], 100).ok().and_then(|mut i| i.pop()),
+                form.inputs(vec![(0, value.clone())], 100).ok().and_then(|mut i| i.pop()),
                 wanted,
                 "{form:?} {value}"
             );

@@ -58,14 +58,16 @@ struct Entry {
     unloaded: bool,
     held: Option<Arc<Loaded>>,
     used: u64,
-    /// Held by the one that reads the adapter while others wait.
+    /// Held by the one that reads the adapter, for a request or to replace it, while others wait.
     reading: Arc<Mutex<()>>,
 }
 
 impl Entry {
-    /// Whether a new entry would say the same.
+    /// Whether a new entry would say the same, and nobody reads or waits.
     fn is_plain(&self) -> bool {
-        self.held.is_none() && self.folder.is_none() && self.generation <= 1 && !self.unloaded
+        let idle = Arc::strong_count(&self.reading) == 1;
+        let there = self.held.is_some() || self.folder.is_some();
+        idle && !there && self.generation <= 1 && !self.unloaded
     }
 }
 
@@ -143,25 +145,35 @@ impl Shelf {
         if let Some(held) = self.held(name) {
             return Ok(held);
         }
-        let origin = self.origin(name)?;
+        self.origin(name)?;
+        self.in_turn(name, || {
+            // Whoever had the turn before may have read it, or given the name another folder.
+            if let Some(held) = self.held(name) {
+                return Ok(held);
+            }
+            let adapter = self.read(name, &self.origin(name)?)?;
+            let mut state = self.state();
+            state.loads += 1;
+            self.put(&mut state, name, None, adapter)
+        })
+    }
+
+    /// Does what reads the adapter of a name while nobody else does. Otherwise what was read first
+    /// could be put in the place of what came after it.
+    fn in_turn<R>(&self, name: &str, read: impl FnOnce() -> R) -> R {
         let reading = {
             let mut state = self.state();
             Arc::clone(&state.entries.entry(name.into()).or_default().reading)
         };
         let turn = reading.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever had the turn before may have read it.
-        if let Some(held) = self.held(name) {
-            return Ok(held);
-        }
-        let read = self.read(name, &origin);
+        let done = read();
+        drop(turn);
         let mut state = self.state();
-        state.loads += u64::from(read.is_ok());
-        let loaded = read.and_then(|adapter| self.put(&mut state, name, None, adapter));
+        drop(reading);
         if state.entries.get(name).is_some_and(Entry::is_plain) {
             state.entries.remove(name);
         }
-        drop(turn);
-        loaded
+        done
     }
 
     /// Reads an adapter.
@@ -221,22 +233,25 @@ impl Shelf {
         check_name(name)?;
         folder.as_deref().map_or(Ok(()), check_name)?;
         let origin = folder.as_deref().unwrap_or(name);
-        let here = self.has(name)?;
-        let there = if origin == name { here } else { self.has(origin)? };
-        if !there {
-            return Err(Fault::unknown(format!("there is no adapter in the folder '{origin}'")));
-        }
-        self.expect(&self.state(), (name, here), expected)?;
-        let adapter = self.read(name, origin)?;
-        let mut state = self.state();
-        state.loads += 1;
-        self.expect(&state, (name, here), expected)?;
-        // What was there before this server changed anything is the first.
-        let entry = state.entries.entry(name.into()).or_default();
-        if entry.generation == 0 && here && entry.folder.is_none() {
-            entry.generation = 1;
-        }
-        self.put(&mut state, name, Some(folder), adapter)
+        self.in_turn(name, || {
+            let here = self.has(name)?;
+            let there = if origin == name { here } else { self.has(origin)? };
+            if !there {
+                let message = format!("there is no adapter in the folder '{origin}'");
+                return Err(Fault::unknown(message));
+            }
+            self.expect(&self.state(), (name, here), expected)?;
+            let adapter = self.read(name, origin)?;
+            let mut state = self.state();
+            state.loads += 1;
+            self.expect(&state, (name, here), expected)?;
+            // What was there before this server changed anything is the first.
+            let entry = state.entries.entry(name.into()).or_default();
+            if entry.generation == 0 && here && entry.folder.is_none() {
+                entry.generation = 1;
+            }
+            self.put(&mut state, name, Some(folder.clone()), adapter)
+        })
     }
 
     /// Takes a name away, for requests that come from now on.

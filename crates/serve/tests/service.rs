@@ -5,6 +5,8 @@
 mod world;
 
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use budwood::{Answer, Base, Input};
 use budwood_model::method::METHODS;
-use budwood_serve::{Folder, Keys, Limits, Settings, service};
+use budwood_serve::{Folder, Keys, Limits, Place, Settings, Source, service};
 use serde_json::{Value, json};
 use tower_service::Service as _;
 use world::{NUMBER, TAGS, THREE, TWO, World};
@@ -246,6 +248,8 @@ async fn what_is_wrong_is_said_and_harms_nobody_else() {
     let to = |name: &str| json!({ "inputs": "good", "adapter": name });
     let long = "good ".repeat(100);
     let cut = json!({ "inputs": long, "adapter": "good", "truncate": false });
+    let named = |text: Value| json!({ "inputs": text, "adapter": "good" });
+    let third_is_bad = json!({ "inputs": [named("a".into()), named("b".into()), named(3.into())] });
     for (body, status, word) in [
         (to("nobody"), 404, "nobody"),
         (to("../base"), 404, "names have"),
@@ -255,7 +259,12 @@ async fn what_is_wrong_is_said_and_harms_nobody_else() {
         (to("nobody*"), 404, "begins so"),
         (to("broken"), 424, "broken"),
         (json!({ "inputs": 3, "adapter": "good" }), 422, "a text"),
-        (json!({ "inputs": ["a", 3], "adapter": "good" }), 422, "a text"),
+        (json!({ "inputs": ["a", 3], "adapter": "good" }), 422, "input 1 (the first is 0): this"),
+        (json!({ "inputs": 3, "adapter": ["good"] }), 422, "adapter 'good': this"),
+        (third_is_bad, 422, "adapter 'good': input 2 (the first is 0): this"),
+        (json!({ "inputs": "a", "adapter": 3 }), 400, "a name or a list of names"),
+        (json!({ "inputs": "a", "adapter": [] }), 400, "the list of names is empty"),
+        (json!(["good", "good"]), 400, "a JSON object is wanted"),
         (json!({ "inputs": ["a", "b", "c", "d"], "adapter": "good" }), 413, "4 inputs"),
         (json!({ "adapter": "good" }), 400, "inputs"),
         (json!({ "inputs": "a" }), 400, "adapter"),
@@ -321,6 +330,84 @@ async fn names_are_replaced_by_compare_and_swap() {
     let again = ask(&router, Method::PUT, "/adapters/a", &Value::Null).await;
     assert_eq!((again.status, &again.json["generation"]), (200, &json!(4)));
     assert_eq!(post(&router, "/predict", say).await.json, first.json);
+}
+
+/// A folder in which the first reader of a name waits until it is told to go on.
+struct Waiting {
+    folder: Folder,
+    name: &'static str,
+    /// Told that it waits, and what it waits for.
+    first: Mutex<Option<(Sender<()>, Receiver<()>)>>,
+}
+
+impl Source for Waiting {
+    fn open(&self, name: &str) -> Result<Option<Place>, String> {
+        if name == self.name
+            && let Some((waits, go_on)) = self.first.lock().unwrap().take()
+        {
+            waits.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
+        self.folder.open(name)
+    }
+
+    fn has(&self, name: &str) -> Result<bool, String> {
+        self.folder.has(name)
+    }
+
+    fn description(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        self.folder.description(name)
+    }
+
+    fn spoiled(&self, place: Place) {
+        self.folder.spoiled(place);
+    }
+
+    fn names(&self, after: &str, beginning: &str, most: usize) -> Result<Vec<String>, String> {
+        self.folder.names(after, beginning, most)
+    }
+
+    fn is_here(&self) -> bool {
+        self.folder.is_here()
+    }
+
+    fn only(&self) -> Option<String> {
+        self.folder.only()
+    }
+}
+
+/// An adapter that a request is still reading does not take the place of one that a `PUT` gave its
+/// name meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_late_does_not_undo_a_change() {
+    let world = World::new();
+    world.adapter("a", "lora", 1, TWO);
+    world.adapter("next", "lora", 2, TWO);
+    let ((waits, waiting), (tell, go_on)) = (channel(), channel());
+    let folder = Folder::open(&world.path("")).unwrap();
+    let first = Mutex::new(Some((waits, go_on)));
+    let adapters = Box::new(Waiting { folder, name: "a", first });
+    let router = service(Settings { adapters, ..settings(&world) });
+    let say = |name: &str| json!({ "inputs": "good", "adapter": name });
+    let (at, body) = (router.clone(), say("a"));
+    let early = tokio::spawn(async move { post(&at, "/predict", body).await });
+    tokio::task::spawn_blocking(move || waiting.recv().unwrap()).await.unwrap();
+    let at = router.clone();
+    let change = json!({ "folder": "next" });
+    let mut put = tokio::spawn(async move { ask(&at, Method::PUT, "/adapters/a", &change).await });
+    // It may be done before the reader, or wait for it.
+    let done = tokio::time::timeout(Duration::from_millis(300), &mut put).await;
+    tell.send(()).unwrap();
+    assert_eq!(early.await.unwrap().status, 200);
+    let put = match done {
+        Ok(put) => put,
+        Err(_) => put.await,
+    };
+    let put = put.unwrap();
+    assert_eq!((put.status, &put.json["generation"]), (200, &json!(2)));
+    let (late, next) = (post(&router, "/predict", say("a")).await, say("next"));
+    assert_eq!(late.headers["x-generation"], "2");
+    assert_eq!(late.json, post(&router, "/predict", next).await.json);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -141,6 +141,9 @@ pub fn find_columns(
     Ok(Columns { texts, labels, image: None })
 }
 
+/// What names columns.
+const FLAGS: &str = "--text-column, --label-column or --image-column";
+
 /// A table and the names of its columns.
 struct Names<'a> {
     table: &'a Table,
@@ -165,8 +168,8 @@ impl Names<'_> {
                 let fitting = found.iter().map(|&i| format!("{} ({})", self.names[i], i + 1));
                 let fitting = fitting.collect::<Vec<_>>().join(", ");
                 Err(self.fault(format!(
-                    "has several columns for '{wanted}': {fitting}; name one by its number with --text-column, --label-column \
-                     or --image-column"
+                    "has several columns for '{wanted}': {fitting}; name one by its number with \
+                     {FLAGS}"
                 )))
             }
         }
@@ -179,7 +182,10 @@ impl Names<'_> {
             (1..=self.names.len()).contains(&number).then(|| number - 1)
         };
         self.find(wanted)?.or_else(by_number).ok_or_else(|| {
-            self.fault(format!("has no column '{wanted}'; its columns are: {}", self.list()))
+            let columns = self.list();
+            self.fault(format!(
+                "has no column '{wanted}'; its columns are: {columns}. Name one of them with {FLAGS}"
+            ))
         })
     }
 

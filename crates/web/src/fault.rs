@@ -1,6 +1,7 @@
 //! What goes wrong with a request, and what the client is told: never more than helps them.
 
 use std::fmt::Display;
+use std::io::Write as _;
 
 use axum::http::StatusCode;
 use budwood_board::{DatabaseError, Error};
@@ -44,9 +45,9 @@ impl Fault {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the operator's log of the server is its standard error")]
+/// The operator's log of the server is its standard error. No answer ends because that is full.
 fn report(reason: &dyn Display) {
-    eprintln!("error: {reason}");
+    let _ = writeln!(std::io::stderr().lock(), "error: {reason}");
 }
 
 impl From<Error> for Fault {

@@ -6,10 +6,10 @@ use std::path::Path;
 use budwood_base::digest;
 use budwood_base::head::{HeadKind, HeadSpec};
 use budwood_base::tensor::TensorMap;
+use budwood_formats::BaseModel;
 use budwood_formats::native::AdapterFolder;
 use budwood_formats::safetensors_file::to_bytes;
 
-use super::base::TrainingBase;
 use super::config::method_of;
 use super::data::RunData;
 use crate::foreign::read_folder;
@@ -36,11 +36,11 @@ impl Beginning {
         spec: &RunSpec,
         head: &HeadSpec,
         data: &RunData,
-        base: &TrainingBase,
+        model: &BaseModel,
     ) -> Result<Self, Error> {
         let mut all = Self::default();
         if head.kind == HeadKind::MaskedLm {
-            all.tensors = base.model.masked_lm()?.values;
+            all.tensors = model.masked_lm()?.values;
             all.lines.push(match all.tensors.is_empty() {
                 false => "head: begins as the checkpoint's own for masked words".into(),
                 true => "head: a new one over the table of words; the checkpoint holds none for \
@@ -49,7 +49,7 @@ impl Beginning {
             });
         }
         if let Some(path) = &spec.init {
-            all.add(path, spec, head, data, base)?;
+            all.add(path, spec, head, data, model)?;
         }
         Ok(all)
     }
@@ -62,14 +62,14 @@ impl Beginning {
         spec: &RunSpec,
         head: &HeadSpec,
         data: &RunData,
-        base: &TrainingBase,
+        model: &BaseModel,
     ) -> Result<(), Error> {
         let refused = |message: String| Error::Setting { name: "init", message };
         let mut noticed = |notice: Notice<'_>| self.lines.extend(notice.warning());
         let place = budwood_hub::find_adapter(Path::new(path), &mut noticed)?;
-        let folder = read_folder(&place, &base.model, &spec.base)?;
+        let folder = read_folder(&place, model, &spec.base)?;
         let AdapterFolder { meta, tensors } = folder;
-        meta.check_base(&base.model)?;
+        meta.check_base(model)?;
         let method = method_of(spec)?;
         if meta.method != method {
             return Err(refused(format!(

@@ -4,14 +4,13 @@ use budwood_base::encoder::InputSpec;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::masking::Masking;
 use budwood_base::method::MethodSpec;
-use budwood_formats::length_max;
+use budwood_formats::{BaseModel, length_max};
 use budwood_tasks::batch::BatchSize;
 use budwood_tasks::metric::{default_metric, of_kind};
 use budwood_tasks::task::Task;
 use budwood_train::recipe::{self, Plan};
 use budwood_train::{Lengths, OptimizerSpec, Schedule, TrainConfig};
 
-use super::base::TrainingBase;
 use super::data::RunData;
 use crate::spec::{OptimizerChoice, RecipeChoice, ScheduleChoice};
 use crate::{DOC_STRIDE, Error, RunSpec};
@@ -72,13 +71,9 @@ fn lengths(spec: &RunSpec, task: &Task) -> Lengths {
 }
 
 /// How long inputs are, in training on a task with a base, which has so many positions.
-pub(super) fn lengths_on(
-    spec: &RunSpec,
-    task: &Task,
-    base: &TrainingBase,
-) -> Result<Lengths, Error> {
+pub(super) fn lengths_on(spec: &RunSpec, task: &Task, model: &BaseModel) -> Result<Lengths, Error> {
     let mut lengths = lengths(spec, task);
-    if let InputSpec::Text(text) = &base.model.spec().input {
+    if let InputSpec::Text(text) = &model.spec().input {
         let longest = length_max(text, &method_of(spec)?);
         if longest == 0 {
             let message =
@@ -130,13 +125,13 @@ pub(super) fn masking(spec: &RunSpec, task: &Task) -> Result<Option<Masking>, Er
 pub(super) fn head(
     spec: &RunSpec,
     data: &RunData,
-    base: &TrainingBase,
+    model: &BaseModel,
 ) -> Result<(HeadSpec, String), Error> {
     if data.task.head == HeadKind::MaskedLm {
         let why = "without a meaning here: the places of masks have outputs of their own".into();
-        return Ok((base.model.masked_lm()?.head, why));
+        return Ok((model.masked_lm()?.head, why));
     }
-    let (auto, why) = base.model.default_pooling();
+    let (auto, why) = model.default_pooling();
     let (pooling, why) = match spec.pooling.asked() {
         _ if data.task.head.over_tokens() => {
             (Pooling::Cls, "without a meaning here: every token has outputs of its own".into())
@@ -144,7 +139,7 @@ pub(super) fn head(
         None => (auto, why),
         Some(pooling) => (pooling, "as asked for".into()),
     };
-    if let InputSpec::Image(image) = &base.model.spec().input
+    if let InputSpec::Image(image) = &model.spec().input
         && image.axes.without_class_token
         && matches!(pooling, Pooling::Cls | Pooling::ClsMean)
     {
@@ -155,10 +150,15 @@ pub(super) fn head(
     let (kind, outputs) = (data.task.head, data.task.head.outputs(data.labels.len()));
     let head = HeadSpec {
         // Heads of image encoders have none.
-        dropout: if base.reader.processor().is_some() { 0.0 } else { 0.1 },
+        dropout: if reads_images(model) { 0.0 } else { 0.1 },
         ..HeadSpec::linear(kind, outputs, pooling)
     };
     Ok((head, why))
+}
+
+/// Whether a model reads images.
+pub(super) fn reads_images(model: &BaseModel) -> bool {
+    matches!(model.spec().input, InputSpec::Image(_))
 }
 
 /// What the recipe chooses for so many rows.

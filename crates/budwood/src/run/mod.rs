@@ -21,6 +21,7 @@ mod idle;
 mod memory;
 mod record;
 mod save;
+mod settled;
 mod training;
 mod whole;
 
@@ -30,7 +31,6 @@ use std::time::Instant;
 use budwood_base::head::HeadSpec;
 use budwood_base::masking::Masking;
 use budwood_engine::{Device, Workers};
-use budwood_formats::check_labels;
 use budwood_images::Augment;
 use budwood_model::Adapter;
 use budwood_tasks::Dataset;
@@ -38,9 +38,10 @@ use budwood_train::{Lengths, Prepared, Scale, TrainConfig, answers, scores};
 
 use crate::reader::ImageReading;
 use crate::spec::Resources;
-use crate::{Error, RunSpec, positive};
+use crate::{Error, RunSpec};
 
 use beginning::Beginning;
+use settled::Settled;
 
 pub use base::{TrainingBase, TrainingBaseOptions, TrainingBases};
 pub use data::{RunData, Tables, source_named};
@@ -83,15 +84,8 @@ impl Run {
         base: Arc<TrainingBase>,
         data: RunData,
     ) -> Result<Self, Error> {
-        let lengths = config::lengths_on(spec, data.task, &base)?;
-        let (head, why_pooling) = config::head(spec, &data, &base)?;
-        let masking = config::masking(spec, data.task)?;
-        let begin = Beginning::of(spec, &head, &data, &base)?;
-        let config = TrainConfig { max_length: lengths.max, ..spec.config(&data)? };
-        check_labels(&data.labels).map_err(|e| {
-            Error::Data(budwood_tasks::Error::Usage(format!("the data cannot be used: {e}")))
-        })?;
-        let positive = positive(spec.positive.as_deref(), &data.labels)?;
+        let settled = spec.settled(&data, &base.model)?;
+        let Settled { config, head, lengths, why_pooling, masking, begin, positive } = settled;
         // The recipe has units of its own.
         let scale = if spec.is_paper() { data.scale() } else { Scale::NONE };
         let started = Instant::now();
@@ -106,11 +100,6 @@ impl Run {
             Ok::<_, Error>(prepared)
         };
         let augment = spec.data.images.augment();
-        if augment.any() && base.reader.processor().is_none() {
-            let name = if augment.flip { "flip" } else { "random-crop" };
-            let message = "changes images, but the base model reads texts".into();
-            return Err(Error::Setting { name, message });
-        }
         let (cache, each) = (resources.image_bytes(), base.reader.image_bytes());
         // What random parts are taken from may be of any size; the rest of the room is for
         // validation.

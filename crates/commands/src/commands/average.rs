@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::foreign;
 use crate::out;
-use crate::output::{json, say};
+use crate::output::{json, note, say};
 use crate::settings::Settings;
 
 #[derive(clap::Args)]
@@ -105,7 +105,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let mut meta = first.meta.clone();
     meta.task = task(&folders, &weights);
     if folders.iter().any(|folder| folder.meta.precision != meta.precision) {
-        eprintln!(
+        note!(
             "some were trained on a base in f32 and some in int8; the mean is noted as one of {}",
             meta.precision
         );

@@ -9,7 +9,7 @@ use budwood::run::{FOLDER, write_adapter};
 use budwood_formats::{BaseModel, foreign as formats};
 use serde_json::json;
 
-use crate::output::{json, say};
+use crate::output::{json, note, say};
 use crate::settings::Settings;
 use crate::{base, foreign, out};
 
@@ -63,7 +63,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     check(&model, &folder)?;
     let warning = formats::warning(&folder.meta);
     if let Some(warning) = &warning {
-        eprintln!("{warning}");
+        note!("{warning}");
     }
     out.replace(|new| write_adapter(&mut folder, new, &args.out))
         .with_context(|| format!("cannot write {}", args.out.display()))?;

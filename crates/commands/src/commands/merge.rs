@@ -12,7 +12,7 @@ use budwood_formats::{BaseModel, model_folder};
 use budwood_model::{Adapter, merged, method};
 use serde_json::json;
 
-use crate::output::{json, say};
+use crate::output::{json, note, say};
 use crate::settings::Settings;
 use crate::{base, foreign, out};
 
@@ -44,7 +44,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
     let model = BaseModel::open(&base::folder(name)?)?;
     for note in folder.meta.check_base(&model)? {
-        eprintln!("{note}");
+        note!("{note}");
     }
     if model.is_quantized() {
         bail!("{name} is stored in int8; merge into the model that it was made from, with --base");

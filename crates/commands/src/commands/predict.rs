@@ -3,7 +3,7 @@
 mod explain;
 
 use std::borrow::Cow;
-use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::adapter::{Opening, answer, input};
 use crate::base::{self, source_named};
 use crate::out;
-use crate::output::table;
+use crate::output::{note, stdout, table};
 use crate::settings::Settings;
 use budwood::answer::{Answer, AnswerOptions, typed};
 use budwood::reader::Reader;
@@ -176,11 +176,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             })?,
             None if args.output.is_some() => {}
             None if format == Format::Table => show(&data, &answers)?,
-            None => write(&data, &answers, format, &mut std::io::stdout().lock())?,
+            None => write(&data, &answers, format, &mut stdout())?,
         }
     }
     for line in &data.skipped {
-        eprintln!("left out: {line}");
+        note!("left out: {line}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -199,7 +199,7 @@ fn inputs(settings: &Settings, args: &Args, adapter: &Adapter) -> Result<Dataset
         let mut opened = source.open(Split::Test, false)?;
         opened.settle(Some(task))?;
         let (data, notes) = opened.examples(task, &meta.labels)?;
-        notes.iter().for_each(|note| eprintln!("note: {note}"));
+        notes.iter().for_each(|note| note!("note: {note}"));
         return Ok(data);
     }
     if matches!(adapter.reader(), Reader::Images(..)) {
@@ -376,13 +376,14 @@ fn write(data: &Dataset, replies: &[Answer], format: Format, out: &mut dyn Write
                 let names =
                     cells.iter().map(|c| c.0).chain(table_cells(reply).into_iter().map(|c| c.0));
                 if i == 0 {
-                    csv.write_record(names)?;
+                    csv.write_record(names).map_err(io::Error::from)?;
                 }
                 let answers = table_cells(reply).into_iter().map(|(_, cell)| match cell {
                     Cell::Text(text) => text,
                     Cell::Number(x) => x.to_string(),
                 });
-                csv.write_record(cells.into_iter().map(|(_, c)| c.into_owned()).chain(answers))?;
+                let cells = cells.into_iter().map(|(_, c)| c.into_owned()).chain(answers);
+                csv.write_record(cells).map_err(io::Error::from)?;
             }
             csv.flush()?;
         }

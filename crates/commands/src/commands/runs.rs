@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::card::model_index_entry;
 use crate::out;
-use crate::output::{json, say, seconds, table, thousands};
+use crate::output::{json, say, seconds, stdout, table, thousands};
 use crate::settings::Settings;
 use crate::store::{Place, inputs, stored};
 
@@ -114,7 +114,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
             };
             match out {
                 Some(path) => out::write_file(path, text.as_bytes())?,
-                None => write!(std::io::stdout().lock(), "{text}")?,
+                None => write!(stdout(), "{text}")?,
             }
         }
     }
@@ -144,12 +144,13 @@ fn list(settings: &Settings, place: &Address, filter: &FilterArgs) -> Result<()>
     for run in &runs {
         let r = &run.record;
         let number = |x: Option<f64>| x.map_or("-".into(), in_words);
+        let given = |name| setting(r, name).unwrap_or("-".into());
         rows.push(vec![
             run.id.to_string(),
             r.task.clone(),
             short_method(r),
-            setting(r, "lr"),
-            setting(r, "epochs"),
+            given("lr"),
+            given("epochs"),
             r.seed.to_string(),
             thousands(r.parameters_trained),
             r.metric.clone(),
@@ -171,8 +172,10 @@ pub(crate) fn short_method(r: &RunRecord) -> String {
     }
 }
 
-fn setting(r: &RunRecord, name: &str) -> String {
-    r.settings.get(name).map_or("-".into(), |v| v.to_string().trim_matches('"').to_string())
+/// A setting that a run was given; none where its recipe chose.
+fn setting(r: &RunRecord, name: &str) -> Option<String> {
+    let value = r.settings.get(name).filter(|v| !v.is_null());
+    value.map(|v| v.to_string().trim_matches('"').to_string())
 }
 
 fn show(settings: &Settings, place: &Address, name: &str) -> Result<()> {
@@ -268,8 +271,8 @@ fn csv_of(runs: &[StoredRun]) -> Result<String> {
                 r.base.weights_sha256.clone(),
                 r.precision.clone(),
                 r.seed.to_string(),
-                setting(r, "lr"),
-                setting(r, "epochs"),
+                setting(r, "lr").unwrap_or_default(),
+                setting(r, "epochs").unwrap_or_default(),
                 r.parameters_trained.to_string(),
                 r.parameters_head.to_string(),
                 r.parameters_base.to_string(),

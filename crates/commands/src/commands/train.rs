@@ -100,7 +100,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let is_saved = ranks.any(left.is_some())?;
     let trained = match left {
         Some(left) => {
-            eprintln!("the adapter of this run is saved already; finishing what was left");
+            note!("the adapter of this run is saved already; finishing what was left");
             left
         }
         None if is_whole && !args.overwrite => bail!("{}", there()),
@@ -189,7 +189,7 @@ impl Args {
         progress.finish();
         sender.end()?;
         let Some(mut unsaved) = unsaved? else {
-            eprintln!("interrupted; progress is saved. Run the same command to continue.");
+            note!("interrupted; progress is saved. Run the same command to continue.");
             return Ok(ControlFlow::Break(ExitCode::from(130)));
         };
         let (summary, record) = (&mut unsaved.trained.summary, &mut unsaved.trained.record);

@@ -25,7 +25,7 @@ fn yes() -> bool {
 
 /// A name, or several.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "\"adapter\": a name or a list of names is wanted")]
 enum Names {
     One(String),
     Many(Vec<String>),
@@ -73,11 +73,11 @@ async fn send(
     app: &App,
     asked: &Asked,
     loaded: &Arc<Loaded>,
-    (values, cut): (Vec<Value>, bool),
+    (values, cut): (Vec<(usize, Value)>, bool),
 ) -> Result<Sent, Fault> {
     let form = Form::of(&loaded.adapter);
     let texts = match form {
-        Form::Words => values.iter().map(shape::text_of).collect(),
+        Form::Words => values.iter().map(|(_, value)| shape::text_of(value)).collect(),
         _ => vec![None; values.len()],
     };
     let pixels = app.limits.pixels;
@@ -133,6 +133,7 @@ async fn names(app: &Arc<App>, asked: &Asked, given: Vec<String>) -> Result<Vec<
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     match names.len() {
+        0 if patterns == 0 => Err(Fault::bad("\"adapter\": the list of names is empty")),
         0 => Err(Fault::unknown("no adapter has a name that begins so")),
         1..=ADAPTERS_MAX => Ok(names),
         n => Err(too_many(n)),
@@ -197,7 +198,9 @@ async fn predicted(app: &Arc<App>, request: Request<Body>) -> Result<Response<Bo
         let (values, is_list) = Form::of(&loaded.adapter).split(body.inputs.clone());
         inputs += values.len();
         app.check_count(inputs)?;
-        all.push((name, is_list, send(app, &asked, &loaded, (values, body.truncate)).await?));
+        let sent = send(app, &asked, &loaded, (values, body.truncate)).await;
+        let sent = sent.map_err(|fault| fault.of(format_args!("adapter '{name}'")))?;
+        all.push((name, is_list, sent));
     }
     let (mut answered, mut cut) = (Map::new(), 0);
     for (name, is_list, sent) in all {
@@ -242,8 +245,10 @@ async fn each(
     let mut sent = Vec::with_capacity(groups.len());
     for (name, own) in groups {
         let loaded = app.adapter(asked, &name).await?;
-        let (places, values): (Vec<usize>, Vec<Value>) = own.into_iter().unzip();
-        sent.push((places, send(app, asked, &loaded, (values, body.truncate)).await?));
+        let places: Vec<usize> = own.iter().map(|(place, _)| *place).collect();
+        let one = send(app, asked, &loaded, (own, body.truncate)).await;
+        let one = one.map_err(|fault| fault.of(format_args!("adapter '{name}'")))?;
+        sent.push((places, one));
     }
     let (mut answered, mut cut) = (vec![Value::Null; all], 0);
     for (places, own) in sent {

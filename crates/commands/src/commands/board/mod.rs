@@ -26,7 +26,7 @@ use crate::board_place::BoardPlace;
 use crate::choice::one_of;
 use crate::commands::submit::{open, relative_sources, source, whole_places, whole_store};
 use crate::evaluator::{data_flags, read_source, splits};
-use crate::output::{json, note, say, table, thousands};
+use crate::output::{json, note, say, stdout, table, thousands};
 use crate::settings::Settings;
 use crate::{again, base, evaluator, out, store};
 
@@ -502,7 +502,7 @@ fn export_board(settings: &Settings, place: &Place, args: &ExportArgs) -> Result
     };
     match &args.out {
         Some(path) => out::write_file_with(path, |file| write(file)),
-        None => write(&mut std::io::stdout().lock()),
+        None => write(&mut stdout()),
     }
 }
 
@@ -530,7 +530,7 @@ fn tokens(settings: &Settings, place: &Place, command: &TokenCommand) -> Result<
                 return json(&json!({ "name": name, "secret": secret }));
             }
             say!("{secret}")?;
-            eprintln!("this is shown once; the board keeps its hash only");
+            note!("this is shown once; the board keeps its hash only");
             Ok(())
         }
         TokenCommand::Revoke { name } => {

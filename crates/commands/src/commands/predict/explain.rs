@@ -11,7 +11,7 @@ use budwood_tasks::Dataset;
 use serde_json::{Map, Value, json};
 
 use crate::out;
-use crate::output::{say, table};
+use crate::output::{say, stdout, table};
 
 /// Words with the largest effects that are listed.
 const LISTED: usize = 10;
@@ -58,7 +58,7 @@ fn write_json(input: &Input, explained: &Explanation) -> Result<()> {
     if let Value::Object(fields) = serde_json::to_value(explained)? {
         object.extend(fields);
     }
-    writeln!(std::io::stdout().lock(), "{}", Value::Object(object))?;
+    writeln!(stdout(), "{}", Value::Object(object))?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod job;
 mod kubernetes;
 mod slurm;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::finished::add_to;
-use crate::output::{json, message, say, seconds};
+use crate::output::{json, message, note, say, seconds};
 use crate::plan::{ADAPTERS, Planned, SweepFile};
 use crate::progress::{catch_interrupt, stopped};
 use crate::settings::Settings;
@@ -104,7 +105,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let left = not_recorded(&planned, &place)?;
     let jobs = args.jobs.unwrap_or(settings.threads).clamp(1, settings.threads.max(1));
     let threads = (settings.threads / jobs).max(1);
-    check_data(&left)?;
+    check_inputs(&left, args.cluster.on.is_none())?;
     check_recorded(&planned, &left, &place)?;
     if let Some(engine) = args.cluster.on {
         return submit(settings, args, engine, &file, &planned, left.len());
@@ -145,10 +146,10 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         }
     }
     for message in &failed {
-        eprintln!("failed: {message}");
+        note!("failed: {message}");
     }
     if stopped() {
-        eprintln!("interrupted. Run the same command to continue.");
+        note!("interrupted. Run the same command to continue.");
         return Ok(ExitCode::from(130));
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -244,20 +245,39 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Reads every data set once, so that a fault is known before hours of work.
-fn check_data(runs: &[Planned]) -> Result<()> {
-    let mut seen = Vec::new();
-    for run in runs {
-        let (spec, limits) = (&run.args.spec, run.args.resources.limits);
-        let a = &spec.data;
-        let key = (a.data.clone(), a.dev_data.clone(), a.test_data.clone(), a.name.clone());
-        if !seen.contains(&key) {
-            seen.push(key);
-            let data = RunData::read(spec, limits, &mut base::told());
-            data.and_then(|data| spec.config(&data)).with_context(|| run.title())?;
+/// Reads every data set once, and checks all settings of the runs on it and, where they are done
+/// here, on their models: a fault is known before hours of work, and those of all data at once.
+fn check_inputs(runs: &[Planned], here: bool) -> Result<()> {
+    let (mut models, mut faults) = (HashMap::new(), Vec::new());
+    let mut left: Vec<&Planned> = runs.iter().collect();
+    while let Some(first) = left.first().copied() {
+        let (spec, limits) = (&first.args.spec, first.args.resources.limits);
+        let alike = |run: &mut &Planned| {
+            run.args.spec.data == spec.data && run.args.resources.limits == limits
+        };
+        let alike: Vec<&Planned> = left.extract_if(.., alike).collect();
+        let data = RunData::read(spec, limits, &mut base::told()).with_context(|| first.title());
+        for run in alike.iter().filter(|_| here && data.is_ok()) {
+            if let Entry::Vacant(new) = models.entry(&run.args.spec.base) {
+                new.insert(BaseModel::open(&base::folder(&run.args.spec.base)?)?);
+            }
         }
+        let checked = data.and_then(|data| {
+            alike.iter().try_for_each(|run| {
+                let spec = &run.args.spec;
+                let checked = match models.get(&spec.base) {
+                    Some(model) => spec.check_on(&data, model),
+                    None => spec.config(&data).map(drop),
+                };
+                checked.with_context(|| run.title())
+            })
+        });
+        faults.extend(checked.err().map(|e| message(&e)));
     }
-    Ok(())
+    match faults.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", faults.join("\n")),
+    }
 }
 
 /// Refuses to count runs as done whose data or base were others: a file may have changed under its
@@ -300,7 +320,7 @@ fn work(shared: &Shared<'_>, runs: &[Planned], bar: &ProgressBar) {
                     let took = seconds(begin.elapsed().as_secs_f64());
                     let line = format!("{}: {score} in {took}", run.title());
                     if shared.total.is_hidden() {
-                        eprintln!("{line}")
+                        note!("{line}")
                     } else {
                         shared.total.println(line)
                     }
@@ -510,7 +530,7 @@ fn dry_run(
         return Ok(ExitCode::SUCCESS);
     }
     for run in left {
-        say!("{}: {}", run.group, run.title())?;
+        say!("{}", run.title())?;
     }
     say!(
         "{all} runs, {} done before, {} left; about {} with {jobs} at a time",

@@ -9,6 +9,7 @@
 //! Each trial is a record of the store, so that a search which was killed goes on with what it
 //! knows.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ use budwood_train::recipe::{FEW_ROWS, plan};
 use serde_json::{Value, json};
 
 use crate::finished::add_to;
-use crate::output::{json, say, seconds, table, thousands};
+use crate::output::{json, note, say, seconds, table, thousands};
 use crate::progress::{catch_interrupt, stopped};
 use crate::results::Results;
 use crate::settings::Settings;
@@ -87,6 +88,9 @@ struct Search<'a> {
     store: Store,
     metric: String,
     tried: Vec<Tried>,
+    /// Trials of the same search before this process, by their keys. That they had the data and the
+    /// base of today is known by the first, which is the run as it was asked for.
+    known: HashMap<String, RunRecord>,
     /// Time of trials before this process.
     before: Duration,
     begin: Instant,
@@ -98,7 +102,7 @@ enum Ended {
     Scored(Box<Tried>),
     /// The time was up, or it was interrupted.
     Stopped,
-    /// The settings do not fit this model or these data.
+    /// The settings do not fit this model or these data, or no time is left to try them.
     Unfit,
 }
 
@@ -139,6 +143,7 @@ pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result
         store,
         metric,
         tried: Vec::new(),
+        known: known.into_iter().map(|run| (run.record.key.clone(), run.record)).collect(),
         before: Duration::from_secs_f64(before),
         begin: Instant::now(),
         budget: Duration::from_secs_f64(60.0 * minutes),
@@ -158,7 +163,7 @@ pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result
         search.brackets(rows, drawn)?;
     } else {
         for i in 0..MOST {
-            if search.is_over() {
+            if stopped() {
                 break;
             }
             search.one(&drawn(i), rows, true)?;
@@ -168,13 +173,15 @@ pub(super) fn run(settings: &Settings, args: &Asked<'_>, minutes: f64) -> Result
         return Ok(interrupted());
     }
     let best = search.best(rows).unwrap_or(first);
-    search.keep(out, &best)?;
+    if !search.keep(out, &best)? {
+        return Ok(interrupted());
+    }
     search.tell(&best, &path)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn interrupted() -> ExitCode {
-    eprintln!("interrupted; what was tried is kept. The same command goes on from there.");
+    note!("interrupted; what was tried is kept. The same command goes on from there.");
     ExitCode::from(130)
 }
 
@@ -226,7 +233,7 @@ impl Search<'_> {
 
     fn say(&self, line: &str) -> Result<()> {
         if !self.settings.json {
-            eprintln!("{line}");
+            note!("{line}");
         }
         Ok(())
     }
@@ -240,7 +247,7 @@ impl Search<'_> {
             loop {
                 let mut scored = Vec::new();
                 for spec in &specs {
-                    if self.is_over() {
+                    if stopped() {
                         return Ok(());
                     }
                     let n = rows / share;
@@ -292,23 +299,16 @@ impl Search<'_> {
         if let Some(tried) = self.tried.iter().find(|tried| tried.spec == *spec) {
             return Ok(Ended::Scored(Box::new(tried.clone())));
         }
-        let over = |begin: Instant, before: Duration, budget: Duration| {
-            stopped() || may_be_cut && before + begin.elapsed() >= budget
-        };
-        let (begin, before, budget) = (self.begin, self.before, self.budget);
-        let on_event = move |_: Event<'_>| match over(begin, before, budget) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        };
-        let data = RunData::read(spec, self.args.resources.limits, &mut base::told())?;
-        let ready = (|| -> Result<Run, budwood::Error> {
-            let options = TrainingBaseOptions::of(spec, Some(data.task.head));
-            let base = TrainingBase::open(&options, &mut base::told())?;
-            let threads = Some(self.settings.threads);
-            let resources = Resources { threads, ..self.args.resources.clone() };
-            Run::new(spec, &resources, Arc::new(base), data)
-        })();
-        let mut run = match ready {
+        // What was tried takes none of the time, and the best may be among it.
+        if may_be_cut {
+            if let Some(record) = self.known.remove(&spec.key()) {
+                return Ok(self.scored(spec, rows, &record));
+            }
+            if self.is_over() && !self.store.has(&spec.key())? {
+                return Ok(Ended::Unfit);
+            }
+        }
+        let mut run = match self.ready(spec)? {
             Ok(run) => run,
             // A model without a pooler, or whose inputs are shorter than what was drawn.
             Err(e) if may_be_cut => return self.unfit(spec, &e),
@@ -318,25 +318,13 @@ impl Search<'_> {
         if let Some(known) = known {
             return Ok(self.scored(spec, rows, &known.record));
         }
-        let place = self.place(spec);
-        let mut out = OutFolder::open(&place, &FOLDER)?;
-        let identity = run.identity()?;
-        let trained = match Trained::pending(&out).filter(|left| left.identity == identity) {
-            Some(left) => left,
-            None => {
-                let trained = run.train(Some(&mut out), &place, on_event);
-                let Some(mut unsaved) = (match trained {
-                    Err(e) if may_be_cut && does_not_fit(&e) => return self.unfit(spec, &e),
-                    trained => trained?,
-                }) else {
-                    return Ok(Ended::Stopped);
-                };
-                unsaved.trained.record.sweep.clone_from(&self.name);
-                unsaved.save(&out, &place)?.0
-            }
+        let trained = match self.train(spec, &mut run, may_be_cut)? {
+            Ok(trained) => trained,
+            Err(ended) => return Ok(ended),
         };
+        let place = self.place(spec);
         add_to(&trained, &mut self.store, &place)?;
-        Trained::settle(out.path())?;
+        Trained::settle(&place)?;
         let ended = self.scored(spec, rows, &trained.record);
         if let Ended::Scored(tried) = &ended {
             let line = format!(
@@ -352,6 +340,45 @@ impl Search<'_> {
         Ok(ended)
     }
 
+    /// A trial with everything loaded, or why its settings do not fit.
+    fn ready(&self, spec: &RunSpec) -> Result<Result<Run, budwood::Error>> {
+        let data = RunData::read(spec, self.args.resources.limits, &mut base::told())?;
+        Ok((|| {
+            let options = TrainingBaseOptions::of(spec, Some(data.task.head));
+            let base = TrainingBase::open(&options, &mut base::told())?;
+            let threads = Some(self.settings.threads);
+            let resources = Resources { threads, ..self.args.resources.clone() };
+            Run::new(spec, &resources, Arc::new(base), data)
+        })())
+    }
+
+    /// Trains a trial into its folder, unless a killed process had done so; else how it ended.
+    fn train(
+        &self,
+        spec: &RunSpec,
+        run: &mut Run,
+        may_be_cut: bool,
+    ) -> Result<Result<Trained, Ended>> {
+        let place = self.place(spec);
+        let mut out = OutFolder::open(&place, &FOLDER)?;
+        let identity = run.identity()?;
+        if let Some(left) = Trained::pending(&out).filter(|left| left.identity == identity) {
+            return Ok(Ok(left));
+        }
+        let on_event = |_: Event<'_>| match stopped() || may_be_cut && self.is_over() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let mut unsaved = match run.train(Some(&mut out), &place, on_event) {
+            Err(e) if may_be_cut && does_not_fit(&e) => return Ok(Err(self.unfit(spec, &e)?)),
+            Err(e) => return Err(e.into()),
+            Ok(None) => return Ok(Err(Ended::Stopped)),
+            Ok(Some(unsaved)) => unsaved,
+        };
+        unsaved.trained.record.sweep.clone_from(&self.name);
+        Ok(Ok(unsaved.save(&out, &place)?.0))
+    }
+
     fn unfit(&self, spec: &RunSpec, why: &budwood::Error) -> Result<Ended> {
         self.say(&format!("left out: {}: {why}", described(spec)))?;
         Ok(Ended::Unfit)
@@ -364,15 +391,23 @@ impl Search<'_> {
         Ended::Scored(Box::new(tried))
     }
 
-    /// Puts the adapter of a trial into the folder that was asked for. The others' adapters go.
-    fn keep(&self, out: Results, best: &Tried) -> Result<()> {
+    /// Puts the adapter of a trial into the folder that was asked for, and says whether it could:
+    /// it may have been interrupted. The others' adapters go.
+    fn keep(&self, out: Results, best: &Tried) -> Result<bool> {
         let from = self.place(&best.spec);
+        if !native::FILES.iter().all(|file| from.join(file).exists()) {
+            // A run of another command, which has its adapter elsewhere, if anywhere.
+            self.say(&format!("training the best anew: {}", described(&best.spec)))?;
+            if self.train(&best.spec, &mut self.ready(&best.spec)??, false)?.is_err() {
+                return Ok(false);
+            }
+            Trained::settle(&from)?;
+        }
         out.replace(|new| -> Result<()> {
             for file in native::FILES {
                 let path = from.join(file);
-                std::fs::copy(&path, new.join(file)).with_context(|| {
-                    format!("the adapter of the best trial, {}, is gone", path.display())
-                })?;
+                std::fs::copy(&path, new.join(file))
+                    .with_context(|| format!("cannot read {}", path.display()))?;
             }
             Ok(())
         })?;
@@ -382,7 +417,7 @@ impl Search<'_> {
                 OutFolder::open(&place, &FOLDER)?.remove()?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn tell(&self, best: &Tried, store: &Address) -> Result<()> {
