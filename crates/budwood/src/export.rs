@@ -10,7 +10,7 @@ use budwood_formats::native::AdapterFolder;
 use budwood_formats::{BaseModel, adapterhub, model_folder, peft, sentence_transformers};
 use budwood_model::merged;
 
-use crate::checked::{Written, check, trained_on_bytes};
+use crate::checked::{Written, check};
 use crate::onnx::export_onnx;
 use crate::{Error, OnnxPrecision};
 
@@ -107,7 +107,9 @@ pub fn export(
             .map_err(|source| budwood_formats::Error::Io { path, source })?;
     }
     let names = exported.files.into_iter().map(|(name, _)| name).collect();
-    let notes = exported.notes.into_iter().chain(trained_on_bytes(folder)).collect();
+    let AdapterFolder { meta, .. } = folder;
+    let told = meta.without_thresholds().into_iter().chain(meta.trained_on_bytes());
+    let notes = exported.notes.into_iter().chain(told).collect();
     Ok((names, notes))
 }
 

@@ -15,7 +15,7 @@ use budwood_tasks::Tokenizer;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::checked::{Written, check, trained_on_bytes};
+use crate::checked::{Written, check};
 use crate::reader::Reader;
 
 pub use budwood_onnx::Precision as OnnxPrecision;
@@ -75,7 +75,7 @@ pub(crate) fn export_onnx(
     make(&out.join(GRAPHS))?;
     let usual = [OnnxPrecision::F32];
     let wanted = if precisions.is_empty() { &usual } else { precisions };
-    notes.extend(trained_on_bytes(folder).filter(|_| wanted.contains(&OnnxPrecision::F32)));
+    notes.extend(folder.meta.trained_on_bytes().filter(|_| wanted.contains(&OnnxPrecision::F32)));
     for (i, &precision) in wanted.iter().enumerate() {
         if wanted[..i].contains(&precision) {
             continue;
@@ -116,7 +116,7 @@ pub fn export_onnx_shared(
         )));
     }
     let mut notes = check(adapters.iter().map(|(_, folder)| folder), base)?;
-    notes.extend(adapters.iter().find_map(|(_, folder)| trained_on_bytes(folder)));
+    notes.extend(adapters.iter().find_map(|(_, folder)| folder.meta.trained_on_bytes()));
     make(&out.join(GRAPHS))?;
     let shared = SharedBase::new(base.spec(), SHARED);
     let name = format!("{GRAPHS}/{SHARED}");

@@ -486,6 +486,14 @@ fn adapters_of_weights_can_be_merged() {
         let inspected = json(&world.ok(&format!("inspect --json m{i}/head")));
         assert_eq!(inspected["method"]["parts"][0]["name"], "linear");
     }
+    // What is merged is in f32, whatever it was trained on: that is said.
+    let told = |adapter: &str| {
+        let merge = world.run(&format!("merge --adapter {adapter} --out {adapter}-merged"));
+        String::from_utf8(merge.stderr).unwrap()
+    };
+    world.train("bytes", "--epochs 1 --method lora[r=4] --base-precision int8");
+    assert!(told("bytes").contains("trained on weights in int8"));
+    assert_eq!(told("a0"), "");
     world.train("bottleneck", "--epochs 1");
     world.fails("merge --adapter bottleneck --out m", &["bottleneck", "only lora, ia3"]);
     assert!(!world.path("m").exists());

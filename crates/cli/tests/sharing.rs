@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use budwood_base::head::HeadKind;
+use budwood_formats::native::AdapterFolder;
 use serde_json::Value;
 
 fn golden(path: &str) -> String {
@@ -97,6 +99,23 @@ fn a_graph_lies_beside_its_tokenizer_and_the_names_of_its_classes() {
         assert!(message.contains(said), "{words:?}: {message}");
         assert!(!dir.join("x").exists() && !Path::new(&base).join("x").exists());
     }
+}
+
+#[test]
+fn thresholds_that_a_form_does_not_keep_are_told() {
+    let (dir, _) = world();
+    let dir = dir.path();
+    let mut folder = AdapterFolder::load(&dir.join("ours")).unwrap();
+    let labels = folder.meta.labels.clone();
+    folder.meta.head.kind = HeadKind::MultiLabel;
+    folder.meta.task.kind = "multilabel".into();
+    folder.meta.task.thresholds = Some(vec![0.25; labels.len()]);
+    folder.save(&dir.join("several")).unwrap();
+    let export = |to: &str| ok(dir, &["export", "several", to, "--to", to]).1;
+    for to in ["adapterhub", "peft", "transformers"] {
+        assert!(export(to).contains(&format!("{} 0.25", labels[0])), "{to}");
+    }
+    assert!(!export("onnx").contains("0.25"));
 }
 
 #[test]
