@@ -6,7 +6,6 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use budwood_base::encoder::InputSpec;
-use budwood_base::tokenizer::Overrides;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_images::Processor;
@@ -290,24 +289,16 @@ fn tokenizer_files(
     notes: &mut Vec<String>,
 ) -> Result<(), Error> {
     let frame = base.family().frame;
-    let own = files.iter().position(|(name, _)| name == TOKENIZER);
-    let is_old = own.is_none();
-    // Readers of `tokenizer.json` alone see no settings beside it.
-    let bytes = own.map(|own| &files[own].1[..]);
-    let overrides = Overrides::read(base.folder(), bytes);
-    if is_old || overrides.is_ok_and(|overrides| !overrides.is_empty()) {
-        match Tokenizer::open(base.folder(), frame) {
-            Ok(tokenizer) => {
-                let whole = (TOKENIZER.into(), tokenizer.to_json()?.into_bytes());
-                match own {
-                    Some(own) => files[own] = whole,
-                    None => files.push(whole),
-                }
-            }
-            Err(e) => {
-                notes.push(format!("no tokenizer is beside the graph: {e}"));
-                return Ok(());
-            }
+    let before = files.len();
+    files.retain(|(name, _)| name != TOKENIZER);
+    let is_old = files.len() == before;
+    // Readers of `tokenizer.json` alone see no settings beside it. Questions are read in windows.
+    let length = meta.task.doc_stride.is_none().then_some(meta.task.max_length);
+    match Tokenizer::open(base.folder(), frame) {
+        Ok(tokenizer) => files.push((TOKENIZER.into(), tokenizer.to_json(length)?.into_bytes())),
+        Err(e) => {
+            notes.push(format!("no tokenizer is beside the graph: {e}"));
+            return Ok(());
         }
     }
     let mut config = found(files, TOKENIZER_CONFIG)?.unwrap_or_else(|| json!({}));
@@ -317,6 +308,7 @@ fn tokenizer_files(
     };
     fields.insert("model_max_length".into(), json!(meta.task.max_length));
     fields.insert("padding_side".into(), json!("right"));
+    fields.insert("model_input_names".into(), json!(input_names(base)));
     // What the classes of `transformers` for the older files take for granted.
     let defaults = if frame.doubled { ROBERTA } else { BERT };
     for (name, value) in defaults.iter().filter(|_| is_old) {
@@ -324,6 +316,14 @@ fn tokenizer_files(
     }
     put(files, TOKENIZER_CONFIG, &config);
     Ok(())
+}
+
+/// The graph's inputs that a tokenizer gives: those of the base may be fewer.
+fn input_names(base: &BaseModel) -> Vec<&'static str> {
+    let several = matches!(&base.spec().input, InputSpec::Text(text) if text.token_types > 1);
+    let mut names = vec!["input_ids", "attention_mask"];
+    names.extend((several && base.family().frame.types).then_some("token_type_ids"));
+    names
 }
 
 /// A configuration by which images are prepared as by `processor`.

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use budwood_base::head::HeadKind;
 use budwood_formats::native::AdapterFolder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn golden(path: &str) -> String {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
@@ -76,6 +76,7 @@ fn a_graph_lies_beside_its_tokenizer_and_the_names_of_its_classes() {
     assert!(config["id2label"]["0"].is_string());
     assert_eq!(config["budwood"]["max_length"], read("tokenizer_config.json")["model_max_length"]);
     let tokenizer = read("tokenizer.json");
+    assert_eq!(tokenizer["truncation"]["max_length"], config["budwood"]["max_length"]);
     assert_eq!(tokenizer["model"]["vocab"]["film"], 4);
     let single = tokenizer["post_processor"]["single"].to_string();
     assert!(single.contains("[CLS]") && single.contains("[SEP]"), "{single}");
@@ -99,6 +100,35 @@ fn a_graph_lies_beside_its_tokenizer_and_the_names_of_its_classes() {
         assert!(message.contains(said), "{words:?}: {message}");
         assert!(!dir.join("x").exists() && !Path::new(&base).join("x").exists());
     }
+}
+
+/// Who reads `tokenizer.json` alone cuts texts as the adapter does, whatever the base's own says.
+#[test]
+fn a_tokenizer_beside_a_graph_cuts_as_the_adapter_does() {
+    let (dir, base) = world();
+    let dir = dir.path();
+    ok(dir, &["export", "ours", "first", "--to", "onnx"]);
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap()
+    };
+    let mut tokenizer = read("first/tokenizer.json");
+    tokenizer["truncation"]["max_length"] = json!(3);
+    tokenizer["padding"] = json!({
+        "strategy": { "Fixed": 3 }, "direction": "Left", "pad_to_multiple_of": null, "pad_id": 0,
+        "pad_type_id": 0, "pad_token": "[PAD]",
+    });
+    fs::write(Path::new(&base).join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let names = json!({ "model_input_names": ["input_ids"] });
+    fs::write(Path::new(&base).join("tokenizer_config.json"), names.to_string()).unwrap();
+    let lora = golden("peft/bert/lora/adapter");
+    ok(dir, &["import", &lora, "--base", &base, "--out", "again", "--max-length", "9"]);
+    ok(dir, &["export", "again", "second", "--to", "onnx"]);
+    let written = read("second/tokenizer.json");
+    assert_eq!(written["truncation"]["max_length"], 9);
+    assert_eq!(written["padding"], Value::Null);
+    assert_eq!(written["post_processor"], tokenizer["post_processor"]);
+    let names = &read("second/tokenizer_config.json")["model_input_names"];
+    assert_eq!(*names, json!(["input_ids", "attention_mask", "token_type_ids"]));
 }
 
 #[test]
