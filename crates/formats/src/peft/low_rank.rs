@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::newer::newer;
 use super::targets::Pattern;
 use crate::family::Family;
+use crate::imported::flag;
 use crate::{BaseModel, Error};
 
 /// A linear module of a layer, or the pooler, which is of none.
@@ -77,6 +78,8 @@ struct Reading<'a> {
     encoder: Option<&'a EncoderSpec>,
     ranks: Pattern,
     alphas: Pattern,
+    rslora: bool,
+    dora: bool,
     /// VeRA's.
     projections: TensorMap,
 }
@@ -94,17 +97,16 @@ pub(super) fn method(
     let ranks = if of_ada { &Value::Null } else { config };
     let ranks = Pattern::read(path, ranks, "rank_pattern")?;
     let alphas = Pattern::read(path, config, "alpha_pattern")?;
-    let reading = Reading { path, config, family, encoder, ranks, alphas, projections };
+    let [rslora, dora] = ["use_rslora", "use_dora"].map(|field| flag(path, config, field, false));
+    let (rslora, dora) = (rslora?, dora?);
+    let reading =
+        Reading { path, config, family, encoder, ranks, alphas, rslora, dora, projections };
     let update = |(site, roles)| Ok((site, reading.update(site, roles)?));
     let updates = sites.into_iter().map(update).collect::<Result<_, Error>>()?;
     reading.folded(updates)
 }
 
 impl Reading<'_> {
-    fn flag(&self, field: &str) -> bool {
-        self.config.get(field).and_then(Value::as_bool).unwrap_or(false)
-    }
-
     fn number(&self, field: &str) -> Result<f64, Error> {
         let value = self.config.get(field).and_then(Value::as_f64).filter(|v| *v > 0.0);
         value.ok_or_else(|| self.fault(format!("lacks '{field}', a number above zero")))
@@ -115,7 +117,7 @@ impl Reading<'_> {
     }
 
     fn scale(&self, alpha: f64, rank: f64) -> f64 {
-        alpha / if self.flag("use_rslora") { rank.sqrt() } else { rank }
+        alpha / if self.rslora { rank.sqrt() } else { rank }
     }
 
     fn fault(&self, message: impl Into<String>) -> Error {
@@ -190,7 +192,7 @@ impl Reading<'_> {
         };
         let (alpha, rank) = (of(&self.alphas, "lora_alpha")?, of(&self.ranks, "r")?);
         self.check_rank(module, (&a, &b), ranks, rank)?;
-        if magnitude.is_some() != self.flag("use_dora") {
+        if magnitude.is_some() != self.dora {
             let message = format!("the magnitudes of '{module}' do not fit 'use_dora'");
             return Err(self.fault(message));
         }
@@ -244,8 +246,8 @@ impl Reading<'_> {
             .with("r", rank as u64)
             .with("alpha", alpha)
             .with("targets", targets.into_iter().collect::<Vec<_>>());
-        for (ours, theirs) in [("rslora", "use_rslora"), ("dora", "use_dora")] {
-            if self.flag(theirs) {
+        for (ours, on) in [("rslora", self.rslora), ("dora", self.dora)] {
+            if on {
                 part = part.with(ours, true);
             }
         }
