@@ -37,6 +37,7 @@ fn folders_of_peft_and_adapterhub_come_in_and_go_out() {
         assert!(said.contains("the base cannot be checked"), "{said}");
         let (shown, _) = ok(dir, &["inspect", &ours, "--json"]);
         assert_eq!(shown["training"]["imported"]["base_checked"], Value::Bool(false));
+        assert!(shown["bytes"].as_u64().unwrap() > 1000, "{}", shown["bytes"]);
         let (foreign, said) = ok(dir, &["inspect", &case, "--base", &base, "--json"]);
         assert!(said.contains("the base cannot be checked"), "{said}");
         assert_eq!(foreign["tensors"], shown["tensors"]);
