@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use budwood_base::encoder::InputSpec;
+use budwood_base::head::HeadKind;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_images::Processor;
@@ -260,15 +261,20 @@ fn base_side(base: &BaseModel) -> usize {
 /// What an answer is made of beside the graph's outputs.
 fn task(meta: &AdapterMeta) -> Value {
     let task = &meta.task;
+    let stride = is_asked(meta).then(|| task.doc_stride.unwrap_or(crate::DOC_STRIDE));
     let all = json!({
         "task": task.kind,
         "max_length": task.max_length,
-        "doc_stride": task.doc_stride,
+        "doc_stride": stride,
         "thresholds": task.thresholds,
         "none_threshold": task.none_threshold,
     });
     let kept = all.as_object().cloned().unwrap_or_default().into_iter();
     Value::Object(kept.filter(|(_, value)| !value.is_null()).collect())
+}
+
+fn is_asked(meta: &AdapterMeta) -> bool {
+    meta.head.kind == HeadKind::QuestionAnswering
 }
 
 fn put(files: &mut Files, name: &str, value: &Value) {
@@ -293,7 +299,7 @@ fn tokenizer_files(
     files.retain(|(name, _)| name != TOKENIZER);
     let is_old = files.len() == before;
     // Readers of `tokenizer.json` alone see no settings beside it. Questions are read in windows.
-    let length = meta.task.doc_stride.is_none().then_some(meta.task.max_length);
+    let length = (!is_asked(meta)).then_some(meta.task.max_length);
     match Tokenizer::open(base.folder(), frame) {
         Ok(tokenizer) => files.push((TOKENIZER.into(), tokenizer.to_json(length)?.into_bytes())),
         Err(e) => {

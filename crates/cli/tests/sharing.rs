@@ -131,6 +131,28 @@ fn a_tokenizer_beside_a_graph_cuts_as_the_adapter_does() {
     assert_eq!(*names, json!(["input_ids", "attention_mask", "token_type_ids"]));
 }
 
+/// A folder of another library says neither which columns hold question and text nor how long texts
+/// are read: both are as in training here.
+#[test]
+fn an_imported_head_for_questions_reads_questions() {
+    let (dir, base) = world();
+    let dir = dir.path();
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(Path::new(&golden("base/bert")).join(name), Path::new(&base).join(name)).unwrap();
+    }
+    let asked = golden("adapters/bert/question_answering/adapter");
+    ok(dir, &["import", &asked, "--base", &base, "--out", "asked"]);
+    fs::write(dir.join("q.jsonl"), r#"{"question": "good", "context": "good film film"}"#).unwrap();
+    let (said, _) = ok(dir, &["predict", "--adapter", "asked", "--input", "q.jsonl"]);
+    assert!(said.contains("\"answer\""), "{said}");
+    ok(dir, &["export", "asked", "out", "--to", "onnx"]);
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(dir.join("out").join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(read("config.json")["budwood"]["doc_stride"], 128);
+    assert_eq!(read("tokenizer.json")["truncation"], Value::Null);
+}
+
 #[test]
 fn thresholds_that_a_form_does_not_keep_are_told() {
     let (dir, _) = world();
