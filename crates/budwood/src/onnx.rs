@@ -238,17 +238,26 @@ fn small_files(
             Ok((files, (0, 0)))
         }
         InputSpec::Image(_) => {
-            let Reader::Images(processor, _) = Reader::of_adapter(base, &meta.task)? else {
-                return Err(Error::Adapter("the adapter reads texts, its base images".into()));
-            };
-            let size = processor.output()?;
-            let own = found(&files, PREPROCESSOR)?.unwrap_or_else(
-                || json!({ "image_processor_type": "ViTImageProcessor", "size": base_side(base) }),
-            );
-            put(&mut files, PREPROCESSOR, &prepared_as(own, &processor)?);
+            let size = prepare_images(meta, base, &mut files)?;
             Ok((files, size))
         }
     }
+}
+
+/// Has the file beside a model say how the adapter's images are prepared; their height and width.
+pub(crate) fn prepare_images(
+    meta: &AdapterMeta,
+    base: &BaseModel,
+    files: &mut Files,
+) -> Result<(usize, usize), Error> {
+    let Reader::Images(processor, _) = Reader::of_adapter(base, &meta.task)? else {
+        return Err(Error::Adapter("the adapter reads texts, its base images".into()));
+    };
+    let own = found(files, PREPROCESSOR)?.unwrap_or_else(
+        || json!({ "image_processor_type": "ViTImageProcessor", "size": base_side(base) }),
+    );
+    put(files, PREPROCESSOR, &prepared_as(own, &processor)?);
+    Ok(processor.output()?)
 }
 
 fn base_side(base: &BaseModel) -> usize {
