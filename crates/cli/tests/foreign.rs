@@ -66,6 +66,12 @@ fn what_does_not_fit_leaves_nothing_behind() {
     }
     let base = golden("peft/bert/base");
     ok(dir, &["import", &lora, "--base", &base, "--out", "ours", "--json"]);
+    let room = ["--base", &base, "--max-length", "2"];
+    for (folder, said) in [("ours", "needs no import"), (&lora, "--max-length 2 leaves no room")] {
+        let out = budwood(dir, &[&["import", folder, "--out", "x"], &room[..]].concat());
+        let message = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && message.contains(said), "{folder}: {message}");
+    }
     fs::create_dir(dir.join("mine")).unwrap();
     fs::write(dir.join("mine/letter.txt"), "mine").unwrap();
     for out in ["mine", "ours"] {
