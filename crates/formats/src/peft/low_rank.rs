@@ -59,6 +59,22 @@ impl Site {
     }
 }
 
+/// How many times the narrower side of a product a rank may be that others are widened to, or
+/// share: there are as many products as a model has, and one rank is small in a file.
+const SIDES_MOST: usize = 4;
+
+/// Refuses a rank that would be that of other products, too.
+fn check_shared(rank: usize, sides: [usize; 2]) -> Result<(), String> {
+    let side = sides[0].min(sides[1]);
+    if rank <= side.saturating_mul(SIDES_MOST) {
+        return Ok(());
+    }
+    Err(format!(
+        "a rank of {rank} is that of other modules, too, one of which has {side} rows or columns; at most \
+         {SIDES_MOST} times as many are read. Save the adapter with a smaller rank"
+    ))
+}
+
 /// The update of a module: `scale * b a`.
 struct Update {
     a: Tensor,
@@ -234,6 +250,10 @@ impl Reading<'_> {
         mut updates: BTreeMap<Site, Update>,
     ) -> Result<(MethodPart, TensorMap), Error> {
         let rank = updates.values().map(|u| u.a.shape[0]).max().unwrap_or(1);
+        for update in updates.values().filter(|u| u.a.shape[0] < rank) {
+            let sides = [update.a.shape[1], update.b.shape[0]];
+            check_shared(rank, sides).map_err(|message| self.fault(message))?;
+        }
         let alpha = match self.is("VERA") {
             true => rank as f64,
             false => self.number("lora_alpha")?,
@@ -377,6 +397,7 @@ fn projected(
             b.len()
         ));
     }
+    check_shared(*rank, [outputs, inputs])?;
     let scaled = |m: &Tensor, width: usize, columns: usize, by: &[f32]| -> Vec<f32> {
         let rows = m.data.chunks(width.max(1)).zip(by);
         rows.flat_map(|(row, f)| row[..columns].iter().map(move |x| x * f)).collect()
