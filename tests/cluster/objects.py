@@ -313,6 +313,11 @@ def main(program, short):
             (["sweep", "sweep.toml", "--out", "s3://bucket/sweep"], []),
         ]:
             fresh.fails(*words, says=says)
+        # What the library panics at.
+        for name, value in [("AWS_ENDPOINT_URL", "minio:9000"), ("AWS_ENDPOINT_URL", ""), ("AWS_REGION", "eu central"),
+                            ("AWS_SECRET_ACCESS_KEY", SECRET + "\n"), ("AWS_SESSION_TOKEN", "a\nb")]:
+            error = fresh.fails(*ask, says=["s3://bucket/in/a0", name], **{name: value})
+            assert "panicked" not in error, error
         assert "another kind of database" in fresh.run("board", "--board", "s3://bucket/board", "init", code=2)
         kinds = [(403, "credentials", 20), (500, "s3://bucket/in/a0", 40), ("cut", "s3://bucket/in/a0", 40), ("hang up", "s3://bucket/in/a0", 40),
                  ("short", "s3://bucket/in/a0", 40), ("wrong", "s3://bucket/in/a0", 20), ("skewed", "clock", 20), (404, "s3://bucket/in/a0", 20)]

@@ -81,6 +81,12 @@ impl HeadSpec {
         }
     }
 
+    /// The head as it answers: dropout acts in training alone.
+    #[must_use]
+    pub fn acting(&self) -> Self {
+        Self { dropout: 0.0, ..self.clone() }
+    }
+
     /// Its tensors with their shapes, on an encoder of this width whose table of words is so wide.
     /// None if a width is beyond any number.
     pub fn tensors(&self, hidden: usize, words: usize) -> Option<Vec<(&'static str, Vec<usize>)>> {

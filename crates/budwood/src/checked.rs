@@ -39,11 +39,3 @@ fn own_weights(base: &BaseModel) -> Result<Base, Error> {
     }
     load(base, Precision::F32, false)
 }
-
-/// That an adapter meets other weights there than here, where this is so.
-pub(crate) fn trained_on_bytes(folder: &AdapterFolder) -> Option<String> {
-    let note = "the adapter was trained on weights in int8 and will be used on weights in f32: \
-                probabilities differ a little. `budwood predict --base-precision f32` gives those; \
-                `budwood train --base-precision f32` trains on them";
-    (folder.meta.precision == "int8").then(|| note.into())
-}

@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::Path;
 
+use budwood_base::encoder::InputSpec;
 use budwood_base::folder::{Kind, Ours};
 use budwood_base::tensor::TensorMap;
 use budwood_formats::export::Exported;
-use budwood_formats::native::AdapterFolder;
+use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, adapterhub, model_folder, peft, sentence_transformers};
+use budwood_images::Processor;
 use budwood_model::merged;
 
-use crate::checked::{Written, check, trained_on_bytes};
-use crate::onnx::export_onnx;
+use crate::checked::{Written, check};
+use crate::onnx::{export_onnx, prepare_images};
 use crate::{Error, OnnxPrecision};
 
 /// A folder for the files of `adapters` or `peft`; that of a whole model is
@@ -107,8 +109,26 @@ pub fn export(
             .map_err(|source| budwood_formats::Error::Io { path, source })?;
     }
     let names = exported.files.into_iter().map(|(name, _)| name).collect();
-    let notes = exported.notes.into_iter().chain(trained_on_bytes(folder)).collect();
+    let AdapterFolder { meta, .. } = folder;
+    let told = meta.without_thresholds().into_iter().chain(of_another_size(meta)?);
+    let told = told.chain(meta.trained_on_bytes());
+    let notes = exported.notes.into_iter().chain(told).collect();
     Ok((names, notes))
+}
+
+/// That an adapter's images are of another size than those whose positions the base has.
+fn of_another_size(meta: &AdapterMeta) -> Result<Option<String>, Error> {
+    let (InputSpec::Image(base), Some(recorded)) = (&meta.encoder.input, &meta.task.images) else {
+        return Ok(None);
+    };
+    let ((height, width), side) = (Processor::recorded(recorded)?.output()?, base.image_size);
+    Ok((height != side || width != side).then(|| {
+        format!(
+            "the adapter's images are of {height} x {width} pixels: prepare them so. The model's \
+             positions are of {side} x {side}; one that does not follow by itself, as ViT, is \
+             asked with interpolate_pos_encoding=True"
+        )
+    }))
 }
 
 /// Writes a base, tensors in the place of its own, and an adapter's head.
@@ -121,6 +141,9 @@ fn whole(folder: &AdapterFolder, model: &BaseModel, write: Write) -> Result<Expo
     let fetch = |name: &str| Ok::<_, Error>(model.tensor(name)?);
     let changed = merged(&meta.method, model.spec(), tensors, fetch)?;
     let mut exported = write(model, &changed, folder)?;
+    if let InputSpec::Image(_) = model.spec().input {
+        prepare_images(meta, model, &mut exported.files)?;
+    }
     exported.notes.splice(0..0, warnings);
     Ok(exported)
 }

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use budwood_base::encoder::InputSpec;
-use budwood_base::tokenizer::Overrides;
+use budwood_base::head::HeadKind;
 use budwood_formats::native::{AdapterFolder, AdapterMeta};
 use budwood_formats::{BaseModel, model_folder};
 use budwood_images::Processor;
@@ -15,7 +15,7 @@ use budwood_tasks::Tokenizer;
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::checked::{Written, check, trained_on_bytes};
+use crate::checked::{Written, check};
 use crate::reader::Reader;
 
 pub use budwood_onnx::Precision as OnnxPrecision;
@@ -75,7 +75,7 @@ pub(crate) fn export_onnx(
     make(&out.join(GRAPHS))?;
     let usual = [OnnxPrecision::F32];
     let wanted = if precisions.is_empty() { &usual } else { precisions };
-    notes.extend(trained_on_bytes(folder).filter(|_| wanted.contains(&OnnxPrecision::F32)));
+    notes.extend(folder.meta.trained_on_bytes().filter(|_| wanted.contains(&OnnxPrecision::F32)));
     for (i, &precision) in wanted.iter().enumerate() {
         if wanted[..i].contains(&precision) {
             continue;
@@ -116,7 +116,7 @@ pub fn export_onnx_shared(
         )));
     }
     let mut notes = check(adapters.iter().map(|(_, folder)| folder), base)?;
-    notes.extend(adapters.iter().find_map(|(_, folder)| trained_on_bytes(folder)));
+    notes.extend(adapters.iter().find_map(|(_, folder)| folder.meta.trained_on_bytes()));
     make(&out.join(GRAPHS))?;
     let shared = SharedBase::new(base.spec(), SHARED);
     let name = format!("{GRAPHS}/{SHARED}");
@@ -238,17 +238,26 @@ fn small_files(
             Ok((files, (0, 0)))
         }
         InputSpec::Image(_) => {
-            let Reader::Images(processor, _) = Reader::of_adapter(base, &meta.task)? else {
-                return Err(Error::Adapter("the adapter reads texts, its base images".into()));
-            };
-            let size = processor.output()?;
-            let own = found(&files, PREPROCESSOR)?.unwrap_or_else(
-                || json!({ "image_processor_type": "ViTImageProcessor", "size": base_side(base) }),
-            );
-            put(&mut files, PREPROCESSOR, &prepared_as(own, &processor)?);
+            let size = prepare_images(meta, base, &mut files)?;
             Ok((files, size))
         }
     }
+}
+
+/// Has the file beside a model say how the adapter's images are prepared; their height and width.
+pub(crate) fn prepare_images(
+    meta: &AdapterMeta,
+    base: &BaseModel,
+    files: &mut Files,
+) -> Result<(usize, usize), Error> {
+    let Reader::Images(processor, _) = Reader::of_adapter(base, &meta.task)? else {
+        return Err(Error::Adapter("the adapter reads texts, its base images".into()));
+    };
+    let own = found(files, PREPROCESSOR)?.unwrap_or_else(
+        || json!({ "image_processor_type": "ViTImageProcessor", "size": base_side(base) }),
+    );
+    put(files, PREPROCESSOR, &prepared_as(own, &processor)?);
+    Ok(processor.output()?)
 }
 
 fn base_side(base: &BaseModel) -> usize {
@@ -261,15 +270,20 @@ fn base_side(base: &BaseModel) -> usize {
 /// What an answer is made of beside the graph's outputs.
 fn task(meta: &AdapterMeta) -> Value {
     let task = &meta.task;
+    let stride = is_asked(meta).then(|| task.doc_stride.unwrap_or(crate::DOC_STRIDE));
     let all = json!({
         "task": task.kind,
         "max_length": task.max_length,
-        "doc_stride": task.doc_stride,
+        "doc_stride": stride,
         "thresholds": task.thresholds,
         "none_threshold": task.none_threshold,
     });
     let kept = all.as_object().cloned().unwrap_or_default().into_iter();
     Value::Object(kept.filter(|(_, value)| !value.is_null()).collect())
+}
+
+fn is_asked(meta: &AdapterMeta) -> bool {
+    meta.head.kind == HeadKind::QuestionAnswering
 }
 
 fn put(files: &mut Files, name: &str, value: &Value) {
@@ -290,24 +304,16 @@ fn tokenizer_files(
     notes: &mut Vec<String>,
 ) -> Result<(), Error> {
     let frame = base.family().frame;
-    let own = files.iter().position(|(name, _)| name == TOKENIZER);
-    let is_old = own.is_none();
-    // Readers of `tokenizer.json` alone see no settings beside it.
-    let bytes = own.map(|own| &files[own].1[..]);
-    let overrides = Overrides::read(base.folder(), bytes);
-    if is_old || overrides.is_ok_and(|overrides| !overrides.is_empty()) {
-        match Tokenizer::open(base.folder(), frame) {
-            Ok(tokenizer) => {
-                let whole = (TOKENIZER.into(), tokenizer.to_json()?.into_bytes());
-                match own {
-                    Some(own) => files[own] = whole,
-                    None => files.push(whole),
-                }
-            }
-            Err(e) => {
-                notes.push(format!("no tokenizer is beside the graph: {e}"));
-                return Ok(());
-            }
+    let before = files.len();
+    files.retain(|(name, _)| name != TOKENIZER);
+    let is_old = files.len() == before;
+    // Readers of `tokenizer.json` alone see no settings beside it. Questions are read in windows.
+    let length = (!is_asked(meta)).then_some(meta.task.max_length);
+    match Tokenizer::open(base.folder(), frame) {
+        Ok(tokenizer) => files.push((TOKENIZER.into(), tokenizer.to_json(length)?.into_bytes())),
+        Err(e) => {
+            notes.push(format!("no tokenizer is beside the graph: {e}"));
+            return Ok(());
         }
     }
     let mut config = found(files, TOKENIZER_CONFIG)?.unwrap_or_else(|| json!({}));
@@ -317,6 +323,7 @@ fn tokenizer_files(
     };
     fields.insert("model_max_length".into(), json!(meta.task.max_length));
     fields.insert("padding_side".into(), json!("right"));
+    fields.insert("model_input_names".into(), json!(input_names(base)));
     // What the classes of `transformers` for the older files take for granted.
     let defaults = if frame.doubled { ROBERTA } else { BERT };
     for (name, value) in defaults.iter().filter(|_| is_old) {
@@ -324,6 +331,14 @@ fn tokenizer_files(
     }
     put(files, TOKENIZER_CONFIG, &config);
     Ok(())
+}
+
+/// The graph's inputs that a tokenizer gives: those of the base may be fewer.
+fn input_names(base: &BaseModel) -> Vec<&'static str> {
+    let several = matches!(&base.spec().input, InputSpec::Text(text) if text.token_types > 1);
+    let mut names = vec!["input_ids", "attention_mask"];
+    names.extend((several && base.family().frame.types).then_some("token_type_ids"));
+    names
 }
 
 /// A configuration by which images are prepared as by `processor`.

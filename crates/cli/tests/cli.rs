@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use budwood_formats::native::AdapterFolder;
 use world::{World, json, reviews, train_args};
 
 #[test]
@@ -546,6 +547,14 @@ fn adapters_of_weights_can_be_merged() {
         let inspected = json(&world.ok(&format!("inspect --json m{i}/head")));
         assert_eq!(inspected["method"]["parts"][0]["name"], "linear");
     }
+    // What is merged is in f32, whatever it was trained on: that is said.
+    let told = |adapter: &str| {
+        let merge = world.run(&format!("merge --adapter {adapter} --out {adapter}-merged"));
+        String::from_utf8(merge.stderr).unwrap()
+    };
+    world.train("bytes", "--epochs 1 --method lora[r=4] --base-precision int8");
+    assert!(told("bytes").contains("trained on weights in int8"));
+    assert_eq!(told("a0"), "");
     world.train("bottleneck", "--epochs 1");
     world.fails("merge --adapter bottleneck --out m", &["bottleneck", "only lora, ia3"]);
     assert!(!world.path("m").exists());
@@ -567,6 +576,15 @@ fn adapters_can_be_averaged_and_left_out() {
     world.train("other", "--epochs 1 --method linear");
     world.fails("average a other --out x", &["other", "method"]);
     world.fails("average a b --weights 1 --out x", &["--weights"]);
+    // Two texts the other way round, or one of them, are another question.
+    for (name, columns) in [("pair", &["one", "two"][..]), ("turned", &["two", "one"])] {
+        let mut folder = AdapterFolder::load(&world.path("a")).unwrap();
+        folder.meta.task.text_columns = columns.iter().map(|c| (*c).to_string()).collect();
+        folder.save(&world.path(name)).unwrap();
+    }
+    world.fails("average pair turned --out x", &["turned", "order of texts", "pair"]);
+    world.fails("average pair a --out x", &["order of texts"]);
+    world.ok("average pair pair --out both");
     for not_a_mean in ["1,1", "0,0", "0.5,0.4"] {
         let average = format!("average a b --weights {not_a_mean} --out x");
         world.fails(&average, &["--weights", "add up to 1"]);

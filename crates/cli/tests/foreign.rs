@@ -37,6 +37,7 @@ fn folders_of_peft_and_adapterhub_come_in_and_go_out() {
         assert!(said.contains("the base cannot be checked"), "{said}");
         let (shown, _) = ok(dir, &["inspect", &ours, "--json"]);
         assert_eq!(shown["training"]["imported"]["base_checked"], Value::Bool(false));
+        assert!(shown["bytes"].as_u64().unwrap() > 1000, "{}", shown["bytes"]);
         let (foreign, said) = ok(dir, &["inspect", &case, "--base", &base, "--json"]);
         assert!(said.contains("the base cannot be checked"), "{said}");
         assert_eq!(foreign["tensors"], shown["tensors"]);
@@ -65,6 +66,12 @@ fn what_does_not_fit_leaves_nothing_behind() {
     }
     let base = golden("peft/bert/base");
     ok(dir, &["import", &lora, "--base", &base, "--out", "ours", "--json"]);
+    let room = ["--base", &base, "--max-length", "2"];
+    for (folder, said) in [("ours", "needs no import"), (&lora, "--max-length 2 leaves no room")] {
+        let out = budwood(dir, &[&["import", folder, "--out", "x"], &room[..]].concat());
+        let message = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && message.contains(said), "{folder}: {message}");
+    }
     fs::create_dir(dir.join("mine")).unwrap();
     fs::write(dir.join("mine/letter.txt"), "mine").unwrap();
     for out in ["mine", "ours"] {

@@ -74,15 +74,32 @@ fn a_head_of_one_layer_becomes_two_that_compute_the_same() {
     for family in ["bert", "distilbert", "electra"] {
         let dir = world(family);
         let dir = dir.path();
+        let settings = "tokenizer_config.json";
+        fs::write(dir.join("base").join(settings), r#"{"model_max_length": 512}"#).unwrap();
         train(dir, "lora[r=2]", "cls");
-        fs::write(dir.join("base/modules.json"), "[]").unwrap();
+        // What makes vectors of the base's sentences is not part of a model with a head, nor is
+        // what has nothing to do with the model.
+        let others = ["modules.json", "adapter_config.json", "trainer_state.json", "notes.txt"];
+        for name in others {
+            fs::write(dir.join("base").join(name), "[]").unwrap();
+        }
         let ours = scores(dir, &["ours"]);
+        ok(dir, &["merge", "--adapter", "ours", "--out", "merged"]);
         for library in ["transformers", "peft"] {
             let (_, said) = ok(dir, &["export", "ours", library, "--to", library]);
             assert!(said.contains("is written as the two"), "{said}");
-            // What makes vectors of the base's sentences is not part of a model with a head.
-            assert!(!dir.join(library).join("modules.json").exists());
         }
+        for folder in ["transformers", "peft", "merged/model"] {
+            let left = others.iter().filter(|name| dir.join(folder).join(name).exists());
+            let own = usize::from(folder == "peft");
+            assert_eq!(left.count(), own, "{folder}");
+        }
+        let read = |name: &str| -> Value {
+            serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap()
+        };
+        let length = &read("ours/adapter.json")["task"]["max_length"];
+        assert_eq!(read("transformers/tokenizer_config.json")["model_max_length"], *length);
+        assert_eq!(read("merged/model/tokenizer_config.json")["model_max_length"], 512);
         assert_close(&ours, &scores(dir, &["transformers"]), family);
         assert_close(&ours, &scores(dir, &["peft", "--base", "base"]), family);
     }

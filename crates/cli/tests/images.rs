@@ -132,6 +132,16 @@ fn another_size_is_remembered() {
     let before = json(&world.ok("eval --json --adapter a --data data"));
     let metric = &known("a/adapter.json")["metrics"][0];
     assert!(metric["value"].is_number() && before["rows"] == 16);
+    // Other libraries are told of it, as far as their files can be.
+    for library in ["transformers", "adapterhub"] {
+        let told = world.run(&format!("export a {library} --to {library}"));
+        let told = String::from_utf8(told.stderr).unwrap();
+        assert!(told.contains("32 x 32") && told.contains("interpolate_pos_encoding"), "{told}");
+    }
+    assert_eq!(known("transformers/preprocessor_config.json")["size"]["height"], 32);
+    world.ok(&format!("train {short} --out own"));
+    let told = world.run("export own same --to transformers");
+    assert_eq!(String::from_utf8(told.stderr).unwrap(), "");
 }
 
 /// A list of images of two kinds in `folder`, as benchmarks have them: a path and a number in each

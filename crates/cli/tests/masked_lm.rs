@@ -6,6 +6,7 @@ mod world;
 use std::fs;
 use std::path::PathBuf;
 
+use budwood_formats::native::AdapterFolder;
 use serde_json::{Value, json};
 use world::{WORDS, World, reviews};
 
@@ -174,8 +175,13 @@ fn another_task_begins_from_an_adapter() {
     train(&world, "--base base --method linear --epochs 1 --out head");
     world.fails(
         "train --base base --data train.csv --init head --method linear --out x",
-        &["nothing but a head"],
+        &["nothing but a head", "--pooling"],
     );
+    // A head's dropout acts in training alone: with another it is the same head.
+    let mut head = AdapterFolder::load(&world.path("head")).unwrap();
+    head.meta.head.dropout = 0.25;
+    head.save(&world.path("dropping")).unwrap();
+    train(&world, "--base base --init dropping --method linear --epochs 1 --out again");
 }
 
 #[test]

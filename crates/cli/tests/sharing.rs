@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use budwood_base::head::HeadKind;
+use budwood_formats::native::AdapterFolder;
+use serde_json::{Value, json};
 
 fn golden(path: &str) -> String {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
@@ -74,6 +76,7 @@ fn a_graph_lies_beside_its_tokenizer_and_the_names_of_its_classes() {
     assert!(config["id2label"]["0"].is_string());
     assert_eq!(config["budwood"]["max_length"], read("tokenizer_config.json")["model_max_length"]);
     let tokenizer = read("tokenizer.json");
+    assert_eq!(tokenizer["truncation"]["max_length"], config["budwood"]["max_length"]);
     assert_eq!(tokenizer["model"]["vocab"]["film"], 4);
     let single = tokenizer["post_processor"]["single"].to_string();
     assert!(single.contains("[CLS]") && single.contains("[SEP]"), "{single}");
@@ -97,6 +100,74 @@ fn a_graph_lies_beside_its_tokenizer_and_the_names_of_its_classes() {
         assert!(message.contains(said), "{words:?}: {message}");
         assert!(!dir.join("x").exists() && !Path::new(&base).join("x").exists());
     }
+}
+
+/// Who reads `tokenizer.json` alone cuts texts as the adapter does, whatever the base's own says.
+#[test]
+fn a_tokenizer_beside_a_graph_cuts_as_the_adapter_does() {
+    let (dir, base) = world();
+    let dir = dir.path();
+    ok(dir, &["export", "ours", "first", "--to", "onnx"]);
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap()
+    };
+    let mut tokenizer = read("first/tokenizer.json");
+    tokenizer["truncation"]["max_length"] = json!(3);
+    tokenizer["padding"] = json!({
+        "strategy": { "Fixed": 3 }, "direction": "Left", "pad_to_multiple_of": null, "pad_id": 0,
+        "pad_type_id": 0, "pad_token": "[PAD]",
+    });
+    fs::write(Path::new(&base).join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let names = json!({ "model_input_names": ["input_ids"] });
+    fs::write(Path::new(&base).join("tokenizer_config.json"), names.to_string()).unwrap();
+    let lora = golden("peft/bert/lora/adapter");
+    ok(dir, &["import", &lora, "--base", &base, "--out", "again", "--max-length", "9"]);
+    ok(dir, &["export", "again", "second", "--to", "onnx"]);
+    let written = read("second/tokenizer.json");
+    assert_eq!(written["truncation"]["max_length"], 9);
+    assert_eq!(written["padding"], Value::Null);
+    assert_eq!(written["post_processor"], tokenizer["post_processor"]);
+    let names = &read("second/tokenizer_config.json")["model_input_names"];
+    assert_eq!(*names, json!(["input_ids", "attention_mask", "token_type_ids"]));
+}
+
+/// A folder of another library says neither which columns hold question and text nor how long texts
+/// are read: both are as in training here.
+#[test]
+fn an_imported_head_for_questions_reads_questions() {
+    let (dir, base) = world();
+    let dir = dir.path();
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(Path::new(&golden("base/bert")).join(name), Path::new(&base).join(name)).unwrap();
+    }
+    let asked = golden("adapters/bert/question_answering/adapter");
+    ok(dir, &["import", &asked, "--base", &base, "--out", "asked"]);
+    fs::write(dir.join("q.jsonl"), r#"{"question": "good", "context": "good film film"}"#).unwrap();
+    let (said, _) = ok(dir, &["predict", "--adapter", "asked", "--input", "q.jsonl"]);
+    assert!(said.contains("\"answer\""), "{said}");
+    ok(dir, &["export", "asked", "out", "--to", "onnx"]);
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(dir.join("out").join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(read("config.json")["budwood"]["doc_stride"], 128);
+    assert_eq!(read("tokenizer.json")["truncation"], Value::Null);
+}
+
+#[test]
+fn thresholds_that_a_form_does_not_keep_are_told() {
+    let (dir, _) = world();
+    let dir = dir.path();
+    let mut folder = AdapterFolder::load(&dir.join("ours")).unwrap();
+    let labels = folder.meta.labels.clone();
+    folder.meta.head.kind = HeadKind::MultiLabel;
+    folder.meta.task.kind = "multilabel".into();
+    folder.meta.task.thresholds = Some(vec![0.25; labels.len()]);
+    folder.save(&dir.join("several")).unwrap();
+    let export = |to: &str| ok(dir, &["export", "several", to, "--to", to]).1;
+    for to in ["adapterhub", "peft", "transformers"] {
+        assert!(export(to).contains(&format!("{} 0.25", labels[0])), "{to}");
+    }
+    assert!(!export("onnx").contains("0.25"));
 }
 
 #[test]

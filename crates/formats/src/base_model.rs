@@ -282,7 +282,7 @@ impl BaseModel {
 }
 
 /// Files of `sentence-transformers` in a model's folder, which speak of folders beside them.
-pub(crate) const OF_SENTENCES: [&str; 3] =
+const OF_SENTENCES: [&str; 3] =
     ["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"];
 
 /// Dimensions of the tensors that checkpoints hold with more of them: tokens and tables with units

@@ -150,6 +150,32 @@ impl AdapterMeta {
         }
         Ok(notes)
     }
+
+    /// That the adapter meets weights in f32 where it goes, and was trained on others.
+    pub fn trained_on_bytes(&self) -> Option<String> {
+        let note = "the adapter was trained on weights in int8 and will be used on weights in f32: \
+                    probabilities differ a little. `budwood predict --base-precision f32` gives \
+                    those; `budwood train --base-precision f32` trains on them";
+        (self.precision == "int8").then(|| note.into())
+    }
+
+    /// What answers depend on beside the weights, and no folder of another library holds.
+    pub fn without_thresholds(&self) -> Option<String> {
+        let (what, values) = match (&self.task.thresholds, self.task.none_threshold) {
+            (Some(all), _) => {
+                let each = self.labels.iter().zip(all);
+                let each: Vec<_> = each.map(|(label, from)| format!("{label} {from}")).collect();
+                ("labels hold from these probabilities on, not from 0.5", each.join(", "))
+            }
+            (None, Some(margin)) => {
+                let what = "a question has no answer where the score of none is above that of the \
+                            best answer by more than this";
+                (what, margin.to_string())
+            }
+            (None, None) => return None,
+        };
+        Some(format!("this form keeps no thresholds. Whoever uses it must know: {what}: {values}"))
+    }
 }
 
 /// Whether a head's tensors are those that its description speaks of.

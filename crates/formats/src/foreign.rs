@@ -209,12 +209,17 @@ fn task(head: &HeadSpec, method: &MethodSpec, base: &BaseModel, folder: &Path) -
         InputSpec::Text(text) => length_max(text, method),
         InputSpec::Image(_) => 1,
     };
+    let (texts, label): (&[&str], _) = match head.kind {
+        HeadKind::QuestionAnswering => (&["question", "context"], "answers"),
+        _ if of_images => (&["image"], "label"),
+        _ => (&["text"], "label"),
+    };
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned());
     TaskMeta {
         name: name.unwrap_or_else(|| "imported".into()),
         kind: kind.into(),
-        text_columns: vec![if of_images { "image" } else { "text" }.into()],
-        label_column: "label".into(),
+        text_columns: texts.iter().map(|text| (*text).into()).collect(),
+        label_column: label.into(),
         max_length,
         doc_stride: None,
         metric: metric.into(),

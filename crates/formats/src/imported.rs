@@ -33,6 +33,20 @@ pub(crate) fn read_json(folder: &Path, name: &str) -> Result<(PathBuf, Value), E
     Ok((path, json))
 }
 
+/// A switch of a configuration; its default where nothing is said.
+///
+/// # Errors
+/// If it is neither true nor false: what it means elsewhere is not known.
+pub(crate) fn flag(path: &Path, config: &Value, field: &str, default: bool) -> Result<bool, Error> {
+    match config.get(field) {
+        None | Some(Value::Null) => Ok(default),
+        Some(Value::Bool(on)) => Ok(*on),
+        Some(other) => {
+            Err(Error::content(path, format!("'{field}' is {other}, neither true nor false")))
+        }
+    }
+}
+
 /// Refuses switches that have no counterpart here unless they are off.
 pub(crate) fn refuse(
     path: &Path,

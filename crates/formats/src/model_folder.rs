@@ -8,10 +8,8 @@ use budwood_base::head::HeadKind;
 use budwood_base::tensor::TensorMap;
 use serde_json::{Value, json};
 
-use crate::base_model::OF_SENTENCES;
 use crate::export::{Exported, label2id, model_class, transformers_head};
 use crate::family::Piece;
-use crate::manifest::MANIFEST;
 use crate::native::{AdapterFolder, AdapterMeta};
 use crate::safetensors_file::to_bytes;
 use crate::text_file::read_json;
@@ -77,7 +75,17 @@ pub fn tuned(
     exported.notes.extend(head.note);
     exported.json("config.json", &task_config(model, meta)?);
     exported.tensors("model.safetensors", &all, true)?;
-    exported.files.extend(other_files(model)?);
+    let others = other_files(model)?;
+    exported.files.extend(others.into_iter().filter(|(name, _)| name != TOKENIZER_CONFIG));
+    let settings = model.folder().join(TOKENIZER_CONFIG);
+    if settings.exists() {
+        // Texts are cut as in training where the tokenizer is asked to cut them.
+        let mut settings = read_json(&settings)?;
+        if let Some(settings) = settings.as_object_mut() {
+            settings.insert("model_max_length".into(), json!(meta.task.max_length));
+        }
+        exported.json(TOKENIZER_CONFIG, &settings);
+    }
     Ok(exported)
 }
 
@@ -118,8 +126,22 @@ pub fn task_config(model: &BaseModel, meta: &AdapterMeta) -> Result<Value, Error
     Ok(config)
 }
 
-/// The small files of a model's folder beside its `config.json`, by name. Those that say how the
-/// base alone makes vectors of sentences stay behind: what is written has a head.
+/// Files that say how a model reads its inputs, beside SentencePiece's `*.model`. No others leave
+/// its folder: what lies there may be of an adapter, of a training, or nobody's business.
+const OF_INPUTS: [&str; 9] = [
+    "added_tokens.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    TOKENIZER_CONFIG,
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+];
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// The files of a model's folder that say how it reads its inputs, by name.
 ///
 /// # Errors
 /// If one cannot be read.
@@ -128,7 +150,7 @@ pub fn other_files(model: &BaseModel) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut names: Vec<_> =
         files.flatten().map(|f| f.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    let others = names.into_iter().filter(|name| is_small(name) && name != "config.json");
+    let others = names.into_iter().filter(|name| is_of_inputs(name));
     let read = |name: String| {
         let path = model.folder().join(&name);
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
@@ -137,12 +159,8 @@ pub fn other_files(model: &BaseModel) -> Result<Vec<(String, Vec<u8>)>, Error> {
     others.map(read).collect()
 }
 
-/// Whether a file of a model's folder is a configuration or belongs to the tokenizer.
-fn is_small(name: &str) -> bool {
-    [".json", ".txt", ".model"].iter().any(|e| name.ends_with(e))
-        && !name.ends_with(".index.json")
-        && !OF_SENTENCES.contains(&name)
-        && name != MANIFEST
+fn is_of_inputs(name: &str) -> bool {
+    OF_INPUTS.contains(&name) || name.ends_with(".model")
 }
 
 /// Fills a new folder with a model's files, whole or not at all.
@@ -162,12 +180,12 @@ where
     })
 }
 
-/// Copies the small files of a model's folder: configurations, tokenizer, pooling.
+/// Copies what a model's folder holds beside weights: configuration, tokenizer, pooling.
 pub(crate) fn copy_others(from: &Path, to: &Path) -> std::io::Result<()> {
     const POOLING: &str = "1_Pooling";
     for entry in std::fs::read_dir(from)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if is_small(&name) {
+        if name == "config.json" || is_of_inputs(&name) {
             std::fs::write(to.join(&name), std::fs::read(from.join(&name))?)?;
         }
     }

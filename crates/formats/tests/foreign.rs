@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use budwood_base::encoder::Activation;
 use budwood_base::head::HeadKind;
 use budwood_formats::foreign::{Library, adopt, library, warning};
 use budwood_formats::native::AdapterFolder;
+use budwood_formats::safetensors_file::to_bytes;
 use budwood_formats::{BaseModel, Weights, adapterhub, import, model_folder, peft};
 use serde_json::{Value, json};
 
@@ -161,6 +163,11 @@ fn what_does_not_fit_is_refused_by_name() {
         ("peft_type", json!("BOFT"), "peft_type 'BOFT'"),
         ("peft_type", json!("PREFIX_TUNING"), "'prompt_embeddings'"),
         ("bias", json!("all"), "'bias'"),
+        ("use_rslora", json!("true"), "'use_rslora' is \"true\", neither true nor false"),
+        ("use_rslora", json!(1), "'use_rslora' is 1"),
+        ("alpha_pattern", json!(["query"]), "'alpha_pattern' holds [\"query\"]"),
+        ("alpha_pattern", json!({"query": "16"}), "'alpha_pattern' holds \"16\""),
+        ("rank_pattern", json!({"query": null}), "'rank_pattern' holds null"),
         ("task_type", json!("CAUSAL_LM"), "CAUSAL_LM"),
     ] {
         edit(&config, |json| json[key] = value.clone());
@@ -216,6 +223,54 @@ fn older_configurations_mean_what_they_meant() {
     edit(&folder.join("adapter_config.json"), |json| json["config"] = json!("pfeiffer"));
     let options = adopted(&folder, &bert).meta.method.parts[0].options.clone();
     assert_eq!(options["original_ln_before"], json!(true));
+}
+
+/// What acts in training alone is no fault, and what means nothing is not read as "off".
+#[test]
+fn adapterhub_configurations_are_taken_as_they_are_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("hub");
+    copy(&golden().join("adapters/bert/prefix_tuning/adapter"), &folder);
+    let bert = golden().join("base/bert");
+    let (config, head) = (folder.join("adapter_config.json"), folder.join("head_config.json"));
+    edit(&config, |json| json["config"]["dropout"] = json!(0.2));
+    let labels = |given: Value| {
+        edit(&head, |json| json["config"]["label2id"] = given);
+        adopt(&folder, &BaseModel::open(&bert).unwrap(), "base")
+            .map(|read| read.meta.labels)
+            .map_err(|e| e.to_string())
+    };
+    assert_eq!(
+        labels(json!({"no": "0", "maybe": "1", "yes": "2"})).unwrap(),
+        ["no", "maybe", "yes"]
+    );
+    assert_eq!(labels(json!({"yes": 2})).unwrap(), ["0", "1", "yes"]);
+    assert_eq!(labels(Value::Null).unwrap(), ["0", "1", "2"]);
+    for (given, said) in [
+        (json!({"maybe": 0, "no": 0, "yes": 2}), "\"no\" the number 0"),
+        (json!({"no": 0, "maybe": 1, "yes": 5}), "\"yes\" the number 5"),
+        (json!({"no": "first"}), "\"no\" the number \"first\""),
+    ] {
+        let message = labels(given).unwrap_err();
+        assert!(message.contains(said) && message.contains("head_config.json"), "{message}");
+    }
+    edit(&head, |json| {
+        json["config"]["label2id"] = Value::Null;
+        json["config"]["use_pooler"] = json!(1);
+    });
+    assert!(fault(&folder, &bert).contains("'use_pooler' is 1, neither true nor false"));
+    // Without a function between them the library numbers the head's layers 1 and 3.
+    edit(&head, |json| {
+        json["config"]["use_pooler"] = json!(false);
+        json["config"]["activation_function"] = Value::Null;
+    });
+    let file = folder.join("model_head.safetensors");
+    let tensors = Weights::open(&file).unwrap().tensors().unwrap();
+    let renamed = tensors.into_iter().map(|(name, t)| (name.replace(".4.", ".3."), t)).collect();
+    fs::write(&file, to_bytes(&file, &renamed).unwrap()).unwrap();
+    let read = adopted(&folder, &bert);
+    assert_eq!(read.meta.head.dense, Some(Activation::Identity));
+    assert_eq!(read.tensors["head.out.weight"].shape, [3, 32]);
 }
 
 #[test]

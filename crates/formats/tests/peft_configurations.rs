@@ -185,6 +185,36 @@ fn that_several_labels_may_hold_is_said_to_be_lost() {
     assert!(!notes(HeadKind::Classification).contains("multi_label"));
 }
 
+/// Modules of a small rank are widened to the largest: one of a rank beyond all would take its
+/// memory for each of them.
+#[test]
+fn one_rank_does_not_make_others_large_without_bound() {
+    let hidden = bert().spec().hidden;
+    let query = "layer.0.attention.self.query";
+    let of_rank = |rank: usize, all: bool| {
+        lora(|tensors, config| {
+            for (name, tensor) in tensors.iter_mut().filter(|(name, _)| all || name.contains(query))
+            {
+                match name {
+                    name if name.contains("lora_A") => *tensor = numbers(&[rank, hidden], 1.0),
+                    name if name.contains("lora_B") => *tensor = numbers(&[hidden, rank], 2.0),
+                    _ => {}
+                }
+            }
+            match all {
+                true => config["r"] = json!(rank),
+                false => config["rank_pattern"] = json!({ query: rank }),
+            }
+        })
+    };
+    let most = 4 * hidden;
+    assert_eq!(of_rank(most, false).unwrap().meta.method.parts[0].options["r"], json!(most));
+    let message = of_rank(most + 1, false).unwrap_err().to_string();
+    assert!(message.contains("smaller rank") && message.contains(CONFIG), "{message}");
+    // A rank that all have is no larger than the file.
+    of_rank(most + 1, true).unwrap();
+}
+
 #[test]
 fn what_changes_the_base_is_refused() {
     for how in ["pissa", "pissa_niter_16", "olora", "OLoRA", "corda", "loftq", "lora_ga", "next"] {

@@ -92,6 +92,17 @@ fn vera_changes_weights_by_its_definition() {
     }
     let message = adopted(|tensors, config| vera(tensors, config, hidden - 1)).unwrap_err();
     assert!(message.to_string().contains("do not fit"), "{message}");
+    // All modules share the projections, and each takes memory of their rank.
+    let large = adopted(|tensors, config| {
+        vera(tensors, config, hidden);
+        let rank = 4 * hidden + 1;
+        tensors.insert("base_model.vera_A".into(), numbers(&[rank, hidden], 1.0));
+        tensors.insert("base_model.vera_B".into(), numbers(&[hidden, rank], 2.0));
+        let shared = tensors.iter_mut().filter(|(name, _)| name.ends_with("vera_lambda_d"));
+        shared.for_each(|(_, d)| *d = numbers(&[rank], 3.0));
+    });
+    let message = large.unwrap_err().to_string();
+    assert!(message.contains("smaller rank"), "{message}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use budwood_base::address::Address;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3};
+use object_store::azure::{AzureConfigKey as Azure, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Google};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{
@@ -17,6 +17,7 @@ use object_store::{
     UpdateVersion,
 };
 use tokio::runtime::Runtime;
+use ureq::http::Uri;
 use ureq::tls::RootCerts;
 
 use crate::Error;
@@ -59,7 +60,7 @@ impl Store {
     /// where none are given. Nothing is asked of the store yet.
     ///
     /// # Errors
-    /// If the environment's settings contradict each other.
+    /// If the environment's settings contradict each other, or are none.
     pub fn open(address: &Address, trusted: Option<RootCerts>) -> Result<Self, Error> {
         let connector = Connector::new(trusted);
         let retry =
@@ -71,11 +72,24 @@ impl Store {
             }
             other => other,
         };
+        // The library panics at some of what is no setting.
+        let check = |variable, value: Option<String>, is: fn(&str) -> Result<(), &'static str>| {
+            let fault = |why| Error::Address(format!("{address}: the variable {variable} {why}"));
+            value.map_or(Ok(()), |value| is(&value).map_err(fault))
+        };
         let (objects, lists): (Arc<dyn ObjectStore>, Arc<dyn PaginatedListStore>) =
             match address.scheme() {
                 "s3" => {
                     // The address of AWS is https; another is as the environment has it.
-                    let store = AmazonS3Builder::from_env()
+                    let store = AmazonS3Builder::from_env();
+                    let set = |key| store.get_config_value(&key);
+                    check("AWS_ENDPOINT_URL", set(S3::Endpoint), is_address)?;
+                    check("AWS_METADATA_ENDPOINT", set(S3::MetadataEndpoint), is_address)?;
+                    check("AWS_REGION", set(S3::Region), is_region)?;
+                    check("AWS_ACCESS_KEY_ID", set(S3::AccessKeyId), is_line)?;
+                    check("AWS_SECRET_ACCESS_KEY", set(S3::SecretAccessKey), is_line)?;
+                    check("AWS_SESSION_TOKEN", set(S3::Token), is_line)?;
+                    let store = store
                         .with_bucket_name(bucket)
                         .with_allow_http(true)
                         .with_retry(retry)
@@ -85,7 +99,10 @@ impl Store {
                     (store.clone(), store)
                 }
                 "gs" => {
-                    let store = GoogleCloudStorageBuilder::from_env()
+                    let store = GoogleCloudStorageBuilder::from_env();
+                    let base = store.get_config_value(&Google::BaseUrl);
+                    check("GOOGLE_BASE_URL", base, is_address)?;
+                    let store = store
                         .with_bucket_name(bucket)
                         .with_retry(retry)
                         .with_http_connector(connector)
@@ -94,7 +111,10 @@ impl Store {
                     (store.clone(), store)
                 }
                 _ => {
-                    let store = MicrosoftAzureBuilder::from_env()
+                    let store = MicrosoftAzureBuilder::from_env();
+                    let endpoint = store.get_config_value(&Azure::Endpoint);
+                    check("AZURE_STORAGE_ENDPOINT", endpoint, is_address)?;
+                    let store = store
                         .with_container_name(bucket)
                         .with_retry(retry)
                         .with_http_connector(connector)
@@ -394,6 +414,32 @@ impl Store {
         let mut entries: Vec<Entry> = listed.result.objects.into_iter().filter_map(ours).collect();
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok((entries, listed.page_token))
+    }
+}
+
+/// Whether a setting is the address of a server. Faults do not repeat it: it may hold a password.
+pub(crate) fn is_address(setting: &str) -> Result<(), &'static str> {
+    let uri = setting.parse().unwrap_or_else(|_| Uri::default());
+    let web = matches!(uri.scheme_str(), Some("http" | "https"));
+    // A port beyond all is no part of the host, and none of the address.
+    let whole = |host: &str| uri.port_u16().is_some() || uri.authority().is_some_and(|a| a == host);
+    match uri.host() {
+        Some(host) if web && !host.is_empty() && whole(host) => Ok(()),
+        _ => Err("is no address such as https://HOST or http://HOST:PORT; correct or unset it"),
+    }
+}
+
+pub(crate) fn is_region(setting: &str) -> Result<(), &'static str> {
+    match setting.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+        true => Ok(()),
+        false => Err("is no region such as eu-central-1; correct or unset it"),
+    }
+}
+
+pub(crate) fn is_line(setting: &str) -> Result<(), &'static str> {
+    match setting.contains(char::is_control) {
+        false => Ok(()),
+        true => Err("holds a line break or another control character; set it without"),
     }
 }
 

@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{Error as Fault, ListResult, ObjectStore, ObjectStoreExt as _};
 
 use crate::manifest::{self, File, Manifest};
+use crate::store::{is_address, is_line, is_region};
 use crate::{Cache, Error, Form, Store, Take, Upload};
 
 const ADAPTER: Form<'static> = Form {
@@ -499,4 +500,22 @@ fn a_folder_with_folders_is_one() {
     assert_eq!(fs::read_dir(kept.path()).unwrap().count(), 2);
     assert!(cache.fetch(&root, "pe", Take::All, 1 << 20, &mut |_| {}).unwrap().is_none());
     assert!(manifest::NAME.starts_with(manifest::HIDDEN));
+}
+
+#[test]
+fn settings_that_the_library_panics_at_are_faults() {
+    for right in ["http://127.0.0.1:9000", "https://minio.example/", "http://[::1]:9000/path"] {
+        assert_eq!(is_address(right), Ok(()), "{right}");
+    }
+    for wrong in
+        ["", "nonsense", "minio:9000", "127.0.0.1:9000", "http://", "http://:80", "ftp://host"]
+    {
+        assert!(is_address(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["http://[::1", "http://a b:80", "http://host:99999", "http://me:secret@host"] {
+        assert!(is_address(wrong).is_err_and(|why| !why.contains("secret")), "{wrong}");
+    }
+    assert!(is_region("eu-central-1").is_ok() && is_region("").is_ok());
+    assert!(is_region("us east").is_err() && is_region("x%zz").is_err());
+    assert!(is_line("wJalr+/=").is_ok() && is_line("wJalr\n").is_err());
 }

@@ -16,7 +16,7 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, Encoding, Token};
+use tokenizers::{AddedToken, Encoding, Token, TruncationParams};
 
 use crate::masking::{Masker, NO_WORD};
 use crate::{Error, Input, tokenizer_limits};
@@ -204,15 +204,23 @@ impl Tokenizer {
         self
     }
 
-    /// The whole tokenizer as `tokenizer.json`, with the special tokens of its family around one or
-    /// two texts.
+    /// The whole tokenizer as `tokenizer.json`, with special tokens around one or two texts, which
+    /// are cut to a length if there is one.
     ///
     /// # Errors
-    /// If its rules do not fit together.
-    pub fn to_json(&self) -> Result<String, Error> {
+    /// If its rules do not fit together, or the length leaves no room for a token.
+    pub fn to_json(&self, max_length: Option<usize>) -> Result<String, Error> {
         let mut inner = self.inner.clone();
         let fault =
             |e: &dyn std::fmt::Display| Error::file(&self.path, format!("cannot be written: {e}"));
+        if let Some(max_length) = max_length {
+            self.room(max_length, false)?;
+            let cut = TruncationParams { max_length, ..TruncationParams::default() };
+            inner.with_truncation(Some(cut)).map_err(|e| fault(&e))?;
+        }
+        if inner.get_post_processor().is_some() {
+            return inner.to_string(false).map_err(|e| fault(&e));
+        }
         let Special { first, separator, .. } = self.special;
         let token = |id| inner.id_to_token(id).ok_or_else(|| fault(&"a special token is missing"));
         let (first, separator) = ((token(first)?, first), (token(separator)?, separator));

@@ -33,7 +33,8 @@ fn ids_and_types_are_those_of_the_reference_library() {
         let tokenizer = Tokenizer::open(dir.path(), frame(case)).unwrap();
         // What is written as one file means the same.
         let written = tempfile::tempdir().unwrap();
-        fs::write(written.path().join("tokenizer.json"), tokenizer.to_json().unwrap()).unwrap();
+        fs::write(written.path().join("tokenizer.json"), tokenizer.to_json(Some(100)).unwrap())
+            .unwrap();
         let written = Tokenizer::open(written.path(), frame(case)).unwrap();
         for given in case["given"].as_array().unwrap() {
             let text = |i: usize| given["texts"][i].as_str().map(str::to_string);

@@ -83,13 +83,13 @@ impl Beginning {
             true => digest::of_bytes(&to_bytes(&place, &tensors)?),
             false => meta.weights_sha256,
         };
-        let same_head = meta.head == *head && meta.labels == data.labels;
+        let same_head = meta.head.acting() == head.acting() && meta.labels == data.labels;
         let own = |name: &str| same_head || !name.starts_with("head.");
         let own: TensorMap = tensors.into_iter().filter(|(name, _)| own(name)).collect();
         if own.is_empty() {
             return Err(refused(format!(
-                "the adapter in {path} has nothing but a head for another task, which no run can \
-                 begin from"
+                "the adapter in {path} has nothing but a head, which is not this run's: its kind, \
+                 its classes or its --pooling are others"
             )));
         }
         self.tensors.extend(own);

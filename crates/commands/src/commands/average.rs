@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use budwood::run::{FOLDER, write_adapter};
-use budwood_base::head::HeadSpec;
 use budwood_formats::foreign::IMPORTED;
 use budwood_formats::native::{AdapterFolder, TaskMeta};
 use serde_json::json;
@@ -81,10 +80,11 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         let same = [
             ("base model", a.base.difference(&b.base).is_none() && encoders.0 == encoders.1),
             ("method", a.method == b.method),
-            ("head", acting(&a.head) == acting(&b.head)),
+            ("head", a.head.acting() == b.head.acting()),
             ("set of classes", a.labels == b.labels),
             ("kind of task", a.task.kind == b.task.kind),
             ("preparation of images", a.task.images == b.task.images),
+            ("order of texts", in_order(&a.task.text_columns, &b.task.text_columns)),
         ];
         if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
             bail!(
@@ -129,9 +129,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A head as it answers: dropout acts in training only.
-fn acting(head: &HeadSpec) -> HeadSpec {
-    HeadSpec { dropout: 0.0, ..head.clone() }
+/// Whether as many texts are read, and none of them at another's place.
+fn in_order(a: &[String], b: &[String]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(one, other)| one == other || !a.contains(other))
 }
 
 /// The task of a mean: inputs as long as any of them takes, and the means of their thresholds, as

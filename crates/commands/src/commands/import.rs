@@ -36,12 +36,21 @@ pub(crate) struct Args {
     overwrite: bool,
 }
 
+/// A token of a text between two special ones.
+const LENGTH_LEAST: usize = 3;
+
 pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let inputs = [args.folder.to_str(), args.base.as_deref()];
     let inputs: Vec<&str> = inputs.into_iter().flatten().collect();
     let out = out::new_folder(&args.out, &FOLDER, args.overwrite, &inputs)?;
     let place = foreign::folder(&args.folder)?;
     let Some(library) = formats::library(&place)? else {
+        if place.join("adapter.json").exists() {
+            bail!(
+                "{} is an adapter of Budwood's own, by its adapter.json, and needs no import",
+                args.folder.display()
+            );
+        }
         bail!(
             "{} is not an adapter of another library: there is no adapter_config.json, and no config.json that names a head",
             args.folder.display()
@@ -55,6 +64,9 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
         n => bail!("--text-column is given {n} times; one text or two are read"),
     }
     if let Some(length) = args.max_length {
+        if length < LENGTH_LEAST {
+            bail!("--max-length {length} leaves no room for a text beside its special tokens");
+        }
         meta.task.max_length = length;
     }
     let model = BaseModel::open(&base::folder(&meta.base.name)?)?;

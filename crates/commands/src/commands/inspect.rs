@@ -44,11 +44,12 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
 
 fn adapter(settings: &Settings, path: &Path, base: Option<&str>) -> Result<()> {
     let folder = adapters::load(path, base)?;
-    let size = match foreign::warning(&folder.meta) {
-        Some(warning) => {
-            note!("{warning}");
-            0
-        }
+    if let Some(warning) = foreign::warning(&folder.meta) {
+        note!("{warning}");
+    }
+    // Of another library's folder nothing is of this form on the disk.
+    let size = match foreign::library(path)? {
+        Some(_) => 0,
         None => AdapterFolder::bytes_on_disk(path)?,
     };
     let meta = &folder.meta;

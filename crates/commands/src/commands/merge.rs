@@ -43,7 +43,7 @@ pub(crate) fn run(settings: &Settings, args: &Args) -> Result<ExitCode> {
     let folder = foreign::load_told(&args.adapter, args.base.as_deref())?;
     let name = args.base.as_ref().unwrap_or(&folder.meta.base.name);
     let model = BaseModel::open(&base::folder(name)?)?;
-    for note in folder.meta.check_base(&model)? {
+    for note in folder.meta.check_base(&model)?.into_iter().chain(folder.meta.trained_on_bytes()) {
         note!("{note}");
     }
     if model.is_quantized() {

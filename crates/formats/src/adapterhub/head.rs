@@ -6,11 +6,11 @@ use budwood_base::encoder::Activation;
 use budwood_base::head::{HeadKind, HeadSpec, Pooling};
 use budwood_base::method::MethodSpec;
 use budwood_base::tensor::TensorMap;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Error;
 use crate::family;
-use crate::imported::{Imported, read_json};
+use crate::imported::{Imported, flag, read_json};
 use crate::peft::head;
 use crate::weights::Weights;
 
@@ -26,8 +26,8 @@ pub(crate) fn read_head_alone(folder: &Path) -> Result<Imported, Error> {
     Ok(read)
 }
 
-/// A head: flexible (`heads.NAME.K.weight|bias`, K counting dropout, linear, activation, dropout,
-/// linear), or static, which is that of the model's class in `transformers`.
+/// A head: flexible (`heads.NAME.K.weight|bias`, K counting dropout, linear, activation if there is
+/// one, dropout, linear), or static, which is that of the model's class in `transformers`.
 pub(super) fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Result<(), Error> {
     let (path, json) = read_json(folder, "head_config.json")?;
     let files = ["model_head.safetensors", "pytorch_model_head.bin"];
@@ -35,10 +35,12 @@ pub(super) fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Resul
         return read_static_head(&path, &json, &Weights::open_in(folder, &files)?, read);
     };
     let field = |name: &str| config.get(name);
+    let flag = |name, default| flag(&path, config, name, default);
     let outputs = field("num_labels").and_then(Value::as_u64).unwrap_or(0) as usize;
+    let multilabel = flag("multilabel", false)?;
     let kind = match field("head_type").and_then(Value::as_str) {
         Some("classification") if outputs == 1 => HeadKind::Regression,
-        Some("classification") if field("multilabel") == Some(&json!(true)) => HeadKind::MultiLabel,
+        Some("classification") if multilabel => HeadKind::MultiLabel,
         Some("classification" | "image_classification") => HeadKind::Classification,
         Some("multilabel_classification") => HeadKind::MultiLabel,
         Some("tagging") => HeadKind::TokenClassification,
@@ -67,22 +69,21 @@ pub(super) fn read_head(folder: &Path, name: &str, read: &mut Imported) -> Resul
             ));
         }
     };
-    let flag = |name: &str, default| field(name).and_then(Value::as_bool).unwrap_or(default);
-    let pooling = if flag("use_pooler", false) { Pooling::Pooler } else { Pooling::Cls };
-    let bias = flag("bias", true);
+    let pooling = if flag("use_pooler", false)? { Pooling::Pooler } else { Pooling::Cls };
+    let bias = flag("bias", true)?;
     let file = Weights::open_in(folder, &files)?;
     // A head has a row of weights for each output.
     if outputs as u64 > file.elements() {
         let message = format!("num_labels is {outputs}, more than the head's file has elements");
         return Err(Error::content(&path, message));
     }
-    read.labels = labels(field("label2id"), outputs);
+    read.labels = labels(&path, config, outputs)?;
     let head = HeadSpec::linear(kind, outputs, pooling);
     read.head = Some(HeadSpec { dense, bias, dropout: 0.1, ..head });
-    let linears: &[(&str, &str)] = if dense.is_some() {
-        &[("head.dense", "1"), ("head.out", "4")]
-    } else {
-        &[("head.out", "1")]
+    let linears: &[(&str, &str)] = match (dense.is_some(), field("activation_function")) {
+        (false, _) => &[("head.out", "1")],
+        (true, None | Some(Value::Null)) => &[("head.dense", "1"), ("head.out", "3")],
+        (true, Some(_)) => &[("head.dense", "1"), ("head.out", "4")],
     };
     for theirs in file.names() {
         let ours = linears.iter().find_map(|(ours, k)| {
@@ -126,20 +127,28 @@ fn read_static_head(
     read.head = family.and_then(|family| head::spec(family, kind, &read.tensors));
     match &read.head {
         Some(head) if head.outputs == outputs || kind == HeadKind::QuestionAnswering => {
-            read.labels = labels(json.get("label2id"), outputs);
+            read.labels = labels(path, json, outputs)?;
             Ok(())
         }
         _ => Err(Error::content(file.path(), format!("holds no head with {outputs} outputs"))),
     }
 }
 
-/// Class names in the order of the outputs.
-fn labels(label2id: Option<&Value>, outputs: usize) -> Vec<String> {
-    let mut labels: Vec<String> = (0..outputs).map(|i| i.to_string()).collect();
-    for (label, id) in label2id.and_then(Value::as_object).into_iter().flatten() {
-        if let Some(place) = id.as_u64().and_then(|id| labels.get_mut(id as usize)) {
-            place.clone_from(label);
-        }
+/// Class names in the order of the outputs; numbers for those that have none.
+fn labels(path: &Path, config: &Value, outputs: usize) -> Result<Vec<String>, Error> {
+    let mut labels = vec![None; outputs];
+    let given = config.get("label2id").and_then(Value::as_object);
+    for (label, id) in given.into_iter().flatten() {
+        let number = id.as_u64().or_else(|| id.as_str()?.parse().ok());
+        let place = number.and_then(|number| labels.get_mut(number as usize));
+        let Some(place @ None) = place else {
+            let message = format!(
+                "'label2id' gives {label:?} the number {id}; each class of {outputs} has its own, from 0"
+            );
+            return Err(Error::content(path, message));
+        };
+        *place = Some(label.clone());
     }
-    labels
+    let named = labels.into_iter().enumerate();
+    Ok(named.map(|(i, label)| label.unwrap_or_else(|| i.to_string())).collect())
 }

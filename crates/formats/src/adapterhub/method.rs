@@ -7,7 +7,7 @@ use budwood_base::names;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::imported::refuse;
+use crate::imported::{flag, refuse};
 
 /// Bottleneck switches that have no counterpart here, with the value that means "off".
 const UNSUPPORTED: &[(&str, &str)] = &[
@@ -47,7 +47,6 @@ pub(super) fn parts(path: &Path, config: &Value) -> Result<Vec<MethodPart>, Erro
         None => bottleneck_method(path, config)?,
         Some("lora") => low_rank_method(path, config)?,
         Some("prefix_tuning") => {
-            refuse(path, config, &[("dropout", &[json!(0.0)])])?;
             let options = [
                 "prefix_length",
                 "bottleneck_size",
@@ -93,7 +92,7 @@ fn bottleneck_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
         let message = "'residual_before_ln' is a word, which Budwood does not have";
         return Err(Error::content(path, message));
     }
-    Ok(if config.get("phm_layer") == Some(&json!(true)) {
+    Ok(if flag(path, config, "phm_layer", false)? {
         same_options(compacter_name(path, config)?, config, &[&SWITCHES[..], &OF_PRODUCTS].concat())
     } else {
         same_options("bottleneck", config, &[&SWITCHES[..], &PLACES].concat())
@@ -118,8 +117,8 @@ fn compacter_name(path: &Path, config: &Value) -> Result<&'static str, Error> {
             ("output_adapter", &[json!(true)]),
         ],
     )?;
-    let flag = |name: &str| config.get(name).and_then(Value::as_bool).unwrap_or(false);
-    match (flag("mh_adapter"), flag("original_ln_before")) {
+    let flag = |name| flag(path, config, name, false);
+    match (flag("mh_adapter")?, flag("original_ln_before")?) {
         (true, false) => Ok("compacter"),
         (false, true) => Ok("compacter++"),
         _ => Err(Error::content(path, "is neither Compacter nor Compacter++ in its places")),
@@ -134,9 +133,9 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
         config,
         &[("use_dora", &[json!(false)]), ("vera_d", &[json!(null)]), ("vera_b", &[json!(null)])],
     )?;
-    let flag = |name: &str| config.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let flag = |name, default| flag(path, config, name, default);
     let mut targets = Vec::new();
-    if config.get("selfattn_lora").and_then(Value::as_bool).unwrap_or(true) {
+    if flag("selfattn_lora", true)? {
         for matrix in config.get("attn_matrices").and_then(Value::as_array).into_iter().flatten() {
             targets.push(match matrix.as_str() {
                 Some("q") => names::QUERY,
@@ -149,8 +148,8 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
             });
         }
     }
-    targets.extend(flag("intermediate_lora").then_some(names::FFN_IN));
-    targets.extend(flag("output_lora").then_some(names::FFN_OUT));
+    targets.extend(flag("intermediate_lora", false)?.then_some(names::FFN_IN));
+    targets.extend(flag("output_lora", false)?.then_some(names::FFN_OUT));
     let number =
         |name: &str, default: f64| config.get(name).and_then(Value::as_f64).unwrap_or(default);
     let (rank, alpha) = (number("r", 8.0), number("alpha", 8.0));
@@ -161,7 +160,7 @@ fn low_rank_method(path: &Path, config: &Value) -> Result<MethodPart, Error> {
             .with("r", rank as u64)
             .with("alpha", alpha)
             .with("dropout", number("dropout", 0.0))
-            .with("use_gating", flag("use_gating")),
+            .with("use_gating", flag("use_gating", false)?),
         other => {
             let message = format!(
                 "composition_mode '{}' with rank {rank} and alpha {alpha} is not read",

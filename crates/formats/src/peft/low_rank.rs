@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::newer::newer;
 use super::targets::Pattern;
 use crate::family::Family;
+use crate::imported::flag;
 use crate::{BaseModel, Error};
 
 /// A linear module of a layer, or the pooler, which is of none.
@@ -58,6 +59,22 @@ impl Site {
     }
 }
 
+/// How many times the narrower side of a product a rank may be that others are widened to, or
+/// share: there are as many products as a model has, and one rank is small in a file.
+const SIDES_MOST: usize = 4;
+
+/// Refuses a rank that would be that of other products, too.
+fn check_shared(rank: usize, sides: [usize; 2]) -> Result<(), String> {
+    let side = sides[0].min(sides[1]);
+    if rank <= side.saturating_mul(SIDES_MOST) {
+        return Ok(());
+    }
+    Err(format!(
+        "a rank of {rank} is that of other modules, too, one of which has {side} rows or columns; at most \
+         {SIDES_MOST} times as many are read. Save the adapter with a smaller rank"
+    ))
+}
+
 /// The update of a module: `scale * b a`.
 struct Update {
     a: Tensor,
@@ -77,6 +94,8 @@ struct Reading<'a> {
     encoder: Option<&'a EncoderSpec>,
     ranks: Pattern,
     alphas: Pattern,
+    rslora: bool,
+    dora: bool,
     /// VeRA's.
     projections: TensorMap,
 }
@@ -94,17 +113,16 @@ pub(super) fn method(
     let ranks = if of_ada { &Value::Null } else { config };
     let ranks = Pattern::read(path, ranks, "rank_pattern")?;
     let alphas = Pattern::read(path, config, "alpha_pattern")?;
-    let reading = Reading { path, config, family, encoder, ranks, alphas, projections };
+    let [rslora, dora] = ["use_rslora", "use_dora"].map(|field| flag(path, config, field, false));
+    let (rslora, dora) = (rslora?, dora?);
+    let reading =
+        Reading { path, config, family, encoder, ranks, alphas, rslora, dora, projections };
     let update = |(site, roles)| Ok((site, reading.update(site, roles)?));
     let updates = sites.into_iter().map(update).collect::<Result<_, Error>>()?;
     reading.folded(updates)
 }
 
 impl Reading<'_> {
-    fn flag(&self, field: &str) -> bool {
-        self.config.get(field).and_then(Value::as_bool).unwrap_or(false)
-    }
-
     fn number(&self, field: &str) -> Result<f64, Error> {
         let value = self.config.get(field).and_then(Value::as_f64).filter(|v| *v > 0.0);
         value.ok_or_else(|| self.fault(format!("lacks '{field}', a number above zero")))
@@ -115,7 +133,7 @@ impl Reading<'_> {
     }
 
     fn scale(&self, alpha: f64, rank: f64) -> f64 {
-        alpha / if self.flag("use_rslora") { rank.sqrt() } else { rank }
+        alpha / if self.rslora { rank.sqrt() } else { rank }
     }
 
     fn fault(&self, message: impl Into<String>) -> Error {
@@ -190,7 +208,7 @@ impl Reading<'_> {
         };
         let (alpha, rank) = (of(&self.alphas, "lora_alpha")?, of(&self.ranks, "r")?);
         self.check_rank(module, (&a, &b), ranks, rank)?;
-        if magnitude.is_some() != self.flag("use_dora") {
+        if magnitude.is_some() != self.dora {
             let message = format!("the magnitudes of '{module}' do not fit 'use_dora'");
             return Err(self.fault(message));
         }
@@ -232,6 +250,10 @@ impl Reading<'_> {
         mut updates: BTreeMap<Site, Update>,
     ) -> Result<(MethodPart, TensorMap), Error> {
         let rank = updates.values().map(|u| u.a.shape[0]).max().unwrap_or(1);
+        for update in updates.values().filter(|u| u.a.shape[0] < rank) {
+            let sides = [update.a.shape[1], update.b.shape[0]];
+            check_shared(rank, sides).map_err(|message| self.fault(message))?;
+        }
         let alpha = match self.is("VERA") {
             true => rank as f64,
             false => self.number("lora_alpha")?,
@@ -244,8 +266,8 @@ impl Reading<'_> {
             .with("r", rank as u64)
             .with("alpha", alpha)
             .with("targets", targets.into_iter().collect::<Vec<_>>());
-        for (ours, theirs) in [("rslora", "use_rslora"), ("dora", "use_dora")] {
-            if self.flag(theirs) {
+        for (ours, on) in [("rslora", self.rslora), ("dora", self.dora)] {
+            if on {
                 part = part.with(ours, true);
             }
         }
@@ -375,6 +397,7 @@ fn projected(
             b.len()
         ));
     }
+    check_shared(*rank, [outputs, inputs])?;
     let scaled = |m: &Tensor, width: usize, columns: usize, by: &[f32]| -> Vec<f32> {
         let rows = m.data.chunks(width.max(1)).zip(by);
         rows.flat_map(|(row, f)| row[..columns].iter().map(move |x| x * f)).collect()

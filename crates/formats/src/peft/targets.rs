@@ -174,14 +174,21 @@ fn layers(path: &Path, config: &Value) -> Result<Option<Layers>, Error> {
 }
 
 /// Values of modules by expressions, as `rank_pattern` and `alpha_pattern` hold them.
-pub(super) struct Pattern(Vec<(Expression, Value)>);
+pub(super) struct Pattern(Vec<(Expression, f64)>);
 
 impl Pattern {
     pub(super) fn read(path: &Path, config: &Value, field: &str) -> Result<Self, Error> {
-        let map = config.get(field).and_then(Value::as_object);
-        let entries = map.into_iter().flatten().map(|(key, value)| {
+        let fault = |value: &Value, what| {
+            Error::content(path, format!("'{field}' holds {value}, which is no {what}"))
+        };
+        let map = match config.get(field) {
+            None | Some(Value::Null) => return Ok(Self(Vec::new())),
+            Some(value) => value.as_object().ok_or_else(|| fault(value, "map of expressions"))?,
+        };
+        let entries = map.iter().map(|(key, value)| {
             let around = (r"^(?:.*\.)?(?:", ")$");
-            Ok((Expression::read(path, field, key, around)?, value.clone()))
+            let number = value.as_f64().ok_or_else(|| fault(value, "number"))?;
+            Ok((Expression::read(path, field, key, around)?, number))
         });
         Ok(Self(entries.collect::<Result<_, Error>>()?))
     }
@@ -191,7 +198,7 @@ impl Pattern {
         for name in names {
             for (key, value) in &self.0 {
                 if key.fits(name)? {
-                    return Ok(value.as_f64());
+                    return Ok(Some(*value));
                 }
             }
         }
