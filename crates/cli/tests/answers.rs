@@ -209,7 +209,8 @@ fn runs_differ_beyond_chance_or_they_do_not() {
         "{LINEAR} --data train.csv --store runs.db --test-data other.csv --out other"
     ));
     world.fails("runs compare 1 3 --store runs.db", &["same test examples"]);
-    world.fails("runs compare 1 2 --split dev --store runs.db", &["same dev examples"]);
+    let none = ["same dev examples", "run 1 has none", "--dev-data"];
+    world.fails("runs compare 1 2 --split dev --store runs.db", &none);
 
     // Numbers: the errors themselves.
     let numbers = |seed: u64, shift: usize| -> String {

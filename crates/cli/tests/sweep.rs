@@ -232,6 +232,23 @@ fn a_sweep_takes_no_adapter_that_it_kept() {
     assert!(kept() == before);
 }
 
+/// On few rows the usual recipe scores by cross-validation. What has no score is said to be left
+/// out.
+#[test]
+fn scores_by_cross_validation_are_reported() {
+    let world = World::new();
+    world.write("few.csv", reviews(90, 4));
+    let usual = "train --base base --data few.csv --store runs.db --method linear --max-length 24";
+    world.ok(&format!("{usual} --out a --seed 1"));
+    world.ok(&format!("{usual} --out b --seed 2"));
+    world.ok(&format!("{usual} --out c --recipe paper --epochs 1 --dev-share 0"));
+    let output = world.run("report --store runs.db");
+    let (table, said) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    let (table, said) = (table.unwrap(), said.unwrap());
+    assert!(table.contains("few (accuracy, cv)") && table.contains(" ±"), "{table}");
+    assert!(said.contains("1 of 3 runs have no score"), "{said}");
+}
+
 /// Two sweeps of one file on one store at once share the runs.
 #[test]
 fn two_sweeps_share_the_runs() {

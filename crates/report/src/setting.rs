@@ -22,7 +22,7 @@ pub struct Setting {
     pub method_in_force: String,
     /// The metric.
     pub metric: String,
-    /// The split of `scores`: `test` where there is one, else `dev`.
+    /// The split of `scores`: `test` where there is one, else `dev`, or `cv` by cross-validation.
     pub split: String,
     /// SHA-256 of the examples behind `scores`.
     pub data: String,
@@ -143,9 +143,10 @@ fn tell_apart(all: &mut [Setting]) {
 
 fn new(run: &RunRecord) -> Setting {
     let text = |name: &str| run.settings.get(name).and_then(Value::as_str).map(ToString::to_string);
-    let has_test = run.score("test", &run.metric).is_some();
-    let split = if has_test { "test" } else { "dev" };
-    let data = run.data.iter().find(|d| d.split == split);
+    let scored = |split: &&str| run.score(split, &run.metric).is_some();
+    let split = ["test", "dev", "cv"].into_iter().find(scored).unwrap_or("dev");
+    let rows = if split == "cv" { "train" } else { split };
+    let data = run.data.iter().find(|d| d.split == rows);
     Setting {
         task: run.task.clone(),
         area: text("area").unwrap_or_default(),

@@ -10,7 +10,7 @@ use budwood_store::{Address, Filter};
 use serde_json::json;
 
 use crate::out;
-use crate::output::{self, say};
+use crate::output::{self, note, say};
 use crate::settings::Settings;
 use crate::store::{Place, inputs, stored};
 
@@ -49,6 +49,11 @@ pub(crate) fn run(settings_: &Settings, args: &Args) -> Result<ExitCode> {
             "{} holds runs on different base models, which one table would mix up; choose with --sweep",
             args.store
         );
+    }
+    let scored: usize = all.iter().map(|setting| setting.scores.len()).sum();
+    if scored < runs.len() {
+        let n = runs.len() - scored;
+        note!("{n} of {} runs have no score by their metric and are left out", runs.len());
     }
     let (table, figures) = (table(&all), figures(&all));
     let title = args.sweep.as_ref().map_or("Runs".to_string(), |s| format!("Sweep {s}"));

@@ -253,11 +253,14 @@ fn same_examples(
     };
     let [a, b] = [&runs[0], &runs[1]].map(|r| (r.id, digest(r, split)));
     if a.1.is_none() || a.1 != b.1 {
-        bail!(
-            "runs {} and {} were not scored on the same {split} examples, so their answers cannot be compared",
-            a.0,
-            b.0
-        );
+        // Cross-validation leaves scores, and no answers.
+        let why = match [&a, &b].into_iter().find(|run| run.1.is_none()) {
+            Some((id, _)) => {
+                format!("run {id} has none; give train --test-data, --test-share or --dev-data")
+            }
+            None => "their answers cannot be compared".into(),
+        };
+        bail!("runs {} and {} were not scored on the same {split} examples: {why}", a.0, b.0);
     }
     let given = answers(split)?;
     for (run, given) in runs.iter().zip(&given) {
