@@ -4,9 +4,9 @@ use budwood_base::digest;
 use budwood_base::random::Key;
 use budwood_model::Adapter;
 
-use super::account::{self, Account, Chosen};
+use super::account::{self, Account, Chosen, Estimate};
 use super::definition::{Made, OnEvent, Recipe};
-use super::folds::{Course, Folds, Standing, Way};
+use super::folds::{Course, Folds, Standing, Way, is_above};
 use super::ground::Ground;
 use super::head_values::{HeadValues, scale_head, set_head};
 use super::held_out::Judge;
@@ -179,18 +179,14 @@ impl Recipe<'_> {
         let config = self.config.clone();
         let (common, workers) = self.parts();
         let (ground, start) = (contest.ground, way.start(&contest.head, contest.ground));
-        let gone = common.by_shares(workers, (&config, start), ground.train, (way, *adapter))?;
-        let mut best: Option<(f32, Adapter, Answers, f64)> = None;
-        for (share, adapter) in gone {
-            let judged = answers(workers, common.base, &adapter, dev)?;
-            let least = best.as_ref().map(|(.., loss)| *loss);
-            if let Some(loss) = contest.loss_if_better(way, &judged)
-                && least.is_none_or(|least| loss < least)
-            {
-                best = Some((share, adapter, judged, loss));
-            }
-        }
-        let Some((share, adapter, judged, _)) = best else { return Ok(Tried::NotBetter(outcome)) };
+        let mut gone =
+            common.by_shares(workers, (&config, start), ground.train, (way, *adapter))?;
+        let judged = gone.iter().map(|(_, adapter)| answers(workers, common.base, adapter, dev));
+        let judged = judged.collect::<Result<Vec<_>, Error>>()?;
+        let Some((share, judged, _)) = contest.best_share(way, judged) else {
+            return Ok(Tried::NotBetter(outcome));
+        };
+        let (share, adapter) = gone.swap_remove(share);
         contest.account.went(share);
         Ok(Tried::Better(way, Box::new(adapter), outcome, judged))
     }
@@ -223,15 +219,14 @@ impl Recipe<'_> {
                     Way::Pairs => account::PAIRS,
                 });
             }
-            for share in 0..runner.way.shares().len() {
-                let Some(judged) = runner.answers(folds, share) else { continue };
-                let least = best.as_ref().map(|(.., loss)| *loss);
-                if let Some(loss) = contest.loss_if_better(runner.way, &judged)
-                    && least.is_none_or(|least| loss < least)
-                {
-                    best = Some((runner.way, share, judged, loss));
-                    config.clone_from(&runner.config);
-                }
+            let shares = 0..runner.way.shares().len();
+            let judged = shares.map_while(|share| runner.answers(folds, share)).collect();
+            let least = best.as_ref().map(|(.., loss)| *loss);
+            if let Some((share, judged, loss)) = contest.best_share(runner.way, judged)
+                && least.is_none_or(|least| loss < least)
+            {
+                best = Some((runner.way, share, judged, loss));
+                config = runner.config;
             }
         }
         let Some((way, share, judged, _)) = best else {
@@ -258,22 +253,38 @@ impl Recipe<'_> {
 }
 
 impl Contest<'_> {
-    /// The loss of these answers if they are better than the probe's: the score is not worse, and
-    /// the loss, which says more where rows are few, is; also than that of one answer for all.
-    fn loss_if_better(&mut self, way: Way, judged: &Answers) -> Option<f64> {
-        let found = self.judge.estimate(judged);
-        let loss = found.loss;
-        let nothing = self.account.nothing.as_ref().map_or(f64::INFINITY, |n| n.loss);
-        let better = self.account.probe.as_ref().is_none_or(|probe| {
-            self.judge.is_no_worse(found.score, probe.score) && loss < probe.loss.min(nothing)
-        });
-        match way {
-            Way::Method => self.account.tuned = Some(found),
-            Way::Pairs => {
-                let known = self.account.contrastive.take_if(|known| known.loss <= loss);
-                self.account.contrastive = known.or(Some(found));
+    /// Which share of its way a training goes, with the answers and the loss there, if one is better
+    /// than the probe: where the rows cannot tell two apart, that which leaves more of the model as
+    /// it was.
+    fn best_share(&mut self, way: Way, judged: Vec<Answers>) -> Option<(usize, Answers, f64)> {
+        let rows: Vec<usize> = (0..self.judge.data.examples()).collect();
+        let losses = |answers: &Answers| self.judge.losses(&rows, &answers.outputs);
+        let (mut best, mut told): (Option<(usize, Answers)>, _) = (None, None);
+        for (share, answers) in judged.into_iter().enumerate() {
+            let found = self.judge.estimate(&answers);
+            let worse = |(_, other): &(usize, Answers)| is_above(&losses(&answers), &losses(other));
+            let is_kept = self.is_better(&found) && !best.as_ref().is_some_and(worse);
+            if is_kept || told.is_none() {
+                told = Some(found);
+            }
+            if is_kept {
+                best = Some((share, answers));
             }
         }
-        better.then_some(loss)
+        let loss = told.as_ref().map_or(f64::INFINITY, |found| found.loss);
+        match way {
+            Way::Method => self.account.tuned = told,
+            Way::Pairs => self.account.contrastive = told,
+        }
+        best.map(|(share, answers)| (share, answers, loss))
+    }
+
+    /// Whether the score is not below the probe's, and the loss, which says more where rows are few,
+    /// is; also than that of one answer for all.
+    fn is_better(&self, found: &Estimate) -> bool {
+        let nothing = self.account.nothing.as_ref().map_or(f64::INFINITY, |n| n.loss);
+        self.account.probe.as_ref().is_none_or(|probe| {
+            self.judge.is_no_worse(found.score, probe.score) && found.loss < probe.loss.min(nothing)
+        })
     }
 }

@@ -262,7 +262,7 @@ fn give_up(course: &Course<'_>, runners: &mut [Runner]) {
 }
 
 /// Whether the mean of `a` is above that of `b` by more than the standard error of the differences.
-fn is_above(a: &[f64], b: &[f64]) -> bool {
+pub(super) fn is_above(a: &[f64], b: &[f64]) -> bool {
     let n = a.len() as f64;
     let away = || a.iter().zip(b).map(|(a, b)| a - b);
     let mean = away().sum::<f64>() / n;
