@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 
 /// A value as the file holds it. Files of plain text hold [`Cell::Text`] alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,24 +93,7 @@ impl Cell {
             Self::Number(x) => format!("{x:?}").into(),
             Self::Text(text) => text.into(),
             Self::Bytes(bytes) => String::from_utf8_lossy(bytes),
-            Self::List(_) | Self::Dict(_) => self.json().to_string().into(),
-        }
-    }
-
-    /// As JSON; bytes as text, and what is not a finite number as null.
-    pub fn json(&self) -> Value {
-        match self {
-            Self::Absent | Self::Missing => Value::Null,
-            Self::Bool(b) => (*b).into(),
-            Self::Int(n) => (*n).into(),
-            Self::Number(x) => (*x).into(),
-            Self::Text(text) => text.as_str().into(),
-            Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
-            Self::List(list) => list.iter().map(Self::json).collect(),
-            Self::Dict(entries) => {
-                let entries = entries.iter().map(|(name, cell)| (name.clone(), cell.json()));
-                Value::Object(entries.collect::<Map<_, _>>())
-            }
+            Self::List(_) | Self::Dict(_) => serde_json::to_string(self).unwrap_or_default().into(),
         }
     }
 
@@ -173,6 +156,24 @@ impl From<&str> for Cell {
 impl From<String> for Cell {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+/// As JSON; bytes as text, and what is not a finite number as null.
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absent | Self::Missing => serializer.serialize_unit(),
+            Self::Bool(b) => serializer.serialize_bool(*b),
+            Self::Int(n) => serializer.serialize_i64(*n),
+            Self::Number(x) => serializer.serialize_f64(*x),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) => serializer.serialize_str(&String::from_utf8_lossy(bytes)),
+            Self::List(list) => serializer.collect_seq(list),
+            Self::Dict(entries) => {
+                serializer.collect_map(entries.iter().map(|(name, cell)| (name, cell)))
+            }
+        }
     }
 }
 

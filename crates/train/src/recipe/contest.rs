@@ -253,9 +253,9 @@ impl Recipe<'_> {
 }
 
 impl Contest<'_> {
-    /// Which share of its way a training goes, with the answers and the loss there, if one is better
-    /// than the probe: where the rows cannot tell two apart, that which leaves more of the model as
-    /// it was.
+    /// Which share of its way a training goes, with the answers and the loss there, if one is
+    /// better than the probe: where the rows cannot tell two apart, that which leaves more of the
+    /// model as it was.
     fn best_share(&mut self, way: Way, judged: Vec<Answers>) -> Option<(usize, Answers, f64)> {
         let rows: Vec<usize> = (0..self.judge.data.examples()).collect();
         let losses = |answers: &Answers| self.judge.losses(&rows, &answers.outputs);
@@ -279,8 +279,8 @@ impl Contest<'_> {
         best.map(|(share, answers)| (share, answers, loss))
     }
 
-    /// Whether the score is not below the probe's, and the loss, which says more where rows are few,
-    /// is; also than that of one answer for all.
+    /// Whether the score is not below the probe's, and the loss, which says more where rows are
+    /// few, is; also than that of one answer for all.
     fn is_better(&self, found: &Estimate) -> bool {
         let nothing = self.account.nothing.as_ref().map_or(f64::INFINITY, |n| n.loss);
         self.account.probe.as_ref().is_none_or(|probe| {
