@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use budwood_tasks::read::{ReadOptions, table};
-use serde_json::{Value, json};
+use serde_json::json;
 
 fn main() {
     for path in std::env::args().skip(1) {
@@ -16,9 +16,8 @@ fn main() {
             Ok(t) => match bad(&t) {
                 Some((place, fault)) => json!({ "error": format!("{place}: {fault}") }),
                 None => {
-                    let row = |row| -> Value {
-                        (0..t.columns.len()).map(|c| t.cell(row, c).json()).collect()
-                    };
+                    let row =
+                        |row| -> Vec<_> { (0..t.columns.len()).map(|c| t.cell(row, c)).collect() };
                     json!({ "columns": t.names(), "rows": (0..t.len()).map(row).collect::<Vec<_>>() })
                 }
             },
