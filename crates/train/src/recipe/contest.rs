@@ -259,10 +259,14 @@ impl Contest<'_> {
     fn best_share(&mut self, way: Way, judged: Vec<Answers>) -> Option<(usize, Answers, f64)> {
         let rows: Vec<usize> = (0..self.judge.data.examples()).collect();
         let losses = |answers: &Answers| self.judge.losses(&rows, &answers.outputs);
+        let mistakes = |answers: &Answers| self.judge.mistakes(answers);
         let (mut best, mut told): (Option<(usize, Answers)>, _) = (None, None);
         for (share, answers) in judged.into_iter().enumerate() {
             let found = self.judge.estimate(&answers);
-            let worse = |(_, other): &(usize, Answers)| is_above(&losses(&answers), &losses(other));
+            let worse = |(_, other): &(usize, Answers)| {
+                is_above(&losses(&answers), &losses(other))
+                    || is_above(&mistakes(&answers), &mistakes(other))
+            };
             let is_kept = self.is_better(&found) && !best.as_ref().is_some_and(worse);
             if is_kept || told.is_none() {
                 told = Some(found);

@@ -63,6 +63,12 @@ impl<'a> Judge<'a> {
         rows.iter().zip(&mut logits).map(|(&row, y)| self.wanted.loss(row, y)).collect()
     }
 
+    /// Of classes: 1 for each row whose answer is wrong, 0 for the others.
+    pub(super) fn mistakes(&self, answers: &Answers) -> Vec<f64> {
+        let right = self.right().unwrap_or_default().iter();
+        right.zip(answers.classes()).map(|(r, c)| f64::from(u8::from(*r != c))).collect()
+    }
+
     /// The probability that outputs which say nothing of what is wanted would look as good: with
     /// the classes exchanged among the rows, or for labels and numbers with the signs of the
     /// losses' differences from those of one answer for all by the toss of a coin.
