@@ -24,9 +24,9 @@ pub(crate) fn said(level: u32) -> Option<usize> {
     const AMD: u32 = 0x8000_001D;
     let there = |leaf: u32| __cpuid(leaf & 0x8000_0000).eax >= leaf;
     [INTEL, AMD].into_iter().filter(|leaf| there(*leaf)).find_map(|leaf| {
-        let caches = (0..8).map(|i| __cpuid_count(leaf, i)).take_while(|c| c.eax & 31 != 0);
+        let mut caches = (0..8).map(|i| __cpuid_count(leaf, i)).take_while(|c| c.eax & 31 != 0);
         // Kinds: 1 is data, 3 data and instructions.
-        let cache = caches.into_iter().find(|c| c.eax >> 5 & 7 == level && c.eax & 31 != 2)?;
+        let cache = caches.find(|c| c.eax >> 5 & 7 == level && c.eax & 31 != 2)?;
         let (ways, parts, line) = (cache.ebx >> 22, cache.ebx >> 12 & 0x3FF, cache.ebx & 0xFFF);
         [ways, parts, line, cache.ecx].iter().try_fold(1_usize, |bytes, number| {
             bytes.checked_mul(usize::try_from(*number).ok()?.checked_add(1)?)

@@ -180,7 +180,7 @@ impl Recipe<'_> {
         let (common, workers) = self.parts();
         let (ground, start) = (contest.ground, way.start(&contest.head, contest.ground));
         let mut gone =
-            common.by_shares(workers, (&config, start), ground.train, (way, *adapter))?;
+            common.by_shares(workers, (&config, start), ground.train, (*adapter, way.shares()))?;
         let judged = gone.iter().map(|(_, adapter)| answers(workers, common.base, adapter, dev));
         let judged = judged.collect::<Result<Vec<_>, Error>>()?;
         let Some((share, judged, _)) = contest.best_share(way, judged) else {
@@ -241,8 +241,9 @@ impl Recipe<'_> {
                 let config = self.config.clone();
                 let (common, workers) = self.parts();
                 let how = (&config, start);
-                let mut gone = common.by_shares(workers, how, train, (way, *adapter))?;
-                let (share, adapter) = gone.swap_remove(share);
+                let kept = &way.shares()[share..=share];
+                let mut gone = common.by_shares(workers, how, train, (*adapter, kept))?;
+                let (share, adapter) = gone.swap_remove(0);
                 contest.account.went(share);
                 Tried::Better(way, Box::new(adapter), outcome, judged)
             }
@@ -259,13 +260,12 @@ impl Contest<'_> {
     fn best_share(&mut self, way: Way, judged: Vec<Answers>) -> Option<(usize, Answers, f64)> {
         let rows: Vec<usize> = (0..self.judge.data.examples()).collect();
         let losses = |answers: &Answers| self.judge.losses(&rows, &answers.outputs);
-        let mistakes = |answers: &Answers| self.judge.mistakes(answers);
         let (mut best, mut told): (Option<(usize, Answers)>, _) = (None, None);
         for (share, answers) in judged.into_iter().enumerate() {
             let found = self.judge.estimate(&answers);
             let worse = |(_, other): &(usize, Answers)| {
                 is_above(&losses(&answers), &losses(other))
-                    || is_above(&mistakes(&answers), &mistakes(other))
+                    || is_above(&self.judge.mistakes(&answers), &self.judge.mistakes(other))
             };
             let is_kept = self.is_better(&found) && !best.as_ref().is_some_and(worse);
             if is_kept || told.is_none() {

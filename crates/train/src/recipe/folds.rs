@@ -196,32 +196,32 @@ impl Common<'_> {
             Ended::Lost => Some(Trial::Lost),
             Ended::Trained(adapter, _) => {
                 let how = (&task.config, task.start);
-                let gone = self.by_shares(workers, how, &train, (runner.way, *adapter))?;
+                let gone = self.by_shares(workers, how, &train, (*adapter, runner.way.shares()))?;
                 let outputs =
                     gone.iter().map(|(_, a)| Ok(answers(workers, self.base, a, &rest)?.outputs));
                 Some(Trial::Outputs(outputs.collect::<Result<_, Error>>()?))
             }
         })
     }
-}
 
-impl Common<'_> {
-    /// What was trained, at each share of its way.
+    /// What was trained, at some shares of its way.
     pub(super) fn by_shares(
         &self,
         workers: &mut Workers,
         (config, start): (&TrainConfig, Start<'_>),
         train: &Prepared,
-        (way, adapter): (Way, Adapter),
+        (adapter, shares): (Adapter, &[f32]),
     ) -> Result<Vec<(f32, Adapter)>, Error> {
         let mut gone = Vec::new();
         if let Start::Pairs(pairs) = start {
-            for &share in &way.shares()[1..] {
+            for &share in shares.iter().filter(|share| **share != 1.0) {
                 let how = (config, pairs);
                 gone.push((share, self.part_way(workers, how, train, &adapter, share)?));
             }
         }
-        gone.insert(0, (1.0, adapter));
+        if shares.contains(&1.0) {
+            gone.insert(0, (1.0, adapter));
+        }
         Ok(gone)
     }
 }
