@@ -6,6 +6,11 @@ use unicode_normalization::UnicodeNormalization;
 /// Longest slug that is made from a name.
 const LONGEST: usize = 100;
 
+/// The kind of a method: what stands before its options.
+pub(crate) fn method_kind(method: &str) -> &str {
+    method.split('[').next().unwrap_or(method)
+}
+
 /// A name as part of an address: ASCII letters and digits in lower case, with dashes between.
 pub(crate) fn slug(name: &str) -> String {
     let mut out = String::with_capacity(name.len().min(LONGEST));

@@ -14,7 +14,7 @@ use crate::error::OfDatabase;
 use crate::rank::{Standing, line, ranks};
 use crate::setting::elsewhere;
 use crate::state::state_of;
-use crate::text::{key, slug};
+use crate::text::{key, method_kind, slug};
 use crate::{Board, Error, State, dialect};
 
 /// Which rows are asked for, and how they are ranked.
@@ -231,7 +231,7 @@ impl Score {
 impl Row {
     /// The kind of its method: what stands before its options.
     pub fn method_kind(&self) -> Option<&str> {
-        self.method.as_deref().map(|m| m.split('[').next().unwrap_or(m))
+        self.method.as_deref().map(method_kind)
     }
 
     /// How far its value of a metric is confirmed, by the metric's number; the row's own state

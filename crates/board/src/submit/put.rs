@@ -12,7 +12,7 @@ use crate::entities::{self, PaperMention};
 use crate::import::tables::new_leaderboard;
 use crate::log::{Entry, Subject};
 use crate::setting::split_key;
-use crate::text::{key, look};
+use crate::text::{key, look, method_kind};
 use crate::token::Actor;
 use crate::{Error, State, date, value};
 
@@ -230,7 +230,7 @@ pub(crate) fn put_result(
         base.map(|b| &b.name),
         base.and_then(|b| b.sha256.as_ref()),
         method,
-        method.map(|m| m.split('[').next().unwrap_or(m)),
+        method.map(method_kind),
         adapter.and_then(|a| a.trained).map(|n| n as i64),
         adapter.and_then(|a| a.total).map(|n| n as i64),
         adapter.and_then(|a| a.sha256.as_ref()),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::record::{AdapterOf, BaseOf, Claim, DatasetOf, ModelOf, Submission};
 use crate::direction::Direction;
-use crate::text::without_folders;
+use crate::text::{method_kind, without_folders};
 use crate::{Error, date};
 
 /// What this program's scores, which are fractions, are multiplied by: boards write per cent.
@@ -134,7 +134,7 @@ fn shown(value: &Value) -> Value {
 /// The method as it was written: with all options in force it is not a name. A run that kept the
 /// probe has another method than was asked for.
 fn written(run: &RunRecord) -> &str {
-    let kept = run.method.split('[').next().unwrap_or(&run.method);
+    let kept = method_kind(&run.method);
     let given = run.settings.get("method").and_then(serde_json::Value::as_str);
     given.filter(|_| kept != "linear").unwrap_or(kept)
 }
